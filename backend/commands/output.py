@@ -1,0 +1,25 @@
+"""The contract of every command: one answer on stdout, messages on stderr, 0 for an answer, 2 for bad input."""
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import typer
+
+EXIT_BAD_INPUT = 2
+
+
+def answer(payload: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, Any]], str]) -> None:
+    """Print the answer: one JSON object for a program, `render`'s text for a person."""
+    text = json.dumps(payload, ensure_ascii=False, default=str) if as_json else render(payload)
+    sys.stdout.write(text + "\n")
+
+
+def refuse(code: str, message: str, *, as_json: bool) -> NoReturn:
+    """End the command on bad input: `{"error": {"code", "message"}}` on stdout with --json, else stderr."""
+    if as_json:
+        sys.stdout.write(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False) + "\n")
+    else:
+        sys.stderr.write(f"{code}: {message}\n")
+    raise typer.Exit(EXIT_BAD_INPUT)

@@ -1,0 +1,1 @@
+"""Pure face library: bytes in, scores out; no database, no web."""

@@ -1,0 +1,1 @@
+"""Pure location library: datums, fences and fixes; no database, no web."""

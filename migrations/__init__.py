@@ -1,0 +1,1 @@
+"""Alembic migrations: the schema, its roles and its row-level security."""

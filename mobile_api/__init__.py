@@ -1,0 +1,1 @@
+"""Thin HTTP for the student's phone: parse, call one service, render."""

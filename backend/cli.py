@@ -6,8 +6,24 @@ import typer
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="点名 · Dianming")
 
-SUBCOMMANDS = ("geo", "face", "workdays", "id", "roster", "clauses", "demo", "serve", "worker")
+SUBCOMMANDS = (
+    "geo",
+    "face",
+    "workdays",
+    "id",
+    "roster",
+    "clauses",
+    "demo",
+    "serve",
+    "worker",
+    "migrate",
+)
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
+
+
+@app.callback()
+def _root() -> None:
+    """点名核验 · verification roll calls."""
 
 
 def _mount(name: str) -> None:

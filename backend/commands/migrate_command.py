@@ -1,0 +1,38 @@
+"""`dianming migrate`: bring the database to the newest schema; safe to run at every start."""
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+from alembic import command as alembic_command
+from alembic.config import Config
+
+from backend.commands.output import refuse
+from backend.core.keys import create_key_file
+from backend.settings import get_settings
+
+
+def alembic_config(url: str) -> Config:
+    """Alembic's configuration for the database at `url` (the owner's)."""
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.attributes["url"] = url
+    return config
+
+
+def command(
+    to: str = typer.Option("heads", help="目标版本 · target revision"),
+    json: bool = typer.Option(False, "--json", help="one JSON object on stdout"),
+) -> None:
+    """升级数据库结构 · Bring the database to the newest schema."""
+    url = os.environ.get("DIANMING_OWNER_DATABASE_URL")
+    if not url:
+        refuse("owner_url_missing", "set DIANMING_OWNER_DATABASE_URL to the owner's database URL", as_json=json)
+    settings = get_settings()
+    if not settings.keys_file.exists():
+        if settings.env == "production":
+            refuse("keys_missing", f"no key file at {settings.keys_file}: run `dianming keys init`", as_json=json)
+        create_key_file(settings.keys_file)
+    alembic_command.upgrade(alembic_config(url), to)
+    sys.stderr.write(f"migrated to {to}\n")

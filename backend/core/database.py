@@ -1,0 +1,74 @@
+"""Transactions: one request or job is one transaction, committed at the edge."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import DateTime, MetaData, Uuid
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase
+
+from backend.core.tenancy import Scope, apply_scope
+
+
+class Base(DeclarativeBase):
+    """Base of every table. `__tenancy__` says what row-level security compares; a test checks that it does.
+
+    Values: `school` (column school_id), `student` (school_id and student_id), `account` (account_id),
+    `org` (org_path), `open` (readable by all who signed in, holds nothing personal) and `ledger`
+    (identifiers only, append-only, for the machinery).
+    """
+
+    __tenancy__: ClassVar[str]
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        dict[str, Any]: JSONB,
+        list[Any]: JSONB,
+    }
+
+
+class Database:
+    """The engine of a process and the only way to open a transaction."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+
+    @classmethod
+    def connect(cls, url: str, pool_size: int = 10) -> "Database":
+        """A pool of at most twice `pool_size` connections; nothing is opened before the first use."""
+        return cls(create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True))
+
+    @asynccontextmanager
+    async def transaction(self, scope: Scope) -> AsyncIterator[AsyncSession]:
+        """A session inside one transaction under `scope`: committed at the end, rolled back on any error."""
+        async with self._sessions() as session, session.begin():
+            await apply_scope(session, scope)
+            yield session
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection that the session's transaction runs on (for COPY and for enqueuing jobs)."""
+    connection = await session.connection()
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return driver

@@ -1,0 +1,11 @@
+"""Identifiers: time-ordered UUIDs (RFC 9562, version 7), so that indexes grow at one end."""
+
+from uuid import UUID
+
+import uuid_utils.compat
+
+
+def new_id() -> UUID:
+    """A fresh UUIDv7."""
+    identifier: UUID = uuid_utils.compat.uuid7()
+    return identifier

@@ -1,0 +1,50 @@
+"""Background jobs: enqueued in the transaction that causes them, run by `dianming worker`.
+
+Rooms register their tasks on `job_app` in their `jobs.py`; the worker opens it on its own connections.
+"""
+
+from typing import Any
+
+import procrastinate
+import psycopg.conninfo
+from sqlalchemy.engine import make_url
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.database import driver_connection
+
+VERIFICATION = "verification"
+FLOW = "flow"
+NOTICES = "notices"
+QUEUES = (VERIFICATION, FLOW, NOTICES)
+
+
+def conninfo(database_url: str) -> str:
+    """The libpq form of a SQLAlchemy URL."""
+    url = make_url(database_url)
+    query = {key: value for key, value in url.query.items() if isinstance(value, str)}
+    parts = {"dbname": url.database, "user": url.username, "password": url.password, "port": url.port}
+    parts["host"] = url.host or None
+    return psycopg.conninfo.make_conninfo("", **{k: v for k, v in (parts | query).items() if v is not None})
+
+
+job_app = procrastinate.App(connector=procrastinate.PsycopgConnector())
+
+
+async def enqueue(
+    session: AsyncSession,
+    task: procrastinate.tasks.Task[Any, Any, Any],
+    *,
+    lock: str | None = None,
+    **arguments: Any,
+) -> None:
+    """Enqueue a job in the session's own transaction: it exists exactly if the cause does."""
+    connection = await driver_connection(session)
+    await task.configure(lock=lock, connection=connection).defer_async(**arguments)
+
+
+async def enqueue_at(
+    session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], when: Any, **arguments: Any
+) -> None:
+    """Enqueue a job that does not start before `when` (timezone-aware)."""
+    connection = await driver_connection(session)
+    await task.configure(schedule_at=when, connection=connection).defer_async(**arguments)

@@ -1,0 +1,25 @@
+"""Events leave through here: recorded and enqueued in the transaction that causes them."""
+
+from datetime import datetime
+from typing import Any
+
+from procrastinate import JobContext
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.ids import new_id
+from backend.core.jobs import FLOW, enqueue, job_app
+from backend.core.tables import OutboxEvent
+
+
+@job_app.task(queue=FLOW, name="deliver_event", pass_context=True, retry=8)
+async def deliver_event(context: JobContext, event_id: str) -> None:
+    """Tell every consumer of the event; which ones is the composition root's business."""
+    await context.additional_context["deliver"](event_id)
+
+
+async def emit(session: AsyncSession, name: str, payload: dict[str, Any], at: datetime) -> None:
+    """Record that `name` (past tense) happened; consumers run after the commit, each in its own transaction."""
+    event = OutboxEvent(id=new_id(), name=name, payload=payload, occurred_at=at)
+    session.add(event)
+    await session.flush()
+    await enqueue(session, deliver_event, event_id=str(event.id))

@@ -1,0 +1,53 @@
+"""Cursor paging: opaque, stable under inserts, never an offset."""
+
+import base64
+import binascii
+import json
+from typing import Annotated, Generic, TypeVar
+
+from fastapi import Query
+from pydantic import BaseModel, Field
+
+from backend.core.errors import BadInput
+
+Item = TypeVar("Item")
+MAX_PAGE = 200
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="每页条数 · items per page")]
+Cursor = Annotated[
+    str | None,
+    Query(max_length=400, description="上一页返回的 next_cursor · the next_cursor of the page before"),
+]
+
+
+class Page(BaseModel, Generic[Item]):
+    """One page; `next_cursor` is null on the last."""
+
+    items: list[Item]
+    next_cursor: str | None = Field(default=None, examples=[None])
+
+
+def encode_cursor(*keys: str) -> str:
+    """The cursor that continues after the row with these sort keys."""
+    return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, parts: int) -> list[str]:
+    """The sort keys in a cursor; a mangled one is the client's bad input."""
+    try:
+        keys = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+    except (binascii.Error, ValueError) as error:
+        raise _mangled() from error
+    if not isinstance(keys, list) or len(keys) != parts or not all(isinstance(key, str) for key in keys):
+        raise _mangled()
+    if any("\0" in key for key in keys):
+        raise _mangled()
+    return keys
+
+
+def _mangled() -> BadInput:
+    return BadInput(
+        field="cursor",
+        reason_zh="不是本接口返回的 next_cursor，请从第一页重新开始",
+        reason_en="it is not a next_cursor of this list; start again from the first page",
+    )

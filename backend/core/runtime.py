@@ -1,0 +1,42 @@
+"""What a running process holds, handed to whoever needs it instead of being looked up globally."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from redis.asyncio import Redis
+
+from backend.core.clock import Clock, now
+from backend.core.database import Database
+from backend.core.evidence import EvidenceStore
+from backend.core.keys import KeyRing
+from backend.settings import Settings
+
+
+@dataclass(slots=True)
+class Runtime:
+    """The parts of a process; `extras` holds what only one room knows (its own clients), by name."""
+
+    settings: Settings
+    database: Database
+    redis: Redis
+    keys: KeyRing
+    evidence: EvidenceStore
+    clock: Clock = now
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        await self.redis.aclose()
+        await self.database.close()
+
+
+def open_runtime(settings: Settings, clock: Clock = now) -> Runtime:
+    """The parts as the settings say; nothing is connected before its first use."""
+    return Runtime(
+        settings=settings,
+        database=Database.connect(settings.database_url, settings.pool_size),
+        redis=Redis.from_url(settings.redis_url),
+        keys=KeyRing.load(settings.keys_file),
+        evidence=EvidenceStore.local(settings.evidence_dir),
+        clock=clock,
+    )

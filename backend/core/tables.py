@@ -1,0 +1,63 @@
+"""Tables of the machinery: events, their deliveries, and the audit."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Identity, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.core.database import Base
+
+
+class OutboxEvent(Base):
+    """Something that happened, to be told to other rooms after the commit. Identifiers only, append-only."""
+
+    __tablename__ = "outbox_event"
+    __tenancy__ = "ledger"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    payload: Mapped[dict[str, Any]]
+    occurred_at: Mapped[datetime]
+
+
+class OutboxDelivery(Base):
+    """One consumer has handled one event; the key makes handling at-most-once in effect."""
+
+    __tablename__ = "outbox_delivery"
+    __tenancy__ = "ledger"
+
+    event_id: Mapped[UUID] = mapped_column(primary_key=True)
+    consumer: Mapped[str] = mapped_column(primary_key=True)
+    handled_at: Mapped[datetime]
+
+
+class AuditEntry(Base):
+    """Who did what to which record, when; written in the transaction of the act, never changed."""
+
+    __tablename__ = "audit_entry"
+    __tenancy__ = "org"
+    __table_args__ = (Index("ix_audit_entry_subject", "subject_type", "subject_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    at: Mapped[datetime]
+    acting_account: Mapped[UUID | None]
+    action: Mapped[str]
+    subject_type: Mapped[str]
+    subject_id: Mapped[str]
+    org_path: Mapped[str]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+
+class AuditSeal(Base):
+    """One link of the hash chain over the audit: SHA-256 of the link before and of the sealed entry."""
+
+    __tablename__ = "audit_seal"
+    __tenancy__ = "ledger"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    entry_id: Mapped[UUID] = mapped_column(unique=True)
+    digest: Mapped[bytes]
+    sealed_at: Mapped[datetime]

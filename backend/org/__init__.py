@@ -1,0 +1,1 @@
+"""The tree of authorities and schools, terms, and the working-day calendar."""

@@ -1,0 +1,1 @@
+"""Students, classes, counselors, guardians and consents: who is on the roll."""

@@ -1,0 +1,61 @@
+"""The closed lists a student's record draws on; the values are what the database stores."""
+
+from enum import StrEnum
+
+
+class Sex(StrEnum):
+    """性别, as the ID number encodes it."""
+
+    MALE = "male"
+    FEMALE = "female"
+
+
+class StudyForm(StrEnum):
+    """学习形式: the full-time are verified (HN334-2.1), the part-time register twice a year (HN334-2.2)."""
+
+    FULL_TIME = "full_time"
+    PART_TIME = "part_time"
+
+
+class Programme(StrEnum):
+    """学生类别: every programme type whose full-time students HN334-2.1 puts under verification."""
+
+    REGULAR = "regular"
+    """普通中专"""
+    ADULT = "adult"
+    """成人中专"""
+    VOCATIONAL_HIGH = "vocational_high"
+    """职业高中"""
+    TECHNICIAN = "technician"
+    """技工学校"""
+    UNIVERSITY_DIVISION = "university_division"
+    """高校中专部"""
+    FIVE_YEAR = "five_year"
+    """五年一贯制的中职阶段"""
+
+
+class DocumentKind(StrEnum):
+    """身份证件类型, in the national code list's order."""
+
+    RESIDENT_ID = "resident_id"
+    """居民身份证"""
+    MILITARY = "military"
+    """军官证、士兵证、文职干部证等"""
+    HONG_KONG = "hong_kong"
+    """香港特区护照/身份证明"""
+    MACAO = "macao"
+    """澳门特区护照/身份证明"""
+    HOME_RETURN = "home_return"
+    """港澳居民来往内地通行证"""
+    TAIWAN = "taiwan"
+    """台湾居民来往大陆通行证"""
+    RESIDENCE_PERMIT = "residence_permit"
+    """港澳台居民居住证"""
+    PERMANENT_RESIDENCE = "permanent_residence"
+    """境外永久居住证、外国人永久居留身份证"""
+    PASSPORT = "passport"
+    """护照"""
+    HOUSEHOLD = "household"
+    """户口簿"""
+    OTHER = "other"
+    """其他"""

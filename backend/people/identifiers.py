@@ -1,0 +1,231 @@
+"""The numbers that name a person or a school: parsed into what they say, or into the defect they have.
+
+Rosters are read by the hundred thousand rows, so a bad number is a value (`Defect`), not an exception.
+Nothing here knows the day: a birth date is judged against the `today` of the caller.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+
+from backend.people.categories import DocumentKind, Sex
+
+WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
+"""GB 11643: the weight of each of the first seventeen digits."""
+
+CHECK_CHARACTERS = "10X98765432"
+"""GB 11643: the eighteenth character, by the weighted sum modulo 11."""
+
+PROVINCES = frozenset(
+    str(code)
+    for first, last in (
+        (11, 15),
+        (21, 23),
+        (31, 37),
+        (41, 46),
+        (50, 54),
+        (61, 65),
+        (71, 71),
+        (81, 83),
+        (91, 91),
+    )
+    for code in range(first, last + 1)
+)
+"""GB/T 2260 provinces, and 81 to 83 of the residence permits. Below the province, retired codes are alive
+in the numbers of people born there, so only the province is judged."""
+
+_EIGHTEEN = re.compile(r"[0-9]{17}[0-9X]", re.ASCII)
+_PSEUDO = re.compile(r"999(?P<school>[0-9]{10})(?P<serial>[0-9]{5})", re.ASCII)
+_SCHOOL = re.compile(r"[0-9]{10}", re.ASCII)
+
+_SHAPES = {
+    DocumentKind.HOME_RETURN: re.compile(r"[HM][0-9]{8}([0-9]{2})?"),
+    DocumentKind.TAIWAN: re.compile(r"[0-9]{8}([0-9]{2}[A-Z]?)?"),
+    DocumentKind.PERMANENT_RESIDENCE: re.compile(r"[A-Z]{3}[0-9]{12}|9[0-9]{16}[0-9X]"),
+    DocumentKind.PASSPORT: re.compile(r"[A-Z0-9]{5,17}"),
+}
+_ANY_SHAPE = re.compile(r"\S(.{0,28}\S)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """Why a number cannot be used: a stable code, and a sentence that says what to do."""
+
+    code: str
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class IdNumber:
+    """A valid resident ID number (公民身份号码), X in upper case, and what it says."""
+
+    number: str
+    birth_date: date
+    sex: Sex
+    division: str
+
+
+class StudentNumberKind(StrEnum):
+    """The letter that opens a national student number (学籍号)."""
+
+    BY_ID = "G"
+    WITHOUT_ID = "J"
+    TEMPORARY = "L"
+
+
+@dataclass(frozen=True, slots=True)
+class StudentNumber:
+    """A national student number, 19 characters."""
+
+    number: str
+    kind: StudentNumberKind
+
+
+EMPTY = Defect("number_empty", "号码为空，请填写。", "The number is empty; fill it in.")
+FIFTEEN_DIGITS = Defect(
+    "id_number_15_digits",
+    "这是15位旧身份证号，请改填18位公民身份号码。",
+    "This is an old 15-digit number; give the 18-digit one.",
+)
+WRONG_LENGTH = Defect(
+    "id_number_length",
+    "身份证号应为18位，请核对证件。",
+    "An ID number has 18 characters; check the document.",
+)
+WRONG_CHARACTERS = Defect(
+    "id_number_characters",
+    "身份证号只能是17位数字加1位数字或X，请核对证件。",
+    "An ID number is 17 digits and a digit or X; check the document.",
+)
+PSEUDO_ID = Defect(
+    "id_number_pseudo",
+    "这是旧系统的临时号（999＋学校标识码＋流水号），不是身份证号，请尽快换成真实证件号。",
+    "This is a placeholder of the retired system (999 + school code + serial), not an ID number; replace it.",
+)
+NO_SUCH_PROVINCE = Defect(
+    "id_number_province",
+    "身份证号前两位不是省级代码，请核对证件。",
+    "The first two digits name no province; check the document.",
+)
+NO_SUCH_DAY = Defect(
+    "id_number_birth_date",
+    "身份证号中的出生日期不存在，请核对证件。",
+    "The birth date in the ID number does not exist; check the document.",
+)
+BORN_LATER = Defect(
+    "id_number_birth_in_future",
+    "身份证号中的出生日期不早于今天，请核对证件。",
+    "The birth date in the ID number is not in the past; check the document.",
+)
+WRONG_CHECK = Defect(
+    "id_number_check_digit",
+    "身份证号校验位不符，有数字录错，请对照证件逐位核对。",
+    "The check digit does not match: a digit is wrong; compare with the document.",
+)
+STUDENT_NUMBER_SHAPE = Defect(
+    "student_number_shape",
+    "学籍号应为19位：G加身份证号，或J、L加18位，请核对。",
+    "A student number has 19 characters: G and the ID number, or J or L and 18 digits; check it.",
+)
+STUDENT_NUMBER_OTHER_ID = Defect(
+    "student_number_not_of_id",
+    "G开头的学籍号与本人身份证号不一致，请核对两者。",
+    "The G student number does not carry this person's ID number; check both.",
+)
+SCHOOL_CODE_SHAPE = Defect(
+    "school_code_shape", "学校标识码应为10位数字，请核对。", "A school code has 10 digits; check it."
+)
+DOCUMENT_SHAPE = Defect(
+    "document_number_shape",
+    "证件号码与所选证件类型的格式不符，请核对类型和号码。",
+    "The number does not have the form of this kind of document; check both.",
+)
+
+
+def check_character(first_seventeen: str) -> str:
+    """The eighteenth character for seventeen digits (GB 11643, ISO 7064 MOD 11-2)."""
+    total = sum(weight * int(digit) for weight, digit in zip(WEIGHTS, first_seventeen, strict=True))
+    return CHECK_CHARACTERS[total % 11]
+
+
+def is_pseudo_id(text: str) -> bool:
+    """Whether this is `999` + school code + serial, as the retired system numbered students without an ID."""
+    return _PSEUDO.fullmatch(text) is not None
+
+
+def _malformed(number: str) -> Defect | None:
+    """The defect of form, if any; a number without one is 17 digits and a check character."""
+    if not number:
+        return EMPTY
+    if len(number) == 15 and number.isascii() and number.isdigit():  # noqa: PLR2004  the old form's length
+        return FIFTEEN_DIGITS
+    if len(number) != 18:  # noqa: PLR2004  GB 11643
+        return WRONG_LENGTH
+    if not _EIGHTEEN.fullmatch(number):
+        return WRONG_CHARACTERS
+    return PSEUDO_ID if is_pseudo_id(number) else None
+
+
+def parse_id_number(text: str, *, today: date) -> IdNumber | Defect:
+    """Read a resident ID number (GB 11643); `x` is accepted for `X`, spaces around are not part of it."""
+    number = text.strip().upper()
+    malformed = _malformed(number)
+    if malformed:
+        return malformed
+    if number[:2] not in PROVINCES:
+        return NO_SUCH_PROVINCE
+    try:
+        born = date(int(number[6:10]), int(number[10:12]), int(number[12:14]))
+    except ValueError:
+        return NO_SUCH_DAY
+    if born >= today:
+        return BORN_LATER
+    if check_character(number[:17]) != number[17]:
+        return WRONG_CHECK
+    sex = Sex.MALE if int(number[16]) % 2 else Sex.FEMALE
+    return IdNumber(number, born, sex, number[:6])
+
+
+def parse_document(kind: DocumentKind, text: str, *, today: date) -> IdNumber | str | Defect:
+    """Read the number of an identity document: in full where the kind has a check digit, else by shape.
+
+    Shapes are lenient: authorities change them more often than schools renew documents.
+    """
+    if kind in {DocumentKind.RESIDENT_ID, DocumentKind.RESIDENCE_PERMIT}:
+        return parse_id_number(text, today=today)
+    number = text.strip().upper()
+    if not number:
+        return EMPTY
+    return number if _SHAPES.get(kind, _ANY_SHAPE).fullmatch(number) else DOCUMENT_SHAPE
+
+
+def parse_student_number(text: str, *, id_number: str | None, today: date) -> StudentNumber | Defect:
+    """Read a national student number (学籍号); one that opens with G must carry `id_number` where known."""
+    number = text.strip().upper()
+    if not number:
+        return EMPTY
+    letter, rest = number[0], number[1:]
+    if letter not in {"G", "J", "L"} or not _EIGHTEEN.fullmatch(rest):
+        return STUDENT_NUMBER_SHAPE
+    kind = StudentNumberKind(letter)
+    if kind is StudentNumberKind.BY_ID:
+        if id_number is not None:
+            return StudentNumber(number, kind) if rest == id_number else STUDENT_NUMBER_OTHER_ID
+        carried = parse_id_number(rest, today=today)
+        if isinstance(carried, Defect):
+            return carried
+    return StudentNumber(number, kind)
+
+
+def parse_school_code(text: str) -> str | Defect:
+    """Read a school code (学校标识码): ten digits."""
+    code = text.strip()
+    return code if _SCHOOL.fullmatch(code) else SCHOOL_CODE_SHAPE
+
+
+def mask(text: str) -> str:
+    """The number with its middle hidden, for reports: three characters and two are enough to find a typo."""
+    kept = 5
+    return f"{text[:3]}{'*' * (len(text) - kept)}{text[-2:]}" if len(text) > 2 * kept else "*" * len(text)

@@ -1,0 +1,160 @@
+"""Students, their classes, counselors, guardians, consents and corrections of the record."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.core.database import Base
+
+
+class SchoolClass(Base):
+    """A class (班级) of a school."""
+
+    __tablename__ = "school_class"
+    __tenancy__ = "school"
+    __table_args__ = (UniqueConstraint("school_id", "name"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    name: Mapped[str]
+    grade: Mapped[int | None]
+    major: Mapped[str | None]
+    created_at: Mapped[datetime]
+
+
+class Student(Base):
+    """A student on a school's roll.
+
+    The ID number is sealed and found by its blind index. `study_form` and `standing` are legal states:
+    written on entry and by decided changes, never by a re-import.
+    """
+
+    __tablename__ = "student"
+    __tenancy__ = "student"
+    __tenancy_column__ = "id"
+    __table_args__ = (
+        UniqueConstraint("school_id", "id_number_index"),
+        Index(
+            "uq_student_number",
+            "school_id",
+            "student_number",
+            unique=True,
+            postgresql_where=text("student_number IS NOT NULL"),
+        ),
+        Index("ix_student_id_number_index", "id_number_index"),
+        Index("ix_student_class", "class_id"),
+        CheckConstraint("study_form IN ('full_time', 'part_time')", name="study_form"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    class_id: Mapped[UUID] = mapped_column(ForeignKey("school_class.id"))
+    name: Mapped[str]
+    sex: Mapped[str]
+    birth_date: Mapped[date]
+    document_kind: Mapped[str]
+    id_number_sealed: Mapped[bytes]
+    id_number_index: Mapped[bytes]
+    student_number: Mapped[str | None]
+    programme: Mapped[str]
+    study_form: Mapped[str]
+    standing: Mapped[str]
+    entry_month: Mapped[str | None]
+    major: Mapped[str | None]
+    phone: Mapped[str | None]
+    record: Mapped[dict[str, Any]]
+    row_digest: Mapped[bytes]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+
+
+class Guardian(Base):
+    """A guardian or family member on file."""
+
+    __tablename__ = "guardian"
+    __tenancy__ = "student"
+    __table_args__ = (UniqueConstraint("student_id", "position"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    position: Mapped[int]
+    name: Mapped[str]
+    relation: Mapped[str | None]
+    is_guardian: Mapped[bool]
+    phone: Mapped[str | None]
+
+
+class Counselor(Base):
+    """A counselor (辅导员, 班主任) whom the registrar created (HN334-3.2)."""
+
+    __tablename__ = "counselor"
+    __tenancy__ = "school"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    name: Mapped[str]
+    phone: Mapped[str | None]
+    profile: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+
+
+class ClassCounselor(Base):
+    """Who looks after a class; one current counselor a class, earlier ones kept."""
+
+    __tablename__ = "class_counselor"
+    __tenancy__ = "school"
+    __table_args__ = (
+        Index("uq_class_counselor_current", "class_id", unique=True, postgresql_where=text("until IS NULL")),
+        Index("ix_class_counselor_counselor", "counselor_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    class_id: Mapped[UUID] = mapped_column(ForeignKey("school_class.id"))
+    counselor_id: Mapped[UUID] = mapped_column(ForeignKey("counselor.id"))
+    since: Mapped[datetime]
+    until: Mapped[datetime | None]
+
+
+class Consent(Base):
+    """One answer to one consent question; the newest of a kind counts (PIPL: separate, revocable)."""
+
+    __tablename__ = "consent"
+    __tenancy__ = "student"
+    __table_args__ = (Index("ix_consent_student", "student_id", "kind", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    kind: Mapped[str]
+    text_version: Mapped[str]
+    granted: Mapped[bool]
+    guardian_name: Mapped[str | None]
+    at: Mapped[datetime]
+
+
+class RecordCheck(Base):
+    """The student has read the record: found it right, or says what is wrong (HN334-3.1)."""
+
+    __tablename__ = "record_check"
+    __tenancy__ = "student"
+    __table_args__ = (
+        Index("ix_record_check_student", "student_id", "at"),
+        CheckConstraint("status IN ('confirmed', 'open', 'accepted', 'declined')", name="status"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    status: Mapped[str]
+    field: Mapped[str | None]
+    claimed: Mapped[str | None]
+    note: Mapped[str | None]
+    decided_by: Mapped[UUID | None]
+    decided_note: Mapped[str | None]
+    at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]

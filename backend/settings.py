@@ -1,0 +1,36 @@
+"""Settings of a process, read once from `DIANMING_*` environment variables."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where the outside is, and which kind of deployment this is."""
+
+    model_config = SettingsConfigDict(env_prefix="DIANMING_", extra="ignore")
+
+    env: Literal["development", "test", "production"] = "development"
+    database_url: str = Field(description="SQLAlchemy URL of the application role, which owns nothing")
+    owner_database_url: str | None = Field(default=None, description="URL of the owner; migrations only")
+    redis_url: str = Field(description="redis:// or unix:// URL; losing it loses no data")
+    evidence_dir: Path = Field(description="folder of the local evidence store")
+    keys_file: Path = Field(description="JSON file of the deployment's keys, mode 0600")
+    public_url: str = Field(default="http://127.0.0.1:8000", description="how clients reach the API (DPoP htu)")
+    province_code: str = Field(default="410000", description="division code of the deploying province")
+    gateway_url: str = Field(default="http://127.0.0.1:8009", description="SMS and real-name gateway")
+    gateway_access_key: str = "demo"
+    gateway_secret: str = "demo-secret"  # noqa: S105 - the fake gateway's published secret
+    test_engine: bool = Field(default=False, description="admit the test-pattern face engine; never in production")
+    face_processes: int = Field(default=1, ge=1, le=64, description="face engines a worker runs in parallel")
+    pool_size: int = Field(default=10, ge=1, description="database connections kept by a process")
+    request_body_limit: int = Field(default=8 * 1024 * 1024, description="bytes of the largest accepted body")
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The settings of this process; raises pydantic's error naming every missing variable."""
+    return Settings()

@@ -1,0 +1,145 @@
+"""Fixtures of every test: a migrated database per worker, made from one template, and real Redis."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from alembic import command as alembic_command
+from filelock import FileLock
+from psycopg import sql
+from psycopg.conninfo import conninfo_to_dict
+from redis.asyncio import Redis
+
+from backend.commands.migrate_command import alembic_config
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.evidence import EvidenceStore
+from backend.core.keys import KeyRing, create_key_file
+from backend.core.runtime import Runtime
+from backend.settings import Settings
+
+SUPERUSER = "DIANMING_TEST_SUPERUSER_DSN"
+REDIS = "DIANMING_TEST_REDIS_URL"
+EXTENSIONS = ("postgis", "ltree", "pgcrypto", "btree_gist", "pg_trgm")
+
+
+def _superuser_dsn() -> str:
+    dsn = os.environ.get(SUPERUSER)
+    if dsn is None:
+        pytest.fail(f"{SUPERUSER} is not set: run the tests by `make test`, which starts their services")
+    return dsn
+
+
+def database_url(name: str, user: str) -> str:
+    """SQLAlchemy URL of a test database, as one of its roles."""
+    parts = conninfo_to_dict(_superuser_dsn())
+    return f"postgresql+psycopg://{user}@/{name}?host={parts['host']}&port={parts.get('port', 5432)}"
+
+
+def _administer(*statements: sql.Composed, dbname: str = "postgres") -> None:
+    with psycopg.connect(_superuser_dsn(), dbname=dbname, autocommit=True) as connection:
+        for statement in statements:
+            connection.execute(statement)
+
+
+def _create(name: str, template: str) -> None:
+    _administer(
+        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)),
+        sql.SQL("CREATE DATABASE {} OWNER dianming_owner TEMPLATE {}").format(
+            sql.Identifier(name), sql.Identifier(template)
+        ),
+    )
+
+
+def _build_template(name: str) -> None:
+    _create(name, "template0")
+    _administer(
+        *(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(each)) for each in EXTENSIONS),
+        dbname=name,
+    )
+    alembic_command.upgrade(alembic_config(database_url(name, "dianming_owner")), "heads")
+
+
+@pytest.fixture(scope="session")
+def template_database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
+    """Name of the migrated template, built once a run whichever worker comes first."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:12]
+    name = f"dm_template_{run}"
+    shared = (
+        tmp_path_factory.getbasetemp() if worker_id == "master" else tmp_path_factory.getbasetemp().parent
+    )
+    marker = shared / "template.ready"
+    with FileLock(shared / "template.lock"):
+        if not marker.exists():
+            _build_template(name)
+            marker.touch()
+    return name
+
+
+@pytest.fixture(scope="session")
+def database_name(
+    template_database: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[str]:
+    """This worker's own copy of the template."""
+    name = f"{template_database}_{worker_id}"
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+    with FileLock(shared / "template.lock"):
+        _create(name, template_database)
+    yield name
+    _administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+@pytest.fixture(scope="session")
+def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A fresh key file."""
+    path = tmp_path_factory.mktemp("keys") / "keys.json"
+    create_key_file(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def settings(database_name: str, keys_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings of a process under test."""
+    return Settings(
+        env="test",
+        database_url=database_url(database_name, "dianming_app"),
+        owner_database_url=database_url(database_name, "dianming_owner"),
+        redis_url=os.environ.get(REDIS, "redis://127.0.0.1:1"),
+        evidence_dir=tmp_path_factory.mktemp("evidence"),
+        keys_file=keys_file,
+        public_url="http://testserver",
+        test_engine=True,
+    )
+
+
+@pytest.fixture(scope="session")
+async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """The parts of a process, on this worker's database, as the application's role."""
+    runtime = Runtime(
+        settings=settings,
+        database=Database.connect(settings.database_url),
+        redis=Redis.from_url(settings.redis_url),
+        keys=KeyRing.load(settings.keys_file),
+        evidence=EvidenceStore.local(settings.evidence_dir),
+        clock=now,
+    )
+    yield runtime
+    await runtime.close()
+
+
+@pytest.fixture(scope="session")
+async def database(runtime: Runtime) -> Database:
+    """Transactions as the application's role."""
+    return runtime.database
+
+
+@pytest.fixture(scope="session")
+async def owner(settings: Settings) -> AsyncIterator[Database]:
+    """Transactions as the owner, for arranging what no service may write."""
+    assert settings.owner_database_url is not None
+    owner = Database.connect(settings.owner_database_url)
+    yield owner
+    await owner.close()

@@ -1,0 +1,58 @@
+"""Row-level security: forced everywhere, owned by nobody who serves requests, closed without a scope."""
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
+
+from backend.core.database import Database
+from backend.core.tenancy import Scope
+from backend.tables import METADATA
+
+pytestmark = pytest.mark.clause("HN334-2.3")
+
+
+async def test_every_table_forces_row_level_security_and_has_a_policy(database: Database) -> None:
+    async with database.transaction(Scope.none()) as session:
+        rows = await session.execute(
+            text(
+                "SELECT c.relname, c.relrowsecurity AND c.relforcerowsecurity, count(p.polname)"
+                " FROM pg_class c LEFT JOIN pg_policy p ON p.polrelid = c.oid"
+                " WHERE c.relkind IN ('r', 'p') AND c.relnamespace = 'public'::regnamespace GROUP BY 1, 2"
+            )
+        )
+        secured = {name for name, forced, policies in rows if forced and policies >= 2}
+    assert set(METADATA.tables) <= secured
+
+
+async def test_the_application_role_owns_nothing_and_cannot_step_around_policies(database: Database) -> None:
+    async with database.transaction(Scope.none()) as session:
+        role = (
+            await session.execute(
+                text("SELECT rolsuper, rolbypassrls FROM pg_roles WHERE rolname = current_user")
+            )
+        ).one()
+        owned = await session.scalar(
+            text("SELECT count(*) FROM pg_class WHERE relowner = current_user::regrole")
+        )
+    assert tuple(role) == (False, False)
+    assert owned == 0
+
+
+@pytest.mark.parametrize(
+    "table",
+    sorted(
+        mapper.local_table.name
+        for mapper in __import__("backend.core.database", fromlist=["Base"]).Base.registry.mappers
+        if mapper.class_.__tenancy__ in {"school", "student", "org"}
+    ),
+)
+async def test_without_a_scope_no_tenant_row_is_seen(database: Database, table: str) -> None:
+    async with database.transaction(Scope.none()) as session:
+        assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0
+
+
+async def test_an_audit_entry_can_be_neither_changed_nor_deleted(database: Database) -> None:
+    for statement in ("UPDATE audit_entry SET action = 'x'", "DELETE FROM audit_entry"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            async with database.transaction(Scope.none()) as session:
+                await session.execute(text(statement))

@@ -1,1 +1,1 @@
-"""The tree of authorities and schools, terms, and the working-day calendar."""
+"""Who is above whom, and when: divisions, province → bureau → school, terms, and the working-day calendar."""

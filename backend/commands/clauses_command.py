@@ -1,0 +1,64 @@
+"""`dianming clauses`: which clause is held by which code and shown by which tests."""
+
+import io
+import shutil
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from backend.commands.output import answer, refuse
+from backend.core.errors import DomainError
+from backend.policy import load_clauses, policies_directory
+from backend.policy.clauses import scan_marks
+
+NARROWEST = 80
+HEADINGS = ("条款 Clause", "出处 Article", "内容 Rule", "状态 Status", "代码 Code", "测试 Tests")
+
+
+def command(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """条款 · Every clause with the code that holds it and the tests that show it."""
+    directory = policies_directory()
+    try:
+        registry = load_clauses(directory)
+    except DomainError as error:
+        refuse(error.code, error.sentence("zh"), as_json=as_json)
+    marks = scan_marks(directory.parent)
+    tests = marks.tests if marks else {}
+    clauses = [
+        clause.model_dump(mode="json") | {"tests": list(tests.get(clause.id, ()))}
+        for clause in registry.clauses
+    ]
+    payload = {
+        "clauses": clauses,
+        "tests_scanned": marks is not None,
+        "unknown": {clause: list(found) for clause, found in tests.items() if clause not in registry.ids},
+    }
+    answer(payload, as_json=as_json, render=_render)
+
+
+def _render(payload: dict[str, Any]) -> str:
+    table = Table()
+    for heading in HEADINGS:
+        table.add_column(heading, overflow="fold")
+    for clause in payload["clauses"]:
+        table.add_row(
+            clause["id"],
+            f"{clause['instrument']} {clause['article']}",
+            f"{clause['title']['zh']}\n{clause['title']['en']}",
+            clause["status"],
+            "\n".join(clause["code"]),
+            "\n".join(clause["tests"]),
+        )
+    page = io.StringIO()
+    console = Console(file=page, width=max(NARROWEST, shutil.get_terminal_size().columns))
+    console.print(table)
+    if not payload["tests_scanned"]:
+        console.print("此处没有 tests/，无法列出测试。No tests/ here, so the tests are not listed.")
+    for clause, tests in payload["unknown"].items():
+        console.print(f"未知条款 Unknown clause {clause}: {', '.join(tests)}", markup=False)
+    return page.getvalue().rstrip()

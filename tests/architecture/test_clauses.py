@@ -1,0 +1,127 @@
+"""The clause registry tells the truth about the tree, and the check that says so can fail."""
+
+from pathlib import Path
+
+import pytest
+
+from backend.policy import load_clauses, policies_directory
+from backend.policy.clauses import (
+    Clause,
+    ClauseRegistry,
+    Instrument,
+    Marks,
+    Status,
+    Title,
+    registry_problems,
+    scan_marks,
+)
+
+ROOT = policies_directory().parent
+CLAUSES_OF_THE_DOMAIN = {
+    "HN334": "2.1 2.2 2.3 2.4 3.1 3.2 3.3 3.4 3.5a 3.5b 3.5c 4.1a 4.1b 4.1c 4.1d 4.2 5.1",
+    "MOE19": "1.2 2.3a 2.3b 2.3c 2.4 3.5 3.6 4.7",
+    "XZ69": "2.1 3.1 5.2",
+    "HRSS28": "2.1 2.2 2.3 3.2 3.3 3.4 4.1 4.3",
+    "SD13": "2 3 4",
+    "MOE14": "2 5",
+    "MOE15": "1.2 2",
+}
+READINGS = {f"R{number}" for number in range(1, 16)}
+
+
+def registry_with(status: Status, *code: str) -> ClauseRegistry:
+    clause = Clause(
+        id="HN334-3.4",
+        instrument="HN334",
+        article="三、4",
+        title=Title(zh="核验", en="Spot checks"),
+        status=status,
+        code=code,
+    )
+    return ClauseRegistry(instruments=(Instrument(id="HN334", zh="通知", en="Notice"),), clauses=(clause,))
+
+
+def tree(root: Path, test_source: str) -> Path:
+    (root / "backend").mkdir()
+    (root / "backend" / "rules.py").touch()
+    (root / "tests").mkdir()
+    (root / "tests" / "test_rules.py").write_text(test_source, encoding="utf-8")
+    return root
+
+
+def problems_of(root: Path, registry: ClauseRegistry) -> list[str]:
+    marks = scan_marks(root)
+    assert marks is not None
+    return registry_problems(registry, marks, root)
+
+
+def test_every_implemented_clause_has_code_and_a_test_and_every_mark_is_known() -> None:
+    assert problems_of(ROOT, load_clauses()) == []
+
+
+def test_the_registry_names_every_clause_and_reading_of_the_domain() -> None:
+    clauses = {f"{name}-{rule}" for name, rules in CLAUSES_OF_THE_DOMAIN.items() for rule in rules.split()}
+    assert load_clauses().ids == clauses | READINGS
+
+
+def test_an_implemented_clause_with_code_and_a_marked_test_is_in_order(tmp_path: Path) -> None:
+    root = tree(tmp_path, "@pytest.mark.clause('HN334-3.4')\ndef test_x(): ...\n")
+    assert problems_of(root, registry_with(Status.IMPLEMENTED, "backend/rules.py")) == []
+
+
+def test_an_implemented_clause_without_a_marked_test_is_a_problem(tmp_path: Path) -> None:
+    root = tree(tmp_path, "def test_x(): ...\n")
+    problems = problems_of(root, registry_with(Status.IMPLEMENTED, "backend/rules.py"))
+    assert problems == ["HN334-3.4 is implemented, yet no test carries its mark"]
+
+
+@pytest.mark.parametrize("status", Status)
+def test_code_that_is_gone_is_a_problem_whatever_the_status(tmp_path: Path, status: Status) -> None:
+    root = tree(tmp_path, "@pytest.mark.clause('HN334-3.4')\ndef test_x(): ...\n")
+    assert problems_of(root, registry_with(status, "backend/gone.py")) == [
+        "HN334-3.4: backend/gone.py does not exist"
+    ]
+
+
+def test_a_mark_with_an_unknown_clause_is_a_problem(tmp_path: Path) -> None:
+    root = tree(tmp_path, "@pytest.mark.clause('HN334-9.9')\ndef test_x(): ...\n")
+    assert problems_of(root, registry_with(Status.PLANNED)) == [
+        "tests/test_rules.py::test_x: unknown clause HN334-9.9"
+    ]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "@pytest.mark.clause(CLAUSE)\ndef test_x(): ...\n",
+        "@pytest.mark.clause()\ndef test_x(): ...\n",
+        "def (",
+    ],
+)
+def test_a_mark_that_cannot_be_read_is_a_problem(tmp_path: Path, source: str) -> None:
+    assert problems_of(tree(tmp_path, source), registry_with(Status.PLANNED)) == [
+        "tests/test_rules.py:1: a clause mark needs literal clause ids in a file that parses"
+    ]
+
+
+def test_marks_are_found_on_functions_classes_modules_and_parameters(tmp_path: Path) -> None:
+    source = """
+pytestmark = [pytest.mark.clause("A")]
+@pytest.mark.clause("B", "C")
+async def test_x(): ...
+class TestY:
+    @pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.clause("B"))])
+    def test_z(self, n): ...
+"""
+    assert scan_marks(tree(tmp_path, source)) == Marks(
+        {
+            "A": ("tests/test_rules.py",),
+            "B": ("tests/test_rules.py::test_x", "tests/test_rules.py::TestY::test_z"),
+            "C": ("tests/test_rules.py::test_x",),
+        },
+        (),
+    )
+
+
+def test_a_tree_without_tests_has_no_marks_to_tell(tmp_path: Path) -> None:
+    assert scan_marks(tmp_path) is None

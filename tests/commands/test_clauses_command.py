@@ -1,0 +1,46 @@
+import json
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from backend.commands import clauses_command
+from backend.policy import load_clauses
+
+app = typer.Typer()
+app.command("clauses")(clauses_command.command)
+runner = CliRunner()
+
+
+def test_json_lists_every_clause_with_code_and_tests() -> None:
+    result = runner.invoke(app, ["--json"])
+    payload = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert {clause["id"] for clause in payload["clauses"]} == load_clauses().ids
+    assert payload["tests_scanned"] is True
+    reading_7 = next(clause for clause in payload["clauses"] if clause["id"] == "R7")
+    assert reading_7["code"] == ["backend/org/calendar.py", "backend/org/calendar_year_file.py"]
+    assert any(test.startswith("tests/org/test_calendar.py::") for test in reading_7["tests"])
+
+
+def test_the_table_for_people_names_clause_article_and_tests() -> None:
+    result = runner.invoke(app, [], env={"COLUMNS": "240"})
+    assert result.exit_code == 0
+    assert "HN334-4.1b" in result.stdout
+    assert "三、4" in result.stdout
+    assert "tests/org/test_calendar.py" in result.stdout
+
+
+def test_it_says_so_where_there_are_no_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clauses_command, "scan_marks", lambda root: None)
+    assert "No tests/ here" in runner.invoke(app, []).stdout
+    payload = json.loads(runner.invoke(app, ["--json"]).stdout)
+    assert payload["tests_scanned"] is False
+
+
+def test_a_broken_registry_is_refused_with_its_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(clauses_command, "policies_directory", lambda: tmp_path)
+    result = runner.invoke(app, ["--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "policy_invalid"

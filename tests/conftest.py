@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from alembic import command as alembic_command
 from filelock import FileLock
+from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 from redis.asyncio import Redis
@@ -19,6 +20,10 @@ from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.runtime import Runtime
 from backend.settings import Settings
+
+# Examples are bounded by their number, never by the clock of a busy machine.
+hypothesis_settings.register_profile("dianming", deadline=None)
+hypothesis_settings.load_profile("dianming")
 
 SUPERUSER = "DIANMING_TEST_SUPERUSER_DSN"
 REDIS = "DIANMING_TEST_REDIS_URL"

@@ -1,0 +1,184 @@
+"""Inside, outside or uncertain: what a fix of given accuracy says about presence at a filed site.
+
+HN334-3.4 asks for presence "inside the school address filed with the province". A phone gives a point and a
+circle, so the question is answered as a probability, and honestly: where the fix cannot tell, the answer is
+uncertain, which leads to another attempt or another way of checking, never to a miss.
+
+The rules, with P the probability that the true position is inside, d the distance to the edge (negative inside),
+r the accuracy radius and sigma = r / 2.4477 (`geo.probability`):
+
+inside      P >= inside_at, and r <= max_accuracy_m.
+outside     P <= outside_at, and two guards, so that nobody is told "outside" by an artefact:
+            - Phi(-d / sigma) <= outside_at: a small site holds little of a wide circle even from its very middle,
+              so P alone would send a student at the school's door away. Measured as if the site went on behind
+              its nearest edge, its size drops out; it can only make the answer milder.
+            - where r > max_accuracy_m, the whole circle misses the site (d > r). Coarse fixes come from cell
+              towers and Wi-Fi, whose errors are not normal; only the 95 % circle itself is believed.
+uncertain   otherwise, with the reason.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from geo.arrays import BoolArray, FloatArray, floats
+from geo.errors import ThresholdsInvalid
+from geo.fixes import Fix, combine, is_stale, validate, validate_many
+from geo.probability import NEGLIGIBLE_BEYOND_SIGMA, RADIUS_95_PER_SIGMA
+from geo.site import Site
+
+
+class Decision(StrEnum):
+    INSIDE = "inside"
+    OUTSIDE = "outside"
+    UNCERTAIN = "uncertain"
+
+
+class FenceReason(StrEnum):
+    """Why a decision is uncertain, or what was set aside on the way to it; `zh` and `en` say what to do."""
+
+    NEAR_EDGE = "near_edge"
+    ACCURACY_COARSE = "accuracy_coarse"
+    SITE_SMALL_FOR_ACCURACY = "site_small_for_accuracy"
+    STALE_FIX_LEFT_OUT = "stale_fix_left_out"
+
+    @property
+    def zh(self) -> str:
+        return _SENTENCES[self][0]
+
+    @property
+    def en(self) -> str:
+        return _SENTENCES[self][1]
+
+
+_SENTENCES: dict[FenceReason, tuple[str, str]] = {
+    FenceReason.NEAR_EDGE: (
+        "定位靠近校园边界，无法确定，请往校园内走一些再试。",
+        "The fix is near the edge of the site; walk further in and try again.",
+    ),
+    FenceReason.ACCURACY_COARSE: (
+        "定位精度不足，请开启“精确位置”，到窗边或室外再试。",
+        "The fix is too coarse; allow precise location and try again by a window or outdoors.",
+    ),
+    FenceReason.SITE_SMALL_FOR_ACCURACY: (
+        "定位精度相对校园范围不足，请到窗边或室外再试。",
+        "The fix is too coarse for so small a site; try again by a window or outdoors.",
+    ),
+    FenceReason.STALE_FIX_LEFT_OUT: (
+        "部分定位不是刚刚取得的，未予采用。",
+        "Some fixes were not taken just now and were left out.",
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FenceThresholds:
+    """The policy's figures: probabilities, metres, seconds. There is no default; policy sets them."""
+
+    inside_at: float
+    outside_at: float
+    max_accuracy_m: float
+    max_age_s: float
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.outside_at < 1.0:
+            raise ThresholdsInvalid(field="outside_at", value=self.outside_at)
+        if not self.outside_at < self.inside_at < 1.0:
+            raise ThresholdsInvalid(field="inside_at", value=self.inside_at)
+        if not self.max_accuracy_m > 0.0:
+            raise ThresholdsInvalid(field="max_accuracy_m", value=self.max_accuracy_m)
+        if not self.max_age_s > 0.0:
+            raise ThresholdsInvalid(field="max_age_s", value=self.max_age_s)
+
+
+@dataclass(frozen=True, slots=True)
+class FenceDecision:
+    """The answer for one check, and what it rests on: `judged` is the fix, combined and in WGS-84."""
+
+    decision: Decision
+    distance_m: float
+    probability_inside: float
+    reasons: tuple[FenceReason, ...]
+    judged: Fix
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FenceDecisions:
+    """The answers for n checks, each array of shape (n,); words as in `Decision` and `FenceReason`, or ""."""
+
+    decision: NDArray[np.str_]
+    distance_m: FloatArray
+    probability_inside: FloatArray
+    reason: NDArray[np.str_]
+
+
+def decide(fixes: Sequence[Fix], site: Site, thresholds: FenceThresholds) -> FenceDecision:
+    """Judge the fixes of one check together; order does not matter.
+
+    A malformed fix refuses the check. A phone's first fix is often a remembered one, so stale fixes are left
+    out, with a reason, as long as a fresh one is there; `FixStale` when there is none.
+    """
+    fresh = [fix for fix in fixes if not is_stale(fix, max_age_s=thresholds.max_age_s)]
+    for fix in fixes:
+        validate(fix, max_age_s=math.inf if fresh else thresholds.max_age_s)
+    judged = combine([fix.in_wgs84() for fix in fresh])
+    one = decide_many(judged.lon, judged.lat, judged.accuracy_m, site, thresholds)
+    reasons = [FenceReason(reason) for reason in one.reason.tolist() if reason]
+    if len(fresh) < len(fixes):
+        reasons.append(FenceReason.STALE_FIX_LEFT_OUT)
+    return FenceDecision(
+        decision=Decision(one.decision.tolist()[0]),
+        distance_m=float(one.distance_m[0]),
+        probability_inside=float(one.probability_inside[0]),
+        reasons=tuple(reasons),
+        judged=judged,
+    )
+
+
+def decide_many(
+    lons: ArrayLike, lats: ArrayLike, accuracies_m: ArrayLike, site: Site, thresholds: FenceThresholds
+) -> FenceDecisions:
+    """Judge n WGS-84 positions, each on its own, as `decide` judges one: that function calls this one.
+
+    Degrees and metres, each of shape (n,). The refusals of `geo.fixes` are raised for the first bad row.
+    """
+    lon, lat, radius = floats(lons), floats(lats), floats(accuracies_m)
+    validate_many(lon, lat, radius)
+    x, y = site.plane.project(lon, lat)
+    distance, sigma = site.signed_distance(x, y), radius / RADIUS_95_PER_SIGMA
+
+    probability = np.where(distance < 0.0, 1.0, 0.0)
+    open_question = np.abs(distance) <= NEGLIGIBLE_BEYOND_SIGMA * sigma
+    probability[open_question] = site.mass(x[open_question], y[open_question], sigma[open_question])
+
+    coarse = radius > thresholds.max_accuracy_m
+    inside, outside, small = _verdicts(probability, distance, radius, coarse, thresholds)
+    decision = np.select([inside, outside], [Decision.INSIDE, Decision.OUTSIDE], Decision.UNCERTAIN)
+    reason = np.select(
+        [inside | outside, coarse, small],
+        ["", FenceReason.ACCURACY_COARSE, FenceReason.SITE_SMALL_FOR_ACCURACY],
+        FenceReason.NEAR_EDGE,
+    )
+    return FenceDecisions(decision, distance, probability, reason)
+
+
+def _verdicts(
+    probability: FloatArray,
+    distance: FloatArray,
+    radius: FloatArray,
+    coarse: BoolArray,
+    thresholds: FenceThresholds,
+) -> tuple[BoolArray, BoolArray, BoolArray]:
+    """Which rows are inside, which outside, and which only look outside because the site is small."""
+    inside = (probability >= thresholds.inside_at) & ~coarse
+    improbable = probability <= thresholds.outside_at
+    reach = -NormalDist().inv_cdf(thresholds.outside_at) / RADIUS_95_PER_SIGMA
+    far = distance >= reach * radius
+    misses = distance > radius
+    outside = improbable & far & (misses | ~coarse)
+    return inside, outside, improbable & ~far

@@ -1,0 +1,184 @@
+"""A filed site (备案办学地址): where a school's students owe their presence, as polygons on the ground."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Self
+
+import numpy as np
+import shapely
+from shapely import LinearRing, MultiPolygon, Point, Polygon
+from shapely.validation import explain_validity
+
+from geo.arrays import FloatArray
+from geo.datum import Datum, convert_many, looks_swapped, on_globe
+from geo.errors import SiteInvalid, SiteTooLarge
+from geo.plane import LocalPlane
+from geo.probability import Edges, normal_mass
+
+_STRAIGHT_DEGREES = 0.01
+"""GeoJSON edges are straight in degrees. Cut to about 1 km, their bend in the plane stays below 2 cm."""
+
+_REACH_M = 500_000.0
+"""Beyond this distance from the site's middle the plane's scale errs by more than 0.1 %."""
+
+_HALF_GLOBE_DEGREES = 180.0
+_LEAST_DISTINCT = 3
+
+
+class SiteFlaw(StrEnum):
+    """What is wrong with a site, as a stable word."""
+
+    EMPTY = "empty"
+    TOO_FEW_VERTICES = "too_few_vertices"
+    RING_NOT_CLOSED = "ring_not_closed"
+    NOT_FINITE = "not_finite"
+    OUT_OF_RANGE = "out_of_range"
+    AXES_SWAPPED = "axes_swapped"
+    CROSSES_ANTIMERIDIAN = "crosses_antimeridian"
+    SELF_INTERSECTION = "self_intersection"
+    TOO_WIDE = "too_wide"
+    NOT_GEOJSON = "not_geojson"
+    NOT_POLYGON = "not_polygon"
+    NOT_CSV = "not_csv"
+
+
+_SENTENCES: dict[SiteFlaw, tuple[str, str]] = {
+    SiteFlaw.EMPTY: ("没有任何多边形，请至少圈出一块。", "there is no polygon; draw at least one."),
+    SiteFlaw.TOO_FEW_VERTICES: ("多边形至少需要三个不同的顶点。", "a polygon needs three distinct vertices."),
+    SiteFlaw.RING_NOT_CLOSED: ("环未闭合，末点必须与首点相同。", "a ring must end on its first vertex."),
+    SiteFlaw.NOT_FINITE: ("坐标不是有效数字。", "a coordinate is not a finite number."),
+    SiteFlaw.OUT_OF_RANGE: ("坐标超出经纬度范围。", "a coordinate is not a place on Earth."),
+    SiteFlaw.AXES_SWAPPED: (
+        "经纬度似乎颠倒了，应为经度在前。",
+        "latitude seems to come first; write longitude first.",
+    ),
+    SiteFlaw.CROSSES_ANTIMERIDIAN: ("多边形跨越了180度经线。", "a polygon crosses the 180° meridian."),
+    SiteFlaw.SELF_INTERSECTION: (
+        "多边形自相交或退化，请重新绘制。",
+        "a polygon crosses itself or has no area; redraw it.",
+    ),
+    SiteFlaw.TOO_WIDE: ("各部分相距过远，请分别备案。", "the parts lie too far apart; file them separately."),
+    SiteFlaw.NOT_GEOJSON: ("不是有效的 GeoJSON。", "this is not valid GeoJSON."),
+    SiteFlaw.NOT_POLYGON: (
+        "只接受多边形（Polygon 或 MultiPolygon）。",
+        "only Polygon and MultiPolygon are accepted.",
+    ),
+    SiteFlaw.NOT_CSV: (
+        "CSV 需要表头 polygon,lon,lat，每行一个顶点。",
+        "the CSV needs the header polygon,lon,lat and one vertex a row.",
+    ),
+}
+
+
+def invalid(flaw: SiteFlaw, where: str = "") -> SiteInvalid:
+    """The refusal for `flaw`, with the spot it was found at."""
+    zh, en = _SENTENCES[flaw]
+    return SiteInvalid(reason=flaw, reason_zh=zh, reason_en=en, where=f" [{where}]" if where else "")
+
+
+Ring = Sequence[tuple[float, float]]
+"""Vertices (lon, lat) in degrees, the last equal to the first."""
+
+Outline = Sequence[Ring]
+"""One polygon: its shell, then its holes."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Site:
+    """One or more polygons with holes, in WGS-84; inside is the inside of any of them, the edge included.
+
+    `polygons` is what is stored and drawn (degrees); touching and overlapping parts are merged. `area_m2` is its
+    area on the ground. The rest is the same region in metres on `plane`, made once per site for the hot path.
+    """
+
+    polygons: MultiPolygon
+    plane: LocalPlane
+    area_m2: float
+    _region: MultiPolygon
+    _edges: Edges
+
+    @classmethod
+    def outlined(cls, outlines: Sequence[Outline], *, datum: Datum, max_area_m2: float) -> Self:
+        """The site drawn by `outlines` in `datum`; `SiteInvalid` or `SiteTooLarge` when it cannot be filed."""
+        if not outlines:
+            raise invalid(SiteFlaw.EMPTY)
+        merged = shapely.union_all([_polygon(outline, datum) for outline in outlines])
+        polygons = _multi(shapely.orient_polygons(merged))
+        plane = LocalPlane(polygons.centroid.x, polygons.centroid.y)
+        region = _multi(_projected(shapely.segmentize(polygons, _STRAIGHT_DEGREES), plane))
+        if shapely.hausdorff_distance(Point(0.0, 0.0), region) > _REACH_M:
+            raise invalid(SiteFlaw.TOO_WIDE)
+        if region.area > max_area_m2:
+            raise SiteTooLarge(area_m2=round(region.area), max_area_m2=round(max_area_m2))
+        shapely.prepare(region)
+        return cls(polygons, plane, region.area, region, _edges(region))
+
+    def signed_distance(self, x: FloatArray, y: FloatArray) -> FloatArray:
+        """Metres from points (n,) of the plane to the site's edge; negative inside."""
+        distance = shapely.distance(self._region.boundary, shapely.points(x, y))
+        return np.where(shapely.contains_xy(self._region, x, y), -distance, distance)
+
+    def mass(self, x: FloatArray, y: FloatArray, sigma: FloatArray) -> FloatArray:
+        """The share of normal errors about points (n,) of the plane that lies inside; see `geo.probability`."""
+        return normal_mass(x, y, sigma, self._edges)
+
+
+def _polygon(outline: Outline, datum: Datum) -> Polygon:
+    """One valid WGS-84 polygon, or the refusal that names its flaw."""
+    if not outline:
+        raise invalid(SiteFlaw.TOO_FEW_VERTICES)
+    shell, *holes = [_ring(ring, datum) for ring in outline]
+    polygon = Polygon(shell, holes)
+    if not polygon.is_valid or polygon.area == 0.0:
+        raise invalid(SiteFlaw.SELF_INTERSECTION, explain_validity(polygon))
+    return polygon
+
+
+def _ring(ring: Ring, datum: Datum) -> FloatArray:
+    """The ring's vertices in WGS-84, shape (n, 2), checked before they are converted."""
+    vertices = np.array(ring, dtype=np.float64).reshape(-1, 2)
+    lon, lat = vertices[:, 0], vertices[:, 1]
+    if not np.isfinite(vertices).all():
+        raise invalid(SiteFlaw.NOT_FINITE)
+    beyond = ~on_globe(lon, lat)
+    if beyond.any():
+        lon0, lat0 = vertices[int(beyond.argmax())]
+        flaw = SiteFlaw.AXES_SWAPPED if looks_swapped(lon0, lat0) else SiteFlaw.OUT_OF_RANGE
+        raise invalid(flaw, f"{lon0}, {lat0}")
+    if len(np.unique(vertices, axis=0)) < _LEAST_DISTINCT:
+        raise invalid(SiteFlaw.TOO_FEW_VERTICES)
+    if not np.array_equal(vertices[0], vertices[-1]):
+        raise invalid(SiteFlaw.RING_NOT_CLOSED, f"{lon[0]}, {lat[0]}")
+    if (np.abs(np.diff(lon)) > _HALF_GLOBE_DEGREES).any():  # the short way is the other one
+        raise invalid(SiteFlaw.CROSSES_ANTIMERIDIAN)
+    return np.column_stack(convert_many(lon, lat, source=datum, target=Datum.WGS84))
+
+
+def _multi(geometry: shapely.Geometry) -> MultiPolygon:
+    """Polygons as one type, whatever number of them a union leaves."""
+    parts = [part for part in shapely.get_parts(geometry) if isinstance(part, Polygon)]
+    return MultiPolygon(parts)
+
+
+def _projected(polygons: MultiPolygon, plane: LocalPlane) -> shapely.Geometry:
+    return shapely.transform(polygons, lambda degrees: np.column_stack(plane.project(*degrees.T)))
+
+
+def _rings(region: MultiPolygon) -> Iterator[LinearRing]:
+    for polygon in region.geoms:
+        yield polygon.exterior
+        yield from polygon.interiors
+
+
+def _edges(region: MultiPolygon) -> Edges:
+    """Shells run anticlockwise and holes clockwise, so the interior is always to the left."""
+    starts, ends = [], []
+    for ring in _rings(region):
+        vertices = shapely.get_coordinates(ring)
+        starts.append(vertices[:-1])
+        ends.append(vertices[1:])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    real = (start != end).any(axis=1)
+    (x, y), (to_x, to_y) = start[real].T, end[real].T
+    return Edges(*map(np.ascontiguousarray, (x, y, to_x, to_y)))

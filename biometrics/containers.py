@@ -1,0 +1,196 @@
+"""Walking JPEG, PNG and WebP files without decoding them.
+
+A decoder stops where the picture ends and never asks what follows; a polyglot lives exactly there. The walk
+reads the whole file: its kind, its dimensions, whether it is animated, its colour space, and that it ends
+where it says it ends. References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP).
+"""
+
+import struct
+from dataclasses import dataclass
+from enum import Enum
+
+from biometrics.errors import BiometricsError
+
+_MAX_JPEG_SCANS = 64
+"""A progressive camera picture has about ten; hundreds are an attack on the decoder's time."""
+_MARKER, _STUFFED, _EOI, _SOS = 0xFF, 0x00, 0xD9, 0xDA
+_RESTARTS = range(0xD0, 0xD8)
+_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+"""SOF0 to SOF15 without DHT, JPG and DAC."""
+_WITHOUT_LENGTH = frozenset({0x01, *_RESTARTS, 0xD8})
+"""TEM, RST and a second SOI have no place between segments."""
+
+_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PNG_COLOUR_TYPES = frozenset({0, 2, 3, 4, 6})
+_PNG_SIXTEEN_BIT, _IHDR_LENGTH = 16, 13
+_JPEG_GREY, _JPEG_RGB = 1, 3
+_WEBP_ANIMATION_FLAG = 0x02
+
+
+class ImageKind(Enum):
+    """The accepted kinds; the value is Pillow's name of the decoder."""
+
+    JPEG = "JPEG"
+    PNG = "PNG"
+    WEBP = "WEBP"
+
+
+class ImageUnsupported(BiometricsError):
+    """Not a JPEG, PNG or WebP by its first bytes."""
+
+    code = "image_unsupported"
+    status = 415
+    zh = "只接受 JPEG、PNG 或 WebP 图片。请使用应用内相机拍摄。"
+    en = "Only JPEG, PNG and WebP pictures are accepted. Take it with the app's camera."
+
+
+class ImageTruncated(BiometricsError):
+    """The file ends before the picture does, or its structure is not sound."""
+
+    code = "image_truncated"
+    status = 422
+    zh = "图片不完整，可能是上传中断。请重新上传或重新拍摄。"
+    en = "The picture is incomplete, perhaps the upload was cut off. Upload or take it again."
+
+
+class ImageTrailingData(BiometricsError):
+    """Bytes follow the end of the picture: a polyglot, or a motion photo."""
+
+    code = "image_trailing_data"
+    status = 422
+    zh = "图片文件末尾带有多余数据（例如动态照片）。请关闭动态照片，使用应用内相机拍摄。"
+    en = "The file carries data after the picture (such as a motion photo). Take it with the app's camera."
+
+
+class ImageAnimated(BiometricsError):
+    """Several frames in one file; a burst is sent as several files."""
+
+    code = "image_animated"
+    status = 422
+    zh = "不接受动图。请上传单张照片。"
+    en = "Animated pictures are not accepted. Upload single photographs."
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What a file says about itself; `colour` names an unsupported colour space, None when it is fine."""
+
+    kind: ImageKind
+    width: int
+    height: int
+    colour: str | None
+
+
+def inspect(data: bytes) -> Container:
+    """Walk the file; raises a refusal with a code. Time and memory are linear in the file's length."""
+    try:
+        if data[:3] == b"\xff\xd8\xff":
+            return _jpeg(data)
+        if data[:8] == _PNG_SIGNATURE:
+            return _png(data)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return _webp(data)
+    except (struct.error, IndexError) as error:
+        raise ImageTruncated from error
+    raise ImageUnsupported
+
+
+def _jpeg(data: bytes) -> Container:
+    position, frame, scans = 2, None, 0
+    while True:
+        position, marker = _jpeg_marker(data, position)
+        if marker == _EOI:
+            break
+        if marker in _WITHOUT_LENGTH:
+            raise ImageTruncated
+        (length,) = struct.unpack_from(">H", data, position)
+        if marker in _FRAMES:
+            if frame is not None:
+                raise ImageTruncated
+            frame = struct.unpack_from(">HHB", data, position + 3)
+        position += length
+        if marker == _SOS:  # entropy-coded data follow the header
+            scans += 1
+            position = _after_entropy_data(data, position)
+    if frame is None or scans == 0 or scans > _MAX_JPEG_SCANS:
+        raise ImageTruncated
+    if data[position:].strip(b"\x00"):  # some cameras pad with zeros
+        raise ImageTrailingData
+    height, width, components = frame
+    colour = None if components in {_JPEG_GREY, _JPEG_RGB} else "CMYK"
+    return Container(ImageKind.JPEG, width, height, colour)
+
+
+def _jpeg_marker(data: bytes, position: int) -> tuple[int, int]:
+    """The marker at `position` (fill bytes allowed) and the position behind it."""
+    if data[position] != _MARKER:
+        raise ImageTruncated
+    while data[position] == _MARKER:
+        position += 1
+    return position + 1, data[position]
+
+
+def _after_entropy_data(data: bytes, position: int) -> int:
+    """The position of the next marker that is neither a stuffed byte nor a restart."""
+    while True:
+        position = data.find(b"\xff", position)
+        if position < 0:
+            raise ImageTruncated
+        following = data[position + 1]
+        if following not in {_STUFFED, _MARKER} and following not in _RESTARTS:
+            return position
+        position += 1 if following == _MARKER else 2
+
+
+def _png(data: bytes) -> Container:
+    length, name = struct.unpack_from(">I4s", data, 8)
+    if name != b"IHDR" or length != _IHDR_LENGTH:
+        raise ImageTruncated
+    width, height, depth, colour_type = struct.unpack_from(">IIBB", data, 16)
+    position = 8
+    while True:
+        length, name = struct.unpack_from(">I4s", data, position)
+        position += 12 + length
+        if position > len(data):
+            raise ImageTruncated
+        if name == b"acTL":
+            raise ImageAnimated
+        if name == b"IEND":
+            break
+    if position != len(data):
+        raise ImageTrailingData
+    unusual = colour_type not in _PNG_COLOUR_TYPES or depth == _PNG_SIXTEEN_BIT
+    return Container(ImageKind.PNG, width, height, f"PNG {colour_type}/{depth}" if unusual else None)
+
+
+def _webp(data: bytes) -> Container:
+    (riff_length,) = struct.unpack_from("<I", data, 4)
+    end = 8 + riff_length
+    if end > len(data):
+        raise ImageTruncated
+    if end < len(data):
+        raise ImageTrailingData
+    _require_still_webp(data, end)
+    name = data[12:16]
+    if name == b"VP8X":
+        width = 1 + int.from_bytes(data[24:27], "little")
+        height = 1 + int.from_bytes(data[27:30], "little")
+    elif name == b"VP8L":
+        (bits,) = struct.unpack_from("<I", data, 21)
+        width, height = 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    elif name == b"VP8 ":
+        width, height = (side & 0x3FFF for side in struct.unpack_from("<HH", data, 26))
+    else:
+        raise ImageTruncated
+    return Container(ImageKind.WEBP, width, height, None)
+
+
+def _require_still_webp(data: bytes, end: int) -> None:
+    position = 12
+    while position < end:
+        name, length = struct.unpack_from("<4sI", data, position)
+        if name in {b"ANIM", b"ANMF"} or (name == b"VP8X" and data[position + 8] & _WEBP_ANIMATION_FLAG):
+            raise ImageAnimated
+        position += 8 + length + (length & 1)
+    if position != end:
+        raise ImageTruncated

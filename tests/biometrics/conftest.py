@@ -1,0 +1,45 @@
+"""Photographs, engines and rules shared by the room's tests."""
+
+from pathlib import Path
+
+import pytest
+
+from backend.local.sample_faces import sample_faces_dir, sample_people
+from biometrics.checks import FaceRules, Shot
+from biometrics.dlib_engine import DlibEngine
+from biometrics.engine import EngineSet
+from biometrics.liveness import BurstRules
+from biometrics.matching import EnrolmentRules
+from biometrics.pattern_engine import PatternEngine, render_pattern
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def people() -> dict[str, tuple[Path, ...]]:
+    """Real photographs by person, fetched once and cached outside the repository's files."""
+    return sample_people(sample_faces_dir(ROOT))
+
+
+@pytest.fixture(scope="session")
+def dlib_engine() -> DlibEngine:
+    return DlibEngine()
+
+
+@pytest.fixture(scope="session")
+def both_engines(dlib_engine: DlibEngine) -> EngineSet:
+    return EngineSet([PatternEngine(), dlib_engine])
+
+
+@pytest.fixture(scope="session")
+def rules() -> FaceRules:
+    return FaceRules(
+        enrolment=EnrolmentRules(min_shots=3, max_shot_distance=0.6),
+        burst=BurstRules(min_frames=3, min_gap_ms=100, max_gap_ms=5000, max_frame_distance=0.6),
+    )
+
+
+@pytest.fixture(scope="session")
+def pattern_shots() -> list[Shot]:
+    """Four shots of test person 1, a third of a second apart."""
+    return [Shot(render_pattern(1, shot), captured_ms=333 * shot) for shot in range(4)]

@@ -1,0 +1,146 @@
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from biometrics.checks import EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
+from biometrics.dlib_engine import DlibEngine
+from biometrics.engine import EngineSet
+from biometrics.errors import EngineUnavailable
+from biometrics.image import DecodeLimits
+from biometrics.matching import FaceTemplate
+from biometrics.pattern_engine import render_pattern
+from biometrics.quality import Reason
+from tests.biometrics.pictures import encoded, noise
+
+
+def burst(paths: Iterable[Path]) -> list[Shot]:
+    return [Shot(path.read_bytes(), captured_ms=400 * index) for index, path in enumerate(paths)]
+
+
+def template_of(result: EnrolmentResult) -> FaceTemplate:
+    assert result.template is not None
+    return result.template
+
+
+def codes(reasons: Iterable[Reason]) -> list[str]:
+    return [reason.code for reason in reasons]
+
+
+@pytest.fixture(scope="module")
+def enrolled(
+    both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules
+) -> EnrolmentResult:
+    return enrol_shots(both_engines, burst(people["att-s02"][:3]), rules)
+
+
+@pytest.mark.clause("HN334-3.1")
+def test_three_photographs_enrol_a_person(enrolled: EnrolmentResult) -> None:
+    assert enrolled.template is not None
+    assert enrolled.template.shots == 3
+    assert str(enrolled.engine.key) == "dlib/1"
+    assert enrolled.reasons == ()
+    assert {"decode", "detect", "embed", "total"} <= set(enrolled.ms)
+
+
+@pytest.mark.clause("HN334-3.4")
+def test_other_photographs_of_the_person_score_closer_than_of_a_stranger(
+    both_engines: EngineSet, enrolled: EnrolmentResult, people: dict[str, tuple[Path, ...]], rules: FaceRules
+) -> None:
+    own = judge_burst(both_engines, burst(people["att-s02"][4:7]), template_of(enrolled), rules)
+    stranger = judge_burst(both_engines, burst(people["att-s10"][4:7]), template_of(enrolled), rules)
+    assert own.quality_reasons == own.liveness_reasons == ()
+    assert own.score is not None
+    assert stranger.score is not None
+    assert own.score < 0.35
+    assert stranger.score > 0.5
+    assert all(frame.fingerprint and frame.quality and frame.face for frame in own.frames)
+
+
+def test_shots_of_two_persons_make_no_template(
+    both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules
+) -> None:
+    shots = burst([people["obama"][0], people["obama"][1], people["biden"][0]])
+    result = enrol_shots(both_engines, shots, rules)
+    assert result.template is None
+    assert codes(result.reasons) == ["face_shots_disagree"]
+
+
+def test_an_unusable_shot_is_reported_and_does_not_count(
+    both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules
+) -> None:
+    shots = [*burst(people["att-s02"][:2]), Shot(b"not a picture"), Shot(encoded(noise(320, 240), "PNG"))]
+    result = enrol_shots(both_engines, shots, rules)
+    assert result.template is None
+    assert codes(result.reasons) == ["face_shots_too_few"]
+    assert "2" in result.reasons[0].zh
+    assert [codes(shot.reasons) for shot in result.shots] == [[], [], ["image_unsupported"], ["no_face"]]
+    assert result.shots[2].fingerprint is None
+
+
+def test_a_burst_without_any_face_has_no_score(
+    both_engines: EngineSet, enrolled: EnrolmentResult, rules: FaceRules
+) -> None:
+    result = judge_burst(
+        both_engines, [Shot(encoded(noise(320, 240), "PNG"), 0)], template_of(enrolled), rules
+    )
+    assert result.score is None
+    assert codes(result.quality_reasons) == ["no_face"]
+    assert codes(result.liveness_reasons) == ["too_few_frames", "no_dominant_face"]
+
+
+def test_a_broken_frame_among_good_ones_stays_a_reason(
+    both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
+) -> None:
+    template = template_of(enrol_shots(both_engines, pattern_shots[:3], rules))
+    result = judge_burst(both_engines, [*pattern_shots, Shot(b"?", 2000)], template, rules)
+    assert result.score is not None
+    assert codes(result.quality_reasons) == ["image_unsupported"]
+
+
+def test_a_test_pattern_is_judged_by_the_test_engine_and_says_so(
+    both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
+) -> None:
+    enrolment = enrol_shots(both_engines, pattern_shots[:3], rules)
+    result = judge_burst(both_engines, pattern_shots[1:], template_of(enrolment), rules)
+    assert enrolment.engine.test_only
+    assert result.engine.test_only
+    assert result.score is not None
+    assert result.score < 0.1
+    assert result.quality_reasons == result.liveness_reasons == ()
+
+
+def test_a_test_pattern_cannot_answer_for_a_person_with_photographs(
+    both_engines: EngineSet, enrolled: EnrolmentResult, pattern_shots: list[Shot], rules: FaceRules
+) -> None:
+    result = judge_burst(both_engines, pattern_shots, template_of(enrolled), rules)
+    assert result.score is None
+    assert not result.engine.test_only
+    assert codes(result.quality_reasons) == ["no_face"]
+
+
+def test_a_template_of_an_engine_that_is_off_is_not_judged(
+    dlib_engine: DlibEngine, both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
+) -> None:
+    template = template_of(enrol_shots(both_engines, pattern_shots[:3], rules))
+    with pytest.raises(EngineUnavailable):
+        judge_burst(EngineSet([dlib_engine]), pattern_shots, template, rules)
+
+
+def test_without_the_test_engine_patterns_enrol_nobody(
+    dlib_engine: DlibEngine, pattern_shots: list[Shot], rules: FaceRules
+) -> None:
+    result = enrol_shots(EngineSet([dlib_engine]), pattern_shots, rules)
+    assert result.template is None
+    assert codes(result.shots[0].reasons) == ["no_face"]
+
+
+def test_the_rules_limits_reach_the_decoder(both_engines: EngineSet, rules: FaceRules) -> None:
+    tight = replace(rules, decoding=DecodeLimits(max_bytes=100))
+    result = enrol_shots(both_engines, [Shot(render_pattern(1, 0))], tight)
+    assert codes(result.shots[0].reasons) == ["image_too_large"]
+
+
+def test_nothing_enrols_nobody(both_engines: EngineSet, rules: FaceRules) -> None:
+    assert enrol_shots(both_engines, [], rules).template is None

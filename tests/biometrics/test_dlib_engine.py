@@ -1,0 +1,139 @@
+import io
+import json
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from biometrics.dlib_engine import DlibEngine
+from biometrics.engine import Descriptor, Pixels, distance
+from biometrics.errors import EngineUnavailable
+from biometrics.image import DecodeLimits, decode
+from biometrics.pattern_engine import render_pattern
+
+REFERENCE = """
+import json, sys, warnings
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # pkg_resources announces its own end
+    import face_recognition
+print(json.dumps([face_recognition.face_encodings(face_recognition.load_image_file(p))[0].tolist() for p in sys.argv[1:]]))
+"""
+
+ENGINE_ALONE = """
+import sys
+from biometrics.dlib_engine import DlibEngine
+DlibEngine()
+print(sorted({"pkg_resources", "face_recognition", "face_recognition_models"} & set(sys.modules)))
+"""
+
+
+def pixels_of(data: bytes) -> Pixels:
+    return decode(data, DecodeLimits()).pixels
+
+
+def widest(engine: DlibEngine, data: bytes) -> Descriptor:
+    pixels = pixels_of(data)
+    (descriptor,) = engine.embed(pixels, engine.detect(pixels)[:1])
+    return descriptor
+
+
+@pytest.fixture(scope="module")
+def figures(people: dict[str, tuple[Path, ...]], dlib_engine: DlibEngine) -> dict[Path, Descriptor]:
+    """Descriptors of the public figures' photographs."""
+    return {
+        path: widest(dlib_engine, path.read_bytes()) for name in ("obama", "biden") for path in people[name]
+    }
+
+
+def test_photographs_of_one_person_lie_closer_than_those_of_two(
+    figures: dict[Path, Descriptor], people: dict[str, tuple[Path, ...]]
+) -> None:
+    obama = [figures[path] for path in people["obama"]]
+    biden = figures[people["biden"][0]]
+    same = max(distance(one, other) for one in obama for other in obama)
+    assert same < 0.45
+    assert min(distance(one, biden) for one in obama) > same + 0.3
+
+
+def test_distances_agree_with_the_reference_library(figures: dict[Path, Descriptor], tmp_path: Path) -> None:
+    paths = list(figures)
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", REFERENCE, *map(str, paths)],
+        capture_output=True, text=True, check=True, cwd=tmp_path,
+    )  # fmt: skip
+    reference = np.array(json.loads(done.stdout))
+    ours = np.array([figures[path].vector for path in paths])
+    for one in range(len(paths)):
+        for other in range(one):
+            theirs = np.linalg.norm(reference[one] - reference[other])
+            assert np.linalg.norm(ours[one] - ours[other]) == pytest.approx(theirs, abs=0.05)
+
+
+def test_the_package_of_weights_is_read_but_not_imported() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", ENGINE_ALONE], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_picture_and_its_mirror_image_have_one_descriptor(
+    dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]
+) -> None:
+    pixels = pixels_of(people["obama"][0].read_bytes())
+    faces = dlib_engine.detect(pixels)[:1]
+    mirrored = np.ascontiguousarray(pixels[:, ::-1])
+    (one,), (other,) = (
+        dlib_engine.embed(pixels, faces),
+        dlib_engine.embed(mirrored, dlib_engine.detect(mirrored)[:1]),
+    )
+    assert distance(one, other) < 0.12
+
+
+def test_a_photograph_turned_by_exif_is_recognised(
+    dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    target = io.BytesIO()
+    with Image.open(people["obama"][0]) as upright:
+        upright.rotate(-90, expand=True).save(target, "JPEG", exif=exif, quality=95)
+    turned = widest(dlib_engine, target.getvalue())
+    assert distance(turned, widest(dlib_engine, people["obama"][0].read_bytes())) < 0.15
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_no_face_is_found_in_a_test_pattern(dlib_engine: DlibEngine, seed: int) -> None:
+    assert dlib_engine.detect(pixels_of(render_pattern(seed, 0))) == []
+
+
+def test_small_old_photographs_show_their_face(
+    dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]
+) -> None:
+    found = [
+        dlib_engine.detect(pixels_of(people[f"att-s{person:02}"][0].read_bytes()))
+        for person in range(1, 41, 4)
+    ]
+    assert [len(faces) for faces in found] == [1] * 10
+
+
+def test_threads_may_share_an_engine(dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]) -> None:
+    small = pixels_of(people["att-s01"][0].read_bytes())
+    with ThreadPoolExecutor(4) as threads:
+        boxes = list(threads.map(lambda _: [face.box for face in dlib_engine.detect(small)], range(40)))
+    assert all(found == boxes[0] for found in boxes)
+
+
+def test_info_names_licence_and_weights(dlib_engine: DlibEngine) -> None:
+    info = dlib_engine.info()
+    assert len(info.weights_sha256) == 64
+    assert "public domain" in info.licence
+    assert not info.test_only
+
+
+def test_missing_weights_are_an_error_that_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(EngineUnavailable, match="shape_predictor_5_face_landmarks"):
+        DlibEngine(tmp_path)

@@ -1,0 +1,65 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from biometrics.fingerprints import Fingerprint, fingerprint, hamming, near_duplicate
+from biometrics.image import DecodeLimits, decode
+from tests.biometrics.pictures import encoded, noise
+
+HASHES = st.integers(0, 2**64 - 1)
+
+
+def test_equal_pixels_have_equal_fingerprints_whatever_the_file() -> None:
+    one, other = (
+        decode(encoded(noise(), "PNG", compress_level=level), DecodeLimits()).pixels for level in (1, 9)
+    )
+    assert fingerprint(one) == fingerprint(other)
+
+
+def test_one_changed_pixel_changes_the_exact_hash_and_not_the_perceptual_one() -> None:
+    pixels = np.asarray(noise(640, 480)).copy()
+    before = fingerprint(pixels)
+    pixels[0, 0] ^= 1
+    after = fingerprint(pixels)
+    assert after.sha256 != before.sha256
+    assert after.phash == before.phash
+
+
+@pytest.mark.parametrize("change", ["jpeg", "half", "brighter"])
+def test_a_lightly_changed_photograph_is_a_near_duplicate(
+    people: dict[str, tuple[Path, ...]], change: str
+) -> None:
+    pixels = decode(people["obama"][0].read_bytes(), DecodeLimits()).pixels
+    image = Image.fromarray(pixels)
+    changed = {
+        "jpeg": decode(encoded(image, "JPEG", quality=30), DecodeLimits()).pixels,
+        "half": np.asarray(image.resize((image.width // 2, image.height // 2))),
+        "brighter": np.clip(pixels.astype(int) + 12, 0, 255).astype(np.uint8),
+    }[change]
+    assert near_duplicate(fingerprint(pixels), fingerprint(changed), max_bits=6)
+
+
+def test_different_photographs_of_one_person_are_no_duplicates(people: dict[str, tuple[Path, ...]]) -> None:
+    one, other = (
+        fingerprint(decode(path.read_bytes(), DecodeLimits()).pixels) for path in people["obama"][:2]
+    )
+    assert not near_duplicate(one, other, max_bits=6)
+
+
+@given(HASHES, HASHES, HASHES)
+def test_hamming_is_a_metric(a: int, b: int, c: int) -> None:
+    assert hamming(a, a) == 0
+    assert (
+        hamming(a, b) == hamming(b, a) == sum(x != y for x, y in zip(f"{a:064b}", f"{b:064b}", strict=True))
+    )
+    assert hamming(a, c) <= hamming(a, b) + hamming(b, c)
+
+
+@pytest.mark.parametrize("bits", [-1, 65])
+def test_an_impossible_tolerance_is_refused(bits: int) -> None:
+    with pytest.raises(ValueError, match="max_bits"):
+        near_duplicate(Fingerprint("a", 0), Fingerprint("b", 0), max_bits=bits)

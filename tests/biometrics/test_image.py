@@ -1,0 +1,215 @@
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image, ImageFile
+
+from biometrics.containers import ImageKind
+from biometrics.engine import Pixels
+from biometrics.errors import BiometricsError
+from biometrics.image import DecodeLimits, decode, reencode
+from tests.biometrics.pictures import encoded, noise
+
+LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=1_000_000)
+KINDS = ("JPEG", "PNG", "WEBP")
+
+
+def refusal(data: bytes, limits: DecodeLimits = LIMITS) -> str:
+    with pytest.raises(BiometricsError) as caught:
+        decode(data, limits)
+    assert caught.value.zh
+    assert caught.value.en
+    return caught.value.code
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_still_picture_is_decoded_to_rgb(kind: str) -> None:
+    image = decode(encoded(noise(), kind), LIMITS)
+    assert image.kind is ImageKind(kind)
+    assert image.pixels.shape == (48, 64, 3)
+    assert image.pixels.dtype == np.uint8
+
+
+def test_png_pixels_arrive_unchanged() -> None:
+    assert np.array_equal(decode(encoded(noise(), "PNG"), LIMITS).pixels, np.asarray(noise()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.2, 0.6, 0.95])
+def test_a_truncated_picture_is_refused(kind: str, share: float) -> None:
+    data = encoded(noise(), kind)
+    assert refusal(data[: int(len(data) * share)]) in {"image_truncated", "image_broken"}
+
+
+def test_a_truncated_picture_is_refused_even_after_another_library_allowed_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    data = encoded(noise(), "PNG")
+    ihdr_end, idat_length = 33, struct.unpack(">I", encoded(noise(), "PNG")[33:37])[0]
+    body = data[ihdr_end + 8 : ihdr_end + 8 + idat_length // 2]
+    chunk = struct.pack(">I", len(body)) + b"IDAT" + body + struct.pack(">I", zlib.crc32(b"IDAT" + body))
+    assert refusal(data[:ihdr_end] + chunk + data[-12:]) == "image_broken"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_polyglot_is_refused(kind: str) -> None:
+    assert refusal(encoded(noise(), kind) + b"PK\x03\x04 and a zip archive") == "image_trailing_data"
+
+
+def test_zero_padding_after_a_jpeg_is_harmless() -> None:
+    assert decode(encoded(noise(), "JPEG") + bytes(100), LIMITS).width == 64
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"GIF89a" + bytes(50), b"%PDF-1.7", b"BM" + bytes(80), b"RIFF\x00\x00\x00\x00WAVE"]
+)
+def test_other_kinds_are_refused_by_magic(data: bytes) -> None:
+    assert refusal(data) == "image_unsupported"
+
+
+def test_a_magic_that_the_decoder_does_not_confirm_is_refused() -> None:
+    assert refusal(b"\x89PNG\r\n\x1a\n" + encoded(noise(), "JPEG")) == "image_truncated"
+
+
+def test_too_many_bytes_are_refused() -> None:
+    assert refusal(bytes(LIMITS.max_bytes + 1)) == "image_too_large"
+
+
+def png_claiming(width: int, height: int) -> bytes:
+    ihdr = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", ihdr), (b"IDAT", zlib.compress(bytes(1000))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def webp_claiming(width: int, height: int) -> bytes:
+    extended = bytes(4) + (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = b"WEBPVP8X" + struct.pack("<I", len(extended)) + extended
+    return b"RIFF" + struct.pack("<I", len(body)) + body
+
+
+def jpeg_claiming(width: int, height: int) -> bytes:
+    data = encoded(noise(), "JPEG")
+    sof = data.index(b"\xff\xc0")
+    return data[: sof + 5] + struct.pack(">HH", height, width) + data[sof + 9 :]
+
+
+@pytest.mark.parametrize(
+    "bomb", [png_claiming(60_000, 60_000), webp_claiming(16_000, 16_000), jpeg_claiming(65_000, 65_000)]
+)
+def test_a_decompression_bomb_is_refused_before_any_decoder_runs(
+    bomb: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Image, "open", lambda *_, **__: pytest.fail("the decoder was reached"))
+    assert refusal(bomb) == "image_too_large"
+
+
+def test_a_tiny_picture_is_refused() -> None:
+    assert refusal(encoded(noise(16, 16), "PNG")) == "image_too_small"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP"])
+def test_an_animation_is_refused(kind: str) -> None:
+    data = encoded(noise(), kind, save_all=True, append_images=[noise(seed=1), noise(seed=2)])
+    assert refusal(data) == "image_animated"
+
+
+def test_cmyk_is_refused() -> None:
+    assert refusal(encoded(noise().convert("CMYK"), "JPEG")) == "image_colour_unsupported"
+
+
+def test_sixteen_bit_grey_is_refused() -> None:
+    deep = Image.fromarray(np.arange(64 * 64, dtype=np.uint16).reshape(64, 64))
+    assert refusal(encoded(deep, "PNG")) == "image_colour_unsupported"
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "1"])
+def test_ordinary_colour_modes_become_rgb(mode: str) -> None:
+    assert decode(encoded(noise().convert(mode), "PNG"), LIMITS).pixels.shape == (48, 64, 3)
+
+
+def test_a_jpeg_with_endless_scans_is_refused() -> None:
+    data = encoded(noise(), "JPEG")
+    sos = data.index(b"\xff\xda")
+    scan = data[sos:-2]
+    assert refusal(data[:sos] + scan * 65 + data[-2:]) == "image_truncated"
+
+
+def test_exif_orientation_is_applied() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turned a quarter clockwise to be upright
+    image = decode(encoded(noise(), "JPEG", exif=exif, quality=95), LIMITS)
+    upright = np.rot90(np.asarray(noise()), k=-1).astype(int)
+    assert image.pixels.shape == upright.shape
+    assert np.abs(image.pixels.astype(int) - upright).mean() < 12
+
+
+def test_absurd_exif_does_not_hinder() -> None:
+    data = encoded(noise(), "JPEG")
+    absurd = b"Exif\x00\x00MM\x00*\xff\xff\xff\xff" + bytes(range(200))
+    segment = b"\xff\xe1" + struct.pack(">H", len(absurd) + 2) + absurd
+    assert decode(data[:2] + segment + data[2:], LIMITS).pixels.shape == (48, 64, 3)
+
+
+def test_a_large_jpeg_is_decoded_at_a_fraction_of_its_size() -> None:
+    image = decode(encoded(noise(800, 960), "JPEG"), DecodeLimits(working_side=200))
+    assert (image.width, image.height) == (800, 960)
+    assert image.pixels.shape == (240, 200, 3)
+
+
+def test_reencoding_keeps_the_pixels_and_drops_everything_else() -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a secret description"
+    image = decode(encoded(noise(), "JPEG", exif=exif, quality=95), LIMITS)
+    stored = reencode(image)
+    assert b"secret" not in stored
+    again = decode(stored, LIMITS)
+    assert np.abs(again.pixels.astype(int) - image.pixels).mean() < 12
+
+
+SEEDS = [
+    encoded(noise(), "JPEG"),
+    encoded(noise(), "JPEG", progressive=True),
+    encoded(noise(), "PNG"),
+    encoded(noise().convert("P"), "PNG"),
+    encoded(noise(), "WEBP"),
+    encoded(noise(), "WEBP", lossless=True),
+]
+
+
+def code_or_pixels(data: bytes) -> str | Pixels:
+    try:
+        return decode(data, LIMITS).pixels
+    except BiometricsError as refused:
+        return refused.code
+
+
+@settings(max_examples=600, deadline=None)
+@given(
+    seed=st.sampled_from(SEEDS),
+    edits=st.lists(
+        st.tuples(st.floats(0, 1, exclude_max=True), st.binary(max_size=6), st.integers(0, 6)), max_size=8
+    ),
+    keep=st.floats(0.5, 1),
+)
+def test_mutated_bytes_are_decoded_or_refused_with_a_code(
+    seed: bytes, edits: list[tuple[float, bytes, int]], keep: float
+) -> None:
+    data = bytearray(seed)
+    for place, inserted, removed in edits:
+        at = int(place * len(data))
+        data[at : at + removed] = inserted
+    mutated = bytes(data) if keep > 0.9 else bytes(data[: int(keep * len(data))])
+    outcome = code_or_pixels(mutated)
+    if isinstance(outcome, str):
+        assert outcome.startswith("image_")
+    else:
+        assert outcome.ndim == 3
+        assert outcome.shape[2] == 3
+        assert outcome.size <= 3 * LIMITS.max_pixels

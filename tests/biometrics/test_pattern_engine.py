@@ -1,0 +1,73 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from biometrics.engine import Descriptor, DetectedFace, distance
+from biometrics.image import DecodedImage, DecodeLimits, decode, reencode
+from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.quality import QualityLimits, judge, measure
+
+ENGINE = PatternEngine()
+SEEDS = st.integers(0, 2**40)
+
+
+def seen(data: bytes) -> tuple[DecodedImage, DetectedFace, Descriptor]:
+    image = decode(data, DecodeLimits())
+    (face,) = ENGINE.detect(image.pixels)
+    (descriptor,) = ENGINE.embed(image.pixels, [face])
+    return image, face, descriptor
+
+
+@settings(max_examples=60, deadline=None)
+@given(SEEDS, SEEDS, st.integers(0, 99), st.integers(0, 99))
+def test_shots_of_one_number_are_close_and_of_two_far(one: int, other: int, shot: int, later: int) -> None:
+    first, second = seen(render_pattern(one, shot))[2], seen(render_pattern(other, later))[2]
+    if one == other:
+        assert distance(first, second) < 0.1
+    else:
+        assert distance(first, second) > 0.7
+    assert distance(first, seen(render_pattern(one, later))[2]) < 0.1
+
+
+@settings(max_examples=20, deadline=None)
+@given(SEEDS, st.integers(0, 99))
+def test_a_pattern_passes_the_quality_gates(seed: int, shot: int) -> None:
+    image, face, _ = seen(render_pattern(seed, shot))
+    assert judge(measure(image.pixels, [face]), QualityLimits()) == ()
+
+
+def test_a_pattern_survives_being_stored_as_jpeg() -> None:
+    image, _, before = seen(render_pattern(5, 0))
+    after = seen(reencode(DecodedImage(image.pixels, image.kind, image.width, image.height)))[2]
+    assert distance(before, after) < 0.05
+
+
+def test_rendering_repeats_itself_and_shots_differ() -> None:
+    assert render_pattern(5, 1) == render_pattern(5, 1)
+    assert render_pattern(5, 1) != render_pattern(5, 2)
+
+
+def test_nothing_is_found_in_photographs(people: dict[str, tuple[Path, ...]]) -> None:
+    for path in [*people["obama"], *people["biden"], *people["att-s01"]]:
+        assert ENGINE.detect(decode(path.read_bytes(), DecodeLimits()).pixels) == []
+
+
+@pytest.mark.parametrize("change", ["inverted", "faint", "shifted", "scaled", "black"])
+def test_a_disturbed_pattern_is_nobody(change: str) -> None:
+    pixels = seen(render_pattern(5, 0))[0].pixels
+    disturbed = {
+        "inverted": 255 - pixels,
+        "faint": pixels // 4 + 96,
+        "shifted": np.roll(pixels, 12, axis=1),
+        "scaled": pixels[::2, ::2],
+        "black": np.zeros_like(pixels),
+    }[change]
+    assert ENGINE.detect(np.ascontiguousarray(disturbed)) == []
+
+
+def test_the_engine_says_that_it_is_for_tests_only() -> None:
+    assert ENGINE.info().test_only
+    assert str(ENGINE.info().key) == "test-pattern/1"

@@ -1,0 +1,132 @@
+"""Cells as files hold them, and the text, dates and months a person meant by them."""
+
+import re
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+
+
+class Numeric(str):
+    """The raw text of a cell that the workbook stores as a number (`4.10102E+17`, `39448`)."""
+
+    __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """One row of a sheet: its number as a person sees it, and its non-empty cells by column index from 0."""
+
+    number: int
+    cells: dict[int, str]
+
+
+EXCEL_ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
+
+EXCEL_DIGITS = 15
+"""Excel keeps fifteen significant digits of a number; the rest of a longer one are lost for good."""
+
+LONGEST_NUMBER = 30
+"""Digits before or after the point beyond which a number is left as the file writes it."""
+
+_HALF_WIDTH = str.maketrans({code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "})
+_UNSEEN: dict[int, str | None] = {
+    **dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFEFF)),
+    0x3000: " ",
+    0x00A0: " ",
+}
+"""Zero-width and direction marks go, the wide and the unbreakable space become plain ones."""
+_SCIENTIFIC = re.compile(r"[0-9](\.[0-9]+)?[Ee]\+?[0-9]{1,3}")
+_DIGITS = re.compile(r"[0-9]+")
+_DAY = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?(?:[ T]00:00(?::00(?:\.0+)?)?)?")
+_MONTH = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})月?")
+
+FIRST_SERIAL, LAST_SERIAL = 10_000, 99_999
+"""Five-digit serial dates (1927 to 2173); eight digits are a day written out, six a month."""
+
+
+def plain(cell: str) -> str:
+    """The cell's text without what people do not see: spaces around, invisible marks, a leading apostrophe."""
+    if type(cell) is Numeric:
+        return _decimal_text(cell)
+    if cell.isalnum():  # most cells, and nothing that could be stripped
+        return cell
+    return cell.translate(_UNSEEN).strip().removeprefix("'").strip()
+
+
+def half_width(text: str) -> str:
+    """Full-width digits, letters and signs as ASCII, with no spaces: for numbers and codes, never for names."""
+    if not text.isascii():
+        text = text.translate(_HALF_WIDTH)
+    return text.replace(" ", "")
+
+
+def _decimal_text(raw: str) -> str:
+    """`3.0` → `3`, `1.54E10` → `15400000000`; what is no number stays as it is."""
+    if _DIGITS.fullmatch(raw):
+        return str(raw)
+    try:
+        number = Decimal(raw)
+    except InvalidOperation:
+        return str(raw)
+    if number.is_finite() and abs(number.adjusted()) < LONGEST_NUMBER:
+        return f"{number:f}".rstrip("0").rstrip(".") if number % 1 else str(int(number))
+    return str(raw)
+
+
+def lost_precision(cell: str, text: str) -> bool:
+    """Whether a long number went through a numeric cell and its last digits are gone.
+
+    `text` is the cell after `plain` and `half_width`. A CSV that Excel wrote shows `4.10102E+17`.
+    """
+    if type(cell) is Numeric:
+        return len(text) > EXCEL_DIGITS
+    return _SCIENTIFIC.fullmatch(text) is not None
+
+
+def parse_day(text: str, *, epoch: date) -> date | None:
+    """A day written `20080101`, `2008-1-1`, `2008/01/01`, `2008年1月1日`, or as an Excel serial from `epoch`."""
+    try:
+        if _DIGITS.fullmatch(text):
+            if len(text) == 8:  # noqa: PLR2004  yyyymmdd
+                return date(int(text[:4]), int(text[4:6]), int(text[6:]))
+            serial = int(text) if len(text) == 5 else 0  # noqa: PLR2004  see FIRST_SERIAL
+            return epoch + timedelta(days=serial) if FIRST_SERIAL <= serial <= LAST_SERIAL else None
+        match = _DAY.fullmatch(text)
+        return date(int(match[1]), int(match[2]), int(match[3])) if match else None
+    except ValueError:
+        return None
+
+
+def parse_month(text: str, *, epoch: date) -> str | None:
+    """A month written `202409`, `2024-9`, `2024年9月`, or any day in it; as `YYYY-MM`."""
+    if _DIGITS.fullmatch(text) and len(text) == 6:  # noqa: PLR2004  yyyymm
+        year, month = text[:4], text[4:]
+    elif match := _MONTH.fullmatch(text):
+        year, month = match[1], match[2]
+    else:
+        day = parse_day(text, epoch=epoch)
+        return f"{day:%Y-%m}" if day else None
+    return f"{year}-{int(month):02}" if 1 <= int(month) <= 12 else None  # noqa: PLR2004  months of a year
+
+
+def column_letter(index: int) -> str:
+    """Column 0 is `A`, 26 is `AA`."""
+    letters = ""
+    index += 1
+    while index:
+        index, rest = divmod(index - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+@lru_cache(20_000)
+def column_index(letters: str) -> int:
+    """The inverse of `column_letter`; raises ValueError beyond `XFD`, where Excel ends."""
+    if not (letters.isascii() and letters.isalpha() and letters.isupper() and len(letters) <= len("XFD")):
+        msg = "no such column"
+        raise ValueError(msg)
+    index = 0
+    for letter in letters:
+        index = index * 26 + ord(letter) - ord("A") + 1
+    return index - 1

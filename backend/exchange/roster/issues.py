@@ -1,0 +1,116 @@
+"""What is wrong with a row, as a value: where it is, what it says, and what to do about it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from backend.exchange.roster.cells import column_letter
+from backend.people.identifiers import Defect, mask
+
+
+class Severity(StrEnum):
+    """An error keeps the row out; a warning lets it in."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+@dataclass(frozen=True, slots=True)
+class RowIssue:
+    """One finding. `row` counts as the spreadsheet program shows it; `value` is masked where it is personal."""
+
+    sheet: str
+    row: int
+    column: str
+    letter: str
+    value: str
+    code: str
+    severity: Severity
+    zh: str
+    en: str
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A column of the sheet at hand, as findings name it."""
+
+    index: int
+    header: str
+    personal: bool
+
+    def issue(self, sheet: str, row: int, value: str, defect: Defect, severity: Severity) -> RowIssue:
+        """The finding that a cell of this column has a defect."""
+        shown = mask(value) if self.personal else value[:50]
+        letter = column_letter(self.index) if self.index >= 0 else ""
+        return RowIssue(sheet, row, self.header, letter, shown, defect.code, severity, defect.zh, defect.en)
+
+
+REQUIRED = Defect("value_missing", "必填项为空，请填写。", "A mandatory cell is empty; fill it in.")
+EXCEL_ERROR = Defect(
+    "cell_is_error",
+    "单元格是公式错误值，请改为实际内容。",
+    "The cell holds a formula error; enter the value itself.",
+)
+PRECISION_LOST = Defect(
+    "number_precision_lost",
+    "该列被存成了数字，末几位已丢失。请将整列设为“文本”格式后重新录入号码。",
+    "The column is stored as numbers and the last digits are lost. Format it as text and enter the numbers again.",
+)
+BAD_DAY = Defect(
+    "date_unreadable",
+    "日期无法识别，请写成 20080131 的形式。",
+    "The date cannot be read; write it as 20080131.",
+)
+BAD_MONTH = Defect(
+    "month_unreadable",
+    "年月无法识别，请写成 202409 的形式。",
+    "The month cannot be read; write it as 202409.",
+)
+BAD_NAME = Defect(
+    "name_unusable",
+    "姓名不能含数字或控制字符，且不超过50字，请按证件填写。",
+    "A name has no digits or control characters and at most 50 characters; copy it from the document.",
+)
+BAD_LENGTH = Defect(
+    "length_unreadable",
+    "学制应为年数，如 3 或 2.5，请改正。",
+    "The length is a number of years, such as 3 or 2.5.",
+)
+BAD_PHONE = Defect(
+    "phone_unreadable",
+    "电话号码格式不对，未导入；请填写11位手机号或带区号的固定电话。",
+    "Not a phone number, left out; give an 11-digit mobile number or a landline with its area code.",
+)
+GUARDIAN_UNCLEAR = Defect(
+    "guardian_unclear",
+    "“是否监护人”应填“是”或“否”，按“否”处理。",
+    "Whether a member is a guardian is 是 or 否; read as 否.",
+)
+BIRTH_DATE_DIFFERS = Defect(
+    "birth_date_differs_from_id",
+    "出生日期与身份证号不一致，请核对两者。",
+    "The birth date differs from the ID number's; check both.",
+)
+SEX_DIFFERS = Defect(
+    "sex_differs_from_id",
+    "性别与身份证号不一致，请核对两者。",
+    "The sex differs from the ID number's; check both.",
+)
+UNKNOWN_COLUMN = Defect(
+    "column_unknown",
+    "模板中没有这一列，内容不导入。",
+    "The template has no such column; its content is left out.",
+)
+
+
+def not_in_list(choices: tuple[str, ...]) -> Defect:
+    """A coded cell says something that the template does not know."""
+    return Defect(
+        "value_not_in_list",
+        f"内容不在可选范围内，请填写：{'、'.join(choices)}。",
+        f"Not one of the choices; use {', '.join(choices)}.",
+    )
+
+
+def repeated(code: str, zh: str, en: str, first: str) -> Defect:
+    """The same person or number stands in an earlier row, named by `first`."""
+    return Defect(code, f"{zh}与{first}重复，请只保留一行。", f"The same {en} as in {first}; keep one row.")

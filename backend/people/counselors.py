@@ -1,0 +1,87 @@
+"""Who looks after which class (HN334-3.2): the registrar assigns, earlier assignments are kept."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit, outbox
+from backend.core.acting import Acting
+from backend.core.errors import Conflict, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.people.tables import ClassCounselor, Counselor, SchoolClass
+
+
+@dataclass(frozen=True, slots=True)
+class AssignClasses:
+    """Classes that a counselor looks after from now on; whoever did before is relieved of them."""
+
+    counselor_id: UUID
+    class_ids: frozenset[UUID]
+
+
+async def assign_classes(session: AsyncSession, acting: Acting, command: AssignClasses, at: datetime) -> None:
+    """Give classes of the own school to a counselor of it; a class the counselor has already stays as it is."""
+    if acting.kind != "registrar":
+        raise NotPermitted(
+            reason_zh="仅学校管理员可以分配班级", reason_en="only the registrar assigns classes"
+        )
+    if await session.get(Counselor, command.counselor_id) is None:
+        raise NotFound
+    # The classes' row locks, taken in one order, make two registrars assign one after the other.
+    owned = (
+        select(SchoolClass.id)
+        .where(SchoolClass.id.in_(command.class_ids), SchoolClass.school_id == acting.school_id)
+        .order_by(SchoolClass.id)
+        .with_for_update()
+    )
+    found = set(await session.scalars(owned))
+    if found != command.class_ids:
+        raise NotFound
+    current = select(ClassCounselor.class_id).where(
+        ClassCounselor.class_id.in_(found),
+        ClassCounselor.until.is_(None),
+        ClassCounselor.counselor_id == command.counselor_id,
+    )
+    changing = found - set(await session.scalars(current))
+    await _hand_over(session, acting, command.counselor_id, changing, at)
+
+
+async def _hand_over(
+    session: AsyncSession, acting: Acting, counselor_id: UUID, class_ids: set[UUID], at: datetime
+) -> None:
+    assert acting.school_id is not None
+    await session.execute(
+        update(ClassCounselor)
+        .where(ClassCounselor.class_id.in_(class_ids), ClassCounselor.until.is_(None))
+        .values(until=at)
+    )
+    for class_id in sorted(class_ids):
+        session.add(
+            ClassCounselor(
+                id=new_id(),
+                school_id=acting.school_id,
+                class_id=class_id,
+                counselor_id=counselor_id,
+                since=at,
+                until=None,
+            )
+        )
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise Conflict(
+            reason_zh="班级刚被分配给他人，请刷新后重试",
+            reason_en="a class was assigned just now; reload and try again",
+        ) from error
+    if class_ids:
+        ids = sorted(str(class_id) for class_id in class_ids)
+        act = audit.Act(
+            "ClassesAssigned", "counselor", str(counselor_id), acting.org_path, after={"classes": ids}
+        )
+        audit.record(session, act, at)
+        payload = {"school_id": str(acting.school_id), "counselor_id": str(counselor_id), "class_ids": ids}
+        await outbox.emit(session, "ClassesAssigned", payload, at)

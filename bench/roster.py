@@ -1,0 +1,158 @@
+"""Reading a large roster: rows a second and peak memory, against what merely iterating the same file costs.
+
+    python -m bench.roster [--rows 200000] [--shared]
+
+The floor is plain iteration of the cells by the same reader, with no checks. `calamine` is the reader of a
+popular library that builds the sheet in memory, for comparison. Each reading runs in a process of its own, so
+that its peak memory is its own. `--shared` also measures a workbook whose texts are shared strings, as Excel
+and WPS save them; writing that one takes several gigabytes of memory.
+"""
+
+import argparse
+import json
+import multiprocessing
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+import python_calamine
+import xlsxwriter
+
+from backend.exchange.roster.delimited import delimited_rows
+from backend.exchange.roster.generator import generate_students, plan_school
+from backend.exchange.roster.reading import read_roster
+from backend.exchange.roster.rows import RosterRow
+from backend.exchange.roster.template import load_order, load_template
+from backend.exchange.roster.writing import Record, write_roster
+from backend.exchange.roster.xlsx import Workbook
+
+RESULTS = Path(__file__).parent / "results"
+VARIANT = "national"
+TODAY = date(2026, 11, 21)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One measurement. Processor seconds vary less than elapsed ones where others use the machine. Memory is the process's peak resident set, interpreter and libraries included."""
+
+    file: str
+    reader: str
+    rows: int
+    seconds: float
+    cpu_seconds: float
+    rows_per_second: int
+    peak_mb: int
+
+
+def _students(count: int) -> Iterator[Record]:
+    plan = plan_school("4141000001", "示例职业学校（虚构）", students=count)
+    # Every free column is filled, which no school does: the worst case for the reader.
+    filler = {column.name: "无" for column in load_template().columns if column.field is None}
+    return ({**filler, **student} for student in generate_students(1, [plan]))
+
+
+def write_inline(path: Path, rows: int) -> None:
+    write_roster(path, _students(rows), variant=VARIANT, form="xlsx")
+
+
+def write_shared(path: Path, rows: int) -> None:
+    headers = load_order(VARIANT)
+    with closing(xlsxwriter.Workbook(str(path))) as workbook:
+        sheet = workbook.add_worksheet("学生信息")
+        sheet.write_row(0, 0, headers)
+        for number, student in enumerate(_students(rows), start=1):
+            for index, header in enumerate(headers):
+                sheet.write_string(number, index, student.get(header, ""))
+
+
+def write_csv(path: Path, rows: int) -> None:
+    write_roster(path, _students(rows), variant=VARIANT, form="csv-gb18030")
+
+
+def iterate_xlsx(path: Path) -> int:
+    with closing(Workbook(path)) as workbook:
+        return sum(1 for _ in workbook.rows(workbook.sheets[0], lambda _: None)) - 1
+
+
+def iterate_csv(path: Path) -> int:
+    return sum(1 for _ in delimited_rows(path, lambda _: None)) - 1
+
+
+def iterate_calamine(path: Path) -> int:
+    return (
+        sum(1 for _ in python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_index(0).iter_rows()) - 1
+    )
+
+
+def read_checked(path: Path) -> int:
+    return sum(isinstance(item, RosterRow) for item in read_roster(path, today=TODAY))
+
+
+def _measure(
+    read: Callable[[Path], int], path: Path, answers: "multiprocessing.Queue[tuple[int, float, float, int]]"
+) -> None:
+    began = time.perf_counter()
+    rows = read(path)
+    taken = time.perf_counter() - began
+    answers.put(
+        (rows, taken, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    )
+
+
+def _apart(read: Callable[[Path], int], path: Path) -> Reading:
+    spawn = multiprocessing.get_context("spawn")
+    answers: multiprocessing.Queue[tuple[int, float, float, int]] = spawn.Queue()
+    child = spawn.Process(target=_measure, args=(read, path, answers))
+    child.start()
+    rows, taken, cpu, peak = answers.get()
+    child.join()
+    reading = Reading(
+        path.name, read.__name__, rows, round(taken, 2), round(cpu, 2), round(rows / taken), peak
+    )
+    print(
+        f"{reading.file:16}{reading.reader:18}{rows:>9,}{taken:>9.1f} s{cpu:>9.1f} s cpu{reading.rows_per_second:>11,}/s{peak:>8,} MB"
+    )
+    return reading
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--shared", action="store_true")
+    asked = parser.parse_args()
+    readers = {
+        "inline.xlsx": (write_inline, (iterate_xlsx, read_checked, iterate_calamine)),
+        "shared.xlsx": (write_shared, (iterate_xlsx, read_checked, iterate_calamine)),
+        "gb18030.csv": (write_csv, (iterate_csv, read_checked)),
+    }
+    readings = []
+    with tempfile.TemporaryDirectory() as folder:
+        for name, (write, reads) in readers.items():
+            if name == "shared.xlsx" and not asked.shared:
+                continue
+            path = Path(folder) / name
+            writer = multiprocessing.get_context("spawn").Process(target=write, args=(path, asked.rows))
+            writer.start()
+            writer.join()
+            readings += [_apart(read, path) for read in reads]
+    RESULTS.mkdir(exist_ok=True)
+    report = {
+        "columns": len(load_order(VARIANT)),
+        "python": sys.version.split()[0],
+        "readings": [asdict(reading) for reading in readings],
+    }
+    (RESULTS / "roster.json").write_text(
+        json.dumps(report, ensure_ascii=False, indent=2) + "\n", encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    main()

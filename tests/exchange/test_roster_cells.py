@@ -1,0 +1,112 @@
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.exchange.roster.cells import (
+    Numeric,
+    column_index,
+    column_letter,
+    half_width,
+    lost_precision,
+    parse_day,
+    parse_month,
+    plain,
+)
+from backend.exchange.roster.xlsx import EPOCH_1900, EPOCH_1904
+
+
+@given(st.integers(0, 16_383))
+def test_column_letters_and_indexes_are_inverse(index: int) -> None:
+    assert column_index(column_letter(index)) == index
+
+
+@pytest.mark.parametrize("letters", ["", "a", "Ａ", "AAAA", "A1"])
+def test_what_is_no_column_is_refused(letters: str) -> None:
+    with pytest.raises(ValueError, match="no such column"):
+        column_index(letters)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("20080131", "2008-01-31", "2008/1/31", "2008.1.31"),
+        *("2008年1月31日", "2008-01-31 00:00:00", "2008-01-31T00:00:00"),
+    ],
+)
+def test_a_day_is_read_in_every_way_people_write_it(text: str) -> None:
+    assert parse_day(text, epoch=EPOCH_1900) == date(2008, 1, 31)
+
+
+@given(st.dates(date(1932, 1, 1), date(2100, 1, 1)))
+def test_serial_dates_are_read_in_both_date_systems(day: date) -> None:
+    for epoch in (EPOCH_1900, EPOCH_1904):
+        assert parse_day(str((day - epoch) // timedelta(days=1)), epoch=epoch) == day
+
+
+@given(st.text(max_size=12) | st.text("0123456789²٣-/.年月日", max_size=10))
+def test_any_text_is_a_day_and_a_month_or_none(text: str) -> None:
+    day, month = parse_day(text, epoch=EPOCH_1900), parse_month(text, epoch=EPOCH_1900)
+    assert day is None or month == f"{day:%Y-%m}"
+    assert month is None or (len(month) == 7 and month.isascii())
+
+
+@pytest.mark.parametrize(
+    "text", ["20080230", "2008-13-01", "200801", "00000101", "1", "今天", "2008-01-31 08:00", "٢٠٠٨٠١٣١", ""]
+)
+def test_what_is_no_day_is_none(text: str) -> None:
+    assert parse_day(text, epoch=EPOCH_1900) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["202409", "2024-09", "2024/9", "2024.9", "2024年9月", "2024年09月", "20240901", "2024-09-01", "45536"],
+)
+def test_a_month_is_read_in_every_way_people_write_it(text: str) -> None:
+    assert parse_month(text, epoch=EPOCH_1900) == "2024-09"
+
+
+@pytest.mark.parametrize("text", ["202413", "202400", "2024", "24-09", "秋季", ""])
+def test_what_is_no_month_is_none(text: str) -> None:
+    assert parse_month(text, epoch=EPOCH_1900) is None
+
+
+@pytest.mark.parametrize(
+    ("cell", "text"),
+    [
+        ("'G123 ", "G123"),
+        ("　张三 ", "张三"),
+        ("\ufeff张\u200b三", "张三"),
+        (Numeric("3.0"), "3"),
+        (Numeric("2.50"), "2.5"),
+        (Numeric("1.54E10"), "15400000000"),
+        (Numeric("15400000001"), "15400000001"),
+        (Numeric("1E999999999"), "1E999999999"),
+        (Numeric("NaN"), "NaN"),
+    ],
+)
+def test_a_cell_is_read_as_the_text_a_person_meant(cell: str, text: str) -> None:
+    assert plain(cell) == text
+
+
+def test_full_width_digits_become_ascii() -> None:
+    assert half_width("４１０１０２　Ｘ－（）") == "410102X-()"
+
+
+@given(st.integers(10**15, 10**18))
+def test_a_numeric_cell_of_more_than_fifteen_digits_has_lost_precision(number: int) -> None:
+    cell = Numeric(repr(float(number)))
+    assert lost_precision(cell, plain(cell))
+
+
+@given(st.integers(0, 10**15 - 1))
+def test_a_shorter_numeric_cell_is_exact(number: int) -> None:
+    cell = Numeric(repr(float(number)))
+    assert not lost_precision(cell, plain(cell))
+    assert plain(cell) == str(number)
+
+
+def test_a_number_in_scientific_notation_in_a_csv_has_lost_precision() -> None:
+    assert lost_precision("4.10102E+17", "4.10102E+17")
+    assert not lost_precision("E12345678", "E12345678")

@@ -1,0 +1,366 @@
+import zipfile
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import date
+from pathlib import Path
+
+import pytest
+import python_calamine
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from xlsxwriter import Workbook as WorkbookWriter
+
+from backend.core.errors import DomainError
+from backend.exchange.roster import reading, xlsx
+from backend.exchange.roster.cells import Numeric, plain
+from backend.exchange.roster.errors import (
+    RosterColumnsMissing,
+    RosterDamaged,
+    RosterHasMacros,
+    RosterHeaderMissing,
+    RosterKindUnsupported,
+    RosterMissing,
+    RosterTooLarge,
+)
+from backend.exchange.roster.generator import generate_students, plan_school
+from backend.exchange.roster.issues import RowIssue
+from backend.exchange.roster.reading import read_roster
+from backend.exchange.roster.rows import RosterRow
+from backend.exchange.roster.summary import summarise
+from backend.exchange.roster.writing import FORMATS, write_roster, write_template
+from backend.exchange.roster.xlsx import EPOCH_1904, Workbook
+
+TODAY = date(2026, 11, 21)
+Records = list[dict[str, str]]
+Reader = Callable[[Path], tuple[list[RosterRow], list[RowIssue]]]
+SheetWriter = Callable[[Sequence[Sequence[object]]], Path]
+
+CONTENT = "[Content_Types].xml"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+RELATIONS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+
+
+def make_workbook(path: Path, sheet_xml: str, **parts: str) -> Path:
+    """A workbook written by hand, so that a test can say exactly what is in it."""
+    described = {
+        "xl/workbook.xml": f'<workbook xmlns="{MAIN}" xmlns:r="{RELATIONS}"><workbookPr date1904="1"/>'
+        '<sheets><sheet name="表" sheetId="1" r:id="rId1"/></sheets></workbook>',
+        "xl/_rels/workbook.xml.rels": '<Relationships><Relationship Id="rId1" Target="/xl/worksheets/s.xml"/></Relationships>',
+        "xl/worksheets/s.xml": sheet_xml,
+        **{name.replace("__", "/").replace("_xml", ".xml"): text for name, text in parts.items()},
+    }
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, text in described.items():
+            archive.writestr(name, text)
+    return path
+
+
+def cells(path: Path) -> list[dict[int, str]]:
+    with closing(Workbook(path)) as workbook:
+        return [row.cells for row in workbook.rows(workbook.sheets[0], lambda _: None)]
+
+
+@pytest.mark.parametrize("variant", ["national", "national-2022"])
+@pytest.mark.parametrize("form", FORMATS)
+def test_what_is_written_is_read_back_in_every_variant_and_format(
+    records: Records, tmp_path: Path, read_file: Reader, variant: str, form: str
+) -> None:
+    path = tmp_path / f"roster.{form.partition('-')[0]}"
+    assert write_roster(path, records, variant=variant, form=form) == len(records)
+    rows, issues = read_file(path)
+    assert issues == []
+    assert [row.document_number for row in rows] == [record["身份证件号"] for record in records]
+    assert [row.name for row in rows] == [record["姓名"] for record in records]
+    assert rows[0].extras["家庭现地址"] == records[0]["家庭现地址"]
+
+
+def test_title_rows_above_the_header_are_passed_over(
+    records: Records, write_sheet: SheetWriter, read_file: Reader
+) -> None:
+    body = [[f"*{header}" for header in records[0]], list(records[0].values())]
+    rows, issues = read_file(write_sheet([["2026年秋季学生信息表"], [], ["填表人：某"], *body]))
+    assert issues == []
+    assert [row.row for row in rows] == [5]
+
+
+def test_a_file_without_a_header_row_is_refused(write_sheet: SheetWriter, read_file: Reader) -> None:
+    with pytest.raises(RosterHeaderMissing):
+        read_file(write_sheet([["张三", "男"]] * 20))
+
+
+def test_a_header_below_the_tenth_row_is_not_searched_for(
+    records: Records, write_sheet: SheetWriter, read_file: Reader
+) -> None:
+    with pytest.raises(RosterHeaderMissing):
+        read_file(write_sheet([*[[]] * 10, list(records[0]), list(records[0].values())]))
+
+
+def test_a_sheet_that_lacks_mandatory_columns_is_refused_with_their_names(
+    write_sheet: SheetWriter, read_file: Reader
+) -> None:
+    with pytest.raises(RosterColumnsMissing, match="学习形式"):
+        read_file(write_sheet([["姓名", "性别", "出生日期"], ["某", "男", "20080101"]]))
+
+
+def test_every_visible_sheet_with_a_header_is_read_and_repetitions_are_found_across_them(
+    records: Records, tmp_path: Path, read_file: Reader
+) -> None:
+    path = tmp_path / "several.xlsx"
+    with closing(WorkbookWriter(str(path))) as workbook:
+        for name, some in (("一班", records[:2]), ("说明", []), ("二班", records[1:4])):
+            sheet = workbook.add_worksheet(name)
+            sheet.write_row(0, 0, list(records[0]) if some else ["请勿修改"])
+            for number, record in enumerate(some, start=1):
+                sheet.write_row(number, 0, list(record.values()))
+        hidden = workbook.add_worksheet("字典")
+        hidden.write_row(0, 0, list(records[0]))
+        hidden.hide()
+    rows, issues = read_file(path)
+    assert [(row.sheet, row.row) for row in rows] == [("一班", 2), ("一班", 3), ("二班", 3), ("二班", 4)]
+    assert {issue.code for issue in issues} == {"person_repeated", "student_number_repeated"}
+    assert "一班!3" in issues[0].zh
+
+
+def test_the_empty_template_is_read_as_a_roster_of_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "template.xlsx"
+    write_template(path, variant="national-2022")
+    summary = summarise(read_roster(path, today=TODAY))
+    assert (summary.students, summary.errors.total(), summary.warnings.total()) == (0, 0, 0)
+    assert not summary.importable
+
+
+def test_the_template_offers_lists_and_its_notes_name_the_mandatory_columns(tmp_path: Path) -> None:
+    path = tmp_path / "template.xlsx"
+    write_template(path, variant="national")
+    with zipfile.ZipFile(path) as archive:
+        assert "男,女" in archive.read("xl/worksheets/sheet1.xml").decode()
+    notes = python_calamine.CalamineWorkbook.from_path(path).get_sheet_by_name("填写说明").to_python()
+    assert [row[1:3] for row in notes if row[1] == "班级名称"] == [["班级名称", "必填"]]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_progress_reaches_the_end(records: Records, tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"roster.{form.partition('-')[0]}"
+    write_roster(path, records, variant="national", form=form)
+    told: list[tuple[int, int]] = []
+
+    def progressed(done: int, total: int) -> None:
+        told.append((done, total))
+
+    summarise(read_roster(path, today=TODAY, progress=progressed))
+    assert told == sorted(told)
+    assert told[-1][0] == told[-1][1]
+
+
+def test_the_first_students_come_before_the_sheet_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "large.xlsx"
+    plan = plan_school("4141000001", "示例", students=2000)
+    write_roster(path, generate_students(1, [plan]), variant="national", form="xlsx")
+    told: list[tuple[int, int]] = []
+    first = next(read_roster(path, today=TODAY, progress=lambda done, total: told.append((done, total))))
+    assert isinstance(first, RosterRow)
+    unpacked = told[-1][0] if told else 0
+    assert unpacked <= xlsx.CHUNK
+    with closing(Workbook(path)) as workbook:
+        assert workbook.content_bytes > 20 * xlsx.CHUNK
+
+
+CELL = st.one_of(
+    st.none(),
+    st.text(st.characters(exclude_categories=("Cs", "Cc"), exclude_characters="\ufffe\uffff"), max_size=20),
+    st.integers(-(10**9), 10**9),
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
+@given(st.lists(st.lists(CELL, max_size=8), max_size=8), st.booleans())
+def test_cells_are_those_another_reader_sees(
+    tmp_path: Path, table: list[list[str | int | None]], shared: bool
+) -> None:
+    path = tmp_path / "table.xlsx"
+    with closing(WorkbookWriter(str(path), {"constant_memory": not shared})) as workbook:
+        sheet = workbook.add_worksheet()
+        for number, row in enumerate(table):
+            for index, cell in enumerate(row):
+                if isinstance(cell, str):
+                    sheet.write_string(number, index, cell)
+                elif cell is not None:
+                    sheet.write_number(number, index, cell)
+    oracle = (
+        python_calamine.CalamineWorkbook.from_path(path)
+        .get_sheet_by_index(0)
+        .to_python(skip_empty_area=False)
+    )
+    expected = [
+        {
+            index: float(cell) if isinstance(cell, int | float) else cell
+            for index, cell in enumerate(row)
+            if cell != ""
+        }
+        for row in oracle
+    ]
+    found = [
+        {index: float(cell) if isinstance(cell, Numeric) else cell for index, cell in row.items()}
+        for row in cells(path)
+    ]
+    assert found == [row for row in expected if row]
+
+
+def test_prefixed_elements_inline_strings_and_missing_references_are_read(tmp_path: Path) -> None:
+    sheet = (
+        f'<x:worksheet xmlns:x="{MAIN}"><x:sheetData><x:row><x:c t="inlineStr"><x:is><x:t>甲</x:t></x:is></x:c>'
+        '<x:c><x:v>1.5</x:v></x:c><x:c r="D1" t="str"><x:f>A1</x:f><x:v>乙</x:v></x:c></x:row></x:sheetData></x:worksheet>'
+    )
+    assert cells(make_workbook(tmp_path / "a.xlsx", sheet)) == [{0: "甲", 1: "1.5", 3: "乙"}]
+
+
+def test_rich_text_is_joined_and_phonetic_guides_are_left_out(tmp_path: Path) -> None:
+    strings = f'<sst xmlns="{MAIN}"><si><r><t>张</t></r><r><t>三</t></r><rPh><t>zhang</t></rPh></si></sst>'
+    sheet = f'<worksheet xmlns="{MAIN}"><sheetData><row r="1"><c r="B1" t="s"><v>0</v></c></row></sheetData></worksheet>'
+    path = make_workbook(tmp_path / "a.xlsx", sheet, xl__sharedStrings_xml=strings)
+    assert cells(path) == [{1: "张三"}]
+
+
+def test_the_1904_date_system_is_noticed(tmp_path: Path) -> None:
+    path = make_workbook(tmp_path / "a.xlsx", f'<worksheet xmlns="{MAIN}"><sheetData/></worksheet>')
+    with closing(Workbook(path)) as workbook:
+        assert workbook.epoch == EPOCH_1904
+
+
+@pytest.mark.parametrize(
+    ("sheet", "error"),
+    [
+        ('<!DOCTYPE a [<!ENTITY b "bbbb">]><worksheet>&b;</worksheet>', RosterDamaged),
+        ("<worksheet><sheetData><row>", RosterDamaged),
+        ('<worksheet><sheetData><row r="x"/></sheetData></worksheet>', RosterDamaged),
+        ('<worksheet><row r="1"><c r="ZZZZ1"><v>1</v></c></row></worksheet>', RosterDamaged),
+        ('<worksheet><row r="1"><c r="A1" t="s"><v>5</v></c></row></worksheet>', RosterDamaged),
+        (f'<worksheet><row r="1"><c r="A1"><v>{"1" * 40_000}</v></c></row></worksheet>', RosterTooLarge),
+        ("not xml at all", RosterDamaged),
+        ("", RosterDamaged),
+    ],
+)
+def test_hostile_or_broken_sheets_are_refused(tmp_path: Path, sheet: str, error: type[DomainError]) -> None:
+    path = make_workbook(tmp_path / "a.xlsx", sheet)
+    with pytest.raises(error):
+        list(read_roster(path, today=TODAY))
+
+
+def test_a_truncated_workbook_is_refused(records: Records, tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    write_roster(path, records, variant="national", form="xlsx")
+    whole = path.read_bytes()
+    for length in (0, 10, len(whole) // 2, len(whole) - 1):
+        path.write_bytes(whole[:length])
+        with pytest.raises((RosterDamaged, RosterKindUnsupported)):
+            list(read_roster(path, today=TODAY))
+
+
+@pytest.fixture
+def good_workbook(records: Records, tmp_path: Path) -> bytes:
+    path = tmp_path / "good.xlsx"
+    write_roster(path, records[:2], variant="national", form="xlsx")
+    return path.read_bytes()
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=5))
+def test_a_corrupted_workbook_ends_in_a_refusal_or_a_reading(
+    good_workbook: bytes, tmp_path: Path, changes: list[tuple[int, int]]
+) -> None:
+    content = bytearray(good_workbook)
+    for position, byte in changes:
+        content[position % len(content)] = byte
+    path = tmp_path / "corrupted.xlsx"
+    path.write_bytes(content)
+    try:
+        read = list(read_roster(path, today=TODAY))
+    except DomainError as refusal:
+        told = refusal.sentence("zh")
+    else:
+        told = read[0].sheet
+    assert told
+
+
+def test_macros_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+    path = make_workbook(tmp_path / "a.xlsx", "not read")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("xl/vbaProject.bin", b"x")
+    with pytest.raises(RosterHasMacros):
+        list(read_roster(path, today=TODAY))
+
+
+@pytest.mark.parametrize(
+    "limit", ["MAX_UNPACKED_BYTES", "MAX_ENTRIES", "MAX_SHARED_STRINGS_BYTES", "MAX_PART_BYTES"]
+)
+def test_an_archive_beyond_a_limit_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    monkeypatch.setattr(xlsx, limit, 2)
+    strings = f'<sst xmlns="{MAIN}"/>'
+    path = make_workbook(tmp_path / "a.xlsx", "<worksheet/>", xl__sharedStrings_xml=strings)
+    with pytest.raises(RosterTooLarge):
+        list(read_roster(path, today=TODAY))
+
+
+def test_more_rows_than_the_limit_are_refused(
+    records: Records, tmp_path: Path, read_file: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.xlsx"
+    write_roster(path, records[:4], variant="national", form="xlsx")
+    monkeypatch.setattr(reading, "MAX_ROWS", 4)
+    assert len(read_file(path)[0]) == 4
+    monkeypatch.setattr(reading, "MAX_ROWS", 3)
+    with pytest.raises(RosterTooLarge):
+        read_file(path)
+
+
+def test_an_archive_that_understates_its_size_is_not_inflated_past_its_word(tmp_path: Path) -> None:
+    sheet = f'<worksheet xmlns="{MAIN}"><sheetData>{"<row/>" * 200_000}</sheetData></worksheet>'
+    path = make_workbook(tmp_path / "a.xlsx", sheet)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(len(sheet).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    with pytest.raises(RosterDamaged):
+        list(read_roster(path, today=TODAY))
+
+
+@pytest.mark.parametrize("name", ["old.xls", "new.xlsm", "kingsoft.et", "roster.txt"])
+def test_other_kinds_of_file_are_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
+    with pytest.raises(RosterKindUnsupported) as refusal:
+        read_roster(path, today=TODAY)
+    assert "另存为" in refusal.value.sentence("zh")
+
+
+def test_an_old_or_password_protected_workbook_under_the_new_suffix_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "renamed.xlsx"
+    path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000))
+    with pytest.raises(RosterKindUnsupported):
+        read_roster(path, today=TODAY)
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(RosterMissing):
+        read_roster(tmp_path / "none.xlsx", today=TODAY)
+
+
+def test_a_workbook_cell_that_looks_like_a_formula_stays_text(records: Records, tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    write_roster(path, [{**records[0], "家庭现地址": "=1+1"}], variant="national", form="xlsx")
+    assert "=1+1" in [plain(cell) for cell in cells(path)[1].values()]
+    with zipfile.ZipFile(path) as archive:
+        assert "<f>" not in archive.read("xl/worksheets/sheet1.xml").decode()
+
+
+def test_the_summary_counts_all_findings_and_lists_the_first(records: Records, tmp_path: Path) -> None:
+    path = tmp_path / "a.xlsx"
+    spoiled = [{**record, "姓名": "", "联系电话": "1"} for record in records[:30]]
+    write_roster(path, [*spoiled, *records[30:]], variant="national", form="xlsx")
+    summary = summarise(read_roster(path, today=TODAY), shown=5)
+    told = summary.as_dict()
+    assert (told["rows"], told["students"], told["rows_with_errors"]) == (40, 10, 30)
+    assert (told["errors"], told["warnings"]) == (30, 30)
+    assert told["errors_by_code"] == {"value_missing": 30}
+    assert len(told["first_errors"]) == len(told["first_warnings"]) == 5
+    assert told["importable"] is False

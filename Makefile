@@ -1,0 +1,37 @@
+# 点名 · Dianming. Two commands: `make run` and `make test`; everything they need is installed and started by them.
+PYTHON ?= python3
+BIN := .venv/bin
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint demo bench sample-faces clean-local
+
+help: ## 显示本帮助 · this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
+
+setup: ## 安装所需的一切 · install whatever is missing
+	@$(PYTHON) -m backend.local.bootstrap setup
+
+run: setup ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
+	@exec $(BIN)/python -m backend.local.supervise
+
+sample-faces: setup
+	@$(BIN)/python -m backend.local.sample_faces
+
+test: setup sample-faces ## 运行测试（ARGS="tests/geo -k x"）· run the tests
+	@exec $(BIN)/python -m backend.local.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
+
+lint: setup ## 静态检查 · ruff, mypy strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+demo: setup sample-faces ## 演示一次完整点名 · one roll call from launch to settlement
+	@exec $(BIN)/python -m backend.local.supervise --purpose demo -- $(BIN)/dianming demo $(ARGS)
+
+bench: setup sample-faces ## 基准测试 · benchmarks, with their own durable services
+	@exec $(BIN)/python -m backend.local.with_stack --purpose bench -- python -m bench $(ARGS)
+
+clean-local: ## 删除本地数据（数据库、密钥、证据）· delete all local data
+	@$(PYTHON) -m backend.local.clean

@@ -17,6 +17,13 @@ SUBCOMMANDS = (
     "serve",
     "worker",
     "migrate",
+    "keys",
+    "calendar",
+    "gateway",
+    "seed",
+    "clock",
+    "audit",
+    "accounts",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

@@ -9,7 +9,7 @@ from alembic import op
 APP = "dianming_app"
 OWNER = "dianming_owner"
 
-_SCHOOL = (
+SCHOOL = (
     "(school_id = (SELECT tenancy.school()) OR ((SELECT tenancy.is_wide()) AND school_id IN"
     " (SELECT u.id FROM org_unit u WHERE u.kind = 'school' AND u.path <@ (SELECT tenancy.path()))))"
 )
@@ -32,7 +32,7 @@ GRANT USAGE ON SCHEMA tenancy TO dianming_app;
 """
 
 
-def _secure(table: str, grants: str) -> None:
+def secure(table: str, grants: str) -> None:
     op.execute(f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY")
     op.execute(f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY")
     # The owner migrates data and answers the few look-ups made before a scope is known.
@@ -42,11 +42,11 @@ def _secure(table: str, grants: str) -> None:
 
 def school_table(table: str, grants: str = "SELECT, INSERT, UPDATE") -> None:
     """Rows belong to the school in `school_id`; a student's scope sees none of them."""
-    _secure(table, grants)
+    secure(table, grants)
     op.execute(
         f"CREATE POLICY tenant ON {table} TO {APP}"
-        f" USING ({_SCHOOL} AND (SELECT tenancy.student()) IS NULL)"
-        f" WITH CHECK ({_SCHOOL} AND (SELECT tenancy.student()) IS NULL)"
+        f" USING ({SCHOOL} AND (SELECT tenancy.student()) IS NULL)"
+        f" WITH CHECK ({SCHOOL} AND (SELECT tenancy.student()) IS NULL)"
     )
 
 
@@ -61,23 +61,23 @@ def shared_school_table(table: str, grants: str = "SELECT, INSERT, UPDATE") -> N
 
 def student_table(table: str, column: str = "student_id", grants: str = "SELECT, INSERT, UPDATE") -> None:
     """Rows belong to a school and, in `column`, to one student, whose own scope sees only them."""
-    _secure(table, grants)
+    secure(table, grants)
     own = f"((SELECT tenancy.student()) IS NULL OR {column} = (SELECT tenancy.student()))"
     op.execute(
-        f"CREATE POLICY tenant ON {table} TO {APP} USING ({_SCHOOL} AND {own}) WITH CHECK ({_SCHOOL} AND {own})"
+        f"CREATE POLICY tenant ON {table} TO {APP} USING ({SCHOOL} AND {own}) WITH CHECK ({SCHOOL} AND {own})"
     )
 
 
 def org_table(table: str, column: str = "org_path", grants: str = "SELECT, INSERT, UPDATE") -> None:
     """Rows belong to the unit at the path in `column` and are seen by it and its superiors."""
-    _secure(table, grants)
+    secure(table, grants)
     inside = f"CAST({column} AS ltree) <@ (SELECT tenancy.path())"
     op.execute(f"CREATE POLICY tenant ON {table} TO {APP} USING ({inside}) WITH CHECK ({inside})")
 
 
 def open_table(table: str, writable: str = "false", grants: str = "SELECT, INSERT, UPDATE") -> None:
     """Nothing personal: readable under any scope, writable where the SQL condition `writable` holds."""
-    _secure(table, grants)
+    secure(table, grants)
     op.execute(f"CREATE POLICY reading ON {table} FOR SELECT TO {APP} USING (true)")
     op.execute(f"CREATE POLICY inserting ON {table} FOR INSERT TO {APP} WITH CHECK ({writable})")
     op.execute(
@@ -87,5 +87,14 @@ def open_table(table: str, writable: str = "false", grants: str = "SELECT, INSER
 
 def ledger_table(table: str, grants: str = "SELECT, INSERT") -> None:
     """Identifiers only, for the machinery: append-only by its grants."""
-    _secure(table, grants)
+    secure(table, grants)
     op.execute(f"CREATE POLICY machinery ON {table} TO {APP} USING (true) WITH CHECK (true)")
+
+
+def student_readable_table(table: str, grants: str = "SELECT, INSERT") -> None:
+    """Written by staff and workers of the school; each student reads the own rows and writes none."""
+    school_table(table, grants)
+    op.execute(
+        f"CREATE POLICY student_reads ON {table} FOR SELECT TO {APP}"
+        " USING (school_id = (SELECT tenancy.school()) AND student_id = (SELECT tenancy.student()))"
+    )

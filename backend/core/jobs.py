@@ -31,20 +31,22 @@ job_app = procrastinate.App(connector=procrastinate.PsycopgConnector())
 
 
 async def enqueue(
-    session: AsyncSession,
-    task: procrastinate.tasks.Task[Any, Any, Any],
-    *,
-    lock: str | None = None,
-    **arguments: Any,
+    session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], **arguments: Any
 ) -> None:
     """Enqueue a job in the session's own transaction: it exists exactly if the cause does."""
     connection = await driver_connection(session)
-    await task.configure(lock=lock, connection=connection).defer_async(**arguments)
+    await task.configure(connection=connection).defer_async(**arguments)
 
 
-async def enqueue_at(
-    session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], when: Any, **arguments: Any
-) -> None:
-    """Enqueue a job that does not start before `when` (timezone-aware)."""
+async def enqueue_unless_waiting(
+    session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], key: str, **arguments: Any
+) -> bool:
+    """Enqueue a job unless one with the same `key` is waiting already; False then."""
     connection = await driver_connection(session)
-    await task.configure(schedule_at=when, connection=connection).defer_async(**arguments)
+    try:
+        # The savepoint keeps the caller's transaction alive when the key is taken.
+        async with session.begin_nested():
+            await task.configure(connection=connection, queueing_lock=key).defer_async(**arguments)
+    except procrastinate.exceptions.AlreadyEnqueued:
+        return False
+    return True

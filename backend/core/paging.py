@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
+from datetime import datetime
 from typing import Annotated, Generic, TypeVar
+from uuid import UUID
 
 from fastapi import Query
 from pydantic import BaseModel, Field
@@ -43,6 +45,28 @@ def decode_cursor(cursor: str, parts: int) -> list[str]:
     if any("\0" in key for key in keys):
         raise _mangled()
     return keys
+
+
+def parse_id(key: str) -> UUID:
+    """A sort key that is an identifier."""
+    try:
+        return UUID(key)
+    except ValueError as error:
+        raise _mangled() from error
+
+
+def instant_position(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """The sort keys of lists in the order of time and identifier."""
+    if cursor is None:
+        return None
+    instant, key = decode_cursor(cursor, 2)
+    try:
+        at = datetime.fromisoformat(instant)
+    except ValueError as error:
+        raise _mangled() from error
+    if at.tzinfo is None:
+        raise _mangled()
+    return at, parse_id(key)
 
 
 def _mangled() -> BadInput:

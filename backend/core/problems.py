@@ -1,7 +1,7 @@
 """RFC 9457 problem details for both APIs: code, status, and a sentence in the caller's language."""
 
 from http import HTTPStatus
-from typing import Any
+from typing import Any, ClassVar, Protocol
 
 import structlog
 from fastapi import FastAPI, Request
@@ -52,8 +52,18 @@ def language_of(request: Request) -> str:
     return "zh"
 
 
+class Speaking(Protocol):
+    """Anything refused with a code, a status and a sentence: the house's errors and the libraries'."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    def sentence(self, language: str) -> str:
+        """The sentence in `zh` or `en`."""
+
+
 def problem_response(
-    request: Request, error: DomainError, errors: list[dict[str, Any]] | None = None
+    request: Request, error: Speaking, errors: list[dict[str, Any]] | None = None
 ) -> JSONResponse:
     """The answer to a request that ended in `error`."""
     zh, en = error.sentence("zh"), error.sentence("en")

@@ -1,0 +1,82 @@
+"""The composition root: the only place that knows every room."""
+
+import importlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
+from sqlalchemy import text
+
+from backend.core.problems import install_problem_handlers, problem_response
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from biometrics.errors import BiometricsError
+from geo.errors import GeoError
+
+MOBILE_ROUTERS = (
+    "mobile_api.registration",
+    "mobile_api.activation",
+    "mobile_api.roll_calls",
+    "mobile_api.notices",
+)
+STAFF_ROUTERS = (
+    "backend.staff_api.sessions",
+    "backend.staff_api.accounts",
+    "backend.staff_api.activation_desk",
+    "backend.staff_api.org",
+    "backend.staff_api.terms",
+    "backend.staff_api.calendar",
+    "backend.staff_api.sites",
+    "backend.staff_api.people",
+    "backend.staff_api.rosters",
+    "backend.staff_api.roll_calls",
+    "backend.staff_api.progress",
+    "backend.staff_api.checks",
+    "backend.staff_api.notices",
+)
+MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
+
+
+def _face(title: str, routers: tuple[str, ...], runtime: Runtime) -> FastAPI:
+    """One API with its own OpenAPI document."""
+    api = FastAPI(title=title, version="1", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
+    api.state.runtime = runtime
+    install_problem_handlers(api)
+
+    # The libraries' refusals carry the house's attributes without its base class.
+    @api.exception_handler(GeoError)
+    async def _geo(request: Request, error: GeoError) -> JSONResponse:
+        return problem_response(request, error)
+
+    @api.exception_handler(BiometricsError)
+    async def _biometrics(request: Request, error: BiometricsError) -> JSONResponse:
+        return problem_response(request, error)
+
+    for name in routers:
+        router: APIRouter = importlib.import_module(name).router
+        api.include_router(router)
+    return api
+
+
+def create_app(runtime: Runtime) -> FastAPI:
+    """Both APIs under one roof: the phone's at /mobile, the staff's at /staff, and /healthz."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        await runtime.close()
+
+    app = FastAPI(title="Dianming", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.state.runtime = runtime
+    install_problem_handlers(app)
+    app.mount(MOBILE_PREFIX, _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, runtime))
+    app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, runtime))
+
+    @app.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        async with runtime.database.transaction(Scope.none()) as session:
+            await session.execute(text("SELECT 1"))
+        return {"status": "ok"}
+
+    return app

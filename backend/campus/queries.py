@@ -1,0 +1,133 @@
+"""Reading sites: what is in force at an instant, what awaits a decision, and the whole history of one."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, exists, func, or_, select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.campus.tables import CampusSite, SiteDecision, SiteVersion
+from backend.core.errors import NotFound
+
+
+def effective_versions(
+    at: datetime, school_ids: Select[UUID] | Iterable[UUID] | None = None
+) -> Select[UUID, UUID, UUID, str]:
+    """The versions in force at an instant: columns version_id, site_id, school_id, kind; one row a site.
+
+    A site's newest approved version that has begun is the one that counts; once that has ended, the site is
+    closed, and no earlier version comes back. Meant for `INSERT … SELECT`, so that a launch freezes them.
+    """
+    begun = (
+        select(
+            SiteVersion.id.label("version_id"),
+            SiteVersion.site_id,
+            SiteVersion.school_id,
+            SiteVersion.valid_to,
+        )
+        .join(SiteDecision, SiteDecision.version_id == SiteVersion.id)
+        .where(
+            SiteDecision.outcome == "approved",
+            SiteDecision.decided_at <= at,
+            SiteVersion.valid_from <= at,
+        )
+        .ext(distinct_on(SiteVersion.site_id))
+        .order_by(SiteVersion.site_id, SiteVersion.version.desc())
+    )
+    if school_ids is not None:
+        begun = begun.where(SiteVersion.school_id.in_(school_ids))
+    newest = begun.subquery("newest")
+    return (
+        select(newest.c.version_id, newest.c.site_id, newest.c.school_id, CampusSite.kind)
+        .join(CampusSite, CampusSite.id == newest.c.site_id)
+        .where(or_(newest.c.valid_to.is_(None), newest.c.valid_to > at))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class VersionView:
+    """One filing with its decision, if there is one; geometry only where it was asked for."""
+
+    version: SiteVersion
+    decision: SiteDecision | None
+    geojson: str | None = None
+    original: str | None = None
+
+    @property
+    def status(self) -> str:
+        """`filed`, `approved` or `rejected`."""
+        return self.decision.outcome if self.decision else "filed"
+
+
+@dataclass(frozen=True, slots=True)
+class SiteView:
+    """A site, its filings newest first, and which of them is in force."""
+
+    site: CampusSite
+    versions: tuple[VersionView, ...]
+    effective_version_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSearch:
+    """Which of the visible sites to list; `status` keeps those that have a filing of this status."""
+
+    school_id: UUID | None = None
+    status: str | None = None
+
+
+async def sites_page(
+    session: AsyncSession, search: SiteSearch, at: datetime, after: UUID | None, limit: int
+) -> Sequence[SiteView]:
+    """At most `limit` of the sites that the scope admits, behind the id `after`."""
+    page = select(CampusSite).order_by(CampusSite.id).limit(limit)
+    if after is not None:
+        page = page.where(CampusSite.id > after)
+    if search.school_id is not None:
+        page = page.where(CampusSite.school_id == search.school_id)
+    if search.status is not None:
+        status = func.coalesce(SiteDecision.outcome, "filed")
+        has_one = exists().where(SiteVersion.site_id == CampusSite.id, status == search.status)
+        page = page.where(
+            has_one.select_from(SiteVersion.__table__.outerjoin(SiteDecision.__table__)).correlate(CampusSite)
+        )
+    sites = (await session.scalars(page)).all()
+    return await _views(session, sites, at)
+
+
+async def _views(session: AsyncSession, sites: Sequence[CampusSite], at: datetime) -> Sequence[SiteView]:
+    filed = (
+        select(SiteVersion, SiteDecision)
+        .outerjoin(SiteDecision, SiteDecision.version_id == SiteVersion.id)
+        .where(SiteVersion.site_id.in_([site.id for site in sites]))
+        .order_by(SiteVersion.version.desc())
+    )
+    versions: dict[UUID, list[VersionView]] = defaultdict(list)
+    for version, decision in await session.execute(filed):
+        versions[version.site_id].append(VersionView(version, decision))
+    effective = await _effective(session, sites, at)
+    return [SiteView(site, tuple(versions[site.id]), effective.get(site.id)) for site in sites]
+
+
+async def _effective(session: AsyncSession, sites: Sequence[CampusSite], at: datetime) -> dict[UUID, UUID]:
+    rows = await session.execute(effective_versions(at, {site.school_id for site in sites}))
+    return {row.site_id: row.version_id for row in rows}
+
+
+async def site_view(session: AsyncSession, site_id: UUID, at: datetime) -> SiteView:
+    """One site with every filing, its outline as GeoJSON in WGS-84 and as it was drawn; raises `NotFound`."""
+    site = await session.get(CampusSite, site_id)
+    if site is None:
+        raise NotFound
+    filed = (
+        select(SiteVersion, SiteDecision, func.ST_AsGeoJSON(SiteVersion.polygons), SiteVersion.original)
+        .outerjoin(SiteDecision, SiteDecision.version_id == SiteVersion.id)
+        .where(SiteVersion.site_id == site_id)
+        .order_by(SiteVersion.version.desc())
+    )
+    versions = tuple(VersionView(*row) for row in await session.execute(filed))
+    return SiteView(site, versions, (await _effective(session, [site], at)).get(site_id))

@@ -1,0 +1,178 @@
+"""Filing sites and deciding on the filings: the school files, a unit above it decides (HN334-3.4).
+
+Nothing here changes a row. A filing is a version, a decision is a row beside it, and what a roll call froze
+stays what it was.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from geoalchemy2.shape import from_shape
+from sqlalchemy import func, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, SiteNameTaken, ValidityOrder
+from backend.campus.outline import DrawnSite
+from backend.campus.tables import WGS84_SRID, CampusSite, SiteDecision, SiteVersion
+from backend.core.acting import Acting
+from backend.core.audit import Act, record
+from backend.core.errors import NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.org.tables import OrgUnit
+
+SiteKind = Literal["main", "branch", "internship"]
+Outcome = Literal["approved", "rejected"]
+
+_ONE_FILING_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:site, 0))")
+
+
+@dataclass(frozen=True, slots=True)
+class NewSite:
+    """A place to file: 主校区, 分校区 or 实习点."""
+
+    name: str
+    kind: SiteKind
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class Filing:
+    """An outline and when it shall hold, the end excluded; from the filing on and without end if not said."""
+
+    drawn: DrawnSite
+    valid_from: datetime | None = None
+    valid_to: datetime | None = None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The superior's answer to a filing; a rejection says why."""
+
+    outcome: Outcome
+    opinion: str | None = None
+
+
+async def file_site(
+    session: AsyncSession, acting: Acting, new: NewSite, filing: Filing, at: datetime
+) -> SiteVersion:
+    """File a new site with its first version; by the school's registrar. Raises `SiteNameTaken`."""
+    school = _must_be_registrar(acting)
+    site_id = await session.scalar(
+        insert(CampusSite)
+        .values(
+            id=new_id(),
+            school_id=school,
+            name=new.name,
+            kind=new.kind,
+            address=new.address,
+            created_by=acting.account_id,
+            created_at=at,
+        )
+        .on_conflict_do_nothing(index_elements=["school_id", "name"])
+        .returning(CampusSite.id)
+    )
+    if site_id is None:
+        raise SiteNameTaken(name=new.name)
+    return await _file(session, acting, site_id, filing, at)
+
+
+async def file_version(
+    session: AsyncSession, acting: Acting, site_id: UUID, filing: Filing, at: datetime
+) -> SiteVersion:
+    """File another version of a site of the registrar's school; the earlier ones stay. Raises `NotFound`."""
+    _must_be_registrar(acting)
+    if await session.get(CampusSite, site_id) is None:
+        raise NotFound
+    return await _file(session, acting, site_id, filing, at)
+
+
+def _must_be_registrar(acting: Acting) -> UUID:
+    if acting.kind != "registrar" or acting.school_id is None:
+        raise NotPermitted(
+            reason_zh="办学地址由学校管理员备案", reason_en="sites are filed by the school's registrar"
+        )
+    return acting.school_id
+
+
+async def _file(
+    session: AsyncSession, acting: Acting, site_id: UUID, filing: Filing, at: datetime
+) -> SiteVersion:
+    starts = filing.valid_from or at
+    if filing.valid_to is not None and filing.valid_to <= starts:
+        raise ValidityOrder
+    await session.execute(_ONE_FILING_AT_A_TIME, {"site": str(site_id)})
+    last = await session.scalar(select(func.max(SiteVersion.version)).where(SiteVersion.site_id == site_id))
+    drawn = filing.drawn
+    version = SiteVersion(
+        id=new_id(),
+        school_id=acting.school_id,
+        site_id=site_id,
+        version=(last or 0) + 1,
+        polygons=from_shape(drawn.site.polygons, srid=WGS84_SRID),
+        original=drawn.outline.text,
+        format=drawn.outline.format,
+        datum=drawn.outline.datum.value,
+        area_m2=drawn.site.area_m2,
+        valid_from=starts,
+        valid_to=filing.valid_to,
+        note=filing.note,
+        filed_by=acting.account_id,
+        filed_at=at,
+    )
+    session.add(version)
+    await session.flush()
+    after = {"site_id": str(site_id), "version": version.version, "area_m2": round(version.area_m2)}
+    record(session, Act("site_filed", "site_version", str(version.id), acting.org_path, after=after), at)
+    return version
+
+
+async def decide_filing(
+    session: AsyncSession, acting: Acting, version_id: UUID, decision: Decision, at: datetime
+) -> SiteDecision:
+    """Approve or reject a filing, once; by the school's parent or a unit above it.
+
+    Raises `NotFound` for a filing outside the caller's subtree, `NotPermitted` for a school's account,
+    `OwnFiling`, `OpinionMissing` and `AlreadyDecided`.
+    """
+    filing = await session.execute(
+        select(SiteVersion, OrgUnit.path)
+        .join(OrgUnit, OrgUnit.id == SiteVersion.school_id)
+        .where(SiteVersion.id == version_id)
+    )
+    found = filing.one_or_none()
+    if found is None:
+        raise NotFound
+    version, school_path = found
+    if version.filed_by == acting.account_id:
+        raise OwnFiling
+    if acting.kind not in {"province", "bureau"}:
+        raise NotPermitted(
+            reason_zh="备案由学校的上级教育行政部门审核",
+            reason_en="filings are decided by the school's superiors",
+        )
+    if decision.outcome == "rejected" and decision.opinion is None:
+        raise OpinionMissing
+    row = {
+        "version_id": version.id,
+        "school_id": version.school_id,
+        "outcome": decision.outcome,
+        "opinion": decision.opinion,
+        "filed_by": version.filed_by,
+        "decided_by": acting.account_id,
+        "decided_at": at,
+    }
+    decided: SiteDecision | None = await session.scalar(
+        insert(SiteDecision)
+        .values(row)
+        .on_conflict_do_nothing(index_elements=["version_id"])
+        .returning(SiteDecision)
+    )
+    if decided is None:
+        raise AlreadyDecided
+    after = {"outcome": decision.outcome, "opinion": decision.opinion}
+    record(session, Act("site_decided", "site_version", str(version.id), school_path, after=after), at)
+    return decided

@@ -1,0 +1,73 @@
+"""`dianming calendar load FILE`: put an official year of holidays and make-up workdays in force."""
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from backend.commands.output import answer, refuse
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.errors import DomainError
+from backend.core.tenancy import Scope
+from backend.org.calendar import CalendarYear
+from backend.org.calendar_year_file import parse_calendar_year, parse_calendar_year_csv
+from backend.org.calendars import put_calendar_year
+from backend.org.paths import path_of
+from backend.settings import Settings, get_settings
+
+app = typer.Typer(no_args_is_help=True, help="工作日历 · The working-day calendar")
+
+
+@app.callback()
+def calendar() -> None:
+    """Keep `load` a sub-command of its own."""
+
+
+@app.command()
+def load(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="YAML, or CSV with the header date,kind")],
+    *,
+    year: Annotated[int | None, typer.Option(help="the year of a CSV file")] = None,
+    source: Annotated[str | None, typer.Option(help="the notice behind a CSV file")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
+) -> None:
+    """载入一年的节假日安排 · Load the year in FILE; an amended notice replaces the earlier one."""
+    try:
+        loaded = _parsed(file, year, source, as_json=as_json)
+        asyncio.run(_put(loaded, get_settings()))
+    except DomainError as error:
+        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+    facts = {
+        "year": loaded.year,
+        "holidays": len(loaded.holidays),
+        "makeup_workdays": len(loaded.makeup_workdays),
+        "source": loaded.source,
+    }
+    answer(facts, as_json=as_json, render=lambda payload: "{year}: {source}".format(**payload))
+
+
+def _parsed(file: Path, year: int | None, source: str | None, *, as_json: bool) -> CalendarYear:
+    try:
+        content = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        refuse("file_unreadable", f"文件无法读取 · The file cannot be read: {error}", as_json=as_json)
+    if file.suffix.lower() != ".csv":
+        return parse_calendar_year(content)
+    if year is None or source is None:
+        refuse(
+            "year_missing", "CSV 须加 --year 和 --source · A CSV needs --year and --source", as_json=as_json
+        )
+    return parse_calendar_year_csv(content, year=year, source=source)
+
+
+async def _put(year: CalendarYear, settings: Settings) -> None:
+    """As the application's role, for the province; the audit shows it as the system's own act."""
+    province = path_of("province", settings.province_code, None)
+    database = Database.connect(settings.database_url, pool_size=1)
+    try:
+        async with database.transaction(Scope.wide(province)) as session:
+            await put_calendar_year(session, province, year, now())
+    finally:
+        await database.close()

@@ -1,0 +1,24 @@
+"""`dianming worker`: background jobs, with face engines in their own processes."""
+
+import asyncio
+
+import typer
+
+from backend.core.runtime import open_runtime
+from backend.settings import get_settings
+from backend.worker import run_worker
+
+
+def command(
+    concurrency: int = typer.Option(4, min=1, max=64, help="同时处理的任务数 · jobs run at a time"),
+) -> None:
+    """运行后台任务：核验、结算、通知 · Run background jobs: verification, settlement, notices."""
+
+    async def run() -> None:
+        runtime = open_runtime(get_settings())
+        try:
+            await run_worker(runtime, concurrency=concurrency)
+        finally:
+            await runtime.close()
+
+    asyncio.run(run())

@@ -1,0 +1,78 @@
+"""The flow: which event calls which service. What must travel up the floors travels through this table."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.runtime import Runtime
+from backend.core.tables import OutboxDelivery, OutboxEvent
+from backend.core.tenancy import Scope
+from backend.roll_call.announcing import announce, remind, tell_voided
+from backend.roll_call.progress import poke
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """A service that an event calls, in a transaction of its own, under the scope that the payload names."""
+
+    name: str
+    scope: Callable[[Payload], Scope]
+    handle: Callable[[AsyncSession, Payload, datetime], Awaitable[object]]
+
+
+def _of_path(payload: Payload) -> Scope:
+    return Scope.wide(payload["path"])
+
+
+def _of_school(payload: Payload) -> Scope:
+    return Scope.school(UUID(payload["school_id"]))
+
+
+def _id(payload: Payload, name: str) -> UUID:
+    return UUID(payload[name])
+
+
+async def _announce(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await announce(session, _id(payload, "roll_call_id"), at)
+
+
+async def _remind(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    counselor = payload.get("counselor_id")
+    await remind(session, _id(payload, "urge_id"), UUID(counselor) if counselor else None, at)
+
+
+async def _tell_voided(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await tell_voided(session, _id(payload, "roll_call_id"), at)
+
+
+FLOW: dict[str, tuple[Consumer, ...]] = {
+    "RollCallLaunched": (Consumer("announce", _of_path, _announce),),
+    "StudentsUrged": (Consumer("remind", _of_school, _remind),),
+    "RollCallVoided": (Consumer("tell_voided", _of_path, _tell_voided),),
+    "RollCallSettled": (),
+    "OutcomeChanged": (),
+}
+"""Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
+
+
+async def deliver(runtime: Runtime, event_id: str) -> None:
+    """Tell each consumer of an event once: handling and its mark are one transaction."""
+    async with runtime.database.transaction(Scope.none()) as session:
+        event = await session.get_one(OutboxEvent, UUID(event_id))
+    for consumer in FLOW[event.name]:
+        async with runtime.database.transaction(consumer.scope(event.payload)) as session:
+            mark = insert(OutboxDelivery).values(
+                event_id=event.id, consumer=consumer.name, handled_at=runtime.clock()
+            )
+            first = await session.scalar(mark.on_conflict_do_nothing().returning(OutboxDelivery.consumer))
+            if first is not None:
+                await consumer.handle(session, event.payload, runtime.clock())
+    if "roll_call_id" in event.payload:
+        await poke(runtime.redis, UUID(event.payload["roll_call_id"]))

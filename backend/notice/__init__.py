@@ -1,0 +1,1 @@
+"""Notices: told in the app and by SMS, with receipts that later serve as evidence."""

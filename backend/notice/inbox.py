@@ -1,0 +1,112 @@
+"""A person's own notices: fetching proves delivery, opening is recorded, both with the server's time."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVarTuple
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tuple_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.acting import Acting
+from backend.core.errors import NotFound
+from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
+
+Row = TypeVarTuple("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class InboxItem:
+    """A notice with its text and when its recipient first opened it."""
+
+    notice: Notice
+    message: NoticeMessage
+    opened_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxPage:
+    """Newest first; `more` tells whether older ones follow; `unread` counts all unopened ones."""
+
+    items: list[InboxItem]
+    more: bool
+    unread: int
+
+
+async def fetch_notices(
+    session: AsyncSession,
+    acting: Acting,
+    at: datetime,
+    limit: int,
+    before: tuple[datetime, UUID] | None = None,
+) -> InboxPage:
+    """A page of the caller's own notices, older than `before`; what it returns is delivered in-app at `at`."""
+    opened = NoticeReceipt.__table__.alias("opened")
+    query = (
+        _own_in_app(acting, select(Notice, NoticeMessage, opened.c.at))
+        .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+        .outerjoin(
+            opened,
+            (opened.c.notice_id == Notice.id) & (opened.c.channel == "in_app") & (opened.c.event == "opened"),
+        )
+        .order_by(Notice.created_at.desc(), Notice.id.desc())
+        .limit(limit + 1)
+    )
+    if before is not None:
+        query = query.where(tuple_(Notice.created_at, Notice.id) < before)
+    rows = (await session.execute(query)).all()
+    items = [InboxItem(notice, message, opened_at) for notice, message, opened_at in rows[:limit]]
+    await _mark_delivered(session, acting, [item.notice.id for item in items], at)
+    was_opened = exists().where(NoticeReceipt.notice_id == Notice.id, NoticeReceipt.event == "opened")
+    unread = await session.scalar(_own_in_app(acting, select(func.count(Notice.id))).where(~was_opened))
+    return InboxPage(items, more=len(rows) > limit, unread=unread or 0)
+
+
+async def open_notice(session: AsyncSession, acting: Acting, notice_id: UUID, at: datetime) -> datetime:
+    """Record that the caller opened an own notice; returns when that first happened. Raises `NotFound`."""
+    own = await session.scalar(_own_in_app(acting, select(Notice.id)).where(Notice.id == notice_id))
+    if own is None:
+        raise NotFound
+    await _mark_delivered(session, acting, [notice_id], at)
+    receipt = {"notice_id": notice_id, "channel": "in_app", "event": "opened", "at": at, "recorded_at": at}
+    await session.execute(
+        insert(NoticeReceipt).values(**receipt, account_id=acting.account_id).on_conflict_do_nothing()
+    )
+    first = select(NoticeReceipt.at).where(
+        NoticeReceipt.notice_id == notice_id,
+        NoticeReceipt.channel == "in_app",
+        NoticeReceipt.event == "opened",
+    )
+    return (await session.scalars(first)).one()
+
+
+def _mine(acting: Acting) -> ColumnElement[bool]:
+    if acting.student_id is not None:
+        return Notice.student_id == acting.student_id
+    return (Notice.account_id == acting.account_id) & Notice.student_id.is_(None)
+
+
+def _own_in_app(acting: Acting, query: Select[*Row]) -> Select[*Row]:
+    """The caller's notices that the app shows; a one-time code, sent by SMS alone, is not among them."""
+    in_app = (NoticeDelivery.notice_id == Notice.id) & (NoticeDelivery.channel == "in_app")
+    return query.select_from(Notice).join(NoticeDelivery, in_app).where(_mine(acting))
+
+
+async def _mark_delivered(session: AsyncSession, acting: Acting, ids: list[UUID], at: datetime) -> None:
+    fresh = (
+        NoticeDelivery.notice_id.in_(ids)
+        & (NoticeDelivery.channel == "in_app")
+        & (NoticeDelivery.state != "delivered")
+    )
+    receipt = select(
+        NoticeDelivery.notice_id,
+        NoticeDelivery.channel,
+        literal("delivered"),
+        literal(at),
+        literal(at),
+        literal(acting.account_id),
+    ).where(fresh)
+    names = ["notice_id", "channel", "event", "at", "recorded_at", "account_id"]
+    await session.execute(insert(NoticeReceipt).from_select(names, receipt).on_conflict_do_nothing())
+    await session.execute(update(NoticeDelivery).where(fresh).values(state="delivered", delivered_at=at))

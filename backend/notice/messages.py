@@ -1,0 +1,60 @@
+"""What is told and to whom: the values that other rooms hand to this one."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+from uuid import UUID
+
+Channel = Literal["in_app", "sms"]
+"""Ways a notice can travel today; `in_app` always applies."""
+
+
+@dataclass(frozen=True, slots=True)
+class SmsText:
+    """An SMS by the logical name of its template and that template's parameters.
+
+    Carriers in China send registered templates only; the deployment maps names to registered codes.
+    """
+
+    template: str
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One text for any number of recipients. `data` carries identifiers for links, nothing personal.
+
+    Messages of one cause share `group_id`; delivery statistics are counted by it.
+    """
+
+    kind: str
+    group_id: UUID
+    title_zh: str
+    title_en: str
+    body_zh: str
+    body_en: str
+    data: Mapping[str, Any] = field(default_factory=dict)
+    sms: SmsText | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StudentRecipient:
+    """A student; `phone` as on file, or None if no SMS can be sent."""
+
+    student_id: UUID
+    school_id: UUID
+    account_id: UUID | None = None
+    phone: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StaffRecipient:
+    """A staff account of the unit at `org_path`."""
+
+    account_id: UUID
+    org_path: str
+    school_id: UUID | None = None
+    phone: str | None = None
+
+
+Recipient = StudentRecipient | StaffRecipient

@@ -1,0 +1,207 @@
+"""Telling people: one message to one or to a million recipients, in the transaction of its cause."""
+
+from collections.abc import Collection
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Integer,
+    Select,
+    String,
+    Uuid,
+    case,
+    cast,
+    distinct,
+    func,
+    insert,
+    literal,
+    null,
+    select,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.types import TypeEngine
+
+from backend.core.ids import new_id
+from backend.core.keys import KeyRing
+from backend.core.tenancy import scope_of
+from backend.notice.delivery import Slice, seal_params
+from backend.notice.jobs import enqueue_slice
+from backend.notice.messages import Channel, Message, Recipient, SmsText
+from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage
+
+SLICE = 5000
+"""Recipients a job: fifty batches of the carrier, some seconds of work."""
+
+_RECIPIENT: dict[str, TypeEngine[Any]] = {
+    "student_id": Uuid(),
+    "school_id": Uuid(),
+    "account_id": Uuid(),
+    "org_path": String(),
+}
+
+
+async def post_notices(
+    session: AsyncSession,
+    recipients: Select[*tuple[Any, ...]],
+    message: Message,
+    channels: Collection[Channel],
+    at: datetime,
+) -> int:
+    """Address `message` to every row of `recipients` without loading one; returns how many.
+
+    `recipients` has columns among student_id, school_id, account_id, org_path, phone: for students student_id
+    and school_id, for staff account_id and org_path (text) at least. One row is one notice. In-app always
+    applies; with `sms`, one job sends each slice of `SLICE` rows after the commit. The session's scope must
+    hold the recipients: a school's scope cannot address its superiors, nor a student's scope staff.
+    Raises ValueError if `sms` is asked for a message without an SMS text.
+    """
+    if "sms" in channels and message.sms is None:
+        msg = f"message {message.kind!r} has no SMS text"
+        raise ValueError(msg)
+    message_id = await _store(session, message, at)
+    addressed = _addressed(recipients)
+    writes = [_notices(addressed, message_id, at), _in_app(addressed, message_id, message.group_id)]
+    if "sms" in channels:
+        writes.append(_sms(addressed, message_id, message.group_id))
+    slices = func.array_agg(distinct(addressed.c.slice)).filter(addressed.c.phone.is_not(None))
+    counted = select(func.count(), slices).select_from(addressed).add_cte(*writes)
+    count, reachable = (await session.execute(counted)).one()
+    scope = scope_of(session)
+    for number in sorted(reachable or ()) if "sms" in channels else ():
+        await enqueue_slice(session, Slice(message_id, number, scope.org_path, scope.school_id))
+    return int(count)
+
+
+async def post_notice(
+    session: AsyncSession, recipient: Recipient, message: Message, channels: Collection[Channel], at: datetime
+) -> None:
+    """Address `message` to one student or one staff account; otherwise as `post_notices`."""
+    columns: list[ColumnElement[Any]] = [
+        cast(value, _RECIPIENT.get(name, String())).label(name) for name, value in asdict(recipient).items()
+    ]
+    await post_notices(session, select(*columns), message, channels, at)
+
+
+async def send_sms_code(
+    session: AsyncSession,
+    *,
+    school_id: UUID,
+    student_id: UUID,
+    phone: str,
+    code: str,
+    keys: KeyRing,
+    at: datetime,
+) -> UUID:
+    """Send a one-time code by SMS only; returns the notice's id. Run it in the student's or the school's scope.
+
+    The code is in no notice text, no job argument and no log. It waits encrypted in the delivery row, under a
+    key that neither staff nor the database has, and is erased when the gateway took or finally refused it.
+    """
+    message = Message(
+        kind="one_time_code",
+        group_id=new_id(),
+        title_zh="短信验证码",
+        title_en="Code by SMS",
+        body_zh="一条验证码短信已发往学生登记的手机号。",
+        body_en="A one-time code was sent to the student's phone number.",
+        sms=SmsText("one_time_code"),
+    )
+    message_id, notice_id = await _store(session, message, at), new_id()
+    session.add(
+        Notice(id=notice_id, message_id=message_id, student_id=student_id, school_id=school_id, created_at=at)
+    )
+    await session.flush()
+    session.add(
+        NoticeDelivery(
+            notice_id=notice_id,
+            channel="sms",
+            message_id=message_id,
+            group_id=message.group_id,
+            student_id=student_id,
+            school_id=school_id,
+            slice=0,
+            state="queued",
+            phone=phone,
+            sealed_params=seal_params(keys, notice_id, {"code": code}),
+            attempts=0,
+        )
+    )
+    await session.flush()
+    await enqueue_slice(session, Slice(message_id, 0, org_path="", school_id=school_id))
+    return notice_id
+
+
+async def _store(session: AsyncSession, message: Message, at: datetime) -> UUID:
+    row = NoticeMessage(
+        id=new_id(),
+        group_id=message.group_id,
+        kind=message.kind,
+        title_zh=message.title_zh,
+        title_en=message.title_en,
+        body_zh=message.body_zh,
+        body_en=message.body_en,
+        data=dict(message.data),
+        sms_template=message.sms.template if message.sms else None,
+        sms_params=dict(message.sms.params) if message.sms else {},
+        created_at=at,
+    )
+    session.add(row)
+    await session.flush()
+    return row.id
+
+
+def _addressed(recipients: Select[*tuple[Any, ...]]) -> CTE:
+    """The recipients with a fresh notice id and the number of their slice; evaluated once for all writes."""
+    given = recipients.subquery("given")
+
+    def column(name: str) -> ColumnElement[Any]:
+        kind = _RECIPIENT.get(name, String())
+        return (given.c[name] if name in given.c else cast(null(), kind)).label(name)
+
+    return select(
+        func.gen_random_uuid(type_=Uuid()).label("id"),
+        *(column(name) for name in (*_RECIPIENT, "phone")),
+        func.div(func.row_number().over() - 1, SLICE, type_=Integer()).cast(Integer()).label("slice"),
+    ).cte("addressed")
+
+
+def _notices(addressed: CTE, message_id: UUID, at: datetime) -> CTE:
+    who = [addressed.c[name] for name in _RECIPIENT]
+    rows = select(addressed.c.id, literal(message_id, Uuid()), literal(at), *who)
+    names = ["id", "message_id", "created_at", *_RECIPIENT]
+    return insert(Notice).from_select(names, rows).cte("notices")
+
+
+def _deliveries(
+    addressed: CTE, channel: Channel, message_id: UUID, group_id: UUID, more: dict[str, ColumnElement[Any]]
+) -> CTE:
+    row: dict[str, ColumnElement[Any]] = {
+        "notice_id": addressed.c.id,
+        "channel": literal(channel),
+        "message_id": literal(message_id, Uuid()),
+        "group_id": literal(group_id, Uuid()),
+        **{name: addressed.c[name] for name in _RECIPIENT},
+        "slice": addressed.c.slice,
+        "attempts": literal(0),
+        **more,
+    }
+    return insert(NoticeDelivery).from_select(list(row), select(*row.values())).cte(f"by_{channel}")
+
+
+def _in_app(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
+    return _deliveries(addressed, "in_app", message_id, group_id, {"state": literal("queued")})
+
+
+def _sms(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
+    """Without a phone number on file there is a row too: a failure that somebody can see and mend."""
+    phone = addressed.c.phone
+    more = {
+        "phone": phone,
+        "state": case((phone.is_(None), "failed"), else_="queued"),
+        "last_error": case((phone.is_(None), "no_phone"), else_=null()),
+    }
+    return _deliveries(addressed, "sms", message_id, group_id, more)

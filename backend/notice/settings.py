@@ -1,0 +1,47 @@
+"""What the notice room alone needs to know of its deployment."""
+
+from functools import lru_cache
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from backend.core.errors import DomainError
+
+
+class SmsTemplateUnknown(DomainError):
+    """No registered template code is configured for a logical template name."""
+
+    code = "sms_template_unknown"
+    status = 500
+    zh = "短信模板“{name}”没有配置模板编码，请在 DIANMING_SMS_TEMPLATES 中填写。"
+    en = "The SMS template “{name}” has no registered code; add it to DIANMING_SMS_TEMPLATES."
+
+
+class NoticeSettings(BaseSettings):
+    """`DIANMING_SMS_*` and `DIANMING_REAL_NAME_URL`; the defaults fit the fake gateway."""
+
+    model_config = SettingsConfigDict(env_prefix="DIANMING_", extra="ignore")
+
+    sms_sign_name: str = Field(
+        default="点名核验", description="the signature (签名) registered with the carrier"
+    )
+    sms_templates: dict[str, str] = Field(
+        default={"one_time_code": "SMS_100000001", "notice": "SMS_100000002"},
+        description="registered template code of each logical template name",
+    )
+    real_name_url: str | None = Field(
+        default=None, description="endpoint of the real-name check if it is not the SMS gateway's"
+    )
+
+    def template_code(self, name: str) -> str:
+        """The registered code of a logical template; raises `SmsTemplateUnknown`."""
+        try:
+            return self.sms_templates[name]
+        except KeyError as error:
+            raise SmsTemplateUnknown(name=name) from error
+
+
+@lru_cache(maxsize=1)
+def get_notice_settings() -> NoticeSettings:
+    """The settings of this process."""
+    return NoticeSettings()

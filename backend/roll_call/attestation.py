@@ -1,0 +1,226 @@
+"""The non-face route: a counselor on the filed site, the code of the student's card, and a second look (THREATS 17).
+
+An equal alternative without penalty: it counts like any other presence. Against vouching for ghosts there is a
+quota, a sample drawn beyond anyone's influence, and a reviewer who is never the one who attested.
+"""
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit
+from backend.core.acting import Acting
+from backend.core.errors import Conflict, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.core.keys import KeyRing
+from backend.people.tables import Student
+from backend.roll_call import rules
+from backend.roll_call.errors import (
+    AlreadyPresent,
+    CodeWrong,
+    NotAsked,
+    NotOpenYet,
+    QuotaExhausted,
+    WindowClosed,
+)
+from backend.roll_call.law import law_of
+from backend.roll_call.outcomes import Decided, outcome_of, write_outcome
+from backend.roll_call.oversight import access_roll_call, overseen_classes
+from backend.roll_call.tables import (
+    Attestation,
+    AttestationReview,
+    Obligation,
+    RollCall,
+    RollCallClass,
+    RollCallSite,
+    StudentCode,
+)
+
+CODE_DIGITS = 8
+
+
+def _code_hash(keys: KeyRing, student_id: UUID, code: str) -> bytes:
+    return hmac.new(keys.secret("blind-index"), f"card/{student_id}/{code}".encode(), hashlib.sha256).digest()
+
+
+async def issue_student_code(
+    session: AsyncSession, acting: Acting, student_id: UUID, at: datetime, keys: KeyRing
+) -> str:
+    """A fresh code for the student's card, told once; it replaces the one before."""
+    if acting.kind != "registrar":
+        raise NotPermitted(
+            reason_zh="仅学校管理员可以制发学生卡", reason_en="only a registrar issues student cards"
+        )
+    student = await session.get(Student, student_id)
+    if student is None:
+        raise NotFound
+    code = "".join(secrets.choice("0123456789") for _ in range(CODE_DIGITS))
+    session.add(
+        StudentCode(
+            id=new_id(),
+            school_id=student.school_id,
+            student_id=student_id,
+            code_hash=_code_hash(keys, student_id, code),
+            issued_by=acting.account_id,
+            issued_at=at,
+        )
+    )
+    audit.record(session, audit.Act("student_code.issue", "student", str(student_id), acting.org_path), at)
+    return code
+
+
+@dataclass(frozen=True, slots=True)
+class AttestPresence:
+    """The command: whom the counselor sees, on which frozen site, and why not by phone."""
+
+    roll_call_id: UUID
+    student_id: UUID
+    code: str
+    site_version_id: UUID
+    reason: str
+
+
+async def attest_presence(
+    session: AsyncSession, acting: Acting, command: AttestPresence, at: datetime, keys: KeyRing
+) -> Attestation:
+    """Record presence by a counselor's own eyes, inside the window, within the class's quota."""
+    roll_call = await access_roll_call(session, acting, command.roll_call_id, at)
+    obligation = await _own_student(session, acting, command)
+    _in_window(roll_call, obligation, at)
+    await _check_code(session, command, keys)
+    site = await session.get(RollCallSite, (roll_call.id, command.site_version_id))
+    if site is None or site.school_id != obligation.school_id:
+        raise NotFound
+    lock = func.pg_advisory_xact_lock(
+        func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
+    )
+    await session.execute(select(lock))
+    await _within_quota(session, roll_call, obligation)
+    earlier = await outcome_of(session, roll_call.id, command.student_id)
+    if earlier is not None and earlier.outcome == rules.Outcome.PRESENT:
+        raise AlreadyPresent
+    law = law_of(roll_call)
+    lot = hashlib.sha256(
+        keys.secret("blind-index") + f"{roll_call.id}/{command.student_id}".encode()
+    ).digest()
+    sampled = int.from_bytes(lot[:8], "big") / 2**64 < law.ratio("attestation.review_share")
+    attestation = Attestation(
+        roll_call_id=roll_call.id,
+        student_id=command.student_id,
+        school_id=obligation.school_id,
+        class_id=obligation.class_id,
+        site_version_id=command.site_version_id,
+        reason=command.reason,
+        attested_by=acting.account_id,
+        sampled=sampled,
+        at=at,
+    )
+    session.add(attestation)
+    trace = {"site_version": str(command.site_version_id), "sampled": sampled}
+    decided = Decided(rules.Outcome.PRESENT, "attested_on_site", "attested", trace)
+    if not await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier):
+        raise AlreadyPresent
+    return attestation
+
+
+async def _own_student(session: AsyncSession, acting: Acting, command: AttestPresence) -> Obligation:
+    if acting.kind != "counselor":
+        raise NotPermitted(reason_zh="现场核验须由辅导员办理", reason_en="only a counselor attests presence")
+    obligation = await session.get(Obligation, (command.roll_call_id, command.student_id))
+    classes = overseen_classes(acting)
+    assert classes is not None
+    if obligation is None or obligation.class_id not in set(await session.scalars(classes)):
+        raise NotFound
+    return obligation
+
+
+def _in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
+    match rules.timing(at, roll_call.opens_at, roll_call.closes_at):
+        case rules.Timing.EARLY:
+            raise NotOpenYet(opens_at=roll_call.opens_at.isoformat())
+        case rules.Timing.LATE:
+            raise WindowClosed(closes_at=roll_call.closes_at.isoformat())
+    if obligation.duty != "owed":
+        raise NotAsked(reason=obligation.reason)
+
+
+async def _check_code(session: AsyncSession, command: AttestPresence, keys: KeyRing) -> None:
+    newest = await session.scalar(
+        select(StudentCode.code_hash)
+        .where(StudentCode.student_id == command.student_id)
+        .order_by(StudentCode.issued_at.desc(), StudentCode.id.desc())
+        .limit(1)
+    )
+    if newest is None or not hmac.compare_digest(newest, _code_hash(keys, command.student_id, command.code)):
+        raise CodeWrong
+
+
+async def _within_quota(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
+    law = law_of(roll_call)
+    figures = await session.get_one(RollCallClass, (roll_call.id, obligation.class_id))
+    share, minimum = law.ratio("attestation.quota_share"), law.integer("attestation.quota_minimum")
+    quota = rules.attestation_quota(figures.owed, share, minimum)
+    used = await session.scalar(
+        select(func.count()).where(
+            Attestation.roll_call_id == roll_call.id, Attestation.class_id == obligation.class_id
+        )
+    )
+    if (used or 0) >= quota:
+        raise QuotaExhausted(quota=quota)
+
+
+@dataclass(frozen=True, slots=True)
+class ReviewAttestation:
+    """The command: whether a second person stands by a sampled attestation."""
+
+    roll_call_id: UUID
+    student_id: UUID
+    upheld: bool
+    note: str
+
+
+async def review_attestation(
+    session: AsyncSession, acting: Acting, command: ReviewAttestation, at: datetime
+) -> AttestationReview:
+    """The second look at a sampled attestation. One not upheld leaves its student undetermined, never absent."""
+    roll_call = await access_roll_call(session, acting, command.roll_call_id, at)
+    attestation = await session.get(Attestation, (command.roll_call_id, command.student_id))
+    if attestation is None:
+        raise NotFound
+    if acting.kind == "counselor" or acting.account_id == attestation.attested_by:
+        raise NotPermitted(
+            reason_zh="复核人不能是现场核验人，且须为管理员",
+            reason_en="the reviewer is an administrator, not the attester",
+        )
+    written = await session.scalar(
+        insert(AttestationReview)
+        .values(
+            roll_call_id=command.roll_call_id,
+            student_id=command.student_id,
+            school_id=attestation.school_id,
+            attested_by=attestation.attested_by,
+            reviewed_by=acting.account_id,
+            upheld=command.upheld,
+            note=command.note,
+            at=at,
+        )
+        .on_conflict_do_nothing()
+        .returning(AttestationReview.student_id)
+    )
+    if written is None:
+        raise Conflict(reason_zh="该现场核验已复核", reason_en="this attestation was reviewed already")
+    if not command.upheld:
+        obligation = await session.get_one(Obligation, (roll_call.id, command.student_id))
+        earlier = await outcome_of(session, roll_call.id, command.student_id)
+        decided = Decided(
+            rules.Outcome.UNDETERMINED, "attestation_not_upheld", "review", {"note": command.note}
+        )
+        await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
+    return await session.get_one(AttestationReview, (command.roll_call_id, command.student_id))

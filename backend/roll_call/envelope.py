@@ -1,0 +1,108 @@
+"""The signed envelope: a JWS (ES256) by the phone's key over what it saw and when. Pure: text in, values out."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import jwt
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from backend.roll_call.errors import EnvelopeMalformed, EnvelopeSignatureInvalid
+from geo.datum import Datum
+from geo.fixes import Fix
+
+TYPE = "dianming-check-in+jws"
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class FixPart(_Part):
+    """A raw location sample: degrees in its datum, metres, seconds before the envelope was signed."""
+
+    lon: float
+    lat: float
+    accuracy_m: float
+    datum: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
+    age_s: float
+
+    def fix(self) -> Fix:
+        """The sample as the location library takes it."""
+        return Fix(
+            lon=self.lon, lat=self.lat, accuracy_m=self.accuracy_m, datum=Datum(self.datum), age_s=self.age_s
+        )
+
+
+class FramePart(_Part):
+    """A picture that will follow: its hash, its size in bytes, and milliseconds since the burst began."""
+
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    size: Annotated[int, Field(gt=0)]
+    at_ms: Annotated[int, Field(ge=0, le=600_000)]
+
+
+class Envelope(_Part):
+    """The signed content. `claims` is what the client says of itself: stored, never believed."""
+
+    roll_call: Annotated[UUID, Field(strict=False)]
+    nonce: Annotated[str, Field(min_length=20, max_length=100)]
+    fixes: Annotated[list[FixPart], Field(max_length=100)]
+    frames: Annotated[list[FramePart], Field(max_length=100)]
+    claims: Annotated[dict[str, Any], Field(default_factory=dict, max_length=40)]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedEnvelope:
+    """A verified envelope and the digest of what was signed (header and payload, not the signature).
+
+    ECDSA signatures differ each time; the digest is the same when a client signs the same content again.
+    """
+
+    content: Envelope
+    digest: bytes
+
+
+def signed_digest(compact: str) -> bytes:
+    """SHA-256 of the signing input of a compact JWS."""
+    return hashlib.sha256(compact.rpartition(".")[0].encode("ascii", "replace")).digest()
+
+
+def open_envelope(compact: str, public_jwk: dict[str, Any]) -> OpenedEnvelope:
+    """Verify the signature by the student's device key and parse; raises the two envelope refusals."""
+    try:
+        header = jwt.get_unverified_header(compact)
+    except jwt.PyJWTError as error:
+        raise EnvelopeMalformed(reason="JWS") from error
+    if header.get("alg") != "ES256" or header.get("typ") != TYPE:
+        raise EnvelopeMalformed(reason="header")
+    try:
+        key = jwt.PyJWK.from_dict(public_jwk, "ES256")
+        payload = jwt.PyJWS().decode(compact, key.key, algorithms=["ES256"])
+    except jwt.PyJWTError as error:
+        raise EnvelopeSignatureInvalid from error
+    return OpenedEnvelope(_parse(payload), signed_digest(compact))
+
+
+def parse_stored(compact: str) -> Envelope:
+    """The content of an envelope whose signature was verified when it was accepted."""
+    complete = jwt.PyJWS().decode_complete(compact, options={"verify_signature": False})
+    return _parse(complete["payload"])
+
+
+def _parse(payload: bytes) -> Envelope:
+    try:
+        document = json.loads(payload, parse_constant=_refuse_constant)
+        return Envelope.model_validate(document)
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "payload"
+        raise EnvelopeMalformed(reason=where) from error
+    except (ValueError, RecursionError) as error:
+        raise EnvelopeMalformed(reason="JSON") from error
+
+
+def _refuse_constant(name: str) -> float:
+    """NaN and infinities reach the location library, which refuses them by name."""
+    return float(name.replace("Infinity", "inf"))

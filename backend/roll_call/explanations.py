@@ -1,0 +1,111 @@
+"""Reason codes in plain words: what happened and what the person can do now."""
+
+from dataclasses import dataclass
+
+from geo.fence import FenceReason
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A reason code with its sentences for the user."""
+
+    code: str
+    zh: str
+    en: str
+
+
+_REASONS = {
+    "verified": ("核验通过。", "Verified."),
+    "attested_on_site": ("辅导员现场核验通过。", "Attested on site by the counselor."),
+    "frame_reused": (
+        "图片与此前提交的图片相同，请现场重新拍摄。",
+        "A picture is the very one of an earlier submission; take new ones now.",
+    ),
+    "outside_site": (
+        "您的位置在学校备案办学地址之外，请到校内后重试；如定位有误请找辅导员。",
+        "You are outside the school's filed address; go inside and try again, or see your counselor.",
+    ),
+    "frames_missing": (
+        "图片未在宽限时间内全部上传，结果待定；截止前可重新核验。",
+        "Not all pictures arrived within the grace; undetermined. Try again before the close.",
+    ),
+    "face_mismatch": (
+        "人脸与采集的本人照片不符，将由人工复核；您可重试或找辅导员现场核验。",
+        "The face does not match the enrolled one; a person will look. Try again or see your counselor.",
+    ),
+    "verification_unavailable": (
+        "核验服务暂不可用，结果待定，不计为未核验。",
+        "Verification was unavailable; undetermined, not a miss.",
+    ),
+    "site_not_filed": (
+        "学校尚无已批准的办学地址，结果待定，请联系学校管理员。",
+        "The school has no approved filed site; undetermined. Tell the registrar.",
+    ),
+    "face_unusable": (
+        "照片无法用于核验，请按提示调整后重试。",
+        "The pictures cannot be judged; follow the hints and try again.",
+    ),
+    "face_unsure": (
+        "人脸相似度不足以确认，请在光线充足处正对镜头重试，或找辅导员现场核验。",
+        "The face is not certain enough; face the camera in good light and try again, or see your counselor.",
+    ),
+    "location_uncertain": (
+        "定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。",
+        "The location cannot tell whether you are inside; try in the open, or see your counselor.",
+    ),
+    "device_rebound_recently": (
+        "您近期更换过手机，需辅导员现场核验确认。",
+        "You changed phones recently; let your counselor attest your presence.",
+    ),
+    "no_check_in": ("截止前未提交核验。", "Nothing was submitted before the close."),
+    "verification_pending": (
+        "已提交，核验尚未完成，结果待定。",
+        "Submitted in time; verification is not finished.",
+    ),
+    "voided": ("此次核验已作废。", "The roll call was voided."),
+    "attestation_not_upheld": (
+        "现场核验未通过复核，结果待定。",
+        "The attestation was not upheld on review; undetermined.",
+    ),
+    "determined_by_person": ("由管理部门人工认定。", "Determined by a person of the authority."),
+    "part_time": ("非全日制学生不参加核验。", "Part-time students owe no presence."),
+} | {reason.value: (reason.zh, reason.en) for reason in FenceReason}
+
+_ADVICE = {
+    "voided": ("核验已作废，您无须操作。", "Voided; you need do nothing."),
+    "not_asked": ("您无须参加本次核验。", "You are not asked to take part."),
+    "announced": ("核验尚未开始，请留意时间并保持在校。", "Not open yet; note the time and be at school."),
+    "open": (
+        "请在校内打开摄像头和精确定位，现在完成核验。",
+        "Be at school, allow camera and precise location, and check in now.",
+    ),
+    "present": ("您已通过核验，无须操作。", "You have passed; nothing more to do."),
+    "missed": (
+        "您被记为未按时核验。如有正当理由，请联系辅导员或提出申诉。",
+        "Counted as missed. With a justified reason, tell your counselor or appeal.",
+    ),
+    "excused": ("您因请假或作废免于本次核验。", "You are excused from this roll call."),
+    "undetermined": (
+        "结果待定，将由人工认定，不计为未核验。",
+        "Undetermined; a person will decide. It is not a miss.",
+    ),
+    "closed": ("核验已截止，结果正在结算。", "Closed; results are being settled."),
+}
+
+
+def reason(code: str) -> Explanation:
+    """The sentences of a reason code; a code of the face library explains itself where it was measured."""
+    zh, en = _REASONS.get(code, (f"请按提示调整后重试（{code}）。", f"Adjust and try again ({code})."))
+    return Explanation(code, zh, en)
+
+
+def what_to_do(state: str, duty: str, outcome: str | None) -> Explanation:
+    """The one thing a student should know of a roll call now."""
+    if state == "voided":
+        key = "voided"
+    elif duty == "exempt":
+        key = "not_asked"
+    else:
+        key = outcome or state
+    zh, en = _ADVICE[key]
+    return Explanation(key, zh, en)

@@ -1,0 +1,84 @@
+"""Live progress, drilled down from the province to a class, and streamed."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from fastapi import APIRouter
+from redis.exceptions import RedisError
+from sse_starlette import EventSourceResponse, ServerSentEvent
+
+from backend.core.problems import documented
+from backend.core.web import Caller
+from backend.org.queries import unit_below
+from backend.roll_call.oversight import access_roll_call
+from backend.roll_call.progress import CHANNEL, Progress, as_event, progress_of, rendered
+from backend.staff_api.caller import StaffCaller
+from backend.staff_api.roll_call_schemas import ProgressOut
+
+router = APIRouter(prefix="/v1/roll-calls", tags=["进度 · progress"])
+
+LEAST_SECONDS_BETWEEN = 1.0
+"""However many outcomes arrive, a dashboard is refreshed at most this often."""
+LOOK_AGAIN_SECONDS = 10.0
+"""Without a nudge (Redis gone, or nothing new) a dashboard is refreshed this often."""
+
+
+async def _progress(caller: Caller, roll_call_id: UUID, unit_id: UUID | None) -> Progress:
+    async with caller.transaction() as session:
+        await access_roll_call(session, caller.acting, roll_call_id, caller.at)
+        unit = await unit_below(session, caller.acting, unit_id or caller.acting.org_id)
+        return await progress_of(session, caller.acting, roll_call_id, unit)
+
+
+@router.get("/{roll_call_id}/progress", responses=documented(401, 403, 404, 422))
+async def get_progress(caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None) -> ProgressOut:
+    """实时进度：省→市→县→校→班 · Live counts of a unit and of what lies directly below it."""
+    return ProgressOut.model_validate(rendered(await _progress(caller, roll_call_id, unit_id)))
+
+
+@router.get(
+    "/{roll_call_id}/progress/stream",
+    response_class=EventSourceResponse,
+    responses={
+        200: {
+            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "description": "progress events",
+        },
+        **documented(401, 403, 404, 422),
+    },
+)
+async def stream_progress(
+    caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None
+) -> EventSourceResponse:
+    """进度推送（SSE，事件名 progress） · The same, as server-sent events named `progress`."""
+    first = await _progress(caller, roll_call_id, unit_id)
+    return EventSourceResponse(_events(caller, roll_call_id, unit_id, first), ping=15)
+
+
+async def _events(
+    caller: Caller, roll_call_id: UUID, unit_id: UUID | None, first: Progress
+) -> AsyncIterator[ServerSentEvent]:
+    last = as_event(first)
+    yield ServerSentEvent(last, event="progress")
+    nudges = _nudges(caller, roll_call_id)
+    async for _ in nudges:
+        data = as_event(await _progress(caller, roll_call_id, unit_id))
+        if data != last:
+            last = data
+            yield ServerSentEvent(data, event="progress")
+        await asyncio.sleep(LEAST_SECONDS_BETWEEN)
+
+
+async def _nudges(caller: Caller, roll_call_id: UUID) -> AsyncIterator[None]:
+    """One item whenever it is worth looking again."""
+    while True:
+        try:
+            async with caller.runtime.redis.pubsub() as subscription:
+                await subscription.subscribe(CHANNEL + str(roll_call_id))
+                while True:
+                    await subscription.get_message(ignore_subscribe_messages=True, timeout=LOOK_AGAIN_SECONDS)
+                    yield
+        except RedisError:
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+            yield

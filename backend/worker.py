@@ -1,0 +1,102 @@
+"""The background process: jobs of every room, with face engines in processes of their own."""
+
+import asyncio
+import importlib
+import os
+from functools import partial
+
+import procrastinate
+import structlog
+from procrastinate import JobContext
+
+from backend.core.jobs import FLOW, QUEUES, conninfo, job_app
+from backend.core.runtime import Runtime
+from backend.events import deliver
+from biometrics.engine import EngineSet, FaceEngine
+from biometrics.pool import FacePool, PoolLimits
+
+JOB_MODULES = (
+    "backend.core.outbox",
+    "backend.identity.jobs",
+    "backend.notice.jobs",
+    "backend.roll_call.jobs",
+)
+HEARTBEAT_SECONDS = 2.0
+DEAD_AFTER_SECONDS = 10.0
+
+log = structlog.get_logger()
+
+
+def load_jobs() -> None:
+    """Register the tasks of every room."""
+    for module in JOB_MODULES:
+        importlib.import_module(module)
+
+
+def face_engines(*, test_engine: bool) -> EngineSet:
+    """The engines that this deployment admits; runs inside a face process."""
+    from biometrics.dlib_engine import DlibEngine  # noqa: PLC0415 - loads the models
+    from biometrics.pattern_engine import PatternEngine  # noqa: PLC0415
+
+    engines: list[FaceEngine] = [PatternEngine()] if test_engine else []
+    engines.append(DlibEngine())
+    return EngineSet(engines)
+
+
+def open_face_pool(runtime: Runtime) -> FacePool:
+    """Face processes as the settings say; the test engine never in production."""
+    settings = runtime.settings
+    if settings.test_engine:
+        if settings.env == "production":
+            msg = "DIANMING_TEST_ENGINE admits drawn patterns as faces; unset it in production"
+            raise RuntimeError(msg)
+        log.warning("TEST ENGINE ADMITTED: drawn patterns count as faces here")
+    factory = partial(face_engines, test_engine=settings.test_engine)
+    pool = FacePool(factory, PoolLimits(workers=settings.face_processes))
+    pool.start()
+    return pool
+
+
+@job_app.periodic(cron="* * * * * */5", periodic_id="rescue")
+@job_app.task(queue=FLOW, name="rescue_stalled_jobs", pass_context=True, queueing_lock="rescue_stalled_jobs")
+async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """Give jobs of workers that died to living ones: a kill loses nothing (invariant 15)."""
+    manager = context.app.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
+        log.warning("rescuing a job of a dead worker", job=job.id, task=job.task_name)
+        await manager.retry_job(job)
+
+
+async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event | None = None) -> None:
+    """Run jobs until told to stop (SIGTERM, SIGINT or `stop`)."""
+    load_jobs()
+    pool = open_face_pool(runtime)
+    runtime.extras["face_pool"] = pool
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo(runtime.settings.database_url), min_size=1, max_size=max(4, concurrency)
+    )
+    with job_app.replace_connector(connector) as app:
+        async with app.open_async():
+            work = asyncio.create_task(
+                app.run_worker_async(
+                    queues=QUEUES,
+                    concurrency=concurrency,
+                    name=f"worker-{os.getpid()}",
+                    fetch_job_polling_interval=1.0,
+                    update_heartbeat_interval=HEARTBEAT_SECONDS,
+                    stalled_worker_timeout=DEAD_AFTER_SECONDS,
+                    shutdown_graceful_timeout=20,
+                    delete_jobs="successful",
+                    install_signal_handlers=stop is None,
+                    additional_context={"runtime": runtime, "deliver": partial(deliver, runtime)},
+                )
+            )
+            if stop is not None:
+                await stop.wait()
+                work.cancel()
+            try:
+                await work
+            except asyncio.CancelledError:
+                if stop is None:
+                    raise
+    pool.close()

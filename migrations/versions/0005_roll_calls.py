@@ -1,0 +1,371 @@
+"""Roll calls"""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+from migrations import rls
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "attestation_review",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("attested_by", sa.Uuid(), nullable=False),
+        sa.Column("reviewed_by", sa.Uuid(), nullable=False),
+        sa.Column("upheld", sa.Boolean(), nullable=False),
+        sa.Column("note", sa.String(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("reviewed_by <> attested_by", name=op.f("ck_attestation_review_second_person")),
+        sa.PrimaryKeyConstraint("roll_call_id", "student_id", name=op.f("pk_attestation_review")),
+    )
+    op.create_table(
+        "roll_call",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("title", sa.String(), nullable=False),
+        sa.Column("launcher_id", sa.Uuid(), nullable=False),
+        sa.Column("launcher_path", sa.String(), nullable=False),
+        sa.Column("launched_by", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
+        sa.Column("audience", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("seed", sa.String(), nullable=True),
+        sa.Column("place", sa.String(), nullable=False),
+        sa.Column("policy_version", sa.String(), nullable=False),
+        sa.Column("launched_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("notify_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("opens_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("closes_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("frames_until", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "kind IN ('spot_check', 'registration', 'rehearsal', 'school_own')",
+            name=op.f("ck_roll_call_kind"),
+        ),
+        sa.CheckConstraint(
+            "notify_at <= opens_at AND opens_at < closes_at", name=op.f("ck_roll_call_window")
+        ),
+        sa.ForeignKeyConstraint(
+            ["launcher_id"], ["org_unit.id"], name=op.f("fk_roll_call_launcher_id_org_unit")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_roll_call")),
+    )
+    op.create_index("ix_roll_call_closes_at", "roll_call", ["closes_at"], unique=False)
+    op.create_table(
+        "attestation",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=False),
+        sa.Column("site_version_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("attested_by", sa.Uuid(), nullable=False),
+        sa.Column("sampled", sa.Boolean(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_attestation_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "student_id", name=op.f("pk_attestation")),
+    )
+    op.create_table(
+        "challenge",
+        sa.Column("nonce", sa.String(), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("key_thumbprint", sa.String(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_challenge_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_challenge")),
+    )
+    op.create_index(
+        "ix_challenge_student", "challenge", ["student_id", "roll_call_id", "expires_at"], unique=False
+    )
+    op.create_table(
+        "refusal",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("code", sa.String(), nullable=False),
+        sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("envelope_digest", sa.LargeBinary(), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_refusal_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_refusal")),
+    )
+    op.create_index("ix_refusal_student", "refusal", ["student_id", "roll_call_id", "at"], unique=False)
+    op.create_table(
+        "roll_call_class",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("owed", sa.Integer(), nullable=False),
+        sa.Column("excused", sa.Integer(), nullable=False),
+        sa.Column("exempt", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_roll_call_class_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "class_id", name=op.f("pk_roll_call_class")),
+    )
+    op.create_table(
+        "roll_call_site",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("site_version_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_roll_call_site_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "site_version_id", name=op.f("pk_roll_call_site")),
+    )
+    op.create_index("ix_roll_call_site_school", "roll_call_site", ["roll_call_id", "school_id"], unique=False)
+    op.create_table(
+        "roll_call_step",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("step", sa.String(), nullable=False),
+        sa.Column("acting_account", sa.Uuid(), nullable=True),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("figures", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("step IN ('announced', 'settled', 'voided')", name=op.f("ck_roll_call_step_step")),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_roll_call_step_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "step", name=op.f("pk_roll_call_step")),
+    )
+    op.create_table(
+        "urge",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=True),
+        sa.Column("urged_by", sa.Uuid(), nullable=False),
+        sa.Column("students", sa.Integer(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_urge_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_urge")),
+    )
+    op.create_index("ix_urge_roll_call", "urge", ["roll_call_id", "school_id", "at"], unique=False)
+    op.create_table(
+        "half_year_registration",
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("year", sa.Integer(), nullable=False),
+        sa.Column("number", sa.SmallInteger(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_half_year_registration_student_id_student")
+        ),
+        sa.PrimaryKeyConstraint("student_id", "year", "number", name=op.f("pk_half_year_registration")),
+    )
+    op.create_table(
+        "obligation",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=False),
+        sa.Column("duty", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("standing", sa.String(), nullable=False),
+        sa.Column("study_form", sa.String(), nullable=False),
+        sa.Column("programme", sa.String(), nullable=False),
+        sa.CheckConstraint("(duty = 'owed') = (reason IS NULL)", name=op.f("ck_obligation_reason")),
+        sa.CheckConstraint("duty IN ('owed', 'excused', 'exempt')", name=op.f("ck_obligation_duty")),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_obligation_roll_call_id_roll_call")
+        ),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_obligation_student_id_student")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "student_id", name=op.f("pk_obligation")),
+    )
+    op.create_index("ix_obligation_class", "obligation", ["roll_call_id", "class_id"], unique=False)
+    op.create_index("ix_obligation_student", "obligation", ["student_id", "roll_call_id"], unique=False)
+    op.create_table(
+        "student_code",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("code_hash", sa.LargeBinary(), nullable=False),
+        sa.Column("issued_by", sa.Uuid(), nullable=False),
+        sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_student_code_student_id_student")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_student_code")),
+    )
+    op.create_index("ix_student_code_student", "student_code", ["student_id", "issued_at"], unique=False)
+    op.create_table(
+        "submission",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("nonce", sa.String(), nullable=False),
+        sa.Column("key_thumbprint", sa.String(), nullable=False),
+        sa.Column("in_cool_down", sa.Boolean(), nullable=False),
+        sa.Column("envelope", sa.String(), nullable=False),
+        sa.Column("envelope_digest", sa.LargeBinary(), nullable=False),
+        sa.Column("frame_count", sa.SmallInteger(), nullable=False),
+        sa.Column("receipt", sa.String(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("frames_due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["nonce"], ["challenge.nonce"], name=op.f("fk_submission_nonce_challenge")),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_submission_roll_call_id_roll_call")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_submission")),
+        sa.UniqueConstraint("nonce", name=op.f("uq_submission_nonce")),
+    )
+    op.create_index("ix_submission_roll_call", "submission", ["roll_call_id", "received_at"], unique=False)
+    op.create_index("ix_submission_student", "submission", ["student_id", "roll_call_id"], unique=False)
+    op.create_table(
+        "outcome_entry",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("seq", sa.SmallInteger(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("method", sa.String(), nullable=False),
+        sa.Column("submission_id", sa.Uuid(), nullable=True),
+        sa.Column("acting_account", sa.Uuid(), nullable=True),
+        sa.Column("policy_version", sa.String(), nullable=False),
+        sa.Column("trace", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "outcome IN ('present', 'missed', 'excused', 'undetermined')",
+            name=op.f("ck_outcome_entry_outcome"),
+        ),
+        sa.CheckConstraint("seq >= 1", name=op.f("ck_outcome_entry_seq")),
+        sa.ForeignKeyConstraint(
+            ["submission_id"], ["submission.id"], name=op.f("fk_outcome_entry_submission_id_submission")
+        ),
+        sa.PrimaryKeyConstraint("roll_call_id", "student_id", "seq", name=op.f("pk_outcome_entry")),
+    )
+    op.create_index("ix_outcome_entry_class", "outcome_entry", ["roll_call_id", "class_id"], unique=False)
+    op.create_index("ix_outcome_entry_student", "outcome_entry", ["student_id", "roll_call_id"], unique=False)
+    op.create_table(
+        "submission_frame",
+        sa.Column("submission_id", sa.Uuid(), nullable=False),
+        sa.Column("position", sa.SmallInteger(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("sha256", sa.LargeBinary(), nullable=False),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("evidence_key", sa.String(), nullable=False),
+        sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["submission_id"], ["submission.id"], name=op.f("fk_submission_frame_submission_id_submission")
+        ),
+        sa.PrimaryKeyConstraint("submission_id", "position", name=op.f("pk_submission_frame")),
+    )
+    op.create_index("ix_submission_frame_sha256", "submission_frame", ["sha256"], unique=False)
+    op.create_table(
+        "verdict",
+        sa.Column("submission_id", sa.Uuid(), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("finding", sa.String(), nullable=False),
+        sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("engine", sa.String(), nullable=True),
+        sa.Column("trace", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "finding IN ('accepted', 'step_up', 'rejected', 'undetermined')", name=op.f("ck_verdict_finding")
+        ),
+        sa.ForeignKeyConstraint(
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_verdict_roll_call_id_roll_call")
+        ),
+        sa.ForeignKeyConstraint(
+            ["submission_id"], ["submission.id"], name=op.f("fk_verdict_submission_id_submission")
+        ),
+        sa.PrimaryKeyConstraint("submission_id", name=op.f("pk_verdict")),
+    )
+    op.create_index("ix_verdict_student", "verdict", ["student_id", "roll_call_id"], unique=False)
+    _secure()
+    _open_doors()
+
+
+def _secure() -> None:
+    for table in ("roll_call_class", "roll_call_site"):
+        rls.shared_school_table(table, "SELECT, INSERT")
+    for table in ("obligation", "verdict", "outcome_entry", "attestation", "attestation_review"):
+        rls.student_readable_table(table)
+    for table in ("challenge", "submission", "submission_frame", "refusal", "half_year_registration"):
+        rls.student_table(table, grants="SELECT, INSERT")
+    for table in ("student_code", "urge"):
+        rls.school_table(table, "SELECT, INSERT")
+    addressed = "EXISTS (SELECT 1 FROM roll_call_class c WHERE c.roll_call_id = {key})"
+    for table, key in (("roll_call", "roll_call.id"), ("roll_call_step", "roll_call_step.roll_call_id")):
+        rls.open_table(table, "false", "SELECT, INSERT")
+        op.execute(f"DROP POLICY reading ON {table}")
+        op.execute(f"DROP POLICY inserting ON {table}")
+        own = " OR CAST(launcher_path AS ltree) <@ (SELECT tenancy.path())" if table == "roll_call" else ""
+        # A rehearsal is its school's own business until it is completed (HN334-3.3).
+        unfinished = (
+            " AND NOT (kind = 'rehearsal' AND (SELECT tenancy.is_wide())"
+            " AND CAST(launcher_path AS ltree) <> (SELECT tenancy.path()) AND NOT EXISTS"
+            " (SELECT 1 FROM roll_call_step s WHERE s.roll_call_id = roll_call.id AND s.step = 'settled'))"
+            if table == "roll_call"
+            else ""
+        )
+        op.execute(
+            f"CREATE POLICY reading ON {table} FOR SELECT TO dianming_app"
+            f" USING (({addressed.format(key=key)}{own}){unfinished})"
+        )
+        written = own.removeprefix(" OR ") or addressed.format(key=key)
+        op.execute(
+            f"CREATE POLICY inserting ON {table} FOR INSERT TO dianming_app"
+            f" WITH CHECK ((SELECT tenancy.student()) IS NULL AND {written})"
+        )
+
+
+def _open_doors() -> None:
+    """What the clock-driven jobs must know before they take a launcher's scope, and reuse across schools."""
+    op.execute(
+        """
+        CREATE FUNCTION door.due_roll_calls(instant timestamptz)
+        RETURNS TABLE (roll_call_id uuid, launcher_path text, due text)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        BEGIN ATOMIC
+          SELECT r.id, r.launcher_path, 'announce' FROM roll_call r
+          WHERE r.notify_at <= instant
+            AND NOT EXISTS (SELECT 1 FROM roll_call_step s WHERE s.roll_call_id = r.id)
+          UNION ALL
+          SELECT r.id, r.launcher_path, 'settle' FROM roll_call r
+          WHERE r.closes_at < instant
+            AND NOT EXISTS (SELECT 1 FROM roll_call_step s
+                            WHERE s.roll_call_id = r.id AND s.step IN ('settled', 'voided'));
+        END
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION door.frame_seen_elsewhere(wanted bytea[], but uuid)
+        RETURNS boolean
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        BEGIN ATOMIC
+          SELECT EXISTS (SELECT 1 FROM submission_frame f WHERE f.sha256 = ANY (wanted) AND f.submission_id <> but);
+        END
+        """
+    )
+    for signature in ("door.due_roll_calls(timestamptz)", "door.frame_seen_elsewhere(bytea[], uuid)"):
+        op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO dianming_app")

@@ -1,0 +1,30 @@
+"""The student's own notices."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from backend.core.paging import Cursor, Limit
+from backend.core.problems import documented
+from backend.notice.inbox import fetch_notices, open_notice
+from backend.notice.wire import Inbox, Opened, inbox_of, position_of
+from mobile_api.caller import PhoneCaller
+
+router = APIRouter(prefix="/v1/notices", tags=["notices"])
+
+
+@router.get("", responses=documented(401, 403, 422))
+async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
+    """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
+    before = position_of(cursor)
+    async with caller.transaction() as session:
+        page = await fetch_notices(session, caller.acting, caller.at, limit, before)
+    return inbox_of(page)
+
+
+@router.post("/{notice_id}/read", responses=documented(401, 403, 404, 422))
+async def read_notice(caller: PhoneCaller, notice_id: UUID) -> Opened:
+    """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
+    async with caller.transaction() as session:
+        opened_at = await open_notice(session, caller.acting, notice_id, caller.at)
+    return Opened(id=notice_id, opened_at=opened_at)

@@ -1,0 +1,353 @@
+"""Filing and deciding: the school files, another above it decides, nothing is changed afterwards."""
+
+import asyncio
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, SiteNameTaken, ValidityOrder
+from backend.campus.queries import SiteSearch, effective_versions, site_view, sites_page
+from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
+from backend.campus.tables import CampusSite, SiteDecision, SiteVersion
+from backend.core.acting import Acting
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.errors import NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
+from backend.org.queries import schools_below
+from geo.datum import Datum
+from tests.campus.drawings import drawn, rectangle
+from tests.world import (
+    School,
+    World,
+    bureau_account,
+    counselor_account,
+    plant,
+    province_account,
+    registrar_account,
+    student_account,
+)
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+APPROVED = Decision("approved")
+
+
+@pytest.fixture(scope="module")
+async def world(owner: Database, runtime: Runtime) -> World:
+    return await plant(owner, runtime.keys, classes=1, students=1)
+
+
+def new_site() -> NewSite:
+    return NewSite(f"校区{new_id()}", "main", "郑州市某路1号")
+
+
+async def filed(
+    database: Database, school: School, filing: Filing | None = None, at: datetime | None = None
+) -> SiteVersion:
+    acting = registrar_account(school)
+    async with database.transaction(acting.scope) as session:
+        return await file_site(session, acting, new_site(), filing or Filing(drawn()), at or now())
+
+
+async def refiled(database: Database, school: School, site_id: UUID, filing: Filing) -> SiteVersion:
+    acting = registrar_account(school)
+    async with database.transaction(acting.scope) as session:
+        return await file_version(session, acting, site_id, filing, now())
+
+
+async def decided(
+    database: Database,
+    acting: Acting,
+    version: SiteVersion,
+    decision: Decision = APPROVED,
+    at: datetime | None = None,
+) -> SiteDecision:
+    async with database.transaction(acting.scope) as session:
+        return await decide_filing(session, acting, version.id, decision, at or now())
+
+
+async def in_force(database: Database, school: School, at: datetime) -> set[UUID]:
+    async with database.transaction(school_scope(school)) as session:
+        return {row.version_id for row in await session.execute(effective_versions(at, [school.id]))}
+
+
+def school_scope(school: School) -> Scope:
+    return Scope.school(school.id, school.path)
+
+
+async def test_a_filing_counts_from_its_approval_on(database: Database, world: World) -> None:
+    version = await filed(database, world.school)
+    assert version.id not in await in_force(database, world.school, now())
+    before = now()
+    await decided(database, bureau_account(world.city), version)
+    assert version.id in await in_force(database, world.school, now())
+    assert version.id not in await in_force(database, world.school, before)
+
+
+async def test_the_province_too_may_decide_and_alone_for_a_school_directly_under_it(
+    database: Database, world: World
+) -> None:
+    version = await filed(database, world.direct)
+    with pytest.raises(NotFound):
+        await decided(database, bureau_account(world.city), version)
+    decision = await decided(database, province_account(world.province), version)
+    assert decision.outcome == "approved"
+    await decided(database, province_account(world.province), await filed(database, world.school))
+
+
+async def test_another_bureau_is_answered_as_if_the_filing_did_not_exist(
+    database: Database, world: World
+) -> None:
+    version = await filed(database, world.school)
+    with pytest.raises(NotFound):
+        await decided(database, bureau_account(world.other_city), version)
+    version.id = uuid4()
+    with pytest.raises(NotFound):
+        await decided(database, bureau_account(world.city), version)
+
+
+async def test_the_school_decides_on_no_filing_not_even_a_colleagues(
+    database: Database, world: World
+) -> None:
+    version = await filed(database, world.school)
+    counselor = counselor_account(world.school, world.school.classes[0])
+    for acting in (registrar_account(world.school), counselor):
+        with pytest.raises(NotPermitted):
+            await decided(database, acting, version)
+
+
+async def test_nobody_decides_on_their_own_filing(database: Database, world: World) -> None:
+    version = await filed(database, world.school)
+    promoted = replace(bureau_account(world.city), account_id=version.filed_by)
+    with pytest.raises(OwnFiling):
+        await decided(database, promoted, version)
+
+
+async def test_the_database_itself_refuses_a_decision_on_ones_own_filing(
+    database: Database, owner: Database, world: World
+) -> None:
+    version = await filed(database, world.school)
+    row = {
+        "version_id": version.id,
+        "school_id": version.school_id,
+        "outcome": "approved",
+        "opinion": None,
+        "filed_by": version.filed_by,
+        "decided_by": version.filed_by,
+        "decided_at": now(),
+    }
+    with pytest.raises(IntegrityError, match="ck_site_decision_not_their_own"):
+        async with owner.transaction(Scope.wide(world.province.path)) as session:
+            await session.execute(insert(SiteDecision).values(row))
+    with pytest.raises(IntegrityError, match="fk_site_decision"):  # nor can the filer be misstated
+        async with owner.transaction(Scope.wide(world.province.path)) as session:
+            await session.execute(insert(SiteDecision).values(row | {"filed_by": uuid4()}))
+    registrar = Scope.school(world.school.id, world.school.path, uuid4())
+    with pytest.raises(ProgrammingError, match="row-level security"):  # nor does a school decide at all
+        async with database.transaction(registrar) as session:
+            await session.execute(insert(SiteDecision).values(row | {"decided_by": registrar.account_id}))
+
+
+async def test_the_database_itself_refuses_a_filing_by_a_superior_or_in_anothers_name(
+    database: Database, world: World
+) -> None:
+    row = {
+        "id": new_id(),
+        "school_id": world.school.id,
+        "name": "冒名",
+        "kind": "main",
+        "address": "某路",
+        "created_at": now(),
+    }
+    superior = bureau_account(world.city)
+    registrar = registrar_account(world.school)
+    for acting, name in ((superior, superior.account_id), (registrar, uuid4())):
+        with pytest.raises(ProgrammingError, match="row-level security"):
+            async with database.transaction(acting.scope) as session:
+                await session.execute(insert(CampusSite).values(row | {"created_by": name}))
+
+
+@pytest.mark.parametrize("table", ["site", "site_version", "site_decision"])
+async def test_what_was_filed_and_decided_can_be_neither_changed_nor_deleted(
+    database: Database, world: World, table: str
+) -> None:
+    for statement in (f"UPDATE {table} SET school_id = school_id", f"DELETE FROM {table}"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            async with database.transaction(province_account(world.province).scope) as session:
+                await session.execute(text(statement))
+
+
+async def test_of_superiors_who_decide_at_once_one_decides(database: Database, world: World) -> None:
+    version = await filed(database, world.school)
+
+    async def attempt(decision: Decision) -> str:
+        try:
+            return (await decided(database, bureau_account(world.city), version, decision)).outcome
+        except AlreadyDecided:
+            return "late"
+
+    answers = await asyncio.gather(
+        *(attempt(Decision(each, "意见")) for each in ("approved", "rejected") * 2)
+    )
+    assert sorted(answers)[1:] == ["late"] * 3
+
+
+async def test_versions_filed_at_once_are_numbered_one_after_another(
+    database: Database, world: World
+) -> None:
+    first = await filed(database, world.school)
+    await asyncio.gather(*(refiled(database, world.school, first.site_id, Filing(drawn())) for _ in range(5)))
+    async with database.transaction(school_scope(world.school)) as session:
+        numbers = await session.scalars(
+            select(SiteVersion.version).where(SiteVersion.site_id == first.site_id)
+        )
+        assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
+
+
+async def test_a_new_version_takes_over_when_approved_and_due_and_the_old_row_stays(
+    database: Database, world: World
+) -> None:
+    acting, start = bureau_account(world.city), now()
+    first = await filed(database, world.school)
+    await decided(database, acting, first)
+    later = start + timedelta(days=10)
+    second = await refiled(
+        database, world.school, first.site_id, Filing(drawn(rectangle(side=0.006)), valid_from=later)
+    )
+    assert first.id in await in_force(database, world.school, later)
+    await decided(database, acting, second)
+    before = await in_force(database, world.school, later - timedelta(seconds=1))
+    after = await in_force(database, world.school, later)
+    assert first.id in before
+    assert second.id not in before
+    assert second.id in after
+    assert first.id not in after
+
+
+async def test_a_rejected_version_changes_nothing(database: Database, world: World) -> None:
+    acting = bureau_account(world.city)
+    first = await filed(database, world.school)
+    await decided(database, acting, first)
+    second = await refiled(database, world.school, first.site_id, Filing(drawn()))
+    await decided(database, acting, second, Decision("rejected", "范围超出校园"))
+    assert first.id in await in_force(database, world.school, now())
+    assert second.id not in await in_force(database, world.school, now())
+
+
+async def test_a_site_whose_newest_version_has_ended_is_closed_and_no_earlier_one_comes_back(
+    database: Database, world: World
+) -> None:
+    acting, start = bureau_account(world.city), now()
+    end = start + timedelta(days=30)
+    first = await filed(database, world.school)
+    last = await refiled(database, world.school, first.site_id, Filing(drawn(), valid_to=end))
+    for version in (first, last):
+        await decided(database, acting, version)
+    assert last.id in await in_force(database, world.school, end - timedelta(microseconds=1))
+    assert not {first.id, last.id} & await in_force(database, world.school, end)
+
+
+async def test_the_versions_of_a_whole_subtree_are_chosen_by_one_statement(
+    database: Database, world: World
+) -> None:
+    acting = province_account(world.province)
+    versions = {school.id: await filed(database, school) for school in (world.school, world.direct)}
+    for version in versions.values():
+        await decided(database, acting, version)
+    async with database.transaction(acting.scope) as session:
+        rows = (await session.execute(effective_versions(now(), schools_below(world.city.path)))).all()
+    chosen = {row.version_id for row in rows}
+    assert versions[world.school.id].id in chosen
+    assert versions[world.direct.id].id not in chosen
+    assert {row.kind for row in rows} == {"main"}
+
+
+async def test_the_same_name_is_filed_once_a_school(database: Database, world: World) -> None:
+    acting, new = registrar_account(world.school), new_site()
+    async with database.transaction(acting.scope) as session:
+        await file_site(session, acting, new, Filing(drawn()), now())
+    with pytest.raises(SiteNameTaken):
+        async with database.transaction(acting.scope) as session:
+            await file_site(session, acting, new, Filing(drawn()), now())
+    sister = registrar_account(world.sister)
+    async with database.transaction(sister.scope) as session:
+        await file_site(session, sister, new, Filing(drawn()), now())
+
+
+async def test_only_a_registrar_files_and_only_for_the_own_school(database: Database, world: World) -> None:
+    version = await filed(database, world.sister)
+    others = [bureau_account(world.city), counselor_account(world.school, world.school.classes[0])]
+    for acting in others:
+        with pytest.raises(NotPermitted):
+            async with database.transaction(acting.scope) as session:
+                await file_site(session, acting, new_site(), Filing(drawn()), now())
+    for site_id in (version.site_id, uuid4()):
+        with pytest.raises(NotFound):
+            await refiled(database, world.school, site_id, Filing(drawn()))
+
+
+async def test_a_filing_that_ends_before_it_begins_and_a_rejection_without_a_word_are_refused(
+    database: Database, world: World
+) -> None:
+    at = now()
+    with pytest.raises(ValidityOrder):
+        await filed(database, world.school, Filing(drawn(), valid_from=at, valid_to=at))
+    version = await filed(database, world.school)
+    with pytest.raises(OpinionMissing):
+        await decided(database, bureau_account(world.city), version, Decision("rejected"))
+
+
+async def test_the_original_is_kept_beside_the_wgs84_polygons(database: Database, world: World) -> None:
+    outline = drawn(datum=Datum.GCJ02)
+    version = await filed(database, world.school, Filing(outline))
+    async with database.transaction(school_scope(world.school)) as session:
+        view = await site_view(session, version.site_id, now())
+        srid, area = (
+            await session.execute(
+                select(
+                    func.ST_SRID(SiteVersion.polygons),
+                    text("ST_Area(CAST(polygons AS geography))"),
+                ).where(SiteVersion.id == version.id)
+            )
+        ).one()
+    (shown,) = view.versions
+    assert shown.original == outline.outline.text
+    assert (shown.version.datum, shown.status, srid) == ("gcj02", "filed", 4326)
+    assert area == pytest.approx(version.area_m2, rel=1e-3)
+
+
+async def test_sites_are_listed_by_status_and_a_student_sees_none(database: Database, world: World) -> None:
+    waiting, approved = await filed(database, world.school), await filed(database, world.school)
+    await decided(database, bureau_account(world.city), approved)
+    async with database.transaction(bureau_account(world.city).scope) as session:
+        pages = {
+            status: await sites_page(session, SiteSearch(world.school.id, status), now(), None, 200)
+            for status in ("filed", "approved", None)
+        }
+    sites = {status: {view.site.id for view in views} for status, views in pages.items()}
+    assert waiting.site_id in sites["filed"] - sites["approved"]
+    assert approved.site_id in sites["approved"] - sites["filed"]
+    assert sites["filed"] | sites["approved"] <= sites[None]
+    pupil = student_account(world.school, world.school.students[0])
+    async with database.transaction(pupil.scope) as session:
+        assert await sites_page(session, SiteSearch(), now(), None, 200) == []
+
+
+async def test_every_act_leaves_a_trace_in_the_same_transaction(database: Database, world: World) -> None:
+    acting = bureau_account(world.city)
+    version = await filed(database, world.school)
+    await decided(database, acting, version, Decision("rejected", "请缩小范围"))
+    async with database.transaction(acting.scope) as session:
+        entries = await session.scalars(
+            select(AuditEntry).where(AuditEntry.subject_id == str(version.id)).order_by(AuditEntry.id)
+        )
+        traces = [(entry.action, entry.acting_account) for entry in entries]
+    assert traces == [("site_filed", version.filed_by), ("site_decided", acting.account_id)]

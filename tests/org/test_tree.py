@@ -1,0 +1,217 @@
+"""The tree: who reports to whom, and who may add to it."""
+
+import asyncio
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
+
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.errors import BadInput, NotFound, NotPermitted
+from backend.core.runtime import Runtime
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
+from backend.org.divisions import Divisions
+from backend.org.errors import CodeTaken, CountyUnfit, ParentUnfit
+from backend.org.paths import division_of, is_below, path_of, superior_paths
+from backend.org.queries import schools_below, subtree, superiors, unit_by_code
+from backend.org.service import NewCounty, NewSchool, add_county, add_school, plant_province
+from backend.org.tables import OrgUnit
+from backend.policy import load_policies
+from tests.world import (
+    PROVINCE_CODE,
+    PROVINCE_PATH,
+    World,
+    bureau_account,
+    counselor_account,
+    plant,
+    province_account,
+    registrar_account,
+    unique_school_code,
+)
+
+pytestmark = pytest.mark.clause("HN334-2.3")
+
+
+@pytest.fixture(scope="module")
+async def world(owner: Database, runtime: Runtime) -> World:
+    return await plant(owner, runtime.keys, classes=1, students=1)
+
+
+async def test_the_province_has_its_cities_and_directly_administered_counties(
+    database: Database, world: World
+) -> None:
+    async with database.transaction(Scope.none()) as session:
+        units = [
+            unit for unit in await subtree(session, PROVINCE_PATH) if unit.parent_id == world.province.id
+        ]
+    assert sum(unit.kind == "city" for unit in units) == 18
+    assert sum(unit.kind == "county" for unit in units) == 10
+    assert {unit.code for unit in units if unit.kind == "county"} >= {"410181", "411729"}
+
+
+async def test_planting_the_province_again_changes_nothing(owner: Database, world: World) -> None:
+    divisions = Divisions.of(load_policies())
+    async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        before = [(unit.id, unit.path) for unit in await subtree(session, PROVINCE_PATH)]
+        again = await plant_province(session, divisions, PROVINCE_CODE, now())
+        after = [(unit.id, unit.path) for unit in await subtree(session, PROVINCE_PATH)]
+    assert again.id == world.province.id
+    assert before == after
+
+
+async def test_a_bureau_adds_a_school_below_itself_and_leaves_a_trace(
+    database: Database, world: World
+) -> None:
+    acting = bureau_account(world.city)
+    new = NewSchool(unique_school_code(), "新建职业学校", world.city.id)
+    async with database.transaction(acting.scope) as session:
+        school = await add_school(session, acting, new, now())
+    async with database.transaction(acting.scope) as session:
+        above = await superiors(session, school.id)
+        entry = await session.scalar(select(AuditEntry).where(AuditEntry.subject_id == str(school.id)))
+    assert school.path == f"{world.city.path}.s{new.code}"
+    assert [unit.id for unit in above] == [world.city.id, world.province.id]
+    assert entry is not None
+    assert (entry.action, entry.acting_account) == ("school_added", acting.account_id)
+
+
+async def test_a_school_directly_under_the_province_has_no_city_above_it(
+    database: Database, world: World
+) -> None:
+    async with database.transaction(Scope.none()) as session:
+        above = await superiors(session, world.direct.id)
+        of_city = set(await session.scalars(schools_below(world.city.path)))
+    assert [unit.id for unit in above] == [world.province.id]
+    assert world.school.id in of_city
+    assert world.direct.id not in of_city
+
+
+async def test_a_bureau_cannot_add_below_another_bureau_and_learns_nothing_of_it(
+    database: Database, world: World
+) -> None:
+    acting = bureau_account(world.other_city)
+    for parent in (world.city.id, world.province.id, uuid4()):
+        with pytest.raises(NotFound):
+            async with database.transaction(acting.scope) as session:
+                await add_school(session, acting, NewSchool(unique_school_code(), "越权", parent), now())
+
+
+async def test_the_database_itself_refuses_a_unit_outside_the_scope(database: Database, world: World) -> None:
+    acting = bureau_account(world.other_city)
+    code = unique_school_code()
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with database.transaction(acting.scope) as session:
+            session.add(
+                OrgUnit(
+                    id=uuid4(),
+                    kind="school",
+                    code=code,
+                    name="越权",
+                    parent_id=world.city.id,
+                    path=f"{world.city.path}.s{code}",
+                    created_at=now(),
+                )
+            )
+
+
+async def test_schools_and_their_staff_add_no_units(database: Database, world: World) -> None:
+    school = world.school
+    for acting in (registrar_account(school), counselor_account(school, school.classes[0])):
+        with pytest.raises(NotPermitted):
+            async with database.transaction(acting.scope) as session:
+                await add_school(session, acting, NewSchool(unique_school_code(), "校", school.id), now())
+
+
+async def test_a_school_is_no_parent_and_a_code_is_ten_digits_and_used_once(
+    database: Database, world: World
+) -> None:
+    acting = province_account(world.province)
+    refused = [
+        (NewSchool(unique_school_code(), "校", world.school.id), ParentUnfit),
+        (NewSchool(world.school.unit.code, "校", world.city.id), CodeTaken),
+        (NewSchool("41410000０1", "校", world.city.id), BadInput),
+        (NewSchool("414100001", "校", world.city.id), BadInput),
+    ]
+    for new, error in refused:
+        with pytest.raises(error):
+            async with database.transaction(acting.scope) as session:
+                await add_school(session, acting, new, now())
+
+
+async def test_of_two_who_add_the_same_school_at_once_one_does(database: Database, world: World) -> None:
+    acting = bureau_account(world.city)
+    new = NewSchool(unique_school_code(), "同时建立", world.city.id)
+
+    async def attempt() -> str:
+        try:
+            async with database.transaction(acting.scope) as session:
+                await add_school(session, acting, new, now())
+        except CodeTaken:
+            return "taken"
+        return "added"
+
+    assert sorted(await asyncio.gather(*(attempt() for _ in range(4)))) == [
+        "added",
+        "taken",
+        "taken",
+        "taken",
+    ]
+
+
+async def test_a_county_is_added_under_the_city_of_its_digits(database: Database, world: World) -> None:
+    acting, divisions = bureau_account(world.city), Divisions.of(load_policies())
+    code = "410122"
+    async with database.transaction(acting.scope) as session:
+        try:
+            county = await add_county(session, acting, NewCounty(code, "中牟县"), divisions, now())
+        except CodeTaken:  # another test of this database was first
+            county = await unit_by_code(session, "county", code)
+    assert county.path == f"{world.city.path}.x{code}"
+    stranger = bureau_account(world.other_city)
+    with pytest.raises(NotFound):
+        async with database.transaction(stranger.scope) as session:
+            await add_county(session, stranger, NewCounty("410123", "县"), divisions, now())
+
+
+@pytest.mark.parametrize("code", ["410181", "410100", "410000", "320101"])
+async def test_a_code_that_is_no_county_of_a_city_is_refused(
+    database: Database, world: World, code: str
+) -> None:
+    acting = province_account(world.province)
+    with pytest.raises(CountyUnfit):
+        async with database.transaction(acting.scope) as session:
+            await add_county(session, acting, NewCounty(code, "县"), Divisions.of(load_policies()), now())
+
+
+_cities = st.from_regex(r"[0-9]{6}", fullmatch=True)
+_schools = st.from_regex(r"[0-9]{10}", fullmatch=True)
+
+
+@given(_cities, _cities, _schools)
+def test_a_path_is_below_each_of_its_superiors_and_law_is_read_at_the_bureau(
+    province: str, city: str, school: str
+) -> None:
+    above = path_of("city", city, path_of("province", province, None))
+    path = path_of("school", school, above)
+    assert len(superior_paths(path)) == 3
+    assert all(is_below(path, each) for each in superior_paths(path))
+    assert not is_below(above, path)
+    assert not is_below(path + "9", path)
+    assert division_of(path) == division_of(above) == city
+
+
+async def test_below_in_python_is_below_in_the_database(database: Database, world: World) -> None:
+    paths = [world.province.path, world.city.path, world.school.path, world.direct.path, world.sister.path]
+    async with database.transaction(Scope.none()) as session:
+        for path in paths:
+            for above in paths:
+                said = await session.scalar(
+                    text("SELECT CAST(:path AS ltree) <@ CAST(:above AS ltree)"),
+                    {"path": path, "above": above},
+                )
+                assert said == is_below(path, above)

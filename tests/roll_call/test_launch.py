@@ -1,0 +1,209 @@
+"""Launching: authority, window, audience, and that everything is frozen."""
+
+import hashlib
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import ProgrammingError
+
+from backend.core.acting import Acting
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.errors import NotFound
+from backend.core.runtime import Runtime
+from backend.people.tables import Student
+from backend.roll_call.audience import Audience, Sample
+from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
+from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
+from backend.roll_call.tables import Obligation, RollCall, RollCallSite
+from tests.world import (
+    School,
+    World,
+    bureau_account,
+    counselor_account,
+    plant,
+    province_account,
+    registrar_account,
+)
+
+
+@pytest.fixture
+async def world(owner: Database, runtime: Runtime) -> World:
+    return await plant(owner, runtime.keys, classes=2, students=5)
+
+
+def command(school: School, **changes: Any) -> LaunchRollCall:
+    at = now() + timedelta(minutes=5)
+    base = LaunchRollCall(
+        kind="spot_check",
+        title="学籍核验",
+        opens_at=at,
+        closes_at=at + timedelta(hours=1),
+        audience=Audience(unit_ids=(school.id,)),
+    )
+    return replace(base, **changes)
+
+
+async def launch(
+    database: Database, acting: Acting, asked: LaunchRollCall, at: datetime | None = None
+) -> Launched:
+    async with database.transaction(acting.scope) as session:
+        return await launch_roll_call(session, acting, asked, at or now())
+
+
+async def obligations(database: Database, acting: Acting, launched: Launched) -> dict[str, Obligation]:
+    async with database.transaction(acting.scope) as session:
+        rows = await session.scalars(
+            select(Obligation).where(Obligation.roll_call_id == launched.roll_call.id)
+        )
+        return {str(row.student_id): row for row in rows}
+
+
+@pytest.mark.clause("HN334-2.1")
+async def test_every_full_time_student_of_every_programme_owes_presence(
+    database: Database, owner: Database, world: World
+) -> None:
+    programmes = ("regular", "higher_institution_secondary", "five_year_secondary_stage")
+    async with owner.transaction(bureau_account(world.city).scope) as session:
+        for pupil, programme in zip(world.school.students, programmes, strict=False):
+            row = await session.get_one(Student, pupil.id)
+            row.programme = programme
+    launched = await launch(database, bureau_account(world.city), command(world.school))
+    rows = await obligations(database, bureau_account(world.city), launched)
+    assert launched.owed == len(world.school.students) == len(rows)
+    assert {row.programme for row in rows.values()} >= set(programmes)
+    assert {row.duty for row in rows.values()} == {"owed"}
+
+
+@pytest.mark.clause("HN334-2.2")
+async def test_part_time_and_suspended_students_are_exempt_with_the_reason(
+    database: Database, owner: Database, world: World
+) -> None:
+    part_time, suspended, *_ = world.school.students
+    async with owner.transaction(bureau_account(world.city).scope) as session:
+        (await session.get_one(Student, part_time.id)).study_form = "part_time"
+        (await session.get_one(Student, suspended.id)).standing = "02"
+    launched = await launch(database, bureau_account(world.city), command(world.school))
+    rows = await obligations(database, bureau_account(world.city), launched)
+    assert (rows[str(part_time.id)].duty, rows[str(part_time.id)].reason) == ("exempt", "part_time")
+    assert (rows[str(suspended.id)].duty, rows[str(suspended.id)].reason) == ("exempt", "standing_02")
+    assert (launched.owed, launched.exempt) == (len(world.school.students) - 2, 2)
+
+
+@pytest.mark.clause("HN334-3.4")
+@pytest.mark.parametrize("who", ["other_bureau", "bureau_over_direct", "registrar", "counselor"])
+async def test_nobody_without_authority_launches_a_spot_check(
+    database: Database, world: World, who: str
+) -> None:
+    acting, school = {
+        "other_bureau": (bureau_account(world.other_city), world.school),
+        "bureau_over_direct": (bureau_account(world.city), world.direct),
+        "registrar": (registrar_account(world.school), world.school),
+        "counselor": (counselor_account(world.school, world.school.classes[0]), world.school),
+    }[who]
+    with pytest.raises(LaunchNotPermitted):
+        await launch(database, acting, command(school))
+
+
+@pytest.mark.clause("HN334-3.4")
+async def test_the_province_launches_over_schools_directly_under_it(database: Database, world: World) -> None:
+    launched = await launch(database, province_account(world.province), command(world.direct))
+    assert launched.owed == len(world.direct.students)
+
+
+async def test_a_unit_that_does_not_exist_is_not_found(database: Database, world: World) -> None:
+    ghost = replace(command(world.school), audience=Audience(unit_ids=(world.school.classes[0].id,)))
+    with pytest.raises(NotFound):
+        await launch(database, bureau_account(world.city), ghost)
+
+
+@pytest.mark.clause("R6")
+async def test_a_window_shorter_than_the_law_is_refused(database: Database, world: World) -> None:
+    asked = command(world.school)
+    short = replace(asked, closes_at=asked.opens_at + timedelta(minutes=59))
+    with pytest.raises(WindowInvalid):
+        await launch(database, bureau_account(world.city), short)
+
+
+@pytest.mark.clause("R3")
+async def test_the_later_of_two_overlapping_superior_checks_is_refused(
+    database: Database, world: World
+) -> None:
+    asked = command(world.school)
+    await launch(database, bureau_account(world.city), asked)
+    with pytest.raises(WindowsOverlap) as refused:
+        await launch(database, province_account(world.province), asked)
+    assert refused.value.params == {"students": len(world.school.students)}
+    later = replace(
+        asked, opens_at=asked.closes_at + timedelta(seconds=1), closes_at=asked.closes_at + timedelta(hours=2)
+    )
+    await launch(database, province_account(world.province), later)
+
+
+async def test_an_audience_without_anyone_who_owes_is_refused(database: Database, world: World) -> None:
+    nobody = replace(command(world.school), audience=Audience(unit_ids=(world.school.id,), grades=(1999,)))
+    with pytest.raises(AudienceEmpty):
+        await launch(database, bureau_account(world.city), nobody)
+
+
+async def test_class_grade_and_major_narrow_the_audience(database: Database, world: World) -> None:
+    klass = world.school.classes[0]
+    audience = Audience(
+        unit_ids=(world.school.id,), class_ids=(klass.id,), grades=(2024,), majors=("机电技术应用",)
+    )
+    launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
+    rows = await obligations(database, bureau_account(world.city), launched)
+    assert set(rows) == {str(pupil.id) for pupil in klass.students}
+
+
+async def test_a_sample_can_be_drawn_again_from_its_recorded_seed(database: Database, world: World) -> None:
+    audience = Audience(unit_ids=(world.school.id,), sample=Sample(size=3))
+    launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
+    seed = launched.roll_call.seed
+    assert seed
+    lots = sorted(
+        (hashlib.sha256(f"{seed}{pupil.id}".encode()).digest(), str(pupil.id))
+        for pupil in world.school.students
+    )
+    rows = await obligations(database, bureau_account(world.city), launched)
+    assert set(rows) == {student_id for _, student_id in lots[:3]}
+
+
+async def test_a_share_is_rounded_up(database: Database, world: World) -> None:
+    audience = Audience(unit_ids=(world.school.id,), sample=Sample(share=0.11))
+    launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
+    assert launched.owed == 2
+
+
+@pytest.mark.clause("HN334-3.3")
+async def test_a_rehearsal_is_hidden_from_superiors_until_it_is_settled(
+    database: Database, world: World
+) -> None:
+    registrar = registrar_account(world.school)
+    launched = await launch(database, registrar, command(world.school, kind="rehearsal", audience=Audience()))
+    async with database.transaction(registrar.scope) as session:
+        assert await session.get(RollCall, launched.roll_call.id) is not None
+    async with database.transaction(bureau_account(world.city).scope) as session:
+        assert await session.get(RollCall, launched.roll_call.id) is None
+
+
+@pytest.mark.parametrize("table", ["roll_call", "obligation", "roll_call_site", "roll_call_class"])
+async def test_nothing_can_alter_what_the_launch_froze(database: Database, world: World, table: str) -> None:
+    launched = await launch(database, bureau_account(world.city), command(world.school))
+    assert launched.owed
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with database.transaction(bureau_account(world.city).scope) as session:
+            await session.execute(text(f"DELETE FROM {table}"))
+
+
+async def test_a_school_without_a_filed_site_is_reported(database: Database, world: World) -> None:
+    launched = await launch(database, bureau_account(world.city), command(world.school))
+    assert launched.schools_without_site == 1
+    async with database.transaction(bureau_account(world.city).scope) as session:
+        sites = await session.scalars(
+            select(RollCallSite).where(RollCallSite.roll_call_id == launched.roll_call.id)
+        )
+        assert sites.all() == []

@@ -1,0 +1,155 @@
+"""The rules of a roll call, without anything around them."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.roll_call.rules import (
+    Attempt,
+    Evidence,
+    Finding,
+    Outcome,
+    TargetSchool,
+    Timing,
+    Window,
+    attestation_quota,
+    judge,
+    launch_objection,
+    settle,
+    timing,
+    window_objection,
+)
+
+OPENS = datetime(2026, 11, 23, 1, 0, tzinfo=UTC)
+CLOSES = OPENS + timedelta(hours=2)
+PERMISSIONS = (
+    {"kind": "spot_check", "launcher": "province", "account": "province", "over": "any_school"},
+    {"kind": "spot_check", "launcher": "bureau", "account": "bureau", "over": "subordinate_school"},
+    {"kind": "rehearsal", "launcher": "school", "account": "registrar", "over": "own_school"},
+)
+CITY_SCHOOL = TargetSchool("p1.c1.s1", "p1.c1", "city")
+OTHER_CITY_SCHOOL = TargetSchool("p1.c2.s2", "p1.c2", "city")
+PROVINCE_SCHOOL = TargetSchool("p1.s3", "p1", "province")
+
+attempts = st.builds(
+    Attempt,
+    finding=st.one_of(st.none(), st.sampled_from(Finding)),
+    reasons=st.lists(
+        st.sampled_from(["outside_site", "face_mismatch", "frame_reused", "face_unsure"]), min_size=1
+    ).map(tuple),
+)
+evidence = st.builds(
+    Evidence,
+    frames_complete=st.booleans(),
+    fence=st.sampled_from(["inside", "outside", "uncertain", None]),
+    fence_reasons=st.just(()),
+    face=st.sampled_from(["accept", "step_up", "reject", "unusable", None]),
+    face_reasons=st.just(()),
+    reused=st.booleans(),
+    in_cool_down=st.booleans(),
+)
+
+
+@pytest.mark.clause("HN334-3.4")
+@pytest.mark.parametrize(
+    ("kind", "account", "path", "school", "objection"),
+    [
+        ("spot_check", "province", "p1", CITY_SCHOOL, None),
+        ("spot_check", "province", "p1", PROVINCE_SCHOOL, None),
+        ("spot_check", "bureau", "p1.c1", CITY_SCHOOL, None),
+        ("spot_check", "bureau", "p1.c1", OTHER_CITY_SCHOOL, "school"),
+        ("spot_check", "bureau", "p1.c1", PROVINCE_SCHOOL, "school"),
+        ("spot_check", "registrar", "p1.c1.s1", CITY_SCHOOL, "kind"),
+        ("spot_check", "counselor", "p1.c1.s1", CITY_SCHOOL, "kind"),
+        ("rehearsal", "registrar", "p1.c1.s1", CITY_SCHOOL, None),
+        ("rehearsal", "registrar", "p1.c1.s1", OTHER_CITY_SCHOOL, "school"),
+        ("rehearsal", "counselor", "p1.c1.s1", CITY_SCHOOL, "kind"),
+        ("rehearsal", "bureau", "p1.c1", CITY_SCHOOL, "kind"),
+    ],
+)
+def test_only_the_authority_over_a_school_launches(
+    kind: str, account: str, path: str, school: TargetSchool, objection: str | None
+) -> None:
+    assert launch_objection(PERMISSIONS, kind, account, path, [school]) == objection
+
+
+@pytest.mark.clause("HN334-3.4")
+def test_one_foreign_school_spoils_the_whole_launch() -> None:
+    schools = [CITY_SCHOOL, OTHER_CITY_SCHOOL]
+    assert launch_objection(PERMISSIONS, "spot_check", "bureau", "p1.c1", schools) == "school"
+
+
+@pytest.mark.clause("HN334-3.4")
+def test_the_closing_instant_is_in_time_and_the_next_microsecond_is_late() -> None:
+    assert timing(CLOSES, OPENS, CLOSES) is Timing.IN_TIME
+    assert timing(CLOSES + timedelta(microseconds=1), OPENS, CLOSES) is Timing.LATE
+    assert timing(OPENS, OPENS, CLOSES) is Timing.IN_TIME
+    assert timing(OPENS - timedelta(microseconds=1), OPENS, CLOSES) is Timing.EARLY
+
+
+@pytest.mark.clause("R6")
+def test_a_window_keeps_the_laws_bounds() -> None:
+    minimum, maximum = timedelta(minutes=60), timedelta(minutes=240)
+
+    def objection(**changes: datetime) -> str | None:
+        times = {
+            "launched_at": OPENS,
+            "notify_at": OPENS,
+            "opens_at": OPENS,
+            "closes_at": OPENS + minimum,
+        } | changes
+        return window_objection(Window(**times), minimum, maximum)
+
+    assert objection() is None
+    assert objection(closes_at=OPENS + minimum - timedelta(seconds=1)) == "too_short"
+    assert objection(closes_at=OPENS + maximum) is None
+    assert objection(closes_at=OPENS + maximum + timedelta(seconds=1)) == "too_long"
+    assert objection(notify_at=OPENS - timedelta(seconds=1)) == "notify_in_past"
+    assert objection(notify_at=OPENS + timedelta(seconds=1)) == "opens_before_notice"
+
+
+@given(evidence)
+def test_presence_needs_every_part_to_say_yes(facts: Evidence) -> None:
+    accepted = judge(facts).finding is Finding.ACCEPTED
+    every = facts.frames_complete and facts.fence == "inside" and facts.face == "accept"
+    assert accepted == (every and not facts.reused and not facts.in_cool_down)
+
+
+@given(evidence)
+def test_a_part_that_could_not_be_judged_is_neither_present_nor_rejected(facts: Evidence) -> None:
+    certain_no = (
+        facts.reused or facts.fence == "outside" or (facts.frames_complete and facts.face == "reject")
+    )
+    if (facts.face is None or facts.fence is None or not facts.frames_complete) and not certain_no:
+        assert judge(facts).finding is Finding.UNDETERMINED
+
+
+@pytest.mark.clause("HN334-3.4")
+def test_who_sent_nothing_missed() -> None:
+    assert settle([]).outcome is Outcome.MISSED
+
+
+@given(st.lists(attempts, min_size=1))
+def test_what_came_in_time_is_missed_only_by_final_negative_verdicts(sent: list[Attempt]) -> None:
+    result = settle(sent)
+    if result.outcome is Outcome.MISSED:
+        assert all(each.finding is Finding.REJECTED for each in sent)
+        assert not any("face_mismatch" in each.reasons for each in sent)
+    if any(each.finding is Finding.ACCEPTED for each in sent):
+        assert result.outcome is Outcome.PRESENT
+
+
+@given(st.lists(attempts))
+def test_adding_an_accepted_attempt_never_makes_things_worse(sent: list[Attempt]) -> None:
+    passed = Attempt(Finding.ACCEPTED, ("verified",))
+    for position in range(len(sent) + 1):
+        assert settle([*sent[:position], passed, *sent[position:]]).outcome is Outcome.PRESENT
+
+
+@given(st.integers(0, 200), st.floats(0, 1), st.integers(0, 20))
+def test_the_quota_of_attestations_never_exceeds_the_class(owed: int, share: float, minimum: int) -> None:
+    quota = attestation_quota(owed, share, minimum)
+    assert 0 <= quota <= owed
+    assert quota >= min(owed, minimum)

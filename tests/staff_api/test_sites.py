@@ -1,0 +1,197 @@
+"""Sites over HTTP: filed, tried, decided, read; each tenant alone with its own."""
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.staff_api import sites
+from geo.datum import Datum
+from tests.campus.drawings import SIDE, SOUTH, WEST, csv_of, polygon, rectangle
+from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
+from tests.world import (
+    School,
+    World,
+    bureau_account,
+    counselor_account,
+    plant,
+    province_account,
+    registrar_account,
+)
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+
+@pytest.fixture(scope="module")
+async def world(owner: Database, runtime: Runtime) -> World:
+    return await plant(owner, runtime.keys, classes=1, students=0)
+
+
+@pytest.fixture(scope="module")
+async def client(runtime: Runtime) -> AsyncIterator[StaffClient]:
+    client = staff_client(runtime, sites.router)
+    async with client.http:
+        yield client
+
+
+def geojson(datum: Datum = Datum.WGS84) -> dict[str, Any]:
+    return {"format": "geojson", "datum": datum, "geojson": polygon(rectangle(), datum=datum)}
+
+
+def filing(outline: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {
+        "name": f"校区{new_id()}",
+        "kind": "main",
+        "address": "郑州市某路1号",
+        "outline": outline or geojson(),
+    }
+
+
+async def filed(client: StaffClient, school: School, outline: dict[str, Any] | None = None) -> dict[str, Any]:
+    answer = await client.post(registrar_account(school), "/v1/sites", filing(outline))
+    assert answer.status_code == 201, answer.text
+    site: dict[str, Any] = answer.json()
+    return site
+
+
+async def test_a_gcj02_filing_is_shown_in_wgs84_beside_the_original(
+    client: StaffClient, world: World
+) -> None:
+    outline = geojson(Datum.GCJ02)
+    site = await filed(client, world.school, outline)
+    shown = (await client.get(bureau_account(world.city), f"/v1/sites/{site['id']}")).json()
+    (version,) = shown["versions"]
+    corners = [tuple(point) for point in version["geojson"]["coordinates"][0][0]]
+    assert all(
+        any(abs(lon - x) < 1e-6 and abs(lat - y) < 1e-6 for x, y in corners) for lon, lat in rectangle()
+    )
+    assert json.loads(version["original"]) == outline["geojson"]
+    assert (version["datum"], version["status"], version["version"]) == ("gcj02", "filed", 1)
+    assert shown["effective_version_id"] is None
+
+
+async def test_a_csv_filing_is_kept_as_it_came(client: StaffClient, world: World) -> None:
+    text = csv_of(rectangle(), Datum.BD09)
+    site = await filed(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
+    assert site["versions"][0]["original"] == text
+    assert site["versions"][0]["original_format"] == "csv"
+
+
+async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
+    client: StaffClient, world: World
+) -> None:
+    bureau, registrar = bureau_account(world.city), registrar_account(world.school)
+    site = await filed(client, world.school)
+    path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
+    waiting = await client.every(bureau, "/v1/sites", status="filed", limit=2)
+    decided = await client.post(bureau, path, {"outcome": "approved", "opinion": "一致"})
+    again = await client.post(bureau, path, {"outcome": "rejected", "opinion": "重审"})
+    shown = (await client.get(registrar, f"/v1/sites/{site['id']}")).json()
+    assert site["id"] in {each["id"] for each in waiting}
+    assert (decided.status_code, again.status_code) == (201, 409)
+    assert shown["effective_version_id"] == site["versions"][0]["id"]
+    assert shown["versions"][0]["decision"]["opinion"] == "一致"
+
+
+async def test_another_tenants_site_is_answered_as_if_there_were_none(
+    client: StaffClient, world: World
+) -> None:
+    site = await filed(client, world.school)
+    strangers = [
+        registrar_account(world.sister),
+        registrar_account(world.direct),
+        counselor_account(world.sister, world.sister.classes[0]),
+        bureau_account(world.other_city),
+    ]
+    version = site["versions"][0]["id"]
+    for acting in strangers:
+        foreign, absent = [await client.get(acting, f"/v1/sites/{each}") for each in (site["id"], uuid4())]
+        assert foreign.status_code == 404
+        assert same_refusal(foreign, absent)
+        foreign, absent = [
+            await client.post(acting, f"/v1/site-versions/{each}/decision", {"outcome": "approved"})
+            for each in (version, uuid4())
+        ]
+        assert foreign.status_code == 404
+        assert same_refusal(foreign, absent)
+        assert site["id"] not in {each["id"] for each in await client.every(acting, "/v1/sites")}
+    foreign, absent = [
+        await client.post(strangers[0], f"/v1/sites/{each}/versions", {"outline": geojson()})
+        for each in (site["id"], uuid4())
+    ]
+    assert foreign.status_code == 404
+    assert same_refusal(foreign, absent)
+
+
+async def test_the_school_cannot_approve_and_the_superior_cannot_file(
+    client: StaffClient, world: World
+) -> None:
+    site = await filed(client, world.school)
+    path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
+    body = {"outcome": "approved"}
+    assert (await client.post(registrar_account(world.school), path, body)).status_code == 403
+    for acting in (bureau_account(world.city), province_account(world.province)):
+        assert (await client.post(acting, "/v1/sites", filing())).status_code == 403
+    other = await client.post(
+        registrar_account(world.school), f"/v1/sites/{site['id']}/versions", {"outline": geojson()}
+    )
+    assert (other.status_code, other.json()["version"]) == (201, 2)
+
+
+async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothing(
+    client: StaffClient, world: World
+) -> None:
+    acting = registrar_account(world.school)
+    before = await client.every(acting, "/v1/sites")
+    good = (await client.post(acting, "/v1/sites/validation", {"outline": geojson(Datum.BD09)})).json()
+    assert good["valid"]
+    assert good["bbox"] == pytest.approx([WEST, SOUTH, WEST + SIDE, SOUTH + SIDE], abs=1e-6)
+    assert good["area_m2"] == pytest.approx(457.9 * 554.7, rel=0.01)
+    bowtie = {
+        "type": "Polygon",
+        "coordinates": [[[113, 34], [113.01, 34.01], [113.01, 34], [113, 34.01], [113, 34]]],
+    }
+    outline = {"format": "geojson", "datum": "wgs84", "geojson": bowtie}
+    bad = (await client.post(acting, "/v1/sites/validation", {"outline": outline})).json()
+    assert not bad["valid"]
+    assert [(each["code"], each["reason"]) for each in bad["problems"]] == [
+        ("site_invalid", "self_intersection")
+    ]
+    refused = await client.post(acting, "/v1/sites", filing(outline))
+    assert (refused.status_code, refused.json()["code"]) == (422, "site_refused")
+    assert await client.every(acting, "/v1/sites") == before
+
+
+async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_refused(
+    client: StaffClient, world: World
+) -> None:
+    acting = registrar_account(world.school)
+    bodies = [
+        filing() | {"status": "approved"},
+        filing() | {"name": "a\0b"},
+        filing() | {"name": "a\ud800b"},
+        filing({"format": "csv", "datum": "wgs84", "csv": "polygon,lon,lat\na\0,1,2"}),
+        filing(geojson() | {"datum": "beijing54"}),
+        filing() | {"valid_from": "2026-11-20T08:00:00"},
+        filing() | {"valid_to": "9999-12-31T23:59:59-10:00"},
+    ]
+    for body in bodies:
+        answer = await client.post(acting, "/v1/sites", body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
+
+
+async def test_strange_properties_in_geojson_are_kept_and_do_no_harm(
+    client: StaffClient, world: World
+) -> None:
+    feature = {
+        "type": "Feature",
+        "properties": {"name": "a\0b\ud800"},
+        "geometry": {"type": "Polygon", "coordinates": polygon(rectangle())["coordinates"][0]},
+    }
+    site = await filed(client, world.school, {"format": "geojson", "datum": "wgs84", "geojson": feature})
+    assert json.loads(site["versions"][0]["original"]) == feature

@@ -23,7 +23,6 @@ SUBCOMMANDS = (
     "seed",
     "clock",
     "audit",
-    "accounts",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

@@ -9,9 +9,13 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.clock import LEGAL_ZONE
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
+from backend.notice.messages import Message, SmsText, StudentRecipient
+from backend.notice.service import post_notice
+from backend.people.tables import Student
 from backend.roll_call.announcing import announce, remind, tell_voided
 from backend.roll_call.progress import poke
 
@@ -52,12 +56,43 @@ async def _tell_voided(session: AsyncSession, payload: Payload, at: datetime) ->
     await tell_voided(session, _id(payload, "roll_call_id"), at)
 
 
+async def _tell_rebound(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    """Whoever took over a phone number must not go unnoticed: the student is told, in the app and by SMS."""
+    student = await session.get_one(Student, _id(payload, "student_id"))
+    recipient = StudentRecipient(student.id, student.school_id, phone=student.phone)
+    message = Message(
+        kind="device_rebound",
+        group_id=_id(payload, "device_id"),
+        title_zh="已换绑手机",
+        title_en="Your account moved to another phone",
+        body_zh="您的账号已绑定到另一部手机。如非本人操作，请立即联系辅导员。",
+        body_en="Your account is bound to another phone now. If that was not you, tell your counselor at once.",
+        sms=SmsText(
+            "notice", {"title": "换绑手机", "until": at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")}
+        ),
+    )
+    await post_notice(session, recipient, message, ("in_app", "sms"), at)
+
+
 FLOW: dict[str, tuple[Consumer, ...]] = {
     "RollCallLaunched": (Consumer("announce", _of_path, _announce),),
     "StudentsUrged": (Consumer("remind", _of_school, _remind),),
     "RollCallVoided": (Consumer("tell_voided", _of_path, _tell_voided),),
     "RollCallSettled": (),
     "OutcomeChanged": (),
+    "RosterImported": (),
+    "AccountActivated": (),
+    "AccountDisabled": (),
+    "ClassesAssigned": (),
+    "DeviceBound": (),
+    "DeviceRebound": (Consumer("tell_rebound", _of_school, _tell_rebound),),
+    "DeviceRevoked": (),
+    "FaceEnrolled": (),
+    "FaceEnrolmentRefused": (),
+    "NonFaceRouteChosen": (),
+    "PortraitJudged": (),
+    "RecordCorrectionRequested": (),
+    "RecordCorrectionDecided": (),
 }
 """Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
 

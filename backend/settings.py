@@ -19,12 +19,17 @@ class Settings(BaseSettings):
     redis_url: str = Field(description="redis:// or unix:// URL; losing it loses no data")
     evidence_dir: Path = Field(description="folder of the local evidence store")
     keys_file: Path = Field(description="JSON file of the deployment's keys, mode 0600")
-    public_url: str = Field(default="http://127.0.0.1:8000", description="how clients reach the API (DPoP htu)")
+    public_url: str = Field(
+        default="http://127.0.0.1:8000", description="how clients reach the API (DPoP htu)"
+    )
     province_code: str = Field(default="410000", description="division code of the deploying province")
     gateway_url: str = Field(default="http://127.0.0.1:8009", description="SMS and real-name gateway")
     gateway_access_key: str = "demo"
     gateway_secret: str = "demo-secret"  # noqa: S105 - the fake gateway's published secret
-    test_engine: bool = Field(default=False, description="admit the test-pattern face engine; never in production")
+    test_engine: bool = Field(
+        default=False, description="admit the test-pattern face engine; never in production"
+    )
+    clock_file: Path | None = Field(default=None, description="seconds added to the clock; demonstrations only")
     face_processes: int = Field(default=1, ge=1, le=64, description="face engines a worker runs in parallel")
     pool_size: int = Field(default=10, ge=1, description="database connections kept by a process")
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="bytes of the largest accepted body")

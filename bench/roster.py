@@ -1,14 +1,16 @@
 """Reading a large roster: rows a second and peak memory, against what merely iterating the same file costs.
 
-    python -m bench.roster [--rows 200000] [--shared]
+    python -m bench.roster [--rows 200000] [--shared] [--school CODE]
 
 The floor is plain iteration of the cells by the same reader, with no checks. `calamine` is the reader of a
 popular library that builds the sheet in memory, for comparison. Each reading runs in a process of its own, so
 that its peak memory is its own. `--shared` also measures a workbook whose texts are shared strings, as Excel
-and WPS save them; writing that one takes several gigabytes of memory.
+and WPS save them; writing that one takes several gigabytes of memory. `--school` names a school without students
+in the database that the `DIANMING_*` settings lead to: the CSV is then imported into it, reading included, twice.
 """
 
 import argparse
+import asyncio
 import json
 import multiprocessing
 import resource
@@ -19,18 +21,25 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 
 import python_calamine
 import xlsxwriter
 
+from backend.core.runtime import open_runtime
+from backend.core.tenancy import Scope
+from backend.exchange.roster.checking import CheckedRoster, check_roster
 from backend.exchange.roster.delimited import delimited_rows
 from backend.exchange.roster.generator import generate_students, plan_school
+from backend.exchange.roster.importer import RosterImport, enter_roster
 from backend.exchange.roster.reading import read_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.template import load_order, load_template
 from backend.exchange.roster.writing import Record, write_roster
 from backend.exchange.roster.xlsx import Workbook
+from backend.org.queries import unit_by_code
+from backend.settings import get_settings
 
 RESULTS = Path(__file__).parent / "results"
 VARIANT = "national"
@@ -94,6 +103,25 @@ def read_checked(path: Path) -> int:
     return sum(isinstance(item, RosterRow) for item in read_roster(path, today=TODAY))
 
 
+def import_checked(school_code: str, path: Path) -> int:
+    with tempfile.TemporaryDirectory() as folder:
+        checked = check_roster(path, Path(folder) / "rows", today=TODAY)
+        return asyncio.run(_enter(checked, school_code))
+
+
+async def _enter(checked: CheckedRoster, school_code: str) -> int:
+    runtime = open_runtime(get_settings())
+    try:
+        async with runtime.database.transaction(Scope.none()) as session:
+            school = await unit_by_code(session, "school", school_code)
+        async with runtime.database.transaction(Scope.school(school.id, school.path)) as session:
+            command = RosterImport(school, checked.rows(), checked.sha256)
+            report = await enter_roster(session, command, runtime.keys, runtime.clock())
+    finally:
+        await runtime.close()
+    return report.rows
+
+
 def _measure(
     read: Callable[[Path], int], path: Path, answers: "multiprocessing.Queue[tuple[int, float, float, int]]"
 ) -> None:
@@ -105,16 +133,14 @@ def _measure(
     )
 
 
-def _apart(read: Callable[[Path], int], path: Path) -> Reading:
+def _apart(read: Callable[[Path], int], path: Path, name: str) -> Reading:
     spawn = multiprocessing.get_context("spawn")
     answers: multiprocessing.Queue[tuple[int, float, float, int]] = spawn.Queue()
     child = spawn.Process(target=_measure, args=(read, path, answers))
     child.start()
     rows, taken, cpu, peak = answers.get()
     child.join()
-    reading = Reading(
-        path.name, read.__name__, rows, round(taken, 2), round(cpu, 2), round(rows / taken), peak
-    )
+    reading = Reading(path.name, name, rows, round(taken, 2), round(cpu, 2), round(rows / taken), peak)
     print(
         f"{reading.file:16}{reading.reader:18}{rows:>9,}{taken:>9.1f} s{cpu:>9.1f} s cpu{reading.rows_per_second:>11,}/s{peak:>8,} MB"
     )
@@ -127,6 +153,7 @@ def main() -> None:
     )
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--shared", action="store_true")
+    parser.add_argument("--school")
     asked = parser.parse_args()
     readers = {
         "inline.xlsx": (write_inline, (iterate_xlsx, read_checked, iterate_calamine)),
@@ -142,7 +169,10 @@ def main() -> None:
             writer = multiprocessing.get_context("spawn").Process(target=write, args=(path, asked.rows))
             writer.start()
             writer.join()
-            readings += [_apart(read, path) for read in reads]
+            readings += [_apart(read, path, read.__name__) for read in reads]
+        if asked.school:
+            importing = partial(import_checked, asked.school)
+            readings += [_apart(importing, path, name) for name in ("import_new", "import_again")]
     RESULTS.mkdir(exist_ok=True)
     report = {
         "columns": len(load_order(VARIANT)),

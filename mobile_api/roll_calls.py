@@ -197,6 +197,7 @@ async def get_roll_call(caller: PhoneCaller, roll_call_id: UUID) -> RollCallOut:
 @router.post(
     "/roll-calls/{roll_call_id}/challenges",
     status_code=201,
+    response_model=ChallengeOut,
     responses=documented(401, 403, 404, 409, 422, 429),
 )
 async def post_challenge(caller: PhoneCaller, roll_call_id: UUID, request: Request) -> Response:

@@ -1,23 +1,33 @@
-"""`dianming roster`: check a roster file, write the empty template, generate invented students."""
+"""`dianming roster`: check and import a roster file, write the empty template, generate invented students."""
 
+import asyncio
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import typer
+from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from backend.commands.output import answer, refuse
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
+from backend.core.runtime import open_runtime
+from backend.core.tenancy import Scope
 from backend.exchange.roster import xlsx
+from backend.exchange.roster.checking import CheckedRoster, check_roster
+from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.generator import generate_students, plan_school
-from backend.exchange.roster.reading import read_roster
-from backend.exchange.roster.summary import summarise
+from backend.exchange.roster.importer import ImportReport, RosterImport, enter_roster
+from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.writing import write_roster, write_template
+from backend.org.queries import unit_by_code
 from backend.people.identifiers import Defect, parse_school_code
+from backend.settings import Settings, get_settings
 
 app = typer.Typer(no_args_is_help=True, help="花名册 · The school's roster in the national template")
 
@@ -46,26 +56,76 @@ def _bar(title: str) -> Iterator[xlsx.Progress]:
 
 
 @app.command("import")
-def check_import(
+def import_file(
     file: Annotated[Path, typer.Argument(help=".xlsx or .csv")],
+    school: Annotated[str | None, typer.Option(help="学校标识码 · Ten-digit code of the school")] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="只检查，不写入 · Check only; nothing is written")
-    ],
+    ] = False,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="跳过有错误的行 · Leave out the rows with errors")
+    ] = False,
     shown: Annotated[int, typer.Option("--show", min=0, help="How many findings to list")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Read a roster and say what is in it and what is wrong, row by row. Findings are an answer."""
+    """Read a roster, say what is wrong with it row by row, and enter its students on the school's roll.
+
+    With --dry-run findings are an answer. Without it any error refuses the whole file, unless --skip-bad-rows.
+    """
+    if school is None and not dry_run:
+        message = "请用 --school 指定学校标识码，或用 --dry-run 只检查。Name the school by --school, or check only by --dry-run."
+        refuse("school_missing", message, as_json=as_json)
     try:
-        with _bar("读取花名册 Reading") as progressed:
-            items = read_roster(file, today=legal_day(now()), progress=progressed)
-            summary = summarise(items, shown=shown)
+        with TemporaryDirectory() as folder:
+            checked = _checked(file, Path(folder) / "rows", shown)
+            told = {"dry_run": dry_run, "file": file.name, **checked.summary.as_dict()}
+            if not dry_run and school is not None:
+                _demand_sound(checked, told, skip_bad_rows=skip_bad_rows)
+                told["report"] = asyncio.run(_entered(checked, school, get_settings())).as_dict()
     except DomainError as refusal:
         refuse(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
+    except ValidationError as missing:
+        names = ", ".join(f"DIANMING_{error['loc'][0]}".upper() for error in missing.errors())
+        refuse("settings_missing", f"缺少环境变量 Missing or unusable settings: {names}", as_json=as_json)
     except OSError as refusal:
-        refuse("file_unusable", f"无法读取 Cannot read {file.name}: {refusal.strerror}", as_json=as_json)
-    answer(
-        {"dry_run": dry_run, "file": file.name, **summary.as_dict()}, as_json=as_json, render=_render_summary
-    )
+        unusable = refusal.filename or file.name
+        refuse("file_unusable", f"无法读取 Cannot read {unusable}: {refusal.strerror}", as_json=as_json)
+    answer(told, as_json=as_json, render=_render_summary)
+
+
+def _checked(file: Path, spool: Path, shown: int) -> CheckedRoster:
+    with _bar("读取花名册 Reading") as progressed:
+        return check_roster(file, spool, today=legal_day(now()), shown=shown, progress=progressed)
+
+
+def _demand_sound(checked: CheckedRoster, told: dict[str, Any], *, skip_bad_rows: bool) -> None:
+    """Refuse to import errors; the findings go to stderr, where messages go."""
+    if checked.summary.errors and not skip_bad_rows:
+        sys.stderr.write(_render_summary(told) + "\n")
+        raise RosterHasErrors(rows=checked.summary.rows_with_errors)
+    if not checked.summary.students:
+        raise RosterEmpty
+
+
+async def _entered(checked: CheckedRoster, school_code: str, settings: Settings) -> ImportReport:
+    """In the scope of the school and on nobody's account: who runs commands here answers for the deployment."""
+    runtime = open_runtime(settings)
+    try:
+        async with runtime.database.transaction(Scope.none()) as session:
+            school = await unit_by_code(session, "school", school_code)
+        with _bar("导入 Importing") as progressed:
+            rows = _counted(checked, progressed)
+            async with runtime.database.transaction(Scope.school(school.id, school.path)) as session:
+                command = RosterImport(school, rows, checked.sha256)
+                return await enter_roster(session, command, runtime.keys, runtime.clock())
+    finally:
+        await runtime.close()
+
+
+def _counted(checked: CheckedRoster, progressed: xlsx.Progress) -> Iterator[RosterRow]:
+    for number, row in enumerate(checked.rows(), start=1):
+        yield row
+        progressed(number, checked.summary.students)
 
 
 @app.command()
@@ -146,13 +206,24 @@ def _render_summary(payload: dict[str, Any]) -> str:
         more = payload[kind.removeprefix("first_")] - len(payload[kind])
         if more > 0:
             lines.append(f"  {label}还有 {more} 处未列出（--show 可多列）")
-    if payload["importable"]:
+    if "report" in payload:
+        lines += _render_report(payload["report"])
+    elif payload["importable"]:
         lines.append("可以导入。")
     else:
         lines.append(
             "不能导入，请改正以上错误后重试。" if payload["rows"] else "表中没有学生，请填写后重试。"
         )
     return "\n".join(lines)
+
+
+def _render_report(report: dict[str, Any]) -> list[str]:
+    counts = (
+        f"已导入：新增 {report['created']}，更新 {report['updated']}，未变 {report['unchanged']}，新建班级"
+        f" {report['classes_created']}；学习形式未采纳 {report['flagged']}，他校已有学籍 {report['elsewhere']}，"
+        f"不在表中的在册学生 {report['not_in_file']}（未改动）。"
+    )
+    return [counts, *(f"  提醒 {_render_finding(found)}" for found in report["findings"])]
 
 
 def _render_finding(found: dict[str, Any]) -> str:

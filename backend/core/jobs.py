@@ -15,7 +15,7 @@ from backend.core.database import driver_connection
 VERIFICATION = "verification"
 FLOW = "flow"
 NOTICES = "notices"
-QUEUES = (VERIFICATION, FLOW, NOTICES)
+QUEUES = [VERIFICATION, FLOW, NOTICES]
 
 
 def conninfo(database_url: str) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from backend.core.clock import Clock, now
+from backend.core.clock import Clock, now, shifted_clock
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing
@@ -30,7 +30,17 @@ class Runtime:
         await self.database.close()
 
 
-def open_runtime(settings: Settings, clock: Clock = now) -> Runtime:
+def clock_of(settings: Settings) -> Clock:
+    """The server's clock; a shifted one is refused in production."""
+    if settings.clock_file is None:
+        return now
+    if settings.env == "production":
+        msg = "DIANMING_CLOCK_FILE shifts the clock of the law; unset it in production"
+        raise RuntimeError(msg)
+    return shifted_clock(settings.clock_file)
+
+
+def open_runtime(settings: Settings) -> Runtime:
     """The parts as the settings say; nothing is connected before its first use."""
     return Runtime(
         settings=settings,
@@ -38,5 +48,5 @@ def open_runtime(settings: Settings, clock: Clock = now) -> Runtime:
         redis=Redis.from_url(settings.redis_url),
         keys=KeyRing.load(settings.keys_file),
         evidence=EvidenceStore.local(settings.evidence_dir),
-        clock=clock,
+        clock=clock_of(settings),
     )

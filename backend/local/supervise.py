@@ -34,11 +34,14 @@ STEPS = (("migrate", ("migrate",)), ("seed", ("seed",)))
 """Sub-commands run to their end, in this order, before anything stays up. Each is idempotent."""
 
 PROGRAMS = (
-    Program("gateway", ("gateway-fake", "--port", "{gateway}")),
+    Program("gateway", ("gateway", "--port", "{gateway}", "--reports-to", "http://127.0.0.1:{api}/staff")),
     Program("api", ("serve", "--host", HOST, "--port", "{api}")),
     Program("worker", ("worker",), copies=2),
 )
+BARE_STEPS = (("migrate", ("migrate",)), ("seed", ("seed", "--bare")))
+"""What runs with a command of its own sets up everything itself, but for the province's first account."""
 SIGN_INS = ("seed", "--show")
+_DEMO_ONLY = {"DIANMING_TEST_ENGINE": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +98,7 @@ def state_directory(root: Path, purpose: Purpose) -> Iterator[Path]:
         yield Path(directory)
 
 
-def program_environment(stack: Stack, ports: Ports, state: Path) -> dict[str, str]:
+def program_environment(stack: Stack, ports: Ports, state: Path, purpose: Purpose) -> dict[str, str]:
     """What every program of the house is told; the settings that a developer exported are kept beside it.
 
     The key file is made by `dianming migrate` where it is missing.
@@ -113,6 +116,8 @@ def program_environment(stack: Stack, ports: Ports, state: Path) -> dict[str, st
         "DIANMING_PUBLIC_URL": f"http://{HOST}:{ports.api}",
         "DIANMING_GATEWAY_URL": f"http://{HOST}:{ports.gateway}",
         "PYTHONUNBUFFERED": "1",
+        **(_DEMO_ONLY if purpose == "demo" else {}),
+        **({"DIANMING_CLOCK_FILE": str(state / "clock")} if purpose == "demo" else {}),
     }
 
 
@@ -142,7 +147,7 @@ def greeting(ports: Ports) -> str:
         (
             "─" * 72,
             f"  点名已就绪 · Dianming is up       {api}",
-            f"  接口文档 · API documents           {api}/docs",
+            f"  接口文档 · API documents           {api}/staff/docs  {api}/mobile/docs",
             f"  短信网关（模拟）· fake SMS gateway  http://{HOST}:{ports.gateway}",
             "  停止 · stop                        Ctrl-C",
             "─" * 72,
@@ -152,7 +157,7 @@ def greeting(ports: Ports) -> str:
 
 async def run_house(command: list[str], dianming: str, environment: dict[str, str], ports: Ports) -> int:
     """Steps, then programs, then stay (or run `command`). Whatever happens, no program is left behind."""
-    for name, arguments in STEPS:
+    for name, arguments in BARE_STEPS if command else STEPS:
         if status := await run_once(name, [dianming, *arguments], environment):
             raise StepFailed(step=f"dianming {' '.join(arguments)}", status_code=status)
     wanted = [(name, program) for program in PROGRAMS for name in program.instances()]
@@ -222,7 +227,7 @@ def supervise(root: Path, dianming: str, purpose: Purpose, command: list[str]) -
     try:
         ports = choose_ports(os.environ.get("PORT"))
         with running_stack(root, purpose) as stack, state_directory(root, purpose) as state:
-            environment = program_environment(stack, ports, state)
+            environment = program_environment(stack, ports, state, purpose)
             return asyncio.run(until_told(command, dianming, environment, ports))
     except LocalRefusal as refusal:
         print(refusal.lines(), file=sys.stderr)

@@ -15,6 +15,7 @@ from backend.notice.messages import Channel, Message, SmsText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
 from backend.roll_call.law import law_of
+from backend.roll_call.outcomes import hold_open
 from backend.roll_call.oversight import still_waiting
 from backend.roll_call.rules import SPOT_CHECK
 from backend.roll_call.tables import Obligation, RollCall, RollCallClass, RollCallStep, Urge
@@ -29,10 +30,17 @@ _KIND_ZH = {
 
 
 async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
-    """Send the notices of a launched roll call, once; returns how many people were addressed."""
+    """Send the notices of a launched roll call, once and when they are due; returns how many people were addressed.
+
+    One that was voided, or settled, before its notice is announced to nobody.
+    """
     roll_call = await session.get(RollCall, roll_call_id)
     if roll_call is None:
         raise NotFound
+    await hold_open(session, roll_call_id)
+    ended = exists().where(
+        RollCallStep.roll_call_id == roll_call_id, RollCallStep.step.in_(("voided", "settled"))
+    )
     step = (
         insert(RollCallStep)
         .values(
@@ -41,7 +49,7 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
         .on_conflict_do_nothing()
         .returning(RollCallStep.step)
     )
-    if at < roll_call.notify_at or await session.scalar(step) is None:
+    if at < roll_call.notify_at or await session.scalar(select(ended)) or await session.scalar(step) is None:
         return 0
     recipients = law_of(roll_call).texts("roll_call.notice.recipients")
     channels: tuple[Channel, ...] = ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP
@@ -127,9 +135,12 @@ def _to_staff(roll_call: RollCall) -> Message:
 
 
 async def remind(session: AsyncSession, urge_id: UUID, counselor_id: UUID | None, at: datetime) -> int:
-    """Send the reminders of one urging to those who are still waiting now."""
+    """Send the reminders of one urging to those who are still waiting now; to nobody once the window is closed."""
     urge = await session.get_one(Urge, urge_id)
     roll_call = await session.get_one(RollCall, urge.roll_call_id)
+    voided = await session.get(RollCallStep, (roll_call.id, "voided"))
+    if voided is not None or at > roll_call.closes_at:
+        return 0
     _, closes = _times(roll_call)
     waiting = (
         select(Obligation.student_id, Obligation.school_id, Student.phone)
@@ -157,8 +168,10 @@ async def remind(session: AsyncSession, urge_id: UUID, counselor_id: UUID | None
 
 
 async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
-    """Tell everyone who was asked that the roll call was voided, with the reason."""
+    """Tell everyone who was told of the roll call that it was voided, with the reason; nobody of a secret one."""
     roll_call = await session.get_one(RollCall, roll_call_id)
+    if await session.get(RollCallStep, (roll_call_id, "announced")) is None:
+        return 0
     voided = await session.get_one(RollCallStep, (roll_call_id, "voided"))
     message = Message(
         kind="roll_call_voided",
@@ -173,4 +186,6 @@ async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -
         Obligation.roll_call_id == roll_call_id, Obligation.duty != "exempt"
     )
     told = await post_notices(session, asked, message, IN_APP, at)
-    return told + await post_notices(session, _registrars(roll_call_id), message, IN_APP, at)
+    for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):
+        told += await post_notices(session, staff, message, IN_APP, at)
+    return told

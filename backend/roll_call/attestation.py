@@ -28,11 +28,12 @@ from backend.roll_call.errors import (
     NotAsked,
     NotOpenYet,
     QuotaExhausted,
+    RollCallVoided,
     WindowClosed,
 )
 from backend.roll_call.law import law_of
-from backend.roll_call.outcomes import Decided, outcome_of, write_outcome
-from backend.roll_call.oversight import access_roll_call, overseen_classes
+from backend.roll_call.outcomes import Decided, hold_open, lock_obligation, outcome_of, write_outcome
+from backend.roll_call.oversight import access_roll_call, on_launching_side, overseen_classes
 from backend.roll_call.tables import (
     Attestation,
     AttestationReview,
@@ -40,10 +41,12 @@ from backend.roll_call.tables import (
     RollCall,
     RollCallClass,
     RollCallSite,
+    RollCallStep,
     StudentCode,
 )
 
 CODE_DIGITS = 8
+METHOD = "attested"
 
 
 def _code_hash(keys: KeyRing, student_id: UUID, code: str) -> bytes:
@@ -102,6 +105,14 @@ async def attest_presence(
         func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
     )
     await session.execute(select(lock))
+    await lock_obligation(session, roll_call.id, command.student_id)
+    await hold_open(session, roll_call.id)
+    if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
+        raise RollCallVoided
+    if await session.get(Attestation, (roll_call.id, command.student_id)) is not None:
+        raise Conflict(
+            reason_zh="该生本次核验已办理过现场核验", reason_en="this student was attested already"
+        )
     await _within_quota(session, roll_call, obligation)
     earlier = await outcome_of(session, roll_call.id, command.student_id)
     if earlier is not None and earlier.outcome == rules.Outcome.PRESENT:
@@ -124,7 +135,7 @@ async def attest_presence(
     )
     session.add(attestation)
     trace = {"site_version": str(command.site_version_id), "sampled": sampled}
-    decided = Decided(rules.Outcome.PRESENT, "attested_on_site", "attested", trace)
+    decided = Decided(rules.Outcome.PRESENT, "attested_on_site", METHOD, trace)
     if not await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier):
         raise AlreadyPresent
     return attestation
@@ -189,15 +200,18 @@ class ReviewAttestation:
 async def review_attestation(
     session: AsyncSession, acting: Acting, command: ReviewAttestation, at: datetime
 ) -> AttestationReview:
-    """The second look at a sampled attestation. One not upheld leaves its student undetermined, never absent."""
+    """The second look at an attestation, from the side that launched (THREATS: another organisation's person).
+
+    One not upheld leaves its student undetermined, never absent; in a voided roll call, excused.
+    """
     roll_call = await access_roll_call(session, acting, command.roll_call_id, at)
     attestation = await session.get(Attestation, (command.roll_call_id, command.student_id))
     if attestation is None:
         raise NotFound
-    if acting.kind == "counselor" or acting.account_id == attestation.attested_by:
+    if acting.account_id == attestation.attested_by or not on_launching_side(roll_call, acting):
         raise NotPermitted(
-            reason_zh="复核人不能是现场核验人，且须为管理员",
-            reason_en="the reviewer is an administrator, not the attester",
+            reason_zh="复核人须为发起单位或其上级的管理员，且不能是现场核验人",
+            reason_en="the reviewer administers the launching authority or one above, and is not the attester",
         )
     written = await session.scalar(
         insert(AttestationReview)
@@ -217,10 +231,25 @@ async def review_attestation(
     if written is None:
         raise Conflict(reason_zh="该现场核验已复核", reason_en="this attestation was reviewed already")
     if not command.upheld:
-        obligation = await session.get_one(Obligation, (roll_call.id, command.student_id))
-        earlier = await outcome_of(session, roll_call.id, command.student_id)
-        decided = Decided(
-            rules.Outcome.UNDETERMINED, "attestation_not_upheld", "review", {"note": command.note}
-        )
-        await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
+        await _take_back(session, roll_call, command, at)
     return await session.get_one(AttestationReview, (command.roll_call_id, command.student_id))
+
+
+async def _take_back(
+    session: AsyncSession, roll_call: RollCall, command: ReviewAttestation, at: datetime
+) -> None:
+    """Compensate the presence that rested on the attestation alone."""
+    await lock_obligation(session, roll_call.id, command.student_id)
+    await hold_open(session, roll_call.id)
+    earlier = await outcome_of(session, roll_call.id, command.student_id)
+    if earlier is None or earlier.method != METHOD:
+        return
+    voided = await session.get(RollCallStep, (roll_call.id, "voided")) is not None
+    outcome, reason = (
+        (rules.Outcome.EXCUSED, "voided")
+        if voided
+        else (rules.Outcome.UNDETERMINED, "attestation_not_upheld")
+    )
+    obligation = await session.get_one(Obligation, (roll_call.id, command.student_id))
+    decided = Decided(outcome, reason, "review", {"note": command.note})
+    await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)

@@ -8,11 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import Acting
 from backend.core.errors import Conflict, NotFound, NotPermitted
-from backend.org.paths import is_below
-from backend.org.tables import OrgUnit
 from backend.roll_call.errors import ResultClosed
-from backend.roll_call.outcomes import Decided, outcome_of, write_outcome
-from backend.roll_call.oversight import access_roll_call
+from backend.roll_call.outcomes import Decided, lock_obligation, outcome_of, write_outcome
+from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Attestation, Obligation, OutcomeEntry, RollCallStep
 
@@ -34,8 +32,7 @@ async def determine(session: AsyncSession, acting: Acting, command: Determine, a
     (invariant 9); for a school's own, its registrar. A result that is not undetermined is closed.
     """
     roll_call = await access_roll_call(session, acting, command.roll_call_id, at)
-    launcher = await session.get_one(OrgUnit, roll_call.launcher_id)
-    if acting.kind == "counselor" or not is_below(launcher.path, acting.org_path):
+    if not on_launching_side(roll_call, acting):
         raise NotPermitted(
             reason_zh="待定结果由发起单位或其上级认定",
             reason_en="an undetermined result is resolved by the launcher or its superior",
@@ -47,6 +44,7 @@ async def determine(session: AsyncSession, acting: Acting, command: Determine, a
         raise Conflict(
             reason_zh="请在核验截止并结算后再认定", reason_en="decide after the roll call is settled"
         )
+    await lock_obligation(session, roll_call.id, command.student_id)
     earlier = await outcome_of(session, roll_call.id, command.student_id)
     if earlier is None or earlier.outcome != Outcome.UNDETERMINED:
         raise ResultClosed

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -48,7 +49,7 @@ class Envelope(_Part):
     """The signed content. `claims` is what the client says of itself: stored, never believed."""
 
     roll_call: Annotated[UUID, Field(strict=False)]
-    nonce: Annotated[str, Field(min_length=20, max_length=100)]
+    nonce: Annotated[str, Field(min_length=20, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
     fixes: Annotated[list[FixPart], Field(max_length=100)]
     frames: Annotated[list[FramePart], Field(max_length=100)]
     claims: Annotated[dict[str, Any], Field(default_factory=dict, max_length=40)]
@@ -74,7 +75,7 @@ def open_envelope(compact: str, public_jwk: dict[str, Any]) -> OpenedEnvelope:
     """Verify the signature by the student's device key and parse; raises the two envelope refusals."""
     try:
         header = jwt.get_unverified_header(compact)
-    except jwt.PyJWTError as error:
+    except (jwt.PyJWTError, ValueError, RecursionError) as error:
         raise EnvelopeMalformed(reason="JWS") from error
     if header.get("alg") != "ES256" or header.get("typ") != TYPE:
         raise EnvelopeMalformed(reason="header")
@@ -97,10 +98,15 @@ def _parse(payload: bytes) -> Envelope:
         document = json.loads(payload, parse_constant=_refuse_constant)
         return Envelope.model_validate(document)
     except ValidationError as error:
-        where = ".".join(str(part) for part in error.errors()[0]["loc"]) or "payload"
-        raise EnvelopeMalformed(reason=where) from error
-    except (ValueError, RecursionError) as error:
+        raise EnvelopeMalformed(reason=_place(error)) from error
+    except (ValueError, OverflowError, RecursionError) as error:
         raise EnvelopeMalformed(reason="JSON") from error
+
+
+def _place(error: ValidationError) -> str:
+    """Where the first fault lies. Names come from the client, so that only a short, plain spelling is kept."""
+    where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+    return re.sub(r"[^A-Za-z0-9_.]", "?", where)[:80] or "payload"
 
 
 def _refuse_constant(name: str) -> float:

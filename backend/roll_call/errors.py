@@ -113,6 +113,13 @@ class EnvelopeMalformed(CheckInRefusal):
     en = "The envelope cannot be read ({reason}); update the app and try again."
 
 
+class EnvelopeTooLarge(CheckInRefusal):
+    code = "envelope_too_large"
+    status = 413
+    zh = "提交的数据超过 {limit} 字节，请更新应用后重试。"
+    en = "The envelope is larger than {limit} bytes; update the app and try again."
+
+
 class EnvelopeSignatureInvalid(CheckInRefusal):
     code = "envelope_signature_invalid"
     status = 422

@@ -57,6 +57,10 @@ _REASONS = {
         "您近期更换过手机，需辅导员现场核验确认。",
         "You changed phones recently; let your counselor attest your presence.",
     ),
+    "not_announced": (
+        "截止前核验通知未能发出，结果待定，不计为未核验。",
+        "The notice did not go out before the close; undetermined, not a miss.",
+    ),
     "no_check_in": ("截止前未提交核验。", "Nothing was submitted before the close."),
     "verification_pending": (
         "已提交，核验尚未完成，结果待定。",
@@ -106,6 +110,6 @@ def what_to_do(state: str, duty: str, outcome: str | None) -> Explanation:
     elif duty == "exempt":
         key = "not_asked"
     else:
-        key = outcome or state
+        key = outcome or ("excused" if duty == "excused" else state)
     zh, en = _ADVICE[key]
     return Explanation(key, zh, en)

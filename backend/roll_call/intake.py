@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -22,13 +22,14 @@ from backend.core.jobs import enqueue
 from backend.core.keys import KeyRing
 from backend.identity.activation import activation_gaps
 from backend.identity.devices import active_device
-from backend.identity.tables import DeviceKey
+from backend.identity.tables import DeviceKey, FaceTemplate, NonFaceRoute
 from backend.roll_call import errors, rules
 from backend.roll_call.envelope import Envelope, OpenedEnvelope, open_envelope, parse_stored, signed_digest
 from backend.roll_call.law import CheckInFigures, check_in_figures, law_of
-from backend.roll_call.outcomes import outcome_of
+from backend.roll_call.outcomes import hold_open, lock_obligation, outcome_of
 from backend.roll_call.queries import own_roll_call
 from backend.roll_call.receipts import ReceiptFacts, sign_receipt
+from backend.roll_call.settlement import resettle_submission
 from backend.roll_call.tables import (
     Challenge,
     Obligation,
@@ -102,9 +103,9 @@ async def _standing_refusal(session: AsyncSession, task: Asked, at: datetime) ->
     outcome = await outcome_of(session, roll_call_id, student_id)
     if outcome is not None and outcome.outcome == rules.Outcome.PRESENT:
         return errors.AlreadyPresent()
-    gaps = await activation_gaps(session, student_id)
-    if "non_face_route" in gaps:
+    if await _without_face(session, student_id):
         return errors.FaceRouteClosed()
+    gaps = await activation_gaps(session, student_id)
     if gaps:
         return errors.ActivationIncomplete(gaps="、".join(gaps))
     failures = await session.scalar(
@@ -117,6 +118,13 @@ async def _standing_refusal(session: AsyncSession, task: Asked, at: datetime) ->
     if (failures or 0) >= task.figures.face_failures:
         return errors.TooManyFailures(attempts=failures)
     return None
+
+
+async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student chose the non-face route and has no template that a burst could be judged by."""
+    chosen = exists().where(NonFaceRoute.student_id == student_id)
+    enrolled = exists().where(FaceTemplate.student_id == student_id, FaceTemplate.status == "active")
+    return bool(await session.scalar(select(chosen & ~enrolled)))
 
 
 async def _refuse(
@@ -147,7 +155,7 @@ async def _refuse(
 async def issue_challenge(
     session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime
 ) -> Challenge | Refused:
-    """A nonce for one check-in. An unused one that still lives is given again, so that retries meet."""
+    """A nonce for one check-in. An unused one with half its life left is given again, so that retries meet."""
     task = await asked(session, acting, roll_call_id, at)
     refusal = await _standing_refusal(session, task, at)
     if refusal is not None:
@@ -155,7 +163,8 @@ async def issue_challenge(
     device = await active_device(session, task.obligation.student_id)
     if device is None:
         raise NotFound
-    await _one_at_a_time(session, task)
+    await lock_obligation(session, roll_call_id, task.obligation.student_id)
+    lifetime = task.figures.challenge_lifetime
     living = await session.scalar(
         select(Challenge)
         .outerjoin(Submission, Submission.nonce == Challenge.nonce)
@@ -163,7 +172,7 @@ async def issue_challenge(
             Challenge.student_id == task.obligation.student_id,
             Challenge.roll_call_id == roll_call_id,
             Challenge.key_thumbprint == device.jkt,
-            Challenge.expires_at > at,
+            Challenge.expires_at >= at + lifetime / 2,
             Submission.id.is_(None),
         )
         .limit(1)
@@ -177,17 +186,11 @@ async def issue_challenge(
         student_id=task.obligation.student_id,
         key_thumbprint=device.jkt,
         issued_at=at,
-        expires_at=at + task.figures.challenge_lifetime,
+        expires_at=at + lifetime,
     )
     session.add(challenge)
     await session.flush()
     return challenge
-
-
-async def _one_at_a_time(session: AsyncSession, task: Asked) -> None:
-    """Serialise one student's own parallel requests; nobody else waits."""
-    key = f"{task.roll_call.id}/{task.obligation.student_id}"
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(key, 0))))
 
 
 async def receive_envelope(
@@ -203,8 +206,10 @@ async def receive_envelope(
     device = await active_device(session, task.obligation.student_id)
     if device is None:
         raise NotFound
-    await _one_at_a_time(session, task)
+    await lock_obligation(session, roll_call_id, task.obligation.student_id)
     try:
+        if len(compact) > task.figures.envelope_bytes:
+            raise errors.EnvelopeTooLarge(limit=task.figures.envelope_bytes)
         opened = open_envelope(compact, device.public_jwk)
         earlier = await _earlier(session, task, opened)
         if earlier is not None:
@@ -282,6 +287,7 @@ async def _accept(
     at: datetime,
     keys: KeyRing,
 ) -> Received:
+    await hold_open(session, task.roll_call.id)
     submission_id = new_id()
     frames_due_at = min(at, task.roll_call.closes_at) + task.figures.frames_grace
     receipt = sign_receipt(
@@ -308,6 +314,14 @@ async def _accept(
         )
     )
     await session.flush()
+    if await session.get(RollCallStep, (task.roll_call.id, "settled")) is not None:
+        # It arrived in time and waited here while the roll call was settled without it.
+        await enqueue(
+            session,
+            resettle_submission,
+            submission_id=str(submission_id),
+            school_id=str(task.obligation.school_id),
+        )
     return Received(submission_id, receipt, frames_due_at, first=True)
 
 

@@ -1,7 +1,12 @@
 """What the clock does: announce when the notice is due, settle when the window has closed."""
 
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from uuid import UUID
+
 from procrastinate import JobContext
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.jobs import FLOW, job_app
 from backend.core.runtime import Runtime
@@ -10,24 +15,36 @@ from backend.roll_call.announcing import announce
 from backend.roll_call.progress import poke
 from backend.roll_call.settlement import settle_roll_call
 
-_DUE = text("SELECT roll_call_id, launcher_path, due FROM door.due_roll_calls(:instant)")
+Step = Callable[[AsyncSession, UUID, datetime], Awaitable[object]]
+
+_DUE = text("SELECT roll_call_id, launcher_path, due FROM door.due_roll_calls(:instant) ORDER BY due")
+_STEPS: dict[str, Step] = {"announce": announce, "settle": settle_roll_call}
 
 
 async def run_due(runtime: Runtime) -> int:
     """Announce and settle whatever is due by the runtime's clock; returns how many steps were taken.
 
-    Each roll call has its own transaction, so that one that fails keeps no other waiting.
+    Each roll call has its own transaction, and one that fails keeps no other waiting: what failed is raised in
+    the end, as a group. What is due for announcing comes first, since whoever was never told did not miss.
     """
     async with runtime.database.transaction(Scope.none()) as session:
         due = (await session.execute(_DUE, {"instant": runtime.clock()})).all()
+    failures: list[Exception] = []
     for roll_call_id, path, step in due:
-        async with runtime.database.transaction(Scope.wide(path)) as session:
-            if step == "announce":
-                await announce(session, roll_call_id, runtime.clock())
-            else:
-                await settle_roll_call(session, roll_call_id, runtime.clock())
-        await poke(runtime.redis, roll_call_id)
+        try:
+            await _take(runtime, _STEPS[step], roll_call_id, path)
+        except Exception as error:  # noqa: BLE001 - raised below, with those of the others
+            failures.append(error)
+    if failures:
+        msg = "steps of roll calls failed"
+        raise ExceptionGroup(msg, failures)
     return len(due)
+
+
+async def _take(runtime: Runtime, step: Step, roll_call_id: UUID, path: str) -> None:
+    async with runtime.database.transaction(Scope.wide(path)) as session:
+        await step(session, roll_call_id, runtime.clock())
+    await poke(runtime.redis, roll_call_id)
 
 
 @job_app.periodic(cron="* * * * * */2", periodic_id="due")

@@ -1,19 +1,23 @@
-"""The only place that writes an outcome. Entries are appended; the highest sequence number is in effect."""
+"""The only place that writes an outcome. Entries are appended; the highest sequence number is in effect.
+
+Whoever decides on one obligation holds `lock_obligation`; whoever still adds to an open roll call holds
+`hold_open`, always after the former; a settlement or a voiding holds `hold_closed`. Locks end with the transaction.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, DateTime, Select, Uuid, case, exists, func, literal, select
+from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.core import audit, outbox
 from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
-from backend.roll_call.rules import Outcome
+from backend.roll_call.rules import NO_CHECK_IN, Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
 
@@ -26,6 +30,25 @@ class Decided:
     method: str
     trace: dict[str, Any] = field(default_factory=dict)
     submission_id: UUID | None = None
+
+
+async def lock_obligation(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> None:
+    """Serialise all that decides on one student's obligation; nobody else waits."""
+    await session.execute(select(func.pg_advisory_xact_lock(_key(f"{roll_call_id}/{student_id}"))))
+
+
+async def hold_open(session: AsyncSession, roll_call_id: UUID) -> None:
+    """Keep settlement and voiding waiting until this transaction has ended."""
+    await session.execute(select(func.pg_advisory_xact_lock_shared(_key(f"settle/{roll_call_id}"))))
+
+
+async def hold_closed(session: AsyncSession, roll_call_id: UUID) -> None:
+    """Wait for everyone who holds the roll call open, and keep all others out."""
+    await session.execute(select(func.pg_advisory_xact_lock(_key(f"settle/{roll_call_id}"))))
+
+
+def _key(name: str) -> ColumnElement[int]:
+    return func.hashtextextended(name, 0)
 
 
 def effective() -> Select[OutcomeEntry]:
@@ -46,6 +69,13 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
         .where(OutcomeEntry.roll_call_id == roll_call_id, OutcomeEntry.student_id == student_id)
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
+    )
+
+
+def supersedable(entry: OutcomeEntry) -> bool:
+    """Whether an accepted submission still changes this result: undetermined, or missed for having sent nothing."""
+    return entry.outcome == Outcome.UNDETERMINED or (
+        entry.outcome == Outcome.MISSED and entry.reason == NO_CHECK_IN
     )
 
 
@@ -100,6 +130,42 @@ async def write_outcome(
     if replaces is not None:
         await outbox.emit(session, "OutcomeChanged", payload, at)
     return True
+
+
+def without_outcome(roll_call_id: UUID) -> Select[Obligation]:
+    """Obligations of a roll call that have no outcome at all."""
+    decided = exists().where(
+        OutcomeEntry.roll_call_id == Obligation.roll_call_id, OutcomeEntry.student_id == Obligation.student_id
+    )
+    return select(Obligation).where(Obligation.roll_call_id == roll_call_id, ~decided)
+
+
+async def write_first_outcomes(
+    session: AsyncSession, roll_call: RollCall, decided: Decided, at: datetime
+) -> None:
+    """`decided` for everyone who owes presence and has no outcome, in one statement; the excused stay excused.
+
+    The other half of `write_outcome`, for rows that need no judgement one by one: the audit entry of the
+    settlement or voiding stands for all of them.
+    """
+    open_ones = without_outcome(roll_call.id).where(Obligation.duty != "exempt").subquery()
+    excused = open_ones.c.duty == "excused"
+    row: dict[str, ColumnElement[Any]] = {
+        "roll_call_id": open_ones.c.roll_call_id,
+        "student_id": open_ones.c.student_id,
+        "seq": literal(1),
+        "school_id": open_ones.c.school_id,
+        "class_id": open_ones.c.class_id,
+        "outcome": case((excused, Outcome.EXCUSED.value), else_=decided.outcome.value),
+        "reason": case((excused, open_ones.c.reason), else_=decided.reason),
+        "method": literal(decided.method),
+        "acting_account": literal(scope_of(session).account_id, Uuid()),
+        "policy_version": literal(roll_call.policy_version),
+        "trace": literal(decided.trace, JSONB()),
+        "at": literal(at, DateTime(timezone=True)),
+    }
+    written = insert(OutcomeEntry).from_select(list(row), select(*row.values()))
+    await session.execute(written.on_conflict_do_nothing())
 
 
 async def counts(session: AsyncSession, roll_call_id: UUID) -> dict[tuple[UUID, str], int]:

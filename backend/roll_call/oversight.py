@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,13 +13,12 @@ from backend.core.acting import Acting
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.org.paths import is_below
-from backend.org.tables import OrgUnit
 from backend.people.tables import ClassCounselor
 from backend.roll_call.errors import UrgedRecently, UrgingClosed
 from backend.roll_call.law import law_of
-from backend.roll_call.outcomes import Decided, effective, write_outcome
+from backend.roll_call.outcomes import Decided, effective, hold_closed, write_first_outcomes, write_outcome
 from backend.roll_call.rules import Outcome, Timing, timing
-from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall, RollCallStep, Urge
+from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall, RollCallClass, RollCallStep, Urge
 
 
 async def access_roll_call(
@@ -35,6 +34,11 @@ async def access_roll_call(
     return roll_call
 
 
+def on_launching_side(roll_call: RollCall, acting: Acting) -> bool:
+    """Whether the caller administers the launching authority or one above it: never the side that is checked."""
+    return acting.kind != "counselor" and is_below(roll_call.launcher_path, acting.org_path)
+
+
 def overseen_classes(acting: Acting) -> Select[UUID] | None:
     """The classes a counselor looks after now; None where every visible class is overseen."""
     if acting.kind != "counselor":
@@ -46,10 +50,14 @@ def overseen_classes(acting: Acting) -> Select[UUID] | None:
 
 def still_waiting(roll_call_id: UUID) -> ColumnElement[bool]:
     """Of `obligation` rows: owed and not yet found present."""
-    present = exists().where(
-        OutcomeEntry.roll_call_id == Obligation.roll_call_id,
-        OutcomeEntry.student_id == Obligation.student_id,
-        OutcomeEntry.outcome == Outcome.PRESENT.value,
+    present = (
+        effective()
+        .where(
+            OutcomeEntry.roll_call_id == Obligation.roll_call_id,
+            OutcomeEntry.student_id == Obligation.student_id,
+            OutcomeEntry.outcome == Outcome.PRESENT.value,
+        )
+        .exists()
     )
     return and_(Obligation.roll_call_id == roll_call_id, Obligation.duty == "owed", ~present)
 
@@ -64,7 +72,10 @@ class Urged:
 async def urge(
     session: AsyncSession, acting: Acting, roll_call_id: UUID, class_id: UUID | None, at: datetime
 ) -> Urged:
-    """Remind everyone of the caller's students who has not proven presence; refused once the window is closed."""
+    """Remind everyone of the caller's students who has not proven presence; refused once the window is closed.
+
+    Urging goes by class: a class that was urged a short while ago, by whomever, is left out.
+    """
     roll_call = await access_roll_call(session, acting, roll_call_id, at)
     law = law_of(roll_call)
     if acting.kind not in law.texts("roll_call.urging.accounts") or acting.school_id is None:
@@ -76,52 +87,71 @@ async def urge(
         raise UrgingClosed
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"urge/{roll_call_id}/{acting.school_id}", 0))
     await session.execute(select(lock))
-    await _not_too_often(session, roll_call, acting.school_id, class_id, at)
-    wanted = [still_waiting(roll_call_id), Obligation.school_id == acting.school_id]
-    classes = overseen_classes(acting)
-    if classes is not None:
-        wanted.append(Obligation.class_id.in_(classes))
-    if class_id is not None:
-        wanted.append(Obligation.class_id == class_id)
-    students = await session.scalar(select(func.count()).select_from(Obligation).where(*wanted)) or 0
-    row = Urge(
-        id=new_id(),
-        roll_call_id=roll_call_id,
-        school_id=acting.school_id,
-        class_id=class_id,
-        urged_by=acting.account_id,
-        students=students,
-        at=at,
+    classes = await _classes_to_urge(session, acting, roll_call, class_id, at)
+    for each, students in classes.items():
+        row = Urge(
+            id=new_id(),
+            roll_call_id=roll_call_id,
+            school_id=acting.school_id,
+            class_id=each,
+            urged_by=acting.account_id,
+            students=students,
+            at=at,
+        )
+        await _urge_class(session, acting, row, at)
+    return Urged(sum(classes.values()))
+
+
+async def _classes_to_urge(
+    session: AsyncSession, acting: Acting, roll_call: RollCall, class_id: UUID | None, at: datetime
+) -> dict[UUID, int]:
+    """How many still wait in each of the caller's classes that was not urged a short while ago.
+
+    Raises NotFound for a class that is not the caller's, UrgedRecently when that leaves nobody to urge.
+    """
+    mine = select(RollCallClass.class_id).where(
+        RollCallClass.roll_call_id == roll_call.id, RollCallClass.school_id == acting.school_id
     )
+    overseen = overseen_classes(acting)
+    if overseen is not None:
+        mine = mine.where(RollCallClass.class_id.in_(overseen))
+    if class_id is not None:
+        mine = mine.where(RollCallClass.class_id == class_id)
+    asked = set(await session.scalars(mine))
+    if not asked:
+        raise NotFound
+    rows = await session.execute(
+        select(Obligation.class_id, func.count())
+        .where(still_waiting(roll_call.id), Obligation.class_id.in_(asked))
+        .group_by(Obligation.class_id)
+    )
+    waiting = dict(rows.tuples())
+    interval = law_of(roll_call).duration("notice.urge_interval")
+    recent = set(
+        await session.scalars(
+            select(Urge.class_id).where(
+                Urge.roll_call_id == roll_call.id, Urge.class_id.in_(asked), Urge.at > at - interval
+            )
+        )
+    )
+    if waiting and waiting.keys() <= recent:
+        raise UrgedRecently(minutes=int(interval.total_seconds() // 60))
+    return {each: students for each, students in waiting.items() if each not in recent}
+
+
+async def _urge_class(session: AsyncSession, acting: Acting, row: Urge, at: datetime) -> None:
     session.add(row)
-    after = {"students": students, "class_id": str(class_id) if class_id else None}
-    act = audit.Act("roll_call.urge", "roll_call", str(roll_call_id), acting.org_path, after=after)
+    after = {"students": row.students, "class_id": str(row.class_id)}
+    act = audit.Act("roll_call.urge", "roll_call", str(row.roll_call_id), acting.org_path, after=after)
     audit.record(session, act, at)
     payload = {
-        "roll_call_id": str(roll_call_id),
-        "school_id": str(acting.school_id),
+        "roll_call_id": str(row.roll_call_id),
+        "school_id": str(row.school_id),
         "urge_id": str(row.id),
-        "class_id": str(class_id) if class_id else None,
+        "class_id": str(row.class_id),
         "counselor_id": str(acting.counselor_id) if acting.counselor_id else None,
     }
     await outbox.emit(session, "StudentsUrged", payload, at)
-    return Urged(students)
-
-
-async def _not_too_often(
-    session: AsyncSession, roll_call: RollCall, school_id: UUID, class_id: UUID | None, at: datetime
-) -> None:
-    interval = law_of(roll_call).duration("notice.urge_interval")
-    recent = await session.scalar(
-        select(func.count()).where(
-            Urge.roll_call_id == roll_call.id,
-            Urge.school_id == school_id,
-            Urge.at > at - interval,
-            or_(Urge.class_id == class_id, Urge.class_id.is_(None)),
-        )
-    )
-    if recent:
-        raise UrgedRecently(minutes=int(interval.total_seconds() // 60))
 
 
 async def void_roll_call(
@@ -132,12 +162,12 @@ async def void_roll_call(
     Only the launching authority, or one above it, voids; a school its own.
     """
     roll_call = await access_roll_call(session, acting, roll_call_id, at)
-    launcher = await session.get_one(OrgUnit, roll_call.launcher_id)
-    if acting.kind == "counselor" or not is_below(launcher.path, acting.org_path):
+    if not on_launching_side(roll_call, acting):
         raise NotPermitted(
             reason_zh="只有发起单位或其上级可以作废",
             reason_en="only the launcher or its superior voids a roll call",
         )
+    await hold_closed(session, roll_call_id)
     written = await session.scalar(
         insert(RollCallStep)
         .values(
@@ -164,20 +194,16 @@ async def void_roll_call(
 
 
 async def _excuse_all(session: AsyncSession, roll_call: RollCall, reason: str, at: datetime) -> None:
-    """Compensating entries for results that the voiding takes back, and first entries where there was none."""
-    in_effect = effective().where(OutcomeEntry.roll_call_id == roll_call.id).subquery()
-    rows = await session.execute(
-        select(Obligation, in_effect.c.seq)
-        .outerjoin(in_effect, in_effect.c.student_id == Obligation.student_id)
-        .where(
-            Obligation.roll_call_id == roll_call.id,
-            Obligation.duty != "exempt",
-            func.coalesce(in_effect.c.outcome, "").not_in([Outcome.PRESENT.value, Outcome.EXCUSED.value]),
+    """First entries, all at once, where there was no result; a compensating entry for each that is taken back."""
+    decided = Decided(Outcome.EXCUSED, "voided", "voiding", {"reason": reason})
+    taken_back = await session.scalars(
+        effective().where(
+            OutcomeEntry.roll_call_id == roll_call.id,
+            OutcomeEntry.outcome.not_in([Outcome.PRESENT.value, Outcome.EXCUSED.value]),
         )
     )
-    decided = Decided(Outcome.EXCUSED, "voided", "voiding", {"reason": reason})
-    for obligation, seq in rows.all():
-        earlier = (
-            await session.get_one(OutcomeEntry, (roll_call.id, obligation.student_id, seq)) if seq else None
-        )
-        await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
+    earlier = taken_back.all()
+    await write_first_outcomes(session, roll_call, decided, at)
+    for entry in earlier:
+        obligation = await session.get_one(Obligation, (roll_call.id, entry.student_id))
+        await write_outcome(session, roll_call, obligation, decided, at, replaces=entry)

@@ -312,6 +312,7 @@ async def schools_without_registration_check(
     session: AsyncSession, path: str, term_code: str, minimum: int
 ) -> Sequence[OrgUnit]:
     """Schools below `path` with fewer settled registration checks in the term than the law asks (HN334-4.1a)."""
+    voided = aliased(RollCallStep)
     done = (
         select(func.count())
         .select_from(RollCall)
@@ -320,6 +321,7 @@ async def schools_without_registration_check(
             RollCall.kind == "registration",
             RollCall.launcher_id == OrgUnit.id,
             RollCall.term_code == term_code,
+            ~exists().where(voided.roll_call_id == RollCall.id, voided.step == "voided"),
         )
         .scalar_subquery()
     )

@@ -185,6 +185,9 @@ HUMAN_PATH = frozenset({"face_mismatch"})
 """Rejections that only a person may turn into a miss: no score alone decides against anyone (PIPL art. 24)."""
 
 
+NO_CHECK_IN = "no_check_in"
+
+
 @dataclass(frozen=True, slots=True)
 class Attempt:
     """An in-time submission as the close finds it; `finding` is None while it is unjudged."""
@@ -199,6 +202,13 @@ class Settled:
     reason: str
 
 
+def settle_silence(*, announced: bool) -> Settled:
+    """What becomes of those who sent nothing: a miss, unless nobody could know of the roll call (reading 8)."""
+    if announced:
+        return Settled(Outcome.MISSED, NO_CHECK_IN)
+    return Settled(Outcome.UNDETERMINED, "not_announced")
+
+
 def settle(attempts: Sequence[Attempt]) -> Settled:
     """What becomes of an owed obligation that has no outcome when the roll call is settled.
 
@@ -206,7 +216,7 @@ def settle(attempts: Sequence[Attempt]) -> Settled:
     student is undetermined, which never means absent (invariants 2 and 5).
     """
     if not attempts:
-        return Settled(Outcome.MISSED, "no_check_in")
+        return settle_silence(announced=True)
     if any(attempt.finding is Finding.ACCEPTED for attempt in attempts):
         return Settled(Outcome.PRESENT, "verified")
     for attempt in attempts:

@@ -1,18 +1,32 @@
 """The close: what is still open gets its one outcome, and the roll call is settled (HN334-3.4)."""
 
+from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, exists, func, literal, select, text
-from sqlalchemy.dialects.postgresql import insert
+from procrastinate import JobContext, RetryStrategy
+from sqlalchemy import ColumnElement, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
-from backend.core.jobs import enqueue_unless_waiting
-from backend.roll_call.outcomes import Decided, counts, write_outcome
-from backend.roll_call.rules import Attempt, Finding, Outcome, settle
+from backend.core.jobs import FLOW, enqueue_unless_waiting, job_app
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.roll_call.outcomes import (
+    Decided,
+    counts,
+    hold_closed,
+    lock_obligation,
+    outcome_of,
+    supersedable,
+    without_outcome,
+    write_first_outcomes,
+    write_outcome,
+)
+from backend.roll_call.rules import Attempt, Finding, Outcome, settle, settle_silence
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
@@ -36,7 +50,7 @@ class Settlement:
 
 
 async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: datetime) -> Settlement:
-    """Settle a roll call whose window has closed; running it again changes nothing.
+    """Settle a roll call whose window has closed; running it again, or on a voided one, changes nothing.
 
     While in-time submissions are unjudged and their frames may still come, it waits (invariant 5). Those whose
     frames are overdue are sent to verification, which will find what is missing. After `frames_until` plus the
@@ -45,8 +59,9 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     roll_call = await session.get(RollCall, roll_call_id)
     if roll_call is None:
         raise NotFound
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"settle/{roll_call_id}", 0))
-    await session.execute(select(lock))
+    await hold_closed(session, roll_call_id)
+    if await session.get(RollCallStep, (roll_call_id, "voided")) is not None:
+        return Settlement({})
     done = await session.get(RollCallStep, (roll_call_id, "settled"))
     if done is not None:
         return Settlement(done.figures or {})
@@ -69,80 +84,97 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
 
 
 async def _unjudged(session: AsyncSession, roll_call_id: UUID) -> list[Submission]:
+    """Submissions without a verdict, of students who have no outcome yet."""
     judged = exists().where(Verdict.submission_id == Submission.id)
-    found = await session.scalars(select(Submission).where(Submission.roll_call_id == roll_call_id, ~judged))
+    found = await session.scalars(
+        select(Submission).where(Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome())
+    )
     return list(found)
 
 
-def _without_outcome(roll_call_id: UUID) -> Select[Obligation]:
-    decided = exists().where(
-        OutcomeEntry.roll_call_id == Obligation.roll_call_id, OutcomeEntry.student_id == Obligation.student_id
+def _has_outcome() -> ColumnElement[bool]:
+    """Of `submission` rows."""
+    return exists().where(
+        OutcomeEntry.roll_call_id == Submission.roll_call_id, OutcomeEntry.student_id == Submission.student_id
     )
-    return select(Obligation).where(Obligation.roll_call_id == roll_call_id, ~decided)
 
 
 async def _settle_attempted(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
     """Those who submitted something: each judged by the rule on all of their attempts."""
-    attempted = exists().where(
-        Submission.roll_call_id == Obligation.roll_call_id, Submission.student_id == Obligation.student_id
-    )
+    sent = await _attempts(session, _sent(roll_call.id).where(~_has_outcome()))
     open_ones = await session.scalars(
-        _without_outcome(roll_call.id).where(Obligation.duty == "owed", attempted)
+        without_outcome(roll_call.id).where(
+            Obligation.duty == "owed",
+            exists().where(
+                Submission.roll_call_id == Obligation.roll_call_id,
+                Submission.student_id == Obligation.student_id,
+            ),
+        )
     )
     for obligation in open_ones.all():
-        rows = await session.execute(
-            select(Verdict.finding, Verdict.reasons)
-            .select_from(Submission)
-            .outerjoin(Verdict, Verdict.submission_id == Submission.id)
-            .where(Submission.roll_call_id == roll_call.id, Submission.student_id == obligation.student_id)
-            .order_by(Submission.received_at)
-        )
-        attempts = [
-            Attempt(Finding(finding) if finding else None, tuple(reasons or ())) for finding, reasons in rows
-        ]
-        result = settle(attempts)
-        trace = {"attempts": [[attempt.finding, list(attempt.reasons)] for attempt in attempts]}
-        await write_outcome(
-            session, roll_call, obligation, Decided(result.outcome, result.reason, _SETTLER, trace), at
-        )
+        await write_outcome(session, roll_call, obligation, _decided(sent[obligation.student_id]), at)
+
+
+def _sent(roll_call_id: UUID) -> Select[UUID, str | None, list[Any] | None]:
+    """Submissions of a roll call with their verdicts, oldest first."""
+    return (
+        select(Submission.student_id, Verdict.finding, Verdict.reasons)
+        .select_from(Submission)
+        .outerjoin(Verdict, Verdict.submission_id == Submission.id)
+        .where(Submission.roll_call_id == roll_call_id)
+        .order_by(Submission.received_at)
+    )
+
+
+async def _attempts(
+    session: AsyncSession, sent: Select[UUID, str | None, list[Any] | None]
+) -> dict[UUID, list[Attempt]]:
+    attempts: dict[UUID, list[Attempt]] = defaultdict(list)
+    for student_id, finding, reasons in await session.execute(sent):
+        attempts[student_id].append(Attempt(Finding(finding) if finding else None, tuple(reasons or ())))
+    return attempts
+
+
+def _decided(attempts: list[Attempt]) -> Decided:
+    result = settle(attempts)
+    trace = {"attempts": [[attempt.finding, list(attempt.reasons)] for attempt in attempts]}
+    return Decided(result.outcome, result.reason, _SETTLER, trace)
+
+
+@job_app.task(
+    queue=FLOW,
+    name="resettle_submission",
+    pass_context=True,
+    retry=RetryStrategy(max_attempts=8, exponential_wait=2),
+)
+async def resettle_submission(context: JobContext, submission_id: str, school_id: str) -> None:
+    """Run `resettle` under the school's scope."""
+    runtime: Runtime = context.additional_context["runtime"]
+    async with runtime.database.transaction(Scope.school(UUID(school_id))) as session:
+        await resettle(session, UUID(submission_id), runtime.clock())
+
+
+async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> None:
+    """Settle one student again whose in-time submission was stored only after the settlement (invariant 2)."""
+    submission = await session.get_one(Submission, submission_id)
+    roll_call = await session.get_one(RollCall, submission.roll_call_id)
+    await lock_obligation(session, roll_call.id, submission.student_id)
+    earlier = await outcome_of(session, roll_call.id, submission.student_id)
+    if earlier is None or earlier.outcome != Outcome.MISSED or not supersedable(earlier):
+        return
+    obligation = await session.get_one(Obligation, (roll_call.id, submission.student_id))
+    mine = _sent(roll_call.id).where(Submission.student_id == submission.student_id)
+    sent = await _attempts(session, mine)
+    await write_outcome(
+        session, roll_call, obligation, _decided(sent[submission.student_id]), at, replaces=earlier
+    )
 
 
 async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
-    """Everyone else in one statement: excused where the duty was excused at launch, else missed.
-
-    This is the other half of `write_outcome`, for rows that need no judgement one by one; the audit entry of
-    the settlement stands for all of them.
-    """
-    silent = settle(())
-    open_ones = _without_outcome(roll_call.id).where(Obligation.duty != "exempt").subquery()
-    excused = open_ones.c.duty == "excused"
-    rows = select(
-        open_ones.c.roll_call_id,
-        open_ones.c.student_id,
-        literal(1),
-        open_ones.c.school_id,
-        open_ones.c.class_id,
-        case((excused, literal(Outcome.EXCUSED.value)), else_=literal(silent.outcome.value)),
-        case((excused, open_ones.c.reason), else_=literal(silent.reason)),
-        literal(_SETTLER),
-        literal(roll_call.policy_version),
-        text("'{}'::jsonb"),
-        literal(at),
-    )
-    columns = (
-        "roll_call_id",
-        "student_id",
-        "seq",
-        "school_id",
-        "class_id",
-        "outcome",
-        "reason",
-        "method",
-        "policy_version",
-        "trace",
-        "at",
-    )
-    await session.execute(insert(OutcomeEntry).from_select(columns, rows).on_conflict_do_nothing())
+    """Everyone else: excused where the duty was excused at launch, else missed if they were told in time."""
+    announced = await session.get(RollCallStep, (roll_call.id, "announced"))
+    silent = settle_silence(announced=announced is not None and announced.at <= roll_call.closes_at)
+    await write_first_outcomes(session, roll_call, Decided(silent.outcome, silent.reason, _SETTLER), at)
 
 
 async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Settlement:

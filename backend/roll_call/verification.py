@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import func, select
+from sqlalchemy import ARRAY, LargeBinary, cast, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,7 @@ from backend.core.tenancy import Scope
 from backend.identity.templates import active_template
 from backend.roll_call.envelope import parse_stored
 from backend.roll_call.law import face_rules, face_thresholds, fence_thresholds, law_of
-from backend.roll_call.outcomes import Decided, outcome_of, write_outcome
+from backend.roll_call.outcomes import Decided, lock_obligation, outcome_of, supersedable, write_outcome
 from backend.roll_call.progress import poke
 from backend.roll_call.rules import Evidence, Finding, Judgement, Outcome, judge
 from backend.roll_call.tables import (
@@ -87,7 +87,8 @@ async def _read(session: AsyncSession, runtime: Runtime, submission_id: UUID) ->
         .where(SubmissionFrame.submission_id == submission_id)
         .order_by(SubmissionFrame.position)
     )
-    hashes, keys = zip(*frames.all(), strict=True) if submission.frame_count else ((), ())
+    stored = frames.all()
+    hashes = [sha256 for sha256, _ in stored]
     versions = await session.scalars(
         select(RollCallSite.site_version_id).where(
             RollCallSite.roll_call_id == roll_call.id, RollCallSite.school_id == submission.school_id
@@ -97,13 +98,24 @@ async def _read(session: AsyncSession, runtime: Runtime, submission_id: UUID) ->
     return Facts(
         submission=submission,
         roll_call=roll_call,
-        frame_keys=tuple(keys),
+        frame_keys=tuple(key for _, key in stored),
         sites=await load_sites(session, frozen) if frozen else (),
-        template=await active_template(session, runtime.keys, submission.student_id),
+        template=await _template(session, runtime, submission),
         reused=bool(
-            await session.scalar(select(func.door.frame_seen_elsewhere(list(hashes), submission_id)))
+            await session.scalar(
+                select(func.door.frame_seen_elsewhere(cast(hashes, ARRAY(LargeBinary)), submission_id))
+            )
         ),
     )
+
+
+async def _template(session: AsyncSession, runtime: Runtime, submission: Submission) -> FaceTemplate | None:
+    """The student's template; one that cannot be opened judges nobody."""
+    try:
+        return await active_template(session, runtime.keys, submission.student_id)
+    except BiometricsError as error:
+        log.warning("template unreadable", submission=str(submission.id), code=error.code)
+        return None
 
 
 async def _examine(runtime: Runtime, facts: Facts) -> tuple[Evidence, dict[str, Any]]:
@@ -200,6 +212,7 @@ async def _record(
 ) -> bool:
     """Write the verdict once and, if it accepts, the outcome. False if another worker was first."""
     submission = facts.submission
+    await lock_obligation(session, submission.roll_call_id, submission.student_id)
     face = trace.get("face")
     written = await session.scalar(
         insert(Verdict)
@@ -229,14 +242,18 @@ async def _make_present(
 ) -> None:
     """An accepted submission makes its student present, unless the roll call was voided.
 
-    A verdict that comes after the settlement left the student undetermined resolves that; it was sent in time.
+    A verdict that comes after the settlement left the student undetermined, or had not yet seen the submission,
+    resolves that: it was sent in time.
     """
     submission, roll_call = facts.submission, facts.roll_call
     if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
         return
     obligation = await session.get_one(Obligation, (roll_call.id, submission.student_id))
-    earlier = await outcome_of(session, roll_call.id, submission.student_id)
-    if earlier is not None and earlier.outcome != Outcome.UNDETERMINED:
-        return
     decided = Decided(Outcome.PRESENT, judgement.reasons[0], "face", trace, submission.id)
-    await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
+    while True:
+        earlier = await outcome_of(session, roll_call.id, submission.student_id)
+        if earlier is not None and not supersedable(earlier):
+            return
+        # False means that a settlement or a voiding was just written; it is looked at again.
+        if await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier):
+            return

@@ -1,16 +1,20 @@
 """Live progress, drilled down from the province to a class, and streamed."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from uuid import UUID
 
 from fastapi import APIRouter
 from redis.exceptions import RedisError
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from backend.core.clock import legal_day
 from backend.core.problems import documented
 from backend.core.web import Caller
+from backend.org.paths import division_of
 from backend.org.queries import unit_below
+from backend.roll_call.law import law_at
 from backend.roll_call.oversight import access_roll_call
 from backend.roll_call.progress import CHANNEL, Progress, as_event, progress_of, rendered
 from backend.staff_api.caller import StaffCaller
@@ -59,18 +63,23 @@ async def stream_progress(
 async def _events(
     caller: Caller, roll_call_id: UUID, unit_id: UUID | None, first: Progress
 ) -> AsyncIterator[ServerSentEvent]:
+    """Ends after the life of an access token: reconnecting asks anew whether the caller may still look."""
+    law = law_at(legal_day(caller.at), division_of(caller.acting.org_path))
+    until = caller.at + law.duration("identity.token.lifetime")
     last = as_event(first)
     yield ServerSentEvent(last, event="progress")
-    nudges = _nudges(caller, roll_call_id)
-    async for _ in nudges:
-        data = as_event(await _progress(caller, roll_call_id, unit_id))
-        if data != last:
-            last = data
-            yield ServerSentEvent(data, event="progress")
-        await asyncio.sleep(LEAST_SECONDS_BETWEEN)
+    async with aclosing(_nudges(caller, roll_call_id)) as nudges:
+        async for _ in nudges:
+            if caller.at > until:
+                return
+            data = as_event(await _progress(caller, roll_call_id, unit_id))
+            if data != last:
+                last = data
+                yield ServerSentEvent(data, event="progress")
+            await asyncio.sleep(LEAST_SECONDS_BETWEEN)
 
 
-async def _nudges(caller: Caller, roll_call_id: UUID) -> AsyncIterator[None]:
+async def _nudges(caller: Caller, roll_call_id: UUID) -> AsyncGenerator[None]:
     """One item whenever it is worth looking again."""
     while True:
         try:

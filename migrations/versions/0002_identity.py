@@ -285,6 +285,7 @@ def _secure() -> None:
 _DOORS = (
     "use_proof(text, text, timestamptz)",
     "purge_proofs(timestamptz)",
+    "purge_registrations(timestamptz)",
     "open_registration(uuid, text, jsonb, bytea, text, timestamptz, timestamptz, timestamptz, int, int)",
     "registration(uuid)",
     "try_code(uuid, text, bytea, timestamptz, int)",
@@ -344,6 +345,12 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   SELECT r.student_id, r.school_id, u.path::text
   FROM registration r JOIN org_unit u ON u.id = r.school_id WHERE r.id = p_id;
+END;
+CREATE FUNCTION door.purge_registrations(p_before timestamptz) RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+BEGIN ATOMIC
+  WITH gone AS (DELETE FROM registration WHERE confirmed_at IS NULL AND created_at < p_before RETURNING 1)
+  SELECT count(*) FROM gone;
 END;
 CREATE FUNCTION door.try_code(p_id uuid, p_jkt text, p_hash bytea, p_at timestamptz, p_max int)
 RETURNS TABLE (verdict text, student_id uuid, school_id uuid, school_path text)

@@ -362,7 +362,12 @@ def _open_doors() -> None:
         RETURNS boolean
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
-          SELECT EXISTS (SELECT 1 FROM submission_frame f WHERE f.sha256 = ANY (wanted) AND f.submission_id <> but);
+          -- Only what came earlier counts: a copy must not spoil its original.
+          SELECT EXISTS (SELECT 1 FROM submission_frame f
+                         JOIN submission other ON other.id = f.submission_id
+                         JOIN submission own ON own.id = but
+                         WHERE f.sha256 = ANY (wanted) AND other.id <> own.id
+                           AND (other.received_at, other.id) < (own.received_at, own.id));
         END
         """
     )

@@ -1,12 +1,23 @@
+import asyncio
 import json
+import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from backend.commands.roster_command import app
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.writing import write_roster
+from backend.settings import Settings, get_settings
+from tests.world import School, plant
 
 runner = CliRunner()
 
@@ -50,6 +61,96 @@ def test_a_person_reads_the_findings_and_how_many_are_not_listed(tmp_path: Path)
     assert "学生信息!A2 姓名" in result.stdout
     assert "未列出" in result.stdout
     assert "不能导入" in result.stdout
+
+
+def test_an_import_names_its_school(tmp_path: Path) -> None:
+    result = run("import", spoiled_roster(tmp_path / "a.xlsx"), "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "school_missing"
+
+
+@pytest.fixture
+async def school(
+    owner: Database, runtime: Runtime, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[School]:
+    """A school without students, and a process whose settings lead to its database."""
+    for name, value in settings.model_dump(exclude_none=True).items():
+        monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
+    get_settings.cache_clear()
+    yield (await plant(owner, runtime.keys, classes=0, students=0)).school
+    get_settings.cache_clear()
+
+
+async def import_into(school: School, *arguments: object) -> Result:
+    """In a thread, as the command runs an event loop of its own."""
+    return await asyncio.to_thread(run, "import", *arguments, "--school", school.unit.code, "--json")
+
+
+async def test_an_operator_imports_and_importing_again_changes_nothing(
+    school: School, owner: Database, tmp_path: Path
+) -> None:
+    path = tmp_path / "roster.csv"
+    plan = plan_school(school.unit.code, "示例", students=40)
+    write_roster(path, generate_students(new_id().int % 2**32, [plan]), variant="national", form="csv-utf8")
+    results = [await import_into(school, path) for _ in range(2)]
+    assert [result.exit_code for result in results] == [0, 0]
+    reports = [json.loads(result.stdout)["report"] for result in results]
+    assert [(each["created"], each["updated"], each["unchanged"]) for each in reports] == [
+        (40, 0, 0),
+        (0, 0, 40),
+    ]
+    async with owner.transaction(Scope.none()) as session:
+        entries = await session.scalars(
+            select(AuditEntry.acting_account).where(AuditEntry.subject_id == str(school.id))
+        )
+        assert set(entries) == {None}
+
+
+async def test_a_file_with_errors_is_refused_and_the_findings_go_to_stderr(
+    school: School, tmp_path: Path
+) -> None:
+    path = spoiled_roster(tmp_path / "a.xlsx")
+    result = await import_into(school, path)
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "roster_has_errors"
+    assert "学生信息!A2 姓名" in result.stderr
+    result = await import_into(school, path, "--skip-bad-rows")
+    told = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert (told["report"]["created"], told["rows_with_errors"]) == (39, 1)
+    assert told["first_errors"][0]["row"] == 2
+
+
+async def test_a_school_that_is_not_there_is_refused(school: School, tmp_path: Path) -> None:
+    path = tmp_path / "roster.csv"
+    plan = plan_school("4141000001", "示例", students=40)
+    write_roster(path, generate_students(1, [plan]), variant="national", form="csv-utf8")
+    result = await asyncio.to_thread(run, "import", path, "--school", "0000000000", "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "not_found"
+
+
+async def test_a_person_reads_what_became_of_the_rows(school: School, tmp_path: Path) -> None:
+    path = tmp_path / "roster.csv"
+    plan = plan_school(school.unit.code, "示例", students=40)
+    write_roster(path, generate_students(new_id().int % 2**32, [plan]), variant="national", form="csv-utf8")
+    result = await asyncio.to_thread(run, "import", path, "--school", school.unit.code)
+    assert result.exit_code == 0
+    assert "新增 40" in result.stdout
+
+
+def test_missing_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("DIANMING_")]:
+        monkeypatch.delenv(name)
+    get_settings.cache_clear()
+    path = tmp_path / "roster.csv"
+    plan = plan_school("4141000001", "示例", students=40)
+    write_roster(path, generate_students(1, [plan]), variant="national", form="csv-utf8")
+    result = run("import", path, "--school", "4141000001", "--json")
+    assert result.exit_code == 2
+    told = json.loads(result.stdout)["error"]
+    assert told["code"] == "settings_missing"
+    assert "DIANMING_DATABASE_URL" in told["message"]
 
 
 def test_an_unreadable_file_is_refused_with_a_code(tmp_path: Path) -> None:

@@ -6,8 +6,6 @@ from hypothesis import strategies as st
 
 from backend.exchange.roster.cells import (
     Numeric,
-    column_index,
-    column_letter,
     half_width,
     lost_precision,
     parse_day,
@@ -15,17 +13,6 @@ from backend.exchange.roster.cells import (
     plain,
 )
 from backend.exchange.roster.xlsx import EPOCH_1900, EPOCH_1904
-
-
-@given(st.integers(0, 16_383))
-def test_column_letters_and_indexes_are_inverse(index: int) -> None:
-    assert column_index(column_letter(index)) == index
-
-
-@pytest.mark.parametrize("letters", ["", "a", "Ａ", "AAAA", "A1"])
-def test_what_is_no_column_is_refused(letters: str) -> None:
-    with pytest.raises(ValueError, match="no such column"):
-        column_index(letters)
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,6 @@ import re
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 
 
 class Numeric(str):
@@ -108,25 +107,3 @@ def parse_month(text: str, *, epoch: date) -> str | None:
         day = parse_day(text, epoch=epoch)
         return f"{day:%Y-%m}" if day else None
     return f"{year}-{int(month):02}" if 1 <= int(month) <= 12 else None  # noqa: PLR2004  months of a year
-
-
-def column_letter(index: int) -> str:
-    """Column 0 is `A`, 26 is `AA`."""
-    letters = ""
-    index += 1
-    while index:
-        index, rest = divmod(index - 1, 26)
-        letters = chr(ord("A") + rest) + letters
-    return letters
-
-
-@lru_cache(20_000)
-def column_index(letters: str) -> int:
-    """The inverse of `column_letter`; raises ValueError beyond `XFD`, where Excel ends."""
-    if not (letters.isascii() and letters.isalpha() and letters.isupper() and len(letters) <= len("XFD")):
-        msg = "no such column"
-        raise ValueError(msg)
-    index = 0
-    for letter in letters:
-        index = index * 26 + ord(letter) - ord("A") + 1
-    return index - 1

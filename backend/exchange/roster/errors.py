@@ -66,3 +66,30 @@ class RosterColumnsRepeated(DomainError):
     status = 422
     zh = "工作表“{sheet}”中有重复的列：{columns}。请每列只保留一个。"
     en = "Sheet “{sheet}” has a column twice: {columns}. Keep each once."
+
+
+class RosterHasErrors(DomainError):
+    """A roster is imported whole or not at all, unless its bad rows are left out on purpose."""
+
+    code = "roster_has_errors"
+    status = 422
+    zh = "有 {rows} 行存在错误，未导入任何学生。请改正后重试，或选择跳过有错误的行。"
+    en = "{rows} rows have errors; nobody was imported. Correct them, or choose to leave those rows out."
+
+
+class RosterEmpty(DomainError):
+    code = "roster_empty"
+    status = 422
+    zh = "表中没有可导入的学生，请填写后重试。"
+    en = "There is no student to import; fill in the roster and try again."
+
+
+class StudentNumbersTaken(DomainError):
+    """Student numbers are unique within a school."""
+
+    code = "student_numbers_taken"
+    status = 409
+    zh = "以下各行的学号已属于本校另一名学生，未导入任何学生：{places}。请核对学号与身份证件号。"
+    en = (
+        "Student numbers of these rows belong to other students of the school: {places}. Nobody was imported."
+    )

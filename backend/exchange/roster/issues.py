@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from backend.exchange.roster.cells import column_letter
+from openpyxl.utils import get_column_letter
+
 from backend.people.identifiers import Defect, mask
 
 
@@ -40,7 +41,7 @@ class Place:
     def issue(self, sheet: str, row: int, value: str, defect: Defect, severity: Severity) -> RowIssue:
         """The finding that a cell of this column has a defect."""
         shown = mask(value) if self.personal else value[:50]
-        letter = column_letter(self.index) if self.index >= 0 else ""
+        letter = get_column_letter(self.index + 1) if self.index >= 0 else ""
         return RowIssue(sheet, row, self.header, letter, shown, defect.code, severity, defect.zh, defect.en)
 
 
@@ -99,6 +100,16 @@ UNKNOWN_COLUMN = Defect(
     "column_unknown",
     "模板中没有这一列，内容不导入。",
     "The template has no such column; its content is left out.",
+)
+STUDY_FORM_KEPT = Defect(
+    "study_form_kept",
+    "学习形式与学籍不一致，学籍未改动。学习形式不能通过导入变更，请办理学籍异动。",
+    "The study form differs from the roll, which was kept. A file cannot change it: file a standing change.",
+)
+ON_ANOTHER_ROLL = Defect(
+    "on_another_roll",
+    "同一身份证件号已在其他学校建有学籍，请核实；不得重复建立学籍。",
+    "The same ID number is on another school's roll; look into it, nobody may have two standings.",
 )
 
 

@@ -30,15 +30,15 @@ MAX_ROWS = 1_048_576
 """Excel's own limit for a sheet, here for a file: it bounds the memory of the numbers seen."""
 
 
-def _quiet(_done: int, _total: int) -> None:
+def quiet(_done: int, _total: int) -> None:
     """Progress for nobody."""
 
 
-def read_roster(path: Path, *, today: date, progress: Progress = _quiet) -> Iterator[RosterRow | RowIssue]:
+def read_roster(path: Path, *, today: date, progress: Progress = quiet) -> Iterator[RosterRow | RowIssue]:
     """Read `.xlsx` or `.csv`, row by row: findings of a row first, then the student unless an error keeps it out.
 
     Every visible sheet with a header row is read; sheets without one (notes, code lists) are passed over.
-    Memory is bounded by the workbook's shared strings and by the numbers seen, not by the number of cells.
+    Memory is bounded by the workbook's shared strings, its number of rows and the numbers seen, not by the cells.
     Raises the errors of `backend.exchange.roster.errors` for a file that cannot be used at all.
     """
     if not path.is_file():
@@ -71,6 +71,9 @@ class _Gauge:
         self._done += taken
         self._progress(self._done, self._total)
 
+    def complete(self) -> None:
+        self._progress(self._total, self._total)
+
 
 def _delimited_sheet(path: Path, progress: Progress) -> Iterator[_Sheet]:
     gauge = _Gauge(path.stat().st_size, progress)
@@ -79,9 +82,10 @@ def _delimited_sheet(path: Path, progress: Progress) -> Iterator[_Sheet]:
 
 def _workbook_sheets(path: Path, progress: Progress) -> Iterator[_Sheet]:
     with closing(Workbook(path)) as workbook:
-        gauge = _Gauge(workbook.content_bytes, progress)
-        for entry in workbook.sheets:
-            yield _Sheet(entry.name, workbook.epoch, workbook.rows(entry, gauge.advanced))
+        gauge = _Gauge(path.stat().st_size, progress)
+        for sheet in workbook.sheets:
+            yield _Sheet(sheet.title, workbook.epoch, workbook.rows(sheet, gauge.advanced))
+        gauge.complete()
 
 
 def _read_sheets(sheets: Iterator[_Sheet], today: date) -> Iterator[RosterRow | RowIssue]:

@@ -1,0 +1,121 @@
+"""`dianming demo`: the story on real input, over the running house's public interfaces."""
+
+import asyncio
+import json as jsonlib
+import os
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from backend.commands.output import refuse
+from backend.core.runtime import clock_of
+from backend.demo.setting import Stage
+from backend.demo.staff import UnexpectedAnswer
+from backend.demo.story import Clients, Report, Story
+from backend.settings import Settings, get_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {line}\n")
+    sys.stderr.flush()
+
+
+async def _play(settings: Settings, students: int) -> Report:
+    def clock() -> float:
+        return clock_of(settings)().timestamp()
+
+    limits = httpx.Limits(max_connections=64)
+    base = settings.public_url
+    async with (
+        httpx.AsyncClient(base_url=f"{base}/staff", timeout=120, limits=limits, trust_env=False) as staff,
+        httpx.AsyncClient(base_url=f"{base}/mobile", timeout=120, limits=limits, trust_env=False) as mobile,
+        httpx.AsyncClient(base_url=settings.gateway_url, timeout=30, trust_env=False) as gateway,
+    ):
+        first = jsonlib.loads((settings.keys_file.parent / "sign-ins.json").read_text())["first_invitation"]
+        with tempfile.TemporaryDirectory() as folder:
+            setting = await Stage(staff, clock, Path(folder), _tell).build(first, students)
+        story = Story(setting, Clients(staff, mobile, gateway, clock), _tell, ROOT)
+        story.cast()
+        await story.activate()
+        story.assign_roles()
+        await story.refusals_of_authority()
+        roll_call_id = await story.launch()
+        await story.open_window(roll_call_id)
+        await story.parts(roll_call_id)
+        await story.crowd(roll_call_id)
+        await story.retries(roll_call_id)
+        await story.attest(roll_call_id)
+        await story.urge(roll_call_id)
+        await story.one_second_late(roll_call_id)
+        await story.settled(roll_call_id)
+        await story.table(roll_call_id)
+        await story.human_decision(roll_call_id)
+        return story.report
+
+
+def _show(report: Report) -> None:
+    table = Table(title="核验结果 · Outcomes", show_lines=False)
+    for heading in ("情形", "学生", "应得", "实得", "原因", "方式", "引擎", "经过"):
+        table.add_column(heading, overflow="fold")
+    for line in report.lines:
+        style = "red" if line.surprise else ""
+        table.add_row(
+            line.zh,
+            line.student,
+            line.expected,
+            line.outcome,
+            line.reason,
+            line.method,
+            line.engine,
+            "; ".join(line.seen),
+            style=style,
+        )
+    console = Console(width=160)
+    console.print(table)
+    console.print(f"引擎与结果 · engine:outcome {report.figures.get('judged')}")
+    console.print(f"结算 · settlement {report.figures.get('settlement')}")
+    for surprise in report.surprises:
+        console.print(f"[red]意外 · surprise: {surprise}[/red]")
+    console.print("[green]全部符合通知要求 · no surprise[/green]" if not report.surprises else "")
+
+
+def command(
+    json: Annotated[Path | None, typer.Option(help="把结果写入 JSON 文件 · write the result as JSON")] = None,
+    students: Annotated[
+        int, typer.Option(min=600, max=20000, help="名册人数 · students on the rosters")
+    ] = 2000,
+) -> None:
+    """演示：从发起到结算的一次核验 · One spot check from launch to settlement."""
+    if "DIANMING_CLOCK_FILE" not in os.environ:
+        refuse(
+            "demo_needs_its_house",
+            "请用 make demo 运行 · run it by `make demo`, which starts its house",
+            as_json=False,
+        )
+    started = time.monotonic()
+    try:
+        report = asyncio.run(_play(get_settings(), students))
+    except (UnexpectedAnswer, TimeoutError, LookupError) as error:
+        _tell(f"意外 · surprise: {error}")
+        raise typer.Exit(1) from error
+    report.figures["seconds"] = round(time.monotonic() - started, 1)
+    _show(report)
+    if json is not None:
+        document: dict[str, Any] = {
+            "lines": [asdict(line) for line in report.lines],
+            "surprises": report.surprises,
+            "figures": report.figures,
+        }
+        json.write_text(jsonlib.dumps(document, ensure_ascii=False, indent=1))
+    if report.surprises:
+        raise typer.Exit(1)

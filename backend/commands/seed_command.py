@@ -1,0 +1,127 @@
+"""`dianming seed`: the province, and for a first look a small invented world with its sign-ins. Idempotent."""
+
+import asyncio
+import json as jsonlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pyotp
+import typer
+
+from backend.app import STAFF_PREFIX, create_app
+from backend.commands.output import refuse
+from backend.core.errors import Conflict
+from backend.core.runtime import Runtime, open_runtime
+from backend.core.tenancy import Scope
+from backend.demo.setting import Stage
+from backend.identity.law import law_at
+from backend.identity.staff_accounts import InviteAccount, invite_first
+from backend.org.divisions import Divisions
+from backend.org.paths import path_of
+from backend.org.service import plant_province
+from backend.policy import load_policies
+from backend.settings import Settings, get_settings
+
+FIRST_LOGIN = "province.admin"
+STUDENTS = 2000
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(line + "\n")
+
+
+def _file(settings: Settings) -> Path:
+    return settings.keys_file.parent / "sign-ins.json"
+
+
+def _keep(settings: Settings, document: dict[str, Any]) -> None:
+    path = _file(settings)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        jsonlib.dump(document, file, ensure_ascii=False, indent=1)
+
+
+async def plant(runtime: Runtime) -> dict[str, str] | None:
+    """The tree and the province's first invitation; None if it was planted before."""
+    code = runtime.settings.province_code
+    path = path_of("province", code, None)
+    at = runtime.clock()
+    async with runtime.database.transaction(Scope.wide(path)) as session:
+        province = await plant_province(session, Divisions.of(load_policies()), code, at)
+        command = InviteAccount("province", province.id, FIRST_LOGIN, "省级管理员", None)
+        try:
+            invitation = await invite_first(session, command, law_at(runtime, at), at)
+        except Conflict:
+            return None
+    return {"login": FIRST_LOGIN, "activation_code": invitation.activation_code}
+
+
+async def _world(runtime: Runtime, first: dict[str, str]) -> list[dict[str, str]]:
+    """The invented world, built through the very API, in this process."""
+    app = create_app(runtime)
+    transport = httpx.ASGITransport(app=app)
+    base = runtime.settings.public_url + STAFF_PREFIX
+    with tempfile.TemporaryDirectory() as folder:
+        async with httpx.AsyncClient(transport=transport, base_url=base, timeout=120) as client:
+            stage = Stage(client, lambda: runtime.clock().timestamp(), Path(folder), _say)
+            setting = await stage.build(first, STUDENTS, activate_counselors=False)
+    return [
+        {
+            "role": each.role,
+            "unit": each.unit,
+            "login": each.login,
+            "password": each.password,
+            "totp_secret": each.totp_secret,
+        }
+        for each in setting.sign_ins()
+    ]
+
+
+async def _seed(settings: Settings, *, bare: bool) -> None:
+    runtime = open_runtime(settings)
+    try:
+        first = await plant(runtime)
+        if first is None:
+            _say("已有数据，不再写入 · data is in already")
+            return
+        _keep(settings, {"first_invitation": first})
+        if bare:
+            return
+        _say("正在写入演示数据（一次） · loading demo data, once …")
+        _keep(settings, {"sign_ins": await _world(runtime, first)})
+    finally:
+        await runtime.close()
+
+
+def _show(settings: Settings) -> None:
+    path = _file(settings)
+    document = jsonlib.loads(path.read_text()) if path.exists() else {}
+    for each in document.get("sign_ins", []):
+        code = pyotp.TOTP(each["totp_secret"]).now()
+        sys.stdout.write(
+            f"  {each['role']}  {each['unit']}\n      登录 login {each['login']}   口令 password {each['password']}\n"
+            f"      验证器密钥 TOTP secret {each['totp_secret']}   现在 now {code}\n"
+        )
+    sys.stdout.write(
+        "  学生：用手机端接口激活（见 README） · students activate through the mobile API (see README)\n"
+    )
+
+
+def command(
+    bare: bool = typer.Option(
+        False, help="只建立行政区划和省级首个账号 · only the tree and the first account"
+    ),
+    show: bool = typer.Option(False, help="显示演示账号 · show the demonstration's sign-ins"),
+) -> None:
+    """写入演示数据（幂等） · Load demonstration data, once."""
+    settings = get_settings()
+    if settings.env == "production" and not bare:
+        refuse("no_demo_in_production", "生产环境只允许 --bare · only --bare in production", as_json=False)
+    if show:
+        _show(settings)
+        return
+    asyncio.run(_seed(settings, bare=bare))

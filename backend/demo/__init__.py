@@ -1,0 +1,1 @@
+"""The story on real input: clients that use only public interfaces."""

@@ -1,0 +1,135 @@
+"""A student's phone: a P-256 key that never leaves it, DPoP proofs, signed envelopes. Knows only the wire.
+
+A pure client on httpx, for the demo, the tests and whoever writes a client of their own.
+"""
+
+import base64
+import hashlib
+import json
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
+
+
+def _base64url(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+class Phone:
+    """One phone, bound to nobody yet.
+
+    `client` has the API as its base URL; `public_url` is how the API calls itself (the `htu` of proofs), the
+    base URL unless said otherwise. `clock` gives seconds since the epoch, as the phone believes.
+    """
+
+    def __init__(
+        self, client: httpx.AsyncClient, public_url: str | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        self.client = client
+        self.public_url = (public_url or str(client.base_url)).rstrip("/")
+        self.clock = clock
+        self.key = ec.generate_private_key(ec.SECP256R1())
+        self.token: str | None = None
+
+    @property
+    def jwk(self) -> dict[str, str]:
+        """The public key (RFC 7517)."""
+        numbers = self.key.public_key().public_numbers()
+        x, y = (_base64url(value.to_bytes(32, "big")) for value in (numbers.x, numbers.y))
+        return {"kty": "EC", "crv": "P-256", "x": x, "y": y}
+
+    @property
+    def thumbprint(self) -> str:
+        """The name of the key (RFC 7638)."""
+        canonical = json.dumps(self.jwk, sort_keys=True, separators=(",", ":"))
+        return _base64url(hashlib.sha256(canonical.encode()).digest())
+
+    def proof(self, method: str, path: str, token: str | None = None) -> str:
+        """A DPoP proof of one request (RFC 9449, 4.2)."""
+        claims: dict[str, Any] = {
+            "jti": str(uuid.uuid4()),
+            "htm": method,
+            "htu": self.public_url + path.partition("?")[0],
+            "iat": int(self.clock()),
+        }
+        if token is not None:
+            claims["ath"] = _base64url(hashlib.sha256(token.encode()).digest())
+        return jwt.encode(claims, self.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": self.jwk})
+
+    def sign(self, payload: dict[str, Any], **header: Any) -> str:
+        """A compact JWS (ES256) over `payload`, named by the key's thumbprint: the envelope of a check-in."""
+        return jwt.encode(payload, self.key, algorithm="ES256", headers={"kid": self.thumbprint, **header})
+
+    async def prove(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A request that carries a proof and no token."""
+        headers = {**options.pop("headers", {}), "DPoP": self.proof(method, path)}
+        return await self.client.request(method, path, headers=headers, **options)
+
+    async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
+        """A request as the bound student; fetches a token first, and once more when it has expired."""
+        if self.token is None:
+            await self.fetch_token()
+        response = await self._authorised(method, path, options)
+        if (
+            response.status_code == httpx.codes.UNAUTHORIZED
+            and response.json().get("code") == "token_expired"
+        ):
+            await self.fetch_token()
+            response = await self._authorised(method, path, options)
+        return response
+
+    async def get(self, path: str, **options: Any) -> httpx.Response:
+        """A GET as the bound student."""
+        return await self.request("GET", path, **options)
+
+    async def post(self, path: str, **options: Any) -> httpx.Response:
+        """A POST as the bound student."""
+        return await self.request("POST", path, **options)
+
+    async def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
+        assert self.token is not None
+        signed = {"Authorization": f"DPoP {self.token}", "DPoP": self.proof(method, path, self.token)}
+        rest = {name: value for name, value in options.items() if name != "headers"}
+        return await self.client.request(
+            method, path, headers={**options.get("headers", {}), **signed}, **rest
+        )
+
+    async def register(self, name: str, id_number: str) -> str:
+        """Ask to be bound to a student; returns the registration, whose code goes out by SMS."""
+        response = await self.prove("POST", "/v1/registrations", json={"name": name, "id_number": id_number})
+        response.raise_for_status()
+        registration_id: str = response.json()["registration_id"]
+        return registration_id
+
+    async def confirm(self, registration_id: str, code: str) -> httpx.Response:
+        """Send the code; on success the phone is bound and keeps its token."""
+        path = f"/v1/registrations/{registration_id}/confirmation"
+        response = await self.prove("POST", path, json={"code": code})
+        if response.is_success:
+            self.token = response.json()["access_token"]
+        return response
+
+    async def fetch_token(self) -> None:
+        """A fresh token for the bound key; raises httpx.HTTPStatusError when the key is refused."""
+        response = await self.prove("POST", "/v1/token")
+        response.raise_for_status()
+        self.token = response.json()["access_token"]
+
+    async def consent(self, kind: str, text_version: str, *, granted: bool = True) -> httpx.Response:
+        """Answer one consent."""
+        body = {"kind": kind, "granted": granted, "text_version": text_version}
+        return await self.post("/v1/me/consents", json=body)
+
+    async def enrol_face(self, shots: list[bytes]) -> httpx.Response:
+        """Upload shots of the face."""
+        files = [("shots", (f"{number}.jpg", shot, "image/jpeg")) for number, shot in enumerate(shots)]
+        return await self.post("/v1/me/face", files=files)
+
+    async def submit_portrait(self, image: bytes) -> httpx.Response:
+        """Upload the ID portrait."""
+        return await self.post("/v1/me/portrait", files=[("image", ("portrait.jpg", image, "image/jpeg"))])

@@ -1,0 +1,123 @@
+"""Consents: separate, revocable, under the current text (PIPL, articles 14, 15, 29 and 31)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit, outbox
+from backend.core.acting import Acting
+from backend.core.clock import legal_day
+from backend.core.errors import BadInput, NotFound
+from backend.core.ids import new_id
+from backend.identity.errors import ConsentMissing, GuardianNeeded
+from backend.identity.rules import age_on
+from backend.identity.tables import NonFaceRoute
+from backend.identity.templates import shred
+from backend.people.tables import Consent, Student
+from backend.policy import PolicyAt
+
+FACE_USE = "face_use"
+TEMPLATE_STORAGE = "face_template_storage"
+LOCATION = "location"
+FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerConsent:
+    """One answer to one question; `text_version` is the text that was shown."""
+
+    kind: str
+    granted: bool
+    text_version: str
+    guardian_name: str | None
+
+
+def texts_in_force(law: PolicyAt) -> dict[str, str]:
+    """Kind of consent → version of its current text."""
+    return {str(row["purpose"]): str(row["version"]) for row in law.table("consent.versions")}
+
+
+async def answer_consent(
+    session: AsyncSession, acting: Acting, command: AnswerConsent, law: PolicyAt, at: datetime
+) -> Consent:
+    """Record an answer. Taking back a consent about the face shreds the template and opens the other way."""
+    assert acting.student_id is not None
+    texts = texts_in_force(law)
+    if command.kind not in texts:
+        names = ", ".join(texts)
+        raise BadInput(field="kind", reason_zh=f"应为 {names} 之一", reason_en=f"it is one of {names}")
+    if command.granted and command.text_version != texts[command.kind]:
+        current = texts[command.kind]
+        raise BadInput(
+            field="text_version",
+            reason_zh=f"文本已更新为 {current}，请重新阅读",
+            reason_en=f"the current text is {current}; read it and answer again",
+        )
+    student = await session.get(Student, acting.student_id)
+    if student is None:
+        raise NotFound
+    age = law.integer("identity.guardian_consent_below")
+    is_minor = age_on(student.birth_date, legal_day(at)) < age
+    if command.granted and is_minor and command.guardian_name is None:
+        raise GuardianNeeded(age=age)
+    consent = Consent(
+        id=new_id(),
+        school_id=student.school_id,
+        student_id=student.id,
+        kind=command.kind,
+        text_version=command.text_version,
+        granted=command.granted,
+        guardian_name=command.guardian_name,
+        at=at,
+    )
+    session.add(consent)
+    if not command.granted and command.kind in FACE_CONSENTS:
+        await _leave_the_face(session, student, command.kind, at)
+    after = {"kind": command.kind, "granted": command.granted, "text_version": command.text_version}
+    audit.record(
+        session, audit.Act("ConsentAnswered", "student", str(student.id), acting.org_path, after=after), at
+    )
+    return consent
+
+
+async def _leave_the_face(session: AsyncSession, student: Student, kind: str, at: datetime) -> None:
+    """Without consent there is no template and no key to it; the student passes by the equal alternative."""
+    await shred(session, student.id, at)
+    await choose_non_face_route(session, student, f"{kind} revoked", at)
+
+
+async def choose_non_face_route(
+    session: AsyncSession, student: Student, reason: str, at: datetime
+) -> NonFaceRoute:
+    """Record the equal alternative (HN334-3.1); no reason is judged."""
+    route = NonFaceRoute(
+        id=new_id(), school_id=student.school_id, student_id=student.id, reason=reason, at=at
+    )
+    session.add(route)
+    payload = {"school_id": str(student.school_id), "student_id": str(student.id)}
+    await outbox.emit(session, "NonFaceRouteChosen", payload, at)
+    return route
+
+
+async def newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[str, Consent]:
+    """The newest answer of each kind, which is the one that counts."""
+    newest = (
+        select(Consent)
+        .where(Consent.student_id == student_id)
+        .ext(distinct_on(Consent.kind))
+        .order_by(Consent.kind, Consent.at.desc(), Consent.id.desc())
+    )
+    return {consent.kind: consent for consent in await session.scalars(newest)}
+
+
+async def require_consents(session: AsyncSession, student_id: UUID, *kinds: str) -> None:
+    """Raise ConsentMissing naming the first kind without a standing consent."""
+    given = await newest_consents(session, student_id)
+    for kind in kinds:
+        if kind not in given or not given[kind].granted:
+            raise ConsentMissing(kind=kind)

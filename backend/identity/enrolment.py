@@ -1,0 +1,221 @@
+"""Enrolling a face from several shots (HN334-3.1): taken only with consent, judged by a worker, never overwritten."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import outbox
+from backend.core.acting import Acting
+from backend.core.errors import BadInput, DomainError
+from backend.core.ids import new_id
+from backend.core.jobs import enqueue
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.identity.consents import FACE_CONSENTS, require_consents
+from backend.identity.errors import ConsentMissing, EnrolmentPending, FaceAlreadyEnrolled, TooManyAttempts
+from backend.identity.face_policy import enrolment_rules
+from backend.identity.law import law_at
+from backend.identity.scheduling import enqueue_at
+from backend.identity.tables import FaceEnrolment
+from backend.identity.templates import ever_enrolled, store_template
+from backend.policy import PolicyAt
+from biometrics.checks import EnrolmentResult, Shot, ShotReport
+from biometrics.errors import BiometricsError
+from biometrics.pool import FacePool
+from biometrics.quality import Reason
+
+FACE_POOL = "face_pool"
+"""Key of the `FacePool` in `Runtime.extras`."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnrolmentRef:
+    """Which enrolment of whom; identifiers only, so that a job may carry it."""
+
+    enrolment_id: UUID
+    school_id: UUID
+    student_id: UUID
+
+    def shot_keys(self, count: int) -> list[str]:
+        """Where the evidence store keeps the shots."""
+        return [f"enrolment/{self.student_id}/{self.enrolment_id}/{number}" for number in range(count)]
+
+    @property
+    def scope(self) -> Scope:
+        """The student's own view."""
+        return Scope.student(self.school_id, self.student_id)
+
+
+def reason_row(reason: Reason, shot: int | None) -> dict[str, Any]:
+    """A reason as it is kept and shown; `shot` counts from 0, None speaks of all together."""
+    return {"shot": shot, "code": reason.code, "zh": reason.zh, "en": reason.en}
+
+
+def face_pool_of(runtime: Runtime) -> FacePool:
+    """The worker's face engines; raises KeyError in a process that has none."""
+    pool: FacePool = runtime.extras[FACE_POOL]
+    return pool
+
+
+async def submit_shots(runtime: Runtime, acting: Acting, shots: list[bytes]) -> FaceEnrolment:
+    """Keep the shots and leave the judgement to a worker. Nothing is stored before consent is known."""
+    assert acting.school_id is not None
+    assert acting.student_id is not None
+    at = runtime.clock()
+    law = law_at(runtime, at)
+    _check_count(len(shots), law)
+    async with runtime.database.transaction(acting.scope) as session:
+        await _may_enrol(session, acting.student_id, law, at)
+    ref = EnrolmentRef(new_id(), acting.school_id, acting.student_id)
+    keys = ref.shot_keys(len(shots))
+    await asyncio.gather(*(runtime.evidence.put(key, shot) for key, shot in zip(keys, shots, strict=True)))
+    try:
+        async with runtime.database.transaction(acting.scope) as session:
+            await _may_enrol(session, acting.student_id, law, at)
+            purge_at = at + law.duration("retention.enrolment_shots")
+            return await _open(session, ref, len(shots), at, purge_at)
+    except BaseException:
+        await runtime.evidence.delete(keys)
+        raise
+
+
+def _check_count(count: int, law: PolicyAt) -> None:
+    least = law.integer("verification.face.enrolment_shots")
+    most = law.integer("verification.face.enrolment_shots_max")
+    if not least <= count <= most:
+        raise BadInput(
+            field="shots",
+            reason_zh=f"需要 {least} 至 {most} 张照片，收到 {count} 张",
+            reason_en=f"{least} to {most} shots are needed, {count} came",
+        )
+
+
+async def _may_enrol(session: AsyncSession, student_id: UUID, law: PolicyAt, at: datetime) -> None:
+    await require_consents(session, student_id, *FACE_CONSENTS)
+    if await ever_enrolled(session, student_id):
+        raise FaceAlreadyEnrolled
+    delay = law.duration("verification.face.delay_after_failures")
+    failures = (
+        select(func.count())
+        .select_from(FaceEnrolment)
+        .where(
+            FaceEnrolment.student_id == student_id,
+            FaceEnrolment.status == "refused",
+            FaceEnrolment.engine.is_not(None),
+            FaceEnrolment.decided_at > at - delay,
+        )
+    )
+    if (await session.scalar(failures) or 0) >= law.integer("verification.face.max_failed_attempts"):
+        raise TooManyAttempts(wait_s=int(delay.total_seconds()))
+
+
+async def _open(
+    session: AsyncSession, ref: EnrolmentRef, shots: int, at: datetime, purge_at: datetime
+) -> FaceEnrolment:
+    from backend.identity.jobs import enrol_face, purge_shots  # noqa: PLC0415 - the jobs call this module back
+
+    enrolment = FaceEnrolment(
+        id=ref.enrolment_id,
+        school_id=ref.school_id,
+        student_id=ref.student_id,
+        status="pending",
+        shots=shots,
+        reasons=[],
+        submitted_at=at,
+    )
+    session.add(enrolment)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        raise EnrolmentPending from error
+    who = {"school_id": str(ref.school_id), "student_id": str(ref.student_id)}
+    await enqueue(session, enrol_face, enrolment_id=str(ref.enrolment_id), **who)
+    await enqueue_at(session, purge_shots, purge_at, enrolment_id=str(ref.enrolment_id), shots=shots, **who)
+    return enrolment
+
+
+async def judge_enrolment(runtime: Runtime, ref: EnrolmentRef) -> None:
+    """Judge the shots with no transaction open, then keep the template or the reasons in a short one."""
+    async with runtime.database.transaction(ref.scope) as session:
+        enrolment = await _pending(session, ref)
+    if enrolment is None:
+        return
+    shots = [Shot(await runtime.evidence.get(key)) for key in ref.shot_keys(enrolment.shots)]
+    rules = enrolment_rules(law_at(runtime, runtime.clock()))
+    try:
+        verdict: EnrolmentResult | BiometricsError = await face_pool_of(runtime).enrol(shots, rules)
+    except BiometricsError as refusal:
+        verdict = refusal
+    await _conclude(runtime, ref, verdict)
+
+
+async def _conclude(runtime: Runtime, ref: EnrolmentRef, verdict: EnrolmentResult | BiometricsError) -> None:
+    at = runtime.clock()
+    async with runtime.database.transaction(ref.scope) as session:
+        enrolment = await _pending(session, ref)
+        if enrolment is None:
+            return
+        accepted = False
+        if isinstance(verdict, BiometricsError):
+            enrolment.reasons = [reason_row(as_reason(verdict), None)]
+        else:
+            enrolment.engine = str(verdict.engine.key)
+            enrolment.reasons = _reasons(verdict.shots, verdict.reasons)
+            accepted = await _keep(runtime, session, enrolment, verdict, at)
+        enrolment.status = "accepted" if accepted else "refused"
+        enrolment.decided_at = at
+        name = "FaceEnrolled" if accepted else "FaceEnrolmentRefused"
+        payload = {"school_id": str(ref.school_id), "student_id": str(ref.student_id)}
+        await outbox.emit(session, name, payload | {"enrolment_id": str(ref.enrolment_id)}, at)
+
+
+async def _keep(
+    runtime: Runtime, session: AsyncSession, enrolment: FaceEnrolment, result: EnrolmentResult, at: datetime
+) -> bool:
+    """Store the template unless there is none, or the consent went while it was judged."""
+    if result.template is None:
+        return False
+    try:
+        await require_consents(session, enrolment.student_id, *FACE_CONSENTS)
+    except ConsentMissing as missing:
+        enrolment.reasons = [reason_row(as_reason(missing), None)]
+        return False
+    await store_template(session, runtime.keys, enrolment, result.template, at)
+    return True
+
+
+async def _pending(session: AsyncSession, ref: EnrolmentRef) -> FaceEnrolment | None:
+    """The enrolment, locked, if nobody has decided it."""
+    waiting = (
+        select(FaceEnrolment)
+        .where(FaceEnrolment.id == ref.enrolment_id, FaceEnrolment.status == "pending")
+        .with_for_update()
+    )
+    return (await session.scalars(waiting)).one_or_none()
+
+
+def as_reason(refusal: BiometricsError | DomainError) -> Reason:
+    """A refusal as a reason for the student."""
+    return Reason(refusal.code, refusal.sentence("zh"), refusal.sentence("en"))
+
+
+def _reasons(shots: tuple[ShotReport, ...], overall: tuple[Reason, ...]) -> list[dict[str, Any]]:
+    each = [reason_row(reason, number) for number, report in enumerate(shots) for reason in report.reasons]
+    return each + [reason_row(reason, None) for reason in overall]
+
+
+async def newest_enrolment(session: AsyncSession, student_id: UUID) -> FaceEnrolment | None:
+    """The latest attempt, whatever became of it."""
+    newest = (
+        select(FaceEnrolment)
+        .where(FaceEnrolment.student_id == student_id)
+        .order_by(FaceEnrolment.submitted_at.desc(), FaceEnrolment.id.desc())
+        .limit(1)
+    )
+    return (await session.scalars(newest)).one_or_none()

@@ -1,0 +1,251 @@
+"""Why an identity is refused, and what to do about it. Those with `headers` carry the challenge of RFC 9449."""
+
+from typing import Any, ClassVar
+
+from backend.core.errors import DomainError
+
+
+class Unauthenticated(DomainError):
+    """Base of the 401s: who asks is not known well enough."""
+
+    code = "unauthenticated"
+    status = 401
+    zh = "请先登录。"
+    en = "Sign in first."
+    scheme: ClassVar[str] = "Bearer"
+    challenge: ClassVar[str] = ""
+
+    def __init__(self, **params: Any) -> None:
+        self.headers = {
+            "WWW-Authenticate": f'{self.scheme} error="{self.challenge}"' if self.challenge else self.scheme
+        }
+        super().__init__(**params)
+
+
+class TokenMissing(Unauthenticated):
+    """No access token came with the request."""
+
+    code = "token_missing"
+    zh = "请求缺少访问令牌，请登录后重试。"
+    en = "The request carries no access token; sign in and try again."
+
+
+class TokenInvalid(Unauthenticated):
+    """The token was not issued here, was altered, or is for the other API."""
+
+    code = "token_invalid"
+    challenge = "invalid_token"
+    zh = "访问令牌无效，请重新登录。"
+    en = "The access token is not valid; sign in again."
+
+
+class TokenExpired(Unauthenticated):
+    """The token's short life is over."""
+
+    code = "token_expired"
+    challenge = "invalid_token"
+    zh = "访问令牌已过期，请刷新后重试。"
+    en = "The access token has expired; get a new one and try again."
+
+
+class SessionRevoked(Unauthenticated):
+    """Signed out, disabled, or over."""
+
+    code = "session_revoked"
+    challenge = "invalid_token"
+    zh = "登录已失效，请重新登录；如账号被停用，请联系上级管理员。"
+    en = "This sign-in has ended; sign in again, or ask your superior if the account was disabled."
+
+
+class PhoneTokenMissing(TokenMissing):
+    """A phone's request without `Authorization: DPoP …`."""
+
+    scheme = "DPoP"
+
+
+class PhoneTokenInvalid(TokenInvalid):
+    """As `TokenInvalid`, for the phone."""
+
+    scheme = "DPoP"
+
+
+class PhoneTokenExpired(TokenExpired):
+    """As `TokenExpired`, for the phone."""
+
+    scheme = "DPoP"
+
+
+class ProofInvalid(Unauthenticated):
+    """The DPoP proof is missing, is not of this request, or was not made by the key (RFC 9449, 4.3)."""
+
+    code = "proof_invalid"
+    scheme = "DPoP"
+    challenge = "invalid_dpop_proof"
+    zh = "请求签名无效（{reason}）。请校准手机时间后重试。"
+    en = "The proof of this request is not valid ({reason}). Check the phone's clock and try again."
+
+
+class ProofReplayed(Unauthenticated):
+    """A proof takes effect once."""
+
+    code = "proof_replayed"
+    scheme = "DPoP"
+    challenge = "invalid_dpop_proof"
+    zh = "该请求签名已使用过，请重新发起请求。"
+    en = "This proof was used before; make the request anew."
+
+
+class KeyRevoked(Unauthenticated):
+    """The key no longer speaks for the student, or never did."""
+
+    code = "key_revoked"
+    scheme = "DPoP"
+    challenge = "invalid_token"
+    zh = "本机未绑定或已解绑，请在应用内重新注册本机。"
+    en = "This phone is not bound, or no longer; register it again in the app."
+
+
+class AccountDisabled(Unauthenticated):
+    """The account was disabled."""
+
+    code = "account_disabled"
+    scheme = "DPoP"
+    challenge = "invalid_token"
+    zh = "账号已停用，请联系学校管理员。"
+    en = "The account is disabled; ask the school's registrar."
+
+
+class SignInRefused(Unauthenticated):
+    """Login, password or code is wrong: which one is not told."""
+
+    code = "sign_in_refused"
+    zh = "登录名、密码或动态码不正确。请核对后重试。"
+    en = "Login, password or code is wrong. Check them and try again."
+
+
+class ActivationRefused(Unauthenticated):
+    """Login or activation code is wrong, used or expired: which one is not told."""
+
+    code = "activation_refused"
+    zh = "登录名或激活码不正确、已使用或已过期。请核对，或请上级重新发放激活码。"
+    en = (
+        "Login or activation code is wrong, used or expired. Check them, or ask your superior for a new code."
+    )
+
+
+class TooManyAttempts(DomainError):
+    """Too many attempts; waiting helps."""
+
+    code = "too_many_attempts"
+    status = 429
+    zh = "尝试次数过多，请在 {wait_s} 秒后重试。"
+    en = "Too many attempts; try again in {wait_s} seconds."
+
+    def __init__(self, *, wait_s: int) -> None:
+        self.headers = {"Retry-After": str(wait_s)}
+        super().__init__(wait_s=wait_s)
+
+
+class CodeWrong(DomainError):
+    """The one-time code does not match; also said when there is nothing to match."""
+
+    code = "code_wrong"
+    status = 422
+    zh = "验证码不正确。请核对短信；没有收到请核对姓名和证件号，或联系学校核对预留手机号。"
+    en = (
+        "The code is wrong. Check the message; if none came, check name and ID number, or ask the school "
+        "which phone number is on the roster."
+    )
+
+
+class CodeExhausted(DomainError):
+    """The code's attempts are used up."""
+
+    code = "code_exhausted"
+    status = 409
+    zh = "验证码错误次数已达上限，请重新获取。"
+    en = "The attempts at this code are used up; ask for a new one."
+
+
+class CodeExpired(DomainError):
+    """The code's life is over."""
+
+    code = "code_expired"
+    status = 409
+    zh = "验证码已过期，请重新获取。"
+    en = "The code has expired; ask for a new one."
+
+
+class DeviceBoundElsewhere(DomainError):
+    """One student per key, for ever (invariant 11)."""
+
+    code = "device_bound_elsewhere"
+    status = 409
+    zh = "本机密钥已被使用过，不能再次绑定。请清除应用数据后用本人手机重新注册。"
+    en = "This phone's key was used before and cannot be bound again. Clear the app's data and register your own phone."
+
+
+class ConsentMissing(DomainError):
+    """No capture without recorded consent."""
+
+    code = "consent_missing"
+    status = 409
+    zh = "尚未同意“{kind}”。请先阅读并单独同意，或选择非人脸方式。"
+    en = "There is no consent to “{kind}”. Read and give it separately, or choose the way without a face."
+
+
+class GuardianNeeded(DomainError):
+    """Under the age of the law, a guardian consents (PIPL, article 31)."""
+
+    code = "guardian_needed"
+    status = 422
+    zh = "不满 {age} 周岁须由监护人同意，请填写监护人姓名。"
+    en = "Below the age of {age} a guardian consents; give the guardian's name."
+
+
+class FaceAlreadyEnrolled(DomainError):
+    """A reference face is never replaced by its owner alone."""
+
+    code = "face_already_enrolled"
+    status = 409
+    zh = "人脸已采集，不能自行更换。如需更换，请联系学校管理员，由两人审核。"
+    en = "A face is already enrolled and cannot be replaced by yourself. Ask the registrar: two persons approve a change."
+
+
+class EnrolmentPending(DomainError):
+    """The last pictures are still being checked."""
+
+    code = "enrolment_pending"
+    status = 409
+    zh = "上次提交的照片正在核验，请稍候查看结果。"
+    en = "Your last pictures are still being checked; look again shortly."
+
+
+class FaceStepOpen(DomainError):
+    """The portrait is compared with the face, so the face, or the way without one, comes first."""
+
+    code = "face_step_open"
+    status = 409
+    zh = "请先完成人脸采集或选择非人脸方式，再提交证件照。"
+    en = "Enrol the face or choose the way without one first, then the portrait."
+
+
+class LoginTaken(DomainError):
+    """Logins are unique in the whole province."""
+
+    code = "login_taken"
+    status = 409
+    zh = "登录名“{login}”已被使用，请换一个。"
+    en = "The login “{login}” is taken; choose another."
+
+
+class CorrectionNeedsChange(DomainError):
+    """Legal data are not edited in passing: they come from the roster, or from a filed change."""
+
+    code = "correction_needs_change"
+    status = 409
+    zh = "“{field}”是学籍信息，不能在此直接修改。请在学籍系统更正后重新导入名册（或办理异动），再接受本申请。"
+    en = (
+        "“{field}” is part of the legal record and is not edited here. Correct it in the roster and import it again, "
+        "or file a change; then accept this request."
+    )

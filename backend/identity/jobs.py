@@ -1,0 +1,70 @@
+"""Background entries of identity. The worker hands in the process's parts as `additional_context["runtime"]`."""
+
+from uuid import UUID
+
+from procrastinate import JobContext, RetryStrategy
+
+from backend.core.jobs import FLOW, NOTICES, VERIFICATION, job_app
+from backend.core.runtime import Runtime
+from backend.identity import door, enrolment, portraits, registration
+from backend.identity.law import law_at
+
+_PATIENT = RetryStrategy(max_attempts=8, exponential_wait=3)
+
+
+def _runtime(context: JobContext) -> Runtime:
+    runtime: Runtime = context.additional_context["runtime"]
+    return runtime
+
+
+@job_app.task(queue=NOTICES, name="verify_registration", pass_context=True, retry=_PATIENT)
+async def verify_registration(context: JobContext, registration_id: str) -> None:
+    """Ask the real-name service about a registration and send its code."""
+    await registration.verify(_runtime(context), UUID(registration_id))
+
+
+@job_app.task(queue=VERIFICATION, name="enrol_face", pass_context=True, retry=_PATIENT)
+async def enrol_face(context: JobContext, enrolment_id: str, school_id: str, student_id: str) -> None:
+    """Judge the shots of an enrolment."""
+    ref = enrolment.EnrolmentRef(UUID(enrolment_id), UUID(school_id), UUID(student_id))
+    await enrolment.judge_enrolment(_runtime(context), ref)
+
+
+@job_app.task(queue=VERIFICATION, name="judge_portrait", pass_context=True, retry=_PATIENT)
+async def judge_portrait(context: JobContext, portrait_id: str, school_id: str, student_id: str) -> None:
+    """Judge an ID portrait."""
+    ref = portraits.PortraitRef(UUID(portrait_id), UUID(school_id), UUID(student_id))
+    await portraits.judge(_runtime(context), ref)
+
+
+@job_app.task(queue=FLOW, name="purge_shots", pass_context=True, retry=_PATIENT)
+async def purge_shots(
+    context: JobContext, enrolment_id: str, school_id: str, student_id: str, shots: int
+) -> None:
+    """Delete the shots of an enrolment: the template is kept, the photographs are not."""
+    ref = enrolment.EnrolmentRef(UUID(enrolment_id), UUID(school_id), UUID(student_id))
+    await _runtime(context).evidence.delete(ref.shot_keys(shots))
+
+
+@job_app.task(queue=FLOW, name="purge_portrait", pass_context=True, retry=_PATIENT)
+async def purge_portrait(context: JobContext, portrait_id: str, school_id: str, student_id: str) -> None:
+    """Delete a refused portrait."""
+    ref = portraits.PortraitRef(UUID(portrait_id), UUID(school_id), UUID(student_id))
+    await _runtime(context).evidence.delete([ref.evidence_key])
+
+
+@job_app.periodic(cron="*/10 * * * *")
+@job_app.task(queue=FLOW, name="purge_spent", pass_context=True, queueing_lock="purge_spent")
+async def purge_spent(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - the scheduler passes it
+    """Forget what can take no effect any more.
+
+    Proofs are kept for a token's life and the clock's error, unconfirmed registrations for the window in
+    which they are counted.
+    """
+    runtime = _runtime(context)
+    at = runtime.clock()
+    law = law_at(runtime, at)
+    kept = law.duration("identity.token.lifetime") + 2 * law.duration("identity.proof.max_age")
+    await door.purge_proofs(runtime.database, at - kept)
+    window = law.duration("identity.otp.window") + law.duration("identity.otp.lifetime")
+    await door.purge_registrations(runtime.database, at - window)

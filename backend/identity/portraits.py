@@ -1,0 +1,166 @@
+"""The ID portrait (学籍证件照, HN334-3.1): one picture, compared with the enrolled face where there is one.
+
+Without a face on file, or between the thresholds, a person looks: the score alone refuses nobody but a
+clear stranger, and that one may try again.
+"""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import outbox
+from backend.core.acting import Acting
+from backend.core.ids import new_id
+from backend.core.jobs import enqueue
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.identity.activation import activation_gaps
+from backend.identity.enrolment import as_reason, face_pool_of, reason_row
+from backend.identity.errors import EnrolmentPending, FaceStepOpen
+from backend.identity.face_policy import enrolment_rules, thresholds
+from backend.identity.law import law_at
+from backend.identity.tables import Portrait
+from backend.identity.templates import active_template
+from biometrics.checks import BurstResult, Shot
+from biometrics.errors import BiometricsError
+from biometrics.image import DecodeLimits, decode
+from biometrics.matching import Decision, FaceTemplate, decide
+from biometrics.quality import Reason
+
+OTHER_PERSON = Reason(
+    "portrait_other_person",
+    "证件照与采集的人脸不符。请本人重新拍摄；如有疑问请联系学校管理员。",
+    "The portrait does not look like the enrolled face. Take it again, of yourself, or ask the registrar.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitRef:
+    """Which portrait of whom; identifiers only, so that a job may carry it."""
+
+    portrait_id: UUID
+    school_id: UUID
+    student_id: UUID
+
+    @property
+    def evidence_key(self) -> str:
+        """Where the evidence store keeps the picture."""
+        return f"portrait/{self.student_id}/{self.portrait_id}"
+
+    @property
+    def scope(self) -> Scope:
+        """The student's own view."""
+        return Scope.student(self.school_id, self.student_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitVerdict:
+    """What is kept of a judgement."""
+
+    status: str
+    score: float | None
+    reasons: list[dict[str, Any]]
+
+
+async def submit_portrait(runtime: Runtime, acting: Acting, image: bytes) -> Portrait:
+    """Keep the picture and leave the judgement to a worker; raises FaceStepOpen before the face is settled."""
+    from backend.identity.jobs import judge_portrait  # noqa: PLC0415 - the job calls this module back
+
+    assert acting.school_id is not None
+    assert acting.student_id is not None
+    async with runtime.database.transaction(acting.scope) as session:
+        if "face" in await activation_gaps(session, acting.student_id):
+            raise FaceStepOpen
+    ref = PortraitRef(new_id(), acting.school_id, acting.student_id)
+    portrait = Portrait(
+        id=ref.portrait_id,
+        school_id=ref.school_id,
+        student_id=ref.student_id,
+        evidence_key=ref.evidence_key,
+        sha256=hashlib.sha256(image).digest(),
+        status="pending",
+        reasons=[],
+        submitted_at=runtime.clock(),
+    )
+    await runtime.evidence.put(ref.evidence_key, image)
+    try:
+        async with runtime.database.transaction(acting.scope) as session:
+            session.add(portrait)
+            await session.flush()
+            who = {"school_id": str(ref.school_id), "student_id": str(ref.student_id)}
+            await enqueue(session, judge_portrait, portrait_id=str(ref.portrait_id), **who)
+    except IntegrityError as error:
+        await runtime.evidence.delete([ref.evidence_key])
+        raise EnrolmentPending from error
+    return portrait
+
+
+async def judge(runtime: Runtime, ref: PortraitRef) -> None:
+    """Judge a portrait with no transaction open, then keep the verdict in a short one.
+
+    A refused picture is deleted as enrolment shots are; an accepted one is the 学籍证件照 and stays.
+    """
+    async with runtime.database.transaction(ref.scope) as session:
+        portrait = await _pending(session, ref)
+        template = await active_template(session, runtime.keys, ref.student_id)
+    if portrait is None:
+        return
+    image = await runtime.evidence.get(ref.evidence_key)
+    try:
+        verdict = await (_by_eye(image) if template is None else _by_face(runtime, image, template))
+    except BiometricsError as refusal:
+        verdict = PortraitVerdict("refused", None, [reason_row(as_reason(refusal), 0)])
+    at = runtime.clock()
+    async with runtime.database.transaction(ref.scope) as session:
+        portrait = await _pending(session, ref)
+        if portrait is None:
+            return
+        portrait.status, portrait.score, portrait.reasons = verdict.status, verdict.score, verdict.reasons
+        portrait.decided_at = at
+        payload = {
+            "school_id": str(ref.school_id),
+            "student_id": str(ref.student_id),
+            "status": verdict.status,
+        }
+        await outbox.emit(session, "PortraitJudged", payload, at)
+
+
+async def _by_eye(image: bytes) -> PortraitVerdict:
+    """No face of this student is ever measured: the picture only has to be one; the registrar looks at it."""
+    await asyncio.to_thread(decode, image, DecodeLimits())
+    return PortraitVerdict("review", None, [])
+
+
+async def _by_face(runtime: Runtime, image: bytes, template: FaceTemplate) -> PortraitVerdict:
+    law = law_at(runtime, runtime.clock())
+    result: BurstResult = await face_pool_of(runtime).judge([Shot(image)], template, enrolment_rules(law))
+    if result.score is None or result.quality_reasons:
+        return PortraitVerdict("refused", None, [reason_row(reason, 0) for reason in result.quality_reasons])
+    decision = decide(result.score, result.metric, thresholds(law, template.engine.id))
+    if decision is Decision.REJECT:
+        return PortraitVerdict("refused", result.score, [reason_row(OTHER_PERSON, 0)])
+    return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", result.score, [])
+
+
+async def _pending(session: AsyncSession, ref: PortraitRef) -> Portrait | None:
+    waiting = (
+        select(Portrait).where(Portrait.id == ref.portrait_id, Portrait.status == "pending").with_for_update()
+    )
+    return (await session.scalars(waiting)).one_or_none()
+
+
+async def newest_portrait(session: AsyncSession, student_id: UUID) -> Portrait | None:
+    """The latest portrait, whatever became of it."""
+    newest = (
+        select(Portrait)
+        .where(Portrait.student_id == student_id)
+        .order_by(Portrait.submitted_at.desc(), Portrait.id.desc())
+        .limit(1)
+    )
+    return (await session.scalars(newest)).one_or_none()

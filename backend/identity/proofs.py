@@ -1,0 +1,150 @@
+"""DPoP proofs (RFC 9449) and key thumbprints (RFC 7638): pure, the time is an argument.
+
+A proof is accepted only in one spelling: coordinates in canonical base64url, so that one key has one thumbprint.
+"""
+
+import base64
+import binascii
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
+from cryptography.exceptions import InvalidKey
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from backend.identity.errors import ProofInvalid
+
+MAX_BYTES = 4096
+_MAX_JTI = 128
+_COORDINATE_BYTES = 32
+_KEY_MEMBERS = {"kty", "crv", "x", "y"}
+_IDLE_MEMBERS = {"alg", "use", "key_ops", "ext", "kid"}
+"""What WebCrypto adds on export; it changes nothing and is not stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A proof whose signature holds: by which key, and its number, which takes effect once."""
+
+    jkt: str
+    jti: str
+    jwk: dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ProvenRequest:
+    """What a proof must speak of: this method and address and, once there is one, this access token."""
+
+    method: str
+    url: str
+    at: datetime
+    max_age: timedelta
+    access_token: str | None = None
+
+
+def base64url(data: bytes) -> str:
+    """Base64url without padding (RFC 7515)."""
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def public_jwk(candidate: Any) -> dict[str, str]:
+    """The four members of a P-256 public key in canonical spelling; raises ProofInvalid."""
+    if not isinstance(candidate, dict) or not set(candidate) <= _KEY_MEMBERS | _IDLE_MEMBERS:
+        raise ProofInvalid(reason="jwk")
+    if candidate.get("kty") != "EC" or candidate.get("crv") != "P-256":
+        raise ProofInvalid(reason="jwk")
+    x, y = _coordinate(candidate.get("x")), _coordinate(candidate.get("y"))
+    return {"crv": "P-256", "kty": "EC", "x": x, "y": y}
+
+
+def _coordinate(text: Any) -> str:
+    if not isinstance(text, str) or not text.isascii():
+        raise ProofInvalid(reason="jwk")
+    try:
+        value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+    except (binascii.Error, ValueError) as error:
+        raise ProofInvalid(reason="jwk") from error
+    if len(value) != _COORDINATE_BYTES or base64url(value) != text:
+        raise ProofInvalid(reason="jwk")
+    return text
+
+
+def thumbprint(jwk: dict[str, str]) -> str:
+    """RFC 7638: SHA-256 of the required members in order."""
+    canonical = json.dumps({name: jwk[name] for name in sorted(_KEY_MEMBERS)}, separators=(",", ":"))
+    return base64url(hashlib.sha256(canonical.encode()).digest())
+
+
+def public_key(jwk: dict[str, str]) -> ec.EllipticCurvePublicKey:
+    """The key of a canonical JWK; raises ProofInvalid for a point that is not on the curve."""
+    try:
+        key = jwt.PyJWK.from_dict(jwk, algorithm="ES256").key
+    except (jwt.PyJWTError, ValueError, InvalidKey) as error:
+        raise ProofInvalid(reason="jwk") from error
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    return key
+
+
+def check_proof(token: str, request: ProvenRequest) -> Proof:
+    """The proof, if it is one of this request (RFC 9449, 4.3, checks 1 to 12); raises ProofInvalid."""
+    if not token or len(token) > MAX_BYTES:
+        raise ProofInvalid(reason="missing")
+    try:
+        header = jwt.get_unverified_header(token)
+    except jwt.PyJWTError as error:
+        raise ProofInvalid(reason="form") from error
+    if header.get("typ") != "dpop+jwt" or header.get("alg") != "ES256":
+        raise ProofInvalid(reason="typ")
+    jwk = public_jwk(header.get("jwk"))
+    try:
+        claims = jwt.decode(token, public_key(jwk), algorithms=["ES256"], options=_SIGNATURE_ONLY)
+    except jwt.PyJWTError as error:
+        raise ProofInvalid(reason="signature") from error
+    _check_claims(claims, request)
+    return Proof(thumbprint(jwk), claims["jti"], jwk)
+
+
+_SIGNATURE_ONLY: Any = {
+    "verify_aud": False,
+    "verify_exp": False,
+    "verify_iat": False,
+    "verify_nbf": False,
+    "verify_iss": False,
+    "verify_sub": False,
+    "verify_jti": False,
+}
+"""Times are judged by the server's clock as handed in, not by the library's."""
+
+
+def _check_claims(claims: dict[str, Any], request: ProvenRequest) -> None:
+    jti = claims.get("jti")
+    if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI or not jti.isprintable():
+        raise ProofInvalid(reason="jti")
+    if claims.get("htm") != request.method:
+        raise ProofInvalid(reason="htm")
+    if not _same_address(claims.get("htu"), request.url):
+        raise ProofInvalid(reason="htu")
+    issued = claims.get("iat")
+    if isinstance(issued, bool) or not isinstance(issued, int | float):
+        raise ProofInvalid(reason="iat")
+    if not abs(request.at.timestamp() - issued) <= request.max_age.total_seconds():
+        raise ProofInvalid(reason="iat")
+    if request.access_token is not None:
+        digest = hashlib.sha256(request.access_token.encode()).digest()
+        if claims.get("ath") != base64url(digest):
+            raise ProofInvalid(reason="ath")
+
+
+def _same_address(claimed: Any, url: str) -> bool:
+    """Scheme, host and path alike; query and fragment are left out (RFC 9449, 4.2)."""
+    if not isinstance(claimed, str):
+        return False
+    try:
+        one, other = urlsplit(claimed), urlsplit(url)
+    except ValueError:
+        return False
+    return (one.scheme, one.netloc.lower(), one.path) == (other.scheme, other.netloc.lower(), other.path)

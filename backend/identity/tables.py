@@ -1,0 +1,233 @@
+"""Accounts and their keys, and what a student enrols."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.core.database import Base
+
+
+class Account(Base):
+    """One of the five kinds (HN334-2.3). Staff sign in by `login`; a student's credential is the device key."""
+
+    __tablename__ = "account"
+    __tenancy__ = "org"
+    __table_args__ = (
+        CheckConstraint("kind IN ('province', 'bureau', 'registrar', 'counselor', 'student')", name="kind"),
+        CheckConstraint("status IN ('invited', 'active', 'disabled')", name="status"),
+        CheckConstraint("(kind = 'student') = (student_id IS NOT NULL)", name="student"),
+        CheckConstraint("(kind = 'counselor') = (counselor_id IS NOT NULL)", name="counselor"),
+        CheckConstraint("(kind = 'student') = (login IS NULL)", name="login"),
+        CheckConstraint("(kind IN ('province', 'bureau')) = (school_id IS NULL)", name="school"),
+        CheckConstraint(
+            "status <> 'active' OR kind = 'student' OR (password_hash IS NOT NULL AND totp_sealed IS NOT NULL)",
+            name="two_factors",
+        ),
+        Index("ix_account_org", "org_id", "kind"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    kind: Mapped[str]
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    org_path: Mapped[str]
+    school_id: Mapped[UUID | None] = mapped_column(ForeignKey("org_unit.id"))
+    student_id: Mapped[UUID | None] = mapped_column(ForeignKey("student.id"), unique=True)
+    counselor_id: Mapped[UUID | None] = mapped_column(ForeignKey("counselor.id"), unique=True)
+    login: Mapped[str | None] = mapped_column(unique=True)
+    display_name: Mapped[str]
+    phone: Mapped[str | None]
+    status: Mapped[str]
+    password_hash: Mapped[str | None]
+    totp_sealed: Mapped[bytes | None]
+    totp_step: Mapped[int | None] = mapped_column(BigInteger)
+    """The newest 30-second step whose code was used: a code takes effect once."""
+    activation_hash: Mapped[bytes | None]
+    activation_until: Mapped[datetime | None]
+    failed_attempts: Mapped[int]
+    blocked_until: Mapped[datetime | None]
+    created_by: Mapped[UUID | None]
+    created_at: Mapped[datetime]
+
+
+class StaffSession(Base):
+    """One sign-in of a staff account; refused at the next request once revoked."""
+
+    __tablename__ = "staff_session"
+    __tenancy__ = "account"
+    __table_args__ = (Index("ix_staff_session_account", "account_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
+    refresh_hash: Mapped[bytes]
+    created_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+    revoked_at: Mapped[datetime | None]
+
+
+class DeviceKey(Base):
+    """A phone's public key. One active key per student, one student per key for ever (invariant 11).
+
+    A revoked key is never bound again; `cool_down_until` is set when it replaced an earlier one.
+    """
+
+    __tablename__ = "device_key"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'revoked')", name="status"),
+        Index("uq_device_key_active", "student_id", unique=True, postgresql_where=text("status = 'active'")),
+        Index("ix_device_key_student", "student_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    jkt: Mapped[str] = mapped_column(unique=True)
+    public_jwk: Mapped[dict[str, Any]]
+    status: Mapped[str]
+    bound_at: Mapped[datetime]
+    cool_down_until: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+    revoked_reason: Mapped[str | None]
+
+
+class DpopProof(Base):
+    """A proof that took effect; the key makes it once (invariant 12). Purged when too old to be accepted."""
+
+    __tablename__ = "dpop_proof"
+    __tenancy__ = "ledger"
+    __table_args__ = (Index("ix_dpop_proof_seen_at", "seen_at", postgresql_using="brin"),)
+
+    jkt: Mapped[str] = mapped_column(primary_key=True)
+    jti: Mapped[str] = mapped_column(primary_key=True)
+    seen_at: Mapped[datetime]
+
+
+class Registration(Base):
+    """A phone asks to become a student's. Without a student it is a decoy that answers alike."""
+
+    __tablename__ = "registration"
+    __tenancy__ = "student"
+    __table_args__ = (
+        Index("ix_registration_jkt", "jkt", "created_at"),
+        Index("ix_registration_student", "student_id", "created_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID | None]
+    student_id: Mapped[UUID | None] = mapped_column(ForeignKey("student.id"))
+    jkt: Mapped[str]
+    public_jwk: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime]
+    verified_at: Mapped[datetime | None]
+    """When the real-name service confirmed name and number."""
+    refused_reason: Mapped[str | None]
+    otp_hash: Mapped[bytes | None]
+    expires_at: Mapped[datetime]
+    tries: Mapped[int]
+    confirmed_at: Mapped[datetime | None]
+
+
+class TemplateKey(Base):
+    """A student's wrapped data key. Deleting the row shreds every template of the student."""
+
+    __tablename__ = "template_key"
+    __tenancy__ = "student"
+
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    kek_id: Mapped[str]
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime]
+
+
+class FaceEnrolment(Base):
+    """One attempt to enrol a face: the shots await the worker, then the verdict stays."""
+
+    __tablename__ = "face_enrolment"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'accepted', 'refused')", name="status"),
+        Index("ix_face_enrolment_student", "student_id", "submitted_at"),
+        Index(
+            "uq_face_enrolment_pending",
+            "student_id",
+            unique=True,
+            postgresql_where=text("status = 'pending'"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    status: Mapped[str]
+    shots: Mapped[int]
+    engine: Mapped[str | None]
+    reasons: Mapped[list[Any]]
+    """Objects `{shot, code, zh, en}`; `shot` counts from 0 and is null for the shots as a whole."""
+    submitted_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+
+
+class FaceTemplate(Base):
+    """A sealed template. Never overwritten: an active one ends only by shredding or two-person replacement."""
+
+    __tablename__ = "face_template"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("status IN ('active', 'replaced', 'shredded')", name="status"),
+        Index(
+            "uq_face_template_active", "student_id", unique=True, postgresql_where=text("status = 'active'")
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    enrolment_id: Mapped[UUID] = mapped_column(ForeignKey("face_enrolment.id"), unique=True)
+    engine_id: Mapped[str]
+    engine_version: Mapped[str]
+    purpose: Mapped[str]
+    sealed: Mapped[bytes]
+    status: Mapped[str]
+    created_at: Mapped[datetime]
+    ended_at: Mapped[datetime | None]
+
+
+class Portrait(Base):
+    """A 学籍证件照: checked for quality and, where a template exists, compared with it."""
+
+    __tablename__ = "portrait"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("status IN ('pending', 'accepted', 'review', 'refused')", name="status"),
+        Index("ix_portrait_student", "student_id", "submitted_at"),
+        Index("uq_portrait_pending", "student_id", unique=True, postgresql_where=text("status = 'pending'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    evidence_key: Mapped[str]
+    sha256: Mapped[bytes]
+    status: Mapped[str]
+    score: Mapped[float | None]
+    reasons: Mapped[list[Any]]
+    submitted_at: Mapped[datetime]
+    decided_at: Mapped[datetime | None]
+
+
+class NonFaceRoute(Base):
+    """The equal alternative, chosen without penalty: the student is verified without a face."""
+
+    __tablename__ = "non_face_route"
+    __tenancy__ = "student"
+    __table_args__ = (Index("ix_non_face_route_student", "student_id", "at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    reason: Mapped[str]
+    at: Mapped[datetime]

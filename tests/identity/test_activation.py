@@ -1,0 +1,382 @@
+"""The steps of activation: record, separate consents, face or the way without one, portrait (HN334-3.1)."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from httpx import Response
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from backend.core.clock import legal_day
+from backend.core.ids import new_id
+from backend.core.tenancy import Scope
+from backend.demo.phone import Phone
+from backend.identity import enrolment, portraits, tables
+from backend.identity.activation import activation_gaps
+from backend.identity.jobs import purge_portrait, purge_shots
+from backend.identity.templates import active_template
+from backend.people.tables import Student
+from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
+from biometrics.engine import EngineSet
+from biometrics.matching import FaceTemplate
+from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.pool import FaceWorkerLost
+from biometrics.template import TemplateUnreadable
+from tests.identity.staffer import staffer
+from tests.identity.stage import Stage, code_of
+from tests.world import PROVINCE_PATH, Pupil
+
+pytestmark = pytest.mark.clause("HN334-3.1")
+VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-1", "location": "location-1"}
+
+
+class PoolInProcess:
+    """The library's own work without its processes; `lost` plays a worker that died twice."""
+
+    def __init__(self) -> None:
+        self.engines = EngineSet([PatternEngine()])
+        self.lost = False
+
+    async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
+        if self.lost:
+            raise FaceWorkerLost
+        return enrol_shots(self.engines, shots, rules)
+
+    async def judge(self, burst: Sequence[Shot], template: FaceTemplate, rules: FaceRules) -> BurstResult:
+        return judge_burst(self.engines, burst, template, rules)
+
+
+@pytest.fixture
+def pool(stage: Stage) -> PoolInProcess:
+    pool = PoolInProcess()
+    stage.runtime.extras["face_pool"] = pool
+    return pool
+
+
+def shots(person: int, count: int = 3) -> list[bytes]:
+    return [render_pattern(person, number) for number in range(count)]
+
+
+async def consent(phone: Phone, *kinds: str) -> None:
+    for kind in kinds or VERSIONS:
+        assert (await phone.consent(kind, VERSIONS[kind])).status_code == 201
+
+
+async def judge_newest(stage: Stage, pupil: Pupil) -> tables.FaceEnrolment:
+    scope = Scope.student(pupil.school_id, pupil.id)
+    async with stage.runtime.database.transaction(scope) as session:
+        row = await enrolment.newest_enrolment(session, pupil.id)
+    assert row is not None
+    await enrolment.judge_enrolment(stage.runtime, enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id))
+    async with stage.runtime.database.transaction(scope) as session:
+        return await session.get_one(tables.FaceEnrolment, row.id)
+
+
+async def judge_portrait(stage: Stage, pupil: Pupil) -> tables.Portrait:
+    scope = Scope.student(pupil.school_id, pupil.id)
+    async with stage.runtime.database.transaction(scope) as session:
+        row = await portraits.newest_portrait(session, pupil.id)
+    assert row is not None
+    await portraits.judge(stage.runtime, portraits.PortraitRef(row.id, pupil.school_id, pupil.id))
+    async with stage.runtime.database.transaction(scope) as session:
+        return await session.get_one(tables.Portrait, row.id)
+
+
+async def portraits_of(stage: Stage, pupil: Pupil) -> list[tables.Portrait]:
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        return list(await session.scalars(select(tables.Portrait)))
+
+
+async def enrolled(stage: Stage, pupil: Pupil, person: int = 7) -> Phone:
+    phone = await stage.bound(pupil)
+    await consent(phone)
+    assert (await phone.enrol_face(shots(person))).status_code == 202
+    assert (await judge_newest(stage, pupil)).status == "accepted"
+    return phone
+
+
+async def gaps(stage: Stage, pupil: Pupil) -> list[str]:
+    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+        return await activation_gaps(session, pupil.id)
+
+
+async def test_every_step_is_open_until_taken_and_then_activation_is_complete(
+    stage: Stage, pool: PoolInProcess
+) -> None:
+    pupil = stage.school.students[0]
+    assert await gaps(stage, pupil) == ["account", "record_check", "location_consent", "face", "portrait"]
+    phone = await enrolled(stage, pupil)
+    assert await gaps(stage, pupil) == ["record_check", "portrait"]
+    await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
+    assert (await phone.submit_portrait(render_pattern(7, 40))).status_code == 202
+    assert (await judge_portrait(stage, pupil)).status == "accepted"
+    assert await gaps(stage, pupil) == []
+    assert (await phone.get("/v1/me")).json()["activated"] is True
+    assert (await phone.get("/v1/me/face")).json()["state"] == "accepted"
+
+
+async def test_the_own_record_is_shown_with_masked_identifiers(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    answer = await phone.get("/v1/me/record")
+    assert answer.json()["name"] == pupil.name
+    assert answer.json()["school_name"] == stage.school.unit.name
+    assert pupil.id_number[6:14] not in answer.text.replace(answer.json()["birth_date"], "")
+    assert "13800000000" not in answer.text
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"result": "wrong"},
+        {"result": "wrong", "field": "phone"},
+        {"result": "wrong", "field": "password", "claimed": "x"},
+        {"result": "confirmed", "field": "phone", "claimed": "1"},
+        {"result": "confirmed", "status": "accepted"},
+    ],
+)
+async def test_a_record_check_says_either_right_or_what_is_wrong(stage: Stage, body: dict[str, str]) -> None:
+    phone = await stage.bound(stage.school.students[0])
+    assert (await phone.post("/v1/me/record/checks", json=body)).status_code == 422
+
+
+async def test_consents_are_separate_and_under_the_text_in_force(stage: Stage) -> None:
+    phone = await stage.bound(stage.school.students[0])
+    assert (await phone.consent("face_use", "face-use-0")).status_code == 422
+    assert (await phone.consent("everything", "all-1")).status_code == 422
+    await consent(phone, "location")
+    listed = {item["kind"]: item["granted"] for item in (await phone.get("/v1/me/consents")).json()}
+    assert {kind: listed[kind] for kind in VERSIONS} == {
+        "face_use": None,
+        "face_template_storage": None,
+        "location": True,
+    }
+    await phone.consent("location", "location-1", granted=False)
+    assert "location_consent" in (await phone.get("/v1/me")).json()["open"]
+
+
+async def test_below_fourteen_a_guardian_consents(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    born = legal_day(stage.dial()) - timedelta(days=13 * 365)
+    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        await session.execute(update(Student).where(Student.id == pupil.id).values(birth_date=born))
+    assert code_of((await phone.consent("location", "location-1")).text) == "guardian_needed"
+    body = {"kind": "location", "granted": True, "text_version": "location-1", "guardian_name": "张大山"}
+    assert (await phone.post("/v1/me/consents", json=body)).status_code == 201
+
+
+async def test_no_picture_is_taken_before_both_consents_about_the_face(stage: Stage) -> None:
+    phone = await stage.bound(stage.school.students[0])
+    await consent(phone, "face_use", "location")
+    refused = await phone.enrol_face(shots(7))
+    assert (refused.status_code, code_of(refused.text)) == (409, "consent_missing")
+    assert not list(stage.runtime.settings.evidence_dir.glob(f"enrolment/{stage.school.students[0].id}/*/*"))
+
+
+async def test_refused_shots_say_why_for_each_and_can_be_taken_again(
+    stage: Stage, pool: PoolInProcess
+) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    await consent(phone)
+    await phone.enrol_face([*shots(7, 2), b"not a picture"])
+    assert code_of((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
+    assert (await judge_newest(stage, pupil)).status == "refused"
+    told = (await phone.get("/v1/me/face")).json()
+    assert told["state"] == "refused"
+    assert {reason["shot"] for reason in told["reasons"]} == {2, None}
+    assert all(reason["zh"] and reason["en"] for reason in told["reasons"])
+    assert (await phone.enrol_face(shots(7))).status_code == 202
+
+
+async def test_shots_of_two_persons_make_no_template(stage: Stage, pool: PoolInProcess) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    await consent(phone)
+    await phone.enrol_face([*shots(7, 2), *shots(8, 1)])
+    assert [reason["code"] for reason in (await judge_newest(stage, pupil)).reasons] == [
+        "face_shots_disagree"
+    ]
+
+
+async def test_five_refused_enrolments_make_the_sixth_wait(stage: Stage, pool: PoolInProcess) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    await consent(phone)
+    for _ in range(5):
+        await phone.enrol_face([b"1", b"2", b"3"])
+        await judge_newest(stage, pupil)
+    assert code_of((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
+    stage.dial.ahead = timedelta(seconds=61)
+    assert (await phone.enrol_face(shots(7))).status_code == 202
+
+
+async def test_a_face_service_that_fails_costs_no_attempt(stage: Stage, pool: PoolInProcess) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    await consent(phone)
+    pool.lost = True
+    for _ in range(6):
+        assert (await phone.enrol_face(shots(7))).status_code == 202
+        assert (await judge_newest(stage, pupil)).engine is None
+    pool.lost = False
+    assert (await phone.enrol_face(shots(7))).status_code == 202
+    assert (await judge_newest(stage, pupil)).status == "accepted"
+
+
+async def test_nobody_replaces_the_own_reference_face_not_even_by_revoking_it(
+    stage: Stage, pool: PoolInProcess
+) -> None:
+    pupil = stage.school.students[0]
+    phone = await enrolled(stage, pupil)
+    assert code_of((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
+    await phone.consent("face_template_storage", "face-template-1", granted=False)
+    await consent(phone)
+    assert code_of((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
+
+
+async def test_judging_an_enrolment_twice_changes_nothing(stage: Stage, pool: PoolInProcess) -> None:
+    pupil = stage.school.students[0]
+    await enrolled(stage, pupil)
+    assert (await judge_newest(stage, pupil)).status == "accepted"
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        assert len((await session.scalars(select(tables.FaceTemplate))).all()) == 1
+
+
+async def test_the_database_refuses_a_second_active_template(stage: Stage, pool: PoolInProcess) -> None:
+    pupil = stage.school.students[0]
+    await enrolled(stage, pupil)
+    copied = text(
+        "INSERT INTO face_template (id, school_id, student_id, enrolment_id, engine_id, engine_version, purpose,"
+        " sealed, status, created_at) SELECT gen_random_uuid(), school_id, student_id, :enrolment, engine_id,"
+        " engine_version, purpose, sealed, 'active', created_at FROM face_template WHERE student_id = :student"
+    )
+    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        other = tables.FaceEnrolment(
+            id=new_id(),
+            school_id=pupil.school_id,
+            student_id=pupil.id,
+            status="accepted",
+            shots=3,
+            reasons=[],
+            submitted_at=stage.dial(),
+        )
+        session.add(other)
+    with pytest.raises(IntegrityError, match="uq_face_template_active"):
+        async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+            await session.execute(copied, {"enrolment": other.id, "student": pupil.id})
+
+
+async def test_a_template_opens_for_its_own_student_only(stage: Stage, pool: PoolInProcess) -> None:
+    first, second = stage.school.students[:2]
+    await enrolled(stage, first, 7)
+    await enrolled(stage, second, 8)
+    wide = Scope.wide(PROVINCE_PATH)
+    async with stage.owner.transaction(wide) as session:
+        sealed = await session.scalar(
+            select(tables.FaceTemplate.sealed).where(tables.FaceTemplate.student_id == first.id)
+        )
+        await session.execute(
+            update(tables.FaceTemplate)
+            .where(tables.FaceTemplate.student_id == second.id)
+            .values(sealed=sealed)
+        )
+    async with stage.owner.transaction(wide) as session:
+        assert await active_template(session, stage.runtime.keys, first.id) is not None
+        with pytest.raises(TemplateUnreadable):
+            await active_template(session, stage.runtime.keys, second.id)
+
+
+@pytest.mark.parametrize("kind", ["face_use", "face_template_storage"])
+async def test_revoking_a_consent_about_the_face_shreds_the_key_and_opens_the_other_way(
+    stage: Stage, pool: PoolInProcess, kind: str
+) -> None:
+    pupil = stage.school.students[0]
+    phone = await enrolled(stage, pupil)
+    assert (await phone.consent(kind, VERSIONS[kind], granted=False)).status_code == 201
+    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        assert await session.get(tables.TemplateKey, pupil.id) is None
+        assert await active_template(session, stage.runtime.keys, pupil.id) is None
+    assert "face" not in await gaps(stage, pupil)
+
+
+async def test_the_way_without_a_face_completes_activation_and_measures_no_face(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    await consent(phone, "location")
+    assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "face_step_open"
+    assert (await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})).status_code == 204
+    await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
+    await phone.submit_portrait(render_pattern(7, 1))
+    assert "face_pool" not in stage.runtime.extras
+    assert (await judge_portrait(stage, pupil)).status == "review"
+    assert await gaps(stage, pupil) == []
+
+
+async def test_a_portrait_of_somebody_else_is_refused_with_the_reason(
+    stage: Stage, pool: PoolInProcess
+) -> None:
+    pupil = stage.school.students[0]
+    phone = await enrolled(stage, pupil)
+    await phone.submit_portrait(render_pattern(99, 1))
+    assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "enrolment_pending"
+    await judge_portrait(stage, pupil)
+    told = (await phone.get("/v1/me/portrait")).json()
+    assert (told["state"], told["reasons"][0]["code"]) == ("refused", "portrait_other_person")
+    assert "portrait" in await gaps(stage, pupil)
+    rows = await portraits_of(stage, pupil)
+    context = type("Context", (), {"additional_context": {"runtime": stage.runtime}})()
+    who = {"school_id": str(pupil.school_id), "student_id": str(pupil.id)}
+    await purge_portrait(context, portrait_id=str(rows[0].id), **who)
+    with pytest.raises(FileNotFoundError):
+        await stage.runtime.evidence.get(rows[0].evidence_key)
+
+
+async def test_the_photographs_go_and_the_template_stays(stage: Stage, pool: PoolInProcess) -> None:
+    pupil = stage.school.students[0]
+    await enrolled(stage, pupil)
+    row = await judge_newest(stage, pupil)
+    folder = stage.runtime.settings.evidence_dir / f"enrolment/{pupil.id}/{row.id}"
+    assert len(list(folder.iterdir())) == 3
+    context = type("Context", (), {"additional_context": {"runtime": stage.runtime}})()
+    who = {"enrolment_id": str(row.id), "school_id": str(pupil.school_id), "student_id": str(pupil.id)}
+    await purge_shots(context, **who, shots=row.shots)
+    assert list(folder.iterdir()) == []
+    assert "face" not in await gaps(stage, pupil)
+
+
+async def upload(phone: Phone, **options: object) -> Response:
+    return await phone.post("/v1/me/face", **options)
+
+
+async def test_an_upload_in_another_form_is_refused(stage: Stage) -> None:
+    phone = await stage.bound(stage.school.students[0])
+    await consent(phone)
+    limit = stage.runtime.settings.request_body_limit
+    assert (await phone.enrol_face(shots(7, 2))).status_code == 422
+    assert (await phone.enrol_face(shots(7, 6))).status_code == 422
+    assert (await phone.enrol_face([b"x" * limit] * 3)).status_code == 413
+    assert (await upload(phone, content=b"x")).status_code == 422
+    assert (await upload(phone, files=[("other", ("a.jpg", b"x"))])).status_code == 422
+    broken = {"Content-Type": "multipart/form-data; boundary=b"}
+    assert (await upload(phone, content=b"--b\r\nnonsense", headers=broken)).status_code in {400, 422}
+    assert (
+        await upload(phone, content=b"", headers={"Content-Type": "multipart/form-data"})
+    ).status_code == 400
+
+
+async def test_another_schools_registrar_learns_nothing_of_a_student(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    await stage.bound(pupil)
+    stranger = await staffer(stage, "registrar", stage.world.sister.id)
+    own = await staffer(stage, "registrar", stage.school.id)
+    overview = (await own.get(f"/v1/students/{pupil.id}/activation")).json()
+    assert overview["done"] == ["account"]
+    assert overview["device"]["cool_down_until"] is None
+    assert (await stranger.get(f"/v1/students/{pupil.id}/activation")).status_code == 404
+    path = f"/v1/students/{pupil.id}/device/revocation"
+    assert (await stranger.post(path, {"reason": "越权"})).status_code == 404
+    assert UUID(overview["student_id"]) == pupil.id

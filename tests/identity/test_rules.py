@@ -1,0 +1,63 @@
+"""Who manages whose account, and how old somebody is: pure."""
+
+from datetime import date, timedelta
+from itertools import product
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from backend.core.acting import AccountKind
+from backend.identity.rules import Unit, age_on, may_manage
+
+KINDS: tuple[AccountKind, ...] = ("province", "bureau", "registrar", "counselor", "student")
+TREE = (
+    Unit("P", "province", None),
+    Unit("C", "city", "P"),
+    Unit("X", "county", "C"),
+    Unit("SX", "school", "X"),
+    Unit("SP", "school", "P"),
+)
+OF_UNIT: dict[str, tuple[AccountKind, ...]] = {
+    "province": ("province",),
+    "city": ("bureau",),
+    "county": ("bureau",),
+    "school": ("registrar", "counselor", "student"),
+}
+
+
+@pytest.mark.clause("HN334-2.3", "HN334-3.2")
+def test_the_whole_table_of_who_manages_whom() -> None:
+    managed = {
+        (acting_kind, acting.id, kind, unit.id)
+        for acting, unit in product(TREE, TREE)
+        for acting_kind in OF_UNIT[acting.kind]
+        for kind in KINDS
+        if may_manage(acting_kind, acting.id, kind, unit)
+    }
+    own = {
+        ("registrar", school, kind, school) for school in ("SX", "SP") for kind in ("counselor", "student")
+    }
+    assert managed == own | {
+        ("province", "P", "bureau", "C"),
+        ("province", "P", "registrar", "SP"),
+        ("bureau", "C", "bureau", "X"),
+        ("bureau", "X", "registrar", "SX"),
+    }
+
+
+@given(st.dates(date(1990, 1, 1), date(2020, 1, 1)), st.integers(0, 40))
+def test_somebody_grows_a_year_older_on_the_birthday_and_not_before(born: date, years: int) -> None:
+    assume((born.month, born.day) != (2, 29))
+    birthday = born.replace(year=born.year + years)
+    assert age_on(born, birthday) == years
+    assert age_on(born, birthday - timedelta(days=1)) == years - 1
+
+
+def test_somebody_born_on_a_leap_day_grows_older_on_the_first_of_march() -> None:
+    born = date(2012, 2, 29)
+    assert [age_on(born, day) for day in (date(2026, 2, 28), date(2026, 3, 1), date(2024, 2, 29))] == [
+        13,
+        14,
+        12,
+    ]

@@ -1,0 +1,125 @@
+"""Staff sign in with two factors; whatever ends a sign-in ends it at the next request (HN334-2.3, 3.2)."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from tests.identity.staffer import invitation, staffer
+from tests.identity.stage import Stage, code_of
+
+pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
+
+
+async def test_an_invited_counselor_activates_with_profile_password_and_second_factor(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    counselor = await registrar.invited("counselor", stage.school.id)
+    me = (await counselor.get("/v1/me")).json()
+    assert (me["kind"], me["display_name"]) == ("counselor", "李老师")
+    assert me["school_id"] == str(stage.school.id)
+    assert me["counselor_id"] is not None
+
+
+async def test_nobody_signs_in_before_the_second_factor_is_confirmed(stage: Stage) -> None:
+    invited = await invitation(stage, "registrar", stage.school.id)
+    await invited.begin()
+    assert code_of((await invited.sign_in()).text) == "sign_in_refused"
+
+
+async def test_an_activation_code_works_once_and_for_a_week(stage: Stage) -> None:
+    invited = await invitation(stage, "registrar", stage.school.id)
+    late = await invitation(stage, "registrar", stage.school.id)
+    await invited.begin()
+    assert (await invited.confirm()).status_code == 204
+    assert code_of((await invited.begin()).text) == "activation_refused"
+    stage.dial.ahead += timedelta(days=7)
+    assert code_of((await late.begin()).text) == "activation_refused"
+
+
+async def test_a_wrong_second_factor_does_not_activate(stage: Stage) -> None:
+    invited = await invitation(stage, "registrar", stage.school.id)
+    await invited.begin()
+    wrong = f"{(int(invited.totp()) + 1) % 10**6:06d}"
+    assert code_of((await invited.confirm(totp=wrong)).text) == "activation_refused"
+    assert code_of((await invited.sign_in()).text) == "sign_in_refused"
+
+
+async def test_unknown_login_wrong_password_and_wrong_code_answer_alike(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    wrong = f"{(int(registrar.totp()) + 1) % 10**6:06d}"
+    answers = [
+        await registrar.sign_in(login="nobody.at.all"),
+        await registrar.sign_in(password="wrong password"),
+        await registrar.sign_in(totp=wrong),
+    ]
+    assert {answer.status_code for answer in answers} == {401}
+    assert len({answer.text for answer in answers}) == 1
+    assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
+
+
+async def test_a_second_factor_code_takes_effect_once_even_in_parallel(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    code = registrar.totp()
+    answers = await asyncio.gather(*(registrar.sign_in(totp=code) for _ in range(4)))
+    assert sorted(answer.status_code for answer in answers) == [201, 401, 401, 401]
+
+
+async def test_five_failures_make_even_the_right_password_wait_a_quarter_of_an_hour(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    failures = await asyncio.gather(*(registrar.sign_in(password="wrong", totp="000000") for _ in range(7)))
+    assert sorted(answer.status_code for answer in failures) == [401] * 5 + [429] * 2
+    refused = await registrar.sign_in()
+    assert (refused.status_code, code_of(refused.text)) == (429, "too_many_attempts")
+    stage.dial.ahead += timedelta(minutes=15)
+    assert (await registrar.sign_in()).status_code == 201
+
+
+async def test_the_access_token_lives_ten_minutes_and_is_refreshed(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    stage.dial.ahead += timedelta(minutes=10)
+    expired = await registrar.get("/v1/me")
+    assert (expired.status_code, code_of(expired.text)) == (401, "token_expired")
+    assert expired.headers["www-authenticate"] == 'Bearer error="invalid_token"'
+    fresh = await registrar.refresh(registrar.tokens["refresh_token"])
+    registrar.tokens = fresh.json()
+    assert (await registrar.get("/v1/me")).status_code == 200
+
+
+async def test_a_refresh_token_used_twice_ends_the_sign_in_for_thief_and_owner(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    stolen = registrar.tokens["refresh_token"]
+    fresh = (await registrar.refresh(stolen)).json()
+    assert code_of((await registrar.refresh(stolen)).text) == "session_revoked"
+    registrar.tokens = fresh
+    assert code_of((await registrar.get("/v1/me")).text) == "session_revoked"
+    assert code_of((await registrar.refresh(fresh["refresh_token"])).text) == "session_revoked"
+
+
+async def test_signing_out_is_effective_at_the_next_request(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    assert (await registrar.request("DELETE", "/v1/sessions/current")).status_code == 204
+    assert code_of((await registrar.get("/v1/me")).text) == "session_revoked"
+
+
+async def test_a_sign_in_ends_after_a_working_day(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    stage.dial.ahead += timedelta(hours=12)
+    refused = await registrar.refresh(registrar.tokens["refresh_token"])
+    assert code_of(refused.text) == "session_revoked"
+
+
+async def test_a_phone_token_opens_nothing_in_the_staff_api(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    phone = await stage.bound(stage.school.students[0])
+    for token in (phone.token, "no.token.atall", registrar.tokens["access_token"][:-4] + "AAAA"):
+        registrar.tokens["access_token"] = token
+        assert code_of((await registrar.get("/v1/me")).text) == "token_invalid"
+    assert code_of((await stage.staff.get("/v1/me")).text) == "token_missing"
+
+
+@pytest.mark.parametrize("password", ["short", "x" * 129, "twelve chars\0"])
+async def test_a_password_has_twelve_to_a_hundred_and_twenty_eight_characters(
+    stage: Stage, password: str
+) -> None:
+    invited = await invitation(stage, "registrar", stage.school.id)
+    assert (await invited.begin(password=password)).status_code == 422

@@ -1,0 +1,122 @@
+"""What the database itself refuses: accounts, keys and templates across tenants (HN334-2.3, invariant 13)."""
+
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from backend.core.ids import new_id
+from backend.core.tenancy import Scope
+from backend.identity.tables import Account, DeviceKey, DpopProof, Registration, StaffSession
+from tests.identity.staffer import staffer
+from tests.identity.stage import Stage
+
+pytestmark = pytest.mark.clause("HN334-2.3")
+
+
+async def seen(
+    stage: Stage, scope: Scope, table: type[Account | DeviceKey | Registration], school_id: UUID
+) -> int:
+    async with stage.runtime.database.transaction(scope) as session:
+        query = select(func.count()).select_from(table).where(table.school_id == school_id)
+        return await session.scalar(query) or 0
+
+
+async def test_each_scope_sees_its_own_accounts_keys_and_registrations(stage: Stage) -> None:
+    pupil, world = stage.school.students[0], stage.world
+    await stage.bound(pupil)
+    for table in (Account, DeviceKey, Registration):
+        for insider in (
+            Scope.school(world.school.id, world.school.path),
+            Scope.student(pupil.school_id, pupil.id),
+            Scope.wide(world.city.path),
+            Scope.wide(world.province.path),
+        ):
+            assert await seen(stage, insider, table, world.school.id) == 1
+        for stranger in (
+            Scope.school(world.sister.id, world.sister.path),
+            Scope.student(pupil.school_id, stage.school.students[1].id),
+            Scope.wide(world.other_city.path),
+            Scope.none(),
+        ):
+            assert await seen(stage, stranger, table, world.school.id) == 0
+
+
+async def test_a_sign_in_is_seen_by_its_own_account_only(stage: Stage) -> None:
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    own = Scope.school(stage.school.id, stage.school.path, registrar.account_id)
+    for scope, expected in ((own, 1), (Scope.wide(stage.world.province.path), 0), (Scope.none(), 0)):
+        async with stage.runtime.database.transaction(scope) as session:
+            assert await session.scalar(select(func.count()).select_from(StaffSession)) == expected
+
+
+async def test_a_student_cannot_turn_the_own_account_into_another_kind(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    await stage.bound(pupil)
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        changed = await session.execute(text("UPDATE account SET status = 'disabled' RETURNING id"))
+        assert changed.all() == []
+
+
+@pytest.mark.parametrize("student", [0, 1])
+async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
+    stage: Stage, student: int
+) -> None:
+    bound, at = stage.school.students[0], stage.dial()
+    phone = await stage.bound(bound)
+    other = stage.school.students[student]
+    constraint = "uq_device_key_active" if student == 0 else "uq_device_key_jkt"
+    key = DeviceKey(
+        id=new_id(),
+        school_id=other.school_id,
+        student_id=other.id,
+        jkt="another" if student == 0 else phone.thumbprint,
+        public_jwk=phone.jwk,
+        status="active",
+        bound_at=at,
+    )
+    with pytest.raises(IntegrityError, match=constraint):
+        async with stage.owner.transaction(Scope.wide(stage.world.province.path)) as session:
+            session.add(key)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM dpop_proof",
+        "INSERT INTO dpop_proof VALUES ('a', 'b', now())",
+        "DELETE FROM device_key",
+        "UPDATE face_template SET sealed = ''",
+        "DELETE FROM face_template",
+        "UPDATE non_face_route SET reason = ''",
+        "DELETE FROM account",
+    ],
+)
+async def test_the_application_cannot_rewrite_what_must_stay(stage: Stage, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with stage.runtime.database.transaction(Scope.wide(stage.world.province.path)) as session:
+            await session.execute(text(statement))
+
+
+async def test_an_account_of_staff_is_never_active_without_two_factors(stage: Stage) -> None:
+    with pytest.raises(IntegrityError, match="two_factors"):
+        async with stage.owner.transaction(Scope.wide(stage.world.province.path)) as session:
+            session.add(
+                Account(
+                    id=new_id(),
+                    kind="bureau",
+                    org_id=stage.world.city.id,
+                    org_path=stage.world.city.path,
+                    login=f"x{new_id().hex}",
+                    display_name="某",
+                    status="active",
+                    password_hash="x",
+                    failed_attempts=0,
+                    created_at=stage.dial(),
+                )
+            )
+
+
+def test_a_proof_row_holds_no_person() -> None:
+    assert set(DpopProof.__table__.columns.keys()) == {"jkt", "jti", "seen_at"}

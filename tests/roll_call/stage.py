@@ -1,0 +1,422 @@
+"""A school with a filed site, students who finished activation, and a clock that the test sets."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any, cast
+from uuid import UUID
+
+import httpx
+from procrastinate import JobContext
+from sqlalchemy import func, select, text
+
+from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
+from backend.core.acting import Acting
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.tables import OutboxEvent
+from backend.core.tenancy import Scope
+from backend.demo.phone import Phone
+from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
+from backend.identity.templates import store_template
+from backend.people.tables import Consent, RecordCheck
+from backend.roll_call import intake
+from backend.roll_call.announcing import announce
+from backend.roll_call.audience import Audience
+from backend.roll_call.envelope import TYPE
+from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
+from backend.roll_call.outcomes import effective
+from backend.roll_call.settlement import Settlement, settle_roll_call
+from backend.roll_call.tables import Challenge, OutcomeEntry, Refusal, RollCall, Submission, Verdict
+from backend.roll_call.verification import verify_submission
+from biometrics.checks import FaceRules, Shot, enrol_shots
+from biometrics.engine import EngineSet
+from biometrics.liveness import BurstRules
+from biometrics.matching import EnrolmentRules, FaceTemplate
+from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.pool import FacePool, PoolLimits
+from tests.biometrics.faulty_engines import pattern_engines
+from tests.campus.drawings import SIDE, SOUTH, WEST, drawn
+from tests.world import (
+    PROVINCE_PATH,
+    Klass,
+    Pupil,
+    School,
+    World,
+    bureau_account,
+    plant,
+    registrar_account,
+    student_account,
+)
+
+WINDOW = timedelta(hours=1)
+GRACE = timedelta(seconds=120)
+MICROSECOND = timedelta(microseconds=1)
+INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
+OUTSIDE = (WEST + 10 * SIDE, SOUTH)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Stands still until the test moves it."""
+
+    at: datetime
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@contextmanager
+def pattern_pool() -> Iterator[FacePool]:
+    """One face process that knows the test engine only."""
+    with FacePool(pattern_engines, PoolLimits(workers=1)) as pool:
+        yield pool
+
+
+@cache
+def template_of(person: int) -> FaceTemplate:
+    """The template of a pattern person, from three shots."""
+    shots = [Shot(render_pattern(person, shot)) for shot in range(100, 103)]
+    rules = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
+    template = enrol_shots(EngineSet([PatternEngine()]), shots, rules).template
+    assert template is not None
+    return template
+
+
+@cache
+def picture(person: int, shot: int) -> bytes:
+    return render_pattern(person, shot)
+
+
+def job_of(runtime: Runtime) -> JobContext:
+    """What a task reads of its context."""
+
+    @dataclass
+    class _Context:
+        additional_context: dict[str, Any]
+
+    return cast("JobContext", _Context({"runtime": runtime}))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A student with a phone; `person` is the face that the phone sees."""
+
+    acting: Acting
+    phone: Phone
+    person: int
+
+    @property
+    def student_id(self) -> UUID:
+        assert self.acting.student_id is not None
+        return self.acting.student_id
+
+
+@dataclass(slots=True)
+class Stage:
+    """A planted world, a runtime of its own, and the steps of a roll call as one-liners."""
+
+    runtime: Runtime
+    owner: Database
+    world: World
+    clock: Clock
+    _persons: int = 0
+
+    @property
+    def school(self) -> School:
+        return self.world.school
+
+    @property
+    def bureau(self) -> Acting:
+        return bureau_account(self.world.city)
+
+    @property
+    def registrar(self) -> Acting:
+        return registrar_account(self.school)
+
+    def arrange(self) -> Any:
+        """A transaction as the owner, for what no service of this room writes."""
+        return self.owner.transaction(Scope.wide(PROVINCE_PATH))
+
+    # --- people and places ---
+
+    async def file_site(self, school: School | None = None) -> UUID:
+        """An approved site around INSIDE."""
+        school = school or self.school
+        registrar, superior = registrar_account(school), self.bureau
+        async with self.runtime.database.transaction(registrar.scope) as session:
+            new = NewSite(f"校区{new_id()}", "main", "郑州市某路1号")
+            version = await file_site(session, registrar, new, Filing(drawn()), self.clock())
+        async with self.runtime.database.transaction(superior.scope) as session:
+            await decide_filing(session, superior, version.id, Decision("approved"), self.clock())
+        return version.id
+
+    async def activate(self, pupil: Pupil, *, face: bool = True, school: School | None = None) -> Candidate:
+        """Everything that HN334-3.1 asks; without `face`, the non-face route is recorded instead."""
+        self._persons += 1
+        person = new_id().int % 10**9
+        acting = student_account(school or self.school, pupil)
+        phone = Phone(httpx.AsyncClient(base_url="http://testserver"))
+        at = self.clock()
+        common: dict[str, Any] = {"school_id": pupil.school_id, "student_id": pupil.id}
+        async with self.arrange() as session:
+            session.add(
+                DeviceKey(
+                    id=new_id(),
+                    jkt=phone.thumbprint,
+                    public_jwk=phone.jwk,
+                    status="active",
+                    bound_at=at,
+                    **common,
+                )
+            )
+            session.add(RecordCheck(id=new_id(), status="confirmed", at=at, **common))
+            kinds = ("location", "face_use", "face_template_storage") if face else ("location",)
+            for kind in kinds:
+                session.add(
+                    Consent(id=new_id(), kind=kind, text_version=f"{kind}-1", granted=True, at=at, **common)
+                )
+            session.add(
+                Portrait(
+                    id=new_id(),
+                    evidence_key="portraits/none",
+                    sha256=b"\0" * 32,
+                    status="accepted",
+                    reasons=[],
+                    submitted_at=at,
+                    **common,
+                )
+            )
+            if face:
+                await self._enrol(session, person, common)
+            else:
+                session.add(NonFaceRoute(id=new_id(), reason="本人选择", at=at, **common))
+        return Candidate(acting, phone, person)
+
+    async def _enrol(self, session: Any, person: int, common: dict[str, Any]) -> None:
+        enrolment = FaceEnrolment(
+            id=new_id(), status="accepted", shots=3, reasons=[], submitted_at=self.clock(), **common
+        )
+        session.add(enrolment)
+        await session.flush()
+        await store_template(session, self.runtime.keys, enrolment, template_of(person), self.clock())
+
+    async def account(self, kind: str, school: School, klass: Klass | None = None) -> Acting:
+        """An active staff account of a school, so that notices find it."""
+        account_id = new_id()
+        counselor_id = klass.counselor_id if klass else None
+        async with self.arrange() as session:
+            session.add(
+                Account(
+                    id=account_id,
+                    kind=kind,
+                    org_id=school.id,
+                    org_path=school.path,
+                    school_id=school.id,
+                    counselor_id=counselor_id,
+                    login=f"t{account_id.hex}",
+                    display_name="某某",
+                    status="active",
+                    password_hash="-",
+                    totp_sealed=b"-",
+                    failed_attempts=0,
+                    created_at=self.clock(),
+                )
+            )
+        return Acting(
+            account_id,
+            cast("Any", kind),
+            school.id,
+            school.path,
+            school_id=school.id,
+            counselor_id=counselor_id,
+        )
+
+    # --- the roll call ---
+
+    async def launch(self, acting: Acting | None = None, *, told: bool = True, **changes: Any) -> Launched:
+        """A spot check over the school, opening now and closing in an hour, announced unless `told` is False."""
+        at = self.clock()
+        command = LaunchRollCall(
+            kind="spot_check",
+            title="学籍核验",
+            opens_at=at,
+            closes_at=at + WINDOW,
+            audience=Audience(unit_ids=(self.school.id,)),
+        )
+        acting = acting or self.bureau
+        async with self.runtime.database.transaction(acting.scope) as session:
+            launched = await launch_roll_call(session, acting, replace(command, **changes), at)
+        if told:
+            await self.announce(launched.roll_call)
+        return launched
+
+    async def announce(self, roll_call: RollCall) -> int:
+        async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+            return await announce(session, roll_call.id, self.clock())
+
+    async def settle(self, roll_call: RollCall) -> Settlement:
+        async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+            return await settle_roll_call(session, roll_call.id, self.clock())
+
+    async def challenge(self, candidate: Candidate, roll_call_id: UUID) -> Challenge | intake.Refused:
+        async with self.runtime.database.transaction(candidate.acting.scope) as session:
+            return await intake.issue_challenge(session, candidate.acting, roll_call_id, self.clock())
+
+    async def nonce(self, candidate: Candidate, roll_call_id: UUID) -> str:
+        issued = await self.challenge(candidate, roll_call_id)
+        assert isinstance(issued, Challenge), issued
+        return issued.nonce
+
+    async def send(
+        self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
+    ) -> intake.Received | intake.Refused:
+        async with self.runtime.database.transaction(candidate.acting.scope) as session:
+            return await intake.receive_envelope(
+                session, candidate.acting, roll_call_id, compact, at or self.clock(), self.runtime.keys
+            )
+
+    async def submit(
+        self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
+    ) -> intake.Received:
+        """Challenge and envelope; the frames are not uploaded."""
+        nonce = await self.nonce(candidate, roll_call_id)
+        signed = envelope(candidate, roll_call_id, nonce, frames or burst(candidate.person), **content)
+        received = await self.send(candidate, roll_call_id, signed)
+        assert isinstance(received, intake.Received), received
+        return received
+
+    async def upload(
+        self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
+    ) -> tuple[intake.FrameToStore, bool]:
+        database, acting = self.runtime.database, candidate.acting
+        async with database.transaction(acting.scope) as session:
+            frame = await intake.frame_to_store(session, acting, submission_id, position, self.clock())
+        assert frame.matches(data)
+        if not frame.stored:
+            await self.runtime.evidence.put(frame.evidence_key, data)
+        async with database.transaction(acting.scope) as session:
+            return frame, await intake.record_frame(session, acting, frame, len(data), self.clock())
+
+    async def check_in(
+        self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
+    ) -> UUID:
+        """Challenge, envelope and every frame; not yet verified."""
+        frames = frames or burst(candidate.person)
+        received = await self.submit(candidate, roll_call_id, frames, **content)
+        for position, data in enumerate(frames):
+            await self.upload(candidate, received.submission_id, position, data)
+        return received.submission_id
+
+    async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
+        """Run the verification job; the verdict it wrote."""
+        school_id = (school or self.school).id
+        await verify_submission(
+            job_of(self.runtime), submission_id=str(submission_id), school_id=str(school_id)
+        )
+        return await self.verdict(submission_id)
+
+    async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
+        return await self.verify(await self.check_in(candidate, roll_call_id))
+
+    # --- what is in the database ---
+
+    async def verdict(self, submission_id: UUID) -> Verdict:
+        async with self.arrange() as session:
+            verdict: Verdict = await session.get_one(Verdict, submission_id)
+        return verdict
+
+    async def outcomes(self, roll_call_id: UUID) -> dict[UUID, OutcomeEntry]:
+        """Outcomes in effect, by student."""
+        async with self.arrange() as session:
+            rows = await session.scalars(effective().where(OutcomeEntry.roll_call_id == roll_call_id))
+            return {row.student_id: row for row in rows}
+
+    async def outcome(self, roll_call_id: UUID, candidate: Candidate) -> tuple[str, str] | None:
+        entry = (await self.outcomes(roll_call_id)).get(candidate.student_id)
+        return (entry.outcome, entry.reason) if entry else None
+
+    async def refusals(self, candidate: Candidate) -> list[tuple[str, str]]:
+        """Step and code of each refusal kept, oldest first."""
+        async with self.arrange() as session:
+            rows = await session.scalars(
+                select(Refusal).where(Refusal.student_id == candidate.student_id).order_by(Refusal.id)
+            )
+            return [(row.step, row.code) for row in rows]
+
+    async def submissions(self, candidate: Candidate) -> int:
+        async with self.arrange() as session:
+            count = await session.scalar(
+                select(func.count())
+                .select_from(Submission)
+                .where(Submission.student_id == candidate.student_id)
+            )
+        return int(count)
+
+    async def jobs(self, task: str, **arguments: object) -> int:
+        """How many jobs of a task were enqueued with these arguments."""
+        found = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
+        async with self.arrange() as session:
+            rows = (await session.execute(found, {"task": task})).scalars().all()
+        wanted = {name: str(value) for name, value in arguments.items()}
+        return sum(wanted.items() <= args.items() for args in rows)
+
+    async def events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
+        async with self.arrange() as session:
+            rows = await session.scalars(
+                select(OutboxEvent)
+                .where(
+                    OutboxEvent.name == name,
+                    OutboxEvent.payload["roll_call_id"].astext == str(roll_call_id),
+                )
+                .order_by(OutboxEvent.id)
+            )
+            return list(rows)
+
+
+def burst(person: int, first: int = 0, count: int = 3) -> list[bytes]:
+    """Frames of one person."""
+    return [picture(person, shot) for shot in range(first, first + count)]
+
+
+def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
+    """Three samples in WGS-84, a few centimetres apart."""
+    lon, lat = place
+    return [
+        {"lon": lon + step * 1e-7, "lat": lat, "accuracy_m": 10.0, "datum": "wgs84", "age_s": 1.0} | changes
+        for step in range(3)
+    ]
+
+
+def content(roll_call_id: UUID, nonce: str, frames: list[bytes], **changes: Any) -> dict[str, Any]:
+    """The payload of an envelope."""
+    declared = [
+        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": 300 * position}
+        for position, data in enumerate(frames)
+    ]
+    plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": fixes(), "frames": declared}
+    return plain | {"claims": {"liveness": 1}} | changes
+
+
+def envelope(
+    candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], **changes: Any
+) -> str:
+    """A signed envelope; each call has a signature of its own."""
+    return candidate.phone.sign(content(roll_call_id, nonce, frames, **changes), typ=TYPE)
+
+
+async def staged(
+    runtime: Runtime, owner: Database, pool: FacePool | None = None, *, students: int = 3
+) -> Stage:
+    """A new world with a filed site and a clock that stands at the present."""
+    clock = Clock(now())
+    extras = {**runtime.extras} | ({"face_pool": pool} if pool else {})
+    own = replace(runtime, clock=clock, extras=extras)
+    stage = Stage(own, owner, await plant(owner, runtime.keys, classes=2, students=students), clock)
+    await stage.file_site()
+    return stage

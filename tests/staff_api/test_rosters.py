@@ -1,0 +1,166 @@
+"""Importing a roster over HTTP: a registrar's own school, whole or not at all."""
+
+from collections.abc import AsyncIterator
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from httpx import Response
+from openpyxl import load_workbook
+from sqlalchemy import func, select
+
+from backend.core.acting import Acting
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.exchange.roster.generator import generate_students, plan_school
+from backend.exchange.roster.writing import Record, write_roster
+from backend.people.tables import Student
+from backend.staff_api import rosters
+from tests.staff_api.staff_client import StaffClient, staff_client
+from tests.world import School, World, bureau_account, plant, province_account, registrar_account
+
+IMPORTS = "/v1/roster-imports"
+
+
+@pytest.fixture
+async def world(owner: Database, runtime: Runtime) -> World:
+    """Schools without students, new for each test."""
+    return await plant(owner, runtime.keys, classes=0, students=0)
+
+
+@pytest.fixture
+async def client(runtime: Runtime) -> AsyncIterator[StaffClient]:
+    client = staff_client(runtime, rosters.router)
+    async with client.http:
+        yield client
+
+
+def invented() -> list[Record]:
+    plan = plan_school("4141000001", "示例职业学校（虚构）", students=40, part_time_classes=0)
+    return list(generate_students(new_id().int % 2**32, [plan]))
+
+
+def workbook(folder: Path, records: list[Record]) -> bytes:
+    path = folder / "made.xlsx"
+    write_roster(path, records, variant="national", form="xlsx")
+    return path.read_bytes()
+
+
+def spoiled(folder: Path) -> bytes:
+    [first, *rest] = invented()
+    return workbook(folder, [{**first, "姓名": ""}, *rest])
+
+
+async def send(client: StaffClient, acting: Acting, content: bytes, **params: str) -> Response:
+    return await client.http.post(
+        IMPORTS,
+        params={"file_name": "2026级新生.xlsx", **params},
+        content=content,
+        headers=client._as(acting) | {"content-type": "application/octet-stream"},
+    )
+
+
+async def headcount(runtime: Runtime, school: School) -> int:
+    async with runtime.database.transaction(Scope.school(school.id)) as session:
+        return await session.scalar(select(func.count()).select_from(Student)) or 0
+
+
+async def test_a_registrar_checks_then_imports_then_imports_again(
+    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+) -> None:
+    acting, content = registrar_account(world.school), workbook(tmp_path, invented())
+    checked = await send(client, acting, content)
+    assert checked.status_code == 200, checked.text
+    assert (checked.json()["dry_run"], checked.json()["report"]) == (True, None)
+    assert checked.json()["summary"]["students"] == 40
+    assert await headcount(runtime, world.school) == 0
+    reports = [(await send(client, acting, content, dry_run="false")).json()["report"] for _ in range(2)]
+    assert [(each["created"], each["unchanged"]) for each in reports] == [(40, 0), (0, 40)]
+    assert await headcount(runtime, world.school) == 40
+
+
+async def test_a_file_with_errors_is_refused_whole_with_its_findings(
+    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+) -> None:
+    refused = await send(client, registrar_account(world.school), spoiled(tmp_path), dry_run="false")
+    assert (refused.status_code, refused.json()["code"]) == (422, "roster_has_errors")
+    [found] = refused.json()["errors"]
+    assert (found["row"], found["column"], found["letter"], found["code"]) == (
+        2,
+        "姓名",
+        "A",
+        "value_missing",
+    )
+    assert await headcount(runtime, world.school) == 0
+
+
+async def test_bad_rows_are_left_out_only_when_asked(
+    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+) -> None:
+    acting = registrar_account(world.school)
+    answer = await send(client, acting, spoiled(tmp_path), dry_run="false", skip_bad_rows="true")
+    assert answer.json()["report"]["created"] == 39
+    assert answer.json()["summary"]["rows_with_errors"] == 1
+    assert await headcount(runtime, world.school) == 39
+
+
+async def test_only_registrars_import(client: StaffClient, world: World, tmp_path: Path) -> None:
+    content = workbook(tmp_path, invented())
+    for acting in (province_account(world.province), bureau_account(world.city)):
+        for dry_run in ("true", "false"):
+            refused = await send(client, acting, content, dry_run=dry_run)
+            assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
+
+
+async def test_an_import_reaches_the_registrars_own_school_only(
+    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+) -> None:
+    content = workbook(tmp_path, invented())
+    await send(client, registrar_account(world.sister), content, dry_run="false")
+    assert (await headcount(runtime, world.school), await headcount(runtime, world.sister)) == (0, 40)
+
+
+@pytest.mark.parametrize(
+    ("file_name", "status", "code"),
+    [
+        ("a.xls", 422, "malformed_request"),
+        ("../a.xlsx", 422, "malformed_request"),
+        ("a.xlsx", 415, "roster_kind_unsupported"),
+        ("a.csv", 422, "roster_encoding_unknown"),
+    ],
+)
+async def test_what_is_no_roster_is_refused(
+    client: StaffClient, world: World, file_name: str, status: int, code: str
+) -> None:
+    acting = registrar_account(world.school)
+    refused = await send(client, acting, b"\xd0\xcf\x11\xe0\x00\xff" * 100, file_name=file_name)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+
+
+async def test_an_empty_roster_is_not_imported(client: StaffClient, world: World, tmp_path: Path) -> None:
+    acting = registrar_account(world.school)
+    template = await client.get(acting, "/v1/roster-template")
+    refused = await send(client, acting, template.content, dry_run="false")
+    assert (refused.status_code, refused.json()["code"]) == (422, "roster_empty")
+
+
+async def test_an_upload_beyond_the_limit_is_refused(
+    client: StaffClient, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = workbook(tmp_path, invented())
+    monkeypatch.setattr(rosters, "MAX_UPLOAD", len(content) - 1)
+    refused = await send(client, registrar_account(world.school), content)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+
+
+@pytest.mark.parametrize("variant", ["national", "national-2022"])
+async def test_the_template_is_an_empty_roster(client: StaffClient, world: World, variant: str) -> None:
+    acting = registrar_account(world.school)
+    answer = await client.get(acting, "/v1/roster-template", variant=variant)
+    assert answer.headers["content-type"] == rosters.XLSX
+    [headers] = load_workbook(BytesIO(answer.content)).worksheets[0].iter_rows(values_only=True)
+    assert "*身份证件号" in headers
+    checked = await send(client, acting, answer.content)
+    assert checked.json()["summary"]["rows"] == 0

@@ -23,6 +23,7 @@ SUBCOMMANDS = (
     "seed",
     "clock",
     "audit",
+    "flow",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

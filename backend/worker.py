@@ -9,9 +9,12 @@ import procrastinate
 import structlog
 from procrastinate import JobContext
 
+from backend.core import audit
 from backend.core.jobs import FLOW, QUEUES, conninfo, job_app
 from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
 from backend.events import deliver
+from backend.org.paths import path_of
 from biometrics.engine import EngineSet, FaceEngine
 from biometrics.pool import FacePool, PoolLimits
 
@@ -65,6 +68,16 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
         log.warning("rescuing a job of a dead worker", job=job.id, task=job.task_name)
         await manager.retry_job(job)
+
+
+@job_app.periodic(cron="* * * * *", periodic_id="seal")
+@job_app.task(queue=FLOW, name="seal_audit", pass_context=True, queueing_lock="seal_audit")
+async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+    """Chain the newest audit entries, every minute."""
+    runtime: Runtime = context.additional_context["runtime"]
+    province = path_of("province", runtime.settings.province_code, None)
+    async with runtime.database.transaction(Scope.wide(province)) as session:
+        await audit.seal(session, runtime.clock())
 
 
 async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event | None = None) -> None:

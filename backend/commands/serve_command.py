@@ -6,6 +6,7 @@ import typer
 import uvicorn
 
 from backend.app import create_app
+from backend.core.logging import configure_logging
 from backend.core.runtime import open_runtime
 from backend.settings import get_settings
 
@@ -15,7 +16,9 @@ def command(
     port: int = typer.Option(int(os.environ.get("PORT", "8000")), help="监听端口 · port to listen on"),
 ) -> None:
     """启动接口服务 · Serve the mobile and the staff API."""
-    runtime = open_runtime(get_settings())
+    settings = get_settings()
+    configure_logging(as_json=settings.env == "production")
+    runtime = open_runtime(settings)
     # Forwarded headers are believed from nobody: a forged X-Forwarded-For changes nothing (THREATS 10).
     uvicorn.run(
         create_app(runtime), host=host, port=port, proxy_headers=False, log_level="warning", loop="auto"

@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from backend.core.logging import configure_logging
 from backend.core.runtime import open_runtime
 from backend.settings import get_settings
 from backend.worker import run_worker
@@ -15,7 +16,9 @@ def command(
     """运行后台任务：核验、结算、通知 · Run background jobs: verification, settlement, notices."""
 
     async def run() -> None:
-        runtime = open_runtime(get_settings())
+        settings = get_settings()
+        configure_logging(as_json=settings.env == "production")
+        runtime = open_runtime(settings)
         try:
             await run_worker(runtime, concurrency=concurrency)
         finally:

@@ -119,7 +119,21 @@ async def end(process: asyncio.subprocess.Process) -> None:
             await asyncio.wait_for(exited(process), END_SECONDS)
     finally:
         signal_group(process, signal.SIGKILL)
-    await process.wait()
+    await _gone(process)
+
+
+async def _gone(process: asyncio.subprocess.Process) -> None:
+    """Return when a killed process is reaped.
+
+    asyncio tells of the end only when the output was read to its end, and nobody reads any more when a keeper
+    was cancelled under a flood of lines: what is left is read and dropped here.
+    """
+    assert process.stdout is not None
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            while await process.stdout.read(1 << 16):
+                pass
+            await process.wait()
 
 
 async def run_once(name: str, command: list[str], environment: Mapping[str, str]) -> int:

@@ -97,9 +97,8 @@ async def progress_of(session: AsyncSession, acting: Acting, roll_call_id: UUID,
     if unit.kind == "school":
         return await _school_progress(session, unit, classes)
     schools = {school_id for school_id, _ in classes.values()}
-    paths = dict(
-        (await session.execute(select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(schools)))).tuples()
-    )
+    found = await session.execute(select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(schools)))
+    paths = dict(found.tuples().all())
     sums: dict[str, Figures] = defaultdict(Figures)
     total = Figures()
     depth = unit.path.count(".") + 1

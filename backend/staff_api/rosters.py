@@ -187,7 +187,7 @@ def _problem(found: RowIssue) -> dict[str, Any]:
     response_class=Response,
     responses={200: {"content": {XLSX: {}}, "description": "xlsx"}, **documented(401, 422)},
 )
-async def get_roster_template(caller: StaffCaller, variant: Variant = "national") -> Response:
+def get_roster_template(caller: StaffCaller, variant: Variant = "national") -> Response:
     """空白模板 · The empty template, with lists to choose from and instructions."""
     del caller  # whoever signed in
     with TemporaryDirectory() as folder:

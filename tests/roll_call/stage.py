@@ -393,7 +393,7 @@ def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str,
     ]
 
 
-def content(roll_call_id: UUID, nonce: str, frames: list[bytes], **changes: Any) -> dict[str, Any]:
+def content(roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any) -> dict[str, Any]:
     """The payload of an envelope."""
     declared = [
         {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": 300 * position}
@@ -404,7 +404,7 @@ def content(roll_call_id: UUID, nonce: str, frames: list[bytes], **changes: Any)
 
 
 def envelope(
-    candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], **changes: Any
+    candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any
 ) -> str:
     """A signed envelope; each call has a signature of its own."""
     return candidate.phone.sign(content(roll_call_id, nonce, frames, **changes), typ=TYPE)

@@ -1,0 +1,349 @@
+"""The non-face route and what people decide: quotas, second persons, and nobody on their own side."""
+
+import asyncio
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import insert, select
+from sqlalchemy.exc import IntegrityError
+
+from backend.core.acting import Acting
+from backend.core.errors import Conflict, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.people.tables import Student
+from backend.roll_call.attestation import (
+    AttestPresence,
+    ReviewAttestation,
+    attest_presence,
+    issue_student_code,
+    review_attestation,
+)
+from backend.roll_call.determination import Determine, determine
+from backend.roll_call.errors import (
+    AlreadyPresent,
+    CodeWrong,
+    NotAsked,
+    NotOpenYet,
+    QuotaExhausted,
+    ResultClosed,
+    RollCallVoided,
+    WindowClosed,
+)
+from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.queries import missing_page
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall, RollCallSite
+from tests.roll_call.stage import GRACE, MICROSECOND, Stage
+from tests.world import (
+    Klass,
+    Pupil,
+    bureau_account,
+    counselor_account,
+    province_account,
+    registrar_account,
+)
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+
+async def card(stage: Stage, pupil: Pupil, acting: Acting | None = None) -> str:
+    acting = acting or stage.registrar
+    async with stage.runtime.database.transaction(acting.scope) as session:
+        return await issue_student_code(session, acting, pupil.id, stage.clock(), stage.runtime.keys)
+
+
+async def attest(
+    stage: Stage,
+    roll_call: RollCall,
+    pupil: Pupil,
+    code: str,
+    *,
+    acting: Acting | None = None,
+    site: UUID | None = None,
+) -> Attestation:
+    acting = acting or counselor_account(stage.school, stage.school.classes[0])
+    async with stage.runtime.database.transaction(acting.scope) as session:
+        command = AttestPresence(
+            roll_call.id, pupil.id, code, site or await _site(stage, roll_call), "手机损坏"
+        )
+        return await attest_presence(session, acting, command, stage.clock(), stage.runtime.keys)
+
+
+async def _site(stage: Stage, roll_call: RollCall) -> UUID:
+    async with stage.arrange() as session:
+        found = await session.scalar(
+            select(RollCallSite.site_version_id).where(RollCallSite.roll_call_id == roll_call.id)
+        )
+    assert found is not None
+    return found
+
+
+async def review(
+    stage: Stage, roll_call: RollCall, pupil: Pupil, acting: Acting, *, upheld: bool = True
+) -> AttestationReview:
+    async with stage.runtime.database.transaction(acting.scope) as session:
+        command = ReviewAttestation(roll_call.id, pupil.id, upheld, "已视频核对")
+        return await review_attestation(session, acting, command, stage.clock())
+
+
+async def resolve(
+    stage: Stage, roll_call: RollCall, pupil: Pupil, acting: Acting, outcome: Outcome = Outcome.PRESENT
+) -> OutcomeEntry:
+    async with stage.runtime.database.transaction(acting.scope) as session:
+        command = Determine(roll_call.id, pupil.id, outcome, "经视频核对")
+        return await determine(session, acting, command, stage.clock())
+
+
+async def effective(stage: Stage, roll_call: RollCall, pupil: Pupil) -> tuple[str, str]:
+    entry = (await stage.outcomes(roll_call.id))[pupil.id]
+    return entry.outcome, entry.reason
+
+
+@pytest.fixture
+def klass(stage: Stage) -> Klass:
+    return stage.school.classes[0]
+
+
+async def test_an_attested_student_is_present_like_any_other(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+    assert await effective(stage, launched.roll_call, pupil) == ("present", "attested_on_site")
+    with pytest.raises(Conflict):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+
+
+async def test_only_the_newest_code_of_the_very_student_is_taken(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil, other = klass.students[:2]
+    old = await card(stage, pupil)
+    others = await card(stage, other)
+    with pytest.raises(CodeWrong):
+        await attest(stage, launched.roll_call, pupil, others)
+    stage.clock.at += MICROSECOND
+    fresh = await card(stage, pupil)
+    with pytest.raises(CodeWrong):
+        await attest(stage, launched.roll_call, pupil, old)
+    await attest(stage, launched.roll_call, pupil, fresh)
+
+
+async def test_only_the_schools_registrar_issues_a_card(stage: Stage, klass: Klass) -> None:
+    pupil = klass.students[0]
+    with pytest.raises(NotFound):
+        await card(stage, pupil, registrar_account(stage.world.sister))
+    for acting in (counselor_account(stage.school, klass), stage.bureau):
+        with pytest.raises(NotPermitted):
+            await card(stage, pupil, acting)
+
+
+async def test_a_student_of_another_class_is_absent_to_the_counselor(stage: Stage) -> None:
+    launched = await stage.launch()
+    pupil = stage.school.classes[1].students[0]
+    with pytest.raises(NotFound):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+
+
+async def test_only_a_counselor_attests(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    code = await card(stage, pupil)
+    for acting in (stage.registrar, stage.bureau):
+        with pytest.raises(NotPermitted):
+            await attest(stage, launched.roll_call, pupil, code, acting=acting)
+
+
+async def test_a_site_that_was_not_frozen_is_absent(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    with pytest.raises(NotFound):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil), site=new_id())
+
+
+async def test_attesting_keeps_to_the_window(stage: Stage, klass: Klass) -> None:
+    opens = stage.clock() + timedelta(minutes=1)
+    launched = await stage.launch(opens_at=opens, closes_at=opens + timedelta(hours=1))
+    pupil = klass.students[0]
+    code = await card(stage, pupil)
+    with pytest.raises(NotOpenYet):
+        await attest(stage, launched.roll_call, pupil, code)
+    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    with pytest.raises(WindowClosed):
+        await attest(stage, launched.roll_call, pupil, code)
+
+
+@pytest.mark.clause("HN334-2.2")
+async def test_nobody_attests_an_exempt_student(stage: Stage, klass: Klass) -> None:
+    pupil = klass.students[0]
+    async with stage.arrange() as session:
+        (await session.get_one(Student, pupil.id)).study_form = "part_time"
+    launched = await stage.launch()
+    with pytest.raises(NotAsked):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+
+
+async def test_a_voided_roll_call_is_not_attested(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    bureau = stage.bureau
+    async with stage.runtime.database.transaction(bureau.scope) as session:
+        await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
+    pupil = klass.students[0]
+    with pytest.raises(RollCallVoided):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+
+
+async def test_who_passed_by_face_needs_no_attestation(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    await stage.pass_check(await stage.activate(pupil), launched.roll_call.id)
+    with pytest.raises(AlreadyPresent):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+
+
+async def test_the_quota_of_a_class_holds_under_parallel_attestations(
+    stage: Stage, klass: Klass, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = await stage.launch()
+    codes = [await card(stage, pupil) for pupil in klass.students]
+    monkeypatch.setattr("backend.roll_call.rules.attestation_quota", lambda *_: 2)
+    answers = await asyncio.gather(
+        *(
+            attest(stage, launched.roll_call, pupil, code)
+            for pupil, code in zip(klass.students, codes, strict=True)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(answer, Attestation) for answer in answers) == 2
+    assert sum(isinstance(answer, QuotaExhausted) for answer in answers) == 1
+
+
+# --- the second look ---
+
+
+async def test_the_second_look_comes_from_the_launching_side(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    counselor = counselor_account(stage.school, klass)
+    await attest(stage, launched.roll_call, pupil, await card(stage, pupil), acting=counselor)
+    for acting in (counselor, stage.registrar):
+        with pytest.raises(NotPermitted):
+            await review(stage, launched.roll_call, pupil, acting)
+    written = await review(stage, launched.roll_call, pupil, stage.bureau)
+    assert (written.upheld, written.attested_by) == (True, counselor.account_id)
+    assert await effective(stage, launched.roll_call, pupil) == ("present", "attested_on_site")
+    with pytest.raises(Conflict):
+        await review(stage, launched.roll_call, pupil, province_account(stage.world.province))
+
+
+async def test_nobody_reviews_their_own_attestation_and_the_database_says_so_too(
+    stage: Stage, klass: Klass
+) -> None:
+    launched = await stage.launch(stage.registrar, kind="school_own")
+    pupil = klass.students[0]
+    attestation = await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+    promoted = Acting(
+        attestation.attested_by, "registrar", stage.school.id, stage.school.path, school_id=stage.school.id
+    )
+    with pytest.raises(NotPermitted):
+        await review(stage, launched.roll_call, pupil, promoted)
+    row = {
+        "roll_call_id": launched.roll_call.id,
+        "student_id": pupil.id,
+        "school_id": stage.school.id,
+        "attested_by": promoted.account_id,
+        "reviewed_by": promoted.account_id,
+        "upheld": True,
+        "note": "-",
+        "at": stage.clock(),
+    }
+    with pytest.raises(IntegrityError, match="second_person"):
+        async with stage.runtime.database.transaction(promoted.scope) as session:
+            await session.execute(insert(AttestationReview).values(row))
+
+
+async def test_an_attestation_that_does_not_hold_leaves_its_student_undetermined_and_missing(
+    stage: Stage, klass: Klass
+) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+    await review(stage, launched.roll_call, pupil, stage.bureau, upheld=False)
+    assert await effective(stage, launched.roll_call, pupil) == ("undetermined", "attestation_not_upheld")
+    counselor = counselor_account(stage.school, klass)
+    async with stage.runtime.database.transaction(counselor.scope) as session:
+        rows = await missing_page(session, counselor, launched.roll_call.id, None, None, 10)
+    assert {row.student.id for row in rows} == {each.id for each in klass.students}
+    with pytest.raises(Conflict):
+        await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+    await stage.pass_check(await stage.activate(pupil), launched.roll_call.id)
+    assert await effective(stage, launched.roll_call, pupil) == ("present", "verified")
+
+
+async def test_a_review_after_the_voiding_leaves_nobody_open(stage: Stage, klass: Klass) -> None:
+    launched = await stage.launch()
+    pupil = klass.students[0]
+    await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
+    bureau = stage.bureau
+    async with stage.runtime.database.transaction(bureau.scope) as session:
+        await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
+    await review(stage, launched.roll_call, pupil, bureau, upheld=False)
+    assert await effective(stage, launched.roll_call, pupil) == ("excused", "voided")
+
+
+# --- what was left open ---
+
+
+async def left_open(stage: Stage) -> tuple[RollCall, Pupil]:
+    """A settled roll call with one undetermined student."""
+    launched = await stage.launch()
+    pupil = stage.school.students[0]
+    await stage.check_in(await stage.activate(pupil), launched.roll_call.id)
+    stage.clock.at = launched.roll_call.closes_at + 3 * GRACE
+    await stage.settle(launched.roll_call)
+    return launched.roll_call, pupil
+
+
+@pytest.mark.parametrize("outcome", [Outcome.PRESENT, Outcome.MISSED])
+async def test_the_launcher_or_its_superior_resolves_what_was_left_open(
+    stage: Stage, outcome: Outcome
+) -> None:
+    roll_call, pupil = await left_open(stage)
+    entry = await resolve(stage, roll_call, pupil, province_account(stage.world.province), outcome)
+    assert (entry.outcome, entry.reason, entry.seq) == (outcome, "determined_by_person", 2)
+    with pytest.raises(ResultClosed):
+        await resolve(stage, roll_call, pupil, stage.bureau)
+
+
+async def test_the_school_that_is_checked_decides_nothing(stage: Stage, klass: Klass) -> None:
+    roll_call, pupil = await left_open(stage)
+    for acting in (stage.registrar, counselor_account(stage.school, klass)):
+        with pytest.raises(NotPermitted):
+            await resolve(stage, roll_call, pupil, acting)
+    with pytest.raises(NotFound):
+        await resolve(stage, roll_call, pupil, bureau_account(stage.world.other_city))
+
+
+async def test_a_result_that_is_not_open_is_closed(stage: Stage) -> None:
+    roll_call, _ = await left_open(stage)
+    silent = stage.school.students[1]
+    with pytest.raises(ResultClosed):
+        await resolve(stage, roll_call, silent, stage.bureau)
+
+
+async def test_nothing_is_resolved_before_the_settlement(stage: Stage) -> None:
+    launched = await stage.launch()
+    with pytest.raises(Conflict):
+        await resolve(stage, launched.roll_call, stage.school.students[0], stage.bureau)
+
+
+async def test_two_persons_at_once_resolve_it_once(stage: Stage) -> None:
+    roll_call, pupil = await left_open(stage)
+    answers = await asyncio.gather(
+        *(
+            resolve(stage, roll_call, pupil, stage.bureau, outcome)
+            for outcome in (Outcome.PRESENT, Outcome.MISSED)
+        ),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(answer, ResultClosed) for answer in answers) == 1
+    assert (await stage.outcomes(roll_call.id))[pupil.id].seq == 2

@@ -1,0 +1,167 @@
+"""The envelope parser: whatever a phone signs, it is read or refused by name, and never crashes."""
+
+import base64
+import json
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, utils
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from backend.demo.phone import Phone
+from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored, signed_digest
+from backend.roll_call.errors import CheckInRefusal, EnvelopeMalformed, EnvelopeSignatureInvalid
+from tests.roll_call.stage import content
+
+PHONE = Phone(httpx.AsyncClient(base_url="http://testserver"))
+ROLL_CALL = uuid4()
+NONCE = "n" * 32
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
+    max_leaves=12,
+)
+FIELDS = ("roll_call", "nonce", "fixes", "frames", "claims", "extra\0", "\ud800")
+
+
+def payload(**changes: Any) -> dict[str, Any]:
+    return content(ROLL_CALL, NONCE, [b"one", b"two", b"three"], **changes)
+
+
+def part(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+
+
+def signed(body: bytes, header: bytes | None = None) -> str:
+    """A compact JWS over any bytes at all, with a true signature."""
+
+    head = header if header is not None else json.dumps({"alg": "ES256", "typ": TYPE}).encode()
+    text = f"{part(head)}.{part(body)}"
+    r, s = utils.decode_dss_signature(PHONE.key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
+    return f"{text}.{part(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+
+
+def open_or_refusal(compact: str) -> OpenedEnvelope | CheckInRefusal:
+    try:
+        return open_envelope(compact, PHONE.jwk)
+    except CheckInRefusal as refusal:
+        return refusal
+
+
+def refusal_of(compact: str) -> CheckInRefusal:
+    with pytest.raises(CheckInRefusal) as refused:
+        open_envelope(compact, PHONE.jwk)
+    return refused.value
+
+
+def test_what_the_phone_signed_is_read() -> None:
+    compact = PHONE.sign(payload(), typ=TYPE)
+    opened = open_envelope(compact, PHONE.jwk)
+    assert (opened.content.roll_call, opened.content.nonce) == (ROLL_CALL, NONCE)
+    assert opened.content == parse_stored(compact)
+
+
+def test_signing_the_same_content_again_gives_the_same_digest() -> None:
+    one, other = (PHONE.sign(payload(), typ=TYPE) for _ in range(2))
+    assert one != other
+    assert signed_digest(one) == signed_digest(other)
+
+
+def test_a_claim_of_the_client_sets_no_field() -> None:
+    opened = open_envelope(PHONE.sign(payload(claims={"liveness": 1, "inside": True}), typ=TYPE), PHONE.jwk)
+    assert opened.content.claims == {"liveness": 1, "inside": True}
+
+
+@pytest.mark.parametrize("field", ["roll_call", "nonce", "fixes", "frames"])
+def test_a_missing_field_is_named(field: str) -> None:
+    plain = payload()
+    del plain[field]
+    refusal = refusal_of(PHONE.sign(plain, typ=TYPE))
+    assert isinstance(refusal, EnvelopeMalformed)
+    assert refusal.params == {"reason": field}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"outcome": "present"},
+        {"nonce": "short"},
+        {"nonce": "n" * 30 + "\0"},
+        {"nonce": "n" * 30 + "\ud800"},
+        {"roll_call": "no identifier"},
+        {"fixes": "many"},
+        {"fixes": [{"lon": 1.0, "lat": 1.0, "accuracy_m": 1.0, "age_s": True}]},
+        {"fixes": [{"lon": 10**400, "lat": 1.0, "accuracy_m": 1.0, "age_s": 1.0}]},
+        {"fixes": [{"lon": 1.0, "lat": 1.0, "accuracy_m": 1.0, "age_s": 1.0, "datum": "ip"}]},
+        {"fixes": [{"lon": 1.0, "lat": 1.0, "accuracy_m": 1.0, "age_s": 1.0}] * 101},
+        {"frames": [{"sha256": "ABC", "size": 1, "at_ms": 0}]},
+        {"frames": [{"sha256": "0" * 64, "size": -1, "at_ms": 0}]},
+        {"frames": [{"sha256": "0" * 64, "size": 1, "at_ms": 10**400}]},
+        {"claims": {str(number): 0 for number in range(41)}},
+        {"\0": 1},
+    ],
+)
+def test_a_value_out_of_bounds_is_malformed(changes: dict[str, Any]) -> None:
+    refusal = refusal_of(PHONE.sign(payload(**changes), typ=TYPE))
+    assert isinstance(refusal, EnvelopeMalformed)
+
+
+@pytest.mark.parametrize(
+    ("header", "body"),
+    [
+        (None, b"[" * 9000),
+        (b"[" * 9000, b"{}"),
+        (b'{"alg":"ES256","typ":"JWT"}', b"{}"),
+        (b'{"alg":"none"}', b"{}"),
+        (b"\xff", b"{}"),
+        (None, b"\xff\xfe"),
+        (None, b"9" * 5000),
+        (None, b"null"),
+        (None, b""),
+    ],
+)
+def test_bytes_that_are_no_envelope_are_malformed(header: bytes | None, body: bytes) -> None:
+    assert isinstance(refusal_of(signed(body, header)), EnvelopeMalformed)
+
+
+def test_another_phones_signature_is_refused() -> None:
+    stranger = Phone(httpx.AsyncClient(base_url="http://testserver"))
+    assert isinstance(refusal_of(stranger.sign(payload(), typ=TYPE)), EnvelopeSignatureInvalid)
+
+
+def test_changed_content_is_refused() -> None:
+    head, _, signature = PHONE.sign(payload(), typ=TYPE).split(".")
+    forged = f"{head}.{part(json.dumps(payload(claims={'liveness': 2})).encode())}.{signature}"
+    assert isinstance(refusal_of(forged), EnvelopeSignatureInvalid)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+def test_numbers_that_are_none_reach_the_location_library_as_such(number: str) -> None:
+    body = json.dumps(payload()).replace("10.0", number).encode()
+    opened = open_envelope(signed(body), PHONE.jwk)
+    assert opened.content.fixes[0].accuracy_m != 10.0
+
+
+@given(st.sampled_from(FIELDS), anything)
+@example("claims", {"\0": 1})
+def test_any_value_in_any_field_is_read_or_refused(field: str, value: Any) -> None:
+    body = json.dumps(payload(**{field: value})).encode()
+    answer = open_or_refusal(signed(body))
+    if isinstance(answer, CheckInRefusal):
+        assert "\0" not in str(answer.params)
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_under_a_true_signature_are_refused(body: bytes) -> None:
+    assert isinstance(open_or_refusal(signed(body)), EnvelopeMalformed)
+
+
+@given(st.text(max_size=200))
+def test_any_text_at_all_is_refused(compact: str) -> None:
+    assert isinstance(open_or_refusal(compact), CheckInRefusal)
+    assert len(signed_digest(compact)) == 32

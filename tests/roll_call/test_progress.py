@@ -1,0 +1,104 @@
+"""Progress: the children of every unit add up to it, and a counselor sees the own classes only."""
+
+from uuid import UUID
+
+import pytest
+from redis.asyncio import Redis
+
+from backend.core.acting import Acting
+from backend.core.ids import new_id
+from backend.org.queries import unit_below
+from backend.org.tables import OrgUnit
+from backend.roll_call.audience import Audience
+from backend.roll_call.progress import CHANNEL, Progress, poke, progress_of, rendered
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import RollCall
+from tests.roll_call.stage import MICROSECOND, Stage
+from tests.world import bureau_account, counselor_account, plant_school, province_account
+
+pytestmark = [pytest.mark.clause("HN334-3.4"), pytest.mark.clause("HN334-2.3")]
+
+SUMS = ("obligations", "exempt", "waiting", *Outcome)
+
+
+async def progress(
+    stage: Stage, acting: Acting, roll_call: RollCall, unit_id: UUID | None = None
+) -> Progress:
+    async with stage.runtime.database.transaction(acting.scope) as session:
+        unit = await unit_below(session, acting, unit_id or acting.org_id)
+        return await progress_of(session, acting, roll_call.id, unit)
+
+
+def adds_up(found: Progress) -> None:
+    whole = rendered(found)
+    for name in SUMS:
+        assert whole[name] == sum(child[name] for child in whole["children"]), name
+    for line in (whole, *whole["children"]):
+        assert line["obligations"] == line["waiting"] + sum(line[outcome] for outcome in Outcome)
+
+
+@pytest.mark.parametrize("settled", [False, True])
+async def test_children_add_up_at_every_level(stage: Stage, settled: bool) -> None:
+    province = province_account(stage.world.province)
+    async with stage.arrange() as session:
+        county = await session.get_one(OrgUnit, stage.world.county.id)
+        in_county = await plant_school(session, stage.runtime.keys, county, classes=1, students=2)
+    schools = (stage.school, stage.world.sister, stage.world.direct, in_county)
+    launched = await stage.launch(province, audience=Audience(unit_ids=tuple(each.id for each in schools)))
+    passed = await stage.activate(stage.school.students[0])
+    await stage.pass_check(passed, launched.roll_call.id)
+    if settled:
+        stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+        await stage.settle(launched.roll_call)
+
+    top = await progress(stage, province, launched.roll_call)
+    adds_up(top)
+    assert top.unit.figures.obligations == 20
+    assert top.unit.figures.outcomes[Outcome.PRESENT] == 1
+    assert top.unit.figures.waiting == (0 if settled else 19)
+    kinds = {child.unit_id: child.kind for child in top.children}
+    assert kinds[stage.world.city.id] == "city"
+    assert kinds[stage.world.direct.id] == "school"
+    for unit_id in (stage.world.city.id, stage.school.id, stage.world.county.id, in_county.id):
+        adds_up(await progress(stage, province, launched.roll_call, unit_id))
+    school = await progress(stage, province, launched.roll_call, stage.school.id)
+    assert [child.figures.outcomes[Outcome.PRESENT] for child in school.children] == [1, 0]
+    below_county = await progress(stage, province, launched.roll_call, stage.world.county.id)
+    assert [child.unit_id for child in below_county.children] == [in_county.id]
+
+
+async def test_a_bureau_sees_its_own_branch_of_a_roll_call_of_the_province(stage: Stage) -> None:
+    province = province_account(stage.world.province)
+    schools = (stage.school.id, stage.world.direct.id)
+    launched = await stage.launch(province, audience=Audience(unit_ids=schools))
+    found = await progress(stage, stage.bureau, launched.roll_call)
+    assert found.unit.figures.obligations == 6
+    other = await progress(stage, bureau_account(stage.world.other_city), launched.roll_call)
+    assert (other.unit.figures.obligations, other.children) == (0, ())
+
+
+async def test_a_counselor_sees_the_own_classes_only(stage: Stage) -> None:
+    launched = await stage.launch()
+    klass = stage.school.classes[1]
+    found = await progress(stage, counselor_account(stage.school, klass), launched.roll_call)
+    adds_up(found)
+    assert [(child.unit_id, child.figures.obligations) for child in found.children] == [(klass.id, 3)]
+
+
+async def test_a_verdict_pokes_whoever_watches(stage: Stage) -> None:
+    launched = await stage.launch()
+    candidate = await stage.activate(stage.school.students[0])
+    async with stage.runtime.redis.pubsub() as subscription:
+        await subscription.subscribe(CHANNEL + str(launched.roll_call.id))
+        confirmed = await subscription.get_message(timeout=10)
+        assert confirmed is not None
+        await stage.pass_check(candidate, launched.roll_call.id)
+        message = await subscription.get_message(timeout=10)
+    assert message is not None
+    assert message["type"] == "message"
+
+
+async def test_a_poke_without_redis_is_lost_and_hurts_nobody() -> None:
+    nowhere = Redis.from_url("unix:///nonexistent/redis.sock")
+    await poke(nowhere, new_id())
+    await nowhere.aclose()

@@ -8,9 +8,12 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
+from backend.core.api import Api
 from backend.core.problems import install_problem_handlers, problem_response
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
+from backend.core.web import LimitBodies
+from backend.staff_api.rosters import LARGER_BODIES
 from biometrics.errors import BiometricsError
 from geo.errors import GeoError
 
@@ -38,11 +41,9 @@ STAFF_ROUTERS = (
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
 
 
-def _face(title: str, routers: tuple[str, ...], runtime: Runtime) -> FastAPI:
+def _face(title: str, routers: tuple[str, ...], runtime: Runtime) -> Api:
     """One API with its own OpenAPI document."""
-    api = FastAPI(title=title, version="1", docs_url="/docs", redoc_url=None, openapi_url="/openapi.json")
-    api.state.runtime = runtime
-    install_problem_handlers(api)
+    api = Api(title, runtime)
 
     # The libraries' refusals carry the house's attributes without its base class.
     @api.exception_handler(GeoError)
@@ -67,9 +68,18 @@ def create_app(runtime: Runtime) -> FastAPI:
         yield
         await runtime.close()
 
-    app = FastAPI(title="Dianming", openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app = FastAPI(
+        title="Dianming",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
     app.state.runtime = runtime
     install_problem_handlers(app)
+    larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
+    app.add_middleware(LimitBodies, limit=runtime.settings.request_body_limit, larger=larger)
     app.mount(MOBILE_PREFIX, _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, runtime))
     app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, runtime))
 

@@ -97,6 +97,9 @@ FLOW: dict[str, tuple[Consumer, ...]] = {
 """Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
 
 
+CONSUMED = frozenset(name for name, consumers in FLOW.items() if consumers)
+
+
 async def deliver(runtime: Runtime, event_id: str) -> None:
     """Tell each consumer of an event once: handling and its mark are one transaction."""
     async with runtime.database.transaction(Scope.none()) as session:

@@ -9,11 +9,11 @@ import procrastinate
 import structlog
 from procrastinate import JobContext
 
-from backend.core import audit
+from backend.core import audit, outbox
 from backend.core.jobs import FLOW, QUEUES, conninfo, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from backend.events import deliver
+from backend.events import CONSUMED, deliver
 from backend.org.paths import path_of
 from biometrics.engine import EngineSet, FaceEngine
 from biometrics.pool import FacePool, PoolLimits
@@ -83,6 +83,7 @@ async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG0
 async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event | None = None) -> None:
     """Run jobs until told to stop (SIGTERM, SIGINT or `stop`)."""
     load_jobs()
+    outbox.consume_only(CONSUMED)
     pool = open_face_pool(runtime)
     runtime.extras["face_pool"] = pool
     connector = procrastinate.PsycopgConnector(

@@ -17,9 +17,19 @@ async def deliver_event(context: JobContext, event_id: str) -> None:
     await context.additional_context["deliver"](event_id)
 
 
+_consumed: frozenset[str] | None = None
+
+
+def consume_only(names: frozenset[str]) -> None:
+    """Tell which events anybody consumes in this deployment; the others are recorded, and no job is made for them."""
+    global _consumed  # noqa: PLW0603 - one flow a process, set once by the composition root
+    _consumed = names
+
+
 async def emit(session: AsyncSession, name: str, payload: dict[str, Any], at: datetime) -> None:
     """Record that `name` (past tense) happened; consumers run after the commit, each in its own transaction."""
     event = OutboxEvent(id=new_id(), name=name, payload=payload, occurred_at=at)
     session.add(event)
     await session.flush()
-    await enqueue(session, deliver_event, event_id=str(event.id))
+    if _consumed is None or name in _consumed:
+        await enqueue(session, deliver_event, event_id=str(event.id))

@@ -1,5 +1,6 @@
 """RFC 9457 problem details for both APIs: code, status, and a sentence in the caller's language."""
 
+import json
 from http import HTTPStatus
 from typing import Any, ClassVar, Protocol
 
@@ -9,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import Match, Route
 
 from backend.core.errors import DomainError
 
@@ -62,6 +64,16 @@ class Speaking(Protocol):
         """The sentence in `zh` or `en`."""
 
 
+class ProblemResponse(JSONResponse):
+    """A problem document. What a client made up (the name of a field) may be no Unicode text: that is escaped."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """The document in UTF-8, whatever it quotes."""
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
 def problem_response(
     request: Request, error: Speaking, errors: list[dict[str, Any]] | None = None
 ) -> JSONResponse:
@@ -81,7 +93,7 @@ def problem_response(
     if errors is not None:
         body["errors"] = errors
     headers = getattr(error, "headers", None)
-    return JSONResponse(body, error.status, media_type=MEDIA_TYPE, headers=headers)
+    return ProblemResponse(body, error.status, headers=headers)
 
 
 class MalformedRequest(DomainError):
@@ -104,6 +116,13 @@ class _HttpProblem(DomainError):
         super().__init__()
 
 
+def allowed_methods(request: Request) -> list[str]:
+    """Every method of the address (RFC 9110, 10.2.1); the framework names those of the first route only."""
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    here = [route for route in routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in here for method in route.methods or ()})
+
+
 def install_problem_handlers(app: FastAPI) -> None:
     """Make every error of `app` a problem document; unexpected ones say nothing of the inside."""
 
@@ -121,7 +140,9 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> JSONResponse:
-        headers = dict(error.headers) if error.headers else None
+        headers = dict(error.headers) if error.headers else {}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(allowed_methods(request))
         return problem_response(request, _HttpProblem(error.status_code, headers))
 
     @app.exception_handler(Exception)
@@ -131,12 +152,8 @@ def install_problem_handlers(app: FastAPI) -> None:
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` for the problem statuses a route may answer with."""
+    """OpenAPI `responses` for the problem statuses a route may answer with; `Problem` is described once for all."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {
-        status: {
-            "model": Problem,
-            "description": HTTPStatus(status).phrase,
-            "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
-        }
-        for status in statuses
+        status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses
     }

@@ -1,5 +1,6 @@
 """What both APIs share: the runtime of a request, and reading bounded bodies."""
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,9 +8,11 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from backend.core.acting import Acting
 from backend.core.errors import DomainError
+from backend.core.problems import problem_response
 from backend.core.runtime import Runtime
 
 
@@ -38,6 +41,70 @@ async def read_bounded(request: Request, limit: int) -> bytes:
         if len(body) > limit:
             raise BodyTooLarge(limit=limit)
     return bytes(body)
+
+
+class _Exceeded(Exception):
+    """Ends the reading of a body inside the application; never leaves the middleware."""
+
+
+class LimitBodies:
+    """Refuses a body that is larger than `limit` bytes before anything parses it, declared or not.
+
+    `larger` holds the limits of the addresses that take more. A declared length is refused unread; without
+    one, reading stops at the limit, and whatever the application makes of that is replaced by the refusal.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
+        self._app = app
+        self._limit = limit
+        self._larger = larger
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        limit = self._larger.get(scope["path"], self._limit)
+        refusal = problem_response(Request(scope), BodyTooLarge(limit=limit))
+        declared = Request(scope).headers.get("content-length", "0").lstrip("0")
+        if declared.isdecimal() and (len(declared), declared) > (len(str(limit)), str(limit)):
+            await refusal(scope, receive, send)
+            return
+        reading = _BoundedReading(receive, send, limit)
+        try:
+            await self._app(scope, reading.receive, reading.send)
+        except _Exceeded:
+            pass
+        if reading.exceeded and not reading.started:
+            await refusal(scope, receive, send)
+
+
+@dataclass(slots=True)
+class _BoundedReading:
+    """The two ends of one request: counts what comes in, and holds back answers to a body that was cut off."""
+
+    _receive: Receive
+    _send: Send
+    limit: int
+    taken: int = 0
+    exceeded: bool = False
+    started: bool = False
+
+    async def receive(self) -> Message:
+        if self.exceeded:
+            raise _Exceeded
+        message = await self._receive()
+        self.taken += len(message.get("body", b""))
+        if self.taken > self.limit:
+            self.exceeded = True
+            raise _Exceeded
+        return message
+
+    async def send(self, message: Message) -> None:
+        if self.exceeded and not self.started:
+            return
+        self.started = True
+        await self._send(message)
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ async def _classes_to_urge(
         .where(still_waiting(roll_call.id), Obligation.class_id.in_(asked))
         .group_by(Obligation.class_id)
     )
-    waiting = {each: students for each, students in rows}
+    waiting: dict[UUID, int] = {row[0]: row[1] for row in rows}
     interval = law_of(roll_call).duration("notice.urge_interval")
     recent = set(
         await session.scalars(

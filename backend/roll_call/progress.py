@@ -98,7 +98,7 @@ async def progress_of(session: AsyncSession, acting: Acting, roll_call_id: UUID,
         return await _school_progress(session, unit, classes)
     schools = {school_id for school_id, _ in classes.values()}
     found = await session.execute(select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(schools)))
-    paths = dict(found.tuples().all())
+    paths = {school_id: str(path) for school_id, path in found}
     sums: dict[str, Figures] = defaultdict(Figures)
     total = Figures()
     depth = unit.path.count(".") + 1

@@ -26,6 +26,8 @@ router = APIRouter(prefix="/v1", tags=["花名册 · roster"])
 
 MAX_UPLOAD = 64 * 2**20
 """Bytes. 200,000 rows with every column filled are a workbook of 58 MB."""
+LARGER_BODIES = {"/v1/roster-imports": MAX_UPLOAD}
+"""The addresses of this API that take more than the common limit, and how much (bytes)."""
 
 FINDINGS = 200
 """Findings of each severity that an answer lists; all are counted."""

@@ -32,7 +32,11 @@ of a service behind it, and mostly stay inside background jobs.
 """
 
 
-def subclasses(base: type[Exception]) -> Iterator[type[Exception]]:
+Refusal = DomainError | GeoError | BiometricsError
+BASES: tuple[type[Refusal], ...] = (DomainError, GeoError, BiometricsError)
+
+
+def subclasses(base: type[Refusal]) -> Iterator[type[Refusal]]:
     for child in base.__subclasses__():
         yield child
         yield from subclasses(child)
@@ -47,7 +51,7 @@ def refusals() -> set[tuple[str, str, int, str]]:
     homes = tuple(package.__name__ for package in PACKAGES)
     return {
         (room_of(error.__module__), error.code, error.status, error.en)
-        for base in (DomainError, GeoError, BiometricsError)
+        for base in BASES
         for error in subclasses(base)
         if error.__module__.startswith(homes)
         and not error.__module__.startswith(LOCAL)

@@ -1,5 +1,6 @@
 """Launching: authority, window, audience, and that everything is frozen."""
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -207,3 +208,16 @@ async def test_a_school_without_a_filed_site_is_reported(database: Database, wor
             select(RollCallSite).where(RollCallSite.roll_call_id == launched.roll_call.id)
         )
         assert sites.all() == []
+
+
+@pytest.mark.clause("R3")
+async def test_of_two_launches_at_once_over_the_same_students_one_is_refused(
+    database: Database, world: World
+) -> None:
+    asked = command(world.school)
+    answers = await asyncio.gather(
+        launch(database, bureau_account(world.city), asked),
+        launch(database, province_account(world.province), asked),
+        return_exceptions=True,
+    )
+    assert sorted(type(answer).__name__ for answer in answers) == ["Launched", "WindowsOverlap"]

@@ -47,7 +47,7 @@ async def told(stage: Stage, kind: str, roll_call: RollCall) -> dict[UUID, int]:
             .where(NoticeMessage.kind == kind, NoticeMessage.group_id == roll_call.id)
             .group_by(who)
         )
-        return {each: count for each, count in rows}
+        return {row[0]: row[1] for row in rows}
 
 
 # --- urging ---

@@ -10,9 +10,8 @@ from sqlalchemy import text
 
 from backend.people.tables import Student
 from backend.roll_call import jobs
-from backend.roll_call.intake import Received
+from backend.roll_call.intake import Received, receive_envelope
 from backend.roll_call.jobs import run_due
-from backend.roll_call.outcomes import hold_open
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.settlement import resettle_submission, settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallStep
@@ -158,20 +157,22 @@ async def test_the_settlement_waits_for_an_envelope_that_is_being_stored(stage: 
     launched = await stage.launch()
     candidate = await someone(stage)
     roll_call = launched.roll_call
+    stage.clock.at = roll_call.closes_at
     nonce = await stage.nonce(candidate, roll_call.id)
     signed = envelope(candidate, roll_call.id, nonce, burst(candidate.person))
     async with stage.runtime.database.transaction(candidate.acting.scope) as session:
-        await hold_open(session, roll_call.id)
-        stored = await stage.send(candidate, roll_call.id, signed)
+        stored = await receive_envelope(
+            session, candidate.acting, roll_call.id, signed, roll_call.closes_at, stage.runtime.keys
+        )
         assert isinstance(stored, Received)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))
-        await _blocked(stage, roll_call.id)
+        await _blocked(stage)
         assert not settling.done()
     assert (await settling).waiting_for == 1
 
 
-async def _blocked(stage: Stage, roll_call_id: UUID) -> None:
+async def _blocked(stage: Stage) -> None:
     """Until some transaction of this database waits for an advisory lock."""
     waiting = text(
         "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

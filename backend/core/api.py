@@ -1,0 +1,96 @@
+"""One HTTP API: every refusal a problem document, and an OpenAPI document that says all that can come."""
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from backend.core.problems import Problem, documented, install_problem_handlers
+from backend.core.runtime import Runtime
+
+EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
+_VALIDATION = ("HTTPValidationError", "ValidationError")
+
+
+class Api(FastAPI):
+    """A set of routers under one title. An address with a slash too many is another address, not a redirect."""
+
+    def __init__(self, title: str, runtime: Runtime) -> None:
+        super().__init__(
+            title=title,
+            version="1",
+            docs_url="/docs",
+            redoc_url=None,
+            openapi_url="/openapi.json",
+            redirect_slashes=False,
+        )
+        self.state.runtime = runtime
+        install_problem_handlers(self)
+
+    def openapi(self) -> dict[str, Any]:
+        """The OpenAPI document, made once."""
+        if self.openapi_schema is None:
+            self.openapi_schema = completed(super().openapi())
+        return self.openapi_schema
+
+
+def completed(document: dict[str, Any]) -> dict[str, Any]:
+    """The framework's document with problem documents for what it refuses itself, and an example of each body."""
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = Problem.model_json_schema()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            _complete(operation, schemas)
+    for name in _VALIDATION:
+        schemas.pop(name, None)
+    return document
+
+
+def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    refusals: list[int] = []
+    if "422" in responses:
+        refusals.append(422)
+    if "requestBody" in operation:
+        refusals += [400, 413]
+        body = operation["requestBody"]["content"].get("application/json")
+        if body is not None:
+            body["example"] = example_of(body["schema"], schemas)
+    common = {str(status): response for status, response in documented(*refusals).items()}
+    operation["responses"] = dict(sorted((responses | common).items()))
+
+
+class ExampleMissing(LookupError):
+    """A field of a request body has no example, and none follows from its type."""
+
+
+def example_of(schema: dict[str, Any], schemas: dict[str, Any], name: str = "body") -> Any:
+    """A value of a request schema, from the examples of its fields; raises `ExampleMissing`."""
+    if "examples" in schema:
+        return schema["examples"][0]
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
+    for key in ("const", "default"):
+        if key in schema:
+            return schema[key]
+    for key in ("enum", "oneOf", "anyOf"):
+        if key in schema:
+            first = schema[key][0]
+            return first if key == "enum" else example_of(first, schemas, name)
+    match schema.get("type"):
+        case "object":
+            return _object_example(schema, schemas)
+        case "array":
+            return [example_of(schema["items"], schemas, name)]
+        case "boolean":
+            return True
+        case "string" if schema.get("format") == "uuid":
+            return EXAMPLE_ID
+    raise ExampleMissing(name)
+
+
+def _object_example(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """What is required, and what else has an example of its own."""
+    fields = schema.get("properties", {})
+    required = schema.get("required", ())
+    shown = {name: each for name, each in fields.items() if name in required or each.get("examples")}
+    return {name: example_of(each, schemas, name) for name, each in shown.items()}

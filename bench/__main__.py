@@ -1,0 +1,28 @@
+"""`make bench`: every benchmark, each in a process of its own; `make bench ARGS="fence face"` runs some."""
+
+import subprocess
+import sys
+
+BENCHMARKS = {
+    "fence": ["bench.fence"],
+    "face": ["bench.face"],
+    "roster": ["bench.roster", "--rows", "20000"],
+}
+
+
+def main(asked: list[str]) -> int:
+    """Run them; the worst exit code."""
+    unknown = set(asked) - set(BENCHMARKS)
+    if unknown:
+        sys.stderr.write(
+            f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}\n"
+        )
+        return 2
+    return max(
+        subprocess.run([sys.executable, "-m", *BENCHMARKS[name]], check=False).returncode
+        for name in asked or BENCHMARKS
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,335 @@
+"""Roll calls over HTTP as the phone sees them; the sign-in alone is replaced, it has tests of its own."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+import httpx
+import pytest
+from fastapi import FastAPI, Request
+
+from backend.core.acting import Acting
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.problems import install_problem_handlers
+from backend.core.runtime import Runtime
+from backend.core.web import Caller
+from backend.people.tables import Student
+from biometrics.pool import FacePool
+from mobile_api.caller import PhoneCaller
+from mobile_api.roll_calls import router
+from tests.roll_call.stage import (
+    GRACE,
+    MICROSECOND,
+    OUTSIDE,
+    Candidate,
+    Stage,
+    burst,
+    envelope,
+    fixes,
+    pattern_pool,
+    staged,
+)
+from tests.world import student_account
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+ACCOUNT = "x-test-account"
+
+
+@dataclass(slots=True)
+class Api:
+    """The stage's roll calls behind real routes."""
+
+    stage: Stage
+    http: httpx.AsyncClient
+    accounts: dict[str, Acting] = field(default_factory=dict)
+
+    async def call(self, acting: Acting, method: str, path: str, **options: Any) -> httpx.Response:
+        self.accounts[str(acting.account_id)] = acting
+        return await self.http.request(
+            method, f"/v1{path}", headers={ACCOUNT: str(acting.account_id)}, **options
+        )
+
+    async def get(self, candidate: Candidate, path: str, **options: Any) -> httpx.Response:
+        return await self.call(candidate.acting, "GET", path, **options)
+
+    async def challenge(self, candidate: Candidate, roll_call_id: UUID) -> httpx.Response:
+        return await self.call(candidate.acting, "POST", f"/roll-calls/{roll_call_id}/challenges")
+
+    async def envelope(self, candidate: Candidate, roll_call_id: UUID, compact: str) -> httpx.Response:
+        body = {"envelope": compact}
+        return await self.call(candidate.acting, "POST", f"/roll-calls/{roll_call_id}/envelopes", json=body)
+
+    async def frame(
+        self, candidate: Candidate, submission_id: str, position: int, data: bytes
+    ) -> httpx.Response:
+        path = f"/submissions/{submission_id}/frames/{position}"
+        return await self.call(candidate.acting, "PUT", path, content=data)
+
+    async def signed(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
+        answer = await self.challenge(candidate, roll_call_id)
+        assert answer.status_code == 201, answer.text
+        nonce = answer.json()["nonce"]
+        return envelope(candidate, roll_call_id, nonce, burst(candidate.person), **changes)
+
+    async def submitted(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
+        compact = await self.signed(candidate, roll_call_id, **changes)
+        answer = await self.envelope(candidate, roll_call_id, compact)
+        assert answer.status_code == 201, answer.text
+        submission_id: str = answer.json()["submission_id"]
+        return submission_id
+
+
+@pytest.fixture(scope="module")
+def pool() -> Iterator[FacePool]:
+    with pattern_pool() as pool:
+        yield pool
+
+
+@pytest.fixture
+async def api(runtime: Runtime, owner: Database, pool: FacePool) -> AsyncIterator[Api]:
+    stage = await staged(runtime, owner, pool)
+    app = FastAPI()
+    app.state.runtime = stage.runtime
+    install_problem_handlers(app)
+    app.include_router(router)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+        api = Api(stage, http)
+
+        def signed_in(request: Request) -> Caller:
+            return Caller(stage.runtime, api.accounts[request.headers[ACCOUNT]])
+
+        app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
+        yield api
+
+
+@pytest.fixture
+async def candidate(api: Api) -> Candidate:
+    return await api.stage.activate(api.stage.school.students[0])
+
+
+@pytest.fixture
+async def roll_call_id(api: Api) -> UUID:
+    return (await api.stage.launch()).roll_call.id
+
+
+async def test_a_check_in_from_the_list_to_the_result(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    (listed,) = (await api.get(candidate, "/roll-calls")).json()["items"]
+    assert (listed["id"], listed["state"], listed["outcome"]) == (str(roll_call_id), "open", None)
+    assert listed["what_to_do_zh"]
+    challenge = (await api.challenge(candidate, roll_call_id)).json()
+    assert challenge["frames"] == {"min_count": 3, "max_count": 8, "max_bytes": 1048576}
+    submission_id = await api.submitted(candidate, roll_call_id)
+    stored = [
+        (await api.frame(candidate, submission_id, position, data)).json()["complete"]
+        for position, data in enumerate(burst(candidate.person))
+    ]
+    assert stored == [False, False, True]
+    assert (await api.get(candidate, f"/submissions/{submission_id}")).json()["finding"] is None
+    await api.stage.verify(UUID(submission_id))
+    found = (await api.get(candidate, f"/submissions/{submission_id}")).json()
+    assert found["finding"] == "accepted"
+    shown = (await api.get(candidate, f"/roll-calls/{roll_call_id}")).json()
+    assert (shown["outcome"], shown["outcome_reason"]) == ("present", "verified")
+
+
+async def test_neither_the_fence_nor_a_threshold_is_ever_told(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    submission_id = await api.submitted(candidate, roll_call_id, fixes=fixes(OUTSIDE))
+    for position, data in enumerate(burst(candidate.person)):
+        await api.frame(candidate, submission_id, position, data)
+    await api.stage.verify(UUID(submission_id))
+    answers = [
+        await api.get(candidate, path)
+        for path in (
+            "/roll-calls",
+            f"/roll-calls/{roll_call_id}",
+            f"/roll-calls/{roll_call_id}/attempts",
+            f"/submissions/{submission_id}",
+        )
+    ]
+    answers.append(await api.challenge(candidate, roll_call_id))
+    for word in ("distance", "threshold", "accept_at", "inside_at", "polygon", "probability"):
+        assert all(word not in answer.text for answer in answers)
+    (reason,) = answers[3].json()["reasons"]
+    assert reason["code"] == "outside_site"
+    assert reason["zh"]
+
+
+async def test_a_retry_answers_200_with_the_same_receipt_even_after_the_close(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    compact = await api.signed(candidate, roll_call_id)
+    first = await api.envelope(candidate, roll_call_id, compact)
+    api.stage.clock.at += timedelta(days=1)
+    again = await api.envelope(candidate, roll_call_id, compact)
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+
+
+async def test_a_late_envelope_is_a_problem_document_and_a_committed_refusal(
+    api: Api, candidate: Candidate
+) -> None:
+    launched = await api.stage.launch()
+    api.stage.clock.at = launched.roll_call.closes_at
+    compact = await api.signed(candidate, launched.roll_call.id)
+    api.stage.clock.at += MICROSECOND
+    answer = await api.envelope(candidate, launched.roll_call.id, compact)
+    assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert "截止" in answer.json()["detail_zh"]
+    kept = (await api.get(candidate, f"/roll-calls/{launched.roll_call.id}/attempts")).json()["refusals"]
+    assert [(each["step"], each["code"]) for each in kept] == [("envelope", "window_closed")]
+    assert datetime.fromisoformat(kept[0]["at"]) == api.stage.clock()
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"fixes": fixes(lat=95.0)}, 422, "fix_out_of_range"),
+        ({"fixes": fixes(accuracy_m=float("nan"))}, 422, "fix_not_finite"),
+        ({"outcome": "present"}, 422, "envelope_malformed"),
+        ({"claims": {"padding": "x" * 20000}}, 413, "envelope_too_large"),
+    ],
+)
+async def test_an_envelope_that_cannot_be_judged_is_refused_by_name(
+    api: Api, candidate: Candidate, roll_call_id: UUID, changes: dict[str, Any], status: int, code: str
+) -> None:
+    compact = await api.signed(candidate, roll_call_id, **changes)
+    answer = await api.envelope(candidate, roll_call_id, compact)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+    assert (await api.stage.refusals(candidate))[-1] == ("envelope", code)
+
+
+async def test_no_extra_field_sets_a_result(api: Api, candidate: Candidate, roll_call_id: UUID) -> None:
+    compact = await api.signed(candidate, roll_call_id)
+    path = f"/roll-calls/{roll_call_id}/envelopes"
+    body = {"envelope": compact, "outcome": "present"}
+    answer = await api.call(candidate.acting, "POST", path, json=body)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_what_is_not_the_students_answers_like_what_does_not_exist(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    submission_id = await api.submitted(candidate, roll_call_id)
+    sister = api.stage.world.sister
+    outsider = await api.stage.activate(sister.students[0], school=sister)
+    compact = envelope(outsider, roll_call_id, "n" * 32, burst(outsider.person))
+    frame = burst(candidate.person)[0]
+    ghost = new_id()
+
+    async def answers(target: UUID, attempt: UUID) -> list[tuple[int, dict[str, Any]]]:
+        sent = [
+            await api.challenge(outsider, target),
+            await api.envelope(outsider, target, compact),
+            await api.frame(outsider, str(attempt), 0, frame),
+            await api.get(outsider, f"/roll-calls/{target}"),
+            await api.get(outsider, f"/roll-calls/{target}/attempts"),
+            await api.get(outsider, f"/submissions/{attempt}"),
+        ]
+        return [(each.status_code, {**each.json(), "instance": ""}) for each in sent]
+
+    foreign = await answers(roll_call_id, UUID(submission_id))
+    assert foreign == await answers(ghost, new_id())
+    assert {status for status, _ in foreign} == {404}
+    assert (await api.get(outsider, "/roll-calls")).json()["items"] == []
+
+
+async def test_a_classmates_submission_is_absent_too(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    submission_id = await api.submitted(candidate, roll_call_id)
+    classmate = await api.stage.activate(api.stage.school.students[1])
+    assert (await api.get(classmate, f"/submissions/{submission_id}")).status_code == 404
+    stolen = await api.frame(classmate, submission_id, 0, burst(candidate.person)[0])
+    assert stolen.status_code == 404
+
+
+# --- frames ---
+
+
+async def test_a_frame_is_taken_once_and_again_alike(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    submission_id = await api.submitted(candidate, roll_call_id)
+    frame = burst(candidate.person)[0]
+    answers = [await api.frame(candidate, submission_id, 0, frame) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert answers[0].json() == answers[1].json() == {"position": 0, "complete": False}
+
+
+async def test_a_frame_that_does_not_fit_is_refused(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    submission_id = await api.submitted(candidate, roll_call_id)
+    frames = burst(candidate.person)
+    wrong = await api.frame(candidate, submission_id, 0, frames[1])
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "frame_hash_mismatch")
+    large = await api.frame(candidate, submission_id, 0, bytes(1048577))
+    assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
+    extra = await api.frame(candidate, submission_id, 3, frames[0])
+    assert (extra.status_code, extra.json()["code"]) == (422, "frame_not_declared")
+    api.stage.clock.at += GRACE + MICROSECOND
+    late = await api.frame(candidate, submission_id, 0, frames[0])
+    assert (late.status_code, late.json()["code"]) == (409, "frames_too_late")
+
+
+# --- what the student is told ---
+
+
+async def test_a_scheduled_roll_call_is_absent_until_its_notice(api: Api, candidate: Candidate) -> None:
+    notice = api.stage.clock() + timedelta(hours=1)
+    launched = await api.stage.launch(
+        told=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
+    )
+    path = f"/roll-calls/{launched.roll_call.id}"
+    assert (await api.get(candidate, path)).status_code == 404
+    assert (await api.challenge(candidate, launched.roll_call.id)).status_code == 404
+    assert (await api.get(candidate, "/roll-calls")).json()["items"] == []
+    api.stage.clock.at = notice
+    assert (await api.get(candidate, path)).json()["state"] == "open"
+
+
+async def test_pages_join_without_a_gap(api: Api, candidate: Candidate) -> None:
+    launched = [
+        (await api.stage.launch(api.stage.registrar, kind="school_own", title=f"点名{number}")).roll_call.id
+        for number in range(3)
+    ]
+    seen: list[str] = []
+    params: dict[str, Any] = {"limit": 2}
+    while True:
+        page = (await api.get(candidate, "/roll-calls", params=params)).json()
+        seen += [item["id"] for item in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        params["cursor"] = page["next_cursor"]
+    assert seen == sorted(map(str, launched), reverse=True)
+
+
+@pytest.mark.clause("HN334-3.1")
+async def test_a_refused_challenge_says_what_to_do(api: Api, roll_call_id: UUID) -> None:
+    candidate = await api.stage.activate(api.stage.school.students[1], face=False)
+    answer = await api.challenge(candidate, roll_call_id)
+    assert (answer.status_code, answer.json()["code"]) == (409, "non_face_route_recorded")
+    assert "辅导员" in answer.json()["detail"]
+
+
+@pytest.mark.clause("HN334-2.2")
+async def test_a_part_time_student_registers_twice_a_year(api: Api) -> None:
+    pupil = api.stage.school.students[2]
+    async with api.stage.arrange() as session:
+        (await session.get_one(Student, pupil.id)).study_form = "part_time"
+    acting = student_account(api.stage.school, pupil)
+    answers = [await api.call(acting, "POST", "/me/half-year-registrations") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [201, 201, 409]
+    assert [answer.json()["number"] for answer in answers[:2]] == [1, 2]
+    assert answers[2].json()["code"] == "registrations_used_up"

@@ -1,0 +1,99 @@
+"""Attestations, their review, and what people decide, over HTTP."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.staff_api.checks import router
+from tests.roll_call.stage import GRACE, Stage, staged
+from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
+from tests.world import counselor_account, registrar_account
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+
+@pytest.fixture
+async def stage(runtime: Runtime, owner: Database) -> Stage:
+    return await staged(runtime, owner)
+
+
+@pytest.fixture
+async def api(stage: Stage) -> AsyncIterator[StaffClient]:
+    client = staff_client(stage.runtime, router)
+    yield client
+    await client.http.aclose()
+
+
+async def body_of(api: StaffClient, stage: Stage, roll_call_id: UUID, student_id: UUID) -> dict[str, Any]:
+    """What a counselor sends who sees this student with the card in hand."""
+    issued = await api.post(stage.registrar, f"/v1/students/{student_id}/card-code", {})
+    assert issued.status_code == 201, issued.text
+    (site,) = (await api.get(stage.registrar, f"/v1/roll-calls/{roll_call_id}/sites")).json()
+    return {
+        "student_id": str(student_id),
+        "code": issued.json()["code"],
+        "site_version_id": site["site_version_id"],
+        "reason": "手机损坏",
+    }
+
+
+async def test_an_attestation_and_its_review(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    klass = stage.school.classes[0]
+    pupil, counselor = klass.students[0], counselor_account(stage.school, klass)
+    body = await body_of(api, stage, launched.roll_call.id, pupil.id)
+    path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
+    assert body["code"].isdigit()
+    wrong = await api.post(counselor, path, body | {"code": f"{(int(body['code']) + 1) % 10**8:08d}"})
+    assert (wrong.status_code, wrong.json()["code"]) == (422, "student_code_wrong")
+    written = await api.post(counselor, path, body)
+    assert written.status_code == 201, written.text
+    assert (await stage.outcomes(launched.roll_call.id))[pupil.id].method == "attested"
+    review = f"{path}/{pupil.id}/review"
+    own = await api.post(counselor, review, {"upheld": True, "note": "本人"})
+    assert (own.status_code, own.json()["code"]) == (403, "not_permitted")
+    second = await api.post(stage.bureau, review, {"upheld": True, "note": "已视频核对"})
+    assert (second.status_code, second.json()["upheld"]) == (201, True)
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_students_of_others_answer_as_if_absent(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    mine, other = stage.school.classes
+    counselor = counselor_account(stage.school, mine)
+    body = await body_of(api, stage, launched.roll_call.id, other.students[0].id)
+    path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
+    foreign = await api.post(counselor, path, body)
+    assert foreign.status_code == 404
+    assert same_refusal(foreign, await api.post(counselor, path, body | {"student_id": str(new_id())}))
+    stranger = registrar_account(stage.world.sister)
+    code = f"/v1/students/{mine.students[0].id}/card-code"
+    foreign = await api.post(stranger, code, {})
+    assert foreign.status_code == 404
+    assert same_refusal(foreign, await api.post(stranger, f"/v1/students/{new_id()}/card-code", {}))
+    sites = await api.get(stranger, f"/v1/roll-calls/{launched.roll_call.id}/sites")
+    assert sites.status_code == 404
+
+
+async def test_an_open_result_is_resolved_by_the_launching_side_once(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    candidate = await stage.activate(stage.school.students[0])
+    await stage.check_in(candidate, launched.roll_call.id)
+    path = f"/v1/roll-calls/{launched.roll_call.id}/determinations"
+    body = {"student_id": str(candidate.student_id), "outcome": "missed", "reason": "经视频核对，不在校"}
+    early = await api.post(stage.bureau, path, body)
+    assert (early.status_code, early.json()["code"]) == (409, "conflict")
+    stage.clock.at = launched.roll_call.closes_at + 3 * GRACE
+    await stage.settle(launched.roll_call)
+    checked = await api.post(stage.registrar, path, body)
+    assert (checked.status_code, checked.json()["code"]) == (403, "not_permitted")
+    assert (await api.post(stage.bureau, path, body | {"outcome": "excused"})).status_code == 422
+    decided = await api.post(stage.bureau, path, body)
+    assert (decided.status_code, decided.json()["outcome"], decided.json()["seq"]) == (201, "missed", 2)
+    again = await api.post(stage.bureau, path, body | {"outcome": "present"})
+    assert (again.status_code, again.json()["code"]) == (409, "result_closed")

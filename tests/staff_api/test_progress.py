@@ -1,0 +1,185 @@
+"""Progress over HTTP: figures that add up, and a stream that goes on with and without Redis."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from httpx import ASGITransport
+from redis.asyncio import Redis
+
+from backend.core.acting import Acting
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.web import Caller
+from backend.roll_call.outcomes import Decided, write_outcome
+from backend.roll_call.progress import poke
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import Obligation, RollCall
+from backend.staff_api import progress
+from backend.staff_api.progress import router
+from tests.roll_call.stage import Stage, staged
+from tests.staff_api.staff_client import ACCOUNT, StaffClient, same_refusal, staff_client
+from tests.world import bureau_account, counselor_account
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+
+@pytest.fixture
+async def stage(runtime: Runtime, owner: Database) -> Stage:
+    return await staged(runtime, owner)
+
+
+@pytest.fixture
+async def api(stage: Stage) -> AsyncIterator[StaffClient]:
+    client = staff_client(stage.runtime, router)
+    yield client
+    await client.http.aclose()
+
+
+async def found_present(stage: Stage, roll_call: RollCall, number: int) -> None:
+    """A student is present, by whatever way."""
+    student_id = stage.school.students[number].id
+    acting = stage.registrar
+    async with stage.runtime.database.transaction(acting.scope) as session:
+        obligation = await session.get_one(Obligation, (roll_call.id, student_id))
+        decided = Decided(Outcome.PRESENT, "verified", "face")
+        await write_outcome(session, roll_call, obligation, decided, stage.clock())
+
+
+async def test_the_figures_of_a_unit_and_of_what_lies_below(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    await found_present(stage, launched.roll_call, 0)
+    path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
+    whole = (await api.get(stage.bureau, path)).json()
+    assert (whole["kind"], whole["obligations"], whole["present"], whole["waiting"]) == ("city", 6, 1, 5)
+    (school,) = whole["children"]
+    assert school["unit_id"] == str(stage.school.id)
+    below = (await api.get(stage.bureau, path, unit_id=str(stage.school.id))).json()
+    assert sorted(child["present"] for child in below["children"]) == [0, 1]
+    mine = stage.school.classes[1]
+    own = (await api.get(counselor_account(stage.school, mine), path)).json()
+    assert [child["unit_id"] for child in own["children"]] == [str(mine.id)]
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_units_and_roll_calls_of_others_answer_as_if_absent(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
+    foreign = await api.get(stage.registrar, path, unit_id=str(stage.world.sister.id))
+    assert foreign.status_code == 404
+    assert same_refusal(foreign, await api.get(stage.registrar, path, unit_id=str(new_id())))
+    stranger = bureau_account(stage.world.other_city)
+    for suffix in ("", "/stream"):
+        foreign = await api.get(stranger, path + suffix)
+        assert foreign.status_code == 404
+        absent = f"/v1/roll-calls/{new_id()}/progress{suffix}"
+        assert same_refusal(foreign, await api.get(stranger, absent))
+
+
+# --- the stream ---
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test waits for the pauses of a real dashboard."""
+    monkeypatch.setattr(progress, "LEAST_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(progress, "LOOK_AGAIN_SECONDS", 0.05)
+
+
+@asynccontextmanager
+async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncIterator[Any]:
+    """The events that an open dashboard gets, as plain data."""
+    caller = Caller(stage.runtime, acting)
+    first = await progress._progress(caller, roll_call.id, None)
+
+    async def events() -> AsyncIterator[dict[str, Any]]:
+        async with aclosing(progress._events(caller, roll_call.id, None, first)) as stream:  # type: ignore[type-var]  # it is an async generator
+            async for event in stream:
+                assert event.event == "progress"
+                yield json.loads(event.data)
+
+    async with aclosing(events()) as plain:  # type: ignore[type-var]  # it is an async generator
+        yield plain
+
+
+async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LEAST_SECONDS_BETWEEN", 0.0)
+    launched = await stage.launch()
+    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+        assert (await anext(stream))["present"] == 0
+        following = asyncio.create_task(anext(stream))
+        await _watched(stage.runtime.redis, launched.roll_call.id)
+        await found_present(stage, launched.roll_call, 0)
+        await poke(stage.runtime.redis, launched.roll_call.id)
+        assert (await following)["present"] == 1
+
+
+async def _watched(redis: "Redis", roll_call_id: UUID) -> None:
+    """Until somebody listens to this roll call's channel."""
+    channel = progress.CHANNEL + str(roll_call_id)
+    while True:
+        ((_, listeners),) = await redis.pubsub_numsub(channel)
+        if listeners:
+            return
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_without_redis_a_stream_goes_on_more_slowly(stage: Stage) -> None:
+    stage.runtime = replace(stage.runtime, redis=Redis.from_url("unix:///nonexistent/redis.sock"))
+    launched = await stage.launch()
+    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+        assert (await anext(stream))["present"] == 0
+        for number in range(2):
+            await found_present(stage, launched.roll_call, number)
+            assert (await anext(stream))["present"] == number + 1
+    await stage.runtime.redis.aclose()
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_stream_ends_with_the_life_of_a_token(stage: Stage) -> None:
+    launched = await stage.launch()
+    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+        await anext(stream)
+        stage.clock.at += timedelta(seconds=601)
+        with pytest.raises(StopAsyncIteration):
+            await anext(stream)
+
+
+async def test_the_stream_is_server_sent_events_on_the_wire(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    acting = stage.registrar
+    api.accounts[acting.account_id] = acting
+    transport = api.http._transport
+    assert isinstance(transport, ASGITransport)
+    assert isinstance(transport.app, FastAPI)
+    listener = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(transport.app, log_level="warning", ws="none"))
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    url = (
+        f"http://127.0.0.1:{listener.getsockname()[1]}/v1/roll-calls/{launched.roll_call.id}/progress/stream"
+    )
+    async with (
+        httpx.AsyncClient() as http,
+        http.stream("GET", url, headers={ACCOUNT: str(acting.account_id)}) as answer,
+    ):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        lines = answer.aiter_lines()
+        assert await anext(lines) == "event: progress"
+        data = (await anext(lines)).removeprefix("data: ")
+    assert json.loads(data)["obligations"] == 6
+    server.should_exit = True
+    await serving
+    listener.close()

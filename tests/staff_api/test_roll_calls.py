@@ -1,0 +1,232 @@
+"""Launching, watching and ending roll calls over HTTP."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from backend.core.acting import Acting
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.roll_call.tables import RollCall
+from backend.staff_api.roll_calls import router
+from tests.roll_call.stage import MICROSECOND, WINDOW, Stage, staged
+from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
+from tests.world import bureau_account, counselor_account, province_account, registrar_account
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+
+@pytest.fixture
+async def stage(runtime: Runtime, owner: Database) -> Stage:
+    return await staged(runtime, owner)
+
+
+@pytest.fixture
+async def api(stage: Stage) -> AsyncIterator[StaffClient]:
+    client = staff_client(stage.runtime, router)
+    yield client
+    await client.http.aclose()
+
+
+def body(stage: Stage, **changes: Any) -> dict[str, Any]:
+    opens = stage.clock()
+    return {
+        "kind": "spot_check",
+        "title": "全市中职学籍核验",
+        "opens_at": opens.isoformat(),
+        "closes_at": (opens + WINDOW).isoformat(),
+        "audience": {"unit_ids": [str(stage.school.id)]},
+    } | changes
+
+
+async def launched(api: StaffClient, stage: Stage, acting: Acting | None = None, **changes: Any) -> str:
+    answer = await api.post(acting or stage.bureau, "/v1/roll-calls", body(stage, **changes))
+    assert answer.status_code == 201, answer.text
+    identifier: str = answer.json()["id"]
+    return identifier
+
+
+async def test_a_launch_answers_with_what_was_frozen(api: StaffClient, stage: Stage) -> None:
+    answer = await api.post(stage.bureau, "/v1/roll-calls", body(stage))
+    frozen = answer.json()
+    assert (frozen["owed"], frozen["exempt"], frozen["schools"], frozen["schools_without_site"]) == (
+        6,
+        0,
+        1,
+        0,
+    )
+    shown = (await api.get(stage.registrar, f"/v1/roll-calls/{frozen['id']}")).json()
+    assert (shown["phase"], shown["figures"], shown["void_reason"]) == ("open", None, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"title": "核\0验"}, 422, "malformed_request"),
+        ({"kind": "raid"}, 422, "malformed_request"),
+        ({"opens_at": "2026-11-23T09:00:00"}, 422, "malformed_request"),
+        ({"figures": {"missed": 0}}, 422, "malformed_request"),
+        ({"audience": {"sample": {"size": 1, "share": 0.5}}}, 422, "bad_input"),
+        ({"audience": {"unit_ids": [str(new_id())]}}, 404, "not_found"),
+        ({"audience": {"grades": [1999]}}, 422, "audience_empty"),
+        ({"kind": "rehearsal"}, 403, "launch_not_permitted"),
+    ],
+)
+async def test_a_launch_that_cannot_be_is_refused_by_name(
+    api: StaffClient, stage: Stage, changes: dict[str, Any], status: int, code: str
+) -> None:
+    if "audience" in changes:
+        changes = {"audience": {"unit_ids": [str(stage.school.id)]} | changes["audience"]}
+    answer = await api.post(stage.bureau, "/v1/roll-calls", body(stage, **changes))
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+@pytest.mark.clause("R3")
+async def test_a_window_that_overlaps_another_superiors_is_a_conflict(api: StaffClient, stage: Stage) -> None:
+    await launched(api, stage)
+    province = province_account(stage.world.province)
+    answer = await api.post(province, "/v1/roll-calls", body(stage))
+    assert (answer.status_code, answer.json()["code"]) == (409, "windows_overlap")
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_another_tenants_roll_call_answers_as_if_absent(api: StaffClient, stage: Stage) -> None:
+    identifier = await launched(api, stage)
+    strangers = (bureau_account(stage.world.other_city), registrar_account(stage.world.sister))
+    for stranger in strangers:
+        for path in ("", "/missing", "/results"):
+            foreign = await api.get(stranger, f"/v1/roll-calls/{identifier}{path}")
+            assert foreign.status_code == 404
+            assert same_refusal(foreign, await api.get(stranger, f"/v1/roll-calls/{new_id()}{path}"))
+        for path, content in (("voiding", {"reason": "停电"}), ("urges", {})):
+            foreign = await api.post(stranger, f"/v1/roll-calls/{identifier}/{path}", content)
+            assert foreign.status_code == 404
+            absent = await api.post(stranger, f"/v1/roll-calls/{new_id()}/{path}", content)
+            assert same_refusal(foreign, absent)
+        assert identifier not in {item["id"] for item in await api.every(stranger, "/v1/roll-calls")}
+
+
+async def test_a_scheduled_roll_call_is_its_launchers_secret(api: StaffClient, stage: Stage) -> None:
+    notice = stage.clock() + timedelta(hours=1)
+    times = {
+        "notify_at": notice.isoformat(),
+        "opens_at": notice.isoformat(),
+        "closes_at": (notice + WINDOW).isoformat(),
+    }
+    identifier = await launched(api, stage, **times)
+    assert (await api.get(stage.registrar, f"/v1/roll-calls/{identifier}")).status_code == 404
+    assert await api.every(stage.registrar, "/v1/roll-calls") == []
+    shown = await api.get(stage.bureau, f"/v1/roll-calls/{identifier}")
+    assert shown.json()["phase"] == "scheduled"
+    stage.clock.at = notice
+    assert (await api.get(stage.registrar, f"/v1/roll-calls/{identifier}")).json()["phase"] == "open"
+
+
+@pytest.mark.clause("HN334-3.3")
+async def test_a_rehearsal_is_seen_by_superiors_only_once_it_is_completed(
+    api: StaffClient, stage: Stage
+) -> None:
+    rehearsal = await stage.launch(stage.registrar, kind="rehearsal")
+    path = f"/v1/roll-calls/{rehearsal.roll_call.id}"
+    klass = stage.school.classes[0]
+    own = await api.get(counselor_account(stage.school, klass), f"{path}/missing")
+    assert {row["student_id"] for row in own.json()["items"]} == {str(each.id) for each in klass.students}
+    assert (await api.get(stage.bureau, path)).status_code == 404
+    stage.clock.at = rehearsal.roll_call.closes_at + MICROSECOND
+    await stage.settle(rehearsal.roll_call)
+    assert (await api.get(stage.bureau, path)).json()["phase"] == "settled"
+
+
+async def test_a_counselor_sees_who_of_the_own_class_is_missing_and_why(
+    api: StaffClient, stage: Stage
+) -> None:
+    identifier = UUID(await launched(api, stage))
+    klass, other = stage.school.classes
+    stuck = await stage.activate(klass.students[0], face=False)
+    await stage.challenge(stuck, identifier)
+    counselor = counselor_account(stage.school, klass)
+    path = f"/v1/roll-calls/{identifier}/missing"
+    rows = await api.every(counselor, path, limit=1)
+    assert {row["student_id"] for row in rows} == {str(each.id) for each in klass.students}
+    (with_reason,) = [row for row in rows if row["last_refusal"]]
+    assert with_reason["student_id"] == str(stuck.student_id)
+    assert with_reason["last_refusal"] == "non_face_route_recorded"
+    assert await api.every(counselor, path, class_id=str(other.id)) == []
+    assert len(await api.every(stage.registrar, path, limit=2)) == 6
+
+
+async def test_results_name_everyone_once_settled(api: StaffClient, stage: Stage) -> None:
+    identifier = await launched(api, stage)
+    at = stage.clock()
+    await stage.announce(await _row(stage, identifier))
+    stage.clock.at = at + WINDOW + MICROSECOND
+    await stage.settle(await _row(stage, identifier))
+    rows = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", limit=4)
+    assert len(rows) == 6
+    assert {(row["outcome"], row["reason"], row["seq"]) for row in rows} == {("missed", "no_check_in", 1)}
+    assert all(row["reason_zh"] and row["reason_en"] for row in rows)
+    nobody = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", outcome="present")
+    assert nobody == []
+    shown = (await api.get(stage.bureau, f"/v1/roll-calls/{identifier}")).json()
+    assert (shown["phase"], shown["figures"]["missed"]) == ("settled", 6)
+
+
+async def _row(stage: Stage, identifier: str) -> RollCall:
+    async with stage.arrange() as session:
+        row: RollCall = await session.get_one(RollCall, UUID(identifier))
+    return row
+
+
+async def test_urging_over_http_counts_those_reached_and_keeps_the_interval(
+    api: StaffClient, stage: Stage
+) -> None:
+    identifier = await launched(api, stage)
+    path = f"/v1/roll-calls/{identifier}/urges"
+    first = await api.post(stage.registrar, path, {})
+    assert (first.status_code, first.json()) == (201, {"students": 6})
+    again = await api.post(stage.registrar, path, {})
+    assert (again.status_code, again.json()["code"]) == (429, "urged_recently")
+    superior = await api.post(stage.bureau, path, {})
+    assert (superior.status_code, superior.json()["code"]) == (403, "not_permitted")
+    stage.clock.at += WINDOW + MICROSECOND
+    late = await api.post(stage.registrar, path, {})
+    assert (late.status_code, late.json()["code"]) == (409, "urging_closed")
+
+
+async def test_voiding_over_http_needs_a_reason_and_works_once(api: StaffClient, stage: Stage) -> None:
+    identifier = await launched(api, stage)
+    path = f"/v1/roll-calls/{identifier}/voiding"
+    assert (await api.post(stage.bureau, path, {"reason": "  "})).status_code == 422
+    assert (await api.post(stage.registrar, path, {"reason": "停电"})).status_code == 403
+    first = await api.post(stage.bureau, path, {"reason": "全市停电"})
+    assert (first.status_code, first.json()["phase"]) == (201, "voided")
+    assert first.json()["void_reason"] == "全市停电"
+    assert (await api.post(stage.bureau, path, {"reason": "全市停电"})).status_code == 409
+
+
+@pytest.mark.clause("HN334-4.1a")
+async def test_a_school_owes_one_registration_check_a_term_and_a_voided_one_is_none(
+    api: StaffClient, stage: Stage
+) -> None:
+    async def owing() -> set[str]:
+        answer = await api.get(stage.bureau, "/v1/registration-checks/overdue")
+        return {row["school_id"] for row in answer.json()}
+
+    schools = {str(stage.school.id), str(stage.world.sister.id)}
+    assert owing_of(await owing(), schools) == schools
+    check = await stage.launch(stage.registrar, kind="registration")
+    stage.clock.at = check.roll_call.closes_at + MICROSECOND
+    await stage.settle(check.roll_call)
+    assert owing_of(await owing(), schools) == {str(stage.world.sister.id)}
+    path = f"/v1/roll-calls/{check.roll_call.id}/voiding"
+    assert (await api.post(stage.registrar, path, {"reason": "名单有误"})).status_code == 201
+    assert owing_of(await owing(), schools) == schools
+
+
+def owing_of(found: set[str], schools: set[str]) -> set[str]:
+    """Only the schools of this test."""
+    return found & schools

@@ -1,8 +1,14 @@
 """`dianming`: one command with a sub-command for each noun."""
 
 import importlib
+import json
+import sys
 
 import typer
+from typer._click.exceptions import UsageError  # typer's own copy of click, which it does not re-export
+
+from backend.commands.output import EXIT_BAD_INPUT
+from backend.settings import SettingsInvalid
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="点名 · Dianming")
 
@@ -43,13 +49,30 @@ def _mount(name: str) -> None:
 
 def main() -> None:
     """Entry point of the console script; imports only what the called sub-command needs."""
-    import sys  # noqa: PLC0415
-
     asked = sys.argv[1] if len(sys.argv) > 1 else None
     for name in SUBCOMMANDS:
         if asked in {None, name} or asked not in SUBCOMMANDS:
             _mount(name)
-    app()
+    try:
+        status = app(standalone_mode=False)
+    except UsageError as error:
+        _explain(error)
+        status = EXIT_BAD_INPUT
+    except SettingsInvalid as error:
+        sys.stderr.write(f"请设置环境变量 · set these environment variables: {error}\n")
+        status = EXIT_BAD_INPUT
+    except typer.Abort:
+        status = 1
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _explain(error: UsageError) -> None:
+    """A wrong call in the form that was asked for: JSON for a program, the usage for a person."""
+    if "--json" in sys.argv:
+        problem = {"error": {"code": "usage", "message": error.format_message()}}
+        sys.stdout.write(json.dumps(problem, ensure_ascii=False) + "\n")
+    else:
+        error.show()
 
 
 if __name__ == "__main__":

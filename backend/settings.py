@@ -4,7 +4,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -29,13 +29,25 @@ class Settings(BaseSettings):
     test_engine: bool = Field(
         default=False, description="admit the test-pattern face engine; never in production"
     )
-    clock_file: Path | None = Field(default=None, description="seconds added to the clock; demonstrations only")
+    clock_file: Path | None = Field(
+        default=None, description="seconds added to the clock; demonstrations only"
+    )
     face_processes: int = Field(default=1, ge=1, le=64, description="face engines a worker runs in parallel")
     pool_size: int = Field(default=10, ge=1, description="database connections kept by a process")
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="bytes of the largest accepted body")
 
 
+class SettingsInvalid(Exception):
+    """The environment does not describe a deployment; the message names every variable that is wrong."""
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The settings of this process; raises pydantic's error naming every missing variable."""
-    return Settings()
+    """The settings of this process; raises `SettingsInvalid`."""
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = ", ".join(
+            f"DIANMING_{str(item['loc'][0]).upper()} ({item['msg']})" for item in error.errors()
+        )
+        raise SettingsInvalid(wrong) from error

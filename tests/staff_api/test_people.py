@@ -100,7 +100,7 @@ async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
     detail = answers[1].json()
     number = world.school.students[0].id_number
     assert detail["id_number_masked"] == f"{number[:3]}{'*' * 13}{number[-2:]}"
-    assert detail["birth_date"].replace("-", "") == pupil.id_number[6:14]
+    assert detail["birth_date"].replace("-", "") == number[6:14]
 
 
 async def test_a_student_is_found_by_name_student_number_or_whole_id_number(

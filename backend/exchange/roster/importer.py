@@ -98,6 +98,7 @@ async def enter_roster(
     school = command.school
     of_school = {"school": school.id, "at": at}
     await session.execute(_ONE_AT_A_TIME, {"school": str(school.id)})
+    await session.execute(_JOIN_SETS)
     await copy_to_staging(session, command.rows, keys)
     await session.execute(_COMPARE, of_school)
     await _refuse_taken_numbers(session, of_school)
@@ -111,6 +112,7 @@ async def enter_roster(
     flagged, kept = await _findings(session, _FLAGGED, of_school, "study_form", STUDY_FORM_KEPT)
     elsewhere, found = await _findings(session, _ELSEWHERE, of_school, "document_number", ON_ANOTHER_ROLL)
     await session.execute(_DONE)
+    await session.execute(_JOIN_FREELY)
     report = ImportReport(
         created, updated, unchanged, flagged, elsewhere, not_in_file, classes, (*kept, *found)
     )
@@ -179,6 +181,10 @@ async def _leave_trace(
 
 
 _ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('roster:' || :school, 0))")
+
+_JOIN_SETS = text("SET LOCAL enable_nestloop = off")
+"""Of a school new to the roll the planner's statistics know nothing; it expects one student and loops over all rows
+for each of twenty thousand. Every join here is one of whole sets."""
 
 _COMPARE = text(
     """
@@ -273,3 +279,4 @@ _ELSEWHERE = text(
 )
 
 _DONE = text("DROP TABLE roster_staging")
+_JOIN_FREELY = text("SET LOCAL enable_nestloop = on")

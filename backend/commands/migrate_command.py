@@ -28,11 +28,15 @@ def command(
     """升级数据库结构 · Bring the database to the newest schema."""
     url = os.environ.get("DIANMING_OWNER_DATABASE_URL")
     if not url:
-        refuse("owner_url_missing", "set DIANMING_OWNER_DATABASE_URL to the owner's database URL", as_json=json)
+        refuse(
+            "owner_url_missing", "set DIANMING_OWNER_DATABASE_URL to the owner's database URL", as_json=json
+        )
     settings = get_settings()
     if not settings.keys_file.exists():
         if settings.env == "production":
-            refuse("keys_missing", f"no key file at {settings.keys_file}: run `dianming keys init`", as_json=json)
+            refuse(
+                "keys_missing", f"no key file at {settings.keys_file}: run `dianming keys init`", as_json=json
+            )
         create_key_file(settings.keys_file)
     alembic_command.upgrade(alembic_config(url), to)
     sys.stderr.write(f"migrated to {to}\n")

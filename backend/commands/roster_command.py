@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import Annotated, Any, Literal
 
 import typer
-from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -27,7 +26,7 @@ from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.writing import write_roster, write_template
 from backend.org.queries import unit_by_code
 from backend.people.identifiers import Defect, parse_school_code
-from backend.settings import Settings, get_settings
+from backend.settings import Settings, SettingsInvalid, get_settings
 
 app = typer.Typer(no_args_is_help=True, help="花名册 · The school's roster in the national template")
 
@@ -84,9 +83,10 @@ def import_file(
                 told["report"] = asyncio.run(_entered(checked, school, get_settings())).as_dict()
     except DomainError as refusal:
         refuse(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
-    except ValidationError as missing:
-        names = ", ".join(f"DIANMING_{error['loc'][0]}".upper() for error in missing.errors())
-        refuse("settings_missing", f"缺少环境变量 Missing or unusable settings: {names}", as_json=as_json)
+    except SettingsInvalid as wrong:
+        refuse(
+            "settings_missing", f"环境变量缺失或有误 Missing or unusable settings: {wrong}", as_json=as_json
+        )
     except OSError as refusal:
         unusable = refusal.filename or file.name
         refuse("file_unusable", f"无法读取 Cannot read {unusable}: {refusal.strerror}", as_json=as_json)

@@ -81,13 +81,28 @@ async def _world(runtime: Runtime, first: dict[str, str]) -> list[dict[str, str]
     ]
 
 
+def _state(settings: Settings, *, bare: bool) -> str:
+    """What to say when the province stands already; loading that was cut off cannot go on in the middle."""
+    path = _file(settings)
+    whole = path.exists() and "sign_ins" in jsonlib.loads(path.read_text())
+    if bare or whole:
+        return "已有数据，不再写入 · data is in already"
+    return (
+        "演示数据只写入了一部分（上次被中断）：请运行 make clean-local 后重试。\n"
+        "The demo data is only half in (the loading was cut off): run `make clean-local`, then again."
+    )
+
+
 async def _seed(settings: Settings, *, bare: bool) -> None:
     runtime = open_runtime(settings)
     try:
         first = await plant(runtime)
         if first is None:
-            _say("已有数据，不再写入 · data is in already")
+            _say(_state(settings, bare=bare))
             return
+        if bare:
+            # Told before it is kept: a place that cannot be written must not swallow the only code.
+            sys.stdout.write(f"login {first['login']}\nactivation_code {first['activation_code']}\n")
         _keep(settings, {"first_invitation": first})
         if bare:
             return

@@ -42,10 +42,11 @@ async def enqueue_unless_waiting(
     session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], key: str, **arguments: Any
 ) -> bool:
     """Enqueue a job unless one with the same `key` is waiting already; False then."""
-    connection = await driver_connection(session)
     try:
-        # The savepoint keeps the caller's transaction alive when the key is taken.
+        # The savepoint keeps the caller's transaction alive when the key is taken. It is only set once the
+        # session is asked for its connection, hence inside.
         async with session.begin_nested():
+            connection = await driver_connection(session)
             await task.configure(connection=connection, queueing_lock=key).defer_async(**arguments)
     except procrastinate.exceptions.AlreadyEnqueued:
         return False

@@ -20,7 +20,12 @@ def test_json_lists_every_clause_with_code_and_tests() -> None:
     assert {clause["id"] for clause in payload["clauses"]} == load_clauses().ids
     assert payload["tests_scanned"] is True
     reading_7 = next(clause for clause in payload["clauses"] if clause["id"] == "R7")
-    assert reading_7["code"] == ["backend/org/calendar.py", "backend/org/calendar_year_file.py"]
+    org = "backend/org"
+    assert reading_7["code"] == [
+        f"{org}/calendar.py",
+        f"{org}/calendar_year_file.py",
+        f"{org}/calendars.py",
+    ]
     assert any(test.startswith("tests/org/test_calendar.py::") for test in reading_7["tests"])
 
 

@@ -22,7 +22,7 @@ from backend.org.calendars import load_calendar_year, put_calendar_year, working
 from backend.settings import Settings
 from tests.world import PROVINCE_PATH, World, bureau_account, plant, province_account, registrar_account
 
-pytestmark = pytest.mark.clause("HN334-4.1b")
+pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R7")]
 
 _years = count(2060)
 

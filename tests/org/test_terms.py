@@ -43,7 +43,7 @@ from tests.world import (
     registrar_account,
 )
 
-pytestmark = pytest.mark.clause("HN334-4.1a")
+pytestmark = [pytest.mark.clause("HN334-4.1a"), pytest.mark.clause("R3")]
 
 _years = count(2040)
 """Each test has a year of its own, far from the term of today that every world shares."""

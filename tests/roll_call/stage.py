@@ -326,6 +326,17 @@ class Stage:
 
     # --- what is in the database ---
 
+    async def blocked(self, kind: str = "advisory") -> None:
+        """Returns once some transaction of this database waits for a lock of this kind."""
+        waiting = text(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = :kind AND NOT granted AND datname = current_database()"
+        )
+        while True:
+            async with self.arrange() as session:
+                if await session.scalar(waiting, {"kind": kind}):
+                    return
+
     async def verdict(self, submission_id: UUID) -> Verdict:
         async with self.arrange() as session:
             verdict: Verdict = await session.get_one(Verdict, submission_id)

@@ -72,10 +72,11 @@ async def attest(
 
 async def _site(stage: Stage, roll_call: RollCall) -> UUID:
     async with stage.arrange() as session:
-        found = await session.scalar(
-            select(RollCallSite.site_version_id).where(RollCallSite.roll_call_id == roll_call.id)
-        )
-    assert found is not None
+        found: UUID = (
+            await session.scalars(
+                select(RollCallSite.site_version_id).where(RollCallSite.roll_call_id == roll_call.id)
+            )
+        ).one()
     return found
 
 
@@ -347,3 +348,22 @@ async def test_two_persons_at_once_resolve_it_once(stage: Stage) -> None:
     )
     assert sum(isinstance(answer, ResultClosed) for answer in answers) == 1
     assert (await stage.outcomes(roll_call.id))[pupil.id].seq == 2
+
+
+async def test_the_settlement_waits_for_an_attestation_that_is_being_stored(
+    stage: Stage, klass: Klass
+) -> None:
+    launched = await stage.launch()
+    pupil, roll_call = klass.students[0], launched.roll_call
+    counselor = counselor_account(stage.school, klass)
+    command = AttestPresence(
+        roll_call.id, pupil.id, await card(stage, pupil), await _site(stage, roll_call), "手机损坏"
+    )
+    async with stage.runtime.database.transaction(counselor.scope) as session:
+        await attest_presence(session, counselor, command, roll_call.closes_at, stage.runtime.keys)
+        stage.clock.at = roll_call.closes_at + MICROSECOND
+        settling = asyncio.create_task(stage.settle(roll_call))
+        await stage.blocked()
+        assert not settling.done()
+    assert (await settling).figures["present"] == 1
+    assert await effective(stage, roll_call, pupil) == ("present", "attested_on_site")

@@ -7,7 +7,7 @@ from typing import Any
 
 import jwt
 import pytest
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
 from backend.core.database import Database
 from backend.core.errors import NotFound
@@ -110,8 +110,7 @@ async def test_who_has_not_finished_activation_is_told_what_is_missing(
     stage: Stage, candidate: Candidate
 ) -> None:
     async with stage.arrange() as session:
-        found = await session.connection()
-        await found.execute(Portrait.__table__.delete().where(Portrait.student_id == candidate.student_id))
+        await session.execute(delete(Portrait).where(Portrait.student_id == candidate.student_id))
     launched = await stage.launch()
     answer = await stage.challenge(candidate, launched.roll_call.id)
     assert await refused(stage, candidate, answer) == "activation_incomplete"
@@ -342,9 +341,9 @@ async def test_twenty_simultaneous_pairs_are_stored_once_each(
     answers = await asyncio.gather(*(stage.send(each, roll_call_id, compact) for each, compact in sent))
     received = [answer for answer in answers if isinstance(answer, Received)]
     assert len(received) == 40
-    for one, other in zip(received[::2], received[1::2], strict=True):
-        assert (one.receipt, one.submission_id) == (other.receipt, other.submission_id)
-        assert {one.first, other.first} == {True, False}
+    for first, second in zip(received[::2], received[1::2], strict=True):
+        assert (first.receipt, first.submission_id) == (second.receipt, second.submission_id)
+        assert {first.first, second.first} == {True, False}
     for each in candidates:
         assert await stage.submissions(each) == 1
         assert await stage.refusals(each) == []

@@ -10,10 +10,12 @@ from sqlalchemy import func, select
 from backend.core.acting import Acting
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.core.tenancy import Scope
 from backend.events import deliver
 from backend.notice.tables import Notice, NoticeMessage
 from backend.roll_call.errors import UrgedRecently, UrgingClosed
 from backend.roll_call.oversight import Urged, urge, void_roll_call
+from backend.roll_call.settlement import settle_roll_call
 from backend.roll_call.tables import RollCall
 from tests.roll_call.stage import MICROSECOND, Stage
 from tests.world import bureau_account, counselor_account, province_account, registrar_account
@@ -181,11 +183,18 @@ async def test_voiding_twice_is_a_conflict_even_at_once(stage: Stage) -> None:
     assert len(await stage.events("RollCallVoided", launched.roll_call.id)) == 1
 
 
-async def test_settling_and_voiding_at_once_leave_no_miss(stage: Stage) -> None:
+async def test_voiding_waits_for_a_settlement_and_takes_its_misses_back(stage: Stage) -> None:
     launched = await stage.launch()
-    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
-    await asyncio.gather(stage.settle(launched.roll_call), voided(stage, stage.bureau, launched.roll_call))
-    assert {entry.outcome for entry in (await stage.outcomes(launched.roll_call.id)).values()} == {"excused"}
+    roll_call = launched.roll_call
+    stage.clock.at = roll_call.closes_at + MICROSECOND
+    async with stage.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+        assert (await settle_roll_call(session, roll_call.id, stage.clock())).figures["missed"] == 6
+        voiding = asyncio.create_task(voided(stage, stage.bureau, roll_call))
+        await stage.blocked()
+        assert not voiding.done()
+    await voiding
+    outcomes = await stage.outcomes(roll_call.id)
+    assert {(entry.outcome, entry.seq) for entry in outcomes.values()} == {("excused", 2)}
 
 
 async def test_everyone_who_was_told_of_it_is_told_of_the_voiding(stage: Stage) -> None:

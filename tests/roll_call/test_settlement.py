@@ -6,8 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
 
+from backend.core.tenancy import Scope
 from backend.people.tables import Student
 from backend.roll_call import jobs
 from backend.roll_call.intake import Received, receive_envelope
@@ -104,6 +104,19 @@ async def test_overdue_frames_are_sent_to_verification_and_end_undetermined(
     assert await stage.outcome(launched.roll_call.id, candidate) == ("undetermined", "frames_missing")
 
 
+async def test_several_overdue_submissions_are_each_sent_once_however_often_the_clock_looks(
+    stage: Stage,
+) -> None:
+    launched = await stage.launch()
+    sent = [
+        (await stage.submit(await someone(stage, number), launched.roll_call.id)).submission_id
+        for number in range(3)
+    ]
+    for look in range(1, 4):
+        assert await close(stage, launched.roll_call, look * SECOND) == {}
+    assert [await stage.jobs("verify_submission", submission_id=each) for each in sent] == [1, 1, 1]
+
+
 async def test_frames_that_may_still_come_are_not_hurried(stage: Stage) -> None:
     launched = await stage.launch()
     candidate = await someone(stage)
@@ -167,21 +180,9 @@ async def test_the_settlement_waits_for_an_envelope_that_is_being_stored(stage: 
         assert isinstance(stored, Received)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))
-        await _blocked(stage)
+        await stage.blocked()
         assert not settling.done()
     assert (await settling).waiting_for == 1
-
-
-async def _blocked(stage: Stage) -> None:
-    """Until some transaction of this database waits for an advisory lock."""
-    waiting = text(
-        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    while True:
-        async with stage.arrange() as session:
-            if await session.scalar(waiting):
-                return
 
 
 @pytest.mark.parametrize("first", ["resettle", "verify"])
@@ -298,3 +299,18 @@ async def test_one_roll_call_that_cannot_be_settled_keeps_no_other_waiting(
     monkeypatch.undo()
     await run_due(stage.runtime)
     assert len(await stage.events("RollCallSettled", broken.roll_call.id)) == 1
+
+
+async def test_a_verdict_that_meets_a_settlement_out_of_patience_is_not_lost(stage: Stage) -> None:
+    launched = await stage.launch()
+    candidate = await someone(stage)
+    roll_call = launched.roll_call
+    submission_id = await stage.check_in(candidate, roll_call.id)
+    stage.clock.at = roll_call.closes_at + 2 * GRACE + MICROSECOND
+    async with stage.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+        assert (await settle_roll_call(session, roll_call.id, stage.clock())).figures["undetermined"] == 1
+        verifying = asyncio.create_task(stage.verify(submission_id))
+        await stage.blocked("transactionid")
+        assert not verifying.done()
+    assert (await verifying).finding == "accepted"
+    assert await stage.outcome(roll_call.id, candidate) == ("present", "verified")

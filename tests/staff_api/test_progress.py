@@ -23,7 +23,7 @@ from backend.core.ids import new_id
 from backend.core.runtime import Runtime
 from backend.core.web import Caller
 from backend.roll_call.outcomes import Decided, write_outcome
-from backend.roll_call.progress import poke
+from backend.roll_call.progress import CHANNEL, poke
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
 from backend.staff_api import progress
@@ -107,7 +107,7 @@ async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncI
         async with aclosing(progress._events(caller, roll_call.id, None, first)) as stream:  # type: ignore[type-var]  # it is an async generator
             async for event in stream:
                 assert event.event == "progress"
-                yield json.loads(event.data)
+                yield json.loads(str(event.data))
 
     async with aclosing(events()) as plain:  # type: ignore[type-var]  # it is an async generator
         yield plain
@@ -129,7 +129,7 @@ async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
 
 async def _watched(redis: "Redis", roll_call_id: UUID) -> None:
     """Until somebody listens to this roll call's channel."""
-    channel = progress.CHANNEL + str(roll_call_id)
+    channel = CHANNEL + str(roll_call_id)
     while True:
         ((_, listeners),) = await redis.pubsub_numsub(channel)
         if listeners:

@@ -112,7 +112,7 @@ async def test_another_tenants_roll_call_answers_as_if_absent(api: StaffClient, 
 
 async def test_a_scheduled_roll_call_is_its_launchers_secret(api: StaffClient, stage: Stage) -> None:
     notice = stage.clock() + timedelta(hours=1)
-    times = {
+    times: dict[str, Any] = {
         "notify_at": notice.isoformat(),
         "opens_at": notice.isoformat(),
         "closes_at": (notice + WINDOW).isoformat(),

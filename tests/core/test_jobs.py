@@ -1,0 +1,111 @@
+"""Jobs exist exactly if their cause does, and those of a dead worker are given to a living one."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import procrastinate
+import pytest
+from procrastinate import JobContext
+from sqlalchemy import text
+
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.jobs import conninfo, enqueue_unless_waiting, job_app
+from backend.core.outbox import deliver_event, emit
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.events import FLOW, deliver
+from backend.settings import Settings
+from backend.worker import rescue_stalled_jobs
+
+SCOPE = Scope.none()
+
+
+async def waiting(database: Database, event_id: str) -> int:
+    async with database.transaction(SCOPE) as session:
+        found = await session.scalar(
+            text("SELECT count(*) FROM procrastinate_jobs WHERE args ->> 'event_id' = :id"), {"id": event_id}
+        )
+        return int(found or 0)
+
+
+async def newest_event(database: Database, marker: str) -> str | None:
+    async with database.transaction(SCOPE) as session:
+        found = await session.scalar(
+            text("SELECT id FROM outbox_event WHERE payload ->> 'marker' = :marker"), {"marker": marker}
+        )
+        return None if found is None else str(found)
+
+
+async def test_an_event_and_its_job_are_committed_together(database: Database) -> None:
+    marker = str(new_id())
+    async with database.transaction(SCOPE) as session:
+        await emit(session, "RollCallLaunched", {"marker": marker}, now())
+    event_id = await newest_event(database, marker)
+    assert event_id is not None
+    assert await waiting(database, event_id) == 1
+
+
+async def test_an_event_of_a_rolled_back_transaction_never_was(database: Database) -> None:
+    marker = str(new_id())
+    with pytest.raises(RuntimeError):
+        async with database.transaction(SCOPE) as session:
+            await emit(session, "RollCallLaunched", {"marker": marker}, now())
+            raise RuntimeError
+    assert await newest_event(database, marker) is None
+
+
+async def test_a_consumer_handles_an_event_once_however_often_it_is_delivered(
+    runtime: Runtime, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handled: list[Any] = []
+
+    async def handle(_session: Any, payload: dict[str, Any], _at: Any) -> None:
+        handled.append(payload["marker"])
+
+    consumer = SimpleNamespace(name="counted", scope=lambda _: SCOPE, handle=handle)
+    monkeypatch.setitem(cast("dict[str, Any]", FLOW), "RosterImported", (consumer,))
+    marker = str(new_id())
+    async with database.transaction(SCOPE) as session:
+        await emit(session, "RosterImported", {"marker": marker}, now())
+    event_id = await newest_event(database, marker)
+    assert event_id is not None
+    await deliver(runtime, event_id)
+    await deliver(runtime, event_id)
+    assert handled == [marker]
+
+
+async def test_a_taken_key_enqueues_nothing_and_keeps_the_transaction_alive(database: Database) -> None:
+    key, event_id = str(new_id()), str(new_id())
+    async with database.transaction(SCOPE) as session:
+        assert await enqueue_unless_waiting(session, deliver_event, key, event_id=event_id)
+        assert not await enqueue_unless_waiting(session, deliver_event, key, event_id=event_id)
+        assert await session.scalar(text("SELECT 1")) == 1
+    assert await waiting(database, event_id) == 1
+
+
+async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: Database) -> None:
+    event_id = str(new_id())
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo(settings.database_url), min_size=1, max_size=2
+    )
+    with job_app.replace_connector(connector) as app:
+        async with app.open_async():
+            await deliver_event.configure().defer_async(event_id=event_id)
+            async with database.transaction(SCOPE) as session:
+                await session.execute(
+                    text(
+                        "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat)"
+                        " VALUES (now() - interval '1 hour') RETURNING id)"
+                        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)"
+                        " WHERE args ->> 'event_id' = :id"
+                    ),
+                    {"id": event_id},
+                )
+            await rescue_stalled_jobs(cast("JobContext", SimpleNamespace(app=app)), 0)
+    async with database.transaction(SCOPE) as session:
+        status = await session.scalar(
+            text("SELECT status FROM procrastinate_jobs WHERE args ->> 'event_id' = :id"), {"id": event_id}
+        )
+    assert status == "todo"

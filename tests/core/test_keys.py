@@ -1,0 +1,59 @@
+"""Keys: bound to their context, versioned, never overwritten."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.core.keys import KeyRing, create_key_file
+
+
+@pytest.fixture(scope="module")
+def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
+    path = tmp_path_factory.mktemp("ring") / "keys.json"
+    create_key_file(path)
+    return KeyRing.load(path)
+
+
+@given(plain=st.binary(max_size=200), context=st.binary(max_size=40))
+def test_what_was_encrypted_opens_in_its_own_context_only(
+    ring: KeyRing, plain: bytes, context: bytes
+) -> None:
+    sealed = ring.encrypt("identifier", plain, context)
+    assert ring.decrypt("identifier", sealed, context) == plain
+    with pytest.raises(InvalidTag):
+        ring.decrypt("identifier", sealed, context + b"x")
+    with pytest.raises(InvalidTag):
+        ring.decrypt("identifier", sealed[:-1] + bytes([sealed[-1] ^ 1]), context)
+
+
+def test_old_versions_still_open_after_a_new_one_became_current(ring: KeyRing) -> None:
+    sealed = ring.encrypt("identifier", b"41", b"row")
+    rotated = replace(
+        ring,
+        current=ring.current | {"identifier": "2"},
+        secrets=ring.secrets | {("identifier", "2"): b"n" * 32},
+    )
+    assert rotated.decrypt("identifier", sealed, b"row") == b"41"
+    assert rotated.encrypt("identifier", b"41", b"row").startswith(b"2\0")
+
+
+def test_the_blind_index_ignores_case_and_space_and_differs_between_deployments(
+    ring: KeyRing, tmp_path: Path
+) -> None:
+    other = tmp_path / "keys.json"
+    create_key_file(other)
+    index = ring.blind_index("11010519491231002X")
+    assert index == ring.blind_index(" 11010519491231002x ")
+    assert index != KeyRing.load(other).blind_index("11010519491231002X")
+
+
+def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    create_key_file(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    with pytest.raises(FileExistsError):
+        create_key_file(path)

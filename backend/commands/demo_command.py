@@ -17,9 +17,11 @@ from rich.table import Table
 
 from backend.commands.output import refuse
 from backend.core.runtime import clock_of
+from backend.demo.clients import Clients
+from backend.demo.report import Report
 from backend.demo.setting import Stage
 from backend.demo.staff import UnexpectedAnswer
-from backend.demo.story import Clients, Report, Story
+from backend.demo.story import Story
 from backend.settings import Settings, get_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -45,9 +47,9 @@ async def _play(settings: Settings, students: int) -> Report:
         with tempfile.TemporaryDirectory() as folder:
             setting = await Stage(staff, clock, Path(folder), _tell).build(first, students)
         story = Story(setting, Clients(staff, mobile, gateway, clock), _tell, ROOT)
-        story.cast()
+        story.cast.gather()
         await story.activate()
-        story.assign_roles()
+        story.cast.assign_roles()
         await story.refusals_of_authority()
         roll_call_id = await story.launch()
         await story.open_window(roll_call_id)

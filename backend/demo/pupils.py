@@ -133,6 +133,7 @@ class Pupil:
     phone: Phone
     gateway: httpx.AsyncClient
     student_id: str = ""
+    has_phone: bool = True
     enrolled: bool = False
     refused_because: list[str] = field(default_factory=list)
 

@@ -4,105 +4,21 @@ Only public interfaces are used: HTTP, and `dianming clock advance` for hours th
 """
 
 import asyncio
-import hashlib
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
+from backend.demo.cast import Cast, Role
+from backend.demo.clients import Clients, first_events, gather, kill_a_worker
+from backend.demo.pupils import Attempt, Pupil, Where
+from backend.demo.report import Line, Report
+from backend.demo.setting import Setting, Tell, first_window
+from backend.demo.staff import expect
 
-from backend.demo.phone import Phone
-from backend.demo.pupils import Attempt, DrawnFace, Face, PhotographedFace, Pupil, Where
-from backend.demo.setting import School, Setting, Tell, first_window
-from backend.demo.staff import Staff, expect
-from backend.local.sample_faces import sample_faces_dir, sample_people
-
-CONCURRENT = 12
 PATIENCE_SECONDS = 300.0
 MINUTES = 60.0
-
-
-@dataclass(slots=True)
-class Role:
-    """Somebody with a part: what they do, which outcome the notice demands, why."""
-
-    key: str
-    zh: str
-    expected: str
-    pupil: Pupil
-    seen: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Line:
-    """One line of the final table."""
-
-    role: str
-    zh: str
-    student: str
-    expected: str
-    outcome: str
-    reason: str
-    method: str
-    engine: str
-    seen: list[str]
-
-    @property
-    def surprise(self) -> bool:
-        """Whether this is not what the notice demands."""
-        return self.expected != self.outcome
-
-
-@dataclass(slots=True)
-class Report:
-    """What the demonstration ends with."""
-
-    lines: list[Line] = field(default_factory=list)
-    surprises: list[str] = field(default_factory=list)
-    figures: dict[str, Any] = field(default_factory=dict)
-
-    def check(self, fact: str, holds: object) -> None:
-        """Note a surprise when a fact of the story does not hold."""
-        if not holds:
-            self.surprises.append(fact)
-
-
-async def gather(work: Iterable[Awaitable[Any]], concurrent: int = CONCURRENT) -> list[Any]:
-    """Await all, at most `concurrent` at a time."""
-    gate = asyncio.Semaphore(concurrent)
-
-    async def one(item: Awaitable[Any]) -> Any:
-        async with gate:
-            return await item
-
-    return await asyncio.gather(*(one(item) for item in work))
-
-
-@dataclass(slots=True)
-class Clients:
-    """Ways to the outside: both APIs, the gateway, and the demonstration's clock."""
-
-    staff: httpx.AsyncClient
-    mobile: httpx.AsyncClient
-    gateway: httpx.AsyncClient
-    clock: Callable[[], float]
-
-    def phone(self) -> Phone:
-        """A fresh phone."""
-        return Phone(self.mobile, clock=self.clock)
-
-    def advance(self, seconds: float) -> None:
-        """Move the demonstration's clock, by the command that does it."""
-        dianming = Path(sys.executable).parent / "dianming"
-        subprocess.run([dianming, "clock", "advance", str(seconds)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
 
 
 class Story:
@@ -114,44 +30,7 @@ class Story:
         self.tell = tell
         self.root = root
         self.report = Report()
-        self.pupils: list[Pupil] = []
-        self.roles: list[Role] = []
-
-    # --- the cast ---
-
-    def cast(self) -> None:
-        """Everyone of the roster gets a phone; whoever has photographs gets a real face."""
-        people = {
-            name: paths
-            for name, paths in sample_people(sample_faces_dir(self.root)).items()
-            if PhotographedFace.enough(paths)
-        }
-        faces: list[Face] = [PhotographedFace(name, paths) for name, paths in people.items()]
-        spread = self._one_a_class(len(faces))
-        for school in self.setting.schools:
-            for position, record in enumerate(school.pupils):
-                chosen = spread.get((school.plan.key, position))
-                face: Face = faces[chosen] if chosen is not None else DrawnFace(seed_of(record))
-                self.pupils.append(self._pupil(record, school, face))
-        self.tell(
-            f"名册 {len(self.pupils)} 人：{len(faces)} 人配真人照片（dlib 引擎），"
-            f"其余用测试图案（test-pattern 引擎，明示，不作数于任何真人）"
-        )
-
-    def _one_a_class(self, count: int) -> dict[tuple[str, int], int]:
-        """Places for the photographed, spread over the classes of full-time students in turn."""
-        groups: dict[tuple[str, str], list[int]] = {}
-        for school in self.setting.schools:
-            for position, record in enumerate(school.pupils):
-                if record["学习形式"] == "全日制":
-                    groups.setdefault((school.plan.key, record["班级名称"]), []).append(position)
-        seats = [
-            (key, seats[rank]) for rank in range(3) for (key, _), seats in groups.items() if len(seats) > rank
-        ]
-        return {seat: number for number, seat in enumerate(seats[:count])}
-
-    def _pupil(self, record: dict[str, str], school: School, face: Face) -> Pupil:
-        return Pupil(record, school, face, self.clients.phone(), self.clients.gateway)
+        self.cast = Cast(setting, clients, tell, root)
 
     # --- activation ---
 
@@ -161,18 +40,24 @@ class Story:
 
         async def one(pupil: Pupil) -> None:
             nonlocal done
-            await pupil.activate()
+            await (pupil.activate() if pupil.has_phone else self._without_phone(pupil))
             done += 1
             if done % 250 == 0:
-                self.tell(f"  已激活 {done}/{len(self.pupils)}（{time.monotonic() - started:.0f} 秒）")
+                self.tell(f"  已激活 {done}/{len(self.cast.pupils)}（{time.monotonic() - started:.0f} 秒）")
 
-        await gather(one(pupil) for pupil in self.pupils)
-        photographed = [pupil for pupil in self.pupils if pupil.face.engine == "dlib"]
+        await gather(one(pupil) for pupil in self.cast.pupils)
+        photographed = [pupil for pupil in self.cast.pupils if pupil.face.engine == "dlib"]
         refused = [pupil for pupil in photographed if not pupil.enrolled]
         self.tell(
             f"激活完成：真人照片 {len(photographed)} 人中 {len(refused)} 人采集被拒"
             f"（{', '.join(sorted({code for each in refused for code in each.refused_because})) or '无'}），改走非人脸核验"
         )
+
+    async def _without_phone(self, pupil: Pupil) -> None:
+        """Nothing to activate: the registrar finds the student on the roll."""
+        asked = {"q": pupil.record["身份证件号"]}
+        found = expect(await pupil.school.registrar.get("/v1/students", params=asked))["items"]
+        pupil.student_id = found[0]["id"]
 
     # --- the roll calls ---
 
@@ -193,7 +78,7 @@ class Story:
                 f"{who} was not refused: {answer.status_code}", answer.status_code in {403, 404}
             )
             self.tell(f"  {who}：拒绝 {answer.status_code} {answer.json()['code']}")
-        foreign = next(pupil for pupil in self.pupils if pupil.school is b)
+        foreign = next(pupil for pupil in self.cast.pupils if pupil.school is b)
         seen = await a.registrar.get(f"/v1/students/{foreign.student_id}")
         ghost = await a.registrar.get("/v1/students/01890000-0000-7000-8000-000000000000")
         same = {k: v for k, v in seen.json().items() if k != "instance"} == {
@@ -215,9 +100,11 @@ class Story:
             "audience": {"unit_ids": [school.id for school in self.setting.schools]},
         }
         launched = expect(await self.setting.province.post("/v1/roll-calls", body), 201)
-        full_time = sum(pupil.record["学习形式"] == "全日制" for pupil in self.pupils)
+        full_time = sum(pupil.record["学习形式"] == "全日制" for pupil in self.cast.pupils)
         self.report.check("every full-time student owes presence", launched["owed"] == full_time)
-        self.report.check("part-time students are exempt", launched["exempt"] == len(self.pupils) - full_time)
+        self.report.check(
+            "part-time students are exempt", launched["exempt"] == len(self.cast.pupils) - full_time
+        )
         self.tell(
             f"省教育厅发起核验：应核验 {launched['owed']} 人，非全日制免核 {launched['exempt']} 人，"
             f"{launched['schools']} 校，窗口 {opens[11:16]}–{closes[11:16]} UTC"
@@ -230,44 +117,9 @@ class Story:
         self.tell(f"  郑州市教育局同一时段再发起：{again.json()['code']}（后发起者被拒）")
         return str(launched["id"])
 
-    def _take(self, school: School, engine: str, taken: set[int]) -> Pupil:
-        for pupil in self.pupils:
-            fits = pupil.school is school and pupil.face.engine == engine and pupil.enrolled
-            if fits and id(pupil) not in taken:
-                taken.add(id(pupil))
-                return pupil
-        msg = f"no {engine} student left at {school.plan.name}"
-        raise LookupError(msg)
-
-    def assign_roles(self) -> None:
-        """The students who try something, photographs first where the face matters."""
-        a, b, c = self.setting.schools
-        taken: set[int] = set()
-        parts = (
-            ("honest", "本人到校，正常核验", "present", a, "dlib"),
-            ("wrong_face", "拿别人的脸核验", "undetermined", a, "dlib"),
-            ("outside", "人在 2 公里外", "missed", a, "dlib"),
-            ("gcj02", "上报 GCJ-02 坐标并如实声明", "present", b, "dlib"),
-            ("coarse", "定位精度 400 米", "undetermined", b, "dlib"),
-            ("replayed", "重放同学被截获的信封", "missed", a, "test-pattern"),
-            ("late", "截止后一秒提交", "missed", c, "test-pattern"),
-            ("twice", "同一时刻提交两次（20 对）", "present", c, "dlib"),
-            ("attested", "没有手机，辅导员现场核验", "present", b, "test-pattern"),
-            ("absent", "未参加核验", "missed", c, "test-pattern"),
-        )
-        for key, zh, expected, school, engine in parts:
-            self.roles.append(Role(key, zh, expected, self._take(school, engine, taken)))
-        unable = [pupil for pupil in self.pupils if pupil.face.engine == "dlib" and not pupil.enrolled]
-        for pupil in unable:
-            self.roles.append(Role("non_face", "照片采集未通过，走非人脸核验", "present", pupil))
-
-    def role(self, key: str) -> Role:
-        """The role of a name."""
-        return next(role for role in self.roles if role.key == key)
-
     async def open_window(self, roll_call_id: str) -> None:
         """Notices are out; an early check-in is refused; then the clock reaches the opening."""
-        pupil = self.role("honest").pupil
+        pupil = self.cast.role("honest").pupil
         early = await pupil.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges")
         for _ in range(100):
             if early.status_code != 404:
@@ -282,8 +134,8 @@ class Story:
 
     async def crowd(self, roll_call_id: str) -> None:
         """Everyone without a part checks in; half-way a worker is killed."""
-        parts = {id(role.pupil) for role in self.roles}
-        crowd = [pupil for pupil in self.pupils if id(pupil) not in parts and pupil.enrolled]
+        parts = {id(role.pupil) for role in self.cast.roles}
+        crowd = [pupil for pupil in self.cast.pupils if id(pupil) not in parts and pupil.enrolled]
         started, done = time.monotonic(), 0
 
         async def one(pupil: Pupil) -> None:
@@ -314,15 +166,15 @@ class Story:
 
     async def parts(self, roll_call_id: str) -> None:
         """Each role plays its part inside the window."""
-        honest, wrong = self.role("honest"), self.role("wrong_face")
+        honest, wrong = self.cast.role("honest"), self.cast.role("wrong_face")
         await self._note(honest, await honest.pupil.check_in(roll_call_id, Where()))
-        stranger = self.role("gcj02").pupil.face.burst(1)
+        stranger = self.cast.role("gcj02").pupil.face.burst(1)
         await self._note(wrong, await wrong.pupil.check_in(roll_call_id, Where(), frames=stranger))
-        outside = self.role("outside")
+        outside = self.cast.role("outside")
         await self._note(outside, await outside.pupil.check_in(roll_call_id, Where(east_m=2000)))
-        gcj02 = self.role("gcj02")
+        gcj02 = self.cast.role("gcj02")
         await self._note(gcj02, await gcj02.pupil.check_in(roll_call_id, Where(datum="gcj02")))
-        coarse = self.role("coarse")
+        coarse = self.cast.role("coarse")
         await self._note(coarse, await coarse.pupil.check_in(roll_call_id, Where(accuracy_m=400)))
         await self._replay(roll_call_id)
         await self._twenty_pairs(roll_call_id)
@@ -337,7 +189,7 @@ class Story:
 
     async def _replay(self, roll_call_id: str) -> None:
         """A captured envelope of a classmate: wrong key. The own one again: the original receipt, nothing new."""
-        thief, victim = self.role("replayed"), self.role("honest").pupil
+        thief, victim = self.cast.role("replayed"), self.cast.role("honest").pupil
         captured = victim.envelope(
             roll_call_id, await thief.pupil.challenge(roll_call_id), Where(), victim.face.burst(1)
         )
@@ -348,7 +200,7 @@ class Story:
 
     async def _twenty_pairs(self, roll_call_id: str) -> None:
         """20 simultaneous pairs of the same check-in: stored once, everyone gets the same receipt."""
-        role = self.role("twice")
+        role = self.cast.role("twice")
         frames = role.pupil.face.burst(0)
         nonce = await role.pupil.challenge(roll_call_id)
         envelope = role.pupil.envelope(roll_call_id, nonce, Where(), frames)
@@ -368,9 +220,9 @@ class Story:
 
     async def retries(self, roll_call_id: str) -> None:
         """Honest students whose first burst could not be judged try once more; then the counselor attests."""
-        parts = {id(role.pupil): role for role in self.roles}
+        parts = {id(role.pupil): role for role in self.cast.roles}
         await self._judged(roll_call_id)
-        for pupil in self.pupils:
+        for pupil in self.cast.pupils:
             role = parts.get(id(pupil))
             if (
                 pupil.face.engine != "dlib"
@@ -383,7 +235,7 @@ class Story:
                 continue
             retry = role or Role("retried", "首次照片不足以判定，重试", "present", pupil)
             if role is None:
-                self.roles.append(retry)
+                self.cast.roles.append(retry)
             earlier = expect(await pupil.phone.get(f"/v1/roll-calls/{roll_call_id}/attempts"))["submissions"]
             retry.seen += [
                 f"{each['finding']}: {', '.join(r['code'] for r in each['reasons'])}" for each in earlier
@@ -405,9 +257,9 @@ class Story:
 
     async def attest(self, roll_call_id: str) -> None:
         """The non-face route: card code, counselor on site, second person for the sample."""
-        attested = self.role("attested")
+        attested = self.cast.role("attested")
         await self._attest(roll_call_id, attested)
-        for role in [each for each in self.roles if each.key == "non_face"]:
+        for role in [each for each in self.cast.roles if each.key == "non_face"]:
             await self._attest(roll_call_id, role)
 
     async def _attest(self, roll_call_id: str, role: Role) -> None:
@@ -434,7 +286,7 @@ class Story:
 
     async def urge(self, roll_call_id: str) -> None:
         """A counselor looks who is missing and urges; progress is streamed meanwhile."""
-        pupil = self.role("absent").pupil
+        pupil = self.cast.role("absent").pupil
         group = next(each for each in pupil.school.classes if each["name"] == pupil.record["班级名称"])
         counselor = pupil.school.counselors[group["id"]]
         missing = await counselor.pages(f"/v1/roll-calls/{roll_call_id}/missing")
@@ -449,7 +301,7 @@ class Story:
 
     async def one_second_late(self, roll_call_id: str) -> None:
         """The challenge is fetched in time; the envelope arrives one second after the close."""
-        role = self.role("late")
+        role = self.cast.role("late")
         roll_call = expect(await self.setting.province.get(f"/v1/roll-calls/{roll_call_id}"))
         closes = datetime.fromisoformat(roll_call["closes_at"]).timestamp()
         self.clients.advance(closes - self.clients.clock() - 60)
@@ -461,7 +313,7 @@ class Story:
         role.seen.append(f"{answer.status} {answer.code}")
         self.report.check("one second late is late", answer.code == "window_closed")
         self.tell(f"  {role.zh}：{answer.status} {answer.code}")
-        again = self.role("twice")
+        again = self.cast.role("twice")
         urge = await again.pupil.school.registrar.post(f"/v1/roll-calls/{roll_call_id}/urges", {})
         self.report.check("urging after the close is refused", urge.json().get("code") == "urging_closed")
 
@@ -487,9 +339,9 @@ class Story:
 
     async def table(self, roll_call_id: str) -> None:
         """Everyone's outcome against what the notice demands."""
-        parts = {role.pupil.student_id: role for role in self.roles}
+        parts = {role.pupil.student_id: role for role in self.cast.roles}
         rows = await self.setting.province.pages(f"/v1/roll-calls/{roll_call_id}/results", limit=200)
-        by_id = {pupil.student_id: pupil for pupil in self.pupils}
+        by_id = {pupil.student_id: pupil for pupil in self.cast.pupils}
         unexpected: Counter[str] = Counter()
         judged: Counter[str] = Counter()
         for row in rows:
@@ -527,7 +379,7 @@ class Story:
             ("wrong_face", "missed", "人工比对照片，非学生本人"),
             ("coarse", "present", "经与辅导员视频核对，本人在校"),
         ):
-            role = self.role(key)
+            role = self.cast.role(key)
             body = {"student_id": role.pupil.student_id, "outcome": outcome, "reason": reason}
             path = f"/v1/roll-calls/{roll_call_id}/determinations"
             own = await role.pupil.school.registrar.post(path, body)
@@ -537,38 +389,3 @@ class Story:
             decided = expect(await self.setting.province.post(path, body), 201)
             self.report.check("a decision is the second entry", decided["seq"] == 2)
             self.tell(f"  人工认定：{role.zh} → {outcome}（{reason}）")
-
-
-def seed_of(record: dict[str, str]) -> int:
-    """A person's seed for the drawn face: stable, and nobody else's."""
-    return int.from_bytes(hashlib.sha256(record["身份证件号"].encode()).digest()[:8], "big")
-
-
-def kill_a_worker() -> int | None:
-    """`kill -9` one `dianming worker` that the same supervisor started."""
-    for process in Path("/proc").iterdir():
-        if not process.name.isdigit():
-            continue
-        try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
-            parent = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        if (
-            parent == os.getppid()
-            and b"worker" in words
-            and any(word.endswith(b"dianming") for word in words)
-        ):
-            os.kill(int(process.name), signal.SIGKILL)
-            return int(process.name)
-    return None
-
-
-async def first_events(staff: Staff, roll_call_id: str) -> list[str]:
-    """The data of the first server-sent event of the progress stream."""
-    path = f"/v1/roll-calls/{roll_call_id}/progress/stream"
-    async with staff.stream(path) as response:
-        async for line in response.aiter_lines():
-            if line.startswith("data:"):
-                return [line.removeprefix("data:").strip()]
-    return []

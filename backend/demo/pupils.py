@@ -33,8 +33,8 @@ class Face(Protocol):
     def shots(self) -> list[bytes]:
         """Three pictures for the enrolment."""
 
-    def portrait(self) -> bytes:
-        """The ID portrait."""
+    def portraits(self) -> list[bytes]:
+        """Candidates for the ID portrait; another is taken where one is refused."""
 
     def burst(self, attempt: int) -> list[bytes]:
         """Three other pictures for the given attempt."""
@@ -51,9 +51,9 @@ class DrawnFace:
         """Three shots of the pattern."""
         return [render_pattern(self.seed, number) for number in range(3)]
 
-    def portrait(self) -> bytes:
-        """A fourth."""
-        return render_pattern(self.seed, 3)
+    def portraits(self) -> list[bytes]:
+        """A fourth shot."""
+        return [render_pattern(self.seed, 3)]
 
     def burst(self, attempt: int) -> list[bytes]:
         """Three others for every attempt."""
@@ -77,9 +77,9 @@ class PhotographedFace:
         """The first three."""
         return [_upright(path) for path in self.photographs[:3]]
 
-    def portrait(self) -> bytes:
-        """The fourth."""
-        return _upright(self.photographs[3])
+    def portraits(self) -> list[bytes]:
+        """The fourth, or one of the first three."""
+        return [_upright(self.photographs[number]) for number in (3, 0, 1, 2)]
 
     def burst(self, attempt: int) -> list[bytes]:
         """Three more; a second attempt turns to those not used yet."""
@@ -174,10 +174,21 @@ class Pupil:
         if state["state"] != "accepted":
             self.refused_because = sorted({reason["code"] for reason in state["reasons"]})
             expect(await self.phone.post("/v1/me/non-face-route", json={"reason": "人脸采集未通过"}), 204)
-        self.enrolled = state["state"] == "accepted"
-        image = [("image", ("portrait.jpg", self.face.portrait(), "image/jpeg"))]
-        expect(await self.phone.post("/v1/me/portrait", files=image), 202)
-        await self._decided("/v1/me/portrait")
+        self.enrolled = state["state"] == "accepted" and await self._portrait()
+
+    async def _portrait(self) -> bool:
+        """Whether one of the portraits was taken; each refusal names its reasons."""
+        for picture in self.face.portraits():
+            image = [("image", ("portrait.jpg", picture, "image/jpeg"))]
+            expect(await self.phone.post("/v1/me/portrait", files=image), 202)
+            state = await self._decided("/v1/me/portrait")
+            if state["state"] != "refused":
+                return True
+            self.refused_because = sorted(
+                {*self.refused_because, *(reason["code"] for reason in state["reasons"])}
+            )
+        expect(await self.phone.post("/v1/me/non-face-route", json={"reason": "证件照未通过"}), 204)
+        return False
 
     async def _decided(self, path: str) -> dict[str, Any]:
         for _ in range(round(PATIENCE_SECONDS / POLL_SECONDS)):

@@ -49,7 +49,7 @@ class Story:
         photographed = [pupil for pupil in self.cast.pupils if pupil.face.engine == "dlib"]
         refused = [pupil for pupil in photographed if not pupil.enrolled]
         self.tell(
-            f"激活完成：真人照片 {len(photographed)} 人中 {len(refused)} 人采集被拒"
+            f"激活完成：真人照片 {len(photographed)} 人中 {len(refused)} 人采集或证件照被拒"
             f"（{', '.join(sorted({code for each in refused for code in each.refused_because})) or '无'}），改走非人脸核验"
         )
 

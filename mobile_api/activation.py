@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request, Response
 
 from backend.core.errors import BadInput, NotFound
+from backend.core.keys import KeyRing
 from backend.core.problems import documented
 from backend.identity import enrolment, portraits, record
 from backend.identity.activation import STEPS, activation_gaps
@@ -80,12 +81,12 @@ async def my_record(caller: PhoneCaller) -> RecordOut:
     )
 
 
-def _check(check: RecordCheck) -> RecordCheckOut:
+def _check(check: RecordCheck, keys: KeyRing) -> RecordCheckOut:
     return RecordCheckOut(
         id=check.id,
         status=check.status,
         field=check.field,
-        claimed=check.claimed,
+        claimed=record.claimed_value(check, keys),
         at=check.at,
         decided_at=check.decided_at,
         decided_note=check.decided_note,
@@ -95,13 +96,13 @@ def _check(check: RecordCheck) -> RecordCheckOut:
 @router.post("/record/checks", status_code=201, responses=documented(401, 422))
 async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckOut:
     """核对学籍信息 · The record is right, or a field should hold something else."""
-    claim = _claim(body)
+    claim, keys = _claim(body), caller.runtime.keys
     async with caller.transaction() as session:
         if claim is None:
             check = await record.confirm_record(session, caller.acting, caller.at)
         else:
-            check = await record.claim_wrong(session, caller.acting, claim, caller.at)
-    return _check(check)
+            check = await record.claim_wrong(session, caller.acting, keys, claim, caller.at)
+    return _check(check, keys)
 
 
 def _claim(body: RecordCheckIn) -> record.ClaimWrong | None:
@@ -125,7 +126,7 @@ async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
     """更正申请进度 · The own looks at the record, newest first, and what became of claims."""
     async with caller.transaction() as session:
         checks = await record.own_checks(session, caller.acting)
-    return [_check(check) for check in checks]
+    return [_check(check, caller.runtime.keys) for check in checks]
 
 
 def _consent(kind: str, text_version: str, answer: Consent | None) -> ConsentOut:

@@ -27,7 +27,7 @@ from backend.org.tables import OrgUnit
 from backend.org.terms import NewTerm, open_term, terms_of
 from backend.people.categories import DocumentKind, Programme, StudyForm
 from backend.people.identifiers import check_character
-from backend.people.queries import id_number_context
+from backend.people.queries import id_number_context, student_number_context
 from backend.people.tables import ClassCounselor, Counselor, SchoolClass, Student
 from backend.policy import load_policies
 
@@ -51,7 +51,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Pupil:
-    """A student on the roll; `id_number` is in the clear here and nowhere else."""
+    """A student on the roll; the numbers are in the clear here and nowhere else."""
 
     id: UUID
     school_id: UUID
@@ -205,7 +205,10 @@ def student_of(pupil: Pupil, keys: KeyRing) -> Student:
         document_kind=DocumentKind.RESIDENT_ID,
         id_number_sealed=keys.encrypt("identifier", pupil.id_number.encode(), id_number_context(pupil.id)),
         id_number_index=keys.blind_index(pupil.id_number),
-        student_number=pupil.student_number,
+        student_number_sealed=keys.encrypt(
+            "identifier", pupil.student_number.encode(), student_number_context(pupil.id)
+        ),
+        student_number_index=keys.blind_index(pupil.student_number),
         programme=Programme.REGULAR,
         study_form=StudyForm.FULL_TIME,
         standing="01",
@@ -213,7 +216,7 @@ def student_of(pupil: Pupil, keys: KeyRing) -> Student:
         major="机电技术应用",
         phone=None,
         record={},
-        row_digest=sha256(pupil.id_number.encode()).digest(),
+        row_digest=sha256(pupil.id.bytes).digest(),
         created_at=at,
         updated_at=at,
     )

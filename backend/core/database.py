@@ -51,7 +51,11 @@ class Database:
     @classmethod
     def connect(cls, url: str, pool_size: int = 10) -> "Database":
         """A pool of at most twice `pool_size` connections; nothing is opened before the first use."""
-        return cls(create_async_engine(url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True))
+        return cls(
+            create_async_engine(
+                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
+            )
+        )
 
     @asynccontextmanager
     async def transaction(self, scope: Scope) -> AsyncIterator[AsyncSession]:

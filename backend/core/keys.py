@@ -1,6 +1,6 @@
 """The deployment's keys: one JSON file (mode 0600), named purposes, versions kept for reading old data.
 
-Purposes: `identifier` (AES-256-GCM of ID numbers), `blind-index` (HMAC-SHA-256 look-up of ID numbers),
+Purposes: `identifier` (AES-256-GCM of ID and student numbers), `blind-index` (HMAC-SHA-256 look-up of them),
 `template-root` (wraps the data keys of face templates), `token` and `receipt` (ES256 signatures).
 """
 

@@ -19,7 +19,12 @@ from backend.identity.errors import CorrectionNeedsChange
 from backend.identity.rules import CONTACT_FIELDS
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import mask
-from backend.people.queries import classes_of_counselor, id_number_context
+from backend.people.queries import (
+    classes_of_counselor,
+    id_number,
+    masked_student_number,
+    student_number,
+)
 from backend.people.tables import RecordCheck, SchoolClass, Student
 
 RecordField = Literal[
@@ -96,7 +101,7 @@ async def own_record(session: AsyncSession, acting: Acting, keys: KeyRing) -> Ow
         birth_date=student.birth_date,
         document_kind=student.document_kind,
         id_number=mask(id_number(student, keys)),
-        student_number=mask(student.student_number) if student.student_number else None,
+        student_number=masked_student_number(student, keys),
         school_name=school_name,
         class_name=school_class.name,
         grade=school_class.grade,
@@ -109,21 +114,21 @@ async def own_record(session: AsyncSession, acting: Acting, keys: KeyRing) -> Ow
     )
 
 
-def id_number(student: Student, keys: KeyRing) -> str:
-    """The ID number in clear; for comparing and masking, never for storing or logging."""
-    return keys.decrypt("identifier", student.id_number_sealed, id_number_context(student.id)).decode()
-
-
 async def confirm_record(session: AsyncSession, acting: Acting, at: datetime) -> RecordCheck:
     """The student has read the record and found it right."""
-    return await _check(session, acting, None, at)
+    check = _new_check(acting, "confirmed", at)
+    _keep(session, acting, check)
+    return check
 
 
 async def claim_wrong(
-    session: AsyncSession, acting: Acting, command: ClaimWrong, at: datetime
+    session: AsyncSession, acting: Acting, keys: KeyRing, command: ClaimWrong, at: datetime
 ) -> RecordCheck:
     """The student says what is wrong; the registrar decides."""
-    check = await _check(session, acting, command, at)
+    check = _new_check(acting, "open", at)
+    check.field, check.note = command.field, command.note
+    check.claimed_sealed = keys.encrypt("identifier", command.claimed.encode(), _claim_context(check.id))
+    _keep(session, acting, check)
     payload = {
         "school_id": str(check.school_id),
         "student_id": str(check.student_id),
@@ -133,26 +138,28 @@ async def claim_wrong(
     return check
 
 
-async def _check(
-    session: AsyncSession, acting: Acting, claim: ClaimWrong | None, at: datetime
-) -> RecordCheck:
-    assert acting.school_id is not None
-    assert acting.student_id is not None
-    check = RecordCheck(
-        id=new_id(),
-        school_id=acting.school_id,
-        student_id=acting.student_id,
-        status="open" if claim else "confirmed",
-        field=claim.field if claim else None,
-        claimed=claim.claimed if claim else None,
-        note=claim.note if claim else None,
-        at=at,
+def claimed_value(check: RecordCheck, keys: KeyRing) -> str | None:
+    """What the student says the field should hold; None if the record was found right."""
+    if check.claimed_sealed is None:
+        return None
+    return keys.decrypt("identifier", check.claimed_sealed, _claim_context(check.id)).decode()
+
+
+def _claim_context(check_id: UUID) -> bytes:
+    return b"record-claim:" + check_id.bytes
+
+
+def _new_check(acting: Acting, status: str, at: datetime) -> RecordCheck:
+    return RecordCheck(
+        id=new_id(), school_id=acting.school_id, student_id=acting.student_id, status=status, at=at
     )
+
+
+def _keep(session: AsyncSession, acting: Acting, check: RecordCheck) -> None:
     session.add(check)
     after = {"status": check.status, "field": check.field}
-    act = audit.Act("RecordChecked", "student", str(acting.student_id), acting.org_path, after=after)
-    audit.record(session, act, at)
-    return check
+    act = audit.Act("RecordChecked", "student", str(check.student_id), acting.org_path, after=after)
+    audit.record(session, act, check.at)
 
 
 async def decide_correction(
@@ -198,18 +205,20 @@ async def _accept(
     session: AsyncSession, student: Student, check: RecordCheck, keys: KeyRing, at: datetime
 ) -> None:
     assert check.field is not None
+    claimed = claimed_value(check, keys)
     if check.field in CONTACT_FIELDS:
-        setattr(student, check.field, check.claimed)
+        setattr(student, check.field, claimed)
         student.updated_at = at
         return
     school_class = await session.get(SchoolClass, student.class_id)
     assert school_class is not None
     values = {
         "id_number": id_number(student, keys),
+        "student_number": student_number(student, keys),
         "class_name": school_class.name,
         "grade": str(school_class.grade),
     }
-    if values.get(check.field, str(getattr(student, check.field, None))) != check.claimed:
+    if values.get(check.field, str(getattr(student, check.field, None))) != claimed:
         raise CorrectionNeedsChange(field=check.field)
 
 

@@ -35,9 +35,9 @@ from backend.identity.errors import (
 )
 from backend.identity.law import law_at
 from backend.identity.ports import real_name_of
-from backend.identity.record import id_number
 from backend.identity.tables import Account, Registration
 from backend.notice.service import send_sms_code
+from backend.people.queries import id_number
 from backend.people.tables import Student
 
 CODE_DIGITS = 6

@@ -17,12 +17,36 @@ from backend.core.keys import KeyRing
 from backend.people.identifiers import mask
 from backend.people.tables import ClassCounselor, Counselor, SchoolClass, Student
 
-ID_NUMBER_LENGTH = 18
+ID_NUMBER_LENGTH, STUDENT_NUMBER_LENGTH = 18, 19
 
 
 def id_number_context(student_id: UUID) -> bytes:
     """What a sealed ID number is bound to, so that it opens in its own row only."""
     return b"student-id-number:" + student_id.bytes
+
+
+def student_number_context(student_id: UUID) -> bytes:
+    """What a sealed student number is bound to."""
+    return b"student-number:" + student_id.bytes
+
+
+def id_number(student: Student, keys: KeyRing) -> str:
+    """The ID number in clear; for comparing and masking, never for storing or logging."""
+    return keys.decrypt("identifier", student.id_number_sealed, id_number_context(student.id)).decode()
+
+
+def student_number(student: Student, keys: KeyRing) -> str | None:
+    """The student number in clear, as little to be stored as the ID number that it may carry."""
+    if student.student_number_sealed is None:
+        return None
+    context = student_number_context(student.id)
+    return keys.decrypt("identifier", student.student_number_sealed, context).decode()
+
+
+def masked_student_number(student: Student, keys: KeyRing) -> str | None:
+    """The student number as people may be shown it."""
+    number = student_number(student, keys)
+    return mask(number) if number else None
 
 
 def classes_of_counselor(counselor_id: UUID | None) -> Select[UUID]:
@@ -72,7 +96,7 @@ async def classes_page(
 
 @dataclass(frozen=True, slots=True)
 class StudentSearch:
-    """Which students: of a school, of a class; `text` is part of a name, a student number, or a whole ID number."""
+    """Which students: of a school, of a class; `text` is part of a name, or a whole student or ID number."""
 
     school_id: UUID | None = None
     class_id: UUID | None = None
@@ -141,12 +165,13 @@ def _students(acting: Acting) -> Select[Student, str]:
 def _matches(text: str, keys: KeyRing) -> ColumnElement[bool]:
     named = Student.name.contains(text, autoescape=True)
     if len(text) == ID_NUMBER_LENGTH:
-        named = or_(named, Student.id_number_index == keys.blind_index(text))
-    return or_(named, Student.student_number == text.upper())
+        return or_(named, Student.id_number_index == keys.blind_index(text))
+    if len(text) == STUDENT_NUMBER_LENGTH:
+        return or_(named, Student.student_number_index == keys.blind_index(text))
+    return named
 
 
 def _row(student: Student, class_name: str, keys: KeyRing) -> StudentRow:
-    number = keys.decrypt("identifier", student.id_number_sealed, id_number_context(student.id))
     return StudentRow(
         id=student.id,
         school_id=student.school_id,
@@ -156,8 +181,8 @@ def _row(student: Student, class_name: str, keys: KeyRing) -> StudentRow:
         sex=student.sex,
         birth_date=student.birth_date,
         document_kind=student.document_kind,
-        id_number_masked=mask(number.decode()),
-        student_number_masked=mask(student.student_number) if student.student_number else None,
+        id_number_masked=mask(id_number(student, keys)),
+        student_number_masked=masked_student_number(student, keys),
         programme=student.programme,
         study_form=student.study_form,
         standing=student.standing,

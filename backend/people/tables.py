@@ -28,7 +28,8 @@ class SchoolClass(Base):
 class Student(Base):
     """A student on a school's roll.
 
-    The ID number is sealed and found by its blind index. `study_form` and `standing` are legal states:
+    The ID number is sealed and found by its blind index; so is the student number, which may be `G` and the ID
+    number. `study_form` and `standing` are legal states:
     written on entry and by decided changes, never by a re-import.
     """
 
@@ -40,13 +41,16 @@ class Student(Base):
         Index(
             "uq_student_number",
             "school_id",
-            "student_number",
+            "student_number_index",
             unique=True,
-            postgresql_where=text("student_number IS NOT NULL"),
+            postgresql_where=text("student_number_index IS NOT NULL"),
         ),
         Index("ix_student_id_number_index", "id_number_index"),
         Index("ix_student_class", "class_id"),
         CheckConstraint("study_form IN ('full_time', 'part_time')", name="study_form"),
+        CheckConstraint(
+            "(student_number_sealed IS NULL) = (student_number_index IS NULL)", name="student_number"
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -58,7 +62,8 @@ class Student(Base):
     document_kind: Mapped[str]
     id_number_sealed: Mapped[bytes]
     id_number_index: Mapped[bytes]
-    student_number: Mapped[str | None]
+    student_number_sealed: Mapped[bytes | None]
+    student_number_index: Mapped[bytes | None]
     programme: Mapped[str]
     study_form: Mapped[str]
     standing: Mapped[str]
@@ -138,7 +143,10 @@ class Consent(Base):
 
 
 class RecordCheck(Base):
-    """The student has read the record: found it right, or says what is wrong (HN334-3.1)."""
+    """The student has read the record: found it right, or says what is wrong (HN334-3.1).
+
+    What the field should hold is sealed, because it may be an ID number.
+    """
 
     __tablename__ = "record_check"
     __tenancy__ = "student"
@@ -152,7 +160,7 @@ class RecordCheck(Base):
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
     status: Mapped[str]
     field: Mapped[str | None]
-    claimed: Mapped[str | None]
+    claimed_sealed: Mapped[bytes | None]
     note: Mapped[str | None]
     decided_by: Mapped[UUID | None]
     decided_note: Mapped[str | None]

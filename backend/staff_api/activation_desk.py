@@ -7,13 +7,14 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, Field
 
+from backend.core.keys import KeyRing
 from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.problems import documented
 from backend.core.wire import Line, Paragraph, Wire
 from backend.identity.activation import STEPS, activation_gaps
 from backend.identity.devices import RevokeDevice, active_device, revoke_device
 from backend.identity.readiness import Readiness, readiness_page
-from backend.identity.record import DecideCorrection, corrections, decide_correction
+from backend.identity.record import DecideCorrection, claimed_value, corrections, decide_correction
 from backend.people.counselors import AssignClasses, assign_classes
 from backend.people.queries import student_row
 from backend.people.tables import RecordCheck
@@ -104,14 +105,14 @@ def _readiness(row: Readiness) -> ReadinessOut:
     )
 
 
-def _correction(check: RecordCheck, student_name: str, class_name: str) -> CorrectionOut:
+def _correction(check: RecordCheck, student_name: str, class_name: str, keys: KeyRing) -> CorrectionOut:
     return CorrectionOut(
         id=check.id,
         student_id=check.student_id,
         student_name=student_name,
         class_name=class_name,
         field=check.field or "",
-        claimed=check.claimed or "",
+        claimed=claimed_value(check, keys) or "",
         note=check.note,
         status=check.status,
         at=check.at,
@@ -181,7 +182,7 @@ async def list_corrections(
     if len(rows) > limit:
         last = shown[-1][0]
         following = encode_cursor(last.at.isoformat(), str(last.id))
-    return Page(items=[_correction(*row) for row in shown], next_cursor=following)
+    return Page(items=[_correction(*row, caller.runtime.keys) for row in shown], next_cursor=following)
 
 
 @router.post("/record-corrections/{check_id}/decision", responses=documented(401, 403, 404, 409, 422))
@@ -191,4 +192,4 @@ async def decide(check_id: UUID, body: DecisionIn, caller: StaffCaller) -> Corre
     async with caller.transaction() as session:
         check = await decide_correction(session, caller.acting, caller.runtime.keys, command, caller.at)
         row = await student_row(session, caller.acting, caller.runtime.keys, check.student_id)
-    return _correction(check, row.name, row.class_name)
+    return _correction(check, row.name, row.class_name, caller.runtime.keys)

@@ -157,7 +157,8 @@ def upgrade() -> None:
         sa.Column("document_kind", sa.String(), nullable=False),
         sa.Column("id_number_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("id_number_index", sa.LargeBinary(), nullable=False),
-        sa.Column("student_number", sa.String(), nullable=True),
+        sa.Column("student_number_sealed", sa.LargeBinary(), nullable=True),
+        sa.Column("student_number_index", sa.LargeBinary(), nullable=True),
         sa.Column("programme", sa.String(), nullable=False),
         sa.Column("study_form", sa.String(), nullable=False),
         sa.Column("standing", sa.String(), nullable=False),
@@ -169,6 +170,10 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("study_form IN ('full_time', 'part_time')", name=op.f("ck_student_study_form")),
+        sa.CheckConstraint(
+            "(student_number_sealed IS NULL) = (student_number_index IS NULL)",
+            name=op.f("ck_student_student_number"),
+        ),
         sa.ForeignKeyConstraint(
             ["class_id"], ["school_class.id"], name=op.f("fk_student_class_id_school_class")
         ),
@@ -183,9 +188,9 @@ def upgrade() -> None:
     op.create_index(
         "uq_student_number",
         "student",
-        ["school_id", "student_number"],
+        ["school_id", "student_number_index"],
         unique=True,
-        postgresql_where=sa.text("student_number IS NOT NULL"),
+        postgresql_where=sa.text("student_number_index IS NOT NULL"),
     )
     op.create_table(
         "vacation",
@@ -234,7 +239,7 @@ def upgrade() -> None:
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("field", sa.String(), nullable=True),
-        sa.Column("claimed", sa.String(), nullable=True),
+        sa.Column("claimed_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("note", sa.String(), nullable=True),
         sa.Column("decided_by", sa.Uuid(), nullable=True),
         sa.Column("decided_note", sa.String(), nullable=True),

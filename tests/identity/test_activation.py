@@ -17,6 +17,7 @@ from backend.identity import enrolment, portraits, tables
 from backend.identity.activation import activation_gaps
 from backend.identity.jobs import purge_portrait, purge_shots
 from backend.identity.templates import active_template
+from backend.people.identifiers import mask
 from backend.people.tables import Student
 from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.engine import EngineSet
@@ -123,6 +124,8 @@ async def test_the_own_record_is_shown_with_masked_identifiers(stage: Stage) -> 
     answer = await phone.get("/v1/me/record")
     assert answer.json()["name"] == pupil.name
     assert answer.json()["school_name"] == stage.school.unit.name
+    assert answer.json()["id_number"] == mask(pupil.id_number)
+    assert answer.json()["student_number"] == mask(pupil.student_number)
     assert pupil.id_number[6:14] not in answer.text.replace(answer.json()["birth_date"], "")
     assert "13800000000" not in answer.text
 

@@ -10,9 +10,10 @@ from sqlalchemy import select, update
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.people.tables import ClassCounselor, Student
+from tests.at_rest import columns_holding
 from tests.identity.staffer import Staffer, staffer
 from tests.identity.stage import Stage, code_of
-from tests.world import PROVINCE_PATH, Pupil
+from tests.world import PROVINCE_PATH, Pupil, synthetic_id_number
 
 
 async def counselor_id(counselor: Staffer) -> str:
@@ -126,6 +127,27 @@ async def test_the_legal_record_is_accepted_only_once_the_roster_says_so(stage: 
         assert (await session.get_one(Student, pupil.id)).name == pupil.name
         await session.execute(update(Student).where(Student.id == pupil.id).values(name="学生改名"))
     assert (await decide(registrar, check_id)).json()["status"] == "accepted"
+
+
+@pytest.mark.clause("HN334-3.1")
+@pytest.mark.parametrize("field", ["id_number", "student_number"])
+async def test_a_claimed_number_is_read_by_the_registrar_and_lies_in_no_column_in_clear(
+    stage: Stage, field: str
+) -> None:
+    pupil = stage.school.students[0]
+    registrar = await staffer(stage, "registrar", stage.school.id)
+    claimed = synthetic_id_number(new_id().int % 10**6)
+    claimed = f"G{claimed}" if field == "student_number" else claimed
+    check_id = await claim(stage, pupil, field, claimed)
+    (listed,) = (await registrar.get("/v1/record-corrections")).json()["items"]
+    assert (listed["id"], listed["field"], listed["claimed"]) == (check_id, field, claimed)
+    refused = await decide(registrar, check_id)
+    assert (refused.status_code, code_of(refused.text)) == (409, "correction_needs_change")
+    assert claimed not in refused.text
+    assert await columns_holding(stage.owner, {claimed, pupil.id_number}) == set()
+    assert "record_check.note" in await columns_holding(stage.owner, {"身份证为准"})
+    as_on_the_roll = await claim(stage, pupil, field, getattr(pupil, field))
+    assert (await decide(registrar, as_on_the_roll)).json()["status"] == "accepted"
 
 
 @pytest.mark.clause("HN334-3.1")

@@ -100,6 +100,7 @@ async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
     detail = answers[1].json()
     number = world.school.students[0].id_number
     assert detail["id_number_masked"] == f"{number[:3]}{'*' * 13}{number[-2:]}"
+    assert detail["student_number_masked"] == f"G{number[:2]}{'*' * 14}{number[-2:]}"
     assert detail["birth_date"].replace("-", "") == number[6:14]
 
 
@@ -108,10 +109,15 @@ async def test_a_student_is_found_by_name_student_number_or_whole_id_number(
 ) -> None:
     acting = registrar_account(world.school)
     pupil = world.school.students[1]
-    for text in (pupil.id_number, pupil.id_number.lower(), pupil.student_number):
+    for text in (
+        pupil.id_number,
+        pupil.id_number.lower(),
+        pupil.student_number,
+        pupil.student_number.lower(),
+    ):
         assert ids(await client.every(acting, "/v1/students", q=text)) == {str(pupil.id)}
     assert str(pupil.id) in ids(await client.every(acting, "/v1/students", q=pupil.name))
-    for text in (pupil.id_number[:17], "%", "_"):
+    for text in (pupil.id_number[:17], pupil.student_number[:18], "%", "_"):
         assert await client.every(acting, "/v1/students", q=text) == []
 
 

@@ -4,12 +4,14 @@ Study form and standing are legal states. A student comes onto the roll with the
 with the standing 在读; from then on both change by a decided standing change (HN334-4.1), never by a file.
 """
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import TextClause, insert, select, text
+from sqlalchemy import TextClause, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -29,7 +31,8 @@ from backend.exchange.roster.staging import copy_to_staging
 from backend.exchange.roster.template import load_template
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import Defect
-from backend.people.tables import SchoolClass
+from backend.people.queries import student_number_context
+from backend.people.tables import SchoolClass, Student
 
 ENROLLED = "01"
 """The standing 在读, in which a student comes onto the roll."""
@@ -103,6 +106,7 @@ async def enter_roster(
     await session.execute(_COMPARE, of_school)
     await _refuse_taken_numbers(session, of_school)
     classes = await _create_classes(session, school, at)
+    await _renumber(session, keys, of_school)
     created = await _count(session, _CREATE, {**of_school, "standing": ENROLLED})
     updated = await _count(session, _UPDATE, of_school)
     await session.execute(_DROP_GUARDIANS)
@@ -130,6 +134,29 @@ async def _refuse_taken_numbers(session: AsyncSession, of_school: dict[str, Any]
     if taken:
         places = "、".join(f"{sheet}!{row}" for sheet, row in taken)
         raise StudentNumbersTaken(places=places)
+
+
+async def _renumber(session: AsyncSession, keys: KeyRing, of_school: dict[str, Any]) -> None:
+    """Write the student numbers that changed; the staged ones are bound to ids that were not needed."""
+    changed = (await session.execute(_RENUMBERED, of_school)).all()
+
+    def numbers() -> list[dict[str, Any]]:
+        return [
+            {
+                "id": student_id,
+                "student_number_sealed": sealed and _rebound(sealed, keys, staged_for, student_id),
+                "student_number_index": index,
+            }
+            for student_id, staged_for, sealed, index in changed
+        ]
+
+    if changed:
+        await session.execute(update(Student), await asyncio.to_thread(numbers))
+
+
+def _rebound(sealed: bytes, keys: KeyRing, staged_for: UUID, student_id: UUID) -> bytes:
+    number = keys.decrypt("identifier", sealed, student_number_context(staged_for))
+    return keys.encrypt("identifier", number, student_number_context(student_id))
 
 
 async def _create_classes(session: AsyncSession, school: OrgUnit, at: datetime) -> int:
@@ -197,7 +224,8 @@ _COMPARE = text(
 
 _TAKEN_NUMBERS = text(
     """
-    SELECT s.sheet, s."row" FROM roster_staging s JOIN student t ON t.student_number = s.student_number
+    SELECT s.sheet, s."row" FROM roster_staging s JOIN student t
+      ON t.student_number_index = s.student_number_index
     WHERE t.school_id = :school AND t.id_number_index <> s.id_number_index ORDER BY 1, 2 LIMIT 20
     """
 )
@@ -213,11 +241,11 @@ _CREATE = text(
     """
     WITH created AS (
       INSERT INTO student (id, school_id, class_id, name, sex, birth_date, document_kind, id_number_sealed,
-        id_number_index, student_number, programme, study_form, standing, entry_month, major, phone, record,
-        row_digest, created_at, updated_at)
+        id_number_index, student_number_sealed, student_number_index, programme, study_form, standing, entry_month,
+        major, phone, record, row_digest, created_at, updated_at)
       SELECT s.new_id, :school, c.id, s.name, s.sex, s.birth_date, s.document_kind, s.id_number_sealed,
-        s.id_number_index, s.student_number, s.programme, s.study_form, :standing, s.entry_month, s.major, s.phone,
-        s.record, s.digest, :at, :at
+        s.id_number_index, s.student_number_sealed, s.student_number_index, s.programme, s.study_form, :standing,
+        s.entry_month, s.major, s.phone, s.record, s.digest, :at, :at
       FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name = s.class_name
       WHERE s.fate IS NULL
       RETURNING 1)
@@ -230,15 +258,23 @@ _UPDATE = text(
     WITH updated AS (
       UPDATE student t
       SET class_id = c.id, name = s.name, sex = s.sex, birth_date = s.birth_date, document_kind = s.document_kind,
-        student_number = s.student_number, programme = s.programme, entry_month = s.entry_month, major = s.major,
-        phone = s.phone, record = s.record, row_digest = s.digest, updated_at = :at
+        programme = s.programme, entry_month = s.entry_month, major = s.major, phone = s.phone,
+        record = s.record, row_digest = s.digest, updated_at = :at
       FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name = s.class_name
       WHERE t.id = s.student_id AND t.school_id = :school AND s.fate = 'updated'
       RETURNING 1)
     SELECT count(*) FROM updated
     """
 )
-"""Neither `study_form` nor `standing`."""
+"""Neither `study_form` nor `standing`; the student number is sealed anew by `_renumber` before."""
+
+_RENUMBERED = text(
+    """
+    SELECT t.id, s.new_id, s.student_number_sealed, s.student_number_index
+    FROM roster_staging s JOIN student t ON t.id = s.student_id
+    WHERE t.school_id = :school AND t.student_number_index IS DISTINCT FROM s.student_number_index
+    """
+)
 
 _DROP_GUARDIANS = text(
     "DELETE FROM guardian g USING roster_staging s WHERE g.student_id = s.student_id AND s.fate = 'updated'"

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator
 from datetime import date
 from itertools import islice
@@ -19,8 +20,8 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.template import MEMBERS
-from backend.people.identifiers import mask
-from backend.people.queries import id_number_context
+from backend.people.identifiers import IdNumber, mask, parse_id_number
+from backend.people.queries import id_number_context, student_number_context
 
 TABLE = "roster_staging"
 BATCH = 500
@@ -30,12 +31,21 @@ NOT_KEPT = frozenset(f"{member}身份证件号码" for member in MEMBERS)
 """ID numbers of relatives: no rule needs them, and what is not stored cannot leak."""
 
 
+_EIGHTEEN = re.compile(r"(?<![0-9])[0-9]{17}[0-9Xx](?![0-9])")
+
+
+def _id_masked(found: re.Match[str]) -> str:
+    """Schools put ID numbers into other columns, too: as an examination number, or among remarks."""
+    number = found.group()
+    return mask(number) if isinstance(parse_id_number(number, today=date.max), IdNumber) else number
+
+
 class StagedRow(NamedTuple):
     """One row as the temporary table holds it.
 
-    `new_id` is the student's id if the row makes one, and what the sealed number is bound to. `digest` is over
-    all that a later import may change: neither the study form nor the place in the file; the ID number is in it by
-    its blind index only, because a plain hash of it could be searched for.
+    `new_id` is the student's id if the row makes one, and what the sealed numbers are bound to. `digest` is over
+    all that a later import may change: neither the study form nor the place in the file; the numbers are in it by
+    their blind indexes only, because a plain hash of them could be searched for.
     """
 
     sheet: str
@@ -48,7 +58,8 @@ class StagedRow(NamedTuple):
     document_kind: str
     id_number_sealed: bytes
     id_number_index: bytes
-    student_number: str | None
+    student_number_sealed: bytes | None
+    student_number_index: bytes | None
     class_name: str
     grade: int
     programme: str
@@ -64,9 +75,9 @@ class StagedRow(NamedTuple):
 _CREATE = f"""
 CREATE TEMPORARY TABLE {TABLE} (
   sheet text, "row" integer, masked_number text, new_id uuid, name text, sex text, birth_date date,
-  document_kind text, id_number_sealed bytea, id_number_index bytea, student_number text, class_name text,
-  grade integer, programme text, study_form text, entry_month text, major text, phone text, record jsonb,
-  guardians jsonb, digest bytea, student_id uuid, fate text, stored_study_form text
+  document_kind text, id_number_sealed bytea, id_number_index bytea, student_number_sealed bytea,
+  student_number_index bytea, class_name text, grade integer, programme text, study_form text,
+  entry_month text, major text, phone text, record jsonb, guardians jsonb, digest bytea, student_id uuid, fate text, stored_study_form text
 ) ON COMMIT DROP
 """
 """The last three columns are filled in by comparing with the roll: whose row it is and what becomes of it."""
@@ -74,8 +85,12 @@ CREATE TEMPORARY TABLE {TABLE} (
 
 def stage_row(row: RosterRow, keys: KeyRing) -> StagedRow:
     """Seal and digest one row."""
-    new, index = new_id(), keys.blind_index(row.document_number)
-    record = {header: text for header, text in row.extras.items() if header not in NOT_KEPT}
+    new, number = new_id(), row.student_number.encode() if row.student_number else None
+    record = {
+        header: _EIGHTEEN.sub(_id_masked, text)
+        for header, text in row.extras.items()
+        if header not in NOT_KEPT
+    }
     if row.attendance is not None:
         record["就读方式"] = row.attendance
     if row.length_years is not None:
@@ -100,8 +115,9 @@ def stage_row(row: RosterRow, keys: KeyRing) -> StagedRow:
         birth_date=row.birth_date,
         document_kind=row.document_kind.value,
         id_number_sealed=keys.encrypt("identifier", row.document_number.encode(), id_number_context(new)),
-        id_number_index=index,
-        student_number=row.student_number,
+        id_number_index=keys.blind_index(row.document_number),
+        student_number_sealed=number and keys.encrypt("identifier", number, student_number_context(new)),
+        student_number_index=keys.blind_index(row.student_number) if row.student_number else None,
         class_name=row.class_name,
         grade=int(row.entry_month[:4]),
         programme=row.programme.value,
@@ -117,9 +133,11 @@ def stage_row(row: RosterRow, keys: KeyRing) -> StagedRow:
 
 
 def _digest(staged: StagedRow, record: dict[str, str], guardians: list[dict[str, Any]]) -> bytes:
+    number = staged.student_number_index
     facts = [
-        *(staged.id_number_index.hex(), staged.name, staged.sex, staged.birth_date.isoformat()),
-        *(staged.document_kind, staged.student_number, staged.class_name, staged.programme),
+        *(staged.id_number_index.hex(), number.hex() if number else None),
+        *(staged.name, staged.sex, staged.birth_date.isoformat()),
+        *(staged.document_kind, staged.class_name, staged.programme),
         *(staged.entry_month, staged.major, staged.phone, record, guardians),
     ]
     canonical = json.dumps(facts, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -10,7 +10,7 @@ import structlog
 from procrastinate import JobContext
 
 from backend.core import audit, outbox
-from backend.core.jobs import FLOW, QUEUES, conninfo, job_app
+from backend.core.jobs import BY_THE_CLOCK, FLOW, QUEUES, SOON, conninfo, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.events import CONSUMED, deliver
@@ -61,7 +61,13 @@ def open_face_pool(runtime: Runtime) -> FacePool:
 
 
 @job_app.periodic(cron="* * * * * */5", periodic_id="rescue")
-@job_app.task(queue=FLOW, name="rescue_stalled_jobs", pass_context=True, queueing_lock="rescue_stalled_jobs")
+@job_app.task(
+    queue=FLOW,
+    name="rescue_stalled_jobs",
+    pass_context=True,
+    priority=BY_THE_CLOCK,
+    queueing_lock="rescue_stalled_jobs",
+)
 async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """Give jobs of workers that died to living ones: a kill loses nothing (invariant 15)."""
     manager = context.app.job_manager
@@ -71,13 +77,15 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
 
 
 @job_app.periodic(cron="* * * * *", periodic_id="seal")
-@job_app.task(queue=FLOW, name="seal_audit", pass_context=True, queueing_lock="seal_audit")
+@job_app.task(queue=FLOW, name="seal_audit", pass_context=True, priority=SOON, queueing_lock="seal_audit")
 async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """Chain the newest audit entries, every minute."""
+    """Chain what is not chained yet, every minute, in as many transactions as a rush of acts needs."""
     runtime: Runtime = context.additional_context["runtime"]
     province = path_of("province", runtime.settings.province_code, None)
-    async with runtime.database.transaction(Scope.wide(province)) as session:
-        await audit.seal(session, runtime.clock())
+    sealed = audit.SEALED_AT_ONCE
+    while sealed == audit.SEALED_AT_ONCE:
+        async with runtime.database.transaction(Scope.wide(province)) as session:
+            sealed = await audit.seal(session, runtime.clock())
 
 
 async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event | None = None) -> None:

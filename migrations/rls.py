@@ -91,10 +91,10 @@ def ledger_table(table: str, grants: str = "SELECT, INSERT") -> None:
     op.execute(f"CREATE POLICY machinery ON {table} TO {APP} USING (true) WITH CHECK (true)")
 
 
-def student_readable_table(table: str, grants: str = "SELECT, INSERT") -> None:
+def student_readable_table(table: str, column: str = "student_id", grants: str = "SELECT, INSERT") -> None:
     """Written by staff and workers of the school; each student reads the own rows and writes none."""
     school_table(table, grants)
     op.execute(
         f"CREATE POLICY student_reads ON {table} FOR SELECT TO {APP}"
-        " USING (school_id = (SELECT tenancy.school()) AND student_id = (SELECT tenancy.student()))"
+        f" USING (school_id = (SELECT tenancy.school()) AND {column} = (SELECT tenancy.student()))"
     )

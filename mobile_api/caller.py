@@ -22,7 +22,8 @@ def _read(request: Request) -> HttpRequest:
 
 
 async def _caller(request: Request, runtime: RuntimeOf) -> Caller:
-    return Caller(runtime, await authenticate_phone(runtime, _read(request)))
+    received_at = runtime.clock()  # a full pool at the close must make nobody late
+    return Caller(runtime, await authenticate_phone(runtime, _read(request)), received_at)
 
 
 PhoneCaller = Annotated[Caller, Depends(_caller)]

@@ -65,25 +65,29 @@ class ExampleMissing(LookupError):
 
 def example_of(schema: dict[str, Any], schemas: dict[str, Any], name: str = "body") -> Any:
     """A value of a request schema, from the examples of its fields; raises `ExampleMissing`."""
-    if "examples" in schema:
-        return schema["examples"][0]
-    if "$ref" in schema:
-        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
+    for key in ("examples", "enum"):
+        if key in schema:
+            return schema[key][0]
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
-    for key in ("enum", "oneOf", "anyOf"):
-        if key in schema:
-            first = schema[key][0]
-            return first if key == "enum" else example_of(first, schemas, name)
-    match schema.get("type"):
-        case "object":
+    if "$ref" in schema:
+        return example_of(schemas[schema["$ref"].rpartition("/")[2]], schemas, name)
+    choices = schema.get("oneOf", schema.get("anyOf"))
+    return (
+        _example_of_type(schema, schemas, name) if choices is None else example_of(choices[0], schemas, name)
+    )
+
+
+def _example_of_type(schema: dict[str, Any], schemas: dict[str, Any], name: str) -> Any:
+    match schema:
+        case {"type": "object"}:
             return _object_example(schema, schemas)
-        case "array":
-            return [example_of(schema["items"], schemas, name)]
-        case "boolean":
+        case {"type": "array", "items": items}:
+            return [example_of(items, schemas, name)]
+        case {"type": "boolean"}:
             return True
-        case "string" if schema.get("format") == "uuid":
+        case {"type": "string", "format": "uuid"}:
             return EXAMPLE_ID
     raise ExampleMissing(name)
 

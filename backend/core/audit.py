@@ -76,7 +76,10 @@ async def _head(session: AsyncSession) -> bytes:
     return await session.scalar(newest) or GENESIS
 
 
-async def seal(session: AsyncSession, at: datetime, limit: int = 5000) -> int:
+SEALED_AT_ONCE = 5000
+
+
+async def seal(session: AsyncSession, at: datetime, limit: int = SEALED_AT_ONCE) -> int:
     """Chain up to `limit` unsealed entries; one sealer at a time (advisory lock). Returns how many."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEAL_LOCK})
     head = await _head(session)

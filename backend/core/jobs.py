@@ -17,6 +17,9 @@ FLOW = "flow"
 NOTICES = "notices"
 QUEUES = [VERIFICATION, FLOW, NOTICES]
 
+BY_THE_CLOCK, SOON = 2, 1
+"""Priorities above the ordinary 0: a rush of verifications must not hold up announcing and settling, nor events."""
+
 
 def conninfo(database_url: str) -> str:
     """The libpq form of a SQLAlchemy URL."""

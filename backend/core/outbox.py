@@ -3,15 +3,21 @@
 from datetime import datetime
 from typing import Any
 
-from procrastinate import JobContext
+from procrastinate import JobContext, RetryStrategy
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.ids import new_id
-from backend.core.jobs import FLOW, enqueue, job_app
+from backend.core.jobs import FLOW, SOON, enqueue, job_app
 from backend.core.tables import OutboxEvent
 
 
-@job_app.task(queue=FLOW, name="deliver_event", pass_context=True, retry=8)
+@job_app.task(
+    queue=FLOW,
+    name="deliver_event",
+    pass_context=True,
+    priority=SOON,
+    retry=RetryStrategy(max_attempts=8, exponential_wait=3),
+)
 async def deliver_event(context: JobContext, event_id: str) -> None:
     """Tell every consumer of the event; which ones is the composition root's business."""
     await context.additional_context["deliver"](event_id)

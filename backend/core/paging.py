@@ -11,6 +11,7 @@ from fastapi import Query
 from pydantic import BaseModel, Field
 
 from backend.core.errors import BadInput
+from backend.core.wire import is_storable
 
 Item = TypeVar("Item")
 MAX_PAGE = 200
@@ -42,7 +43,7 @@ def decode_cursor(cursor: str, parts: int) -> list[str]:
         raise _mangled() from error
     if not isinstance(keys, list) or len(keys) != parts or not all(isinstance(key, str) for key in keys):
         raise _mangled()
-    if any("\0" in key for key in keys):
+    if not all(is_storable(key) for key in keys):
         raise _mangled()
     return keys
 

@@ -30,18 +30,35 @@ class Runtime:
         await self.database.close()
 
 
-def clock_of(settings: Settings) -> Clock:
-    """The server's clock; a shifted one is refused in production."""
-    if settings.clock_file is None:
-        return now
-    if settings.env == "production":
+def refuse_make_believe(settings: Settings) -> None:
+    """Raise for whatever a demonstration may have and production must not."""
+    if settings.env != "production":
+        return
+    if settings.clock_file is not None:
         msg = "DIANMING_CLOCK_FILE shifts the clock of the law; unset it in production"
         raise RuntimeError(msg)
-    return shifted_clock(settings.clock_file)
+    if settings.test_engine:
+        msg = "DIANMING_TEST_ENGINE admits drawn patterns as faces; unset it in production"
+        raise RuntimeError(msg)
+    if settings.gateway_secret == Settings.model_fields["gateway_secret"].default:
+        msg = (
+            "DIANMING_GATEWAY_SECRET is the published one of the demonstration: with it anyone reports a notice as"
+            " delivered; set the carrier's in production"
+        )
+        raise RuntimeError(msg)
+    if not settings.public_url.startswith("https://"):
+        msg = "DIANMING_PUBLIC_URL must begin with https:// in production"
+        raise RuntimeError(msg)
+
+
+def clock_of(settings: Settings) -> Clock:
+    """The server's clock, shifted where a demonstration says so."""
+    return now if settings.clock_file is None else shifted_clock(settings.clock_file)
 
 
 def open_runtime(settings: Settings) -> Runtime:
     """The parts as the settings say; nothing is connected before its first use."""
+    refuse_make_believe(settings)
     return Runtime(
         settings=settings,
         database=Database.connect(settings.database_url, settings.pool_size),

@@ -43,10 +43,6 @@ async def read_bounded(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-class _Exceeded(Exception):
-    """Ends the reading of a body inside the application; never leaves the middleware."""
-
-
 class LimitBodies:
     """Refuses a body that is larger than `limit` bytes before anything parses it, declared or not.
 
@@ -73,8 +69,9 @@ class LimitBodies:
         reading = _BoundedReading(receive, send, limit)
         try:
             await self._app(scope, reading.receive, reading.send)
-        except _Exceeded:
-            pass
+        except BodyTooLarge:
+            if reading.started:
+                raise
         if reading.exceeded and not reading.started:
             await refusal(scope, receive, send)
 
@@ -92,12 +89,12 @@ class _BoundedReading:
 
     async def receive(self) -> Message:
         if self.exceeded:
-            raise _Exceeded
+            raise BodyTooLarge(limit=self.limit)
         message = await self._receive()
         self.taken += len(message.get("body", b""))
         if self.taken > self.limit:
             self.exceeded = True
-            raise _Exceeded
+            raise BodyTooLarge(limit=self.limit)
         return message
 
     async def send(self, message: Message) -> None:
@@ -113,11 +110,13 @@ class Caller:
 
     runtime: Runtime
     acting: Acting
+    received_at: datetime | None = None
+    """When the request was here, before it waited for anything of ours; None where that decides nothing."""
 
     @property
     def at(self) -> datetime:
         """The server's time; a client's is never believed."""
-        return self.runtime.clock()
+        return self.received_at or self.runtime.clock()
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
         """One transaction in the caller's own tenant view. Commit precedes the answer: leave it, then return."""

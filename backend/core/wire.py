@@ -1,26 +1,43 @@
 """Types of the wire that both APIs share."""
 
+from datetime import UTC, datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 
-def _no_nul(value: str) -> str:
-    if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+def is_storable(value: str) -> bool:
+    """Whether PostgreSQL and UTF-8 can hold the text: no NUL, no half of a surrogate pair."""
+    return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+
+
+def printable(value: str) -> str:
+    """The text with whatever is no Unicode text escaped: for sentences that quote what a client made up."""
+    return value.encode("utf-8", "backslashreplace").decode()
+
+
+def _storable(value: str) -> str:
+    if not is_storable(value):
         msg = "control characters are not text"
         raise ValueError(msg)
     return value
 
 
 Line = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_no_nul)
+    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_storable)
 ]
 """One line of text that a person typed."""
 
 Paragraph = Annotated[
-    str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), AfterValidator(_no_nul)
+    str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), AfterValidator(_storable)
 ]
 """Text that a person wrote: reasons, opinions, statements."""
+
+Moment = Annotated[
+    AwareDatetime,
+    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC)),
+]
+"""An instant with its offset, within what every calendar and every zone can show."""
 
 
 class Wire(BaseModel):

@@ -18,7 +18,13 @@ from backend.core.jobs import enqueue
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.identity.consents import FACE_CONSENTS, require_consents
-from backend.identity.errors import ConsentMissing, EnrolmentPending, FaceAlreadyEnrolled, TooManyAttempts
+from backend.identity.errors import (
+    ConsentMissing,
+    EnrolmentPending,
+    FaceAlreadyEnrolled,
+    PicturesUnjudged,
+    TooManyAttempts,
+)
 from backend.identity.face_policy import enrolment_rules
 from backend.identity.law import law_at
 from backend.identity.scheduling import enqueue_at
@@ -155,14 +161,21 @@ async def judge_enrolment(runtime: Runtime, ref: EnrolmentRef) -> None:
     await _conclude(runtime, ref, verdict)
 
 
-async def _conclude(runtime: Runtime, ref: EnrolmentRef, verdict: EnrolmentResult | BiometricsError) -> None:
+async def give_up(runtime: Runtime, ref: EnrolmentRef) -> None:
+    """Refuse what no attempt could judge: left pending, it would keep its student from ever enrolling."""
+    await _conclude(runtime, ref, PicturesUnjudged())
+
+
+async def _conclude(
+    runtime: Runtime, ref: EnrolmentRef, verdict: EnrolmentResult | BiometricsError | PicturesUnjudged
+) -> None:
     at = runtime.clock()
     async with runtime.database.transaction(ref.scope) as session:
         enrolment = await _pending(session, ref)
         if enrolment is None:
             return
         accepted = False
-        if isinstance(verdict, BiometricsError):
+        if isinstance(verdict, BiometricsError | PicturesUnjudged):
             enrolment.reasons = [reason_row(as_reason(verdict), None)]
         else:
             enrolment.engine = str(verdict.engine.key)

@@ -249,3 +249,12 @@ class CorrectionNeedsChange(DomainError):
         "“{field}” is part of the legal record and is not edited here. Correct it in the roster and import it again, "
         "or file a change; then accept this request."
     )
+
+
+class PicturesUnjudged(DomainError):
+    """Judging failed for good; the pictures say nothing about the student, who sends new ones."""
+
+    code = "pictures_unjudged"
+    status = 503
+    zh = "照片未能完成审核，与您本人无关，请重新提交。"
+    en = "The pictures could not be judged, which is not your fault; send new ones."

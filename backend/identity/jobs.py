@@ -9,12 +9,18 @@ from backend.core.runtime import Runtime
 from backend.identity import door, enrolment, portraits, registration
 from backend.identity.law import law_at
 
-_PATIENT = RetryStrategy(max_attempts=8, exponential_wait=3)
+_ATTEMPTS = 8
+_PATIENT = RetryStrategy(max_attempts=_ATTEMPTS, exponential_wait=3)
 
 
 def _runtime(context: JobContext) -> Runtime:
     runtime: Runtime = context.additional_context["runtime"]
     return runtime
+
+
+def _is_last(context: JobContext) -> bool:
+    """Whether a failure now is final: no attempt follows this one."""
+    return context.job.attempts >= _ATTEMPTS
 
 
 @job_app.task(queue=NOTICES, name="verify_registration", pass_context=True, retry=_PATIENT)
@@ -27,14 +33,24 @@ async def verify_registration(context: JobContext, registration_id: str) -> None
 async def enrol_face(context: JobContext, enrolment_id: str, school_id: str, student_id: str) -> None:
     """Judge the shots of an enrolment."""
     ref = enrolment.EnrolmentRef(UUID(enrolment_id), UUID(school_id), UUID(student_id))
-    await enrolment.judge_enrolment(_runtime(context), ref)
+    try:
+        await enrolment.judge_enrolment(_runtime(context), ref)
+    except Exception:
+        if _is_last(context):
+            await enrolment.give_up(_runtime(context), ref)
+        raise
 
 
 @job_app.task(queue=VERIFICATION, name="judge_portrait", pass_context=True, retry=_PATIENT)
 async def judge_portrait(context: JobContext, portrait_id: str, school_id: str, student_id: str) -> None:
     """Judge an ID portrait."""
     ref = portraits.PortraitRef(UUID(portrait_id), UUID(school_id), UUID(student_id))
-    await portraits.judge(_runtime(context), ref)
+    try:
+        await portraits.judge(_runtime(context), ref)
+    except Exception:
+        if _is_last(context):
+            await portraits.give_up(_runtime(context), ref)
+        raise
 
 
 @job_app.task(queue=FLOW, name="purge_shots", pass_context=True, retry=_PATIENT)

@@ -22,7 +22,7 @@ from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.identity.activation import activation_gaps
 from backend.identity.enrolment import as_reason, face_pool_of, reason_row
-from backend.identity.errors import EnrolmentPending, FaceStepOpen
+from backend.identity.errors import EnrolmentPending, FaceStepOpen, PicturesUnjudged
 from backend.identity.face_policy import enrolment_rules, thresholds
 from backend.identity.law import law_at
 from backend.identity.tables import Portrait
@@ -116,6 +116,17 @@ async def judge(runtime: Runtime, ref: PortraitRef) -> None:
         verdict = await (_by_eye(image) if template is None else _by_face(runtime, image, template))
     except BiometricsError as refusal:
         verdict = PortraitVerdict("refused", None, [reason_row(as_reason(refusal), 0)])
+    await _conclude(runtime, ref, verdict)
+
+
+async def give_up(runtime: Runtime, ref: PortraitRef) -> None:
+    """Refuse what no attempt could judge: left pending, it would keep its student from ever sending another."""
+    await _conclude(
+        runtime, ref, PortraitVerdict("refused", None, [reason_row(as_reason(PicturesUnjudged()), 0)])
+    )
+
+
+async def _conclude(runtime: Runtime, ref: PortraitRef, verdict: PortraitVerdict) -> None:
     at = runtime.clock()
     async with runtime.database.transaction(ref.scope) as session:
         portrait = await _pending(session, ref)

@@ -131,7 +131,8 @@ def _check_claims(claims: dict[str, Any], request: ProvenRequest) -> None:
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, int | float):
         raise ProofInvalid(reason="iat")
-    if not abs(request.at.timestamp() - issued) <= request.max_age.total_seconds():
+    at, span = request.at.timestamp(), request.max_age.total_seconds()
+    if not at - span <= issued <= at + span:  # compared, never subtracted: a claim may be beyond any float
         raise ProofInvalid(reason="iat")
     if request.access_token is not None:
         digest = hashlib.sha256(request.access_token.encode()).digest()

@@ -24,6 +24,7 @@ from backend.identity.rules import KIND_OF_UNIT, Unit, may_manage
 from backend.identity.second_factor import matching_step, new_secret, open_secret, otpauth_uri, seal_secret
 from backend.identity.staff_sign_in import charge_attempt, digest, use_code
 from backend.identity.tables import Account
+from backend.org.queries import unit_below
 from backend.org.tables import OrgUnit
 from backend.people.tables import Counselor
 from backend.policy import PolicyAt
@@ -74,10 +75,8 @@ class ConfirmActivation:
 async def invite(
     session: AsyncSession, acting: Acting, command: InviteAccount, law: PolicyAt, at: datetime
 ) -> Invitation:
-    """Create an account below one's own; raises NotPermitted, LoginTaken."""
-    unit = await session.get(OrgUnit, command.org_id)
-    if unit is None:
-        raise NotFound
+    """Create an account below one's own; raises NotFound for a unit elsewhere, NotPermitted, LoginTaken."""
+    unit = await unit_below(session, acting, command.org_id)
     _must_manage(acting, command.kind, unit)
     return await _open(session, command, unit, law, at, acting.account_id)
 

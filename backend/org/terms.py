@@ -74,7 +74,8 @@ async def open_term(session: AsyncSession, acting: Acting, term: NewTerm, at: da
 
     Raises `TermOrder`, `TermOverlaps` (the unit's own terms) and `TermContradictsSuperior`.
     """
-    unit = await _unit_whose_terms(session, acting, term.org_id)
+    _must_set_terms(acting)
+    unit = await unit_below(session, acting, term.org_id)
     if term.starts_on >= term.ends_on or not all(_within(pause, term) for pause in term.vacations):
         raise TermOrder
     await _agree_with_superiors(session, unit, term)
@@ -95,10 +96,11 @@ async def declare_vacation(
     session: AsyncSession, acting: Acting, term_id: UUID, pause: Break, at: datetime
 ) -> TermView:
     """Add a vacation to a term that was opened before its dates were known; raises `NotFound`, `TermOrder`."""
+    _must_set_terms(acting)
     term = await session.get(Term, term_id)
     if term is None:
         raise NotFound
-    unit = await _unit_whose_terms(session, acting, term.org_id)
+    unit = await unit_below(session, acting, term.org_id)
     if not _within(pause, term):
         raise TermOrder
     _add_vacation(session, term.id, pause)
@@ -108,13 +110,12 @@ async def declare_vacation(
     return (await term_views(session, [term]))[0]
 
 
-async def _unit_whose_terms(session: AsyncSession, acting: Acting, org_id: UUID) -> OrgUnit:
+def _must_set_terms(acting: Acting) -> None:
     if acting.kind not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="学期由学校管理员或教育行政部门设置",
             reason_en="terms are set by registrars and authorities",
         )
-    return await unit_below(session, acting, org_id)
 
 
 def _within(pause: Break, term: NewTerm | Term) -> bool:

@@ -32,7 +32,7 @@ _KIND_ZH = {
 async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
     """Send the notices of a launched roll call, once and when they are due; returns how many people were addressed.
 
-    One that was voided, or settled, before its notice is announced to nobody.
+    One that was voided, settled or closed before its notice is announced to nobody: nobody could heed it.
     """
     roll_call = await session.get(RollCall, roll_call_id)
     if roll_call is None:
@@ -49,7 +49,8 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
         .on_conflict_do_nothing()
         .returning(RollCallStep.step)
     )
-    if at < roll_call.notify_at or await session.scalar(select(ended)) or await session.scalar(step) is None:
+    is_due = roll_call.notify_at <= at <= roll_call.closes_at
+    if not is_due or await session.scalar(select(ended)) or await session.scalar(step) is None:
         return 0
     recipients = law_of(roll_call).texts("roll_call.notice.recipients")
     channels: tuple[Channel, ...] = ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP

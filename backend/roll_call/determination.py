@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.acting import Acting
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.roll_call.errors import ResultClosed
-from backend.roll_call.outcomes import Decided, lock_obligation, outcome_of, write_outcome
+from backend.roll_call.outcomes import Decided, hold_open, lock_obligation, outcome_of, write_outcome
 from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Attestation, Obligation, OutcomeEntry, RollCallStep
@@ -45,6 +45,7 @@ async def determine(session: AsyncSession, acting: Acting, command: Determine, a
             reason_zh="请在核验截止并结算后再认定", reason_en="decide after the roll call is settled"
         )
     await lock_obligation(session, roll_call.id, command.student_id)
+    await hold_open(session, roll_call.id)
     earlier = await outcome_of(session, roll_call.id, command.student_id)
     if earlier is None or earlier.outcome != Outcome.UNDETERMINED:
         raise ResultClosed

@@ -58,8 +58,12 @@ _REASONS = {
         "You changed phones recently; let your counselor attest your presence.",
     ),
     "not_announced": (
-        "截止前核验通知未能发出，结果待定，不计为未核验。",
-        "The notice did not go out before the close; undetermined, not a miss.",
+        "核验通知未能及时发出，结果待定，不计为未核验。",
+        "The notice did not go out in time; undetermined, not a miss.",
+    ),
+    "non_face_route_unattended": (
+        "您在时段内申请过非人脸核验，但无人现场核验，结果待定，不计为未核验。",
+        "You asked for the way without a face in time and nobody attested you; undetermined, not a miss.",
     ),
     "no_check_in": ("截止前未提交核验。", "Nothing was submitted before the close."),
     "verification_pending": (

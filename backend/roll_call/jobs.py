@@ -5,10 +5,10 @@ from datetime import datetime
 from uuid import UUID
 
 from procrastinate import JobContext
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.jobs import FLOW, job_app
+from backend.core.jobs import BY_THE_CLOCK, FLOW, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.roll_call.announcing import announce
@@ -32,7 +32,7 @@ async def run_due(runtime: Runtime) -> int:
     failures: list[Exception] = []
     for roll_call_id, path, step in due:
         try:
-            await _take(runtime, _STEPS[step], roll_call_id, path)
+            await _take(runtime, step, roll_call_id, path)
         except Exception as error:  # noqa: BLE001 - raised below, with those of the others
             failures.append(error)
     if failures:
@@ -41,14 +41,24 @@ async def run_due(runtime: Runtime) -> int:
     return len(due)
 
 
-async def _take(runtime: Runtime, step: Step, roll_call_id: UUID, path: str) -> None:
+async def _take(runtime: Runtime, step: str, roll_call_id: UUID, path: str) -> None:
+    """Take one step, unless another worker is at it: the next beat comes soon, and waiting would hold a worker."""
+    key = func.hashtextextended(f"due/{step}/{roll_call_id}", 0)
     async with runtime.database.transaction(Scope.wide(path)) as session:
-        await step(session, roll_call_id, runtime.clock())
+        if not await session.scalar(select(func.pg_try_advisory_xact_lock(key))):
+            return
+        await _STEPS[step](session, roll_call_id, runtime.clock())
     await poke(runtime.redis, roll_call_id)
 
 
 @job_app.periodic(cron="* * * * * */2", periodic_id="due")
-@job_app.task(queue=FLOW, name="roll_calls_due", pass_context=True, queueing_lock="roll_calls_due")
+@job_app.task(
+    queue=FLOW,
+    name="roll_calls_due",
+    pass_context=True,
+    priority=BY_THE_CLOCK,
+    queueing_lock="roll_calls_due",
+)
 async def roll_calls_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
     """Every two seconds; late, after an outage, it does what was missed."""
     await run_due(context.additional_context["runtime"])

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, Uuid, case, exists, func, literal, select
+from sqlalchemy import ColumnElement, DateTime, Select, Uuid, and_, case, exists, func, literal, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -141,14 +141,22 @@ def without_outcome(roll_call_id: UUID) -> Select[Obligation]:
 
 
 async def write_first_outcomes(
-    session: AsyncSession, roll_call: RollCall, decided: Decided, at: datetime
+    session: AsyncSession,
+    roll_call: RollCall,
+    decided: Decided,
+    at: datetime,
+    *,
+    among: ColumnElement[bool] | None = None,
 ) -> None:
     """`decided` for everyone who owes presence and has no outcome, in one statement; the excused stay excused.
+
+    `among` narrows it to some of the `obligation` rows.
 
     The other half of `write_outcome`, for rows that need no judgement one by one: the audit entry of the
     settlement or voiding stands for all of them.
     """
-    open_ones = without_outcome(roll_call.id).where(Obligation.duty != "exempt").subquery()
+    asked = Obligation.duty != "exempt" if among is None else and_(Obligation.duty != "exempt", among)
+    open_ones = without_outcome(roll_call.id).where(asked).subquery()
     excused = open_ones.c.duty == "excused"
     row: dict[str, ColumnElement[Any]] = {
         "roll_call_id": open_ones.c.roll_call_id,

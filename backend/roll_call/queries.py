@@ -62,10 +62,12 @@ async def own_roll_calls(
     if after is not None:
         found = found.where(tuple_(RollCall.opens_at, RollCall.id) < after)
     rows = (await session.execute(found)).all()
+    shown = [roll_call.id for roll_call, _ in rows]
+    mine = effective().where(OutcomeEntry.student_id == student_id, OutcomeEntry.roll_call_id.in_(shown))
+    outcomes = {entry.roll_call_id: entry for entry in await session.scalars(mine)}
+    steps = await steps_of(session, shown)
     return [
-        OwnRollCall(
-            roll_call, obligation, await _outcome(session, obligation), await _voided(session, roll_call)
-        )
+        OwnRollCall(roll_call, obligation, outcomes.get(roll_call.id), voided="voided" in steps[roll_call.id])
         for roll_call, obligation in rows
     ]
 

@@ -186,6 +186,8 @@ HUMAN_PATH = frozenset({"face_mismatch"})
 
 
 NO_CHECK_IN = "no_check_in"
+UNATTENDED = "non_face_route_unattended"
+"""Asked in the window for the way without a face, and nobody attested it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +204,22 @@ class Settled:
     reason: str
 
 
+def told_in_time(
+    announced_at: datetime | None, window: tuple[datetime, datetime], *, minimum: timedelta, grace: timedelta
+) -> bool:
+    """Whether the notice left everyone a fair window (readings 6 and 8): less than the minimum is nobody's miss.
+
+    `window` is when it opens and closes. The dispatch may take as long as a burst's frames may, so that a
+    window of exactly the minimum stays one.
+    """
+    if announced_at is None:
+        return False
+    opens_at, closes_at = window
+    return closes_at - max(announced_at, opens_at) + grace >= minimum
+
+
 def settle_silence(*, announced: bool) -> Settled:
-    """What becomes of those who sent nothing: a miss, unless nobody could know of the roll call (reading 8)."""
+    """What becomes of those who sent nothing: a miss, unless they were not told in time (reading 8)."""
     if announced:
         return Settled(Outcome.MISSED, NO_CHECK_IN)
     return Settled(Outcome.UNDETERMINED, "not_announced")

@@ -1,24 +1,28 @@
 """The close: what is still open gets its one outcome, and the roll call is settled (HN334-3.4)."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import ColumnElement, Select, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
-from backend.core.jobs import FLOW, enqueue_unless_waiting, job_app
+from backend.core.jobs import FLOW, SOON, enqueue_unless_waiting, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
+from backend.roll_call.errors import FaceRouteClosed
+from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import (
     Decided,
     counts,
     hold_closed,
+    hold_open,
     lock_obligation,
     outcome_of,
     supersedable,
@@ -26,10 +30,19 @@ from backend.roll_call.outcomes import (
     write_first_outcomes,
     write_outcome,
 )
-from backend.roll_call.rules import Attempt, Finding, Outcome, settle, settle_silence
+from backend.roll_call.rules import (
+    UNATTENDED,
+    Attempt,
+    Finding,
+    Outcome,
+    settle,
+    settle_silence,
+    told_in_time,
+)
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
+    Refusal,
     RollCall,
     RollCallClass,
     RollCallStep,
@@ -70,26 +83,29 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     unjudged = await _unjudged(session, roll_call_id)
     if unjudged:
         patience = roll_call.frames_until + (roll_call.frames_until - roll_call.closes_at)
-        for submission in unjudged:
-            if submission.frames_due_at < at <= patience:
-                arguments = {"submission_id": str(submission.id), "school_id": str(submission.school_id)}
+        for submission_id, school_id, frames_due_at in unjudged:
+            if frames_due_at < at <= patience:
+                arguments = {"submission_id": str(submission_id), "school_id": str(school_id)}
                 await enqueue_unless_waiting(
-                    session, verify_submission, f"verify/{submission.id}", **arguments
+                    session, verify_submission, f"verify/{submission_id}", **arguments
                 )
         if at <= patience:
             return Settlement({}, waiting_for=len(unjudged))
     await _settle_attempted(session, roll_call, at)
+    await _settle_unattended(session, roll_call, at)
     await _settle_silent(session, roll_call, at)
     return await _close(session, roll_call, at)
 
 
-async def _unjudged(session: AsyncSession, roll_call_id: UUID) -> list[Submission]:
-    """Submissions without a verdict, of students who have no outcome yet."""
+async def _unjudged(session: AsyncSession, roll_call_id: UUID) -> Sequence[Row[UUID, UUID, datetime]]:
+    """Submissions without a verdict, of students who have no outcome yet: id, school, when their frames are due."""
     judged = exists().where(Verdict.submission_id == Submission.id)
-    found = await session.scalars(
-        select(Submission).where(Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome())
+    found = await session.execute(
+        select(Submission.id, Submission.school_id, Submission.frames_due_at).where(
+            Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome()
+        )
     )
-    return list(found)
+    return found.all()
 
 
 def _has_outcome() -> ColumnElement[bool]:
@@ -145,7 +161,10 @@ def _decided(attempts: list[Attempt]) -> Decided:
     queue=FLOW,
     name="resettle_submission",
     pass_context=True,
-    retry=RetryStrategy(max_attempts=8, exponential_wait=2),
+    priority=SOON,
+    retry=RetryStrategy(
+        wait=2, linear_wait=10
+    ),  # for ever: giving up would leave someone missed who was in time
 )
 async def resettle_submission(context: JobContext, submission_id: str, school_id: str) -> None:
     """Run `resettle` under the school's scope."""
@@ -159,6 +178,7 @@ async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> 
     submission = await session.get_one(Submission, submission_id)
     roll_call = await session.get_one(RollCall, submission.roll_call_id)
     await lock_obligation(session, roll_call.id, submission.student_id)
+    await hold_open(session, roll_call.id)
     earlier = await outcome_of(session, roll_call.id, submission.student_id)
     if earlier is None or earlier.outcome != Outcome.MISSED or not supersedable(earlier):
         return
@@ -170,10 +190,30 @@ async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> 
     )
 
 
+async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
+    """Those who asked in the window and were sent to the way without a face, where nobody attested them.
+
+    The counselor may have had no time, or no quota left: a person looks, since that way is an equal one.
+    """
+    sent_there = exists().where(
+        Refusal.roll_call_id == Obligation.roll_call_id,
+        Refusal.student_id == Obligation.student_id,
+        Refusal.code == FaceRouteClosed.code,
+    )
+    decided = Decided(Outcome.UNDETERMINED, UNATTENDED, _SETTLER)
+    await write_first_outcomes(session, roll_call, decided, at, among=sent_there)
+
+
 async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
     """Everyone else: excused where the duty was excused at launch, else missed if they were told in time."""
-    announced = await session.get(RollCallStep, (roll_call.id, "announced"))
-    silent = settle_silence(announced=announced is not None and announced.at <= roll_call.closes_at)
+    step = await session.get(RollCallStep, (roll_call.id, "announced"))
+    told = told_in_time(
+        None if step is None else step.at,
+        (roll_call.opens_at, roll_call.closes_at),
+        minimum=law_of(roll_call).duration("roll_call.window.minimum"),
+        grace=roll_call.frames_until - roll_call.closes_at,
+    )
+    silent = settle_silence(announced=told)
     await write_first_outcomes(session, roll_call, Decided(silent.outcome, silent.reason, _SETTLER), at)
 
 

@@ -3,6 +3,7 @@
 A failing part makes the finding undetermined, never present and never missed (THREATS 21).
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -53,6 +54,12 @@ class Facts:
     sites: tuple[Site, ...]
     template: FaceTemplate | None
     reused: bool
+
+
+class FrameAltered(Exception):
+    """What the evidence store holds is not what the phone signed: it judges nobody."""
+
+    code = "frame_altered"
 
 
 @job_app.task(
@@ -127,7 +134,7 @@ async def _examine(runtime: Runtime, facts: Facts) -> tuple[Evidence, dict[str, 
     if complete and facts.template is not None:
         try:
             burst = await _face(runtime, facts, facts.template)
-        except (BiometricsError, FileNotFoundError) as error:
+        except (BiometricsError, FileNotFoundError, FrameAltered) as error:
             trouble = getattr(error, "code", "frame_lost")
             log.warning("face check failed", submission=str(facts.submission.id), code=trouble)
     face, face_reasons = _face_verdict(facts, burst)
@@ -155,6 +162,9 @@ def _fence(facts: Facts) -> FenceDecision | None:
 async def _face(runtime: Runtime, facts: Facts, template: FaceTemplate) -> BurstResult:
     declared = parse_stored(facts.submission.envelope).frames
     images = [await runtime.evidence.get(key) for key in facts.frame_keys]
+    for data, frame in zip(images, declared, strict=True):
+        if hashlib.sha256(data).hexdigest() != frame.sha256:
+            raise FrameAltered
     rules = face_rules(law_of(facts.roll_call), template.engine.id)
     burst = [Shot(data, frame.at_ms) for data, frame in zip(images, declared, strict=True)]
     result: BurstResult = await runtime.extras["face_pool"].judge(burst, template, rules)

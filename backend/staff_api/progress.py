@@ -41,12 +41,21 @@ async def get_progress(caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | 
     return ProgressOut.model_validate(rendered(await _progress(caller, roll_call_id, unit_id)))
 
 
+_EVENT = {
+    "type": "object",
+    "properties": {
+        "event": {"const": "progress"},
+        "data": {"type": "string", "contentMediaType": "application/json"},
+    },
+}
+
+
 @router.get(
     "/{roll_call_id}/progress/stream",
     response_class=EventSourceResponse,
     responses={
         200: {
-            "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            "content": {"text/event-stream": {"schema": _EVENT}},
             "description": "progress events",
         },
         **documented(401, 403, 404, 422),

@@ -4,9 +4,9 @@ from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.wire import Line, Paragraph, Wire
+from backend.core.wire import Line, Moment, Paragraph, Wire
 
 Kind = Literal["spot_check", "registration", "rehearsal", "school_own"]
 
@@ -36,9 +36,9 @@ class LaunchIn(Wire):
 
     kind: Kind
     title: Line = Field(examples=["全省中职学籍核验"])
-    notify_at: AwareDatetime | None = None
-    opens_at: AwareDatetime = Field(examples=["2026-11-23T09:00:00+08:00"])
-    closes_at: AwareDatetime = Field(examples=["2026-11-23T11:00:00+08:00"])
+    notify_at: Moment | None = None
+    opens_at: Moment = Field(examples=["2026-11-23T09:00:00+08:00"])
+    closes_at: Moment = Field(examples=["2026-11-23T11:00:00+08:00"])
     audience: AudienceIn = AudienceIn()
     seed: Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{1,64}$")] | None = Field(
         default=None, description="of the sample; drawn by the server if left out, recorded either way"

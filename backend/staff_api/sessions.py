@@ -45,7 +45,9 @@ class SignInIn(Wire):
 class RefreshIn(Wire):
     """The refresh token of the last answer; it is used once."""
 
-    refresh_token: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")]
+    refresh_token: Annotated[
+        str, StringConstraints(min_length=1, max_length=200, pattern=r"^[\x21-\x7e]+$")
+    ] = Field(examples=["2Zg0yWQ7mLk3v1xq9sT8bA"])
 
 
 class TokensOut(BaseModel):

@@ -1,24 +1,18 @@
 """What filings of sites look like on the wire."""
 
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from backend.campus.outline import Datum, Outline
 from backend.campus.queries import SiteView, VersionView
-from backend.core.wire import Line, Paragraph, Wire
+from backend.core.wire import Line, Moment, Paragraph, Wire
 
 SiteKindName = Literal["main", "branch", "internship"]
 Status = Literal["filed", "approved", "rejected"]
-
-Moment = Annotated[
-    AwareDatetime,
-    Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2100, 1, 1, tzinfo=UTC)),
-]
-"""An instant with its offset, within what every client's calendar can show."""
 
 SQUARE = [[113.62, 34.75], [113.63, 34.75], [113.63, 34.76], [113.62, 34.76], [113.62, 34.75]]
 

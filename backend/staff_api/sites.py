@@ -15,6 +15,7 @@ from backend.core.clock import legal_day
 from backend.core.paging import Cursor, Limit, Page
 from backend.core.problems import documented
 from backend.core.web import Caller
+from backend.core.wire import printable
 from backend.org.paths import division_of
 from backend.policy import load_policies
 from backend.staff_api.caller import StaffCaller
@@ -89,9 +90,9 @@ async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineC
         reason = flaw.params.get("reason")
         problem = OutlineProblem(
             code=flaw.code,
-            reason=None if reason is None else str(reason),
-            zh=flaw.sentence("zh"),
-            en=flaw.sentence("en"),
+            reason=None if reason is None else printable(str(reason)),
+            zh=printable(flaw.sentence("zh")),
+            en=printable(flaw.sentence("en")),
         )
         return OutlineCheckOut(valid=False, problems=[problem], area_m2=None, vertices=None, bbox=None)
     area, vertices = drawn.site.area_m2, drawn.vertices

@@ -269,8 +269,8 @@ def _secure() -> None:
     rls.open_table("calendar_year", "(SELECT tenancy.is_wide()) AND nlevel((SELECT tenancy.path())) = 1")
     for table in ("school_class", "counselor", "class_counselor"):
         rls.shared_school_table(table)
-    rls.student_table("student", "id")
-    rls.student_table("guardian", grants="SELECT, INSERT, UPDATE, DELETE")
+    rls.student_readable_table("student", "id", "SELECT, INSERT, UPDATE")
+    rls.student_readable_table("guardian", grants="SELECT, INSERT, UPDATE, DELETE")
     rls.student_table("consent", grants="SELECT, INSERT")
     rls.student_table("record_check")
     for table in ("outbox_event", "outbox_delivery", "audit_seal"):

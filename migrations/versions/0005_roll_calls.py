@@ -299,8 +299,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("submission_id", name=op.f("pk_verdict")),
     )
     op.create_index("ix_verdict_student", "verdict", ["student_id", "roll_call_id"], unique=False)
-    _secure()
     _open_doors()
+    _secure()
 
 
 def _secure() -> None:
@@ -330,7 +330,9 @@ def _secure() -> None:
             f"CREATE POLICY reading ON {table} FOR SELECT TO dianming_app"
             f" USING (({addressed.format(key=key)}{own}){unfinished})"
         )
-        written = own.removeprefix(" OR ") or addressed.format(key=key)
+        # Whoever is only addressed takes no step of a roll call: a school cannot void or settle its superior's.
+        step = "door.launcher_of(roll_call_id) <@ (SELECT tenancy.path())"
+        written = own.removeprefix(" OR ") or step
         op.execute(
             f"CREATE POLICY inserting ON {table} FOR INSERT TO dianming_app"
             f" WITH CHECK ((SELECT tenancy.student()) IS NULL AND {written})"
@@ -362,15 +364,28 @@ def _open_doors() -> None:
         RETURNS boolean
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
-          -- Only what came earlier counts: a copy must not spoil its original.
-          SELECT EXISTS (SELECT 1 FROM submission_frame f
-                         JOIN submission other ON other.id = f.submission_id
-                         JOIN submission own ON own.id = but
-                         WHERE f.sha256 = ANY (wanted) AND other.id <> own.id
-                           AND (other.received_at, other.id) < (own.received_at, own.id));
+          -- Only what came earlier counts: a copy must not spoil its original. It is the picture that comes, not
+          -- the envelope that only announces it: else the copy could be announced first and sent last.
+          SELECT EXISTS (SELECT 1 FROM submission_frame other
+                         JOIN submission_frame own ON own.sha256 = other.sha256
+                         WHERE own.submission_id = but AND own.sha256 = ANY (wanted)
+                           AND other.submission_id <> but
+                           AND (other.received_at, other.submission_id) < (own.received_at, own.submission_id));
         END
         """
     )
-    for signature in ("door.due_roll_calls(timestamptz)", "door.frame_seen_elsewhere(bytea[], uuid)"):
+    # For the policy of the steps, which cannot ask a table whose own policy asks for the steps.
+    op.execute(
+        """
+        CREATE FUNCTION door.launcher_of(roll_call uuid) RETURNS ltree
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        RETURN (SELECT CAST(r.launcher_path AS ltree) FROM roll_call r WHERE r.id = roll_call)
+        """
+    )
+    for signature in (
+        "door.due_roll_calls(timestamptz)",
+        "door.frame_seen_elsewhere(bytea[], uuid)",
+        "door.launcher_of(uuid)",
+    ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO dianming_app")

@@ -17,7 +17,7 @@ from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.events import FLOW, deliver
 from backend.settings import Settings
-from backend.worker import rescue_stalled_jobs
+from backend.worker import load_jobs, rescue_stalled_jobs
 
 SCOPE = Scope.none()
 
@@ -109,3 +109,42 @@ async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: 
             text("SELECT status FROM procrastinate_jobs WHERE args ->> 'event_id' = :id"), {"id": event_id}
         )
     assert status == "todo"
+
+
+async def test_the_clocks_jobs_and_events_overtake_a_rush_of_verifications(settings: Settings) -> None:
+    load_jobs()
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo(settings.database_url), min_size=1, max_size=2
+    )
+    queue = str(new_id())
+    names = (
+        "verify_submission",
+        "deliver_event",
+        "resettle_submission",
+        "rescue_stalled_jobs",
+        "roll_calls_due",
+    )
+    with job_app.replace_connector(connector) as app:
+        async with app.open_async():
+            for name in names:
+                await job_app.tasks[name].configure(queue=queue, queueing_lock=queue + name).defer_async()
+            worker = await app.job_manager.register_worker()
+            fetched = [await app.job_manager.fetch_job(queues=[queue], worker_id=worker) for _ in names]
+    first = [job.task_name for job in fetched if job is not None]
+    assert set(first[:2]) == {"rescue_stalled_jobs", "roll_calls_due"}
+    assert first[4] == "verify_submission"
+
+
+def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() -> None:
+    waits = []
+    for attempts in range(4):
+        job = cast("Any", SimpleNamespace(attempts=attempts))
+        strategy = deliver_event.retry_strategy
+        assert strategy is not None
+        decision = strategy.get_retry_decision(exception=RuntimeError(), job=job)
+        assert decision is not None
+        assert decision.retry_at is not None
+        waits.append((decision.retry_at - now()).total_seconds())
+    assert waits == sorted(waits)
+    assert waits[0] > 1
+    assert waits[3] > 60

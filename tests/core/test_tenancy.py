@@ -5,8 +5,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
 from backend.core.database import Database
+from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.tables import METADATA
+from tests.world import plant, student_account
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
@@ -56,3 +58,20 @@ async def test_an_audit_entry_can_be_neither_changed_nor_deleted(database: Datab
         with pytest.raises(ProgrammingError, match="permission denied"):
             async with database.transaction(Scope.none()) as session:
                 await session.execute(text(statement))
+
+
+@pytest.mark.parametrize("table", ["student", "guardian", "obligation", "outcome_entry", "verdict"])
+async def test_a_students_own_scope_writes_none_of_what_the_school_holds_of_them(
+    database: Database, owner: Database, runtime: Runtime, table: str
+) -> None:
+    world = await plant(owner, runtime.keys, classes=1, students=1)
+    pupil = world.school.students[0]
+    async with database.transaction(student_account(world.school, pupil).scope) as session:
+        changes = text(
+            f"SELECT count(*) FROM pg_policies WHERE tablename = '{table}' AND policyname = 'student_reads'"
+        )
+        assert await session.scalar(changes) == 1
+        if table == "student":
+            changed = await session.execute(text("UPDATE student SET name = 'x' RETURNING id"))
+            assert changed.all() == []
+            assert await session.scalar(text("SELECT name FROM student")) == pupil.name

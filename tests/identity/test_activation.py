@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
 from httpx import Response
+from procrastinate.tasks import Task
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import IntegrityError
 
@@ -15,7 +18,8 @@ from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import enrolment, portraits, tables
 from backend.identity.activation import activation_gaps
-from backend.identity.jobs import purge_portrait, purge_shots
+from backend.identity.jobs import enrol_face, purge_portrait, purge_shots
+from backend.identity.jobs import judge_portrait as judge_portrait_job
 from backend.identity.templates import active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
@@ -383,3 +387,45 @@ async def test_another_schools_registrar_learns_nothing_of_a_student(stage: Stag
     path = f"/v1/students/{pupil.id}/device/revocation"
     assert (await stranger.post(path, {"reason": "越权"})).status_code == 404
     assert UUID(overview["student_id"]) == pupil.id
+
+
+async def run_judging(stage: Stage, pupil: Pupil, task: Task[..., Any, Any], **which: str) -> None:
+    """The last attempt of a judging job."""
+    parts = {"additional_context": {"runtime": stage.runtime}, "job": SimpleNamespace(attempts=8)}
+    who = {"school_id": str(pupil.school_id), "student_id": str(pupil.id)}
+    await task(SimpleNamespace(**parts), **which, **who)
+
+
+async def test_shots_that_no_attempt_could_judge_keep_nobody_from_enrolling(
+    stage: Stage, pool: PoolInProcess
+) -> None:
+    pupil = stage.school.students[0]
+    phone = await stage.bound(pupil)
+    await consent(phone)
+    assert (await phone.enrol_face(shots(7))).status_code == 202
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        row = await enrolment.newest_enrolment(session, pupil.id)
+    assert row is not None
+    ref = enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
+    await stage.runtime.evidence.delete(ref.shot_keys(3))
+    with pytest.raises(FileNotFoundError):
+        await run_judging(stage, pupil, enrol_face, enrolment_id=str(row.id))
+    told = (await phone.get("/v1/me/face")).json()
+    assert (told["state"], told["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
+    assert (await phone.enrol_face(shots(7))).status_code == 202
+    assert (await judge_newest(stage, pupil)).status == "accepted"
+
+
+async def test_a_portrait_that_no_attempt_could_judge_is_asked_for_again(
+    stage: Stage, pool: PoolInProcess
+) -> None:
+    pupil = stage.school.students[0]
+    phone = await enrolled(stage, pupil)
+    assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202
+    (row,) = await portraits_of(stage, pupil)
+    await stage.runtime.evidence.delete([row.evidence_key])
+    with pytest.raises(FileNotFoundError):
+        await run_judging(stage, pupil, judge_portrait_job, portrait_id=str(row.id))
+    told = (await phone.get("/v1/me/portrait")).json()
+    assert (told["state"], told["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
+    assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202

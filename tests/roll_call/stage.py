@@ -326,15 +326,15 @@ class Stage:
 
     # --- what is in the database ---
 
-    async def blocked(self, kind: str = "advisory") -> None:
-        """Returns once some transaction of this database waits for a lock of this kind."""
+    async def blocked(self, *kinds: str) -> None:
+        """Returns once some transaction of this database waits for a lock of these kinds; of advisory ones if not said."""
         waiting = text(
             "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
-            " WHERE locktype = :kind AND NOT granted AND datname = current_database()"
+            " WHERE locktype = ANY(:kinds) AND NOT granted AND datname = current_database()"
         )
         while True:
             async with self.arrange() as session:
-                if await session.scalar(waiting, {"kind": kind}):
+                if await session.scalar(waiting, {"kinds": list(kinds or ("advisory",))}):
                     return
 
     async def verdict(self, submission_id: UUID) -> Verdict:

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.exc import ProgrammingError
 
 from backend.core.acting import Acting
 from backend.core.errors import Conflict, NotFound, NotPermitted
@@ -13,11 +14,14 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.events import deliver
 from backend.notice.tables import Notice, NoticeMessage
-from backend.roll_call.errors import UrgedRecently, UrgingClosed
+from backend.roll_call.determination import Determine, determine
+from backend.roll_call.errors import ResultClosed, UrgedRecently, UrgingClosed
+from backend.roll_call.intake import Received
 from backend.roll_call.oversight import Urged, urge, void_roll_call
-from backend.roll_call.settlement import settle_roll_call
-from backend.roll_call.tables import RollCall
-from tests.roll_call.stage import MICROSECOND, Stage
+from backend.roll_call.rules import Outcome
+from backend.roll_call.settlement import resettle, settle_roll_call
+from backend.roll_call.tables import RollCall, RollCallStep
+from tests.roll_call.stage import GRACE, MICROSECOND, Stage, burst, envelope
 from tests.world import bureau_account, counselor_account, province_account, registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.4")
@@ -217,3 +221,51 @@ async def test_a_secret_roll_call_that_is_voided_stays_secret(stage: Stage) -> N
     assert await stage.announce(launched.roll_call) == 0
     assert await told(stage, "roll_call_voided", launched.roll_call) == {}
     assert await told(stage, "roll_call_launched", launched.roll_call) == {}
+
+
+async def test_a_determination_that_meets_a_voiding_makes_no_miss(stage: Stage) -> None:
+    launched = await stage.launch()
+    candidate = await stage.activate(stage.school.students[0])
+    await stage.check_in(candidate, launched.roll_call.id)
+    roll_call, bureau = launched.roll_call, stage.bureau
+    stage.clock.at = roll_call.closes_at + 2 * GRACE + MICROSECOND
+    await stage.settle(roll_call)
+    command = Determine(roll_call.id, candidate.student_id, Outcome.MISSED, "经核实不在校")
+    async with stage.runtime.database.transaction(bureau.scope) as session:
+        await determine(session, bureau, command, stage.clock())
+        voiding = asyncio.create_task(voided(stage, bureau, roll_call))
+        await stage.blocked("advisory", "transactionid")
+    await voiding
+    assert await stage.outcome(roll_call.id, candidate) == ("excused", "voided")
+    with pytest.raises(ResultClosed):
+        async with stage.runtime.database.transaction(bureau.scope) as session:
+            await determine(session, bureau, command, stage.clock())
+
+
+async def test_a_late_settlement_of_one_student_that_meets_a_voiding_leaves_nobody_open(stage: Stage) -> None:
+    launched = await stage.launch()
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = launched.roll_call
+    nonce = await stage.nonce(candidate, roll_call.id)
+    signed = envelope(candidate, roll_call.id, nonce, burst(candidate.person))
+    at = stage.clock()
+    stage.clock.at = roll_call.closes_at + MICROSECOND
+    await stage.settle(roll_call)
+    received = await stage.send(candidate, roll_call.id, signed, at=at)
+    assert isinstance(received, Received)
+    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+        await resettle(session, received.submission_id, stage.clock())
+        voiding = asyncio.create_task(voided(stage, stage.bureau, roll_call))
+        await stage.blocked("advisory", "transactionid")
+    await voiding
+    assert await stage.outcome(roll_call.id, candidate) == ("excused", "voided")
+
+
+@pytest.mark.parametrize("step", ["voided", "settled"])
+async def test_the_database_lets_no_school_end_its_superiors_roll_call(stage: Stage, step: str) -> None:
+    launched = await stage.launch()
+    registrar = stage.registrar
+    row = RollCallStep(roll_call_id=launched.roll_call.id, step=step, reason="-", at=stage.clock())
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with stage.runtime.database.transaction(registrar.scope) as session:
+            session.add(row)

@@ -19,6 +19,7 @@ from backend.roll_call.rules import (
     launch_objection,
     settle,
     timing,
+    told_in_time,
     window_objection,
 )
 
@@ -153,3 +154,26 @@ def test_the_quota_of_attestations_never_exceeds_the_class(owed: int, share: flo
     quota = attestation_quota(owed, share, minimum)
     assert 0 <= quota <= owed
     assert quota >= min(owed, minimum)
+
+
+MINIMUM, GRACE = timedelta(hours=1), timedelta(minutes=2)
+
+
+@pytest.mark.clause("R6")
+@pytest.mark.clause("R8")
+@pytest.mark.parametrize(
+    ("announced_at", "told"),
+    [
+        (None, False),
+        (OPENS - MINIMUM, True),
+        (OPENS, True),
+        (CLOSES - MINIMUM, True),
+        (CLOSES - MINIMUM + GRACE, True),
+        (CLOSES - MINIMUM + GRACE + timedelta(microseconds=1), False),
+        (CLOSES, False),
+    ],
+)
+def test_a_notice_that_leaves_less_than_the_minimum_window_told_nobody_in_time(
+    announced_at: datetime | None, told: bool
+) -> None:
+    assert told_in_time(announced_at, (OPENS, CLOSES), minimum=MINIMUM, grace=GRACE) is told

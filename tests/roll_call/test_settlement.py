@@ -2,7 +2,8 @@
 
 import asyncio
 from datetime import timedelta
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from uuid import UUID
 
 import pytest
@@ -10,8 +11,9 @@ import pytest
 from backend.core.tenancy import Scope
 from backend.people.tables import Student
 from backend.roll_call import jobs
-from backend.roll_call.intake import Received, receive_envelope
+from backend.roll_call.intake import Received, Refused, receive_envelope
 from backend.roll_call.jobs import run_due
+from backend.roll_call.outcomes import hold_closed
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.settlement import resettle_submission, settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallStep
@@ -314,3 +316,52 @@ async def test_a_verdict_that_meets_a_settlement_out_of_patience_is_not_lost(sta
         assert not verifying.done()
     assert (await verifying).finding == "accepted"
     assert await stage.outcome(roll_call.id, candidate) == ("present", "verified")
+
+
+@pytest.mark.clause("R8")
+async def test_nobody_missed_a_roll_call_whose_notice_came_shortly_before_its_close(stage: Stage) -> None:
+    launched = await stage.launch(told=False)
+    candidate = await someone(stage)
+    stage.clock.at = launched.roll_call.closes_at - timedelta(minutes=5)
+    assert await stage.announce(launched.roll_call) > 0
+    await stage.pass_check(candidate, launched.roll_call.id)
+    figures = await close(stage, launched.roll_call)
+    assert (figures["present"], figures["missed"], figures["undetermined"]) == (1, 0, 5)
+
+
+@pytest.mark.clause("R8")
+async def test_a_roll_call_that_has_closed_is_announced_to_nobody(stage: Stage) -> None:
+    launched = await stage.launch(told=False)
+    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    assert await stage.announce(launched.roll_call) == 0
+    assert (await close(stage, launched.roll_call))["undetermined"] == 6
+
+
+async def test_who_asked_for_the_way_without_a_face_and_met_nobody_is_undetermined(stage: Stage) -> None:
+    launched = await stage.launch()
+    asked = await stage.activate(stage.school.students[0], face=False)
+    silent = await stage.activate(stage.school.students[1], face=False)
+    assert isinstance(await stage.challenge(asked, launched.roll_call.id), Refused)
+    await close(stage, launched.roll_call)
+    assert await stage.outcome(launched.roll_call.id, asked) == ("undetermined", "non_face_route_unattended")
+    assert await stage.outcome(launched.roll_call.id, silent) == ("missed", "no_check_in")
+
+
+async def test_a_step_that_another_worker_is_taking_holds_up_nobody(stage: Stage) -> None:
+    launched = await stage.launch()
+    stage.clock.at = launched.roll_call.closes_at + SECOND
+    async with stage.arrange() as session:
+        await hold_closed(session, launched.roll_call.id)
+        slow = asyncio.create_task(run_due(stage.runtime))
+        await stage.blocked()
+        await run_due(stage.runtime)
+        assert not slow.done()
+    await slow
+    assert len(await stage.events("RollCallSettled", launched.roll_call.id)) == 1
+
+
+def test_settling_again_who_was_in_time_is_never_given_up() -> None:
+    strategy = resettle_submission.retry_strategy
+    assert strategy is not None
+    job = cast("Any", SimpleNamespace(attempts=1000))
+    assert strategy.get_retry_decision(exception=RuntimeError(), job=job) is not None

@@ -119,6 +119,23 @@ async def test_frames_of_an_earlier_check_in_are_refused_and_the_original_stands
     assert (await stage.verify(original)).finding == "accepted"
 
 
+async def test_an_envelope_sent_ahead_does_not_make_its_copied_frames_the_original(
+    stage: Stage, candidate: Candidate
+) -> None:
+    launched = await stage.launch()
+    copier = await stage.activate(stage.school.students[1])
+    frames = burst(candidate.person)
+    ahead = await stage.submit(copier, launched.roll_call.id, frames)
+    stage.clock.at += MICROSECOND
+    assert (await stage.verify(await stage.check_in(candidate, launched.roll_call.id, frames))).finding == (
+        "accepted"
+    )
+    stage.clock.at += MICROSECOND
+    for position, data in enumerate(frames):
+        await stage.upload(copier, ahead.submission_id, position, data)
+    assert (await stage.verify(ahead.submission_id)).reasons == ["frame_reused"]
+
+
 async def test_frames_of_a_foreign_school_are_noticed_too(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     frames = burst(candidate.person)
@@ -168,6 +185,23 @@ async def test_a_lost_evidence_file_leaves_it_undetermined(
     assert (verdict.finding, verdict.reasons) == (
         "undetermined",
         ["verification_unavailable", "frame_lost"],
+    )
+
+
+async def test_frames_that_were_exchanged_in_the_evidence_store_judge_nobody(
+    stage: Stage, candidate: Candidate
+) -> None:
+    launched = await stage.launch()
+    absent = burst(candidate.person + 1)
+    submission_id = await stage.check_in(candidate, launched.roll_call.id, absent)
+    for position, data in enumerate(burst(candidate.person)):
+        key = f"frames/{launched.roll_call.id}/{submission_id}/{position}"
+        assert await stage.runtime.evidence.get(key) == absent[position]
+        await stage.runtime.evidence.put(key, data)
+    verdict = await stage.verify(submission_id)
+    assert (verdict.finding, verdict.reasons) == (
+        "undetermined",
+        ["verification_unavailable", "frame_altered"],
     )
 
 

@@ -1,0 +1,94 @@
+"""No body is read beyond its limit, whether it says its length or not (OWASP ASVS 5.0, 1.4)."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from backend.core.ids import new_id
+from backend.core.web import LimitBodies
+from backend.staff_api.rosters import LARGER_BODIES, MAX_UPLOAD
+from tests.contract.caller import person_for
+from tests.tenancy.company import Company
+from tests.tenancy.documents import routes
+
+JSON = {"content-type": "application/json"}
+
+
+async def unending(pieces: int, taken: list[int]) -> AsyncIterator[bytes]:
+    """Pieces of a megabyte of blanks, which JSON would skip; counts those that were taken."""
+    for _ in range(pieces):
+        taken.append(1)
+        yield b" " * 2**20
+
+
+def posts(api: str) -> list[str]:
+    return [route.partition(" ")[2] for route in routes(api) if route.startswith("POST")]
+
+
+@pytest.mark.parametrize("api", ["staff", "mobile"])
+async def test_a_declared_length_beyond_the_limit_is_refused_unread(company: Company, api: str) -> None:
+    limit = company.runtime.settings.request_body_limit
+    http = company.staff if api == "staff" else company.mobile
+    for path in set(posts(api)) - set(LARGER_BODIES):
+        answer = await http.post(path, content=b"", headers={**JSON, "content-length": str(limit + 1)})
+        assert answer.status_code == 413, (path, answer.text)
+        assert answer.json()["code"] == "body_too_large"
+        assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("api", ["staff", "mobile"])
+async def test_an_undeclared_body_is_read_to_the_limit_and_no_further(company: Company, api: str) -> None:
+    limit = company.runtime.settings.request_body_limit
+    route = "POST /v1/accounts" if api == "staff" else "POST /v1/me/record/checks"
+    taken: list[int] = []
+    person = company.people[person_for(api, route)]
+    content = unending(4 * limit // 2**20, taken)
+    answer = await person.request("POST", route.partition(" ")[2], content=content, headers=JSON)
+    assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
+    assert len(taken) == limit // 2**20 + 1
+
+
+async def test_a_roster_may_be_larger_than_other_bodies_but_has_its_own_limit(company: Company) -> None:
+    headers = {"content-length": str(MAX_UPLOAD + 1)}
+    path = "/v1/roster-imports?file_name=a.csv"
+    refused = await company.people["registrar"].request("POST", path, content=b"", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    within = b"x" * (company.runtime.settings.request_body_limit + 1)
+    assert (await company.people["registrar"].request("POST", path, content=within)).status_code == 422
+
+
+async def test_a_picture_upload_that_says_no_length_is_cut_off(company: Company) -> None:
+    taken: list[int] = []
+    headers = {"content-type": "multipart/form-data; boundary=x"}
+    limit = company.runtime.settings.request_body_limit
+    content = unending(2 * limit // 2**20, taken)
+    answer = await company.phone.post("/v1/me/portrait", content=content, headers=headers)
+    assert answer.status_code == 413
+    assert len(taken) <= limit // 2**20 + 1
+
+
+@pytest.mark.parametrize("declared", ["", "x", "-1", "٣", "1e9", "9" * 5000])
+async def test_a_length_that_is_no_number_does_not_fool_the_limit(declared: str) -> None:
+    sent: list[Any] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        raise AssertionError("more than the limit was handed on")
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"xx", "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    headers = [(b"content-length", declared.encode())]
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": f"/{new_id()}",
+        "headers": headers,
+        "query_string": b"",
+    }
+    await LimitBodies(app, 1, {})(scope | {"server": ("testserver", 80), "scheme": "http"}, receive, send)
+    assert sent[0]["status"] == 413

@@ -1,0 +1,60 @@
+"""What the APIs answer is what their OpenAPI documents say, to good requests and to bad ones."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    negative_data_rejection,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from tests.contract.caller import Caller
+from tests.tenancy.documents import document
+
+EXAMPLES = 20
+"""Cases for each operation and kind of data; the same ones in every run."""
+
+SLOW = {"/v1/roster-imports": 4}
+"""Operations that start a process for each request take fewer."""
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_schema_conformance,
+    negative_data_rejection,
+]
+
+
+def operations() -> Iterator[Any]:
+    """Every operation of both APIs with good data and, where there is something to spoil, with bad data."""
+    for api in ("staff", "mobile"):
+        for found in schemathesis.openapi.from_dict(document(api)).get_all_operations():
+            operation: Any = found.ok()  # type: ignore[union-attr]  # an Err ends the collection here
+            takes_data = "{" in operation.path or operation.query or operation.body
+            for mode in GenerationMode if takes_data else [GenerationMode.POSITIVE]:
+                yield pytest.param(api, operation, mode, id=f"{api} {operation.label} {mode.value}")
+
+
+@pytest.mark.parametrize(("api", "operation", "mode"), list(operations()))
+def test_every_answer_is_documented(caller: Caller, api: str, operation: Any, mode: GenerationMode) -> None:
+    @settings(
+        max_examples=SLOW.get(operation.path, EXAMPLES),
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def answers(case: Case[Any]) -> None:
+        case.validate_response(caller.send(api, case), checks=CHECKS)
+
+    answers()

@@ -1,0 +1,411 @@
+"""Who may call what: a row for every route of both APIs (THREATS requirement 6; HN334-2.3).
+
+The words of a row stand for the kinds of account in the order of `KINDS`: `ok` is any success, a number is that
+status and no other, `ok/409` either (an act that takes effect once: whoever comes second is told so). Ids of
+tenant-owned things are written `Of("…")`, or follow from the name of the path parameter; they are the caller's
+own when the row is run, and another tenant's, or nobody's, when it is run again.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from backend.core.ids import new_id
+from backend.org.calendar import FIXED_HOLIDAYS
+from tests.campus.drawings import polygon, rectangle
+from tests.tenancy.company import Company
+from tests.world import unique_school_code
+
+KINDS = ("province", "bureau", "registrar", "counselor")
+
+PATH_THINGS = {
+    "account_id": "account",
+    "check_id": "correction",
+    "counselor_id": "counselor",
+    "group_id": "notice_group",
+    "notice_id": "notice",
+    "registration_id": "registration",
+    "roll_call_id": "roll_call",
+    "site_id": "site",
+    "student_id": "student",
+    "submission_id": "submission",
+    "term_id": "term",
+    "version_id": "pending_version",
+}
+"""The thing that a path parameter names, unless a row says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Of:
+    """The id of a tenant-owned thing."""
+
+    thing: str
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A value made for each request."""
+
+    make: Callable[[Company], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One route, as one kind of request; `words` by kind of account, or by the student alone on the phone."""
+
+    route: str
+    words: str
+    body: Any = None
+    query: dict[str, Any] = field(default_factory=dict)
+    path: dict[str, Any] = field(default_factory=dict)
+    content: Made | None = None
+    media: str | None = None
+    pictures: str | None = None
+    why: str = ""
+
+    @property
+    def method(self) -> str:
+        return self.route.partition(" ")[0]
+
+    @property
+    def template(self) -> str:
+        return self.route.partition(" ")[2]
+
+    @property
+    def name(self) -> str:
+        return f"{self.route} {self.why}".strip()
+
+    def expected(self, kind: str) -> str:
+        """What this kind of account is answered."""
+        words = self.words.split()
+        return words[0] if len(words) == 1 else words[KINDS.index(kind)]
+
+    def places(self) -> dict[str, Any]:
+        """What fills the path's parameters."""
+        names = [part.strip("{}") for part in self.template.split("/") if part.startswith("{")]
+        return {name: self.path.get(name, Of(PATH_THINGS.get(name, name))) for name in names}
+
+    def things(self) -> list[str]:
+        """The tenant-owned things whose ids the request carries, in path, query and body."""
+        found: list[str] = []
+        _collect([self.places(), self.query, self.body], found)
+        return found
+
+    def filters(self) -> set[str]:
+        """Those of them that narrow a list: another's id leaves it empty instead of answering 404."""
+        found: list[str] = []
+        _collect(self.query, found)
+        return set(found) if "stream" not in self.route and "progress" not in self.route else set()
+
+
+def _collect(template: Any, found: list[str]) -> None:
+    match template:
+        case Of(thing):
+            found.append(thing)
+        case dict():
+            _collect(list(template.values()), found)
+        case list():
+            for each in template:
+                _collect(each, found)
+
+
+def _login(_: Company) -> str:
+    return f"t{new_id().hex}"
+
+
+def _name(_: Company) -> str:
+    return f"校区{new_id()}"
+
+
+def _school_code(_: Company) -> str:
+    return unique_school_code()
+
+
+def _from_now(**ahead: float) -> Made:
+    return Made(lambda company: (company.clock() + timedelta(**ahead)).isoformat())
+
+
+def _frame(company: Company) -> bytes:
+    frame: bytes = company.estates["school"]["frame"]
+    return frame
+
+
+OUTLINE = {"format": "geojson", "datum": "wgs84", "geojson": polygon(rectangle())}
+FILING = {"outline": OUTLINE}
+HOLIDAYS = [f"2093-{month:02d}-{day:02d}" for month, day in FIXED_HOLIDAYS]
+ATTESTED = {"student_id": Of("attested")}
+SIGN_IN = {"login": "nobody.here", "password": "春风又绿江南岸-明月何时", "totp": "000000"}
+ACTIVATION = {"login": "nobody.here", "activation_code": "ABCDEFGH23456723"}
+
+STAFF = (
+    # Nobody is known yet: whoever asks is refused for what the request says.
+    Row("POST /v1/sessions", "401", SIGN_IN),
+    Row("POST /v1/sessions/refresh", "401", {"refresh_token": "2Zg0yWQ7mLk3v1xq9sT8bA"}),
+    Row(
+        "POST /v1/activations",
+        "401",
+        ACTIVATION | {"password": SIGN_IN["password"], "profile": {"name": "李老师", "phone": "13800000000"}},
+    ),
+    Row("POST /v1/activations/confirmation", "401", ACTIVATION | {"totp": "000000"}),
+    Row("POST /v1/callbacks/sms-reports/{token}", "404", [], path={"token": "guessed"}),
+    # ----------------------------------------------- province bureau registrar counselor
+    Row("GET /v1/me", "ok       ok     ok        ok"),
+    Row("DELETE /v1/sessions/current", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/accounts",
+        "ok       403    404       404",
+        {"kind": "bureau", "org_id": Of("city"), "login": Made(_login), "display_name": "市局"},
+        why="a bureau's",
+    ),
+    Row(
+        "POST /v1/accounts",
+        "403      ok     403       403",
+        {"kind": "registrar", "org_id": Of("school"), "login": Made(_login), "display_name": "王老师"},
+        why="a registrar's",
+    ),
+    Row(
+        "POST /v1/accounts",
+        "403      403    ok        403",
+        {"kind": "counselor", "org_id": Of("school"), "login": Made(_login), "display_name": "李老师"},
+        why="a counselor's",
+    ),
+    Row("GET /v1/accounts", "ok       ok     ok        403"),
+    Row("POST /v1/accounts/{account_id}/invitation", "403      403    ok        404"),
+    Row(
+        "POST /v1/accounts/{account_id}/disable",
+        "403      403    ok        404",
+        {"reason": "离职"},
+        path={"account_id": Of("doomed_account")},
+    ),
+    Row(
+        "POST /v1/counselors/{counselor_id}/classes",
+        "403      403    ok        403",
+        {"class_ids": [Of("spare_class")]},
+    ),
+    Row("GET /v1/readiness", "ok       ok     ok        ok"),
+    Row("GET /v1/students/{student_id}/activation", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/students/{student_id}/device/revocation",
+        "403      403    ok        403",
+        {"reason": "手机丢失"},
+        path={"student_id": Of("bystander")},
+    ),
+    Row("GET /v1/record-corrections", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/record-corrections/{check_id}/decision",
+        "403      403    ok        404",
+        {"decision": "accepted"},
+    ),
+    Row("GET /v1/units", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/schools",
+        "ok       ok     403       403",
+        {"code": Made(_school_code), "name": "新建职业学校", "parent_id": Of("city")},
+    ),
+    Row(
+        "POST /v1/counties",
+        "ok/409   ok/409 403       403",
+        {"code": "410122", "name": "中牟县"},
+    ),
+    Row("GET /v1/terms", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/terms",
+        "ok       ok/409 ok/409    403",
+        {"org_id": Of("school"), "code": "2090-autumn", "starts_on": "2090-09-01", "ends_on": "2091-01-31"},
+    ),
+    Row(
+        "POST /v1/terms/{term_id}/vacations",
+        "ok       ok     ok        403",
+        Made(lambda company: {"name": "校庆"} | dict.fromkeys(("starts_on", "ends_on"), _today(company))),
+    ),
+    Row("GET /v1/calendar-years", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/calendar-years",
+        "ok       403    403       403",
+        {"year": 2093, "source": "国办发明电", "holidays": HOLIDAYS, "makeup_workdays": []},
+    ),
+    Row("GET /v1/sites", "ok       ok     ok        ok", query={"school_id": Of("school")}),
+    Row(
+        "POST /v1/sites",
+        "403      403    ok        403",
+        {**FILING, "name": Made(_name), "kind": "branch", "address": "郑州市某路2号"},
+    ),
+    Row("POST /v1/sites/validation", "ok       ok     ok        ok", {"outline": OUTLINE}),
+    Row("GET /v1/sites/{site_id}", "ok       ok     ok        ok"),
+    Row("POST /v1/sites/{site_id}/versions", "403      403    ok        403", FILING),
+    Row(
+        "POST /v1/site-versions/{version_id}/decision",
+        "ok       ok/409 403       403",
+        {"outcome": "rejected", "opinion": "范围与备案地址不符"},
+    ),
+    Row("GET /v1/classes", "ok       ok     ok        ok", query={"school_id": Of("school")}),
+    Row(
+        "GET /v1/students",
+        "ok       ok     ok        ok",
+        query={"school_id": Of("school"), "class_id": Of("class")},
+    ),
+    Row("GET /v1/students/{student_id}", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/roster-imports",
+        "403      403    422       403",
+        query={"file_name": "新生.csv"},
+        content=Made(lambda _: "这不是花名册".encode()),
+        media="application/octet-stream",
+        why="that is none",
+    ),
+    Row("GET /v1/roster-template", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/roll-calls",
+        "ok       ok/409 403       403",
+        {
+            "kind": "spot_check",
+            "title": "学籍核验",
+            "opens_at": _from_now(days=2),
+            "closes_at": _from_now(days=2, hours=1),
+            "audience": {"class_ids": [Of("class")]},
+        },
+        why="by a superior",
+    ),
+    Row(
+        "POST /v1/roll-calls",
+        "403      403    ok        403",
+        {
+            "kind": "school_own",
+            "title": "校内点名",
+            "opens_at": _from_now(days=3),
+            "closes_at": _from_now(days=3, hours=1),
+            "audience": {"class_ids": [Of("class")]},
+        },
+        why="by a school",
+    ),
+    Row("GET /v1/roll-calls", "ok       ok     ok        ok"),
+    Row("GET /v1/roll-calls/{roll_call_id}", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/voiding",
+        "ok       ok/409 403       403",
+        {"reason": "全市停电，无法核验"},
+        path={"roll_call_id": Of("voidable")},
+    ),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/urges",
+        "403      403    ok        ok/429",
+        {"class_id": Of("class")},
+    ),
+    Row(
+        "GET /v1/roll-calls/{roll_call_id}/missing",
+        "ok       ok     ok        ok",
+        query={"class_id": Of("class")},
+    ),
+    Row(
+        "GET /v1/roll-calls/{roll_call_id}/results",
+        "ok       ok     ok        ok",
+        query={"class_id": Of("class"), "school_id": Of("school")},
+    ),
+    Row("GET /v1/registration-checks/overdue", "ok       ok     ok        ok"),
+    Row(
+        "GET /v1/roll-calls/{roll_call_id}/progress",
+        "ok       ok     ok        ok",
+        query={"unit_id": Of("school")},
+    ),
+    Row(
+        "GET /v1/roll-calls/{roll_call_id}/progress/stream",
+        "ok       ok     ok        ok",
+        query={"unit_id": Of("school")},
+    ),
+    Row(
+        "POST /v1/students/{student_id}/card-code",
+        "403      403    ok        403",
+        path={"student_id": Of("second_student")},
+    ),
+    Row("GET /v1/roll-calls/{roll_call_id}/sites", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/attestations",
+        "403      403    403       ok",
+        {
+            "student_id": Of("bystander"),
+            "code": Made(lambda company: company.estates["school"]["bystander_code"]),
+            "site_version_id": Of("site_version"),
+            "reason": "手机损坏",
+        },
+    ),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/attestations/{student_id}/review",
+        "ok       ok/409 403       403",
+        {"upheld": True, "note": "已视频核对本人在校"},
+        path=ATTESTED,
+    ),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/determinations",
+        "409      409    403       403",
+        {"student_id": Of("student"), "outcome": "present", "reason": "经核对确认在校"},
+        why="before the settlement",
+    ),
+    Row("GET /v1/notices", "ok       ok     ok        ok"),
+    Row("POST /v1/notices/{notice_id}/read", "404      404    ok        ok"),
+    Row("GET /v1/notice-groups/{group_id}", "ok       ok     ok        403"),
+)
+
+MOBILE = (
+    Row("POST /v1/registrations", "202", {"name": "某某", "id_number": "11010519491231002X"}),
+    Row("POST /v1/registrations/{registration_id}/confirmation", "404", {"code": "000000"}),
+    Row("POST /v1/token", "ok"),
+    Row("GET /v1/me", "ok"),
+    Row("GET /v1/me/record", "ok"),
+    Row("GET /v1/me/record/checks", "ok"),
+    Row("POST /v1/me/record/checks", "ok", {"result": "confirmed"}),
+    Row("GET /v1/me/consents", "ok"),
+    Row(
+        "POST /v1/me/consents",
+        "ok",
+        Made(lambda company: {"kind": "location", "granted": True, "text_version": company.location_text}),
+    ),
+    Row("GET /v1/me/face", "ok"),
+    Row("POST /v1/me/face", "409", pictures="shots", why="a second time"),
+    Row("GET /v1/me/portrait", "ok"),
+    Row("POST /v1/me/portrait", "ok", pictures="image"),
+    Row("POST /v1/me/non-face-route", "ok", {"reason": "不同意使用人脸识别"}),
+    Row("GET /v1/roll-calls", "ok"),
+    Row("GET /v1/roll-calls/{roll_call_id}", "ok"),
+    Row("POST /v1/roll-calls/{roll_call_id}/challenges", "ok"),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/envelopes",
+        "422",
+        {"envelope": "eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"},
+        why="that is none",
+    ),
+    Row(
+        "PUT /v1/submissions/{submission_id}/frames/{position}",
+        "ok",
+        path={"position": "0"},
+        content=Made(_frame),
+        media="image/jpeg",
+    ),
+    Row("GET /v1/roll-calls/{roll_call_id}/attempts", "ok"),
+    Row("GET /v1/submissions/{submission_id}", "ok"),
+    Row("POST /v1/me/half-year-registrations", "403", why="of a full-time student"),
+    Row("GET /v1/notices", "ok"),
+    Row("POST /v1/notices/{notice_id}/read", "ok"),
+)
+
+OPEN = {
+    "POST /v1/sessions",
+    "POST /v1/sessions/refresh",
+    "POST /v1/activations",
+    "POST /v1/activations/confirmation",
+    "POST /v1/callbacks/sms-reports/{token}",
+}
+"""Routes of the staff API that know nobody yet; each is refused by what the request itself must prove."""
+
+OPEN_TO_PHONES = {
+    "POST /v1/registrations",
+    "POST /v1/registrations/{registration_id}/confirmation",
+    "POST /v1/token",
+}
+"""Routes of the phone's API that take the proof of a key and no token."""
+
+ROWS = {"staff": STAFF, "mobile": MOBILE}
+
+
+def _today(company: Company) -> str:
+    return company.clock().date().isoformat()

@@ -1,0 +1,113 @@
+"""What ends an authority at once, and what a request may say about itself without gaining anything."""
+
+from typing import Any
+
+import pytest
+
+from backend.demo.phone import Phone
+from tests.identity.staffer import PASSWORD, staffer
+from tests.roll_call.stage import burst, envelope
+from tests.tenancy.asking import ask, own
+from tests.tenancy.company import Company, Nobody, StaffMember
+from tests.tenancy.matrix import MOBILE, STAFF, Made, Row
+
+ELSEWHERE = {
+    "X-Forwarded-For": "10.0.0.1, 127.0.0.1",
+    "X-Real-IP": "127.0.0.1",
+    "Forwarded": "for=127.0.0.1;host=elsewhere;proto=https",
+    "X-Forwarded-Host": "elsewhere.example",
+    "X-Forwarded-Proto": "https",
+    "X-Forwarded-Prefix": "/admin",
+    "X-Original-URL": "/v1/accounts",
+}
+UNASKED = {"verdict": "present", "result": "present", "is_admin": True, "liveness": 1}
+
+
+async def test_a_disabled_account_is_refused_at_its_next_request(company: Company) -> None:
+    doomed = await staffer(company.identity, "registrar", company.world.sister.id)
+    member = StaffMember(doomed, company.staff)
+    assert (await member.request("GET", "/v1/me")).status_code == 200
+    path = f"/v1/accounts/{doomed.account_id}/disable"
+    assert (await company.people["bureau"].request("POST", path, json={"reason": "离职"})).is_success
+    refused = await member.request("GET", "/v1/me")
+    assert refused.status_code == 401
+    assert (await doomed.refresh(doomed.tokens["refresh_token"])).status_code == 401
+    assert (await doomed.sign_in()).status_code == 401
+
+
+async def test_a_revoked_phone_is_refused_at_its_next_request(company: Company) -> None:
+    pupil = company.world.sister.students[0]
+    phone = await company.identity.bound(pupil)
+    assert (await phone.get("/v1/me")).status_code == 200
+    path = f"/v1/students/{pupil.id}/device/revocation"
+    revoked = await company.people["other_registrar"].request("POST", path, json={"reason": "手机丢失"})
+    assert revoked.status_code == 204
+    assert (await phone.get("/v1/me")).status_code == 401
+    assert (await phone.prove("POST", "/v1/token")).status_code == 401
+
+
+async def test_forged_addresses_change_no_answer(company: Company) -> None:
+    plain = await company.people["registrar"].request("GET", "/v1/accounts")
+    forged = await company.people["registrar"].request("GET", "/v1/accounts", headers=ELSEWHERE)
+    assert (plain.status_code, plain.content) == (forged.status_code, forged.content)
+    plain = await company.phone.get("/v1/me")
+    forged = await company.phone.get("/v1/me", headers=ELSEWHERE)
+    assert (plain.status_code, plain.content) == (forged.status_code, forged.content)
+
+
+async def test_a_proof_for_another_host_fails_whatever_the_headers_say(company: Company) -> None:
+    phone = company.phone
+    astray = Phone(company.mobile, public_url="https://elsewhere.example/mobile", clock=phone.clock)
+    astray.key, astray.token = phone.key, phone.token
+    assert (await astray._authorised("GET", "/v1/me", {"headers": ELSEWHERE})).status_code == 401
+
+
+async def test_guesses_from_ever_new_addresses_are_counted_all_the_same(company: Company) -> None:
+    victim = await staffer(company.identity, "counselor", company.world.sister.id)
+    statuses = []
+    for guess in range(20):
+        forged = Nobody(company.staff, {"X-Forwarded-For": f"10.0.0.{guess}"})
+        body = {"login": victim.login, "password": "猜" * 12, "totp": "000000"}
+        statuses.append((await forged.request("POST", "/v1/sessions", json=body)).status_code)
+    assert statuses[0] == 401
+    assert statuses[-1] == 429
+    right = {"login": victim.login, "password": PASSWORD, "totp": victim.totp()}
+    fresh = Nobody(company.staff, {"X-Forwarded-For": "192.0.2.1"})
+    assert (await fresh.request("POST", "/v1/sessions", json=right)).status_code == 429
+
+
+def first_allowed(row: Row) -> str:
+    """A kind of account that the row lets in."""
+    kinds = ("student",) if row in MOBILE else ("province", "bureau", "registrar", "counselor")
+    return next((kind for kind in kinds if row.expected(kind)[0] in "o2"), kinds[0])
+
+
+WITH_BODY = [row for row in (*STAFF, *MOBILE) if isinstance(row.body, dict | Made)]
+
+
+@pytest.mark.parametrize("row", WITH_BODY, ids=lambda row: row.name)
+@pytest.mark.parametrize("unasked", UNASKED)
+async def test_a_field_that_nobody_asked_for_is_refused_by_name(
+    company: Company, row: Row, unasked: str
+) -> None:
+    class Adding:
+        async def request(self, method: str, path: str, **options: Any) -> Any:
+            options["json"] = {**options["json"], unasked: UNASKED[unasked]}
+            return await company.people[person].request(method, path, **options)
+
+    person = first_allowed(row)
+    answer = await ask(company, Adding(), row, own(company, person))
+    assert answer.status_code == 422, answer.text
+    assert [f"body.{unasked}"] == [each["field"] for each in answer.json()["errors"]]
+
+
+async def test_claims_inside_a_signed_envelope_decide_nothing(company: Company) -> None:
+    phone, roll_call = company.phone, company.estates["school"]["roll_call"]
+    path = f"/v1/roll-calls/{roll_call}"
+    nonce = (await phone.post(f"{path}/challenges")).json()["nonce"]
+    claimed = {"claims": {**UNASKED, "inside": True}}
+    signed = envelope(company.candidate, roll_call, nonce, burst(company.candidate.person, 10), **claimed)
+    assert (await phone.post(f"{path}/envelopes", json={"envelope": signed})).status_code == 201
+    assert (await phone.get(path)).json()["outcome"] is None
+    attempts = (await phone.get(f"{path}/attempts")).json()
+    assert {each["finding"] for each in attempts["submissions"]} == {None}

@@ -21,6 +21,7 @@ OLDEST_UV = (0, 13)
 """The oldest release that reads the revision of our uv.lock."""
 OLDEST_PYTHON, FIRST_UNSUPPORTED_PYTHON = (3, 11), (3, 14)
 OTHER_PYTHONS = ("python3.13", "python3.12", "python3.11")
+SYSTEM_CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 LOCKED_BY = ("pyproject.toml", "uv.lock")
 
 
@@ -93,6 +94,9 @@ def make_environment(root: Path, uv: str, python: str) -> None:
     stamp = root / ".venv" / "dianming.stamp"
     stamp.unlink(missing_ok=True)
     options = ["--locked", "--python", python, "--no-python-downloads", "--project", str(root)]
+    if SYSTEM_CERTIFICATES.exists():
+        # Behind an inspecting proxy only the system's store knows its authority; pip reads that store too.
+        options += ["--system-certs"]
     run_step("uv sync --locked", [uv, "sync", *options])
     stamp.write_text(fingerprint(root, python))
 

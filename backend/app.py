@@ -21,6 +21,7 @@ MOBILE_ROUTERS = (
     "mobile_api.registration",
     "mobile_api.activation",
     "mobile_api.roll_calls",
+    "mobile_api.leave",
     "mobile_api.notices",
 )
 STAFF_ROUTERS = (
@@ -36,6 +37,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.roll_calls",
     "backend.staff_api.progress",
     "backend.staff_api.checks",
+    "backend.staff_api.leave",
     "backend.staff_api.notices",
 )
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"

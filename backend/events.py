@@ -13,6 +13,7 @@ from backend.core.clock import LEGAL_ZONE
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
+from backend.leave import telling as leave_telling
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_notice
 from backend.people.tables import Student
@@ -37,6 +38,11 @@ def _of_path(payload: Payload) -> Scope:
 
 def _of_school(payload: Payload) -> Scope:
     return Scope.school(UUID(payload["school_id"]))
+
+
+def _of_whole_school(payload: Payload) -> Scope:
+    """The school with its accounts, which are found by its path."""
+    return Scope.school(UUID(payload["school_id"]), payload["path"])
 
 
 def _id(payload: Payload, name: str) -> UUID:
@@ -74,6 +80,18 @@ async def _tell_rebound(session: AsyncSession, payload: Payload, at: datetime) -
     await post_notice(session, recipient, message, ("in_app", "sms"), at)
 
 
+async def _tell_leave_requested(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await leave_telling.tell_requested(session, _id(payload, "leave_id"), at)
+
+
+async def _tell_leave_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await leave_telling.tell_decided(session, _id(payload, "leave_id"), at)
+
+
+async def _tell_leave_ended(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await leave_telling.tell_ended(session, _id(payload, "leave_id"), payload["by"], at)
+
+
 FLOW: dict[str, tuple[Consumer, ...]] = {
     "RollCallLaunched": (Consumer("announce", _of_path, _announce),),
     "StudentsUrged": (Consumer("remind", _of_school, _remind),),
@@ -93,6 +111,10 @@ FLOW: dict[str, tuple[Consumer, ...]] = {
     "PortraitJudged": (),
     "RecordCorrectionRequested": (),
     "RecordCorrectionDecided": (),
+    "LeaveRequested": (Consumer("tell_leave_requested", _of_whole_school, _tell_leave_requested),),
+    "LeaveDecided": (Consumer("tell_leave_decided", _of_whole_school, _tell_leave_decided),),
+    "LeaveCancelled": (Consumer("tell_leave_cancelled", _of_whole_school, _tell_leave_ended),),
+    "LeaveReturned": (Consumer("tell_leave_returned", _of_whole_school, _tell_leave_ended),),
 }
 """Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
 

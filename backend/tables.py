@@ -5,7 +5,7 @@ import importlib.util
 
 from backend.core.database import Base
 
-ROOMS = ("core", "org", "people", "identity", "campus", "notice", "roll_call")
+ROOMS = ("core", "org", "people", "identity", "campus", "notice", "leave", "roll_call")
 
 for room in ROOMS:
     if importlib.util.find_spec(f"backend.{room}") and importlib.util.find_spec(f"backend.{room}.tables"):

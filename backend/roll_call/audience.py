@@ -42,13 +42,20 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """What the selection needs beside the audience: paths of its units, the law's study forms, the seed."""
+    """What the selection needs beside the audience: paths of its units, the law's study forms, the seed.
+
+    `on_leave` selects the students whose approved leave excuses them (HN334-3.5a).
+    """
 
     roll_call_id: UUID
     paths: tuple[str, ...]
     verified_forms: tuple[str, ...]
     seed: str
+    on_leave: Select[UUID]
 
+
+ON_LEAVE = "on_leave"
+"""The reason of those whom approved leave excuses."""
 
 OBLIGATION_COLUMNS = (
     "roll_call_id",
@@ -108,18 +115,25 @@ def _draw(seed: str, student_id: ColumnElement[UUID]) -> ColumnElement[bytes]:
 def obligations(audience: Audience, roll: Roll) -> Select[Any]:
     """Rows for `obligation`, in the order of OBLIGATION_COLUMNS.
 
-    A sample is drawn among those who owe presence; those who would be exempt are listed only when everyone is
-    asked, where their exemption explains an absence from the figures.
+    A sample is drawn among those who owe presence, on leave or not, so that leave alters nobody else's lot; those
+    who would be exempt are listed only when everyone is asked, where their exemption explains an absence from the
+    figures.
     """
     chosen = _chosen(audience, roll).subquery()
-    duty = case((chosen.c.reason.is_(None), literal("owed")), else_=literal("exempt"))
+    away = chosen.c.student_id.in_(roll.on_leave)
+    duty = case(
+        (chosen.c.reason.is_not(None), literal("exempt")),
+        (away, literal("excused")),
+        else_=literal("owed"),
+    )
+    reason = case((chosen.c.reason.is_not(None), chosen.c.reason), (away, literal(ON_LEAVE)), else_=null())
     columns = [
         literal(roll.roll_call_id).label("roll_call_id"),
         chosen.c.student_id,
         chosen.c.school_id,
         chosen.c.class_id,
         duty.label("duty"),
-        chosen.c.reason,
+        reason.label("reason"),
         chosen.c.standing,
         chosen.c.study_form,
         chosen.c.programme,

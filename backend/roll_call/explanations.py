@@ -76,6 +76,7 @@ _REASONS = {
         "The attestation was not upheld on review; undetermined.",
     ),
     "determined_by_person": ("由管理部门人工认定。", "Determined by a person of the authority."),
+    "on_leave": ("核验期间请假已获批准，免于核验。", "On approved leave during the window; excused."),
     "part_time": ("非全日制学生不参加核验。", "Part-time students owe no presence."),
 } | {reason.value: (reason.zh, reason.en) for reason in FenceReason}
 

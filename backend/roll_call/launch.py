@@ -16,6 +16,8 @@ from backend.core.acting import Acting
 from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
+from backend.leave.queries import Reach, on_leave
+from backend.leave.rules import NoticedWindow
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.org.terms import require_one_term
@@ -168,7 +170,10 @@ async def _freeze(
         raise BadInput(
             field="sample", reason_zh="人数与比例须且只须填写一项", reason_en="give either a size or a share"
         )
-    roll = Roll(roll_call.id, paths, law.texts("audience.verified_study_forms"), roll_call.seed or "")
+    window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
+    away = on_leave(Reach(window, law.duration("roll_call.window.minimum"), roll_call.launched_at))
+    forms = law.texts("audience.verified_study_forms")
+    roll = Roll(roll_call.id, paths, forms, roll_call.seed or "", away)
     await session.execute(insert(Obligation).from_select(OBLIGATION_COLUMNS, obligations(audience, roll)))
     await session.execute(_class_figures(roll_call.id))
     await session.execute(_sites(roll_call))

@@ -25,6 +25,7 @@ from backend.core.runtime import Runtime
 from backend.demo.phone import Phone
 from backend.identity.record import ClaimWrong, claim_wrong
 from backend.identity.tables import Account, Portrait
+from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeDelivery
 from backend.org.terms import NewTerm, open_term, term_of
 from backend.people.counselors import AssignClasses, assign_classes
@@ -343,6 +344,7 @@ class _Assembly:
             "classmate_submission": (await self.roll.submit(beside, roll_call)).submission_id,
             "frame": burst(candidate.person)[0],
             "registration": new_id(),
+            **await self._leave(school),
             "city": self.world.city.id if school is self.world.school else self.world.other_city.id,
         }
 
@@ -398,6 +400,29 @@ class _Assembly:
             check = await claim_wrong(session, acting, runtime.keys, claim, self.at)
         return check.id
 
+    async def _leave(self, school: School) -> Things:
+        """Leave of today, which comes too late for the roll calls: waiting, begun, and some to be taken back."""
+        own, second, third = school.classes[0].students
+        return {
+            "own_begun_leave": await self._ask(school, own, "morning", approved=True),
+            "own_leave": await self._ask(school, own, "afternoon"),
+            "begun_leave": await self._ask(school, second, "morning", approved=True),
+            "waiting_leave": await self._ask(school, second, "afternoon"),
+            "spare_leave": await self._ask(school, third, "afternoon"),
+        }
+
+    async def _ask(self, school: School, pupil: Pupil, half: Half, *, approved: bool = False) -> UUID:
+        acting, registrar = student_account(school, pupil), registrar_account(school)
+        database, today = self.identity.runtime.database, HalfDay(legal_day(self.at), half)
+        async with database.transaction(acting.scope) as session:
+            leave = await request_leave(
+                session, acting, RequestLeave("sick", today, today, "发烧就医"), self.at
+            )
+        if approved:
+            async with database.transaction(registrar.scope) as session:
+                await decide_leave(session, registrar, DecideLeave(leave.request.id, "approved"), self.at)
+        return leave.request.id
+
     async def _notice(self, whose: Any) -> UUID:
         """One that the app shows; a code that went out by SMS alone is none of those."""
         shown = select(NoticeDelivery.notice_id).where(NoticeDelivery.channel == "in_app")
@@ -410,6 +435,7 @@ class _Assembly:
         """Own notices of staff; a classmate's things; and a class of the same school that is a colleague's."""
         second = self.world.school.classes[1]
         classmate = self.world.school.classes[0].students[2]
+        colleagues_leave = await self._ask(self.world.school, second.students[0], "morning", approved=True)
         return {
             "registrar": {"notice": await self._notice(Notice.account_id == self.accounts["registrar"])},
             "counselor": {"notice": await self._notice(Notice.account_id == self.accounts["counselor"])},
@@ -420,8 +446,10 @@ class _Assembly:
                 "bystander": second.students[0].id,
                 "correction": await self._correction(self.world.school, second.students[0]),
                 "notice": school["notice"],
+                **dict.fromkeys(("begun_leave", "waiting_leave", "spare_leave"), colleagues_leave),
             },
             "classmate": {
+                **dict.fromkeys(("own_begun_leave", "own_leave"), school["begun_leave"]),
                 "notice": await self._notice(Notice.student_id == classmate.id),
                 "submission": school["classmate_submission"],
             },

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.org.calendar import FIXED_HOLIDAYS
 from tests.campus.drawings import polygon, rectangle
@@ -24,6 +25,7 @@ PATH_THINGS = {
     "check_id": "correction",
     "counselor_id": "counselor",
     "group_id": "notice_group",
+    "leave_id": "waiting_leave",
     "notice_id": "notice",
     "registration_id": "registration",
     "roll_call_id": "roll_call",
@@ -344,6 +346,38 @@ STAFF = (
     Row("GET /v1/notices", "ok       ok     ok        ok"),
     Row("POST /v1/notices/{notice_id}/read", "404      404    ok        ok"),
     Row("GET /v1/notice-groups/{group_id}", "ok       ok     ok        403"),
+    Row(
+        "GET /v1/leave-requests",
+        "403      403    ok        ok",
+        query={"class_id": Of("class"), "student_id": Of("student")},
+    ),
+    Row("GET /v1/leave-requests/{leave_id}", "403      403    ok        ok"),
+    Row(
+        "POST /v1/leave-requests/{leave_id}/decision",
+        "403      403    ok        ok/409",
+        {"outcome": "approved", "opinion": "同意"},
+    ),
+    Row(
+        "POST /v1/leave-requests/{leave_id}/cancellation",
+        "403      403    ok        ok/409",
+        {"reason": "学生已提前返校"},
+        path={"leave_id": Of("spare_leave")},
+    ),
+    Row(
+        "POST /v1/leave-requests/{leave_id}/return",
+        "403      403    ok        ok/409",
+        {},
+        path={"leave_id": Of("begun_leave")},
+    ),
+    Row("GET /v1/students/{student_id}/leave-days", "403      403    ok        ok"),
+    Row("GET /v1/leave-stand-ins", "403      403    ok        ok"),
+    Row(
+        "POST /v1/leave-stand-ins",
+        "403      403    403       422",
+        {"stand_in_id": Of("counselor"), "starts_at": _from_now(hours=1), "ends_at": _from_now(days=1)},
+        why="who is not active yet",
+    ),
+    Row("GET /v1/roll-calls/{roll_call_id}/leave-claims", "ok       ok     403       403"),
 )
 
 MOBILE = (
@@ -386,6 +420,21 @@ MOBILE = (
     Row("POST /v1/me/half-year-registrations", "403", why="of a full-time student"),
     Row("GET /v1/notices", "ok"),
     Row("POST /v1/notices/{notice_id}/read", "ok"),
+    Row("GET /v1/leave-requests", "ok"),
+    Row(
+        "POST /v1/leave-requests",
+        "ok",
+        Made(
+            lambda company: (
+                {"kind": "personal", "reason": "家中有事"}
+                | dict.fromkeys(("first_day", "last_day"), _tomorrow(company))
+            )
+        ),
+    ),
+    Row("GET /v1/leave-requests/{leave_id}", "ok", path={"leave_id": Of("own_leave")}),
+    Row("POST /v1/leave-requests/{leave_id}/cancellation", "ok", {}, path={"leave_id": Of("own_leave")}),
+    Row("POST /v1/leave-requests/{leave_id}/return", "ok", path={"leave_id": Of("own_begun_leave")}),
+    Row("GET /v1/me/leave-days", "ok"),
 )
 
 OPEN = {
@@ -409,3 +458,8 @@ ROWS = {"staff": STAFF, "mobile": MOBILE}
 
 def _today(company: Company) -> str:
     return company.clock().date().isoformat()
+
+
+def _tomorrow(company: Company) -> str:
+    """Of the legal day, so that it never meets today's leave."""
+    return (legal_day(company.clock()) + timedelta(days=1)).isoformat()

@@ -1,0 +1,1 @@
+"""Leave: requests, approval, return, day counts."""

@@ -1,0 +1,133 @@
+"""Notices of leave between student and counselor. They carry no reason and no name: a phone may lie open."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, null, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.clock import LEGAL_ZONE, legal_day
+from backend.core.errors import NotFound
+from backend.identity.tables import Account
+from backend.leave.queries import Leave, leaves, tally_of
+from backend.leave.rules import LeaveTally
+from backend.leave.tables import LeaveRequest, LeaveStandIn
+from backend.notice.messages import Channel, Message, StudentRecipient
+from backend.notice.service import post_notice, post_notices
+from backend.people.tables import ClassCounselor, Student
+
+IN_APP: tuple[Channel, ...] = ("in_app",)
+
+
+async def tell_requested(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
+    """The class's counselor and whoever stands in for them learn that a request waits."""
+    leave = await _leave(session, leave_id)
+    text = _staff_text(leave, "leave_requested", ("新的请假申请", "A request for leave"))
+    await post_notices(session, _counselors(leave, at), text, IN_APP, at)
+
+
+async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
+    """The student learns the answer, and how many days of the term it leaves."""
+    leave = await _leave(session, leave_id)
+    assert leave.decision is not None
+    zh, en = ("已批准", "approved") if leave.decision.outcome == "approved" else ("未批准", "declined")
+    count = await tally_of(session, leave.request.student_id, at, legal_day(leave.request.starts_at))
+    days_zh, days_en = days_sentence(count)
+    opens, closes = _span(leave)
+    message = Message(
+        kind="leave_decided",
+        group_id=leave.request.id,
+        title_zh=f"请假{zh}",
+        title_en=f"Leave {en}",
+        body_zh=f"您 {opens} 至 {closes} 的请假{zh}。{days_zh}",
+        body_en=f"Your leave from {opens} to {closes} was {en}. {days_en}",
+        data={"leave_id": str(leave.request.id)},
+    )
+    await _tell_student(session, leave, message, at)
+
+
+async def tell_ended(session: AsyncSession, leave_id: UUID, by: str, at: datetime) -> None:
+    """A return or a cancellation is told to the other side: the counselor of a student's, the student of staff's."""
+    leave = await _leave(session, leave_id)
+    if leave.cancellation is not None:
+        kind, title = "leave_cancelled", ("请假已撤销", "Leave cancelled")
+    else:
+        kind, title = "leave_returned", ("已销假", "Return recorded")
+    text = _staff_text(leave, kind, title)
+    if by == "student":
+        await post_notices(session, _counselors(leave, at), text, IN_APP, at)
+    else:
+        await _tell_student(session, leave, text, at)
+
+
+def days_sentence(count: LeaveTally) -> tuple[str, str]:
+    """The days of the term in plain words, Chinese and English, with the warning that applies."""
+    used, cap = len(count.used), count.cap
+    zh = f"本学期已请假 {used} 天，连同已批准的共 {count.planned} 天，上限 {cap} 天。"
+    en = f"Leave this term: {used} days used, {count.planned} with what is approved, {cap} at most."
+    if count.over:
+        return (
+            f"{zh}已超过上限，学校将收到按休学处理的提示。",
+            f"{en} The limit is passed: the school is prompted for suspension.",
+        )
+    if count.plan_exceeds:
+        return (
+            f"{zh}如不提前返校，将超过上限，按休学处理。",
+            f"{en} Unless you return early, the limit will be passed.",
+        )
+    if count.warning is not None:
+        return f"{zh}还剩 {count.left} 天，请留意。", f"{en} {count.left} days are left; take care."
+    return zh, en
+
+
+async def _leave(session: AsyncSession, leave_id: UUID) -> Leave:
+    found = (await session.execute(leaves().where(LeaveRequest.id == leave_id))).one_or_none()
+    if found is None:
+        raise NotFound
+    return Leave(*found)
+
+
+def _counselors(leave: Leave, at: datetime) -> Select[*tuple[Any, ...]]:
+    responsible = (
+        select(ClassCounselor.counselor_id)
+        .join(Student, Student.class_id == ClassCounselor.class_id)
+        .where(Student.id == leave.request.student_id, ClassCounselor.until.is_(None))
+    )
+    standing_in = select(LeaveStandIn.stand_in_id).where(
+        LeaveStandIn.counselor_id.in_(responsible), LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at
+    )
+    return select(
+        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
+    ).where(
+        Account.kind == "counselor",
+        Account.status == "active",
+        or_(Account.counselor_id.in_(responsible), Account.counselor_id.in_(standing_in)),
+    )
+
+
+async def _tell_student(session: AsyncSession, leave: Leave, message: Message, at: datetime) -> None:
+    recipient = StudentRecipient(leave.request.student_id, leave.request.school_id)
+    await post_notice(session, recipient, message, IN_APP, at)
+
+
+def _staff_text(leave: Leave, kind: str, title: tuple[str, str]) -> Message:
+    opens, closes = _span(leave)
+    zh, en = title
+    return Message(
+        kind=kind,
+        group_id=leave.request.id,
+        title_zh=zh,
+        title_en=en,
+        body_zh=f"{zh}：{opens} 至 {closes}。请在应用中查看。",
+        body_en=f"{en}: {opens} to {closes}. See the app.",
+        data={"leave_id": str(leave.request.id)},
+    )
+
+
+def _span(leave: Leave) -> tuple[str, str]:
+    form = "%Y-%m-%d %H:%M"
+    return (
+        leave.request.starts_at.astimezone(LEGAL_ZONE).strftime(form),
+        leave.request.ends_at.astimezone(LEGAL_ZONE).strftime(form),
+    )

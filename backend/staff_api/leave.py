@@ -1,0 +1,216 @@
+"""Leave as counselors and registrars handle it, and as a launcher sees what came too late (HN334-3.5a, reading 6)."""
+
+from datetime import date, datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from backend.core.errors import NotPermitted
+from backend.core.paging import Cursor, Limit, Page, encode_cursor
+from backend.core.problems import documented
+from backend.core.wire import Moment, Paragraph, Wire
+from backend.leave.queries import (
+    LeaveSearch,
+    Reach,
+    claims_page,
+    leave_for,
+    leaves_page,
+    student_in_care,
+    tally_of,
+)
+from backend.leave.rules import LeaveState, NoticedWindow
+from backend.leave.service import Answer, DecideLeave, cancel_leave, decide_leave, record_return
+from backend.leave.stand_ins import NameStandIn, name_stand_in, stand_ins_page
+from backend.leave.wire import LeaveDaysOut, LeaveOut
+from backend.roll_call.law import law_of
+from backend.roll_call.oversight import access_roll_call, on_launching_side
+from backend.roll_call.tables import Obligation
+from backend.staff_api.caller import StaffCaller
+from backend.staff_api.paged import page_of, position_id
+
+router = APIRouter(prefix="/v1", tags=["请假 · leave"])
+
+
+class LeaveDecisionIn(Wire):
+    """The answer to a request; a refusal says why."""
+
+    outcome: Answer = Field(examples=["approved"])
+    opinion: Paragraph | None = Field(default=None, examples=["同意，注意休息"])
+
+
+class LeaveCancellationIn(Wire):
+    """Why leave is taken back or ends early."""
+
+    reason: Paragraph = Field(examples=["学生已提前返校上课"])
+
+
+class LeaveReturnIn(Wire):
+    """When the student was really back; now, if nothing is said."""
+
+    returned_at: Moment | None = Field(default=None, examples=["2026-10-13T08:00:00+08:00"])
+
+
+class StandInIn(Wire):
+    """A colleague who decides in the caller's place, from when until when (the end excluded)."""
+
+    stand_in_id: UUID
+    starts_at: Moment = Field(examples=["2026-10-12T00:00:00+08:00"])
+    ends_at: Moment = Field(examples=["2026-10-17T00:00:00+08:00"])
+
+
+class StandInOut(BaseModel):
+    """Who decides in whose place, and when."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    counselor_id: UUID
+    stand_in_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    named_at: datetime
+
+
+class LeaveClaimOut(BaseModel):
+    """Leave over the window that exempted nobody when the roll call was launched; its reason is not told here."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    student_id: UUID
+    leave_id: UUID
+    kind: str = Field(examples=["sick"])
+    starts_at: datetime
+    ends_at: datetime
+    filed_at: datetime
+    approved_at: datetime | None
+    after_notice: bool = Field(
+        description="通知发出后才申请或批准 · filed or approved after the notice went out", examples=[True]
+    )
+
+
+@router.get("/leave-requests", responses=documented(401, 403, 422))
+async def list_leave(
+    caller: StaffCaller,
+    state: LeaveState | None = None,
+    class_id: UUID | None = None,
+    student_id: UUID | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[LeaveOut]:
+    """请假申请（新的在前） · Requests of the own classes, for a registrar of the school; newest first."""
+    _must_be_of_a_school(caller)
+    search = LeaveSearch(state, class_id, student_id)
+    async with caller.transaction() as session:
+        rows = await leaves_page(session, caller.acting, search, caller.at, position_id(cursor), limit + 1)
+    at = caller.at
+    return page_of(rows, limit, lambda row: LeaveOut.of(row, at), lambda row: row.request.id)
+
+
+def _must_be_of_a_school(caller: StaffCaller) -> None:
+    """Why somebody is ill is the school's business; superiors see what bears on their roll calls."""
+    if caller.acting.kind not in {"registrar", "counselor"}:
+        raise NotPermitted(reason_zh="请假由学校办理", reason_en="leave is handled by the school")
+
+
+@router.get("/leave-requests/{leave_id}", responses=documented(401, 403, 404, 422))
+async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
+    """查看请假 · One request."""
+    _must_be_of_a_school(caller)
+    async with caller.transaction() as session:
+        leave = await leave_for(session, caller.acting, leave_id, caller.at)
+    return LeaveOut.of(leave, caller.at)
+
+
+@router.post(
+    "/leave-requests/{leave_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecisionIn) -> LeaveOut:
+    """审批请假（不批准须写明理由） · Approve or decline, once."""
+    _must_be_of_a_school(caller)
+    command = DecideLeave(leave_id, body.outcome, body.opinion)
+    async with caller.transaction() as session:
+        leave = await decide_leave(session, caller.acting, command, caller.at)
+    return LeaveOut.of(leave, caller.at)
+
+
+@router.post(
+    "/leave-requests/{leave_id}/cancellation", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCancellationIn) -> LeaveOut:
+    """撤销请假 · Take leave back; once begun, it ends now."""
+    _must_be_of_a_school(caller)
+    async with caller.transaction() as session:
+        leave = await cancel_leave(session, caller.acting, leave_id, body.reason, caller.at)
+    return LeaveOut.of(leave, caller.at)
+
+
+@router.post(
+    "/leave-requests/{leave_id}/return", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) -> LeaveOut:
+    """代为销假 · Record when the student was back."""
+    _must_be_of_a_school(caller)
+    async with caller.transaction() as session:
+        leave = await record_return(session, caller.acting, leave_id, body.returned_at, caller.at)
+    return LeaveOut.of(leave, caller.at)
+
+
+@router.get("/students/{student_id}/leave-days", responses=documented(401, 403, 404, 409, 422))
+async def get_leave_days(
+    caller: StaffCaller,
+    student_id: UUID,
+    on: Annotated[
+        date | None, Query(description="学期内任一日，默认今天 · any day of the term; today")
+    ] = None,
+) -> LeaveDaysOut:
+    """学生本学期请假天数与上限 · A student's days of leave in the term, and the limit."""
+    _must_be_of_a_school(caller)
+    async with caller.transaction() as session:
+        await student_in_care(session, caller.acting, student_id, caller.at)
+        count = await tally_of(session, student_id, caller.at, on)
+    return LeaveDaysOut.of(count)
+
+
+@router.get("/leave-stand-ins", responses=documented(401, 403, 422))
+async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
+    """代审安排（新的在前） · Who stands in for whom; a counselor sees the own."""
+    async with caller.transaction() as session:
+        rows = await stand_ins_page(session, caller.acting, position_id(cursor), limit + 1)
+    return page_of(rows, limit, StandInOut.model_validate, lambda row: row.id)
+
+
+@router.post("/leave-stand-ins", status_code=201, responses=documented(401, 403, 404, 422))
+async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
+    """指定代审人 · Name a colleague who decides on leave in my place for a time."""
+    command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
+    async with caller.transaction() as session:
+        row = await name_stand_in(session, caller.acting, command, caller.at)
+    return StandInOut.model_validate(row)
+
+
+@router.get("/roll-calls/{roll_call_id}/leave-claims", responses=documented(401, 403, 404, 422))
+async def list_leave_claims(
+    caller: StaffCaller, roll_call_id: UUID, limit: Limit = 50, cursor: Cursor = None
+) -> Page[LeaveClaimOut]:
+    """未能免核验的请假（供发起单位判断） · Leave that came too late to exempt, for the launching side to judge.
+
+    A page looks at `limit` students with leave over the window and lists those whom it would have excused.
+    """
+    async with caller.transaction() as session:
+        roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
+        if not on_launching_side(roll_call, caller.acting):
+            raise NotPermitted(
+                reason_zh="由发起单位查阅", reason_en="these are for the launching side to judge"
+            )
+        owing = select(Obligation.student_id).where(
+            Obligation.roll_call_id == roll_call.id, Obligation.duty == "owed"
+        )
+        window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
+        reach = Reach(window, law_of(roll_call).duration("roll_call.window.minimum"), caller.at)
+        page = await claims_page(session, owing, reach, position_id(cursor), limit)
+    following = encode_cursor(str(page.further)) if page.further else None
+    items = [LeaveClaimOut.model_validate(each) for each in page.items]
+    return Page(items=items, next_cursor=following)

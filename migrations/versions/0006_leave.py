@@ -1,0 +1,127 @@
+"""Leave"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations import rls
+
+revision = "0006"
+down_revision = "0005"
+branch_labels = None
+depends_on = None
+
+
+def _of_request(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["leave_id", "school_id", "student_id"],
+        ["leave_request.id", "leave_request.school_id", "leave_request.student_id"],
+        name=op.f(f"fk_{table}_request"),
+    )
+
+
+def upgrade() -> None:
+    op.create_table(
+        "leave_request",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("kind", sa.String(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("filed_by", sa.Uuid(), nullable=False),
+        sa.Column("filed_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("kind IN ('personal', 'sick', 'other')", name=op.f("ck_leave_request_kind")),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_leave_request_interval")),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["org_unit.id"], name=op.f("fk_leave_request_school_id_org_unit")
+        ),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_leave_request_student_id_student")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_leave_request")),
+        sa.UniqueConstraint(
+            "id", "school_id", "student_id", name=op.f("uq_leave_request_id_school_id_student_id")
+        ),
+        sa.UniqueConstraint("id", "filed_by", name=op.f("uq_leave_request_id_filed_by")),
+    )
+    op.create_index("ix_leave_request_student", "leave_request", ["student_id", "starts_at"], unique=False)
+    op.create_index("ix_leave_request_ends_at", "leave_request", ["ends_at"], unique=False)
+    op.create_table(
+        "leave_decision",
+        sa.Column("leave_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("outcome", sa.String(), nullable=False),
+        sa.Column("opinion", sa.String(), nullable=True),
+        sa.Column("filed_by", sa.Uuid(), nullable=False),
+        sa.Column("decided_by", sa.Uuid(), nullable=False),
+        sa.Column("stood_in_for", sa.Uuid(), nullable=True),
+        sa.Column("decided_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_leave_decision_not_their_own")),
+        sa.CheckConstraint("outcome IN ('approved', 'declined')", name=op.f("ck_leave_decision_outcome")),
+        sa.CheckConstraint(
+            "outcome = 'approved' OR opinion IS NOT NULL", name=op.f("ck_leave_decision_opinion")
+        ),
+        _of_request("leave_decision"),
+        sa.ForeignKeyConstraint(
+            ["leave_id", "filed_by"],
+            ["leave_request.id", "leave_request.filed_by"],
+            name=op.f("fk_leave_decision_leave_id_filed_by_leave_request"),
+        ),
+        sa.ForeignKeyConstraint(
+            ["stood_in_for"], ["counselor.id"], name=op.f("fk_leave_decision_stood_in_for_counselor")
+        ),
+        sa.PrimaryKeyConstraint("leave_id", name=op.f("pk_leave_decision")),
+    )
+    op.create_table(
+        "leave_cancellation",
+        sa.Column("leave_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("reason", sa.String(), nullable=True),
+        sa.Column("cancelled_by", sa.Uuid(), nullable=False),
+        sa.Column("cancelled_at", sa.DateTime(timezone=True), nullable=False),
+        _of_request("leave_cancellation"),
+        sa.PrimaryKeyConstraint("leave_id", name=op.f("pk_leave_cancellation")),
+    )
+    op.create_table(
+        "leave_return",
+        sa.Column("leave_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("returned_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("recorded_by", sa.Uuid(), nullable=False),
+        sa.Column("recorded_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("returned_at <= recorded_at", name=op.f("ck_leave_return_past")),
+        _of_request("leave_return"),
+        sa.PrimaryKeyConstraint("leave_id", name=op.f("pk_leave_return")),
+    )
+    op.create_table(
+        "leave_stand_in",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("counselor_id", sa.Uuid(), nullable=False),
+        sa.Column("stand_in_id", sa.Uuid(), nullable=False),
+        sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("named_by", sa.Uuid(), nullable=False),
+        sa.Column("named_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("counselor_id <> stand_in_id", name=op.f("ck_leave_stand_in_somebody_else")),
+        sa.CheckConstraint("starts_at < ends_at", name=op.f("ck_leave_stand_in_interval")),
+        sa.ForeignKeyConstraint(
+            ["counselor_id"], ["counselor.id"], name=op.f("fk_leave_stand_in_counselor_id_counselor")
+        ),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["org_unit.id"], name=op.f("fk_leave_stand_in_school_id_org_unit")
+        ),
+        sa.ForeignKeyConstraint(
+            ["stand_in_id"], ["counselor.id"], name=op.f("fk_leave_stand_in_stand_in_id_counselor")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_leave_stand_in")),
+    )
+    op.create_index("ix_leave_stand_in_stand_in", "leave_stand_in", ["stand_in_id", "ends_at"], unique=False)
+    for table in ("leave_request", "leave_cancellation", "leave_return"):
+        rls.student_table(table, grants="SELECT, INSERT")
+    rls.student_readable_table("leave_decision")
+    rls.school_table("leave_stand_in", "SELECT, INSERT")

@@ -1,0 +1,159 @@
+"""Leave as one-liners on a stage whose clock stands in the middle of a term, so that no test meets its edges."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backend.core.acting import Acting
+from backend.core.clock import LEGAL_ZONE, legal_day
+from backend.core.database import Database
+from backend.core.runtime import Runtime
+from backend.core.tables import OutboxEvent
+from backend.events import deliver
+from backend.leave.queries import Leave, tally_of
+from backend.leave.rules import LeaveTally
+from backend.leave.service import (
+    Answer,
+    DecideLeave,
+    HalfDay,
+    RequestLeave,
+    cancel_leave,
+    decide_leave,
+    record_return,
+    request_leave,
+)
+from backend.notice.tables import Notice, NoticeMessage
+from backend.org.terms import term_of
+from tests.roll_call.stage import Stage, staged
+from tests.world import Pupil, School, counselor_account, student_account
+
+INTO_THE_TERM = timedelta(days=40)
+
+
+@dataclass(slots=True)
+class Desk:
+    """A school's students and staff around requests for leave. `today` is the clock's legal day."""
+
+    stage: Stage
+
+    @property
+    def school(self) -> School:
+        return self.stage.school
+
+    @property
+    def pupil(self) -> Pupil:
+        return self.school.classes[0].students[0]
+
+    @property
+    def counselor(self) -> Acting:
+        return counselor_account(self.school, self.school.classes[0])
+
+    @property
+    def colleague(self) -> Acting:
+        return counselor_account(self.school, self.school.classes[1])
+
+    @property
+    def at(self) -> datetime:
+        return self.stage.clock()
+
+    @property
+    def today(self) -> date:
+        return legal_day(self.at)
+
+    def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
+        """Move to an hour of the day that lies so many days from today."""
+        day = self.today + timedelta(days=days)
+        self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
+
+    def transaction(self, acting: Acting) -> Any:
+        return self.stage.runtime.database.transaction(acting.scope)
+
+    def student(self, pupil: Pupil | None = None) -> Acting:
+        return student_account(self.school, pupil or self.pupil)
+
+    async def ask(self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any) -> Leave:
+        """Sick leave of whole days, the first so many days from today."""
+        begins = self.today + timedelta(days=first)
+        command = RequestLeave(
+            "sick",
+            HalfDay(begins, halves.get("first_half", "morning")),
+            HalfDay(begins + timedelta(days=days - 1), halves.get("last_half", "afternoon")),
+            "发烧就医",
+        )
+        acting = self.student(pupil)
+        async with self.transaction(acting) as session:
+            return await request_leave(session, acting, command, self.at)
+
+    async def decide(
+        self,
+        leave: Leave,
+        outcome: Answer = "approved",
+        acting: Acting | None = None,
+        opinion: str | None = None,
+    ) -> Leave:
+        acting = acting or self.counselor
+        command = DecideLeave(leave.request.id, outcome, opinion)
+        async with self.transaction(acting) as session:
+            return await decide_leave(session, acting, command, self.at)
+
+    async def approved(
+        self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
+    ) -> Leave:
+        leave = await self.ask(first, days, pupil, **halves)
+        return await self.decide(leave, acting=self.stage.registrar)
+
+    async def cancel(self, leave: Leave, acting: Acting | None = None) -> Leave:
+        acting = acting or self.student()
+        async with self.transaction(acting) as session:
+            return await cancel_leave(session, acting, leave.request.id, None, self.at)
+
+    async def come_back(
+        self, leave: Leave, acting: Acting | None = None, returned_at: datetime | None = None
+    ) -> Leave:
+        acting = acting or self.student()
+        async with self.transaction(acting) as session:
+            return await record_return(session, acting, leave.request.id, returned_at, self.at)
+
+    async def tally(self, pupil: Pupil | None = None) -> LeaveTally:
+        acting = self.student(pupil)
+        assert acting.student_id is not None
+        async with self.transaction(acting) as session:
+            return await tally_of(session, acting.student_id, self.at)
+
+    async def deliver(self, name: str, leave: Leave) -> None:
+        """Tell the consumers of the event, as the worker does."""
+        async with self.stage.arrange() as session:
+            event_id = await session.scalar(
+                select(OutboxEvent.id).where(
+                    OutboxEvent.name == name,
+                    OutboxEvent.payload["leave_id"].astext == str(leave.request.id),
+                )
+            )
+        assert event_id is not None, f"{name} was not recorded"
+        await deliver(self.stage.runtime, str(event_id))
+
+    async def told(self, leave: Leave) -> list[tuple[str, UUID, str]]:
+        """Kind, addressee (student or account) and Chinese text of the notices about a leave."""
+        async with self.stage.arrange() as session:
+            rows = await session.execute(
+                select(Notice, NoticeMessage)
+                .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+                .where(NoticeMessage.group_id == leave.request.id)
+                .order_by(NoticeMessage.created_at, Notice.id)
+            )
+            return [
+                (message.kind, notice.student_id or notice.account_id, message.body_zh)
+                for notice, message in rows
+            ]
+
+
+async def opened(runtime: Runtime, owner: Database) -> Desk:
+    """A desk on a new world, forty days into the term at eight in the morning."""
+    stage = await staged(runtime, owner)
+    async with stage.arrange() as session:
+        term = await term_of(session, stage.school.id, legal_day(stage.clock()))
+    stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
+    return Desk(stage)

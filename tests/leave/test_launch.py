@@ -1,0 +1,209 @@
+"""What leave means for a roll call: frozen at the launch, by the database as by the rules (reading 6)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import select
+
+from backend.core.database import Base
+from backend.core.ids import new_id
+from backend.leave.queries import Reach, intervals, on_leave
+from backend.leave.rules import Exemption, NoticedWindow, exempts
+from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
+from backend.roll_call.audience import Audience, Sample
+from backend.roll_call.launch import Launched
+from backend.roll_call.tables import Obligation
+from tests.leave.desk import Desk
+from tests.world import Pupil, bureau_account
+
+HOUR = timedelta(hours=1)
+pytestmark = [pytest.mark.clause("HN334-3.5a"), pytest.mark.clause("R6")]
+
+
+async def launched(desk: Desk, opens: timedelta = HOUR, length: timedelta = HOUR, **changes: Any) -> Launched:
+    opens_at = desk.at + opens
+    return await desk.stage.launch(told=False, opens_at=opens_at, closes_at=opens_at + length, **changes)
+
+
+async def duties(desk: Desk, launch: Launched) -> dict[Pupil, tuple[str, str | None]]:
+    async with desk.stage.arrange() as session:
+        rows = await session.scalars(select(Obligation).where(Obligation.roll_call_id == launch.roll_call.id))
+        found = {row.student_id: (row.duty, row.reason) for row in rows}
+    return {pupil: found[pupil.id] for pupil in desk.school.students if pupil.id in found}
+
+
+async def test_approved_leave_excuses_and_pending_declined_cancelled_or_ended_leave_does_not(
+    desk: Desk,
+) -> None:
+    approved, pending, declined, cancelled, returned, none = desk.school.students
+    registrar = desk.stage.registrar
+    await desk.approved(pupil=approved)
+    await desk.ask(pupil=pending)
+    await desk.decide(await desk.ask(pupil=declined), "declined", registrar, "证明不全")
+    await desk.cancel(await desk.approved(pupil=cancelled), registrar)
+    await desk.come_back(await desk.approved(pupil=returned), registrar)
+    launch = await launched(desk)
+    owed = ("owed", None)
+    assert await duties(desk, launch) == {
+        approved: ("excused", "on_leave"),
+        pending: owed,
+        declined: owed,
+        cancelled: owed,
+        returned: owed,
+        none: owed,
+    }
+    assert (launch.owed, launch.excused, launch.exempt) == (5, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("opens_hour", "minutes_left", "duty"), [(11, 59, "excused"), (11, 60, "owed"), (11, 90, "owed")]
+)
+async def test_leave_that_leaves_less_than_the_minimum_window_excuses(
+    desk: Desk, opens_hour: int, minutes_left: int, duty: str
+) -> None:
+    """The leave ends at noon; the window opens an hour before and closes so many minutes after it."""
+    await desk.approved(last_half="morning")
+    length = HOUR + timedelta(minutes=minutes_left)
+    launch = await launched(desk, timedelta(hours=opens_hour - 8), length)
+    assert (await duties(desk, launch))[desk.pupil][0] == duty
+
+
+async def test_two_half_days_excuse_together_from_a_window_over_noon(desk: Desk) -> None:
+    await desk.approved(last_half="morning")
+    await desk.approved(first_half="afternoon")
+    launch = await launched(desk, 3 * HOUR, 2 * HOUR)
+    assert (await duties(desk, launch))[desk.pupil] == ("excused", "on_leave")
+
+
+@pytest.mark.clause("HN334-3.4")
+async def test_nothing_after_the_launch_alters_who_is_excused(desk: Desk) -> None:
+    leave = await desk.approved()
+    late = desk.school.students[1]
+    launch = await launched(desk)
+    frozen = await duties(desk, launch)
+    await desk.cancel(leave, desk.counselor)
+    await desk.approved(pupil=late)
+    assert await duties(desk, launch) == frozen
+    assert (frozen[desk.pupil], frozen[late]) == (("excused", "on_leave"), ("owed", None))
+
+
+async def test_whoever_is_on_leave_is_excused_at_the_settlement_too(desk: Desk) -> None:
+    await desk.approved()
+    launch = await launched(desk)
+    desk.stage.clock.at = launch.roll_call.opens_at
+    await desk.stage.announce(launch.roll_call)
+    desk.stage.clock.at = launch.roll_call.closes_at + HOUR
+    await desk.stage.settle(launch.roll_call)
+    outcomes = await desk.stage.outcomes(launch.roll_call.id)
+    assert (outcomes[desk.pupil.id].outcome, outcomes[desk.pupil.id].reason) == ("excused", "on_leave")
+    assert len(outcomes) == launch.owed + launch.excused
+
+
+async def test_leave_alters_nobody_elses_lot_in_a_sample(desk: Desk) -> None:
+    audience = Audience(unit_ids=(desk.school.id,), sample=Sample(size=3))
+    before = await duties(desk, await launched(desk, audience=audience, seed="同一种子"))
+    drawn = next(iter(before))
+    await desk.approved(days=2, pupil=drawn)
+    after = await duties(desk, await launched(desk, 24 * HOUR, audience=audience, seed="同一种子"))
+    assert before.keys() == after.keys()
+    assert after[drawn] == ("excused", "on_leave")
+
+
+async def test_leave_of_other_schools_stays_hidden_from_a_launcher(desk: Desk) -> None:
+    """A bureau's launch sees what its own scope admits, and no more."""
+    await desk.approved()
+    reach = Reach(NoticedWindow(desk.at, desk.at, desk.at + HOUR), HOUR, desk.at)
+    other = desk.stage.world.other_city
+    async with desk.transaction(desk.stage.bureau) as session:
+        assert desk.pupil.id in set(await session.scalars(on_leave(reach)))
+    async with desk.transaction(bureau_account(other)) as session:
+        assert desk.pupil.id not in set(await session.scalars(on_leave(reach)))
+
+
+# --- the database says what the rules say ---
+
+STEP = timedelta(minutes=30)
+STEPS = st.integers(0, 24)
+
+
+@dataclass(frozen=True)
+class History:
+    """A request in half-hour steps of a morning, what became of it, and at which step."""
+
+    begins: int
+    lasts: int
+    happened: str
+    decided: int
+    ended: int
+    back: int
+
+    def rows(self, pupil: Pupil, start: datetime) -> list[Base]:
+        identity: dict[str, Any] = {"school_id": pupil.school_id, "student_id": pupil.id}
+        request = LeaveRequest(
+            id=new_id(),
+            kind="sick",
+            starts_at=start + self.begins * STEP,
+            ends_at=start + (self.begins + self.lasts) * STEP,
+            reason="发烧",
+            filed_by=new_id(),
+            filed_at=start,
+            **identity,
+        )
+        identity["leave_id"] = request.id
+        decision = LeaveDecision(
+            outcome="declined" if self.happened == "declined" else "approved",
+            opinion="已核实",
+            filed_by=request.filed_by,
+            decided_by=new_id(),
+            decided_at=start + self.decided * STEP,
+            **identity,
+        )
+        cancellation = LeaveCancellation(
+            cancelled_by=new_id(), cancelled_at=start + max(self.decided, self.ended) * STEP, **identity
+        )
+        homecoming = LeaveReturn(
+            returned_at=start + min(self.back, self.ended) * STEP,
+            recorded_by=new_id(),
+            recorded_at=start + max(self.decided, self.ended) * STEP,
+            **identity,
+        )
+        became = {"pending": [], "cancelled": [decision, cancellation], "returned": [decision, homecoming]}
+        return [request, *became.get(self.happened, [decision])]
+
+
+HISTORIES = st.builds(
+    History,
+    begins=st.integers(0, 22),
+    lasts=st.integers(1, 12),
+    happened=st.sampled_from(["approved", "approved", "pending", "declined", "cancelled", "returned"]),
+    decided=st.integers(0, 12),
+    ended=STEPS,
+    back=STEPS,
+)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(held=st.lists(HISTORIES, max_size=4), opens=STEPS, lasts=st.integers(2, 8), as_of=STEPS)
+async def test_the_database_excuses_exactly_whom_the_rules_excuse(
+    desk: Desk, held: list[History], opens: int, lasts: int, as_of: int
+) -> None:
+    pupil, start = desk.pupil, desk.at
+    told = start + max(opens, as_of) * STEP
+    window = NoticedWindow(told, start + opens * STEP, start + (opens + lasts) * STEP)
+    reach = Reach(window, HOUR, start + as_of * STEP)
+    async with desk.stage.arrange() as session:
+        for history in held:
+            request, *later = history.rows(pupil, start)
+            session.add(request)
+            await session.flush()
+            session.add_all(later)
+        await session.flush()
+        in_database = pupil.id in set(await session.scalars(on_leave(reach)))
+        facts = (await intervals(session, [pupil.id]))[pupil.id]
+        await session.rollback()
+    by_rule = exempts(facts, window, HOUR, reach.as_of) is Exemption.EXEMPT
+    assert in_database == by_rule

@@ -1,0 +1,155 @@
+"""What leave exempts from and how its days are counted, for any intervals."""
+
+from datetime import date, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.core.clock import LEGAL_ZONE
+from backend.leave.rules import (
+    Exemption,
+    LeaveInterval,
+    LeaveLaw,
+    LeaveState,
+    NoticedWindow,
+    SchoolTerm,
+    days_planned,
+    days_used,
+    exempts,
+    longest_free,
+    tally,
+)
+from backend.org.calendar import official_calendar
+from backend.policy import load_policies
+
+TERM = SchoolTerm("T", date(2025, 9, 1), date(2026, 1, 18))
+LAW = LeaveLaw.at(load_policies().at(date(2025, 9, 1), "410100"))
+HOUR = timedelta(hours=1)
+LATER = datetime(2026, 1, 18, tzinfo=LEGAL_ZONE)
+moments = st.integers(0, 24 * 60).map(lambda hours: datetime(2025, 9, 1, tzinfo=LEGAL_ZONE) + hours * HOUR)
+stretches = st.tuples(moments, st.integers(1, 200)).map(lambda drawn: (drawn[0], drawn[0] + drawn[1] * HOUR))
+
+
+def leave(start: datetime, end: datetime, name: str = "l", **times: datetime) -> LeaveInterval:
+    filed = start - timedelta(days=2)
+    return LeaveInterval(name, filed, start, end, **{"approved_at": filed + HOUR, **times})
+
+
+def moment(day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(2025, 9, day, hour, minute, tzinfo=LEGAL_ZONE)
+
+
+WINDOW = NoticedWindow(moment(15, 8, 30), moment(15, 9), moment(15, 11))
+MINIMUM = timedelta(minutes=60)
+
+
+@pytest.mark.clause("R4")
+@given(st.lists(stretches, max_size=5))
+def test_days_are_the_union_of_the_intervals(spans: list[tuple[datetime, datetime]]) -> None:
+    leaves = [leave(*span, name=str(number)) for number, span in enumerate(spans)]
+    every = [TERM.starts_on + timedelta(days=offset) for offset in range(120)]
+    touched = tuple(
+        day
+        for day in every
+        if any(
+            start < datetime.combine(day + timedelta(days=1), datetime.min.time(), tzinfo=LEGAL_ZONE)
+            and datetime.combine(day, datetime.min.time(), tzinfo=LEGAL_ZONE) < end
+            for start, end in spans
+        )
+    )
+    assert days_planned(leaves, LATER, TERM.in_session) == touched
+
+
+@pytest.mark.clause("R4")
+@given(st.lists(stretches, max_size=4), moments, moments)
+def test_days_used_only_grow_and_never_pass_the_plan(
+    spans: list[tuple[datetime, datetime]], one: datetime, other: datetime
+) -> None:
+    leaves = [leave(*span, name=str(number)) for number, span in enumerate(spans)]
+    early, late = sorted((one, other))
+    used = days_used(leaves, early, TERM.in_session)
+    assert set(used) <= set(days_used(leaves, late, TERM.in_session))
+    assert set(used) <= set(days_planned(leaves, early, TERM.in_session))
+
+
+@pytest.mark.clause("HN334-3.5b")
+@given(stretches, st.integers(0, 200))
+def test_returning_early_never_adds_a_day(span: tuple[datetime, datetime], hours: int) -> None:
+    whole = leave(*span)
+    back = leave(*span, returned_at=span[0] + hours * HOUR)
+    assert set(days_used([back], LATER, TERM.in_session)) <= set(days_used([whole], LATER, TERM.in_session))
+
+
+@pytest.mark.clause("R6")
+@given(st.lists(stretches, max_size=4), stretches)
+def test_the_longest_free_stretch_is_that_of_a_walk_by_the_hour(
+    taken: list[tuple[datetime, datetime]], window: tuple[datetime, datetime]
+) -> None:
+    longest = run = timedelta(0)
+    hour = window[0]
+    while hour < window[1]:
+        run = timedelta(0) if any(start <= hour < end for start, end in taken) else run + HOUR
+        longest = max(longest, run)
+        hour += HOUR
+    assert longest_free(window, taken) == longest
+
+
+@pytest.mark.clause("HN334-3.5a")
+@given(stretches)
+def test_pending_leave_never_exempts(span: tuple[datetime, datetime]) -> None:
+    asked = LeaveInterval("l", span[0] - timedelta(days=90), *span)
+    assert exempts([asked], WINDOW, MINIMUM, LATER) is not Exemption.EXEMPT
+    assert days_used([asked], LATER, TERM.in_session) == ()
+
+
+@pytest.mark.clause("R6")
+def test_two_leaves_that_cover_the_window_together_exempt() -> None:
+    halves = [leave(moment(15, 9), moment(15, 10)), leave(moment(15, 10), moment(15, 11), name="m")]
+    assert exempts(halves, WINDOW, MINIMUM, LATER) is Exemption.EXEMPT
+    assert exempts(halves[:1], WINDOW, MINIMUM, LATER) is Exemption.NONE
+
+
+@pytest.mark.clause("R6")
+def test_leave_approved_in_time_and_leave_claimed_late_make_a_claim_together() -> None:
+    halves = [
+        leave(moment(15, 9), moment(15, 10)),
+        leave(moment(15, 10), moment(15, 11), name="m", approved_at=moment(15, 12)),
+    ]
+    assert exempts(halves, WINDOW, MINIMUM, LATER) is Exemption.CLAIM
+
+
+def test_a_request_passes_through_its_states() -> None:
+    asked = leave(moment(10), moment(12), returned_at=moment(11, 8), return_recorded_at=moment(11, 20))
+    states = [asked.state(at) for at in (moment(7), moment(8), moment(9), moment(11, 10), moment(11, 20))]
+    assert states == [
+        None,
+        LeaveState.PENDING,
+        LeaveState.APPROVED,
+        LeaveState.APPROVED,
+        LeaveState.RETURNED,
+    ]
+    assert leave(moment(10), moment(12), refused_at=moment(9)).state(moment(9)) is LeaveState.REFUSED
+    assert leave(moment(10), moment(12), cancelled_at=moment(9)).state(moment(9)) is LeaveState.CANCELLED
+
+
+def test_a_cancellation_in_the_middle_ends_the_leave() -> None:
+    cut = leave(moment(10), moment(20), cancelled_at=moment(12, 9))
+    assert days_used([cut], LATER, TERM.in_session) == (
+        date(2025, 9, 10),
+        date(2025, 9, 11),
+        date(2025, 9, 12),
+    )
+
+
+@pytest.mark.clause("HN334-3.5b")
+@pytest.mark.parametrize(
+    ("days", "over", "warning"), [(9, False, None), (10, False, 10), (15, False, 15), (16, True, None)]
+)
+def test_the_tally_warns_before_the_limit_and_triggers_on_the_sixteenth_day(
+    days: int, *, over: bool, warning: int | None
+) -> None:
+    asked = leave(moment(1), moment(1) + timedelta(days=days))
+    told = tally([asked], TERM, LATER, LAW, official_calendar())
+    assert (len(told.used), told.over, told.warning) == (days, over, warning)
+    assert told.left == max(0, 15 - days)

@@ -1,0 +1,387 @@
+"""Requests, answers, stand-ins, cancellations, returns and the days of a term, in the database."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from backend.core.acting import Acting
+from backend.core.errors import DomainError, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.core.tables import AuditEntry
+from backend.leave.errors import (
+    LeaveBegun,
+    LeaveDecided,
+    LeaveIntervalInvalid,
+    LeaveNotBegun,
+    LeaveOpinionMissing,
+    LeaveOver,
+    LeaveOverlaps,
+    ReturnTimeInvalid,
+    StandInUnfit,
+)
+from backend.leave.queries import LeaveSearch, leaves_page
+from backend.leave.rules import LeaveState
+from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
+from backend.leave.stand_ins import NameStandIn, name_stand_in
+from backend.leave.tables import LeaveDecision, LeaveRequest
+from backend.org.errors import DaysInTwoTerms, TermNotSet
+from tests.leave.desk import Desk
+from tests.world import bureau_account, province_account, registrar_account
+
+pytestmark = pytest.mark.clause("HN334-3.5a")
+
+
+async def test_a_request_is_pending_until_it_is_approved(desk: Desk) -> None:
+    asked = await desk.ask(days=2)
+    assert asked.state(desk.at) is LeaveState.PENDING
+    assert asked.request.ends_at - asked.request.starts_at == timedelta(days=2)
+    decided = await desk.decide(asked)
+    assert decided.state(desk.at) is LeaveState.APPROVED
+    async with desk.stage.arrange() as session:
+        acts = await session.scalars(
+            select(AuditEntry.action).where(AuditEntry.subject_id == str(asked.request.id))
+        )
+        assert sorted(acts) == ["leave_decided", "leave_requested"]
+
+
+async def test_half_days_meet_at_noon(desk: Desk) -> None:
+    morning = await desk.ask(days=1, last_half="morning")
+    afternoon = await desk.ask(days=1, first_half="afternoon")
+    assert morning.request.ends_at == afternoon.request.starts_at
+    with pytest.raises(LeaveIntervalInvalid):
+        await desk.ask(first=2, first_half="afternoon", last_half="morning")
+
+
+async def test_one_stretch_of_time_is_asked_for_once_while_the_first_request_lives(desk: Desk) -> None:
+    first = await desk.ask(first=1, days=3)
+    with pytest.raises(LeaveOverlaps):
+        await desk.ask(first=3, days=2)
+    await desk.cancel(first)
+    again = await desk.ask(first=3, days=2)
+    assert again.state(desk.at) is LeaveState.PENDING
+
+
+async def test_of_two_requests_at_once_for_the_same_days_one_is_refused(desk: Desk) -> None:
+    day = HalfDay(desk.today, "morning")
+    async with desk.transaction(desk.student()) as session:
+        await request_leave(session, desk.student(), RequestLeave("sick", day, day, "发烧就医"), desk.at)
+        second = asyncio.create_task(desk.ask())
+        waits = asyncio.create_task(desk.stage.blocked())
+        await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+    with pytest.raises(LeaveOverlaps):
+        await second
+
+
+async def test_whoever_acts_on_leave_sees_what_was_decided_a_moment_before(desk: Desk) -> None:
+    asked = await desk.ask()
+    command = DecideLeave(asked.request.id, "approved")
+    async with desk.transaction(desk.counselor) as session:
+        await decide_leave(session, desk.counselor, command, desk.at)
+        second = asyncio.create_task(desk.cancel(asked, desk.stage.registrar))
+        waits = asyncio.create_task(desk.stage.blocked())
+        await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+    cancelled = await second
+    assert cancelled.decision is not None
+    assert cancelled.state(desk.at) is LeaveState.CANCELLED
+
+
+@pytest.mark.parametrize("days", [200, 4000])
+async def test_leave_lies_in_one_term(desk: Desk, days: int) -> None:
+    with pytest.raises((DaysInTwoTerms, TermNotSet)):
+        await desk.ask(days=days)
+
+
+async def test_staff_do_not_ask_for_leave_and_students_do_not_answer(desk: Desk) -> None:
+    asked = await desk.ask()
+    with pytest.raises(NotPermitted):
+        await desk.decide(asked, acting=desk.student())
+
+
+async def test_nobody_is_recorded_as_deciding_their_own_request(desk: Desk) -> None:
+    asked = await desk.ask()
+    request = asked.request
+    row = LeaveDecision(
+        leave_id=request.id,
+        school_id=request.school_id,
+        student_id=request.student_id,
+        outcome="approved",
+        opinion=None,
+        filed_by=request.filed_by,
+        decided_by=request.filed_by,
+        stood_in_for=None,
+        decided_at=desk.at,
+    )
+    with pytest.raises(IntegrityError, match="not_their_own"):
+        async with desk.stage.arrange() as session:
+            session.add(row)
+
+
+async def test_a_request_is_answered_once(desk: Desk) -> None:
+    asked = await desk.ask()
+    await desk.decide(asked)
+    answers: tuple[Answer, ...] = ("approved", "declined")
+    for again in answers:
+        with pytest.raises(LeaveDecided):
+            await desk.decide(asked, again, desk.stage.registrar, "证明不全")
+
+
+async def test_declining_needs_an_opinion_and_ends_the_request(desk: Desk) -> None:
+    asked = await desk.ask()
+    with pytest.raises(LeaveOpinionMissing):
+        await desk.decide(asked, "declined")
+    declined = await desk.decide(asked, "declined", opinion="证明不全")
+    assert declined.state(desk.at) is LeaveState.REFUSED
+    with pytest.raises(LeaveOver):
+        await desk.cancel(asked)
+    with pytest.raises(LeaveOver):
+        await desk.come_back(asked)
+
+
+async def test_a_cancelled_request_is_not_approved_any_more(desk: Desk) -> None:
+    asked = await desk.ask()
+    await desk.cancel(asked)
+    with pytest.raises(LeaveOver):
+        await desk.decide(asked)
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_leave_of_others_answers_as_if_absent(desk: Desk) -> None:
+    asked = await desk.ask()
+    world = desk.stage.world
+    classmate = desk.student(desk.school.classes[0].students[1])
+    strangers: list[Acting] = [desk.colleague, registrar_account(world.sister)]
+    strangers += [bureau_account(world.city), province_account(world.province)]
+    for stranger in strangers:
+        with pytest.raises(NotFound):
+            await desk.decide(asked, acting=stranger)
+    for stranger in [*strangers, classmate]:
+        with pytest.raises(NotFound):
+            await desk.cancel(asked, stranger)
+        with pytest.raises(NotFound):
+            await desk.come_back(asked, stranger)
+
+
+async def test_a_student_cannot_file_in_anothers_name_even_past_the_service(desk: Desk) -> None:
+    other = desk.school.classes[0].students[1]
+    row = LeaveRequest(
+        id=new_id(),
+        school_id=other.school_id,
+        student_id=other.id,
+        kind="sick",
+        starts_at=desk.at,
+        ends_at=desk.at + timedelta(days=1),
+        reason="冒名",
+        filed_by=new_id(),
+        filed_at=desk.at,
+    )
+    with pytest.raises(ProgrammingError, match="row-level security"):
+        async with desk.transaction(desk.student()) as session:
+            session.add(row)
+
+
+@pytest.mark.parametrize(
+    "table", ["leave_request", "leave_decision", "leave_cancellation", "leave_return", "leave_stand_in"]
+)
+@pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET school_id = school_id"])
+async def test_what_happened_to_leave_is_never_rewritten(desk: Desk, table: str, statement: str) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with desk.transaction(desk.stage.registrar) as session:
+            await session.execute(text(statement.format(table)))
+
+
+# --- stand-ins ---
+
+
+async def named(desk: Desk, stand_in: Acting, **changes: Any) -> None:
+    """The counselor of the first class names a colleague for three days."""
+    assert stand_in.counselor_id is not None
+    command = NameStandIn(
+        changes.get("stand_in_id", stand_in.counselor_id),
+        changes.get("starts_at", desk.at),
+        changes.get("ends_at", desk.at + timedelta(days=3)),
+    )
+    acting = changes.get("acting", desk.counselor)
+    async with desk.transaction(acting) as session:
+        await name_stand_in(session, acting, command, desk.at)
+
+
+async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recorded(desk: Desk) -> None:
+    klass = desk.school.classes[1]
+    colleague = await desk.stage.account("counselor", desk.school, klass)
+    asked, later = await desk.ask(), await desk.ask(first=4)
+    await named(desk, colleague)
+    decided = await desk.decide(asked, acting=colleague)
+    assert decided.decision is not None
+    assert decided.decision.stood_in_for == desk.counselor.counselor_id
+    desk.set_clock(days=3)
+    with pytest.raises(NotFound):
+        await desk.decide(later, acting=colleague)
+
+
+@pytest.mark.parametrize("wrong", ["myself", "inactive", "over", "nobody", "registrar"])
+async def test_only_an_active_colleague_of_the_school_stands_in(desk: Desk, wrong: str) -> None:
+    colleague = desk.colleague
+    if wrong != "inactive":
+        colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+    changes: dict[str, dict[str, Any]] = {
+        "myself": {"stand_in_id": desk.counselor.counselor_id},
+        "over": {"ends_at": desk.at},
+        "nobody": {"stand_in_id": new_id()},
+        "registrar": {"acting": desk.stage.registrar},
+    }
+    refusals: dict[str, type[DomainError]] = {"nobody": NotFound, "registrar": NotPermitted}
+    with pytest.raises(refusals.get(wrong, StandInUnfit)):
+        await named(desk, colleague, **changes.get(wrong, {}))
+
+
+# --- taking back and coming back ---
+
+
+async def test_a_student_cancels_before_the_start_and_returns_after_it(desk: Desk) -> None:
+    ahead = await desk.approved(first=1, days=2)
+    with pytest.raises(LeaveNotBegun):
+        await desk.come_back(ahead)
+    desk.set_clock(days=1)
+    with pytest.raises(LeaveBegun):
+        await desk.cancel(ahead)
+    back = await desk.come_back(ahead)
+    assert back.state(desk.at) is LeaveState.RETURNED
+    with pytest.raises(LeaveOver):
+        await desk.come_back(ahead)
+
+
+async def test_pending_leave_cannot_be_returned_from_but_withdrawn_even_late(desk: Desk) -> None:
+    asked = await desk.ask(first=-1, days=2)
+    with pytest.raises(LeaveNotBegun):
+        await desk.come_back(asked)
+    assert (await desk.cancel(asked)).state(desk.at) is LeaveState.CANCELLED
+
+
+async def test_a_students_return_is_now_and_staff_may_name_the_actual_instant(desk: Desk) -> None:
+    mine = await desk.approved(days=5)
+    others = desk.school.classes[0].students[1]
+    theirs = await desk.approved(days=5, pupil=others)
+    desk.set_clock(days=2)
+    earlier = desk.at - timedelta(hours=20)
+    own = await desk.come_back(mine, returned_at=earlier)
+    assert own.homecoming is not None
+    assert own.homecoming.returned_at == desk.at
+    for wrong in (desk.at + timedelta(minutes=1), theirs.request.starts_at - timedelta(minutes=1)):
+        with pytest.raises(ReturnTimeInvalid):
+            await desk.come_back(theirs, desk.counselor, wrong)
+    known = await desk.come_back(theirs, desk.counselor, earlier)
+    assert known.homecoming is not None
+    assert (known.homecoming.returned_at, known.homecoming.recorded_at) == (earlier, desk.at)
+
+
+async def test_staff_end_leave_that_has_begun(desk: Desk) -> None:
+    leave = await desk.approved(days=5)
+    desk.set_clock(days=1)
+    await desk.cancel(leave, desk.counselor)
+    assert len((await desk.tally()).used) == 2
+
+
+async def test_leave_past_its_end_is_not_taken_back_but_the_return_is_still_recorded(desk: Desk) -> None:
+    leave = await desk.approved(days=2)
+    desk.set_clock(days=4)
+    for acting in (desk.student(), desk.counselor):
+        with pytest.raises(LeaveOver):
+            await desk.cancel(leave, acting)
+    assert (await desk.come_back(leave)).state(desk.at) is LeaveState.RETURNED
+    assert len((await desk.tally()).used) == 2
+
+
+# --- days (HN334-3.5b, reading 4) ---
+
+
+@pytest.mark.clause("HN334-3.5b")
+@pytest.mark.clause("R4")
+async def test_days_are_counted_as_they_pass_and_the_return_stops_the_count(desk: Desk) -> None:
+    leave = await desk.approved(days=9)
+    await desk.ask(first=20, days=5)
+    assert (len((await desk.tally()).used), (await desk.tally()).planned) == (1, 9)
+    desk.set_clock(days=3, hour=10)
+    await desk.come_back(leave)
+    desk.set_clock(days=5)
+    count = await desk.tally()
+    assert (len(count.used), count.planned, count.cap, count.left) == (4, 4, 15, 11)
+
+
+@pytest.mark.clause("HN334-3.5b")
+@pytest.mark.clause("R4")
+async def test_fifteen_days_warn_and_the_sixteenth_is_over(desk: Desk) -> None:
+    await desk.approved(days=9)
+    await desk.approved(first=10, days=7)
+    assert (await desk.tally()).plan_exceeds
+    desk.set_clock(days=11)
+    assert (await desk.tally()).warning == 10
+    desk.set_clock(days=4)
+    count = await desk.tally()
+    assert (len(count.used), count.warning, count.over) == (15, 15, False)
+    desk.set_clock(days=1)
+    count = await desk.tally()
+    assert (len(count.used), count.warning, count.over) == (16, None, True)
+
+
+# --- notices ---
+
+
+async def test_the_counselor_learns_of_a_request_and_the_student_of_the_answer_with_the_days(
+    desk: Desk,
+) -> None:
+    counselor = await desk.stage.account("counselor", desk.school, desk.school.classes[0])
+    colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+    asked = await desk.ask(days=14)
+    await desk.deliver("LeaveRequested", asked)
+    await desk.deliver("LeaveRequested", asked)
+    assert [(kind, who) for kind, who, _ in await desk.told(asked)] == [
+        ("leave_requested", counselor.account_id)
+    ]
+    await named(desk, colleague)
+    await desk.decide(asked)
+    await desk.deliver("LeaveDecided", asked)
+    ((who, told),) = [(who, text) for kind, who, text in await desk.told(asked) if kind == "leave_decided"]
+    assert who == desk.pupil.id
+    assert "共 14 天，上限 15 天" in told
+    assert "发烧" not in told
+    await desk.come_back(asked)
+    await desk.deliver("LeaveReturned", asked)
+    ended = {who for kind, who, _ in await desk.told(asked) if kind == "leave_returned"}
+    assert ended == {counselor.account_id, colleague.account_id}
+
+
+async def test_the_student_learns_when_staff_cancel(desk: Desk) -> None:
+    leave = await desk.approved(days=2)
+    await desk.cancel(leave, desk.counselor)
+    await desk.deliver("LeaveCancelled", leave)
+    assert [(kind, who) for kind, who, _ in await desk.told(leave)] == [("leave_cancelled", desk.pupil.id)]
+
+
+# --- lists ---
+
+
+async def test_a_list_filters_by_the_state_that_the_rules_say(desk: Desk) -> None:
+    pupils = desk.school.students
+    made = {
+        LeaveState.PENDING: await desk.ask(pupil=pupils[0]),
+        LeaveState.APPROVED: await desk.approved(pupil=pupils[1]),
+        LeaveState.RETURNED: await desk.come_back(await desk.approved(pupil=pupils[2]), desk.stage.registrar),
+        LeaveState.CANCELLED: await desk.cancel(await desk.approved(pupil=pupils[3]), desk.stage.registrar),
+        LeaveState.REFUSED: await desk.decide(
+            await desk.ask(pupil=pupils[4]), "declined", desk.stage.registrar, "证明不全"
+        ),
+    }
+    registrar = desk.stage.registrar
+    async with desk.transaction(registrar) as session:
+        for state, leave in made.items():
+            page = await leaves_page(session, registrar, LeaveSearch(state), desk.at, None, 50)
+            assert [row.request.id for row in page] == [leave.request.id]
+            assert page[0].state(desk.at) is state
+        everything = await leaves_page(session, registrar, LeaveSearch(), desk.at, None, 50)
+    assert len(everything) == len(made)

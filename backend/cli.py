@@ -30,6 +30,7 @@ SUBCOMMANDS = (
     "clock",
     "audit",
     "flow",
+    "law",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

@@ -1,0 +1,102 @@
+"""Reading files of law cases, and saying exactly what is wrong with one that is none."""
+
+import re
+from collections import Counter
+from collections.abc import Hashable
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+from pydantic import ValidationError
+
+from backend.law_cases.errors import (
+    CaseFileUnreadable,
+    CaseKeyMissing,
+    CaseKeyUnknown,
+    CaseMalformed,
+    CaseValueBad,
+)
+from backend.law_cases.format import Case
+
+YAML_TAG = "tag:yaml.org,2002:"
+GUESSED = frozenset({f"{YAML_TAG}timestamp", f"{YAML_TAG}bool"})
+"""What YAML 1.1 guesses from looks: dates stay as they are written, and `on` and `no` stay words."""
+MAX_BYTES = 5_000_000
+SHARED = ("law", "calendar", "terms", "student")
+"""What a file may say once for all its cases; a case that says it itself replaces the whole."""
+FAULTS: dict[str, tuple[type[CaseMalformed], str, str]] = {
+    "extra_forbidden": (CaseKeyUnknown, "没有这个键", "there is no such key"),
+    "missing": (CaseKeyMissing, "缺少这个键", "this key is missing"),
+}
+
+
+class _CaseLoader(yaml.SafeLoader):
+    """Scalars mean what they say, and a key that is repeated is a mistake instead of winning silently."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 — PyYAML's signature
+        keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
+        for key, times in keys.items():
+            if times > 1:
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"the key {key!r} is repeated", node.start_mark
+                )
+        return super().construct_mapping(node, deep=deep)
+
+
+_CaseLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in GUESSED]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_CaseLoader.add_implicit_resolver(f"{YAML_TAG}bool", re.compile(r"^(?:true|false)$"), ["t", "f"])
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of a file, in its order; raises a `CaseMalformed` that names file, case and key."""
+    content = _load(path)
+    listed = content.get("cases") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or set(content) - {"cases", *SHARED}:
+        _fault(
+            CaseKeyUnknown,
+            path,
+            "-",
+            "cases",
+            (
+                "文件只有 cases、law、calendar、terms、student 几个键",
+                "a file has the keys cases, law, calendar, terms and student only",
+            ),
+        )
+    if not isinstance(listed, list) or not listed:
+        _fault(CaseKeyMissing, path, "-", "cases", ("文件没有案例", "the file lists no cases"))
+    shared = {key: content[key] for key in SHARED if key in content}
+    cases = [_case(path, number, item, shared) for number, item in enumerate(listed, 1)]
+    for name, times in Counter(case.name for case in cases).items():
+        if times > 1:
+            _fault(CaseValueBad, path, name, "name", ("案例名称重复", "the name is used twice"))
+    return cases
+
+
+def _load(path: Path) -> object:
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"larger than {MAX_BYTES} bytes")  # noqa: TRY301 — one way out for all
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        _fault(CaseFileUnreadable, path, "-", "-", (f"无法读取：{reason}", f"cannot be read: {reason}"))
+
+
+def _case(path: Path, number: int, item: object, shared: dict[str, object]) -> Case:
+    try:
+        return Case.model_validate({**shared, **item} if isinstance(item, dict) else item)
+    except ValidationError as error:
+        name = item.get("name") if isinstance(item, dict) else None
+        fault = error.errors()[0]
+        kind, zh, en = FAULTS.get(
+            fault["type"], (CaseValueBad, f"值不可用：{fault['msg']}", f"bad value: {fault['msg']}")
+        )
+        key = ".".join(map(str, fault["loc"])) or "-"
+        _fault(kind, path, str(name or f"#{number}"), key, (zh, en))
+
+
+def _fault(kind: type[CaseMalformed], path: Path, case: str, key: str, problem: tuple[str, str]) -> NoReturn:
+    raise kind(file=str(path), case=case, key=key, problem_zh=problem[0], problem_en=problem[1])

@@ -1,0 +1,115 @@
+"""Prompts: what the superior tells the registrar, and the state each is in (HN334-4.1b, 3.5b, 3.5c)."""
+
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from uuid import NAMESPACE_URL, uuid5
+
+from backend.standing.deadlines import Deadline
+from backend.standing.law import StandingLaw
+from backend.standing.trace import ABSENCE, LEAVE_OVER_CAP, MISSES, Rule, Trace, canonical, trace
+
+IDENTITY = uuid5(NAMESPACE_URL, "https://dianming.example/standing")
+
+
+class PromptKind(StrEnum):
+    MISSES = "misses"
+    LEAVE_OVER_CAP = "leave_over_cap"
+    ABSENCE = "absence_without_leave"
+
+
+RULE_OF: dict[PromptKind, Rule] = {
+    PromptKind.MISSES: MISSES,
+    PromptKind.LEAVE_OVER_CAP: LEAVE_OVER_CAP,
+    PromptKind.ABSENCE: ABSENCE,
+}
+
+
+class PromptState(StrEnum):
+    """Where a prompt stands. The first five are open."""
+
+    UNDELIVERED = "undelivered"
+    RUNNING = "running"
+    DISMISSAL_PENDING = "dismissal_pending"
+    BLOCKED = "blocked"
+    """The deadline has ended, and execution waits for the blockers that are named."""
+    ESCALATED = "escalated"
+    DECIDED = "decided"
+    EXECUTED = "executed"
+    DISMISSED = "dismissed"
+    WITHDRAWN = "withdrawn"
+
+
+OPEN = frozenset(
+    {
+        PromptState.UNDELIVERED,
+        PromptState.RUNNING,
+        PromptState.DISMISSAL_PENDING,
+        PromptState.BLOCKED,
+        PromptState.ESCALATED,
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """One prompt. `evidence` are the keys of the facts it rests on ("check:…", "leave:…", "attendance:…")."""
+
+    prompt_id: str
+    kind: PromptKind
+    term: str
+    grounds: tuple[str, ...]
+    evidence: tuple[str, ...]
+    event_day: date
+    raised_at: datetime
+    proposed: str
+    trace: Trace
+    state: PromptState = PromptState.UNDELIVERED
+    delivered_at: datetime | None = None
+    deadline: Deadline | None = None
+    blockers: tuple[str, ...] = ()
+    """What would stop an automatic execution now (reading 12), whether or not the deadline has ended."""
+    dismissal: str | None = None
+    """The decision that dismisses, while the superior has not answered."""
+    closed_at: datetime | None = None
+    closed_by: str | None = None
+    """The decision, `policy`, or why the prompt was withdrawn."""
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in OPEN
+
+    def closed(self, state: PromptState, at: datetime, by: str) -> "Prompt":
+        return replace(self, state=state, closed_at=at, closed_by=by, blockers=(), dismissal=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What the rules found and a prompt is raised for, by the law of its event day."""
+
+    kind: PromptKind
+    term: str
+    grounds: tuple[str, ...]
+    evidence: tuple[str, ...]
+    law: StandingLaw
+
+
+def raise_prompt(student_id: str, finding: Finding, at: datetime) -> Prompt:
+    """The prompt of a finding. Its id is derived from its content, so a second run makes no second prompt."""
+    content = (student_id, finding.kind, finding.term, finding.evidence, at)
+    return Prompt(
+        prompt_id=derived_id("prompt", content),
+        kind=finding.kind,
+        term=finding.term,
+        grounds=finding.grounds,
+        evidence=finding.evidence,
+        event_day=finding.law.policy.day,
+        raised_at=at,
+        proposed=finding.law.proposed[finding.kind],
+        trace=trace(RULE_OF[finding.kind], finding.law, at, finding.evidence),
+    )
+
+
+def derived_id(noun: str, content: object) -> str:
+    """A UUID that the content alone decides."""
+    return str(uuid5(IDENTITY, f"{noun}:{canonical(content)}"))

@@ -8,9 +8,8 @@ from backend.core.clock import legal_day
 from backend.policy import Policy, PolicyAt, load_policies
 from backend.roll_call.tables import RollCall
 from biometrics.checks import FaceRules
-from biometrics.engine import EngineKey
 from biometrics.liveness import BurstRules
-from biometrics.matching import EnrolmentRules, FaceThresholds
+from biometrics.matching import EnrolmentRules
 from geo.fence import FenceThresholds
 
 FACE_FIGURES = "verification.face"
@@ -73,15 +72,6 @@ def fence_thresholds(law: PolicyAt) -> FenceThresholds:
         outside_at=law.ratio("verification.fence.outside_at"),
         max_accuracy_m=law.number("verification.fence.max_accuracy"),
         max_age_s=law.duration("verification.fence.max_age").total_seconds(),
-    )
-
-
-def face_thresholds(law: PolicyAt, engine: EngineKey) -> FaceThresholds:
-    """When a score of this engine accepts, asks again, or rejects under `law`."""
-    prefix = f"{FACE_FIGURES}.{engine.id}"
-    return FaceThresholds(
-        accept_at=law.number(f"{prefix}.accept_max_distance"),
-        reject_at=law.number(f"{prefix}.reject_min_distance"),
     )
 
 

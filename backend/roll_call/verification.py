@@ -19,9 +19,10 @@ from backend.campus.fences import decide_any, load_sites
 from backend.core.jobs import VERIFICATION, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
+from backend.identity import face_policy
 from backend.identity.templates import active_template
 from backend.roll_call.envelope import parse_stored
-from backend.roll_call.law import face_rules, face_thresholds, fence_thresholds, law_of
+from backend.roll_call.law import face_rules, fence_thresholds, law_of
 from backend.roll_call.outcomes import Decided, lock_obligation, outcome_of, supersedable, write_outcome
 from backend.roll_call.progress import poke
 from backend.roll_call.rules import Evidence, Finding, Judgement, Outcome, judge
@@ -177,7 +178,7 @@ def _face_verdict(facts: Facts, burst: BurstResult | None) -> tuple[str | None, 
     spoken = tuple(reason.code for reason in (*burst.quality_reasons, *burst.liveness_reasons))
     if burst.score is None or burst.quality_reasons or burst.liveness_reasons:
         return "unusable", spoken
-    thresholds = face_thresholds(law_of(facts.roll_call), burst.engine.key)
+    thresholds = face_policy.thresholds(law_of(facts.roll_call), burst.engine.key.id)
     verdict = decide(burst.score, burst.metric, thresholds)
     return {FaceDecision.ACCEPT: "accept", FaceDecision.STEP_UP: "step_up", FaceDecision.REJECT: "reject"}[
         verdict
@@ -202,7 +203,7 @@ def _trace(
             "outside_at": thresholds.outside_at,
         }
     if burst is not None:
-        limits = face_thresholds(law, burst.engine.key)
+        limits = face_policy.thresholds(law, burst.engine.key.id)
         trace["face"] = {
             "decision": face,
             "engine": str(burst.engine.key),

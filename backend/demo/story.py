@@ -326,7 +326,7 @@ class Story:
                 break
             await asyncio.sleep(1)
         self.report.check("the roll call is settled", roll_call["phase"] == "settled")
-        figures = roll_call["figures"]
+        figures: dict[str, Any] = roll_call["figures"]
         self.tell(f"已结算：{figures}")
         for staff in (self.setting.province, *(school.registrar for school in self.setting.schools)):
             line = expect(await staff.get(f"/v1/roll-calls/{roll_call_id}/progress"))
@@ -335,7 +335,7 @@ class Story:
                 f"sums balance at {line['name']}", total == line["obligations"] and line["waiting"] == 0
             )
         self.report.figures["settlement"] = figures
-        return figures  # type: ignore[no-any-return]
+        return figures
 
     async def table(self, roll_call_id: str) -> None:
         """Everyone's outcome against what the notice demands."""

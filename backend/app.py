@@ -1,8 +1,9 @@
 """The composition root: the only place that knows every room."""
 
+import asyncio
 import importlib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
@@ -10,6 +11,7 @@ from sqlalchemy import text
 
 from backend.core.api import Api
 from backend.core.problems import install_problem_handlers, problem_response
+from backend.core.pulse import keep_beating
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.core.web import LimitBodies
@@ -67,7 +69,11 @@ def create_app(runtime: Runtime) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        pulse = asyncio.create_task(keep_beating(runtime))
         yield
+        pulse.cancel()
+        with suppress(asyncio.CancelledError):
+            await pulse
         await runtime.close()
 
     app = FastAPI(

@@ -115,6 +115,12 @@ FLOW: dict[str, tuple[Consumer, ...]] = {
     "LeaveDecided": (Consumer("tell_leave_decided", _of_whole_school, _tell_leave_decided),),
     "LeaveCancelled": (Consumer("tell_leave_cancelled", _of_whole_school, _tell_leave_ended),),
     "LeaveReturned": (Consumer("tell_leave_returned", _of_whole_school, _tell_leave_ended),),
+    "PromptRaised": (),
+    "PromptMoved": (),
+    "StandingChanged": (),
+    "AidReleased": (),
+    "StudentWarned": (),
+    "RecordDiffers": (),
 }
 """Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
 

@@ -5,7 +5,19 @@ import importlib.util
 
 from backend.core.database import Base
 
-ROOMS = ("core", "org", "people", "identity", "campus", "notice", "leave", "roll_call")
+ROOMS = (
+    "core",
+    "org",
+    "people",
+    "identity",
+    "campus",
+    "notice",
+    "leave",
+    "roll_call",
+    "standing",
+    "aid",
+    "appeal",
+)
 
 for room in ROOMS:
     if importlib.util.find_spec(f"backend.{room}") and importlib.util.find_spec(f"backend.{room}.tables"):

@@ -33,6 +33,15 @@ class OutboxDelivery(Base):
     handled_at: Mapped[datetime]
 
 
+class ServicePulse(Base):
+    """A minute in which a process of the API was up and reached its database."""
+
+    __tablename__ = "service_pulse"
+    __tenancy__ = "open"
+
+    minute: Mapped[datetime] = mapped_column(primary_key=True)
+
+
 class AuditEntry(Base):
     """Who did what to which record, when; written in the transaction of the act, never changed."""
 

@@ -30,6 +30,13 @@ async def loaded_years(session: AsyncSession) -> Sequence[CalendarYear]:
     ]
 
 
+async def years_loaded_late(session: AsyncSession) -> dict[int, datetime]:
+    """When each year that did not ship with the product was first loaded: before, no deadline in it was known."""
+    shipped = official_calendar().years
+    rows = await session.execute(select(LoadedCalendarYear.year, LoadedCalendarYear.loaded_at))
+    return {year: loaded_at for year, loaded_at in rows if year not in shipped}
+
+
 def _days(row: LoadedCalendarYear, kind: str) -> frozenset[date]:
     return frozenset(date.fromisoformat(day) for day in row.days[kind])
 
@@ -51,8 +58,8 @@ async def put_calendar_year(session: AsyncSession, province: str, year: Calendar
     earlier = await session.get(LoadedCalendarYear, year.year)
     before = {"source": earlier.source, "days": earlier.days} if earlier else None
     new = {"source": year.source, "days": _stored(year)}
-    row = {**new, "loaded_by": scope_of(session).account_id, "loaded_at": at}
-    put = insert(LoadedCalendarYear).values(year=year.year, **row)
+    row = {**new, "loaded_by": scope_of(session).account_id}
+    put = insert(LoadedCalendarYear).values(year=year.year, loaded_at=at, **row)
     await session.execute(put.on_conflict_do_update(index_elements=["year"], set_=row))
     record(session, Act("calendar_year_loaded", "calendar_year", str(year.year), province, before, new), at)
 

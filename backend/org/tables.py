@@ -74,3 +74,4 @@ class LoadedCalendarYear(Base):
     source: Mapped[str]
     loaded_by: Mapped[UUID | None]
     loaded_at: Mapped[datetime]
+    """The first time; an amended notice leaves it as it is."""

@@ -186,6 +186,27 @@ async def terms_of(session: AsyncSession, unit_ids: Collection[UUID], day: date)
     return {unit_id: views[term.id] for unit_id, term in chosen.items()}
 
 
+async def all_terms_of(session: AsyncSession, unit_ids: Collection[UUID]) -> dict[UUID, list[TermView]]:
+    """Every term of each unit, whenever it was, in order: of one code the dates of the lowest unit that set them."""
+    unit, above = aliased(OrgUnit), aliased(OrgUnit)
+    rows = await session.execute(
+        select(unit.id, Term)
+        .join_from(unit, above, above.path.op("@>", is_comparison=True)(unit.path))
+        .join(Term, Term.org_id == above.id)
+        .where(unit.id.in_(unit_ids))
+        .order_by(unit.id, above.path)
+    )
+    chosen: dict[UUID, dict[str, Term]] = {unit_id: {} for unit_id in unit_ids}
+    for unit_id, term in rows:
+        chosen[unit_id][term.code] = term
+    wanted = {term.id: term for terms in chosen.values() for term in terms.values()}
+    views = {view.id: view for view in await term_views(session, wanted.values())}
+    return {
+        unit_id: sorted((views[term.id] for term in terms.values()), key=lambda view: view.starts_on)
+        for unit_id, terms in chosen.items()
+    }
+
+
 def _in_force(downwards: Sequence[Term]) -> Term:
     """Of the terms that cover a day, uppermost unit first: the lowest one with the uppermost one's code."""
     return [term for term in downwards if term.code == downwards[0].code][-1]

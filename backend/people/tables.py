@@ -166,3 +166,14 @@ class RecordCheck(Base):
     decided_note: Mapped[str | None]
     at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
+
+
+class StudentTurn(Base):
+    """When the last fact about a student was recorded; holding this row is holding the student's turn."""
+
+    __tablename__ = "student_turn"
+    __tenancy__ = "student"
+
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    as_of: Mapped[datetime]

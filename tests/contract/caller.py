@@ -13,7 +13,8 @@ from schemathesis import Case
 from backend.notice.aliyun import report_token
 from tests.tenancy.asking import own
 from tests.tenancy.company import Company
-from tests.tenancy.matrix import KINDS, OPEN, PATH_THINGS, ROWS, Of, Row
+from tests.tenancy.matrix import OPEN, ROWS
+from tests.tenancy.rows import KINDS, PATH_THINGS, Of, Row
 
 SPENT = {"DELETE /v1/sessions/current"}
 """What ends the caller's own sign-in; asked without one instead."""

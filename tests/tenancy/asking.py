@@ -7,7 +7,7 @@ from httpx import Response
 
 from tests.roll_call.stage import burst
 from tests.tenancy.company import Client, Company
-from tests.tenancy.matrix import Made, Of, Row
+from tests.tenancy.rows import Made, Of, Row
 
 Pick = Callable[[str], Any]
 

@@ -37,6 +37,7 @@ from tests.identity.stage import CHEAP, Dial, PlayedRealName
 from tests.identity.stage import Stage as IdentityStage
 from tests.roll_call.stage import Candidate, burst
 from tests.roll_call.stage import Stage as RollStage
+from tests.tenancy.rooms import ROOMS
 from tests.world import (
     Pupil,
     School,
@@ -319,7 +320,7 @@ class _Assembly:
         doomed = await invitation(self.identity, "counselor", school.id)
         submission = await self.roll.submit(candidate, roll_call, burst(candidate.person))
         await self._attest(school, attested, roll_call, version)
-        return {
+        things: Things = {
             "school": school.id,
             "class": first.id,
             "student": candidate.student_id,
@@ -347,6 +348,9 @@ class _Assembly:
             **await self._leave(school),
             "city": self.world.city.id if school is self.world.school else self.world.other_city.id,
         }
+        for room in ROOMS:
+            things |= await room.things(self, school, superior, things)
+        return things
 
     async def _launch(self, superior: Acting, school: School, ahead: timedelta) -> UUID:
         """A spot check over the school, an hour from then on; announced at once."""

@@ -6,110 +6,16 @@ tenant-owned things are written `Of("…")`, or follow from the name of the path
 own when the row is run, and another tenant's, or nobody's, when it is run again.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
 
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.org.calendar import FIXED_HOLIDAYS
 from tests.campus.drawings import polygon, rectangle
 from tests.tenancy.company import Company
+from tests.tenancy.rooms import ROOMS
+from tests.tenancy.rows import Made, Of, Row
 from tests.world import unique_school_code
-
-KINDS = ("province", "bureau", "registrar", "counselor")
-
-PATH_THINGS = {
-    "account_id": "account",
-    "check_id": "correction",
-    "counselor_id": "counselor",
-    "group_id": "notice_group",
-    "leave_id": "waiting_leave",
-    "notice_id": "notice",
-    "registration_id": "registration",
-    "roll_call_id": "roll_call",
-    "site_id": "site",
-    "student_id": "student",
-    "submission_id": "submission",
-    "term_id": "term",
-    "version_id": "pending_version",
-}
-"""The thing that a path parameter names, unless a row says otherwise."""
-
-
-@dataclass(frozen=True, slots=True)
-class Of:
-    """The id of a tenant-owned thing."""
-
-    thing: str
-
-
-@dataclass(frozen=True, slots=True)
-class Made:
-    """A value made for each request."""
-
-    make: Callable[[Company], Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One route, as one kind of request; `words` by kind of account, or by the student alone on the phone."""
-
-    route: str
-    words: str
-    body: Any = None
-    query: dict[str, Any] = field(default_factory=dict)
-    path: dict[str, Any] = field(default_factory=dict)
-    content: Made | None = None
-    media: str | None = None
-    pictures: str | None = None
-    why: str = ""
-
-    @property
-    def method(self) -> str:
-        return self.route.partition(" ")[0]
-
-    @property
-    def template(self) -> str:
-        return self.route.partition(" ")[2]
-
-    @property
-    def name(self) -> str:
-        return f"{self.route} {self.why}".strip()
-
-    def expected(self, kind: str) -> str:
-        """What this kind of account is answered."""
-        words = self.words.split()
-        return words[0] if len(words) == 1 else words[KINDS.index(kind)]
-
-    def places(self) -> dict[str, Any]:
-        """What fills the path's parameters."""
-        names = [part.strip("{}") for part in self.template.split("/") if part.startswith("{")]
-        return {name: self.path.get(name, Of(PATH_THINGS.get(name, name))) for name in names}
-
-    def things(self) -> list[str]:
-        """The tenant-owned things whose ids the request carries, in path, query and body."""
-        found: list[str] = []
-        _collect([self.places(), self.query, self.body], found)
-        return found
-
-    def filters(self) -> set[str]:
-        """Those of them that narrow a list: another's id leaves it empty instead of answering 404."""
-        found: list[str] = []
-        _collect(self.query, found)
-        return set(found) if "stream" not in self.route and "progress" not in self.route else set()
-
-
-def _collect(template: Any, found: list[str]) -> None:
-    match template:
-        case Of(thing):
-            found.append(thing)
-        case dict():
-            _collect(list(template.values()), found)
-        case list():
-            for each in template:
-                _collect(each, found)
 
 
 def _login(_: Company) -> str:
@@ -140,7 +46,7 @@ ATTESTED = {"student_id": Of("attested")}
 SIGN_IN = {"login": "nobody.here", "password": "春风又绿江南岸-明月何时", "totp": "000000"}
 ACTIVATION = {"login": "nobody.here", "activation_code": "ABCDEFGH23456723"}
 
-STAFF = (
+STAFF: tuple[Row, ...] = (
     # Nobody is known yet: whoever asks is refused for what the request says.
     Row("POST /v1/sessions", "401", SIGN_IN),
     Row("POST /v1/sessions/refresh", "401", {"refresh_token": "2Zg0yWQ7mLk3v1xq9sT8bA"}),
@@ -380,7 +286,7 @@ STAFF = (
     Row("GET /v1/roll-calls/{roll_call_id}/leave-claims", "ok       ok     403       403"),
 )
 
-MOBILE = (
+MOBILE: tuple[Row, ...] = (
     Row("POST /v1/registrations", "202", {"name": "某某", "id_number": "11010519491231002X"}),
     Row("POST /v1/registrations/{registration_id}/confirmation", "404", {"code": "000000"}),
     Row("POST /v1/token", "ok"),
@@ -453,6 +359,8 @@ OPEN_TO_PHONES = {
 }
 """Routes of the phone's API that take the proof of a key and no token."""
 
+STAFF = STAFF + tuple(row for room in ROOMS for row in room.STAFF)
+MOBILE = MOBILE + tuple(row for room in ROOMS for row in room.MOBILE)
 ROWS = {"staff": STAFF, "mobile": MOBILE}
 
 

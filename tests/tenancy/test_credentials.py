@@ -9,7 +9,8 @@ from tests.identity.staffer import PASSWORD, staffer
 from tests.roll_call.stage import burst, envelope
 from tests.tenancy.asking import ask, own
 from tests.tenancy.company import Company, Nobody, StaffMember
-from tests.tenancy.matrix import MOBILE, STAFF, Made, Row
+from tests.tenancy.matrix import MOBILE, STAFF
+from tests.tenancy.rows import Made, Row
 
 ELSEWHERE = {
     "X-Forwarded-For": "10.0.0.1, 127.0.0.1",

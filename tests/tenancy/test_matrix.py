@@ -10,7 +10,8 @@ from backend.core.ids import new_id
 from tests.tenancy.asking import Pick, ask, fits, own, same_answer
 from tests.tenancy.company import Company, Nobody
 from tests.tenancy.documents import routes
-from tests.tenancy.matrix import KINDS, OPEN, OPEN_TO_PHONES, ROWS, STAFF, Row
+from tests.tenancy.matrix import OPEN, OPEN_TO_PHONES, ROWS, STAFF
+from tests.tenancy.rows import KINDS, Row
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 

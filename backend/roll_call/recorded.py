@@ -1,0 +1,205 @@
+"""What roll calls recorded of students, for the rooms that draw consequences from it. Facts only; no judgement."""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from backend.core.pulse import watched
+from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
+from backend.org.tables import OrgUnit
+from backend.roll_call.law import law_of
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import (
+    Obligation,
+    OutcomeEntry,
+    RollCall,
+    RollCallSite,
+    RollCallStep,
+    Submission,
+    Verdict,
+)
+
+WINDOW, AVAILABILITY, SUBMISSIONS, VERSIONS = "window", "availability", "submissions", "versions"
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedCheck:
+    """One roll call as it concerned one student who owed presence.
+
+    `results` are (outcome, instant) in the order in which they were written; `launcher` is province, bureau or
+    school. `evidence` names what is on file of a missed one, beside the notice's delivery.
+    """
+
+    roll_call: RollCall
+    launcher: str
+    notified_at: datetime
+    voided_at: datetime | None
+    results: tuple[tuple[Outcome, datetime], ...]
+    notice_delivered_at: datetime | None
+    evidence: frozenset[str]
+
+
+async def recorded_checks(
+    session: AsyncSession, student_ids: Collection[UUID]
+) -> dict[UUID, list[RecordedCheck]]:
+    """Every roll call that each student owed presence in, oldest launch first."""
+    owed = await _owed(session, student_ids)
+    frames = await _frames(session, {roll_call_id for _, _, roll_call_id in owed})
+    results = await _results(session, student_ids)
+    missed = {key for key, found in results.items() if any(o is Outcome.MISSED for o, _ in found)}
+    delivered = await _delivered(session, missed)
+    evidence = await _evidence(session, frames, missed, {(s, r): school for s, school, r in owed})
+    found: dict[UUID, list[RecordedCheck]] = {student_id: [] for student_id in student_ids}
+    for student_id, _, roll_call_id in owed:
+        frame, key = frames[roll_call_id], (student_id, roll_call_id)
+        found[student_id].append(
+            RecordedCheck(
+                roll_call=frame.roll_call,
+                launcher=frame.launcher,
+                notified_at=frame.notified_at,
+                voided_at=frame.voided_at,
+                results=tuple(results.get(key, ())),
+                notice_delivered_at=delivered.get(key),
+                evidence=evidence.get(key, frozenset()),
+            )
+        )
+    for checks in found.values():
+        checks.sort(key=lambda check: (check.roll_call.launched_at, check.roll_call.id))
+    return found
+
+
+Key = tuple[UUID, UUID]
+"""Student and roll call."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is the same for everyone in a roll call."""
+
+    roll_call: RollCall
+    launcher: str
+    notified_at: datetime
+    voided_at: datetime | None
+
+
+async def _owed(session: AsyncSession, student_ids: Collection[UUID]) -> list[tuple[UUID, UUID, UUID]]:
+    rows = await session.execute(
+        select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
+            Obligation.student_id.in_(student_ids), Obligation.duty != "exempt"
+        )
+    )
+    return [(student_id, school_id, roll_call_id) for student_id, school_id, roll_call_id in rows]
+
+
+async def _frames(session: AsyncSession, roll_call_ids: Collection[UUID]) -> dict[UUID, _Frame]:
+    announced, voided = aliased(RollCallStep), aliased(RollCallStep)
+    rows = await session.execute(
+        select(RollCall, OrgUnit.kind, announced.at, voided.at)
+        .join(OrgUnit, OrgUnit.id == RollCall.launcher_id)
+        .outerjoin(announced, and_(announced.roll_call_id == RollCall.id, announced.step == "announced"))
+        .outerjoin(voided, and_(voided.roll_call_id == RollCall.id, voided.step == "voided"))
+        .where(RollCall.id.in_(roll_call_ids))
+    )
+    return {
+        roll_call.id: _Frame(
+            roll_call,
+            "bureau" if kind in {"city", "county"} else kind,
+            announced_at or roll_call.notify_at,
+            voided_at,
+        )
+        for roll_call, kind, announced_at, voided_at in rows
+    }
+
+
+async def _results(
+    session: AsyncSession, student_ids: Collection[UUID]
+) -> dict[Key, list[tuple[Outcome, datetime]]]:
+    rows = await session.execute(
+        select(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.outcome, OutcomeEntry.at)
+        .where(OutcomeEntry.student_id.in_(student_ids))
+        .order_by(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.seq)
+    )
+    found: dict[Key, list[tuple[Outcome, datetime]]] = defaultdict(list)
+    for student_id, roll_call_id, outcome, at in rows:
+        found[student_id, roll_call_id].append((Outcome(outcome), at))
+    return found
+
+
+async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key, datetime]:
+    """When the notice first reached the student, in any channel."""
+    if not missed:
+        return {}
+    rows = await session.execute(
+        select(Notice.student_id, NoticeMessage.group_id, func.min(NoticeReceipt.at))
+        .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+        .join(NoticeReceipt, NoticeReceipt.notice_id == Notice.id)
+        .where(
+            Notice.student_id.in_({student_id for student_id, _ in missed}),
+            NoticeMessage.group_id.in_({roll_call_id for _, roll_call_id in missed}),
+            NoticeReceipt.event.in_(("delivered", "opened")),
+        )
+        .group_by(Notice.student_id, NoticeMessage.group_id)
+    )
+    return {(student_id, group_id): at for student_id, group_id, at in rows if student_id is not None}
+
+
+async def _evidence(
+    session: AsyncSession,
+    frames: Mapping[UUID, _Frame],
+    missed: Collection[Key],
+    schools: Mapping[Key, UUID],
+) -> dict[Key, frozenset[str]]:
+    """The parts that are on file of each missed check."""
+    if not missed:
+        return {}
+    roll_calls = {roll_call_id: frames[roll_call_id].roll_call for _, roll_call_id in missed}
+    measured = await _measured(session, roll_calls.values())
+    frozen = {
+        (school_id, roll_call_id)
+        for school_id, roll_call_id in await session.execute(
+            select(RollCallSite.school_id, RollCallSite.roll_call_id)
+            .where(RollCallSite.roll_call_id.in_(roll_calls), RollCallSite.school_id.in_(schools.values()))
+            .distinct()
+        )
+    }
+    unjudged = {
+        (student_id, roll_call_id)
+        for student_id, roll_call_id in await session.execute(
+            select(Submission.student_id, Submission.roll_call_id).where(
+                Submission.student_id.in_({student_id for student_id, _ in missed}),
+                Submission.roll_call_id.in_(roll_calls),
+                ~_judged(),
+            )
+        )
+    }
+    found: dict[Key, frozenset[str]] = {}
+    for key in missed:
+        _, roll_call_id = key
+        parts = {
+            WINDOW: True,
+            AVAILABILITY: roll_call_id in measured,
+            SUBMISSIONS: key not in unjudged,
+            VERSIONS: (schools[key], roll_call_id) in frozen,
+        }
+        found[key] = frozenset(part for part, there in parts.items() if there)
+    return found
+
+
+def _judged() -> ColumnElement[bool]:
+    return exists().where(Verdict.submission_id == Submission.id)
+
+
+async def _measured(session: AsyncSession, roll_calls: Iterable[RollCall]) -> frozenset[UUID]:
+    """Roll calls through whose whole window the service is known to have answered."""
+    found: set[UUID] = set()
+    for roll_call in roll_calls:
+        tolerated = law_of(roll_call).duration("evidence.availability.longest_gap")
+        if await watched(session, (roll_call.opens_at, roll_call.closes_at), tolerated):
+            found.add(roll_call.id)
+    return frozenset(found)

@@ -1,0 +1,81 @@
+"""Asking the rules about students, under the law and calendar of this installation."""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.errors import NotFound
+from backend.leave.law import policies
+from backend.org.calendars import working_calendar
+from backend.org.paths import division_of
+from backend.people.turns import take_turn
+from backend.standing.facts import StudentFacts
+from backend.standing.law import Lawbook
+from backend.standing.recorded import Subject, facts_of, subjects
+from backend.standing.rules import Picture, assess
+from backend.standing.trace import canonical
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A student whose turn this transaction holds; `at` is the instant to record under."""
+
+    subject: Subject
+    at: datetime
+
+
+def lawbook(path: str) -> Lawbook:
+    """The law of the school at the path, through time."""
+    return Lawbook(policies(), division_of(path))
+
+
+async def hold(session: AsyncSession, student_id: UUID, at: datetime) -> Held:
+    """Wait for the student's turn; raises `NotFound` where the scope admits no such student."""
+    found = await subjects(session, [student_id])
+    if student_id not in found:
+        raise NotFound
+    turn = await take_turn(session, found[student_id].school_id, student_id, at)
+    again = await subjects(session, [student_id])  # the status may have changed while we waited
+    return Held(again[student_id], turn)
+
+
+async def pictures(session: AsyncSession, asked: Collection[Subject], as_of: datetime) -> dict[UUID, Picture]:
+    """What the law says of each at the instant. Writes nothing; raises `AbsentLaw` where there is none."""
+    calendar = await working_calendar(session)
+    facts = await facts_of(session, asked)
+    return {
+        subject.student_id: assess(facts[subject.student_id], lawbook(subject.path), calendar, as_of)
+        for subject in asked
+    }
+
+
+async def facts_and_picture(session: AsyncSession, held: Held) -> tuple[StudentFacts, Picture]:
+    """Of a held student, as of the turn."""
+    calendar = await working_calendar(session)
+    facts = (await facts_of(session, [held.subject]))[held.subject.student_id]
+    return facts, assess(facts, lawbook(held.subject.path), calendar, held.at)
+
+
+def essence(picture: Picture) -> str:
+    """What a picture says, apart from when it was asked and the version of the files it was read from."""
+    asked_never = datetime.min.replace(tzinfo=picture.as_of.tzinfo)
+    return canonical(replace(picture, as_of=asked_never, policy_version=""))
+
+
+def digest(picture: Picture) -> bytes:
+    """SHA-256 of the essence: two pictures with the same digest have the same consequences."""
+    return hashlib.sha256(essence(picture).encode()).digest()
+
+
+def says_nothing(picture: Picture) -> bool:
+    """Whether there is nothing to keep of a student: no prompt, no change, no count, no warning."""
+    counted = any(
+        term.misses.cumulative or (term.leave is not None and (term.leave.used or term.leave.planned))
+        for term in picture.terms
+    )
+    kept = picture.prompts or picture.ledger or picture.warnings or picture.refused or picture.absence
+    return not counted and not kept

@@ -1,0 +1,229 @@
+"""Standing as one-liners on a stage whose clock stands in the middle of a term.
+
+A check is launched by the city, opens at once, lasts an hour, and is settled a few minutes after its close; the
+marks of the service's availability are all there, and its notice has reached every student, unless a test says
+otherwise.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import func, insert, literal, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+
+from backend.core.acting import Acting
+from backend.core.clock import LEGAL_ZONE, legal_day
+from backend.core.database import Database
+from backend.core.runtime import Runtime
+from backend.core.tables import OutboxEvent, ServicePulse
+from backend.core.tenancy import Scope
+from backend.events import FLOW, deliver
+from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
+from backend.org.terms import term_of
+from backend.people.tables import Student
+from backend.roll_call.outcomes import Decided, lock_obligation, write_outcome
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import Obligation, RollCall
+from backend.standing import tables
+from backend.standing.keeping import reassess
+from backend.standing.rules import Picture
+from tests.roll_call.stage import WINDOW, Stage, staged
+from tests.world import Pupil, School, counselor_account, province_account, student_account
+
+INTO_THE_TERM = timedelta(days=40)
+AFTER_THE_CLOSE = timedelta(minutes=10)
+
+
+@dataclass(slots=True)
+class Registry:
+    """A school's students and what is recorded of them. `pupil` is the first of them."""
+
+    stage: Stage
+
+    @property
+    def runtime(self) -> Runtime:
+        return self.stage.runtime
+
+    @property
+    def school(self) -> School:
+        return self.stage.school
+
+    @property
+    def pupil(self) -> Pupil:
+        return self.school.students[0]
+
+    @property
+    def registrar(self) -> Acting:
+        return self.stage.registrar
+
+    @property
+    def counselor(self) -> Acting:
+        return counselor_account(self.school, self.school.classes[0])
+
+    @property
+    def bureau(self) -> Acting:
+        return self.stage.bureau
+
+    @property
+    def province(self) -> Acting:
+        return province_account(self.stage.world.province)
+
+    @property
+    def at(self) -> datetime:
+        return self.stage.clock()
+
+    @property
+    def today(self) -> date:
+        return legal_day(self.at)
+
+    def student(self, pupil: Pupil | None = None) -> Acting:
+        return student_account(self.school, pupil or self.pupil)
+
+    def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
+        """Move to an hour of the day that lies so many days from today."""
+        day = self.today + timedelta(days=days)
+        self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
+
+    def pass_time(self, **span: float) -> None:
+        self.stage.clock.at += timedelta(**span)
+
+    def transaction(self, acting: Acting) -> Any:
+        return self.runtime.database.transaction(acting.scope)
+
+    def as_worker(self) -> Any:
+        """A transaction of a background job over the school."""
+        return self.runtime.database.transaction(Scope.school(self.school.id, self.school.path))
+
+    # --- facts ---
+
+    async def check(
+        self,
+        present: Collection[Pupil] = (),
+        acting: Acting | None = None,
+        *,
+        told: bool = True,
+        **changes: Any,
+    ) -> RollCall:
+        """Launch, let the window pass with only `present` in it, and settle; the clock stands after the close."""
+        launched = await self.stage.launch(acting, **changes)
+        roll_call = launched.roll_call
+        await self.mark_pulses(roll_call)
+        if told:
+            await self.receive_notices(roll_call.id)
+        self.stage.clock.at = roll_call.opens_at + WINDOW / 2
+        for pupil in present:
+            await self._record_present(roll_call, pupil)
+        self.stage.clock.at = roll_call.closes_at + AFTER_THE_CLOSE
+        await self.stage.settle(roll_call)
+        return roll_call
+
+    async def _record_present(self, roll_call: RollCall, pupil: Pupil) -> None:
+        """As if verification had accepted an envelope; how it does is shown by the tests of roll calls."""
+        async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+            await lock_obligation(session, roll_call.id, pupil.id)
+            obligation = await session.get_one(Obligation, (roll_call.id, pupil.id))
+            decided = Decided(Outcome.PRESENT, "verified", "verification")
+            assert await write_outcome(session, roll_call, obligation, decided, self.at)
+
+    async def misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
+        """So many checks on consecutive days that everyone but `present` missed."""
+        found = []
+        for _ in range(number):
+            found.append(await self.check(present))
+            self.set_clock(days=1)
+        return found
+
+    async def mark_pulses(self, roll_call: RollCall) -> None:
+        """The marks of every minute of the window."""
+        minute = roll_call.opens_at.replace(second=0, microsecond=0)
+        rows = []
+        while minute < roll_call.closes_at:
+            rows.append({"minute": minute})
+            minute += timedelta(minutes=1)
+        async with self.stage.arrange() as session:
+            await session.execute(upsert(ServicePulse).values(rows).on_conflict_do_nothing())
+
+    async def receive_notices(self, group_id: UUID) -> None:
+        """Every notice of a group reaches its addressee now."""
+        found = (
+            select(Notice.id, literal("in_app"), literal("delivered"), literal(self.at), literal(self.at))
+            .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+            .where(NoticeMessage.group_id == group_id)
+        )
+        columns = ["notice_id", "channel", "event", "at", "recorded_at"]
+        async with self.stage.arrange() as session:
+            await session.execute(insert(NoticeReceipt).from_select(columns, found))
+
+    # --- what follows ---
+
+    async def reassess(self, pupil: Pupil | None = None) -> Picture:
+        async with self.as_worker() as session:
+            return await reassess(session, (pupil or self.pupil).id, self.at)
+
+    async def run_events(self, *names: str) -> int:
+        """Tell the consumers of every event of these names that has not been told yet, as the worker does."""
+        wanted = [name for name in names or FLOW if FLOW[name]]
+        async with self.stage.arrange() as session:
+            rows = await session.scalars(
+                select(OutboxEvent.id).where(OutboxEvent.name.in_(wanted)).order_by(OutboxEvent.id)
+            )
+            ids = list(rows)
+        for event_id in ids:
+            await deliver(self.runtime, str(event_id))
+        return len(ids)
+
+    async def rows(self, table: Any, pupil: Pupil | None = None) -> list[Any]:
+        """Everything in a table about a student."""
+        async with self.stage.arrange() as session:
+            found = await session.scalars(select(table).where(table.student_id == (pupil or self.pupil).id))
+            return list(found)
+
+    async def step(self, prompt_id: UUID) -> tables.PromptStep:
+        """The step of a prompt that is in effect."""
+        async with self.stage.arrange() as session:
+            found: tables.PromptStep = (
+                await session.scalars(
+                    select(tables.PromptStep)
+                    .where(tables.PromptStep.prompt_id == prompt_id)
+                    .order_by(tables.PromptStep.seq.desc())
+                    .limit(1)
+                )
+            ).one()
+        return found
+
+    async def status(self, pupil: Pupil | None = None) -> tuple[str, str]:
+        """Standing and study form on the roll."""
+        async with self.stage.arrange() as session:
+            student = await session.get_one(Student, (pupil or self.pupil).id)
+            return student.standing, student.study_form
+
+    async def count(self, table: Any) -> int:
+        """Rows of a table that belong to the school."""
+        async with self.stage.arrange() as session:
+            found = await session.scalar(
+                select(func.count()).select_from(table).where(table.school_id == self.school.id)
+            )
+        return int(found or 0)
+
+    async def events(self, name: str, pupil: Pupil | None = None) -> list[dict[str, Any]]:
+        """Payloads of the events about a student."""
+        wanted = str((pupil or self.pupil).id)
+        async with self.stage.arrange() as session:
+            rows = await session.scalars(
+                select(OutboxEvent.payload)
+                .where(OutboxEvent.name == name, OutboxEvent.payload["student_id"].astext == wanted)
+                .order_by(OutboxEvent.id)
+            )
+            return list(rows)
+
+
+async def opened(runtime: Runtime, owner: Database) -> Registry:
+    """A registry on a new world, forty days into the term at eight in the morning, its site filed."""
+    stage = await staged(runtime, owner)
+    async with stage.arrange() as session:
+        term = await term_of(session, stage.school.id, legal_day(stage.clock()))
+    stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
+    return Registry(stage)

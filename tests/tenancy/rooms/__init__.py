@@ -1,0 +1,27 @@
+"""Rows and things of the rooms that have modules of their own, so that the matrix stays readable.
+
+A room lists its rows in STAFF and MOBILE, and makes what they act on in `things`: ids by name, for one school.
+"""
+
+from typing import Any, Protocol
+
+from backend.core.acting import Acting
+from tests.tenancy.rooms import aid, appeals, changes, claims, explanations, files, prompts
+from tests.tenancy.rows import Row
+from tests.world import School
+
+
+class Room(Protocol):
+    """What a module here offers."""
+
+    STAFF: tuple[Row, ...]
+    MOBILE: tuple[Row, ...]
+
+    async def things(
+        self, assembly: Any, school: School, superior: Acting, made: dict[str, Any]
+    ) -> dict[str, Any]:
+        """One of everything of the room in a school."""
+        ...
+
+
+ROOMS: tuple[Room, ...] = (prompts, claims, changes, aid, appeals, files, explanations)

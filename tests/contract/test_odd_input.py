@@ -17,7 +17,8 @@ from tests.roll_call.stage import content
 from tests.tenancy.asking import filled, own
 from tests.tenancy.company import Company
 from tests.tenancy.documents import document, routes
-from tests.tenancy.matrix import MOBILE, ROWS, STAFF, Made, Row
+from tests.tenancy.matrix import MOBILE, ROWS, STAFF
+from tests.tenancy.rows import Made, Row
 
 MARK = "⟨here⟩"
 JSON_VALUES = {

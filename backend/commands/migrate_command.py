@@ -10,6 +10,7 @@ from alembic.config import Config
 
 from backend.commands.output import refuse
 from backend.core.keys import create_key_file
+from backend.policy import PolicyInvalid, load_policies
 from backend.settings import get_settings
 
 
@@ -31,6 +32,10 @@ def command(
         refuse(
             "owner_url_missing", "set DIANMING_OWNER_DATABASE_URL to the owner's database URL", as_json=json
         )
+    try:
+        load_policies()
+    except PolicyInvalid as fault:
+        refuse(fault.code, fault.sentence("en"), as_json=json)
     settings = get_settings()
     if not settings.keys_file.exists():
         if settings.env == "production":

@@ -1,7 +1,8 @@
 """Reading `policies/`: the only part of the room that touches files."""
 
+import os
 from collections import Counter
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -25,6 +26,7 @@ from backend.policy.schema import (
 REGISTRY_FILE = "clauses.yaml"
 TEMPLATES = "templates"
 """Spreadsheet templates lie beside the law without being law; the rooms that use them read them."""
+LOCAL_FOLDERS = "DIANMING_POLICIES"
 _Shape = TypeVar("_Shape", bound=Strict)
 
 OWN_INSTRUMENT = "DIANMING"
@@ -36,22 +38,27 @@ def policies_directory() -> Path:
     return Path(__file__).resolve().parents[2] / "policies"
 
 
+def local_directories() -> tuple[Path, ...]:
+    """Folders of law that this deployment adds to the shipped one: `DIANMING_POLICIES`, separated as PATH is."""
+    return tuple(Path(each) for each in os.environ.get(LOCAL_FOLDERS, "").split(os.pathsep) if each)
+
+
 def load_policies(directory: Path | None = None) -> Policy:
-    """The checked law of a directory (the shipped one by default), read once in a process.
+    """The checked law of a directory, read once in a process; by default the shipped one and the local ones.
 
     Raises `PolicyInvalid` naming the file and the fault.
     """
-    return _load_policies((directory or policies_directory()).resolve())
+    folders = (directory,) if directory else (policies_directory(), *local_directories())
+    return _load_policies(tuple(folder.resolve() for folder in folders))
 
 
 @cache
-def _load_policies(directory: Path) -> Policy:
-    registry = load_clauses(directory)
+def _load_policies(directories: tuple[Path, ...]) -> Policy:
+    """The clause registry is that of the first directory; parameters and divisions come from all of them."""
+    registry = load_clauses(directories[0])
     parameters: list[Parameter] = []
     divisions: list[DivisionRow] = []
-    for path in sorted(directory.rglob("*.yaml")):
-        if path.relative_to(directory).parts[0] in {REGISTRY_FILE, TEMPLATES}:
-            continue
+    for path in _law_files(directories):
         content = _read(path)
         if isinstance(content, dict) and "divisions" in content:
             divisions += _checked(DivisionFile, content, path).divisions
@@ -59,8 +66,17 @@ def _load_policies(directory: Path) -> Policy:
             new = _checked(ParameterFile, content, path).parameters
             _check_references(new, registry, path)
             parameters += new
-    _check_unique(parameters, divisions, directory)
+    _check_unique(parameters, divisions, directories[-1])
     return Policy(tuple(parameters), tuple(divisions))
+
+
+def _law_files(directories: tuple[Path, ...]) -> Iterator[Path]:
+    for directory in directories:
+        if not directory.is_dir():
+            raise PolicyInvalid(file=str(directory), problem=f"no such folder ({LOCAL_FOLDERS})")
+        for path in sorted(directory.rglob("*.yaml")):
+            if path.relative_to(directory).parts[0] not in {REGISTRY_FILE, TEMPLATES}:
+                yield path
 
 
 def load_clauses(directory: Path | None = None) -> ClauseRegistry:

@@ -1,5 +1,6 @@
 """A policy directory is used whole or not at all."""
 
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -177,3 +178,24 @@ def test_a_registry_that_does_not_resolve_is_refused(tmp_path: Path, find: str, 
     root = directory(tmp_path, "parameters:" + CAP, REGISTRY.replace(find, put))
     with pytest.raises(PolicyInvalid):
         load_clauses(root)
+
+
+def test_a_deployment_adds_the_law_of_its_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    local = tmp_path / "local"
+    local.mkdir()
+    law = "parameters:" + CAP.rstrip().replace('"410000"', '"410181"').replace(
+        "unit: day", "unit: day_per_term"
+    )
+    (local / "gongyi.yaml").write_text(law.replace("value: 15", "value: 12"), encoding="utf-8")
+    monkeypatch.setenv("DIANMING_POLICIES", str(local))
+    day = date(2025, 3, 1)
+    assert load_policies().at(day, "410181").integer("leave.cap") == 12
+    assert load_policies().at(day, "410100").integer("leave.cap") == 15
+
+
+def test_a_folder_of_local_law_that_is_not_there_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DIANMING_POLICIES", str(tmp_path / "nowhere"))
+    with pytest.raises(PolicyInvalid):
+        load_policies()

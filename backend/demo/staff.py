@@ -87,14 +87,17 @@ class Staff:
         self._access, self._refresh = tokens["access_token"], tokens["refresh_token"]
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A request as this account; refreshes the token once when it has expired."""
+        """A request as this account; an expired token is refreshed, and after a long absence signed in for anew."""
         response = await self._send(method, path, options)
         if (
             response.status_code == httpx.codes.UNAUTHORIZED
             and response.json().get("code") == "token_expired"
         ):
             refreshed = await self.client.post("/v1/sessions/refresh", json={"refresh_token": self._refresh})
-            self._keep(expect(refreshed))
+            if refreshed.is_success:
+                self._keep(refreshed.json())
+            else:
+                await self.open()
             response = await self._send(method, path, options)
         return response
 

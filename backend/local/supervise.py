@@ -41,7 +41,10 @@ PROGRAMS = (
 BARE_STEPS = (("migrate", ("migrate",)), ("seed", ("seed", "--bare")))
 """What runs with a command of its own sets up everything itself, but for the province's first account."""
 SIGN_INS = ("seed", "--show")
-_DEMO_ONLY = {"DIANMING_TEST_ENGINE": "1"}
+_DEMO_ONLY = {
+    "DIANMING_TEST_ENGINE": "1",
+    "DIANMING_POLICIES": str(Path(__file__).resolve().parents[1] / "demo" / "policies"),
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,13 @@ MOBILE_ROUTERS = (
     "mobile_api.activation",
     "mobile_api.roll_calls",
     "mobile_api.leave",
+    "mobile_api.aid",
+    "mobile_api.appeals",
+    "mobile_api.standing",
+    "mobile_api.changes",
+    "mobile_api.claims",
+    "mobile_api.files",
+    "mobile_api.explanations",
     "mobile_api.notices",
 )
 STAFF_ROUTERS = (
@@ -40,6 +47,16 @@ STAFF_ROUTERS = (
     "backend.staff_api.progress",
     "backend.staff_api.checks",
     "backend.staff_api.leave",
+    "backend.staff_api.aid",
+    "backend.staff_api.appeals",
+    "backend.staff_api.prompts",
+    "backend.staff_api.changes",
+    "backend.staff_api.standing_entries",
+    "backend.staff_api.claims",
+    "backend.staff_api.outages",
+    "backend.staff_api.attendance",
+    "backend.staff_api.files",
+    "backend.staff_api.explanations",
     "backend.staff_api.notices",
 )
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"

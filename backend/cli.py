@@ -31,6 +31,8 @@ SUBCOMMANDS = (
     "audit",
     "flow",
     "law",
+    "explain",
+    "replay",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

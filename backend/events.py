@@ -9,16 +9,29 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.aid import telling as aid_telling
+from backend.aid.books import settle_aid
+from backend.appeal import telling as appeal_telling
 from backend.core.clock import LEGAL_ZONE
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
+from backend.leave import guardians
 from backend.leave import telling as leave_telling
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_notice
 from backend.people.tables import Student
 from backend.roll_call.announcing import announce, remind, tell_voided
 from backend.roll_call.progress import poke
+from backend.standing import changing_telling, claim_telling
+from backend.standing import jobs as standing_jobs
+from backend.standing import telling as standing_telling
+from backend.standing.change_law import RequestState
+from backend.standing.delivery import PROMPT_RAISED, PromptNotice, deliver_prompt
+from backend.standing.keeping import reassess
+from backend.standing.ledger_queries import number_entry
+from backend.standing.prompts import PromptKind, PromptState
+from backend.standing.telling import Matter, superior_path
 
 Payload = dict[str, Any]
 
@@ -43,6 +56,16 @@ def _of_school(payload: Payload) -> Scope:
 def _of_whole_school(payload: Payload) -> Scope:
     """The school with its accounts, which are found by its path."""
     return Scope.school(UUID(payload["school_id"]), payload["path"])
+
+
+def _of_superior(payload: Payload) -> Scope:
+    """The authority right above the school, whose accounts no school's scope holds."""
+    return Scope.wide(superior_path(payload["path"]))
+
+
+def _of_turn(payload: Payload) -> Scope:
+    """The unit whose turn it is in a chain of approval, with the school below it."""
+    return Scope.wide(payload["turn_path"])
 
 
 def _id(payload: Payload, name: str) -> UUID:
@@ -88,16 +111,146 @@ async def _tell_leave_decided(session: AsyncSession, payload: Payload, at: datet
     await leave_telling.tell_decided(session, _id(payload, "leave_id"), at)
 
 
+async def _tell_guardians_of_leave(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await guardians.tell_approved(session, _id(payload, "leave_id"), at)
+
+
+async def _tell_guardians_of_limit(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    if payload["kind"] == PromptKind.LEAVE_OVER_CAP:
+        await guardians.tell_over_limit(session, _id(payload, "student_id"), _id(payload, "prompt_id"), at)
+
+
 async def _tell_leave_ended(session: AsyncSession, payload: Payload, at: datetime) -> None:
     await leave_telling.tell_ended(session, _id(payload, "leave_id"), payload["by"], at)
+
+
+async def _assess_audience(session: AsyncSession, payload: Payload, _at: datetime) -> None:
+    await standing_jobs.enqueue_audience(session, _id(payload, "roll_call_id"))
+
+
+async def _assess_student(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await reassess(session, _id(payload, "student_id"), at)
+
+
+async def _assess_leave(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_jobs.reassess_after_leave(session, _id(payload, "student_id"), at)
+
+
+async def _tell_prompt(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_telling.tell_raised(session, Matter.of("prompt_id", payload), at)
+
+
+async def _tell_prompt_above(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_telling.tell_superior_raised(session, Matter.of("prompt_id", payload), at)
+
+
+async def _tell_prompt_moved(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    state = PromptState(payload["state"])
+    await standing_telling.tell_moved(session, Matter.of("prompt_id", payload), state, at)
+
+
+async def _tell_prompt_moved_above(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    state = PromptState(payload["state"])
+    await standing_telling.tell_superior_moved(session, Matter.of("prompt_id", payload), state, at)
+
+
+async def _tell_changed(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_telling.tell_changed(session, Matter.of("entry_id", payload), at)
+
+
+async def _tell_warned(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_telling.tell_warned(session, Matter.of("warning_id", payload), at)
+
+
+async def _tell_warned_above(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_telling.tell_superior_warned(session, Matter.of("warning_id", payload), at)
+
+
+async def _tell_difference(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await standing_telling.tell_difference(session, Matter.of("difference_id", payload), at)
+
+
+_ASSESS_LEAVE = Consumer("assess_leave", _of_whole_school, _assess_leave)
+
+
+async def _deliver_prompt(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    received_at = datetime.fromisoformat(payload["received_at"])
+    receipt = PromptNotice(
+        _id(payload, "group_id"), _id(payload, "account_id"), payload["channel"], received_at
+    )
+    if payload["kind"] == PROMPT_RAISED:
+        await deliver_prompt(session, receipt, at)
+
+
+async def _tell_claim_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await claim_telling.tell_decided(session, _id(payload, "claim_id"), at)
+
+
+async def _number_entry(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await number_entry(session, _id(payload, "entry_id"), at)
+
+
+async def _tell_change_turn(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    if "turn_org" in payload:
+        await changing_telling.tell_turn(session, _id(payload, "request_id"), _id(payload, "turn_org"), at)
+
+
+async def _tell_change_filed(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await changing_telling.tell_filed(session, _id(payload, "request_id"), at)
+
+
+async def _tell_change_ended(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    state = RequestState(payload["state"])
+    await changing_telling.tell_ended(session, _id(payload, "request_id"), state, at)
+
+
+def _of_deciding_unit(payload: Payload) -> Scope:
+    """The authority that decides an appeal, with the school below it."""
+    return Scope.wide(payload["unit_path"])
+
+
+async def _tell_appeal_filed(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await appeal_telling.tell_filed(session, _id(payload, "appeal_id"), at)
+
+
+async def _tell_appeal_message(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await appeal_telling.tell_message(session, _id(payload, "appeal_id"), payload["side"], at)
+
+
+async def _tell_appeal_withdrawn(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await appeal_telling.tell_withdrawn(session, _id(payload, "appeal_id"), at)
+
+
+async def _tell_appeal_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await appeal_telling.tell_decided(session, _id(payload, "appeal_id"), at)
+
+
+async def _settle_aid(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    """A release withdraws what is unpaid, an entry that reverses the change brings it back (HN334-4.1d, 4.2)."""
+    await settle_aid(session, _id(payload, "student_id"), at)
+
+
+async def _tell_aid_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await aid_telling.tell_decided(session, _id(payload, "application_id"), at)
+
+
+async def _tell_aid_withdrawn(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await aid_telling.tell_withdrawn(session, _id(payload, "filing_id"), at)
+
+
+async def _tell_aid_reinstated(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await aid_telling.tell_reinstated(session, _id(payload, "filing_id"), at)
 
 
 FLOW: dict[str, tuple[Consumer, ...]] = {
     "RollCallLaunched": (Consumer("announce", _of_path, _announce),),
     "StudentsUrged": (Consumer("remind", _of_school, _remind),),
-    "RollCallVoided": (Consumer("tell_voided", _of_path, _tell_voided),),
-    "RollCallSettled": (),
-    "OutcomeChanged": (),
+    "RollCallVoided": (
+        Consumer("tell_voided", _of_path, _tell_voided),
+        Consumer("assess_voided", _of_path, _assess_audience),
+    ),
+    "RollCallSettled": (Consumer("assess_settled", _of_path, _assess_audience),),
+    "OutcomeChanged": (Consumer("assess_outcome", _of_school, _assess_student),),
     "RosterImported": (),
     "AccountActivated": (),
     "AccountDisabled": (),
@@ -111,16 +264,61 @@ FLOW: dict[str, tuple[Consumer, ...]] = {
     "PortraitJudged": (),
     "RecordCorrectionRequested": (),
     "RecordCorrectionDecided": (),
-    "LeaveRequested": (Consumer("tell_leave_requested", _of_whole_school, _tell_leave_requested),),
-    "LeaveDecided": (Consumer("tell_leave_decided", _of_whole_school, _tell_leave_decided),),
-    "LeaveCancelled": (Consumer("tell_leave_cancelled", _of_whole_school, _tell_leave_ended),),
-    "LeaveReturned": (Consumer("tell_leave_returned", _of_whole_school, _tell_leave_ended),),
-    "PromptRaised": (),
-    "PromptMoved": (),
-    "StandingChanged": (),
-    "AidReleased": (),
-    "StudentWarned": (),
-    "RecordDiffers": (),
+    "LeaveRequested": (
+        Consumer("tell_leave_requested", _of_whole_school, _tell_leave_requested),
+        _ASSESS_LEAVE,
+    ),
+    "LeaveDecided": (
+        Consumer("tell_leave_decided", _of_whole_school, _tell_leave_decided),
+        Consumer("tell_guardians_of_leave", _of_whole_school, _tell_guardians_of_leave),
+        _ASSESS_LEAVE,
+    ),
+    "LeaveCancelled": (Consumer("tell_leave_cancelled", _of_whole_school, _tell_leave_ended), _ASSESS_LEAVE),
+    "LeaveReturned": (Consumer("tell_leave_returned", _of_whole_school, _tell_leave_ended), _ASSESS_LEAVE),
+    "NoticeReceived": (Consumer("deliver_prompt", _of_whole_school, _deliver_prompt),),
+    "PromptRaised": (
+        Consumer("tell_prompt", _of_whole_school, _tell_prompt),
+        Consumer("tell_prompt_above", _of_superior, _tell_prompt_above),
+        Consumer("tell_guardians_of_limit", _of_whole_school, _tell_guardians_of_limit),
+    ),
+    "PromptMoved": (
+        Consumer("tell_prompt_moved", _of_whole_school, _tell_prompt_moved),
+        Consumer("tell_prompt_moved_above", _of_superior, _tell_prompt_moved_above),
+    ),
+    "StandingChanged": (
+        Consumer("number_entry", _of_school, _number_entry),
+        Consumer("tell_changed", _of_whole_school, _tell_changed),
+        Consumer("reinstate_aid", _of_whole_school, _settle_aid),
+    ),
+    "ReasonClaimFiled": (Consumer("assess_claim", _of_whole_school, _assess_student),),
+    "ReasonClaimDecided": (Consumer("tell_claim_decided", _of_whole_school, _tell_claim_decided),),
+    "AidReleased": (Consumer("withdraw_aid", _of_whole_school, _settle_aid),),
+    "AidDecided": (Consumer("tell_aid_decided", _of_whole_school, _tell_aid_decided),),
+    "AidWithdrawn": (Consumer("tell_aid_withdrawn", _of_whole_school, _tell_aid_withdrawn),),
+    "AidReinstated": (Consumer("tell_aid_reinstated", _of_whole_school, _tell_aid_reinstated),),
+    "StudentWarned": (
+        Consumer("tell_warned", _of_whole_school, _tell_warned),
+        Consumer("tell_warned_above", _of_superior, _tell_warned_above),
+    ),
+    "AppealFiled": (
+        Consumer("assess_appealed", _of_whole_school, _assess_student),
+        Consumer("tell_appeal_filed", _of_deciding_unit, _tell_appeal_filed),
+    ),
+    "AppealMessagePosted": (Consumer("tell_appeal_message", _of_deciding_unit, _tell_appeal_message),),
+    "AppealWithdrawn": (
+        Consumer("assess_appeal_withdrawn", _of_whole_school, _assess_student),
+        Consumer("tell_appeal_withdrawn", _of_deciding_unit, _tell_appeal_withdrawn),
+    ),
+    "AppealDecided": (Consumer("tell_appeal_decided", _of_deciding_unit, _tell_appeal_decided),),
+    "RecordDiffers": (Consumer("tell_difference", _of_superior, _tell_difference),),
+    "ChangeRequested": (
+        Consumer("tell_change_turn", _of_turn, _tell_change_turn),
+        Consumer("tell_change_filed", _of_whole_school, _tell_change_filed),
+    ),
+    "ChangeRequestDecided": (
+        Consumer("tell_change_turn", _of_turn, _tell_change_turn),
+        Consumer("tell_change_ended", _of_whole_school, _tell_change_ended),
+    ),
 }
 """Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
 

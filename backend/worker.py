@@ -20,9 +20,13 @@ from biometrics.pool import FacePool, PoolLimits
 
 JOB_MODULES = (
     "backend.core.outbox",
+    "backend.people.jobs",
     "backend.identity.jobs",
     "backend.notice.jobs",
     "backend.roll_call.jobs",
+    "backend.appeal.jobs",
+    "backend.standing.jobs",
+    "backend.standing.replay_jobs",
 )
 HEARTBEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 10.0

@@ -7,6 +7,7 @@ BENCHMARKS = {
     "fence": ["bench.fence"],
     "face": ["bench.face"],
     "roster": ["bench.roster", "--rows", "20000"],
+    "standing": ["bench.standing"],
 }
 
 

@@ -20,7 +20,8 @@ from backend.leave.service import (
     record_return,
     request_leave,
 )
-from backend.leave.wire import LeaveDaysOut, LeaveOut
+from backend.leave.wire import LeaveDaysOut, LeaveOut, shown
+from backend.people.attachments_wire import AttachmentIds
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
@@ -37,6 +38,7 @@ class LeaveIn(Wire):
     last_day: Day = Field(examples=["2026-10-13"])
     last_half: Half = Field(default="afternoon", description="到上午或下午结束 · which half it ends with")
     reason: Paragraph = Field(examples=["发烧就医"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
 class CancellationIn(Wire):
@@ -51,19 +53,21 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
         rows = await leaves_page(session, caller.acting, LeaveSearch(), caller.at, before, limit + 1)
-    shown, at = rows[:limit], caller.at
-    following = encode_cursor(str(shown[-1].request.id)) if len(rows) > limit else None
-    return Page(items=[LeaveOut.of(leave, at) for leave in shown], next_cursor=following)
+        items = await shown(session, caller.runtime.keys, rows[:limit], caller.at)
+    following = encode_cursor(str(items[-1].id)) if len(rows) > limit else None
+    return Page(items=items, next_cursor=following)
 
 
 @router.post("/leave-requests", status_code=201, responses=documented(401, 403, 409, 422))
 async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
     """申请请假 · Ask for leave. Until it is approved it exempts from nothing."""
     first, last = HalfDay(body.first_day, body.first_half), HalfDay(body.last_day, body.last_half)
-    command = RequestLeave(body.kind, first, last, body.reason)
+    keys = caller.runtime.keys
+    command = RequestLeave(body.kind, first, last, body.reason, tuple(body.attachment_ids))
     async with caller.transaction() as session:
-        leave = await request_leave(session, caller.acting, command, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        leave = await request_leave(session, caller.acting, keys, command, caller.at)
+        (out,) = await shown(session, keys, [leave], caller.at)
+    return out
 
 
 @router.get("/leave-requests/{leave_id}", responses=documented(401, 403, 404, 422))
@@ -71,7 +75,8 @@ async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request of mine."""
     async with caller.transaction() as session:
         leave = await leave_for(session, caller.acting, leave_id, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.post(
@@ -81,7 +86,8 @@ async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: Cancellat
     """撤销请假（未审批或未开始） · Take back what is undecided or has not begun."""
     async with caller.transaction() as session:
         leave = await cancel_leave(session, caller.acting, leave_id, body.reason, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.post(
@@ -91,7 +97,8 @@ async def post_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """销假 · I am back: the leave ends now, by the server's clock."""
     async with caller.transaction() as session:
         leave = await record_return(session, caller.acting, leave_id, None, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.get("/me/leave-days", responses=documented(401, 403, 404, 409, 422))

@@ -18,6 +18,7 @@ from rich.table import Table
 from backend.commands.output import refuse
 from backend.core.runtime import clock_of
 from backend.demo.clients import Clients
+from backend.demo.consequences import Consequences
 from backend.demo.report import Report
 from backend.demo.setting import Stage
 from backend.demo.staff import UnexpectedAnswer
@@ -62,6 +63,7 @@ async def _play(settings: Settings, students: int) -> Report:
         await story.settled(roll_call_id)
         await story.table(roll_call_id)
         await story.human_decision(roll_call_id)
+        await Consequences(story).play()
         return story.report
 
 
@@ -97,7 +99,7 @@ def command(
         int, typer.Option(min=600, max=20000, help="名册人数 · students on the rosters")
     ] = 2000,
 ) -> None:
-    """演示：从发起到结算的一次核验 · One spot check from launch to settlement."""
+    """演示：从发起、结算到异动、资助和申诉 · From launch and settlement to changes, aid and appeals."""
     if "DIANMING_CLOCK_FILE" not in os.environ:
         refuse(
             "demo_needs_its_house",

@@ -9,7 +9,7 @@ from alembic import command as alembic_command
 from alembic.config import Config
 
 from backend.commands.output import refuse
-from backend.core.keys import create_key_file
+from backend.core.keys import complete_key_file, create_key_file, missing_purposes
 from backend.policy import PolicyInvalid, load_policies
 from backend.settings import get_settings
 
@@ -43,5 +43,13 @@ def command(
                 "keys_missing", f"no key file at {settings.keys_file}: run `dianming keys init`", as_json=json
             )
         create_key_file(settings.keys_file)
+    missing = missing_purposes(settings.keys_file)
+    if missing and settings.env == "production":
+        refuse(
+            "keys_incomplete",
+            f"{settings.keys_file} has no key for {', '.join(missing)}: run `dianming keys complete`",
+            as_json=json,
+        )
+    complete_key_file(settings.keys_file)
     alembic_command.upgrade(alembic_config(url), to)
     sys.stderr.write(f"migrated to {to}\n")

@@ -1,7 +1,8 @@
 """The deployment's keys: one JSON file (mode 0600), named purposes, versions kept for reading old data.
 
 Purposes: `identifier` (AES-256-GCM of ID and student numbers), `blind-index` (HMAC-SHA-256 look-up of them),
-`template-root` (wraps the data keys of face templates), `token` and `receipt` (ES256 signatures).
+`template-root` (wraps the data keys of face templates), `attachment` and `health` (AES-256-GCM of uploaded files, and of
+what people write about their health), `token` and `receipt` (ES256 signatures).
 """
 
 import base64
@@ -21,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-SYMMETRIC = ("identifier", "blind-index", "template-root")
+SYMMETRIC = ("identifier", "blind-index", "template-root", "attachment", "health")
 SIGNING = ("token", "receipt")
 _NONCE_BYTES = 12
 
@@ -86,15 +87,36 @@ class KeyRing:
 
 def create_key_file(path: Path) -> None:
     """Write a fresh key file, readable by its owner only; refuses to replace one."""
-    document: dict[str, dict[str, str]] = {}
-    for purpose in SYMMETRIC:
-        document[purpose] = {"current": "1", "1": base64.b64encode(os.urandom(32)).decode()}
-    for purpose in SIGNING:
-        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()
-        )
-        document[purpose] = {"current": "1", "1": pem.decode()}
     path.parent.mkdir(parents=True, exist_ok=True)
+    _write(path, {purpose: _fresh(purpose) for purpose in SYMMETRIC + SIGNING})
+
+
+def missing_purposes(path: Path) -> tuple[str, ...]:
+    """Purposes of this version that an older key file does not have yet."""
+    present = json.loads(path.read_text())
+    return tuple(purpose for purpose in SYMMETRIC + SIGNING if purpose not in present)
+
+
+def complete_key_file(path: Path) -> tuple[str, ...]:
+    """Add a key for each missing purpose, leaving every other as it is; which were added."""
+    added = missing_purposes(path)
+    if added:
+        fresh = path.with_name(f".{path.name}.new")
+        fresh.unlink(missing_ok=True)
+        _write(fresh, json.loads(path.read_text()) | {purpose: _fresh(purpose) for purpose in added})
+        fresh.replace(path)
+    return added
+
+
+def _fresh(purpose: str) -> dict[str, str]:
+    if purpose in SYMMETRIC:
+        return {"current": "1", "1": base64.b64encode(os.urandom(32)).decode()}
+    key = ec.generate_private_key(ec.SECP256R1())
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return {"current": "1", "1": pem.decode()}
+
+
+def _write(path: Path, document: dict[str, dict[str, str]]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file, indent=2)

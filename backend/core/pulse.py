@@ -5,14 +5,15 @@ needs the marks of the whole window (reading 8, invariant 7).
 """
 
 import asyncio
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.tables import ServicePulse
@@ -21,6 +22,7 @@ from backend.core.tenancy import Scope
 if TYPE_CHECKING:
     from backend.core.runtime import Runtime
 
+MINUTE = timedelta(minutes=1)
 LOOK = timedelta(seconds=1)
 """How often the clock is looked at; a mark is left when its minute is a new one."""
 
@@ -33,17 +35,20 @@ async def beat(session: AsyncSession, at: datetime) -> None:
 
 
 async def keep_beating(runtime: "Runtime") -> None:
-    """Run for as long as the process serves; a database that cannot be reached leaves a gap, as it should."""
+    """Run for as long as the process serves; a database that cannot be reached leaves a gap, as it should.
+
+    Nothing that goes wrong ends it: a pulse that stopped would take the evidence from every later window.
+    """
     marked: datetime | None = None
     while True:
-        minute = _minute(runtime.clock())
         try:
+            minute = _minute(runtime.clock())
             if minute != marked:
                 async with runtime.database.transaction(Scope.none()) as session:
                     await beat(session, minute)
                 marked = minute
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("no pulse: the database cannot be reached", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the next look may succeed
+            log.warning("no pulse in this minute", error=type(error).__name__)
         await asyncio.sleep(LOOK.total_seconds())
 
 
@@ -57,16 +62,29 @@ def longest_gap(window: tuple[datetime, datetime], minutes: Iterable[datetime]) 
     gap = timedelta(0)
     for minute in sorted(minutes):
         gap = max(gap, min(minute, end) - reached)
-        reached = max(reached, minute + timedelta(minutes=1))
+        reached = max(reached, minute + MINUTE)
     return max(gap, end - reached)
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """What the marks say of a window: its minutes, how many of them are marked, and the longest gap."""
+
+    minutes: int
+    marked: int
+    longest_gap: timedelta
+
+
+async def availability(session: AsyncSession, window: tuple[datetime, datetime]) -> Availability:
+    """Read the marks of every minute that the window touches."""
+    opens_at, closes_at = window
+    first = _minute(opens_at)
+    found = select(ServicePulse.minute).where(ServicePulse.minute >= first, ServicePulse.minute < closes_at)
+    marks = (await session.scalars(found)).all()
+    minutes = math.ceil((closes_at - first) / MINUTE) if opens_at < closes_at else 0
+    return Availability(minutes, len(marks), longest_gap(window, marks))
 
 
 async def watched(session: AsyncSession, window: tuple[datetime, datetime], tolerated: timedelta) -> bool:
     """Whether the marks of a window leave no gap longer than `tolerated`."""
-    opens_at, closes_at = window
-    rows = await session.scalars(
-        select(ServicePulse.minute).where(
-            ServicePulse.minute > opens_at - timedelta(minutes=1), ServicePulse.minute < closes_at
-        )
-    )
-    return longest_gap(window, rows) <= tolerated
+    return (await availability(session, window)).longest_gap <= tolerated

@@ -24,6 +24,8 @@ from backend.policy import PolicyAt
 FACE_USE = "face_use"
 TEMPLATE_STORAGE = "face_template_storage"
 LOCATION = "location"
+GUARDIAN_NOTICE = "guardian_notice"
+"""That the guardians on file may be told of leave by SMS; no step of activation asks for it."""
 FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
 
 

@@ -68,3 +68,10 @@ class StandInUnfit(DomainError):
     status = 422
     zh = "代审人须是本校另一名已激活的辅导员，且代审时段须在将来结束。请重新选择。"
     en = "A stand-in is another active counselor of the school, for a time that is not over; choose again."
+
+
+class StandInOver(DomainError):
+    code = "stand_in_over"
+    status = 409
+    zh = "该代审安排已结束，无须再操作。"
+    en = "This stand-in is over; there is nothing more to do."

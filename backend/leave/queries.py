@@ -28,12 +28,22 @@ from backend.core.errors import NotFound
 from backend.leave import rules
 from backend.leave.law import leave_law
 from backend.leave.rules import Exemption, LeaveInterval, LeaveState, LeaveTally, NoticedWindow, SchoolTerm
-from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn, LeaveStandIn
+from backend.leave.tables import (
+    LeaveCancellation,
+    LeaveDecision,
+    LeaveRequest,
+    LeaveReturn,
+    LeaveStandIn,
+    LeaveStandInEnded,
+)
 from backend.org.calendars import working_calendar
 from backend.org.tables import OrgUnit
 from backend.org.terms import TermView, term_of
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import ClassCounselor, Student
+
+LEAVE_FILES = "leave_request"
+"""What attachments hang on that go with a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +74,9 @@ class Leave:
         )
 
     def state(self, at: datetime) -> LeaveState:
-        """What the leave is now; a recorded request is at least pending."""
-        return self.interval.state(at) or LeaveState.PENDING
+        """What the leave is now, by all that is recorded: a turn's instant may lie a tick ahead of the clock."""
+        facts = self.interval
+        return facts.state(max(at, *facts.instants())) or LeaveState.PENDING
 
 
 def leaves() -> Select[*tuple[Any, ...]]:
@@ -81,11 +92,17 @@ def leaves() -> Select[*tuple[Any, ...]]:
 # --- who may see what ---
 
 
+def stands_in(at: datetime) -> ColumnElement[bool]:
+    """The condition, over a row of `LeaveStandIn`, that it holds at the instant."""
+    ended = exists().where(
+        LeaveStandInEnded.arrangement_id == LeaveStandIn.id, LeaveStandInEnded.ended_at <= at
+    )
+    return and_(LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at, ~ended)
+
+
 def standing_in(stand_in_id: UUID | None, at: datetime) -> Select[UUID]:
     """The counselors in whose place this one decides at the instant."""
-    return select(LeaveStandIn.counselor_id).where(
-        LeaveStandIn.stand_in_id == stand_in_id, LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at
-    )
+    return select(LeaveStandIn.counselor_id).where(LeaveStandIn.stand_in_id == stand_in_id, stands_in(at))
 
 
 def classes_in_care(acting: Acting, class_id: ColumnElement[UUID], at: datetime) -> ColumnElement[bool]:
@@ -216,7 +233,8 @@ class Reach:
 def on_leave(reach: Reach) -> Select[UUID]:
     """The students whose approved leave exempts them from the window, as `rules.exempts` says it, for any number.
 
-    At a launch `as_of` is the launch itself, so nothing that comes after it alters what it froze (invariant 10).
+    At a launch `as_of` is the launch itself, so nothing that comes after it alters what it froze (invariant 10). The
+    settlement asks again as of the notice, which is the law's boundary.
     """
     window = reach.window
     span = _spans(reach.as_of).subquery("span")
@@ -278,7 +296,7 @@ def _spans(as_of: datetime) -> Select[*tuple[Any, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class LeaveClaim:
-    """Leave over a window that did not exempt at the launch: a reason to be judged, not a right (reading 6)."""
+    """Leave over a window that did not exempt at the notice: a reason to be judged, not a right (reading 6)."""
 
     student_id: UUID
     leave_id: UUID
@@ -288,7 +306,7 @@ class LeaveClaim:
     filed_at: datetime
     approved_at: datetime | None
     after_notice: bool
-    """Filed or approved after the notice. False: it stood before the notice, but not yet at the launch."""
+    """Filed or approved after the notice. False: it stood before, but did not suffice without one that came after."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +324,7 @@ async def claims_page(
     after: UUID | None,
     limit: int,
 ) -> ClaimsPage:
-    """Leave of those who owe presence that would excuse them had it stood at the launch.
+    """Leave of those who owe presence that would excuse them had it stood at the notice.
 
     A page looks at no more than `limit` students with leave over the window, behind the id `after`.
     """
@@ -336,7 +354,7 @@ async def claims_page(
 def _claims(held: Sequence[Leave], reach: Reach) -> Iterable[LeaveClaim]:
     as_of = reach.as_of
     intervals = [leave.interval for leave in held]
-    if rules.exempts(intervals, reach.window, reach.minimum, as_of) is Exemption.NONE:
+    if rules.exempts(intervals, reach.window, reach.minimum, as_of) is not Exemption.CLAIM:
         return
     for leave in held:
         request, facts = leave.request, leave.interval

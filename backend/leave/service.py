@@ -1,11 +1,15 @@
-"""Asking for leave, answering, taking back and coming back (HN334-3.5a). Each act adds a row; none changes one."""
+"""Asking for leave, answering, taking back and coming back (HN334-3.5a). Each act adds a row; none changes one.
+
+Each takes the student's turn and is recorded under its instant, so that whatever is judged of the student knows of it
+or comes before it.
+"""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -13,6 +17,7 @@ from backend.core.acting import Acting
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
+from backend.core.keys import KeyRing
 from backend.leave.errors import (
     LeaveBegun,
     LeaveDecided,
@@ -24,11 +29,14 @@ from backend.leave.errors import (
     ReturnTimeInvalid,
 )
 from backend.leave.law import law_at
-from backend.leave.queries import Leave, leave_for, leaves
+from backend.leave.queries import LEAVE_FILES, Leave, leave_for, leaves
+from backend.leave.reasons import sealed_reason
 from backend.leave.rules import LeaveState
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
 from backend.org.terms import require_one_term
+from backend.people.attachments import AttachedTo, attach
 from backend.people.tables import ClassCounselor, Student
+from backend.people.turns import take_turn
 
 Half = Literal["morning", "afternoon"]
 LeaveKind = Literal["personal", "sick", "other"]
@@ -57,12 +65,16 @@ class HalfDay:
 
 @dataclass(frozen=True, slots=True)
 class RequestLeave:
-    """Leave from the beginning of the first half day to the end of the last: 事假, 病假 or 其他."""
+    """Leave from the beginning of the first half day to the end of the last: 事假, 病假 or 其他.
+
+    `attachment_ids` are files that the student has uploaded.
+    """
 
     kind: LeaveKind
     first: HalfDay
     last: HalfDay
     reason: str
+    attachment_ids: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +86,14 @@ class DecideLeave:
     opinion: str | None = None
 
 
-async def request_leave(session: AsyncSession, acting: Acting, command: RequestLeave, at: datetime) -> Leave:
+async def request_leave(
+    session: AsyncSession, acting: Acting, keys: KeyRing, command: RequestLeave, at: datetime
+) -> Leave:
     """File a request for the acting student.
 
     It may begin in the past, as an illness does, since it exempts from nothing before it is approved. Raises
-    `LeaveIntervalInvalid`, `LeaveOverlaps`, `TermNotSet` and `DaysInTwoTerms` (days are counted by term).
+    `LeaveIntervalInvalid`, `LeaveOverlaps`, `TermNotSet`, `DaysInTwoTerms` (days are counted by term),
+    `AttachmentUnusable` and `TooManyAttachments`.
     """
     if acting.kind != "student" or acting.school_id is None or acting.student_id is None:
         raise NotPermitted(reason_zh="请假由学生本人申请", reason_en="students ask for leave themselves")
@@ -86,21 +101,24 @@ async def request_leave(session: AsyncSession, acting: Acting, command: RequestL
     if starts_at >= ends_at:
         raise LeaveIntervalInvalid
     await require_one_term(session, acting.school_id, command.first.day, command.last.day)
-    await _one_at_a_time(session, acting.student_id)
+    at = await take_turn(session, acting.school_id, acting.student_id, at)
     await _refuse_overlap(session, acting.student_id, starts_at, ends_at, at)
+    leave_id = new_id()
     request = LeaveRequest(
-        id=new_id(),
+        id=leave_id,
         school_id=acting.school_id,
         student_id=acting.student_id,
         kind=command.kind,
         starts_at=starts_at,
         ends_at=ends_at,
-        reason=command.reason,
+        reason_sealed=sealed_reason(keys, leave_id, command.reason),
         filed_by=acting.account_id,
         filed_at=at,
     )
     session.add(request)
     await session.flush()
+    to = AttachedTo(LEAVE_FILES, leave_id, acting.school_id, acting.student_id)
+    await attach(session, acting, command.attachment_ids, to, at)
     leave = Leave(request, None, None, None)
     _trace(session, acting, leave, "leave_requested", _times(request), at)
     await outbox.emit(session, "LeaveRequested", _payload(acting, leave), at)
@@ -128,7 +146,7 @@ async def decide_leave(session: AsyncSession, acting: Acting, command: DecideLea
     """
     if command.outcome == "declined" and command.opinion is None:
         raise LeaveOpinionMissing
-    leave = await _held(session, acting, command.leave_id, at)
+    leave, at = await _held(session, acting, command.leave_id, at)
     _must_be_approver(acting, at)
     if leave.decision is not None:
         raise LeaveDecided
@@ -177,7 +195,7 @@ async def cancel_leave(
 
     Before the start it was never taken; afterwards it ends now. Raises `NotFound`, `LeaveOver`, `LeaveBegun`.
     """
-    leave = await _held(session, acting, leave_id, at)
+    leave, at = await _held(session, acting, leave_id, at)
     state = leave.state(at)
     lapsed = state is LeaveState.APPROVED and leave.request.ends_at <= at
     if state not in _LIVE or lapsed:
@@ -203,7 +221,7 @@ async def record_return(
     A student's is now, by the server's clock, whatever is said; staff may name an earlier instant that they know
     of. Raises `NotFound`, `LeaveOver`, `LeaveNotBegun` and `ReturnTimeInvalid`.
     """
-    leave = await _held(session, acting, leave_id, at)
+    leave, at = await _held(session, acting, leave_id, at)
     state = leave.state(at)
     if state is LeaveState.PENDING or (state is LeaveState.APPROVED and at < leave.request.starts_at):
         raise LeaveNotBegun
@@ -221,17 +239,17 @@ async def record_return(
     return returned
 
 
-async def _held(session: AsyncSession, acting: Acting, leave_id: UUID, at: datetime) -> Leave:
-    """The leave as the caller may see it, held against everybody else's acts until the commit."""
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"leave/{leave_id}", 0))
-    await session.execute(select(lock))
-    return await leave_for(session, acting, leave_id, at)
+async def _held(
+    session: AsyncSession, acting: Acting, leave_id: UUID, at: datetime
+) -> tuple[Leave, datetime]:
+    """The leave as the caller may see it, in the student's turn until the commit, and the turn's instant.
 
-
-async def _one_at_a_time(session: AsyncSession, student_id: UUID) -> None:
-    """Two requests of one student come one after the other, so that they cannot miss each other."""
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"leave-of/{student_id}", 0))
-    await session.execute(select(lock))
+    Seen twice: nobody holds up a student whose leave they may not see, and what is judged is what stands once
+    everybody who came before is done.
+    """
+    request = (await leave_for(session, acting, leave_id, at)).request
+    at = await take_turn(session, request.school_id, request.student_id, at)
+    return await leave_for(session, acting, leave_id, at), at
 
 
 def _of(leave: Leave) -> dict[str, UUID]:

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
@@ -13,8 +15,8 @@ from backend.core.acting import Acting
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.identity.tables import Account
-from backend.leave.errors import StandInUnfit
-from backend.leave.tables import LeaveStandIn
+from backend.leave.errors import StandInOver, StandInUnfit
+from backend.leave.tables import LeaveStandIn, LeaveStandInEnded
 from backend.people.tables import Counselor
 
 
@@ -27,9 +29,15 @@ class NameStandIn:
     ends_at: datetime
 
 
-async def name_stand_in(
-    session: AsyncSession, acting: Acting, command: NameStandIn, at: datetime
-) -> LeaveStandIn:
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """An arrangement, and whether it was ended before its time."""
+
+    row: LeaveStandIn
+    ended: LeaveStandInEnded | None
+
+
+async def name_stand_in(session: AsyncSession, acting: Acting, command: NameStandIn, at: datetime) -> StandIn:
     """Name another active counselor of the own school; raises `NotPermitted`, `NotFound` and `StandInUnfit`.
 
     A stand-in takes over the classes that the caller looks after, not those for which the caller stands in.
@@ -65,14 +73,52 @@ async def name_stand_in(
     }
     act = audit.Act("stand_in_named", "counselor", str(row.counselor_id), acting.org_path, after=after)
     audit.record(session, act, at)
-    return row
+    return StandIn(row, None)
+
+
+async def end_stand_in(session: AsyncSession, acting: Acting, arrangement_id: UUID, at: datetime) -> StandIn:
+    """End a stand-in before its time, by whoever named it or a registrar; what was decided stays decided.
+
+    Raises `NotFound`, `NotPermitted` for the stand-in themselves, and `StandInOver`.
+    """
+    found = (await session.execute(_stand_ins(acting).where(LeaveStandIn.id == arrangement_id))).one_or_none()
+    if found is None:
+        raise NotFound
+    row, ended = found
+    if acting.kind == "counselor" and row.counselor_id != acting.counselor_id:
+        raise NotPermitted(
+            reason_zh="代审由指定人或学籍管理员提前结束",
+            reason_en="whoever named the stand-in, or a registrar, ends it",
+        )
+    if ended is not None or row.ends_at <= at:
+        raise StandInOver
+    ended = LeaveStandInEnded(
+        arrangement_id=row.id, school_id=row.school_id, ended_by=acting.account_id, ended_at=at
+    )
+    try:
+        async with session.begin_nested():
+            session.add(ended)
+    except IntegrityError as ended_meanwhile:
+        raise StandInOver from ended_meanwhile
+    act = audit.Act("stand_in_ended", "counselor", str(row.counselor_id), acting.org_path)
+    audit.record(session, act, at)
+    return StandIn(row, ended)
 
 
 async def stand_ins_page(
     session: AsyncSession, acting: Acting, before: UUID | None, limit: int
-) -> Sequence[LeaveStandIn]:
+) -> Sequence[StandIn]:
     """At most `limit` stand-ins, newest first, older than `before`: a registrar's school's, a counselor's own."""
-    page = select(LeaveStandIn).order_by(LeaveStandIn.id.desc()).limit(limit)
+    page = _stand_ins(acting).order_by(LeaveStandIn.id.desc()).limit(limit)
+    if before is not None:
+        page = page.where(LeaveStandIn.id < before)
+    return [StandIn(*row) for row in await session.execute(page)]
+
+
+def _stand_ins(acting: Acting) -> Select[*tuple[Any, ...]]:
+    page = select(LeaveStandIn, LeaveStandInEnded).outerjoin(
+        LeaveStandInEnded, LeaveStandInEnded.arrangement_id == LeaveStandIn.id
+    )
     if acting.kind == "counselor":
         page = page.where(
             or_(
@@ -84,6 +130,4 @@ async def stand_ins_page(
         raise NotPermitted(
             reason_zh="代审安排由学校查阅", reason_en="stand-ins are the school's own business"
         )
-    if before is not None:
-        page = page.where(LeaveStandIn.id < before)
-    return (await session.scalars(page)).all()
+    return page

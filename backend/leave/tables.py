@@ -13,7 +13,10 @@ _REQUEST = ("leave_request.id", "leave_request.school_id", "leave_request.studen
 
 
 class LeaveRequest(Base):
-    """A student asks for leave from `starts_at` to `ends_at`, the end excluded."""
+    """A student asks for leave from `starts_at` to `ends_at`, the end excluded.
+
+    The reason is sealed (`backend.leave.reasons`): it tells of somebody's health or family.
+    """
 
     __tablename__ = "leave_request"
     __tenancy__ = "student"
@@ -32,7 +35,7 @@ class LeaveRequest(Base):
     kind: Mapped[str]
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime]
-    reason: Mapped[str]
+    reason_sealed: Mapped[bytes]
     filed_by: Mapped[UUID]
     filed_at: Mapped[datetime]
 
@@ -114,3 +117,15 @@ class LeaveStandIn(Base):
     ends_at: Mapped[datetime]
     named_by: Mapped[UUID]
     named_at: Mapped[datetime]
+
+
+class LeaveStandInEnded(Base):
+    """A stand-in ended before its time, from `ended_at` on."""
+
+    __tablename__ = "leave_stand_in_ended"
+    __tenancy__ = "school"
+
+    arrangement_id: Mapped[UUID] = mapped_column(ForeignKey("leave_stand_in.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    ended_by: Mapped[UUID]
+    ended_at: Mapped[datetime]

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound
 from backend.identity.tables import Account
-from backend.leave.queries import Leave, leaves, tally_of
+from backend.leave.queries import Leave, leaves, stands_in, tally_of
 from backend.leave.rules import LeaveTally
 from backend.leave.tables import LeaveRequest, LeaveStandIn
 from backend.notice.messages import Channel, Message, StudentRecipient
@@ -22,19 +22,19 @@ IN_APP: tuple[Channel, ...] = ("in_app",)
 
 async def tell_requested(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
     """The class's counselor and whoever stands in for them learn that a request waits."""
-    leave = await _leave(session, leave_id)
+    leave = await found_leave(session, leave_id)
     text = _staff_text(leave, "leave_requested", ("新的请假申请", "A request for leave"))
     await post_notices(session, _counselors(leave, at), text, IN_APP, at)
 
 
 async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
     """The student learns the answer, and how many days of the term it leaves."""
-    leave = await _leave(session, leave_id)
+    leave = await found_leave(session, leave_id)
     assert leave.decision is not None
     zh, en = ("已批准", "approved") if leave.decision.outcome == "approved" else ("未批准", "declined")
     count = await tally_of(session, leave.request.student_id, at, legal_day(leave.request.starts_at))
     days_zh, days_en = days_sentence(count)
-    opens, closes = _span(leave)
+    opens, closes = span_of(leave)
     message = Message(
         kind="leave_decided",
         group_id=leave.request.id,
@@ -49,7 +49,7 @@ async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> N
 
 async def tell_ended(session: AsyncSession, leave_id: UUID, by: str, at: datetime) -> None:
     """A return or a cancellation is told to the other side: the counselor of a student's, the student of staff's."""
-    leave = await _leave(session, leave_id)
+    leave = await found_leave(session, leave_id)
     if leave.cancellation is not None:
         kind, title = "leave_cancelled", ("请假已撤销", "Leave cancelled")
     else:
@@ -81,7 +81,8 @@ def days_sentence(count: LeaveTally) -> tuple[str, str]:
     return zh, en
 
 
-async def _leave(session: AsyncSession, leave_id: UUID) -> Leave:
+async def found_leave(session: AsyncSession, leave_id: UUID) -> Leave:
+    """The leave that an event names; raises `NotFound`."""
     found = (await session.execute(leaves().where(LeaveRequest.id == leave_id))).one_or_none()
     if found is None:
         raise NotFound
@@ -95,7 +96,7 @@ def _counselors(leave: Leave, at: datetime) -> Select[*tuple[Any, ...]]:
         .where(Student.id == leave.request.student_id, ClassCounselor.until.is_(None))
     )
     standing_in = select(LeaveStandIn.stand_in_id).where(
-        LeaveStandIn.counselor_id.in_(responsible), LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at
+        LeaveStandIn.counselor_id.in_(responsible), stands_in(at)
     )
     return select(
         Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
@@ -112,7 +113,7 @@ async def _tell_student(session: AsyncSession, leave: Leave, message: Message, a
 
 
 def _staff_text(leave: Leave, kind: str, title: tuple[str, str]) -> Message:
-    opens, closes = _span(leave)
+    opens, closes = span_of(leave)
     zh, en = title
     return Message(
         kind=kind,
@@ -125,7 +126,8 @@ def _staff_text(leave: Leave, kind: str, title: tuple[str, str]) -> Message:
     )
 
 
-def _span(leave: Leave) -> tuple[str, str]:
+def span_of(leave: Leave) -> tuple[str, str]:
+    """First and last instant as people read them."""
     form = "%Y-%m-%d %H:%M"
     return (
         leave.request.starts_at.astimezone(LEGAL_ZONE).strftime(form),

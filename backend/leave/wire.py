@@ -1,14 +1,20 @@
 """Leave as both APIs show it."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.leave.queries import Leave
+from backend.core.keys import KeyRing
+from backend.leave.queries import LEAVE_FILES, Leave
+from backend.leave.reasons import reason_of
 from backend.leave.rules import LeaveTally
 from backend.leave.telling import days_sentence
+from backend.people.attachments import AttachmentView, attachments_of
+from backend.people.attachments_wire import AttachmentOut
 
 
 class LeaveDecisionOut(BaseModel):
@@ -28,6 +34,7 @@ class LeaveOut(BaseModel):
     starts_at: datetime
     ends_at: datetime
     reason: str = Field(examples=["发烧就医"])
+    attachments: list[AttachmentOut]
     filed_at: datetime
     state: str = Field(description="pending, approved, refused, cancelled, returned", examples=["pending"])
     decision: LeaveDecisionOut | None
@@ -35,8 +42,8 @@ class LeaveOut(BaseModel):
     returned_at: datetime | None = Field(description="实际返校时间 · when the student was back")
 
     @classmethod
-    def of(cls, leave: Leave, at: datetime) -> Self:
-        """The leave as it stands at the instant."""
+    def of(cls, leave: Leave, keys: KeyRing, files: Sequence[AttachmentView], at: datetime) -> Self:
+        """The leave as it stands at the instant, for those who may read its reason."""
         request, decision = leave.request, leave.decision
         answer = (
             LeaveDecisionOut(
@@ -51,7 +58,8 @@ class LeaveOut(BaseModel):
             kind=request.kind,
             starts_at=request.starts_at,
             ends_at=request.ends_at,
-            reason=request.reason,
+            reason=reason_of(keys, request),
+            attachments=[AttachmentOut.model_validate(file) for file in files],
             filed_at=request.filed_at,
             state=leave.state(at).value,
             decision=answer,
@@ -96,3 +104,9 @@ class LeaveDaysOut(BaseModel):
             sentence_zh=zh,
             sentence_en=en,
         )
+
+
+async def shown(session: AsyncSession, keys: KeyRing, rows: Sequence[Leave], at: datetime) -> list[LeaveOut]:
+    """Requests with their files, in the order given; the caller has judged who may see them."""
+    files = await attachments_of(session, LEAVE_FILES, [leave.request.id for leave in rows])
+    return [LeaveOut.of(leave, keys, files[leave.request.id], at) for leave in rows]

@@ -1,5 +1,6 @@
 """A person's own notices: fetching proves delivery, opening is recorded, both with the server's time."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVarTuple
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import Acting
 from backend.core.errors import NotFound
+from backend.notice.receiving import COUNTED, Received, tell_received
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
 
 Row = TypeVarTuple("Row")
@@ -57,7 +59,7 @@ async def fetch_notices(
         query = query.where(tuple_(Notice.created_at, Notice.id) < before)
     rows = (await session.execute(query)).all()
     items = [InboxItem(notice, message, opened_at) for notice, message, opened_at in rows[:limit]]
-    await _mark_delivered(session, acting, [item.notice.id for item in items], at)
+    await _mark_delivered(session, acting, [(item.notice, item.message) for item in items], at)
     was_opened = exists().where(NoticeReceipt.notice_id == Notice.id, NoticeReceipt.event == "opened")
     unread = await session.scalar(_own_in_app(acting, select(func.count(Notice.id))).where(~was_opened))
     return InboxPage(items, more=len(rows) > limit, unread=unread or 0)
@@ -65,10 +67,16 @@ async def fetch_notices(
 
 async def open_notice(session: AsyncSession, acting: Acting, notice_id: UUID, at: datetime) -> datetime:
     """Record that the caller opened an own notice; returns when that first happened. Raises `NotFound`."""
-    own = await session.scalar(_own_in_app(acting, select(Notice.id)).where(Notice.id == notice_id))
+    own = (
+        await session.execute(
+            _own_in_app(acting, select(Notice, NoticeMessage))
+            .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+            .where(Notice.id == notice_id)
+        )
+    ).one_or_none()
     if own is None:
         raise NotFound
-    await _mark_delivered(session, acting, [notice_id], at)
+    await _mark_delivered(session, acting, [(own[0], own[1])], at)
     receipt = {"notice_id": notice_id, "channel": "in_app", "event": "opened", "at": at, "recorded_at": at}
     await session.execute(
         insert(NoticeReceipt).values(**receipt, account_id=acting.account_id).on_conflict_do_nothing()
@@ -93,9 +101,11 @@ def _own_in_app(acting: Acting, query: Select[*Row]) -> Select[*Row]:
     return query.select_from(Notice).join(NoticeDelivery, in_app).where(_mine(acting))
 
 
-async def _mark_delivered(session: AsyncSession, acting: Acting, ids: list[UUID], at: datetime) -> None:
+async def _mark_delivered(
+    session: AsyncSession, acting: Acting, told: Sequence[tuple[Notice, NoticeMessage]], at: datetime
+) -> None:
     fresh = (
-        NoticeDelivery.notice_id.in_(ids)
+        NoticeDelivery.notice_id.in_([notice.id for notice, _ in told])
         & (NoticeDelivery.channel == "in_app")
         & (NoticeDelivery.state != "delivered")
     )
@@ -109,4 +119,9 @@ async def _mark_delivered(session: AsyncSession, acting: Acting, ids: list[UUID]
     ).where(fresh)
     names = ["notice_id", "channel", "event", "at", "recorded_at", "account_id"]
     await session.execute(insert(NoticeReceipt).from_select(names, receipt).on_conflict_do_nothing())
-    await session.execute(update(NoticeDelivery).where(fresh).values(state="delivered", delivered_at=at))
+    marked = update(NoticeDelivery).where(fresh).values(state="delivered", delivered_at=at)
+    first = set(await session.scalars(marked.returning(NoticeDelivery.notice_id)))
+    for notice, message in told:
+        if notice.id in first and message.kind in COUNTED:
+            received = Received(message.kind, message.group_id, "in_app", at)
+            await tell_received(session, received, notice, at)

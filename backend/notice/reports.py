@@ -2,13 +2,15 @@
 
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, TypeAdapter
-from sqlalchemy import DateTime, bindparam, text
+from sqlalchemy import ARRAY, DateTime, Text, bindparam, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import LEGAL_ZONE
+from backend.notice.receiving import COUNTED, Received, tell_received
 
 
 def _china_time(value: object) -> datetime:
@@ -48,9 +50,27 @@ class SmsReport(BaseModel):
     out_id: Reported = Field(default="", examples=["67890"])
 
 
+class _Receipt(BaseModel):
+    """The first delivery of a notice that counts."""
+
+    kind: str
+    group_id: UUID
+    at: datetime
+    account_id: UUID | None
+    school_id: UUID | None
+    org_path: str | None
+
+
+class _Noted(BaseModel):
+    kept: int
+    received: list[_Receipt]
+
+
 _REPORTS = TypeAdapter(list[SmsReport])
-_NOTE = text("SELECT door.note_sms_reports(:reports, :at)").bindparams(
-    bindparam("reports", type_=JSONB), bindparam("at", type_=DateTime(timezone=True))
+_NOTE = text("SELECT door.note_sms_reports(:reports, :at, :counted)").bindparams(
+    bindparam("reports", type_=JSONB),
+    bindparam("at", type_=DateTime(timezone=True)),
+    bindparam("counted", type_=ARRAY(Text)),
 )
 
 
@@ -60,4 +80,8 @@ async def note_sms_reports(session: AsyncSession, reports: list[SmsReport], at: 
     A later report may turn a failure into a delivery, never the reverse; repeated reports change nothing.
     """
     payload = _REPORTS.dump_python(reports, mode="json")
-    return int(await session.scalar(_NOTE, {"reports": payload, "at": at}) or 0)
+    asked = {"reports": payload, "at": at, "counted": sorted(COUNTED)}
+    noted = _Noted.model_validate(await session.scalar(_NOTE, asked))
+    for first in noted.received:
+        await tell_received(session, Received(first.kind, first.group_id, "sms", first.at), first, at)
+    return noted.kept

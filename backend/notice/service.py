@@ -1,6 +1,6 @@
 """Telling people: one message to one or to a million recipients, in the transaction of its cause."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -30,7 +30,7 @@ from backend.core.keys import KeyRing
 from backend.core.tenancy import scope_of
 from backend.notice.delivery import Slice, seal_params
 from backend.notice.jobs import enqueue_slice
-from backend.notice.messages import Channel, Message, Recipient, SmsText
+from backend.notice.messages import Channel, Message, Recipient, SmsText, StudentRecipient
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage
 
 SLICE = 5000
@@ -110,10 +110,30 @@ async def send_sms_code(
         body_en="A one-time code was sent to the student's phone number.",
         sms=SmsText("one_time_code"),
     )
-    message_id, notice_id = await _store(session, message, at), new_id()
-    session.add(
-        Notice(id=notice_id, message_id=message_id, student_id=student_id, school_id=school_id, created_at=at)
+    to = StudentRecipient(student_id, school_id, phone=phone)
+    return await _by_sms_alone(
+        session, to, message, at, lambda notice: seal_params(keys, notice, {"code": code})
     )
+
+
+async def post_sms(session: AsyncSession, to: StudentRecipient, message: Message, at: datetime) -> UUID:
+    """Send `message` by SMS only, on a student's record but perhaps to a guardian's phone; returns the notice's id.
+
+    No app shows it. Run it in the student's or the school's scope.
+    """
+    return await _by_sms_alone(session, to, message, at, lambda _: None)
+
+
+async def _by_sms_alone(
+    session: AsyncSession,
+    to: StudentRecipient,
+    message: Message,
+    at: datetime,
+    sealed: Callable[[UUID], bytes | None],
+) -> UUID:
+    message_id, notice_id = await _store(session, message, at), new_id()
+    whose = {"student_id": to.student_id, "school_id": to.school_id}
+    session.add(Notice(id=notice_id, message_id=message_id, created_at=at, **whose))
     await session.flush()
     session.add(
         NoticeDelivery(
@@ -121,17 +141,16 @@ async def send_sms_code(
             channel="sms",
             message_id=message_id,
             group_id=message.group_id,
-            student_id=student_id,
-            school_id=school_id,
             slice=0,
             state="queued",
-            phone=phone,
-            sealed_params=seal_params(keys, notice_id, {"code": code}),
+            phone=to.phone,
+            sealed_params=sealed(notice_id),
             attempts=0,
+            **whose,
         )
     )
     await session.flush()
-    await enqueue_slice(session, Slice(message_id, 0, org_path="", school_id=school_id))
+    await enqueue_slice(session, Slice(message_id, 0, org_path="", school_id=to.school_id))
     return notice_id
 
 

@@ -26,7 +26,13 @@ class NoticeSettings(BaseSettings):
         default="点名核验", description="the signature (签名) registered with the carrier"
     )
     sms_templates: dict[str, str] = Field(
-        default={"one_time_code": "SMS_100000001", "notice": "SMS_100000002"},
+        default={
+            "one_time_code": "SMS_100000001",
+            "notice": "SMS_100000002",
+            "standing": "SMS_100000003",
+            "guardian_leave": "SMS_100000004",
+            "guardian_leave_limit": "SMS_100000005",
+        },
         description="registered template code of each logical template name",
     )
     real_name_url: str | None = Field(

@@ -4,7 +4,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint, text
+from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -177,3 +177,57 @@ class StudentTurn(Base):
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
     school_id: Mapped[UUID]
     as_of: Mapped[datetime]
+
+
+class Attachment(Base):
+    """A file about a student: announced, stored, and deleted again if nothing takes it."""
+
+    __tablename__ = "attachment"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("media_type IN ('image/jpeg', 'application/pdf')", name="media_type"),
+        CheckConstraint("size_bytes > 0", name="size_bytes"),
+        UniqueConstraint("id", "school_id", "student_id"),
+        Index("ix_attachment_student", "student_id", "uploaded_by", "uploaded_at"),
+        Index("ix_attachment_uploaded_at", "uploaded_at", postgresql_where=text("erased_at IS NULL")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    media_type: Mapped[str]
+    size_bytes: Mapped[int]
+    sha256: Mapped[bytes]
+    """Of the content that is kept, before sealing."""
+    uploaded_by: Mapped[UUID]
+    uploaded_from: Mapped[str]
+    """The path of the uploader's unit."""
+    by_student: Mapped[bool]
+    uploaded_at: Mapped[datetime]
+    stored_at: Mapped[datetime | None]
+    discarded_at: Mapped[datetime | None]
+    erased_at: Mapped[datetime | None]
+
+
+class AttachmentLink(Base):
+    """The one fact that a file hangs on."""
+
+    __tablename__ = "attachment_link"
+    __tenancy__ = "student"
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["attachment_id", "school_id", "student_id"],
+            ["attachment.id", "attachment.school_id", "attachment.student_id"],
+            name="fk_attachment_link_attachment",
+        ),
+        UniqueConstraint("subject_type", "subject_id", "position"),
+    )
+
+    attachment_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    subject_type: Mapped[str]
+    subject_id: Mapped[UUID]
+    position: Mapped[int]
+    linked_by: Mapped[UUID]
+    linked_at: Mapped[datetime]

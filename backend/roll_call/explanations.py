@@ -71,6 +71,7 @@ _REASONS = {
         "Submitted in time; verification is not finished.",
     ),
     "voided": ("此次核验已作废。", "The roll call was voided."),
+    "appeal_upheld": ("申诉成立，结果已更正。", "Corrected: an appeal was upheld."),
     "attestation_not_upheld": (
         "现场核验未通过复核，结果待定。",
         "The attestation was not upheld on review; undetermined.",

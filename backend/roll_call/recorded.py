@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import ColumnElement, and_, exists, func, select
@@ -33,7 +33,8 @@ class RecordedCheck:
     """One roll call as it concerned one student who owed presence.
 
     `results` are (outcome, instant) in the order in which they were written; `launcher` is province, bureau or
-    school. `evidence` names what is on file of a missed one, beside the notice's delivery.
+    school. Of a missed one: when the notice reached the student by the first receipt that we had, and when that came
+    in; what else is on file as evidence, and since when the attempts are all judged (None: there were none).
     """
 
     roll_call: RollCall
@@ -42,7 +43,9 @@ class RecordedCheck:
     voided_at: datetime | None
     results: tuple[tuple[Outcome, datetime], ...]
     notice_delivered_at: datetime | None
+    notice_recorded_at: datetime | None
     evidence: frozenset[str]
+    evidence_since: datetime | None
 
 
 async def recorded_checks(
@@ -54,10 +57,12 @@ async def recorded_checks(
     results = await _results(session, student_ids)
     missed = {key for key, found in results.items() if any(o is Outcome.MISSED for o, _ in found)}
     delivered = await _delivered(session, missed)
+    judged = await _last_verdicts(session, missed)
     evidence = await _evidence(session, frames, missed, {(s, r): school for s, school, r in owed})
     found: dict[UUID, list[RecordedCheck]] = {student_id: [] for student_id in student_ids}
     for student_id, _, roll_call_id in owed:
         frame, key = frames[roll_call_id], (student_id, roll_call_id)
+        delivered_at, recorded_at = delivered.get(key, (None, None))
         found[student_id].append(
             RecordedCheck(
                 roll_call=frame.roll_call,
@@ -65,8 +70,10 @@ async def recorded_checks(
                 notified_at=frame.notified_at,
                 voided_at=frame.voided_at,
                 results=tuple(results.get(key, ())),
-                notice_delivered_at=delivered.get(key),
+                notice_delivered_at=delivered_at,
+                notice_recorded_at=recorded_at,
                 evidence=evidence.get(key, frozenset()),
+                evidence_since=judged.get(key),
             )
         )
     for checks in found.values():
@@ -131,12 +138,15 @@ async def _results(
     return found
 
 
-async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key, datetime]:
-    """When the notice first reached the student, in any channel."""
+async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key, tuple[datetime, datetime]]:
+    """When the notice reached the student by the first receipt that came in, in any channel, and when that was.
+
+    A receipt that comes later may tell of an earlier delivery; it alters nothing that was judged before.
+    """
     if not missed:
         return {}
     rows = await session.execute(
-        select(Notice.student_id, NoticeMessage.group_id, func.min(NoticeReceipt.at))
+        select(Notice.student_id, NoticeMessage.group_id, NoticeReceipt.at, NoticeReceipt.recorded_at)
         .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
         .join(NoticeReceipt, NoticeReceipt.notice_id == Notice.id)
         .where(
@@ -144,9 +154,28 @@ async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key
             NoticeMessage.group_id.in_({roll_call_id for _, roll_call_id in missed}),
             NoticeReceipt.event.in_(("delivered", "opened")),
         )
-        .group_by(Notice.student_id, NoticeMessage.group_id)
+        .order_by(NoticeReceipt.recorded_at.desc(), NoticeReceipt.at.desc())
     )
-    return {(student_id, group_id): at for student_id, group_id, at in rows if student_id is not None}
+    return {
+        (student_id, group_id): (at, recorded_at)
+        for student_id, group_id, at, recorded_at in rows
+        if student_id is not None
+    }
+
+
+async def _last_verdicts(session: AsyncSession, missed: Collection[Key]) -> dict[Key, datetime]:
+    """When the last attempt of each was judged."""
+    if not missed:
+        return {}
+    rows = await session.execute(
+        select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
+        .where(
+            Verdict.student_id.in_({student_id for student_id, _ in missed}),
+            Verdict.roll_call_id.in_({roll_call_id for _, roll_call_id in missed}),
+        )
+        .group_by(Verdict.student_id, Verdict.roll_call_id)
+    )
+    return {(student_id, roll_call_id): at for student_id, roll_call_id, at in rows}
 
 
 async def _evidence(
@@ -195,11 +224,15 @@ def _judged() -> ColumnElement[bool]:
     return exists().where(Verdict.submission_id == Submission.id)
 
 
+def tolerated_gap(roll_call: RollCall) -> timedelta:
+    """The longest gap in the marks of the service through which a window still counts as watched."""
+    return law_of(roll_call).duration("evidence.availability.longest_gap")
+
+
 async def _measured(session: AsyncSession, roll_calls: Iterable[RollCall]) -> frozenset[UUID]:
     """Roll calls through whose whole window the service is known to have answered."""
     found: set[UUID] = set()
     for roll_call in roll_calls:
-        tolerated = law_of(roll_call).duration("evidence.availability.longest_gap")
-        if await watched(session, (roll_call.opens_at, roll_call.closes_at), tolerated):
+        if await watched(session, (roll_call.opens_at, roll_call.closes_at), tolerated_gap(roll_call)):
             found.add(roll_call.id)
     return frozenset(found)

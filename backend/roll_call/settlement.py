@@ -16,6 +16,9 @@ from backend.core.errors import NotFound
 from backend.core.jobs import FLOW, SOON, enqueue_unless_waiting, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
+from backend.leave.queries import Reach, on_leave
+from backend.leave.rules import NoticedWindow
+from backend.roll_call.audience import ON_LEAVE
 from backend.roll_call.errors import FaceRouteClosed
 from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import (
@@ -205,12 +208,23 @@ async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: dat
 
 
 async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
-    """Everyone else: excused where the duty was excused at launch, else missed if they were told in time."""
+    """Everyone else: excused where the duty was excused at launch or leave stood when the notice went out, else
+    missed if they were told in time.
+
+    The law's boundary for leave is the notice (reading 6), and a launch may come days before it. What the launch froze
+    stays as it is (invariant 10): the outcome alone says that leave excused.
+    """
     step = await session.get(RollCallStep, (roll_call.id, "announced"))
+    minimum = law_of(roll_call).duration("roll_call.window.minimum")
+    if step is not None:
+        window = NoticedWindow(step.at, roll_call.opens_at, roll_call.closes_at)
+        away = Obligation.student_id.in_(on_leave(Reach(window, minimum, as_of=step.at)))
+        excused = Decided(Outcome.EXCUSED, ON_LEAVE, _SETTLER)
+        await write_first_outcomes(session, roll_call, excused, at, among=away)
     told = told_in_time(
         None if step is None else step.at,
         (roll_call.opens_at, roll_call.closes_at),
-        minimum=law_of(roll_call).duration("roll_call.window.minimum"),
+        minimum=minimum,
         grace=roll_call.frames_until - roll_call.closes_at,
     )
     silent = settle_silence(announced=told)

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -218,6 +218,12 @@ class OutcomeEntry(Base):
         CheckConstraint("seq >= 1", name="seq"),
         Index("ix_outcome_entry_student", "student_id", "roll_call_id"),
         Index("ix_outcome_entry_class", "roll_call_id", "class_id"),
+        Index(
+            "ix_outcome_entry_missed",
+            "school_id",
+            "student_id",
+            postgresql_where=text("outcome = 'missed'"),
+        ),
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)

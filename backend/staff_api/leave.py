@@ -1,7 +1,7 @@
 """Leave as counselors and registrars handle it, and as a launcher sees what came too late (HN334-3.5a, reading 6)."""
 
 from datetime import date, datetime
-from typing import Annotated
+from typing import Annotated, Self
 from uuid import UUID
 
 from fastapi import APIRouter, Query
@@ -23,8 +23,8 @@ from backend.leave.queries import (
 )
 from backend.leave.rules import LeaveState, NoticedWindow
 from backend.leave.service import Answer, DecideLeave, cancel_leave, decide_leave, record_return
-from backend.leave.stand_ins import NameStandIn, name_stand_in, stand_ins_page
-from backend.leave.wire import LeaveDaysOut, LeaveOut
+from backend.leave.stand_ins import NameStandIn, StandIn, end_stand_in, name_stand_in, stand_ins_page
+from backend.leave.wire import LeaveDaysOut, LeaveOut, shown
 from backend.roll_call.law import law_of
 from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.tables import Obligation
@@ -64,18 +64,31 @@ class StandInIn(Wire):
 class StandInOut(BaseModel):
     """Who decides in whose place, and when."""
 
-    model_config = ConfigDict(from_attributes=True)
-
     id: UUID
     counselor_id: UUID
     stand_in_id: UUID
     starts_at: datetime
     ends_at: datetime
     named_at: datetime
+    ended_at: datetime | None = Field(description="提前结束的时间 · when it was ended before its time")
+
+    @classmethod
+    def of(cls, stand_in: StandIn) -> Self:
+        """The arrangement as it was named, and its early end."""
+        row = stand_in.row
+        return cls(
+            id=row.id,
+            counselor_id=row.counselor_id,
+            stand_in_id=row.stand_in_id,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            named_at=row.named_at,
+            ended_at=stand_in.ended.ended_at if stand_in.ended else None,
+        )
 
 
 class LeaveClaimOut(BaseModel):
-    """Leave over the window that exempted nobody when the roll call was launched; its reason is not told here."""
+    """Leave over the window that exempted nobody when the notice went out; its reason is not told here."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -105,8 +118,8 @@ async def list_leave(
     search = LeaveSearch(state, class_id, student_id)
     async with caller.transaction() as session:
         rows = await leaves_page(session, caller.acting, search, caller.at, position_id(cursor), limit + 1)
-    at = caller.at
-    return page_of(rows, limit, lambda row: LeaveOut.of(row, at), lambda row: row.request.id)
+        items = await shown(session, caller.runtime.keys, rows, caller.at)
+    return page_of(items, limit, lambda item: item, lambda item: item.id)
 
 
 def _must_be_of_a_school(caller: StaffCaller) -> None:
@@ -121,7 +134,8 @@ async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
         leave = await leave_for(session, caller.acting, leave_id, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.post(
@@ -133,7 +147,8 @@ async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecision
     command = DecideLeave(leave_id, body.outcome, body.opinion)
     async with caller.transaction() as session:
         leave = await decide_leave(session, caller.acting, command, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.post(
@@ -144,7 +159,8 @@ async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCanc
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
         leave = await cancel_leave(session, caller.acting, leave_id, body.reason, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.post(
@@ -155,7 +171,8 @@ async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) 
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
         leave = await record_return(session, caller.acting, leave_id, body.returned_at, caller.at)
-    return LeaveOut.of(leave, caller.at)
+        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+    return out
 
 
 @router.get("/students/{student_id}/leave-days", responses=documented(401, 403, 404, 409, 422))
@@ -179,7 +196,7 @@ async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor 
     """代审安排（新的在前） · Who stands in for whom; a counselor sees the own."""
     async with caller.transaction() as session:
         rows = await stand_ins_page(session, caller.acting, position_id(cursor), limit + 1)
-    return page_of(rows, limit, StandInOut.model_validate, lambda row: row.id)
+    return page_of(rows, limit, StandInOut.of, lambda each: each.row.id)
 
 
 @router.post("/leave-stand-ins", status_code=201, responses=documented(401, 403, 404, 422))
@@ -187,8 +204,18 @@ async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     """指定代审人 · Name a colleague who decides on leave in my place for a time."""
     command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
     async with caller.transaction() as session:
-        row = await name_stand_in(session, caller.acting, command, caller.at)
-    return StandInOut.model_validate(row)
+        stand_in = await name_stand_in(session, caller.acting, command, caller.at)
+    return StandInOut.of(stand_in)
+
+
+@router.post(
+    "/leave-stand-ins/{stand_in_id}/end", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
+    """提前结束代审 · End a stand-in now; what was decided stays decided."""
+    async with caller.transaction() as session:
+        stand_in = await end_stand_in(session, caller.acting, stand_in_id, caller.at)
+    return StandInOut.of(stand_in)
 
 
 @router.get("/roll-calls/{roll_call_id}/leave-claims", responses=documented(401, 403, 404, 422))

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -62,7 +62,7 @@ async def facts_and_picture(session: AsyncSession, held: Held) -> tuple[StudentF
 
 def essence(picture: Picture) -> str:
     """What a picture says, apart from when it was asked and the version of the files it was read from."""
-    asked_never = datetime.min.replace(tzinfo=picture.as_of.tzinfo)
+    asked_never = datetime.min.replace(tzinfo=UTC)
     return canonical(replace(picture, as_of=asked_never, policy_version=""))
 
 

@@ -3,14 +3,15 @@
 from datetime import datetime
 
 from backend.leave.rules import Exemption, LeaveState, exempts
+from backend.roll_call.rules import Outcome
 from backend.standing.appeals import AppealState, appeal_objection, appeal_state
 from backend.standing.facts import Check, Outage, StudentFacts
 from backend.standing.law import StandingLaw
 from backend.standing.prompts import Prompt, PromptState
-from backend.standing.sequence import check_key
+from backend.standing.sequence import check_key, result_at
 
 CALENDAR_YEAR_MISSING = "calendar_year_missing"
-NOTICE = "notice"
+NOTICE, SUBMISSIONS = "notice", "submissions"
 
 
 def evidence_checks(prompt: Prompt, facts: StudentFacts) -> tuple[Check, ...]:
@@ -28,7 +29,7 @@ def blockers(prompt: Prompt, facts: StudentFacts, law: StandingLaw, as_of: datet
         "declared_outage": any(_outage_blocks(outage, checks, as_of) for outage in facts.outages),
         "notice_undelivered": prompt.delivered_at is None
         or any(not notice_in_time(check, law, as_of) for check in checks),
-        "incomplete_evidence": any(missing_evidence(check, law) for check in checks),
+        "incomplete_evidence": any(missing_evidence(check, law, as_of) for check in checks),
     }
     found = [name for name in law.blockers if holds[name]]
     if prompt.deadline is not None and prompt.deadline.missing_year is not None:
@@ -46,7 +47,7 @@ def sanction_objections(
     found = []
     if any(not notice_in_time(check, law, as_of) for check in checks):
         found.append("notice_undelivered")
-    if any(missing_evidence(check, law) for check in checks):
+    if any(missing_evidence(check, law, as_of) for check in checks):
         found.append("incomplete_evidence")
     return tuple(found)
 
@@ -54,12 +55,20 @@ def sanction_objections(
 def notice_in_time(check: Check, law: StandingLaw, as_of: datetime) -> bool:
     """Whether the notice reached the student while at least the minimum window was left."""
     at = check.notice_delivered_at
-    return at is not None and at <= as_of and check.closes_at - max(at, check.opens_at) >= law.minimum_window
+    known = check.notice_recorded_at or at
+    return (
+        at is not None
+        and known is not None
+        and known <= as_of
+        and check.closes_at - max(at, check.opens_at) >= law.minimum_window
+    )
 
 
-def missing_evidence(check: Check, law: StandingLaw) -> tuple[str, ...]:
-    """The parts of evidence that the law asks for and the check does not carry, beside its notice."""
-    return tuple(part for part in law.required_evidence if part != NOTICE and part not in check.evidence)
+def missing_evidence(check: Check, law: StandingLaw, as_of: datetime) -> tuple[str, ...]:
+    """The parts of evidence that the law asks for and the check does not carry yet, beside its notice."""
+    late = frozenset({SUBMISSIONS} if check.evidence_since and as_of < check.evidence_since else ())
+    on_file = check.evidence - late
+    return tuple(part for part in law.required_evidence if part != NOTICE and part not in on_file)
 
 
 def _open_appeal(facts: StudentFacts, law: StandingLaw, as_of: datetime) -> bool:
@@ -72,7 +81,7 @@ def _open_appeal(facts: StudentFacts, law: StandingLaw, as_of: datetime) -> bool
 
 
 def _open_claim(facts: StudentFacts, law: StandingLaw, as_of: datetime) -> bool:
-    """A claim that is filed and not judged, or leave that came after the notice and that nobody has judged yet."""
+    """A claim that is filed and not judged, or a miss with leave after the notice that nobody has judged yet."""
     filed = [claim for claim in facts.claims if claim.filed_at <= as_of]
     if any(claim.decided_at is None or as_of < claim.decided_at for claim in filed):
         return True
@@ -80,6 +89,7 @@ def _open_claim(facts: StudentFacts, law: StandingLaw, as_of: datetime) -> bool:
     return any(
         check.closes_at <= as_of
         and check.check_id not in judged
+        and result_at(check, as_of) is Outcome.MISSED
         and exempts(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
         for check in facts.checks
     )
@@ -92,8 +102,9 @@ def _outage_blocks(outage: Outage, checks: tuple[Check, ...], as_of: datetime) -
     judged = outage.decided_at is not None and outage.decided_at <= as_of
     if judged and not outage.approved:
         return False
-    if outage.starts_at <= as_of and (outage.ends_at is None or as_of < outage.ends_at):
+    end = outage.end(as_of)
+    if outage.starts_at <= as_of and (end is None or as_of < end):
         return True
     return not judged and any(
-        outage.starts_at < check.closes_at and check.opens_at < (outage.ends_at or as_of) for check in checks
+        outage.starts_at < check.closes_at and check.opens_at < (end or as_of) for check in checks
     )

@@ -31,8 +31,10 @@ class Result:
 class Check:
     """One roll call as it concerned the student.
 
-    `notice_delivered_at` is the delivery to the student, None while there is no receipt. `evidence` names the parts
-    on file beside the notice (`window`, `availability`, …). A re-launched check names the one it `replaces`.
+    `notice_delivered_at` is the delivery to the student by the first receipt that we had, which came in at
+    `notice_recorded_at` (None: at once). `evidence` names the parts on file beside the notice (`window`,
+    `availability`, …), complete since `evidence_since` (None: since the result). A re-launched check names the one
+    it `replaces`.
     """
 
     check_id: str
@@ -47,6 +49,8 @@ class Check:
     evidence: frozenset[str]
     voided_at: datetime | None = None
     replaces: str | None = None
+    notice_recorded_at: datetime | None = None
+    evidence_since: datetime | None = None
 
     @property
     def window(self) -> NoticedWindow:
@@ -69,7 +73,10 @@ class ReasonClaim:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An outage as it affected this student; `ends_at` is None while it lasts. A superior approves or refuses it."""
+    """An outage as it affected this student; `ends_at` is None while it lasts. A superior approves or refuses it.
+
+    That it was over became known at `end_recorded_at` (None: when it was declared).
+    """
 
     outage_id: str
     declared_at: datetime
@@ -77,6 +84,12 @@ class Outage:
     ends_at: datetime | None = None
     decided_at: datetime | None = None
     approved: bool = False
+    end_recorded_at: datetime | None = None
+
+    def end(self, as_of: datetime) -> datetime | None:
+        """The end as it was known at the instant."""
+        known = self.end_recorded_at is None or self.end_recorded_at <= as_of
+        return self.ends_at if known else None
 
 
 @dataclass(frozen=True, slots=True)

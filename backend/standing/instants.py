@@ -30,7 +30,7 @@ def _of_checks(facts: StudentFacts) -> Iterable[datetime | None]:
         return
     for check in facts.checks:
         yield from (max(check.closes_at, result.at) for result in check.results)
-        yield check.voided_at
+        yield from (check.voided_at, check.notice_recorded_at, check.evidence_since)
         yield check.launched_at if check.replaces else None
 
 
@@ -47,6 +47,7 @@ def _of_acts(facts: StudentFacts) -> Iterable[datetime | None]:
         yield from (claim.filed_at, claim.decided_at)
     for outage in facts.outages:
         yield from (outage.declared_at, outage.starts_at, outage.ends_at, outage.decided_at)
+        yield outage.end_recorded_at
     for record in facts.attendance:
         yield record.recorded_at or record.at
     yield from (load.at for load in facts.calendar_loads)

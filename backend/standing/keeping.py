@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -224,12 +224,14 @@ async def _keep_entry(session: AsyncSession, held: Held, seq: int, entry: Entry,
 
 async def _keep_status(session: AsyncSession, held: Held, picture: Picture) -> None:
     """The roll shows what the ledger makes; nothing else in the house writes these two columns."""
-    if not picture.ledger or held.subject.status == picture.status:
+    if not picture.ledger:
         return
+    status = picture.status
+    differs = or_(Student.standing != status.standing, Student.study_form != status.study_form)
     await session.execute(
         update(Student)
-        .where(Student.id == held.subject.student_id)
-        .values(standing=picture.status.standing, study_form=picture.status.study_form, updated_at=held.at)
+        .where(Student.id == held.subject.student_id, differs)
+        .values(standing=status.standing, study_form=status.study_form, updated_at=held.at)
     )
 
 

@@ -106,6 +106,8 @@ def _check(check: RecordedCheck) -> Check:
         closes_at=roll_call.closes_at,
         results=tuple(Result(outcome, at) for outcome, at in check.results),
         notice_delivered_at=check.notice_delivered_at,
+        notice_recorded_at=check.notice_recorded_at,
+        evidence_since=check.evidence_since,
         evidence=check.evidence,
         voided_at=check.voided_at,
     )
@@ -132,20 +134,21 @@ async def _outages(session: AsyncSession, schools: dict[UUID, str]) -> dict[UUID
     above = {school_id: superior_paths(path) for school_id, path in schools.items()}
     outage, ended, decision = tables.OutageDeclared, tables.OutageEnded, tables.OutageDecision
     rows = await session.execute(
-        select(outage, ended.ends_at, decision)
+        select(outage, ended, decision)
         .outerjoin(ended, ended.outage_id == outage.id)
         .outerjoin(decision, decision.outage_id == outage.id)
         .where(outage.org_path.in_({path for paths in above.values() for path in paths}))
         .order_by(outage.starts_at, outage.id)
     )
     by_path: dict[str, list[Outage]] = defaultdict(list)
-    for row, ended_at, answer in rows:
+    for row, over, answer in rows:
         by_path[row.org_path].append(
             Outage(
                 outage_id=str(row.id),
                 declared_at=row.declared_at,
                 starts_at=row.starts_at,
-                ends_at=row.ends_at or ended_at,
+                ends_at=row.ends_at or (over.ends_at if over else row.lapses_at),
+                end_recorded_at=over.recorded_at if over and row.ends_at is None else None,
                 decided_at=answer.at if answer else None,
                 approved=bool(answer and answer.approved),
             )
@@ -201,10 +204,11 @@ async def _read_answers(session: AsyncSession, ids: Collection[UUID], acts: _Act
                 accepted=bool(given and given.accepted),
             )
         )
-    appeal, decided = tables.AppealFiled, tables.AppealDecided
-    for filed, end in await session.execute(
-        select(appeal, decided)
+    appeal, decided, withdrawn = tables.AppealFiled, tables.AppealDecided, tables.AppealWithdrawn
+    for filed, end, taken_back_at in await session.execute(
+        select(appeal, decided, withdrawn.at)
         .outerjoin(decided, decided.appeal_id == appeal.id)
+        .outerjoin(withdrawn, withdrawn.appeal_id == appeal.id)
         .where(appeal.student_id.in_(ids))
         .order_by(appeal.filed_at, appeal.id)
     ):
@@ -216,7 +220,7 @@ async def _read_answers(session: AsyncSession, ids: Collection[UUID], acts: _Act
                 target_id=filed.target_id,
                 filed_at=filed.filed_at,
                 previous=str(filed.previous) if filed.previous else None,
-                decided_at=end.at if end else None,
+                decided_at=end.at if end else taken_back_at,
                 upheld=bool(end and end.upheld),
                 finding=end.finding if end else "excused",
             )

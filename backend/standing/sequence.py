@@ -115,7 +115,7 @@ def reason_objection(law: StandingLaw, reason: str | None, text: str) -> str | N
 def outage_excuses(check: Check, outages: Sequence[Outage], law: StandingLaw, as_of: datetime) -> bool:
     """Whether approved outages leave less than the minimum window (reading 8)."""
     spans = [
-        (outage.starts_at, min(outage.ends_at or check.closes_at, check.closes_at))
+        (outage.starts_at, min(outage.end(as_of) or check.closes_at, check.closes_at))
         for outage in outages
         if outage.approved and outage.decided_at is not None and outage.decided_at <= as_of
     ]

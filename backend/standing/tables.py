@@ -8,7 +8,17 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Identity,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -68,6 +78,7 @@ class StoredPrompt(Base):
         UniqueConstraint("id", "school_id", "student_id"),
         Index("ix_prompt_student", "student_id", "raised_at"),
         Index("ix_prompt_school", "school_id", "raised_at"),
+        Index("ix_prompt_raised_at", "raised_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -145,6 +156,22 @@ class StandingEntry(Base):
     recorded_at: Mapped[datetime]
 
 
+class StandingFeed(Base):
+    """The ledger's entries numbered after their commit, for platforms that share the data (HN334-2.4).
+
+    Entries of one instant may be committed in another order than they were stamped; `seq` follows the commits, so
+    whoever has read up to a number has missed nothing before it.
+    """
+
+    __tablename__ = "standing_feed"
+    __tenancy__ = "school"
+
+    seq: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    entry_id: Mapped[UUID] = mapped_column(ForeignKey("standing_entry.id"), unique=True)
+    school_id: Mapped[UUID]
+    at: Mapped[datetime]
+
+
 class AidReleased(Base):
     """From `at` the unpaid aid of a change's term is withdrawn: no blocker was left (reading 12)."""
 
@@ -199,6 +226,20 @@ class DailyAssessment(Base):
     finished_at: Mapped[datetime]
 
 
+class ReplayRun(Base):
+    """What a school keeps of its students was replayed on a legal day: of everyone who had changed up to `until`."""
+
+    __tablename__ = "replay_run"
+    __tenancy__ = "school"
+
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"), primary_key=True)
+    legal_day: Mapped[date] = mapped_column(primary_key=True)
+    until: Mapped[datetime]
+    students: Mapped[int]
+    differing: Mapped[int]
+    finished_at: Mapped[datetime]
+
+
 class ReplayDifference(Base):
     """A replay found something else than what is stored; a person must look. Nothing was changed by it."""
 
@@ -233,6 +274,7 @@ class PromptDelivered(Base):
     student_id: Mapped[UUID]
     at: Mapped[datetime]
     how: Mapped[str]
+    note: Mapped[str | None]
     acting_account: Mapped[UUID | None]
 
 
@@ -296,7 +338,10 @@ class PromptStatement(Base):
 
 
 class ClaimFiled(Base):
-    """A claim that a miss had a justified reason (readings 6 and 10). `leave_id`: leave that came too late."""
+    """A claim that a miss had a justified reason (readings 6 and 10). `leave_id`: leave that came too late.
+
+    People claim once against a check; what remains after a refusal is the appeal.
+    """
 
     __tablename__ = "reason_claim"
     __tenancy__ = "student"
@@ -310,6 +355,13 @@ class ClaimFiled(Base):
             "leave_id",
             unique=True,
             postgresql_where=text("leave_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_reason_claim_person",
+            "roll_call_id",
+            "student_id",
+            unique=True,
+            postgresql_where=text("leave_id IS NULL"),
         ),
     )
 
@@ -329,9 +381,12 @@ class ClaimDecision(Base):
 
     __tablename__ = "reason_claim_decision"
     __tenancy__ = "student"
-    __table_args__ = (CheckConstraint("decided_by <> filed_by", name="not_their_own"),)
+    __table_args__ = (
+        ForeignKeyConstraint(["claim_id", "filed_by"], ["reason_claim.id", "reason_claim.filed_by"]),
+        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+    )
 
-    claim_id: Mapped[UUID] = mapped_column(ForeignKey("reason_claim.id"), primary_key=True)
+    claim_id: Mapped[UUID] = mapped_column(primary_key=True)
     school_id: Mapped[UUID]
     student_id: Mapped[UUID]
     accepted: Mapped[bool]
@@ -342,22 +397,32 @@ class ClaimDecision(Base):
 
 
 class OutageDeclared(Base):
-    """An outage of ours or of a site's network, for everybody below `org_path` (reading 8)."""
+    """An outage of ours or of a site's network, for everybody below `org_path` (reading 8).
+
+    `declarer_path` is the unit on whose side it was declared. One declared while it lasts counts until its end is
+    recorded, and never beyond `lapses_at`: whatever goes on for longer is declared again.
+    """
 
     __tablename__ = "outage"
     __tenancy__ = "open"
     __table_args__ = (
-        CheckConstraint("ends_at IS NULL OR starts_at < ends_at", name="interval"),
+        CheckConstraint(
+            "(ends_at IS NULL OR (starts_at < ends_at AND ends_at <= lapses_at)) AND starts_at <= declared_at",
+            name="interval",
+        ),
         UniqueConstraint("id", "declared_by"),
+        Index("ix_outage_org_path", "org_path"),
         Index("ix_outage_starts_at", "starts_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     org_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
     org_path: Mapped[str]
+    declarer_path: Mapped[str]
     what: Mapped[str]
     starts_at: Mapped[datetime]
     ends_at: Mapped[datetime | None]
+    lapses_at: Mapped[datetime]
     declared_by: Mapped[UUID]
     declared_at: Mapped[datetime]
 
@@ -380,9 +445,12 @@ class OutageDecision(Base):
 
     __tablename__ = "outage_decision"
     __tenancy__ = "open"
-    __table_args__ = (CheckConstraint("decided_by <> declared_by", name="not_their_own"),)
+    __table_args__ = (
+        ForeignKeyConstraint(["outage_id", "declared_by"], ["outage.id", "outage.declared_by"]),
+        CheckConstraint("decided_by <> declared_by", name="not_their_own"),
+    )
 
-    outage_id: Mapped[UUID] = mapped_column(ForeignKey("outage.id"), primary_key=True)
+    outage_id: Mapped[UUID] = mapped_column(primary_key=True)
     org_path: Mapped[str]
     approved: Mapped[bool]
     opinion: Mapped[str]
@@ -392,13 +460,16 @@ class OutageDecision(Base):
 
 
 class AttendanceEntry(Base):
-    """A counselor's or registrar's record that a student was absent, or was seen, at an instant (reading 5)."""
+    """A counselor's or registrar's record that a student was absent, or was seen, at an instant (reading 5).
+
+    A mistaken absence is countered by a record of presence at the same instant.
+    """
 
     __tablename__ = "attendance_entry"
     __tenancy__ = "student"
     __table_args__ = (
         CheckConstraint("at <= recorded_at", name="past"),
-        Index("ix_attendance_entry_student", "student_id", "at"),
+        UniqueConstraint("student_id", "at", "present"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -461,11 +532,12 @@ class ChangeRequestStep(Base):
     __tablename__ = "change_request_step"
     __tenancy__ = "student"
     __table_args__ = (
+        ForeignKeyConstraint(["request_id", "filed_by"], ["change_request.id", "change_request.filed_by"]),
         CheckConstraint("outcome IN ('agreed', 'refused', 'withdrawn')", name="outcome"),
         CheckConstraint("outcome = 'withdrawn' OR decided_by <> filed_by", name="not_their_own"),
     )
 
-    request_id: Mapped[UUID] = mapped_column(ForeignKey("change_request.id"), primary_key=True)
+    request_id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
     school_id: Mapped[UUID]
     student_id: Mapped[UUID]
@@ -559,4 +631,18 @@ class AppealDecided(Base):
     reasons: Mapped[str]
     filed_by: Mapped[UUID]
     decided_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class AppealWithdrawn(Base):
+    """The appellant took an appeal back: it ends undecided, and the matter is not opened again."""
+
+    __tablename__ = "appeal_withdrawn"
+    __tenancy__ = "student"
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeal_filed.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    reason: Mapped[str | None]
+    withdrawn_by: Mapped[UUID]
     at: Mapped[datetime]

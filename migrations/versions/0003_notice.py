@@ -36,7 +36,7 @@ _READS_TEXT = """
 for the system, which sends it. Whoever may not see the notices of a message may not see the message."""
 
 _NOTE_REPORTS = """
-CREATE FUNCTION door.note_sms_reports(reports jsonb, noted_at timestamptz) RETURNS bigint
+CREATE FUNCTION door.note_sms_reports(reports jsonb, noted_at timestamptz, counted text[]) RETURNS jsonb
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   WITH report AS (
@@ -45,7 +45,7 @@ BEGIN ATOMIC
       err_msg text, biz_id text, sms_size text, send_time timestamptz, report_time timestamptz)
     ORDER BY r.out_id, r.phone_number, r.success, r.report_time
   ), matched AS (
-    SELECT d.notice_id, r.* FROM report r
+    SELECT d.notice_id, d.message_id, r.* FROM report r
     JOIN notice_delivery d ON d.out_id = r.out_id AND d.channel = 'sms'
       -- With or without +86, a mobile number ends in its eleven digits.
       AND right(d.phone, 11) = right(r.phone_number, 11)
@@ -66,11 +66,22 @@ BEGIN ATOMIC
       last_error = CASE WHEN o.success THEN d.last_error ELSE o.err_code END,
       sealed_params = NULL
     FROM outcome o WHERE d.notice_id = o.notice_id AND d.channel = 'sms' AND d.state <> 'delivered'
+  ), received AS (
+    SELECT DISTINCT k.notice_id, m.kind, m.group_id, k.at FROM kept k
+    JOIN matched USING (notice_id) JOIN notice_message m ON m.id = matched.message_id
+    WHERE k.event = 'delivered' AND m.kind = ANY (counted)
   )
-  SELECT count(*) FROM kept;
+  SELECT jsonb_build_object(
+    'kept', (SELECT count(*) FROM kept),
+    'received', (SELECT coalesce(jsonb_agg(to_jsonb(r) || jsonb_build_object(
+      'account_id', n.account_id, 'school_id', n.school_id, 'org_path', n.org_path)), '[]')
+      FROM received r JOIN notice n ON n.id = r.notice_id));
 END
 """
-"""The carrier knows no tenant: its reports find their deliveries by the `out_id` that only it and we know."""
+"""The carrier knows no tenant: its reports find their deliveries by the `out_id` that only it and we know.
+
+Answers how many receipts were kept, and to whom each notice of a `counted` kind was delivered first.
+"""
 
 
 def upgrade() -> None:
@@ -216,5 +227,5 @@ def _secure() -> None:
 
 def _open_door() -> None:
     op.execute(_NOTE_REPORTS)
-    op.execute("REVOKE ALL ON FUNCTION door.note_sms_reports(jsonb, timestamptz) FROM PUBLIC")
-    op.execute("GRANT EXECUTE ON FUNCTION door.note_sms_reports(jsonb, timestamptz) TO dianming_app")
+    op.execute("REVOKE ALL ON FUNCTION door.note_sms_reports(jsonb, timestamptz, text[]) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION door.note_sms_reports(jsonb, timestamptz, text[]) TO dianming_app")

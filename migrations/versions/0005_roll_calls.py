@@ -259,6 +259,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("roll_call_id", "student_id", "seq", name=op.f("pk_outcome_entry")),
     )
     op.create_index("ix_outcome_entry_class", "outcome_entry", ["roll_call_id", "class_id"], unique=False)
+    op.create_index(
+        "ix_outcome_entry_missed",
+        "outcome_entry",
+        ["school_id", "student_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome = 'missed'"),
+    )
     op.create_index("ix_outcome_entry_student", "outcome_entry", ["student_id", "roll_call_id"], unique=False)
     op.create_table(
         "submission_frame",

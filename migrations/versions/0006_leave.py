@@ -28,7 +28,7 @@ def upgrade() -> None:
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("reason", sa.String(), nullable=False),
+        sa.Column("reason_sealed", sa.LargeBinary(), nullable=False),
         sa.Column("filed_by", sa.Uuid(), nullable=False),
         sa.Column("filed_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("kind IN ('personal', 'sick', 'other')", name=op.f("ck_leave_request_kind")),
@@ -121,7 +121,21 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_leave_stand_in")),
     )
     op.create_index("ix_leave_stand_in_stand_in", "leave_stand_in", ["stand_in_id", "ends_at"], unique=False)
+    op.create_table(
+        "leave_stand_in_ended",
+        sa.Column("arrangement_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("ended_by", sa.Uuid(), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["arrangement_id"],
+            ["leave_stand_in.id"],
+            name=op.f("fk_leave_stand_in_ended_arrangement_id_leave_stand_in"),
+        ),
+        sa.PrimaryKeyConstraint("arrangement_id", name=op.f("pk_leave_stand_in_ended")),
+    )
     for table in ("leave_request", "leave_cancellation", "leave_return"):
         rls.student_table(table, grants="SELECT, INSERT")
     rls.student_readable_table("leave_decision")
-    rls.school_table("leave_stand_in", "SELECT, INSERT")
+    for table in ("leave_stand_in", "leave_stand_in_ended"):
+        rls.school_table(table, "SELECT, INSERT")

@@ -13,6 +13,12 @@ depends_on = None
 
 
 def upgrade() -> None:
+    _first_tables()
+    _more_tables()
+    _secure()
+
+
+def _first_tables() -> None:
     op.create_table(
         "daily_assessment",
         sa.Column("school_id", sa.Uuid(), nullable=False),
@@ -26,20 +32,39 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("school_id", "legal_day", name=op.f("pk_daily_assessment")),
     )
     op.create_table(
+        "replay_run",
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("legal_day", sa.Date(), nullable=False),
+        sa.Column("until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("students", sa.Integer(), nullable=False),
+        sa.Column("differing", sa.Integer(), nullable=False),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["org_unit.id"], name=op.f("fk_replay_run_school_id_org_unit")
+        ),
+        sa.PrimaryKeyConstraint("school_id", "legal_day", name=op.f("pk_replay_run")),
+    )
+    op.create_table(
         "outage",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("org_id", sa.Uuid(), nullable=False),
         sa.Column("org_path", sa.String(), nullable=False),
+        sa.Column("declarer_path", sa.String(), nullable=False),
         sa.Column("what", sa.String(), nullable=False),
         sa.Column("starts_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ends_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lapses_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("declared_by", sa.Uuid(), nullable=False),
         sa.Column("declared_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("ends_at IS NULL OR starts_at < ends_at", name=op.f("ck_outage_interval")),
+        sa.CheckConstraint(
+            "(ends_at IS NULL OR (starts_at < ends_at AND ends_at <= lapses_at)) AND starts_at <= declared_at",
+            name=op.f("ck_outage_interval"),
+        ),
         sa.ForeignKeyConstraint(["org_id"], ["org_unit.id"], name=op.f("fk_outage_org_id_org_unit")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_outage")),
         sa.UniqueConstraint("id", "declared_by", name=op.f("uq_outage_id_declared_by")),
     )
+    op.create_index("ix_outage_org_path", "outage", ["org_path"], unique=False)
     op.create_index("ix_outage_starts_at", "outage", ["starts_at"], unique=False)
     op.create_table(
         "outage_decision",
@@ -52,7 +77,9 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("decided_by <> declared_by", name=op.f("ck_outage_decision_not_their_own")),
         sa.ForeignKeyConstraint(
-            ["outage_id"], ["outage.id"], name=op.f("fk_outage_decision_outage_id_outage")
+            ["outage_id", "declared_by"],
+            ["outage.id", "outage.declared_by"],
+            name=op.f("fk_outage_decision_outage_id_declared_by_outage"),
         ),
         sa.PrimaryKeyConstraint("outage_id", name=op.f("pk_outage_decision")),
     )
@@ -114,8 +141,10 @@ def upgrade() -> None:
             ["student_id"], ["student.id"], name=op.f("fk_attendance_entry_student_id_student")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_attendance_entry")),
+        sa.UniqueConstraint(
+            "student_id", "at", "present", name=op.f("uq_attendance_entry_student_id_at_present")
+        ),
     )
-    op.create_index("ix_attendance_entry_student", "attendance_entry", ["student_id", "at"], unique=False)
     op.create_table(
         "change_request",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -164,6 +193,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt")),
         sa.UniqueConstraint("id", "school_id", "student_id", name=op.f("uq_prompt_id_school_id_student_id")),
     )
+    op.create_index("ix_prompt_raised_at", "prompt", ["raised_at", "id"], unique=False)
     op.create_index("ix_prompt_school", "prompt", ["school_id", "raised_at"], unique=False)
     op.create_index("ix_prompt_student", "prompt", ["student_id", "raised_at"], unique=False)
     op.create_table(
@@ -269,6 +299,9 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("appeal_id", name=op.f("pk_appeal_decided")),
     )
+
+
+def _more_tables() -> None:
     op.create_table(
         "change_request_step",
         sa.Column("request_id", sa.Uuid(), nullable=False),
@@ -290,9 +323,9 @@ def upgrade() -> None:
             "outcome IN ('agreed', 'refused', 'withdrawn')", name=op.f("ck_change_request_step_outcome")
         ),
         sa.ForeignKeyConstraint(
-            ["request_id"],
-            ["change_request.id"],
-            name=op.f("fk_change_request_step_request_id_change_request"),
+            ["request_id", "filed_by"],
+            ["change_request.id", "change_request.filed_by"],
+            name=op.f("fk_change_request_step_request_id_filed_by_change_request"),
         ),
         sa.PrimaryKeyConstraint("request_id", "position", name=op.f("pk_change_request_step")),
     )
@@ -328,6 +361,7 @@ def upgrade() -> None:
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("how", sa.String(), nullable=False),
+        sa.Column("note", sa.String(), nullable=True),
         sa.Column("acting_account", sa.Uuid(), nullable=True),
         sa.ForeignKeyConstraint(
             ["prompt_id"], ["prompt.id"], name=op.f("fk_prompt_delivered_prompt_id_prompt")
@@ -427,6 +461,13 @@ def upgrade() -> None:
         unique=True,
         postgresql_where=sa.text("leave_id IS NOT NULL"),
     )
+    op.create_index(
+        "uq_reason_claim_person",
+        "reason_claim",
+        ["roll_call_id", "student_id"],
+        unique=True,
+        postgresql_where=sa.text("leave_id IS NULL"),
+    )
     op.create_table(
         "standing_entry",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -477,6 +518,18 @@ def upgrade() -> None:
         sa.UniqueConstraint("student_id", "seq", name=op.f("uq_standing_entry_student_id_seq")),
     )
     op.create_index("ix_standing_entry_school", "standing_entry", ["school_id", "at"], unique=False)
+    op.create_table(
+        "standing_feed",
+        sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("entry_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["entry_id"], ["standing_entry.id"], name=op.f("fk_standing_feed_entry_id_standing_entry")
+        ),
+        sa.PrimaryKeyConstraint("seq", name=op.f("pk_standing_feed")),
+        sa.UniqueConstraint("entry_id", name=op.f("uq_standing_feed_entry_id")),
+    )
     op.create_table(
         "aid_released",
         sa.Column("change_id", sa.Uuid(), nullable=False),
@@ -533,7 +586,9 @@ def upgrade() -> None:
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("decided_by <> filed_by", name=op.f("ck_reason_claim_decision_not_their_own")),
         sa.ForeignKeyConstraint(
-            ["claim_id"], ["reason_claim.id"], name=op.f("fk_reason_claim_decision_claim_id_reason_claim")
+            ["claim_id", "filed_by"],
+            ["reason_claim.id", "reason_claim.filed_by"],
+            name=op.f("fk_reason_claim_decision_claim_id_filed_by_reason_claim"),
         ),
         sa.PrimaryKeyConstraint("claim_id", name=op.f("pk_reason_claim_decision")),
     )
@@ -569,7 +624,57 @@ def upgrade() -> None:
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("minute", name=op.f("pk_service_pulse")),
     )
-    _secure()
+    _open_doors()
+
+
+def _open_doors() -> None:
+    """What the clock-driven jobs must know before they take a school's scope. Which schools, nothing of anybody."""
+    op.execute(
+        """
+        CREATE FUNCTION door.unassessed_schools(day date)
+        RETURNS TABLE (school_id uuid, path text)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        BEGIN ATOMIC
+          SELECT u.id, CAST(u.path AS text) FROM org_unit u
+          WHERE u.kind = 'school'
+            AND NOT EXISTS (SELECT 1 FROM daily_assessment d WHERE d.school_id = u.id AND d.legal_day = day);
+        END
+        """
+    )
+    # Where the record differs from what the facts give, nothing is kept until a person has looked: such a student
+    # is judged once a day, or the beat would come back to them for ever.
+    op.execute(
+        """
+        CREATE FUNCTION door.due_standings(instant timestamptz)
+        RETURNS TABLE (school_id uuid, path text)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        BEGIN ATOMIC
+          SELECT DISTINCT u.id, CAST(u.path AS text) FROM student_standing s
+          JOIN org_unit u ON u.id = s.school_id
+          WHERE s.next_at <= instant
+            AND NOT EXISTS (SELECT 1 FROM replay_difference r WHERE r.student_id = s.student_id);
+        END
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION door.unreplayed_schools(day date)
+        RETURNS TABLE (school_id uuid, path text)
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        BEGIN ATOMIC
+          SELECT u.id, CAST(u.path AS text) FROM org_unit u
+          WHERE u.kind = 'school'
+            AND NOT EXISTS (SELECT 1 FROM replay_run r WHERE r.school_id = u.id AND r.legal_day = day);
+        END
+        """
+    )
+    for signature in (
+        "door.unassessed_schools(date)",
+        "door.due_standings(timestamptz)",
+        "door.unreplayed_schools(date)",
+    ):
+        op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO dianming_app")
 
 
 def _secure() -> None:
@@ -579,7 +684,7 @@ def _secure() -> None:
         rls.student_table(table, grants="SELECT, INSERT")
     rls.student_table("student_turn")
     rls.student_readable_table("student_standing", grants="SELECT, INSERT, UPDATE")
-    for table in ("prompt_reminder", "daily_assessment", "replay_difference"):
+    for table in ("prompt_reminder", "daily_assessment", "replay_run", "replay_difference", "standing_feed"):
         rls.school_table(table, "SELECT, INSERT")
     for table in ("outage", "outage_ended", "outage_decision"):
         rls.open_table(table, _BELOW, "SELECT, INSERT")

@@ -21,7 +21,7 @@ from tests.tenancy.documents import document
 EXAMPLES = 20
 """Cases for each operation and kind of data; the same ones in every run."""
 
-SLOW = {"/v1/roster-imports": 4}
+SLOW = {"/v1/roster-imports": 4, "/v1/aid-payment-imports": 4}
 """Operations that start a process for each request take fewer."""
 
 CHECKS = [

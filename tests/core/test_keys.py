@@ -1,5 +1,6 @@
 """Keys: bound to their context, versioned, never overwritten."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.core.keys import KeyRing, create_key_file
+from backend.core.keys import KeyRing, complete_key_file, create_key_file
 
 
 @pytest.fixture(scope="module")
@@ -57,3 +58,18 @@ def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     with pytest.raises(FileExistsError):
         create_key_file(path)
+
+
+def test_an_older_file_gets_the_keys_that_it_lacks_and_keeps_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    create_key_file(path)
+    document = json.loads(path.read_text())
+    del document["health"]
+    path.write_text(json.dumps(document))
+    assert complete_key_file(path) == ("health",)
+    assert complete_key_file(path) == ()
+    completed = json.loads(path.read_text())
+    assert completed.pop("health")["current"] == "1"
+    assert completed == document
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert KeyRing.load(path).secret("health")

@@ -31,6 +31,7 @@ from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character
 from backend.people.queries import id_number_context
 from backend.people.tables import Guardian, SchoolClass, Student
+from backend.standing.tables import StudentStanding
 from tests.exchange.conftest import TODAY
 from tests.world import School, World, counselor_account, plant, province_account, registrar_account
 
@@ -195,6 +196,38 @@ async def test_a_study_form_that_differs_is_flagged_and_the_roll_keeps_its_own(
     students = await roll(runtime, world.school)
     assert {each.study_form for each in students.values()} == {"full_time"}
     assert students[records[2]["姓名"]].phone == "15499999998"
+
+
+@pytest.mark.clause("HN334-4.1c")
+async def test_a_locked_record_keeps_its_study_form_and_the_finding_says_why(
+    runtime: Runtime, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+) -> None:
+    records = with_distinct_names(invented())
+    await enter(runtime, world.school, rows_of(records))
+    locked = (await roll(runtime, world.school))[records[1]["姓名"]]
+    async with owner.transaction(Scope.none()) as session:
+        session.add(
+            StudentStanding(
+                student_id=locked.id,
+                school_id=world.school.id,
+                as_of=now(),
+                policy_version="-",
+                digest=b"-",
+                locked_by=new_id(),
+                picture={},
+                next_at=None,
+            )
+        )
+    for record in records[1:3]:
+        record["学习形式"] = "非全日制"
+    report = await enter(runtime, world.school, rows_of(records))
+    assert report.flagged == 2
+    assert [(each.code, each.row, each.column, each.value) for each in report.findings] == [
+        ("study_form_locked", 3, "学习形式", "非全日制"),
+        ("study_form_kept", 4, "学习形式", "非全日制"),
+    ]
+    assert "锁定" in report.findings[0].zh
+    assert {each.study_form for each in (await roll(runtime, world.school)).values()} == {"full_time"}
 
 
 async def test_a_standing_that_was_decided_outlives_an_import(

@@ -68,6 +68,11 @@ class Desk:
         day = self.today + timedelta(days=days)
         self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
 
+    def next_act(self) -> datetime:
+        """Each act on leave has an instant of its own, as on a real clock; it is `at` until the next."""
+        self.stage.clock.at += timedelta(milliseconds=1)
+        return self.at
+
     def transaction(self, acting: Acting) -> Any:
         return self.stage.runtime.database.transaction(acting.scope)
 
@@ -85,7 +90,7 @@ class Desk:
         )
         acting = self.student(pupil)
         async with self.transaction(acting) as session:
-            return await request_leave(session, acting, command, self.at)
+            return await request_leave(session, acting, self.stage.runtime.keys, command, self.next_act())
 
     async def decide(
         self,
@@ -97,7 +102,7 @@ class Desk:
         acting = acting or self.counselor
         command = DecideLeave(leave.request.id, outcome, opinion)
         async with self.transaction(acting) as session:
-            return await decide_leave(session, acting, command, self.at)
+            return await decide_leave(session, acting, command, self.next_act())
 
     async def approved(
         self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
@@ -108,14 +113,14 @@ class Desk:
     async def cancel(self, leave: Leave, acting: Acting | None = None) -> Leave:
         acting = acting or self.student()
         async with self.transaction(acting) as session:
-            return await cancel_leave(session, acting, leave.request.id, None, self.at)
+            return await cancel_leave(session, acting, leave.request.id, None, self.next_act())
 
     async def come_back(
         self, leave: Leave, acting: Acting | None = None, returned_at: datetime | None = None
     ) -> Leave:
         acting = acting or self.student()
         async with self.transaction(acting) as session:
-            return await record_return(session, acting, leave.request.id, returned_at, self.at)
+            return await record_return(session, acting, leave.request.id, returned_at, self.next_act())
 
     async def tally(self, pupil: Pupil | None = None) -> LeaveTally:
         acting = self.student(pupil)

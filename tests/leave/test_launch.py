@@ -103,6 +103,27 @@ async def test_whoever_is_on_leave_is_excused_at_the_settlement_too(desk: Desk) 
     assert len(outcomes) == launch.owed + launch.excused
 
 
+async def test_leave_approved_between_launch_and_notice_excuses_at_the_settlement_and_later_leave_does_not(
+    desk: Desk,
+) -> None:
+    """The law's boundary is the notice; what the launch froze stays as it was (invariant 10)."""
+    between, late, none = desk.school.students[:3]
+    notify_at, opens_at = desk.at + HOUR, desk.at + 2 * HOUR
+    launch = await desk.stage.launch(
+        told=False, notify_at=notify_at, opens_at=opens_at, closes_at=opens_at + HOUR
+    )
+    await desk.approved(pupil=between)
+    desk.stage.clock.at = notify_at
+    await desk.stage.announce(launch.roll_call)
+    await desk.approved(pupil=late)
+    desk.stage.clock.at = launch.roll_call.closes_at + HOUR
+    await desk.stage.settle(launch.roll_call)
+    assert set((await duties(desk, launch)).values()) == {("owed", None)}
+    outcomes = await desk.stage.outcomes(launch.roll_call.id)
+    found = [(outcomes[pupil.id].outcome, outcomes[pupil.id].reason) for pupil in (between, late, none)]
+    assert found == [("excused", "on_leave"), ("missed", "no_check_in"), ("missed", "no_check_in")]
+
+
 async def test_leave_alters_nobody_elses_lot_in_a_sample(desk: Desk) -> None:
     audience = Audience(unit_ids=(desk.school.id,), sample=Sample(size=3))
     before = await duties(desk, await launched(desk, audience=audience, seed="同一种子"))
@@ -148,7 +169,7 @@ class History:
             kind="sick",
             starts_at=start + self.begins * STEP,
             ends_at=start + (self.begins + self.lasts) * STEP,
-            reason="发烧",
+            reason_sealed=b"sealed",
             filed_by=new_id(),
             filed_at=start,
             **identity,

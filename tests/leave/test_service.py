@@ -1,14 +1,18 @@
 """Requests, answers, stand-ins, cancellations, returns and the days of a term, in the database."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from cryptography.exceptions import InvalidTag
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from backend.core.acting import Acting
+from backend.core.database import Database
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
@@ -21,14 +25,21 @@ from backend.leave.errors import (
     LeaveOver,
     LeaveOverlaps,
     ReturnTimeInvalid,
+    StandInOver,
     StandInUnfit,
 )
 from backend.leave.queries import LeaveSearch, leaves_page
+from backend.leave.reasons import reason_of
 from backend.leave.rules import LeaveState
 from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
-from backend.leave.stand_ins import NameStandIn, name_stand_in
+from backend.leave.stand_ins import NameStandIn, end_stand_in, name_stand_in, stand_ins_page
 from backend.leave.tables import LeaveDecision, LeaveRequest
+from backend.leave.wire import shown
 from backend.org.errors import DaysInTwoTerms, TermNotSet
+from backend.people.attachment_errors import AttachmentUnusable
+from backend.people.attachments import Content, receive
+from backend.people.turns import take_turn
+from tests.at_rest import columns_holding
 from tests.leave.desk import Desk
 from tests.world import bureau_account, province_account, registrar_account
 
@@ -68,9 +79,10 @@ async def test_one_stretch_of_time_is_asked_for_once_while_the_first_request_liv
 async def test_of_two_requests_at_once_for_the_same_days_one_is_refused(desk: Desk) -> None:
     day = HalfDay(desk.today, "morning")
     async with desk.transaction(desk.student()) as session:
-        await request_leave(session, desk.student(), RequestLeave("sick", day, day, "发烧就医"), desk.at)
+        command = RequestLeave("sick", day, day, "发烧就医")
+        await request_leave(session, desk.student(), desk.stage.runtime.keys, command, desk.at)
         second = asyncio.create_task(desk.ask())
-        waits = asyncio.create_task(desk.stage.blocked())
+        waits = asyncio.create_task(desk.stage.blocked("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(LeaveOverlaps):
@@ -83,7 +95,7 @@ async def test_whoever_acts_on_leave_sees_what_was_decided_a_moment_before(desk:
     async with desk.transaction(desk.counselor) as session:
         await decide_leave(session, desk.counselor, command, desk.at)
         second = asyncio.create_task(desk.cancel(asked, desk.stage.registrar))
-        waits = asyncio.create_task(desk.stage.blocked())
+        waits = asyncio.create_task(desk.stage.blocked("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     cancelled = await second
@@ -176,7 +188,7 @@ async def test_a_student_cannot_file_in_anothers_name_even_past_the_service(desk
         kind="sick",
         starts_at=desk.at,
         ends_at=desk.at + timedelta(days=1),
-        reason="冒名",
+        reason_sealed=b"sealed",
         filed_by=new_id(),
         filed_at=desk.at,
     )
@@ -186,7 +198,15 @@ async def test_a_student_cannot_file_in_anothers_name_even_past_the_service(desk
 
 
 @pytest.mark.parametrize(
-    "table", ["leave_request", "leave_decision", "leave_cancellation", "leave_return", "leave_stand_in"]
+    "table",
+    [
+        "leave_request",
+        "leave_decision",
+        "leave_cancellation",
+        "leave_return",
+        "leave_stand_in",
+        "leave_stand_in_ended",
+    ],
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET school_id = school_id"])
 async def test_what_happened_to_leave_is_never_rewritten(desk: Desk, table: str, statement: str) -> None:
@@ -198,7 +218,7 @@ async def test_what_happened_to_leave_is_never_rewritten(desk: Desk, table: str,
 # --- stand-ins ---
 
 
-async def named(desk: Desk, stand_in: Acting, **changes: Any) -> None:
+async def named(desk: Desk, stand_in: Acting, **changes: Any) -> UUID:
     """The counselor of the first class names a colleague for three days."""
     assert stand_in.counselor_id is not None
     command = NameStandIn(
@@ -208,7 +228,12 @@ async def named(desk: Desk, stand_in: Acting, **changes: Any) -> None:
     )
     acting = changes.get("acting", desk.counselor)
     async with desk.transaction(acting) as session:
-        await name_stand_in(session, acting, command, desk.at)
+        return (await name_stand_in(session, acting, command, desk.at)).row.id
+
+
+async def ended(desk: Desk, acting: Acting, arrangement_id: UUID) -> None:
+    async with desk.transaction(acting) as session:
+        await end_stand_in(session, acting, arrangement_id, desk.next_act())
 
 
 async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recorded(desk: Desk) -> None:
@@ -219,9 +244,31 @@ async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recor
     decided = await desk.decide(asked, acting=colleague)
     assert decided.decision is not None
     assert decided.decision.stood_in_for == desk.counselor.counselor_id
-    desk.set_clock(days=3)
+    desk.set_clock(days=3, minute=1)
     with pytest.raises(NotFound):
         await desk.decide(later, acting=colleague)
+
+
+async def test_a_stand_in_that_was_ended_early_decides_no_more_and_both_counselors_see_it(desk: Desk) -> None:
+    klass = desk.school.classes[1]
+    colleague = await desk.stage.account("counselor", desk.school, klass)
+    asked = await desk.ask()
+    arrangement = await named(desk, colleague)
+    with pytest.raises(NotPermitted):
+        await ended(desk, colleague, arrangement)
+    with pytest.raises(NotFound):
+        await ended(desk, registrar_account(desk.stage.world.sister), arrangement)
+    counselor = desk.counselor
+    await ended(desk, counselor, arrangement)
+    with pytest.raises(NotFound):
+        await desk.decide(asked, acting=colleague)
+    with pytest.raises(StandInOver):
+        await ended(desk, desk.stage.registrar, arrangement)
+    for acting in (colleague, counselor):
+        async with desk.transaction(acting) as session:
+            (seen,) = await stand_ins_page(session, acting, None, 5)
+        assert seen.ended is not None
+        assert seen.ended.ended_by == counselor.account_id
 
 
 @pytest.mark.parametrize("wrong", ["myself", "inactive", "over", "nobody", "registrar"])
@@ -385,3 +432,84 @@ async def test_a_list_filters_by_the_state_that_the_rules_say(desk: Desk) -> Non
             assert page[0].state(desk.at) is state
         everything = await leaves_page(session, registrar, LeaveSearch(), desk.at, None, 50)
     assert len(everything) == len(made)
+
+
+# --- what tells of health is sealed, and files go with a request ---
+
+
+async def test_the_reason_stands_nowhere_in_clear_and_opens_in_its_own_row_only(
+    desk: Desk, owner: Database
+) -> None:
+    keys, day = desk.stage.runtime.keys, HalfDay(desk.today, "morning")
+    reason = f"慢性病复查{new_id()}"
+    acting = desk.student()
+    async with desk.transaction(acting) as session:
+        asked = await request_leave(
+            session, acting, keys, RequestLeave("sick", day, day, reason), desk.next_act()
+        )
+    assert reason_of(keys, asked.request) == reason
+    assert await columns_holding(owner, [reason]) == set()
+    other = await desk.ask(first=3)
+    other.request.reason_sealed = asked.request.reason_sealed
+    with pytest.raises(InvalidTag):
+        reason_of(keys, other.request)
+
+
+async def test_files_go_with_a_request_and_are_shown_with_it(desk: Desk) -> None:
+    runtime, acting, pupil = desk.stage.runtime, desk.student(), desk.pupil
+    day, scan = HalfDay(desk.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
+    file = await receive(runtime, acting, pupil.id, scan, desk.at)
+    command = RequestLeave("sick", day, day, "发烧就医", (file.id,))
+    async with desk.transaction(acting) as session:
+        asked = await request_leave(session, acting, runtime.keys, command, desk.next_act())
+    async with desk.transaction(desk.counselor) as session:
+        (out,) = await shown(session, runtime.keys, [asked], desk.at)
+    assert ([each.id for each in out.attachments], out.reason) == ([file.id], "发烧就医")
+    later = replace(command, first=replace(day, half="afternoon"), last=HalfDay(desk.today, "afternoon"))
+    with pytest.raises(AttachmentUnusable):
+        async with desk.transaction(acting) as session:
+            await request_leave(session, acting, runtime.keys, later, desk.next_act())
+
+
+# --- the student's turn ---
+
+
+async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_student_before(
+    desk: Desk,
+) -> None:
+    """A clock that lags, as a second server's may, slips no fact behind a judgement that did not know of it."""
+    ahead = desk.at + timedelta(seconds=5)
+    async with desk.stage.arrange() as session:
+        await take_turn(session, desk.school.id, desk.pupil.id, ahead)
+    asked = await desk.ask(first=1)
+    decided = await desk.decide(asked)
+    cancelled = await desk.cancel(asked, desk.stage.registrar)
+    assert decided.decision is not None
+    assert cancelled.cancellation is not None
+    instants = [
+        ahead,
+        asked.request.filed_at,
+        decided.decision.decided_at,
+        cancelled.cancellation.cancelled_at,
+    ]
+    assert instants == sorted(set(instants))
+
+
+async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
+    asked = await desk.ask(first=1)
+    async with desk.stage.arrange() as session:
+        turn = await take_turn(session, desk.school.id, desk.pupil.id, desk.at)
+        deciding = asyncio.create_task(desk.decide(asked))
+        await desk.stage.blocked("transactionid", "tuple")
+        assert not deciding.done()
+    decided = await deciding
+    assert decided.decision is not None
+    assert decided.decision.decided_at > turn
+
+
+async def test_nobody_holds_up_a_student_whose_leave_they_may_not_see(desk: Desk) -> None:
+    asked = await desk.ask(first=1)
+    async with desk.stage.arrange() as session:
+        await take_turn(session, desk.school.id, desk.pupil.id, desk.at)
+        with pytest.raises(NotFound):
+            await desk.decide(asked, acting=desk.colleague)

@@ -226,4 +226,5 @@ async def opened(runtime: Runtime, owner: Database) -> Registry:
     async with stage.arrange() as session:
         term = await term_of(session, stage.school.id, legal_day(stage.clock()))
     stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
+    await stage.file_site()
     return Registry(stage)

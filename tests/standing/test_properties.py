@@ -156,7 +156,7 @@ def test_no_sanction_lacks_its_prompt_its_delivery_and_its_evidence(
         assert entry.trace.facts == prompt.evidence
         for item in (by_key[key] for key in prompt.evidence if key in by_key):
             assert notice_in_time(item, law, entry.at)
-            assert not missing_evidence(item, law)
+            assert not missing_evidence(item, law, entry.at)
         if entry.cause is Cause.EXPIRY:
             assert prompt.deadline is not None
             assert prompt.deadline.at is not None

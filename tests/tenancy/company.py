@@ -419,9 +419,8 @@ class _Assembly:
         acting, registrar = student_account(school, pupil), registrar_account(school)
         database, today = self.identity.runtime.database, HalfDay(legal_day(self.at), half)
         async with database.transaction(acting.scope) as session:
-            leave = await request_leave(
-                session, acting, RequestLeave("sick", today, today, "发烧就医"), self.at
-            )
+            command = RequestLeave("sick", today, today, "发烧就医")
+            leave = await request_leave(session, acting, self.identity.runtime.keys, command, self.at)
         if approved:
             async with database.transaction(registrar.scope) as session:
                 await decide_leave(session, registrar, DecideLeave(leave.request.id, "approved"), self.at)
@@ -451,10 +450,16 @@ class _Assembly:
                 "correction": await self._correction(self.world.school, second.students[0]),
                 "notice": school["notice"],
                 **dict.fromkeys(("begun_leave", "waiting_leave", "spare_leave"), colleagues_leave),
+                **_whose(school, "colleague_"),
             },
             "classmate": {
                 **dict.fromkeys(("own_begun_leave", "own_leave"), school["begun_leave"]),
                 "notice": await self._notice(Notice.student_id == classmate.id),
-                "submission": school["classmate_submission"],
+                **_whose(school, "classmate_"),
             },
         }
+
+
+def _whose(things: Things, prefix: str) -> Things:
+    """The things of a school that a room made for a colleague or a classmate, by the names of the matrix."""
+    return {name.removeprefix(prefix): each for name, each in things.items() if name.startswith(prefix)}

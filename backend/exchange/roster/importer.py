@@ -23,6 +23,7 @@ from backend.exchange.roster.errors import StudentNumbersTaken
 from backend.exchange.roster.issues import (
     ON_ANOTHER_ROLL,
     STUDY_FORM_KEPT,
+    STUDY_FORM_LOCKED,
     RowIssue,
     Severity,
 )
@@ -113,12 +114,17 @@ async def enter_roster(
     await session.execute(_ADD_GUARDIANS, of_school)
     unchanged = await session.scalar(_UNCHANGED) or 0
     not_in_file = await session.scalar(_NOT_IN_FILE, of_school) or 0
-    flagged, kept = await _findings(session, _FLAGGED, of_school, "study_form", STUDY_FORM_KEPT)
+    free, kept = await _findings(
+        session, _FLAGGED, of_school | {"locked": False}, "study_form", STUDY_FORM_KEPT
+    )
+    locked, closed = await _findings(
+        session, _FLAGGED, of_school | {"locked": True}, "study_form", STUDY_FORM_LOCKED
+    )
     elsewhere, found = await _findings(session, _ELSEWHERE, of_school, "document_number", ON_ANOTHER_ROLL)
     await session.execute(_DONE)
     await session.execute(_JOIN_FREELY)
     report = ImportReport(
-        created, updated, unchanged, flagged, elsewhere, not_in_file, classes, (*kept, *found)
+        created, updated, unchanged, free + locked, elsewhere, not_in_file, classes, (*closed, *kept, *found)
     )
     await _leave_trace(session, command, report, at)
     return report
@@ -301,10 +307,13 @@ _NOT_IN_FILE = text(
 
 _FLAGGED = text(
     """
-    SELECT sheet, "row", study_form, count(*) OVER () FROM roster_staging
-    WHERE study_form <> stored_study_form ORDER BY 1, 2 LIMIT :listed
+    SELECT s.sheet, s."row", s.study_form, count(*) OVER () FROM roster_staging s
+    LEFT JOIN student_standing t ON t.student_id = s.student_id
+    WHERE s.study_form <> s.stored_study_form AND (t.locked_by IS NOT NULL) = :locked
+    ORDER BY 1, 2 LIMIT :listed
     """
 )
+"""A locked record says so: after a change that a verification caused, only the province opens it (HN334-4.1c)."""
 
 _ELSEWHERE = text(
     """

@@ -103,8 +103,14 @@ UNKNOWN_COLUMN = Defect(
 )
 STUDY_FORM_KEPT = Defect(
     "study_form_kept",
-    "学习形式与学籍不一致，学籍未改动。学习形式不能通过导入变更，请办理学籍异动。",
-    "The study form differs from the roll, which was kept. A file cannot change it: file a standing change.",
+    "学习形式与学籍不一致，学籍未改动。学习形式不能通过导入变更，请提交学籍异动申请。",
+    "The study form differs from the roll, which was kept. A file cannot change it: file a change request.",
+)
+STUDY_FORM_LOCKED = Defect(
+    "study_form_locked",
+    "学习形式与学籍不一致，学籍未改动。该生因核验异动已被锁定，再次异动须提交学籍异动申请，逐级报省教育厅批准。",
+    "The study form differs from the roll, which was kept. A verification has locked this record: file a change"
+    " request, which climbs to the province.",
 )
 ON_ANOTHER_ROLL = Defect(
     "on_another_roll",

@@ -1,0 +1,88 @@
+"""Telling the guardians on file of leave, by SMS, where that was consented to: they have no account and no app.
+
+From fourteen on the student consents, below it the guardian (PIPL, article 31). An SMS names no reason and no school,
+and of the student the surname alone: a phone may lie open.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.clock import legal_day
+from backend.identity.consents import GUARDIAN_NOTICE, newest_consents
+from backend.leave.queries import tally_of
+from backend.leave.telling import found_leave, span_of
+from backend.notice.messages import Message, SmsText, StudentRecipient
+from backend.notice.service import post_sms
+from backend.people.tables import Guardian, Student
+
+
+async def tell_approved(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
+    """The guardians learn of approved leave, and how much of the term's leave it takes."""
+    leave = await found_leave(session, leave_id)
+    if leave.decision is None or leave.decision.outcome != "approved":
+        return
+    student_id = leave.request.student_id
+    to = await _guardians(session, student_id)
+    if not to:
+        return
+    child = await _called(session, student_id)
+    count = await tally_of(session, student_id, at, legal_day(leave.request.starts_at))
+    opens, closes = span_of(leave)
+    days, cap = str(count.planned), str(count.cap)
+    params = {"student": child, "from": opens, "until": closes, "days": days, "cap": cap}
+    message = Message(
+        kind="guardian_leave",
+        group_id=leave.request.id,
+        title_zh="告知监护人：请假已批准",
+        title_en="To the guardian: leave approved",
+        body_zh=f"{child} {opens} 至 {closes} 的请假已批准，本学期共 {days} 天，上限 {cap} 天。",
+        body_en=f"{child}: leave from {opens} to {closes} was approved; {days} days this term, {cap} at most.",
+        sms=SmsText("guardian_leave", params),
+    )
+    await _send(session, to, message, at)
+
+
+async def tell_over_limit(session: AsyncSession, student_id: UUID, prompt_id: UUID, at: datetime) -> None:
+    """The guardians learn that leave has passed the limit of the term (HN334-3.5b)."""
+    to = await _guardians(session, student_id)
+    if not to:
+        return
+    child = await _called(session, student_id)
+    count = await tally_of(session, student_id, at)
+    days, cap = str(len(count.used)), str(count.cap)
+    message = Message(
+        kind="guardian_leave_limit",
+        group_id=prompt_id,
+        title_zh="告知监护人：请假超过上限",
+        title_en="To the guardian: leave past the limit",
+        body_zh=f"{child}本学期请假 {days} 天，超过上限 {cap} 天。请联系辅导员。",
+        body_en=f"{child}: {days} days of leave this term, more than {cap}. Please call the counselor.",
+        sms=SmsText("guardian_leave_limit", {"student": child, "days": days, "cap": cap}),
+    )
+    await _send(session, to, message, at)
+
+
+async def _guardians(session: AsyncSession, student_id: UUID) -> Sequence[Guardian]:
+    """Those who can be told and may be: nobody without a standing consent."""
+    answer = (await newest_consents(session, student_id)).get(GUARDIAN_NOTICE)
+    if answer is None or not answer.granted:
+        return ()
+    reachable = select(Guardian).where(
+        Guardian.student_id == student_id, Guardian.is_guardian, Guardian.phone.is_not(None)
+    )
+    return (await session.scalars(reachable.order_by(Guardian.position))).all()
+
+
+async def _called(session: AsyncSession, student_id: UUID) -> str:
+    student = await session.get_one(Student, student_id)
+    return f"{student.name[:1]}同学"
+
+
+async def _send(session: AsyncSession, to: Sequence[Guardian], message: Message, at: datetime) -> None:
+    for guardian in to:
+        recipient = StudentRecipient(guardian.student_id, guardian.school_id, phone=guardian.phone)
+        await post_sms(session, recipient, message, at)

@@ -1,0 +1,58 @@
+"""Attachments as both APIs take and show them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.people.attachments import Content
+
+_SUFFIXES = {"image/jpeg": "jpg", "application/pdf": "pdf"}
+_BINARY = {"schema": {"type": "string", "format": "binary"}}
+
+AttachmentIds = Annotated[
+    list[UUID],
+    Field(
+        max_length=20,
+        description="先以 POST /v1/attachments 上传 · uploaded before with POST /v1/attachments",
+        examples=[[]],
+    ),
+]
+"""The ids of uploaded files, for request bodies; a field of it defaults to none."""
+
+
+class AttachmentOut(BaseModel):
+    """A file that hangs on a fact; its content is at GET /v1/attachments/{id}."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    id: UUID
+    media_type: str = Field(examples=["image/jpeg"])
+    size_bytes: int = Field(examples=[184320])
+    uploaded_at: datetime
+
+
+def file_body(media_types: Sequence[str]) -> dict[str, Any]:
+    """The OpenAPI description of a body that is one file."""
+    schema = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
+    return {"requestBody": {"required": True, "content": dict.fromkeys(media_types, schema)}}
+
+
+def file_answer() -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of an answer that is one file."""
+    return {200: {"description": "附件内容 · the file", "content": dict.fromkeys(_SUFFIXES, _BINARY)}}
+
+
+def download(attachment_id: UUID, content: Content) -> Response:
+    """The file as a download that no browser opens in our name, guesses the type of or keeps."""
+    name = f"{attachment_id}.{_SUFFIXES[content.media_type]}"
+    headers = {
+        "Content-Disposition": f'attachment; filename="{name}"',
+        "X-Content-Type-Options": "nosniff",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "no-store",
+    }
+    return Response(content.data, media_type=content.media_type, headers=headers)

@@ -1,0 +1,110 @@
+"""What a counselor writes down: a student was absent, or was seen, at an instant (HN334-3.5c, reading 5)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit
+from backend.core.acting import Acting
+from backend.core.clock import legal_day
+from backend.core.ids import new_id
+from backend.leave.law import law_at
+from backend.org.errors import TermNotSet
+from backend.org.terms import term_of
+from backend.standing import claim_errors as errors
+from backend.standing.assessment import Held, facts_and_picture, hold
+from backend.standing.care import in_own_classes, student_in_own_care
+from backend.standing.facts import StudentFacts
+from backend.standing.keeping import keep, keep_current
+from backend.standing.tables import AttendanceEntry
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAttendance:
+    """A student was absent (`present` False) or seen at `seen_at`, with what the writer knows of it."""
+
+    student_id: UUID
+    seen_at: datetime
+    present: bool
+    note: str | None = None
+
+
+async def record_attendance(
+    session: AsyncSession, acting: Acting, command: RecordAttendance, at: datetime
+) -> AttendanceEntry:
+    """Record it for a student of the own classes (counselor) or school (registrar), and keep what follows.
+
+    The instant lies in the past, in the running term, and no longer ago than the law admits. A mistaken absence is
+    countered by presence at the very same instant; presence stands, since lack of evidence is never absence.
+    Raises `NotFound`, `NotPermitted`, `AttendanceTimeInvalid`, `AttendanceRecorded`.
+    """
+    await student_in_own_care(session, acting, command.student_id)
+    held = await hold(session, command.student_id, at)
+    await _must_be_recent(session, held, command.seen_at, at)
+    facts, picture = await facts_and_picture(session, held)
+    await keep(session, held, picture)
+    _must_be_new(facts, command)
+    row = AttendanceEntry(
+        id=new_id(),
+        school_id=held.subject.school_id,
+        student_id=command.student_id,
+        present=command.present,
+        at=command.seen_at,
+        note=command.note,
+        recorded_by=acting.account_id,
+        recorded_at=held.at,
+    )
+    session.add(row)
+    await session.flush()
+    after = {"present": row.present, "at": row.at.isoformat()}
+    act = audit.Act("attendance.recorded", "attendance_entry", str(row.id), held.subject.path, after=after)
+    audit.record(session, act, held.at)
+    await keep_current(session, held)
+    return row
+
+
+async def _must_be_recent(session: AsyncSession, held: Held, seen_at: datetime, at: datetime) -> None:
+    days = law_at(legal_day(at), held.subject.path).integer("attendance.recorded_within")
+    if not at - timedelta(days=days) <= seen_at <= at:
+        raise errors.AttendanceTimeInvalid(days=days)
+    running = await term_of(session, held.subject.school_id, legal_day(at))
+    try:
+        then = await term_of(session, held.subject.school_id, legal_day(seen_at))
+    except TermNotSet as outside:
+        raise errors.AttendanceTimeInvalid(days=days) from outside
+    if then.code != running.code:
+        raise errors.AttendanceTimeInvalid(days=days)
+
+
+def _must_be_new(facts: StudentFacts, command: RecordAttendance) -> None:
+    there = {record.present for record in facts.attendance if record.at == command.seen_at}
+    if True in there or command.present in there:
+        raise errors.AttendanceRecorded
+
+
+async def attendance_page(
+    session: AsyncSession,
+    acting: Acting,
+    student_id: UUID,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[AttendanceEntry]:
+    """At most `limit` records of a student in the caller's care, latest instant first, behind `before`."""
+    await student_in_own_care(session, acting, student_id)
+    key = tuple_(AttendanceEntry.at, AttendanceEntry.id)
+    page = (
+        select(AttendanceEntry)
+        .where(
+            AttendanceEntry.student_id == student_id,
+            in_own_classes(acting, AttendanceEntry.student_id.expression),
+        )
+        .order_by(AttendanceEntry.at.desc(), AttendanceEntry.id.desc())
+        .limit(limit)
+    )
+    if before is not None:
+        page = page.where(key < tuple_(*before))
+    return (await session.scalars(page)).all()

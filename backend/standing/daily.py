@@ -1,0 +1,198 @@
+"""Assessing many: everyone is judged without a turn, and only whose picture has changed takes one.
+
+A run may come late, twice, or beside another: a prompt and an expiry bear the instants at which the facts called
+for them (`course`), and what follows is kept under the student's turn (`keeping`). So nothing depends on when the
+rules were asked, and a run that was cut short is simply begun again.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Select, and_, exists, func, or_, select, text, union
+from sqlalchemy.dialects.postgresql import insert
+
+from backend.core.clock import legal_day
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.leave.tables import LeaveRequest
+from backend.people.tables import Student
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
+from backend.standing import tables
+from backend.standing.assessment import digest, lawbook, pictures, says_nothing
+from backend.standing.keeping import reassess
+from backend.standing.recorded import subjects
+
+BATCH = 250
+"""Students judged at once: some megabytes of facts, and a fraction of a second without a pause for other jobs."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchoolOf:
+    """The school whose students are assessed."""
+
+    school_id: UUID
+    path: str
+
+    @property
+    def scope(self) -> Scope:
+        return Scope.school(self.school_id, self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Assessed:
+    """How many students a run spoke for, and how many pictures it found changed."""
+
+    students: int
+    changed: int
+
+
+async def assess_school(runtime: Runtime, school_id: UUID, path: str, at: datetime) -> Assessed:
+    """Assess every student on the school's roll, and record that the school was assessed on this legal day.
+
+    Where some could not be assessed, raises as `reassess_each`, and the day is not recorded.
+    """
+    school = SchoolOf(school_id, path)
+    async with runtime.database.transaction(school.scope) as session:
+        students = await session.scalar(
+            select(func.count()).select_from(Student).where(Student.school_id == school_id)
+        )
+        asked = (await session.scalars(to_be_judged(school, at))).all()
+    done = Assessed(int(students or 0), await assess_those(runtime, school, asked, at))
+    row = {"students": done.students, "changed": done.changed, "finished_at": runtime.clock()}
+    async with runtime.database.transaction(school.scope) as session:
+        put = insert(tables.DailyAssessment).values(school_id=school_id, legal_day=legal_day(at), **row)
+        await session.execute(put.on_conflict_do_nothing())
+    return done
+
+
+async def assess_those(runtime: Runtime, school: SchoolOf, asked: Sequence[UUID], at: datetime) -> int:
+    """Reassess those of the students whose picture has changed; how many. Raises as `reassess_each`."""
+    changed = [
+        student_id
+        for batch in _batches(asked)
+        for student_id in await changed_among(runtime, school, batch, at)
+    ]
+    await reassess_each(runtime, school, changed, at)
+    return len(changed)
+
+
+async def reassess_each(runtime: Runtime, school: SchoolOf, asked: Sequence[UUID], at: datetime) -> None:
+    """Take each student's turn in a transaction of its own.
+
+    One that fails keeps nobody waiting: what failed is raised in the end, as an `ExceptionGroup`.
+    """
+    failures: list[Exception] = []
+    for student_id in asked:
+        try:
+            async with runtime.database.transaction(school.scope) as session:
+                await reassess(session, student_id, at)
+        except Exception as error:  # noqa: BLE001 - raised below, with those of the others
+            failures.append(error)
+    if failures:
+        msg = f"{len(failures)} students of {school.path} could not be assessed"
+        raise ExceptionGroup(msg, failures)
+
+
+async def changed_among(
+    runtime: Runtime, school: SchoolOf, asked: Sequence[UUID], at: datetime
+) -> list[UUID]:
+    """Those of whom the law says something else than what is stored. Writes nothing and holds nobody's turn.
+
+    A fact that is recorded meanwhile is not lost: whoever records it sees to its consequences.
+    """
+    async with runtime.database.transaction(school.scope) as session:
+        await session.execute(text("SET TRANSACTION READ ONLY"))
+        found = await subjects(session, asked)
+        judged = await pictures(session, list(found.values()), at)
+        known = select(tables.StudentStanding.student_id, tables.StudentStanding.digest).where(
+            tables.StudentStanding.student_id.in_(asked)
+        )
+        stored = {row.student_id: row.digest for row in await session.execute(known)}
+    return [
+        student_id
+        for student_id, picture in judged.items()
+        if (stored[student_id] != digest(picture) if student_id in stored else not says_nothing(picture))
+    ]
+
+
+def _batches(asked: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
+    return (asked[first : first + BATCH] for first in range(0, len(asked), BATCH))
+
+
+# --- who is judged ---
+
+TELLING = (
+    tables.StudentStanding,
+    tables.StandingOrigin,
+    tables.PromptDelivered,
+    tables.PromptDecision,
+    tables.ClaimFiled,
+    tables.AttendanceEntry,
+    tables.ChangeReversed,
+    tables.ProvinceApproved,
+    tables.StandingEdit,
+    tables.AppealFiled,
+    LeaveRequest,
+)
+"""Tables a row of which may make the law say something of a student, beside a result "missed"."""
+
+
+def to_be_judged(school: SchoolOf, at: datetime) -> Select[UUID]:
+    """The students of the school of whom the law may say anything.
+
+    Of whoever missed nothing, asked for no leave, and of whom nobody recorded, decided or filed anything, it says
+    nothing: passes alone make no count, no prompt and no warning. They are the many, and are not even read. Only
+    under a law by which a first miss prompts would everyone be one miss away from it.
+    """
+    law = lawbook(school.path).on(legal_day(at))
+    everyone = select(Student.id).where(Student.school_id == school.school_id)
+    if min(law.consecutive, law.cumulative) <= 1:
+        return everyone.order_by(Student.id)
+    missed = select(OutcomeEntry.student_id).where(
+        OutcomeEntry.school_id == school.school_id, OutcomeEntry.outcome == Outcome.MISSED.value
+    )
+    said = (everyone.join(table, table.student_id == Student.id) for table in TELLING)
+    found = union(missed, *said).subquery("found")
+    return select(found.c[0]).order_by(found.c[0])
+
+
+def concerned_by(roll_call_id: UUID) -> Select[UUID]:
+    """The students whom a settled or voided roll call may concern: who missed it, and of whom a picture is kept."""
+    missed = exists().where(
+        OutcomeEntry.roll_call_id == Obligation.roll_call_id,
+        OutcomeEntry.student_id == Obligation.student_id,
+        OutcomeEntry.outcome == Outcome.MISSED.value,
+    )
+    known = exists().where(tables.StudentStanding.student_id == Obligation.student_id)
+    return (
+        select(Obligation.student_id)
+        .where(Obligation.roll_call_id == roll_call_id, Obligation.duty != "exempt", or_(missed, known))
+        .order_by(Obligation.student_id)
+    )
+
+
+def due(at: datetime) -> Select[UUID]:
+    """Students whose picture time alone has changed by the instant, with the exception of `door.due_standings`."""
+    standing, difference = tables.StudentStanding, tables.ReplayDifference
+    noted = exists().where(difference.student_id == standing.student_id)
+    return select(standing.student_id).where(and_(standing.next_at <= at, ~noted)).order_by(standing.next_at)
+
+
+def missed_despite_leave(roll_call_id: UUID) -> Select[UUID]:
+    """Who missed a roll call although they had asked for leave that touches its window."""
+    return (
+        select(OutcomeEntry.student_id)
+        .join(RollCall, RollCall.id == OutcomeEntry.roll_call_id)
+        .join(LeaveRequest, LeaveRequest.student_id == OutcomeEntry.student_id)
+        .where(
+            OutcomeEntry.roll_call_id == roll_call_id,
+            OutcomeEntry.outcome == Outcome.MISSED.value,
+            LeaveRequest.starts_at < RollCall.closes_at,
+            LeaveRequest.ends_at > RollCall.opens_at,
+        )
+        .distinct()
+        .order_by(OutcomeEntry.student_id)
+    )

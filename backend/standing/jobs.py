@@ -1,0 +1,158 @@
+"""What the clock and other rooms make standing do: assess a school, the audience of a roll call, or one student."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from procrastinate import JobContext, RetryStrategy
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.clock import legal_day
+from backend.core.jobs import BY_THE_CLOCK, FLOW, SOON, enqueue_unless_waiting, job_app
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.org.tables import OrgUnit
+from backend.roll_call.tables import RollCallClass
+from backend.standing.claims import claim_late_leave
+from backend.standing.daily import (
+    SchoolOf,
+    assess_school,
+    assess_those,
+    concerned_by,
+    due,
+    missed_despite_leave,
+    reassess_each,
+)
+from backend.standing.keeping import reassess
+from backend.standing.reminding import remind_registrars
+
+_UNASSESSED = text("SELECT school_id, path FROM door.unassessed_schools(:day)")
+_DUE = text("SELECT school_id, path FROM door.due_standings(:instant)")
+_RETRY = RetryStrategy(max_attempts=6, exponential_wait=3)
+
+
+# --- enqueued in the transaction of a cause ---
+
+
+async def enqueue_assessment(session: AsyncSession, school_ids: Collection[UUID]) -> None:
+    """Assess everyone in the schools soon: something was recorded that may concern any of them."""
+    units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(school_ids), OrgUnit.kind == "school")
+    for school_id, path in (await session.execute(units)).all():
+        await _enqueue_school(session, school_id, path)
+
+
+async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, student_id: UUID) -> None:
+    """Assess one student soon; a job that waits already will do."""
+    arguments = {"school_id": str(school_id), "path": path, "student_id": str(student_id)}
+    await enqueue_unless_waiting(session, assess_student, f"assess/{student_id}", **arguments)
+
+
+async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
+    """Assess whom a settled or voided roll call may concern, by a job for each of its schools."""
+    schools = (
+        select(OrgUnit.id, OrgUnit.path)
+        .join(RollCallClass, RollCallClass.school_id == OrgUnit.id)
+        .where(RollCallClass.roll_call_id == roll_call_id)
+        .distinct()
+    )
+    for school_id, path in (await session.execute(schools)).all():
+        arguments = {"school_id": str(school_id), "path": path, "roll_call_id": str(roll_call_id)}
+        key = f"assess/{roll_call_id}/{school_id}"
+        await enqueue_unless_waiting(session, assess_audience, key, **arguments)
+
+
+async def _enqueue_school(session: AsyncSession, school_id: UUID, path: str) -> None:
+    arguments = {"school_id": str(school_id), "path": path}
+    await enqueue_unless_waiting(session, assess_one_school, f"assess/{school_id}", **arguments)
+
+
+# --- by the clock ---
+
+
+async def enqueue_unassessed(runtime: Runtime) -> int:
+    """A job for every school not yet assessed on the legal day of the runtime's clock; how many schools."""
+    async with runtime.database.transaction(Scope.none()) as session:
+        rows = (await session.execute(_UNASSESSED, {"day": legal_day(runtime.clock())})).all()
+        for school_id, path in rows:
+            await _enqueue_school(session, school_id, path)
+    return len(rows)
+
+
+async def enqueue_due(runtime: Runtime) -> int:
+    """A job for every school with a student whose picture time alone has changed; how many schools."""
+    async with runtime.database.transaction(Scope.none()) as session:
+        rows = (await session.execute(_DUE, {"instant": runtime.clock()})).all()
+        for school_id, path in rows:
+            arguments = {"school_id": str(school_id), "path": path}
+            await enqueue_unless_waiting(session, assess_due, f"assess_due/{school_id}", **arguments)
+    return len(rows)
+
+
+@job_app.periodic(cron="* * * * *", periodic_id="assess_daily")
+@job_app.task(
+    queue=FLOW, name="assess_daily", pass_context=True, priority=BY_THE_CLOCK, queueing_lock="assess_daily"
+)
+async def assess_daily(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
+    """Every minute; after a downtime, or when a demonstration moves its clock, it does what was missed."""
+    await enqueue_unassessed(context.additional_context["runtime"])
+
+
+@job_app.periodic(cron="* * * * * */5", periodic_id="standings_due")
+@job_app.task(
+    queue=FLOW, name="standings_due", pass_context=True, priority=BY_THE_CLOCK, queueing_lock="standings_due"
+)
+async def standings_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
+    """Every five seconds, so that what expires at 24:00 is kept soon after."""
+    await enqueue_due(context.additional_context["runtime"])
+
+
+# --- the work ---
+
+
+@job_app.task(queue=FLOW, name="assess_school", pass_context=True, retry=_RETRY)
+async def assess_one_school(context: JobContext, school_id: str, path: str) -> None:
+    """Assess everyone, then remind the registrars of what waits for them."""
+    runtime: Runtime = context.additional_context["runtime"]
+    school, at = SchoolOf(UUID(school_id), path), runtime.clock()
+    await assess_school(runtime, school.school_id, path, at)
+    async with runtime.database.transaction(school.scope) as session:
+        await remind_registrars(session, school.school_id, at)
+
+
+@job_app.task(queue=FLOW, name="assess_due", pass_context=True, priority=SOON, retry=_RETRY)
+async def assess_due(context: JobContext, school_id: str, path: str) -> None:
+    """Keep what has expired in a school."""
+    runtime: Runtime = context.additional_context["runtime"]
+    school, at = SchoolOf(UUID(school_id), path), runtime.clock()
+    async with runtime.database.transaction(school.scope) as session:
+        asked = (await session.scalars(due(at))).all()
+    await reassess_each(runtime, school, asked, at)
+
+
+@job_app.task(queue=FLOW, name="assess_audience", pass_context=True, retry=_RETRY)
+async def assess_audience(context: JobContext, school_id: str, path: str, roll_call_id: str) -> None:
+    """Leave that came too late for a miss becomes a claim first; then those concerned in a school are assessed."""
+    runtime: Runtime = context.additional_context["runtime"]
+    school, at = SchoolOf(UUID(school_id), path), runtime.clock()
+    async with runtime.database.transaction(school.scope) as session:
+        on_leave = (await session.scalars(missed_despite_leave(UUID(roll_call_id)))).all()
+        asked = (await session.scalars(concerned_by(UUID(roll_call_id)))).all()
+    for student_id in on_leave:
+        async with runtime.database.transaction(school.scope) as session:
+            await claim_late_leave(session, student_id, at)
+    await assess_those(runtime, school, asked, at)
+
+
+@job_app.task(queue=FLOW, name="assess_student", pass_context=True, priority=SOON, retry=_RETRY)
+async def assess_student(context: JobContext, school_id: str, path: str, student_id: str) -> None:
+    """Run `reassess` under the school's scope."""
+    runtime: Runtime = context.additional_context["runtime"]
+    async with runtime.database.transaction(Scope.school(UUID(school_id), path)) as session:
+        await reassess(session, UUID(student_id), runtime.clock())
+
+
+async def reassess_after_leave(session: AsyncSession, student_id: UUID, at: datetime) -> None:
+    """Leave changed: what of it came too late for a miss becomes a claim, and the student is judged anew."""
+    await claim_late_leave(session, student_id, at)
+    await reassess(session, student_id, at)

@@ -1,0 +1,231 @@
+"""The daily assessment of a province: what it costs, and what reading the same rows costs without the rules.
+
+    python -m bench.standing [--students 20000] [--processes 2] [--full]
+
+`--full` is 500,000 students in two terms: a million student-terms. The runs, each by the job's own code:
+
+- `first day`: nothing is stored yet; everything that follows is kept, a transaction for each student concerned.
+- `next day`: nothing has changed. This is what a province costs on an ordinary day.
+- `everyone`: as if nobody could be left out: all are read, judged and compared.
+- `floor`: everyone's rows read by the same statements, into the same facts, without asking the rules.
+"""
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from redis.asyncio import Redis
+from sqlalchemy import event, select, text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from backend.core.clock import LEGAL_ZONE
+from backend.core.database import Database
+from backend.core.evidence import EvidenceStore
+from backend.core.keys import KeyRing, create_key_file
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.local.services import Stack
+from backend.org.tables import OrgUnit
+from backend.people.tables import Student
+from backend.settings import Settings
+from backend.standing.daily import BATCH, SchoolOf, assess_school, changed_among
+from backend.standing.recorded import facts_of, subjects
+from bench.report import publish
+from bench.standing_province import Province, begin_anew, province_of, refresh_statistics
+
+FULL = 500_000
+FIRST_DAY = datetime(2026, 6, 20, 0, 1, tzinfo=LEGAL_ZONE)
+Work = Callable[[Runtime, SchoolOf], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """What one process did, and its seconds from the first school to the last; `sql` of them were statements."""
+
+    changed: int
+    seconds: float
+    sql: float
+    cpu: float
+    peak_mb: int
+
+
+async def daily(runtime: Runtime, school: SchoolOf) -> int:
+    """The job itself."""
+    done = await assess_school(runtime, school.school_id, school.path, runtime.clock())
+    return done.changed
+
+
+async def everyone(runtime: Runtime, school: SchoolOf) -> int:
+    """The job's judgement of every student, nobody left out; keeps nothing."""
+    ids, changed = await _all_of(runtime, school), 0
+    for batch in _batches(ids):
+        changed += len(await changed_among(runtime, school, batch, runtime.clock()))
+    return changed
+
+
+async def reading(runtime: Runtime, school: SchoolOf) -> int:
+    """The same reading without the rules."""
+    ids = await _all_of(runtime, school)
+    for batch in _batches(ids):
+        async with runtime.database.transaction(school.scope) as session:
+            await session.execute(text("SET TRANSACTION READ ONLY"))
+            found = await subjects(session, batch)
+            await facts_of(session, list(found.values()))
+    return 0
+
+
+async def _all_of(runtime: Runtime, school: SchoolOf) -> Sequence[UUID]:
+    async with runtime.database.transaction(school.scope) as session:
+        asked = select(Student.id).where(Student.school_id == school.school_id).order_by(Student.id)
+        return (await session.scalars(asked)).all()
+
+
+def _batches(ids: Sequence[UUID]) -> list[Sequence[UUID]]:
+    return [ids[first : first + BATCH] for first in range(0, len(ids), BATCH)]
+
+
+RUNS: dict[str, tuple[Work, int]] = {
+    "first day": (daily, 0),
+    "next day": (daily, 1),
+    "everyone": (everyone, 1),
+    "floor": (reading, 1),
+}
+"""The work of each run, and on which day."""
+
+
+# --- processes ---
+
+
+def _runtime(url: str, at: datetime) -> Runtime:
+    folder = Path(tempfile.mkdtemp())
+    create_key_file(folder / "keys.json")
+    settings = Settings(
+        env="test",
+        database_url=url,
+        redis_url="redis://127.0.0.1:1",
+        evidence_dir=folder,
+        keys_file=folder / "keys.json",
+    )
+    return Runtime(
+        settings=settings,
+        database=Database.connect(url, pool_size=1),
+        redis=Redis.from_url(settings.redis_url),
+        keys=KeyRing.load(settings.keys_file),
+        evidence=EvidenceStore.local(folder),
+        clock=lambda: at,
+    )
+
+
+def _timed(engine: AsyncEngine) -> list[float]:
+    """Seconds that each statement took, as the process saw it."""
+    begun: list[float] = []
+    taken: list[float] = []
+
+    def before(*_: Any) -> None:
+        begun.append(time.perf_counter())
+
+    def after(*_: Any) -> None:
+        taken.append(time.perf_counter() - begun.pop())
+
+    event.listen(engine.sync_engine, "before_cursor_execute", before)
+    event.listen(engine.sync_engine, "after_cursor_execute", after)
+    return taken
+
+
+async def _share(url: str, run: str, part: tuple[int, int]) -> Share:
+    work, day = RUNS[run]
+    runtime = _runtime(url, FIRST_DAY + timedelta(days=day))
+    try:
+        async with runtime.database.transaction(Scope.none()) as session:
+            schools = (
+                await session.execute(
+                    select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.id)
+                )
+            ).all()
+        own = [SchoolOf(school_id, path) for school_id, path in schools[part[0] :: part[1]]]
+        await _warm_up(runtime, own[0])
+        statements, began, cpu, changed = (
+            _timed(runtime.database.engine),
+            time.perf_counter(),
+            time.process_time(),
+            0,
+        )
+        for school in own:
+            changed += await work(runtime, school)
+        seconds, peak = (
+            time.perf_counter() - began,
+            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        )
+        return Share(changed, seconds, sum(statements), time.process_time() - cpu, peak)
+    finally:
+        await runtime.close()
+
+
+async def _warm_up(runtime: Runtime, school: SchoolOf) -> None:
+    """A worker has read the law and prepared its statements long before midnight."""
+    await changed_among(runtime, school, (await _all_of(runtime, school))[:50], runtime.clock())
+
+
+def _process(url: str, run: str, part: tuple[int, int]) -> Share:
+    return asyncio.run(_share(url, run, part))
+
+
+def measure(province: Province, run: str, processes: int) -> dict[str, Any]:
+    """One run by so many processes, each with a connection of its own and every so many-th school."""
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
+        parts = [(number, processes) for number in range(processes)]
+        work = [pool.submit(_process, province.stack.app_url, run, part) for part in parts]
+        shares = [each.result() for each in work]
+    seconds = max(share.seconds for share in shares)
+    sql = sum(share.sql for share in shares)
+    return {
+        "run": run,
+        "students": province.students,
+        "student-terms": province.student_terms,
+        "processes": processes,
+        "changed": sum(share.changed for share in shares),
+        "seconds": seconds,
+        "µs per student-term": seconds / province.student_terms * 1e6,
+        "in SQL": sql / sum(share.seconds for share in shares),
+        "cpu s": sum(share.cpu for share in shares),
+        "cpu µs per student-term": sum(share.cpu for share in shares) / province.student_terms * 1e6,
+        "peak MB": max(share.peak_mb for share in shares),
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--students", type=int, default=20_000)
+    parser.add_argument("--processes", type=int, default=2)
+    parser.add_argument("--full", action="store_true")
+    asked = parser.parse_args()
+    stack = Stack.from_environment(os.environ)
+    province = province_of(
+        stack, FULL if asked.full else asked.students, lambda line: sys.stderr.write(line + "\n")
+    )
+    begin_anew(province)
+    rows = []
+    for run in RUNS:
+        rows.append(measure(province, run, asked.processes))
+        if run == "first day":
+            refresh_statistics(province)
+    publish("standing", "everyone's rows read by the same statements, without the rules", rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""The student's own reasons against misses (reading 10)."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from backend.core.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.problems import documented
+from backend.standing.claim_queries import ClaimSearch, claim_for, claims_page, justified_reasons
+from backend.standing.claims import FileClaim, file_claim
+from backend.standing.claims_wire import ClaimIn, ClaimOut, JustifiedReasonOut
+from mobile_api.caller import PhoneCaller
+
+router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
+
+
+@router.get("/justified-reasons", responses=documented(401))
+async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut]:
+    """正当理由目录 · The catalogue of justified reasons in force today."""
+    return [JustifiedReasonOut.model_validate(each) for each in justified_reasons(caller.acting, caller.at)]
+
+
+@router.post(
+    "/roll-calls/{roll_call_id}/reason-claims", status_code=201, responses=documented(401, 404, 409, 422)
+)
+async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
+    """对未按时核验提出正当理由 · Claim a justified reason against a missed check, once."""
+    command = FileClaim(roll_call_id, body.reason, body.text or "", attachment_ids=tuple(body.attachment_ids))
+    async with caller.transaction() as session:
+        view = await file_claim(session, caller.acting, command, caller.at)
+    return ClaimOut.of(view)
+
+
+@router.get("/reason-claims", responses=documented(401, 422))
+async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[ClaimOut]:
+    """我提出的理由（新的在前） · My claims, newest first."""
+    before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
+    async with caller.transaction() as session:
+        rows = await claims_page(session, caller.acting, ClaimSearch(), before, limit + 1)
+    shown = rows[:limit]
+    following = encode_cursor(str(shown[-1].claim.id)) if len(rows) > limit else None
+    return Page(items=[ClaimOut.of(view) for view in shown], next_cursor=following)
+
+
+@router.get("/reason-claims/{claim_id}", responses=documented(401, 404, 422))
+async def get_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
+    """查看理由 · One claim of mine."""
+    async with caller.transaction() as session:
+        view = await claim_for(session, caller.acting, claim_id)
+    return ClaimOut.of(view)

@@ -1,0 +1,20 @@
+"""Explanations of the student's own prompts, changes, warnings, withdrawals of aid and appeals (PIPL art. 24)."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from backend.appeal.explaining import CaseKind, explained
+from backend.core.problems import documented
+from backend.standing.explanations_wire import ExplanationOut
+from mobile_api.caller import PhoneCaller
+
+router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
+
+
+@router.get("/me/explanations/{kind}/{case_id}", responses=documented(401, 403, 404, 422))
+async def get_explanation(caller: PhoneCaller, kind: CaseKind, case_id: UUID) -> ExplanationOut:
+    """查看与我有关的说明 · Why it is so, by which rule and on which facts, what comes next, and what I can do now."""
+    async with caller.transaction() as session:
+        told = await explained(session, caller.acting, kind, case_id)
+    return ExplanationOut.of(told)

@@ -1,0 +1,55 @@
+"""The student's own standing: counts and limits, prompts, and what the student says to them (HN334-4.1b)."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+
+from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
+from backend.core.problems import documented
+from backend.standing.own_standing import own_standing
+from backend.standing.own_standing_wire import OwnStandingOut
+from backend.standing.prompt_queries import PromptSearch, prompt_file, prompts_page
+from backend.standing.statements import FileStatement, file_statement
+from backend.standing.wire import OwnPromptFileOut, PromptOut, StatementIn, StatementOut
+from mobile_api.caller import PhoneCaller
+
+router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
+
+
+@router.get("/me/standing", responses=documented(401, 403, 422))
+async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
+    """我的学籍与核验情况 · My standing, the counts of the term and their limits, warnings and open prompts."""
+    async with caller.transaction() as session:
+        found = await own_standing(session, caller.acting, caller.at)
+    return OwnStandingOut.of(found)
+
+
+@router.get("/me/prompts", responses=documented(401, 403, 422))
+async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[PromptOut]:
+    """我的提示（新的在前） · Prompts about me, newest first."""
+    before = instant_position(cursor)
+    async with caller.transaction() as session:
+        rows = await prompts_page(session, caller.acting, PromptSearch(), caller.at, before, limit + 1)
+    shown = rows[:limit]
+    last = shown[-1].prompt if len(rows) > limit else None
+    following = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[PromptOut.of(row) for row in shown], next_cursor=following)
+
+
+@router.get("/me/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
+async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
+    """查看提示 · One prompt about me: what it rests on, what was decided, what I said."""
+    async with caller.transaction() as session:
+        found = await prompt_file(session, caller.acting, prompt_id, caller.at)
+    return OwnPromptFileOut.of_file(found)
+
+
+@router.post(
+    "/me/prompts/{prompt_id}/statements", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn) -> StatementOut:
+    """陈述意见（可多次） · What I say to a prompt while it is open, as often as I like."""
+    command = FileStatement(prompt_id, body.text, tuple(body.attachment_ids))
+    async with caller.transaction() as session:
+        view = await file_statement(session, caller.acting, command, caller.at)
+    return StatementOut.of(view)

@@ -1,0 +1,143 @@
+"""Guardians are told of leave by SMS, where that was consented to (PIPL, articles 29 and 31)."""
+
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select, update
+
+from backend.core.ids import new_id
+from backend.events import FLOW
+from backend.identity.consents import GUARDIAN_NOTICE, AnswerConsent, answer_consent, texts_in_force
+from backend.identity.errors import GuardianNeeded
+from backend.identity.law import law_at
+from backend.leave.queries import Leave
+from backend.notice.inbox import fetch_notices
+from backend.notice.settings import get_notice_settings
+from backend.notice.tables import NoticeDelivery, NoticeMessage
+from backend.people.tables import Guardian, Student
+from tests.leave.desk import Desk
+
+pytestmark = pytest.mark.clause("HN334-3.5b")
+
+MOTHER, AUNT = "13900000001", "13900000002"
+
+
+async def family(desk: Desk) -> None:
+    """A mother, a father without a phone, and an aunt who is no guardian."""
+    members = (("母亲", True, MOTHER), ("父亲", True, None), ("姑姑", False, AUNT))
+    async with desk.stage.arrange() as session:
+        for position, (relation, is_guardian, phone) in enumerate(members):
+            session.add(
+                Guardian(
+                    id=new_id(),
+                    school_id=desk.school.id,
+                    student_id=desk.pupil.id,
+                    position=position,
+                    name=f"家长{position}",
+                    relation=relation,
+                    is_guardian=is_guardian,
+                    phone=phone,
+                )
+            )
+
+
+async def consent(desk: Desk, *, granted: bool = True, guardian_name: str | None = None) -> None:
+    acting, law = desk.student(), law_at(desk.stage.runtime, desk.at)
+    version = texts_in_force(law)[GUARDIAN_NOTICE]
+    command = AnswerConsent(GUARDIAN_NOTICE, granted, version, guardian_name)
+    async with desk.transaction(acting) as session:
+        await answer_consent(session, acting, command, law, desk.next_act())
+
+
+async def sent(desk: Desk, group_id: UUID) -> list[tuple[str | None, str | None, dict[str, str]]]:
+    """Phone, template and parameters of what goes out by SMS alone."""
+    async with desk.stage.arrange() as session:
+        rows = await session.execute(
+            select(NoticeDelivery.phone, NoticeMessage.sms_template, NoticeMessage.sms_params)
+            .join(NoticeMessage, NoticeMessage.id == NoticeDelivery.message_id)
+            .where(NoticeDelivery.group_id == group_id, NoticeDelivery.channel == "sms")
+        )
+        return [(phone, template, params) for phone, template, params in rows]
+
+
+async def approved(desk: Desk) -> Leave:
+    leave = await desk.approved(days=2)
+    await desk.deliver("LeaveDecided", leave)
+    return leave
+
+
+async def test_a_guardian_with_a_phone_is_told_of_approved_leave_without_the_reason(desk: Desk) -> None:
+    await family(desk)
+    await consent(desk)
+    leave = await approved(desk)
+    ((phone, template, params),) = await sent(desk, leave.request.id)
+    assert (phone, template) == (MOTHER, "guardian_leave")
+    assert (params["days"], params["cap"], params["student"]) == ("2", "15", "学同学")
+    assert not any("发烧" in value or desk.pupil.name in value for value in params.values())
+
+
+async def test_without_a_standing_consent_no_guardian_is_told(desk: Desk) -> None:
+    await family(desk)
+    assert await sent(desk, (await approved(desk)).request.id) == []
+    await consent(desk)
+    await consent(desk, granted=False)
+    leave = await desk.approved(first=5)
+    await desk.deliver("LeaveDecided", leave)
+    assert await sent(desk, leave.request.id) == []
+
+
+async def test_of_declined_leave_no_guardian_is_told(desk: Desk) -> None:
+    await family(desk)
+    await consent(desk)
+    leave = await desk.decide(await desk.ask(), "declined", opinion="证明不全")
+    await desk.deliver("LeaveDecided", leave)
+    assert await sent(desk, leave.request.id) == []
+
+
+async def test_below_fourteen_the_guardian_consents(desk: Desk) -> None:
+    await family(desk)
+    born = desk.today - timedelta(days=13 * 365)
+    async with desk.stage.arrange() as session:
+        await session.execute(update(Student).where(Student.id == desk.pupil.id).values(birth_date=born))
+    with pytest.raises(GuardianNeeded):
+        await consent(desk)
+    await consent(desk, guardian_name="张母")
+    assert len(await sent(desk, (await approved(desk)).request.id)) == 1
+
+
+async def test_what_went_to_a_guardian_is_not_in_the_students_app(desk: Desk) -> None:
+    await family(desk)
+    await consent(desk)
+    leave = await approved(desk)
+    acting = desk.student()
+    async with desk.transaction(acting) as session:
+        listed = (await fetch_notices(session, acting, desk.at, 20)).items
+    kinds = [each.message.kind for each in listed if each.message.group_id == leave.request.id]
+    assert kinds == ["leave_decided"]
+
+
+async def test_the_guardian_is_told_when_a_prompt_says_that_leave_passed_the_limit(desk: Desk) -> None:
+    await family(desk)
+    await consent(desk)
+    await desk.approved(days=16)
+    desk.set_clock(days=15, hour=9)
+    tell = next(each for each in FLOW["PromptRaised"] if each.name == "tell_guardians_of_limit")
+    for kind in ("misses", "leave_over_cap"):
+        prompt_id = new_id()
+        payload = {
+            "prompt_id": str(prompt_id),
+            "student_id": str(desk.pupil.id),
+            "school_id": str(desk.school.id),
+            "path": desk.school.path,
+            "kind": kind,
+        }
+        async with desk.stage.runtime.database.transaction(tell.scope(payload)) as session:
+            await tell.handle(session, payload, desk.at)
+        found = [(template, params["days"]) for _, template, params in await sent(desk, prompt_id)]
+        assert found == ([("guardian_leave_limit", "16")] if kind == "leave_over_cap" else [])
+
+
+def test_every_text_to_guardians_has_a_registered_template() -> None:
+    codes = [get_notice_settings().template_code(name) for name in ("guardian_leave", "guardian_leave_limit")]
+    assert len(set(codes)) == 2

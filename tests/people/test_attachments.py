@@ -1,0 +1,384 @@
+"""Files that prove something: what is taken, how it is kept, who hangs it on what, and who reads it."""
+
+import asyncio
+import io
+import zipfile
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from cryptography.exceptions import InvalidTag
+from PIL import Image
+from sqlalchemy import select, text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from backend.core.acting import Acting
+from backend.core.errors import NotFound
+from backend.core.ids import new_id
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
+from backend.identity.attachment_files import looked_into
+from backend.people.attachment_errors import (
+    AttachmentQuota,
+    AttachmentTypeRefused,
+    AttachmentUnreadable,
+    AttachmentUnusable,
+    TooManyAttachments,
+)
+from backend.people.attachments import (
+    AttachedTo,
+    Content,
+    attach,
+    attachments_of,
+    discard_unused,
+    evidence_key,
+    read_attachment,
+    receive,
+)
+from backend.people.tables import Attachment
+from biometrics.errors import BiometricsError
+from tests.biometrics.pictures import encoded, noise
+from tests.leave.desk import Desk
+from tests.world import PROVINCE_PATH, Pupil, counselor_account, province_account, registrar_account
+
+PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
+SCAN = Content("application/pdf", PDF)
+
+
+def me(desk: Desk, pupil: Pupil | None = None) -> Acting:
+    """The student under one account throughout the test."""
+    pupil = pupil or desk.pupil
+    return replace(desk.student(pupil), account_id=pupil.id)
+
+
+async def upload(desk: Desk, acting: Acting | None = None, pupil: Pupil | None = None) -> UUID:
+    acting, pupil = acting or me(desk, pupil), pupil or desk.pupil
+    return (await receive(desk.stage.runtime, acting, pupil.id, SCAN, desk.at)).id
+
+
+async def hung(
+    desk: Desk,
+    ids: list[UUID],
+    acting: Acting | None = None,
+    pupil: Pupil | None = None,
+    subject_type: str = "reason_claim",
+) -> AttachedTo:
+    acting, pupil = acting or me(desk, pupil), pupil or desk.pupil
+    to = AttachedTo(subject_type, new_id(), desk.school.id, pupil.id)
+    async with desk.transaction(acting) as session:
+        await attach(session, acting, ids, to, desk.at)
+    return to
+
+
+async def read(desk: Desk, acting: Acting, attachment_id: UUID) -> bytes:
+    return (await read_attachment(desk.stage.runtime, acting, attachment_id, desk.at)).data
+
+
+async def row_of(desk: Desk, attachment_id: UUID) -> Attachment:
+    async with desk.stage.arrange() as session:
+        row: Attachment = await session.get_one(Attachment, attachment_id)
+    return row
+
+
+# --- what is taken ---
+
+
+async def test_a_picture_is_drawn_anew_without_position_and_camera() -> None:
+    exif = Image.Exif()
+    exif[0x010F] = "SecretCamera"
+    exif.get_ifd(0x8825)[1] = "N"
+    original = encoded(noise(), "JPEG", exif=exif, comment=b"by Zhang San")
+    kept = await looked_into(original, "image/jpeg")
+    assert kept.media_type == "image/jpeg"
+    assert b"SecretCamera" in original
+    assert not any(mark in kept.data for mark in (b"SecretCamera", b"Exif", b"Zhang San"))
+    with Image.open(io.BytesIO(kept.data)) as image:
+        assert (image.size, dict(image.getexif())) == ((64, 48), {})
+
+
+async def test_a_png_is_kept_as_a_plain_jpeg() -> None:
+    kept = await looked_into(encoded(noise(), "PNG"), "image/png")
+    assert (kept.media_type, kept.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+
+
+async def test_small_print_of_a_large_photograph_stays_legible() -> None:
+    kept = await looked_into(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
+    with Image.open(io.BytesIO(kept.data)) as image:
+        assert image.size == (3000, 2400)
+
+
+async def test_a_pdf_is_kept_byte_for_byte() -> None:
+    assert await looked_into(PDF, "application/pdf; charset=binary") == SCAN
+
+
+@pytest.mark.parametrize(
+    ("data", "declared"),
+    [
+        (b"", "image/jpeg"),
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image/svg+xml"),
+        (b"<html><script>alert(1)</script>", "application/pdf"),
+        (encoded(noise(), "WEBP"), "image/webp"),
+        (encoded(noise(), "GIF"), "image/gif"),
+        (b"PK\x03\x04" + PDF, "application/pdf"),
+        (b"\n" + PDF, "application/pdf"),
+        (b"MZ\x90\x00", "application/octet-stream"),
+        (PDF, "image/jpeg"),
+        (PDF, "text/html"),
+        (PDF, None),
+        (encoded(noise(), "PNG"), "image/jpeg"),
+    ],
+)
+async def test_what_is_no_picture_or_pdf_or_says_it_is_something_else_is_refused(
+    data: bytes, declared: str | None
+) -> None:
+    with pytest.raises(AttachmentTypeRefused):
+        await looked_into(data, declared)
+
+
+def archive() -> bytes:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w") as file:
+        file.writestr("payload.html", "<script>alert(1)</script>" * 200)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("data", [PDF[:-7], PDF + archive()])
+async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
+    with pytest.raises(AttachmentUnreadable):
+        await looked_into(data, "application/pdf")
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (encoded(noise(), "JPEG") + archive(), "image_trailing_data"),
+        (encoded(noise(), "JPEG")[:-300], "image_truncated"),
+        (encoded(noise(), "JPEG").replace(b"\xff\xda", b"\xff\xfe", 1), "image_truncated"),
+        (encoded(Image.new("CMYK", (64, 64)), "JPEG"), "image_colour_unsupported"),
+        (encoded(Image.new("1", (6000, 6000)), "PNG"), "image_too_large"),
+    ],
+)
+async def test_a_picture_that_is_also_something_else_or_a_bomb_is_refused(data: bytes, code: str) -> None:
+    declared = "image/png" if data.startswith(b"\x89") else "image/jpeg"
+    with pytest.raises(BiometricsError) as refusal:
+        await looked_into(data, declared)
+    assert refusal.value.code == code
+
+
+# --- how it is kept ---
+
+
+async def test_the_content_is_sealed_and_opens_in_its_own_row_only(desk: Desk) -> None:
+    one, other = await upload(desk), await upload(desk)
+    rows = [await row_of(desk, each) for each in (one, other)]
+    evidence = desk.stage.runtime.evidence
+    assert PDF not in await evidence.get(evidence_key(rows[0]))
+    await evidence.put(evidence_key(rows[0]), await evidence.get(evidence_key(rows[1])))
+    assert await read(desk, me(desk), other) == PDF
+    with pytest.raises(InvalidTag):
+        await read(desk, me(desk), one)
+
+
+async def test_an_account_uploads_so_many_files_a_day_about_one_student(desk: Desk) -> None:
+    for _ in range(29):
+        await upload(desk)
+    both = await asyncio.gather(upload(desk), upload(desk), return_exceptions=True)
+    assert [type(each) for each in both if isinstance(each, Exception)] == [AttachmentQuota]
+    await upload(desk, desk.counselor)
+    desk.set_clock(days=1)
+    await upload(desk)
+
+
+async def test_nobody_uploads_about_a_student_out_of_their_care(desk: Desk) -> None:
+    strangers = (
+        me(desk, desk.school.students[1]),
+        counselor_account(desk.school, desk.school.classes[1]),
+        registrar_account(desk.stage.world.sister),
+    )
+    for acting in strangers:
+        with pytest.raises(NotFound):
+            await upload(desk, acting, desk.pupil)
+
+
+# --- hanging on a fact ---
+
+
+async def test_files_hang_on_a_fact_in_the_order_given(desk: Desk) -> None:
+    ids = [await upload(desk) for _ in range(3)]
+    order = [ids[2], ids[0], ids[1]]
+    to, without = await hung(desk, order), new_id()
+    async with desk.transaction(me(desk)) as session:
+        found = await attachments_of(session, "reason_claim", [to.subject_id, without])
+    assert [view.id for view in found[to.subject_id]] == order
+    assert found[without] == []
+
+
+async def test_a_file_hangs_on_one_fact_even_if_two_reach_for_it_at_once(desk: Desk) -> None:
+    file = await upload(desk)
+    both = await asyncio.gather(hung(desk, [file]), hung(desk, [file]), return_exceptions=True)
+    assert [type(each) for each in both if isinstance(each, Exception)] == [AttachmentUnusable]
+    with pytest.raises(AttachmentUnusable):
+        await hung(desk, [file])
+
+
+async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk: Desk) -> None:
+    classmate = desk.school.students[1]
+    own, theirs = await upload(desk), await upload(desk, pupil=classmate)
+    schools, bureaus = await upload(desk, desk.counselor), await upload(desk, desk.stage.bureau)
+    for ids in ([theirs], [schools], [bureaus], [new_id()], [own, own], [own, theirs]):
+        with pytest.raises(AttachmentUnusable):
+            await hung(desk, ids)
+    for acting, ids in ((desk.counselor, [own]), (desk.counselor, [bureaus]), (desk.stage.bureau, [schools])):
+        with pytest.raises(AttachmentUnusable):
+            await hung(desk, ids, acting)
+    await hung(desk, [own])
+    await hung(desk, [schools], desk.stage.registrar)
+    await hung(desk, [bureaus], desk.stage.bureau)
+
+
+async def test_a_fact_takes_no_more_files_than_the_law_says(desk: Desk) -> None:
+    ids = [await upload(desk) for _ in range(10)]
+    with pytest.raises(TooManyAttachments):
+        await hung(desk, ids)
+    await hung(desk, ids[:9])
+
+
+async def test_the_database_hangs_no_file_on_another_students_fact(desk: Desk) -> None:
+    file, classmate = await upload(desk), desk.school.students[1]
+    put = text(
+        "INSERT INTO attachment_link (attachment_id, school_id, student_id, subject_type, subject_id, position,"
+        " linked_by, linked_at) VALUES (:file, :school, :student, 'x', :subject, 0, :file, :at)"
+    )
+    values = {"file": file, "school": desk.school.id, "subject": new_id(), "at": desk.at}
+    with pytest.raises(IntegrityError, match="fk_attachment_link_attachment"):
+        async with desk.transaction(desk.stage.registrar) as session:
+            await session.execute(put, values | {"student": classmate.id})
+    for change in (
+        "DELETE FROM attachment",
+        "UPDATE attachment SET sha256 = ''",
+        "DELETE FROM attachment_link",
+    ):
+        with pytest.raises(ProgrammingError, match="permission denied"):
+            async with desk.transaction(me(desk)) as session:
+                await session.execute(text(change))
+
+
+# --- reading ---
+
+
+async def readers(desk: Desk, attachment_id: UUID) -> set[str]:
+    everybody = {
+        "student": me(desk),
+        "classmate": me(desk, desk.school.students[1]),
+        "counselor": desk.counselor,
+        "colleague": desk.colleague,
+        "registrar": desk.stage.registrar,
+        "other school": registrar_account(desk.stage.world.sister),
+        "bureau": desk.stage.bureau,
+        "province": province_account(desk.stage.world.province),
+    }
+    found = set()
+    for name, acting in everybody.items():
+        try:
+            await read(desk, acting, attachment_id)
+        except NotFound:
+            continue
+        found.add(name)
+    return found
+
+
+async def test_superiors_read_what_they_judge_and_never_what_hangs_on_leave(desk: Desk) -> None:
+    waiting, claim, leave = await upload(desk), await upload(desk), await upload(desk)
+    await hung(desk, [claim])
+    await hung(desk, [leave], subject_type="leave_request")
+    school = {"student", "counselor", "registrar"}
+    assert await readers(desk, waiting) == {"student"}
+    assert await readers(desk, claim) == school | {"bureau", "province"}
+    assert await readers(desk, leave) == school
+
+
+async def test_that_staff_read_a_file_is_on_record(desk: Desk) -> None:
+    file = await upload(desk)
+    await hung(desk, [file])
+    counselor = desk.counselor
+    for acting in (me(desk), counselor):
+        await read(desk, acting, file)
+    async with desk.stage.arrange() as session:
+        entries = await session.execute(
+            select(AuditEntry.action, AuditEntry.acting_account).where(AuditEntry.subject_id == str(file))
+        )
+        found = {tuple(entry) for entry in entries}
+    uploaded = ("attachment_uploaded", me(desk).account_id)
+    assert found == {uploaded, ("attachment_read", counselor.account_id)}
+
+
+# --- forgetting ---
+
+
+async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_stays(desk: Desk) -> None:
+    runtime, province = desk.stage.runtime, Scope.wide(PROVINCE_PATH)
+    left, used = await upload(desk), await upload(desk)
+    await hung(desk, [used])
+    desk.stage.clock.at += timedelta(hours=23)
+    fresh = await upload(desk)
+    desk.stage.clock.at += timedelta(hours=2)
+    gone = await discard_unused(runtime, province, desk.at)
+    assert gone.files >= 1
+    assert gone.size_bytes >= len(PDF)
+    with pytest.raises(FileNotFoundError):
+        await runtime.evidence.get(evidence_key(await row_of(desk, left)))
+    with pytest.raises(NotFound):
+        await read(desk, me(desk), left)
+    with pytest.raises(AttachmentUnusable):
+        await hung(desk, [left])
+    for kept in (used, fresh):
+        assert await read(desk, me(desk), kept) == PDF
+    assert (await discard_unused(runtime, province, desk.at)).files == 0
+
+
+async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime = desk.stage.runtime
+    put = runtime.evidence.put
+
+    async def cut_off(key: str, data: bytes) -> None:
+        await put(key, data)
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime.evidence, "put", cut_off)
+        with pytest.raises(ConnectionError):
+            await upload(desk)
+    async with desk.stage.arrange() as session:
+        half = await session.scalar(select(Attachment).where(Attachment.student_id == desk.pupil.id))
+    assert half is not None
+    assert half.stored_at is None
+    with pytest.raises(AttachmentUnusable):
+        await hung(desk, [half.id])
+    desk.set_clock(days=2)
+    await discard_unused(runtime, Scope.wide(PROVINCE_PATH), desk.at)
+    with pytest.raises(FileNotFoundError):
+        await runtime.evidence.get(evidence_key(half))
+
+
+async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, province = desk.stage.runtime, Scope.wide(PROVINCE_PATH)
+    file = await upload(desk)
+    desk.set_clock(days=2)
+
+    async def down(keys: list[str]) -> None:
+        raise ConnectionError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime.evidence, "delete", down)
+        with pytest.raises(ConnectionError):
+            await discard_unused(runtime, province, desk.at)
+    with pytest.raises(AttachmentUnusable):
+        await hung(desk, [file])
+    await discard_unused(runtime, province, desk.at)
+    with pytest.raises(FileNotFoundError):
+        await runtime.evidence.get(evidence_key(await row_of(desk, file)))

@@ -1,0 +1,88 @@
+"""Attachments over HTTP: types, sizes, and how a file is handed out."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from httpx import Response
+
+from backend.core.acting import Acting
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.leave.stand_ins import NameStandIn, name_stand_in
+from backend.people.attachments import AttachedTo, Content, attach, receive
+from backend.staff_api.files import router
+from tests.leave.desk import Desk, opened
+from tests.staff_api.staff_client import StaffClient, staff_client
+
+PDF = b"%PDF-1.7\n<script>alert(1)</script>\n%%EOF\n"
+
+
+@pytest.fixture
+async def desk(runtime: Runtime, owner: Database) -> Desk:
+    return await opened(runtime, owner)
+
+
+@pytest.fixture
+async def api(desk: Desk) -> AsyncIterator[StaffClient]:
+    client = staff_client(desk.stage.runtime, router)
+    async with client.http:
+        yield client
+
+
+async def sent(api: StaffClient, acting: Acting, desk: Desk, data: Any, media: str) -> Response:
+    headers = api._as(acting) | {"content-type": media}
+    params = {"student_id": str(desk.pupil.id)}
+    return await api.http.post("/v1/attachments", params=params, content=data, headers=headers)
+
+
+async def test_a_file_comes_back_as_a_download_that_no_browser_runs(api: StaffClient, desk: Desk) -> None:
+    counselor = desk.counselor
+    kept = await sent(api, counselor, desk, PDF, "application/pdf")
+    assert kept.status_code == 201, kept.text
+    answer = await api.get(counselor, f"/v1/attachments/{kept.json()['id']}")
+    assert (answer.status_code, answer.content) == (200, PDF)
+    assert answer.headers["content-type"] == "application/pdf"
+    assert answer.headers["content-disposition"].startswith("attachment; ")
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["cache-control"] == "no-store"
+    assert "sandbox" in answer.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize(
+    ("data", "media", "status", "code"),
+    [
+        (b"<svg onload='alert(1)'/>", "image/svg+xml", 415, "attachment_type_refused"),
+        (PDF, "image/png", 415, "attachment_type_refused"),
+        (PDF[:-7], "application/pdf", 422, "attachment_unreadable"),
+        (PDF + b" " * 8 * 2**20, "application/pdf", 413, "body_too_large"),
+    ],
+)
+async def test_what_cannot_be_kept_is_refused_with_its_reason(
+    api: StaffClient, desk: Desk, data: bytes, media: str, status: int, code: str
+) -> None:
+    answer = await sent(api, desk.counselor, desk, data, media)
+    assert (answer.status_code, answer.json()["code"]) == (status, code)
+
+
+async def test_a_stand_in_reads_what_goes_with_leave_and_nothing_else(api: StaffClient, desk: Desk) -> None:
+    colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+    assert colleague.counselor_id is not None
+    arrangement = NameStandIn(colleague.counselor_id, desk.at, desk.at + timedelta(days=3))
+    acting, runtime, scan = desk.student(), desk.stage.runtime, Content("application/pdf", PDF)
+    found = {}
+    for subject_type in ("leave_request", "reason_claim"):
+        kept = await receive(runtime, acting, desk.pupil.id, scan, desk.at)
+        to = AttachedTo(subject_type, new_id(), desk.school.id, desk.pupil.id)
+        async with desk.transaction(acting) as session:
+            await attach(session, acting, [kept.id], to, desk.at)
+        found[subject_type] = f"/v1/attachments/{kept.id}"
+    for path in found.values():
+        assert (await api.get(colleague, path)).status_code == 404
+    counselor = desk.counselor
+    async with desk.transaction(counselor) as session:
+        await name_stand_in(session, counselor, arrangement, desk.at)
+    assert (await api.get(colleague, found["leave_request"])).status_code == 200
+    assert (await api.get(colleague, found["reason_claim"])).status_code == 404

@@ -1,0 +1,127 @@
+"""What a counselor writes down begins and ends an absence; it is written while people remember (reading 5)."""
+
+import asyncio
+from datetime import date, datetime, time, timedelta
+
+import pytest
+
+from backend.core.acting import Acting
+from backend.core.clock import LEGAL_ZONE
+from backend.core.errors import NotFound, NotPermitted
+from backend.org.terms import term_of
+from backend.standing import claim_errors as errors
+from backend.standing.attendance import RecordAttendance, attendance_page, record_attendance
+from backend.standing.tables import AttendanceEntry
+from tests.standing.registry import Registry
+from tests.world import counselor_account
+
+pytestmark = [pytest.mark.clause("HN334-3.5c"), pytest.mark.clause("R5")]
+
+HOUR = timedelta(hours=1)
+
+
+async def record(
+    registry: Registry,
+    acting: Acting | None = None,
+    seen_at: datetime | None = None,
+    *,
+    present: bool = False,
+) -> AttendanceEntry:
+    """The pupil was absent an hour ago, as the counselor says, unless a test says otherwise."""
+    acting = acting or registry.counselor
+    command = RecordAttendance(registry.pupil.id, seen_at or registry.at - HOUR, present, "第一节课未到")
+    async with registry.transaction(acting) as session:
+        return await record_attendance(session, acting, command, registry.at)
+
+
+async def begun_on(registry: Registry) -> date | None:
+    """The first day of the absence that runs."""
+    spell = (await registry.reassess()).absence
+    return spell.starts_on if spell else None
+
+
+async def test_a_recorded_absence_begins_a_spell_and_being_seen_ends_it(registry: Registry) -> None:
+    assert await begun_on(registry) is None
+    await record(registry)
+    assert await begun_on(registry) == registry.today
+    registry.pass_time(hours=2)
+    await record(registry, registry.registrar, present=True)
+    assert await begun_on(registry) is None
+
+
+async def test_the_alert_of_a_long_absence_is_kept_with_the_record_that_causes_it(registry: Registry) -> None:
+    await record(registry)
+    registry.set_clock(days=15)
+    await record(registry)
+    assert len(await registry.events("StudentWarned")) == 1
+
+
+async def test_a_mistaken_absence_is_countered_by_presence_at_the_same_instant(registry: Registry) -> None:
+    mistaken = await record(registry)
+    registry.set_clock(days=2)
+    await record(registry, seen_at=mistaken.at, present=True)
+    assert await begun_on(registry) is None
+    with pytest.raises(errors.AttendanceRecorded):
+        await record(registry, seen_at=mistaken.at)
+
+
+async def test_one_thing_is_written_down_once(registry: Registry) -> None:
+    first = await record(registry)
+    with pytest.raises(errors.AttendanceRecorded):
+        await record(registry, registry.registrar, first.at)
+
+
+async def test_of_two_records_at_once_of_one_instant_one_is_refused(registry: Registry) -> None:
+    counselor, seen_at = registry.counselor, registry.at - HOUR
+    command = RecordAttendance(registry.pupil.id, seen_at, present=False)
+    async with registry.transaction(counselor) as session:
+        await record_attendance(session, counselor, command, registry.at)
+        second = asyncio.create_task(record(registry, registry.registrar, seen_at))
+        waits = asyncio.create_task(registry.stage.blocked("transactionid", "tuple"))
+        await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+    with pytest.raises(errors.AttendanceRecorded):
+        await second
+
+
+async def test_a_week_may_be_entered_afterwards_and_not_a_second_more(registry: Registry) -> None:
+    week = timedelta(days=7)
+    for wrong in (registry.at + timedelta(seconds=1), registry.at - week - timedelta(seconds=1)):
+        with pytest.raises(errors.AttendanceTimeInvalid):
+            await record(registry, seen_at=wrong)
+    assert await record(registry, seen_at=registry.at - week)
+
+
+async def test_nothing_is_recorded_for_a_day_before_the_running_term(registry: Registry) -> None:
+    async with registry.transaction(registry.registrar) as session:
+        term = await term_of(session, registry.school.id, registry.today)
+    first = datetime.combine(term.starts_on, time(8), tzinfo=LEGAL_ZONE)
+    registry.stage.clock.at = first + timedelta(days=2)
+    with pytest.raises(errors.AttendanceTimeInvalid):
+        await record(registry, seen_at=first - timedelta(days=1))
+    assert await record(registry, seen_at=first)
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_a_counselor_records_for_the_own_classes_and_superiors_for_nobody(registry: Registry) -> None:
+    colleague = counselor_account(registry.school, registry.school.classes[1])
+    with pytest.raises(NotFound):
+        await record(registry, colleague)
+    for superior in (registry.bureau, registry.province):
+        with pytest.raises(NotPermitted):
+            await record(registry, superior)
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_records_are_read_by_the_own_counselor_and_the_school_page_by_page(registry: Registry) -> None:
+    rows = [await record(registry, seen_at=registry.at - hours * HOUR) for hours in (1, 2, 3)]
+    for acting in (registry.counselor, registry.registrar):
+        async with registry.transaction(acting) as session:
+            first = await attendance_page(session, acting, registry.pupil.id, None, 2)
+            behind = (first[-1].at, first[-1].id)
+            rest = await attendance_page(session, acting, registry.pupil.id, behind, 2)
+        assert [row.id for row in (*first, *rest)] == [row.id for row in rows]
+    colleague = counselor_account(registry.school, registry.school.classes[1])
+    async with registry.transaction(colleague) as session:
+        with pytest.raises(NotFound):
+            await attendance_page(session, colleague, registry.pupil.id, None, 2)

@@ -1,0 +1,153 @@
+"""What happens elsewhere reaches the standing of exactly those whom it concerns."""
+
+from uuid import UUID
+
+import pytest
+
+from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.tables import RollCall
+from backend.standing.daily import concerned_by, missed_despite_leave
+from backend.standing.jobs import (
+    assess_audience,
+    assess_student,
+    enqueue_assessment,
+    enqueue_student,
+)
+from backend.standing.tables import ClaimFiled, PromptStep, StandingWarning, StoredPrompt, StudentStanding
+from tests.leave.desk import Desk
+from tests.roll_call.stage import job_of
+from tests.standing.registry import Registry
+
+pytestmark = pytest.mark.clause("HN334-4.1b")
+
+
+async def assess(registry: Registry, roll_call: RollCall) -> None:
+    """Run the job that the settlement or voiding of the roll call made for the school."""
+    await registry.run_events("RollCallSettled", "RollCallVoided")
+    arguments = {"school_id": registry.school.id, "roll_call_id": roll_call.id}
+    assert await registry.stage.jobs("assess_audience", **arguments) == 1
+    await assess_audience(
+        job_of(registry.runtime),
+        school_id=str(registry.school.id),
+        path=registry.school.path,
+        roll_call_id=str(roll_call.id),
+    )
+
+
+async def selected(registry: Registry, roll_call: RollCall) -> set[UUID]:
+    async with registry.as_worker() as session:
+        return set(await session.scalars(concerned_by(roll_call.id)))
+
+
+async def test_a_settlement_prompts_those_who_missed(registry: Registry) -> None:
+    missed = await registry.misses(2, present=[registry.pupil])
+    await assess(registry, missed[1])
+    assert await registry.rows(StoredPrompt) == []
+    assert await registry.count(StoredPrompt) == len(registry.school.students) - 1
+
+
+async def test_a_settlement_concerns_who_missed_and_of_whom_a_picture_is_kept(registry: Registry) -> None:
+    back, passing, absent, *others = registry.school.students
+    await registry.check(present=[passing, absent, *others])
+    await registry.reassess(back)
+    registry.set_clock(days=1)
+    second = await registry.check(present=[back, passing, *others])
+    assert await selected(registry, second) == {back.id, absent.id}
+
+
+@pytest.mark.clause("R1")
+async def test_a_pass_resets_the_count_as_soon_as_it_is_settled(registry: Registry) -> None:
+    await registry.misses(1)
+    await registry.reassess()
+    passed = await registry.check(present=[registry.pupil])
+    await assess(registry, passed)
+    [standing] = await registry.rows(StudentStanding)
+    [counts] = [term["misses"] for term in standing.picture["terms"] if term["sequence"]]
+    assert (counts["consecutive"], counts["cumulative"]) == (0, 1)
+
+
+async def test_a_voided_check_takes_its_prompts_along(registry: Registry) -> None:
+    missed = await registry.misses(2)
+    await assess(registry, missed[1])
+    async with registry.transaction(registry.bureau) as session:
+        await void_roll_call(session, registry.bureau, missed[0].id, "误操作", registry.at)
+    await assess(registry, missed[0])
+    steps = sorted(await registry.rows(PromptStep), key=lambda step: step.seq)
+    assert steps[-1].state == "withdrawn"
+
+
+async def test_a_result_that_is_changed_recounts_its_student(registry: Registry) -> None:
+    missed = await registry.misses(2)
+    await registry.reassess()
+    async with registry.transaction(registry.bureau) as session:
+        await void_roll_call(session, registry.bureau, missed[0].id, "误操作", registry.at)
+    await registry.run_events("OutcomeChanged")
+    steps = sorted(await registry.rows(PromptStep), key=lambda step: step.seq)
+    assert steps[-1].state == "withdrawn"
+
+
+# --- leave ---
+
+
+@pytest.mark.clause("R6")
+@pytest.mark.clause("HN334-3.5a")
+async def test_leave_asked_for_after_a_miss_becomes_a_claim_and_is_counted_at_once(
+    registry: Registry,
+) -> None:
+    missed = await registry.check()
+    desk = Desk(registry.stage)
+    leave = await desk.ask()
+    await desk.deliver("LeaveRequested", leave)
+    [claim] = await registry.rows(ClaimFiled)
+    assert (claim.roll_call_id, claim.leave_id) == (missed.id, leave.request.id)
+    assert [row.code for row in await registry.rows(StandingWarning)] == ["one_more_miss"]
+
+
+@pytest.mark.clause("R6")
+async def test_leave_that_waits_when_a_check_is_settled_becomes_a_claim_then(registry: Registry) -> None:
+    desk = Desk(registry.stage)
+    leave = await desk.ask()
+    missed = await registry.check()
+    async with registry.as_worker() as session:
+        assert set(await session.scalars(missed_despite_leave(missed.id))) == {registry.pupil.id}
+    await assess(registry, missed)
+    [claim] = await registry.rows(ClaimFiled)
+    assert claim.leave_id == leave.request.id
+
+
+@pytest.mark.clause("HN334-3.5b")
+async def test_approved_leave_of_sixteen_days_is_warned_of_when_it_is_decided(registry: Registry) -> None:
+    desk = Desk(registry.stage)
+    await desk.approved(days=9)
+    second = await desk.approved(first=10, days=7)
+    await desk.deliver("LeaveDecided", second)
+    assert [row.code for row in await registry.rows(StandingWarning)] == ["leave_plan_exceeds"]
+    await desk.cancel(second)
+    await desk.deliver("LeaveCancelled", second)
+    [standing] = await registry.rows(StudentStanding)
+    assert standing.picture["warnings"] == []
+
+
+# --- contracts with other rooms ---
+
+
+async def test_a_school_and_a_student_are_assessed_once_however_often_they_are_asked_for(
+    registry: Registry,
+) -> None:
+    for _ in range(2):
+        async with registry.as_worker() as session:
+            await enqueue_assessment(session, [registry.school.id])
+            await enqueue_student(session, registry.school.id, registry.school.path, registry.pupil.id)
+    assert await registry.stage.jobs("assess_school", school_id=registry.school.id) == 1
+    assert await registry.stage.jobs("assess_student", student_id=registry.pupil.id) == 1
+
+
+async def test_the_job_of_a_student_keeps_what_follows(registry: Registry) -> None:
+    await registry.misses(2)
+    await assess_student(
+        job_of(registry.runtime),
+        school_id=str(registry.school.id),
+        path=registry.school.path,
+        student_id=str(registry.pupil.id),
+    )
+    assert len(await registry.rows(StoredPrompt)) == 1

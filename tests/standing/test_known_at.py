@@ -1,0 +1,71 @@
+"""What became known late changes nothing that was judged before: only what follows it (invariant 6)."""
+
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+
+import pytest
+
+from backend.leave.rules import LeaveInterval
+from backend.roll_call.rules import Outcome
+from backend.standing.facts import Check, Outage, StudentFacts
+from backend.standing.ledger import Cause
+from backend.standing.prompts import PromptState
+from tests.standing.recorded import at, check, picture, student, with_deliveries
+
+pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R12"), pytest.mark.clause("R13")]
+
+FIRST, SECOND = date(2025, 9, 8), date(2025, 9, 15)
+DUE, LATER = at(date(2025, 9, 23), 0), at(date(2025, 10, 20))
+
+
+def prompted(second: Check) -> StudentFacts:
+    return with_deliveries(student(check(FIRST), second), timedelta(minutes=5))
+
+
+def changed_at(facts: StudentFacts) -> list[tuple[Cause, datetime]]:
+    return [(entry.cause, entry.at) for entry in picture(facts).ledger]
+
+
+def test_a_receipt_that_comes_in_after_the_deadline_lets_the_policy_act_from_then_on() -> None:
+    late = replace(check(SECOND), notice_recorded_at=LATER)
+    facts = prompted(late)
+    [waiting] = picture(facts, LATER - timedelta(hours=1)).prompts
+    assert waiting.state is PromptState.BLOCKED
+    assert waiting.blockers == ("notice_undelivered",)
+    assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
+
+
+def test_an_attempt_judged_after_the_deadline_lets_the_policy_act_from_then_on() -> None:
+    facts = prompted(replace(check(SECOND), evidence_since=LATER))
+    [waiting] = picture(facts, LATER - timedelta(hours=1)).prompts
+    assert waiting.blockers == ("incomplete_evidence",)
+    assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
+
+
+def test_an_outage_lasts_until_its_end_is_recorded() -> None:
+    began = at(date(2025, 9, 20))
+    outage = Outage("o", began, began, at(date(2025, 9, 21)), end_recorded_at=LATER)
+    facts = replace(prompted(check(SECOND)), outages=(outage,))
+    [waiting] = picture(facts, LATER - timedelta(hours=1)).prompts
+    assert waiting.blockers == ("declared_outage",)
+    assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
+
+
+def test_without_anything_late_the_policy_acts_at_the_deadline() -> None:
+    assert changed_at(prompted(check(SECOND))) == [(Cause.EXPIRY, DUE)]
+
+
+@pytest.mark.clause("R6")
+def test_late_leave_over_a_check_that_was_passed_holds_up_nothing(leave_over_a_pass: StudentFacts) -> None:
+    assert changed_at(leave_over_a_pass) == [(Cause.EXPIRY, DUE)]
+
+
+@pytest.fixture
+def leave_over_a_pass() -> StudentFacts:
+    """Leave filed after the notice of a check that the student then passed."""
+    day = date(2025, 9, 4)
+    leave = LeaveInterval("l", at(day, 8, 30), at(day, 9), at(day, 11), approved_at=at(day, 8, 45))
+    passed = check(day, Outcome.PRESENT)
+    return with_deliveries(
+        student(passed, check(FIRST), check(SECOND), leaves=(leave,)), timedelta(minutes=5)
+    )

@@ -1,0 +1,187 @@
+"""After a change that a verification caused, the record is locked: one approval of the province, one change."""
+
+import pytest
+from sqlalchemy import update
+
+from backend.core.ids import new_id
+from backend.people.tables import Student
+from backend.standing.change_errors import LockedSinceFiled
+from backend.standing.change_law import RequestState
+from backend.standing.ledger_queries import Ledger, ledger_of
+from backend.standing.tables import (
+    AppealDecided,
+    AppealFiled,
+    ProvinceApproved,
+    StandingEdit,
+    StandingEntry,
+    StudentStanding,
+)
+from tests.standing.change_desk import ChangeDesk
+from tests.standing.registry import Registry
+from tests.world import bureau_account, registrar_account
+
+pytestmark = [pytest.mark.clause("HN334-4.1c"), pytest.mark.clause("R11")]
+
+
+@pytest.fixture
+def desk(registry: Registry) -> ChangeDesk:
+    return ChangeDesk(registry)
+
+
+async def ledger(desk: ChangeDesk) -> Ledger:
+    async with desk.registry.transaction(desk.registrar) as session:
+        return await ledger_of(session, desk.registrar, desk.pupil.id)
+
+
+async def test_a_decided_prompt_locks_the_record(desk: ChangeDesk) -> None:
+    await desk.lock()
+    found = await ledger(desk)
+    assert found.locked_by == found.entries[0].entry.id
+    [standing] = await desk.registry.rows(StudentStanding)
+    assert standing.locked_by == found.locked_by
+
+
+async def test_a_change_of_a_locked_record_climbs_to_the_province(desk: ChangeDesk) -> None:
+    await desk.lock()
+    case = await desk.file("L2")
+    assert case.request.locked
+    assert [each.level for each in case.chain] == ["city", "province"]
+    await desk.answer(case, desk.bureau)
+    assert await desk.registry.status() == ("01", "part_time")
+    await desk.answer(case, desk.province)
+    assert await desk.registry.status() == ("01", "full_time")
+
+
+async def test_the_provinces_agreement_is_an_approval_that_the_change_uses_up(desk: ChangeDesk) -> None:
+    await desk.lock()
+    case = await desk.change("L2", desk.bureau, desk.province)
+    [approval] = await desk.registry.rows(ProvinceApproved)
+    [edit] = await desk.registry.rows(StandingEdit)
+    assert edit.approval_id == approval.request_id == case.request.id
+    assert (await desk.registry.reassess()).lock.open_approvals == ()
+
+
+async def test_one_approval_unlocks_one_change_and_the_next_climbs_again(desk: ChangeDesk) -> None:
+    await desk.lock()
+    await desk.change("L2", desk.bureau, desk.province)
+    again = await desk.file("11")
+    assert again.request.locked
+    assert [each.level for each in again.chain] == ["city", "province"]
+    await desk.answer(again, desk.bureau)
+    assert await desk.registry.status() == ("01", "full_time")
+
+
+async def test_a_refusal_of_the_province_leaves_the_record_as_it_is(desk: ChangeDesk) -> None:
+    await desk.lock()
+    case = await desk.change("L2", desk.bureau)
+    refused = await desk.answer(case, desk.province, "refused", "核查未完成")
+    assert refused.state is RequestState.REFUSED
+    assert await desk.registry.rows(ProvinceApproved) == []
+    assert await desk.registry.status() == ("01", "part_time")
+
+
+async def test_return_from_a_suspension_that_a_verification_caused_is_locked_too(desk: ChangeDesk) -> None:
+    await desk.lock("suspension")
+    assert (await desk.file("12")).request.locked
+
+
+async def test_death_is_not_held_up_by_the_lock(desk: ChangeDesk) -> None:
+    await desk.lock()
+    case = await desk.change("51", desk.bureau)
+    assert not case.request.locked
+    assert [each.level for each in case.chain] == ["city"]
+    assert await desk.registry.status() == ("11", "part_time")
+    assert await desk.registry.rows(ProvinceApproved) == []
+
+
+async def test_a_school_of_a_county_climbs_through_county_city_and_province(desk: ChangeDesk) -> None:
+    school, county = await desk.county_school()
+    registrar, pupil = registrar_account(school), school.students[0]
+    async with desk.registry.stage.arrange() as session:
+        await session.execute(update(Student).where(Student.id == pupil.id).values(programme="five_year"))
+    case = await desk.file("11", pupil, registrar)
+    assert [each.level for each in case.chain] == ["county", "city", "province"]
+    for acting in (bureau_account(county), desk.bureau, desk.province):
+        case = await desk.answer(case, acting)
+    assert await desk.registry.status(pupil) == ("02", "full_time")
+
+
+async def test_a_school_directly_under_the_province_climbs_to_the_province_at_once(desk: ChangeDesk) -> None:
+    direct = desk.registry.stage.world.direct
+    pupil = direct.students[0]
+    case = await desk.file("11", pupil, registrar_account(direct))
+    assert [each.level for each in case.chain] == ["province"]
+    await desk.answer(case, desk.province)
+    assert await desk.registry.status(pupil) == ("02", "full_time")
+
+
+async def test_a_request_overtaken_by_the_lock_is_agreed_to_no_more(desk: ChangeDesk) -> None:
+    await desk.registry.misses(2)
+    await desk.registry.reassess()
+    case = await desk.file("11")
+    await desk.decide("part_time")
+    with pytest.raises(LockedSinceFiled):
+        await desk.answer(case, desk.bureau)
+    assert (await desk.withdraw(case)).state is RequestState.WITHDRAWN
+    assert (await desk.file("11")).request.locked
+
+
+async def _uphold_appeal(desk: ChangeDesk) -> None:
+    """The student's appeal against the change is upheld; the service that decides it is another room's."""
+    [entry] = await desk.registry.rows(StandingEntry)
+    common = {"school_id": entry.school_id, "student_id": entry.student_id}
+    appeal_id, student, at = new_id(), new_id(), desk.registry.at
+    async with desk.registry.stage.arrange() as session:
+        session.add(
+            AppealFiled(
+                id=appeal_id,
+                **common,
+                appellant="student",
+                target="change",
+                target_id=str(entry.id),
+                previous=None,
+                filed_by=student,
+                filed_at=at,
+            )
+        )
+        await session.flush()
+        session.add(
+            AppealDecided(
+                appeal_id=appeal_id,
+                **common,
+                upheld=True,
+                finding="excused",
+                reasons="情况属实",
+                filed_by=student,
+                decided_by=new_id(),
+                at=at,
+            )
+        )
+    await desk.registry.reassess()
+    desk.registry.pass_time(hours=1)
+
+
+@pytest.mark.clause("HN334-4.2")
+async def test_restoration_by_appeal_needs_no_approval_and_opens_the_lock(desk: ChangeDesk) -> None:
+    await desk.lock()
+    await _uphold_appeal(desk)
+    assert await desk.registry.status() == ("01", "full_time")
+    found = await ledger(desk)
+    assert found.locked_by is None
+    assert [view.reversed for view in found.entries] == [True, False]
+    case = await desk.file("11")
+    assert [each.level for each in case.chain] == ["city"]
+
+
+@pytest.mark.clause("HN334-4.2")
+async def test_a_change_filed_under_a_lock_that_an_appeal_has_opened_leaves_no_approval_behind(
+    desk: ChangeDesk,
+) -> None:
+    await desk.lock()
+    case = await desk.file("11")
+    await _uphold_appeal(desk)
+    for acting in (desk.bureau, desk.province):
+        case = await desk.answer(case, acting)
+    assert case.state is RequestState.AGREED
+    assert await desk.registry.rows(ProvinceApproved) == []
+    assert await desk.registry.status() == ("02", "full_time")

@@ -1,0 +1,303 @@
+"""An outage of ours, or of a site's network, is nobody's miss once a superior has approved it (reading 8)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete, insert
+from sqlalchemy.exc import IntegrityError
+
+from backend.core.acting import Acting
+from backend.core.errors import NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.core.tables import ServicePulse
+from backend.roll_call.tables import RollCall
+from backend.staff_api.outages import router
+from backend.standing import claim_errors as errors
+from backend.standing.outage_queries import OutageSearch, OutageView, outage_for, outages_page
+from backend.standing.outages import DecideOutage, DeclareOutage, decide_outage, declare_outage, end_outage
+from backend.standing.prompts import PromptState
+from backend.standing.tables import OutageDecision, StoredPrompt
+from tests.staff_api.staff_client import StaffClient, staff_client
+from tests.standing.registry import Registry
+from tests.world import bureau_account, province_account, registrar_account
+
+pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R8")]
+
+HOUR = timedelta(hours=1)
+
+
+async def declare(
+    registry: Registry,
+    acting: Acting | None = None,
+    *,
+    org_id: UUID | None = None,
+    starts_at: datetime | None = None,
+    ends_at: datetime | None = None,
+) -> OutageView:
+    """Of the school by its registrar, the last hour, unless a test says otherwise."""
+    acting = acting or registry.registrar
+    starts_at = starts_at or registry.at - HOUR
+    command = DeclareOutage(org_id or registry.school.id, "校园网故障", starts_at, ends_at)
+    async with registry.transaction(acting) as session:
+        return await declare_outage(session, acting, command, registry.at)
+
+
+async def declare_for_city(registry: Registry, acting: Acting, hour: int) -> OutageView:
+    """For an hour before dawn, since the city is every test's and no other test has a window there."""
+    starts_at = registry.at.replace(hour=hour)
+    city = registry.stage.world.city
+    return await declare(registry, acting, org_id=city.id, starts_at=starts_at, ends_at=starts_at + HOUR)
+
+
+async def decide(
+    registry: Registry, view: OutageView, acting: Acting, *, approved: bool = True
+) -> OutageView:
+    async with registry.transaction(acting) as session:
+        command = DecideOutage(view.outage.id, approved, "已核实")
+        return await decide_outage(session, acting, command, registry.at)
+
+
+async def end(
+    registry: Registry, view: OutageView, acting: Acting | None = None, ends_at: datetime | None = None
+) -> OutageView:
+    acting = acting or registry.registrar
+    async with registry.transaction(acting) as session:
+        return await end_outage(session, acting, view.outage.id, ends_at, registry.at)
+
+
+async def over(registry: Registry, roll_call: RollCall) -> OutageView:
+    """Declared by the school over the whole window."""
+    return await declare(registry, starts_at=roll_call.opens_at, ends_at=roll_call.closes_at)
+
+
+async def the_prompt(registry: Registry) -> tuple[str, list[str]]:
+    [prompt] = await registry.rows(StoredPrompt)
+    step = await registry.step(prompt.id)
+    return step.state, step.blockers
+
+
+async def test_a_declared_outage_stops_the_execution_and_an_approved_one_excuses_everybody_below(
+    registry: Registry,
+) -> None:
+    _, second = await registry.misses(2)
+    await registry.reassess()
+    declared = await over(registry, second)
+    await registry.reassess()
+    state, blockers = await the_prompt(registry)
+    assert (state, "declared_outage" in blockers) == (PromptState.UNDELIVERED, True)
+    await decide(registry, declared, registry.bureau)
+    await registry.reassess()
+    assert (await the_prompt(registry))[0] == PromptState.WITHDRAWN
+    classmate = await registry.reassess(registry.school.students[-1])
+    assert [place.why for term in classmate.terms for place in term.sequence] == ["", "outage"]
+
+
+async def test_a_refused_outage_excuses_nobody_and_stops_nothing(registry: Registry) -> None:
+    _, second = await registry.misses(2)
+    declared = await over(registry, second)
+    await decide(registry, declared, registry.bureau, approved=False)
+    await registry.reassess()
+    state, blockers = await the_prompt(registry)
+    assert (state, "declared_outage" in blockers) == (PromptState.UNDELIVERED, False)
+
+
+async def test_each_act_enqueues_the_assessment_of_every_school_below(registry: Registry) -> None:
+    async def enqueued() -> list[int]:
+        schools = (registry.school, registry.stage.world.sister, registry.stage.world.direct)
+        return [await registry.stage.jobs("assess_school", school_id=school.id) for school in schools]
+
+    await declare_for_city(registry, registry.bureau, 3)
+    assert await enqueued() == [1, 1, 0]
+
+
+async def test_the_superior_of_the_declaring_unit_decides_and_nobody_else(registry: Registry) -> None:
+    world = registry.stage.world
+    bureau, province = bureau_account(world.city), registry.province
+    by_school = await declare(registry)
+    for acting in (registry.registrar, registry.counselor, registrar_account(registry.school)):
+        with pytest.raises(NotPermitted):
+            await decide(registry, by_school, acting)
+    with pytest.raises(NotFound):
+        await decide(registry, by_school, bureau_account(world.other_city))
+    assert (await decide(registry, by_school, bureau)).state == "approved"
+    by_bureau = await declare(registry, bureau)
+    for acting in (bureau, bureau_account(world.city), registry.registrar):
+        with pytest.raises(NotPermitted):
+            await decide(registry, by_bureau, acting)
+    assert (await decide(registry, by_bureau, province)).state == "approved"
+    by_province = await declare(registry, province)
+    with pytest.raises(NotPermitted):
+        await decide(registry, by_province, province)
+    assert (await decide(registry, by_province, province_account(world.province))).state == "approved"
+
+
+async def test_a_decision_stays(registry: Registry) -> None:
+    declared = await declare(registry)
+    await decide(registry, declared, registry.bureau, approved=False)
+    with pytest.raises(errors.OutageDecided):
+        await decide(registry, declared, registry.province)
+
+
+async def test_the_database_itself_lets_nobody_approve_what_they_declared(registry: Registry) -> None:
+    declared = (await declare(registry)).outage
+    answer = {"outage_id": declared.id, "org_path": declared.org_path, "approved": True, "opinion": ""}
+    for declared_by in (declared.declared_by, new_id()):
+        row = answer | {"declared_by": declared_by, "decided_by": declared.declared_by, "at": registry.at}
+        with pytest.raises(IntegrityError):
+            async with registry.as_worker() as session:
+                await session.execute(insert(OutageDecision).values(row))
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_units_are_declared_for_from_above_or_by_themselves(registry: Registry) -> None:
+    world = registry.stage.world
+    with pytest.raises(NotPermitted):
+        await declare(registry, registry.counselor)
+    for acting, unit in (
+        (registry.registrar, world.sister.id),
+        (registry.registrar, world.city.id),
+        (bureau_account(world.city), world.direct.id),
+        (bureau_account(world.city), world.province.id),
+        (registry.province, new_id()),
+    ):
+        with pytest.raises(NotFound):
+            await declare(registry, acting, org_id=unit)
+    of_city = await declare_for_city(registry, registry.province, 4)
+    assert of_city.outage.org_path == world.city.path
+
+
+async def test_an_outage_lies_in_the_past_and_ends_after_it_began(registry: Registry) -> None:
+    now = registry.at
+    for starts_at, ends_at in (
+        (now + HOUR, None),
+        (now - HOUR, now + HOUR),
+        (now - HOUR, now - HOUR),
+        (now - HOUR, now - 2 * HOUR),
+    ):
+        with pytest.raises(errors.OutageTimesInvalid):
+            await declare(registry, starts_at=starts_at, ends_at=ends_at)
+
+
+async def test_one_declaration_covers_72_hours_and_not_a_second_more(registry: Registry) -> None:
+    longest = 72 * HOUR
+    with pytest.raises(errors.OutageTooLong):
+        await declare(registry, starts_at=registry.at - longest - timedelta(seconds=1))
+    ended = registry.at - HOUR
+    with pytest.raises(errors.OutageTooLong):
+        await declare(registry, starts_at=ended - longest - timedelta(seconds=1), ends_at=ended)
+    assert await declare(registry, starts_at=ended - longest, ends_at=ended)
+
+
+async def test_the_same_stretch_is_declared_once_even_after_a_refusal(registry: Registry) -> None:
+    now = registry.at
+    declared = await declare(registry, starts_at=now - 3 * HOUR, ends_at=now - HOUR)
+    await decide(registry, declared, registry.bureau, approved=False)
+    with pytest.raises(errors.OutageDeclaredBefore):
+        await declare(registry, starts_at=now - 2 * HOUR, ends_at=now)
+    assert await declare(registry, starts_at=now - HOUR, ends_at=now)
+    assert await declare(registry, registry.bureau, starts_at=now - 2 * HOUR, ends_at=now)
+
+
+async def test_of_two_declarations_at_once_one_is_refused(registry: Registry) -> None:
+    registrar = registry.registrar
+    command = DeclareOutage(registry.school.id, "停电", registry.at - HOUR)
+    async with registry.transaction(registrar) as session:
+        await declare_outage(session, registrar, command, registry.at)
+        second = asyncio.create_task(declare(registry))
+        waits = asyncio.create_task(registry.stage.blocked())
+        await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
+        waits.cancel()
+    with pytest.raises(errors.OutageDeclaredBefore):
+        await second
+
+
+async def test_what_goes_on_is_ended_once_by_the_side_that_declared_it(registry: Registry) -> None:
+    going_on = await declare(registry)
+    assert going_on.ends_at is None
+    with pytest.raises(NotPermitted):
+        await end(registry, going_on, registry.bureau)
+    registry.pass_time(hours=2)
+    for wrong in (registry.at + HOUR, going_on.outage.starts_at):
+        with pytest.raises(errors.OutageTimesInvalid):
+            await end(registry, going_on, ends_at=wrong)
+    ended = await end(registry, going_on, registrar_account(registry.school), registry.at - HOUR)
+    assert ended.ends_at == registry.at - HOUR
+    with pytest.raises(errors.OutageOver):
+        await end(registry, going_on)
+
+
+async def test_an_outage_that_nobody_ends_excuses_no_further_than_its_longest(registry: Registry) -> None:
+    going_on = await declare(registry)
+    await decide(registry, going_on, registry.bureau)
+    excused = await registry.check()
+    registry.set_clock(days=4)
+    counted = await registry.check()
+    picture = await registry.reassess()
+    whys = {place.check_id: place.why for term in picture.terms for place in term.sequence}
+    assert whys == {str(excused.id): "outage", str(counted.id): ""}
+    with pytest.raises(errors.OutageOver):
+        await end(registry, going_on)
+
+
+@pytest.mark.clause("HN334-2.3")
+async def test_an_outage_is_seen_by_the_units_above_and_by_those_it_reaches(registry: Registry) -> None:
+    world = registry.stage.world
+    of_school = await declare(registry)
+    of_city = await declare_for_city(registry, registry.bureau, 5)
+    seen = {
+        "registrar": (registry.registrar, {of_school, of_city}),
+        "counselor": (registry.counselor, {of_school, of_city}),
+        "bureau": (registry.bureau, {of_school, of_city}),
+        "sister": (registrar_account(world.sister), {of_city}),
+        "other bureau": (bureau_account(world.other_city), set()),
+        "direct": (registrar_account(world.direct), set()),
+    }
+    for name, (acting, expected) in seen.items():
+        async with registry.transaction(acting) as session:
+            found = await outages_page(session, acting, OutageSearch(state="waiting"), None, 100)
+            ids = {view.outage.id for view in found} & {of_school.outage.id, of_city.outage.id}
+            assert ids == {view.outage.id for view in expected}, name
+            if of_school not in expected:
+                with pytest.raises(NotFound):
+                    await outage_for(session, acting, of_school.outage.id)
+
+
+@pytest.fixture
+async def api(registry: Registry) -> AsyncIterator[StaffClient]:
+    client = staff_client(registry.runtime, router)
+    yield client
+    await client.http.aclose()
+
+
+async def test_a_gap_in_the_marks_of_a_window_is_shown_to_whoever_may_declare(
+    api: StaffClient, registry: Registry
+) -> None:
+    roll_call = await registry.check()
+    path = f"/v1/roll-calls/{roll_call.id}/availability"
+    whole = (await api.get(registry.bureau, path)).json()
+    assert whole["complete"]
+    gone = roll_call.opens_at.replace(second=0, microsecond=0) + timedelta(minutes=10)
+    async with registry.stage.arrange() as session:
+        lost = ServicePulse.minute.between(gone, gone + timedelta(minutes=8))
+        await session.execute(delete(ServicePulse).where(lost))
+    found = (await api.get(registry.bureau, path)).json()
+    assert found["minutes"] - found["marked"] == 9
+    assert (found["longest_gap_seconds"], found["tolerated_gap_seconds"]) == (540, 300)
+    assert not found["complete"]
+    stranger = bureau_account(registry.stage.world.other_city)
+    assert (await api.get(stranger, path)).status_code == 404
+
+
+async def test_of_a_window_that_goes_on_only_the_part_that_is_over_is_judged(
+    api: StaffClient, registry: Registry
+) -> None:
+    roll_call = (await registry.stage.launch()).roll_call
+    path = f"/v1/roll-calls/{roll_call.id}/availability"
+    assert (await api.get(registry.bureau, path)).json()["minutes"] == 0
+    await registry.mark_pulses(roll_call)
+    registry.pass_time(minutes=30)
+    found = (await api.get(registry.bureau, path)).json()
+    assert (found["minutes"], found["longest_gap_seconds"]) == (30, 0)

@@ -1,0 +1,179 @@
+"""Who reads which prompts, and what a case tells: names instead of codes, facts instead of keys, no ID number."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from backend.core.acting import Acting
+from backend.staff_api.prompts import router
+from backend.standing.own_standing import OwnStanding, own_standing
+from backend.standing.own_standing_wire import OwnStandingOut
+from backend.standing.prompt_queries import PromptSearch, prompts_page
+from tests.staff_api.staff_client import StaffClient, staff_client
+from tests.standing.casework import decide, lose_pulses, received
+from tests.standing.prompted import prompt_of, prompted, receive
+from tests.standing.registry import Registry
+from tests.world import bureau_account, counselor_account, registrar_account
+
+pytestmark = pytest.mark.clause("HN334-4.1b")
+
+
+@pytest.fixture
+async def client(registry: Registry) -> AsyncIterator[StaffClient]:
+    client = staff_client(registry.runtime, router)
+    yield client
+    await client.http.aclose()
+
+
+async def listed(registry: Registry, acting: Acting, **narrowed: Any) -> list[UUID]:
+    search = PromptSearch(**narrowed)
+    async with registry.transaction(acting) as session:
+        rows = await prompts_page(session, acting, search, registry.at, None, 50)
+    return [row.prompt.id for row in rows]
+
+
+async def test_a_counselor_sees_the_own_classes_only(registry: Registry) -> None:
+    own = await prompted(registry)
+    other_class = registry.school.classes[1]
+    await registry.reassess(other_class.students[0])
+    other = await prompt_of(registry, other_class.students[0])
+    assert await listed(registry, registry.counselor) == [own]
+    assert await listed(registry, counselor_account(registry.school, other_class)) == [other]
+    assert set(await listed(registry, registry.registrar)) == {own, other}
+
+
+async def test_superiors_see_what_is_below_them_and_nobody_else_anything(registry: Registry) -> None:
+    prompt_id, world = await prompted(registry), registry.stage.world
+    here = {"school_id": registry.school.id}
+    assert await listed(registry, registry.bureau, **here) == [prompt_id]
+    assert await listed(registry, registry.province, **here) == [prompt_id]
+    assert await listed(registry, bureau_account(world.other_city), **here) == []
+    assert await listed(registry, registrar_account(world.sister)) == []
+
+
+async def test_the_superior_finds_what_no_school_has_received(
+    registry: Registry, client: StaffClient
+) -> None:
+    prompt_id = await prompted(registry)
+    asked = {"school_id": str(registry.school.id), "state": "undelivered"}
+    assert [item["id"] for item in await client.every(registry.bureau, "/v1/prompts", **asked)] == [
+        str(prompt_id)
+    ]
+    await receive(registry, prompt_id)
+    assert await client.every(registry.bureau, "/v1/prompts", **asked) == []
+
+
+async def test_overdue_is_what_is_open_past_its_deadline(registry: Registry) -> None:
+    prompt_id = await prompted(registry)
+    registry.stage.clock.at = await receive(registry, prompt_id) - timedelta(minutes=1)
+    assert await listed(registry, registry.registrar, overdue=True) == []
+    registry.pass_time(minutes=1)
+    assert await listed(registry, registry.registrar, overdue=True) == [prompt_id]
+    await registry.reassess()
+    assert await listed(registry, registry.registrar, overdue=True) == []
+
+
+async def test_pages_follow_one_another_without_gap_or_repetition(
+    registry: Registry, client: StaffClient
+) -> None:
+    await registry.misses(2)
+    for pupil in registry.school.students:
+        await registry.reassess(pupil)
+    whole = await client.every(registry.registrar, "/v1/prompts")
+    paged = await client.every(registry.registrar, "/v1/prompts", limit=2)
+    assert len(whole) == len(registry.school.students)
+    assert [item["id"] for item in paged] == [item["id"] for item in whole]
+
+
+async def test_a_case_names_student_evidence_deadline_and_choices_without_numbers(
+    registry: Registry, client: StaffClient
+) -> None:
+    prompt_id = await received(registry)
+    answer = await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")
+    case = answer.json()
+    assert (case["student_name"], case["class_name"]) == (
+        registry.pupil.name,
+        registry.school.classes[0].name,
+    )
+    assert [item["title"] for item in case["evidence"]] == ["学籍核验", "学籍核验"]
+    assert all(item["missing"] == [] and item["notice_delivered_at"] for item in case["evidence"])
+    assert case["due_at"]
+    assert [each["code"] for each in case["choices"]["outcomes"]] == [
+        "part_time",
+        "suspension",
+        "withdrawal",
+        "dismiss",
+    ]
+    assert case["trace"]["rule"] == "prompt.misses"
+    assert registry.pupil.id_number not in answer.text
+
+
+async def test_missing_evidence_and_blockers_are_told_in_words(
+    registry: Registry, client: StaffClient
+) -> None:
+    [first, _] = await registry.misses(2)
+    await lose_pulses(registry, first)
+    await registry.reassess()
+    prompt_id = await prompt_of(registry)
+    case = (await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")).json()
+    assert [[part["code"] for part in item["missing"]] for item in case["evidence"]] == [["availability"], []]
+    assert {each["code"] for each in case["blockers"]} == {"notice_undelivered", "incomplete_evidence"}
+    assert all(each["zh"] and each["en"] for each in case["blockers"])
+
+
+async def test_a_decided_case_shows_decision_and_change(registry: Registry, client: StaffClient) -> None:
+    prompt_id = await received(registry)
+    answer = await client.post(
+        registry.registrar,
+        f"/v1/prompts/{prompt_id}/decisions",
+        {"outcome": "suspension", "reasons": "家长申请"},
+    )
+    assert answer.status_code == 201
+    case = answer.json()
+    assert case["state"]["code"] == "decided"
+    assert [made["outcome"]["zh"] for made in case["decisions"]] == ["休学"]
+    [change] = case["changes"]
+    assert change["before"]["standing"]["code"] == "01"
+    assert change["after"]["standing"]["code"] == "02"
+
+
+# --- the student's own ---
+
+
+async def own(registry: Registry) -> OwnStanding:
+    student = registry.student()
+    async with registry.transaction(student) as session:
+        found = await own_standing(session, student, registry.at)
+    OwnStandingOut.of(found)
+    return found
+
+
+async def test_of_whom_nothing_was_said_every_count_is_zero(registry: Registry) -> None:
+    found = await own(registry)
+    assert found.misses is not None
+    assert (found.misses.consecutive, found.misses.cumulative, found.locked) == (0, 0, False)
+    assert (found.law.consecutive, found.law.cumulative) == (2, 4)
+    assert found.prompts == []
+
+
+async def test_one_miss_shows_with_its_warning(registry: Registry) -> None:
+    await registry.misses(1)
+    await registry.reassess()
+    found = await own(registry)
+    assert found.misses is not None
+    assert found.misses.consecutive == 1
+    assert [warning["code"] for warning in found.warnings] == ["one_more_miss"]
+
+
+async def test_a_prompt_shows_while_it_is_open_and_the_lock_after_its_decision(registry: Registry) -> None:
+    prompt_id = await received(registry)
+    assert [row.prompt.id for row in (await own(registry)).prompts] == [prompt_id]
+    await decide(registry, prompt_id)
+    found = await own(registry)
+    assert found.prompts == []
+    assert found.locked
+    assert found.status.study_form == "part_time"
+    assert await listed(registry, registry.student()) == [prompt_id]

@@ -2,13 +2,14 @@
 
 import os
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 import uvicorn
 
 from backend.commands.output import refuse
-from backend.core.clock import legal_day, now
+from backend.core.clock import legal_day, now, shifted_clock
 from backend.notice.aliyun import report_token
 from backend.notice.fake_gateway import FakeGateway
 from backend.people.identifiers import IdNumber, parse_id_number
@@ -40,6 +41,9 @@ def command(
     undeliverable: Annotated[
         list[str] | None, typer.Option(help="phone numbers whose messages are reported as failed; repeatable")
     ] = None,
+    clock_file: Annotated[
+        Path | None, typer.Option(envvar="DIANMING_CLOCK_FILE", help="the demonstration's clock, for reports")
+    ] = None,
 ) -> None:
     """假短信与实名网关（演示用） · FAKE SMS and real-name gateway for demos."""
     if os.environ.get("DIANMING_ENV") == "production":
@@ -55,6 +59,7 @@ def command(
         report_url=reports_to and f"{reports_to.rstrip('/')}/v1/callbacks/sms-reports/{report_token(secret)}",
         mismatching=mismatch.upper(),
         undeliverable=set(undeliverable or ()),
+        carrier_clock=shifted_clock(clock_file) if clock_file else now,
     )
     sys.stderr.write(_LOUD.format(url=f"http://{host}:{port}"))
     uvicorn.run(gateway.app(), host=host, port=port, log_level="warning")

@@ -73,6 +73,8 @@ class FakeGateway:
     refusals: dict[str, str] = field(default_factory=dict)
     undeliverable: set[str] = field(default_factory=set)
     clock: Clock = now
+    carrier_clock: Clock = now
+    """What reports are dated by; a demonstration's carrier lives in the demonstration's time."""
     inbox: dict[str, deque[FakeMessage]] = field(
         default_factory=lambda: defaultdict(lambda: deque(maxlen=INBOX_LENGTH))
     )
@@ -204,7 +206,7 @@ class FakeGateway:
         biz_id = f"{uuid4().int % 10**18}^0"
         for phone, sign_name, values in zip(phones, signs, params, strict=True):
             template, out_id = asked["TemplateCode"], asked.get("OutId", "")
-            message = FakeMessage(phone, sign_name, template, values, out_id, biz_id, self.clock())
+            message = FakeMessage(phone, sign_name, template, values, out_id, biz_id, self.carrier_clock())
             self.inbox[phone].append(message)
             self._unreported.append(message)
         self._news.set()
@@ -239,7 +241,7 @@ class FakeGateway:
         return {
             "phone_number": message.phone,
             "send_time": _china_time(message.at),
-            "report_time": _china_time(self.clock()),
+            "report_time": _china_time(self.carrier_clock()),
             "success": success,
             "err_code": "DELIVERED" if success else "UNDELIV",
             "err_msg": "用户接收成功" if success else "未送达",

@@ -25,7 +25,9 @@ async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut
 )
 async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
     """对未按时核验提出正当理由 · Claim a justified reason against a missed check, once."""
-    command = FileClaim(roll_call_id, body.reason, body.text or "", attachment_ids=tuple(body.attachment_ids))
+    command = FileClaim(
+        roll_call_id, body.reason_code, body.text or "", attachment_ids=tuple(body.attachment_ids)
+    )
     async with caller.transaction() as session:
         view = await file_claim(session, caller.acting, command, caller.at)
     return ClaimOut.of(view)

@@ -2,13 +2,25 @@
 
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI, Request
 
+from backend.core.errors import BadInput
 from backend.core.problems import Problem, documented, install_problem_handlers
 from backend.core.runtime import Runtime
+from backend.core.wire import printable
 
 EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 _VALIDATION = ("HTTPValidationError", "ValidationError")
+
+
+async def refuse_repeated(request: Request) -> None:
+    """No parameter of ours takes several values, and of two nobody could tell which one was meant."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    for name in names:
+        if names.count(name) > 1:
+            raise BadInput(
+                field=printable(name), reason_zh="只能出现一次", reason_en="it may be given only once"
+            )
 
 
 class Api(FastAPI):
@@ -22,6 +34,7 @@ class Api(FastAPI):
             redoc_url=None,
             openapi_url="/openapi.json",
             redirect_slashes=False,
+            dependencies=[Depends(refuse_repeated)],
         )
         self.state.runtime = runtime
         install_problem_handlers(self)

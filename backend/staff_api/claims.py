@@ -50,7 +50,7 @@ async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut
 async def post_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) -> ClaimOut:
     """代学生提出未核验的正当理由 · Claim a reason for a student, by the counselor of the class or a registrar."""
     command = FileClaim(
-        roll_call_id, body.reason, body.text or "", body.student_id, tuple(body.attachment_ids)
+        roll_call_id, body.reason_code, body.text or "", body.student_id, tuple(body.attachment_ids)
     )
     async with caller.transaction() as session:
         view = await file_claim(session, caller.acting, command, caller.at)

@@ -16,7 +16,7 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
 class ClaimIn(Wire):
     """A justified reason against a missed check, by its code in the catalogue."""
 
-    reason: Code = Field(
+    reason_code: Code = Field(
         description="目录代码，见 GET /v1/justified-reasons · a code of the catalogue", examples=["no_phone"]
     )
     text: Paragraph | None = Field(default=None, examples=["手机送修，有维修单"])
@@ -38,7 +38,7 @@ class ClaimOut(BaseModel):
     roll_call_id: UUID
     roll_call_title: str = Field(examples=["十月学籍核验"])
     student_id: UUID
-    reason: str = Field(examples=["no_phone"])
+    reason_code: str = Field(examples=["no_phone"])
     text: str = Field(examples=["手机送修，有维修单"])
     leave_id: UUID | None
     filed_at: datetime
@@ -59,7 +59,7 @@ class ClaimOut(BaseModel):
             roll_call_id=claim.roll_call_id,
             roll_call_title=view.roll_call.title,
             student_id=claim.student_id,
-            reason=claim.reason,
+            reason_code=claim.reason,
             text=claim.text,
             leave_id=claim.leave_id,
             filed_at=claim.filed_at,

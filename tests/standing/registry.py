@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from backend.core.acting import Acting
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.database import Database
+from backend.core.ids import new_id
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxEvent, ServicePulse
 from backend.core.tenancy import Scope
@@ -42,6 +43,8 @@ class Registry:
     """A school's students and what is recorded of them. `pupil` is the first of them."""
 
     stage: Stage
+    since: UUID
+    """The newest event of the database when the registry was opened: earlier ones are other tests'."""
 
     @property
     def runtime(self) -> Runtime:
@@ -168,7 +171,9 @@ class Registry:
         wanted = [name for name in names or FLOW if FLOW[name]]
         async with self.stage.arrange() as session:
             rows = await session.scalars(
-                select(OutboxEvent.id).where(OutboxEvent.name.in_(wanted)).order_by(OutboxEvent.id)
+                select(OutboxEvent.id)
+                .where(OutboxEvent.name.in_(wanted), OutboxEvent.id > self.since)
+                .order_by(OutboxEvent.id)
             )
             ids = list(rows)
         for event_id in ids:
@@ -227,4 +232,4 @@ async def opened(runtime: Runtime, owner: Database) -> Registry:
         term = await term_of(session, stage.school.id, legal_day(stage.clock()))
     stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
     await stage.file_site()
-    return Registry(stage)
+    return Registry(stage, new_id())

@@ -94,6 +94,7 @@ NO_CODES = {
 SPOKEN = {
     *wording.STATES,
     *wording.BLOCKERS,
+    *wording.PARTS,
     *wording.CAUTIONS,
     *wording.GROUNDS,
     *wording.OBJECTIONS,

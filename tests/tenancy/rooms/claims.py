@@ -14,7 +14,7 @@ from tests.tenancy.rows import Made, Of, Row
 from tests.world import Pupil, School, registrar_account, student_account
 
 MISSED = {"roll_call_id": Of("missed_check")}
-NO_PHONE = {"reason": "no_phone", "text": "手机送修"}
+NO_PHONE = {"reason_code": "no_phone", "text": "手机送修"}
 
 
 def _ago(**span: float) -> Made:

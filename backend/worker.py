@@ -42,11 +42,11 @@ def load_jobs() -> None:
 
 def face_engines(*, test_engine: bool) -> EngineSet:
     """The engines that this deployment admits; runs inside a face process."""
-    from biometrics.dlib_engine import DlibEngine  # noqa: PLC0415 - loads the models
+    from biometrics.dlib_onnx_engine import DlibOnnxEngine  # noqa: PLC0415 - loads the models
     from biometrics.pattern_engine import PatternEngine  # noqa: PLC0415
 
     engines: list[FaceEngine] = [PatternEngine()] if test_engine else []
-    engines.append(DlibEngine())
+    engines.append(DlibOnnxEngine())
     return EngineSet(engines)
 
 

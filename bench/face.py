@@ -12,8 +12,8 @@ from PIL import Image
 
 from backend.local.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
-from biometrics.dlib_engine import DlibEngine
-from biometrics.image import DecodeLimits, decode
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
+from biometrics.picture import DecodeLimits, Picture
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((360, 640), (720, 1280))
@@ -49,11 +49,11 @@ def main() -> None:
         warnings.simplefilter("ignore")  # the package imports pkg_resources
         import face_recognition  # noqa: PLC0415
 
-    engine = DlibEngine()
+    engine = DlibOnnxEngine()
 
     def ours(picture: bytes) -> object:
-        pixels = decode(picture, DecodeLimits()).pixels
-        return engine.embed(pixels, engine.detect(pixels))
+        opened = Picture.open(picture, DecodeLimits())
+        return engine.embed(opened, engine.detect(opened))
 
     def naive(picture: bytes) -> object:
         with Image.open(io.BytesIO(picture)) as image:

@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 
-from biometrics.engine import Box, Descriptor, EngineInfo, EngineSet, FaceEngine, Metric, Pixels
+from biometrics.engine import Box, Descriptor, EngineInfo, EngineSet, FaceEngine, Metric
 from biometrics.errors import BiometricsError
 from biometrics.fingerprints import Fingerprint, fingerprint
-from biometrics.image import DecodeLimits, decode
 from biometrics.liveness import BurstRules, Frame, check_burst
 from biometrics.matching import (
     EnrolmentRules,
@@ -22,6 +21,7 @@ from biometrics.matching import (
     build_template,
     compare,
 )
+from biometrics.picture import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.quality import NO_FACE, Quality, QualityLimits, Reason, judge, measure
 
 
@@ -104,9 +104,9 @@ class Stopwatch:
 def enrol_shots(engines: EngineSet, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
     """A template from at least `rules.enrolment.min_shots` usable, agreeing shots."""
     watch = Stopwatch()
-    decoded = [_decoded(shot, rules.decoding, watch) for shot in shots]
+    decoded = [_opened(shot, rules.decoding, watch) for shot in shots]
     engine = engines.claiming([item for item in decoded if not isinstance(item, Reason)])
-    examined = [examine(engine, item, rules.quality, watch) for item in decoded]
+    examined = [examine(engine, item, rules.quality, watch, thorough=True) for item in decoded]
     usable = [descriptor for _, descriptor in examined if descriptor is not None]
     template: FaceTemplate | None = None
     reasons: tuple[Reason, ...] = ()
@@ -128,7 +128,7 @@ def judge_burst(
     """
     watch = Stopwatch()
     engine = engines.of(template.engine)
-    decoded = [_decoded(shot, rules.decoding, watch) for shot in burst]
+    decoded = [_opened(shot, rules.decoding, watch) for shot in burst]
     examined = [examine(engine, item, rules.quality, watch) for item in decoded]
     reports = tuple(report for report, _ in examined)
     usable = [descriptor for _, descriptor in examined if descriptor is not None]
@@ -149,32 +149,51 @@ def judge_burst(
 
 
 def examine(
-    engine: FaceEngine, decoded: Pixels | Reason, limits: QualityLimits, watch: Stopwatch
+    engine: FaceEngine,
+    opened: Picture | Reason,
+    limits: QualityLimits,
+    watch: Stopwatch,
+    *,
+    thorough: bool = False,
 ) -> tuple[ShotReport, Descriptor | None]:
     """Detect, measure and, when nothing speaks against it, embed the widest face of one picture."""
-    if isinstance(decoded, Reason):
-        return ShotReport((decoded,)), None
+    if isinstance(opened, Reason):
+        return ShotReport((opened,)), None
+    try:
+        return _examined(engine, opened, limits, watch, thorough=thorough)
+    except BiometricsError as refusal:
+        if not refusal.code.startswith("image_"):
+            raise
+        return ShotReport((_reason(refusal),)), None
+
+
+def _examined(
+    engine: FaceEngine, picture: Picture, limits: QualityLimits, watch: Stopwatch, *, thorough: bool
+) -> tuple[ShotReport, Descriptor | None]:
     with watch.stage("fingerprint"):
-        print_ = fingerprint(decoded)
+        print_ = fingerprint(picture)
     with watch.stage("detect"):
-        faces = engine.detect(decoded)
+        faces = engine.detect(picture, thorough=thorough)
     if not faces:
         return ShotReport((NO_FACE,), print_), None
     with watch.stage("quality"):
-        quality = measure(decoded, faces)
+        quality = measure(picture, faces)
         reasons = judge(quality, limits)
     report = ShotReport(reasons, print_, faces[0].box, quality)
     if reasons:
         return report, None
     with watch.stage("embed"):
-        (descriptor,) = engine.embed(decoded, faces[:1])
+        (descriptor,) = engine.embed(picture, faces[:1])
     return report, descriptor
 
 
-def _decoded(shot: Shot, limits: DecodeLimits, watch: Stopwatch) -> Pixels | Reason:
+def _opened(shot: Shot, limits: DecodeLimits, watch: Stopwatch) -> Picture | Reason:
+    """The picture with its colours decoded as small as most faces need."""
     try:
         with watch.stage("decode"):
-            return decode(shot.data, limits).pixels
+            picture = Picture.open(shot.data, limits)
+            picture.rgb(WORKING_SIDE)
+            return picture
     except BiometricsError as refusal:
         return _reason(refusal)
 

@@ -13,9 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from biometrics.errors import EngineMismatch, EngineUnavailable
-
-Pixels = npt.NDArray[np.uint8]
-"""An upright RGB image, shape (height, width, 3), C-contiguous."""
+from biometrics.picture import Picture
 
 Vector = npt.NDArray[np.float32]
 """One descriptor, shape (dimension,)."""
@@ -109,21 +107,21 @@ class Descriptor:
 
 
 class FaceEngine(Protocol):
-    """Finds faces in an upright image and turns them into descriptors."""
+    """Finds faces in a picture and turns them into descriptors. Positions are those of the upright original."""
 
     def info(self) -> EngineInfo:
         """Identity, metric, licence and weights."""
         ...
 
-    def claims(self, pixels: Pixels) -> bool:
+    def claims(self, picture: Picture) -> bool:
         """Cheaply: is this a kind of picture the engine is made for?"""
         ...
 
-    def detect(self, pixels: Pixels) -> list[DetectedFace]:
-        """All faces, the widest first."""
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
+        """All faces, the widest first. `thorough` asks for small faces too, as an enrolment must."""
         ...
 
-    def embed(self, pixels: Pixels, faces: Sequence[DetectedFace]) -> list[Descriptor]:
+    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
         """One descriptor for each face, in the same order."""
         ...
 
@@ -159,11 +157,11 @@ class EngineSet:
         """The enabled engines in order."""
         return tuple(engine.info() for engine in self._engines.values())
 
-    def claiming(self, images: Sequence[Pixels]) -> FaceEngine:
+    def claiming(self, images: Sequence[Picture]) -> FaceEngine:
         """The first engine that claims every image; the last enabled one when none does."""
         engines = list(self._engines.values())
         for engine in engines:
-            if all(engine.claims(pixels) for pixels in images):
+            if all(engine.claims(picture) for picture in images):
                 return engine
         return engines[-1]
 

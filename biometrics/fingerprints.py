@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from biometrics.engine import Pixels
+from biometrics.picture import WORKING_SIDE, Grey, Picture
 
 _HASH_SIDE, _SAMPLE_SIDE = 8, 32
 _BITS = _HASH_SIDE * _HASH_SIDE
@@ -28,25 +28,26 @@ _DCT = _cosines()
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """SHA-256 of the pixels (hex), and a 64-bit perceptual hash."""
+    """SHA-256 of the decoded grey pixels (hex), and a 64-bit perceptual hash."""
 
     sha256: str
     phash: int
 
 
-def fingerprint(pixels: Pixels) -> Fingerprint:
-    """Both hashes of one image."""
-    digest = hashlib.sha256(repr(pixels.shape).encode())
-    digest.update(np.ascontiguousarray(pixels).data)
-    return Fingerprint(digest.hexdigest(), perceptual_hash(pixels))
+def fingerprint(picture: Picture) -> Fingerprint:
+    """Both hashes of one picture, over its small grey decoding."""
+    grey = picture.grey(WORKING_SIDE).pixels
+    digest = hashlib.sha256(repr((picture.width, picture.height, grey.shape)).encode())
+    digest.update(grey.data)
+    return Fingerprint(digest.hexdigest(), perceptual_hash(grey))
 
 
-def perceptual_hash(pixels: Pixels) -> int:
+def perceptual_hash(grey: Grey) -> int:
     """The DCT hash of Zauner (2010): the 8 × 8 lowest DCT coefficients of a 32 × 32 grey image against their median.
 
     The constant term only says how bright the picture is; it is left out of the median and set to zero.
     """
-    small = Image.fromarray(pixels).convert("L").resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
+    small = Image.fromarray(grey).resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
     coefficients = (_DCT @ np.asarray(small, dtype=np.float64) @ _DCT.T).ravel()
     bits = coefficients > np.median(coefficients[1:])
     bits[0] = False

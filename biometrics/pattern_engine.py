@@ -23,9 +23,9 @@ from biometrics.engine import (
     EngineKey,
     Landmarks,
     Metric,
-    Pixels,
     Point,
 )
+from biometrics.picture import Picture, Pixels
 
 KEY = EngineKey("test-pattern", "1")
 
@@ -83,17 +83,20 @@ class PatternEngine:
             test_only=True,
         )
 
-    def claims(self, pixels: Pixels) -> bool:
+    def claims(self, picture: Picture) -> bool:
         """Both finder rows are where they belong."""
-        return pixels.shape[:2] == (_HEIGHT, _WIDTH) and bool(
+        if (picture.height, picture.width) != (_HEIGHT, _WIDTH):
+            return False
+        pixels = picture.rgb().pixels
+        return bool(
             np.array_equal(_row(pixels, 0) > _DATA_CENTRE, _UPPER)
             and np.array_equal(_row(pixels, _ROWS + 1) > _DATA_CENTRE, _LOWER)
             and min(_contrast(_row(pixels, 0)), _contrast(_row(pixels, _ROWS + 1))) > _MIN_CONTRAST
         )
 
-    def detect(self, pixels: Pixels) -> list[DetectedFace]:
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:  # noqa: ARG002 - one size
         """The data grid as the only "face" of a test pattern; nothing in any other picture."""
-        if not self.claims(pixels):
+        if not self.claims(picture):
             return []
         box = Box(_LEFT, _TOP, _LEFT + _COLUMNS * _CELL, _TOP + (_ROWS + 2) * _CELL)
         y = _TOP + 3 * _CELL
@@ -102,8 +105,9 @@ class PatternEngine:
         nose = Point(_LEFT + 8 * _CELL, _TOP + 6 * _CELL)
         return [DetectedFace(box, Landmarks(left, right, nose), 1.0)]
 
-    def embed(self, pixels: Pixels, faces: Sequence[DetectedFace]) -> list[Descriptor]:
+    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
         """The cells' grey levels, scaled so that distances resemble a real engine's."""
+        pixels = picture.rgb().pixels
         cells = np.concatenate([_row(pixels, row) for row in range(1, _ROWS + 1)])
         vector = ((cells - _DATA_CENTRE) / _DATA_HALF_RANGE * _SCALE).astype(np.float32)
         return [Descriptor(KEY, Metric.L2, vector) for _ in faces]

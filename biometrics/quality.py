@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from biometrics.engine import DetectedFace, Pixels, Point
+from biometrics.engine import Box, DetectedFace, Point
+from biometrics.picture import Picture
 
 _CHIP_SIDE = 150
 _DARKEST, _BRIGHTEST = 5, 250
@@ -98,10 +99,10 @@ class Quality:
     """Width of the second face by the width of the first; 0 when alone."""
 
 
-def measure(pixels: Pixels, faces: Sequence[DetectedFace]) -> Quality:
+def measure(picture: Picture, faces: Sequence[DetectedFace]) -> Quality:
     """Measure the first (widest) of at least one face."""
     face = faces[0]
-    chip = _grey_chip(pixels, face)
+    chip = _grey_chip(picture, face.box)
     roll, offset = _pose(face)
     return Quality(
         faces=len(faces),
@@ -130,12 +131,17 @@ def judge(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
     return tuple(reason for failed, reason in checks if failed)
 
 
-def _grey_chip(pixels: Pixels, face: DetectedFace) -> npt.NDArray[np.float32]:
-    height, width = pixels.shape[:2]
-    box = face.box
-    left, top = max(0, int(box.left)), max(0, int(box.top))
-    right, bottom = min(width, max(left + 1, int(box.right))), min(height, max(top + 1, int(box.bottom)))
-    chip = Image.fromarray(pixels[top:bottom, left:right]).convert("L")
+def _grey_chip(picture: Picture, box: Box) -> npt.NDArray[np.float32]:
+    """The box as 150 × 150 grey levels, from a decoding that shows it no smaller where the original does."""
+    share = _CHIP_SIDE / max(1.0, min(box.width, box.height))
+    decoded = picture.grey(round(picture.short_side * min(1.0, share)))
+    height, width = decoded.pixels.shape
+    left, top, right, bottom = (
+        int(side / decoded.factor) for side in (box.left, box.top, box.right, box.bottom)
+    )
+    left, top = min(max(0, left), width - 1), min(max(0, top), height - 1)
+    right, bottom = min(width, max(left + 1, right)), min(height, max(top + 1, bottom))
+    chip = Image.fromarray(decoded.pixels[top:bottom, left:right])
     scaled = chip.resize((_CHIP_SIDE, _CHIP_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(scaled, dtype=np.float32)
 

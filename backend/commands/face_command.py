@@ -12,12 +12,12 @@ from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.policy import PolicyAt, load_policies
 from biometrics.checks import ShotReport, Stopwatch, examine
-from biometrics.dlib_engine import DlibEngine
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
 from biometrics.errors import BiometricsError
-from biometrics.image import DecodedImage, DecodeLimits, decode
 from biometrics.matching import FaceThresholds, decide
 from biometrics.pattern_engine import PatternEngine
+from biometrics.picture import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.quality import QualityLimits, Reason
 
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
@@ -49,12 +49,12 @@ def compare_command(
     """比对两张照片是否同一人 · Are two photographs of one person? One shot against one, the weakest case."""
     try:
         watch = Stopwatch()
-        pictures = [_decoded(path, watch, as_json=as_json).pixels for path in (a, b)]
+        pictures = [_opened(path, watch, as_json=as_json) for path in (a, b)]
         engine = _engines(with_test_engine=with_test_engine).claiming(pictures)
         thresholds = _thresholds(
             engine.info(), load_policies().at(day.date() if day else legal_day(now()), place)
         )
-        examined = [examine(engine, pixels, QualityLimits(), watch) for pixels in pictures]
+        examined = [examine(engine, picture, QualityLimits(), watch) for picture in pictures]
         payload = _compared(engine.info(), thresholds, examined) | {"ms": watch.read()}
     except (BiometricsError, DomainError) as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
@@ -66,9 +66,9 @@ def inspect_command(a: Photograph, with_test_engine: TestEngine = False, as_json
     """查看一张照片能否用于核验 · Can this photograph be judged, and if not, why?"""
     try:
         watch = Stopwatch()
-        picture = _decoded(a, watch, as_json=as_json)
-        engine = _engines(with_test_engine=with_test_engine).claiming([picture.pixels])
-        report, descriptor = examine(engine, picture.pixels, QualityLimits(), watch)
+        picture = _opened(a, watch, as_json=as_json)
+        engine = _engines(with_test_engine=with_test_engine).claiming([picture])
+        report, descriptor = examine(engine, picture, QualityLimits(), watch)
     except BiometricsError as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     payload = {
@@ -85,17 +85,19 @@ def inspect_command(a: Photograph, with_test_engine: TestEngine = False, as_json
     answer(payload, as_json=as_json, render=_render_inspected)
 
 
-def _decoded(path: Path, watch: Stopwatch, *, as_json: bool) -> DecodedImage:
+def _opened(path: Path, watch: Stopwatch, *, as_json: bool) -> Picture:
     try:
         data = path.read_bytes()
     except OSError as error:
         refuse("file_unreadable", f"无法读取 {path}。 Cannot read {path}: {error.strerror}", as_json=as_json)
     with watch.stage("decode"):
-        return decode(data, DecodeLimits())
+        picture = Picture.open(data, DecodeLimits())
+        picture.rgb(WORKING_SIDE)
+        return picture
 
 
 def _engines(*, with_test_engine: bool) -> EngineSet:
-    shipped: list[FaceEngine] = [DlibEngine()]
+    shipped: list[FaceEngine] = [DlibOnnxEngine()]
     return EngineSet([PatternEngine(), *shipped] if with_test_engine else shipped)
 
 

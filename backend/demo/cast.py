@@ -87,19 +87,19 @@ class Cast:
         a, b, c = self.setting.schools
         taken: set[int] = set()
         parts = (
-            ("honest", "本人到校，正常核验", "present", a, "dlib"),
-            ("wrong_face", "拿别人的脸核验", "undetermined", a, "dlib"),
-            ("outside", "人在 2 公里外", "missed", a, "dlib"),
-            ("gcj02", "上报 GCJ-02 坐标并如实声明", "present", b, "dlib"),
-            ("coarse", "定位精度 400 米", "undetermined", b, "dlib"),
+            ("honest", "本人到校，正常核验", "present", a, "dlib-onnx"),
+            ("wrong_face", "拿别人的脸核验", "undetermined", a, "dlib-onnx"),
+            ("outside", "人在 2 公里外", "missed", a, "dlib-onnx"),
+            ("gcj02", "上报 GCJ-02 坐标并如实声明", "present", b, "dlib-onnx"),
+            ("coarse", "定位精度 400 米", "undetermined", b, "dlib-onnx"),
             ("replayed", "重放同学被截获的信封", "missed", a, "test-pattern"),
             ("late", "截止后一秒提交", "missed", c, "test-pattern"),
-            ("twice", "同一时刻提交两次（20 对）", "present", c, "dlib"),
+            ("twice", "同一时刻提交两次（20 对）", "present", c, "dlib-onnx"),
             ("absent", "未参加核验", "missed", c, "test-pattern"),
         )
         for key, zh, expected, school, engine in parts:
             self.roles.append(Role(key, zh, expected, self._take(school, engine, taken)))
-        unable = [pupil for pupil in self.pupils if pupil.face.engine == "dlib" and not pupil.enrolled]
+        unable = [pupil for pupil in self.pupils if pupil.face.engine == "dlib-onnx" and not pupil.enrolled]
         for pupil in unable:
             self.roles.append(Role("non_face", "照片采集未通过，走非人脸核验", "present", pupil))
 
@@ -109,7 +109,7 @@ class Cast:
 
 
 def _drawn_and_full_time(pupil: Pupil) -> bool:
-    return pupil.face.engine != "dlib" and pupil.record["学习形式"] == "全日制"
+    return pupil.face.engine != "dlib-onnx" and pupil.record["学习形式"] == "全日制"
 
 
 def seed_of(record: dict[str, str]) -> int:

@@ -66,7 +66,7 @@ class PhotographedFace:
 
     person: str
     photographs: tuple[Path, ...]
-    engine: str = "dlib"
+    engine: str = "dlib-onnx"
 
     @classmethod
     def enough(cls, photographs: tuple[Path, ...]) -> bool:

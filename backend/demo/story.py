@@ -46,7 +46,7 @@ class Story:
                 self.tell(f"  已激活 {done}/{len(self.cast.pupils)}（{time.monotonic() - started:.0f} 秒）")
 
         await gather(one(pupil) for pupil in self.cast.pupils)
-        photographed = [pupil for pupil in self.cast.pupils if pupil.face.engine == "dlib"]
+        photographed = [pupil for pupil in self.cast.pupils if pupil.face.engine == "dlib-onnx"]
         refused = [pupil for pupil in photographed if not pupil.enrolled]
         self.tell(
             f"激活完成：真人照片 {len(photographed)} 人中 {len(refused)} 人采集或证件照被拒"
@@ -225,7 +225,7 @@ class Story:
         for pupil in self.cast.pupils:
             role = parts.get(id(pupil))
             if (
-                pupil.face.engine != "dlib"
+                pupil.face.engine != "dlib-onnx"
                 or not pupil.enrolled
                 or (role and role.key not in {"honest", "gcj02", "twice"})
             ):

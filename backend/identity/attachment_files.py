@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from backend.people.attachment_errors import AttachmentTypeRefused, AttachmentUnreadable
 from backend.people.attachments import Content
-from biometrics.image import DecodeLimits, decode, reencode
+from biometrics.picture import DecodeLimits, Picture, reencode
 
 JPEG, PNG, PDF = "image/jpeg", "image/png", "application/pdf"
 MEDIA_TYPES = (JPEG, PNG, PDF)
@@ -25,7 +25,7 @@ async def looked_into(data: bytes, declared: str | None) -> Content:
     """The file as it is kept. EXIF, position and whatever else is not pixels are gone from a picture.
 
     Raises `AttachmentTypeRefused` if it is no JPEG, PNG or PDF or not what `declared` (a Content-Type) calls it,
-    `AttachmentUnreadable` for a PDF, and the refusals of `biometrics.image` for a picture.
+    `AttachmentUnreadable` for a PDF, and the refusals of `biometrics.picture` for a picture.
     """
     kind = _kind(data)
     if kind is None or (declared or "").partition(";")[0].strip().lower() != kind:
@@ -46,5 +46,5 @@ def _kind(data: bytes) -> str | None:
 
 
 def _redrawn(data: bytes) -> Callable[[], bytes]:
-    limits = DecodeLimits(max_bytes=len(data), working_side=_LEGIBLE_SIDE)
-    return lambda: reencode(decode(data, limits))
+    limits = DecodeLimits(max_bytes=len(data))
+    return lambda: reencode(Picture.open(data, limits), _LEGIBLE_SIDE)

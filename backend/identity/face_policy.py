@@ -5,7 +5,7 @@ from biometrics.checks import FaceRules
 from biometrics.liveness import BurstRules
 from biometrics.matching import EnrolmentRules, FaceThresholds
 
-SHIPPED_ENGINE = "dlib"
+SHIPPED_ENGINE = "dlib-onnx"
 ANY_RHYTHM = BurstRules(min_frames=1, min_gap_ms=0, max_gap_ms=2**31, max_frame_distance=float("inf"))
 """Enrolment shots and portraits are single pictures, not a burst: nothing is asked of their rhythm."""
 

@@ -29,8 +29,8 @@ from backend.identity.tables import Portrait
 from backend.identity.templates import active_template
 from biometrics.checks import BurstResult, Shot
 from biometrics.errors import BiometricsError
-from biometrics.image import DecodeLimits, decode
 from biometrics.matching import Decision, FaceTemplate, decide
+from biometrics.picture import DecodeLimits, Picture
 from biometrics.quality import Reason
 
 OTHER_PERSON = Reason(
@@ -144,7 +144,7 @@ async def _conclude(runtime: Runtime, ref: PortraitRef, verdict: PortraitVerdict
 
 async def _by_eye(image: bytes) -> PortraitVerdict:
     """No face of this student is ever measured: the picture only has to be one; the registrar looks at it."""
-    await asyncio.to_thread(decode, image, DecodeLimits())
+    await asyncio.to_thread(lambda: Picture.open(image, DecodeLimits()).rgb())
     return PortraitVerdict("review", None, [])
 
 

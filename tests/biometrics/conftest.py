@@ -6,7 +6,7 @@ import pytest
 
 from backend.local.sample_faces import sample_faces_dir, sample_people
 from biometrics.checks import FaceRules, Shot
-from biometrics.dlib_engine import DlibEngine
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import EngineSet
 from biometrics.liveness import BurstRules
 from biometrics.matching import EnrolmentRules
@@ -22,12 +22,12 @@ def people() -> dict[str, tuple[Path, ...]]:
 
 
 @pytest.fixture(scope="session")
-def dlib_engine() -> DlibEngine:
-    return DlibEngine()
+def dlib_engine() -> DlibOnnxEngine:
+    return DlibOnnxEngine()
 
 
 @pytest.fixture(scope="session")
-def both_engines(dlib_engine: DlibEngine) -> EngineSet:
+def both_engines(dlib_engine: DlibOnnxEngine) -> EngineSet:
     return EngineSet([PatternEngine(), dlib_engine])
 
 

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from biometrics.checks import EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.dlib_engine import DlibEngine
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import EngineSet
 from biometrics.errors import EngineUnavailable
-from biometrics.image import DecodeLimits
 from biometrics.matching import FaceTemplate
 from biometrics.pattern_engine import render_pattern
+from biometrics.picture import DecodeLimits
 from biometrics.quality import Reason
 from tests.biometrics.pictures import encoded, noise
 
@@ -39,7 +39,7 @@ def enrolled(
 def test_three_photographs_enrol_a_person(enrolled: EnrolmentResult) -> None:
     assert enrolled.template is not None
     assert enrolled.template.shots == 3
-    assert str(enrolled.engine.key) == "dlib/1"
+    assert str(enrolled.engine.key) == "dlib-onnx/1"
     assert enrolled.reasons == ()
     assert {"decode", "detect", "embed", "total"} <= set(enrolled.ms)
 
@@ -121,7 +121,7 @@ def test_a_test_pattern_cannot_answer_for_a_person_with_photographs(
 
 
 def test_a_template_of_an_engine_that_is_off_is_not_judged(
-    dlib_engine: DlibEngine, both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
+    dlib_engine: DlibOnnxEngine, both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     template = template_of(enrol_shots(both_engines, pattern_shots[:3], rules))
     with pytest.raises(EngineUnavailable):
@@ -129,7 +129,7 @@ def test_a_template_of_an_engine_that_is_off_is_not_judged(
 
 
 def test_without_the_test_engine_patterns_enrol_nobody(
-    dlib_engine: DlibEngine, pattern_shots: list[Shot], rules: FaceRules
+    dlib_engine: DlibOnnxEngine, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     result = enrol_shots(EngineSet([dlib_engine]), pattern_shots, rules)
     assert result.template is None

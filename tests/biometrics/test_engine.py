@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biometrics.dlib_engine import DlibEngine
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import Descriptor, EngineKey, EngineSet, FaceEngine, Metric, distance
 from biometrics.errors import EngineMismatch, EngineUnavailable
-from biometrics.image import DecodeLimits, decode
 from biometrics.pattern_engine import KEY as PATTERN
 from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.picture import DecodeLimits, Picture
 
 UNIT = np.ones(4, dtype=np.float32)
 
@@ -38,14 +38,14 @@ def test_an_error_survives_the_way_between_processes() -> None:
 def test_the_test_engine_claims_only_its_own_pictures(
     both_engines: EngineSet, people: dict[str, tuple[Path, ...]]
 ) -> None:
-    pattern = decode(render_pattern(1, 1), DecodeLimits()).pixels
-    photograph = decode(people["obama"][0].read_bytes(), DecodeLimits()).pixels
+    pattern = Picture.open(render_pattern(1, 1), DecodeLimits())
+    photograph = Picture.open(people["obama"][0].read_bytes(), DecodeLimits())
     assert both_engines.claiming([pattern]).info().test_only
     assert not both_engines.claiming([photograph]).info().test_only
     assert not both_engines.claiming([pattern, photograph]).info().test_only
 
 
-def test_an_engine_that_is_not_enabled_is_not_available(dlib_engine: DlibEngine) -> None:
+def test_an_engine_that_is_not_enabled_is_not_available(dlib_engine: DlibOnnxEngine) -> None:
     with pytest.raises(EngineUnavailable):
         EngineSet([dlib_engine]).of(PATTERN)
 

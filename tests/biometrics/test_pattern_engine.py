@@ -6,19 +6,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biometrics.engine import Descriptor, DetectedFace, distance
-from biometrics.image import DecodedImage, DecodeLimits, decode, reencode
 from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.picture import DecodeLimits, Picture, picture_of, reencode
 from biometrics.quality import QualityLimits, judge, measure
 
 ENGINE = PatternEngine()
 SEEDS = st.integers(0, 2**40)
 
 
-def seen(data: bytes) -> tuple[DecodedImage, DetectedFace, Descriptor]:
-    image = decode(data, DecodeLimits())
-    (face,) = ENGINE.detect(image.pixels)
-    (descriptor,) = ENGINE.embed(image.pixels, [face])
-    return image, face, descriptor
+def seen(data: bytes) -> tuple[Picture, DetectedFace, Descriptor]:
+    picture = Picture.open(data, DecodeLimits())
+    (face,) = ENGINE.detect(picture)
+    (descriptor,) = ENGINE.embed(picture, [face])
+    return picture, face, descriptor
 
 
 @settings(max_examples=60, deadline=None)
@@ -35,13 +35,13 @@ def test_shots_of_one_number_are_close_and_of_two_far(one: int, other: int, shot
 @settings(max_examples=20, deadline=None)
 @given(SEEDS, st.integers(0, 99))
 def test_a_pattern_passes_the_quality_gates(seed: int, shot: int) -> None:
-    image, face, _ = seen(render_pattern(seed, shot))
-    assert judge(measure(image.pixels, [face]), QualityLimits()) == ()
+    picture, face, _ = seen(render_pattern(seed, shot))
+    assert judge(measure(picture, [face]), QualityLimits()) == ()
 
 
 def test_a_pattern_survives_being_stored_as_jpeg() -> None:
-    image, _, before = seen(render_pattern(5, 0))
-    after = seen(reencode(DecodedImage(image.pixels, image.kind, image.width, image.height)))[2]
+    picture, _, before = seen(render_pattern(5, 0))
+    after = seen(reencode(picture))[2]
     assert distance(before, after) < 0.05
 
 
@@ -52,12 +52,12 @@ def test_rendering_repeats_itself_and_shots_differ() -> None:
 
 def test_nothing_is_found_in_photographs(people: dict[str, tuple[Path, ...]]) -> None:
     for path in [*people["obama"], *people["biden"], *people["att-s01"]]:
-        assert ENGINE.detect(decode(path.read_bytes(), DecodeLimits()).pixels) == []
+        assert ENGINE.detect(Picture.open(path.read_bytes(), DecodeLimits())) == []
 
 
 @pytest.mark.parametrize("change", ["inverted", "faint", "shifted", "scaled", "black"])
 def test_a_disturbed_pattern_is_nobody(change: str) -> None:
-    pixels = seen(render_pattern(5, 0))[0].pixels
+    pixels = seen(render_pattern(5, 0))[0].rgb().pixels
     disturbed = {
         "inverted": 255 - pixels,
         "faint": pixels // 4 + 96,
@@ -65,7 +65,7 @@ def test_a_disturbed_pattern_is_nobody(change: str) -> None:
         "scaled": pixels[::2, ::2],
         "black": np.zeros_like(pixels),
     }[change]
-    assert ENGINE.detect(np.ascontiguousarray(disturbed)) == []
+    assert ENGINE.detect(picture_of(np.ascontiguousarray(disturbed))) == []
 
 
 def test_the_engine_says_that_it_is_for_tests_only() -> None:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from biometrics.engine import Box, DetectedFace, Landmarks, Pixels, Point
+from biometrics.engine import Box, DetectedFace, Landmarks, Point
+from biometrics.picture import Pixels, picture_of
 from biometrics.quality import Quality, QualityLimits, judge, measure
 
 LIMITS = QualityLimits()
@@ -56,30 +57,36 @@ def test_each_defect_has_its_own_reason_in_both_languages(field: str, value: flo
 def test_blurring_lowers_the_sharpness() -> None:
     pixels = textured()
     blurred = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(12)))
-    assert measure(blurred, [face()]).sharpness < LIMITS.min_sharpness < measure(pixels, [face()]).sharpness
+    assert (
+        measure(picture_of(blurred), [face()]).sharpness
+        < LIMITS.min_sharpness
+        < measure(picture_of(pixels), [face()]).sharpness
+    )
 
 
 def test_darkness_and_saturation_are_measured_on_the_face() -> None:
     pixels = textured()
     pixels[40:240, 40:240] = 2
-    quality = measure(pixels, [face()])
+    quality = measure(picture_of(pixels), [face()])
     assert quality.brightness == pytest.approx(2)
     assert quality.saturated_share == 1
 
 
 def test_roll_is_the_angle_of_the_eyes() -> None:
-    assert measure(textured(), [face()]).roll_deg == pytest.approx(0)
-    assert measure(textured(), [face(eye_drop=90)]).roll_deg == pytest.approx(45)
+    assert measure(picture_of(textured()), [face()]).roll_deg == pytest.approx(0)
+    assert measure(picture_of(textured()), [face(eye_drop=90)]).roll_deg == pytest.approx(45)
 
 
 def test_the_nose_offset_is_in_eye_distances() -> None:
-    assert measure(textured(), [face()]).nose_offset == pytest.approx(0)
-    assert measure(textured(), [face(nose=(167, 160))]).nose_offset == pytest.approx(0.3)
+    assert measure(picture_of(textured()), [face()]).nose_offset == pytest.approx(0)
+    assert measure(picture_of(textured()), [face(nose=(167, 160))]).nose_offset == pytest.approx(0.3)
 
 
 def test_a_second_face_counts_by_its_width() -> None:
-    assert measure(textured(), [face(), face(left=10, width=120)]).second_face_ratio == pytest.approx(0.6)
+    assert measure(
+        picture_of(textured()), [face(), face(left=10, width=120)]
+    ).second_face_ratio == pytest.approx(0.6)
 
 
 def test_a_face_beyond_the_edge_is_measured_on_what_is_there() -> None:
-    assert measure(textured(), [face(left=-50)]).sharpness > LIMITS.min_sharpness
+    assert measure(picture_of(textured()), [face(left=-50)]).sharpness > LIMITS.min_sharpness

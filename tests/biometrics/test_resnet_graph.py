@@ -7,7 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from biometrics.dlib_engine import installed_models
+from biometrics.dlib_onnx_engine import installed_models
 from biometrics.dlib_weights import WeightsUnreadable, read_resnet
 from biometrics.resnet_graph import CHIP_SIDE, INPUT, resnet_model
 from tests.biometrics.pictures import noise

@@ -105,7 +105,7 @@ async def test_a_png_is_kept_as_a_plain_jpeg() -> None:
 async def test_small_print_of_a_large_photograph_stays_legible() -> None:
     kept = await looked_into(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
     with Image.open(io.BytesIO(kept.data)) as image:
-        assert image.size == (3000, 2400)
+        assert 2000 <= min(image.size) <= 2400
 
 
 async def test_a_pdf_is_kept_byte_for_byte() -> None:

@@ -106,7 +106,7 @@ def test_a_fix_of_400_metres_is_too_coarse_to_decide_on() -> None:
     assert ZHENGZHOU.ratio("verification.fence.outside_at") < ZHENGZHOU.ratio("verification.fence.inside_at")
 
 
-@pytest.mark.parametrize("engine", ["dlib", "test-pattern"])
+@pytest.mark.parametrize("engine", ["dlib-onnx", "test-pattern"])
 def test_each_face_engine_leaves_room_for_a_second_check(engine: str) -> None:
     accept = ZHENGZHOU.number(f"verification.face.{engine}.accept_max_distance")
     assert accept < ZHENGZHOU.number(f"verification.face.{engine}.reject_min_distance")

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from biometrics.dlib_engine import DlibEngine
-from biometrics.engine import Descriptor, Pixels, distance
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
+from biometrics.engine import Descriptor, distance
 from biometrics.errors import EngineUnavailable
-from biometrics.image import DecodeLimits, decode
 from biometrics.pattern_engine import render_pattern
+from biometrics.picture import DecodeLimits, Picture, picture_of
 
 REFERENCE = """
 import json, sys, warnings
@@ -25,24 +25,24 @@ print(json.dumps([face_recognition.face_encodings(face_recognition.load_image_fi
 
 ENGINE_ALONE = """
 import sys
-from biometrics.dlib_engine import DlibEngine
-DlibEngine()
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
+DlibOnnxEngine()
 print(sorted({"pkg_resources", "face_recognition", "face_recognition_models"} & set(sys.modules)))
 """
 
 
-def pixels_of(data: bytes) -> Pixels:
-    return decode(data, DecodeLimits()).pixels
+def picture(data: bytes) -> Picture:
+    return Picture.open(data, DecodeLimits())
 
 
-def widest(engine: DlibEngine, data: bytes) -> Descriptor:
-    pixels = pixels_of(data)
-    (descriptor,) = engine.embed(pixels, engine.detect(pixels)[:1])
+def widest(engine: DlibOnnxEngine, data: bytes) -> Descriptor:
+    opened = picture(data)
+    (descriptor,) = engine.embed(opened, engine.detect(opened)[:1])
     return descriptor
 
 
 @pytest.fixture(scope="module")
-def figures(people: dict[str, tuple[Path, ...]], dlib_engine: DlibEngine) -> dict[Path, Descriptor]:
+def figures(people: dict[str, tuple[Path, ...]], dlib_engine: DlibOnnxEngine) -> dict[Path, Descriptor]:
     """Descriptors of the public figures' photographs."""
     return {
         path: widest(dlib_engine, path.read_bytes()) for name in ("obama", "biden") for path in people[name]
@@ -81,20 +81,20 @@ def test_the_package_of_weights_is_read_but_not_imported() -> None:
 
 
 def test_a_picture_and_its_mirror_image_have_one_descriptor(
-    dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]
+    dlib_engine: DlibOnnxEngine, people: dict[str, tuple[Path, ...]]
 ) -> None:
-    pixels = pixels_of(people["obama"][0].read_bytes())
-    faces = dlib_engine.detect(pixels)[:1]
-    mirrored = np.ascontiguousarray(pixels[:, ::-1])
+    upright = picture(people["obama"][0].read_bytes())
+    faces = dlib_engine.detect(upright)[:1]
+    mirrored = picture_of(np.ascontiguousarray(upright.rgb().pixels[:, ::-1]))
     (one,), (other,) = (
-        dlib_engine.embed(pixels, faces),
+        dlib_engine.embed(upright, faces),
         dlib_engine.embed(mirrored, dlib_engine.detect(mirrored)[:1]),
     )
     assert distance(one, other) < 0.12
 
 
 def test_a_photograph_turned_by_exif_is_recognised(
-    dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]
+    dlib_engine: DlibOnnxEngine, people: dict[str, tuple[Path, ...]]
 ) -> None:
     exif = Image.Exif()
     exif[0x0112] = 8
@@ -106,28 +106,29 @@ def test_a_photograph_turned_by_exif_is_recognised(
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_no_face_is_found_in_a_test_pattern(dlib_engine: DlibEngine, seed: int) -> None:
-    assert dlib_engine.detect(pixels_of(render_pattern(seed, 0))) == []
+def test_no_face_is_found_in_a_test_pattern(dlib_engine: DlibOnnxEngine, seed: int) -> None:
+    assert dlib_engine.detect(picture(render_pattern(seed, 0))) == []
 
 
 def test_small_old_photographs_show_their_face(
-    dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]
+    dlib_engine: DlibOnnxEngine, people: dict[str, tuple[Path, ...]]
 ) -> None:
     found = [
-        dlib_engine.detect(pixels_of(people[f"att-s{person:02}"][0].read_bytes()))
-        for person in range(1, 41, 4)
+        dlib_engine.detect(picture(people[f"att-s{person:02}"][0].read_bytes())) for person in range(1, 41, 4)
     ]
     assert [len(faces) for faces in found] == [1] * 10
 
 
-def test_threads_may_share_an_engine(dlib_engine: DlibEngine, people: dict[str, tuple[Path, ...]]) -> None:
-    small = pixels_of(people["att-s01"][0].read_bytes())
+def test_threads_may_share_an_engine(
+    dlib_engine: DlibOnnxEngine, people: dict[str, tuple[Path, ...]]
+) -> None:
+    small = picture(people["att-s01"][0].read_bytes())
     with ThreadPoolExecutor(4) as threads:
         boxes = list(threads.map(lambda _: [face.box for face in dlib_engine.detect(small)], range(40)))
     assert all(found == boxes[0] for found in boxes)
 
 
-def test_info_names_licence_and_weights(dlib_engine: DlibEngine) -> None:
+def test_info_names_licence_and_weights(dlib_engine: DlibOnnxEngine) -> None:
     info = dlib_engine.info()
     assert len(info.weights_sha256) == 64
     assert "public domain" in info.licence
@@ -136,4 +137,4 @@ def test_info_names_licence_and_weights(dlib_engine: DlibEngine) -> None:
 
 def test_missing_weights_are_an_error_that_names_the_file(tmp_path: Path) -> None:
     with pytest.raises(EngineUnavailable, match="shape_predictor_5_face_landmarks"):
-        DlibEngine(tmp_path)
+        DlibOnnxEngine(tmp_path)

@@ -1,0 +1,64 @@
+"""The reference: the package `face_recognition` as its manual uses it. For parity tests and benchmarks, not for serving.
+
+Importing the package loads its 68-point model, whose training data (300-W) exclude commercial use.
+"""
+
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+
+import numpy as np
+
+from biometrics.engine import Box, Descriptor, DetectedFace, EngineInfo, EngineKey, Landmarks, Metric, Point
+from biometrics.errors import EngineUnavailable
+from biometrics.picture import Picture
+
+try:
+    with warnings.catch_warnings(action="ignore"):  # pkg_resources announces its own end
+        import face_recognition
+except ImportError as missing:
+    raise EngineUnavailable(engine="face-recognition", reason=str(missing)) from missing
+
+KEY = EngineKey("face-recognition", version("face-recognition"))
+_DIMENSION = 128
+
+
+class ReferenceEngine:
+    """Full-size RGB, HOG upsampled once, 5-point alignment, one descriptor, no mirror image."""
+
+    def info(self) -> EngineInfo:
+        return EngineInfo(
+            key=KEY,
+            metric=Metric.L2,
+            dimension=_DIMENSION,
+            licence="MIT; weights public domain but for the 68-point model (300-W: no commercial use)",
+            weights_sha256="",
+        )
+
+    def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - any picture may be a photograph
+        return True
+
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:  # noqa: ARG002 - one way
+        pixels = picture.rgb().pixels
+        boxes = face_recognition.face_locations(pixels)
+        marks = face_recognition.face_landmarks(pixels, boxes, model="small")
+        faces = [
+            DetectedFace(Box(left, top, right, bottom), _landmarks(points), 1.0)
+            for (top, right, bottom, left), points in zip(boxes, marks, strict=True)
+        ]
+        return sorted(faces, key=lambda face: face.box.width, reverse=True)
+
+    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
+        boxes = [
+            (int(face.box.top), int(face.box.right), int(face.box.bottom), int(face.box.left))
+            for face in faces
+        ]
+        found = face_recognition.face_encodings(picture.rgb().pixels, boxes)
+        return [Descriptor(KEY, Metric.L2, np.asarray(vector, dtype=np.float32)) for vector in found]
+
+
+def _landmarks(points: dict[str, list[tuple[int, int]]]) -> Landmarks:
+    """The package names the eyes from the person's side; ours are the image's, outer corner first."""
+    left, right = points["left_eye"], points["right_eye"]
+    (nose,) = points["nose_tip"]
+    return Landmarks((Point(*left[0]), Point(*left[1])), (Point(*right[0]), Point(*right[1])), Point(*nose))

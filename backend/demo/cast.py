@@ -54,7 +54,7 @@ class Cast:
         poor.has_phone = False
         self.roles.append(Role("attested", "没有手机、未装应用，辅导员现场核验", "present", poor))
         self.tell(
-            f"名册 {len(self.pupils)} 人：{len(faces)} 人配真人照片（dlib 引擎），"
+            f"名册 {len(self.pupils)} 人：{len(faces)} 人配真人照片（dlib-onnx 引擎），"
             f"其余用测试图案（test-pattern 引擎，明示，不作数于任何真人）"
         )
 

@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.contract.caller import Caller
 from tests.tenancy.documents import document
 
-EXAMPLES = 20
+EXAMPLES = 10
 """Cases for each operation and kind of data; the same ones in every run."""
 
 SLOW = {"/v1/roster-imports": 4, "/v1/aid-payment-imports": 4}

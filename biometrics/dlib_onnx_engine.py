@@ -37,8 +37,9 @@ _UPSAMPLED_SIDE = 960
 """The last try, for small pictures and small faces; larger pictures are searched at this size, not above."""
 _THOROUGH_FROM = 320
 """An enrolment starts here: the step before once saw nothing but a face in the background."""
-_LANDMARK_FACE = 150.0
-"""Width of a face in the picture that landmarks are found in; more adds time and no precision."""
+_FACE_WIDTH = 260.0
+"""Width of a face in the decoding that landmarks are found in and the chip is cut from. dlib rounds landmarks to whole
+pixels: at 150, the size of a chip, that moved descriptors of one person apart by up to a tenth."""
 
 
 class DlibOnnxEngine:
@@ -111,7 +112,7 @@ class DlibOnnxEngine:
         return sorted(found, key=lambda each: each[0].width, reverse=True)
 
     def _face(self, picture: Picture, box: Box, score: float) -> DetectedFace:
-        decoded = picture.grey(_side_for(picture, box, _LANDMARK_FACE))
+        decoded = picture.grey(_side_for(picture, box))
         shape = self._shape(decoded.pixels, _rectangle(box, decoded.factor))
         # dlib's order: outer and inner corner of the eye at the image's right, of the one at its left, nose base.
         points = [Point(part.x * decoded.factor, part.y * decoded.factor) for part in shape.parts()]
@@ -119,7 +120,7 @@ class DlibOnnxEngine:
         return DetectedFace(box, marks, score)
 
     def _chip(self, picture: Picture, face: DetectedFace) -> Pixels:
-        decoded = picture.rgb(_side_for(picture, face.box, CHIP_SIDE))
+        decoded = picture.rgb(_side_for(picture, face.box))
         marks, factor = face.landmarks, decoded.factor
         points = [
             dlib.point(round(point.x / factor), round(point.y / factor))
@@ -172,9 +173,9 @@ def _resized(grey: Grey, short_side: int) -> Grey:
     return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR))
 
 
-def _side_for(picture: Picture, box: Box, face_width: float) -> int:
-    """The short side at which the face is `face_width` pixels wide, or that of the original if it never is."""
-    return min(picture.short_side, max(1, round(picture.short_side * face_width / max(1.0, box.width))))
+def _side_for(picture: Picture, box: Box) -> int:
+    """The short side at which the face is wide enough, or that of the original if it never is."""
+    return min(picture.short_side, max(1, round(picture.short_side * _FACE_WIDTH / max(1.0, box.width))))
 
 
 def _rectangle(box: Box, factor: float) -> dlib.rectangle:

@@ -36,7 +36,7 @@ def test_two_photographs_of_one_person_are_accepted(people: dict[str, tuple[Path
     answer = answered("compare", *people["obama"][:2])
     assert answer["decision"] == "accept"
     assert 0 < answer["score"] <= answer["threshold"] < answer["reject_threshold"]
-    assert (answer["metric"], answer["engine"], answer["reasons"]) == ("l2", "dlib/1", [])
+    assert (answer["metric"], answer["engine"], answer["reasons"]) == ("l2", "dlib-onnx/1", [])
     assert answer["quality"]["a"]["faces"] == answer["quality"]["b"]["faces"] == 1
     assert answer["ms"]["total"] > 0
 

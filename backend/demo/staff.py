@@ -1,5 +1,6 @@
 """A staff member's client: activation, sign-in with two factors, and requests that stay signed in."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
@@ -50,6 +51,7 @@ class Staff:
         self._clock = clock
         self._access: str | None = None
         self._refresh: str | None = None
+        self._renewing = asyncio.Lock()
         self.me: dict[str, Any] = {}
 
     @classmethod
@@ -88,18 +90,24 @@ class Staff:
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
         """A request as this account; an expired token is refreshed, and after a long absence signed in for anew."""
+        used = self._access
         response = await self._send(method, path, options)
         if (
             response.status_code == httpx.codes.UNAUTHORIZED
             and response.json().get("code") == "token_expired"
         ):
-            refreshed = await self.client.post("/v1/sessions/refresh", json={"refresh_token": self._refresh})
-            if refreshed.is_success:
-                self._keep(refreshed.json())
-            else:
-                await self.open()
+            async with self._renewing:
+                if self._access == used:  # nobody else has renewed it meanwhile
+                    await self._renew()
             response = await self._send(method, path, options)
         return response
+
+    async def _renew(self) -> None:
+        refreshed = await self.client.post("/v1/sessions/refresh", json={"refresh_token": self._refresh})
+        if refreshed.is_success:
+            self._keep(refreshed.json())
+        else:
+            await self.open()
 
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         rest = dict(options)

@@ -32,8 +32,8 @@ WORKING_SIDE = 360
 """Nothing is decoded smaller than this: entropy decoding costs the same at every size, and once is enough."""
 
 _ORIENTATION = 0x0112
-_UPRIGHT, _SIDEWAYS = 1, 5
-"""EXIF orientations; from 5 on width and height change places."""
+_UPRIGHT, _SIDEWAYS, _LAST = 1, 5, 8
+"""EXIF orientations, the first and the last; from 5 on width and height change places."""
 
 
 class ImageBroken(BiometricsError):
@@ -205,7 +205,7 @@ def _orientation_of(data: bytes, container: Container) -> int:
         raise ImageBroken from error
     if not agreed:
         raise ImageBroken
-    return found if isinstance(found, int) and _UPRIGHT <= found <= 8 else _UPRIGHT  # noqa: PLR2004 - EXIF 2.3
+    return found if isinstance(found, int) and _UPRIGHT <= found <= _LAST else _UPRIGHT
 
 
 def _turned(raw: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:

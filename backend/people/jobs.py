@@ -14,7 +14,7 @@ log = structlog.get_logger()
 
 @job_app.periodic(cron="17 * * * *", periodic_id="discard_attachments")
 @job_app.task(queue=FLOW, name="discard_attachments", pass_context=True, queueing_lock="discard_attachments")
-async def discard_attachments(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
+async def discard_attachments(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
     """Delete, every hour, the uploads that nothing has taken, and say what went."""
     runtime: Runtime = context.additional_context["runtime"]
     province = Scope.wide(path_of("province", runtime.settings.province_code, None))

@@ -3,17 +3,16 @@
 import io
 import statistics
 import time
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from backend.local.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
 from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.picture import DecodeLimits, Picture
+from biometrics.reference_engine import ReferenceEngine
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((360, 640), (720, 1280))
@@ -45,19 +44,14 @@ def _median_ms(work: Callable[[bytes], object], pictures: list[bytes]) -> float:
 
 def main() -> None:
     """Measure both at two sizes."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the package imports pkg_resources
-        import face_recognition  # noqa: PLC0415
-
-    engine = DlibOnnxEngine()
+    engine, package = DlibOnnxEngine(), ReferenceEngine()
 
     def ours(picture: bytes) -> object:
         opened = Picture.open(picture, DecodeLimits())
         return engine.embed(opened, engine.detect(opened))
 
     def naive(picture: bytes) -> object:
-        with Image.open(io.BytesIO(picture)) as image:
-            return face_recognition.face_encodings(np.asarray(image.convert("RGB")))
+        return package.describe(picture)
 
     people = sample_people(sample_faces_dir(ROOT))
     photographs = [

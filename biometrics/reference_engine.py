@@ -3,11 +3,13 @@
 Importing the package loads its 68-point model, whose training data (300-W) exclude commercial use.
 """
 
+import io
 import warnings
 from collections.abc import Sequence
 from importlib.metadata import version
 
 import numpy as np
+import numpy.typing as npt
 
 from biometrics.engine import Box, Descriptor, DetectedFace, EngineInfo, EngineKey, Landmarks, Metric, Point
 from biometrics.errors import EngineUnavailable
@@ -35,6 +37,11 @@ class ReferenceEngine:
             weights_sha256="",
         )
 
+    def describe(self, data: bytes) -> list[Descriptor]:
+        """Every face of a picture in the package's own few lines, its own decoding included: what is compared with."""
+        pixels = face_recognition.load_image_file(io.BytesIO(data))
+        return _descriptors(face_recognition.face_encodings(pixels))
+
     def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - any picture may be a photograph
         return True
 
@@ -53,8 +60,11 @@ class ReferenceEngine:
             (int(face.box.top), int(face.box.right), int(face.box.bottom), int(face.box.left))
             for face in faces
         ]
-        found = face_recognition.face_encodings(picture.rgb().pixels, boxes)
-        return [Descriptor(KEY, Metric.L2, np.asarray(vector, dtype=np.float32)) for vector in found]
+        return _descriptors(face_recognition.face_encodings(picture.rgb().pixels, boxes))
+
+
+def _descriptors(found: Sequence[npt.NDArray[np.float64]]) -> list[Descriptor]:
+    return [Descriptor(KEY, Metric.L2, vector.astype(np.float32)) for vector in found]
 
 
 def _landmarks(points: dict[str, list[tuple[int, int]]]) -> Landmarks:

@@ -22,17 +22,27 @@ the payload names. An event without a consumer is only recorded, for consumers t
 
 
 def recorders() -> dict[str, list[str]]:
-    """Event → the modules that name it in a string, which is where it is recorded; `backend.events` left out."""
+    """Event → the modules that name it in a string, which is where it is recorded; `backend.events` left out.
+
+    `__all__` names what a module exports: a table called like an event records nothing there.
+    """
     found: dict[str, list[str]] = {name: [] for name in FLOW}
     for path in sorted(BACKEND.glob("*/**/*.py")):
+        statements = ast.parse(path.read_text(encoding="utf-8")).body
         constants = {
             node.value
-            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            for statement in statements
+            if not _exports(statement)
+            for node in ast.walk(statement)
             if isinstance(node, ast.Constant) and isinstance(node.value, str)
         }
         for name in found.keys() & constants:
             found[name].append(path.relative_to(BACKEND.parent).as_posix())
     return found
+
+
+def _exports(statement: ast.stmt) -> bool:
+    return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
 
 
 def flow() -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.database import Base
 from backend.people.tables import StudentTurn
 from backend.roll_call.rules import Outcome
-from backend.standing import daily, tables
+from backend.standing import daily, fact_tables, tables
 from backend.standing.assessment import Held, lawbook, says_nothing
 from backend.standing.daily import TELLING, SchoolOf, assess_school, to_be_judged
 from backend.standing.facts import CalendarYearLoaded, Outage, StudentFacts
@@ -154,7 +154,8 @@ def test_every_table_of_what_is_recorded_of_a_student_is_asked() -> None:
     of_students = {
         mapped.class_.__tablename__
         for mapped in Base.registry.mappers
-        if mapped.class_.__module__ == tables.__name__ and mapped.class_.__tenancy__ == "student"
+        if mapped.class_.__module__ in {tables.__name__, fact_tables.__name__}
+        and mapped.class_.__tenancy__ == "student"
     }
     assert of_students - asked == derived | answers | without_effect
 

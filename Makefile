@@ -3,8 +3,11 @@ PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
+# Compiled modules are kept, whatever the shell prefers: a process that starts compiles no library anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo bench sample-faces clean-local
+.PHONY: help setup run test lint demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -32,6 +35,9 @@ demo: setup sample-faces ## 演示一次完整点名 · one roll call from launc
 
 bench: setup sample-faces ## 基准测试 · benchmarks, with their own durable services
 	@exec $(BIN)/python -m backend.local.with_stack --purpose bench -- python -m bench $(ARGS)
+
+bench-face: setup sample-faces ## 人脸基准测试 · the benchmarks of faces alone
+	@exec $(BIN)/python -m bench face face-accuracy liveness template-loss
 
 clean-local: ## 删除本地数据（数据库、密钥、证据）· delete all local data
 	@$(PYTHON) -m backend.local.clean

@@ -1,8 +1,11 @@
 """Fixtures of every test: a migrated database per worker, made from one template, and real Redis."""
 
 import os
+import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from types import ModuleType
+from typing import cast
 
 import psycopg
 import pytest
@@ -20,6 +23,9 @@ from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.runtime import Runtime
 from backend.settings import Settings
+
+# httpx asks before every request whether this package is there; without it each answer searches the whole path.
+sys.modules.setdefault("sniffio", cast("ModuleType", None))
 
 # Examples are bounded by their number, never by the clock of a busy machine.
 hypothesis_settings.register_profile("dianming", deadline=None)

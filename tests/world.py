@@ -4,11 +4,13 @@ The province and its term are planted once a database and shared; schools, class
 with codes and ID numbers of their own. Everything is synthetic.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from hashlib import sha256
 from itertools import count
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -106,20 +108,47 @@ class World:
     term_code: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all worlds of a database stand on."""
+
+    province: Unit
+    city: Unit
+    other_city: Unit
+    county: Unit
+    term_code: str
+
+
+_planted: WeakKeyDictionary[Database, _Shared] = WeakKeyDictionary()
+
+
 async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: int = 2) -> World:
     """A world of three new schools with `classes` classes of `students` students each."""
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        province, term_code = await plant_shared(session)
-        city = await unit_by_code(session, "city", CITY_CODE)
-        other_city = await unit_by_code(session, "city", OTHER_CITY_CODE)
-        county = await unit_by_code(session, "county", "410181")
-        school, sister, direct = [
-            await plant_school(session, keys, parent, classes=classes, students=students)
-            for parent in (city, city, province)
+        shared = _planted.get(owner) or await _shared(session)
+        units = [
+            await _add_school(session, above.id) for above in (shared.city, shared.city, shared.province)
         ]
-        return World(
-            _unit(province), _unit(city), _unit(other_city), _unit(county), school, sister, direct, term_code
-        )
+        school, sister, direct = await _people_them(session, keys, units, classes, students)
+    _planted[owner] = shared  # it is committed now
+    return World(
+        shared.province,
+        shared.city,
+        shared.other_city,
+        shared.county,
+        school,
+        sister,
+        direct,
+        shared.term_code,
+    )
+
+
+async def _shared(session: AsyncSession) -> _Shared:
+    province, term_code = await plant_shared(session)
+    city = await unit_by_code(session, "city", CITY_CODE)
+    other_city = await unit_by_code(session, "city", OTHER_CITY_CODE)
+    county = await unit_by_code(session, "county", "410181")
+    return _Shared(_unit(province), _unit(city), _unit(other_city), _unit(county), term_code)
 
 
 async def plant_shared(session: AsyncSession) -> tuple[OrgUnit, str]:
@@ -149,14 +178,26 @@ async def plant_school(
     session: AsyncSession, keys: KeyRing, parent: OrgUnit, *, classes: int, students: int
 ) -> School:
     """A new school under `parent` with people in it, in the owner's transaction."""
-    acting = Acting(new_id(), "province", parent.id, PROVINCE_PATH)
+    [school] = await _people_them(session, keys, [await _add_school(session, parent.id)], classes, students)
+    return school
+
+
+async def _add_school(session: AsyncSession, parent_id: UUID) -> Unit:
+    acting = Acting(new_id(), "province", parent_id, PROVINCE_PATH)
     code = unique_school_code()
-    school = await add_school(session, acting, NewSchool(code, f"第{code}职业学校", parent.id), now())
-    planted = [
-        await _plant_class(session, keys, school.id, number, students) for number in range(1, classes + 1)
-    ]
+    return _unit(await add_school(session, acting, NewSchool(code, f"第{code}职业学校", parent_id), now()))
+
+
+async def _people_them(
+    session: AsyncSession, keys: KeyRing, units: Sequence[Unit], classes: int, students: int
+) -> list[School]:
+    """Classes, counselors and students of all the schools at once: a statement for each table, not for each row."""
+    rooms = [_empty_class(unit, number) for unit in units for number in range(1, classes + 1)]
+    session.add_all([row for room in rooms for row in room])
+    await session.flush()  # before the rows that refer to them
+    planted = [_fill_class(session, keys, *room, students) for room in rooms]
     await session.flush()
-    return School(_unit(school), tuple(planted))
+    return [School(unit, tuple(each for each in planted if each.school_id == unit.id)) for unit in units]
 
 
 def unique_school_code() -> str:
@@ -164,24 +205,32 @@ def unique_school_code() -> str:
     return f"41{new_id().int % 10**8:08d}"
 
 
-async def _plant_class(
-    session: AsyncSession, keys: KeyRing, school_id: UUID, number: int, students: int
-) -> Klass:
+def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:
     at, name = now(), f"2024级{number}班"
     counselor = Counselor(
-        id=new_id(), school_id=school_id, name=f"辅导员{number}", phone=None, profile={}, created_at=at
+        id=new_id(), school_id=school.id, name=f"辅导员{number}", phone=None, profile={}, created_at=at
     )
     group = SchoolClass(
-        id=new_id(), school_id=school_id, name=name, grade=2024, major="机电技术应用", created_at=at
+        id=new_id(), school_id=school.id, name=name, grade=2024, major="机电技术应用", created_at=at
     )
+    return counselor, group
+
+
+def _fill_class(
+    session: AsyncSession, keys: KeyRing, counselor: Counselor, group: SchoolClass, students: int
+) -> Klass:
+    """The counselor looks after the class since it is there."""
     care = ClassCounselor(
-        id=new_id(), school_id=school_id, class_id=group.id, counselor_id=counselor.id, since=at, until=None
+        id=new_id(),
+        school_id=group.school_id,
+        class_id=group.id,
+        counselor_id=counselor.id,
+        since=group.created_at,
+        until=None,
     )
-    session.add_all([counselor, group])
-    await session.flush()  # before the rows that refer to them
     session.add(care)
     pupils = tuple(_plant_student(session, keys, group) for _ in range(students))
-    return Klass(group.id, school_id, name, counselor.id, pupils)
+    return Klass(group.id, group.school_id, group.name, counselor.id, pupils)
 
 
 def _plant_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:

@@ -53,7 +53,12 @@ class Database:
         """A pool of at most twice `pool_size` connections; nothing is opened before the first use."""
         return cls(
             create_async_engine(
-                url, pool_size=pool_size, max_overflow=pool_size, pool_pre_ping=True, hide_parameters=True
+                url,
+                pool_size=pool_size,
+                max_overflow=pool_size,
+                pool_pre_ping=True,
+                pool_use_lifo=True,  # the warmest connection: its statements are prepared, its caches filled
+                hide_parameters=True,
             )
         )
 

@@ -25,7 +25,7 @@ class BodyTooLarge(DomainError):
     en = "The upload is larger than {limit} bytes; compress it and try again."
 
 
-def _runtime(request: Request) -> Runtime:
+async def _runtime(request: Request) -> Runtime:  # a coroutine, which FastAPI calls without a thread
     runtime: Runtime = request.app.state.runtime
     return runtime
 

@@ -94,6 +94,8 @@ def make_environment(root: Path, uv: str, python: str) -> None:
     stamp = root / ".venv" / "dianming.stamp"
     stamp.unlink(missing_ok=True)
     options = ["--locked", "--python", python, "--no-python-downloads", "--project", str(root)]
+    # Once here instead of at every start of a process, where the shell sets PYTHONDONTWRITEBYTECODE.
+    options += ["--compile-bytecode"]
     if SYSTEM_CERTIFICATES.exists():
         # Behind an inspecting proxy only the system's store knows its authority; pip reads that store too.
         options += ["--system-certs"]

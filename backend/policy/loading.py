@@ -85,7 +85,7 @@ def load_clauses(directory: Path | None = None) -> ClauseRegistry:
     return _checked(ClauseRegistry, _read(path), path)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
+class _UniqueKeyLoader(yaml.CSafeLoader):
     """YAML lets a repeated key win silently; in a law file the second one is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 — PyYAML's signature

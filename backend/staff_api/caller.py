@@ -17,7 +17,7 @@ StaffSignIn = Annotated[SessionFacts, Depends(_sign_in)]
 """The sign-in itself, for ending it."""
 
 
-def _caller(runtime: RuntimeOf, sign_in: StaffSignIn) -> Caller:
+async def _caller(runtime: RuntimeOf, sign_in: StaffSignIn) -> Caller:
     return Caller(runtime, sign_in.acting)
 
 

@@ -12,6 +12,8 @@ from tests.contract.caller import person_for
 from tests.tenancy.company import Company
 from tests.tenancy.documents import routes
 
+pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
+
 JSON = {"content-type": "application/json"}
 
 

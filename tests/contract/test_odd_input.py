@@ -20,6 +20,8 @@ from tests.tenancy.documents import document, routes
 from tests.tenancy.matrix import MOBILE, ROWS, STAFF
 from tests.tenancy.rows import Made, Row
 
+pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
+
 MARK = "⟨here⟩"
 JSON_VALUES = {
     "a NUL": '"a\\u0000b"',

@@ -3,7 +3,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import httpx
 import jwt
 import pytest
 from hypothesis import given
@@ -12,13 +11,14 @@ from hypothesis import strategies as st
 from backend.demo.phone import Phone
 from backend.identity.errors import ProofInvalid
 from backend.identity.proofs import ProvenRequest, base64url, check_proof, public_jwk, thumbprint
+from tests.roll_call.stage import OFFLINE
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 URL = "http://testserver/v1/me"
 
 
 def phone() -> Phone:
-    return Phone(httpx.AsyncClient(base_url="http://testserver"), clock=NOW.timestamp)
+    return Phone(OFFLINE, clock=NOW.timestamp)
 
 
 def asked(token: str | None = None, at: datetime = NOW) -> ProvenRequest:

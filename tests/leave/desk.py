@@ -25,6 +25,7 @@ from backend.leave.service import (
     record_return,
     request_leave,
 )
+from backend.leave.stand_ins import NameStandIn, name_stand_in
 from backend.notice.tables import Notice, NoticeMessage
 from backend.org.terms import term_of
 from tests.roll_call.stage import Stage, staged
@@ -127,6 +128,18 @@ class Desk:
         assert acting.student_id is not None
         async with self.transaction(acting) as session:
             return await tally_of(session, acting.student_id, self.at)
+
+    async def name_stand_in(self, colleague: Acting, **changes: Any) -> UUID:
+        """The counselor of the first class names a colleague for three days."""
+        assert colleague.counselor_id is not None
+        command = NameStandIn(
+            changes.get("stand_in_id", colleague.counselor_id),
+            changes.get("starts_at", self.at),
+            changes.get("ends_at", self.at + timedelta(days=3)),
+        )
+        acting = changes.get("acting", self.counselor)
+        async with self.transaction(acting) as session:
+            return (await name_stand_in(session, acting, command, self.at)).row.id
 
     async def deliver(self, name: str, leave: Leave) -> None:
         """Tell the consumers of the event, as the worker does."""

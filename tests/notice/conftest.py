@@ -130,10 +130,10 @@ class Served:
 
     gateway: FakeGateway
     url: str
+    http: httpx.AsyncClient
 
     async def inbox(self, phone: str) -> list[dict[str, object]]:
-        async with httpx.AsyncClient() as http:
-            answer = await http.get(f"{self.url}/inbox/{phone}")
+        answer = await self.http.get(f"{self.url}/inbox/{phone}")
         messages: list[dict[str, object]] = answer.json()["messages"]
         return messages
 
@@ -147,7 +147,8 @@ async def served(clock: Clock) -> AsyncIterator[Served]:
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(gateway.app(), log_level="warning", ws="none"))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
-    yield Served(gateway, f"http://127.0.0.1:{listener.getsockname()[1]}")
+    async with httpx.AsyncClient() as http:
+        yield Served(gateway, f"http://127.0.0.1:{listener.getsockname()[1]}", http)
     server.should_exit = True
     await serving
     listener.close()

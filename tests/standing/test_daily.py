@@ -8,10 +8,12 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import literal, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.database import Base
+from backend.org.tables import OrgUnit
 from backend.people.tables import StudentTurn
 from backend.roll_call.rules import Outcome
 from backend.standing import daily, fact_tables, tables
@@ -192,8 +194,18 @@ def test_of_whoever_missed_nothing_and_did_nothing_the_law_says_nothing(
 # --- by the clock ---
 
 
+async def assessed_elsewhere(registry: Registry) -> None:
+    """The day is done in every other school of the database: those of hundreds of tests before."""
+    rest = select(OrgUnit.id, literal(registry.today), literal(0), literal(0), literal(registry.at))
+    rest = rest.where(OrgUnit.kind == "school", OrgUnit.id != registry.school.id)
+    columns = ["school_id", "legal_day", "students", "changed", "finished_at"]
+    async with registry.stage.arrange() as session:
+        await session.execute(upsert(DailyAssessment).from_select(columns, rest).on_conflict_do_nothing())
+
+
 async def test_a_school_gets_a_job_on_each_legal_day_until_it_was_assessed(registry: Registry) -> None:
     async def waiting() -> int:
+        await assessed_elsewhere(registry)
         await enqueue_unassessed(registry.runtime)
         await enqueue_unassessed(registry.runtime)
         return await registry.stage.jobs("assess_school", school_id=registry.school.id)

@@ -12,6 +12,8 @@ from tests.tenancy.company import Company, Nobody, StaffMember
 from tests.tenancy.matrix import MOBILE, STAFF
 from tests.tenancy.rows import Made, Row
 
+pytestmark = pytest.mark.xdist_group("tenancy")  # a company takes seconds to assemble: one process does
+
 ELSEWHERE = {
     "X-Forwarded-For": "10.0.0.1, 127.0.0.1",
     "X-Real-IP": "127.0.0.1",

@@ -13,7 +13,10 @@ from tests.tenancy.documents import routes
 from tests.tenancy.matrix import OPEN, OPEN_TO_PHONES, ROWS, STAFF
 from tests.tenancy.rows import KINDS, Row
 
-pytestmark = pytest.mark.clause("HN334-2.3")
+pytestmark = [
+    pytest.mark.clause("HN334-2.3"),
+    pytest.mark.xdist_group("tenancy"),  # a company takes seconds to assemble: one process does
+]
 
 STRANGERS = (
     ("bureau", "direct"),

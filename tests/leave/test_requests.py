@@ -1,10 +1,8 @@
-"""Requests, answers, stand-ins, cancellations, returns and the days of a term, in the database."""
+"""Requests for leave and their answers in the database: who sees them, what they hold, who is told."""
 
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
 from cryptography.exceptions import InvalidTag
@@ -13,26 +11,20 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from backend.core.acting import Acting
 from backend.core.database import Database
-from backend.core.errors import DomainError, NotFound, NotPermitted
+from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.leave.errors import (
-    LeaveBegun,
     LeaveDecided,
     LeaveIntervalInvalid,
-    LeaveNotBegun,
     LeaveOpinionMissing,
     LeaveOver,
     LeaveOverlaps,
-    ReturnTimeInvalid,
-    StandInOver,
-    StandInUnfit,
 )
 from backend.leave.queries import LeaveSearch, leaves_page
 from backend.leave.reasons import reason_of
 from backend.leave.rules import LeaveState
 from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
-from backend.leave.stand_ins import NameStandIn, end_stand_in, name_stand_in, stand_ins_page
 from backend.leave.tables import LeaveDecision, LeaveRequest
 from backend.leave.wire import shown
 from backend.org.errors import DaysInTwoTerms, TermNotSet
@@ -215,167 +207,6 @@ async def test_what_happened_to_leave_is_never_rewritten(desk: Desk, table: str,
             await session.execute(text(statement.format(table)))
 
 
-# --- stand-ins ---
-
-
-async def named(desk: Desk, stand_in: Acting, **changes: Any) -> UUID:
-    """The counselor of the first class names a colleague for three days."""
-    assert stand_in.counselor_id is not None
-    command = NameStandIn(
-        changes.get("stand_in_id", stand_in.counselor_id),
-        changes.get("starts_at", desk.at),
-        changes.get("ends_at", desk.at + timedelta(days=3)),
-    )
-    acting = changes.get("acting", desk.counselor)
-    async with desk.transaction(acting) as session:
-        return (await name_stand_in(session, acting, command, desk.at)).row.id
-
-
-async def ended(desk: Desk, acting: Acting, arrangement_id: UUID) -> None:
-    async with desk.transaction(acting) as session:
-        await end_stand_in(session, acting, arrangement_id, desk.next_act())
-
-
-async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recorded(desk: Desk) -> None:
-    klass = desk.school.classes[1]
-    colleague = await desk.stage.account("counselor", desk.school, klass)
-    asked, later = await desk.ask(), await desk.ask(first=4)
-    await named(desk, colleague)
-    decided = await desk.decide(asked, acting=colleague)
-    assert decided.decision is not None
-    assert decided.decision.stood_in_for == desk.counselor.counselor_id
-    desk.set_clock(days=3, minute=1)
-    with pytest.raises(NotFound):
-        await desk.decide(later, acting=colleague)
-
-
-async def test_a_stand_in_that_was_ended_early_decides_no_more_and_both_counselors_see_it(desk: Desk) -> None:
-    klass = desk.school.classes[1]
-    colleague = await desk.stage.account("counselor", desk.school, klass)
-    asked = await desk.ask()
-    arrangement = await named(desk, colleague)
-    with pytest.raises(NotPermitted):
-        await ended(desk, colleague, arrangement)
-    with pytest.raises(NotFound):
-        await ended(desk, registrar_account(desk.stage.world.sister), arrangement)
-    counselor = desk.counselor
-    await ended(desk, counselor, arrangement)
-    with pytest.raises(NotFound):
-        await desk.decide(asked, acting=colleague)
-    with pytest.raises(StandInOver):
-        await ended(desk, desk.stage.registrar, arrangement)
-    for acting in (colleague, counselor):
-        async with desk.transaction(acting) as session:
-            (seen,) = await stand_ins_page(session, acting, None, 5)
-        assert seen.ended is not None
-        assert seen.ended.ended_by == counselor.account_id
-
-
-@pytest.mark.parametrize("wrong", ["myself", "inactive", "over", "nobody", "registrar"])
-async def test_only_an_active_colleague_of_the_school_stands_in(desk: Desk, wrong: str) -> None:
-    colleague = desk.colleague
-    if wrong != "inactive":
-        colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
-    changes: dict[str, dict[str, Any]] = {
-        "myself": {"stand_in_id": desk.counselor.counselor_id},
-        "over": {"ends_at": desk.at},
-        "nobody": {"stand_in_id": new_id()},
-        "registrar": {"acting": desk.stage.registrar},
-    }
-    refusals: dict[str, type[DomainError]] = {"nobody": NotFound, "registrar": NotPermitted}
-    with pytest.raises(refusals.get(wrong, StandInUnfit)):
-        await named(desk, colleague, **changes.get(wrong, {}))
-
-
-# --- taking back and coming back ---
-
-
-async def test_a_student_cancels_before_the_start_and_returns_after_it(desk: Desk) -> None:
-    ahead = await desk.approved(first=1, days=2)
-    with pytest.raises(LeaveNotBegun):
-        await desk.come_back(ahead)
-    desk.set_clock(days=1)
-    with pytest.raises(LeaveBegun):
-        await desk.cancel(ahead)
-    back = await desk.come_back(ahead)
-    assert back.state(desk.at) is LeaveState.RETURNED
-    with pytest.raises(LeaveOver):
-        await desk.come_back(ahead)
-
-
-async def test_pending_leave_cannot_be_returned_from_but_withdrawn_even_late(desk: Desk) -> None:
-    asked = await desk.ask(first=-1, days=2)
-    with pytest.raises(LeaveNotBegun):
-        await desk.come_back(asked)
-    assert (await desk.cancel(asked)).state(desk.at) is LeaveState.CANCELLED
-
-
-async def test_a_students_return_is_now_and_staff_may_name_the_actual_instant(desk: Desk) -> None:
-    mine = await desk.approved(days=5)
-    others = desk.school.classes[0].students[1]
-    theirs = await desk.approved(days=5, pupil=others)
-    desk.set_clock(days=2)
-    earlier = desk.at - timedelta(hours=20)
-    own = await desk.come_back(mine, returned_at=earlier)
-    assert own.homecoming is not None
-    assert own.homecoming.returned_at == desk.at
-    for wrong in (desk.at + timedelta(minutes=1), theirs.request.starts_at - timedelta(minutes=1)):
-        with pytest.raises(ReturnTimeInvalid):
-            await desk.come_back(theirs, desk.counselor, wrong)
-    known = await desk.come_back(theirs, desk.counselor, earlier)
-    assert known.homecoming is not None
-    assert (known.homecoming.returned_at, known.homecoming.recorded_at) == (earlier, desk.at)
-
-
-async def test_staff_end_leave_that_has_begun(desk: Desk) -> None:
-    leave = await desk.approved(days=5)
-    desk.set_clock(days=1)
-    await desk.cancel(leave, desk.counselor)
-    assert len((await desk.tally()).used) == 2
-
-
-async def test_leave_past_its_end_is_not_taken_back_but_the_return_is_still_recorded(desk: Desk) -> None:
-    leave = await desk.approved(days=2)
-    desk.set_clock(days=4)
-    for acting in (desk.student(), desk.counselor):
-        with pytest.raises(LeaveOver):
-            await desk.cancel(leave, acting)
-    assert (await desk.come_back(leave)).state(desk.at) is LeaveState.RETURNED
-    assert len((await desk.tally()).used) == 2
-
-
-# --- days (HN334-3.5b, reading 4) ---
-
-
-@pytest.mark.clause("HN334-3.5b")
-@pytest.mark.clause("R4")
-async def test_days_are_counted_as_they_pass_and_the_return_stops_the_count(desk: Desk) -> None:
-    leave = await desk.approved(days=9)
-    await desk.ask(first=20, days=5)
-    assert (len((await desk.tally()).used), (await desk.tally()).planned) == (1, 9)
-    desk.set_clock(days=3, hour=10)
-    await desk.come_back(leave)
-    desk.set_clock(days=5)
-    count = await desk.tally()
-    assert (len(count.used), count.planned, count.cap, count.left) == (4, 4, 15, 11)
-
-
-@pytest.mark.clause("HN334-3.5b")
-@pytest.mark.clause("R4")
-async def test_fifteen_days_warn_and_the_sixteenth_is_over(desk: Desk) -> None:
-    await desk.approved(days=9)
-    await desk.approved(first=10, days=7)
-    assert (await desk.tally()).plan_exceeds
-    desk.set_clock(days=11)
-    assert (await desk.tally()).warning == 10
-    desk.set_clock(days=4)
-    count = await desk.tally()
-    assert (len(count.used), count.warning, count.over) == (15, 15, False)
-    desk.set_clock(days=1)
-    count = await desk.tally()
-    assert (len(count.used), count.warning, count.over) == (16, None, True)
-
-
 # --- notices ---
 
 
@@ -390,7 +221,7 @@ async def test_the_counselor_learns_of_a_request_and_the_student_of_the_answer_w
     assert [(kind, who) for kind, who, _ in await desk.told(asked)] == [
         ("leave_requested", counselor.account_id)
     ]
-    await named(desk, colleague)
+    await desk.name_stand_in(colleague)
     await desk.decide(asked)
     await desk.deliver("LeaveDecided", asked)
     ((who, told),) = [(who, text) for kind, who, text in await desk.told(asked) if kind == "leave_decided"]

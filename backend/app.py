@@ -57,6 +57,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.attendance",
     "backend.staff_api.files",
     "backend.staff_api.explanations",
+    "backend.staff_api.retention",
     "backend.staff_api.notices",
 )
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"

@@ -33,6 +33,7 @@ SUBCOMMANDS = (
     "law",
     "explain",
     "replay",
+    "retention",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

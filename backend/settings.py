@@ -29,6 +29,18 @@ class Settings(BaseSettings):
     test_engine: bool = Field(
         default=False, description="admit the test-pattern face engine; never in production"
     )
+    template_cipher: Literal["aes-256-gcm", "sm4-gcm"] = Field(
+        default="aes-256-gcm",
+        description="cipher of new face templates and their keys; old ones name their own",
+    )
+    face_contours: Literal["dlib-68", "none"] = Field(
+        default="dlib-68",
+        description="model of outlines that reads the actions of a challenge; dlib-68 excludes commercial use (300-W)",
+    )
+    face_engine: Path | None = Field(
+        default=None,
+        description="YAML of an engine made of the operator's own ONNX models; it enrols from then on",
+    )
     clock_file: Path | None = Field(
         default=None, description="seconds added to the clock; demonstrations only"
     )

@@ -17,6 +17,7 @@ ROOMS = (
     "standing",
     "aid",
     "appeal",
+    "retention",
 )
 
 for room in ROOMS:

@@ -4,29 +4,37 @@ import asyncio
 import importlib
 import os
 from functools import partial
+from pathlib import Path
 
 import procrastinate
 import structlog
 from procrastinate import JobContext
 
 from backend.core import audit, outbox
+from backend.core.clock import legal_day
 from backend.core.jobs import BY_THE_CLOCK, FLOW, QUEUES, SOON, conninfo, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.events import CONSUMED, deliver
+from backend.identity import face_policy
 from backend.org.paths import path_of
-from biometrics.engine import EngineSet, FaceEngine
+from backend.policy import AbsentLaw
+from backend.roll_call.law import face_rules, law_at, reuse_rules
+from biometrics.engine import EngineInfo, EngineSet, FaceEngine
+from biometrics.matching import Method
 from biometrics.pool import FacePool, PoolLimits
 
 JOB_MODULES = (
     "backend.core.outbox",
     "backend.people.jobs",
     "backend.identity.jobs",
+    "backend.identity.population_jobs",
     "backend.notice.jobs",
     "backend.roll_call.jobs",
     "backend.appeal.jobs",
     "backend.standing.jobs",
     "backend.standing.replay_jobs",
+    "backend.retention.jobs",
 )
 HEARTBEAT_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 10.0
@@ -40,13 +48,22 @@ def load_jobs() -> None:
         importlib.import_module(module)
 
 
-def face_engines(*, test_engine: bool) -> EngineSet:
-    """The engines that this deployment admits; runs inside a face process."""
-    from biometrics.dlib_onnx_engine import DlibOnnxEngine  # noqa: PLC0415 - loads the models
+def face_engines(*, test_engine: bool, own: Path | None = None, contours: str = "dlib-68") -> EngineSet:
+    """The engines that this deployment admits; runs inside a face process.
+
+    An operator's `own` engine enrols; the shipped one goes on judging the templates that it made. `contours` names the
+    model that reads actions, or says "none".
+    """
+    from biometrics.contour_model import Dlib68Contours  # noqa: PLC0415 - loads the models
+    from biometrics.dlib_onnx_engine import DlibOnnxEngine, installed_models  # noqa: PLC0415
+    from biometrics.onnx_engine import OnnxEngine  # noqa: PLC0415
     from biometrics.pattern_engine import PatternEngine  # noqa: PLC0415
 
     engines: list[FaceEngine] = [PatternEngine()] if test_engine else []
-    engines.append(DlibOnnxEngine())
+    shipped = DlibOnnxEngine(contours=Dlib68Contours(installed_models()) if contours == "dlib-68" else None)
+    if own is not None:
+        engines.append(OnnxEngine(own, shipped))
+    engines.append(shipped)
     return EngineSet(engines)
 
 
@@ -58,10 +75,29 @@ def open_face_pool(runtime: Runtime) -> FacePool:
             msg = "DIANMING_TEST_ENGINE admits drawn patterns as faces; unset it in production"
             raise RuntimeError(msg)
         log.warning("TEST ENGINE ADMITTED: drawn patterns count as faces here")
-    factory = partial(face_engines, test_engine=settings.test_engine)
+    factory = partial(
+        face_engines,
+        test_engine=settings.test_engine,
+        own=settings.face_engine,
+        contours=settings.face_contours,
+    )
     pool = FacePool(factory, PoolLimits(workers=settings.face_processes))
     pool.start()
+    try:
+        _require_figures(runtime, pool.enrolling())
+    except AbsentLaw:
+        pool.close()
+        raise
     return pool
+
+
+def _require_figures(runtime: Runtime, enrolling: EngineInfo) -> None:
+    """An engine without figures in the law could judge nobody: raises AbsentLaw before anybody waits for it."""
+    law, engine_id = law_at(legal_day(runtime.clock()), runtime.settings.province_code), enrolling.key.id
+    face_rules(law, engine_id)
+    reuse_rules(law, engine_id)
+    for method in {Method.NEUTRAL, face_policy.intended_method(law, engine_id)}:
+        face_policy.thresholds(law, engine_id, method)
 
 
 @job_app.periodic(cron="* * * * * */5", periodic_id="rescue")

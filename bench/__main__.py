@@ -6,6 +6,9 @@ import sys
 BENCHMARKS = {
     "fence": ["bench.fence"],
     "face": ["bench.face"],
+    "face-accuracy": ["bench.face_accuracy"],
+    "liveness": ["bench.liveness"],
+    "template-loss": ["bench.template_loss"],
     "roster": ["bench.roster", "--rows", "20000"],
     "standing": ["bench.standing"],
 }

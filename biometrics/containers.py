@@ -13,7 +13,8 @@ from biometrics.errors import BiometricsError
 
 _MAX_JPEG_SCANS = 64
 """A progressive camera picture has about ten; hundreds are an attack on the decoder's time."""
-_MARKER, _STUFFED, _EOI, _SOS = 0xFF, 0x00, 0xD9, 0xDA
+_MARKER, _STUFFED, _EOI, _SOS, _APP1 = 0xFF, 0x00, 0xD9, 0xDA, 0xE1
+_EXIF = b"Exif\0"
 _RESTARTS = range(0xD0, 0xD8)
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15 without DHT, JPG and DAC."""
@@ -79,6 +80,8 @@ class Container:
     width: int
     height: int
     colour: str | None
+    exif: bool = True
+    """False when it certainly holds no EXIF data."""
 
 
 def inspect(data: bytes) -> Container:
@@ -96,7 +99,7 @@ def inspect(data: bytes) -> Container:
 
 
 def _jpeg(data: bytes) -> Container:
-    position, frame, scans = 2, None, 0
+    position, frame, scans, exif = 2, None, 0, False
     while True:
         position, marker = _jpeg_marker(data, position)
         if marker == _EOI:
@@ -108,6 +111,7 @@ def _jpeg(data: bytes) -> Container:
             if frame is not None:
                 raise ImageTruncated
             frame = struct.unpack_from(">HHB", data, position + 3)
+        exif = exif or (marker == _APP1 and data.startswith(_EXIF, position + 2))
         position += length
         if marker == _SOS:  # entropy-coded data follow the header
             scans += 1
@@ -118,7 +122,7 @@ def _jpeg(data: bytes) -> Container:
         raise ImageTrailingData
     height, width, components = frame
     colour = None if components in {_JPEG_GREY, _JPEG_RGB} else "CMYK"
-    return Container(ImageKind.JPEG, width, height, colour)
+    return Container(ImageKind.JPEG, width, height, colour, exif)
 
 
 def _jpeg_marker(data: bytes, position: int) -> tuple[int, int]:

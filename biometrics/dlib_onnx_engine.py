@@ -2,7 +2,7 @@
 
 The weights come from the package `face_recognition_models`, read as files: importing the package would import
 `pkg_resources`. The 5-point landmark model and the ResNet are public domain (Davis King); the package's 68-point model
-(300-W, no commercial use) is not needed here. Descriptors are those of dlib within 1e-6 for the same chip; chips are
+(300-W, no commercial use) is used only where the engine is given it as a ContourModel. Descriptors are those of dlib within 1e-6 for the same chip; chips are
 cut from a picture decoded no larger than a chip needs, and each is embedded with its mirror image and averaged.
 """
 
@@ -19,27 +19,42 @@ import numpy.typing as npt
 import onnxruntime
 from PIL import Image
 
+from biometrics.contour_model import ContourModel
 from biometrics.dlib_weights import DIMENSION, read_resnet
-from biometrics.engine import Box, Descriptor, DetectedFace, EngineInfo, EngineKey, Landmarks, Metric, Point
+from biometrics.engine import (
+    Box,
+    Contours,
+    Descriptor,
+    DetectedFace,
+    EngineInfo,
+    EngineKey,
+    Landmarks,
+    Metric,
+    Point,
+)
 from biometrics.errors import EngineUnavailable
 from biometrics.picture import Grey, Picture, Pixels
 from biometrics.resnet_graph import CHIP_SIDE, INPUT, resnet_model
+
+Chips = npt.NDArray[np.uint8]
+"""Aligned RGB faces, shape (n, 150, 150, 3)."""
 
 KEY = EngineKey("dlib-onnx", "1")
 """The version covers weights and pipeline: another alignment gives other descriptors, hence another version."""
 
 _SHAPE_MODEL = "shape_predictor_5_face_landmarks.dat"
 _RESNET_MODEL = "dlib_face_recognition_resnet_model_v1.dat"
-_CHIP_PADDING = 0.25
+_UPRIGHT_PADDING, _MIRRORED_PADDING = 0.20, 0.23
+"""How much is shown around the face, as a share of its size, in the chip and in the mirrored one. dlib's own is 0.25 for
+both: a closer view told East Asian faces better apart, two different ones better than the same twice."""
 _DETECTION_SIDES = (200, 320, 480)
 """Short sides tried in turn; the detector's window is 80 pixels, so 200 sees a face of two fifths of the width."""
 _UPSAMPLED_SIDE = 960
 """The last try, for small pictures and small faces; larger pictures are searched at this size, not above."""
 _THOROUGH_FROM = 320
 """An enrolment starts here: the step before once saw nothing but a face in the background."""
-_FACE_WIDTH = 260.0
-"""Width of a face in the decoding that landmarks are found in and the chip is cut from. dlib rounds landmarks to whole
-pixels: at 150, the size of a chip, that moved descriptors of one person apart by up to a tenth."""
+_FOLLOWED_WIDTH, _FOLLOWED_AROUND = 86.0, 0.28
+"""A face known from the frame before is looked for at this width, this share of its width beyond each side of its box."""
 
 
 class DlibOnnxEngine:
@@ -49,7 +64,7 @@ class DlibOnnxEngine:
     makes sharing safe; parallel work belongs into processes (`biometrics.pool`).
     """
 
-    def __init__(self, models: Path | None = None) -> None:
+    def __init__(self, models: Path | None = None, contours: ContourModel | None = None) -> None:
         directory = models or installed_models()
         shape, resnet = directory / _SHAPE_MODEL, directory / _RESNET_MODEL
         for file in (shape, resnet):
@@ -58,6 +73,7 @@ class DlibOnnxEngine:
         self._lock = threading.Lock()
         self._detector = dlib.get_frontal_face_detector()
         self._shape = dlib.shape_predictor(str(shape))
+        self._contours = contours
         self._network = _session(resnet)
         self._info = EngineInfo(
             key=KEY,
@@ -65,6 +81,7 @@ class DlibOnnxEngine:
             dimension=DIMENSION,
             licence="dlib: BSL-1.0; 5-point and ResNet weights: public domain (CC0)",
             weights_sha256=_digest(shape, resnet),
+            contour_model="" if contours is None else contours.name,
         )
 
     def info(self) -> EngineInfo:
@@ -73,27 +90,48 @@ class DlibOnnxEngine:
     def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - the protocol's question; any picture may be a photograph
         return True
 
-    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
+    def detect(
+        self, picture: Picture, *, thorough: bool = False, near: Box | None = None
+    ) -> list[DetectedFace]:
         """Faces at the first scale that shows any, the widest first; positions are those of the original."""
         with self._lock:
+            if near is not None and (followed := self._followed(picture, near)):
+                return [self.marked(picture, *followed[0])]
             for side in _sides(picture.short_side, thorough=thorough):
                 boxes = self._boxes(picture, side)
                 if boxes:
-                    return [self._face(picture, box, score) for box, score in boxes]
+                    return [self.marked(picture, box, score) for box, score in boxes]
         return []
 
-    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
-        """The mean of each aligned chip's descriptor and its mirror image's, float32, not normalised."""
-        if not faces:
-            return []
-        with self._lock:
-            chips = np.stack([self._chip(picture, face) for face in faces])
-        return [Descriptor(KEY, Metric.L2, vector) for vector in self._embedded(chips)]
+    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
+        """By the model that the engine was given, in the decoding that its five landmarks were found in."""
+        if self._contours is None:
+            return None
+        decoded = picture.showing(face.box.width)
+        return self._contours.outline(decoded.pixels, face.box.scaled(1 / decoded.factor)).scaled(
+            decoded.factor
+        )
 
-    def _embedded(self, chips: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        both = np.concatenate([chips, chips[:, :, ::-1]]).transpose(0, 3, 1, 2)
-        (raw,) = self._network.run(None, {INPUT: np.ascontiguousarray(both, dtype=np.float32)})
-        averaged: npt.NDArray[np.float32] = raw.reshape(2, len(chips), DIMENSION).mean(axis=0)
+    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+        """The mean of each aligned chip's descriptor and its mirror image's, float32, not normalised."""
+        if not found:
+            return []
+        return [Descriptor(KEY, Metric.L2, vector) for vector in self.computed(self.aligned(found))]
+
+    def aligned(self, found: Sequence[tuple[Picture, DetectedFace]]) -> Chips:
+        """The chips of all faces, then their mirror images: shape (2 n, 150, 150, 3)."""
+        with self._lock:
+            upright, mirrored = (
+                np.stack([self._chip(picture, face, padding) for picture, face in found])
+                for padding in (_UPRIGHT_PADDING, _MIRRORED_PADDING)
+            )
+        return np.concatenate([upright, mirrored[:, :, ::-1]])
+
+    def computed(self, chips: Chips) -> npt.NDArray[np.float32]:
+        """One forward pass for all chips; the mean of each face's two answers, shape (n, 128)."""
+        batch = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
+        (raw,) = self._network.run(None, {INPUT: batch})
+        averaged: npt.NDArray[np.float32] = raw.reshape(2, -1, DIMENSION).mean(axis=0)
         return averaged
 
     def _boxes(self, picture: Picture, side: int) -> list[tuple[Box, float]]:
@@ -111,23 +149,51 @@ class DlibOnnxEngine:
         ]
         return sorted(found, key=lambda each: each[0].width, reverse=True)
 
-    def _face(self, picture: Picture, box: Box, score: float) -> DetectedFace:
-        decoded = picture.grey(_side_for(picture, box))
+    def _followed(self, picture: Picture, near: Box) -> list[tuple[Box, float]]:
+        """Boxes around `near` alone, searched at the one scale that suits its width."""
+        decoded = picture.grey(round(picture.short_side * min(1.0, _FOLLOWED_WIDTH / max(1.0, near.width))))
+        height, width = decoded.pixels.shape
+        around = near.grown(_FOLLOWED_AROUND).scaled(1 / decoded.factor)
+        left, top = max(0, int(around.left)), max(0, int(around.top))
+        right, bottom = min(width, int(around.right)), min(height, int(around.bottom))
+        factor = _FOLLOWED_WIDTH / near.width * decoded.factor
+        size = (round((right - left) * factor), round((bottom - top) * factor))
+        if min(size) < _FOLLOWED_WIDTH:
+            return []
+        cut = Image.fromarray(decoded.pixels[top:bottom, left:right])
+        rectangles, scores, _ = self._detector.run(
+            np.asarray(cut.resize(size, Image.Resampling.BILINEAR)), 0, 0.0
+        )
+        found = [
+            (
+                Box(each.left(), each.top(), each.right(), each.bottom())
+                .scaled(1 / factor)
+                .moved(left, top)
+                .scaled(decoded.factor),
+                float(score),
+            )
+            for each, score in zip(rectangles, scores, strict=True)
+        ]
+        return sorted(found, key=lambda each: each[0].width, reverse=True)
+
+    def marked(self, picture: Picture, box: Box, score: float) -> DetectedFace:
+        """A box that some detector found, with the five landmarks in it."""
+        decoded = picture.showing(box.width)
         shape = self._shape(decoded.pixels, _rectangle(box, decoded.factor))
         # dlib's order: outer and inner corner of the eye at the image's right, of the one at its left, nose base.
         points = [Point(part.x * decoded.factor, part.y * decoded.factor) for part in shape.parts()]
         marks = Landmarks(left_eye=(points[2], points[3]), right_eye=(points[0], points[1]), nose=points[4])
         return DetectedFace(box, marks, score)
 
-    def _chip(self, picture: Picture, face: DetectedFace) -> Pixels:
-        decoded = picture.rgb(_side_for(picture, face.box))
+    def _chip(self, picture: Picture, face: DetectedFace, padding: float) -> Pixels:
+        decoded = picture.showing(face.box.width)
         marks, factor = face.landmarks, decoded.factor
         points = [
             dlib.point(round(point.x / factor), round(point.y / factor))
             for point in (*marks.right_eye, *marks.left_eye, marks.nose)
         ]
         shape = dlib.full_object_detection(_rectangle(face.box, factor), points)
-        chip: Pixels = dlib.get_face_chip(decoded.pixels, shape, size=CHIP_SIDE, padding=_CHIP_PADDING)
+        chip: Pixels = dlib.get_face_chip(decoded.pixels, shape, size=CHIP_SIDE, padding=padding)
         return chip
 
 
@@ -171,11 +237,6 @@ def _resized(grey: Grey, short_side: int) -> Grey:
         return grey
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return np.asarray(Image.fromarray(grey).resize(size, Image.Resampling.BILINEAR))
-
-
-def _side_for(picture: Picture, box: Box) -> int:
-    """The short side at which the face is wide enough, or that of the original if it never is."""
-    return min(picture.short_side, max(1, round(picture.short_side * _FACE_WIDTH / max(1.0, box.width))))
 
 
 def _rectangle(box: Box, factor: float) -> dlib.rectangle:

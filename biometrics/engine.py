@@ -47,6 +47,8 @@ class EngineInfo:
     weights_sha256: str
     """Over the weight files in use; empty for an engine without weights."""
     test_only: bool = False
+    contour_model: str = ""
+    """The model of outlines in faces with its licence; empty for none. It has no part in descriptors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,19 @@ class Box:
     def height(self) -> float:
         return self.bottom - self.top
 
+    def scaled(self, factor: float) -> "Box":
+        """The same box in a picture `factor` times as large."""
+        return Box(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
+
+    def moved(self, x: float, y: float) -> "Box":
+        """Shifted to the right and downwards."""
+        return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
+
+    def grown(self, share: float) -> "Box":
+        """With `share` of its width and height added on every side."""
+        x, y = self.width * share, self.height * share
+        return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
+
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
@@ -88,6 +103,30 @@ class Landmarks:
 
 
 @dataclass(frozen=True, slots=True)
+class Contours:
+    """Outlines inside one face, by which one sees what it does. `left` and `right` are the image's, not the person's."""
+
+    left_eye: tuple[Point, ...]
+    """Six points: a corner, two of the upper lid, the other corner, two of the lower lid on the way back."""
+    right_eye: tuple[Point, ...]
+    mouth: tuple[Point, ...]
+    """Eight points of the inner lips: left corner, three above, right corner, three below on the way back."""
+    nose: Point
+    """The base of the nose, as in Landmarks."""
+    rigid: tuple[Point, ...]
+    """Points that no expression moves and that do not lie in one plane (corners of the eyes, nose), in a fixed order."""
+
+    def scaled(self, factor: float) -> "Contours":
+        """The same outlines in a picture `factor` times as large."""
+
+        def of(outline: tuple[Point, ...]) -> tuple[Point, ...]:
+            return tuple(Point(point.x * factor, point.y * factor) for point in outline)
+
+        (nose,) = of((self.nose,))
+        return Contours(of(self.left_eye), of(self.right_eye), of(self.mouth), nose, of(self.rigid))
+
+
+@dataclass(frozen=True, slots=True)
 class DetectedFace:
     """One face found in one image."""
 
@@ -95,6 +134,8 @@ class DetectedFace:
     landmarks: Landmarks
     confidence: float
     """The detector's own score; only its order within one engine means something."""
+    mouth: tuple[Point, Point] | None = None
+    """The corners at the image's left and right, from a detector that tells them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -117,12 +158,21 @@ class FaceEngine(Protocol):
         """Cheaply: is this a kind of picture the engine is made for?"""
         ...
 
-    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
-        """All faces, the widest first. `thorough` asks for small faces too, as an enrolment must."""
+    def detect(
+        self, picture: Picture, *, thorough: bool = False, near: Box | None = None
+    ) -> list[DetectedFace]:
+        """All faces, the widest first. `thorough` asks for small faces too, as an enrolment must.
+
+        `near` is where the frame before showed the face: an engine may look there first and, finding it, nowhere else.
+        """
         ...
 
-    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
-        """One descriptor for each face, in the same order."""
+    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
+        """The face's outlines; None when this engine has no model of them."""
+        ...
+
+    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+        """One descriptor for each face in its picture, in the same order."""
         ...
 
 

@@ -1,10 +1,12 @@
-"""From descriptors to one of three answers.
+"""From shots to a template, and from a score to one of three answers.
 
 dlib's customary threshold (L2 0.6) was tuned on a Western-heavy set; among young East Asian people it takes
 a large share of strangers for the same person. So a template is built from several shots, a probe is the
-mean of its burst, and the thresholds are policy, tied to engine and version, passed in as a value.
+mean of its burst, scores are made as `biometrics.scoring` says, and the thresholds are policy, tied to engine and
+method, passed in as a value.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -35,7 +37,7 @@ class ShotsDisagree(BiometricsError):
 
 
 class ThresholdsInvalid(BiometricsError):
-    """Thresholds that leave no order between accept and reject, or that belong to another metric."""
+    """Thresholds that leave no order between accept and reject, or that belong to another method."""
 
     code = "face_thresholds_invalid"
     status = 500
@@ -51,17 +53,28 @@ class Decision(StrEnum):
     REJECT = "reject"
 
 
+class Method(StrEnum):
+    """How a score is made; each has thresholds of its own."""
+
+    NEUTRAL = "neutral"
+    """The cosine as it is: before a population is known, or where calibration finds nothing better."""
+    CENTRED = "centred"
+    """The cosine after a share of the population's mean is taken away from both."""
+    AS_NORM = "as-norm"
+    """Centred, then normalised against the nearest of a cohort of the same school's templates."""
+
+
 @dataclass(frozen=True, slots=True)
 class FaceThresholds:
-    """Distances: accept up to and including `accept_at`, reject from `reject_at` on, between them step up."""
+    """Scores, larger is closer: accept from `accept_from`, reject below `reject_below`, between them step up."""
 
-    accept_at: float
-    reject_at: float
-    metric: Metric = Metric.L2
+    accept_from: float
+    reject_below: float
+    method: Method
 
     def __post_init__(self) -> None:
-        if not 0 < self.accept_at <= self.reject_at < float("inf"):
-            raise ThresholdsInvalid(reason=f"0 < {self.accept_at} <= {self.reject_at} < inf does not hold")
+        if not -math.inf < self.reject_below <= self.accept_from < math.inf:
+            raise ThresholdsInvalid(reason=f"{self.reject_below} <= {self.accept_from} does not hold")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +125,12 @@ def largest_distance(descriptors: Sequence[Descriptor]) -> float:
     return max((distance(one, other) for one, other in combinations(descriptors, 2)), default=0.0)
 
 
-def compare(template: FaceTemplate, probe: Sequence[Descriptor]) -> float:
-    """Distance between a template and the mean of a burst; raises EngineMismatch."""
-    return distance(template.descriptor(), average(probe))
-
-
-def decide(score: float, metric: Metric, thresholds: FaceThresholds) -> Decision:
-    """The answer to a score; raises ThresholdsInvalid for another metric's thresholds or a non-number."""
-    if metric is not thresholds.metric:
-        raise ThresholdsInvalid(reason=f"scores in {metric}, thresholds in {thresholds.metric}")
-    if not score >= 0:
-        raise ThresholdsInvalid(reason=f"{score} is not a distance")
-    if score <= thresholds.accept_at:
+def decide(score: float, method: Method, thresholds: FaceThresholds) -> Decision:
+    """The answer to a score; raises ThresholdsInvalid for another method's thresholds or a non-number."""
+    if method is not thresholds.method:
+        raise ThresholdsInvalid(reason=f"scores by {method}, thresholds for {thresholds.method}")
+    if not math.isfinite(score):
+        raise ThresholdsInvalid(reason=f"{score} is not a score")
+    if score >= thresholds.accept_from:
         return Decision.ACCEPT
-    return Decision.REJECT if score >= thresholds.reject_at else Decision.STEP_UP
+    return Decision.REJECT if score < thresholds.reject_below else Decision.STEP_UP

@@ -5,18 +5,22 @@ number they were made from. It finds nothing in a photograph, and the shipped en
 pattern. An operator must enable it by name; `info().test_only` is then in every result it judges.
 
 A pattern is 240 × 320 grey pixels: a title, a frame of black and white finder cells around 8 × 16 data cells
-(the "face"), and below it blobs that differ from shot to shot, so that no two shots look alike.
+(the "face"), a row of marks that say what the person is doing, and below it blobs that differ from shot to shot, so that no
+two shots look alike.
 """
 
 import io
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
+from biometrics.actions import Action
 from biometrics.engine import (
     Box,
+    Contours,
     Descriptor,
     DetectedFace,
     EngineInfo,
@@ -24,6 +28,7 @@ from biometrics.engine import (
     Landmarks,
     Metric,
     Point,
+    Vector,
 )
 from biometrics.picture import Picture, Pixels
 
@@ -45,6 +50,25 @@ _SCALE = 1 / np.sqrt(2 / 3 * _ROWS * _COLUMNS)
 """Brings two unrelated people to a distance of about 1; two shots of one lie near 0.06."""
 _BLOBS, _BLOB = (4, 6), 32
 _BLOB_TOP = 188
+_MARKS_TOP = 176
+"""One cell for each action, in the order of Action, dark while it is done."""
+
+_EYE_DISTANCE = 9 * _CELL
+_EYES = (_LEFT + 8 * _CELL, _TOP + 3 * _CELL)
+"""The middle between the eyes. What follows is the head in eye distances from there: to the right, down, towards us."""
+_EYE_WIDTH, _MOUTH_WIDTH, _MOUTH_BELOW = 1 / 3, 0.6, 0.95
+_OPEN_EYE, _CLOSED_EYE, _OPEN_MOUTH, _CLOSED_MOUTH = 0.3, 0.08, 0.6, 0.05
+"""Heights by widths."""
+_NOSE = (
+    (0, 0, 0.1),
+    (0, 0.2, 0.2),
+    (0, 0.4, 0.35),
+    (0, 0.5, 0.5),
+    *((x, 0.6, 0.3) for x in (-0.2, -0.1, 0, 0.1, 0.2)),
+)
+_NOSE_BASE = 6
+"""The place of its middle in _NOSE."""
+_TURNED = math.radians(40)
 
 _TITLE_TEXT = "TEST PATTERN"
 _GLYPH_SIDE = 24
@@ -94,7 +118,13 @@ class PatternEngine:
             and min(_contrast(_row(pixels, 0)), _contrast(_row(pixels, _ROWS + 1))) > _MIN_CONTRAST
         )
 
-    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:  # noqa: ARG002 - one size
+    def detect(
+        self,
+        picture: Picture,
+        *,
+        thorough: bool = False,  # noqa: ARG002 - one size
+        near: Box | None = None,  # noqa: ARG002 - one place
+    ) -> list[DetectedFace]:
         """The data grid as the only "face" of a test pattern; nothing in any other picture."""
         if not self.claims(picture):
             return []
@@ -105,16 +135,17 @@ class PatternEngine:
         nose = Point(_LEFT + 8 * _CELL, _TOP + 6 * _CELL)
         return [DetectedFace(box, Landmarks(left, right, nose), 1.0)]
 
-    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
+    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - one face
+        """Those of a simple head that does what the marks say."""
+        return _head(_marked(picture.rgb().pixels))
+
+    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
         """The cells' grey levels, scaled so that distances resemble a real engine's."""
-        pixels = picture.rgb().pixels
-        cells = np.concatenate([_row(pixels, row) for row in range(1, _ROWS + 1)])
-        vector = ((cells - _DATA_CENTRE) / _DATA_HALF_RANGE * _SCALE).astype(np.float32)
-        return [Descriptor(KEY, Metric.L2, vector) for _ in faces]
+        return [Descriptor(KEY, Metric.L2, _cells(picture.rgb().pixels)) for picture, _ in found]
 
 
-def render_pattern(person_seed: int, shot: int) -> bytes:
-    """A PNG of the person `person_seed` in the given shot; equal arguments give equal bytes."""
+def render_pattern(person_seed: int, shot: int, action: Action | None = None) -> bytes:
+    """A PNG of the person `person_seed` in the given shot, doing `action`; equal arguments give equal bytes."""
     person = np.random.default_rng(person_seed)
     noise = np.random.default_rng((person_seed, shot))
     levels = person.uniform(-1, 1, (_ROWS, _COLUMNS)) * _DATA_HALF_RANGE + _DATA_CENTRE
@@ -128,9 +159,62 @@ def render_pattern(person_seed: int, shot: int) -> bytes:
         blobs, _BLOB
     )
     _draw_title(page)
+    if action is not None:
+        left = _mark_left(action)
+        page[_MARKS_TOP : _MARKS_TOP + _CELL, left : left + _CELL] = _DARK
     target = io.BytesIO()
     Image.fromarray(page).save(target, format="PNG", compress_level=1)
     return target.getvalue()
+
+
+def _mark_left(action: Action) -> int:
+    return _LEFT + list(Action).index(action) * 2 * _CELL
+
+
+def _marked(pixels: Pixels) -> frozenset[Action]:
+    """The actions whose mark is dark."""
+    inset = _CELL // 4
+    rows = slice(_MARKS_TOP + inset, _MARKS_TOP + _CELL - inset)
+    return frozenset(
+        action
+        for action in Action
+        if pixels[rows, _mark_left(action) + inset : _mark_left(action) + _CELL - inset].mean() < _DATA_CENTRE
+    )
+
+
+def _head(doing: frozenset[Action]) -> Contours:
+    """A head of known shape, turned and projected without perspective."""
+    turned = _TURNED * ((Action.TURN_LEFT in doing) - (Action.TURN_RIGHT in doing))
+
+    def seen(x: float, y: float, near: float) -> Point:
+        across = x * math.cos(turned) + near * math.sin(turned)
+        return Point(_EYES[0] + across * _EYE_DISTANCE, _EYES[1] + y * _EYE_DISTANCE)
+
+    def outline(x: float, y: float, width: float, aspect: float, steps: int) -> tuple[Point, ...]:
+        """A lens: corner, upper side, corner, lower side back."""
+        half, inner = width / 2, [width * (step / steps - 0.5) for step in range(1, steps)]
+        height = width * aspect / 2
+        upper = [seen(x + each, y - height, 0) for each in inner]
+        lower = [seen(x + each, y + height, 0) for each in reversed(inner)]
+        return (seen(x - half, y, 0), *upper, seen(x + half, y, 0), *lower)
+
+    lids = _CLOSED_EYE if Action.CLOSE_EYES in doing else _OPEN_EYE
+    lips = _OPEN_MOUTH if Action.OPEN_MOUTH in doing else _CLOSED_MOUTH
+    left, right = (outline(side, 0, _EYE_WIDTH, lids, 3) for side in (-0.5, 0.5))
+    nose = tuple(seen(*point) for point in _NOSE)
+    return Contours(
+        left_eye=left,
+        right_eye=right,
+        mouth=outline(0, _MOUTH_BELOW, _MOUTH_WIDTH, lips, 4),
+        nose=nose[_NOSE_BASE],
+        rigid=(left[0], left[3], right[0], right[3], *nose),
+    )
+
+
+def _cells(pixels: Pixels) -> Vector:
+    cells = np.concatenate([_row(pixels, row) for row in range(1, _ROWS + 1)])
+    vector: Vector = ((cells - _DATA_CENTRE) / _DATA_HALF_RANGE * _SCALE).astype(np.float32)
+    return vector
 
 
 def _enlarged(values: npt.NDArray[np.floating], side: int) -> Pixels:

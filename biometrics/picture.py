@@ -1,8 +1,8 @@
 """One still picture from untrusted bytes, decoded upright and no larger than it is needed.
 
 The container is walked before any decoder sees it (`biometrics.containers`): kind by magic, dimensions, end of the
-file, animation, colour space. A JPEG is then decoded by libjpeg-turbo at a fraction of its size (1/1 to 1/8), since
-the detector looks at small grey pictures and the network at 150 pixels; PNG and WebP have no such short way.
+file, animation, colour space. A JPEG is then decoded by libjpeg-turbo at 1/1, 1/2, 1/4 or 1/8 of its size, since the
+detector looks at small grey pictures and the network at 150 pixels; PNG and WebP are decoded in full and reduced.
 """
 
 import io
@@ -13,7 +13,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image, ImageFile, ImageOps
+from PIL import Image, ImageFile
 
 from biometrics import containers
 from biometrics.containers import Container, ImageKind
@@ -30,6 +30,14 @@ _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
 
 WORKING_SIDE = 360
 """Nothing is decoded smaller than this: entropy decoding costs the same at every size, and once is enough."""
+
+_REDUCTIONS = (8, 4, 2, 1)
+"""Halvings only: libjpeg-turbo has no vector code for the eighths between, and 5/8 takes longer than the whole."""
+_FACE_WIDTH = 260.0
+"""Width of a face in the decoding that landmarks are found in and the chip is cut from. dlib rounds landmarks to whole
+pixels: at 150, the size of a chip, that moved descriptors of one person apart by up to a tenth."""
+_LARGEST_SIDE = 1440
+"""No face calls for more: the smallest that a detector finds is a chip wide here, and memory stays bounded."""
 
 _ORIENTATION = 0x0112
 _UPRIGHT, _SIDEWAYS, _LAST = 1, 5, 8
@@ -129,24 +137,26 @@ class Picture:
         return self._at("RGB", short_side)
 
     def grey(self, short_side: int | None = None) -> Scaled:
-        """The same in grey. A small one comes from the colours that the chip will need anyway."""
-        if (short_side or self.short_side) > WORKING_SIDE:
-            return self._at("GRAY", short_side)
-        if ("GRAY", WORKING_SIDE) not in self._decoded:
-            colours = self.rgb(WORKING_SIDE)
-            grey = np.asarray(Image.fromarray(colours.pixels).convert("L"))
-            self._decoded["GRAY", WORKING_SIDE] = Scaled(grey, colours.factor)
-        return self._decoded["GRAY", WORKING_SIDE]
+        """The same in grey."""
+        return self._at("GRAY", short_side)
+
+    def showing(self, width: float) -> Scaled:
+        """RGB in which what is `width` pixels wide in the original is wide enough for landmarks and chip."""
+        wanted = round(self.short_side * _FACE_WIDTH / max(1.0, width))
+        return self.rgb(min(max(1, wanted), _LARGEST_SIDE))
 
     def _at(self, colours: str, short_side: int | None) -> Scaled:
         wanted = min(max(short_side or self.short_side, WORKING_SIDE), self.short_side)
-        key = (colours, wanted if self.kind is ImageKind.JPEG else self.short_side)
+        reduction = next(each for each in _REDUCTIONS if _reduced(self.short_side, each) >= wanted)
+        key = (colours, reduction)
         if key not in self._decoded:
-            scaled = self._jpeg(colours, wanted) if self.kind is ImageKind.JPEG else self._other(colours)
-            self._decoded[key] = scaled
+            decode = self._jpeg if self.kind is ImageKind.JPEG else self._other
+            upright = np.ascontiguousarray(decode(colours, reduction))
+            self._decoded[key] = Scaled(upright, self.width / upright.shape[1])
         return self._decoded[key]
 
-    def _jpeg(self, colours: str, short_side: int) -> Scaled:
+    def _jpeg(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+        short_side = _reduced(self.short_side, reduction)
         try:
             raw = simplejpeg.decode_jpeg(
                 self._data,
@@ -157,12 +167,14 @@ class Picture:
                 min_width=short_side,
                 min_factor=1,
             )
-        except (ValueError, RuntimeError, MemoryError) as error:
+        except (ValueError, RuntimeError) as error:
             raise ImageBroken from error
-        upright = _turned(raw[..., 0] if colours == "GRAY" else raw, self._orientation)
-        return Scaled(np.ascontiguousarray(upright), self.width / upright.shape[1])
+        return _turned(raw[..., 0] if colours == "GRAY" else raw, self._orientation)
 
-    def _other(self, colours: str) -> Scaled:
+    def _other(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+        if colours == "GRAY":
+            rgb = self.rgb(_reduced(self.short_side, reduction)).pixels
+            return np.asarray(Image.fromarray(rgb).convert("L"))
         # face_recognition switches this on for the whole process, which would turn half a picture into a grey one.
         ImageFile.LOAD_TRUNCATED_IMAGES = False
         try:
@@ -171,18 +183,22 @@ class Picture:
                 warnings.catch_warnings(action="ignore"),
                 Image.open(io.BytesIO(self._data), formats=[self.kind.value]) as image,
             ):
-                upright = _converted(ImageOps.exif_transpose(image), "L" if colours == "GRAY" else "RGB")
-                return Scaled(np.ascontiguousarray(np.asarray(upright, dtype=np.uint8)), 1.0)
-        except BiometricsError:
+                return _turned(np.asarray(_as_rgb(image).reduce(reduction)), self._orientation)
+        except (BiometricsError, MemoryError):  # memory that ran out says nothing about the picture
             raise
         except Exception as error:  # Pillow's plugins raise whatever hostile bytes make them raise
             raise ImageBroken from error
 
 
-def _converted(image: Image.Image, mode: str) -> Image.Image:
+def _as_rgb(image: Image.Image) -> Image.Image:
     if image.mode not in _MODES:
         raise ImageColourUnsupported(colour=image.mode)
-    return image.convert(mode)
+    return image if image.mode == "RGB" else image.convert("RGB")
+
+
+def _reduced(side: int, reduction: int) -> int:
+    """Both decoders round up."""
+    return -(-side // reduction)
 
 
 def picture_of(pixels: Pixels) -> Picture:
@@ -193,18 +209,30 @@ def picture_of(pixels: Pixels) -> Picture:
 
 
 def _orientation_of(data: bytes, container: Container) -> int:
-    """The EXIF orientation, 1 to 8; whatever cannot be read is upright."""
+    """The EXIF orientation, 1 to 8; whatever cannot be read is upright. The decoder must see the size that we saw."""
+    orientation = _UPRIGHT
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=[container.kind.value]) as image,
-        ):
-            agreed = image.size == (container.width, container.height)
-            found = image.getexif().get(_ORIENTATION, _UPRIGHT)
+        if container.kind is ImageKind.JPEG:
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+        if container.kind is not ImageKind.JPEG or container.exif:
+            with (
+                warnings.catch_warnings(action="ignore"),
+                Image.open(io.BytesIO(data), formats=[container.kind.value]) as image,
+            ):
+                width, height = image.size
+                orientation = _read_orientation(image)
     except Exception as error:  # as above
         raise ImageBroken from error
-    if not agreed:
+    if (width, height) != (container.width, container.height):
         raise ImageBroken
+    return orientation
+
+
+def _read_orientation(image: Image.Image) -> int:
+    try:
+        found = image.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - a camera's absurd notes about a picture say nothing against the picture
+        return _UPRIGHT
     return found if isinstance(found, int) and _UPRIGHT <= found <= _LAST else _UPRIGHT
 
 

@@ -1,27 +1,33 @@
 """Face work in processes that may die without harm.
 
-Each slot of the pool is one spawned process with its own engines and one thread here that feeds it. A
-process that dies or overruns its time is replaced by a fresh one and its job runs once more there; a second
-loss raises FaceWorkerLost, which the caller records as "undetermined" — never as present, never as missed.
+Each slot of the pool is one spawned process with its own engines and one thread here that feeds it. A process that
+dies, overruns its time or takes more memory than it may is replaced by a fresh one and its job runs once more there; a
+second loss raises FaceWorkerLost, which the caller records as "undetermined" — never as present, never as missed.
 """
 
 import asyncio
 import multiprocessing
+import os
 import queue
+import resource
 import signal
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from biometrics.actions import Action
 from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.engine import EngineSet
+from biometrics.engine import EngineInfo, EngineSet
 from biometrics.errors import BiometricsError
-from biometrics.matching import FaceTemplate
+from biometrics.redrawing import redraw
+from biometrics.scoring import Reference
 
 EngineFactory = Callable[[], EngineSet]
 """Called once in every worker process; picklable, hence a module-level function or a `partial` of one."""
@@ -30,11 +36,14 @@ Task = Callable[[EngineSet], Any]
 """Picklable work; what it returns or raises is pickled back."""
 
 _ATTEMPTS = 2
+_MEMORY_EXHAUSTED = 12
+"""Exit status of a process that reached its bound; ENOMEM on Linux."""
+_STATM, _DATA_PAGES = Path("/proc/self/statm"), 5
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 class FaceWorkerLost(BiometricsError):
-    """Two processes in a row died or overran on the same job: undetermined."""
+    """Two processes in a row were lost on the same job: undetermined."""
 
     code = "face_worker_lost"
     status = 503
@@ -58,6 +67,8 @@ class PoolLimits:
     workers: int = 1
     job_seconds: float = 20.0
     start_seconds: float = 60.0
+    memory_mib: int = 1024
+    """What a process may take beyond its loaded engines: a picture as large as admitted needs about 400."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,13 +90,14 @@ class FacePool:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._slots: list[threading.Thread] = []
+        self._engines: tuple[EngineInfo, ...] = ()
 
     def start(self) -> None:
         """Spawn every worker and wait until its engines are loaded; raises what the factory raised."""
-        first = [_Worker(self._factory) for _ in range(self._limits.workers)]
+        first = [_Worker(self._factory, self._limits) for _ in range(self._limits.workers)]
         try:
             for worker in first:
-                worker.wait_ready(self._limits.start_seconds)
+                self._engines = worker.ready()
         except BaseException as error:
             for worker in first:
                 worker.kill()
@@ -115,6 +127,10 @@ class FacePool:
     ) -> None:
         self.close()
 
+    def enrolling(self) -> EngineInfo:
+        """The engine that enrols photographs, once started: the first enabled one that is not for tests alone."""
+        return next((info for info in self._engines if not info.test_only), self._engines[0])
+
     def submit(self, task: Task) -> "Future[Any]":
         """Queue picklable work; the future raises what the task raised, or FaceWorkerLost."""
         if self._closing.is_set() or not self._slots:
@@ -129,11 +145,20 @@ class FacePool:
         result: EnrolmentResult = await asyncio.wrap_future(self.submit(task))
         return result
 
-    async def judge(self, burst: Sequence[Shot], template: FaceTemplate, rules: FaceRules) -> BurstResult:
+    async def judge(
+        self, burst: Sequence[Shot], reference: Reference, rules: FaceRules, actions: Sequence[Action] = ()
+    ) -> BurstResult:
         """`checks.judge_burst` in a worker."""
-        task = partial(judge_burst, burst=tuple(burst), template=template, rules=rules)
+        task = partial(
+            judge_burst, burst=tuple(burst), reference=reference, rules=rules, actions=tuple(actions)
+        )
         result: BurstResult = await asyncio.wrap_future(self.submit(task))
         return result
+
+    async def redraw(self, data: bytes) -> bytes | None:
+        """`redrawing.redraw` in a worker."""
+        drawn: bytes | None = await asyncio.wrap_future(self.submit(partial(redraw, data=data)))
+        return drawn
 
     def _serve(self, worker: "_Worker") -> None:
         while (job := self._jobs.get()) is not None:
@@ -144,14 +169,18 @@ class FacePool:
         worker.kill()
 
     def _run(self, job: _Job, worker: "_Worker") -> "_Worker":
-        """Run the job, in a fresh process if the first is lost; returns the process for the next job."""
+        """Run the job, in a fresh process if the first is lost; returns the process for the next job.
+
+        A process that died before it was given the job costs the job no attempt.
+        """
         for _ in range(_ATTEMPTS):
             try:
-                worker.wait_ready(self._limits.start_seconds)
-                succeeded, outcome = worker.run(job.task, self._limits.job_seconds)
+                if not worker.alive():
+                    worker = worker.replaced()
+                worker.ready()
+                succeeded, outcome = worker.run(job.task)
             except _WorkerLost:
                 worker.kill()
-                worker = _Worker(self._factory)
             except Exception as error:  # noqa: BLE001 - the task or its result does not pickle: the caller's mistake
                 job.future.set_exception(error)
                 return worker
@@ -165,45 +194,70 @@ class FacePool:
 class _Worker:
     """One spawned process and this end of its pipe."""
 
-    def __init__(self, factory: EngineFactory) -> None:
+    def __init__(self, factory: EngineFactory, limits: PoolLimits) -> None:
+        self._factory, self._limits = factory, limits
         self._pipe, theirs = _SPAWN.Pipe()
-        self._process = _SPAWN.Process(target=_work, args=(theirs, factory), name="face-worker", daemon=True)
-        self._process.start()
-        theirs.close()
-        self._ready = False
-
-    def wait_ready(self, seconds: float) -> None:
-        """Until the engines are loaded; raises the factory's own error, or _WorkerLost."""
-        if not self._ready:
-            succeeded, outcome = self._receive(seconds)
-            if not succeeded:
-                raise outcome
-            self._ready = True
-
-    def run(self, task: Task, seconds: float) -> tuple[bool, Any]:
+        self._process = _SPAWN.Process(
+            target=_work, args=(theirs, factory, limits.memory_mib), name="face-worker", daemon=True
+        )
+        self._engines: tuple[EngineInfo, ...] | None = None
         try:
-            self._pipe.send(task)
+            self._process.start()
         except OSError as error:
             raise _WorkerLost from error
-        return self._receive(seconds)
+        finally:
+            theirs.close()
 
-    def kill(self) -> None:
-        self._process.kill()
-        self._process.join()
-        self._process.close()
-        self._pipe.close()
+    def alive(self) -> bool:
+        return not self._pipe.closed and self._process.is_alive()
 
-    def _receive(self, seconds: float) -> tuple[bool, Any]:
-        try:
-            if not self._pipe.poll(seconds):
-                raise _WorkerLost
+    def replaced(self) -> "_Worker":
+        """A fresh process; this one is ended."""
+        self.kill()
+        return _Worker(self._factory, self._limits)
+
+    def ready(self) -> tuple[EngineInfo, ...]:
+        """Wait until the engines are loaded and tell them; raises the factory's own error, or _WorkerLost."""
+        if self._engines is None:
+            with self._patience(self._limits.start_seconds):
+                succeeded, outcome = self._pipe.recv()
+            if not succeeded:
+                raise outcome
+            self._engines = outcome
+        assert self._engines is not None
+        return self._engines
+
+    def run(self, task: Task) -> tuple[bool, Any]:
+        """Whether the task succeeded, and what it returned or raised; raises _WorkerLost."""
+        with self._patience(self._limits.job_seconds):
+            self._pipe.send(task)
             answer: tuple[bool, Any] = self._pipe.recv()
-        except (EOFError, OSError) as error:
-            raise _WorkerLost from error
         return answer
 
+    def kill(self) -> None:
+        """End the process, whatever it does. May be called twice."""
+        if not self._pipe.closed:
+            self._pipe.close()
+            self._process.kill()
+            self._process.join()
+            self._process.close()
 
-def _work(pipe: Connection, factory: EngineFactory) -> None:
+    @contextmanager
+    def _patience(self, seconds: float) -> Iterator[None]:
+        """Kill a process that takes longer, even one that is stuck before it takes the job: its pipe then breaks."""
+        end = threading.Timer(seconds, self._process.kill)
+        end.daemon = True
+        end.start()
+        try:
+            yield
+        except (EOFError, OSError) as error:
+            raise _WorkerLost from error
+        finally:
+            end.cancel()
+            end.join()
+
+
+def _work(pipe: Connection, factory: EngineFactory, memory_mib: int) -> None:
     """The worker process: load engines, then answer (True, result) or (False, error) until the pipe closes."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
@@ -213,7 +267,8 @@ def _work(pipe: Connection, factory: EngineFactory) -> None:
     except Exception as error:  # noqa: BLE001 - the parent raises it
         pipe.send((False, error))
         return
-    pipe.send((True, None))
+    _bound_memory(memory_mib)
+    pipe.send((True, engines.infos()))
     while True:
         try:
             task = pipe.recv()
@@ -221,5 +276,18 @@ def _work(pipe: Connection, factory: EngineFactory) -> None:
             return
         try:
             pipe.send((True, task(engines)))
+        except MemoryError:
+            os._exit(_MEMORY_EXHAUSTED)  # what is left of the process is not trusted
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
             pipe.send((False, error))
+
+
+def _bound_memory(more_mib: int) -> None:
+    """Let this process have so much more private memory than now: a bomb ends it, and not its neighbours.
+
+    Linux counts what RLIMIT_DATA bounds in statm; elsewhere nothing is bounded.
+    """
+    if _STATM.exists():
+        pages = int(_STATM.read_text().split()[_DATA_PAGES])
+        bound = pages * resource.getpagesize() + more_mib * 2**20
+        resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))

@@ -13,7 +13,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from biometrics.engine import Box, DetectedFace, Point
-from biometrics.picture import Picture
+from biometrics.picture import WORKING_SIDE, Picture
 
 _CHIP_SIDE = 150
 _DARKEST, _BRIGHTEST = 5, 250
@@ -132,16 +132,17 @@ def judge(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def _grey_chip(picture: Picture, box: Box) -> npt.NDArray[np.float32]:
-    """The box as 150 × 150 grey levels, from a decoding that shows it no smaller where the original does."""
-    share = _CHIP_SIDE / max(1.0, min(box.width, box.height))
-    decoded = picture.grey(round(picture.short_side * min(1.0, share)))
-    height, width = decoded.pixels.shape
+    """The box as 150 × 150 grey levels, from the small decoding where it is large enough there."""
+    decoded = picture.grey(WORKING_SIDE)
+    if min(box.width, box.height) < _CHIP_SIDE * decoded.factor:
+        decoded = picture.showing(box.width)
+    height, width = decoded.pixels.shape[:2]
     left, top, right, bottom = (
         int(side / decoded.factor) for side in (box.left, box.top, box.right, box.bottom)
     )
     left, top = min(max(0, left), width - 1), min(max(0, top), height - 1)
     right, bottom = min(width, max(left + 1, right)), min(height, max(top + 1, bottom))
-    chip = Image.fromarray(decoded.pixels[top:bottom, left:right])
+    chip = Image.fromarray(decoded.pixels[top:bottom, left:right]).convert("L")
     scaled = chip.resize((_CHIP_SIDE, _CHIP_SIDE), Image.Resampling.BILINEAR, reducing_gap=2.0)
     return np.asarray(scaled, dtype=np.float32)
 

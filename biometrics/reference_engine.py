@@ -11,7 +11,17 @@ from importlib.metadata import version
 import numpy as np
 import numpy.typing as npt
 
-from biometrics.engine import Box, Descriptor, DetectedFace, EngineInfo, EngineKey, Landmarks, Metric, Point
+from biometrics.engine import (
+    Box,
+    Contours,
+    Descriptor,
+    DetectedFace,
+    EngineInfo,
+    EngineKey,
+    Landmarks,
+    Metric,
+    Point,
+)
 from biometrics.errors import EngineUnavailable
 from biometrics.picture import Picture
 
@@ -45,7 +55,13 @@ class ReferenceEngine:
     def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - any picture may be a photograph
         return True
 
-    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:  # noqa: ARG002 - one way
+    def detect(
+        self,
+        picture: Picture,
+        *,
+        thorough: bool = False,  # noqa: ARG002 - one way
+        near: Box | None = None,  # noqa: ARG002 - one way
+    ) -> list[DetectedFace]:
         pixels = picture.rgb().pixels
         boxes = face_recognition.face_locations(pixels)
         marks = face_recognition.face_landmarks(pixels, boxes, model="small")
@@ -55,12 +71,17 @@ class ReferenceEngine:
         ]
         return sorted(faces, key=lambda face: face.box.width, reverse=True)
 
-    def embed(self, picture: Picture, faces: Sequence[DetectedFace]) -> list[Descriptor]:
-        boxes = [
-            (int(face.box.top), int(face.box.right), int(face.box.bottom), int(face.box.left))
-            for face in faces
-        ]
-        return _descriptors(face_recognition.face_encodings(picture.rgb().pixels, boxes))
+    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - only descriptors
+        return None
+
+    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+        return _descriptors([_encoded(picture, face.box) for picture, face in found])
+
+
+def _encoded(picture: Picture, box: Box) -> npt.NDArray[np.float64]:
+    where = (int(box.top), int(box.right), int(box.bottom), int(box.left))
+    encoding: npt.NDArray[np.float64] = face_recognition.face_encodings(picture.rgb().pixels, [where])[0]
+    return encoding
 
 
 def _descriptors(found: Sequence[npt.NDArray[np.float64]]) -> list[Descriptor]:

@@ -1,144 +1,113 @@
-"""Templates at rest: sealed with AES-256-GCM under a key of the student's own, which can be shredded.
+"""What is kept of a face: the template and, of pictures that were accepted, a mean descriptor with their hashes.
 
-Each student has a random data key; only its wrapped form is stored, under a key-encryption key that the
-caller holds. The associated data bind a sealed template to student, engine, version and purpose, so that a
-row copied to another student, or read for another purpose, does not open. Shredding a student is deleting
-the wrapped key: what remains is noise. Rotating the key-encryption key touches wrapped keys alone.
+Numbers are stored in half precision: `bench/template_loss.py` measures what that changes (docs/biometrics.md).
 """
 
-import os
 import struct
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from biometrics.engine import EngineKey, Metric
-from biometrics.errors import BiometricsError
+from biometrics.engine import Descriptor, EngineKey, Metric, Vector
 from biometrics.matching import FaceTemplate
+from biometrics.sealing import Binding, Cipher, DataKey, TemplateUnreadable, open_record, seal_record
 
-_KEY_BYTES, _NONCE_BYTES = 32, 12
-_SEAL_MAGIC, _KEY_MAGIC = b"DMT1", b"DMK1"
 _HEADER = struct.Struct("<4sHHf")
 """Magic, dimension, number of shots, spread; then metric and values (float16, little-endian)."""
 _VALUES_MAGIC = b"DMV1"
-_VALUE = np.dtype("<f2")
+_SELFIE_HEADER = struct.Struct("<4sHH")
+"""Magic, dimension, number of hashes; then metric, values and hashes (64 bits each, little-endian)."""
+_SELFIE_MAGIC = b"DMP1"
+_VALUE, _HASH = np.dtype("<f2"), np.dtype("<u8")
 
 
-class TemplateUnreadable(BiometricsError):
-    """Wrong key, wrong student, wrong engine, wrong purpose, or altered bytes: which one is not told."""
+@dataclass(frozen=True, slots=True, eq=False)
+class SelfieRecord:
+    """What tells later that a picture was sent before: the mean descriptor of its burst, a hash of each frame."""
 
-    code = "face_template_unreadable"
-    status = 500
-    zh = "人脸模板无法读取。请重新采集人脸；如反复出现，请联系管理员。"
-    en = "The face template cannot be read. Enrol the face again; if it recurs, tell the administrator."
-
-
-@dataclass(frozen=True, slots=True)
-class KeyEncryptionKey:
-    """A 256-bit key with a name; the name is stored beside what it wraps, the secret never."""
-
-    id: str
-    secret: bytes = field(repr=False)
-
-    def __post_init__(self) -> None:
-        if len(self.secret) != _KEY_BYTES:
-            raise ValueError(f"a key-encryption key has {_KEY_BYTES} bytes")
+    descriptor: Descriptor
+    hashes: tuple[int, ...]
+    """Perceptual hashes (`Fingerprint.phash`) in the order of the frames."""
 
 
-@dataclass(frozen=True, slots=True)
-class WrappedKey:
-    """A student's data key as stored. Deleting every copy shreds the student's templates."""
-
-    kek_id: str
-    sealed: bytes
+def half(vector: Vector) -> Vector:
+    """What is left of a vector that was stored: rounded to half precision."""
+    return vector.astype(_VALUE).astype(np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Binding:
-    """What a sealed template is for; all of it is authenticated, none of it is secret."""
-
-    student_id: str
-    engine: EngineKey
-    purpose: str
-
-    def associated_data(self) -> bytes:
-        return _joined(_SEAL_MAGIC, self.student_id, self.engine.id, self.engine.version, self.purpose)
+# --- templates ---
 
 
-def new_data_key(student_id: str, kek: KeyEncryptionKey) -> WrappedKey:
-    """A fresh random data key for a student, already wrapped."""
-    return _wrap(AESGCM.generate_key(8 * _KEY_BYTES), student_id, kek)
-
-
-def rewrap(wrapped: WrappedKey, student_id: str, old: KeyEncryptionKey, new: KeyEncryptionKey) -> WrappedKey:
-    """The same data key under another key-encryption key; sealed templates stay as they are."""
-    return _wrap(_unwrap(wrapped, student_id, old), student_id, new)
-
-
-def seal(template: FaceTemplate, binding: Binding, wrapped: WrappedKey, kek: KeyEncryptionKey) -> bytes:
-    """Sealed bytes of a template; raises TemplateUnreadable when the data key does not open."""
+def seal(template: FaceTemplate, binding: Binding, key: DataKey, cipher: Cipher) -> bytes:
+    """Sealed bytes of a template; raises TemplateUnreadable for a binding or a key that is not its own."""
     if template.engine != binding.engine:
         raise TemplateUnreadable
-    key = _unwrap(wrapped, binding.student_id, kek)
-    return _SEAL_MAGIC + _encrypt(key, serialise(template), binding.associated_data())
+    return seal_record(serialise(template), binding, key, cipher)
 
 
-def unseal(sealed: bytes, binding: Binding, wrapped: WrappedKey, kek: KeyEncryptionKey) -> FaceTemplate:
+def unseal(sealed: bytes, binding: Binding, key: DataKey) -> FaceTemplate:
     """The template; raises TemplateUnreadable unless every byte and every part of the binding is right."""
-    if not sealed.startswith(_SEAL_MAGIC):
-        raise TemplateUnreadable
-    key = _unwrap(wrapped, binding.student_id, kek)
-    return parse(_decrypt(key, sealed[len(_SEAL_MAGIC) :], binding.associated_data()), binding.engine)
+    return parse(open_record(sealed, binding, key), binding.engine)
 
 
 def serialise(template: FaceTemplate) -> bytes:
-    """Header, metric, float16 values: about 270 bytes for 128 dimensions, distances kept within 1e-3."""
-    metric = template.metric.value.encode()
+    """Header, metric, values: about 270 bytes for 128 dimensions."""
     header = _HEADER.pack(_VALUES_MAGIC, template.mean.size, template.shots, template.spread)
-    return header + bytes([len(metric)]) + metric + template.mean.astype(_VALUE).tobytes()
+    return header + _metric_and_values(template.metric, template.mean)
 
 
 def parse(data: bytes, engine: EngineKey) -> FaceTemplate:
     """The inverse of `serialise`; raises TemplateUnreadable."""
     try:
         magic, dimension, shots, spread = _HEADER.unpack_from(data)
-        start = _HEADER.size + 1 + data[_HEADER.size]
-        metric = Metric(data[_HEADER.size + 1 : start].decode("ascii"))
-    except (struct.error, IndexError, ValueError) as error:
+    except struct.error as error:
         raise TemplateUnreadable from error
-    if magic != _VALUES_MAGIC or len(data) - start != dimension * _VALUE.itemsize:
-        raise TemplateUnreadable
-    mean = np.frombuffer(data, dtype=_VALUE, offset=start).astype(np.float32)
-    if not np.isfinite(mean).all():
+    metric, mean, rest = _read_values(data[_HEADER.size :], dimension)
+    if magic != _VALUES_MAGIC or rest:
         raise TemplateUnreadable
     return FaceTemplate(engine, metric, mean, shots, spread)
 
 
-def _wrap(key: bytes, student_id: str, kek: KeyEncryptionKey) -> WrappedKey:
-    return WrappedKey(kek.id, _encrypt(kek.secret, key, _joined(_KEY_MAGIC, kek.id, student_id)))
+# --- accepted pictures ---
 
 
-def _unwrap(wrapped: WrappedKey, student_id: str, kek: KeyEncryptionKey) -> bytes:
-    if wrapped.kek_id != kek.id:
-        raise TemplateUnreadable
-    return _decrypt(kek.secret, wrapped.sealed, _joined(_KEY_MAGIC, kek.id, student_id))
+def serialise_selfie(descriptor: Descriptor, hashes: Sequence[int]) -> bytes:
+    """Header, metric, values, hashes: about 340 bytes for 128 dimensions and eight frames."""
+    header = _SELFIE_HEADER.pack(_SELFIE_MAGIC, descriptor.vector.size, len(hashes))
+    values = _metric_and_values(descriptor.metric, descriptor.vector)
+    return header + values + np.array(hashes, dtype=_HASH).tobytes()
 
 
-def _encrypt(key: bytes, plain: bytes, associated: bytes) -> bytes:
-    nonce = os.urandom(_NONCE_BYTES)
-    return nonce + AESGCM(key).encrypt(nonce, plain, associated)
-
-
-def _decrypt(key: bytes, sealed: bytes, associated: bytes) -> bytes:
+def parse_selfie(data: bytes, engine: EngineKey) -> SelfieRecord:
+    """The inverse of `serialise_selfie`; raises TemplateUnreadable."""
     try:
-        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], associated)
-    except (InvalidTag, ValueError) as error:
+        magic, dimension, count = _SELFIE_HEADER.unpack_from(data)
+    except struct.error as error:
         raise TemplateUnreadable from error
+    metric, vector, rest = _read_values(data[_SELFIE_HEADER.size :], dimension)
+    if magic != _SELFIE_MAGIC or len(rest) != count * _HASH.itemsize:
+        raise TemplateUnreadable
+    hashes = tuple(int(each) for each in np.frombuffer(rest, dtype=_HASH))
+    return SelfieRecord(Descriptor(engine, metric, vector), hashes)
 
 
-def _joined(magic: bytes, *parts: str) -> bytes:
-    """Length-prefixed, so that ("a", "bc") and ("ab", "c") differ."""
-    encoded = [part.encode() for part in parts]
-    return magic + b"".join(struct.pack("<I", len(part)) + part for part in encoded)
+def _metric_and_values(metric: Metric, vector: Vector) -> bytes:
+    name = metric.value.encode()
+    return bytes([len(name)]) + name + vector.astype(_VALUE).tobytes()
+
+
+def _read_values(data: bytes, dimension: int) -> tuple[Metric, Vector, bytes]:
+    """Metric, values, and what is behind them."""
+    try:
+        start = 1 + data[0]
+        metric = Metric(data[1:start].decode("ascii"))
+    except (IndexError, ValueError) as error:
+        raise TemplateUnreadable from error
+    end = start + dimension * _VALUE.itemsize
+    if len(data) < end:
+        raise TemplateUnreadable
+    vector = np.frombuffer(data[start:end], dtype=_VALUE).astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise TemplateUnreadable
+    return metric, vector, data[end:]

@@ -176,7 +176,7 @@ def _state(row: FaceEnrolment | Portrait | None) -> PictureStateOut:
 @router.post(
     "/face",
     status_code=202,
-    responses=documented(400, 401, 409, 413, 422, 429),
+    responses=documented(400, 401, 409, 413, 415, 422, 429),
     openapi_extra=pictures_body("shots", 3, 5),
 )
 async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
@@ -196,7 +196,7 @@ async def my_face(caller: PhoneCaller) -> PictureStateOut:
 @router.post(
     "/portrait",
     status_code=202,
-    responses=documented(400, 401, 409, 413, 422),
+    responses=documented(400, 401, 409, 413, 415, 422),
     openapi_extra=pictures_body("image", 1, 1),
 )
 async def submit_portrait(request: Request, caller: PhoneCaller) -> PictureStateOut:

@@ -5,140 +5,34 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
-from pydantic import BaseModel, Field, StringConstraints
 from starlette.responses import JSONResponse
 
 from backend.core.errors import NotFound
 from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.problems import documented, problem_response
 from backend.core.web import read_bounded
-from backend.core.wire import Wire
 from backend.org.paths import division_of
-from backend.roll_call import explanations, intake, queries, registrations
+from backend.roll_call import challenges, explanations, intake, queries, registrations
+from backend.roll_call.attempts import Refused
 from backend.roll_call.errors import FrameHashMismatch
 from backend.roll_call.law import check_in_figures, law_of
 from backend.roll_call.tables import RollCall
 from mobile_api.caller import PhoneCaller
+from mobile_api.roll_call_schemas import (
+    AttemptsOut,
+    ChallengeIn,
+    ChallengeOut,
+    EnvelopeIn,
+    FrameOut,
+    ReasonOut,
+    ReceiptOut,
+    RefusalOut,
+    RegistrationOut,
+    RollCallOut,
+    SubmissionOut,
+)
 
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
-
-MAX_ENVELOPE = 65536
-
-
-class RollCallOut(BaseModel):
-    """A roll call as its student sees it. The fence and the thresholds are never told."""
-
-    id: UUID
-    kind: str = Field(examples=["spot_check"])
-    title: str = Field(examples=["全省中职学籍核验"])
-    opens_at: datetime
-    closes_at: datetime
-    duty: str = Field(description="owed, excused or exempt", examples=["owed"])
-    duty_reason: str | None
-    state: str = Field(description="announced, open, closed or voided", examples=["open"])
-    outcome: str | None = Field(
-        description="present, missed, excused, undetermined; null while open", examples=[None]
-    )
-    outcome_reason: str | None
-    what_to_do_zh: str
-    what_to_do_en: str
-    server_time: datetime
-
-
-class FrameRules(BaseModel):
-    """How many pictures to take, and how large each may be."""
-
-    min_count: int
-    max_count: int
-    max_bytes: int
-
-
-class FixRules(BaseModel):
-    """How many location samples to take, and how old each may be."""
-
-    min_count: int
-    max_count: int
-    max_age_s: float
-
-
-class ChallengeOut(BaseModel):
-    """Sign the nonce into an envelope before it expires."""
-
-    nonce: str
-    issued_at: datetime
-    expires_at: datetime
-    server_time: datetime
-    frames: FrameRules
-    fixes: FixRules
-
-
-class EnvelopeIn(Wire):
-    """A compact JWS (ES256, typ `dianming-check-in+jws`) signed with the phone's key."""
-
-    envelope: Annotated[
-        str,
-        StringConstraints(
-            min_length=20,
-            max_length=MAX_ENVELOPE,
-            pattern=r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+$",
-        ),
-    ] = Field(examples=["eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"])
-
-
-class ReceiptOut(BaseModel):
-    """The envelope is durable. `receipt` is a JWS of the server; a retry gets the very same one."""
-
-    submission_id: UUID
-    receipt: str
-    frames_due_at: datetime
-
-
-class FrameOut(BaseModel):
-    """A stored frame; `complete` once the whole burst is here and verification has begun."""
-
-    position: int
-    complete: bool
-
-
-class ReasonOut(BaseModel):
-    """Why, and what to do."""
-
-    code: str = Field(examples=["outside_site"])
-    zh: str
-    en: str
-
-
-class SubmissionOut(BaseModel):
-    """One attempt and what became of it."""
-
-    id: UUID
-    received_at: datetime
-    frames_due_at: datetime
-    finding: str | None = Field(description="accepted, step_up, rejected, undetermined; null while verifying")
-    reasons: list[ReasonOut]
-
-
-class RefusalOut(BaseModel):
-    """An attempt that was refused on the spot."""
-
-    at: datetime
-    step: str
-    code: str
-
-
-class AttemptsOut(BaseModel):
-    """Everything this student sent for a roll call."""
-
-    submissions: list[SubmissionOut]
-    refusals: list[RefusalOut]
-
-
-class RegistrationOut(BaseModel):
-    """A part-time student's registration of the year (HN334-2.2)."""
-
-    year: int = Field(examples=[2026])
-    number: int = Field(examples=[1])
-    at: datetime
 
 
 def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
@@ -152,7 +46,12 @@ def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
 def _rendered(view: queries.OwnRollCall, at: datetime) -> RollCallOut:
     roll_call, outcome = view.roll_call, view.outcome
     state = _state(roll_call, at, voided=view.voided)
-    advice = explanations.what_to_do(state, view.obligation.duty, outcome.outcome if outcome else None)
+    advice = explanations.what_to_do(
+        state,
+        view.obligation.duty,
+        outcome.outcome if outcome else None,
+        sent_to_a_person=view.sent_to_a_person,
+    )
     return RollCallOut(
         id=roll_call.id,
         kind=roll_call.kind,
@@ -200,27 +99,18 @@ async def get_roll_call(caller: PhoneCaller, roll_call_id: UUID) -> RollCallOut:
     response_model=ChallengeOut,
     responses=documented(401, 403, 404, 409, 422, 429),
 )
-async def post_challenge(caller: PhoneCaller, roll_call_id: UUID, request: Request) -> Response:
-    """获取核验口令 · Ask for a nonce. While an unused one lives, it is given again."""
+async def post_challenge(
+    caller: PhoneCaller, roll_call_id: UUID, request: Request, body: ChallengeIn | None = None
+) -> Response:
+    """获取核验口令和要做的动作 · Ask for a nonce and what to do. While an unanswered one lives, its actions stay."""
     at = caller.at
+    cannot = body.cannot if body else ()
     async with caller.transaction() as session:
-        issued = await intake.issue_challenge(session, caller.acting, roll_call_id, at)
+        issued = await challenges.issue_challenge(session, caller.acting, roll_call_id, cannot, at)
         roll_call = await session.get_one(RollCall, roll_call_id)
-    if isinstance(issued, intake.Refused):
+    if isinstance(issued, Refused):
         return problem_response(request, issued.error)
-    figures = check_in_figures(law_of(roll_call))
-    answer = ChallengeOut(
-        nonce=issued.nonce,
-        issued_at=issued.issued_at,
-        expires_at=issued.expires_at,
-        server_time=at,
-        frames=FrameRules(
-            min_count=figures.frames_minimum, max_count=figures.frames_maximum, max_bytes=figures.frame_bytes
-        ),
-        fixes=FixRules(
-            min_count=figures.fixes_minimum, max_count=figures.fixes_maximum, max_age_s=figures.fix_age_s
-        ),
-    )
+    answer = ChallengeOut.of(issued, check_in_figures(law_of(roll_call)), at)
     return JSONResponse(answer.model_dump(mode="json"), 201)
 
 
@@ -242,7 +132,7 @@ async def post_envelope(
         result = await intake.receive_envelope(
             session, caller.acting, roll_call_id, body.envelope, at, caller.runtime.keys
         )
-    if isinstance(result, intake.Refused):
+    if isinstance(result, Refused):
         return problem_response(request, result.error)
     receipt = ReceiptOut(
         submission_id=result.submission_id, receipt=result.receipt, frames_due_at=result.frames_due_at

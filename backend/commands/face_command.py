@@ -7,20 +7,28 @@ from typing import Annotated, Any
 
 import typer
 
+from backend.commands.face_calibrate import calibrate_command
+from backend.commands.face_plan import plan_command
 from backend.commands.output import answer, refuse
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
+from backend.identity import face_policy
 from backend.policy import PolicyAt, load_policies
 from biometrics.checks import ShotReport, Stopwatch, examine
 from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
 from biometrics.errors import BiometricsError
-from biometrics.matching import FaceThresholds, decide
+from biometrics.matching import FaceTemplate, Method, decide
+from biometrics.onnx_engine import OnnxEngine
 from biometrics.pattern_engine import PatternEngine
 from biometrics.picture import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.quality import QualityLimits, Reason
+from biometrics.scoring import Reference, Scoring, neutral, score
 
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
+
+app.command("calibrate")(calibrate_command)
+app.command("plan")(plan_command)
 
 UNUSABLE = "unusable"
 """The answer when a readable picture holds no face that can be judged."""
@@ -29,6 +37,10 @@ Photograph = Annotated[Path, typer.Argument(help="JPEG, PNG 或 WebP 照片 · p
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 TestEngine = Annotated[
     bool, typer.Option("--with-test-engine", help="允许测试图案引擎 · also judge synthetic test patterns")
+]
+OwnEngine = Annotated[
+    Path | None,
+    typer.Option("--engine", help="自备 ONNX 引擎的描述文件 · YAML of an engine of your own models"),
 ]
 Day = Annotated[
     datetime | None,
@@ -43,32 +55,35 @@ def compare_command(
     b: Photograph,
     day: Day = None,
     place: Place = "410000",
+    engine: OwnEngine = None,
     with_test_engine: TestEngine = False,
     as_json: AsJson = False,
 ) -> None:
     """比对两张照片是否同一人 · Are two photographs of one person? One shot against one, the weakest case."""
     try:
+        engines = _engines(engine, with_test_engine=with_test_engine)
         watch = Stopwatch()
         pictures = [_opened(path, watch, as_json=as_json) for path in (a, b)]
-        engine = _engines(with_test_engine=with_test_engine).claiming(pictures)
-        thresholds = _thresholds(
-            engine.info(), load_policies().at(day.date() if day else legal_day(now()), place)
-        )
-        examined = [examine(engine, picture, QualityLimits(), watch) for picture in pictures]
-        payload = _compared(engine.info(), thresholds, examined) | {"ms": watch.read()}
+        judge = engines.claiming(pictures)
+        law = load_policies().at(day.date() if day else legal_day(now()), place)
+        examined = examine(judge, pictures, QualityLimits(), watch)
+        payload = _compared(judge.info(), law, examined) | {"ms": watch.read()}
     except (BiometricsError, DomainError) as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     answer(payload, as_json=as_json, render=_render_compared)
 
 
 @app.command("inspect")
-def inspect_command(a: Photograph, with_test_engine: TestEngine = False, as_json: AsJson = False) -> None:
+def inspect_command(
+    a: Photograph, engine: OwnEngine = None, with_test_engine: TestEngine = False, as_json: AsJson = False
+) -> None:
     """查看一张照片能否用于核验 · Can this photograph be judged, and if not, why?"""
     try:
+        engines = _engines(engine, with_test_engine=with_test_engine)
         watch = Stopwatch()
         picture = _opened(a, watch, as_json=as_json)
-        engine = _engines(with_test_engine=with_test_engine).claiming([picture])
-        report, descriptor = examine(engine, picture, QualityLimits(), watch)
+        judge = engines.claiming([picture])
+        ((report, descriptor),) = examine(judge, [picture], QualityLimits(), watch)
     except BiometricsError as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     payload = {
@@ -79,7 +94,7 @@ def inspect_command(a: Photograph, with_test_engine: TestEngine = False, as_json
         "quality": _quality(report),
         "reasons": [asdict(reason) for reason in report.reasons],
         "fingerprint": asdict(report.fingerprint) if report.fingerprint else None,
-        "engine": _engine(engine.info()),
+        "engine": _engine(judge.info()),
         "ms": watch.read(),
     }
     answer(payload, as_json=as_json, render=_render_inspected)
@@ -92,38 +107,41 @@ def _opened(path: Path, watch: Stopwatch, *, as_json: bool) -> Picture:
         refuse("file_unreadable", f"无法读取 {path}。 Cannot read {path}: {error.strerror}", as_json=as_json)
     with watch.stage("decode"):
         picture = Picture.open(data, DecodeLimits())
-        picture.rgb(WORKING_SIDE)
+        picture.grey(WORKING_SIDE)
         return picture
 
 
-def _engines(*, with_test_engine: bool) -> EngineSet:
-    shipped: list[FaceEngine] = [DlibOnnxEngine()]
-    return EngineSet([PatternEngine(), *shipped] if with_test_engine else shipped)
-
-
-def _thresholds(engine: EngineInfo, policy: PolicyAt) -> FaceThresholds:
-    return FaceThresholds(
-        accept_at=policy.number(f"verification.face.{engine.key.id}.accept_max_distance"),
-        reject_at=policy.number(f"verification.face.{engine.key.id}.reject_min_distance"),
-        metric=engine.metric,
-    )
+def _engines(own: Path | None, *, with_test_engine: bool) -> EngineSet:
+    shipped = DlibOnnxEngine()
+    engines: list[FaceEngine] = [shipped if own is None else OnnxEngine(own, shipped)]
+    return EngineSet([PatternEngine(), *engines] if with_test_engine else engines)
 
 
 def _compared(
-    engine: EngineInfo, thresholds: FaceThresholds, examined: list[tuple[ShotReport, Descriptor | None]]
+    engine: EngineInfo, policy: PolicyAt, examined: list[tuple[ShotReport, Descriptor | None]]
 ) -> dict[str, Any]:
-    (report_a, descriptor_a), (report_b, descriptor_b) = examined
-    score = distance(descriptor_a, descriptor_b) if descriptor_a and descriptor_b else None
+    """Two photographs have no population beside them: the neutral method, with its thresholds."""
+    (report_a, one), (report_b, other) = examined
+    thresholds = face_policy.thresholds(policy, engine.key.id, Method.NEUTRAL)
+    similarity = None if one is None or other is None else _neutral_similarity(one, other)
+    decided = UNUSABLE if similarity is None else decide(similarity, Method.NEUTRAL, thresholds).value
     return {
-        "decision": UNUSABLE if score is None else decide(score, engine.metric, thresholds).value,
-        "score": score if score is None else round(score, 6),
-        "threshold": thresholds.accept_at,
-        "reject_threshold": thresholds.reject_at,
-        "metric": engine.metric.value,
+        "decision": decided,
+        "score": similarity if similarity is None else round(similarity, 6),
+        "method": Method.NEUTRAL.value,
+        "accept_from": thresholds.accept_from,
+        "reject_below": thresholds.reject_below,
+        "distance": None if one is None or other is None else round(distance(one, other), 6),
         "engine": _engine(engine),
         "quality": {"a": _quality(report_a), "b": _quality(report_b)},
         "reasons": [*_reasons("a", report_a.reasons), *_reasons("b", report_b.reasons)],
     }
+
+
+def _neutral_similarity(one: Descriptor, other: Descriptor) -> float:
+    template = FaceTemplate(one.engine, one.metric, one.vector, shots=1, spread=0.0)
+    reference = Reference(template, neutral(one.engine, one.vector.size), Scoring(Method.NEUTRAL))
+    return score(reference, other).value
 
 
 def _engine(engine: EngineInfo) -> str:
@@ -141,9 +159,9 @@ def _reasons(image: str, reasons: tuple[Reason, ...]) -> list[dict[str, str]]:
 
 
 def _render_compared(payload: dict[str, Any]) -> str:
-    score = "–" if payload["score"] is None else f"{payload['score']:.3f}"
-    bounds = f"accepted up to {payload['threshold']}, rejected from {payload['reject_threshold']}"
-    head = f"{payload['decision']}: {payload['metric']} {score}, {bounds}"
+    figure = "–" if payload["score"] is None else f"{payload['score']:.3f}"
+    bounds = f"accepted from {payload['accept_from']}, rejected below {payload['reject_below']}"
+    head = f"{payload['decision']}: {figure}, {bounds}"
     lines = [f"{head} ({payload['engine']}, {payload['ms']['total']} ms)"]
     lines += [f"  {reason['image']}: {reason['zh']} {reason['en']}" for reason in payload["reasons"]]
     return "\n".join(lines)

@@ -1,18 +1,28 @@
-"""`dianming keys`: the deployment's key file."""
+"""`dianming keys`: the deployment's key file, and the rotation of the root key of the templates."""
 
-from typing import Annotated
+import asyncio
+import sys
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
 
 import typer
 
 from backend.commands.output import answer, refuse
-from backend.core.keys import complete_key_file, create_key_file
+from backend.core.errors import Conflict
+from backend.core.keys import add_version, complete_key_file, create_key_file
+from backend.core.runtime import Runtime, open_runtime
+from backend.identity import key_rotation
+from backend.identity.template_keys import ROOT
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="密钥文件 · the key file")
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
+Purpose = Annotated[str, typer.Argument(help=f"用途，目前为 {ROOT} · the purpose: {ROOT}")]
+Answer = TypeVar("Answer")
 
 
 @app.command()
-def init(as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False) -> None:
+def init(as_json: AsJson = False) -> None:
     """生成新的密钥文件（不覆盖） · Write a fresh key file; an existing one is never replaced."""
     path = get_settings().keys_file
     try:
@@ -23,23 +33,118 @@ def init(as_json: Annotated[bool, typer.Option("--json", help="one JSON object o
 
 
 @app.command()
-def complete(
-    as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
-) -> None:
+def complete(as_json: AsJson = False) -> None:
     """为新用途补充密钥，已有的不变 · Add keys for purposes that a newer version needs; the others stay."""
     path = get_settings().keys_file
     try:
         added = complete_key_file(path)
     except FileNotFoundError:
-        refuse(
-            "keys_missing",
-            f"没有密钥文件 {path}，请先运行 dianming keys init · no key file: run `dianming keys init`",
-            as_json=as_json,
-        )
+        _no_file(as_json=as_json)
     answer(
         {"file": str(path), "added": list(added)},
         as_json=as_json,
         render=lambda payload: ", ".join(payload["added"]) or "—",
+    )
+
+
+@app.command()
+def rotate(
+    purpose: Purpose,
+    file_only: Annotated[
+        bool,
+        typer.Option(
+            "--file-only",
+            help="只写入密钥文件；分发并重启后再运行 rewrap · only the file; distribute it, restart, then `rewrap`",
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """更换根密钥：新增版本并重新保护各校密钥 · Add a version, make it current, and wrap every school's key under it."""
+    _is_root(purpose, as_json=as_json)
+    path = get_settings().keys_file
+    try:
+        version = add_version(path, purpose)
+    except FileNotFoundError:
+        _no_file(as_json=as_json)
+    if file_only:
+        answer(
+            {"file": str(path), "version": version},
+            as_json=as_json,
+            render=lambda _: f"版本 version {version}。分发并重启后运行 · then `dianming keys rewrap`",
+        )
+        return
+    _rewrap(as_json=as_json)
+
+
+@app.command()
+def rewrap(as_json: AsJson = False) -> None:
+    """用当前根密钥重新保护各校密钥，可中断后再运行 · Wrap what older versions wrap under the current one; resumable."""
+    _rewrap(as_json=as_json)
+
+
+@app.command()
+def retire(
+    purpose: Purpose,
+    version: Annotated[str, typer.Argument(help="要删除的旧版本 · the older version")],
+    as_json: AsJson = False,
+) -> None:
+    """从密钥文件删除不再使用的旧版本 · Remove an older version that wraps nothing any more; for good."""
+    _is_root(purpose, as_json=as_json)
+    try:
+        _with_runtime(lambda runtime: key_rotation.retire(runtime, version))
+    except Conflict as conflict:
+        refuse(conflict.code, f"{conflict.sentence('zh')} · {conflict.sentence('en')}", as_json=as_json)
+    except KeyError:
+        refuse("version_unknown", f"没有版本 {version} · there is no version {version}", as_json=as_json)
+    answer(
+        {"retired": version}, as_json=as_json, render=lambda _: f"已删除版本 {version} · retired {version}"
+    )
+
+
+def _rewrap(*, as_json: bool) -> None:
+    def tell(done: int) -> None:
+        sys.stderr.write(f"已处理学校 schools: {done}\n")
+
+    result = _with_runtime(lambda runtime: key_rotation.rewrap(runtime, tell))
+    payload = {"version": result.version, "schools": result.done, "unreadable": result.unreadable}
+    answer(
+        payload,
+        as_json=as_json,
+        render=lambda _: (
+            f"版本 version {result.version}：学校 schools {result.done}，无法打开 unreadable {result.unreadable}\n"
+            f"旧备份不再需要旧版本后 · once no backup needs the old one: dianming keys retire {ROOT} <version>"
+        ),
+    )
+    if result.unreadable:
+        raise typer.Exit(1)
+
+
+def _with_runtime(work: Callable[[Runtime], Awaitable[Answer]]) -> Answer:
+    async def inside() -> Answer:
+        runtime = open_runtime(get_settings())
+        try:
+            return await work(runtime)
+        finally:
+            await runtime.close()
+
+    return asyncio.run(inside())
+
+
+def _is_root(purpose: str, *, as_json: bool) -> None:
+    if purpose != ROOT:
+        refuse(
+            "purpose_not_rotated",
+            f"只有 {ROOT} 由命令更换，其他用途见运行手册 · only {ROOT} is rotated by a command; see docs/operations.md",
+            as_json=as_json,
+        )
+
+
+def _no_file(*, as_json: bool) -> None:
+    path = get_settings().keys_file
+    refuse(
+        "keys_missing",
+        f"没有密钥文件 {path}，请先运行 dianming keys init · no key file: run `dianming keys init`",
+        as_json=as_json,
     )
 
 

@@ -1,17 +1,21 @@
 """The deployment's keys: one JSON file (mode 0600), named purposes, versions kept for reading old data.
 
 Purposes: `identifier` (AES-256-GCM of ID and student numbers), `blind-index` (HMAC-SHA-256 look-up of them),
-`template-root` (wraps the data keys of face templates), `attachment` and `health` (AES-256-GCM of uploaded files, and of
-what people write about their health), `token` and `receipt` (ES256 signatures).
+`template-root` (wraps the schools' keys, which wrap the data keys of face templates), `attachment` and `health`
+(AES-256-GCM of uploaded files, and of what people write about their health), `token` and `receipt` (ES256 signatures).
 """
 
 import base64
+import fcntl
 import hashlib
 import hmac
 import json
 import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -26,6 +30,15 @@ SYMMETRIC = ("identifier", "blind-index", "template-root", "attachment", "health
 SIGNING = ("token", "receipt")
 _NONCE_BYTES = 12
 
+Document = dict[str, dict[str, str]]
+"""`{purpose: {"current": version, version: base64 or PEM}}`."""
+
+TemplateCipher = Literal["aes-256-gcm", "sm4-gcm"]
+
+
+class VersionInUse(Exception):
+    """The current version of a key cannot be removed."""
+
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
@@ -34,15 +47,19 @@ class KeyRing:
     current: dict[str, str]
     secrets: dict[tuple[str, str], bytes]
     signers: dict[tuple[str, str], ec.EllipticCurvePrivateKey]
+    template_cipher: TemplateCipher = "aes-256-gcm"
+    """What seals new templates; each sealed one names its own."""
+    path: Path | None = None
+    """The file that this was read from."""
 
     @classmethod
-    def load(cls, path: Path) -> "KeyRing":
+    def load(cls, path: Path, template_cipher: TemplateCipher = "aes-256-gcm") -> "KeyRing":
         """Read the key file; raises FileNotFoundError or KeyError for a missing purpose."""
-        return cls.parse(json.loads(path.read_text()))
+        return replace(cls.parse(json.loads(path.read_text())), template_cipher=template_cipher, path=path)
 
     @classmethod
-    def parse(cls, document: dict[str, dict[str, str]]) -> "KeyRing":
-        """Keys from `{purpose: {"current": version, version: base64 or PEM}}`."""
+    def parse(cls, document: Document) -> "KeyRing":
+        """Keys from a document; raises KeyError for a missing purpose."""
         current = {purpose: document[purpose]["current"] for purpose in SYMMETRIC + SIGNING}
         secrets: dict[tuple[str, str], bytes] = {}
         signers: dict[tuple[str, str], ec.EllipticCurvePrivateKey] = {}
@@ -57,6 +74,20 @@ class KeyRing:
                 else:
                     secrets[purpose, version] = base64.b64decode(material)
         return cls(current, secrets, signers)
+
+    def refresh(self) -> None:
+        """Read the file again, for versions that were added since: a rotation reaches a running process this way."""
+        if self.path is not None:
+            fresh = KeyRing.load(self.path)
+            self.current.update(fresh.current)
+            self.secrets.update(fresh.secrets)
+            self.signers.update(fresh.signers)
+
+    def version(self, purpose: str, version: str) -> bytes:
+        """The 32 bytes of one version; raises KeyError where the file has none either."""
+        if (purpose, version) not in self.secrets:
+            self.refresh()
+        return self.secrets[purpose, version]
 
     def secret(self, purpose: str) -> bytes:
         """The current 32 bytes of a symmetric purpose."""
@@ -99,13 +130,51 @@ def missing_purposes(path: Path) -> tuple[str, ...]:
 
 def complete_key_file(path: Path) -> tuple[str, ...]:
     """Add a key for each missing purpose, leaving every other as it is; which were added."""
-    added = missing_purposes(path)
-    if added:
+    with _changing(path) as document:
+        added = tuple(purpose for purpose in SYMMETRIC + SIGNING if purpose not in document)
+        document.update({purpose: _fresh(purpose) for purpose in added})
+    return added
+
+
+def add_version(path: Path, purpose: str) -> str:
+    """A new version of a purpose's key, current from now on; the older ones stay and still open. Its name."""
+    with _changing(path) as document:
+        versions = document[purpose]
+        name = str(1 + max(int(version) for version in versions if version.isdecimal()))
+        versions |= {"current": name, name: _fresh(purpose)["1"]}
+    return name
+
+
+def remove_version(path: Path, purpose: str, version: str) -> None:
+    """Remove an older version for good; raises KeyError for an unknown one, VersionInUse for the current one."""
+    with _changing(path) as document:
+        if version in {document[purpose]["current"], "current"}:
+            raise VersionInUse
+        del document[purpose][version]
+
+
+@contextmanager
+def _changing(path: Path) -> Iterator[Document]:
+    """The file's content, to be changed in place; the file is then replaced whole, or left as it is on an error.
+
+    One change at a time (a lock on the directory), and on the disk before anybody relies on it: what was wrapped
+    under a key that a power failure lost would be lost too.
+    """
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(directory, fcntl.LOCK_EX)
+        content = path.read_text()
+        document: Document = json.loads(content)
+        yield document
+        if document == json.loads(content):
+            return
         fresh = path.with_name(f".{path.name}.new")
         fresh.unlink(missing_ok=True)
-        _write(fresh, json.loads(path.read_text()) | {purpose: _fresh(purpose) for purpose in added})
+        _write(fresh, document)
         fresh.replace(path)
-    return added
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _fresh(purpose: str) -> dict[str, str]:
@@ -116,7 +185,9 @@ def _fresh(purpose: str) -> dict[str, str]:
     return {"current": "1", "1": pem.decode()}
 
 
-def _write(path: Path, document: dict[str, dict[str, str]]) -> None:
+def _write(path: Path, document: Document) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file, indent=2)
+        file.flush()
+        os.fsync(file.fileno())

@@ -63,7 +63,7 @@ def open_runtime(settings: Settings) -> Runtime:
         settings=settings,
         database=Database.connect(settings.database_url, settings.pool_size),
         redis=Redis.from_url(settings.redis_url),
-        keys=KeyRing.load(settings.keys_file),
+        keys=KeyRing.load(settings.keys_file, settings.template_cipher),
         evidence=EvidenceStore.local(settings.evidence_dir),
         clock=clock_of(settings),
     )

@@ -55,7 +55,8 @@ class Cast:
         self.roles.append(Role("attested", "没有手机、未装应用，辅导员现场核验", "present", poor))
         self.tell(
             f"名册 {len(self.pupils)} 人：{len(faces)} 人配真人照片（dlib-onnx 引擎），"
-            f"其余用测试图案（test-pattern 引擎，明示，不作数于任何真人）"
+            f"其余用测试图案（test-pattern 引擎，明示，不作数于任何真人）；"
+            f"照片由软件驱动做出转头、张嘴（声明做不到闭眼），以应答动作挑战：由此可见生成的画面不能被识别"
         )
 
     def _one_a_class(self, count: int) -> dict[tuple[str, int], int]:

@@ -5,6 +5,7 @@ import hashlib
 import io
 import math
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -13,12 +14,17 @@ import httpx
 from PIL import Image
 
 from backend.demo.phone import Phone
+from backend.demo.posing import EACH_MS, posed
+from backend.demo.puppet import Puppet, performance
 from backend.demo.setting import METRES_PER_DEGREE, School
 from backend.demo.staff import UnexpectedAnswer, expect
+from biometrics.actions import Action
 from biometrics.pattern_engine import render_pattern
 from geo.datum import Datum, convert
 
 ENVELOPE_TYPE = "dianming-check-in+jws"
+SMALL_PHONE = (480, 854)
+"""Width and height of what a photographed student's phone sends: ever less than a camera gives, and quicker to draw."""
 POLL_SECONDS = 0.4
 PATIENCE_SECONDS = 120.0
 
@@ -30,14 +36,18 @@ class Face(Protocol):
     def engine(self) -> str:
         """The engine that can judge them."""
 
+    @property
+    def cannot(self) -> tuple[Action, ...]:
+        """What this person leaves out of a challenge."""
+
     def shots(self) -> list[bytes]:
         """Three pictures for the enrolment."""
 
     def portraits(self) -> list[bytes]:
         """Candidates for the ID portrait; another is taken where one is refused."""
 
-    def burst(self, attempt: int) -> list[bytes]:
-        """Three other pictures for the given attempt."""
+    def answer(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
+        """Other pictures for the given attempt, in which the person does what was asked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +56,7 @@ class DrawnFace:
 
     seed: int
     engine: str = "test-pattern"
+    cannot: tuple[Action, ...] = ()
 
     def shots(self) -> list[bytes]:
         """Three shots of the pattern."""
@@ -55,23 +66,28 @@ class DrawnFace:
         """A fourth shot."""
         return [render_pattern(self.seed, 3)]
 
-    def burst(self, attempt: int) -> list[bytes]:
-        """Three others for every attempt."""
-        return [render_pattern(self.seed, 10 + attempt * 10 + number) for number in range(3)]
+    def answer(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
+        """Others for every attempt."""
+        first = 10 + attempt * 10
+        return [
+            render_pattern(self.seed, first + number, action) for number, action in enumerate(posed(actions))
+        ]
 
 
 @dataclass(frozen=True, slots=True)
 class PhotographedFace:
-    """A real person's photographs: the first three enrol, the fourth is the portrait, the others check in."""
+    """A real person's photographs: the first three enrol, the fourth is the portrait, the others are made to act."""
 
     person: str
     photographs: tuple[Path, ...]
     engine: str = "dlib-onnx"
+    cannot: tuple[Action, ...] = (Action.CLOSE_EYES,)
+    """In a small old photograph that was warped, closed eyes are often not read as such."""
 
     @classmethod
     def enough(cls, photographs: tuple[Path, ...]) -> bool:
-        """Whether there are pictures for an enrolment and at least one check-in with others."""
-        return len(photographs) >= 7
+        """Whether there are pictures for an enrolment and at least two check-ins with others."""
+        return len(photographs) >= 6
 
     def shots(self) -> list[bytes]:
         """The first three."""
@@ -81,12 +97,11 @@ class PhotographedFace:
         """The fourth, or one of the first three."""
         return [_upright(self.photographs[number]) for number in (3, 0, 1, 2)]
 
-    def burst(self, attempt: int) -> list[bytes]:
-        """Three more; a second attempt turns to those not used yet."""
+    def answer(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
+        """One photograph, another for each attempt, made to act."""
         rest = self.photographs[4:]
-        start = attempt * 3
-        chosen = rest[start : start + 3] if len(rest) >= start + 3 else rest[-3:]
-        return [_upright(path) for path in chosen]
+        puppet = Puppet(rest[attempt % len(rest)].read_bytes(), SMALL_PHONE)
+        return performance(puppet, posed(actions), seed=attempt)
 
 
 def _upright(path: Path) -> bytes:
@@ -110,6 +125,14 @@ class Where:
     north_m: float = 0.0
     accuracy_m: float = 18.0
     datum: str = "wgs84"
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What the server asks: sign this nonce, and do this."""
+
+    nonce: str
+    actions: tuple[Action, ...]
 
 
 @dataclass(slots=True)
@@ -215,15 +238,21 @@ class Pupil:
             )
         return samples
 
-    async def challenge(self, roll_call_id: str) -> str:
-        """A nonce for this roll call; raises when the server refuses one."""
-        answer = expect(await self.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges"), 201)
-        return str(answer["nonce"])
+    async def challenge(self, roll_call_id: str) -> Challenge:
+        """What is asked of this student now; raises when the server refuses to ask."""
+        path = f"/v1/roll-calls/{roll_call_id}/challenges"
+        answer = expect(await self.phone.post(path, json={"cannot": list(self.face.cannot)}), 201)
+        return Challenge(answer["nonce"], tuple(Action(each["action"]) for each in answer["actions"]))
 
     def envelope(self, roll_call_id: str, nonce: str, where: Where, frames: list[bytes]) -> str:
         """The signed envelope of a check-in."""
+        late = random.Random(nonce)  # noqa: S311 - no camera keeps time to the millisecond
         declared = [
-            {"sha256": hashlib.sha256(frame).hexdigest(), "size": len(frame), "at_ms": number * 400}
+            {
+                "sha256": hashlib.sha256(frame).hexdigest(),
+                "size": len(frame),
+                "at_ms": number * EACH_MS + late.randrange(30),
+            }
             for number, frame in enumerate(frames)
         ]
         payload = {
@@ -256,14 +285,14 @@ class Pupil:
             )
 
     async def check_in(
-        self, roll_call_id: str, where: Where, attempt: int = 0, frames: list[bytes] | None = None
+        self, roll_call_id: str, where: Where, attempt: int = 0, face: Face | None = None
     ) -> Attempt:
-        """One whole check-in: challenge, envelope, frames."""
-        burst = frames if frames is not None else self.face.burst(attempt)
-        nonce = await self.challenge(roll_call_id)
-        sent = await self.send(roll_call_id, self.envelope(roll_call_id, nonce, where, burst))
+        """One whole check-in: challenge, envelope, frames; with somebody else's `face` if one is given."""
+        challenge = await self.challenge(roll_call_id)
+        frames = await asyncio.to_thread((face or self.face).answer, challenge.actions, attempt)
+        sent = await self.send(roll_call_id, self.envelope(roll_call_id, challenge.nonce, where, frames))
         if sent.submission_id is not None:
-            await self.upload(sent.submission_id, burst)
+            await self.upload(sent.submission_id, frames)
         return sent
 
     async def finding(self, submission_id: str) -> dict[str, Any]:

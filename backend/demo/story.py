@@ -168,8 +168,8 @@ class Story:
         """Each role plays its part inside the window."""
         honest, wrong = self.cast.role("honest"), self.cast.role("wrong_face")
         await self._note(honest, await honest.pupil.check_in(roll_call_id, Where()))
-        stranger = self.cast.role("gcj02").pupil.face.burst(1)
-        await self._note(wrong, await wrong.pupil.check_in(roll_call_id, Where(), frames=stranger))
+        stranger = self.cast.role("gcj02").pupil.face
+        await self._note(wrong, await wrong.pupil.check_in(roll_call_id, Where(), attempt=1, face=stranger))
         outside = self.cast.role("outside")
         await self._note(outside, await outside.pupil.check_in(roll_call_id, Where(east_m=2000)))
         gcj02 = self.cast.role("gcj02")
@@ -190,9 +190,9 @@ class Story:
     async def _replay(self, roll_call_id: str) -> None:
         """A captured envelope of a classmate: wrong key. The own one again: the original receipt, nothing new."""
         thief, victim = self.cast.role("replayed"), self.cast.role("honest").pupil
-        captured = victim.envelope(
-            roll_call_id, await thief.pupil.challenge(roll_call_id), Where(), victim.face.burst(1)
-        )
+        asked = await thief.pupil.challenge(roll_call_id)
+        frames = victim.face.answer(asked.actions, 1)
+        captured = victim.envelope(roll_call_id, asked.nonce, Where(), frames)
         answer = await thief.pupil.send(roll_call_id, captured)
         thief.seen.append(f"{answer.status} {answer.code}")
         self.report.check("a captured envelope is refused", answer.code == "envelope_signature_invalid")
@@ -201,9 +201,9 @@ class Story:
     async def _twenty_pairs(self, roll_call_id: str) -> None:
         """20 simultaneous pairs of the same check-in: stored once, everyone gets the same receipt."""
         role = self.cast.role("twice")
-        frames = role.pupil.face.burst(0)
-        nonce = await role.pupil.challenge(roll_call_id)
-        envelope = role.pupil.envelope(roll_call_id, nonce, Where(), frames)
+        asked = await role.pupil.challenge(roll_call_id)
+        frames = role.pupil.face.answer(asked.actions, 0)
+        envelope = role.pupil.envelope(roll_call_id, asked.nonce, Where(), frames)
         answers = await asyncio.gather(*(role.pupil.send(roll_call_id, envelope) for _ in range(40)))
         receipts = {answer.receipt for answer in answers}
         fresh = sum(answer.status == 201 for answer in answers)
@@ -305,9 +305,9 @@ class Story:
         roll_call = expect(await self.setting.province.get(f"/v1/roll-calls/{roll_call_id}"))
         closes = datetime.fromisoformat(roll_call["closes_at"]).timestamp()
         self.clients.advance(closes - self.clients.clock() - 60)
-        frames = role.pupil.face.burst(0)
-        nonce = await role.pupil.challenge(roll_call_id)
-        envelope = role.pupil.envelope(roll_call_id, nonce, Where(), frames)
+        asked = await role.pupil.challenge(roll_call_id)
+        frames = role.pupil.face.answer(asked.actions, 0)
+        envelope = role.pupil.envelope(roll_call_id, asked.nonce, Where(), frames)
         self.clients.advance(closes - self.clients.clock() + 1)
         answer = await role.pupil.send(roll_call_id, envelope)
         role.seen.append(f"{answer.status} {answer.code}")

@@ -4,7 +4,6 @@ It lives here because only this floor and those above may decode pictures; the f
 """
 
 import asyncio
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from backend.people.attachment_errors import AttachmentTypeRefused, AttachmentUnreadable
@@ -17,7 +16,8 @@ _LEGIBLE_SIDE = 2000
 """Pixels of the short side that a scaled picture keeps at least: small print stays legible."""
 _PDF_TAIL = 1024
 """Bytes at the end of a PDF in which readers look for its end (ISO 32000-1, annex H.3)."""
-_DECODERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="attachment")
+_QUALITY = 88
+_DECODERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="picture")
 """Pictures of 25 megapixels take a lot of memory: a rush of uploads waits instead of filling it."""
 
 
@@ -34,7 +34,11 @@ async def looked_into(data: bytes, declared: str | None) -> Content:
         if b"%%EOF" not in data[-_PDF_TAIL:]:
             raise AttachmentUnreadable
         return Content(PDF, data)
-    return Content(JPEG, await asyncio.get_running_loop().run_in_executor(_DECODERS, _redrawn(data)))
+    return Content(JPEG, await asyncio.get_running_loop().run_in_executor(_DECODERS, _redrawn, data))
+
+
+def _redrawn(data: bytes) -> bytes:
+    return reencode(Picture.open(data, DecodeLimits(max_bytes=len(data))), _LEGIBLE_SIDE, _QUALITY)
 
 
 def _kind(data: bytes) -> str | None:
@@ -43,8 +47,3 @@ def _kind(data: bytes) -> str | None:
     if data.startswith(b"\x89PNG\r\n\x1a\n"):
         return PNG
     return PDF if data.startswith(b"%PDF-") else None
-
-
-def _redrawn(data: bytes) -> Callable[[], bytes]:
-    limits = DecodeLimits(max_bytes=len(data))
-    return lambda: reencode(Picture.open(data, limits), _LEGIBLE_SIDE)

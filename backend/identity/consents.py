@@ -89,7 +89,7 @@ async def answer_consent(
 
 async def _leave_the_face(session: AsyncSession, student: Student, kind: str, at: datetime) -> None:
     """Without consent there is no template and no key to it; the student passes by the equal alternative."""
-    await shred(session, student.id, at)
+    await shred(session, [student.id], at)
     await choose_non_face_route(session, student, f"{kind} revoked", at)
 
 

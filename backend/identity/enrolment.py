@@ -27,7 +27,8 @@ from backend.identity.errors import (
 )
 from backend.identity.face_policy import enrolment_rules
 from backend.identity.law import law_at
-from backend.identity.scheduling import enqueue_at
+from backend.identity.pictures import keep_redrawn, refuse_unsound
+from backend.identity.selfies import keep_enrolment
 from backend.identity.tables import FaceEnrolment
 from backend.identity.templates import ever_enrolled, store_template
 from backend.policy import PolicyAt
@@ -78,14 +79,14 @@ async def submit_shots(runtime: Runtime, acting: Acting, shots: list[bytes]) -> 
     _check_count(len(shots), law)
     async with runtime.database.transaction(acting.scope) as session:
         await _may_enrol(session, acting.student_id, law, at)
+    refuse_unsound(shots)
     ref = EnrolmentRef(new_id(), acting.school_id, acting.student_id)
     keys = ref.shot_keys(len(shots))
     await asyncio.gather(*(runtime.evidence.put(key, shot) for key, shot in zip(keys, shots, strict=True)))
     try:
         async with runtime.database.transaction(acting.scope) as session:
             await _may_enrol(session, acting.student_id, law, at)
-            purge_at = at + law.duration("retention.enrolment_shots")
-            return await _open(session, ref, len(shots), at, purge_at)
+            return await _open(session, ref, len(shots), at)
     except BaseException:
         await runtime.evidence.delete(keys)
         raise
@@ -121,10 +122,8 @@ async def _may_enrol(session: AsyncSession, student_id: UUID, law: PolicyAt, at:
         raise TooManyAttempts(wait_s=int(delay.total_seconds()))
 
 
-async def _open(
-    session: AsyncSession, ref: EnrolmentRef, shots: int, at: datetime, purge_at: datetime
-) -> FaceEnrolment:
-    from backend.identity.jobs import enrol_face, purge_shots  # noqa: PLC0415 - the jobs call this module back
+async def _open(session: AsyncSession, ref: EnrolmentRef, shots: int, at: datetime) -> FaceEnrolment:
+    from backend.identity.jobs import enrol_face  # noqa: PLC0415 - the job calls this module back
 
     enrolment = FaceEnrolment(
         id=ref.enrolment_id,
@@ -142,7 +141,6 @@ async def _open(
         raise EnrolmentPending from error
     who = {"school_id": str(ref.school_id), "student_id": str(ref.student_id)}
     await enqueue(session, enrol_face, enrolment_id=str(ref.enrolment_id), **who)
-    await enqueue_at(session, purge_shots, purge_at, enrolment_id=str(ref.enrolment_id), shots=shots, **who)
     return enrolment
 
 
@@ -153,12 +151,15 @@ async def judge_enrolment(runtime: Runtime, ref: EnrolmentRef) -> None:
     if enrolment is None:
         return
     shots = [Shot(await runtime.evidence.get(key)) for key in ref.shot_keys(enrolment.shots)]
-    rules = enrolment_rules(law_at(runtime, runtime.clock()))
+    pool = face_pool_of(runtime)
+    rules = enrolment_rules(law_at(runtime, runtime.clock()), pool.enrolling().key.id)
     try:
-        verdict: EnrolmentResult | BiometricsError = await face_pool_of(runtime).enrol(shots, rules)
+        verdict: EnrolmentResult | BiometricsError = await pool.enrol(shots, rules)
     except BiometricsError as refusal:
         verdict = refusal
     await _conclude(runtime, ref, verdict)
+    for key in ref.shot_keys(len(shots)):
+        await keep_redrawn(runtime.evidence, pool, key)
 
 
 async def give_up(runtime: Runtime, ref: EnrolmentRef) -> None:
@@ -200,6 +201,9 @@ async def _keep(
         enrolment.reasons = [reason_row(as_reason(missing), None)]
         return False
     await store_template(session, runtime.keys, enrolment, result.template, at)
+    usable = [report.fingerprint for report in result.shots if not report.reasons]
+    hashes = [fingerprint.phash for fingerprint in usable if fingerprint is not None]
+    await keep_enrolment(session, runtime.keys, enrolment, result.template.descriptor(), hashes, at)
     return True
 
 

@@ -3,29 +3,48 @@
 from backend.policy import PolicyAt
 from biometrics.checks import FaceRules
 from biometrics.liveness import BurstRules
-from biometrics.matching import EnrolmentRules, FaceThresholds
+from biometrics.matching import EnrolmentRules, FaceThresholds, Method
+from biometrics.scoring import NEUTRAL_VERSION, Scoring
 
 SHIPPED_ENGINE = "dlib-onnx"
 ANY_RHYTHM = BurstRules(min_frames=1, min_gap_ms=0, max_gap_ms=2**31, max_frame_distance=float("inf"))
 """Enrolment shots and portraits are single pictures, not a burst: nothing is asked of their rhythm."""
 
 
-def thresholds(law: PolicyAt, engine_id: str) -> FaceThresholds:
-    """Where an engine's scores accept and reject; raises AbsentLaw for an engine without figures."""
+def thresholds(law: PolicyAt, engine_id: str, method: Method) -> FaceThresholds:
+    """Where an engine's scores by a method accept and reject; raises AbsentLaw for one without figures."""
+    figures = f"verification.face.{engine_id}.{method}"
     return FaceThresholds(
-        accept_at=law.number(f"verification.face.{engine_id}.accept_max_distance"),
-        reject_at=law.number(f"verification.face.{engine_id}.reject_min_distance"),
+        accept_from=law.number(f"{figures}.accept_from"),
+        reject_below=law.number(f"{figures}.reject_below"),
+        method=method,
     )
 
 
-def enrolment_rules(law: PolicyAt) -> FaceRules:
+def scoring(law: PolicyAt, engine_id: str, population_version: int) -> Scoring:
+    """How an engine's scores are made; by the neutral method until a population is learned."""
+    method = intended_method(law, engine_id)
+    if method is Method.NEUTRAL or population_version == NEUTRAL_VERSION:
+        return Scoring(Method.NEUTRAL)
+    weight = law.ratio(f"verification.face.{engine_id}.weight")
+    if method is Method.CENTRED:
+        return Scoring(method, weight)
+    return Scoring(method, weight, law.integer(f"verification.face.{engine_id}.cohort_size"))
+
+
+def intended_method(law: PolicyAt, engine_id: str) -> Method:
+    """The method once a population is known; raises AbsentLaw for an engine without figures."""
+    return Method(law.text(f"verification.face.{engine_id}.method"))
+
+
+def enrolment_rules(law: PolicyAt, engine_id: str = SHIPPED_ENGINE) -> FaceRules:
     """Shots of an enrolment: as many as the law asks, no two of them as far apart as two persons.
 
-    The shots choose their engine only later. The shipped one's bound serves the test engine too, whose persons
-    lie farther apart.
+    The shots choose their engine only later. The bound of the one for photographs serves the test engine too,
+    whose persons lie farther apart. Raises AbsentLaw for an engine without figures.
     """
     enrolment = EnrolmentRules(
         min_shots=law.integer("verification.face.enrolment_shots"),
-        max_shot_distance=thresholds(law, SHIPPED_ENGINE).reject_at,
+        max_shot_distance=law.number(f"verification.face.{engine_id}.max_shot_distance"),
     )
     return FaceRules(enrolment=enrolment, burst=ANY_RHYTHM)

@@ -53,22 +53,6 @@ async def judge_portrait(context: JobContext, portrait_id: str, school_id: str, 
         raise
 
 
-@job_app.task(queue=FLOW, name="purge_shots", pass_context=True, retry=_PATIENT)
-async def purge_shots(
-    context: JobContext, enrolment_id: str, school_id: str, student_id: str, shots: int
-) -> None:
-    """Delete the shots of an enrolment: the template is kept, the photographs are not."""
-    ref = enrolment.EnrolmentRef(UUID(enrolment_id), UUID(school_id), UUID(student_id))
-    await _runtime(context).evidence.delete(ref.shot_keys(shots))
-
-
-@job_app.task(queue=FLOW, name="purge_portrait", pass_context=True, retry=_PATIENT)
-async def purge_portrait(context: JobContext, portrait_id: str, school_id: str, student_id: str) -> None:
-    """Delete a refused portrait."""
-    ref = portraits.PortraitRef(UUID(portrait_id), UUID(school_id), UUID(student_id))
-    await _runtime(context).evidence.delete([ref.evidence_key])
-
-
 @job_app.periodic(cron="*/10 * * * *")
 @job_app.task(queue=FLOW, name="purge_spent", pass_context=True, queueing_lock="purge_spent")
 async def purge_spent(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - the scheduler passes it

@@ -4,13 +4,12 @@ Without a face on file, or between the thresholds, a person looks: the score alo
 clear stranger, and that one may try again.
 """
 
-import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,13 +24,16 @@ from backend.identity.enrolment import as_reason, face_pool_of, reason_row
 from backend.identity.errors import EnrolmentPending, FaceStepOpen, PicturesUnjudged
 from backend.identity.face_policy import enrolment_rules, thresholds
 from backend.identity.law import law_at
+from backend.identity.pictures import keep_redrawn, refuse_unsound
+from backend.identity.references import reference_of
 from backend.identity.tables import Portrait
-from backend.identity.templates import active_template
+from backend.policy import PolicyAt
 from biometrics.checks import BurstResult, Shot
 from biometrics.errors import BiometricsError
-from biometrics.matching import Decision, FaceTemplate, decide
-from biometrics.picture import DecodeLimits, Picture
+from biometrics.matching import Decision, decide
+from biometrics.picture import ImageBroken
 from biometrics.quality import Reason
+from biometrics.scoring import Reference
 
 OTHER_PERSON = Reason(
     "portrait_other_person",
@@ -77,6 +79,7 @@ async def submit_portrait(runtime: Runtime, acting: Acting, image: bytes) -> Por
     async with runtime.database.transaction(acting.scope) as session:
         if "face" in await activation_gaps(session, acting.student_id):
             raise FaceStepOpen
+    refuse_unsound([image])
     ref = PortraitRef(new_id(), acting.school_id, acting.student_id)
     portrait = Portrait(
         id=ref.portrait_id,
@@ -104,19 +107,25 @@ async def submit_portrait(runtime: Runtime, acting: Acting, image: bytes) -> Por
 async def judge(runtime: Runtime, ref: PortraitRef) -> None:
     """Judge a portrait with no transaction open, then keep the verdict in a short one.
 
-    A refused picture is deleted as enrolment shots are; an accepted one is the 学籍证件照 and stays.
+    A refused picture is deleted soon after; an accepted one is the 学籍证件照 and stays while the student does.
     """
-    async with runtime.database.transaction(ref.scope) as session:
+    law = law_at(runtime, runtime.clock())
+    async with runtime.database.transaction(Scope.school(ref.school_id)) as session:
         portrait = await _pending(session, ref)
-        template = await active_template(session, runtime.keys, ref.student_id)
+        reference = await reference_of(session, runtime.keys, ref.student_id, law, school_id=ref.school_id)
     if portrait is None:
         return
-    image = await runtime.evidence.get(ref.evidence_key)
     try:
-        verdict = await (_by_eye(image) if template is None else _by_face(runtime, image, template))
+        image = await runtime.evidence.get(ref.evidence_key)
+        verdict = PortraitVerdict("review", None, [])
+        if reference is not None:
+            verdict = await _by_face(runtime, image, reference, law)
     except BiometricsError as refusal:
         verdict = PortraitVerdict("refused", None, [reason_row(as_reason(refusal), 0)])
-    await _conclude(runtime, ref, verdict)
+    kept = await keep_redrawn(runtime.evidence, face_pool_of(runtime), ref.evidence_key)
+    if kept is None and verdict.status != "refused":
+        verdict = PortraitVerdict("refused", None, [reason_row(as_reason(ImageBroken()), 0)])
+    await _conclude(runtime, ref, verdict, kept)
 
 
 async def give_up(runtime: Runtime, ref: PortraitRef) -> None:
@@ -126,7 +135,9 @@ async def give_up(runtime: Runtime, ref: PortraitRef) -> None:
     )
 
 
-async def _conclude(runtime: Runtime, ref: PortraitRef, verdict: PortraitVerdict) -> None:
+async def _conclude(
+    runtime: Runtime, ref: PortraitRef, verdict: PortraitVerdict, kept: bytes | None = None
+) -> None:
     at = runtime.clock()
     async with runtime.database.transaction(ref.scope) as session:
         portrait = await _pending(session, ref)
@@ -134,6 +145,10 @@ async def _conclude(runtime: Runtime, ref: PortraitRef, verdict: PortraitVerdict
             return
         portrait.status, portrait.score, portrait.reasons = verdict.status, verdict.score, verdict.reasons
         portrait.decided_at = at
+        if kept is not None:
+            portrait.sha256 = hashlib.sha256(kept).digest()
+        if verdict.status == "accepted":
+            await _replace_earlier(session, portrait)
         payload = {
             "school_id": str(ref.school_id),
             "student_id": str(ref.student_id),
@@ -142,21 +157,24 @@ async def _conclude(runtime: Runtime, ref: PortraitRef, verdict: PortraitVerdict
         await outbox.emit(session, "PortraitJudged", payload, at)
 
 
-async def _by_eye(image: bytes) -> PortraitVerdict:
-    """No face of this student is ever measured: the picture only has to be one; the registrar looks at it."""
-    await asyncio.to_thread(lambda: Picture.open(image, DecodeLimits()).rgb())
-    return PortraitVerdict("review", None, [])
+async def _replace_earlier(session: AsyncSession, portrait: Portrait) -> None:
+    earlier = (
+        Portrait.student_id == portrait.student_id,
+        Portrait.id != portrait.id,
+        Portrait.status.in_(["accepted", "review"]),
+    )
+    await session.execute(update(Portrait).where(*earlier).values(status="replaced"))
 
 
-async def _by_face(runtime: Runtime, image: bytes, template: FaceTemplate) -> PortraitVerdict:
-    law = law_at(runtime, runtime.clock())
-    result: BurstResult = await face_pool_of(runtime).judge([Shot(image)], template, enrolment_rules(law))
-    if result.score is None or result.quality_reasons:
+async def _by_face(runtime: Runtime, image: bytes, reference: Reference, law: PolicyAt) -> PortraitVerdict:
+    result: BurstResult = await face_pool_of(runtime).judge([Shot(image)], reference, enrolment_rules(law))
+    score = result.score
+    if score is None or result.quality_reasons:
         return PortraitVerdict("refused", None, [reason_row(reason, 0) for reason in result.quality_reasons])
-    decision = decide(result.score, result.metric, thresholds(law, template.engine.id))
+    decision = decide(score.value, score.method, thresholds(law, reference.template.engine.id, score.method))
     if decision is Decision.REJECT:
-        return PortraitVerdict("refused", result.score, [reason_row(OTHER_PERSON, 0)])
-    return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", result.score, [])
+        return PortraitVerdict("refused", score.value, [reason_row(OTHER_PERSON, 0)])
+    return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", score.value, [])
 
 
 async def _pending(session: AsyncSession, ref: PortraitRef) -> Portrait | None:

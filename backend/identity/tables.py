@@ -130,15 +130,30 @@ class Registration(Base):
     confirmed_at: Mapped[datetime | None]
 
 
+class SchoolTemplateKey(Base):
+    """A school's key, wrapped under the root key of the version named; it wraps the data keys of its students.
+
+    Never deleted, and rewritten only when the root key is rotated.
+    """
+
+    __tablename__ = "school_template_key"
+    __tenancy__ = "shared_school"
+
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"), primary_key=True)
+    root_version: Mapped[str]
+    sealed: Mapped[bytes]
+    created_at: Mapped[datetime]
+    wrapped_at: Mapped[datetime]
+
+
 class TemplateKey(Base):
-    """A student's wrapped data key. Deleting the row shreds every template of the student."""
+    """A student's data key, wrapped under the school's. Deleting the row shreds all that is kept of the face."""
 
     __tablename__ = "template_key"
     __tenancy__ = "student"
 
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
-    school_id: Mapped[UUID]
-    kek_id: Mapped[str]
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("school_template_key.school_id"))
     sealed: Mapped[bytes]
     created_at: Mapped[datetime]
 
@@ -151,6 +166,7 @@ class FaceEnrolment(Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'accepted', 'refused')", name="status"),
         Index("ix_face_enrolment_student", "student_id", "submitted_at"),
+        Index("ix_face_enrolment_shots_kept", "decided_at", postgresql_where=text("shots_gone_at IS NULL")),
         Index(
             "uq_face_enrolment_pending",
             "student_id",
@@ -169,6 +185,8 @@ class FaceEnrolment(Base):
     """Objects `{shot, code, zh, en}`; `shot` counts from 0 and is null for the shots as a whole."""
     submitted_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
+    shots_gone_at: Mapped[datetime | None]
+    """When retention deleted the pictures."""
 
 
 class FaceTemplate(Base):
@@ -180,6 +198,14 @@ class FaceTemplate(Base):
         CheckConstraint("status IN ('active', 'replaced', 'shredded')", name="status"),
         Index(
             "uq_face_template_active", "student_id", unique=True, postgresql_where=text("status = 'active'")
+        ),
+        Index(
+            "ix_face_template_sample",
+            "school_id",
+            "engine_id",
+            "engine_version",
+            text("md5(CAST(student_id AS text))"),
+            postgresql_where=text("status = 'active'"),
         ),
     )
 
@@ -196,14 +222,47 @@ class FaceTemplate(Base):
     ended_at: Mapped[datetime | None]
 
 
+class KeptSelfie(Base):
+    """A sealed record of pictures that were taken for the student's own: of the enrolment, or of an accepted check-in.
+
+    What is sent later is compared with it, to notice a picture that is used again. The newest few of each student
+    stay; all go with the student's data key.
+    """
+
+    __tablename__ = "kept_selfie"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("(submission_id IS NULL) <> (enrolment_id IS NULL)", name="source"),
+        Index("ix_kept_selfie_student", "student_id", "at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    submission_id: Mapped[UUID | None] = mapped_column(unique=True)
+    enrolment_id: Mapped[UUID | None] = mapped_column(ForeignKey("face_enrolment.id"), unique=True)
+    engine_id: Mapped[str]
+    engine_version: Mapped[str]
+    sealed: Mapped[bytes]
+    at: Mapped[datetime]
+
+
 class Portrait(Base):
-    """A 学籍证件照: checked for quality and, where a template exists, compared with it."""
+    """A 学籍证件照: checked for quality and, where a template exists, compared with it.
+
+    An accepted one replaces those that were accepted or looked at before.
+    """
 
     __tablename__ = "portrait"
     __tenancy__ = "student"
     __table_args__ = (
-        CheckConstraint("status IN ('pending', 'accepted', 'review', 'refused')", name="status"),
+        CheckConstraint("status IN ('pending', 'accepted', 'review', 'refused', 'replaced')", name="status"),
         Index("ix_portrait_student", "student_id", "submitted_at"),
+        Index(
+            "ix_portrait_spare",
+            "decided_at",
+            postgresql_where=text("picture_gone_at IS NULL AND status IN ('refused', 'replaced')"),
+        ),
         Index("uq_portrait_pending", "student_id", unique=True, postgresql_where=text("status = 'pending'")),
     )
 
@@ -217,6 +276,8 @@ class Portrait(Base):
     reasons: Mapped[list[Any]]
     submitted_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
+    picture_gone_at: Mapped[datetime | None]
+    """When retention deleted the picture."""
 
 
 class NonFaceRoute(Base):
@@ -231,3 +292,20 @@ class NonFaceRoute(Base):
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
     reason: Mapped[str]
     at: Mapped[datetime]
+
+
+class FacePopulation(Base):
+    """The mean face of those who enrolled, by engine. An average over many: nothing personal, never altered."""
+
+    __tablename__ = "face_population"
+    __tenancy__ = "open"
+    __table_args__ = (CheckConstraint("version > 0", name="version"),)
+
+    engine_id: Mapped[str] = mapped_column(primary_key=True)
+    engine_version: Mapped[str] = mapped_column(primary_key=True)
+    version: Mapped[int] = mapped_column(primary_key=True)
+    centre: Mapped[bytes]
+    """float32, little-endian, one value for each dimension of the engine."""
+    people: Mapped[int]
+    """Active templates of the province when it was learned."""
+    learned_at: Mapped[datetime]

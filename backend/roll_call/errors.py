@@ -99,6 +99,36 @@ class TooManyFailures(CheckInRefusal):
     en = "The face check failed {attempts} times. See your counselor; this alone never counts as a miss."
 
 
+class StepUpsExhausted(CheckInRefusal):
+    """After so many doubtful answers a person looks (THREATS 15)."""
+
+    code = "step_ups_exhausted"
+    zh = "已有 {attempts} 次核验结果存疑，不再自动核验。请携带学生卡找辅导员现场核验；此情形不会直接记为未核验。"
+    en = "{attempts} answers were in doubt. See your counselor with your student card; this alone never counts as a miss."
+
+
+class ChallengesExhausted(CheckInRefusal):
+    """Asking again and again must not make a challenge easier."""
+
+    code = "challenges_exhausted"
+    zh = "本次核验已获取 {challenges} 次动作口令，不再发放。请携带学生卡找辅导员现场核验；此情形不会直接记为未核验。"
+    en = "You have had {challenges} challenges. See your counselor with your student card; this alone never counts as a miss."
+
+
+class ChallengeActionsTooFew(CheckInRefusal):
+    """Whoever cannot do two of the actions answers on the way without a face, which is an equal one (THREATS 17)."""
+
+    code = "challenge_actions_too_few"
+    zh = (
+        "人脸核验至少需要能做 {needed} 种动作，目前只有 {able} 种。请携带学生卡找辅导员现场核验，"
+        "或在应用中选择非人脸核验；此情形不会直接记为未核验。"
+    )
+    en = (
+        "A face check needs at least {needed} actions that you can do, and {able} are left. See your counselor with "
+        "your student card, or choose the way without a face; this alone never counts as a miss."
+    )
+
+
 class TooManyAttempts(CheckInRefusal):
     code = "too_many_attempts"
     status = 429
@@ -224,3 +254,16 @@ class ResultClosed(DomainError):
     status = 409
     zh = "该结果已确定，只能通过申诉或作废更改。"
     en = "This result is final; only an appeal or a voiding changes it."
+
+
+SENT_TO_A_PERSON = frozenset(
+    refusal.code
+    for refusal in (
+        FaceRouteClosed,
+        TooManyFailures,
+        StepUpsExhausted,
+        ChallengesExhausted,
+        ChallengeActionsTooFew,
+    )
+)
+"""Refusals after which the counselor is next: nobody is missed for having got one (THREATS 15, 17)."""

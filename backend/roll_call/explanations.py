@@ -1,7 +1,10 @@
 """Reason codes in plain words: what happened and what the person can do now."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from types import ModuleType
 
+from biometrics import liveness, quality, reuse
 from geo.fence import FenceReason
 
 
@@ -45,9 +48,21 @@ _REASONS = {
         "照片无法用于核验，请按提示调整后重试。",
         "The pictures cannot be judged; follow the hints and try again.",
     ),
+    "challenge_unanswered": (
+        "未能确认您按要求完成了动作，请重新获取动作口令，按顺序缓慢完成；做不到的动作可以不选。",
+        "The actions asked for were not seen. Ask again and do them slowly, in order; leave out what you cannot do.",
+    ),
     "face_unsure": (
         "人脸相似度不足以确认，请在光线充足处正对镜头重试，或找辅导员现场核验。",
         "The face is not certain enough; face the camera in good light and try again, or see your counselor.",
+    ),
+    "nearer_classmate": (
+        "照片不足以与本班其他同学区分，请本人独自在光线充足处重试，或找辅导员现场核验。",
+        "The pictures cannot be told from a classmate's; be alone, in good light, and try again, or see your counselor.",
+    ),
+    "picture_seen_before": (
+        "照片与此前提交或采集的照片过于相似，请用相机现场重新拍摄，不要使用已有照片。",
+        "The pictures are too much like earlier ones; take new ones now with the camera, never stored ones.",
     ),
     "location_uncertain": (
         "定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。",
@@ -62,8 +77,8 @@ _REASONS = {
         "The notice did not go out in time; undetermined, not a miss.",
     ),
     "non_face_route_unattended": (
-        "您在时段内申请过非人脸核验，但无人现场核验，结果待定，不计为未核验。",
-        "You asked for the way without a face in time and nobody attested you; undetermined, not a miss.",
+        "您在时段内应由辅导员现场核验，但无人核验，结果待定，不计为未核验。",
+        "Your counselor was to attest your presence in time and nobody did; undetermined, not a miss.",
     ),
     "no_check_in": ("截止前未提交核验。", "Nothing was submitted before the close."),
     "verification_pending": (
@@ -79,7 +94,27 @@ _REASONS = {
     "determined_by_person": ("由管理部门人工认定。", "Determined by a person of the authority."),
     "on_leave": ("核验期间请假已获批准，免于核验。", "On approved leave during the window; excused."),
     "part_time": ("非全日制学生不参加核验。", "Part-time students owe no presence."),
-} | {reason.value: (reason.zh, reason.en) for reason in FenceReason}
+}
+_IMAGE = (
+    "有图片无法读取，请更新应用，用应用内的相机现场拍摄。",
+    "A picture cannot be read; update the app and take the pictures with its camera.",
+)
+
+
+def _said(library: ModuleType) -> Iterator[quality.Reason]:
+    """The reasons that a module of the face library keeps as constants, alone or by action."""
+    for value in vars(library).values():
+        if isinstance(value, quality.Reason):
+            yield value
+        elif isinstance(value, dict):
+            yield from (each for each in value.values() if isinstance(each, quality.Reason))
+
+
+_SENTENCES = (
+    _REASONS
+    | {reason.value: (reason.zh, reason.en) for reason in FenceReason}
+    | {reason.code: (reason.zh, reason.en) for reason in (*_said(quality), *_said(liveness), *_said(reuse))}
+)
 
 _ADVICE = {
     "voided": ("核验已作废，您无须操作。", "Voided; you need do nothing."),
@@ -88,6 +123,10 @@ _ADVICE = {
     "open": (
         "请在校内打开摄像头和精确定位，现在完成核验。",
         "Be at school, allow camera and precise location, and check in now.",
+    ),
+    "see_counselor": (
+        "请在截止前携带学生卡找辅导员现场核验；此情形不会直接记为未核验。",
+        "Before the close, see your counselor with your student card; this alone never counts as a miss.",
     ),
     "present": ("您已通过核验，无须操作。", "You have passed; nothing more to do."),
     "missed": (
@@ -104,17 +143,22 @@ _ADVICE = {
 
 
 def reason(code: str) -> Explanation:
-    """The sentences of a reason code; a code of the face library explains itself where it was measured."""
-    zh, en = _REASONS.get(code, (f"请按提示调整后重试（{code}）。", f"Adjust and try again ({code})."))
-    return Explanation(code, zh, en)
+    """The sentences of a reason code."""
+    if code in _SENTENCES:
+        return Explanation(code, *_SENTENCES[code])
+    if code.startswith("image_"):
+        return Explanation(code, *_IMAGE)
+    return Explanation(code, f"请按提示调整后重试（{code}）。", f"Adjust and try again ({code}).")
 
 
-def what_to_do(state: str, duty: str, outcome: str | None) -> Explanation:
+def what_to_do(state: str, duty: str, outcome: str | None, *, sent_to_a_person: bool = False) -> Explanation:
     """The one thing a student should know of a roll call now."""
     if state == "voided":
         key = "voided"
     elif duty == "exempt":
         key = "not_asked"
+    elif outcome is None and duty == "owed" and state == "open" and sent_to_a_person:
+        key = "see_counselor"
     else:
         key = outcome or ("excused" if duty == "excused" else state)
     zh, en = _ADVICE[key]

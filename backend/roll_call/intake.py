@@ -1,66 +1,33 @@
-"""Check-in: challenge, signed envelope, frames. The server's clock decides; an answer follows the commit.
-
-A refusal on the spot is a row with a code (`Refusal`), committed like any other fact; the services here return
-it instead of raising, so that the edge can commit before it answers.
-"""
+"""Check-in: the signed envelope and its frames. The server's clock decides; an answer follows the commit."""
 
 import hashlib
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import exists, func, select
+from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import Acting
-from backend.core.errors import DomainError, NotFound
+from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.jobs import enqueue
 from backend.core.keys import KeyRing
-from backend.identity.activation import activation_gaps
 from backend.identity.devices import active_device
-from backend.identity.tables import DeviceKey, FaceTemplate, NonFaceRoute
-from backend.roll_call import errors, rules
+from backend.identity.tables import DeviceKey
+from backend.roll_call import errors
+from backend.roll_call.attempts import Asked, Refused, asked, refuse, standing_refusal
 from backend.roll_call.envelope import Envelope, OpenedEnvelope, open_envelope, parse_stored, signed_digest
 from backend.roll_call.law import CheckInFigures, check_in_figures, law_of
-from backend.roll_call.outcomes import hold_open, lock_obligation, outcome_of
-from backend.roll_call.queries import own_roll_call
+from backend.roll_call.outcomes import hold_open, lock_obligation
 from backend.roll_call.receipts import ReceiptFacts, sign_receipt
 from backend.roll_call.settlement import resettle_submission
-from backend.roll_call.tables import (
-    Challenge,
-    Obligation,
-    Refusal,
-    RollCall,
-    RollCallStep,
-    Submission,
-    SubmissionFrame,
-    Verdict,
-)
+from backend.roll_call.tables import Challenge, RollCall, RollCallStep, Submission, SubmissionFrame
 from backend.roll_call.verification import verify_submission
 from geo.errors import GeoError
 from geo.fixes import validate
-
-NONCE_BYTES = 24
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A roll call, one student's part in it, and the bounds of a check-in under its law."""
-
-    roll_call: RollCall
-    obligation: Obligation
-    figures: CheckInFigures
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A refusal that has been recorded; `error` is what the edge answers after the commit."""
-
-    error: DomainError
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,126 +38,6 @@ class Received:
     receipt: str
     frames_due_at: datetime
     first: bool
-
-
-async def asked(session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime) -> Asked:
-    """The roll call as this student sees it; one not announced yet, or not addressed to them, is not there."""
-    view = await own_roll_call(session, acting, roll_call_id, at)
-    roll_call, obligation = view.roll_call, view.obligation
-    return Asked(roll_call, obligation, check_in_figures(law_of(roll_call)))
-
-
-async def _window_refusal(session: AsyncSession, task: Asked, at: datetime) -> DomainError | None:
-    roll_call = task.roll_call
-    if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
-        return errors.RollCallVoided()
-    match rules.timing(at, roll_call.opens_at, roll_call.closes_at):
-        case rules.Timing.EARLY:
-            return errors.NotOpenYet(opens_at=roll_call.opens_at.isoformat())
-        case rules.Timing.LATE:
-            return errors.WindowClosed(closes_at=roll_call.closes_at.isoformat())
-    if task.obligation.duty != "owed":
-        return errors.NotAsked(reason=task.obligation.reason)
-    return None
-
-
-async def _standing_refusal(session: AsyncSession, task: Asked, at: datetime) -> DomainError | None:
-    """What stands against another attempt of this student, if anything."""
-    refusal = await _window_refusal(session, task, at)
-    if refusal is not None:
-        return refusal
-    student_id, roll_call_id = task.obligation.student_id, task.roll_call.id
-    outcome = await outcome_of(session, roll_call_id, student_id)
-    if outcome is not None and outcome.outcome == rules.Outcome.PRESENT:
-        return errors.AlreadyPresent()
-    if await _without_face(session, student_id):
-        return errors.FaceRouteClosed()
-    gaps = await activation_gaps(session, student_id)
-    if gaps:
-        return errors.ActivationIncomplete(gaps="、".join(gaps))
-    failures = await session.scalar(
-        select(func.count()).where(
-            Verdict.student_id == student_id,
-            Verdict.roll_call_id == roll_call_id,
-            Verdict.reasons.contains(["face_mismatch"]),
-        )
-    )
-    if (failures or 0) >= task.figures.face_failures:
-        return errors.TooManyFailures(attempts=failures)
-    return None
-
-
-async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
-    """Whether the student chose the non-face route and has no template that a burst could be judged by."""
-    chosen = exists().where(NonFaceRoute.student_id == student_id)
-    enrolled = exists().where(FaceTemplate.student_id == student_id, FaceTemplate.status == "active")
-    return bool(await session.scalar(select(chosen & ~enrolled)))
-
-
-async def _refuse(
-    session: AsyncSession,
-    task: Asked,
-    step: str,
-    error: DomainError,
-    at: datetime,
-    digest: bytes | None = None,
-) -> Refused:
-    session.add(
-        Refusal(
-            id=new_id(),
-            roll_call_id=task.roll_call.id,
-            school_id=task.obligation.school_id,
-            student_id=task.obligation.student_id,
-            step=step,
-            code=error.code,
-            detail={key: str(value) for key, value in error.params.items()},
-            envelope_digest=digest,
-            at=at,
-        )
-    )
-    await session.flush()
-    return Refused(error)
-
-
-async def issue_challenge(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime
-) -> Challenge | Refused:
-    """A nonce for one check-in. An unused one with half its life left is given again, so that retries meet."""
-    task = await asked(session, acting, roll_call_id, at)
-    refusal = await _standing_refusal(session, task, at)
-    if refusal is not None:
-        return await _refuse(session, task, "challenge", refusal, at)
-    device = await active_device(session, task.obligation.student_id)
-    if device is None:
-        raise NotFound
-    await lock_obligation(session, roll_call_id, task.obligation.student_id)
-    lifetime = task.figures.challenge_lifetime
-    living = await session.scalar(
-        select(Challenge)
-        .outerjoin(Submission, Submission.nonce == Challenge.nonce)
-        .where(
-            Challenge.student_id == task.obligation.student_id,
-            Challenge.roll_call_id == roll_call_id,
-            Challenge.key_thumbprint == device.jkt,
-            Challenge.expires_at >= at + lifetime / 2,
-            Submission.id.is_(None),
-        )
-        .limit(1)
-    )
-    if living is not None:
-        return living
-    challenge = Challenge(
-        nonce=secrets.token_urlsafe(NONCE_BYTES),
-        roll_call_id=roll_call_id,
-        school_id=task.obligation.school_id,
-        student_id=task.obligation.student_id,
-        key_thumbprint=device.jkt,
-        issued_at=at,
-        expires_at=at + lifetime,
-    )
-    session.add(challenge)
-    await session.flush()
-    return challenge
 
 
 async def receive_envelope(
@@ -216,7 +63,7 @@ async def receive_envelope(
             return Received(earlier.id, earlier.receipt, earlier.frames_due_at, first=False)
         await _check_envelope(session, task, opened.content, device, at)
     except errors.CheckInRefusal as error:
-        return await _refuse(session, task, "envelope", error, at, digest)
+        return await refuse(session, task, "envelope", error, at, digest)
     return await _accept(session, task, opened, device, compact, at, keys)
 
 
@@ -235,7 +82,7 @@ async def _check_envelope(
 ) -> None:
     if content.roll_call != task.roll_call.id:
         raise errors.EnvelopeElsewhere
-    refusal = await _standing_refusal(session, task, at)
+    refusal = await standing_refusal(session, task, at)
     if isinstance(refusal, errors.CheckInRefusal):
         raise refusal
     challenge = await session.get(Challenge, content.nonce)
@@ -355,7 +202,7 @@ async def frame_to_store(
     stored = await session.get(SubmissionFrame, (submission_id, position))
     if stored is None and at > submission.frames_due_at:
         raise errors.FramesTooLate
-    key = f"frames/{roll_call.id}/{submission_id}/{position}"
+    key = submission.frame_key(position)
     limit = check_in_figures(law_of(roll_call)).frame_bytes
     return FrameToStore(submission_id, position, declared[position], limit, key, stored is not None)
 

@@ -7,12 +7,16 @@ from functools import lru_cache
 from backend.core.clock import legal_day
 from backend.policy import Policy, PolicyAt, load_policies
 from backend.roll_call.tables import RollCall
+from biometrics.challenge import ActionRules
 from biometrics.checks import FaceRules
-from biometrics.liveness import BurstRules
+from biometrics.liveness import BurstRules, ChallengeRules
 from biometrics.matching import EnrolmentRules
+from biometrics.reuse import ReuseRules
+from biometrics.risk import RiskRules
 from geo.fence import FenceThresholds
 
 FACE_FIGURES = "verification.face"
+LIVENESS_FIGURES = "verification.liveness"
 
 
 @lru_cache(maxsize=1)
@@ -36,6 +40,13 @@ class CheckInFigures:
     """Bounds that a check-in must keep."""
 
     challenge_lifetime: timedelta
+    challenges: int
+    actions_minimum: int
+    actions_maximum: int
+    answer_time: timedelta
+    step_ups: int
+    flash_colours: int
+    flash_ms: int
     envelope_bytes: int
     envelopes_per_minute: int
     frames_minimum: int
@@ -52,6 +63,13 @@ def check_in_figures(law: PolicyAt) -> CheckInFigures:
     """The bounds of a check-in under `law`."""
     return CheckInFigures(
         challenge_lifetime=law.duration("verification.challenge.lifetime"),
+        challenges=law.integer("verification.challenge.max_draws"),
+        actions_minimum=law.integer("verification.challenge.min_actions"),
+        actions_maximum=law.integer("verification.challenge.max_actions"),
+        answer_time=law.duration("verification.challenge.answer_time"),
+        step_ups=law.integer("verification.challenge.max_step_ups"),
+        flash_colours=law.integer("verification.challenge.flash_colours"),
+        flash_ms=law.integer("verification.challenge.flash_time"),
         envelope_bytes=law.integer("verification.envelope.max_bytes"),
         envelopes_per_minute=law.integer("verification.envelope.max_per_minute"),
         frames_minimum=law.integer("verification.frames.min_count"),
@@ -89,4 +107,43 @@ def face_rules(law: PolicyAt, engine_id: str) -> FaceRules:
             max_gap_ms=law.integer("verification.burst.max_gap"),
             max_frame_distance=law.number(f"{prefix}.max_frame_distance"),
         ),
+        challenge=_challenge_rules(law),
+    )
+
+
+def _challenge_rules(law: PolicyAt) -> ChallengeRules:
+    return ChallengeRules(
+        actions=ActionRules(
+            closed_eyes=law.ratio(f"{LIVENESS_FIGURES}.closed_eyes"),
+            closed_eyes_frames=law.integer(f"{LIVENESS_FIGURES}.closed_eyes_frames"),
+            closed_mouth=law.ratio(f"{LIVENESS_FIGURES}.closed_mouth"),
+            open_mouth=law.ratio(f"{LIVENESS_FIGURES}.open_mouth"),
+            min_turn=law.number(f"{LIVENESS_FIGURES}.min_turn"),
+            min_depth=law.number(f"{LIVENESS_FIGURES}.min_depth"),
+            unasked_frames=law.integer(f"{LIVENESS_FIGURES}.unasked_frames"),
+        ),
+        max_span_ms=round(1000 * law.duration("verification.challenge.answer_time").total_seconds()),
+        max_lost_frames=law.integer(f"{LIVENESS_FIGURES}.max_lost_frames"),
+        max_nose_offset=law.number(f"{LIVENESS_FIGURES}.max_nose_offset"),
+        max_jump=law.number(f"{LIVENESS_FIGURES}.max_jump"),
+        max_growth=law.number(f"{LIVENESS_FIGURES}.max_growth"),
+        risk=_risk_rules(law),
+    )
+
+
+def _risk_rules(law: PolicyAt) -> RiskRules:
+    """A row of the table for each signal; raises TypeError for a signal that there is not, or that is missing."""
+    spans = {
+        str(row["signal"]): (float(row["counts_from"]), float(row["in_full_from"]))
+        for row in law.table(f"{LIVENESS_FIGURES}.risk")
+    }
+    return RiskRules(**spans)
+
+
+def reuse_rules(law: PolicyAt, engine_id: str) -> ReuseRules:
+    """From where a burst looks like pictures that were used before."""
+    return ReuseRules(
+        max_hash_bits=law.integer("verification.reuse.max_hash_bits"),
+        min_like_frames=law.integer("verification.reuse.min_like_frames"),
+        min_distance=law.number(f"{FACE_FIGURES}.{engine_id}.reuse_distance"),
     )

@@ -16,6 +16,7 @@ from backend.org.queries import under
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
+from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.outcomes import effective
 from backend.roll_call.oversight import overseen_classes, still_waiting
 from backend.roll_call.tables import (
@@ -32,12 +33,13 @@ from backend.roll_call.tables import (
 
 @dataclass(frozen=True, slots=True)
 class OwnRollCall:
-    """A roll call as its student sees it: the duty, the result so far, the newest attempt."""
+    """A roll call as its student sees it: the duty, the result so far, and whether a person is next."""
 
     roll_call: RollCall
     obligation: Obligation
     outcome: OutcomeEntry | None
     voided: bool
+    sent_to_a_person: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +68,15 @@ async def own_roll_calls(
     mine = effective().where(OutcomeEntry.student_id == student_id, OutcomeEntry.roll_call_id.in_(shown))
     outcomes = {entry.roll_call_id: entry for entry in await session.scalars(mine)}
     steps = await steps_of(session, shown)
+    sent = await _sent_to_a_person(session, student_id, shown)
     return [
-        OwnRollCall(roll_call, obligation, outcomes.get(roll_call.id), voided="voided" in steps[roll_call.id])
+        OwnRollCall(
+            roll_call,
+            obligation,
+            outcomes.get(roll_call.id),
+            voided="voided" in steps[roll_call.id],
+            sent_to_a_person=roll_call.id in sent,
+        )
         for roll_call, obligation in rows
     ]
 
@@ -90,9 +99,28 @@ async def own_roll_call(
     if found is None:
         raise NotFound
     roll_call, obligation = found
+    sent = await _sent_to_a_person(session, obligation.student_id, [roll_call_id])
     return OwnRollCall(
-        roll_call, obligation, await _outcome(session, obligation), await _voided(session, roll_call)
+        roll_call,
+        obligation,
+        await _outcome(session, obligation),
+        voided=await _voided(session, roll_call),
+        sent_to_a_person=bool(sent),
     )
+
+
+async def _sent_to_a_person(
+    session: AsyncSession, student_id: UUID, roll_call_ids: Sequence[UUID]
+) -> set[UUID]:
+    """Those of the roll calls in which the student was sent to the counselor."""
+    found = await session.scalars(
+        select(Refusal.roll_call_id).where(
+            Refusal.student_id == student_id,
+            Refusal.roll_call_id.in_(roll_call_ids),
+            Refusal.code.in_(SENT_TO_A_PERSON),
+        )
+    )
+    return set(found)
 
 
 async def own_submission(session: AsyncSession, acting: Acting, submission_id: UUID) -> SubmissionView | None:
@@ -196,6 +224,7 @@ class Missing:
     submissions: int
     last_reasons: tuple[str, ...]
     last_refusal: str | None
+    sent_to_a_person: bool
     outcome: OutcomeEntry | None
 
 
@@ -227,9 +256,14 @@ async def missing_page(
         .where(Submission.roll_call_id == roll_call_id, Submission.student_id == Student.id)
         .scalar_subquery()
     )
+    sent = exists().where(
+        Refusal.roll_call_id == roll_call_id,
+        Refusal.student_id == Student.id,
+        Refusal.code.in_(SENT_TO_A_PERSON),
+    )
     outcome = _in_effect(roll_call_id)
     found = (
-        select(Student, SchoolClass, outcome, attempts, newest_verdict, newest_refusal)
+        select(Student, SchoolClass, outcome, attempts, newest_verdict, newest_refusal, sent)
         .select_from(Obligation)
         .join(Student, Student.id == Obligation.student_id)
         .join(SchoolClass, SchoolClass.id == Obligation.class_id)
@@ -243,8 +277,8 @@ async def missing_page(
         found = found.where(tuple_(SchoolClass.name, Student.id) > after)
     rows = (await session.execute(found)).all()
     return [
-        Missing(student, school_class, count, tuple(reasons or ()), code, entry)
-        for student, school_class, entry, count, reasons, code in rows
+        Missing(student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
+        for student, school_class, entry, count, reasons, code, sent_there in rows
     ]
 
 

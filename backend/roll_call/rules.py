@@ -119,9 +119,10 @@ def timing(received_at: datetime, opens_at: datetime, closes_at: datetime) -> Ti
 class Evidence:
     """What the parts of verification found. None means that a part could not be judged.
 
-    `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable.
-    `reused`: a frame is the very file that another submission carried. `in_cool_down`: the phone was
-    re-bound a short while ago.
+    `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable. `liveness`: why the burst is no
+    answer to its challenge, nothing if it is one. `likeness`: why a picture looks like one that was used before.
+    `reused`: a frame is the very file that another submission carried. `in_cool_down`: the phone was re-bound a
+    short while ago.
     """
 
     frames_complete: bool
@@ -129,6 +130,8 @@ class Evidence:
     fence_reasons: tuple[str, ...]
     face: str | None
     face_reasons: tuple[str, ...]
+    liveness: tuple[str, ...]
+    likeness: tuple[str, ...]
     reused: bool
     in_cool_down: bool
 
@@ -141,9 +144,16 @@ class Judgement:
     reasons: tuple[str, ...]
 
 
+MISMATCH = "face_mismatch"
+UNSURE = "face_unsure"
+UNANSWERED = "challenge_unanswered"
+SEEN_BEFORE = "picture_seen_before"
+
+
 def judge(evidence: Evidence) -> Judgement:
     """Presence needs every part; a definite "no" of one part rejects; whatever cannot be judged is said so.
 
+    A face is only ever rejected in a burst that nothing else speaks against; every doubt about the burst asks again.
     Nothing here makes a miss: a miss is what remains at the close (see `settle`).
     """
     no = _definite_no(evidence)
@@ -163,15 +173,24 @@ def _definite_no(evidence: Evidence) -> Judgement | None:
         return Judgement(Finding.REJECTED, ("frame_reused",))
     if evidence.fence == "outside":
         return Judgement(Finding.REJECTED, ("outside_site", *evidence.fence_reasons))
-    if evidence.frames_complete and evidence.face == "reject":
-        return Judgement(Finding.REJECTED, ("face_mismatch", *evidence.face_reasons))
+    if evidence.frames_complete and evidence.face == "reject" and not evidence.liveness:
+        return Judgement(Finding.REJECTED, (MISMATCH, *evidence.face_reasons))
     return None
 
 
 def _doubts(evidence: Evidence) -> Iterable[str]:
-    if evidence.face in {"unusable", "step_up"}:
-        yield "face_unusable" if evidence.face == "unusable" else "face_unsure"
+    if evidence.face == "unusable":
+        yield "face_unusable"
         yield from evidence.face_reasons
+    if evidence.liveness:
+        yield UNANSWERED
+        yield from evidence.liveness
+    if evidence.face in {"step_up", "reject"}:
+        yield UNSURE
+        yield from evidence.face_reasons
+    if evidence.likeness:
+        yield SEEN_BEFORE
+        yield from evidence.likeness
     if evidence.fence == "uncertain":
         yield "location_uncertain"
         yield from evidence.fence_reasons
@@ -179,15 +198,35 @@ def _doubts(evidence: Evidence) -> Iterable[str]:
         yield "device_rebound_recently"
 
 
+# --- how often the machine may try before a person does (THREATS 15) ---
+
+
+@dataclass(frozen=True, slots=True)
+class FaceTries:
+    """Findings of one student in one roll call: faces that did not match, and answers in doubt."""
+
+    mismatches: int
+    doubts: int
+
+
+def face_tries(reasons: Iterable[Iterable[str]]) -> FaceTries:
+    """Counted over the reasons of each verdict. Poor pictures and a poor position are neither: they are only tried again."""
+    findings = [set(each) for each in reasons]
+    return FaceTries(
+        mismatches=sum(MISMATCH in each for each in findings),
+        doubts=sum(not {UNSURE, UNANSWERED, SEEN_BEFORE}.isdisjoint(each) for each in findings),
+    )
+
+
 # --- the close ---
 
-HUMAN_PATH = frozenset({"face_mismatch"})
+HUMAN_PATH = frozenset({MISMATCH})
 """Rejections that only a person may turn into a miss: no score alone decides against anyone (PIPL art. 24)."""
 
 
 NO_CHECK_IN = "no_check_in"
 UNATTENDED = "non_face_route_unattended"
-"""Asked in the window for the way without a face, and nobody attested it."""
+"""Was sent to the counselor in the window, by choice or by the machine, and nobody attested it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,12 +264,20 @@ def settle_silence(*, announced: bool) -> Settled:
     return Settled(Outcome.UNDETERMINED, "not_announced")
 
 
-def settle(attempts: Sequence[Attempt]) -> Settled:
+def settle(attempts: Sequence[Attempt], *, sent_to_a_person: bool = False) -> Settled:
     """What becomes of an owed obligation that has no outcome when the roll call is settled.
 
     Nothing submitted in time is a miss. Whatever was submitted in time and is not finally judged against the
-    student is undetermined, which never means absent (invariants 2 and 5).
+    student is undetermined, which never means absent (invariants 2 and 5). Nor is anybody missed whom the machine
+    sent to the counselor in the window, whatever it had found before (THREATS 15).
     """
+    settled = _settled(attempts)
+    if settled.outcome is Outcome.MISSED and sent_to_a_person:
+        return Settled(Outcome.UNDETERMINED, UNATTENDED)
+    return settled
+
+
+def _settled(attempts: Sequence[Attempt]) -> Settled:
     if not attempts:
         return settle_silence(announced=True)
     if any(attempt.finding is Finding.ACCEPTED for attempt in attempts):

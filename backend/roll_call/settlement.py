@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import ColumnElement, Row, Select, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -19,7 +19,7 @@ from backend.core.tenancy import Scope
 from backend.leave.queries import Reach, on_leave
 from backend.leave.rules import NoticedWindow
 from backend.roll_call.audience import ON_LEAVE
-from backend.roll_call.errors import FaceRouteClosed
+from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import (
     Decided,
@@ -130,8 +130,16 @@ async def _settle_attempted(session: AsyncSession, roll_call: RollCall, at: date
             ),
         )
     )
+    told = set(await session.scalars(select(Refusal.student_id).where(_to_a_person(roll_call.id))))
     for obligation in open_ones.all():
-        await write_outcome(session, roll_call, obligation, _decided(sent[obligation.student_id]), at)
+        student_id = obligation.student_id
+        decided = _decided(sent[student_id], sent_to_a_person=student_id in told)
+        await write_outcome(session, roll_call, obligation, decided, at)
+
+
+def _to_a_person(roll_call_id: UUID) -> ColumnElement[bool]:
+    """Of `refusal` rows: those that sent their student to the counselor."""
+    return and_(Refusal.roll_call_id == roll_call_id, Refusal.code.in_(SENT_TO_A_PERSON))
 
 
 def _sent(roll_call_id: UUID) -> Select[UUID, str | None, list[Any] | None]:
@@ -154,8 +162,8 @@ async def _attempts(
     return attempts
 
 
-def _decided(attempts: list[Attempt]) -> Decided:
-    result = settle(attempts)
+def _decided(attempts: list[Attempt], *, sent_to_a_person: bool) -> Decided:
+    result = settle(attempts, sent_to_a_person=sent_to_a_person)
     trace = {"attempts": [[attempt.finding, list(attempt.reasons)] for attempt in attempts]}
     return Decided(result.outcome, result.reason, _SETTLER, trace)
 
@@ -186,23 +194,21 @@ async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> 
     if earlier is None or earlier.outcome != Outcome.MISSED or not supersedable(earlier):
         return
     obligation = await session.get_one(Obligation, (roll_call.id, submission.student_id))
-    mine = _sent(roll_call.id).where(Submission.student_id == submission.student_id)
-    sent = await _attempts(session, mine)
-    await write_outcome(
-        session, roll_call, obligation, _decided(sent[submission.student_id]), at, replaces=earlier
+    student_id = submission.student_id
+    sent = await _attempts(session, _sent(roll_call.id).where(Submission.student_id == student_id))
+    told = await session.scalar(
+        select(exists().where(_to_a_person(roll_call.id), Refusal.student_id == student_id))
     )
+    decided = _decided(sent[student_id], sent_to_a_person=bool(told))
+    await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
 
 
 async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
-    """Those who asked in the window and were sent to the way without a face, where nobody attested them.
+    """Those who asked in the window and were sent to a person instead, and nobody attested them.
 
     The counselor may have had no time, or no quota left: a person looks, since that way is an equal one.
     """
-    sent_there = exists().where(
-        Refusal.roll_call_id == Obligation.roll_call_id,
-        Refusal.student_id == Obligation.student_id,
-        Refusal.code == FaceRouteClosed.code,
-    )
+    sent_there = exists().where(_to_a_person(roll_call.id), Refusal.student_id == Obligation.student_id)
     decided = Decided(Outcome.UNDETERMINED, UNATTENDED, _SETTLER)
     await write_first_outcomes(session, roll_call, decided, at, among=sent_there)
 

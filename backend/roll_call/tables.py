@@ -108,17 +108,27 @@ class Obligation(Base):
 
 
 class Challenge(Base):
-    """A nonce for one student, one roll call and one device key."""
+    """A nonce for one student, one roll call and one device key, and what the student is asked to do.
+
+    `actions` are those that the server drew, in their order; `cannot` those that the student had said by then to be
+    unable to do; both hold codes of `biometrics.actions.Action`. `flash` is the colours that the screen may show meanwhile.
+    """
 
     __tablename__ = "challenge"
     __tenancy__ = "student"
-    __table_args__ = (Index("ix_challenge_student", "student_id", "roll_call_id", "expires_at"),)
+    __table_args__ = (
+        CheckConstraint("jsonb_array_length(actions) > 0", name="actions"),
+        Index("ix_challenge_student", "student_id", "roll_call_id", "expires_at"),
+    )
 
     nonce: Mapped[str] = mapped_column(primary_key=True)
     roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
     school_id: Mapped[UUID]
     student_id: Mapped[UUID]
     key_thumbprint: Mapped[str]
+    actions: Mapped[list[Any]]
+    cannot: Mapped[list[Any]]
+    flash: Mapped[list[Any]]
     issued_at: Mapped[datetime]
     expires_at: Mapped[datetime]
 
@@ -135,6 +145,7 @@ class Submission(Base):
         UniqueConstraint("nonce"),
         Index("ix_submission_student", "student_id", "roll_call_id"),
         Index("ix_submission_roll_call", "roll_call_id", "received_at"),
+        Index("ix_submission_frames_kept", "received_at", postgresql_where=text("frames_gone_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -150,6 +161,12 @@ class Submission(Base):
     receipt: Mapped[str]
     received_at: Mapped[datetime]
     frames_due_at: Mapped[datetime]
+    frames_gone_at: Mapped[datetime | None]
+    """When retention deleted the pictures; the rows of the frames keep their hashes."""
+
+    def frame_key(self, position: int) -> str:
+        """Where the evidence store keeps a frame."""
+        return f"frames/{self.roll_call_id}/{self.id}/{position}"
 
 
 class SubmissionFrame(Base):
@@ -157,7 +174,10 @@ class SubmissionFrame(Base):
 
     __tablename__ = "submission_frame"
     __tenancy__ = "student"
-    __table_args__ = (Index("ix_submission_frame_sha256", "sha256"),)
+    __table_args__ = (
+        Index("ix_submission_frame_sha256", "sha256"),
+        Index("ix_submission_frame_as_sent", "received_at", postgresql_where=text("kept_sha256 IS NULL")),
+    )
 
     submission_id: Mapped[UUID] = mapped_column(ForeignKey("submission.id"), primary_key=True)
     position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
@@ -167,6 +187,9 @@ class SubmissionFrame(Base):
     size: Mapped[int]
     evidence_key: Mapped[str]
     received_at: Mapped[datetime]
+    kept_sha256: Mapped[bytes | None]
+    """Of the copy that was drawn anew after the verdict; null while the file is as sent, empty if none could be drawn
+    and nothing is kept."""
 
 
 class Verdict(Base):

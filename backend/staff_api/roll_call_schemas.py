@@ -1,12 +1,13 @@
 """Wire schemas of roll calls in the staff API."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, Field, StringConstraints
 
 from backend.core.wire import Line, Moment, Paragraph, Wire
+from biometrics.actions import Action
 
 Kind = Literal["spot_check", "registration", "rehearsal", "school_own"]
 
@@ -107,7 +108,47 @@ class MissingOut(BaseModel):
     submissions: int
     last_reasons: list[str] = Field(examples=[["location_uncertain"]])
     last_refusal: str | None
+    sent_to_a_person: bool = Field(
+        description="the student was told to see the counselor: attest presence, or leave it to be decided"
+    )
     outcome: str | None
+
+
+class ReasonOut(BaseModel):
+    """Why, and what the student was told to do."""
+
+    code: str = Field(examples=["challenge_unanswered"])
+    zh: str
+    en: str
+
+
+class AttemptOut(BaseModel):
+    """One envelope: what was asked, what was found. `trace` holds the figures and thresholds behind it, for superiors."""
+
+    submission_id: UUID
+    received_at: datetime
+    in_cool_down: bool
+    actions: list[Action]
+    cannot: list[Action] = Field(description="actions that the student had said they cannot do")
+    finding: str | None = Field(description="accepted, step_up, rejected, undetermined; null while verifying")
+    reasons: list[ReasonOut]
+    engine: str | None
+    trace: dict[str, Any] | None
+
+
+class RefusalOut(BaseModel):
+    """An attempt that was refused on the spot."""
+
+    at: datetime
+    step: str = Field(examples=["challenge"])
+    code: str = Field(examples=["step_ups_exhausted"])
+
+
+class AttemptsOut(BaseModel):
+    """Everything that a student sent for a roll call, oldest first."""
+
+    attempts: list[AttemptOut]
+    refusals: list[RefusalOut]
 
 
 class ResultOut(BaseModel):

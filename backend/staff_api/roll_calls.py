@@ -12,6 +12,7 @@ from backend.core.problems import documented
 from backend.org.paths import division_of
 from backend.org.terms import term_of
 from backend.roll_call import explanations, queries
+from backend.roll_call.attempt_queries import Attempt, attempts_of
 from backend.roll_call.audience import Audience, Sample
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
 from backend.roll_call.law import law_at
@@ -20,11 +21,15 @@ from backend.roll_call.tables import RollCall, RollCallStep
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.paged import page_of, position_id
 from backend.staff_api.roll_call_schemas import (
+    AttemptOut,
+    AttemptsOut,
     AudienceIn,
     LaunchedOut,
     LaunchIn,
     MissingOut,
     OverdueOut,
+    ReasonOut,
+    RefusalOut,
     ResultOut,
     RollCallOut,
     UrgedOut,
@@ -168,6 +173,7 @@ def _missing(row: queries.Missing) -> MissingOut:
         submissions=row.submissions,
         last_reasons=list(row.last_reasons),
         last_refusal=row.last_refusal,
+        sent_to_a_person=row.sent_to_a_person,
         outcome=row.outcome.outcome if row.outcome else None,
     )
 
@@ -211,6 +217,35 @@ def _result(row: queries.Result) -> ResultOut:
         method=entry.method if entry else None,
         seq=entry.seq if entry else None,
         decided_at=entry.at if entry else None,
+    )
+
+
+@router.get(
+    "/roll-calls/{roll_call_id}/results/{student_id}/attempts", responses=documented(401, 403, 404, 422)
+)
+async def get_attempts(caller: StaffCaller, roll_call_id: UUID, student_id: UUID) -> AttemptsOut:
+    """某学生在本次核验中的全部提交及判定依据 · What a student sent, what was found, and why."""
+    async with caller.transaction() as session:
+        found = await attempts_of(session, caller.acting, roll_call_id, student_id, caller.at)
+    return AttemptsOut(
+        attempts=[_attempt(each, traced=found.traced) for each in found.attempts],
+        refusals=[RefusalOut(at=each.at, step=each.step, code=each.code) for each in found.refusals],
+    )
+
+
+def _attempt(attempt: Attempt, *, traced: bool) -> AttemptOut:
+    verdict = attempt.verdict
+    reasons = [explanations.reason(code) for code in verdict.reasons] if verdict else []
+    return AttemptOut(
+        submission_id=attempt.submission.id,
+        received_at=attempt.submission.received_at,
+        in_cool_down=attempt.submission.in_cool_down,
+        actions=attempt.challenge.actions,
+        cannot=attempt.challenge.cannot,
+        finding=verdict.finding if verdict else None,
+        reasons=[ReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
+        engine=verdict.engine if verdict else None,
+        trace=verdict.trace if verdict and traced else None,
     )
 
 

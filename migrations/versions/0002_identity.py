@@ -159,6 +159,7 @@ def _enrolments() -> None:
         sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("shots_gone_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
             "status IN ('pending', 'accepted', 'refused')", name=op.f("ck_face_enrolment_status")
         ),
@@ -169,6 +170,13 @@ def _enrolments() -> None:
     )
     op.create_index(
         "ix_face_enrolment_student", "face_enrolment", ["student_id", "submitted_at"], unique=False
+    )
+    op.create_index(
+        "ix_face_enrolment_shots_kept",
+        "face_enrolment",
+        ["decided_at"],
+        unique=False,
+        postgresql_where=sa.text("shots_gone_at IS NULL"),
     )
     op.create_index(
         "uq_face_enrolment_pending",
@@ -202,13 +210,22 @@ def _enrolments() -> None:
         sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("submitted_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("decided_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("picture_gone_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint(
-            "status IN ('pending', 'accepted', 'review', 'refused')", name=op.f("ck_portrait_status")
+            "status IN ('pending', 'accepted', 'review', 'refused', 'replaced')",
+            name=op.f("ck_portrait_status"),
         ),
         sa.ForeignKeyConstraint(["student_id"], ["student.id"], name=op.f("fk_portrait_student_id_student")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_portrait")),
     )
     op.create_index("ix_portrait_student", "portrait", ["student_id", "submitted_at"], unique=False)
+    op.create_index(
+        "ix_portrait_spare",
+        "portrait",
+        ["decided_at"],
+        unique=False,
+        postgresql_where=sa.text("picture_gone_at IS NULL AND status IN ('refused', 'replaced')"),
+    )
     op.create_index(
         "uq_portrait_pending",
         "portrait",
@@ -217,12 +234,28 @@ def _enrolments() -> None:
         postgresql_where=sa.text("status = 'pending'"),
     )
     op.create_table(
+        "school_template_key",
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("root_version", sa.String(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("wrapped_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"], ["org_unit.id"], name=op.f("fk_school_template_key_school_id_org_unit")
+        ),
+        sa.PrimaryKeyConstraint("school_id", name=op.f("pk_school_template_key")),
+    )
+    op.create_table(
         "template_key",
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.Column("kek_id", sa.String(), nullable=False),
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["school_id"],
+            ["school_template_key.school_id"],
+            name=op.f("fk_template_key_school_id_school_template_key"),
+        ),
         sa.ForeignKeyConstraint(
             ["student_id"], ["student.id"], name=op.f("fk_template_key_student_id_student")
         ),
@@ -260,6 +293,38 @@ def _enrolments() -> None:
         unique=True,
         postgresql_where=sa.text("status = 'active'"),
     )
+    op.create_index(
+        "ix_face_template_sample",
+        "face_template",
+        ["school_id", "engine_id", "engine_version", sa.text("md5(CAST(student_id AS text))")],
+        unique=False,
+        postgresql_where=sa.text("status = 'active'"),
+    )
+    op.create_table(
+        "kept_selfie",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("student_id", sa.Uuid(), nullable=False),
+        sa.Column("submission_id", sa.Uuid(), nullable=True),
+        sa.Column("enrolment_id", sa.Uuid(), nullable=True),
+        sa.Column("engine_id", sa.String(), nullable=False),
+        sa.Column("engine_version", sa.String(), nullable=False),
+        sa.Column("sealed", sa.LargeBinary(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint(
+            "(submission_id IS NULL) <> (enrolment_id IS NULL)", name=op.f("ck_kept_selfie_source")
+        ),
+        sa.ForeignKeyConstraint(
+            ["enrolment_id"], ["face_enrolment.id"], name=op.f("fk_kept_selfie_enrolment_id_face_enrolment")
+        ),
+        sa.ForeignKeyConstraint(
+            ["student_id"], ["student.id"], name=op.f("fk_kept_selfie_student_id_student")
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_kept_selfie")),
+        sa.UniqueConstraint("enrolment_id", name=op.f("uq_kept_selfie_enrolment_id")),
+        sa.UniqueConstraint("submission_id", name=op.f("uq_kept_selfie_submission_id")),
+    )
+    op.create_index("ix_kept_selfie_student", "kept_selfie", ["student_id", "at"], unique=False)
 
 
 def _secure() -> None:
@@ -278,7 +343,16 @@ def _secure() -> None:
     for table in ("device_key", "registration", "face_enrolment", "portrait"):
         rls.student_table(table)
     rls.student_table("non_face_route", grants="SELECT, INSERT")
-    rls.student_table("template_key", grants="SELECT, INSERT, UPDATE (kek_id, sealed), DELETE")
+    rls.shared_school_table(
+        "school_template_key", "SELECT, INSERT, UPDATE (root_version, sealed, wrapped_at)"
+    )
+    # The first enrolment of a school is judged under its student's scope.
+    first = "school_id = (SELECT tenancy.school()) AND (SELECT tenancy.student()) IS NOT NULL"
+    op.execute(
+        f"CREATE POLICY first_enrolment ON school_template_key FOR INSERT TO {rls.APP} WITH CHECK ({first})"
+    )
+    rls.student_table("template_key", grants="SELECT, INSERT, DELETE")
+    rls.student_table("kept_selfie", grants="SELECT, INSERT, DELETE")
     rls.student_table("face_template", grants="SELECT, INSERT, UPDATE (status, ended_at)")
 
 

@@ -80,8 +80,12 @@ def upgrade() -> None:
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("key_thumbprint", sa.String(), nullable=False),
+        sa.Column("actions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("cannot", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("flash", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("jsonb_array_length(actions) > 0", name=op.f("ck_challenge_actions")),
         sa.ForeignKeyConstraint(
             ["roll_call_id"], ["roll_call.id"], name=op.f("fk_challenge_roll_call_id_roll_call")
         ),
@@ -224,6 +228,7 @@ def upgrade() -> None:
         sa.Column("receipt", sa.String(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("frames_due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("frames_gone_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(["nonce"], ["challenge.nonce"], name=op.f("fk_submission_nonce_challenge")),
         sa.ForeignKeyConstraint(
             ["roll_call_id"], ["roll_call.id"], name=op.f("fk_submission_roll_call_id_roll_call")
@@ -233,6 +238,13 @@ def upgrade() -> None:
     )
     op.create_index("ix_submission_roll_call", "submission", ["roll_call_id", "received_at"], unique=False)
     op.create_index("ix_submission_student", "submission", ["student_id", "roll_call_id"], unique=False)
+    op.create_index(
+        "ix_submission_frames_kept",
+        "submission",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("frames_gone_at IS NULL"),
+    )
     op.create_table(
         "outcome_entry",
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
@@ -277,10 +289,18 @@ def upgrade() -> None:
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("evidence_key", sa.String(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("kept_sha256", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["submission_id"], ["submission.id"], name=op.f("fk_submission_frame_submission_id_submission")
         ),
         sa.PrimaryKeyConstraint("submission_id", "position", name=op.f("pk_submission_frame")),
+    )
+    op.create_index(
+        "ix_submission_frame_as_sent",
+        "submission_frame",
+        ["received_at"],
+        unique=False,
+        postgresql_where=sa.text("kept_sha256 IS NULL"),
     )
     op.create_index("ix_submission_frame_sha256", "submission_frame", ["sha256"], unique=False)
     op.create_table(
@@ -317,6 +337,8 @@ def _secure() -> None:
         rls.student_readable_table(table)
     for table in ("challenge", "submission", "submission_frame", "refusal", "half_year_registration"):
         rls.student_table(table, grants="SELECT, INSERT")
+    op.execute(f"GRANT UPDATE (frames_gone_at) ON submission TO {rls.APP}")
+    op.execute(f"GRANT UPDATE (kept_sha256) ON submission_frame TO {rls.APP}")
     for table in ("student_code", "urge"):
         rls.school_table(table, "SELECT, INSERT")
     addressed = "EXISTS (SELECT 1 FROM roll_call_class c WHERE c.roll_call_id = {key})"

@@ -30,6 +30,28 @@ def die(engines: EngineSet) -> None:
     os._exit(9)
 
 
+def dying_once_started(marker: Path) -> EngineSet:
+    """Starts, does not start again once, and then starts for ever."""
+    starts = len(marker.read_text()) if marker.exists() else 0
+    marker.write_text("x" * (starts + 1))
+    return dying_factory() if starts == 1 else pattern_engines()
+
+
+def hoard(engines: EngineSet, mib: int) -> int:
+    return len(bytearray(mib * 2**20))
+
+
+def count(engines: EngineSet, tally: Path) -> None:
+    """Leaves a mark for each run, and is stuck."""
+    with tally.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    hang(engines)
+
+
+def length(engines: EngineSet, data: bytes) -> int:
+    return len(data)
+
+
 def hang(engines: EngineSet) -> None:
     threading.Event().wait()
 

@@ -8,10 +8,11 @@ from biometrics.checks import EnrolmentResult, FaceRules, Shot, enrol_shots, jud
 from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import EngineSet
 from biometrics.errors import EngineUnavailable
-from biometrics.matching import FaceTemplate
+from biometrics.matching import Method
 from biometrics.pattern_engine import render_pattern
 from biometrics.picture import DecodeLimits
 from biometrics.quality import Reason
+from biometrics.scoring import Reference, Scoring, neutral
 from tests.biometrics.pictures import encoded, noise
 
 
@@ -19,9 +20,11 @@ def burst(paths: Iterable[Path]) -> list[Shot]:
     return [Shot(path.read_bytes(), captured_ms=400 * index) for index, path in enumerate(paths)]
 
 
-def template_of(result: EnrolmentResult) -> FaceTemplate:
-    assert result.template is not None
-    return result.template
+def reference_of(result: EnrolmentResult) -> Reference:
+    """The enrolled person's template, before any population is known."""
+    template = result.template
+    assert template is not None
+    return Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
 
 
 def codes(reasons: Iterable[Reason]) -> list[str]:
@@ -48,13 +51,13 @@ def test_three_photographs_enrol_a_person(enrolled: EnrolmentResult) -> None:
 def test_other_photographs_of_the_person_score_closer_than_of_a_stranger(
     both_engines: EngineSet, enrolled: EnrolmentResult, people: dict[str, tuple[Path, ...]], rules: FaceRules
 ) -> None:
-    own = judge_burst(both_engines, burst(people["att-s02"][4:7]), template_of(enrolled), rules)
-    stranger = judge_burst(both_engines, burst(people["att-s10"][4:7]), template_of(enrolled), rules)
-    assert own.quality_reasons == own.liveness_reasons == ()
+    own = judge_burst(both_engines, burst(people["att-s02"][4:7]), reference_of(enrolled), rules)
+    stranger = judge_burst(both_engines, burst(people["att-s10"][4:7]), reference_of(enrolled), rules)
+    assert own.quality_reasons == own.liveness.reasons == ()
     assert own.score is not None
     assert stranger.score is not None
-    assert own.score < 0.35
-    assert stranger.score > 0.5
+    assert own.score.value > 0.96
+    assert stranger.score.value < 0.93
     assert all(frame.fingerprint and frame.quality and frame.face for frame in own.frames)
 
 
@@ -83,18 +86,18 @@ def test_a_burst_without_any_face_has_no_score(
     both_engines: EngineSet, enrolled: EnrolmentResult, rules: FaceRules
 ) -> None:
     result = judge_burst(
-        both_engines, [Shot(encoded(noise(320, 240), "PNG"), 0)], template_of(enrolled), rules
+        both_engines, [Shot(encoded(noise(320, 240), "PNG"), 0)], reference_of(enrolled), rules
     )
     assert result.score is None
     assert codes(result.quality_reasons) == ["no_face"]
-    assert codes(result.liveness_reasons) == ["too_few_frames", "no_dominant_face"]
+    assert codes(result.liveness.reasons) == ["too_few_frames", "no_dominant_face"]
 
 
 def test_a_broken_frame_among_good_ones_stays_a_reason(
     both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    template = template_of(enrol_shots(both_engines, pattern_shots[:3], rules))
-    result = judge_burst(both_engines, [*pattern_shots, Shot(b"?", 2000)], template, rules)
+    reference = reference_of(enrol_shots(both_engines, pattern_shots[:3], rules))
+    result = judge_burst(both_engines, [*pattern_shots, Shot(b"?", 2000)], reference, rules)
     assert result.score is not None
     assert codes(result.quality_reasons) == ["image_unsupported"]
 
@@ -103,18 +106,18 @@ def test_a_test_pattern_is_judged_by_the_test_engine_and_says_so(
     both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     enrolment = enrol_shots(both_engines, pattern_shots[:3], rules)
-    result = judge_burst(both_engines, pattern_shots[1:], template_of(enrolment), rules)
+    result = judge_burst(both_engines, pattern_shots[1:], reference_of(enrolment), rules)
     assert enrolment.engine.test_only
     assert result.engine.test_only
     assert result.score is not None
-    assert result.score < 0.1
-    assert result.quality_reasons == result.liveness_reasons == ()
+    assert result.score.value > 0.99
+    assert result.quality_reasons == result.liveness.reasons == ()
 
 
 def test_a_test_pattern_cannot_answer_for_a_person_with_photographs(
     both_engines: EngineSet, enrolled: EnrolmentResult, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    result = judge_burst(both_engines, pattern_shots, template_of(enrolled), rules)
+    result = judge_burst(both_engines, pattern_shots, reference_of(enrolled), rules)
     assert result.score is None
     assert not result.engine.test_only
     assert codes(result.quality_reasons) == ["no_face"]
@@ -123,9 +126,9 @@ def test_a_test_pattern_cannot_answer_for_a_person_with_photographs(
 def test_a_template_of_an_engine_that_is_off_is_not_judged(
     dlib_engine: DlibOnnxEngine, both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    template = template_of(enrol_shots(both_engines, pattern_shots[:3], rules))
+    reference = reference_of(enrol_shots(both_engines, pattern_shots[:3], rules))
     with pytest.raises(EngineUnavailable):
-        judge_burst(EngineSet([dlib_engine]), pattern_shots, template, rules)
+        judge_burst(EngineSet([dlib_engine]), pattern_shots, reference, rules)
 
 
 def test_without_the_test_engine_patterns_enrol_nobody(

@@ -24,7 +24,7 @@ engine, found = ReferenceEngine(), []
 for name in sys.argv[1:]:
     data = Path(name).read_bytes()
     picture = Picture.open(data, DecodeLimits())
-    (by_steps,) = engine.embed(picture, engine.detect(picture)[:1])
+    (by_steps,) = engine.embed([(picture, engine.detect(picture)[0])])
     found.append([engine.describe(data)[0].vector.tolist(), by_steps.vector.tolist()])
 print(json.dumps(found))
 """
@@ -43,7 +43,7 @@ def picture(data: bytes) -> Picture:
 
 def widest(engine: DlibOnnxEngine, data: bytes) -> Descriptor:
     opened = picture(data)
-    (descriptor,) = engine.embed(opened, engine.detect(opened)[:1])
+    (descriptor,) = engine.embed([(opened, engine.detect(opened)[0])])
     return descriptor
 
 
@@ -91,11 +91,9 @@ def test_a_picture_and_its_mirror_image_have_one_descriptor(
     dlib_engine: DlibOnnxEngine, people: dict[str, tuple[Path, ...]]
 ) -> None:
     upright = picture(people["obama"][0].read_bytes())
-    faces = dlib_engine.detect(upright)[:1]
     mirrored = picture_of(np.ascontiguousarray(upright.rgb().pixels[:, ::-1]))
-    (one,), (other,) = (
-        dlib_engine.embed(upright, faces),
-        dlib_engine.embed(mirrored, dlib_engine.detect(mirrored)[:1]),
+    one, other = dlib_engine.embed(
+        [(upright, dlib_engine.detect(upright)[0]), (mirrored, dlib_engine.detect(mirrored)[0])]
     )
     assert distance(one, other) < 0.12
 

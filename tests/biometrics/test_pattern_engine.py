@@ -5,10 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from biometrics.actions import Action
+from biometrics.challenge import actions_seen, measured
 from biometrics.engine import Descriptor, DetectedFace, distance
 from biometrics.pattern_engine import PatternEngine, render_pattern
 from biometrics.picture import DecodeLimits, Picture, picture_of, reencode
 from biometrics.quality import QualityLimits, judge, measure
+from tests.biometrics.challenge_rules import ACTIONS
 
 ENGINE = PatternEngine()
 SEEDS = st.integers(0, 2**40)
@@ -17,7 +20,7 @@ SEEDS = st.integers(0, 2**40)
 def seen(data: bytes) -> tuple[Picture, DetectedFace, Descriptor]:
     picture = Picture.open(data, DecodeLimits())
     (face,) = ENGINE.detect(picture)
-    (descriptor,) = ENGINE.embed(picture, [face])
+    (descriptor,) = ENGINE.embed([(picture, face)])
     return picture, face, descriptor
 
 
@@ -43,6 +46,20 @@ def test_a_pattern_survives_being_stored_as_jpeg() -> None:
     picture, _, before = seen(render_pattern(5, 0))
     after = seen(reencode(picture))[2]
     assert distance(before, after) < 0.05
+
+
+@pytest.mark.parametrize("action", list(Action))
+def test_a_pattern_acts_as_its_mark_says_and_stays_the_same_person(action: Action) -> None:
+    frames = []
+    for shot, doing in enumerate([None, action, action, None, None, None]):
+        picture, face, descriptor = seen(reencode(seen(render_pattern(5, shot, doing))[0]))
+        contours = ENGINE.contours(picture, face)
+        assert contours is not None
+        frames.append(measured(shot, contours))
+        assert distance(descriptor, seen(render_pattern(5, 9))[2]) < 0.1
+        assert judge(measure(picture, [face]), QualityLimits()) == ()
+    (found,) = actions_seen(frames, ACTIONS)
+    assert (found.action, found.first, found.last) == (action, 1, 2)
 
 
 def test_rendering_repeats_itself_and_shots_differ() -> None:

@@ -1,5 +1,6 @@
 import asyncio
 import os
+import signal
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -8,10 +9,17 @@ import pytest
 
 from biometrics.checks import FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.errors import BiometricsError, EngineUnavailable
+from biometrics.matching import FaceTemplate, Method
 from biometrics.pool import EngineFactory, FacePool, FacePoolClosed, FaceWorkerLost, PoolLimits
+from biometrics.scoring import Reference, Scoring, neutral
 from tests.biometrics import faulty_engines
 
 PATIENT = PoolLimits(workers=1, job_seconds=30, start_seconds=60)
+
+
+def alone(template: FaceTemplate) -> Reference:
+    """The template with nobody beside it."""
+    return Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
 
 
 @pytest.fixture(scope="module")
@@ -26,11 +34,11 @@ async def test_a_worker_gives_the_same_answers_as_this_process(
     engines = faulty_engines.pattern_engines()
     enrolment = await pool.enrol(pattern_shots[:3], rules)
     assert enrolment.template is not None
-    result = await pool.judge(pattern_shots[1:], enrolment.template, rules)
+    result = await pool.judge(pattern_shots[1:], alone(enrolment.template), rules)
     here = enrol_shots(engines, pattern_shots[:3], rules)
     assert here.template is not None
     assert enrolment.template.mean.tolist() == here.template.mean.tolist()
-    assert result.score == judge_burst(engines, pattern_shots[1:], here.template, rules).score
+    assert result.score == judge_burst(engines, pattern_shots[1:], alone(here.template), rules).score
     assert result.frames[0].fingerprint == here.shots[1].fingerprint
 
 
@@ -51,10 +59,55 @@ def test_a_job_that_kills_two_workers_is_undetermined_and_the_pool_lives_on(pool
     assert pool.submit(faulty_engines.process_id).result()
 
 
-def test_a_stuck_worker_is_given_up() -> None:
-    limits = PoolLimits(workers=1, job_seconds=0.2, start_seconds=60)
-    with FacePool(faulty_engines.pattern_engines, limits) as impatient, pytest.raises(FaceWorkerLost):
-        impatient.submit(faulty_engines.hang).result()
+def test_a_stuck_job_runs_once_more_in_a_fresh_process_and_is_then_given_up(tmp_path: Path) -> None:
+    limits = PoolLimits(workers=1, job_seconds=0.3, start_seconds=60)
+    tally = tmp_path / "runs"
+    with FacePool(faulty_engines.pattern_engines, limits) as impatient:
+        with pytest.raises(FaceWorkerLost):
+            impatient.submit(partial(faulty_engines.count, tally=tally)).result()
+        assert impatient.submit(faulty_engines.process_id).result()
+    runs = tally.read_text().split()
+    assert len(runs) == len(set(runs)) == 2
+
+
+def test_a_worker_killed_between_jobs_is_replaced_and_costs_the_next_job_no_attempt(
+    pool: FacePool, tmp_path: Path
+) -> None:
+    first = pool.submit(faulty_engines.process_id).result()
+    os.kill(first, signal.SIGKILL)
+    os.waitid(os.P_PID, first, os.WEXITED | os.WNOWAIT)
+    marker = tmp_path / "second"
+    third = pool.submit(partial(faulty_engines.die_once, marker=marker)).result()
+    assert len({first, int(marker.read_text()), third}) == 3
+
+
+def test_a_worker_that_is_stopped_before_it_takes_a_large_job_is_replaced() -> None:
+    limits = PoolLimits(workers=1, job_seconds=1, start_seconds=60)
+    with FacePool(faulty_engines.pattern_engines, limits) as impatient:
+        os.kill(impatient.submit(faulty_engines.process_id).result(), signal.SIGSTOP)
+        assert impatient.submit(partial(faulty_engines.length, data=bytes(8_000_000))).result() == 8_000_000
+
+
+def test_a_worker_that_dies_while_it_starts_counts_as_lost(tmp_path: Path) -> None:
+    factory = partial(faulty_engines.dying_once_started, marker=tmp_path / "starts")
+    with FacePool(factory, PATIENT) as shaky:
+        marker = tmp_path / "died"
+        with pytest.raises(FaceWorkerLost):
+            shaky.submit(partial(faulty_engines.die_once, marker=marker)).result()
+        assert shaky.submit(faulty_engines.process_id).result() != int(marker.read_text())
+
+
+def test_a_job_that_wants_too_much_memory_ends_its_worker_and_not_the_host() -> None:
+    limits = PoolLimits(workers=1, job_seconds=30, start_seconds=60, memory_mib=128)
+    with FacePool(faulty_engines.pattern_engines, limits) as small:
+        assert small.submit(partial(faulty_engines.hoard, mib=64)).result()
+        with pytest.raises(FaceWorkerLost):
+            small.submit(partial(faulty_engines.hoard, mib=256)).result()
+        assert small.submit(partial(faulty_engines.hoard, mib=64)).result()
+
+
+def test_the_pool_tells_which_engine_enrols(pool: FacePool) -> None:
+    assert pool.enrolling().key.id == "test-pattern"
 
 
 def test_an_error_of_the_task_reaches_the_caller_and_costs_no_worker(pool: FacePool) -> None:

@@ -1,4 +1,5 @@
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -6,8 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.commands.face_command import app
+from backend.core.clock import legal_day, now
+from backend.identity.face_policy import scoring, thresholds
 from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.policy import load_policies
+from biometrics.matching import Method
 from biometrics.pattern_engine import render_pattern
+from biometrics.picture import DecodeLimits, Picture
+from biometrics.scoring import Scoring
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,10 +40,11 @@ def refused(*arguments: object) -> str:
 
 
 def test_two_photographs_of_one_person_are_accepted(people: dict[str, tuple[Path, ...]]) -> None:
-    answer = answered("compare", *people["obama"][:2])
+    answer = answered("compare", people["obama"][0], people["obama"][2])
     assert answer["decision"] == "accept"
-    assert 0 < answer["score"] <= answer["threshold"] < answer["reject_threshold"]
-    assert (answer["metric"], answer["engine"], answer["reasons"]) == ("l2", "dlib-onnx/1", [])
+    assert answer["reject_below"] < answer["accept_from"] <= answer["score"] <= 1
+    assert (answer["method"], answer["engine"], answer["reasons"]) == ("neutral", "dlib-onnx/1", [])
+    assert 0 < answer["distance"] < 0.6
     assert answer["quality"]["a"]["faces"] == answer["quality"]["b"]["faces"] == 1
     assert answer["ms"]["total"] > 0
 
@@ -44,7 +52,7 @@ def test_two_photographs_of_one_person_are_accepted(people: dict[str, tuple[Path
 def test_photographs_of_two_persons_are_rejected(people: dict[str, tuple[Path, ...]]) -> None:
     answer = answered("compare", people["obama"][0], people["biden"][0])
     assert answer["decision"] == "reject"
-    assert answer["score"] >= answer["reject_threshold"]
+    assert answer["score"] < answer["reject_below"]
 
 
 def test_a_picture_without_a_face_is_unusable_with_a_reason(
@@ -91,7 +99,74 @@ def test_without_thresholds_in_force_nothing_is_compared(people: dict[str, tuple
 
 
 def test_a_person_can_read_the_answers(people: dict[str, tuple[Path, ...]]) -> None:
-    compared = CliRunner().invoke(app, ["compare", *map(str, people["obama"][:2])])
+    compared = CliRunner().invoke(app, ["compare", str(people["obama"][0]), str(people["obama"][2])])
     inspected = CliRunner().invoke(app, ["inspect", str(people["obama"][0])])
-    assert compared.stdout.startswith("accept: l2 0.")
+    assert compared.stdout.startswith("accept: 0.9")
     assert inspected.stdout.startswith("usable: JPEG 910 × 1137")
+
+
+# --- calibrate ---
+
+
+@pytest.fixture(scope="session")
+def folders(people: dict[str, tuple[Path, ...]], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Photographs of twelve people, a folder each."""
+    root = tmp_path_factory.mktemp("people")
+    for name in sorted(name for name in people if name.startswith("att-"))[:12]:
+        (root / name).mkdir()
+        for path in people[name][:4]:
+            shutil.copy(path, root / name / path.name)
+    return root
+
+
+@pytest.fixture(scope="session")
+def report(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return answered("calibrate", tmp_path_factory.mktemp("out") / "report", "--pictures", folders)
+
+
+def test_calibration_finds_thresholds_that_leave_room_for_a_second_check(report: dict[str, Any]) -> None:
+    assert (report["chosen"], report["people"], report["fmr"]) == ("neutral", 12, 0.001)
+    assert report["reject_below"] < report["accept_from"] < 1
+    assert report["tar"] > 0.9
+
+
+def test_the_page_of_law_that_calibration_writes_is_law_where_it_is_put(
+    report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(report["law"], tmp_path / "faces.yaml")
+    monkeypatch.setenv("DIANMING_POLICIES", str(tmp_path))
+    law = load_policies().at(legal_day(now()), "410181")
+    found = thresholds(law, "dlib-onnx", Method.NEUTRAL)
+    assert (found.accept_from, found.reject_below) == (report["accept_from"], report["reject_below"])
+    assert scoring(law, "dlib-onnx", population_version=3) == Scoring(Method.NEUTRAL)
+    shipped = load_policies().at(legal_day(now()), "420000")
+    assert thresholds(shipped, "dlib-onnx", Method.NEUTRAL) != found
+
+
+def test_the_report_of_a_calibration_has_its_plots_and_every_candidate(report: dict[str, Any]) -> None:
+    page = Path(report["report"])
+    for plot in ("scores.png", "det.png"):
+        assert Picture.open((page.parent / plot).read_bytes(), DecodeLimits()).width > 500
+        assert plot in page.read_text("utf-8")
+    document = json.loads((page.parent / "report.json").read_text("utf-8"))
+    assert document["engine"] == "dlib-onnx/1"
+    assert [each["method"] for each in document["candidates"]] == [
+        "neutral"
+    ]  # too few people for a population
+
+
+def test_a_report_is_never_written_over_another(report: dict[str, Any], folders: Path) -> None:
+    assert refused("calibrate", Path(report["report"]).parent, "--pictures", folders) == "out_exists"
+
+
+def test_a_handful_of_people_calibrates_nothing(people: dict[str, tuple[Path, ...]], tmp_path: Path) -> None:
+    (tmp_path / "in" / "obama").mkdir(parents=True)
+    shutil.copy(people["obama"][0], tmp_path / "in" / "obama")
+    assert (
+        refused("calibrate", tmp_path / "out", "--pictures", tmp_path / "in") == "face_population_too_small"
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
+    assert refused("calibrate", tmp_path / "out", "--pictures", tmp_path / "none") == "folder_unreadable"

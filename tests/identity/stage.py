@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import JSONResponse
 from httpx import ASGITransport, AsyncClient
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
@@ -18,7 +19,7 @@ from sqlalchemy import select, update
 
 from backend.core.clock import now
 from backend.core.database import Database
-from backend.core.problems import install_problem_handlers
+from backend.core.problems import install_problem_handlers, problem_response
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
@@ -28,6 +29,7 @@ from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
 from backend.people.tables import Student
 from backend.staff_api import accounts, activation_desk, sessions
+from biometrics.errors import BiometricsError
 from mobile_api import activation
 from mobile_api import registration as registration_routes
 from tests.world import PROVINCE_PATH, Pupil, School, World, plant
@@ -141,6 +143,11 @@ def _client(runtime: Runtime, *routers: APIRouter) -> AsyncClient:
     app = FastAPI()
     app.state.runtime = runtime
     install_problem_handlers(app)
+
+    @app.exception_handler(BiometricsError)
+    async def _biometrics(request: Request, error: BiometricsError) -> JSONResponse:
+        return problem_response(request, error)
+
     for router in routers:
         app.include_router(router)
     transport = ASGITransport(app, raise_app_exceptions=False)

@@ -18,17 +18,19 @@ from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import enrolment, portraits, tables
 from backend.identity.activation import activation_gaps
-from backend.identity.jobs import enrol_face, purge_portrait, purge_shots
+from backend.identity.jobs import enrol_face
 from backend.identity.jobs import judge_portrait as judge_portrait_job
 from backend.identity.templates import active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
 from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.engine import EngineSet
-from biometrics.matching import FaceTemplate
+from biometrics.engine import EngineInfo, EngineSet
 from biometrics.pattern_engine import PatternEngine, render_pattern
 from biometrics.pool import FaceWorkerLost
-from biometrics.template import TemplateUnreadable
+from biometrics.redrawing import redraw
+from biometrics.scoring import Reference
+from biometrics.sealing import TemplateUnreadable
+from tests.biometrics.pictures import encoded, noise
 from tests.identity.staffer import staffer
 from tests.identity.stage import Stage, code_of
 from tests.world import PROVINCE_PATH, Pupil
@@ -44,13 +46,29 @@ class PoolInProcess:
         self.engines = EngineSet([PatternEngine()])
         self.lost = False
 
+    def enrolling(self) -> EngineInfo:
+        return self.engines.infos()[0]
+
     async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
         if self.lost:
             raise FaceWorkerLost
         return enrol_shots(self.engines, shots, rules)
 
-    async def judge(self, burst: Sequence[Shot], template: FaceTemplate, rules: FaceRules) -> BurstResult:
-        return judge_burst(self.engines, burst, template, rules)
+    async def judge(self, burst: Sequence[Shot], reference: Reference, rules: FaceRules) -> BurstResult:
+        return judge_burst(self.engines, burst, reference, rules)
+
+    async def redraw(self, data: bytes) -> bytes | None:
+        return redraw(self.engines, data)
+
+
+class MeasuresNothing(PoolInProcess):
+    """Redraws pictures; whoever measures a face in one fails."""
+
+    async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
+        raise AssertionError
+
+    async def judge(self, burst: Sequence[Shot], reference: Reference, rules: FaceRules) -> BurstResult:
+        raise AssertionError
 
 
 @pytest.fixture
@@ -189,7 +207,7 @@ async def test_refused_shots_say_why_for_each_and_can_be_taken_again(
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     await consent(phone)
-    await phone.enrol_face([*shots(7, 2), b"not a picture"])
+    await phone.enrol_face([*shots(7, 2), encoded(noise(320, 240), "JPEG")])
     assert code_of((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
     assert (await judge_newest(stage, pupil)).status == "refused"
     told = (await phone.get("/v1/me/face")).json()
@@ -214,7 +232,7 @@ async def test_five_refused_enrolments_make_the_sixth_wait(stage: Stage, pool: P
     phone = await stage.bound(pupil)
     await consent(phone)
     for _ in range(5):
-        await phone.enrol_face([b"1", b"2", b"3"])
+        await phone.enrol_face([encoded(noise(320, 240, number), "JPEG") for number in range(3)])
         await judge_newest(stage, pupil)
     assert code_of((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
     stage.dial.ahead = timedelta(seconds=61)
@@ -318,7 +336,7 @@ async def test_the_way_without_a_face_completes_activation_and_measures_no_face(
     assert (await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})).status_code == 204
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     await phone.submit_portrait(render_pattern(7, 1))
-    assert "face_pool" not in stage.runtime.extras
+    stage.runtime.extras["face_pool"] = MeasuresNothing()
     assert (await judge_portrait(stage, pupil)).status == "review"
     assert await gaps(stage, pupil) == []
 
@@ -334,25 +352,6 @@ async def test_a_portrait_of_somebody_else_is_refused_with_the_reason(
     told = (await phone.get("/v1/me/portrait")).json()
     assert (told["state"], told["reasons"][0]["code"]) == ("refused", "portrait_other_person")
     assert "portrait" in await gaps(stage, pupil)
-    rows = await portraits_of(stage, pupil)
-    context = type("Context", (), {"additional_context": {"runtime": stage.runtime}})()
-    who = {"school_id": str(pupil.school_id), "student_id": str(pupil.id)}
-    await purge_portrait(context, portrait_id=str(rows[0].id), **who)
-    with pytest.raises(FileNotFoundError):
-        await stage.runtime.evidence.get(rows[0].evidence_key)
-
-
-async def test_the_photographs_go_and_the_template_stays(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    await enrolled(stage, pupil)
-    row = await judge_newest(stage, pupil)
-    folder = stage.runtime.settings.evidence_dir / f"enrolment/{pupil.id}/{row.id}"
-    assert len(list(folder.iterdir())) == 3
-    context = type("Context", (), {"additional_context": {"runtime": stage.runtime}})()
-    who = {"enrolment_id": str(row.id), "school_id": str(pupil.school_id), "student_id": str(pupil.id)}
-    await purge_shots(context, **who, shots=row.shots)
-    assert list(folder.iterdir()) == []
-    assert "face" not in await gaps(stage, pupil)
 
 
 async def upload(phone: Phone, **options: object) -> Response:

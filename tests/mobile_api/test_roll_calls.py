@@ -26,6 +26,7 @@ from tests.roll_call.stage import (
     OUTSIDE,
     Candidate,
     Stage,
+    acted,
     burst,
     envelope,
     fixes,
@@ -46,6 +47,8 @@ class Api:
     stage: Stage
     http: httpx.AsyncClient
     accounts: dict[str, Acting] = field(default_factory=dict)
+    frames: list[bytes] = field(default_factory=list)
+    """Those that the newest envelope declared."""
 
     async def call(self, acting: Acting, method: str, path: str, **options: Any) -> httpx.Response:
         self.accounts[str(acting.account_id)] = acting
@@ -56,8 +59,9 @@ class Api:
     async def get(self, candidate: Candidate, path: str, **options: Any) -> httpx.Response:
         return await self.call(candidate.acting, "GET", path, **options)
 
-    async def challenge(self, candidate: Candidate, roll_call_id: UUID) -> httpx.Response:
-        return await self.call(candidate.acting, "POST", f"/roll-calls/{roll_call_id}/challenges")
+    async def challenge(self, candidate: Candidate, roll_call_id: UUID, **body: Any) -> httpx.Response:
+        path = f"/roll-calls/{roll_call_id}/challenges"
+        return await self.call(candidate.acting, "POST", path, **({"json": body} if body else {}))
 
     async def envelope(self, candidate: Candidate, roll_call_id: UUID, compact: str) -> httpx.Response:
         body = {"envelope": compact}
@@ -72,8 +76,9 @@ class Api:
     async def signed(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
         answer = await self.challenge(candidate, roll_call_id)
         assert answer.status_code == 201, answer.text
-        nonce = answer.json()["nonce"]
-        return envelope(candidate, roll_call_id, nonce, burst(candidate.person), **changes)
+        nonce, asked = answer.json()["nonce"], answer.json()["actions"]
+        self.frames = acted(candidate.person, [each["action"] for each in asked])
+        return envelope(candidate, roll_call_id, nonce, self.frames, **changes)
 
     async def submitted(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
         compact = await self.signed(candidate, roll_call_id, **changes)
@@ -124,13 +129,13 @@ async def test_a_check_in_from_the_list_to_the_result(
     assert (listed["id"], listed["state"], listed["outcome"]) == (str(roll_call_id), "open", None)
     assert listed["what_to_do_zh"]
     challenge = (await api.challenge(candidate, roll_call_id)).json()
-    assert challenge["frames"] == {"min_count": 3, "max_count": 8, "max_bytes": 1048576}
+    assert challenge["frames"] == {"min_count": 8, "max_count": 16, "max_bytes": 1048576, "within_s": 20.0}
     submission_id = await api.submitted(candidate, roll_call_id)
     stored = [
         (await api.frame(candidate, submission_id, position, data)).json()["complete"]
-        for position, data in enumerate(burst(candidate.person))
+        for position, data in enumerate(api.frames)
     ]
-    assert stored == [False, False, True]
+    assert stored == [False] * (len(api.frames) - 1) + [True]
     assert (await api.get(candidate, f"/submissions/{submission_id}")).json()["finding"] is None
     await api.stage.verify(UUID(submission_id))
     found = (await api.get(candidate, f"/submissions/{submission_id}")).json()
@@ -143,7 +148,7 @@ async def test_neither_the_fence_nor_a_threshold_is_ever_told(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id, fixes=fixes(OUTSIDE))
-    for position, data in enumerate(burst(candidate.person)):
+    for position, data in enumerate(api.frames):
         await api.frame(candidate, submission_id, position, data)
     await api.stage.verify(UUID(submission_id))
     answers = [
@@ -250,8 +255,57 @@ async def test_a_classmates_submission_is_absent_too(
     submission_id = await api.submitted(candidate, roll_call_id)
     classmate = await api.stage.activate(api.stage.school.students[1])
     assert (await api.get(classmate, f"/submissions/{submission_id}")).status_code == 404
-    stolen = await api.frame(classmate, submission_id, 0, burst(candidate.person)[0])
+    stolen = await api.frame(classmate, submission_id, 0, api.frames[0])
     assert stolen.status_code == 404
+
+
+# --- the challenge ---
+
+
+async def test_a_challenge_says_what_to_do_in_both_languages(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    answer = await api.challenge(candidate, roll_call_id, cannot=["close_eyes", "open_mouth"])
+    assert answer.status_code == 201
+    asked = answer.json()["actions"]
+    assert {each["action"] for each in asked} == {"turn_left", "turn_right"}
+    assert all("转头" in each["zh"] and "Turn" in each["en"].title() for each in asked)
+
+
+async def test_asking_again_does_not_make_it_easier(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    first, again = [(await api.challenge(candidate, roll_call_id)).json() for _ in range(2)]
+    assert (again["nonce"], again["actions"]) == (first["nonce"], first["actions"])
+
+
+async def test_whoever_can_do_too_little_is_told_of_the_other_way(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    answer = await api.challenge(candidate, roll_call_id, cannot=["close_eyes", "turn_left", "turn_right"])
+    assert (answer.status_code, answer.json()["code"]) == (409, "challenge_actions_too_few")
+    assert "辅导员" in answer.json()["detail_zh"]
+    shown = (await api.get(candidate, f"/roll-calls/{roll_call_id}")).json()
+    assert "辅导员" in shown["what_to_do_zh"]
+
+
+@pytest.mark.parametrize(
+    "cannot",
+    [["wink"], "close_eyes", [1], ["close_eyes"] * 5, [None], [["close_eyes"]], {"close_eyes": True}],
+)
+async def test_an_action_that_there_is_not_is_refused(
+    api: Api, candidate: Candidate, roll_call_id: UUID, cannot: Any
+) -> None:
+    answer = await api.challenge(candidate, roll_call_id, cannot=cannot)
+    assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
+
+
+async def test_an_envelope_without_a_challenge_is_refused(
+    api: Api, candidate: Candidate, roll_call_id: UUID
+) -> None:
+    compact = envelope(candidate, roll_call_id, "n" * 32, burst(candidate.person))
+    answer = await api.envelope(candidate, roll_call_id, compact)
+    assert (answer.status_code, answer.json()["code"]) == (409, "nonce_unknown")
 
 
 # --- frames ---
@@ -261,7 +315,7 @@ async def test_a_frame_is_taken_once_and_again_alike(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id)
-    frame = burst(candidate.person)[0]
+    frame = api.frames[0]
     answers = [await api.frame(candidate, submission_id, 0, frame) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [200, 200]
     assert answers[0].json() == answers[1].json() == {"position": 0, "complete": False}
@@ -271,12 +325,12 @@ async def test_a_frame_that_does_not_fit_is_refused(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id)
-    frames = burst(candidate.person)
+    frames = api.frames
     wrong = await api.frame(candidate, submission_id, 0, frames[1])
     assert (wrong.status_code, wrong.json()["code"]) == (422, "frame_hash_mismatch")
     large = await api.frame(candidate, submission_id, 0, bytes(1048577))
     assert (large.status_code, large.json()["code"]) == (413, "body_too_large")
-    extra = await api.frame(candidate, submission_id, 3, frames[0])
+    extra = await api.frame(candidate, submission_id, len(frames), frames[0])
     assert (extra.status_code, extra.json()["code"]) == (422, "frame_not_declared")
     api.stage.clock.at += GRACE + MICROSECOND
     late = await api.frame(candidate, submission_id, 0, frames[0])

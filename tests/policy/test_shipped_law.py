@@ -108,8 +108,9 @@ def test_a_fix_of_400_metres_is_too_coarse_to_decide_on() -> None:
 
 @pytest.mark.parametrize("engine", ["dlib-onnx", "test-pattern"])
 def test_each_face_engine_leaves_room_for_a_second_check(engine: str) -> None:
-    accept = ZHENGZHOU.number(f"verification.face.{engine}.accept_max_distance")
-    assert accept < ZHENGZHOU.number(f"verification.face.{engine}.reject_min_distance")
+    method = ZHENGZHOU.text(f"verification.face.{engine}.method")
+    accept = ZHENGZHOU.number(f"verification.face.{engine}.{method}.accept_from")
+    assert accept > ZHENGZHOU.number(f"verification.face.{engine}.{method}.reject_below")
 
 
 def test_related_figures_agree() -> None:
@@ -125,6 +126,25 @@ def test_related_figures_agree() -> None:
         ZHENGZHOU.integer("verification.frames.max_count"),
     )
     assert frames == tuple(sorted(frames))
+
+
+def test_a_challenge_can_be_answered_within_its_own_bounds() -> None:
+    asked = ZHENGZHOU.integer("verification.challenge.max_actions")
+    frames = ZHENGZHOU.integer("verification.frames.min_count")
+    held = ZHENGZHOU.integer("verification.liveness.closed_eyes_frames")
+    assert 2 <= ZHENGZHOU.integer("verification.challenge.min_actions") <= asked
+    assert held * asked + 2 <= frames
+    slowest = timedelta(milliseconds=ZHENGZHOU.integer("verification.burst.max_gap"))
+    quickest = timedelta(milliseconds=ZHENGZHOU.integer("verification.burst.min_gap"))
+    answer_time = ZHENGZHOU.duration("verification.challenge.answer_time")
+    assert quickest * frames < answer_time < slowest * frames
+    assert answer_time < ZHENGZHOU.duration("verification.challenge.lifetime")
+    assert ZHENGZHOU.integer("verification.challenge.max_step_ups") < ZHENGZHOU.integer(
+        "verification.challenge.max_draws"
+    )
+    assert ZHENGZHOU.ratio("verification.liveness.closed_mouth") < ZHENGZHOU.ratio(
+        "verification.liveness.open_mouth"
+    )
 
 
 def test_every_figure_that_no_notice_states_is_said_to_be_operational() -> None:

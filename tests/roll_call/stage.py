@@ -1,7 +1,7 @@
 """A school with a filed site, students who finished activation, and a clock that the test sets."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,18 +22,22 @@ from backend.core.runtime import Runtime
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
+from backend.demo.posing import posed
 from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
 from backend.identity.templates import store_template
 from backend.people.tables import Consent, RecordCheck
 from backend.roll_call import intake
 from backend.roll_call.announcing import announce
+from backend.roll_call.attempts import Refused
 from backend.roll_call.audience import Audience
+from backend.roll_call.challenges import issue_challenge
 from backend.roll_call.envelope import TYPE
 from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import effective
 from backend.roll_call.settlement import Settlement, settle_roll_call
 from backend.roll_call.tables import Challenge, OutcomeEntry, Refusal, RollCall, Submission, Verdict
 from backend.roll_call.verification import verify_submission
+from biometrics.actions import Action
 from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engine import EngineSet
 from biometrics.liveness import BurstRules
@@ -57,6 +61,8 @@ from tests.world import (
 WINDOW = timedelta(hours=1)
 GRACE = timedelta(seconds=120)
 MICROSECOND = timedelta(microseconds=1)
+OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
+"""Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
 INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
 OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
@@ -89,8 +95,8 @@ def template_of(person: int) -> FaceTemplate:
 
 
 @cache
-def picture(person: int, shot: int) -> bytes:
-    return render_pattern(person, shot)
+def picture(person: int, shot: int, action: Action | None = None) -> bytes:
+    return render_pattern(person, shot, action)
 
 
 def job_of(runtime: Runtime) -> JobContext:
@@ -161,7 +167,7 @@ class Stage:
         self._persons += 1
         person = new_id().int % 10**9
         acting = student_account(school or self.school, pupil)
-        phone = Phone(httpx.AsyncClient(base_url="http://testserver"))
+        phone = Phone(OFFLINE)
         at = self.clock()
         common: dict[str, Any] = {"school_id": pupil.school_id, "student_id": pupil.id}
         async with self.arrange() as session:
@@ -264,18 +270,28 @@ class Stage:
         async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             return await settle_roll_call(session, roll_call.id, self.clock())
 
-    async def challenge(self, candidate: Candidate, roll_call_id: UUID) -> Challenge | intake.Refused:
+    async def challenge(
+        self, candidate: Candidate, roll_call_id: UUID, *cannot: Action
+    ) -> Challenge | Refused:
         async with self.runtime.database.transaction(candidate.acting.scope) as session:
-            return await intake.issue_challenge(session, candidate.acting, roll_call_id, self.clock())
+            return await issue_challenge(session, candidate.acting, roll_call_id, cannot, self.clock())
+
+    async def challenged(self, candidate: Candidate, roll_call_id: UUID, *cannot: Action) -> Challenge:
+        """The challenge; while it is unanswered, the same one again."""
+        issued = await self.challenge(candidate, roll_call_id, *cannot)
+        assert isinstance(issued, Challenge), issued
+        return issued
 
     async def nonce(self, candidate: Candidate, roll_call_id: UUID) -> str:
-        issued = await self.challenge(candidate, roll_call_id)
-        assert isinstance(issued, Challenge), issued
-        return issued.nonce
+        return (await self.challenged(candidate, roll_call_id)).nonce
+
+    async def answer(self, candidate: Candidate, roll_call_id: UUID, first: int = 0) -> list[bytes]:
+        """What the candidate does before the camera when asked now."""
+        return acted(candidate.person, (await self.challenged(candidate, roll_call_id)).actions, first)
 
     async def send(
         self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
-    ) -> intake.Received | intake.Refused:
+    ) -> intake.Received | Refused:
         async with self.runtime.database.transaction(candidate.acting.scope) as session:
             return await intake.receive_envelope(
                 session, candidate.acting, roll_call_id, compact, at or self.clock(), self.runtime.keys
@@ -285,8 +301,9 @@ class Stage:
         self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
     ) -> intake.Received:
         """Challenge and envelope; the frames are not uploaded."""
-        nonce = await self.nonce(candidate, roll_call_id)
-        signed = envelope(candidate, roll_call_id, nonce, frames or burst(candidate.person), **content)
+        challenge = await self.challenged(candidate, roll_call_id)
+        frames = frames or acted(candidate.person, challenge.actions)
+        signed = envelope(candidate, roll_call_id, challenge.nonce, frames, **content)
         received = await self.send(candidate, roll_call_id, signed)
         assert isinstance(received, intake.Received), received
         return received
@@ -304,10 +321,16 @@ class Stage:
             return frame, await intake.record_frame(session, acting, frame, len(data), self.clock())
 
     async def check_in(
-        self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
+        self,
+        candidate: Candidate,
+        roll_call_id: UUID,
+        frames: list[bytes] | None = None,
+        *,
+        first: int = 0,
+        **content: Any,
     ) -> UUID:
-        """Challenge, envelope and every frame; not yet verified."""
-        frames = frames or burst(candidate.person)
+        """Challenge, envelope and every frame; not yet verified. Another `first` makes other pictures."""
+        frames = frames or await self.answer(candidate, roll_call_id, first)
         received = await self.submit(candidate, roll_call_id, frames, **content)
         for position, data in enumerate(frames):
             await self.upload(candidate, received.submission_id, position, data)
@@ -390,9 +413,14 @@ class Stage:
             return list(rows)
 
 
-def burst(person: int, first: int = 0, count: int = 3) -> list[bytes]:
-    """Frames of one person."""
+def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
+    """Frames of one person who does nothing."""
     return [picture(person, shot) for shot in range(first, first + count)]
+
+
+def acted(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
+    """Frames of one person who does what was asked."""
+    return [picture(person, first + number, action) for number, action in enumerate(posed(actions))]
 
 
 def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
@@ -404,10 +432,12 @@ def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str,
     ]
 
 
-def content(roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any) -> dict[str, Any]:
-    """The payload of an envelope."""
+def content(
+    roll_call_id: UUID, nonce: str, frames: list[bytes], /, *, pace_ms: int = 300, **changes: Any
+) -> dict[str, Any]:
+    """The payload of an envelope whose frames were taken so many milliseconds apart."""
     declared = [
-        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": 300 * position}
+        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": pace_ms * position}
         for position, data in enumerate(frames)
     ]
     plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": fixes(), "frames": declared}

@@ -5,7 +5,6 @@ import json
 from typing import Any
 from uuid import uuid4
 
-import httpx
 import pytest
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, utils
@@ -15,9 +14,9 @@ from hypothesis import strategies as st
 from backend.demo.phone import Phone
 from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored, signed_digest
 from backend.roll_call.errors import CheckInRefusal, EnvelopeMalformed, EnvelopeSignatureInvalid
-from tests.roll_call.stage import content
+from tests.roll_call.stage import OFFLINE, content
 
-PHONE = Phone(httpx.AsyncClient(base_url="http://testserver"))
+PHONE = Phone(OFFLINE)
 ROLL_CALL = uuid4()
 NONCE = "n" * 32
 
@@ -130,7 +129,7 @@ def test_bytes_that_are_no_envelope_are_malformed(header: bytes | None, body: by
 
 
 def test_another_phones_signature_is_refused() -> None:
-    stranger = Phone(httpx.AsyncClient(base_url="http://testserver"))
+    stranger = Phone(OFFLINE)
     assert isinstance(refusal_of(stranger.sign(payload(), typ=TYPE)), EnvelopeSignatureInvalid)
 
 

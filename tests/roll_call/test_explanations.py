@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from backend.roll_call.explanations import reason, what_to_do
 from backend.roll_call.rules import Attempt, Evidence, Outcome, judge, settle, settle_silence
+from biometrics.liveness import NO_DEPTH, NOT_DONE
 from geo.fence import FenceReason
 
 STATES = ("announced", "open", "closed", "voided")
@@ -20,7 +21,9 @@ STATES = ("announced", "open", "closed", "voided")
             tuple
         ),
         face=st.sampled_from(["accept", "step_up", "reject", "unusable", None]),
-        face_reasons=st.just(()),
+        face_reasons=st.sampled_from([(), ("too_dark", "image_broken"), ("nearer_classmate",)]),
+        liveness=st.sampled_from([(), tuple(each.code for each in NOT_DONE.values()), (NO_DEPTH.code,)]),
+        likeness=st.just(()),
         reused=st.booleans(),
         in_cool_down=st.booleans(),
     )

@@ -63,7 +63,14 @@ async def send_something(registry: Registry, roll_call: RollCall, finding: str |
     }
     nonce, submission_id = new_id().hex, new_id()
     challenge = Challenge(
-        nonce=nonce, **of, key_thumbprint="t", issued_at=roll_call.opens_at, expires_at=roll_call.closes_at
+        nonce=nonce,
+        **of,
+        key_thumbprint="t",
+        actions=["close_eyes", "turn_left"],
+        cannot=[],
+        flash=[],
+        issued_at=roll_call.opens_at,
+        expires_at=roll_call.closes_at,
     )
     submission = Submission(
         id=submission_id,

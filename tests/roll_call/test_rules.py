@@ -1,5 +1,6 @@
 """The rules of a roll call, without anything around them."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from backend.roll_call.rules import (
     Timing,
     Window,
     attestation_quota,
+    face_tries,
     judge,
     launch_objection,
     settle,
@@ -48,6 +50,8 @@ evidence = st.builds(
     fence_reasons=st.just(()),
     face=st.sampled_from(["accept", "step_up", "reject", "unusable", None]),
     face_reasons=st.just(()),
+    liveness=st.sampled_from([(), ("eyes_not_closed",)]),
+    likeness=st.sampled_from([(), ("picture_repeated",)]),
     reused=st.booleans(),
     in_cool_down=st.booleans(),
 )
@@ -115,16 +119,46 @@ def test_a_window_keeps_the_laws_bounds() -> None:
 def test_presence_needs_every_part_to_say_yes(facts: Evidence) -> None:
     accepted = judge(facts).finding is Finding.ACCEPTED
     every = facts.frames_complete and facts.fence == "inside" and facts.face == "accept"
-    assert accepted == (every and not facts.reused and not facts.in_cool_down)
+    doubt = facts.liveness or facts.likeness or facts.reused or facts.in_cool_down
+    assert accepted == (every and not doubt)
 
 
 @given(evidence)
 def test_a_part_that_could_not_be_judged_is_neither_present_nor_rejected(facts: Evidence) -> None:
-    certain_no = (
-        facts.reused or facts.fence == "outside" or (facts.frames_complete and facts.face == "reject")
-    )
+    mismatch = facts.frames_complete and facts.face == "reject" and not facts.liveness
+    certain_no = facts.reused or facts.fence == "outside" or mismatch
     if (facts.face is None or facts.fence is None or not facts.frames_complete) and not certain_no:
         assert judge(facts).finding is Finding.UNDETERMINED
+
+
+@given(evidence)
+def test_a_doubt_about_the_burst_never_rejects_the_face(facts: Evidence) -> None:
+    judgement = judge(facts)
+    if facts.liveness and judgement.finding is Finding.REJECTED:
+        assert judgement.reasons[0] in {"frame_reused", "outside_site"}
+
+
+@given(evidence)
+def test_what_was_used_before_asks_again(facts: Evidence) -> None:
+    sure = replace(facts, face="accept", fence="inside", liveness=(), reused=False, frames_complete=True)
+    judgement = judge(replace(sure, likeness=("picture_repeated",)))
+    assert judgement.finding is Finding.STEP_UP
+    assert judgement.reasons[:2] == ("picture_seen_before", "picture_repeated")
+
+
+def test_tries_are_counted_where_the_face_is_in_doubt_and_not_where_the_picture_is_poor() -> None:
+    tries = face_tries(
+        [
+            ["verified"],
+            ["face_mismatch"],
+            ["face_unusable", "too_dark"],
+            ["location_uncertain"],
+            ["challenge_unanswered", "eyes_not_closed", "face_unsure"],
+            ["picture_seen_before"],
+            ["face_unsure", "location_uncertain"],
+        ]
+    )
+    assert (tries.mismatches, tries.doubts) == (1, 3)
 
 
 @pytest.mark.clause("HN334-3.4")
@@ -140,6 +174,14 @@ def test_what_came_in_time_is_missed_only_by_final_negative_verdicts(sent: list[
         assert not any("face_mismatch" in each.reasons for each in sent)
     if any(each.finding is Finding.ACCEPTED for each in sent):
         assert result.outcome is Outcome.PRESENT
+
+
+@given(st.lists(attempts))
+def test_whoever_was_sent_to_a_person_is_never_missed(sent: list[Attempt]) -> None:
+    result = settle(sent, sent_to_a_person=True)
+    assert result.outcome is not Outcome.MISSED
+    if settle(sent).outcome is not Outcome.MISSED:
+        assert result == settle(sent)
 
 
 @given(st.lists(attempts))

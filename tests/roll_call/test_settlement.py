@@ -1,6 +1,7 @@
 """The close: everyone gets one outcome, nobody who sent something in time is simply absent."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,7 +12,8 @@ import pytest
 from backend.core.tenancy import Scope
 from backend.people.tables import Student
 from backend.roll_call import jobs
-from backend.roll_call.intake import Received, Refused, receive_envelope
+from backend.roll_call.attempts import Refused
+from backend.roll_call.intake import Received, receive_envelope
 from backend.roll_call.jobs import run_due
 from backend.roll_call.outcomes import hold_closed
 from backend.roll_call.oversight import void_roll_call
@@ -92,9 +94,10 @@ async def test_overdue_frames_are_sent_to_verification_and_end_undetermined(
 ) -> None:
     launched = await stage.launch()
     candidate = await someone(stage)
-    received = await stage.submit(candidate, launched.roll_call.id)
+    frames = burst(candidate.person)
+    received = await stage.submit(candidate, launched.roll_call.id, frames)
     for position in range(uploaded):
-        await stage.upload(candidate, received.submission_id, position, burst(candidate.person)[position])
+        await stage.upload(candidate, received.submission_id, position, frames[position])
     submission_id = received.submission_id
     assert await close(stage, launched.roll_call) == {}
     assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
@@ -151,7 +154,7 @@ async def test_a_rejection_at_the_fence_is_final_and_a_face_mismatch_is_not(stag
     away, stranger = await someone(stage), await someone(stage, 1)
     outside = await stage.check_in(away, launched.roll_call.id, fixes=fixes(OUTSIDE))
     assert (await stage.verify(outside)).reasons == ["outside_site"]
-    other = await stage.check_in(stranger, launched.roll_call.id, burst(stranger.person + 1))
+    other = await stage.check_in(replace(stranger, person=stranger.person + 1), launched.roll_call.id)
     assert (await stage.verify(other)).reasons == ["face_mismatch"]
     await close(stage, launched.roll_call)
     assert await stage.outcome(launched.roll_call.id, away) == ("missed", "outside_site")
@@ -194,8 +197,8 @@ async def test_who_arrived_in_time_but_was_stored_after_the_settlement_is_never_
     launched = await stage.launch()
     candidate = await someone(stage)
     roll_call = launched.roll_call
-    frames = burst(candidate.person)
     stage.clock.at = roll_call.closes_at
+    frames = await stage.answer(candidate, roll_call.id)
     nonce = await stage.nonce(candidate, roll_call.id)
     signed = envelope(candidate, roll_call.id, nonce, frames)
     await close(stage, roll_call)

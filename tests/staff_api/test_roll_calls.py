@@ -11,8 +11,9 @@ from backend.core.acting import Acting
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.runtime import Runtime
-from backend.roll_call.tables import RollCall
+from backend.roll_call.tables import RollCall, Verdict
 from backend.staff_api.roll_calls import router
+from biometrics.actions import Action
 from tests.roll_call.stage import MICROSECOND, WINDOW, Stage, staged
 from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
 from tests.world import bureau_account, counselor_account, province_account, registrar_account
@@ -157,6 +158,57 @@ async def test_a_counselor_sees_who_of_the_own_class_is_missing_and_why(
     assert with_reason["last_refusal"] == "non_face_route_recorded"
     assert await api.every(counselor, path, class_id=str(other.id)) == []
     assert len(await api.every(stage.registrar, path, limit=2)) == 6
+
+
+async def test_who_was_sent_to_a_person_stands_out_among_the_missing(api: StaffClient, stage: Stage) -> None:
+    identifier = UUID(await launched(api, stage))
+    klass = stage.school.classes[0]
+    unable, able = [await stage.activate(pupil) for pupil in klass.students[:2]]
+    await stage.challenge(unable, identifier, *Action)
+    await stage.submit(able, identifier)
+    rows = await api.every(counselor_account(stage.school, klass), f"/v1/roll-calls/{identifier}/missing")
+    sent = {row["student_id"] for row in rows if row["sent_to_a_person"]}
+    assert sent == {str(unable.student_id)}
+
+
+async def test_what_a_student_tried_is_seen_by_who_helps_and_its_thresholds_by_superiors_alone(
+    api: StaffClient, stage: Stage
+) -> None:
+    identifier = UUID(await launched(api, stage))
+    klass, other = stage.school.classes
+    candidate = await stage.activate(klass.students[0])
+    challenge = await stage.challenged(candidate, identifier, Action.OPEN_MOUTH)
+    submission_id = (await stage.submit(candidate, identifier)).submission_id
+    await stage.challenge(candidate, identifier, *Action)
+    verdict = Verdict(
+        submission_id=submission_id,
+        roll_call_id=identifier,
+        school_id=stage.school.id,
+        student_id=candidate.student_id,
+        finding="step_up",
+        reasons=["challenge_unanswered", "eyes_not_closed"],
+        engine="test-pattern/1",
+        trace={"liveness": {"thresholds": {}}},
+        at=stage.clock(),
+    )
+    async with stage.arrange() as session:
+        session.add(verdict)
+    path = f"/v1/roll-calls/{identifier}/results/{candidate.student_id}/attempts"
+    traces = {}
+    for reader in (stage.bureau, stage.registrar, counselor_account(stage.school, klass)):
+        seen = (await api.get(reader, path)).json()
+        (attempt,) = seen["attempts"]
+        assert (attempt["submission_id"], attempt["finding"]) == (str(submission_id), "step_up")
+        assert (attempt["actions"], attempt["cannot"]) == (challenge.actions, ["open_mouth"])
+        assert [each["code"] for each in attempt["reasons"]] == ["challenge_unanswered", "eyes_not_closed"]
+        assert all(each["zh"] and each["en"] for each in attempt["reasons"])
+        assert [each["code"] for each in seen["refusals"]] == ["challenge_actions_too_few"]
+        traces[reader.kind] = attempt["trace"]
+    assert traces == {"bureau": {"liveness": {"thresholds": {}}}, "registrar": None, "counselor": None}
+    for stranger in (counselor_account(stage.school, other), registrar_account(stage.world.sister)):
+        assert (await api.get(stranger, path)).status_code == 404
+    nobody = f"/v1/roll-calls/{identifier}/results/{new_id()}/attempts"
+    assert (await api.get(stage.bureau, nobody)).status_code == 404
 
 
 async def test_results_name_everyone_once_settled(api: StaffClient, stage: Stage) -> None:

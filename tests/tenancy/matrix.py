@@ -210,6 +210,7 @@ STAFF: tuple[Row, ...] = (
         "ok       ok     ok        ok",
         query={"class_id": Of("class"), "school_id": Of("school")},
     ),
+    Row("GET /v1/roll-calls/{roll_call_id}/results/{student_id}/attempts", "ok       ok     ok        ok"),
     Row("GET /v1/registration-checks/overdue", "ok       ok     ok        ok"),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/progress",
@@ -307,7 +308,7 @@ MOBILE: tuple[Row, ...] = (
     Row("POST /v1/me/non-face-route", "ok", {"reason": "不同意使用人脸识别"}),
     Row("GET /v1/roll-calls", "ok"),
     Row("GET /v1/roll-calls/{roll_call_id}", "ok"),
-    Row("POST /v1/roll-calls/{roll_call_id}/challenges", "ok"),
+    Row("POST /v1/roll-calls/{roll_call_id}/challenges", "ok", {"cannot": ["close_eyes"]}),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/envelopes",
         "422",

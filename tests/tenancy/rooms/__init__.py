@@ -6,7 +6,7 @@ A room lists its rows in STAFF and MOBILE, and makes what they act on in `things
 from typing import Any, Protocol
 
 from backend.core.acting import Acting
-from tests.tenancy.rooms import aid, appeals, changes, claims, explanations, files, prompts
+from tests.tenancy.rooms import aid, appeals, changes, claims, explanations, files, prompts, retention
 from tests.tenancy.rows import Row
 from tests.world import School
 
@@ -24,4 +24,4 @@ class Room(Protocol):
         ...
 
 
-ROOMS: tuple[Room, ...] = (prompts, claims, changes, aid, appeals, files, explanations)
+ROOMS: tuple[Room, ...] = (prompts, claims, changes, aid, appeals, files, explanations, retention)

@@ -1,0 +1,78 @@
+"""`dianming retention`: delete what is due, and see what was deleted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from backend.commands.output import answer
+from backend.core.clock import LEGAL_ZONE
+from backend.core.runtime import Runtime, open_runtime
+from backend.core.tenancy import Scope
+from backend.org.paths import path_of
+from backend.retention.deleting import delete_due
+from backend.retention.jobs import KINDS
+from backend.retention.queries import newest_runs
+from backend.retention.tables import RetentionRun
+from backend.settings import get_settings
+
+app = typer.Typer(no_args_is_help=True, help="保存期限 · retention")
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
+
+
+def _with_runtime(work: Callable[[Runtime], Awaitable[Sequence[RetentionRun]]]) -> Sequence[RetentionRun]:
+    async def inside() -> Sequence[RetentionRun]:
+        runtime = open_runtime(get_settings())
+        try:
+            return await work(runtime)
+        finally:
+            await runtime.close()
+
+    return asyncio.run(inside())
+
+
+@app.command()
+def run(as_json: AsJson = False) -> None:
+    """立即删除到期的图片和模板（工作进程每小时执行） · Delete what is due now, as the worker does every hour."""
+    _show(_with_runtime(lambda runtime: delete_due(runtime, KINDS)), as_json=as_json)
+
+
+@app.command()
+def show(
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="最多行数 · rows at most")] = 40,
+    every: Annotated[
+        bool, typer.Option("--all", help="含未删除任何内容的 · those that found nothing too")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """查看已删除的内容 · What was deleted, the newest first."""
+
+    async def newest(runtime: Runtime) -> Sequence[RetentionRun]:
+        province = Scope.wide(path_of("province", runtime.settings.province_code, None))
+        async with runtime.database.transaction(province) as session:
+            return await newest_runs(session, deleting_only=not every, before=None, limit=limit)
+
+    _show(_with_runtime(newest), as_json=as_json)
+
+
+def _show(runs: Sequence[RetentionRun], *, as_json: bool) -> None:
+    names = ("kind", "items", "files", "size_bytes", "oldest", "newest", "started_at", "finished_at")
+    payload = {"runs": [{name: getattr(run, name) for name in names} for run in runs]}
+    answer(payload, as_json=as_json, render=_lines)
+
+
+def _lines(payload: dict[str, Any]) -> str:
+    return "\n".join(map(_line, payload["runs"])) or "—"
+
+
+def _line(run: dict[str, Any]) -> str:
+    at = run["started_at"].astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")
+    size = "" if run["size_bytes"] is None else f"  {run['size_bytes'] / 2**20:.1f} MiB"
+    span = "" if run["oldest"] is None else f"  {run['oldest']:%Y-%m-%d} … {run['newest']:%Y-%m-%d}"
+    return f"{at}  {run['kind']:<16} {run['items']:>7}  files {run['files']:>7}{size}{span}"
+
+
+@app.callback()
+def _group() -> None:
+    """保存期限 · retention."""

@@ -1,0 +1,35 @@
+"""Reading what retention deleted. It is the province's to know; nothing in it is personal."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.acting import Acting
+from backend.core.errors import NotPermitted
+from backend.retention.tables import RetentionRun
+
+
+async def runs_for(
+    session: AsyncSession, acting: Acting, *, deleting_only: bool, before: UUID | None, limit: int
+) -> Sequence[RetentionRun]:
+    """The newest runs, for the province; raises NotPermitted for anybody else."""
+    if acting.kind != "province":
+        raise NotPermitted(
+            reason_zh="保存期限的执行记录由省级管理员查看",
+            reason_en="the province reads what retention deleted",
+        )
+    return await newest_runs(session, deleting_only=deleting_only, before=before, limit=limit)
+
+
+async def newest_runs(
+    session: AsyncSession, *, deleting_only: bool, before: UUID | None, limit: int
+) -> Sequence[RetentionRun]:
+    """The newest runs, or only those that deleted something; ids follow the time."""
+    page = select(RetentionRun).order_by(RetentionRun.id.desc()).limit(limit)
+    if deleting_only:
+        page = page.where(RetentionRun.items > 0)
+    if before is not None:
+        page = page.where(RetentionRun.id < before)
+    return (await session.scalars(page)).all()

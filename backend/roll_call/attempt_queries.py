@@ -1,0 +1,67 @@
+"""What one student tried in one roll call, for the staff who help or decide."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.acting import Acting
+from backend.core.errors import NotFound
+from backend.people.tables import SchoolClass
+from backend.roll_call.oversight import access_roll_call, on_launching_side, overseen_classes
+from backend.roll_call.queries import refusals_of
+from backend.roll_call.tables import Challenge, Obligation, Refusal, Submission, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """An envelope with the challenge that it answered and what was found, if it is judged."""
+
+    submission: Submission
+    challenge: Challenge
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempts:
+    """Oldest first. `traced`: whether the reader may see how the verdicts came about, thresholds included."""
+
+    attempts: Sequence[Attempt]
+    refusals: Sequence[Refusal]
+    traced: bool
+
+
+async def attempts_of(
+    session: AsyncSession, acting: Acting, roll_call_id: UUID, student_id: UUID, at: datetime
+) -> Attempts:
+    """Everything a student of the audience sent; a counselor sees the own classes.
+
+    Thresholds are told to superiors on the launching side alone, never to a school: it is the one that is checked.
+    """
+    roll_call = await access_roll_call(session, acting, roll_call_id, at)
+    obligation = await session.get(Obligation, (roll_call_id, student_id))
+    if obligation is None or not await _oversees(session, acting, obligation):
+        raise NotFound
+    found = await session.execute(
+        select(Submission, Challenge, Verdict)
+        .join(Challenge, Challenge.nonce == Submission.nonce)
+        .outerjoin(Verdict, Verdict.submission_id == Submission.id)
+        .where(Submission.roll_call_id == roll_call_id, Submission.student_id == student_id)
+        .order_by(Submission.received_at)
+    )
+    return Attempts(
+        attempts=[Attempt(*row) for row in found],
+        refusals=await refusals_of(session, roll_call_id, student_id),
+        traced=acting.school_id is None and on_launching_side(roll_call, acting),
+    )
+
+
+async def _oversees(session: AsyncSession, acting: Acting, obligation: Obligation) -> bool:
+    classes = overseen_classes(acting)
+    if classes is None:
+        return True
+    own = exists().where(SchoolClass.id == obligation.class_id, SchoolClass.id.in_(classes))
+    return bool(await session.scalar(select(own)))

@@ -1,0 +1,125 @@
+"""What stands before an attempt: the roll call as its student meets it, and what speaks against trying again.
+
+A refusal on the spot is a row with a code (`Refusal`), committed like any other fact; services return it instead
+of raising, so that the edge can commit before it answers.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.acting import Acting
+from backend.core.errors import DomainError
+from backend.core.ids import new_id
+from backend.identity.activation import activation_gaps
+from backend.identity.tables import FaceTemplate, NonFaceRoute
+from backend.roll_call import errors, rules
+from backend.roll_call.law import CheckInFigures, check_in_figures, law_of
+from backend.roll_call.outcomes import outcome_of
+from backend.roll_call.queries import own_roll_call
+from backend.roll_call.tables import Obligation, Refusal, RollCall, RollCallStep, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A roll call, one student's part in it, and the bounds of a check-in under its law."""
+
+    roll_call: RollCall
+    obligation: Obligation
+    figures: CheckInFigures
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A refusal that has been recorded; `error` is what the edge answers after the commit."""
+
+    error: DomainError
+
+
+async def asked(session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime) -> Asked:
+    """The roll call as this student sees it; one not announced yet, or not addressed to them, is not there."""
+    view = await own_roll_call(session, acting, roll_call_id, at)
+    roll_call, obligation = view.roll_call, view.obligation
+    return Asked(roll_call, obligation, check_in_figures(law_of(roll_call)))
+
+
+async def standing_refusal(session: AsyncSession, task: Asked, at: datetime) -> DomainError | None:
+    """What stands against another attempt of this student, if anything."""
+    refusal = await _window_refusal(session, task, at)
+    if refusal is not None:
+        return refusal
+    student_id, roll_call_id = task.obligation.student_id, task.roll_call.id
+    outcome = await outcome_of(session, roll_call_id, student_id)
+    if outcome is not None and outcome.outcome == rules.Outcome.PRESENT:
+        return errors.AlreadyPresent()
+    if await _without_face(session, student_id):
+        return errors.FaceRouteClosed()
+    gaps = await activation_gaps(session, student_id)
+    if gaps:
+        return errors.ActivationIncomplete(gaps="、".join(gaps))
+    return await exhausted(session, task)
+
+
+async def _window_refusal(session: AsyncSession, task: Asked, at: datetime) -> DomainError | None:
+    roll_call = task.roll_call
+    if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
+        return errors.RollCallVoided()
+    match rules.timing(at, roll_call.opens_at, roll_call.closes_at):
+        case rules.Timing.EARLY:
+            return errors.NotOpenYet(opens_at=roll_call.opens_at.isoformat())
+        case rules.Timing.LATE:
+            return errors.WindowClosed(closes_at=roll_call.closes_at.isoformat())
+    if task.obligation.duty != "owed":
+        return errors.NotAsked(reason=task.obligation.reason)
+    return None
+
+
+async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student chose the non-face route and has no template that a burst could be judged by."""
+    chosen = exists().where(NonFaceRoute.student_id == student_id)
+    enrolled = exists().where(FaceTemplate.student_id == student_id, FaceTemplate.status == "active")
+    return bool(await session.scalar(select(chosen & ~enrolled)))
+
+
+async def exhausted(session: AsyncSession, task: Asked) -> DomainError | None:
+    """Whether the machine has had its tries, so that a person is next (THREATS 15)."""
+    found = await session.scalars(
+        select(Verdict.reasons).where(
+            Verdict.student_id == task.obligation.student_id, Verdict.roll_call_id == task.roll_call.id
+        )
+    )
+    tries = rules.face_tries(found.all())
+    if tries.mismatches >= task.figures.face_failures:
+        return errors.TooManyFailures(attempts=tries.mismatches)
+    if tries.doubts >= task.figures.step_ups:
+        return errors.StepUpsExhausted(attempts=tries.doubts)
+    return None
+
+
+async def refuse(
+    session: AsyncSession,
+    task: Asked,
+    step: str,
+    error: DomainError,
+    at: datetime,
+    digest: bytes | None = None,
+) -> Refused:
+    """Record why an attempt was refused at a step."""
+    session.add(
+        Refusal(
+            id=new_id(),
+            roll_call_id=task.roll_call.id,
+            school_id=task.obligation.school_id,
+            student_id=task.obligation.student_id,
+            step=step,
+            code=error.code,
+            detail={key: str(value) for key, value in error.params.items()},
+            envelope_digest=digest,
+            at=at,
+        )
+    )
+    await session.flush()
+    return Refused(error)

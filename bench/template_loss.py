@@ -1,0 +1,175 @@
+"""What storing and redrawing change: templates in half precision or in bytes, pictures as fresh JPEGs.
+
+`python -m bench.template_loss` measures on the sample photographs; `--set DIR` on the pictures below a directory
+instead, one directory a person.
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from backend.local.sample_faces import sample_faces_dir, sample_people
+from bench.report import publish
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
+from biometrics.engine import Descriptor, EngineKey, Metric, Vector
+from biometrics.errors import BiometricsError
+from biometrics.matching import FaceTemplate, average
+from biometrics.picture import DecodeLimits, Picture, reencode
+from biometrics.redrawing import KEPT_QUALITY, KEPT_SIDE
+from biometrics.sealing import (
+    Binding,
+    Cipher,
+    KeyEncryptionKey,
+    new_data_key,
+    open_data_key,
+)
+from biometrics.template import half, seal, unseal
+
+ROOT = Path(__file__).resolve().parents[1]
+SHOTS, PROBES = 3, 4
+OPENED = 2000
+
+
+def in_bytes(vector: Vector) -> Vector:
+    """What is left of a vector of which a byte a value and one scale were stored."""
+    scale = float(np.abs(vector).max()) / 127
+    stored: Vector = (np.rint(vector / scale).astype(np.int8) * np.float32(scale)).astype(np.float32)
+    return stored
+
+
+def main() -> None:
+    """Measure and publish."""
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--set", type=Path, help="a directory with one directory a person somewhere below")
+    asked = arguments.parse_args()
+    people = sample_people(sample_faces_dir(ROOT)) if asked.set is None else people_below(asked.set)
+    name = "samples" if asked.set is None else asked.set.name
+    engine = DlibOnnxEngine()
+    described = {person: list(described_by(engine, paths)) for person, paths in people.items()}
+    publish(
+        "template_loss", "stored and exact, mean of 3 shots against single pictures", losses(name, described)
+    )
+    every = [path for paths in people.values() for path in paths[:SHOTS]]
+    publish(
+        "redrawing_loss",
+        "distance of a picture's descriptor to that of its copy",
+        redrawn(name, engine, every),
+    )
+    publish("template_opening", "unwrap the data key, unseal, parse", opening())
+
+
+def people_below(directory: Path) -> dict[str, tuple[Path, ...]]:
+    """Pictures by person: whoever has a directory with pictures in it."""
+    found: dict[str, list[Path]] = {}
+    for path in sorted(directory.rglob("*")):
+        if path.suffix.lower() in {".jpg", ".jpeg", ".png"}:
+            found.setdefault(str(path.parent), []).append(path)
+    return {person: tuple(paths) for person, paths in found.items()}
+
+
+def described_by(engine: DlibOnnxEngine, paths: tuple[Path, ...]) -> Iterator[Descriptor]:
+    for path in paths[: SHOTS + PROBES]:
+        found = descriptor_of(engine, path.read_bytes())
+        if found is not None:
+            yield found
+
+
+def descriptor_of(engine: DlibOnnxEngine, data: bytes) -> Descriptor | None:
+    """Of the widest face; None without one."""
+    try:
+        picture = Picture.open(data, DecodeLimits())
+        faces = engine.detect(picture, thorough=True)
+        return engine.embed([(picture, faces[0])])[0] if faces else None
+    except BiometricsError:
+        return None
+
+
+def losses(name: str, described: dict[str, list[Descriptor]]) -> list[dict[str, object]]:
+    enrolled = {
+        person: average(each[:SHOTS]).vector for person, each in described.items() if len(each) > SHOTS
+    }
+    probes = [probe.vector for each in described.values() for probe in each[SHOTS:]]
+    exact, vectors = np.stack(list(enrolled.values())), np.stack(probes)
+    forms: tuple[tuple[str, int, Callable[[Vector], Vector]], ...] = (
+        ("float16", 2, half),
+        ("int8", 1, in_bytes),
+    )
+    rows = []
+    for form, width, stored in forms:
+        kept = np.stack([stored(vector) for vector in exact])
+        distance = np.abs(distances(kept, vectors) - distances(exact, vectors))
+        cosine = np.abs(cosines(kept, vectors) - cosines(exact, vectors))
+        rows.append(
+            {
+                "set": name,
+                "stored as": form,
+                "bytes": width * exact.shape[1],
+                "pairs": distance.size,
+                "distance max": f"{distance.max():.1e}",
+                "distance mean": f"{distance.mean():.1e}",
+                "cosine max": f"{cosine.max():.1e}",
+                "cosine mean": f"{cosine.mean():.1e}",
+            }
+        )
+    return rows
+
+
+def distances(templates: npt.NDArray[np.float32], probes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    wide = templates.astype(np.float64)[:, None] - probes.astype(np.float64)[None]
+    lengths: npt.NDArray[np.float64] = np.linalg.norm(wide, axis=2)
+    return lengths
+
+
+def cosines(templates: npt.NDArray[np.float32], probes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    one, other = (each.astype(np.float64) for each in (templates, probes))
+    one /= np.linalg.norm(one, axis=1, keepdims=True)
+    other /= np.linalg.norm(other, axis=1, keepdims=True)
+    product: npt.NDArray[np.float64] = one @ other.T
+    return product
+
+
+def redrawn(name: str, engine: DlibOnnxEngine, paths: list[Path]) -> list[dict[str, object]]:
+    """What describing a kept copy instead of the upload would change; the product judges the upload."""
+    moved = []
+    for path in islice(paths, 200):
+        data = path.read_bytes()
+        before = descriptor_of(engine, data)
+        drawn = reencode(Picture.open(data, DecodeLimits()), KEPT_SIDE, KEPT_QUALITY)
+        after = descriptor_of(engine, drawn)
+        if before is not None and after is not None:
+            moved.append(float(np.linalg.norm(before.vector - after.vector)))
+    return [
+        {
+            "set": name,
+            "pictures": len(moved),
+            "distance max": float(np.max(moved)),
+            "distance median": float(np.median(moved)),
+        }
+    ]
+
+
+def opening() -> list[dict[str, object]]:
+    engine = EngineKey("bench", "1")
+    template = FaceTemplate(engine, Metric.L2, np.linspace(-0.3, 0.3, 128, dtype=np.float32), 3, 0.2)
+    school = KeyEncryptionKey("school", os.urandom(32))
+    binding = Binding("student", engine, "roll-call")
+    rows: list[dict[str, object]] = []
+    for cipher in Cipher:
+        wrapped = new_data_key("student", school, cipher)
+        sealed = seal(template, binding, open_data_key(wrapped, "student", school), cipher)
+        started = time.process_time()
+        for _ in range(OPENED):
+            unseal(sealed, binding, open_data_key(wrapped, "student", school))
+        each = (time.process_time() - started) / OPENED
+        rows.append({"cipher": cipher.value, "sealed bytes": len(sealed), "CPU µs a template": each * 1e6})
+    return rows
+
+
+if __name__ == "__main__":
+    main()

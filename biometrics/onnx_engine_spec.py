@@ -1,0 +1,226 @@
+"""The description of an engine made of an operator's own ONNX models: a YAML file beside them.
+
+Everything that makes a descriptor what it is stands in this file and is part of the engine's version, so that a changed
+number can never be mistaken for the engine that made yesterday's templates. The keys are explained in docs/biometrics.md.
+"""
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from biometrics.errors import BiometricsError
+
+RESERVED = frozenset({"dlib-onnx", "face-recognition", "test-pattern"})
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_LONGEST_SPEC = 64 * 1024
+_KINDS = frozenset({"dlib-hog", "boxes", "scrfd", "points", "box"})
+
+Side = Annotated[int, Field(ge=16, le=2048)]
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Sha256 = Annotated[str, Field(pattern=_SHA256.pattern, min_length=64, max_length=64)]
+PerChannel = tuple[float, float, float]
+PointName = Literal["left_eye", "right_eye", "nose", "mouth_left", "mouth_right"]
+
+
+class EngineSpecInvalid(BiometricsError):
+    """The description, or a model that it names, is not usable: file, field and value are told."""
+
+    code = "face_engine_spec_invalid"
+    status = 500
+    zh = "人脸引擎描述文件 {file} 的字段 {field} 无效（值 {value}）：{reason_zh}。请改正后重新启动。"
+    en = "The face engine description {file} is invalid at {field} (value {value}): {reason_en}. Correct it and start again."
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ImageInput(_Part):
+    """How pixels are given to a model: `(pixel - mean) * scale`, channel by channel in the model's own order."""
+
+    name: Name
+    width: Side
+    height: Side
+    channels: Literal["RGB", "BGR"]
+    layout: Literal["NCHW", "NHWC"]
+    mean: PerChannel
+    scale: PerChannel
+
+    def blob(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """RGB pixels of shape (n, height, width, 3) as the model wants them."""
+        ordered = pixels if self.channels == "RGB" else pixels[..., ::-1]
+        values = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) * np.array(
+            self.scale, np.float32
+        )
+        return np.ascontiguousarray(values if self.layout == "NHWC" else values.transpose(0, 3, 1, 2))
+
+
+class ModelPart(_Part):
+    """One ONNX file, its name relative to the description, and what it takes."""
+
+    file: Name
+    sha256: Sha256
+    input: ImageInput
+
+
+class DlibHog(_Part):
+    """The shipped engine's detector and 5-point landmarks."""
+
+    kind: Literal["dlib-hog"] = "dlib-hog"
+
+
+class _Searching(ModelPart):
+    score_threshold: float = Field(gt=0, lt=1)
+    nms_iou: float = Field(gt=0, le=1)
+
+
+class BoxOutputs(_Part):
+    """Names of outputs: boxes (n, 4) as left, top, right, bottom; scores (n) or (n, classes), the face last; points (n, 10)."""
+
+    boxes: Name
+    scores: Name
+    landmarks: Name | None = None
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.boxes, self.scores, self.landmarks) if name is not None)
+
+
+class BoxDetector(_Searching):
+    """A detector that answers with boxes that need no decoding."""
+
+    kind: Literal["boxes"]
+    outputs: BoxOutputs
+    units: Literal["pixels", "fractions"]
+    """Of the input picture."""
+
+
+class ScrfdLevel(_Part):
+    """One stride of SCRFD: scores (n, 1), distances (n, 4) to the sides and, if any, to the five points (n, 10), in strides."""
+
+    stride: int = Field(ge=2, le=128)
+    boxes: Name
+    scores: Name
+    landmarks: Name | None = None
+
+    def names(self) -> tuple[str, ...]:
+        return tuple(name for name in (self.boxes, self.scores, self.landmarks) if name is not None)
+
+
+class ScrfdDetector(_Searching):
+    """A detector that answers with distances from a grid, as SCRFD does (Guo et al., 2021)."""
+
+    kind: Literal["scrfd"]
+    levels: tuple[ScrfdLevel, ...] = Field(min_length=1, max_length=8)
+    anchors: int = Field(default=2, ge=1, le=8)
+
+
+class PointAlignment(_Part):
+    """Where named points lie in the chip, in its pixels: turned, scaled and moved, never sheared."""
+
+    kind: Literal["points"]
+    points: dict[PointName, tuple[float, float]] = Field(min_length=2)
+
+    @model_validator(mode="after")
+    def _apart(self) -> Self:
+        if len(set(self.points.values())) < len(self.points):
+            raise ValueError("two points lie in one place")
+        return self
+
+
+class BoxAlignment(_Part):
+    """The box with this share of its sides added on every side, without distortion."""
+
+    kind: Literal["box"]
+    padding: float = Field(ge=0, le=2)
+
+
+class Embedder(ModelPart):
+    """A network that turns a chip into a descriptor."""
+
+    output: Name
+    dimension: int = Field(ge=8, le=4096)
+    alignment: Annotated[PointAlignment | BoxAlignment, Field(discriminator="kind")]
+    mirror: bool = True
+    """The mean of the chip's and its mirror image's."""
+    unit_length: bool = True
+    """Scaled to length 1, for networks trained with a cosine; distances then go from 0 to 2."""
+
+
+class EngineSpec(_Part):
+    """A whole engine. What is left out is the shipped engine's part."""
+
+    id: str = Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")
+    version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}$")
+    licence: str = Field(min_length=1, max_length=500)
+    detector: Annotated[DlibHog | BoxDetector | ScrfdDetector, Field(discriminator="kind")] = DlibHog()
+    embedder: Embedder | None = None
+
+    @model_validator(mode="after")
+    def _something_of_its_own(self) -> Self:
+        if self.id in RESERVED:
+            raise ValueError(f"the id {self.id} belongs to an engine of the product")
+        if self.embedder is None and isinstance(self.detector, DlibHog):
+            raise ValueError("neither a detector nor an embedder is given")
+        return self
+
+    def digest(self, shipped: str) -> str:
+        """Hex SHA-256 over all that shapes a descriptor: hashes of models, numbers, and the `shipped` engine in use."""
+        numbers = self.model_dump_json(exclude={"id", "version", "licence"})
+        return hashlib.sha256(f"{shipped}\n{numbers}".encode()).hexdigest()
+
+
+def read_spec(file: Path) -> EngineSpec:
+    """Read a description; raises EngineSpecInvalid."""
+    try:
+        text = file.read_bytes()
+        if len(text) > _LONGEST_SPEC:
+            raise spec_error(file, "-", f"{len(text)} bytes", "文件过大", "the file is too long")
+        return EngineSpec.model_validate(yaml.safe_load(text))
+    except OSError as error:
+        raise spec_error(file, "-", "-", "文件无法读取", f"it cannot be read: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise spec_error(file, "-", "-", "不是有效的 YAML", f"it is no YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(_without_kinds(first["loc"])) or "-"
+        value = first["input"] if isinstance(first["input"], str | int | float | bool | list) else "…"
+        raise spec_error(file, field, value, first["msg"], first["msg"]) from error
+
+
+def _without_kinds(place: tuple[str | int, ...]) -> list[str]:
+    """The place as it stands in the file: pydantic puts the kind of a part behind its name."""
+    before = ("", *place)
+    return [
+        str(part)
+        for part, parent in zip(place, before, strict=False)
+        if not (parent in {"detector", "alignment"} and part in _KINDS)
+    ]
+
+
+def read_model(file: Path, field: str, part: ModelPart) -> bytes:
+    """The model's bytes, checked against the hash that the description gives; raises EngineSpecInvalid."""
+    try:
+        data = (file.parent / part.file).read_bytes()
+    except OSError as error:
+        raise spec_error(
+            file, f"{field}.file", part.file, "模型文件无法读取", f"it cannot be read: {error.strerror}"
+        ) from error
+    found = hashlib.sha256(data).hexdigest()
+    if found != part.sha256:
+        raise spec_error(
+            file, f"{field}.sha256", part.sha256, f"文件的摘要是 {found}", f"the file's is {found}"
+        )
+    return data
+
+
+def spec_error(file: Path, field: str, value: Any, reason_zh: str, reason_en: str) -> EngineSpecInvalid:
+    """The error of one field of a description."""
+    return EngineSpecInvalid(
+        file=file.name, field=field, value=value, reason_zh=reason_zh, reason_en=reason_en
+    )

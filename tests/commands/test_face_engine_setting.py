@@ -1,0 +1,60 @@
+"""An operator's own engine: DIANMING_FACE_ENGINE in the worker, and `--engine` of the commands."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from backend.commands.face_command import app
+from backend.core.runtime import Runtime
+from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.policy import AbsentLaw
+from backend.settings import Settings
+from backend.worker import face_engines, open_face_pool
+from biometrics.onnx_engine_spec import EngineSpecInvalid
+from tests.biometrics.tiny_models import described, embedder_of
+
+PHOTOGRAPH = sample_people(sample_faces_dir(Path(__file__).parents[2]))["obama"][0]
+
+
+def with_engine(runtime: Runtime, file: Path) -> Runtime:
+    changed = runtime.settings.model_copy(update={"face_engine": file, "test_engine": False})
+    return replace(runtime, settings=changed)
+
+
+def test_the_setting_is_read_from_the_environment(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in settings.model_dump(exclude_none=True).items():
+        monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
+    monkeypatch.setenv("DIANMING_FACE_ENGINE", str(tmp_path / "engine.yaml"))
+    assert Settings().face_engine == tmp_path / "engine.yaml"
+
+
+def test_an_operators_engine_comes_before_the_shipped_one_which_stays(tmp_path: Path) -> None:
+    engines = face_engines(test_engine=False, own=described(tmp_path, embedder=embedder_of(tmp_path)))
+    assert [info.key.id for info in engines.infos()] == ["tiny", "dlib-onnx"]
+
+
+def test_a_worker_does_not_start_with_an_engine_that_the_law_has_no_figures_for(
+    runtime: Runtime, tmp_path: Path
+) -> None:
+    file = described(tmp_path, embedder=embedder_of(tmp_path))
+    with pytest.raises(AbsentLaw, match=r"verification\.face\.tiny"):
+        open_face_pool(with_engine(runtime, file))
+
+
+def test_a_worker_does_not_start_with_a_description_that_is_wrong(runtime: Runtime, tmp_path: Path) -> None:
+    with pytest.raises(EngineSpecInvalid, match=r"engine\.yaml"):
+        open_face_pool(with_engine(runtime, tmp_path / "engine.yaml"))
+
+
+def test_inspect_and_compare_take_an_operators_engine_and_name_what_the_law_lacks(tmp_path: Path) -> None:
+    own = ["--engine", str(described(tmp_path, embedder=embedder_of(tmp_path))), "--json"]
+    inspected = json.loads(CliRunner().invoke(app, ["inspect", str(PHOTOGRAPH), *own]).stdout)
+    assert inspected["engine"].startswith("tiny/1-")
+    compared = json.loads(CliRunner().invoke(app, ["compare", *[str(PHOTOGRAPH)] * 2, *own]).stdout)
+    assert compared["error"]["code"] == "absent_law"
+    assert "verification.face.tiny." in compared["error"]["message"]

@@ -1,0 +1,115 @@
+"""`dianming face plan` on the enrolled of a test's own school."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from backend.commands.face_command import app
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.identity.tables import FaceEnrolment
+from backend.identity.templates import store_template
+from biometrics.dlib_onnx_engine import KEY as SHIPPED
+from biometrics.engine import EngineKey, Metric
+from biometrics.matching import FaceTemplate
+from tests.biometrics.tiny_models import described, embedder_of
+from tests.identity.stage import Stage, staged
+from tests.world import Pupil
+
+GONE = EngineKey("of-yesterday", "3")
+
+
+@pytest.fixture
+async def stage(runtime: Runtime, owner: Database) -> AsyncIterator[Stage]:
+    async with staged(runtime, owner) as stage:
+        yield stage
+
+
+async def enrol(stage: Stage, pupil: Pupil, engine: EngineKey, *, shots_gone: bool) -> None:
+    at = stage.dial()
+    enrolment = FaceEnrolment(
+        id=new_id(),
+        school_id=pupil.school_id,
+        student_id=pupil.id,
+        status="accepted",
+        shots=3,
+        reasons=[],
+        submitted_at=at,
+        decided_at=at,
+        shots_gone_at=at if shots_gone else None,
+    )
+    template = FaceTemplate(engine, Metric.L2, np.ones(128, np.float32), 3, 0.2)
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        session.add(enrolment)
+        await session.flush()
+        await store_template(session, stage.runtime.keys, enrolment, template, at)
+
+
+async def ran(*arguments: object) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, app, ["plan", *map(str, arguments)])
+
+
+async def planned(*arguments: object) -> dict[str, Any]:
+    result = await ran(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    plan: dict[str, Any] = json.loads(result.stdout)
+    return plan
+
+
+@pytest.fixture
+async def school(stage: Stage, environment: None) -> Stage:
+    """Two students enrolled by the shipped engine, one with shots left, and one by an engine that is gone."""
+    first, second, third = stage.school.students[:3]
+    await enrol(stage, first, SHIPPED, shots_gone=False)
+    await enrol(stage, second, SHIPPED, shots_gone=True)
+    await enrol(stage, third, GONE, shots_gone=False)
+    return stage
+
+
+def of_school(plan: dict[str, Any], stage: Stage) -> list[tuple[str, str, int, int]]:
+    return [
+        (row["engine"], row["state"], row["templates"], row["shots_kept"])
+        for row in plan["schools"]
+        if row["school_id"] == str(stage.school.id)
+    ]
+
+
+async def test_the_plan_tells_who_can_be_judged_and_who_must_enrol_again(school: Stage) -> None:
+    plan = await planned("--students")
+    assert plan["enrols"] == "dlib-onnx/1"
+    assert of_school(plan, school) == [
+        ("dlib-onnx/1", "current", 2, 1),
+        ("of-yesterday/3", "unjudged", 1, 1),
+    ]
+    assert str(school.school.students[2].id) in plan["enrol_again"]
+    assert str(school.school.students[0].id) not in plan["enrol_again"]
+
+
+async def test_the_shipped_engine_goes_on_judging_beside_an_operators_own(
+    school: Stage, tmp_path: Path
+) -> None:
+    plan = await planned("--engine", described(tmp_path, embedder=embedder_of(tmp_path)))
+    assert plan["enrols"].startswith("tiny/1-")
+    assert of_school(plan, school)[0] == ("dlib-onnx/1", "judged", 2, 1)
+    assert plan["totals"]["current"] == 0
+    assert "enrol_again" not in plan
+
+
+async def test_a_person_can_read_the_plan(school: Stage) -> None:
+    result = await ran()
+    assert result.stdout.startswith("dlib-onnx/1")
+    assert "须重新采集" in result.stdout
+
+
+async def test_a_description_that_is_none_is_bad_input(environment: None, tmp_path: Path) -> None:
+    result = await ran("--engine", tmp_path / "none.yaml", "--json")
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "face_engine_spec_invalid"

@@ -1,0 +1,102 @@
+"""`dianming keys`: rotating the root key of the templates from the command line (THREATS 23)."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from backend.commands.keys_command import app
+from backend.core.database import Database
+from backend.core.keys import KeyRing
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.identity.template_keys import add_data_key, data_key
+from backend.settings import Settings, get_settings
+from tests.identity.other_keys import put_aside
+from tests.world import plant
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+@pytest.fixture
+def key_file(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the key file for this test alone."""
+    path = tmp_path / "keys.json"
+    shutil.copy(settings.keys_file, path)
+    monkeypatch.setenv("DIANMING_KEYS_FILE", str(path))
+    get_settings.cache_clear()
+    return path
+
+
+@pytest.fixture
+async def alone(owner: Database) -> AsyncIterator[None]:
+    async with put_aside(owner):
+        yield
+
+
+def invoke(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--json"])
+
+
+async def run(*arguments: str) -> Result:
+    return await asyncio.to_thread(invoke, *arguments)
+
+
+def versions(path: Path) -> set[str]:
+    return set(json.loads(path.read_text())["template-root"]) - {"current"}
+
+
+@pytest.mark.usefixtures("alone")
+async def test_the_root_is_rotated_and_the_old_version_retired_by_three_commands(
+    key_file: Path, runtime: Runtime, owner: Database
+) -> None:
+    pupil = (await plant(owner, runtime.keys)).school.students[0]
+    async with runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+        made = await add_data_key(session, runtime.keys, pupil.school_id, pupil.id, runtime.clock())
+    added = await run("rotate", "template-root", "--file-only")
+    assert (added.exit_code, json.loads(added.stdout)["version"]) == (0, "2")
+    early = await run("retire", "template-root", "1")
+    assert early.exit_code == 2
+    assert "rewrap" in json.loads(early.stdout)["error"]["message"]
+    wrapped = await run("rewrap")
+    assert json.loads(wrapped.stdout) == {"version": "2", "schools": 1, "unreadable": 0}
+    assert (await run("retire", "template-root", "1")).exit_code == 0
+    assert versions(key_file) == {"2"}
+    async with runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+        assert await data_key(session, KeyRing.load(key_file), pupil.id) == made
+
+
+@pytest.mark.usefixtures("alone")
+async def test_one_command_adds_the_version_and_wraps(key_file: Path) -> None:
+    answer = await run("rotate", "template-root")
+    assert answer.exit_code == 0, answer.output
+    assert json.loads(answer.stdout) == {"version": "2", "schools": 0, "unreadable": 0}
+    assert versions(key_file) == {"1", "2"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("rotate", "identifier"), "purpose_not_rotated"),
+        (("retire", "receipt", "1"), "purpose_not_rotated"),
+        (("retire", "template-root", "9"), "version_unknown"),
+        (("retire", "template-root", "current"), "conflict"),
+    ],
+)
+def test_what_cannot_be_rotated_is_refused_and_nothing_changes(
+    key_file: Path, arguments: tuple[str, ...], code: str
+) -> None:
+    before = key_file.read_bytes()
+    answer = invoke(*arguments)
+    assert (answer.exit_code, json.loads(answer.stdout)["error"]["code"]) == (2, code)
+    assert key_file.read_bytes() == before
+
+
+def test_a_missing_key_file_is_said_to_be_missing(key_file: Path) -> None:
+    key_file.unlink()
+    answer = invoke("rotate", "template-root", "--file-only")
+    assert (answer.exit_code, json.loads(answer.stdout)["error"]["code"]) == (2, "keys_missing")

@@ -1,0 +1,30 @@
+"""`dianming retention`: delete what is due, and see what was deleted."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from backend.commands.retention_command import app
+from backend.core.database import Database
+from backend.core.runtime import Runtime
+from tests.world import plant
+
+pytestmark = pytest.mark.usefixtures("environment")
+
+
+async def run(*arguments: str) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+
+
+async def test_a_run_tells_every_kind_and_is_shown_afterwards(runtime: Runtime, owner: Database) -> None:
+    await plant(owner, runtime.keys)
+    made = await run("run", "--json")
+    assert made.exit_code == 0, made.output
+    kinds = [each["kind"] for each in json.loads(made.stdout)["runs"]]
+    assert kinds == ["frames", "enrolment_shots", "portraits", "templates"]
+    shown = await run("show", "--all", "--limit", "4", "--json")
+    assert [each["kind"] for each in json.loads(shown.stdout)["runs"]] == kinds[::-1]
+    assert all(each["items"] > 0 for each in json.loads((await run("show", "--json")).stdout)["runs"])
+    assert "templates" in (await run("show", "--all")).stdout

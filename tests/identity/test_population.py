@@ -1,0 +1,162 @@
+"""The mean face of those who enrolled, and what a student's pictures are compared with."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import uuid4
+
+import numpy as np
+import pytest
+from sqlalchemy import delete, select
+from sqlalchemy.exc import ProgrammingError
+
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
+from backend.identity import population
+from backend.identity.law import law_at
+from backend.identity.population import current_population, learn_populations
+from backend.identity.references import reference_of
+from backend.identity.tables import FacePopulation
+from backend.identity.templates import shred
+from backend.policy import PolicyAt, load_policies
+from biometrics.engine import EngineKey
+from biometrics.matching import Method
+from biometrics.scoring import NEUTRAL_VERSION, Scoring
+from tests.identity.stage import Stage
+from tests.identity.test_template_keys import enrol, template_of
+from tests.world import PROVINCE_PATH
+
+PROVINCE = Scope.wide(PROVINCE_PATH)
+
+
+@pytest.fixture
+def engine() -> EngineKey:
+    """A version of the shipped engine that no other test enrols with."""
+    return EngineKey("dlib-onnx", uuid4().hex)
+
+
+@dataclass(frozen=True)
+class SmallProvince(PolicyAt):
+    """The law, but two people are a population."""
+
+    def integer(self, parameter: str) -> int:
+        return 2 if parameter == "verification.face.population.minimum" else super().integer(parameter)
+
+
+@pytest.fixture(autouse=True)
+def _small_province(monkeypatch: pytest.MonkeyPatch) -> None:
+    def law(runtime: object, at: datetime) -> PolicyAt:
+        found = load_policies().at(at.date(), "410000")
+        return SmallProvince(found.policy, found.day, found.lineage)
+
+    monkeypatch.setattr(population, "law_at", law)
+
+
+async def learned(stage: Stage, engine: EngineKey) -> list[int]:
+    """Versions that one run of the job learned for this engine."""
+    return [each.version for each in await learn_populations(stage.runtime) if each.engine == engine]
+
+
+async def test_before_enough_have_enrolled_the_centre_is_the_origin(stage: Stage, engine: EngineKey) -> None:
+    await enrol(stage, stage.school.students[0], 1, engine)
+    assert await learned(stage, engine) == []
+    async with stage.runtime.database.transaction(PROVINCE) as session:
+        current = await current_population(session, engine, 128)
+    assert (current.version, current.people) == (NEUTRAL_VERSION, 0)
+    assert not current.centre.any()
+
+
+async def test_a_population_is_the_mean_of_those_who_enrolled_and_is_audited(
+    stage: Stage, engine: EngineKey
+) -> None:
+    for seed, pupil in enumerate(stage.school.students[:3]):
+        await enrol(stage, pupil, seed, engine)
+    assert await learned(stage, engine) == [1]
+    async with stage.runtime.database.transaction(PROVINCE) as session:
+        current = await current_population(session, engine, 128)
+        entry = (await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(engine)))).one()
+    expected = np.mean([template_of(seed).mean for seed in range(3)], axis=0)
+    assert current.centre == pytest.approx(expected, abs=1e-3)  # templates are kept in half precision
+    assert (current.version, current.people, entry.action) == (1, 3, "face_population.learn")
+
+
+async def test_it_is_learned_again_when_the_enrolled_have_grown_by_half(
+    stage: Stage, engine: EngineKey
+) -> None:
+    first, second, third, _ = stage.school.students
+    for seed, pupil in enumerate((first, second)):
+        await enrol(stage, pupil, seed, engine)
+    assert [await learned(stage, engine), await learned(stage, engine)] == [[1], []]
+    await enrol(stage, third, 3, engine)
+    assert await learned(stage, engine) == [2]
+
+
+async def test_the_shredded_are_left_out_of_the_next_version(stage: Stage, engine: EngineKey) -> None:
+    first, *others = stage.school.students
+    for seed, pupil in enumerate((first, *others)):
+        await enrol(stage, pupil, seed, engine)
+    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+        await shred(session, [first.id], stage.dial())
+    await learned(stage, engine)
+    async with stage.runtime.database.transaction(PROVINCE) as session:
+        current = await current_population(session, engine, 128)
+    expected = np.mean([template_of(seed).mean for seed in (1, 2, 3)], axis=0)
+    assert current.centre == pytest.approx(expected, abs=1e-3)
+
+
+async def test_a_population_is_never_altered_or_deleted(stage: Stage, engine: EngineKey) -> None:
+    for seed, pupil in enumerate(stage.school.students):
+        await enrol(stage, pupil, seed, engine)
+    await learned(stage, engine)
+    with pytest.raises(ProgrammingError, match="permission denied"):
+        async with stage.runtime.database.transaction(PROVINCE) as session:
+            await session.execute(delete(FacePopulation))
+
+
+@pytest.mark.parametrize("engine_id", ["test-pattern", "of-another-time"])
+async def test_an_engine_that_scores_without_a_population_has_none(stage: Stage, engine_id: str) -> None:
+    engine = EngineKey(engine_id, uuid4().hex)
+    for seed, pupil in enumerate(stage.school.students):
+        await enrol(stage, pupil, seed, engine)
+    assert await learned(stage, engine) == []
+
+
+async def test_a_student_is_compared_by_the_population_and_beside_the_classmates(
+    stage: Stage, engine: EngineKey
+) -> None:
+    for seed, pupil in enumerate(stage.school.students):
+        await enrol(stage, pupil, seed, engine)
+    await learned(stage, engine)
+    own, mate = stage.school.classes[0].students
+    law = law_at(stage.runtime, stage.dial())
+    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+        found = await reference_of(
+            session, stage.runtime.keys, own.id, law, school_id=stage.school.id, class_id=own.class_id
+        )
+    assert found is not None
+    assert found.scoring == Scoring(Method.CENTRED, 0.5)
+    assert found.population.version == 1
+    assert [each.mean.tolist() for each in found.roster] == [
+        pytest.approx(template_of(1).mean.tolist(), abs=1e-3)
+    ]
+    assert mate.id != own.id
+    assert found.cohort == ()
+
+
+async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, engine: EngineKey) -> None:
+    for seed, pupil in enumerate(stage.school.students):
+        await enrol(stage, pupil, seed, engine)
+    own = stage.school.students[0]
+    law = law_at(stage.runtime, stage.dial())
+    async with stage.runtime.database.transaction(Scope.student(own.school_id, own.id)) as session:
+        found = await reference_of(
+            session, stage.runtime.keys, own.id, law, school_id=own.school_id, class_id=own.class_id
+        )
+    assert found is not None
+    assert found.roster == ()
+
+
+async def test_who_never_enrolled_is_compared_with_nothing(stage: Stage) -> None:
+    own = stage.school.students[0]
+    law = law_at(stage.runtime, stage.dial())
+    async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
+        assert await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id) is None

@@ -1,0 +1,451 @@
+"""Keys of what is kept of faces: a key for each school and student, shredded one by one, rotated at the root."""
+
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from uuid import UUID
+
+import numpy as np
+import pytest
+from sqlalchemy import select, update
+
+from backend.core.errors import Conflict
+from backend.core.ids import new_id
+from backend.core.keys import KeyRing, add_version
+from backend.core.runtime import Runtime
+from backend.core.tables import AuditEntry
+from backend.core.tenancy import Scope
+from backend.identity import key_rotation, tables
+from backend.identity.selfies import EarlierSelfie, earlier_selfies, keep_enrolment, keep_selfie
+from backend.identity.tables import FaceEnrolment, KeptSelfie, SchoolTemplateKey, TemplateKey
+from backend.identity.template_keys import ROOT, opened, root_key, school_key
+from backend.identity.templates import (
+    PURPOSE,
+    active_template,
+    class_templates,
+    school_templates,
+    shred,
+    store_template,
+)
+from biometrics.engine import Descriptor, EngineKey, Metric
+from biometrics.matching import FaceTemplate
+from biometrics.sealing import Binding, DataKey, TemplateUnreadable, WrappedKey, open_record, open_school_key
+from tests.identity.other_keys import put_aside
+from tests.identity.stage import Stage
+from tests.world import PROVINCE_PATH, Pupil
+
+pytestmark = pytest.mark.clause("HN334-3.1")
+
+ENGINE, OTHER = EngineKey("dlib-onnx", "1"), EngineKey("dlib-onnx", "2")
+PROVINCE = Scope.wide(PROVINCE_PATH)
+
+
+def template_of(seed: int, engine: EngineKey = ENGINE) -> FaceTemplate:
+    mean = np.random.default_rng(seed).normal(0, 0.1, 128).astype(np.float32)
+    return FaceTemplate(engine, Metric.L2, mean, 3, 0.2)
+
+
+async def enrol(stage: Stage, pupil: Pupil, seed: int, engine: EngineKey = ENGINE) -> FaceEnrolment:
+    """An accepted enrolment, under the student's own scope as the job has it."""
+    at = stage.dial()
+    enrolment = FaceEnrolment(
+        id=new_id(),
+        school_id=pupil.school_id,
+        student_id=pupil.id,
+        status="accepted",
+        shots=3,
+        reasons=[],
+        submitted_at=at,
+        decided_at=at,
+    )
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        session.add(enrolment)
+        await session.flush()
+        await store_template(session, stage.runtime.keys, enrolment, template_of(seed, engine), at)
+    return enrolment
+
+
+async def keep(stage: Stage, pupil: Pupil, seed: int, submission_id: UUID | None = None) -> bool:
+    descriptor = template_of(seed).descriptor()
+    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+        return await keep_selfie(
+            session,
+            stage.runtime.keys,
+            pupil.id,
+            submission_id or new_id(),
+            descriptor,
+            [seed, 2**64 - 1],
+            stage.dial(),
+        )
+
+
+async def selfies(stage: Stage, pupil: Pupil) -> list[EarlierSelfie]:
+    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+        return await earlier_selfies(session, stage.runtime.keys, pupil.id)
+
+
+async def opens(stage: Stage, pupil: Pupil, runtime: Runtime | None = None) -> bool:
+    keys = (runtime or stage.runtime).keys
+    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+        return await active_template(session, keys, pupil.id) is not None
+
+
+@pytest.fixture
+async def rotating(stage: Stage, tmp_path: Path) -> AsyncIterator[Stage]:
+    """The stage with a key file of its own, alone in the province."""
+    path = tmp_path / "keys.json"
+    assert stage.runtime.keys.path is not None
+    shutil.copy(stage.runtime.keys.path, path)
+    stage.runtime.keys = KeyRing.load(path)
+    async with put_aside(stage.owner):
+        yield stage
+
+
+def file_of(stage: Stage) -> Path:
+    assert stage.runtime.keys.path is not None
+    return stage.runtime.keys.path
+
+
+# --- the hierarchy ---
+
+
+async def test_each_school_has_one_key_and_each_student_one_below_it(stage: Stage) -> None:
+    one, two = stage.school.students[:2]
+    other = stage.world.sister.students[0]
+    for seed, pupil in enumerate((one, two, other)):
+        await enrol(stage, pupil, seed)
+    async with stage.owner.transaction(PROVINCE) as session:
+        schools = (await session.scalars(select(SchoolTemplateKey))).all()
+        mine = [row for row in schools if row.school_id in {stage.school.id, stage.world.sister.id}]
+        assert len(mine) == 2
+        assert {row.root_version for row in mine} == {stage.runtime.keys.current[ROOT]}
+        rows = await session.scalars(select(TemplateKey).where(TemplateKey.school_id == stage.school.id))
+        assert {row.student_id for row in rows} == {one.id, two.id}
+
+
+async def test_the_key_of_one_school_opens_no_student_of_another(stage: Stage) -> None:
+    own, foreign = stage.school.students[0], stage.world.sister.students[0]
+    await enrol(stage, own, 1)
+    await enrol(stage, foreign, 2)
+    async with stage.owner.transaction(PROVINCE) as session:
+        mine = await school_key(session, stage.runtime.keys, stage.school.id)
+        theirs = (await session.get_one(TemplateKey, foreign.id)).sealed
+    assert mine is not None
+    for name in (str(stage.school.id), str(foreign.school_id)):
+        with pytest.raises(TemplateUnreadable):
+            opened(theirs, foreign.id, replace(mine, id=name))
+
+
+async def test_new_templates_are_sealed_by_the_chosen_cipher_and_old_ones_still_open(stage: Stage) -> None:
+    one, two = stage.school.students[:2]
+    await enrol(stage, one, 1)
+    stage.runtime.keys = replace(stage.runtime.keys, template_cipher="sm4-gcm")
+    await enrol(stage, two, 2)
+    async with stage.owner.transaction(PROVINCE) as session:
+        query = select(tables.FaceTemplate).where(tables.FaceTemplate.student_id.in_([one.id, two.id]))
+        ciphers = {row.student_id: row.sealed[4] for row in await session.scalars(query)}
+    assert ciphers == {one.id: 1, two.id: 2}
+    assert await opens(stage, one)
+    assert await opens(stage, two)
+
+
+# --- shredding (THREATS 18) ---
+
+
+async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded(stage: Stage) -> None:
+    """An insider keeps a copy of every sealed byte, the key file, and every key that is left in the database."""
+    pupil, classmate = stage.school.students[:2]
+    enrolment = await enrol(stage, pupil, 1)
+    await enrol(stage, classmate, 2)
+    await keep(stage, pupil, 1)
+    keys = stage.runtime.keys
+    student = Scope.student(pupil.school_id, pupil.id)
+    async with stage.runtime.database.transaction(student) as session:
+        await keep_enrolment(session, keys, enrolment, template_of(1).descriptor(), [3], stage.dial())
+    async with stage.owner.transaction(PROVINCE) as session:
+        query = select(tables.FaceTemplate.sealed).where(tables.FaceTemplate.student_id == pupil.id)
+        template = await session.scalar(query)
+        kept = select(KeptSelfie.sealed).where(KeptSelfie.student_id == pupil.id)
+        records = list(await session.scalars(kept))
+    assert template is not None
+    assert len(records) == 2
+    async with stage.runtime.database.transaction(student) as session:
+        await shred(session, [pupil.id], stage.dial())
+    async with stage.owner.transaction(PROVINCE) as session:
+        assert await session.scalar(kept) is None
+        school = await school_key(session, keys, stage.school.id)
+        left = (await session.scalars(select(TemplateKey))).all()
+        schools = (await session.scalars(select(SchoolTemplateKey))).all()
+    assert school is not None
+    secrets = [secret for (_, _), secret in keys.secrets.items()]
+    for row in schools:
+        root = root_key(keys, row.root_version)
+        wrapped = WrappedKey(row.root_version, row.sealed)
+        above = open_school_key(wrapped, str(row.school_id), root)
+        secrets.append(above.secret)
+        secrets += [
+            opened(each.sealed, each.student_id, above).secret
+            for each in left
+            if each.school_id == row.school_id
+        ]
+    assert len(secrets) > 6
+    for sealed, purpose in [(template, PURPOSE), *((each, "re-use") for each in records)]:
+        for secret in secrets:
+            with pytest.raises(TemplateUnreadable):
+                open_record(sealed, Binding(str(pupil.id), ENGINE, purpose), DataKey(str(pupil.id), secret))
+    assert not await opens(stage, pupil)
+    assert await opens(stage, classmate)
+
+
+async def test_after_shredding_nothing_more_is_kept_of_the_student(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    await enrol(stage, pupil, 1)
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        await shred(session, [pupil.id], stage.dial())
+    assert not await keep(stage, pupil, 1)
+    assert await selfies(stage, pupil) == []
+
+
+# --- records of accepted pictures ---
+
+
+async def test_earlier_selfies_come_newest_first_and_a_second_keeping_changes_nothing(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    await enrol(stage, pupil, 1)
+    first, second = new_id(), new_id()
+    assert await keep(stage, pupil, 11, first)
+    stage.dial.ahead += timedelta(days=1)
+    assert await keep(stage, pupil, 12, second)
+    assert await keep(stage, pupil, 13, second)
+    found = await selfies(stage, pupil)
+    assert [each.submission_id for each in found] == [second, first]
+    assert [each.hashes for each in found] == [(12, 2**64 - 1), (11, 2**64 - 1)]
+    assert np.allclose(found[0].descriptor.vector, template_of(12).mean, atol=3e-4)
+    assert found[0].descriptor.engine == ENGINE
+
+
+async def test_only_the_newest_few_are_kept_and_the_enrolment_stays(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    enrolment = await enrol(stage, pupil, 1)
+    descriptor: Descriptor = template_of(1).descriptor()
+    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        await keep_enrolment(session, stage.runtime.keys, enrolment, descriptor, [5], stage.dial())
+    sent = [new_id() for _ in range(22)]
+    for number, submission_id in enumerate(sent):
+        stage.dial.ahead += timedelta(hours=1)
+        await keep(stage, pupil, number, submission_id)
+    found = await selfies(stage, pupil)
+    assert [each.submission_id for each in found] == [*reversed(sent[2:]), None]
+
+
+async def test_a_record_that_was_altered_is_left_out(stage: Stage) -> None:
+    pupil = stage.school.students[0]
+    await enrol(stage, pupil, 1)
+    first, second = new_id(), new_id()
+    await keep(stage, pupil, 1, first)
+    await keep(stage, pupil, 2, second)
+    async with stage.owner.transaction(PROVINCE) as session:
+        altered = update(KeptSelfie).where(KeptSelfie.submission_id == second)
+        await session.execute(altered.values(sealed=b"DMT1\x01" + bytes(80)))
+    assert [each.submission_id for each in await selfies(stage, pupil)] == [first]
+
+
+async def test_no_other_student_and_no_other_school_sees_a_record(stage: Stage) -> None:
+    pupil, classmate = stage.school.students[:2]
+    await enrol(stage, pupil, 1)
+    await keep(stage, pupil, 1)
+    for scope in (
+        Scope.student(classmate.school_id, classmate.id),
+        Scope.school(stage.world.sister.id),
+        Scope.none(),
+    ):
+        async with stage.runtime.database.transaction(scope) as session:
+            assert await earlier_selfies(session, stage.runtime.keys, pupil.id) == []
+
+
+# --- samples of a school and a class ---
+
+
+async def sample(
+    stage: Stage, limit: int, but_not: UUID | None = None, engine: EngineKey = ENGINE
+) -> list[tuple[float, ...]]:
+    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+        found = await school_templates(
+            session, stage.runtime.keys, stage.school.id, engine, limit, but_not=but_not
+        )
+    return [tuple(template.mean[:3].tolist()) for template in found]
+
+
+async def test_a_sample_of_the_school_is_the_same_each_time_and_leaves_the_student_out(stage: Stage) -> None:
+    pupils = stage.school.students
+    for seed, pupil in enumerate(pupils):
+        await enrol(stage, pupil, seed)
+    await enrol(stage, stage.world.sister.students[0], 50)
+    every = await sample(stage, 100)
+    assert len(every) == len(pupils) == len(set(every))
+    assert await sample(stage, 100) == every
+    assert await sample(stage, 2) == every[:2]
+    without = await sample(stage, 100, but_not=pupils[0].id)
+    assert len(without) == len(every) - 1
+    assert without == [each for each in every if each in without]
+
+
+async def test_a_sample_holds_one_engine_and_no_shredded_template(stage: Stage) -> None:
+    one, two, three = stage.school.students[:3]
+    await enrol(stage, one, 1)
+    await enrol(stage, two, 2, OTHER)
+    await enrol(stage, three, 3)
+    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+        await shred(session, [three.id], stage.dial())
+    assert len(await sample(stage, 10)) == 1
+    assert len(await sample(stage, 10, engine=OTHER)) == 1
+
+
+async def test_a_template_that_does_not_open_is_left_out_of_a_sample(stage: Stage) -> None:
+    one, two = stage.school.students[:2]
+    await enrol(stage, one, 1)
+    await enrol(stage, two, 2)
+    async with stage.owner.transaction(PROVINCE) as session:
+        await session.execute(
+            update(tables.FaceTemplate)
+            .where(tables.FaceTemplate.student_id == two.id)
+            .values(sealed=b"DMT1\x01" + bytes(300))
+        )
+    assert len(await sample(stage, 10)) == 1
+
+
+async def test_a_class_gives_its_own_students(stage: Stage) -> None:
+    own, other = stage.school.classes[:2]
+    for seed, pupil in enumerate((*own.students, *other.students)):
+        await enrol(stage, pupil, seed)
+    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+        keys = stage.runtime.keys
+        every = await class_templates(session, keys, own.id, ENGINE, 100)
+        others = await class_templates(session, keys, own.id, ENGINE, 100, but_not=own.students[0].id)
+        assert await class_templates(session, keys, new_id(), ENGINE, 100) == []
+    assert len(every) == len(own.students)
+    assert len(others) == len(own.students) - 1
+
+
+async def test_a_school_where_nobody_enrolled_gives_none(stage: Stage) -> None:
+    assert await sample(stage, 10) == []
+
+
+# --- rotating the root (THREATS 23) ---
+
+
+async def test_the_root_key_is_rotated_without_touching_templates(rotating: Stage) -> None:
+    """The drill: add a version, wrap the schools' keys again, take the old version away; everything still opens."""
+    stage, told = rotating, list[int]()
+    pupils = [stage.school.students[0], stage.world.sister.students[0], stage.world.direct.students[0]]
+    for seed, pupil in enumerate(pupils):
+        await enrol(stage, pupil, seed)
+        await keep(stage, pupil, seed)
+    before = await below_the_schools(stage)
+    assert add_version(file_of(stage), ROOT) == "2"
+    result = await key_rotation.rewrap(stage.runtime, told.append)
+    assert (result.version, result.done, result.unreadable) == ("2", 3, 0)
+    assert told[-1] == 3
+    await key_rotation.retire(stage.runtime, "1")
+    fresh = replace(stage.runtime, keys=KeyRing.load(file_of(stage)))
+    assert [version for purpose, version in fresh.keys.secrets if purpose == ROOT] == ["2"]
+    for pupil in pupils:
+        assert await opens(stage, pupil, fresh)
+        assert len(await selfies(stage, pupil)) == 1
+    assert await below_the_schools(stage) == before
+    assert file_of(stage).stat().st_mode & 0o777 == 0o600
+
+
+async def below_the_schools(stage: Stage) -> set[bytes]:
+    async with stage.owner.transaction(PROVINCE) as session:
+        columns = (TemplateKey.sealed, tables.FaceTemplate.sealed, KeptSelfie.sealed)
+        return {sealed for column in columns for sealed in await session.scalars(select(column))}
+
+
+async def test_a_process_that_was_started_before_follows_a_rotation(rotating: Stage) -> None:
+    stage, pupil = rotating, rotating.school.students[0]
+    await enrol(stage, pupil, 1)
+    running = replace(stage.runtime, keys=KeyRing.load(file_of(stage)))
+    add_version(file_of(stage), ROOT)
+    await key_rotation.rewrap(replace(stage.runtime, keys=KeyRing.load(file_of(stage))), lambda _: None)
+    assert (ROOT, "2") not in running.keys.secrets
+    assert await opens(stage, pupil, running)
+    stage.runtime.keys = running.keys
+    await enrol(stage, stage.world.sister.students[0], 2)
+    async with stage.owner.transaction(PROVINCE) as session:
+        versions = set(await session.scalars(select(SchoolTemplateKey.root_version)))
+    assert versions == {"2"}
+
+
+async def test_until_it_is_wrapped_again_the_old_version_opens_and_cannot_be_retired(rotating: Stage) -> None:
+    stage, pupil = rotating, rotating.school.students[0]
+    await enrol(stage, pupil, 1)
+    add_version(file_of(stage), ROOT)
+    stage.runtime.keys.refresh()
+    assert await opens(stage, pupil)
+    with pytest.raises(Conflict, match="rewrap"):
+        await key_rotation.retire(stage.runtime, "1")
+    with pytest.raises(Conflict, match="current"):
+        await key_rotation.retire(stage.runtime, "2")
+    with pytest.raises(KeyError):
+        await key_rotation.retire(stage.runtime, "7")
+    assert await opens(stage, pupil)
+
+
+async def test_a_rotation_that_was_cut_off_goes_on_where_it_stopped(
+    rotating: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = rotating
+    pupils = [stage.school.students[0], stage.world.sister.students[0], stage.world.direct.students[0]]
+    for seed, pupil in enumerate(pupils):
+        await enrol(stage, pupil, seed)
+    monkeypatch.setattr(key_rotation, "AT_ONCE", 1)
+    add_version(file_of(stage), ROOT)
+
+    def killed(done: int) -> None:
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await key_rotation.rewrap(stage.runtime, killed)
+    for pupil in pupils:
+        assert await opens(stage, pupil)
+    assert (await key_rotation.rewrap(stage.runtime, lambda _: None)).done == 1
+    for pupil in pupils:
+        assert await opens(stage, pupil)
+
+
+async def test_one_damaged_key_keeps_no_other_school_waiting(rotating: Stage) -> None:
+    stage = rotating
+    pupils = [stage.school.students[0], stage.world.sister.students[0]]
+    for seed, pupil in enumerate(pupils):
+        await enrol(stage, pupil, seed)
+    async with stage.owner.transaction(PROVINCE) as session:
+        damaged = update(SchoolTemplateKey).where(SchoolTemplateKey.school_id == pupils[0].school_id)
+        await session.execute(damaged.values(sealed=b"DMS1\x01" + bytes(60)))
+    add_version(file_of(stage), ROOT)
+    result = await key_rotation.rewrap(stage.runtime, lambda _: None)
+    assert (result.done, result.unreadable) == (1, 1)
+    assert await opens(stage, pupils[1])
+    with pytest.raises(Conflict):
+        await key_rotation.retire(stage.runtime, "1")
+
+
+async def test_a_rotation_leaves_its_entries_in_the_audit(rotating: Stage) -> None:
+    stage = rotating
+    await enrol(stage, stage.school.students[0], 1)
+    add_version(file_of(stage), ROOT)
+    began = stage.dial()
+    await key_rotation.rewrap(stage.runtime, lambda _: None)
+    await key_rotation.retire(stage.runtime, "1")
+    async with stage.owner.transaction(PROVINCE) as session:
+        entries = await session.scalars(
+            select(AuditEntry).where(AuditEntry.at >= began, AuditEntry.subject_id == ROOT)
+        )
+        acts = {entry.action: entry.after or entry.before for entry in entries}
+    assert acts == {
+        "template_root.rewrap": {"version": "2", "schools": 1},
+        "template_root.retire": {"version": "1"},
+    }

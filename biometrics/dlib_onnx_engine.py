@@ -2,8 +2,9 @@
 
 The weights come from the package `face_recognition_models`, read as files: importing the package would import
 `pkg_resources`. The 5-point landmark model and the ResNet are public domain (Davis King); the package's 68-point model
-(300-W, no commercial use) is used only where the engine is given it as a ContourModel. Descriptors are those of dlib within 1e-6 for the same chip; chips are
-cut from a picture decoded no larger than a chip needs, and each is embedded with its mirror image and averaged.
+(300-W, no commercial use) is used only where the engine is given it as a ContourModel. Descriptors are those of dlib within
+1e-6 for the same chip; chips are cut from a picture decoded no larger than a chip needs, and each is embedded with its
+mirror image and averaged.
 """
 
 import hashlib

@@ -446,7 +446,7 @@ async def leave_the_roll(stage: Stage, candidate: Candidate, standing: str = "03
         standing_after=standing,
         study_form_after="full_time",
         policy_version="x",
-        trace={},
+        trace={"rule": "standing_edit", "clause": "HN334-4.1b"},
         recorded_at=stage.clock(),
     )
     await put(stage, entry)

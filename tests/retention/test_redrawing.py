@@ -60,7 +60,7 @@ async def judged(stage: Stage, candidate: Candidate, submission_id: UUID) -> Non
             school_id=submission.school_id,
             student_id=candidate.student_id,
             finding="step_up",
-            reasons=[],
+            reasons=["verification_unavailable"],
             trace={},
             at=stage.clock(),
         )

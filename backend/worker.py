@@ -21,7 +21,7 @@ from backend.org.paths import path_of
 from backend.policy import AbsentLaw
 from backend.roll_call.law import face_rules, law_at, reuse_rules
 from biometrics.engine import EngineInfo, EngineSet, FaceEngine
-from biometrics.matching import Method
+from biometrics.matching import Method, ThresholdsInvalid
 from biometrics.pool import FacePool, PoolLimits
 
 JOB_MODULES = (
@@ -85,19 +85,21 @@ def open_face_pool(runtime: Runtime) -> FacePool:
     pool.start()
     try:
         _require_figures(runtime, pool.enrolling())
-    except AbsentLaw:
+    except (AbsentLaw, ThresholdsInvalid):
         pool.close()
         raise
     return pool
 
 
 def _require_figures(runtime: Runtime, enrolling: EngineInfo) -> None:
-    """An engine without figures in the law could judge nobody: raises AbsentLaw before anybody waits for it."""
-    law, engine_id = law_at(legal_day(runtime.clock()), runtime.settings.province_code), enrolling.key.id
-    face_rules(law, engine_id)
-    reuse_rules(law, engine_id)
-    for method in {Method.NEUTRAL, face_policy.intended_method(law, engine_id)}:
-        face_policy.thresholds(law, engine_id, method)
+    """An engine without figures in the law could judge nobody: raises AbsentLaw, or ThresholdsInvalid where they
+    belong to another version, before anybody waits for it.
+    """
+    law = law_at(legal_day(runtime.clock()), runtime.settings.province_code)
+    face_rules(law, enrolling.key.id)
+    reuse_rules(law, enrolling.key.id)
+    for method in {Method.NEUTRAL, face_policy.intended_method(law, enrolling.key)}:
+        face_policy.thresholds(law, enrolling.key, method)
 
 
 @job_app.periodic(cron="* * * * * */5", periodic_id="rescue")

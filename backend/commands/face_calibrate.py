@@ -165,6 +165,14 @@ def _parameters(report: Calibrated, place: str, at: datetime) -> list[dict[str, 
     scoring = report.chosen.scoring
     stem = f"verification.face.{SHIPPED_ENGINE}"
     values: list[tuple[str, str, str | None, object, str, str]] = [
+        (
+            f"{stem}.version",
+            "text",
+            None,
+            KEY.version,
+            "阈值所对应的引擎版本",
+            "Version the figures belong to",
+        ),
         (f"{stem}.method", "text", None, scoring.method.value, "评分方法", "How a score is made"),
         (
             f"{stem}.weight",

@@ -122,7 +122,7 @@ def _compared(
 ) -> dict[str, Any]:
     """Two photographs have no population beside them: the neutral method, with its thresholds."""
     (report_a, one), (report_b, other) = examined
-    thresholds = face_policy.thresholds(policy, engine.key.id, Method.NEUTRAL)
+    thresholds = face_policy.thresholds(policy, engine.key, Method.NEUTRAL)
     similarity = None if one is None or other is None else _neutral_similarity(one, other)
     decided = UNUSABLE if similarity is None else decide(similarity, Method.NEUTRAL, thresholds).value
     return {

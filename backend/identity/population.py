@@ -24,7 +24,7 @@ from backend.policy import PolicyAt
 from backend.policy.errors import AbsentLaw
 from biometrics import scoring
 from biometrics.engine import EngineKey
-from biometrics.matching import Method
+from biometrics.matching import Method, ThresholdsInvalid
 from biometrics.scoring import Population
 
 _VALUE = np.dtype("<f4")
@@ -75,8 +75,8 @@ async def learn_populations(runtime: Runtime) -> list[Population]:
 def _scores_by_population(law: PolicyAt, engine: EngineKey) -> bool:
     """False too for an engine without figures, which judges nobody here any more."""
     try:
-        return intended_method(law, engine.id) is not Method.NEUTRAL
-    except AbsentLaw:
+        return intended_method(law, engine) is not Method.NEUTRAL
+    except (AbsentLaw, ThresholdsInvalid):
         log.warning("no figures for an engine with templates", engine=str(engine))
         return False
 

@@ -171,7 +171,7 @@ async def _by_face(runtime: Runtime, image: bytes, reference: Reference, law: Po
     score = result.score
     if score is None or result.quality_reasons:
         return PortraitVerdict("refused", None, [reason_row(reason, 0) for reason in result.quality_reasons])
-    decision = decide(score.value, score.method, thresholds(law, reference.template.engine.id, score.method))
+    decision = decide(score.value, score.method, thresholds(law, reference.template.engine, score.method))
     if decision is Decision.REJECT:
         return PortraitVerdict("refused", score.value, [reason_row(OTHER_PERSON, 0)])
     return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", score.value, [])

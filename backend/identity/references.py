@@ -37,7 +37,7 @@ async def reference_of(
         return None
     engine = template.engine
     population = await current_population(session, engine, template.mean.size)
-    scoring = face_policy.scoring(law, engine.id, population.version)
+    scoring = face_policy.scoring(law, engine, population.version)
     roster, cohort = [], []
     if class_id is not None and law.flag("verification.face.roster_rule"):
         roster = await class_templates(session, keys, class_id, engine, _CLASS_AT_MOST, but_not=student_id)

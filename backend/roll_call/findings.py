@@ -33,7 +33,7 @@ def face_finding(law: PolicyAt, burst: BurstResult, reuse: ReuseSignals) -> Face
     if burst.score is None or burst.quality_reasons:
         return FaceFinding("unusable", (*_codes(burst.quality_reasons), *liveness), likeness=likeness)
     score = burst.score
-    thresholds = face_policy.thresholds(law, burst.engine.key.id, score.method)
+    thresholds = face_policy.thresholds(law, burst.engine.key, score.method)
     decision = decide(score.value, score.method, thresholds)
     if decision is Decision.ACCEPT and score.nearer_in_roster:
         return FaceFinding("step_up", ("nearer_classmate",), liveness, likeness)
@@ -80,7 +80,7 @@ def face_trace(law: PolicyAt, burst: BurstResult, finding: FaceFinding) -> dict[
 def _scored(law: PolicyAt, burst: BurstResult) -> dict[str, Any]:
     if burst.score is None:
         return {"score": None}
-    limits = face_policy.thresholds(law, burst.engine.key.id, burst.score.method)
+    limits = face_policy.thresholds(law, burst.engine.key, burst.score.method)
     return {
         "score": round(burst.score.value, 6),
         "method": burst.score.method.value,

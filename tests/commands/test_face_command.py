@@ -11,6 +11,7 @@ from backend.core.clock import legal_day, now
 from backend.identity.face_policy import scoring, thresholds
 from backend.local.sample_faces import sample_faces_dir, sample_people
 from backend.policy import load_policies
+from biometrics.dlib_onnx_engine import KEY
 from biometrics.matching import Method
 from biometrics.pattern_engine import render_pattern
 from biometrics.picture import DecodeLimits, Picture
@@ -136,11 +137,11 @@ def test_the_page_of_law_that_calibration_writes_is_law_where_it_is_put(
     shutil.copy(report["law"], tmp_path / "faces.yaml")
     monkeypatch.setenv("DIANMING_POLICIES", str(tmp_path))
     law = load_policies().at(legal_day(now()), "410181")
-    found = thresholds(law, "dlib-onnx", Method.NEUTRAL)
+    found = thresholds(law, KEY, Method.NEUTRAL)
     assert (found.accept_from, found.reject_below) == (report["accept_from"], report["reject_below"])
-    assert scoring(law, "dlib-onnx", population_version=3) == Scoring(Method.NEUTRAL)
+    assert scoring(law, KEY, population_version=3) == Scoring(Method.NEUTRAL)
     shipped = load_policies().at(legal_day(now()), "420000")
-    assert thresholds(shipped, "dlib-onnx", Method.NEUTRAL) != found
+    assert thresholds(shipped, KEY, Method.NEUTRAL) != found
 
 
 def test_the_report_of_a_calibration_has_its_plots_and_every_candidate(report: dict[str, Any]) -> None:

@@ -12,14 +12,13 @@ from sqlalchemy.exc import ProgrammingError
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.identity import population
-from backend.identity.law import law_at
 from backend.identity.population import current_population, learn_populations
 from backend.identity.references import reference_of
 from backend.identity.tables import FacePopulation
 from backend.identity.templates import shred
 from backend.policy import PolicyAt, load_policies
 from biometrics.engine import EngineKey
-from biometrics.matching import Method
+from biometrics.matching import Method, ThresholdsInvalid
 from biometrics.scoring import NEUTRAL_VERSION, Scoring
 from tests.identity.stage import Stage
 from tests.identity.test_template_keys import enrol, template_of
@@ -36,19 +35,29 @@ def engine() -> EngineKey:
 
 @dataclass(frozen=True)
 class SmallProvince(PolicyAt):
-    """The law, but two people are a population."""
+    """The law, but two people are a population, and its figures are those of the test's own version of the engine."""
+
+    engine_version: str = "1"
+
+    def text(self, parameter: str) -> str:
+        measured_on = "verification.face.dlib-onnx.version"
+        return self.engine_version if parameter == measured_on else super().text(parameter)
 
     def integer(self, parameter: str) -> int:
         return 2 if parameter == "verification.face.population.minimum" else super().integer(parameter)
 
 
 @pytest.fixture(autouse=True)
-def _small_province(monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_province(monkeypatch: pytest.MonkeyPatch, engine: EngineKey) -> None:
     def law(runtime: object, at: datetime) -> PolicyAt:
-        found = load_policies().at(at.date(), "410000")
-        return SmallProvince(found.policy, found.day, found.lineage)
+        return small_law(at, engine)
 
     monkeypatch.setattr(population, "law_at", law)
+
+
+def small_law(at: datetime, engine: EngineKey) -> SmallProvince:
+    found = load_policies().at(at.date(), "410000")
+    return SmallProvince(found.policy, found.day, found.lineage, engine.version)
 
 
 async def learned(stage: Stage, engine: EngineKey) -> list[int]:
@@ -127,7 +136,7 @@ async def test_a_student_is_compared_by_the_population_and_beside_the_classmates
         await enrol(stage, pupil, seed, engine)
     await learned(stage, engine)
     own, mate = stage.school.classes[0].students
-    law = law_at(stage.runtime, stage.dial())
+    law = small_law(stage.dial(), engine)
     async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
         found = await reference_of(
             session, stage.runtime.keys, own.id, law, school_id=stage.school.id, class_id=own.class_id
@@ -146,7 +155,7 @@ async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, en
     for seed, pupil in enumerate(stage.school.students):
         await enrol(stage, pupil, seed, engine)
     own = stage.school.students[0]
-    law = law_at(stage.runtime, stage.dial())
+    law = small_law(stage.dial(), engine)
     async with stage.runtime.database.transaction(Scope.student(own.school_id, own.id)) as session:
         found = await reference_of(
             session, stage.runtime.keys, own.id, law, school_id=own.school_id, class_id=own.class_id
@@ -155,8 +164,17 @@ async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, en
     assert found.roster == ()
 
 
-async def test_who_never_enrolled_is_compared_with_nothing(stage: Stage) -> None:
+async def test_who_never_enrolled_is_compared_with_nothing(stage: Stage, engine: EngineKey) -> None:
     own = stage.school.students[0]
-    law = law_at(stage.runtime, stage.dial())
+    law = small_law(stage.dial(), engine)
     async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
         assert await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id) is None
+
+
+async def test_figures_of_another_version_judge_nobody(stage: Stage, engine: EngineKey) -> None:
+    own = stage.school.students[0]
+    await enrol(stage, own, 1, engine)
+    law = small_law(stage.dial(), EngineKey(engine.id, "of another alignment"))
+    async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
+        with pytest.raises(ThresholdsInvalid):
+            await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id)

@@ -102,8 +102,8 @@ async def test_a_slice_is_sent_in_batches_and_recorded(
     assert all(row.provider_message_id and row.sent_at for row in rows.values())
     assert sorted(served.gateway.requests) == ["SendBatchSms", "SendBatchSms", "SendSms"]
     for phone in phones:
-        [received] = await served.inbox(phone)
-        assert received["out_id"] == rows[phone].out_id
+        [received] = served.gateway.inbox[phone]
+        assert received.out_id == rows[phone].out_id
 
 
 async def test_a_second_run_sends_nothing_again(

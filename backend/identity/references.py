@@ -10,7 +10,7 @@ from backend.identity.population import current_population
 from backend.identity.templates import active_template, class_templates, school_templates
 from backend.policy import PolicyAt
 from biometrics.matching import Method
-from biometrics.scoring import Reference
+from biometrics.scoring import Reference, Scoring
 
 _CLASS_AT_MOST = 120
 """A class has some forty students; a mistaken one of thousands must not open thousands of templates."""
@@ -43,4 +43,6 @@ async def reference_of(
         roster = await class_templates(session, keys, class_id, engine, _CLASS_AT_MOST, but_not=student_id)
     if scoring.method is Method.AS_NORM:
         cohort = await school_templates(session, keys, school_id, engine, _COHORT_POOL, but_not=student_id)
+        if len(cohort) < scoring.cohort_size:  # a small school must not be left unjudged for being small
+            scoring, cohort = Scoring(Method.NEUTRAL), []
     return Reference(template, population, scoring, tuple(cohort), tuple(roster))

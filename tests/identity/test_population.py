@@ -1,6 +1,6 @@
 """The mean face of those who enrolled, and what a student's pictures are compared with."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import uuid4
 
@@ -38,12 +38,18 @@ class SmallProvince(PolicyAt):
     """The law, but two people are a population, and its figures are those of the test's own version of the engine."""
 
     engine_version: str = "1"
+    cohort_size: int | None = None
+    """A cohort is asked for, of that many."""
 
     def text(self, parameter: str) -> str:
+        if self.cohort_size is not None and parameter == "verification.face.dlib-onnx.method":
+            return Method.AS_NORM.value
         measured_on = "verification.face.dlib-onnx.version"
         return self.engine_version if parameter == measured_on else super().text(parameter)
 
     def integer(self, parameter: str) -> int:
+        if self.cohort_size is not None and parameter == "verification.face.dlib-onnx.cohort_size":
+            return self.cohort_size
         return 2 if parameter == "verification.face.population.minimum" else super().integer(parameter)
 
 
@@ -178,3 +184,21 @@ async def test_figures_of_another_version_judge_nobody(stage: Stage, engine: Eng
     async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
         with pytest.raises(ThresholdsInvalid):
             await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"), [(3, Scoring(Method.AS_NORM, 0.5, 3)), (4, Scoring(Method.NEUTRAL))]
+)
+async def test_a_school_too_small_for_a_cohort_is_judged_without_one(
+    stage: Stage, engine: EngineKey, size: int, expected: Scoring
+) -> None:
+    for seed, pupil in enumerate(stage.school.students):
+        await enrol(stage, pupil, seed, engine)
+    await learned(stage, engine)
+    own = stage.school.students[0]
+    law = replace(small_law(stage.dial(), engine), cohort_size=size)
+    async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
+        found = await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id)
+    assert found is not None
+    assert found.scoring == expected
+    assert len(found.cohort) == expected.cohort_size

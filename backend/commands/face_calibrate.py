@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections import Counter
 from dataclasses import asdict
 from datetime import datetime
@@ -30,7 +31,7 @@ from biometrics.engine import Vector
 from biometrics.errors import BiometricsError
 from biometrics.matching import Method
 from biometrics.picture import DecodeLimits, Picture
-from biometrics.quality import QualityLimits
+from biometrics.quality import QualityLimits, Reason
 from biometrics.scoring import PopulationTooSmall
 
 _FMRS = (1e-2, 1e-3)
@@ -39,6 +40,8 @@ _SURELY = 0.005
 """Share of genuine comparisons that may lie below the figure under which a face is rejected, not asked again."""
 _LEAST_PEOPLE = 10
 """Below, an interval over people means nothing."""
+HENAN = "410000"
+"""Where photographs in a folder are measured for, unless told: nothing says which deployment they are of."""
 _SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
 Out = Annotated[Path, typer.Argument(help="报告文件夹，须不存在 · folder for the report; must not exist")]
@@ -53,8 +56,11 @@ def calibrate_command(
     *,
     pictures: PicturesFolder = None,
     place: Annotated[
-        str, typer.Option(help="适用的行政区划 · division for which the page is written")
-    ] = "410000",
+        str | None,
+        typer.Option(
+            help="适用的行政区划，默认为本部署 · division of the page; the deployment's own by default"
+        ),
+    ] = None,
     most: Annotated[int, typer.Option(min=50, help="最多学生数 · students at most")] = 2000,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
@@ -67,8 +73,9 @@ def calibrate_command(
         refuse("out_exists", f"{out} 已存在，请另选 · {out} exists; name another folder", as_json=as_json)
     if pictures is not None and not pictures.is_dir():
         refuse("folder_unreadable", f"没有文件夹 {pictures} · no folder {pictures}", as_json=as_json)
-    law = load_policies().at(legal_day(now()), place)
+    place = place or (HENAN if pictures else get_settings().province_code)
     try:
+        law = load_policies().at(legal_day(now()), place)
         samples = _of_pictures(pictures) if pictures else asyncio.run(_of_deployment(most))
         report = _calibrated(samples, law)
     except (BiometricsError, DomainError) as error:
@@ -119,10 +126,20 @@ def _of_pictures(folder: Path) -> Samples:
     people: list[list[Vector]] = []
     for person in sorted(each for each in folder.iterdir() if each.is_dir()):
         files = sorted(path for path in person.iterdir() if path.suffix.lower() in _SUFFIXES)
-        opened = [Picture.open(path.read_bytes(), DecodeLimits()) for path in files]
-        examined = examine(engine, opened, QualityLimits(), Stopwatch(), thorough=True)
+        examined = examine(
+            engine, [_opened(path) for path in files], QualityLimits(), Stopwatch(), thorough=True
+        )
         people.append([descriptor.vector for _, descriptor in examined if descriptor is not None])
     return samples_of([own for own in people if own])
+
+
+def _opened(path: Path) -> Picture | Reason:
+    """The picture; one that cannot be read is named and left out, as an enrolment would leave it out."""
+    try:
+        return Picture.open(path.read_bytes(), DecodeLimits())
+    except BiometricsError as refusal:
+        sys.stderr.write(f"{path}: {refusal.sentence('zh')} {refusal.sentence('en')}\n")
+        return Reason(refusal.code, refusal.sentence("zh"), refusal.sentence("en"))
 
 
 def _calibrated(samples: Samples, law: PolicyAt) -> Calibrated:

@@ -169,5 +169,23 @@ def test_a_handful_of_people_calibrates_nothing(people: dict[str, tuple[Path, ..
     assert not (tmp_path / "out").exists()
 
 
+def test_a_picture_that_cannot_be_read_is_named_and_left_out(folders: Path, tmp_path: Path) -> None:
+    people = tmp_path / "people"
+    shutil.copytree(folders, people)
+    broken = next(people.iterdir()) / "broken.jpg"
+    broken.write_bytes(b"Dear Sir or Madam")
+    result = CliRunner().invoke(
+        app, ["calibrate", str(tmp_path / "out"), "--pictures", str(people), "--json"]
+    )
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["people"] == 12
+    assert str(broken) in result.stderr
+
+
+@pytest.mark.parametrize("place", ["41", "abcdef"])
+def test_a_place_that_is_no_division_is_bad_input(folders: Path, tmp_path: Path, place: str) -> None:
+    assert refused("calibrate", tmp_path / "out", "--pictures", folders, "--place", place) == "bad_input"
+
+
 def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
     assert refused("calibrate", tmp_path / "out", "--pictures", tmp_path / "none") == "folder_unreadable"

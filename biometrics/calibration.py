@@ -30,7 +30,9 @@ _POOLED = 100_000
 """Comparisons over all rounds, about: few comparisons need many rounds, many need few."""
 _ROUNDS = range(4, 60)
 _LEAST_COHORT = 4
+"""People without whom a cohort has no spread worth the name."""
 _AS_GOOD = 0.01
+"""A TAR so close to the best is no reason for a less simple method."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,12 +79,6 @@ class Rate:
     low: float
     high: float
     threshold: float
-
-
-def every_pair(vectors: Vectors, person: Ints) -> Comparisons:
-    """Each vector with each later one."""
-    one, other = np.triu_indices(len(vectors), 1)
-    return Comparisons(vectors[one], vectors[other], person[one], person[other])
 
 
 def means_by_person(vectors: Vectors, person: Ints) -> tuple[Vectors, Ints]:

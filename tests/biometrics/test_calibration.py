@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from biometrics import calibration
-from biometrics.calibration import CANDIDATES, Comparisons, Scored, best, by, every_pair, measured, rate
+from biometrics.calibration import CANDIDATES, Comparisons, Scored, best, by, measured, rate
 from biometrics.matching import Method
 from biometrics.scoring import Scoring
 
@@ -18,6 +18,11 @@ def crowd(
     own = random.normal(size=(people, 16)) + common * np.eye(16)[0]
     vectors = own.repeat(shots, axis=0) + spread * random.normal(size=(people * shots, 16))
     return vectors, np.arange(people).repeat(shots)
+
+
+def every_pair(vectors: np.ndarray, person: np.ndarray) -> Comparisons:
+    one, other = np.triu_indices(len(vectors), 1)
+    return Comparisons(vectors[one], vectors[other], person[one], person[other])
 
 
 def scored(values: list[float], left: list[int], right: list[int]) -> Scored:

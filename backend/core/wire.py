@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticKnownError
 
 
 def is_storable(value: str) -> bool:
@@ -23,13 +24,27 @@ def _storable(value: str) -> str:
     return value
 
 
+def _trimmed(value: str) -> str:
+    """The text without the blanks around it. Lengths are judged before: what the document forbids is refused."""
+    text = value.strip()
+    if not text:
+        raise PydanticKnownError("string_too_short", {"min_length": 1})
+    return text
+
+
 Line = Annotated[
-    str, StringConstraints(min_length=1, max_length=200, strip_whitespace=True), AfterValidator(_storable)
+    str,
+    StringConstraints(min_length=1, max_length=200),
+    AfterValidator(_storable),
+    AfterValidator(_trimmed),
 ]
 """One line of text that a person typed."""
 
 Paragraph = Annotated[
-    str, StringConstraints(min_length=1, max_length=4000, strip_whitespace=True), AfterValidator(_storable)
+    str,
+    StringConstraints(min_length=1, max_length=4000),
+    AfterValidator(_storable),
+    AfterValidator(_trimmed),
 ]
 """Text that a person wrote: reasons, opinions, statements."""
 

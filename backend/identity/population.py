@@ -108,7 +108,8 @@ async def _learned(runtime: Runtime, engine: EngineKey, version: int, law: Polic
     templates = []
     for school_id in schools:
         async with runtime.database.transaction(Scope.school(school_id)) as session:
-            templates += await school_templates(session, runtime.keys, school_id, engine, of_each)
+            found = await school_templates(session, runtime.keys, school_id, engine, of_each)
+            templates += found.values()
     return scoring.learn(templates, version, law.integer(f"{_POLICY}.minimum"))
 
 

@@ -13,9 +13,9 @@ from backend.identity.population import current_population
 from backend.identity.templates import Templates, active_templates, class_templates, school_templates
 from backend.policy import PolicyAt
 from biometrics.engine import EngineKey
+from biometrics.errors import BiometricsError
 from biometrics.matching import FaceTemplate, Method
 from biometrics.scoring import Population, Reference, Scoring
-from biometrics.sealing import TemplateUnreadable
 
 _CLASS_AT_MOST = 120
 """A class has some forty students; a mistaken one of thousands must not open thousands of templates."""
@@ -47,15 +47,15 @@ async def reference_of(
     template is there: no classmates, and no cohort.
     """
     [found] = await references_of(session, keys, school_id, [Claimed(student_id, law, class_id)])
-    if isinstance(found, TemplateUnreadable):
+    if isinstance(found, BiometricsError):
         raise found
     return found
 
 
 async def references_of(
     session: AsyncSession, keys: KeyRing, school_id: UUID, claimed: Sequence[Claimed]
-) -> list[Reference | TemplateUnreadable | None]:
-    """The references of some students of one school, in their order; each as `reference_of` would find it.
+) -> list[Reference | BiometricsError | None]:
+    """The references of some students of one school, in their order; each as `reference_of` would find it, or why not.
 
     What several share is read once: the population, a class, the school's cohort. Raises AbsentLaw.
     """
@@ -95,10 +95,13 @@ class _Beside:
             )
             self._classes |= {(engine, class_id): rosters.get(class_id, {}) for class_id in ids}
 
-    async def reference(self, claimed: Claimed, template: FaceTemplate) -> Reference:
+    async def reference(self, claimed: Claimed, template: FaceTemplate) -> Reference | BiometricsError:
         engine = template.engine
         population = await self._population(engine, template.mean.size)
-        scoring = face_policy.scoring(claimed.law, engine, population.version)
+        try:
+            scoring = face_policy.scoring(claimed.law, engine, population.version)
+        except BiometricsError as error:
+            return error
         roster, cohort = [], []
         if claimed.class_id is not None and _by_roster(claimed):
             roster = _others(self._classes[engine, claimed.class_id], claimed.student_id, _CLASS_AT_MOST)

@@ -35,9 +35,12 @@ class Gauge:
 class Paced(Protocol):
     """A worker's sum of ten seconds or more."""
 
-    worker: str
-    judged: int
-    busy_seconds: float
+    @property
+    def worker(self) -> str: ...
+    @property
+    def judged(self) -> int: ...
+    @property
+    def busy_seconds(self) -> float: ...
 
 
 def time_left(unfinished: int, paces: Sequence[Paced]) -> timedelta | None:

@@ -234,6 +234,9 @@ class VerificationTask(Base):
             postgresql_where=text("state = 'waiting'"),
         ),
         Index("ix_verification_task_leased", "lease_until", postgresql_where=text("state = 'leased'")),
+        Index(
+            "ix_verification_task_dead", "died_at", "submission_id", postgresql_where=text("state = 'dead'")
+        ),
         Index("ix_verification_task_roll_call", "roll_call_id", "state"),
     )
 

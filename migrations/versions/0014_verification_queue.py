@@ -54,6 +54,12 @@ def upgrade() -> None:
         ["lease_until"],
         postgresql_where=sa.text("state = 'leased'"),
     )
+    op.create_index(
+        "ix_verification_task_dead",
+        "verification_task",
+        ["died_at", "submission_id"],
+        postgresql_where=sa.text("state = 'dead'"),
+    )
     op.create_index("ix_verification_task_roll_call", "verification_task", ["roll_call_id", "state"])
     op.create_table(
         "verification_pace",

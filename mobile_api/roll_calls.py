@@ -12,7 +12,7 @@ from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_posi
 from backend.core.problems import documented, problem_response
 from backend.core.web import read_bounded
 from backend.org.paths import division_of
-from backend.roll_call import challenges, explanations, intake, queries, registrations
+from backend.roll_call import challenges, explanations, frames, queries, registrations
 from backend.roll_call.attempts import Refused
 from backend.roll_call.errors import FrameHashMismatch
 from backend.roll_call.law import check_in_figures, law_of
@@ -22,10 +22,8 @@ from mobile_api.roll_call_schemas import (
     AttemptsOut,
     ChallengeIn,
     ChallengeOut,
-    EnvelopeIn,
     FrameOut,
     ReasonOut,
-    ReceiptOut,
     RefusalOut,
     RegistrationOut,
     RollCallOut,
@@ -114,32 +112,6 @@ async def post_challenge(
     return JSONResponse(answer.model_dump(mode="json"), 201)
 
 
-@router.post(
-    "/roll-calls/{roll_call_id}/envelopes",
-    status_code=201,
-    responses={
-        200: {"model": ReceiptOut, "description": "a retry: the original receipt"},
-        **documented(401, 403, 404, 409, 413, 422, 429),
-    },
-    response_model=ReceiptOut,
-)
-async def post_envelope(
-    caller: PhoneCaller, roll_call_id: UUID, body: EnvelopeIn, request: Request
-) -> Response:
-    """提交签名信封 · Submit the signed envelope. The receipt comes only once it is durable."""
-    at = caller.at
-    async with caller.transaction() as session:
-        result = await intake.receive_envelope(
-            session, caller.acting, roll_call_id, body.envelope, at, caller.runtime.keys
-        )
-    if isinstance(result, Refused):
-        return problem_response(request, result.error)
-    receipt = ReceiptOut(
-        submission_id=result.submission_id, receipt=result.receipt, frames_due_at=result.frames_due_at
-    )
-    return JSONResponse(receipt.model_dump(mode="json"), 201 if result.first else 200)
-
-
 @router.put(
     "/submissions/{submission_id}/frames/{position}",
     responses=documented(401, 403, 404, 409, 413, 422),
@@ -155,14 +127,14 @@ async def put_frame(
 ) -> FrameOut:
     """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must hash to what the envelope declared."""
     async with caller.transaction() as session:
-        frame = await intake.frame_to_store(session, caller.acting, submission_id, position, caller.at)
+        frame = await frames.frame_to_store(session, caller.acting, submission_id, position, caller.at)
     data = await read_bounded(request, frame.limit)
     if not frame.matches(data):
         raise FrameHashMismatch(position=position)
     if not frame.stored:
         await caller.runtime.evidence.put(frame.evidence_key, data)
     async with caller.transaction() as session:
-        complete = await intake.record_frame(session, caller.acting, frame, len(data), caller.at)
+        complete = await frames.record_frame(session, caller.acting, frame, len(data), caller.at)
     return FrameOut(position=position, complete=complete)
 
 

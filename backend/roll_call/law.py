@@ -1,7 +1,7 @@
 """The figures of a roll call, read from policy at its own date and place."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from backend.core.clock import legal_day
@@ -81,6 +81,16 @@ def check_in_figures(law: PolicyAt) -> CheckInFigures:
         fix_age_s=law.duration("verification.fence.max_age").total_seconds(),
         face_failures=law.integer("verification.face.max_failed_attempts"),
     )
+
+
+def figures_of(launched_at: datetime, place: str) -> CheckInFigures:
+    """The bounds of a check-in in a roll call launched then and there."""
+    return _figures_at(legal_day(launched_at), place)
+
+
+@lru_cache(maxsize=256)  # the law of a day and a place does not change while a process lives
+def _figures_at(day: date, place: str) -> CheckInFigures:
+    return check_in_figures(law_at(day, place))
 
 
 def fence_thresholds(law: PolicyAt) -> FenceThresholds:

@@ -6,7 +6,7 @@ import pytest
 
 from backend.core.errors import NotFound
 from backend.roll_call.errors import FrameNotDeclared, FramesTooLate
-from backend.roll_call.intake import FrameToStore, frame_to_store
+from backend.roll_call.frames import FrameToStore, frame_to_store
 from tests.roll_call.stage import MICROSECOND, Candidate, Stage, burst
 
 

@@ -26,7 +26,7 @@ from mobile_api.caller import read_request
 from mobile_api.roll_call_schemas import EnvelopeIn, ReceiptOut
 
 
-class _ByHand(APIRoute):
+class ByHand(APIRoute):
     """Path and body are read here; a request that cannot be read is answered as the framework would."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -71,7 +71,7 @@ def _body(request: Request, content: bytes) -> EnvelopeIn:
         raise RequestValidationError(found) from error
 
 
-router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=_ByHand)
+router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=ByHand)
 
 
 @router.post(

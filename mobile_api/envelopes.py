@@ -79,14 +79,18 @@ router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=ByHa
     status_code=201,
     responses={
         200: {"model": ReceiptOut, "description": "a retry: the original receipt"},
-        **documented(401, 403, 404, 409, 413, 422, 429),
+        **documented(401, 403, 404, 409, 413, 422, 429, 503),
     },
     response_model=ReceiptOut,
 )
 async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
-    """提交签名信封 · Submit the signed envelope. The receipt comes only once it is durable."""
+    """提交签名信封 · Submit the signed envelope. The receipt comes only once it is durable.
+
+    Under too much load the answer is 503 with `Retry-After` and `attempted`: send that along when trying again with the
+    same envelope, and it counts as having come at the first try.
+    """
     runtime: Runtime = request.app.state.runtime
-    sent = Sent(read_request(request), roll_call_id, body.envelope, runtime.clock())
+    sent = Sent(read_request(request), roll_call_id, body.envelope, runtime.clock(), body.attempted)
     answer = await reception_of(runtime).take(sent)
     if isinstance(answer, Refused | Unheard):
         return problem_response(request, answer.error)

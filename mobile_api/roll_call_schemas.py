@@ -125,6 +125,10 @@ class EnvelopeIn(Wire):
             pattern=r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+$",
         ),
     ] = Field(examples=["eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"])
+    attempted: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
+        default=None,
+        description="what an answer `intake_busy` to this very envelope gave; anything else counts for nothing",
+    )
 
 
 class ReceiptOut(BaseModel):

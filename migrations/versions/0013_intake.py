@@ -1,5 +1,6 @@
 """The intake of envelopes: facts for a batch, and a batch that is stored"""
 
+import sqlalchemy as sa
 from alembic import op
 
 from migrations import rls
@@ -11,6 +12,13 @@ depends_on = None
 
 
 def upgrade() -> None:
+    op.create_table(
+        "service_strain",
+        sa.Column("second", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("turned_away", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("second", name=op.f("pk_service_strain")),
+    )
+    rls.open_table("service_strain", "true", "SELECT, INSERT, UPDATE (turned_away)")
     for statement in (_FACTS, _STORE):
         op.execute(statement)
     for signature in _DOORS:

@@ -22,6 +22,7 @@ class _Wire(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._answer: asyncio.Future[int] | None = None
         self._read = b""
+        self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own is one in all but name
@@ -44,6 +45,7 @@ class _Wire(asyncio.Protocol):
             self._answer.set_result(status)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(exc or ConnectionResetError())
 
@@ -97,10 +99,11 @@ async def closed_loop(port: int, requests: Sequence[bytes], connections: int) ->
 
 async def open_loop(port: int, requests: Sequence[bytes], rate: float, connections: int) -> Run:
     """At a steady rate, whether the server keeps up or not."""
-    run, free = Run(), deque(await _connect(port, connections))
-    every, freed = list(free), asyncio.Event()
+    run, free, freed = Run(), deque(await _connect(port, connections)), asyncio.Event()
 
     async def one(wire: _Wire, request: bytes, due: float) -> None:
+        if wire.closed:  # idle for longer than the server keeps one
+            (wire,) = await _connect(port, 1)
         run.statuses[await wire.send(request)] += 1
         run.latencies.append(monotonic() - due)
         free.append(wire)
@@ -117,6 +120,6 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, connectio
         tasks.append(asyncio.ensure_future(one(free.popleft(), request, due)))
     await asyncio.gather(*tasks)
     run.seconds, run.cpu = monotonic() - began, process_time() - cpu
-    for wire in every:
+    for wire in free:
         wire.close()
     return run

@@ -10,11 +10,9 @@ from starlette.responses import JSONResponse
 from backend.core.errors import NotFound
 from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.problems import documented, problem_response
-from backend.core.web import read_bounded
 from backend.org.paths import division_of
 from backend.roll_call import challenges, explanations, frames, queries, registrations
 from backend.roll_call.attempts import Refused
-from backend.roll_call.errors import FrameHashMismatch
 from backend.roll_call.law import check_in_figures, law_of
 from backend.roll_call.tables import RollCall
 from mobile_api.caller import PhoneCaller
@@ -126,15 +124,11 @@ async def put_frame(
     caller: PhoneCaller, submission_id: UUID, position: Annotated[int, Path(ge=0, le=1000)], request: Request
 ) -> FrameOut:
     """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must hash to what the envelope declared."""
-    async with caller.transaction() as session:
-        frame = await frames.frame_to_store(session, caller.acting, submission_id, position, caller.at)
-    data = await read_bounded(request, frame.limit)
-    if not frame.matches(data):
-        raise FrameHashMismatch(position=position)
-    if not frame.stored:
-        await caller.runtime.evidence.put(frame.evidence_key, data)
-    async with caller.transaction() as session:
-        complete = await frames.record_frame(session, caller.acting, frame, len(data), caller.at)
+    runtime, at = caller.runtime, caller.at
+    frame = await frames.frame_to_store(runtime.database, caller.acting, submission_id, position, at)
+    size = await frames.store_frame(runtime, frame, request.stream())
+    stored = frames.StoredFrame(frame, caller.acting, size, at)
+    complete = await frames.register_of(runtime).record(stored)
     return FrameOut(position=position, complete=complete)
 
 

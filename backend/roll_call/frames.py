@@ -1,26 +1,34 @@
 """The frames of a burst: each must be the very picture that the envelope declared.
 
-What an envelope declared never changes, so a process remembers it from one frame to the next.
+A frame takes one statement before its bytes, which says what they must be, and after them a share of a transaction with
+all that arrived meanwhile. The last frame of a burst enqueues the verification in that same transaction.
 """
 
 import hashlib
-from collections.abc import Sequence
+import json
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import Acting
+from backend.core.database import Database
 from backend.core.errors import NotFound
+from backend.core.gatherer import Bounds, Gatherer
 from backend.core.jobs import enqueue
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.core.web import BodyTooLarge
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored
-from backend.roll_call.law import check_in_figures, law_of
-from backend.roll_call.tables import RollCall, Submission, SubmissionFrame
+from backend.roll_call.law import figures_of
 from backend.roll_call.verification import verify_submission
+
+BATCH = 64
+"""Frames of a transaction at most: a row each, and no signature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,60 +42,131 @@ class FrameToStore:
     evidence_key: str
     stored: bool
 
-    def matches(self, data: bytes) -> bool:
-        """Whether these are the very bytes that the envelope declared."""
-        return hashlib.sha256(data).digest() == self.sha256
+
+_DECLARED = text("SELECT * FROM door.declared_frames(:submission, :student, :position)")
 
 
 async def frame_to_store(
-    session: AsyncSession, acting: Acting, submission_id: UUID, position: int, at: datetime
+    database: Database, acting: Acting, submission_id: UUID, position: int, at: datetime
 ) -> FrameToStore:
     """Look up what the envelope declared for a frame; the upload itself happens outside any transaction."""
-    submission = await session.get(Submission, submission_id)
-    if submission is None or submission.student_id != acting.student_id:
+    rows = await database.ask(
+        _DECLARED, submission=submission_id, student=acting.student_id, position=position
+    )
+    if not rows:
         raise NotFound
-    roll_call = await session.get_one(RollCall, submission.roll_call_id)
-    declared = _declared(submission)
+    row = rows[0]
+    declared = parse_stored(row["envelope"]).frames
     if not 0 <= position < len(declared):
         raise errors.FrameNotDeclared(position=position)
-    stored = await session.get(SubmissionFrame, (submission_id, position))
-    if stored is None and at > submission.frames_due_at:
+    if not row["stored"] and at > row["frames_due_at"]:
         raise errors.FramesTooLate
-    key = submission.frame_key(position)
-    limit = check_in_figures(law_of(roll_call)).frame_bytes
-    return FrameToStore(submission_id, position, declared[position], limit, key, stored is not None)
+    limit = figures_of(row["launched_at"], row["place"]).frame_bytes
+    key = f"frames/{row['roll_call_id']}/{submission_id}/{position}"
+    digest = bytes.fromhex(declared[position].sha256)
+    return FrameToStore(submission_id, position, digest, limit, key, row["stored"])
 
 
-def _declared(submission: Submission) -> Sequence[bytes]:
-    return [bytes.fromhex(frame.sha256) for frame in parse_stored(submission.envelope).frames]
+@dataclass(slots=True)
+class Checked:
+    """The bytes of a frame on their way into the store: counted, and refused at the end unless they are the declared ones.
+
+    Whoever stores them sees the refusal before the last byte is kept.
+    """
+
+    frame: FrameToStore
+    pieces: AsyncIterator[bytes]
+    size: int = 0
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        """The pieces; raises BodyTooLarge or FrameHashMismatch."""
+        digest = hashlib.sha256()
+        async for piece in self.pieces:
+            self.size += len(piece)
+            if self.size > self.frame.limit:
+                raise BodyTooLarge(limit=self.frame.limit)
+            digest.update(piece)
+            yield piece
+        if digest.digest() != self.frame.sha256:
+            raise errors.FrameHashMismatch(position=self.frame.position)
 
 
-async def record_frame(
-    session: AsyncSession, acting: Acting, frame: FrameToStore, size: int, at: datetime
-) -> bool:
-    """Record a stored frame; the last one of a burst enqueues the verification. True when the burst is complete."""
-    submission = await session.get_one(Submission, frame.submission_id)
-    assert acting.student_id == submission.student_id
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(submission.id), 0))))
-    written = await session.scalar(
-        insert(SubmissionFrame)
-        .values(
-            submission_id=submission.id,
-            position=frame.position,
-            school_id=submission.school_id,
-            student_id=submission.student_id,
-            sha256=frame.sha256,
-            size=size,
-            evidence_key=frame.evidence_key,
-            received_at=at,
-        )
-        .on_conflict_do_nothing()
-        .returning(SubmissionFrame.position)
-    )
-    stored = await session.scalar(select(func.count()).where(SubmissionFrame.submission_id == submission.id))
-    complete = stored == submission.frame_count
-    if complete and written is not None:
-        await enqueue(
-            session, verify_submission, submission_id=str(submission.id), school_id=str(submission.school_id)
-        )
-    return complete
+async def store_frame(runtime: Runtime, frame: FrameToStore, pieces: AsyncIterator[bytes]) -> int:
+    """Check the bytes and store them, unless they are stored already; how many there were."""
+    checked = Checked(frame, pieces)
+    if frame.stored:
+        async for _ in checked:
+            pass
+    else:
+        await runtime.evidence.put_stream(frame.evidence_key, aiter(checked))
+    return checked.size
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFrame:
+    """A frame whose bytes are in the store."""
+
+    frame: FrameToStore
+    acting: Acting
+    size: int
+    at: datetime
+
+    def row(self) -> dict[str, object]:
+        """As the database takes it."""
+        return {
+            "submission": str(self.frame.submission_id),
+            "position": self.frame.position,
+            "student": str(self.acting.student_id),
+            "sha256": self.frame.sha256.hex(),
+            "size": self.size,
+            "evidence_key": self.frame.evidence_key,
+            "at": self.at.isoformat(),
+        }
+
+
+_STORE = text("SELECT * FROM door.store_frames(CAST(:frames AS json))")
+
+
+async def record_frames(session: AsyncSession, frames: Sequence[StoredFrame]) -> list[bool]:
+    """Record stored frames; the last one of a burst enqueues the verification. For each, whether its burst is complete."""
+    found = await session.execute(_STORE, {"frames": json.dumps([each.row() for each in frames])})
+    complete: set[UUID] = set()
+    for row in found.mappings():
+        if row["stored"] == row["frame_count"]:
+            complete.add(row["submission_id"])
+            if row["written"]:
+                await enqueue(
+                    session,
+                    verify_submission,
+                    submission_id=str(row["submission_id"]),
+                    school_id=str(row["school_id"]),
+                )
+    return [each.frame.submission_id in complete for each in frames]
+
+
+class FrameRegister:
+    """Where the frames of a process are recorded by the batch."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._database = runtime.database
+        self._gatherer: Gatherer[StoredFrame, bool] = Gatherer(self._write, self._alone, Bounds(BATCH))
+
+    async def record(self, frame: StoredFrame) -> bool:
+        """Whether the burst is complete, once the frame is on record."""
+        return await self._gatherer.answer(frame)
+
+    async def _write(self, frames: Sequence[StoredFrame]) -> list[bool]:
+        async with self._database.transaction(Scope.none()) as session:
+            return await record_frames(session, frames)
+
+    async def _alone(self, frame: StoredFrame) -> bool:
+        (complete,) = await self._write([frame])
+        return complete
+
+
+def register_of(runtime: Runtime) -> FrameRegister:
+    """The process's own, made at its first use."""
+    register: FrameRegister | None = runtime.extras.get("frame_register")
+    if register is None:
+        register = runtime.extras["frame_register"] = FrameRegister(runtime)
+    return register

@@ -19,7 +19,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("second", name=op.f("pk_service_strain")),
     )
     rls.open_table("service_strain", "true", "SELECT, INSERT, UPDATE (turned_away)")
-    for statement in (_FACTS, _STORE):
+    for statement in (_FACTS, _STORE, _DECLARED, _FRAMES):
         op.execute(statement)
     for signature in _DOORS:
         op.execute(f"REVOKE ALL ON FUNCTION door.{signature} FROM PUBLIC")
@@ -29,6 +29,8 @@ def upgrade() -> None:
 _DOORS = (
     "intake_facts(text[], text[], uuid[], text[], timestamptz[], timestamptz, boolean)",
     "intake_store(json, json)",
+    "declared_frames(uuid, uuid, int)",
+    "store_frames(json)",
 )
 """A batch holds envelopes of many students and schools: no scope fits, so these take and give just what one needs."""
 
@@ -140,4 +142,42 @@ BEGIN ATOMIC
   )
   SELECT (SELECT count(*) FROM stored) + (SELECT count(*) FROM refused);
 END;
+"""
+
+_DECLARED = """
+CREATE FUNCTION door.declared_frames(p_submission uuid, p_student uuid, p_position int)
+RETURNS TABLE (roll_call_id uuid, envelope text, frames_due_at timestamptz, launched_at timestamptz, place text,
+  stored boolean)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+BEGIN ATOMIC
+  SELECT s.roll_call_id, s.envelope, s.frames_due_at, r.launched_at, r.place,
+    EXISTS (SELECT 1 FROM submission_frame f WHERE f.submission_id = s.id AND f.position = p_position)
+  FROM submission s JOIN roll_call r ON r.id = s.roll_call_id
+  WHERE s.id = p_submission AND s.student_id = p_student;
+END;
+"""
+
+# Whoever counts the frames of a burst holds its lock, so that exactly one finds it complete. The locks come in one order.
+_FRAMES = """
+CREATE FUNCTION door.store_frames(p_frames json)
+RETURNS TABLE (submission_id uuid, school_id uuid, frame_count smallint, stored bigint, written boolean)
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  bursts uuid[]; grown uuid[];
+BEGIN
+  SELECT array_agg(b.submission ORDER BY b.submission) INTO bursts
+    FROM (SELECT DISTINCT f.submission FROM json_to_recordset(p_frames) AS f(submission uuid)) b;
+  PERFORM pg_advisory_xact_lock(hashtextextended(CAST(b.id AS text), 0)) FROM unnest(bursts) WITH ORDINALITY AS b(id, n);
+  WITH added AS (
+    INSERT INTO submission_frame (submission_id, position, school_id, student_id, sha256, size, evidence_key, received_at)
+    SELECT s.id, f.position, s.school_id, s.student_id, decode(f.sha256, 'hex'), f.size, f.evidence_key, f.at
+    FROM json_to_recordset(p_frames) AS f(submission uuid, "position" smallint, student uuid, sha256 text, size int,
+      evidence_key text, at timestamptz)
+    JOIN submission s ON s.id = f.submission AND s.student_id = f.student
+    ON CONFLICT DO NOTHING RETURNING submission_frame.submission_id AS burst
+  ) SELECT array_agg(added.burst) INTO grown FROM added;
+  RETURN QUERY SELECT s.id, s.school_id, s.frame_count,
+      (SELECT count(*) FROM submission_frame f WHERE f.submission_id = s.id), s.id = ANY (coalesce(grown, '{}'))
+    FROM submission s WHERE s.id = ANY (bursts);
+END $$;
 """

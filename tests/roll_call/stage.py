@@ -1,7 +1,7 @@
 """A school with a filed site, students who finished activation, and a clock that the test sets."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -321,14 +321,12 @@ class Stage:
     async def upload(
         self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
     ) -> tuple[frame_store.FrameToStore, bool]:
-        database, acting = self.runtime.database, candidate.acting
-        async with database.transaction(acting.scope) as session:
-            frame = await frame_store.frame_to_store(session, acting, submission_id, position, self.clock())
-        assert frame.matches(data)
-        if not frame.stored:
-            await self.runtime.evidence.put(frame.evidence_key, data)
-        async with database.transaction(acting.scope) as session:
-            return frame, await frame_store.record_frame(session, acting, frame, len(data), self.clock())
+        database, acting, at = self.runtime.database, candidate.acting, self.clock()
+        frame = await frame_store.frame_to_store(database, acting, submission_id, position, at)
+        size = await frame_store.store_frame(self.runtime, frame, in_pieces(data))
+        async with database.transaction(Scope.none()) as session:
+            stored = frame_store.StoredFrame(frame, acting, size, at)
+            return frame, (await frame_store.record_frames(session, [stored]))[0]
 
     async def check_in(
         self,
@@ -421,6 +419,12 @@ class Stage:
                 .order_by(OutboxEvent.id)
             )
             return list(rows)
+
+
+async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
+    """As a request brings them."""
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
 
 
 def _account_of(acting: Acting, at: datetime) -> Account:

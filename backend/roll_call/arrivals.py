@@ -60,6 +60,7 @@ class Facts:
     launched_at: datetime
     opens_at: datetime
     closes_at: datetime
+    """The close as it stands: as launched, or as extended."""
     duty: str
     duty_reason: str | None
     voided: bool

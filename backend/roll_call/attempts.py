@@ -107,7 +107,7 @@ async def standing_refusal(session: AsyncSession, task: Asked, at: datetime) -> 
     standing = Standing(
         voided=await session.get(RollCallStep, (roll_call.id, "voided")) is not None,
         opens_at=roll_call.opens_at,
-        closes_at=roll_call.closes_at,
+        closes_at=roll_call.deadline,
         duty=task.obligation.duty,
         duty_reason=task.obligation.reason,
         outcome=outcome.outcome if outcome else None,

@@ -1,7 +1,7 @@
 """The frames of a burst: each must be the very picture that the envelope declared.
 
 A frame takes one statement before its bytes, which says what they must be, and after them a share of a transaction with
-all that arrived meanwhile. The last frame of a burst enqueues the verification in that same transaction.
+all that arrived meanwhile. The last frame of a burst puts it into the queue of verification in that same transaction.
 """
 
 import hashlib
@@ -18,14 +18,12 @@ from backend.core.acting import Acting
 from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.gatherer import Bounds, Gatherer
-from backend.core.jobs import enqueue
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.core.web import BodyTooLarge
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored
 from backend.roll_call.law import figures_of
-from backend.roll_call.verification import verify_submission
 
 BATCH = 64
 """Frames of a transaction at most: a row each, and no signature."""
@@ -128,19 +126,9 @@ _STORE = text("SELECT * FROM door.store_frames(CAST(:frames AS json))")
 
 
 async def record_frames(session: AsyncSession, frames: Sequence[StoredFrame]) -> list[bool]:
-    """Record stored frames; the last one of a burst enqueues the verification. For each, whether its burst is complete."""
+    """Record stored frames; the last one of a burst enqueues its verification. For each, whether its burst is complete."""
     found = await session.execute(_STORE, {"frames": json.dumps([each.row() for each in frames])})
-    complete: set[UUID] = set()
-    for row in found.mappings():
-        if row["stored"] == row["frame_count"]:
-            complete.add(row["submission_id"])
-            if row["written"]:
-                await enqueue(
-                    session,
-                    verify_submission,
-                    submission_id=str(row["submission_id"]),
-                    school_id=str(row["school_id"]),
-                )
+    complete = {row["submission_id"] for row in found.mappings() if row["complete"]}
     return [each.frame.submission_id in complete for each in frames]
 
 

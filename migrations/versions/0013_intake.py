@@ -54,13 +54,15 @@ BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended(p_roll_call[1] || '/' || d.student_id, 0))
       FROM device_key d WHERE d.jkt = p_jkt[1];
     PERFORM pg_advisory_xact_lock_shared(hashtextextended('settle/' || r.id, 0))
-      FROM roll_call r WHERE r.id = p_roll_call[1] AND p_at[1] <= r.closes_at;
+      FROM roll_call r WHERE r.id = p_roll_call[1] AND p_at[1] <= greatest(r.closes_at,
+        (SELECT max(x.until) FROM roll_call_extension x WHERE x.roll_call_id = r.id));
     held := ARRAY[1];
   ELSE
     SELECT coalesce(array_agg(asked.i), '{}') INTO held FROM (
       SELECT a.i,
         (d.student_id IS NULL OR pg_try_advisory_xact_lock(hashtextextended(a.roll_call || '/' || d.student_id, 0)))
-        AND (r.id IS NULL OR a.at > r.closes_at
+        AND (r.id IS NULL OR a.at > greatest(r.closes_at, (SELECT max(x.until) FROM roll_call_extension x
+                                                          WHERE x.roll_call_id = r.id))
              OR pg_try_advisory_xact_lock_shared(hashtextextended('settle/' || r.id, 0))) AS free
       FROM unnest(p_jkt, p_roll_call, p_at) WITH ORDINALITY AS a(jkt, roll_call, at, i)
       LEFT JOIN device_key d ON d.jkt = a.jkt
@@ -75,7 +77,8 @@ BEGIN
   ) SELECT coalesce(array_agg(used.proof), '{}') INTO spent FROM used;
   RETURN QUERY
   SELECT a.i, a.jkt || ' ' || a.jti = ANY (spent), account.id, account.status::text, d.status::text, d.student_id,
-    o.school_id, d.cool_down_until, called.place::text, called.launched_at, called.opens_at, called.closes_at, o.duty::text, o.reason::text,
+    o.school_id, d.cool_down_until, called.place::text, called.launched_at, called.opens_at,
+    greatest(called.closes_at, (SELECT max(x.until) FROM roll_call_extension x WHERE x.roll_call_id = called.id)), o.duty::text, o.reason::text,
     EXISTS (SELECT 1 FROM roll_call_step s WHERE s.roll_call_id = called.id AND s.step = 'voided'),
     EXISTS (SELECT 1 FROM roll_call_step s WHERE s.roll_call_id = called.id AND s.step = 'settled'),
     (SELECT e.outcome::text FROM outcome_entry e WHERE e.roll_call_id = called.id AND e.student_id = d.student_id
@@ -157,17 +160,17 @@ BEGIN ATOMIC
 END;
 """
 
-# Whoever counts the frames of a burst holds its lock, so that exactly one finds it complete. The locks come in one order.
+# Whoever counts the frames of a burst holds its lock, so that exactly one finds it complete, and enqueues it as
+# backend.roll_call.queue would under a scope that sees the submission. The locks come in one order.
 _FRAMES = """
-CREATE FUNCTION door.store_frames(p_frames json)
-RETURNS TABLE (submission_id uuid, school_id uuid, frame_count smallint, stored bigint, written boolean)
+CREATE FUNCTION door.store_frames(p_frames json) RETURNS TABLE (submission_id uuid, complete boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   bursts uuid[]; grown uuid[];
 BEGIN
   SELECT array_agg(b.submission ORDER BY b.submission) INTO bursts
     FROM (SELECT DISTINCT f.submission FROM json_to_recordset(p_frames) AS f(submission uuid)) b;
-  PERFORM pg_advisory_xact_lock(hashtextextended(CAST(b.id AS text), 0)) FROM unnest(bursts) WITH ORDINALITY AS b(id, n);
+  PERFORM pg_advisory_xact_lock(hashtextextended(CAST(b.id AS text), 0)) FROM unnest(bursts) AS b(id);
   WITH added AS (
     INSERT INTO submission_frame (submission_id, position, school_id, student_id, sha256, size, evidence_key, received_at)
     SELECT s.id, f.position, s.school_id, s.student_id, decode(f.sha256, 'hex'), f.size, f.evidence_key, f.at
@@ -176,8 +179,15 @@ BEGIN
     JOIN submission s ON s.id = f.submission AND s.student_id = f.student
     ON CONFLICT DO NOTHING RETURNING submission_frame.submission_id AS burst
   ) SELECT array_agg(added.burst) INTO grown FROM added;
-  RETURN QUERY SELECT s.id, s.school_id, s.frame_count,
-      (SELECT count(*) FROM submission_frame f WHERE f.submission_id = s.id), s.id = ANY (coalesce(grown, '{}'))
+  INSERT INTO verification_task (submission_id, roll_call_id, school_id, student_id, state, attempts, enqueued_at,
+    not_before)
+  SELECT s.id, s.roll_call_id, s.school_id, s.student_id, 'waiting', 0, arrived.at, arrived.at
+  FROM submission s
+  CROSS JOIN LATERAL (SELECT count(*) AS frames, max(f.received_at) AS at FROM submission_frame f
+                      WHERE f.submission_id = s.id) arrived
+  WHERE s.id = ANY (grown) AND arrived.frames = s.frame_count
+  ON CONFLICT DO NOTHING;
+  RETURN QUERY SELECT s.id, (SELECT count(*) FROM submission_frame f WHERE f.submission_id = s.id) = s.frame_count
     FROM submission s WHERE s.id = ANY (bursts);
 END $$;
 """

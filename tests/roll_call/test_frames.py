@@ -43,7 +43,7 @@ async def test_the_last_frame_of_a_burst_starts_the_verification_once(
         for position in (2, 0, 1, 7, 4, 3, 6, 5)
     ]
     assert complete == [False] * 7 + [True]
-    assert await stage.jobs("verify_submission", submission_id=received.submission_id) == 1
+    assert await stage.task(received.submission_id) is not None
 
 
 async def test_sending_a_frame_again_changes_nothing(stage: Stage, candidate: Candidate) -> None:
@@ -53,7 +53,7 @@ async def test_sending_a_frame_again_changes_nothing(stage: Stage, candidate: Ca
     stage.clock.at = launched.roll_call.frames_until + MICROSECOND
     frame, complete = await stage.upload(candidate, submission_id, 1, frames[1])
     assert (frame.stored, complete) == (True, True)
-    assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
+    assert await stage.task(submission_id) is not None
 
 
 async def test_frames_sent_at_once_start_one_verification(stage: Stage, candidate: Candidate) -> None:
@@ -64,7 +64,7 @@ async def test_frames_sent_at_once_start_one_verification(stage: Stage, candidat
     await asyncio.gather(
         *(stage.upload(candidate, received.submission_id, position, data) for position, data in uploads)
     )
-    assert await stage.jobs("verify_submission", submission_id=received.submission_id) == 1
+    assert await stage.task(received.submission_id) is not None
 
 
 async def test_other_bytes_than_declared_are_refused_and_leave_nothing(
@@ -139,7 +139,7 @@ async def test_frames_that_arrive_together_are_recorded_together_and_start_one_v
     complete = await asyncio.gather(*(register.record(each) for each in stored))
     assert complete[-1]
     for submission_id in {each.frame.submission_id for each in stored}:
-        assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
+        assert await stage.task(submission_id) is not None
 
 
 async def test_a_frame_that_was_not_declared_is_refused(stage: Stage, candidate: Candidate) -> None:

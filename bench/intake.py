@@ -78,14 +78,14 @@ async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Resp
 
 def serve(port: int) -> None:
     """The product's server, with the benchmark's address."""
-    settings = Settings()  # type: ignore[call-arg]  # from the environment
+    settings = Settings()
     app = create_app(open_runtime(settings))
     mobile = next(
         route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX
     )
     assert isinstance(mobile, Api)
     mobile.include_router(_bench)
-    uvicorn.run(app, port=port, proxy_headers=False, log_level="warning")
+    uvicorn.run(app, port=port, proxy_headers=False, log_level="warning", timeout_keep_alive=300)
 
 
 @dataclass(frozen=True, slots=True)

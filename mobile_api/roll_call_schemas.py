@@ -35,6 +35,11 @@ class RollCallOut(BaseModel):
     what_to_do_zh: str
     what_to_do_en: str
     server_time: datetime
+    ask_after_s: float = Field(
+        description="seconds from server_time after which a phone that acts by itself should ask for its challenge: each"
+        " has an instant of its own. Whoever asks earlier is answered too",
+        examples=[41.7],
+    )
 
 
 class FrameRules(BaseModel):

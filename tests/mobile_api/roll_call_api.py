@@ -37,9 +37,8 @@ class Api:
 
     async def call(self, acting: Acting, method: str, path: str, **options: Any) -> httpx.Response:
         self.accounts[str(acting.account_id)] = acting
-        return await self.http.request(
-            method, f"/v1{path}", headers={ACCOUNT: str(acting.account_id)}, **options
-        )
+        headers = {**options.pop("headers", {}), ACCOUNT: str(acting.account_id)}
+        return await self.http.request(method, f"/v1{path}", headers=headers, **options)
 
     async def get(self, candidate: Candidate, path: str, **options: Any) -> httpx.Response:
         return await self.call(candidate.acting, "GET", path, **options)

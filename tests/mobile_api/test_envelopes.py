@@ -209,3 +209,54 @@ def _nonce_of_nobody(broken: Candidate) -> Any:
         return plain(stored) | changes
 
     return row
+
+
+# --- asking again and again ---
+
+
+@pytest.mark.parametrize("path", ["/roll-calls", "/roll-calls/{}", "/roll-calls/{}/attempts"])
+async def test_asking_again_is_answered_shortly_until_something_has_changed(
+    api: Api, candidate: Candidate, path: str
+) -> None:
+    launched = await api.stage.launch()
+    address = path.format(launched.roll_call.id)
+
+    async def ask(tag: str | None = None) -> httpx.Response:
+        headers = {"If-None-Match": tag} if tag else {}
+        return await api.get(candidate, address, headers=headers)
+
+    first = await ask()
+    assert first.status_code == 200
+    tag = first.headers["etag"]
+    api.stage.clock.at += SECOND
+    again = await ask(tag)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    await api.stage.submit(candidate, launched.roll_call.id)
+    after = await ask(tag)
+    assert after.status_code == 200
+    assert after.headers["etag"] != tag
+
+
+async def test_what_time_alone_changes_is_a_change(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    address = f"/roll-calls/{launched.roll_call.id}"
+    tag = (await api.get(candidate, address)).headers["etag"]
+    api.stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    closed = await api.get(candidate, address, headers={"If-None-Match": f'"other", {tag}'})
+    assert (closed.status_code, closed.json()["state"]) == (200, "closed")
+
+
+async def test_a_classmates_tag_is_not_mine(api: Api, candidate: Candidate) -> None:
+    await api.stage.launch()
+    classmate = await api.stage.activate(api.stage.school.students[1])
+    tag = (await api.get(classmate, "/roll-calls")).headers["etag"]
+    assert (await api.get(candidate, "/roll-calls", headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_each_phone_is_told_when_to_ask_by_itself(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    address = f"/roll-calls/{launched.roll_call.id}"
+    first = (await api.get(candidate, address)).json()["ask_after_s"]
+    assert 0 <= first <= 120
+    api.stage.clock.at += timedelta(seconds=121)
+    assert (await api.get(candidate, address)).json()["ask_after_s"] == 0

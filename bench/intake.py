@@ -49,9 +49,11 @@ from backend.core.runtime import open_runtime
 from backend.identity.access_tokens import issue_phone_token
 from backend.local.services import Stack, create_database, drop_database
 from backend.roll_call.envelope import TYPE
+from backend.roll_call.reception import BATCH
 from backend.settings import Settings
 from bench.intake_load import Run, closed_loop, open_loop
 from bench.intake_school import ROLL_CALL, Handset, account_id, fill, nonce_of
+from bench.intake_steps import Signed, steps
 from bench.report import publish
 from mobile_api.envelopes import ByHand
 from mobile_api.roll_call_schemas import EnvelopeIn
@@ -98,9 +100,10 @@ class Bench:
     keys: KeyRing
     handsets: Sequence[Handset]
     dsn: str
+    settings: Settings
 
-    def request(self, handset: Handset, attempt: int, path: str, token: str) -> bytes:
-        """A whole request with an envelope, as bytes."""
+    def parts(self, handset: Handset, attempt: int, path: str, token: str) -> Signed:
+        """What a phone signs for one envelope."""
         content: dict[str, Any] = {
             "roll_call": str(ROLL_CALL),
             "nonce": nonce_of(handset.n, attempt),
@@ -117,10 +120,15 @@ class Bench:
             "ath": jws.encoded(hashlib.sha256(token.encode()).digest()).decode(),
         }
         proof = jws.sign({"typ": "dpop+jwt", "jwk": handset.jwk}, claims, handset.key)
-        body = json.dumps({"envelope": envelope})
+        return Signed(token, proof, envelope, path)
+
+    def request(self, handset: Handset, attempt: int, path: str, token: str) -> bytes:
+        """A whole request with an envelope, as bytes."""
+        signed = self.parts(handset, attempt, path, token)
+        body = json.dumps({"envelope": signed.envelope})
         return (
             f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
-            f"Accept-Language: zh-CN\r\nAuthorization: DPoP {token}\r\nDPoP: {proof}\r\n"
+            f"Accept-Language: zh-CN\r\nAuthorization: DPoP {token}\r\nDPoP: {signed.proof}\r\n"
             f"Content-Length: {len(body)}\r\n\r\n{body}"
         ).encode()
 
@@ -175,18 +183,20 @@ def benched(stack: Stack, students: int, attempts: int) -> Iterator[Bench]:
         keys = Path(folder) / "keys.json"
         create_key_file(keys)
         url = f"http://127.0.0.1:{port}"
-        environment = {
-            "DIANMING_DATABASE_URL": own.app_url,
-            "DIANMING_REDIS_URL": own.redis_url,
-            "DIANMING_EVIDENCE_DIR": folder,
-            "DIANMING_KEYS_FILE": str(keys),
-            "DIANMING_PUBLIC_URL": url,
-        }
+        settings = Settings(
+            database_url=own.app_url,
+            redis_url=own.redis_url,
+            evidence_dir=Path(folder),
+            keys_file=keys,
+            public_url=url,
+        )
+        given = settings.model_dump(mode="json", exclude_unset=True)
+        environment = {f"DIANMING_{name.upper()}": value for name, value in given.items()}
         served = [sys.executable, "-m", "bench.intake", "--serve", str(port)]
         process = subprocess.Popen(served, env={**os.environ, **environment})
         try:
             _wait_for(port, process)
-            yield Bench(port, url, process, KeyRing.load(keys), handsets, own.superuser_dsn)
+            yield Bench(port, url, process, KeyRing.load(keys), handsets, own.superuser_dsn, settings)
         finally:
             process.terminate()
             process.wait()
@@ -221,6 +231,18 @@ def measured(bench: Bench, name: str, run: Run, before: tuple[float, float]) -> 
     }
 
 
+async def step_by_step(bench: Bench, count: int = 20 * BATCH) -> list[dict[str, Any]]:
+    """The costs of the steps, by the product's code in this process."""
+    handsets = bench.handsets[:count]
+    tokens = bench.tokens(handsets)
+    asked = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
+    runtime = open_runtime(bench.settings)
+    try:
+        return await steps(runtime, asked)
+    finally:
+        await runtime.close()
+
+
 def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser()
@@ -234,7 +256,7 @@ def main() -> None:
         return
     count, rows = asked.envelopes, []
     uvloop.install()
-    with benched(Stack.from_environment(os.environ), count, attempts=3) as bench:
+    with benched(Stack.from_environment(os.environ), count, attempts=4) as bench:
         tokens = bench.tokens(bench.handsets)
 
         def run(name: str, path: str, attempt: int, of: int, rate: float | None = None) -> Run:
@@ -253,10 +275,12 @@ def main() -> None:
         run("empty", EMPTY, 1, count)
         accepted = run("accepted", ENVELOPES, 1, count)
         run("at 80 %", ENVELOPES, 2, count, 0.8 * accepted.rate)
+        costs = asyncio.run(step_by_step(bench))
     rows = rows[1:]
     share = rows[1]["per second"] / rows[0]["per second"]
     floor = f"the empty address of the same process; accepted is {share:.2f} of it"
     publish("intake-cold" if asked.cold else "intake", floor, rows)
+    publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)
 
 
 if __name__ == "__main__":

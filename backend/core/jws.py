@@ -100,5 +100,8 @@ def _decoded(part: bytes) -> bytes:
     return binascii.a2b_base64(padded, strict_mode=True)
 
 
+_compactly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _json(document: Mapping[str, Any]) -> bytes:
-    return json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    return _compactly(document).encode()

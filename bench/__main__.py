@@ -11,6 +11,7 @@ BENCHMARKS = {
     "template-loss": ["bench.template_loss"],
     "roster": ["bench.roster", "--rows", "20000"],
     "standing": ["bench.standing"],
+    "verification": ["bench.verification"],
 }
 
 

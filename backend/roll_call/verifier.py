@@ -97,7 +97,7 @@ class Verifier:
             try:
                 async with self._school(leases) as session:
                     await renew(session, leases, self._terms, self._runtime.clock())
-            except Exception as error:  # noqa: BLE001 - the next one may succeed; the fence guards what is recorded
+            except Exception as error:
                 log.warning("leases not renewed", exc_info=error)
 
     def _school(self, leases: Sequence[Lease]) -> AbstractAsyncContextManager[AsyncSession]:

@@ -115,7 +115,7 @@ async def _send_to_a_person(session: AsyncSession, facts: Facts, at: datetime) -
     roll_call = facts.roll_call
     task = Asked(roll_call, facts.obligation, check_in_figures(law_of(roll_call)))
     told = await exhausted(session, task)
-    if told is not None and at <= roll_call.closes_at:
+    if told is not None and at <= roll_call.deadline:
         await refuse(session, task, "verification", told, at, facts.submission.envelope_digest)
 
 

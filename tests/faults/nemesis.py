@@ -1,0 +1,207 @@
+"""What goes wrong, drawn by the seed: kills, stops, cuts, holes, a full Redis, a database that is gone."""
+
+import asyncio
+import os
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tests.faults.house import House, Process
+from tests.faults.relay import Moment, Trap
+
+TRAP_SECONDS = 6.0
+BRIEF, LONG = (0.3, 1.5), (11.0, 13.0)
+"""Seconds. Longer than a worker may be silent before its jobs are given to others."""
+
+
+@dataclass(slots=True)
+class Nemesis:
+    """Draws one fault after another and does it; `kills` counts processes ended by kill -9 or an immediate stop."""
+
+    house: House
+    random: random.Random
+    long_stops: bool = False
+    counted: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
+    caught: set[tuple[str, frozenset[str], Moment]] = field(default_factory=set)
+    """Crash points: a process was killed exactly before or after a commit that wrote these tables."""
+
+    async def strike(self) -> None:
+        """One fault, from its beginning to its end."""
+        faults: list[tuple[float, str, Callable[[], Awaitable[None]]]] = [
+            (5, "kill api", lambda: self._kill("api")),
+            (5, "kill worker", lambda: self._kill("worker")),
+            (6, "kill at a commit", self._kill_at_commit),
+            (2, "stop and go on", self._stop),
+            (2, "kill postgres", self._kill_postgres),
+            (1, "stop postgres at once", self._stop_postgres),
+            (1.5, "kill a backend of postgres", self._kill_backend),
+            (1.5, "kill redis", self._kill_redis),
+            (1, "redis full", self._fill_redis),
+            (1, "redis stopped", self._stop_redis),
+            (2, "cut", self._cut),
+            (2, "hole", self._hole),
+            (2, "deaf", self._deaf),
+            (1.5, "delay", self._delay),
+            (0.5, "everything killed", self._kill_everything),
+        ]
+        weights = [weight for weight, _, _ in faults]
+        (_, name, strike) = self.random.choices(faults, weights)[0]
+        self.counted[name] += 1
+        await strike()
+
+    def _note(self, what: str, **value: object) -> None:
+        self.house.note("nemesis", "note", what, **value)
+
+    def _one(self, kind: str) -> Process:
+        names = sorted(name for name in self.house.processes if name.startswith(kind))
+        return self.house.processes[self.random.choice(names)]
+
+    async def _running(self, process: Process, seconds: float = 8.0) -> bool:
+        """Wait until it is there: a process that is being started cannot be killed."""
+        for _ in range(round(seconds / 0.05)):
+            if process.pid is not None:
+                return True
+            await asyncio.sleep(0.05)
+        return False
+
+    def _kill_now(self, process: Process, **value: object) -> None:
+        if process.signal(signal.SIGKILL):
+            self.kills += 1
+            self._note("kill -9", process=process.name, **value)
+
+    async def _kill(self, kind: str) -> None:
+        process = self._one(kind)
+        if await self._running(process):
+            self._kill_now(process)
+
+    async def _kill_at_commit(self) -> None:
+        """Before or after the next commit of a kind of transaction that was seen already, new kinds first."""
+        process = self._one(self.random.choice(("api", "worker")))
+        assert process.relay is not None
+        kind = process.name.partition("-")[0]
+        moment: Moment = self.random.choice(("before", "after"))
+        open_ones = sorted(
+            (sorted(tables) for tables in process.relay.commits if (kind, tables, moment) not in self.caught)
+        )
+        tables = frozenset(self.random.choice(open_ones)) if open_ones else None
+        if not await self._running(process):
+            return
+        await self.trap(process, tables, moment)
+
+    async def trap(self, process: Process, tables: frozenset[str] | None, moment: Moment) -> bool:
+        """Kill the process at the next such commit. False if none came."""
+        assert process.relay is not None
+        trap = Trap(tables, moment, lambda: self._kill_now(process, at_commit=moment))
+        process.relay.trap = trap
+        with suppress(TimeoutError):
+            await asyncio.wait_for(trap.sprung.wait(), TRAP_SECONDS)
+        process.relay.trap = None
+        if trap.sprung.is_set():
+            self.caught.add((process.name.partition("-")[0], trap.caught, moment))
+            self._note("was at a commit of", tables=sorted(trap.caught), moment=moment)
+        return trap.sprung.is_set()
+
+    async def _stop(self) -> None:
+        process = self._one(self.random.choice(("api", "worker")))
+        if not await self._running(process):
+            return
+        longest = LONG if self.long_stops and process.name.startswith("worker") else BRIEF
+        seconds = self.random.uniform(*longest)
+        self._note("SIGSTOP", process=process.name, seconds=round(seconds, 1))
+        process.signal(signal.SIGSTOP, group=True)
+        await asyncio.sleep(seconds)
+        process.signal(signal.SIGCONT, group=True)
+        self._note("SIGCONT", process=process.name)
+
+    async def _again(self, start: Callable[[], None]) -> None:
+        await asyncio.sleep(self.random.uniform(0.1, 1.0))
+        await asyncio.to_thread(start)
+
+    async def _kill_postgres(self) -> None:
+        self._note("kill -9", process="postmaster")
+        self.kills += 1
+        self.house.ground.kill_postgres()
+        await self._again(self.house.ground.start_postgres)
+        self._note("started", process="postmaster")
+
+    async def _stop_postgres(self) -> None:
+        self._note("immediate shutdown", process="postmaster")
+        self.kills += 1
+        await asyncio.to_thread(self.house.ground.stop_postgres_at_once)
+        await self._again(self.house.ground.start_postgres)
+        self._note("started", process="postmaster")
+
+    async def _kill_backend(self) -> None:
+        """PostgreSQL then throws everybody out and recovers by itself."""
+        backends = self.house.ground.postgres_backends()
+        if backends:
+            self._note("kill -9", process="a backend of postgres")
+            self.kills += 1
+            with suppress(ProcessLookupError):
+                os.kill(self.random.choice(backends), signal.SIGKILL)
+
+    async def _kill_redis(self) -> None:
+        self._note("kill -9", process="redis")
+        self.kills += 1
+        self.house.ground.signal_redis(signal.SIGKILL)
+        await asyncio.sleep(self.random.uniform(0.5, 3.0))
+        await asyncio.to_thread(self.house.ground.start_redis)
+
+    async def _fill_redis(self) -> None:
+        self._note("redis full")
+        self.house.ground.fill_redis(full=True)
+        await asyncio.sleep(self.random.uniform(1.0, 3.0))
+        self.house.ground.fill_redis(full=False)
+
+    async def _stop_redis(self) -> None:
+        self._note("SIGSTOP", process="redis")
+        self.house.ground.signal_redis(signal.SIGSTOP)
+        await asyncio.sleep(self.random.uniform(1.0, 3.0))
+        self.house.ground.signal_redis(signal.SIGCONT)
+
+    def _some_relay(self) -> str:
+        return self.random.choice(sorted(self.house.relays))
+
+    async def _cut(self) -> None:
+        name = self._some_relay()
+        self._note("cut", relay=name)
+        self.house.relays[name].cut()
+
+    async def _hole(self) -> None:
+        name = self._some_relay()
+        seconds = self.random.uniform(0.5, 4.0)
+        self._note("hole", relay=name, seconds=round(seconds, 1))
+        self.house.relays[name].hole()
+        await asyncio.sleep(seconds)
+        self.house.relays[name].heal()
+
+    async def _deaf(self) -> None:
+        name = self._some_relay()
+        seconds = self.random.uniform(0.2, 1.5)
+        self._note("deaf", relay=name, seconds=round(seconds, 1))
+        self.house.relays[name].deafen()
+        await asyncio.sleep(seconds)
+        self.house.relays[name].heal()
+
+    async def _delay(self) -> None:
+        name = self._some_relay()
+        self._note("delay", relay=name)
+        self.house.relays[name].delay = self.random.uniform(0.02, 0.2)
+        await asyncio.sleep(self.random.uniform(1.0, 3.0))
+        self.house.relays[name].heal()
+
+    async def _kill_everything(self) -> None:
+        self._note("everything killed")
+        for process in self.house.processes.values():
+            if process.name != "gateway" and process.signal(signal.SIGKILL):
+                self.kills += 1
+        self.house.ground.signal_redis(signal.SIGKILL)
+        self.house.ground.kill_postgres()
+        self.kills += 2
+        await asyncio.sleep(0.3)
+        await asyncio.to_thread(self.house.ground.start_postgres)
+        await asyncio.to_thread(self.house.ground.start_redis)

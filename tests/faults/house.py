@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -257,6 +257,13 @@ class House:
             return await reader.readline()
         finally:
             writer.close()
+
+    def commits(self) -> Iterator[tuple[str, frozenset[str]]]:
+        """Every kind of transaction that a process was seen to commit: the tables that it wrote."""
+        for process in self.processes.values():
+            if process.relay is not None:
+                for tables in sorted(process.relay.commits, key=sorted):
+                    yield process.name, tables
 
     async def close(self) -> None:
         """Everything of ours ends; the ground ends its own services."""

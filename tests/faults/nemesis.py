@@ -10,9 +10,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tests.faults.house import House, Process
-from tests.faults.relay import Moment, Trap
+from tests.faults.relay import Moment, Relay, Trap
 
-TRAP_SECONDS = 6.0
+TRAP_SECONDS = 4.0
 BRIEF, LONG = (0.3, 1.5), (11.0, 13.0)
 """Seconds. Longer than a worker may be silent before its jobs are given to others."""
 
@@ -34,7 +34,7 @@ class Nemesis:
         faults: list[tuple[float, str, Callable[[], Awaitable[None]]]] = [
             (5, "kill api", lambda: self._kill("api")),
             (5, "kill worker", lambda: self._kill("worker")),
-            (6, "kill at a commit", self._kill_at_commit),
+            (9, "kill at a commit", self._kill_at_commit),
             (2, "stop and go on", self._stop),
             (2, "kill postgres", self._kill_postgres),
             (1, "stop postgres at once", self._stop_postgres),
@@ -79,31 +79,32 @@ class Nemesis:
             self._kill_now(process)
 
     async def _kill_at_commit(self) -> None:
-        """Before or after the next commit of a kind of transaction that was seen already, new kinds first."""
-        process = self._one(self.random.choice(("api", "worker")))
-        assert process.relay is not None
-        kind = process.name.partition("-")[0]
+        """Exactly before or after the next commit of a kind at which nobody was killed yet; of any kind if none comes."""
+        kind: str = self.random.choice(("api", "worker"))
         moment: Moment = self.random.choice(("before", "after"))
-        open_ones = sorted(
-            (sorted(tables) for tables in process.relay.commits if (kind, tables, moment) not in self.caught)
-        )
-        tables = frozenset(self.random.choice(open_ones)) if open_ones else None
-        if not await self._running(process):
-            return
-        await self.trap(process, tables, moment)
+        fresh = Trap(lambda tables: (kind, tables, moment) in self.caught, moment, self._kill_behind)
+        if not await self._caught(kind, fresh):
+            await self._caught(kind, Trap(lambda _: False, moment, self._kill_behind))
 
-    async def trap(self, process: Process, tables: frozenset[str] | None, moment: Moment) -> bool:
-        """Kill the process at the next such commit. False if none came."""
-        assert process.relay is not None
-        trap = Trap(tables, moment, lambda: self._kill_now(process, at_commit=moment))
-        process.relay.trap = trap
+    async def _caught(self, kind: str, trap: Trap) -> bool:
+        relays = [each.relay for name, each in self.house.processes.items() if name.startswith(kind)]
+        for relay in relays:
+            assert relay is not None
+            relay.trap = trap
         with suppress(TimeoutError):
             await asyncio.wait_for(trap.sprung.wait(), TRAP_SECONDS)
-        process.relay.trap = None
+        for relay in relays:
+            assert relay is not None
+            relay.trap = None
         if trap.sprung.is_set():
-            self.caught.add((process.name.partition("-")[0], trap.caught, moment))
-            self._note("was at a commit of", tables=sorted(trap.caught), moment=moment)
+            self.caught.add((kind, trap.caught, trap.moment))
+            self._note("was at a commit of", tables=sorted(trap.caught), moment=trap.moment)
         return trap.sprung.is_set()
+
+    def _kill_behind(self, relay: Relay) -> None:
+        for process in self.house.processes.values():
+            if process.relay is relay:
+                self._kill_now(process, at_commit=True)
 
     async def _stop(self) -> None:
         process = self._one(self.random.choice(("api", "worker")))

@@ -69,6 +69,7 @@ class Verdict:
     faults: Counter[str]
     kills: int
     crash_points: list[str]
+    commits_seen: int
     own_ends: Counter[str]
     roll_calls: int
     outcomes: Counter[str]
@@ -84,7 +85,7 @@ class Verdict:
         yield "faults: " + ", ".join(f"{name} {n}" for name, n in sorted(self.faults.items()))
         yield "answers: " + ", ".join(f"{name} {n}" for name, n in sorted(self.answers.items()))
         yield "outcomes: " + ", ".join(f"{name} {n}" for name, n in sorted(self.outcomes.items()))
-        yield f"killed exactly at {len(self.crash_points)} kinds of commit"
+        yield f"killed exactly before or after {len(self.crash_points)} of {2 * self.commits_seen} commits by kind"
         yield from (f"  {point}" for point in self.crash_points)
         if self.own_ends:
             yield f"ended by themselves: {dict(self.own_ends)}"
@@ -400,6 +401,7 @@ class Play:
             self.nemesis.counted,
             self.nemesis.kills,
             sorted(f"{kind} {moment}: {' '.join(sorted(tables))}" for kind, tables, moment in self.nemesis.caught),
+            len({(name.partition("-")[0], tables) for name, tables in self.house.commits()}),
             self.house.own_ends,
             len(self.roll_calls),
             Counter(f"{each[-1]['outcome']}:{each[-1]['reason']}" for each in records.outcomes.values()),

@@ -51,6 +51,7 @@ class Reader:
                 self.written = set()
             for found in (*_WRITES.findall(text), *_DEFER.findall(text)):
                 self.written.add(found.decode().lower())
+            self.written.discard("set")  # of ON CONFLICT DO UPDATE SET
 
     def _next(self) -> tuple[bytes, bytes] | None:
         offset = 1 if self._greeted else 0
@@ -81,16 +82,13 @@ class Reader:
 
 @dataclass(slots=True)
 class Trap:
-    """Kill when a transaction that wrote exactly these tables commits. `sprung` is set when it did."""
+    """Kill at the next commit of a kind of transaction that is not `spared`. `sprung` is set when that was done."""
 
-    tables: frozenset[str] | None
+    spared: Callable[[frozenset[str]], bool]
     moment: Moment
-    kill: Callable[[], None]
+    kill: Callable[["Relay"], None]
     sprung: asyncio.Event = field(default_factory=asyncio.Event)
     caught: frozenset[str] = frozenset()
-
-    def fits(self, tables: frozenset[str]) -> bool:
-        return not self.sprung.is_set() and (self.tables is None or self.tables == tables)
 
 
 class Relay:
@@ -217,10 +215,9 @@ class Relay:
 
     def _springs(self, moment: Moment, tables: frozenset[str]) -> bool:
         trap = self.trap
-        if trap is None or trap.moment != moment or not trap.fits(tables):
+        if trap is None or trap.sprung.is_set() or trap.moment != moment or trap.spared(tables):
             return False
-        self.trap = None
-        trap.kill()
+        trap.kill(self)
         trap.caught = tables
         trap.sprung.set()
         return True

@@ -136,7 +136,7 @@ async def _accept(
 ) -> Received:
     await hold_open(session, task.roll_call.id)
     submission_id = new_id()
-    frames_due_at = min(at, task.roll_call.closes_at) + task.figures.frames_grace
+    frames_due_at = min(at, task.roll_call.deadline) + task.figures.frames_grace
     receipt = sign_receipt(
         keys,
         ReceiptFacts(

@@ -72,20 +72,20 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     frames are overdue are sent to verification, which will find what is missing. After `frames_until` plus the
     same grace again, what is still unjudged is undetermined: a broken worker must not keep everyone waiting.
     """
-    roll_call = await session.get(RollCall, roll_call_id)
+    await hold_closed(session, roll_call_id)
+    roll_call = await session.get(RollCall, roll_call_id, populate_existing=True)
     if roll_call is None:
         raise NotFound
-    await hold_closed(session, roll_call_id)
     if await session.get(RollCallStep, (roll_call_id, "voided")) is not None:
         return Settlement({})
     done = await session.get(RollCallStep, (roll_call_id, "settled"))
     if done is not None:
         return Settlement(done.figures or {})
-    if at <= roll_call.closes_at:
+    if at <= roll_call.deadline:
         return Settlement({}, waiting_for=1)
     unjudged = await _unjudged(session, roll_call_id)
     if unjudged:
-        patience = roll_call.frames_until + (roll_call.frames_until - roll_call.closes_at)
+        patience = roll_call.frames_deadline + (roll_call.frames_until - roll_call.closes_at)
         for submission_id, school_id, frames_due_at in unjudged:
             if frames_due_at < at <= patience:
                 arguments = {"submission_id": str(submission_id), "school_id": str(school_id)}
@@ -223,13 +223,13 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
     step = await session.get(RollCallStep, (roll_call.id, "announced"))
     minimum = law_of(roll_call).duration("roll_call.window.minimum")
     if step is not None:
-        window = NoticedWindow(step.at, roll_call.opens_at, roll_call.closes_at)
+        window = NoticedWindow(step.at, roll_call.opens_at, roll_call.deadline)
         away = Obligation.student_id.in_(on_leave(Reach(window, minimum, as_of=step.at)))
         excused = Decided(Outcome.EXCUSED, ON_LEAVE, _SETTLER)
         await write_first_outcomes(session, roll_call, excused, at, among=away)
     told = told_in_time(
         None if step is None else step.at,
-        (roll_call.opens_at, roll_call.closes_at),
+        (roll_call.opens_at, roll_call.deadline),
         minimum=minimum,
         grace=roll_call.frames_until - roll_call.closes_at,
     )

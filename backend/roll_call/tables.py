@@ -4,10 +4,23 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, text
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, UniqueConstraint, func, select, text
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
+
+
+class RollCallExtension(Base):
+    """The window was lengthened by what the service was away for (reading 8); it only ever gives more time."""
+
+    __tablename__ = "roll_call_extension"
+    __tenancy__ = "roll_call"
+    __table_args__ = (CheckConstraint("lost_seconds > 0", name="lost_seconds"),)
+
+    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    until: Mapped[datetime] = mapped_column(primary_key=True)
+    lost_seconds: Mapped[int]
+    at: Mapped[datetime]
 
 
 class RollCall(Base):
@@ -37,6 +50,22 @@ class RollCall(Base):
     opens_at: Mapped[datetime]
     closes_at: Mapped[datetime]
     frames_until: Mapped[datetime]
+    extended_until: Mapped[datetime | None] = column_property(
+        select(func.max(RollCallExtension.until))
+        .where(RollCallExtension.roll_call_id == id)  # noqa: A003 - the column above
+        .correlate_except(RollCallExtension)
+        .scalar_subquery()
+    )
+
+    @property
+    def deadline(self) -> datetime:
+        """When it really closes: as launched, or as extended last (reading 8)."""
+        return self.extended_until or self.closes_at
+
+    @property
+    def frames_deadline(self) -> datetime:
+        """Until when the frames of the last envelopes may come."""
+        return self.deadline + (self.frames_until - self.closes_at)
 
 
 class RollCallStep(Base):

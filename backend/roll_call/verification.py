@@ -263,7 +263,7 @@ async def _send_to_a_person(session: AsyncSession, facts: Facts, at: datetime) -
     obligation = await session.get_one(Obligation, (roll_call.id, submission.student_id))
     task = Asked(roll_call, obligation, check_in_figures(law_of(roll_call)))
     told = await exhausted(session, task)
-    if told is not None and at <= roll_call.closes_at:
+    if told is not None and at <= roll_call.deadline:
         await refuse(session, task, "verification", told, at, submission.envelope_digest)
 
 

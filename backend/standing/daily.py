@@ -190,7 +190,7 @@ def missed_despite_leave(roll_call_id: UUID) -> Select[UUID]:
         .where(
             OutcomeEntry.roll_call_id == roll_call_id,
             OutcomeEntry.outcome == Outcome.MISSED.value,
-            LeaveRequest.starts_at < RollCall.closes_at,
+            LeaveRequest.starts_at < func.coalesce(RollCall.extended_until, RollCall.closes_at),
             LeaveRequest.ends_at > RollCall.opens_at,
         )
         .distinct()

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx
 from procrastinate import JobContext
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, insert, select, text
 
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
 from backend.core.acting import Acting
@@ -19,7 +19,7 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.runtime import Runtime
-from backend.core.tables import OutboxEvent
+from backend.core.tables import OutboxEvent, ServicePulse
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.demo.posing import posed
@@ -265,6 +265,15 @@ class Stage:
     async def announce(self, roll_call: RollCall) -> int:
         async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             return await announce(session, roll_call.id, self.clock())
+
+    async def serve(self, roll_call: RollCall, *, but: range = range(0)) -> None:
+        """The service leaves its marks through the window and four hours beyond, but for the minutes of an outage."""
+        first = roll_call.opens_at.replace(second=0, microsecond=0)
+        last = int((roll_call.closes_at - first).total_seconds() // 60) + 240
+        rows = [{"minute": first + timedelta(minutes=each)} for each in range(last) if each not in but]
+        async with self.arrange() as session:
+            await session.execute(delete(ServicePulse).where(ServicePulse.minute >= first))
+            await session.execute(insert(ServicePulse).values(rows))
 
     async def settle(self, roll_call: RollCall) -> Settlement:
         async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:

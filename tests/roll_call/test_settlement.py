@@ -276,6 +276,7 @@ async def test_nobody_missed_a_roll_call_that_was_never_announced(stage: Stage) 
 
 async def test_the_clock_settles_what_is_due_once(stage: Stage) -> None:
     launched = await stage.launch()
+    await stage.serve(launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + SECOND
     await run_due(stage.runtime)
     await run_due(stage.runtime)
@@ -290,13 +291,15 @@ async def test_one_roll_call_that_cannot_be_settled_keeps_no_other_waiting(
         opens_at=broken.roll_call.closes_at + SECOND, closes_at=broken.roll_call.closes_at + 7200 * SECOND
     )
 
-    async def settle(session: Any, roll_call_id: UUID, at: Any) -> object:
+    await stage.serve(broken.roll_call)
+
+    async def close_one(session: Any, roll_call_id: UUID, at: Any) -> object:
         if roll_call_id == broken.roll_call.id:
             msg = "does not balance"
             raise RuntimeError(msg)
         return await settle_roll_call(session, roll_call_id, at)
 
-    monkeypatch.setitem(jobs._STEPS, "settle", settle)
+    monkeypatch.setitem(jobs._STEPS, "close", close_one)
     stage.clock.at = sound.roll_call.closes_at + SECOND
     with pytest.raises(ExceptionGroup):
         await run_due(stage.runtime)
@@ -352,6 +355,7 @@ async def test_who_asked_for_the_way_without_a_face_and_met_nobody_is_undetermin
 
 async def test_a_step_that_another_worker_is_taking_holds_up_nobody(stage: Stage) -> None:
     launched = await stage.launch()
+    await stage.serve(launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + SECOND
     async with stage.arrange() as session:
         await hold_closed(session, launched.roll_call.id)

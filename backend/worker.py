@@ -9,6 +9,8 @@ from pathlib import Path
 import procrastinate
 import structlog
 from procrastinate import JobContext
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
 
 from backend.core import audit, outbox
 from backend.core.clock import legal_day
@@ -115,7 +117,11 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
         log.warning("rescuing a job of a dead worker", job=job.id, task=job.task_name)
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:
+            # One like it waits already and does its work; the other jobs of the dead worker must not wait for that.
+            await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
 
 @job_app.periodic(cron="* * * * *", periodic_id="seal")

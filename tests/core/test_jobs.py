@@ -111,6 +111,40 @@ async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: 
     assert status == "todo"
 
 
+async def test_a_dead_workers_job_whose_successor_waits_already_keeps_no_other_from_rescue(
+    settings: Settings, database: Database
+) -> None:
+    key, first, second = str(new_id()), str(new_id()), str(new_id())
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo(settings.database_url), min_size=1, max_size=2
+    )
+    with job_app.replace_connector(connector) as app:
+        async with app.open_async():
+            await deliver_event.configure(queueing_lock=key).defer_async(event_id=first)
+            await deliver_event.configure().defer_async(event_id=second)
+            async with database.transaction(SCOPE) as session:
+                await session.execute(
+                    text(
+                        "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat)"
+                        " VALUES (now() - interval '1 hour') RETURNING id)"
+                        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)"
+                        " WHERE args ->> 'event_id' IN (:first, :second)"
+                    ),
+                    {"first": first, "second": second},
+                )
+            await deliver_event.configure(queueing_lock=key).defer_async(event_id=first)
+            await rescue_stalled_jobs(cast("JobContext", SimpleNamespace(app=app)), 0)
+    async with database.transaction(SCOPE) as session:
+        found = await session.execute(
+            text(
+                "SELECT args ->> 'event_id', status::text FROM procrastinate_jobs"
+                " WHERE args ->> 'event_id' IN (:first, :second)"
+            ),
+            {"first": first, "second": second},
+        )
+        assert sorted(map(tuple, found)) == sorted([(first, "todo"), (second, "todo")])
+
+
 async def test_the_clocks_jobs_and_events_overtake_a_rush_of_verifications(settings: Settings) -> None:
     load_jobs()
     connector = procrastinate.PsycopgConnector(

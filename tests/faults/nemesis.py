@@ -43,6 +43,7 @@ class Nemesis:
             (1, "redis full", self._fill_redis),
             (1, "redis stopped", self._stop_redis),
             (2, "cut", self._cut),
+            (2, "cut some", self._cut_some),
             (2, "hole", self._hole),
             (2, "deaf", self._deaf),
             (1.5, "delay", self._delay),
@@ -171,6 +172,14 @@ class Nemesis:
         name = self._some_relay()
         self._note("cut", relay=name)
         self.house.relays[name].cut()
+
+    async def _cut_some(self) -> None:
+        """A process keeps some of its connections and loses the others, for example while it reports a job as done."""
+        for _ in range(5):
+            name = self.random.choice([each for each in sorted(self.house.relays) if each.startswith("postgres")])
+            self._note("cut some", relay=name)
+            self.house.relays[name].cut(0.25)
+            await asyncio.sleep(0.2)
 
     async def _hole(self) -> None:
         name = self._some_relay()

@@ -22,6 +22,7 @@ from cryptography.hazmat.primitives import serialization
 from filelock import FileLock
 from redis.asyncio import Redis
 from sqlalchemy import update
+from sqlalchemy.dialects.postgresql import insert
 
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
 from backend.commands.migrate_command import alembic_config
@@ -229,8 +230,20 @@ async def _file_site(stage: Stage, school: School, planted: PlantedWorld) -> Non
 
 async def _student(stage: Stage, school: School, pupil: Pupil) -> PlantedStudent:
     candidate = await stage.activate(pupil, school=school)
+    account = insert(Account).values(
+        id=new_id(),
+        kind="student",
+        org_id=school.id,
+        org_path=school.path,
+        school_id=school.id,
+        student_id=pupil.id,
+        display_name=pupil.name,
+        status="active",
+        failed_attempts=0,
+        created_at=stage.clock(),
+    )
     async with stage.arrange() as session:
-        session.add(_student_account(school, pupil, stage))
+        await session.execute(account.on_conflict_do_nothing(index_elements=[Account.student_id]))
     return PlantedStudent(
         id=str(pupil.id),
         school_id=str(school.id),
@@ -249,21 +262,6 @@ def private_text(phone: Phone) -> str:
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return text.decode()
-
-
-def _student_account(school: School, pupil: Pupil, stage: Stage) -> Account:
-    return Account(
-        id=new_id(),
-        kind="student",
-        org_id=school.id,
-        org_path=school.path,
-        school_id=school.id,
-        student_id=pupil.id,
-        display_name=pupil.name,
-        status="active",
-        failed_attempts=0,
-        created_at=stage.clock(),
-    )
 
 
 async def _give_numbers(stage: Stage, students: list[PlantedStudent]) -> None:

@@ -26,7 +26,7 @@ FROZEN = {
 
 
 def rows(connection: psycopg.Connection[Any], statement: str, *parameters: Any) -> list[Row]:
-    """The rows of one question; identifiers as text."""
+    """The rows of one question."""
     with connection.cursor(row_factory=dict_row) as cursor:
         cursor.execute(statement, parameters or None)  # type: ignore[arg-type]
         return cursor.fetchall()

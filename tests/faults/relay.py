@@ -5,6 +5,7 @@ process can be killed exactly before or exactly after the commit of one kind of 
 """
 
 import asyncio
+import random
 import re
 import struct
 from collections.abc import Callable
@@ -124,10 +125,11 @@ class Relay:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def cut(self) -> None:
-        """Every connection ends at once, in the middle of whatever it says."""
+    def cut(self, share: float = 1.0) -> None:
+        """Connections end at once, in the middle of whatever they say: all of them, or a share."""
         for writer in list(self._open):
-            writer.transport.abort()
+            if share >= 1.0 or random.random() < share:
+                writer.transport.abort()
 
     def hole(self) -> None:
         """Nothing passes either way, and nothing is refused."""

@@ -20,7 +20,6 @@ from typing import Any
 from alembic import command as alembic_command
 from cryptography.hazmat.primitives import serialization
 from filelock import FileLock
-from redis.asyncio import Redis
 from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
@@ -32,6 +31,7 @@ from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing, create_key_file
+from backend.core.redis_link import open_redis
 from backend.core.runtime import Runtime
 from backend.demo.phone import Phone
 from backend.identity.passwords import hash_password
@@ -182,7 +182,7 @@ async def _plant(stack: Stack, folder: Path) -> World:
     runtime = Runtime(
         settings,
         Database.connect(settings.database_url),
-        Redis.from_url(settings.redis_url),
+        open_redis(settings.redis_url),
         KeyRing.load(settings.keys_file),
         EvidenceStore.local(folder),
         now,

@@ -32,11 +32,13 @@ class RedisLink(Redis):
         if time.monotonic() < self._away_until:
             raise RedisGone("Redis did not answer a moment ago")
         try:
-            answer = await super().execute_command(*args, **options)
+            answer = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # the library's
         except (RedisGone, RedisSilent) as error:
             self._away_until = time.monotonic() + AWAY_SECONDS
             if not self._said:
-                log.warning("Redis does not answer: dashboards refresh more slowly", error=type(error).__name__)
+                log.warning(
+                    "Redis does not answer: dashboards refresh more slowly", error=type(error).__name__
+                )
             self._said = True
             raise
         if self._said:
@@ -54,9 +56,11 @@ class RedisLink(Redis):
 
 def open_redis(url: str) -> RedisLink:
     """Nothing is connected before the first use; a failed command is not tried again."""
-    return RedisLink.from_url(
+    link = RedisLink.from_url(
         url,
         socket_connect_timeout=ANSWER_SECONDS,
         socket_timeout=ANSWER_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
+    assert isinstance(link, RedisLink)
+    return link

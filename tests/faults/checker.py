@@ -58,7 +58,9 @@ def acknowledged_envelopes_are_stored(evidence: Evidence) -> Iterator[Violation]
 def acknowledged_in_time_is_not_missed(evidence: Evidence) -> Iterator[Violation]:
     """Invariant 2: a miss needs a final negative verdict on each envelope; honest and complete means present."""
     records = evidence.records
-    honest = {entry.value["nonce"] for entry in evidence.history.of("envelope", "ok") if entry.value["honest"]}
+    honest = {
+        entry.value["nonce"] for entry in evidence.history.of("envelope", "ok") if entry.value["honest"]
+    }
     rebound = {entry.who for entry in evidence.history.of("rebinding", "invoke")}
     for nonce, stored in records.submissions.items():
         roll_call, student = stored["roll_call_id"], stored["student_id"]
@@ -94,7 +96,9 @@ def each_obligation_has_one_outcome(evidence: Evidence) -> Iterator[Violation]:
         if duty != "exempt" and settled and not entries:
             yield Violation("lost", f"{student} has no outcome in {roll_call}", student, about)
         if duty == "exempt" and entries:
-            yield Violation("doubled", f"{student} was exempt in {roll_call} and has an outcome", student, about)
+            yield Violation(
+                "doubled", f"{student} was exempt in {roll_call} and has an outcome", student, about
+            )
     for key in records.outcomes.keys() - owing.keys():
         yield Violation("doubled", f"an outcome without an obligation: {key}")
 
@@ -112,11 +116,15 @@ def sums_balance(evidence: Evidence) -> Iterator[Violation]:
         if (row["roll_call_id"], "settled") not in records.steps:
             continue
         if counted[row["roll_call_id"], row["class_id"]] != owed:
-            yield Violation("unbalanced", f"class {row['class_id']}: {owed} owed, {counted[row['roll_call_id'], row['class_id']]} outcomes")
+            yield Violation(
+                "unbalanced",
+                f"class {row['class_id']}: {owed} owed, {counted[row['roll_call_id'], row['class_id']]} outcomes",
+            )
     for (roll_call, step), row in records.steps.items():
         figures = row["figures"] or {}
         if step == "settled" and (
-            sum(figures.values()) != 2 * figures["obligations"] or figures["obligations"] != by_roll_call[roll_call]
+            sum(figures.values()) != 2 * figures["obligations"]
+            or figures["obligations"] != by_roll_call[roll_call]
         ):
             yield Violation("unbalanced", f"the settlement of {roll_call} says {figures}")
     for shown in evidence.progress:
@@ -132,14 +140,20 @@ def _shown_sums(records: Records, shown: dict[str, Any]) -> Iterator[Violation]:
     for name in (*names, "obligations", "waiting"):
         below = sum(child[name] for child in shown["unit"]["children"])
         if shown["unit"]["children"] and below != shown["unit"][name]:
-            yield Violation("unbalanced", f"{name} of {shown['unit']['name']}: {shown['unit'][name]}, below it {below}")
+            yield Violation(
+                "unbalanced", f"{name} of {shown['unit']['name']}: {shown['unit'][name]}, below it {below}"
+            )
     if shown["whole"]:
         effective = Counter(
-            entries[-1]["outcome"] for (roll_call, _), entries in records.outcomes.items() if roll_call == shown["roll_call"]
+            entries[-1]["outcome"]
+            for (roll_call, _), entries in records.outcomes.items()
+            if roll_call == shown["roll_call"]
         )
         said = {name: shown["unit"][name] for name in names}
         if said != {name: effective[name] for name in names}:
-            yield Violation("unbalanced", f"progress of {shown['roll_call']} says {said}, the outcomes {dict(effective)}")
+            yield Violation(
+                "unbalanced", f"progress of {shown['roll_call']} says {said}, the outcomes {dict(effective)}"
+            )
 
 
 def nothing_was_closed_too_early(evidence: Evidence) -> Iterator[Violation]:
@@ -158,7 +172,9 @@ def nothing_was_closed_too_early(evidence: Evidence) -> Iterator[Violation]:
                 if each not in records.verdicts or records.verdicts[each]["at"] > entry["at"]
             ]
             if early:
-                yield Violation("falsely missed", f"missed before {early} were judged", key[1], frozenset({key[0]}))
+                yield Violation(
+                    "falsely missed", f"missed before {early} were judged", key[1], frozenset({key[0]})
+                )
 
 
 def who_asked_never_approved(evidence: Evidence) -> Iterator[Violation]:
@@ -180,7 +196,9 @@ def who_asked_never_approved(evidence: Evidence) -> Iterator[Violation]:
     asked = {row["id"] for row in rows(evidence.connection, "SELECT id::text FROM leave_request")}
     for entry in evidence.history.of("leave", "ok"):
         if entry.value["id"] not in asked:
-            yield Violation("lost", f"acknowledged leave {entry.value['id']}", entry.who, frozenset({entry.value["id"]}))
+            yield Violation(
+                "lost", f"acknowledged leave {entry.value['id']}", entry.who, frozenset({entry.value["id"]})
+            )
 
 
 def what_launch_froze_is_unchanged(evidence: Evidence) -> Iterator[Violation]:

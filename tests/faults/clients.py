@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import httpx
 from cryptography.hazmat.primitives import serialization
@@ -74,7 +75,9 @@ class Recording:
         self.setting, self.who = setting, who
         self.random = random.Random(setting.random.random())
 
-    async def asked(self, act: str, request: Callable[[], Any], kept: tuple[str, ...] = (), **value: Any) -> Answer:
+    async def asked(
+        self, act: str, request: Callable[[], Any], kept: tuple[str, ...] = (), **value: Any
+    ) -> Answer:
         """One request; of the answer `kept` is written down beside its code."""
         history = self.setting.history
         invoked = history.add(self.who, "invoke", act, **value)
@@ -147,7 +150,7 @@ class Student(Recording):
             render_pattern(self.planted.person, self._shots + number, action)
             for number, action in enumerate(posed(actions))
         ]
-        payload = content(roll_call_id, nonce, frames, fixes=fixes(INSIDE if honest else OUTSIDE))
+        payload = content(UUID(roll_call_id), nonce, frames, fixes=fixes(INSIDE if honest else OUTSIDE))
         compact = self.phone.sign(payload, typ=TYPE)
         received = await self.send(roll_call_id, nonce, compact, honest=honest)
         if received.kind == "ok" and self.random.random() < 0.2:
@@ -159,9 +162,7 @@ class Student(Recording):
         """The envelope, with the same nonce until the server says yes or no."""
         return await self.insisted(
             "envelope",
-            lambda: self.phone.post(
-                f"/v1/roll-calls/{roll_call_id}/envelopes", json={"envelope": compact}
-            ),
+            lambda: self.phone.post(f"/v1/roll-calls/{roll_call_id}/envelopes", json={"envelope": compact}),
             ("submission_id", "receipt"),
             roll_call=roll_call_id,
             nonce=nonce,
@@ -294,7 +295,14 @@ class Official(Recording):
         return response
 
     async def post(
-        self, act: str, path: str, body: Any, kept: tuple[str, ...] = (), *, insist: bool = False, **value: Any
+        self,
+        act: str,
+        path: str,
+        body: Any,
+        kept: tuple[str, ...] = (),
+        *,
+        insist: bool = False,
+        **value: Any,
     ) -> Answer:
         send = self.insisted if insist else self.asked
         return await send(act, lambda: self._sent("POST", path, body), kept, **value)

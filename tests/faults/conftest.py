@@ -14,7 +14,7 @@ from tests.roll_call.stage import Stage, staged
 
 __all__ = ["face_pool"]
 
-ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "3"))
+ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "2"))
 """How many orders of each dangerous interleaving are tried; `make faults` tries a hundred."""
 
 
@@ -23,13 +23,21 @@ async def stage(runtime: Runtime, owner: Database, face_pool: FacePool) -> Stage
     return await staged(runtime, owner, face_pool)
 
 
-@pytest.fixture
-async def actors(stage: Stage) -> AsyncIterator[tuple[Actor, Actor]]:
-    """Two who act at once on the stage."""
-    both = actor("first", stage), actor("second", stage)
+@pytest.fixture(scope="session")
+async def engines(runtime: Runtime) -> AsyncIterator[tuple[Actor, Actor]]:
+    """Opened once: what an engine has compiled and prepared serves every order."""
+    both = actor("first", runtime), actor("second", runtime)
     yield both
     for each in both:
-        await each.stage.runtime.database.close()
+        await each.database.close()
+
+
+@pytest.fixture
+def actors(stage: Stage, engines: tuple[Actor, Actor]) -> tuple[Actor, Actor]:
+    """Two who act at once on the stage."""
+    for each in engines:
+        each.enter(stage)
+    return engines
 
 
 @pytest.fixture(params=range(ROUNDS))

@@ -31,7 +31,9 @@ from backend.local.redis_server import SETTINGS as REDIS_SETTINGS
 from backend.local.redis_server import ask, redis_is_running
 from backend.local.refusals import RedisNotFound, ServiceDidNotStart
 
-POSTGRES_OPTIONS = "-c fsync=off -c shared_buffers=64MB -c max_connections=120 -c log_min_duration_statement=-1"
+POSTGRES_OPTIONS = (
+    "-c fsync=off -c shared_buffers=64MB -c max_connections=120 -c log_min_duration_statement=-1"
+)
 """A killed process loses nothing that the kernel was given, so that fsync may rest; synchronous_commit stays on."""
 _PR_SET_PDEATHSIG = 1
 NGINX = """\
@@ -126,7 +128,9 @@ class Ground:
 
     def stop_postgres_at_once(self) -> None:
         """Immediate shutdown: no checkpoint, recovery at the next start."""
-        self.cluster.run("pg_ctl", "stop", "--pgdata", str(self.cluster.data), "--silent", "--mode", "immediate")
+        self.cluster.run(
+            "pg_ctl", "stop", "--pgdata", str(self.cluster.data), "--silent", "--mode", "immediate"
+        )
 
     def postgres_processes(self) -> list[int]:
         return list(processes_in(self.cluster.data.resolve()))
@@ -173,10 +177,14 @@ class Ground:
         program = nginx_program()
         if program is None:
             return False
-        servers = "\n        ".join(f"server 127.0.0.1:{each} max_fails=1 fail_timeout=1s;" for each in upstream)
+        servers = "\n        ".join(
+            f"server 127.0.0.1:{each} max_fails=1 fail_timeout=1s;" for each in upstream
+        )
         conf = self.folder / "nginx.conf"
         write_as(self.place.account, conf, NGINX.format(folder=self.folder, servers=servers, port=port))
-        self._nginx = self._spawn([program, "-p", str(self.folder), "-e", f"{self.folder}/nginx.log", "-c", str(conf)])
+        self._nginx = self._spawn(
+            [program, "-p", str(self.folder), "-e", f"{self.folder}/nginx.log", "-c", str(conf)]
+        )
         return True
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
@@ -193,7 +201,7 @@ class Ground:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, no lock
             )
 
     def heal(self) -> None:

@@ -28,7 +28,10 @@ class Entry:
     value: dict[str, Any]
 
     def line(self) -> str:
-        plain = {name: getattr(self, name) for name in ("number", "seconds", "clock", "who", "kind", "act", "value")}
+        plain = {
+            name: getattr(self, name)
+            for name in ("number", "seconds", "clock", "who", "kind", "act", "value")
+        }
         return json.dumps(plain, ensure_ascii=False)
 
 
@@ -55,11 +58,15 @@ class History:
 
     def counted(self) -> Counter[str]:
         """Answers by act and kind."""
-        return Counter(f"{each.act}:{each.kind}" for each in self.entries if each.kind not in {"invoke", "note"})
+        return Counter(
+            f"{each.act}:{each.kind}" for each in self.entries if each.kind not in {"invoke", "note"}
+        )
 
     def story(self, who: str, about: set[str]) -> list[str]:
         """The lines of one client that name one of `about`, with the faults between its first and its last."""
-        mine = [each for each in self.entries if each.who == who and about & set(map(str, each.value.values()))]
+        mine = [
+            each for each in self.entries if each.who == who and about & set(map(str, each.value.values()))
+        ]
         if not mine:
             return []
         between = [

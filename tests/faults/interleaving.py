@@ -14,6 +14,7 @@ from sqlalchemy import event, text
 from sqlalchemy.util import await_only
 
 from backend.core.database import Database
+from backend.core.runtime import Runtime
 from tests.roll_call.stage import Stage
 
 LOOK_SECONDS = 0.003
@@ -22,16 +23,28 @@ _BLOCKED = text("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = ANY(:backend
 
 @dataclass(slots=True)
 class Actor:
-    """A stage of its own on the same world: what it does goes through `turnstile`."""
+    """What it does to the stage that it entered goes through `turnstile`."""
 
     name: str
-    stage: Stage
+    database: Database
+    _stage: Stage | None = None
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     pass_on: asyncio.Event = field(default_factory=asyncio.Event)
     gated: bool = False
     backends: list[int] = field(default_factory=list)
     """Process ids of the database's ends of its connections."""
     passed: list[str] = field(default_factory=list)
+
+    @property
+    def stage(self) -> Stage:
+        assert self._stage is not None
+        return self._stage
+
+    def enter(self, stage: Stage) -> None:
+        """The same world, by connections and a clock of its own."""
+        self._stage = replace(
+            stage, runtime=replace(stage.runtime, database=self.database), clock=replace(stage.clock)
+        )
 
     async def turnstile(self, what: str) -> None:
         if self.gated:
@@ -41,11 +54,10 @@ class Actor:
             self.passed.append(what)
 
 
-def actor(name: str, stage: Stage) -> Actor:
-    """`stage` for one more, with an engine whose statements can be held."""
-    database = Database.connect(stage.runtime.settings.database_url, pool_size=2)
-    runtime = replace(stage.runtime, database=database)
-    found = Actor(name, replace(stage, runtime=runtime, clock=replace(stage.clock)))
+def actor(name: str, runtime: Runtime) -> Actor:
+    """One with an engine whose statements can be held."""
+    database = Database.connect(runtime.settings.database_url, pool_size=2)
+    found = Actor(name, database)
 
     def before(_c: Any, _k: Any, statement: str, *_rest: Any) -> None:
         await_only(found.turnstile(statement))

@@ -176,7 +176,9 @@ class Nemesis:
     async def _cut_some(self) -> None:
         """A process keeps some of its connections and loses the others, for example while it reports a job as done."""
         for _ in range(5):
-            name = self.random.choice([each for each in sorted(self.house.relays) if each.startswith("postgres")])
+            name = self.random.choice(
+                [each for each in sorted(self.house.relays) if each.startswith("postgres")]
+            )
             self._note("cut some", relay=name)
             self.house.relays[name].cut(0.25)
             await asyncio.sleep(0.2)

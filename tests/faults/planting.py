@@ -63,7 +63,14 @@ CLASSES, STUDENTS = 2, 8
 """Of each of the three schools."""
 OFFICIALS = 3
 """Of the city and of the province: whose sign-in was lost to a fault must wait for the next code."""
-MADE_FROM = ("migrations", "policies", "backend", "biometrics/pattern_engine.py", "tests/faults/planting.py", "tests/world.py")
+MADE_FROM = (
+    "migrations",
+    "policies",
+    "backend",
+    "biometrics/pattern_engine.py",
+    "tests/faults/planting.py",
+    "tests/world.py",
+)
 KEPT_TEMPLATES = 2
 
 
@@ -267,7 +274,9 @@ def private_text(phone: Phone) -> str:
 async def _give_numbers(stage: Stage, students: list[PlantedStudent]) -> None:
     async with stage.arrange() as session:
         for each in students:
-            await session.execute(update(Student).where(Student.id == each.id).values(phone=each.phone_number))
+            await session.execute(
+                update(Student).where(Student.id == each.id).values(phone=each.phone_number)
+            )
 
 
 async def _school_staff(stage: Stage, school: School) -> list[PlantedStaff]:

@@ -11,8 +11,10 @@ from psycopg.rows import dict_row
 Row = dict[str, Any]
 FROZEN = {
     "roll_call": (
-        "id, kind, title, launcher_id, launched_by, term_code, audience, seed, policy_version, launched_at,"
-        " notify_at, opens_at, closes_at",
+        (
+            "id, kind, title, launcher_id, launched_by, term_code, audience, seed, policy_version, launched_at,"
+            " notify_at, opens_at, closes_at"
+        ),
         "id",
     ),
     "obligation": (
@@ -28,7 +30,7 @@ FROZEN = {
 def rows(connection: psycopg.Connection[Any], statement: str, *parameters: Any) -> list[Row]:
     """The rows of one question."""
     with connection.cursor(row_factory=dict_row) as cursor:
-        cursor.execute(statement, parameters or None)  # type: ignore[arg-type]
+        cursor.execute(statement, parameters or None)
         return cursor.fetchall()
 
 
@@ -72,12 +74,17 @@ class Records:
     def read(cls, connection: psycopg.Connection[Any]) -> "Records":
         """Everything, as of now."""
         found = cls()
-        of = lambda statement: rows(connection, statement)  # noqa: E731 - shorter than what it stands for
+
+        def of(statement: str) -> list[Row]:
+            return rows(connection, statement)
+
         for row in of("SELECT id::text, opens_at, closes_at, frames_until FROM roll_call"):
             found.roll_calls[row["id"]] = row
         for row in of("SELECT roll_call_id::text, step, figures, at FROM roll_call_step"):
             found.steps[row["roll_call_id"], row["step"]] = row
-        found.obligations = of("SELECT roll_call_id::text, student_id::text, class_id::text, duty FROM obligation")
+        found.obligations = of(
+            "SELECT roll_call_id::text, student_id::text, class_id::text, duty FROM obligation"
+        )
         found.class_figures = of(
             "SELECT roll_call_id::text, class_id::text, school_id::text, owed, excused, exempt FROM roll_call_class"
         )

@@ -8,7 +8,7 @@ import asyncio
 import random
 import re
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,7 +173,7 @@ class Relay:
                         each.transport.abort()
 
     @staticmethod
-    async def _both(*directions: "asyncio._CoroutineLike[None]") -> None:
+    async def _both(*directions: Awaitable[None]) -> None:
         tasks = [asyncio.ensure_future(each) for each in directions]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -9,9 +9,15 @@ from sqlalchemy import text
 
 from backend.core.errors import DomainError
 from backend.identity.devices import BindDevice, bind_device
-from backend.leave.service import DecideLeave, HalfDay, RequestLeave, cancel_leave, decide_leave, request_leave
+from backend.leave.service import (
+    DecideLeave,
+    HalfDay,
+    RequestLeave,
+    cancel_leave,
+    decide_leave,
+    request_leave,
+)
 from backend.roll_call import intake
-from backend.roll_call.attempts import Refused
 from backend.roll_call.errors import WindowsOverlap
 from backend.roll_call.oversight import void_roll_call
 from backend.worker import load_jobs
@@ -36,7 +42,9 @@ async def run_jobs(stage: Stage, *names: str) -> None:
     load_jobs()
     from backend.core.jobs import job_app  # noqa: PLC0415 - filled by load_jobs
 
-    taken = text("DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) AND status = 'todo' RETURNING task_name, args")
+    taken = text(
+        "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) AND status = 'todo' RETURNING task_name, args"
+    )
     async with stage.arrange() as session:
         jobs = (await session.execute(taken, {"names": list(names)})).all()
     for name, arguments in jobs:
@@ -45,7 +53,11 @@ async def run_jobs(stage: Stage, *names: str) -> None:
 
 def broken(found: dict[str, Any]) -> list[BaseException]:
     """What was raised and is no refusal of ours."""
-    return [each for each in found.values() if isinstance(each, BaseException) and not isinstance(each, DomainError)]
+    return [
+        each
+        for each in found.values()
+        if isinstance(each, BaseException) and not isinstance(each, DomainError)
+    ]
 
 
 async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
@@ -232,7 +244,9 @@ async def test_two_settlements_write_each_outcome_once_and_tell_of_it_once(
         assert await entries(stage, roll_call.id, pupil.id) == [1]
 
 
-async def test_one_envelope_sent_twice_at_once_has_one_receipt(stage: Stage, actors: Both, order: int) -> None:
+async def test_one_envelope_sent_twice_at_once_has_one_receipt(
+    stage: Stage, actors: Both, order: int
+) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     compact = await signed(stage, candidate, roll_call.id)

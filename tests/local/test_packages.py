@@ -30,9 +30,7 @@ COMPLETE = Machine(
     nginx="/usr/sbin/nginx",
     makes_environments=True,
 )
-BARE = Machine(
-    postgis_versions=(), postgres_versions=(), redis=None, nginx=None, makes_environments=False
-)
+BARE = Machine(postgis_versions=(), postgres_versions=(), redis=None, nginx=None, makes_environments=False)
 
 
 def test_a_complete_machine_misses_nothing() -> None:

@@ -15,11 +15,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from httpx import ASGITransport
-from redis.asyncio import Redis
 
 from backend.core.acting import Acting
 from backend.core.database import Database
 from backend.core.ids import new_id
+from backend.core.redis_link import RedisLink, open_redis
 from backend.core.runtime import Runtime
 from backend.core.web import Caller
 from backend.roll_call.outcomes import Decided, write_outcome
@@ -127,7 +127,7 @@ async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
         assert (await following)["present"] == 1
 
 
-async def _watched(redis: "Redis", roll_call_id: UUID) -> None:
+async def _watched(redis: RedisLink, roll_call_id: UUID) -> None:
     """Until somebody listens to this roll call's channel."""
     channel = CHANNEL + str(roll_call_id)
     while True:
@@ -138,7 +138,7 @@ async def _watched(redis: "Redis", roll_call_id: UUID) -> None:
 
 @pytest.mark.usefixtures("impatient")
 async def test_without_redis_a_stream_goes_on_more_slowly(stage: Stage) -> None:
-    stage.runtime = replace(stage.runtime, redis=Redis.from_url("unix:///nonexistent/redis.sock"))
+    stage.runtime = replace(stage.runtime, redis=open_redis("unix:///nonexistent/redis.sock"))
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0

@@ -272,6 +272,11 @@ def unfinished(connection: psycopg.Connection[Any]) -> list[str]:
     )[0]["n"]
     if unjudged:
         found.append(f"{unjudged} complete submissions are unjudged")
+    if exists(connection, "verification_task"):
+        waiting = rows(
+            connection, "SELECT state::text, count(*) AS n FROM verification_task GROUP BY 1 ORDER BY 1"
+        )
+        found += [f"{row['n']} verifications are {row['state']}" for row in waiting]
     for name, consumers in FLOW.items():
         for consumer in consumers:
             missing = rows(

@@ -17,10 +17,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from backend.demo.phone import Phone
 from backend.demo.posing import posed
 from backend.demo.staff import SignIn, Staff, UnexpectedAnswer
+from backend.roll_call.envelope import TYPE
 from biometrics.pattern_engine import render_pattern
 from tests.faults.history import History, Kind
 from tests.faults.planting import PASSWORD, PlantedStaff, PlantedStudent
-from tests.roll_call.stage import INSIDE, OUTSIDE, TYPE, content, fixes
+from tests.roll_call.stage import INSIDE, OUTSIDE, content, fixes
 
 TIMEOUT = httpx.Timeout(4.0)
 TRIES, PAUSE = 40, 0.25

@@ -112,7 +112,8 @@ class Play:
             return await self._judge()
         finally:
             await asyncio.gather(
-                *(each.close() for each in (*self.students.values(), *self.officials.values()))
+                *(each.close() for each in self.students.values()),
+                *(each.close() for each in self.officials.values()),
             )
             await self.house.close()
 

@@ -34,9 +34,18 @@ from backend.roll_call.challenges import issue_challenge
 from backend.roll_call.envelope import TYPE
 from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import effective
+from backend.roll_call.queue import Lease, Terms, enqueue_verification
 from backend.roll_call.settlement import Settlement, settle_roll_call
-from backend.roll_call.tables import Challenge, OutcomeEntry, Refusal, RollCall, Submission, Verdict
-from backend.roll_call.verification import verify_submission
+from backend.roll_call.tables import (
+    Challenge,
+    OutcomeEntry,
+    Refusal,
+    RollCall,
+    Submission,
+    Verdict,
+    VerificationTask,
+)
+from backend.roll_call.verification import verify_batch
 from biometrics.actions import Action
 from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engine import EngineSet
@@ -63,6 +72,7 @@ GRACE = timedelta(seconds=120)
 MICROSECOND = timedelta(microseconds=1)
 OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
 """Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
+TERMS = Terms(batch=16, lease=timedelta(seconds=30), attempts=3)
 INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
 OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
@@ -346,12 +356,29 @@ class Stage:
         return received.submission_id
 
     async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
-        """Run the verification job; the verdict it wrote."""
-        school_id = (school or self.school).id
-        await verify_submission(
-            job_of(self.runtime), submission_id=str(submission_id), school_id=str(school_id)
-        )
+        """Judge a submission, whether it is in the queue yet or not; the verdict that was written."""
+        lease = await self.leased(submission_id, school)
+        await verify_batch(self.runtime, [lease], TERMS)
         return await self.verdict(submission_id)
+
+    async def leased(self, submission_id: UUID, school: School | None = None) -> Lease:
+        """A new lease of one submission, whatever else waits; whoever held one before has lost it."""
+        take = text(
+            "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"
+            " lease_until = :until, fence = nextval('verification_fence') WHERE submission_id = :id"
+            " RETURNING attempts, fence"
+        )
+        async with self.arrange() as session:
+            await enqueue_verification(session, Submission.id == submission_id, self.clock())
+            values = {"id": submission_id, "until": self.clock() + TERMS.lease}
+            attempts, fence = (await session.execute(take, values)).one()
+        return Lease(submission_id, (school or self.school).id, attempts, fence)
+
+    async def task(self, submission_id: UUID) -> VerificationTask | None:
+        """What the queue holds of a submission."""
+        async with self.arrange() as session:
+            task: VerificationTask | None = await session.get(VerificationTask, submission_id)
+        return task
 
     async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
         return await self.verify(await self.check_in(candidate, roll_call_id))

@@ -8,6 +8,7 @@ import random
 import shutil
 import signal
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.ground import Ground, prepared
@@ -21,7 +22,9 @@ REPORTS = ROOT / ".local" / "faults-reports"
 
 def play(plan: Plan) -> Verdict:
     """Run it on a ground of its own. Logs and history are kept under `REPORTS`."""
-    with template() as made, prepared(made, ROOT) as ground:
+    with ExitStack() as stack:
+        with template() as made:  # copied under its lock; another run may begin meanwhile
+            ground = stack.enter_context(prepared(made, ROOT))
         verdict = None
         try:
             verdict = asyncio.run(Play(ground, plan).run())

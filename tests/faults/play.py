@@ -335,11 +335,14 @@ class Play:
                 )
 
     async def _drain(self) -> None:
-        """Until nothing waits any more. The clock passes the patience of the settlement; delays of retries are cut short."""
+        """Until nothing waits any more, or nothing moves. The clock passes the patience of the settlement; delays of
+        retries are cut short.
+        """
         if self.random.random() < 0.5:
             self.advance(max(self._last_deadline() - self.clock(), 0.0) + PAST_PATIENCE)
-        deadline = time.monotonic() + self.plan.drain_seconds
-        while time.monotonic() < deadline:
+        before: list[str] = []
+        deadline = 0.0
+        while time.monotonic() < deadline or not before:
             open_ones = self.ask(
                 "SELECT id FROM roll_call r WHERE NOT EXISTS (SELECT 1 FROM roll_call_step s"
                 " WHERE s.roll_call_id = r.id AND s.step IN ('settled', 'voided'))"
@@ -350,8 +353,11 @@ class Play:
                 return
             if not waiting and self._last_deadline() + PAST_PATIENCE > self.clock():
                 self.advance(self._last_deadline() + PAST_PATIENCE + 1 - self.clock())
+            now = [*waiting, f"{len(open_ones)} open"]
+            if now != before:  # as long as there is progress, however slow the machine
+                before, deadline = now, time.monotonic() + self.plan.drain_seconds
             self._hurry()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.5)
 
     def _hurry(self) -> None:
         with (

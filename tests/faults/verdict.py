@@ -17,7 +17,7 @@ class Plan:
     kills: int
     seconds: float
     clients: int = 16
-    tail: float = 45.0
+    tail: float = 75.0
     rush: float = 8.0
     """Seconds within which they all begin."""
     pause: float = 1.5

@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Any
 
 from alembic import command
-from redis.asyncio import Redis
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -36,6 +35,7 @@ from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.logging import configure_logging
+from backend.core.redis_link import open_redis
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.local.services import Stack, create_database, drop_database
@@ -81,7 +81,7 @@ class House:
         return Runtime(
             settings=settings,
             database=Database.connect(url),
-            redis=Redis.from_url(settings.redis_url),
+            redis=open_redis(settings.redis_url),
             keys=KeyRing.load(settings.keys_file),
             evidence=EvidenceStore.local(settings.evidence_dir),
         )

@@ -14,11 +14,11 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 from httpx import ASGITransport
-from redis.asyncio import Redis
 
 from backend.core.acting import Acting
 from backend.core.database import Database
 from backend.core.ids import new_id
+from backend.core.redis_link import RedisLink, open_redis
 from backend.core.runtime import Runtime
 from backend.core.web import Caller
 from backend.roll_call import boards
@@ -128,7 +128,7 @@ async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
         assert (await following)["present"] == 1
 
 
-async def _watched(redis: "Redis") -> None:
+async def _watched(redis: RedisLink) -> None:
     """Until this process listens to the nudges."""
     while not await redis.pubsub_numpat():
         pass
@@ -168,7 +168,7 @@ async def test_a_board_that_cannot_be_read_once_is_read_again(
 
 @pytest.mark.usefixtures("impatient")
 async def test_without_redis_a_stream_goes_on_more_slowly(stage: Stage) -> None:
-    stage.runtime = replace(stage.runtime, redis=Redis.from_url("unix:///nonexistent/redis.sock"))
+    stage.runtime = replace(stage.runtime, redis=open_redis("unix:///nonexistent/redis.sock"))
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0

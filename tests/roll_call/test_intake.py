@@ -14,7 +14,7 @@ from backend.identity.errors import AccountDisabled, KeyRevoked, ProofReplayed
 from backend.identity.tables import Account, DeviceKey, FaceTemplate, NonFaceRoute, Portrait
 from backend.people.tables import Consent, RecordCheck
 from backend.roll_call.arrivals import Arrival, Facts, read_facts
-from backend.roll_call.intake import Answer, Received, Unheard, receive
+from backend.roll_call.intake import Received, Unheard, receive
 from backend.roll_call.outcomes import hold_closed, lock_obligation
 from tests.roll_call.stage import MICROSECOND, Candidate, Stage, arrival, burst, envelope
 
@@ -89,7 +89,6 @@ async def test_a_second_envelope_of_one_student_sees_what_became_of_the_first(
 
 
 async def unheard(stage: Stage, one: Arrival) -> type[Exception]:
-    answer: Answer | object
     (answer,) = await taken(stage, one)
     assert isinstance(answer, Unheard), answer
     return type(answer.error)

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    Identity,
     Index,
     SmallInteger,
     UniqueConstraint,
@@ -355,6 +356,38 @@ class OutcomeEntry(Base):
     policy_version: Mapped[str]
     trace: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+
+
+class OutcomeCount(Base):
+    """How many outcomes of a class are in effect, by kind; the database keeps it, the application only reads."""
+
+    __tablename__ = "outcome_count"
+    __tenancy__ = "shared_school"
+
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    class_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    present: Mapped[int]
+    missed: Mapped[int]
+    excused: Mapped[int]
+    undetermined: Mapped[int]
+
+
+class OutcomeDelta(Base):
+    """What one statement added to, or took from, the outcomes of a class, until it is folded into `outcome_count`."""
+
+    __tablename__ = "outcome_delta"
+    __tenancy__ = "shared_school"
+    __table_args__ = (Index("ix_outcome_delta_roll_call", "roll_call_id", "class_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    roll_call_id: Mapped[UUID]
+    class_id: Mapped[UUID]
+    school_id: Mapped[UUID]
+    present: Mapped[int]
+    missed: Mapped[int]
+    excused: Mapped[int]
+    undetermined: Mapped[int]
 
 
 class StudentCode(Base):

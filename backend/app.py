@@ -20,6 +20,7 @@ from biometrics.errors import BiometricsError
 from geo.errors import GeoError
 
 MOBILE_ROUTERS = (
+    "mobile_api.envelopes",
     "mobile_api.registration",
     "mobile_api.activation",
     "mobile_api.roll_calls",

@@ -36,6 +36,9 @@ class Problem(BaseModel):
     detail_en: str = Field(examples=["Not found, or not yours to see. Check the identifier."])
     instance: str = Field(examples=["/v1/…"])
     errors: list[dict[str, Any]] | None = Field(default=None, description="per field, for malformed requests")
+    attempted: str | None = Field(
+        default=None, description="with intake_busy: the signed instant, to be sent along when trying again"
+    )
 
 
 def language_of(request: Request) -> str:
@@ -94,6 +97,7 @@ def problem_response(
     }
     if errors is not None:
         body["errors"] = errors
+    body |= getattr(error, "extensions", {})
     headers = getattr(error, "headers", None)
     return ProblemResponse(body, error.status, headers=headers)
 

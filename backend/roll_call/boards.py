@@ -13,9 +13,9 @@ from typing import Self
 from uuid import UUID
 
 import structlog
-from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from backend.core.redis_link import RedisLink
 from backend.core.runtime import Runtime
 from backend.roll_call.progress import CHANNEL
 
@@ -51,7 +51,7 @@ class _Board:
 class Boards:
     """All boards of a process."""
 
-    def __init__(self, redis: "Redis") -> None:
+    def __init__(self, redis: RedisLink) -> None:
         self._redis = redis
         self._boards: dict[Hashable, _Board] = {}
         self._few = asyncio.Semaphore(READ_AT_ONCE)
@@ -134,8 +134,11 @@ class Boards:
             try:
                 async with self._redis.pubsub() as subscription:
                     await subscription.psubscribe(CHANNEL + "*")
-                    async for message in subscription.listen():
-                        if message["type"] == "pmessage":
+                    while True:
+                        message = await subscription.get_message(
+                            ignore_subscribe_messages=True, timeout=LOOK_AGAIN_SECONDS
+                        )
+                        if message is not None:
                             self._nudge(message["channel"])
             except (RedisError, OSError):
                 await asyncio.sleep(LEAST_SECONDS_BETWEEN)

@@ -277,7 +277,6 @@ class VerificationTask(Base):
         Index(
             "ix_verification_task_dead", "died_at", "submission_id", postgresql_where=text("state = 'dead'")
         ),
-        Index("ix_verification_task_roll_call", "roll_call_id", "state"),
     )
 
     submission_id: Mapped[UUID] = mapped_column(primary_key=True)

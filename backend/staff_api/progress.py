@@ -4,10 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from backend.core.clock import legal_day
+from backend.core.conditional import NOT_MODIFIED, IfNoneMatch, not_modified, tag_of
 from backend.core.problems import documented
 from backend.core.web import Caller
 from backend.org.paths import division_of
@@ -29,10 +30,25 @@ async def _progress(caller: Caller, roll_call_id: UUID, unit_id: UUID | None) ->
         return await progress_of(session, caller.acting, roll_call_id, unit)
 
 
-@router.get("/{roll_call_id}/progress", responses=documented(401, 403, 404, 422))
-async def get_progress(caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None) -> ProgressOut:
+@router.get(
+    "/{roll_call_id}/progress",
+    response_model=ProgressOut,
+    responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
+)
+async def get_progress(
+    caller: StaffCaller,
+    roll_call_id: UUID,
+    response: Response,
+    unit_id: UUID | None = None,
+    if_none_match: IfNoneMatch = None,
+) -> ProgressOut | Response:
     """实时进度：省→市→县→校→班 · Live counts of a unit and of what lies directly below it."""
-    return ProgressOut.model_validate(rendered(await _progress(caller, roll_call_id, unit_id)))
+    shown = rendered(await _progress(caller, roll_call_id, unit_id))
+    tag = tag_of(shown)
+    if (unchanged := not_modified(tag, if_none_match)) is not None:
+        return unchanged
+    response.headers["ETag"] = tag
+    return ProgressOut.model_validate(shown)
 
 
 _EVENT = {

@@ -34,6 +34,8 @@ SUBCOMMANDS = (
     "explain",
     "replay",
     "retention",
+    "verification",
+    "progress",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

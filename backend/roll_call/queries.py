@@ -123,6 +123,48 @@ async def _sent_to_a_person(
     return set(found)
 
 
+async def own_version(
+    session: AsyncSession, student_id: UUID, at: datetime, roll_call_id: UUID | None = None
+) -> tuple[object, ...]:
+    """Changes whenever the student's view of the roll calls, or of one, does: one statement over their own few rows.
+
+    All that it counts is only ever added to, and what time alone changes is counted as of `at`.
+    """
+
+    def added(table: type[OutcomeEntry | Verdict | Submission | Refusal]) -> ColumnElement[int]:
+        mine = select(func.count()).select_from(table).where(table.student_id == student_id)
+        return (
+            mine if roll_call_id is None else mine.where(table.roll_call_id == roll_call_id)
+        ).scalar_subquery()
+
+    step = (
+        select(func.count(RollCallStep.roll_call_id))
+        .where(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "voided")
+        .correlate(RollCall)
+        .scalar_subquery()
+    )
+    deadline = func.coalesce(RollCall.extended_until, RollCall.closes_at)
+    asked = (
+        select(
+            func.count(),
+            func.count().filter(RollCall.opens_at <= at),
+            func.count().filter(deadline < at),
+            func.max(deadline),
+            func.sum(step),
+            added(OutcomeEntry),
+            added(Verdict),
+            added(Submission),
+            added(Refusal),
+        )
+        .select_from(Obligation)
+        .join(RollCall, RollCall.id == Obligation.roll_call_id)
+        .where(Obligation.student_id == student_id, RollCall.notify_at <= at)
+    )
+    if roll_call_id is not None:
+        asked = asked.where(RollCall.id == roll_call_id)
+    return (student_id, *(await session.execute(asked)).one())
+
+
 async def own_submission(session: AsyncSession, acting: Acting, submission_id: UUID) -> SubmissionView | None:
     """One attempt of the student."""
     submission = await session.get(Submission, submission_id)

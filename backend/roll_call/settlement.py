@@ -1,19 +1,18 @@
 """The close: what is still open gets its one outcome, and the roll call is settled (HN334-3.4)."""
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
-from backend.core.jobs import FLOW, SOON, enqueue_unless_waiting, job_app
+from backend.core.jobs import FLOW, SOON, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.leave.queries import Reach, on_leave
@@ -33,6 +32,7 @@ from backend.roll_call.outcomes import (
     write_first_outcomes,
     write_outcome,
 )
+from backend.roll_call.queue import enqueue_verification
 from backend.roll_call.rules import (
     UNATTENDED,
     Attempt,
@@ -52,7 +52,6 @@ from backend.roll_call.tables import (
     Submission,
     Verdict,
 )
-from backend.roll_call.verification import verify_submission
 
 _SETTLER = "settlement"
 
@@ -83,32 +82,23 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
         return Settlement(done.figures or {})
     if at <= roll_call.deadline:
         return Settlement({}, waiting_for=1)
-    unjudged = await _unjudged(session, roll_call_id)
-    if unjudged:
-        patience = roll_call.frames_deadline + (roll_call.frames_until - roll_call.closes_at)
-        for submission_id, school_id, frames_due_at in unjudged:
-            if frames_due_at < at <= patience:
-                arguments = {"submission_id": str(submission_id), "school_id": str(school_id)}
-                await enqueue_unless_waiting(
-                    session, verify_submission, f"verify/{submission_id}", **arguments
-                )
-        if at <= patience:
-            return Settlement({}, waiting_for=len(unjudged))
+    patience = roll_call.frames_deadline + (roll_call.frames_until - roll_call.closes_at)
+    if at <= patience:
+        unjudged = await session.scalar(select(func.count(Submission.id)).where(_unjudged(roll_call_id)))
+        if unjudged:
+            overdue = and_(_unjudged(roll_call_id), Submission.frames_due_at < at)
+            await enqueue_verification(session, overdue, at)
+            return Settlement({}, waiting_for=unjudged)
     await _settle_attempted(session, roll_call, at)
     await _settle_unattended(session, roll_call, at)
     await _settle_silent(session, roll_call, at)
     return await _close(session, roll_call, at)
 
 
-async def _unjudged(session: AsyncSession, roll_call_id: UUID) -> Sequence[Row[UUID, UUID, datetime]]:
-    """Submissions without a verdict, of students who have no outcome yet: id, school, when their frames are due."""
+def _unjudged(roll_call_id: UUID) -> ColumnElement[bool]:
+    """Of `submission` rows: without a verdict, of students who have no outcome yet."""
     judged = exists().where(Verdict.submission_id == Submission.id)
-    found = await session.execute(
-        select(Submission.id, Submission.school_id, Submission.frames_due_at).where(
-            Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome()
-        )
-    )
-    return found.all()
+    return and_(Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome())
 
 
 def _has_outcome() -> ColumnElement[bool]:

@@ -1,7 +1,7 @@
 """A school with a filed site, students who finished activation, and a clock that the test sets."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,26 +17,41 @@ from backend.campus.service import Decision, Filing, NewSite, decide_filing, fil
 from backend.core.acting import Acting
 from backend.core.clock import now
 from backend.core.database import Database
+from backend.core.gatherer import Aside
 from backend.core.ids import new_id
+from backend.core.jws import signed_digest
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxEvent, ServicePulse
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.demo.posing import posed
+from backend.identity.proofs import Proof
 from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
 from backend.identity.templates import store_template
 from backend.people.tables import Consent, RecordCheck
+from backend.roll_call import frames as frame_store
 from backend.roll_call import intake
 from backend.roll_call.announcing import announce
+from backend.roll_call.arrivals import Arrival
 from backend.roll_call.attempts import Refused
 from backend.roll_call.audience import Audience
 from backend.roll_call.challenges import issue_challenge
-from backend.roll_call.envelope import TYPE
+from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope
+from backend.roll_call.errors import CheckInRefusal
 from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import effective
+from backend.roll_call.queue import Lease, Terms, enqueue_verification
 from backend.roll_call.settlement import Settlement, settle_roll_call
-from backend.roll_call.tables import Challenge, OutcomeEntry, Refusal, RollCall, Submission, Verdict
-from backend.roll_call.verification import verify_submission
+from backend.roll_call.tables import (
+    Challenge,
+    OutcomeEntry,
+    Refusal,
+    RollCall,
+    Submission,
+    Verdict,
+    VerificationTask,
+)
+from backend.roll_call.verification import verify_batch
 from biometrics.actions import Action
 from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engine import EngineSet
@@ -63,6 +78,7 @@ GRACE = timedelta(seconds=120)
 MICROSECOND = timedelta(microseconds=1)
 OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
 """Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
+TERMS = Terms(batch=16, lease=timedelta(seconds=30), attempts=3)
 INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
 OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
@@ -181,6 +197,7 @@ class Stage:
                     **common,
                 )
             )
+            session.add(_account_of(acting, at))
             session.add(RecordCheck(id=new_id(), status="confirmed", at=at, **common))
             kinds = ("location", "face_use", "face_template_storage") if face else ("location",)
             for kind in kinds:
@@ -301,10 +318,13 @@ class Stage:
     async def send(
         self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
     ) -> intake.Received | Refused:
-        async with self.runtime.database.transaction(candidate.acting.scope) as session:
-            return await intake.receive_envelope(
-                session, candidate.acting, roll_call_id, compact, at or self.clock(), self.runtime.keys
-            )
+        arriving = arrival(candidate, roll_call_id, compact, at or self.clock())
+        async with self.runtime.database.transaction(Scope.none()) as session:
+            (answer,) = await intake.receive(session, [arriving], self.runtime.keys, wait=True)
+        if isinstance(answer, intake.Unheard):
+            raise answer.error
+        assert not isinstance(answer, Aside)
+        return answer
 
     async def submit(
         self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
@@ -319,15 +339,13 @@ class Stage:
 
     async def upload(
         self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
-    ) -> tuple[intake.FrameToStore, bool]:
-        database, acting = self.runtime.database, candidate.acting
-        async with database.transaction(acting.scope) as session:
-            frame = await intake.frame_to_store(session, acting, submission_id, position, self.clock())
-        assert frame.matches(data)
-        if not frame.stored:
-            await self.runtime.evidence.put(frame.evidence_key, data)
-        async with database.transaction(acting.scope) as session:
-            return frame, await intake.record_frame(session, acting, frame, len(data), self.clock())
+    ) -> tuple[frame_store.FrameToStore, bool]:
+        database, acting, at = self.runtime.database, candidate.acting, self.clock()
+        frame = await frame_store.frame_to_store(database, acting, submission_id, position, at)
+        size = await frame_store.store_frame(self.runtime, frame, in_pieces(data))
+        async with database.transaction(Scope.none()) as session:
+            stored = frame_store.StoredFrame(frame, acting, size, at)
+            return frame, (await frame_store.record_frames(session, [stored]))[0]
 
     async def check_in(
         self,
@@ -346,12 +364,29 @@ class Stage:
         return received.submission_id
 
     async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
-        """Run the verification job; the verdict it wrote."""
-        school_id = (school or self.school).id
-        await verify_submission(
-            job_of(self.runtime), submission_id=str(submission_id), school_id=str(school_id)
-        )
+        """Judge a submission, whether it is in the queue yet or not; the verdict that was written."""
+        lease = await self.leased(submission_id, school)
+        await verify_batch(self.runtime, [lease], TERMS)
         return await self.verdict(submission_id)
+
+    async def leased(self, submission_id: UUID, school: School | None = None) -> Lease:
+        """A new lease of one submission, whatever else waits; whoever held one before has lost it."""
+        take = text(
+            "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"
+            " lease_until = :until, fence = nextval('verification_fence') WHERE submission_id = :id"
+            " RETURNING attempts, fence"
+        )
+        async with self.arrange() as session:
+            await enqueue_verification(session, Submission.id == submission_id, self.clock())
+            values = {"id": submission_id, "until": self.clock() + TERMS.lease}
+            attempts, fence = (await session.execute(take, values)).one()
+        return Lease(submission_id, (school or self.school).id, attempts, fence)
+
+    async def task(self, submission_id: UUID) -> VerificationTask | None:
+        """What the queue holds of a submission."""
+        async with self.arrange() as session:
+            task: VerificationTask | None = await session.get(VerificationTask, submission_id)
+        return task
 
     async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
         return await self.verify(await self.check_in(candidate, roll_call_id))
@@ -420,6 +455,40 @@ class Stage:
                 .order_by(OutboxEvent.id)
             )
             return list(rows)
+
+
+async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
+    """As a request brings them."""
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+
+
+def _account_of(acting: Acting, at: datetime) -> Account:
+    return Account(
+        id=acting.account_id,
+        kind="student",
+        org_id=acting.org_id,
+        org_path=acting.org_path,
+        school_id=acting.school_id,
+        student_id=acting.student_id,
+        display_name="某同学",
+        status="active",
+        failed_attempts=0,
+        created_at=at,
+    )
+
+
+def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime) -> Arrival:
+    """An envelope under a fresh proof of the candidate's phone."""
+    phone = candidate.phone
+    key = phone.key.public_key()
+    opened: OpenedEnvelope | CheckInRefusal
+    try:
+        opened = open_envelope(compact, key)
+    except CheckInRefusal as refusal:
+        opened = refusal
+    proof = Proof(phone.thumbprint, str(new_id()), phone.jwk, key)
+    return Arrival(roll_call_id, compact, signed_digest(compact), opened, proof, at, at)
 
 
 def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:

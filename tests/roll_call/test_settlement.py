@@ -13,7 +13,7 @@ from backend.core.tenancy import Scope
 from backend.people.tables import Student
 from backend.roll_call import jobs
 from backend.roll_call.attempts import Refused
-from backend.roll_call.intake import Received, receive_envelope
+from backend.roll_call.intake import Received, receive
 from backend.roll_call.jobs import run_due
 from backend.roll_call.outcomes import hold_closed
 from backend.roll_call.oversight import void_roll_call
@@ -25,6 +25,7 @@ from tests.roll_call.stage import (
     OUTSIDE,
     Candidate,
     Stage,
+    arrival,
     burst,
     envelope,
     fixes,
@@ -100,9 +101,8 @@ async def test_overdue_frames_are_sent_to_verification_and_end_undetermined(
         await stage.upload(candidate, received.submission_id, position, frames[position])
     submission_id = received.submission_id
     assert await close(stage, launched.roll_call) == {}
-    assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
+    assert await stage.task(submission_id) is not None
     assert await close(stage, launched.roll_call, 2 * SECOND) == {}
-    assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
     verdict = await stage.verify(submission_id)
     assert (verdict.finding, verdict.reasons) == ("undetermined", ["frames_missing"])
     assert (await close(stage, launched.roll_call, 3 * SECOND))["undetermined"] == 1
@@ -119,7 +119,10 @@ async def test_several_overdue_submissions_are_each_sent_once_however_often_the_
     ]
     for look in range(1, 4):
         assert await close(stage, launched.roll_call, look * SECOND) == {}
-    assert [await stage.jobs("verify_submission", submission_id=each) for each in sent] == [1, 1, 1]
+    tasks = [await stage.task(each) for each in sent]
+    assert [task and (task.state, task.enqueued_at) for task in tasks] == [
+        ("waiting", launched.roll_call.closes_at + SECOND)
+    ] * 3
 
 
 async def test_frames_that_may_still_come_are_not_hurried(stage: Stage) -> None:
@@ -129,7 +132,7 @@ async def test_frames_that_may_still_come_are_not_hurried(stage: Stage) -> None:
     received = await stage.submit(candidate, launched.roll_call.id)
     assert received.frames_due_at == launched.roll_call.closes_at + GRACE
     assert await close(stage, launched.roll_call, GRACE) == {}
-    assert await stage.jobs("verify_submission", submission_id=received.submission_id) == 0
+    assert await stage.task(received.submission_id) is None
 
 
 async def test_a_broken_worker_keeps_nobody_waiting_for_ever_and_makes_no_miss(stage: Stage) -> None:
@@ -178,10 +181,9 @@ async def test_the_settlement_waits_for_an_envelope_that_is_being_stored(stage: 
     stage.clock.at = roll_call.closes_at
     nonce = await stage.nonce(candidate, roll_call.id)
     signed = envelope(candidate, roll_call.id, nonce, burst(candidate.person))
-    async with stage.runtime.database.transaction(candidate.acting.scope) as session:
-        stored = await receive_envelope(
-            session, candidate.acting, roll_call.id, signed, roll_call.closes_at, stage.runtime.keys
-        )
+    arriving = arrival(candidate, roll_call.id, signed, roll_call.closes_at)
+    async with stage.runtime.database.transaction(Scope.none()) as session:
+        (stored,) = await receive(session, [arriving], stage.runtime.keys)
         assert isinstance(stored, Received)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))
@@ -318,7 +320,7 @@ async def test_a_verdict_that_meets_a_settlement_out_of_patience_is_not_lost(sta
     async with stage.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
         assert (await settle_roll_call(session, roll_call.id, stage.clock())).figures["undetermined"] == 1
         verifying = asyncio.create_task(stage.verify(submission_id))
-        await stage.blocked("transactionid")
+        await stage.blocked()
         assert not verifying.done()
     assert (await verifying).finding == "accepted"
     assert await stage.outcome(roll_call.id, candidate) == ("present", "verified")

@@ -113,6 +113,7 @@ async def refuse(
             id=new_id(),
             roll_call_id=task.roll_call.id,
             school_id=task.obligation.school_id,
+            term_code=task.roll_call.term_code,
             student_id=task.obligation.student_id,
             step=step,
             code=error.code,

@@ -69,6 +69,7 @@ async def issue_challenge(
         nonce=secrets.token_urlsafe(NONCE_BYTES),
         roll_call_id=roll_call_id,
         school_id=task.obligation.school_id,
+        term_code=task.roll_call.term_code,
         student_id=task.obligation.student_id,
         key_thumbprint=device.jkt,
         actions=list(actions),

@@ -9,7 +9,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, DateTime, Select, Uuid, and_, case, exists, func, literal, select
+from sqlalchemy import (
+    ColumnElement,
+    DateTime,
+    ScalarSelect,
+    Select,
+    Uuid,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
@@ -51,10 +63,16 @@ def _key(name: str) -> ColumnElement[int]:
     return func.hashtextextended(name, 0)
 
 
+def term_of(roll_call_id: UUID) -> ScalarSelect[str]:
+    """The term of a roll call as part of a statement, so that it looks nowhere else."""
+    return select(RollCall.term_code).where(RollCall.id == roll_call_id).scalar_subquery()
+
+
 def effective() -> Select[OutcomeEntry]:
     """Outcome entries in effect: those without a successor."""
     later = aliased(OutcomeEntry)
     succeeded = exists().where(
+        later.term_code == OutcomeEntry.term_code,
         later.roll_call_id == OutcomeEntry.roll_call_id,
         later.student_id == OutcomeEntry.student_id,
         later.seq == OutcomeEntry.seq + 1,
@@ -66,7 +84,11 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
     """The outcome in effect for one obligation, if there is one yet."""
     return await session.scalar(
         select(OutcomeEntry)
-        .where(OutcomeEntry.roll_call_id == roll_call_id, OutcomeEntry.student_id == student_id)
+        .where(
+            OutcomeEntry.term_code == term_of(roll_call_id),
+            OutcomeEntry.roll_call_id == roll_call_id,
+            OutcomeEntry.student_id == student_id,
+        )
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
     )
@@ -99,6 +121,7 @@ async def write_outcome(
         "student_id": obligation.student_id,
         "seq": seq,
         "school_id": obligation.school_id,
+        "term_code": obligation.term_code,
         "class_id": obligation.class_id,
         "outcome": decided.outcome.value,
         "reason": decided.reason,
@@ -132,12 +155,15 @@ async def write_outcome(
     return True
 
 
-def without_outcome(roll_call_id: UUID) -> Select[Obligation]:
+def without_outcome(roll_call: RollCall) -> Select[Obligation]:
     """Obligations of a roll call that have no outcome at all."""
     decided = exists().where(
-        OutcomeEntry.roll_call_id == Obligation.roll_call_id, OutcomeEntry.student_id == Obligation.student_id
+        OutcomeEntry.term_code == roll_call.term_code,
+        OutcomeEntry.roll_call_id == roll_call.id,
+        OutcomeEntry.student_id == Obligation.student_id,
     )
-    return select(Obligation).where(Obligation.roll_call_id == roll_call_id, ~decided)
+    of_it = (Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id)
+    return select(Obligation).where(*of_it, ~decided)
 
 
 async def write_first_outcomes(
@@ -156,13 +182,14 @@ async def write_first_outcomes(
     settlement or voiding stands for all of them.
     """
     asked = Obligation.duty != "exempt" if among is None else and_(Obligation.duty != "exempt", among)
-    open_ones = without_outcome(roll_call.id).where(asked).subquery()
+    open_ones = without_outcome(roll_call).where(asked).subquery()
     excused = open_ones.c.duty == "excused"
     row: dict[str, ColumnElement[Any]] = {
         "roll_call_id": open_ones.c.roll_call_id,
         "student_id": open_ones.c.student_id,
         "seq": literal(1),
         "school_id": open_ones.c.school_id,
+        "term_code": open_ones.c.term_code,
         "class_id": open_ones.c.class_id,
         "outcome": case((excused, Outcome.EXCUSED.value), else_=decided.outcome.value),
         "reason": case((excused, open_ones.c.reason), else_=decided.reason),
@@ -178,7 +205,8 @@ async def write_first_outcomes(
 
 async def counts(session: AsyncSession, roll_call_id: UUID) -> dict[tuple[UUID, str], int]:
     """How many outcomes are in effect, by class and outcome."""
-    in_effect = effective().where(OutcomeEntry.roll_call_id == roll_call_id).subquery()
+    of_it = (OutcomeEntry.term_code == term_of(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
+    in_effect = effective().where(*of_it).subquery()
     rows = await session.execute(
         select(in_effect.c.class_id, in_effect.c.outcome, func.count()).group_by(
             in_effect.c.class_id, in_effect.c.outcome

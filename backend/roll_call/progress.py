@@ -18,7 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.acting import Acting
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
-from backend.roll_call.outcomes import counts
+from backend.roll_call.outcomes import counts, term_of
 from backend.roll_call.oversight import overseen_classes
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import RollCallClass
@@ -78,7 +78,9 @@ async def by_class(
 ) -> dict[UUID, tuple[UUID, Figures]]:
     """School and sums of every class that the scope admits; a counselor's own classes."""
     classes: dict[UUID, tuple[UUID, Figures]] = {}
-    denominators = select(RollCallClass).where(RollCallClass.roll_call_id == roll_call_id)
+    denominators = select(RollCallClass).where(
+        RollCallClass.term_code == term_of(roll_call_id), RollCallClass.roll_call_id == roll_call_id
+    )
     overseen = overseen_classes(acting)
     if overseen is not None:
         denominators = denominators.where(RollCallClass.class_id.in_(overseen))

@@ -83,7 +83,7 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
         return Settlement(done.figures or {})
     if at <= roll_call.closes_at:
         return Settlement({}, waiting_for=1)
-    unjudged = await _unjudged(session, roll_call_id)
+    unjudged = await _unjudged(session, roll_call)
     if unjudged:
         patience = roll_call.frames_until + (roll_call.frames_until - roll_call.closes_at)
         for submission_id, school_id, frames_due_at in unjudged:
@@ -100,55 +100,66 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     return await _close(session, roll_call, at)
 
 
-async def _unjudged(session: AsyncSession, roll_call_id: UUID) -> Sequence[Row[UUID, UUID, datetime]]:
+async def _unjudged(session: AsyncSession, roll_call: RollCall) -> Sequence[Row[UUID, UUID, datetime]]:
     """Submissions without a verdict, of students who have no outcome yet: id, school, when their frames are due."""
-    judged = exists().where(Verdict.submission_id == Submission.id)
+    judged = exists().where(
+        Verdict.term_code == roll_call.term_code,
+        Verdict.roll_call_id == roll_call.id,
+        Verdict.submission_id == Submission.id,
+    )
     found = await session.execute(
         select(Submission.id, Submission.school_id, Submission.frames_due_at).where(
-            Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome()
+            *_of(Submission, roll_call), ~judged, ~_has_outcome(roll_call)
         )
     )
     return found.all()
 
 
-def _has_outcome() -> ColumnElement[bool]:
+def _of(table: type[Submission | Refusal], roll_call: RollCall) -> Sequence[ColumnElement[bool]]:
+    """The rows of a roll call, in the partition of its term."""
+    return (table.term_code == roll_call.term_code, table.roll_call_id == roll_call.id)
+
+
+def _has_outcome(roll_call: RollCall) -> ColumnElement[bool]:
     """Of `submission` rows."""
     return exists().where(
-        OutcomeEntry.roll_call_id == Submission.roll_call_id, OutcomeEntry.student_id == Submission.student_id
+        OutcomeEntry.term_code == roll_call.term_code,
+        OutcomeEntry.roll_call_id == roll_call.id,
+        OutcomeEntry.student_id == Submission.student_id,
     )
 
 
 async def _settle_attempted(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
     """Those who submitted something: each judged by the rule on all of their attempts."""
-    sent = await _attempts(session, _sent(roll_call.id).where(~_has_outcome()))
+    sent = await _attempts(session, _sent(roll_call).where(~_has_outcome(roll_call)))
     open_ones = await session.scalars(
-        without_outcome(roll_call.id).where(
+        without_outcome(roll_call).where(
             Obligation.duty == "owed",
-            exists().where(
-                Submission.roll_call_id == Obligation.roll_call_id,
-                Submission.student_id == Obligation.student_id,
-            ),
+            exists().where(*_of(Submission, roll_call), Submission.student_id == Obligation.student_id),
         )
     )
-    told = set(await session.scalars(select(Refusal.student_id).where(_to_a_person(roll_call.id))))
+    told = set(await session.scalars(select(Refusal.student_id).where(_to_a_person(roll_call))))
     for obligation in open_ones.all():
         student_id = obligation.student_id
         decided = _decided(sent[student_id], sent_to_a_person=student_id in told)
         await write_outcome(session, roll_call, obligation, decided, at)
 
 
-def _to_a_person(roll_call_id: UUID) -> ColumnElement[bool]:
+def _to_a_person(roll_call: RollCall) -> ColumnElement[bool]:
     """Of `refusal` rows: those that sent their student to the counselor."""
-    return and_(Refusal.roll_call_id == roll_call_id, Refusal.code.in_(SENT_TO_A_PERSON))
+    return and_(*_of(Refusal, roll_call), Refusal.code.in_(SENT_TO_A_PERSON))
 
 
-def _sent(roll_call_id: UUID) -> Select[UUID, str | None, list[Any] | None]:
+def _sent(roll_call: RollCall) -> Select[UUID, str | None, list[Any] | None]:
     """Submissions of a roll call with their verdicts, oldest first."""
     return (
         select(Submission.student_id, Verdict.finding, Verdict.reasons)
         .select_from(Submission)
-        .outerjoin(Verdict, Verdict.submission_id == Submission.id)
-        .where(Submission.roll_call_id == roll_call_id)
+        .outerjoin(
+            Verdict,
+            and_(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id),
+        )
+        .where(*_of(Submission, roll_call))
         .order_by(Submission.received_at)
     )
 
@@ -195,9 +206,9 @@ async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> 
         return
     obligation = await session.get_one(Obligation, (roll_call.id, submission.student_id))
     student_id = submission.student_id
-    sent = await _attempts(session, _sent(roll_call.id).where(Submission.student_id == student_id))
+    sent = await _attempts(session, _sent(roll_call).where(Submission.student_id == student_id))
     told = await session.scalar(
-        select(exists().where(_to_a_person(roll_call.id), Refusal.student_id == student_id))
+        select(exists().where(_to_a_person(roll_call), Refusal.student_id == student_id))
     )
     decided = _decided(sent[student_id], sent_to_a_person=bool(told))
     await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
@@ -208,7 +219,7 @@ async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: dat
 
     The counselor may have had no time, or no quota left: a person looks, since that way is an equal one.
     """
-    sent_there = exists().where(_to_a_person(roll_call.id), Refusal.student_id == Obligation.student_id)
+    sent_there = exists().where(_to_a_person(roll_call), Refusal.student_id == Obligation.student_id)
     decided = Decided(Outcome.UNDETERMINED, UNATTENDED, _SETTLER)
     await write_first_outcomes(session, roll_call, decided, at, among=sent_there)
 
@@ -243,7 +254,7 @@ async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Se
         sums[outcome] += count
     obligations = await session.scalar(
         select(func.coalesce(func.sum(RollCallClass.owed + RollCallClass.excused), 0)).where(
-            RollCallClass.roll_call_id == roll_call.id
+            RollCallClass.term_code == roll_call.term_code, RollCallClass.roll_call_id == roll_call.id
         )
     )
     figures = {"obligations": int(obligations or 0), **sums}

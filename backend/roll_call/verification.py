@@ -237,6 +237,7 @@ async def _record(session: AsyncSession, runtime: Runtime, facts: Facts, examine
             submission_id=submission.id,
             roll_call_id=submission.roll_call_id,
             school_id=submission.school_id,
+            term_code=submission.term_code,
             student_id=submission.student_id,
             finding=judgement.finding.value,
             reasons=list(judgement.reasons),

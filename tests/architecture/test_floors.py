@@ -52,8 +52,11 @@ def emitted() -> Iterator[tuple[str, ast.expr]]:
     """Where an event is emitted, and the name that is given."""
     for path, tree in trees():
         for call in calls(tree):
+            place = f"{path.relative_to(ROOT)}:{call.lineno}"
             if ast.unparse(call.func) in {"outbox.emit", "emit"} and len(call.args) >= 2:
-                yield f"{path.relative_to(ROOT)}:{call.lineno}", call.args[1]
+                yield place, call.args[1]
+            elif ast.unparse(call.func) == "outbox.Event":
+                yield place, call.args[0]
 
 
 def names_of(tree: ast.Module, name: ast.expr) -> set[str]:

@@ -45,6 +45,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.rosters",
     "backend.staff_api.roll_calls",
     "backend.staff_api.progress",
+    "backend.staff_api.verification",
     "backend.staff_api.checks",
     "backend.staff_api.leave",
     "backend.staff_api.aid",

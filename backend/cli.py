@@ -35,6 +35,7 @@ SUBCOMMANDS = (
     "explain",
     "replay",
     "retention",
+    "verification",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

@@ -21,7 +21,7 @@ from backend.leave import telling as leave_telling
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_notice
 from backend.people.tables import Student
-from backend.roll_call.announcing import announce, remind, tell_voided
+from backend.roll_call.announcing import announce, remind, tell_extended, tell_voided
 from backend.roll_call.progress import poke
 from backend.standing import changing_telling, claim_telling
 from backend.standing import jobs as standing_jobs
@@ -83,6 +83,10 @@ async def _remind(session: AsyncSession, payload: Payload, at: datetime) -> None
 
 async def _tell_voided(session: AsyncSession, payload: Payload, at: datetime) -> None:
     await tell_voided(session, _id(payload, "roll_call_id"), at)
+
+
+async def _tell_extended(session: AsyncSession, payload: Payload, at: datetime) -> None:
+    await tell_extended(session, _id(payload, "roll_call_id"), at)
 
 
 async def _tell_rebound(session: AsyncSession, payload: Payload, at: datetime) -> None:
@@ -245,6 +249,7 @@ async def _tell_aid_reinstated(session: AsyncSession, payload: Payload, at: date
 FLOW: dict[str, tuple[Consumer, ...]] = {
     "RollCallLaunched": (Consumer("announce", _of_path, _announce),),
     "StudentsUrged": (Consumer("remind", _of_school, _remind),),
+    "RollCallExtended": (Consumer("tell_extended", _of_path, _tell_extended),),
     "RollCallVoided": (
         Consumer("tell_voided", _of_path, _tell_voided),
         Consumer("assess_voided", _of_path, _assess_audience),

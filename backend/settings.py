@@ -45,6 +45,18 @@ class Settings(BaseSettings):
         default=None, description="seconds added to the clock; demonstrations only"
     )
     face_processes: int = Field(default=1, ge=1, le=64, description="face engines a worker runs in parallel")
+    verification_batch: int = Field(
+        default=16, ge=1, le=500, description="submissions of one school that a worker takes at a time"
+    )
+    verification_lease: int = Field(
+        default=30,
+        ge=2,
+        le=3600,
+        description="seconds after which a silent worker's submissions go to another",
+    )
+    verification_attempts: int = Field(
+        default=5, ge=1, le=100, description="attempts after which a submission is a dead letter"
+    )
     pool_size: int = Field(default=10, ge=1, description="database connections kept by a process")
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="bytes of the largest accepted body")
 

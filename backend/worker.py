@@ -3,6 +3,8 @@
 import asyncio
 import importlib
 import os
+import signal
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +22,8 @@ from backend.identity import face_policy
 from backend.org.paths import path_of
 from backend.policy import AbsentLaw
 from backend.roll_call.law import face_rules, law_at, reuse_rules
+from backend.roll_call.queue import Terms
+from backend.roll_call.verifier import Verifier
 from biometrics.engine import EngineInfo, EngineSet, FaceEngine
 from biometrics.matching import Method, ThresholdsInvalid
 from biometrics.pool import FacePool, PoolLimits
@@ -38,6 +42,8 @@ JOB_MODULES = (
     "backend.retention.jobs",
 )
 HEARTBEAT_SECONDS = 2.0
+GRACE_SECONDS = 20
+"""How long a worker that was told to stop may finish what it has in hand."""
 DEAD_AFTER_SECONDS = 10.0
 
 log = structlog.get_logger()
@@ -137,6 +143,35 @@ async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event 
     outbox.consume_only(CONSUMED)
     pool = open_face_pool(runtime)
     runtime.extras["face_pool"] = pool
+    stopping = stop or _told_by_signals()
+    verifier = Verifier(runtime, Terms.of(runtime.settings))
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_run_jobs(runtime, concurrency, stopping))
+            group.create_task(_judge(verifier, stopping))
+    finally:
+        pool.close()
+
+
+def _told_by_signals() -> asyncio.Event:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    return told
+
+
+async def _judge(verifier: Verifier, stop: asyncio.Event) -> None:
+    """Verification has a loop of its own: however many wait for it, jobs are run meanwhile."""
+    judging = asyncio.create_task(verifier.run(stop))
+    await asyncio.wait([judging, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    _, unfinished = await asyncio.wait([judging], timeout=GRACE_SECONDS)
+    if unfinished:
+        judging.cancel()
+    with suppress(asyncio.CancelledError):
+        await judging
+
+
+async def _run_jobs(runtime: Runtime, concurrency: int, stop: asyncio.Event) -> None:
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(runtime.settings.database_url), min_size=1, max_size=max(4, concurrency)
     )
@@ -150,18 +185,18 @@ async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event 
                     fetch_job_polling_interval=1.0,
                     update_heartbeat_interval=HEARTBEAT_SECONDS,
                     stalled_worker_timeout=DEAD_AFTER_SECONDS,
-                    shutdown_graceful_timeout=20,
+                    shutdown_graceful_timeout=GRACE_SECONDS,
                     delete_jobs="successful",
-                    install_signal_handlers=stop is None,
+                    install_signal_handlers=False,
                     additional_context={"runtime": runtime, "deliver": partial(deliver, runtime)},
                 )
             )
-            if stop is not None:
-                await stop.wait()
+            told = asyncio.create_task(stop.wait())
+            await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
+            if told.done():
                 work.cancel()
-            try:
+                with suppress(asyncio.CancelledError):
+                    await work
+            else:
+                told.cancel()
                 await work
-            except asyncio.CancelledError:
-                if stop is None:
-                    raise
-    pool.close()

@@ -199,10 +199,10 @@ def _drawn(pictures: Pictures, probes: int, random: np.random.Generator) -> tupl
 
 
 def several_shots(sets: list[Pictures]) -> list[dict[str, Any]]:
-    """Templates of three pictures, against one picture and against the mean of three others."""
+    """Templates of three pictures, against one picture and against the mean of two and of three others."""
     rows = []
     for pictures in sets:
-        for probes, label in ((1, "one picture"), (_SHOTS, "mean of three")):
+        for probes, label in ((1, "one picture"), (2, "mean of two"), (_SHOTS, "mean of three")):
             random = np.random.default_rng(1)
             drawn = [_drawn(pictures, probes, random) for _ in range(_DRAWS)]
             parts = [_all_against_all(*each) for each in drawn]

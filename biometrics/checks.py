@@ -153,17 +153,20 @@ def judge_burst(
     watch = Stopwatch()
     engine = engines.of(reference.template.engine)
     looks = _looked_through(
-        engine, [_opened(shot, rules.decoding, watch) for shot in burst], burst, rules, actions, watch
+        engine,
+        [_opened(shot, rules.decoding, watch, for_landmarks=True) for shot in burst],
+        burst,
+        rules,
+        actions,
+        watch,
     )
     decoded = [look for look in looks if look.report.fingerprint is not None]
     frames = [look.frame() for look in decoded]
     watched = _watched(frames, rules, actions)
-    telling = [decoded[index] for index in watched.telling()]
+    resting, telling = watched.resting(), watched.telling()
     with watch.stage("embed"):
-        descriptors = engine.embed([look.found for look in telling if look.found is not None])
-    at_rest = [
-        each for index, each in zip(watched.telling(), descriptors, strict=True) if index in watched.at_rest
-    ]
+        at_rest = engine.embed(_found(decoded, resting))
+        descriptors = [*at_rest, *engine.embed(_found(decoded, telling), brief=bool(resting))]
     probe = average(at_rest or descriptors) if descriptors else None
     with watch.stage("liveness"):
         liveness = _liveness(Answer(frames, watched, descriptors, _signals(looks)), rules, actions)
@@ -176,6 +179,10 @@ def judge_burst(
         probe=probe,
         ms=watch.read(),
     )
+
+
+def _found(looks: Sequence["_Look"], indices: Sequence[int]) -> list[tuple[Picture, DetectedFace]]:
+    return [look.found for look in (looks[index] for index in indices) if look.found is not None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -315,11 +322,13 @@ def _looked_at(
     return report, None if reasons else (picture, faces[0])
 
 
-def _opened(shot: Shot, limits: DecodeLimits, watch: Stopwatch) -> Picture | Reason:
+def _opened(
+    shot: Shot, limits: DecodeLimits, watch: Stopwatch, *, for_landmarks: bool = False
+) -> Picture | Reason:
     """The picture with the small grey decoding that every check begins with."""
     try:
         with watch.stage("decode"):
-            picture = Picture.open(shot.data, limits)
+            picture = Picture.open(shot.data, limits, for_landmarks=for_landmarks)
             picture.grey(WORKING_SIDE)
             return picture
     except BiometricsError as refusal:

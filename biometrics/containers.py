@@ -5,6 +5,7 @@ reads the whole file: its kind, its dimensions, whether it is animated, its colo
 where it says it ends. References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP).
 """
 
+import re
 import struct
 from dataclasses import dataclass
 from enum import Enum
@@ -13,9 +14,11 @@ from biometrics.errors import BiometricsError
 
 _MAX_JPEG_SCANS = 64
 """A progressive camera picture has about ten; hundreds are an attack on the decoder's time."""
-_MARKER, _STUFFED, _EOI, _SOS, _APP1 = 0xFF, 0x00, 0xD9, 0xDA, 0xE1
+_MARKER, _EOI, _SOS, _APP1 = 0xFF, 0xD9, 0xDA, 0xE1
 _EXIF = b"Exif\0"
 _RESTARTS = range(0xD0, 0xD8)
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+"""In entropy-coded data: neither a stuffed byte, nor a restart, nor a fill byte."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """SOF0 to SOF15 without DHT, JPG and DAC."""
 _WITHOUT_LENGTH = frozenset({0x01, *_RESTARTS, 0xD8})
@@ -136,14 +139,10 @@ def _jpeg_marker(data: bytes, position: int) -> tuple[int, int]:
 
 def _after_entropy_data(data: bytes, position: int) -> int:
     """The position of the next marker that is neither a stuffed byte nor a restart."""
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0:
-            raise ImageTruncated
-        following = data[position + 1]
-        if following not in {_STUFFED, _MARKER} and following not in _RESTARTS:
-            return position
-        position += 1 if following == _MARKER else 2
+    marker = _NEXT_MARKER.search(data, position)
+    if marker is None:
+        raise ImageTruncated
+    return marker.start()
 
 
 def _png(data: bytes) -> Container:

@@ -113,26 +113,32 @@ class DlibOnnxEngine:
             decoded.factor
         )
 
-    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+    def embed(
+        self, found: Sequence[tuple[Picture, DetectedFace]], *, brief: bool = False
+    ) -> list[Descriptor]:
         """The mean of each aligned chip's descriptor and its mirror image's, float32, not normalised."""
         if not found:
             return []
-        return [Descriptor(KEY, Metric.L2, vector) for vector in self.computed(self.aligned(found))]
+        if brief:
+            computed = self.computed(self._chips(found, _UPRIGHT_PADDING), views=1)
+        else:
+            computed = self.computed(self.aligned(found))
+        return [Descriptor(KEY, Metric.L2, vector) for vector in computed]
 
     def aligned(self, found: Sequence[tuple[Picture, DetectedFace]]) -> Chips:
         """The chips of all faces, then their mirror images: shape (2 n, 150, 150, 3)."""
-        with self._lock:
-            upright, mirrored = (
-                np.stack([self._chip(picture, face, padding) for picture, face in found])
-                for padding in (_UPRIGHT_PADDING, _MIRRORED_PADDING)
-            )
-        return np.concatenate([upright, mirrored[:, :, ::-1]])
+        mirrored = self._chips(found, _MIRRORED_PADDING)
+        return np.concatenate([self._chips(found, _UPRIGHT_PADDING), mirrored[:, :, ::-1]])
 
-    def computed(self, chips: Chips) -> npt.NDArray[np.float32]:
-        """One forward pass for all chips; the mean of each face's two answers, shape (n, 128)."""
+    def _chips(self, found: Sequence[tuple[Picture, DetectedFace]], padding: float) -> Chips:
+        with self._lock:
+            return np.stack([self._chip(picture, face, padding) for picture, face in found])
+
+    def computed(self, chips: Chips, views: int = 2) -> npt.NDArray[np.float32]:
+        """One forward pass for all chips; the mean of each face's `views` answers, shape (n, 128)."""
         batch = np.ascontiguousarray(chips.transpose(0, 3, 1, 2), dtype=np.float32)
         (raw,) = self._network.run(None, {INPUT: batch})
-        averaged: npt.NDArray[np.float32] = raw.reshape(2, -1, DIMENSION).mean(axis=0)
+        averaged: npt.NDArray[np.float32] = raw.reshape(views, -1, DIMENSION).mean(axis=0)
         return averaged
 
     def _boxes(self, picture: Picture, side: int) -> list[tuple[Box, float]]:

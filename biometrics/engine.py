@@ -171,8 +171,14 @@ class FaceEngine(Protocol):
         """The face's outlines; None when this engine has no model of them."""
         ...
 
-    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
-        """One descriptor for each face in its picture, in the same order."""
+    def embed(
+        self, found: Sequence[tuple[Picture, DetectedFace]], *, brief: bool = False
+    ) -> list[Descriptor]:
+        """One descriptor for each face in its picture, in the same order.
+
+        `brief` allows one view of each face where the engine takes several: enough to notice another person among
+        the frames of one burst, not to be compared with a template.
+        """
         ...
 
 

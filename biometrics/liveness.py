@@ -103,7 +103,7 @@ NOT_DONE = {
     ),
 }
 
-_COMPARED_AT_REST = 3
+_COMPARED_AT_REST = 2
 """More frames of a face at rest cost a descriptor each and hardly move their mean."""
 
 EXCUSED = frozenset({NO_FACE, BLURRED, TILTED, TURNED})
@@ -158,16 +158,20 @@ class Watched:
     at_rest: tuple[int, ...]
     """Frames in which a usable face does nothing."""
 
-    def telling(self) -> tuple[int, ...]:
-        """The frames whose person matters: some at rest, spread over the burst, and those that prove an action.
+    def resting(self) -> tuple[int, ...]:
+        """The frames that are compared with the template: some at rest, spread over the burst.
 
         All usable ones where nothing was measured.
         """
         if not self.faces:
             return self.at_rest
         step = max(1.0, (len(self.at_rest) - 1) / (_COMPARED_AT_REST - 1))
-        spread = {self.at_rest[round(step * at)] for at in range(min(len(self.at_rest), _COMPARED_AT_REST))}
-        return tuple(sorted(spread | {each.peak for each in self.seen}))
+        chosen = {self.at_rest[round(step * at)] for at in range(min(len(self.at_rest), _COMPARED_AT_REST))}
+        return tuple(sorted(chosen))
+
+    def telling(self) -> tuple[int, ...]:
+        """The frames that prove an action: whoever acts must be the person at rest."""
+        return tuple(sorted({each.peak for each in self.seen}))
 
 
 @dataclass(frozen=True, slots=True)

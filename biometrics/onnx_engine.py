@@ -84,11 +84,13 @@ class OnnxEngine:
     def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
         return self._shipped.contours(picture, face)
 
-    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+    def embed(
+        self, found: Sequence[tuple[Picture, DetectedFace]], *, brief: bool = False
+    ) -> list[Descriptor]:
         if not found:
             return []
         if self._embedder is None:
-            vectors = [descriptor.vector for descriptor in self._shipped.embed(found)]
+            vectors = [descriptor.vector for descriptor in self._shipped.embed(found, brief=brief)]
         else:
             vectors = list(self._embedder.embed(found))
         if not all(np.isfinite(vector).all() for vector in vectors):

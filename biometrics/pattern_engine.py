@@ -139,7 +139,12 @@ class PatternEngine:
         """Those of a simple head that does what the marks say."""
         return _head(_marked(picture.rgb().pixels))
 
-    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+    def embed(
+        self,
+        found: Sequence[tuple[Picture, DetectedFace]],
+        *,
+        brief: bool = False,  # noqa: ARG002 - one view
+    ) -> list[Descriptor]:
         """The cells' grey levels, scaled so that distances resemble a real engine's."""
         return [Descriptor(KEY, Metric.L2, _cells(picture.rgb().pixels)) for picture, _ in found]
 

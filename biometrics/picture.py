@@ -7,6 +7,7 @@ detector looks at small grey pictures and the network at 150 pixels; PNG and Web
 
 import io
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -36,6 +37,8 @@ _REDUCTIONS = (8, 4, 2, 1)
 _FACE_WIDTH = 260.0
 """Width of a face in the decoding that landmarks are found in and the chip is cut from. dlib rounds landmarks to whole
 pixels: at 150, the size of a chip, that moved descriptors of one person apart by up to a tenth."""
+_LANDMARK_SIDE = 720
+"""Short side of the one decoding of a frame of a burst: a face held before a phone is `_FACE_WIDTH` wide in it."""
 _LARGEST_SIDE = 1440
 """No face calls for more: the smallest that a detector finds is a chip wide here, and memory stays bounded."""
 
@@ -103,8 +106,11 @@ class Picture:
     `width` and `height` are those of the upright original in pixels; positions of faces are in them.
     """
 
-    def __init__(self, data: bytes, container: Container, orientation: int) -> None:
+    def __init__(
+        self, data: bytes, container: Container, orientation: int, *, for_landmarks: bool = False
+    ) -> None:
         self._data = data
+        self._for_landmarks = for_landmarks
         self._orientation = orientation
         self._decoded: dict[tuple[str, int], Scaled] = {}
         self.kind = container.kind
@@ -112,8 +118,12 @@ class Picture:
         self.width, self.height = sides[::-1] if orientation >= _SIDEWAYS else sides
 
     @classmethod
-    def open(cls, data: bytes, limits: DecodeLimits) -> Self:
-        """Check one still JPEG, PNG or WebP; raises a BiometricsError whose code starts with `image_`."""
+    def open(cls, data: bytes, limits: DecodeLimits, *, for_landmarks: bool = False) -> Self:
+        """Check one still JPEG, PNG or WebP; raises a BiometricsError whose code starts with `image_`.
+
+        `for_landmarks` says that a face in it will be looked at closely, as in every frame of a burst: one decoding
+        in colour then serves all, where detection alone is best served by a small grey one.
+        """
         if len(data) > limits.max_bytes:
             raise ImageTooLarge(limit=f"{limits.max_bytes // 1024} KiB")
         container = containers.inspect(data)
@@ -123,7 +133,7 @@ class Picture:
             raise ImageTooSmall(limit=limits.min_side)
         if container.colour is not None:
             raise ImageColourUnsupported(colour=container.colour)
-        return cls(data, container, _orientation_of(data, container))
+        return cls(data, container, _orientation_of(data, container), for_landmarks=for_landmarks)
 
     @property
     def short_side(self) -> int:
@@ -145,15 +155,36 @@ class Picture:
         wanted = round(self.short_side * _FACE_WIDTH / max(1.0, width))
         return self.rgb(min(max(1, wanted), _LARGEST_SIDE))
 
+    def levels(self, width: float) -> Scaled:
+        """Like `showing`, in grey where that costs nothing, else in colour: for whoever only wants levels."""
+        shown = self.showing(width)
+        return self.grey(_reduced(self.short_side, round(shown.factor))) if self._for_landmarks else shown
+
     def _at(self, colours: str, short_side: int | None) -> Scaled:
         wanted = min(max(short_side or self.short_side, WORKING_SIDE), self.short_side)
         reduction = next(each for each in _REDUCTIONS if _reduced(self.short_side, each) >= wanted)
         key = (colours, reduction)
         if key not in self._decoded:
-            decode = self._jpeg if self.kind is ImageKind.JPEG else self._other
-            upright = np.ascontiguousarray(decode(colours, reduction))
+            upright = np.ascontiguousarray(self._decoder(colours)(colours, reduction))
             self._decoded[key] = Scaled(upright, self.width / upright.shape[1])
         return self._decoded[key]
+
+    def _decoder(self, colours: str) -> Callable[[str, int], npt.NDArray[np.uint8]]:
+        if colours == "GRAY" and self._for_landmarks:
+            return self._from_colour
+        return self._jpeg if self.kind is ImageKind.JPEG else self._other
+
+    def _from_colour(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+        """Grey by dlib, whose mean of the three colours takes half as long as Pillow's weights."""
+        import dlib  # noqa: PLC0415 - for those processes alone that look at faces
+
+        rgb = self.rgb(max(_LANDMARK_SIDE, _reduced(self.short_side, reduction)))
+        taken = round(rgb.factor)
+        if taken < reduction:
+            finest = self._at(colours, _reduced(self.short_side, taken))
+            return np.asarray(Image.fromarray(finest.pixels).reduce(reduction // taken))
+        grey: npt.NDArray[np.uint8] = dlib.as_grayscale(rgb.pixels)
+        return grey
 
     def _jpeg(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
         short_side = _reduced(self.short_side, reduction)

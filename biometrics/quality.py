@@ -135,7 +135,7 @@ def _grey_chip(picture: Picture, box: Box) -> npt.NDArray[np.float32]:
     """The box as 150 × 150 grey levels, from the small decoding where it is large enough there."""
     decoded = picture.grey(WORKING_SIDE)
     if min(box.width, box.height) < _CHIP_SIDE * decoded.factor:
-        decoded = picture.showing(box.width)
+        decoded = picture.levels(box.width)
     height, width = decoded.pixels.shape[:2]
     left, top, right, bottom = (
         int(side / decoded.factor) for side in (box.left, box.top, box.right, box.bottom)

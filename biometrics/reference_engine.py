@@ -74,7 +74,12 @@ class ReferenceEngine:
     def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - only descriptors
         return None
 
-    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> list[Descriptor]:
+    def embed(
+        self,
+        found: Sequence[tuple[Picture, DetectedFace]],
+        *,
+        brief: bool = False,  # noqa: ARG002 - one view
+    ) -> list[Descriptor]:
         return _descriptors([_encoded(picture, face.box) for picture, face in found])
 
 

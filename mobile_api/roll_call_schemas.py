@@ -22,6 +22,9 @@ class RollCallOut(BaseModel):
     title: str = Field(examples=["全省中职学籍核验"])
     opens_at: datetime
     closes_at: datetime
+    extended_from: datetime | None = Field(
+        description="因系统中断而延长时，原定截止时间 · the close as launched, where an outage of ours lengthened the window"
+    )
     duty: str = Field(description="owed, excused or exempt", examples=["owed"])
     duty_reason: str | None
     state: str = Field(description="announced, open, closed or voided", examples=["open"])

@@ -40,7 +40,7 @@ def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
         return "voided"
     if at < roll_call.opens_at:
         return "announced"
-    return "open" if at <= roll_call.closes_at else "closed"
+    return "open" if at <= roll_call.deadline else "closed"
 
 
 def _rendered(view: queries.OwnRollCall, at: datetime) -> RollCallOut:
@@ -57,7 +57,8 @@ def _rendered(view: queries.OwnRollCall, at: datetime) -> RollCallOut:
         kind=roll_call.kind,
         title=roll_call.title,
         opens_at=roll_call.opens_at,
-        closes_at=roll_call.closes_at,
+        closes_at=roll_call.deadline,
+        extended_from=roll_call.closes_at if roll_call.extended_until else None,
         duty=view.obligation.duty,
         duty_reason=view.obligation.reason,
         state=state,

@@ -327,7 +327,7 @@ def _check(matter: CheckMatter, *, traces: bool) -> CheckMatterOut:
         roll_call_kind=roll_call.kind,
         launcher=matter.launcher,
         opens_at=roll_call.opens_at,
-        closes_at=roll_call.closes_at,
+        closes_at=roll_call.deadline,
         outcomes=outcomes,
     )
 

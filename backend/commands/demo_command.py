@@ -17,6 +17,7 @@ from rich.table import Table
 
 from backend.commands.output import refuse
 from backend.core.runtime import clock_of
+from backend.demo.calibration import calibrate
 from backend.demo.clients import Clients
 from backend.demo.consequences import Consequences
 from backend.demo.report import Report
@@ -63,6 +64,8 @@ async def _play(settings: Settings, students: int) -> Report:
         await story.settled(roll_call_id)
         await story.table(roll_call_id)
         await story.human_decision(roll_call_id)
+        with tempfile.TemporaryDirectory() as folder:
+            await calibrate(story.report, Path(folder) / "faces")
         await Consequences(story).play()
         return story.report
 
@@ -88,6 +91,7 @@ def _show(report: Report) -> None:
     console.print(table)
     console.print(f"引擎与结果 · engine:outcome {report.figures.get('judged')}")
     console.print(f"结算 · settlement {report.figures.get('settlement')}")
+    console.print(f"人脸校准 · calibration {report.figures.get('calibration')}")
     for surprise in report.surprises:
         console.print(f"[red]意外 · surprise: {surprise}[/red]")
     console.print("[green]全部符合通知要求 · no surprise[/green]" if not report.surprises else "")

@@ -6,7 +6,7 @@ needs the marks of the whole window (reading 8, invariant 7).
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -56,14 +56,25 @@ def _minute(at: datetime) -> datetime:
     return at.replace(second=0, microsecond=0)
 
 
-def longest_gap(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> timedelta:
-    """The longest stretch of the window without a mark. A mark stands for the minute that it names."""
+def gaps(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> Iterator[timedelta]:
+    """Every stretch of the window without a mark. A mark stands for the minute that it names."""
     reached, end = window
-    gap = timedelta(0)
     for minute in sorted(minutes):
-        gap = max(gap, min(minute, end) - reached)
+        yield min(minute, end) - reached
         reached = max(reached, minute + MINUTE)
-    return max(gap, end - reached)
+    yield end - reached
+
+
+def longest_gap(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> timedelta:
+    """The longest stretch of the window without a mark."""
+    return max(timedelta(0), *gaps(window, minutes))
+
+
+def lost_time(
+    window: tuple[datetime, datetime], minutes: Iterable[datetime], tolerated: timedelta
+) -> timedelta:
+    """How long the service was away in all, stretches of no more than `tolerated` left out."""
+    return sum((gap for gap in gaps(window, minutes) if gap > tolerated), timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +86,18 @@ class Availability:
     longest_gap: timedelta
 
 
+async def marks_of(session: AsyncSession, window: tuple[datetime, datetime]) -> Sequence[datetime]:
+    """The marked minutes that the window touches."""
+    opens_at, closes_at = window
+    marked = select(ServicePulse.minute).where(
+        ServicePulse.minute >= _minute(opens_at), ServicePulse.minute < closes_at
+    )
+    return (await session.scalars(marked)).all()
+
+
 async def availability(session: AsyncSession, window: tuple[datetime, datetime]) -> Availability:
     """Read the marks of every minute that the window touches."""
     opens_at, closes_at = window
-    first = _minute(opens_at)
-    found = select(ServicePulse.minute).where(ServicePulse.minute >= first, ServicePulse.minute < closes_at)
-    marks = (await session.scalars(found)).all()
-    minutes = math.ceil((closes_at - first) / MINUTE) if opens_at < closes_at else 0
+    marks = await marks_of(session, window)
+    minutes = math.ceil((closes_at - _minute(opens_at)) / MINUTE) if opens_at < closes_at else 0
     return Availability(minutes, len(marks), longest_gap(window, marks))
-
-
-async def watched(session: AsyncSession, window: tuple[datetime, datetime], tolerated: timedelta) -> bool:
-    """Whether the marks of a window leave no gap longer than `tolerated`."""
-    return (await availability(session, window)).longest_gap <= tolerated

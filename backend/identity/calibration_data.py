@@ -76,7 +76,7 @@ async def _of_student(runtime: Runtime, engine: EngineKey, school_id: UUID, stud
             template = await active_template(session, runtime.keys, student_id)
         except BiometricsError:
             return []
-        seen = await earlier_selfies(session, runtime.keys, student_id)
+        seen = (await earlier_selfies(session, runtime.keys, [student_id]))[student_id]
     if template is None:
         return []
     checks = [each.descriptor for each in seen if each.submission_id is not None]

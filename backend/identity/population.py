@@ -24,6 +24,7 @@ from backend.policy import PolicyAt
 from backend.policy.errors import AbsentLaw
 from biometrics import scoring
 from biometrics.engine import EngineKey
+from biometrics.matching import FaceTemplate as Template
 from biometrics.matching import Method, ThresholdsInvalid
 from biometrics.scoring import Population
 
@@ -105,10 +106,11 @@ async def _learned(runtime: Runtime, engine: EngineKey, version: int, law: Polic
     async with runtime.database.transaction(Scope.wide(province)) as session:
         schools = list(await session.scalars(enrolled.distinct().order_by(FaceTemplate.school_id)))
     of_each = math.ceil(law.integer(f"{_POLICY}.sample") / len(schools))
-    templates = []
+    templates: list[Template] = []
     for school_id in schools:
         async with runtime.database.transaction(Scope.school(school_id)) as session:
-            templates += await school_templates(session, runtime.keys, school_id, engine, of_each)
+            found = await school_templates(session, runtime.keys, school_id, engine, of_each)
+            templates += found.values()
     return scoring.learn(templates, version, law.integer(f"{_POLICY}.minimum"))
 
 

@@ -4,13 +4,13 @@ A record holds the mean descriptor of a burst and a hash of each frame, no pictu
 data key and goes with it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +18,7 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.identity.tables import FaceEnrolment, KeptSelfie, TemplateKey
-from backend.identity.template_keys import data_key
+from backend.identity.template_keys import data_keys
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.policy import load_policies
@@ -42,26 +42,34 @@ class EarlierSelfie:
     at: datetime
 
 
-async def earlier_selfies(session: AsyncSession, keys: KeyRing, student_id: UUID) -> list[EarlierSelfie]:
-    """The student's records, the newest first; those that do not open are left out, with a line in the log."""
-    key = await _key(session, keys, student_id)
-    if key is None:
-        return []
+async def earlier_selfies(
+    session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
+) -> dict[UUID, list[EarlierSelfie]]:
+    """The records of each of these students, the newest first; those that do not open are left out, with a line in
+    the log.
+    """
+    opened = await _keys(session, keys, student_ids)
     rows = await session.scalars(
         select(KeptSelfie)
-        .where(KeptSelfie.student_id == student_id)
+        .where(KeptSelfie.student_id.in_(opened))
         .order_by(KeptSelfie.at.desc(), KeptSelfie.id.desc())
     )
-    found = [_opened(row, key) for row in rows]
-    return [selfie for selfie in found if selfie is not None]
+    found: dict[UUID, list[EarlierSelfie]] = {student_id: [] for student_id in student_ids}
+    for row in rows:
+        selfie = _opened(row, opened[row.student_id])
+        if selfie is not None:
+            found[row.student_id].append(selfie)
+    return found
 
 
-async def _key(session: AsyncSession, keys: KeyRing, student_id: UUID) -> DataKey | None:
-    try:
-        return await data_key(session, keys, student_id)
-    except TemplateUnreadable as error:
-        log.warning("data key unreadable", student=str(student_id), code=error.code)
-        return None
+async def _keys(session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]) -> dict[UUID, DataKey]:
+    found = {}
+    for student_id, key in (await data_keys(session, keys, student_ids)).items():
+        if isinstance(key, TemplateUnreadable):
+            log.warning("data key unreadable", student=str(student_id), code=key.code)
+        else:
+            found[student_id] = key
+    return found
 
 
 def _opened(row: KeptSelfie, key: DataKey) -> EarlierSelfie | None:
@@ -74,23 +82,30 @@ def _opened(row: KeptSelfie, key: DataKey) -> EarlierSelfie | None:
     return EarlierSelfie(row.submission_id, kept.descriptor, kept.hashes, row.at)
 
 
-async def keep_selfie(
-    session: AsyncSession,
-    keys: KeyRing,
-    student_id: UUID,
-    submission_id: UUID,
-    descriptor: Descriptor,
-    hashes: Sequence[int],
-    at: datetime,
-) -> bool:
-    """Keep what an accepted submission showed, once, and of the student's no more than the newest few.
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What an accepted submission showed."""
 
-    False for a student without a data key, who is not or no longer enrolled: nothing is kept then.
+    student_id: UUID
+    submission_id: UUID
+    descriptor: Descriptor
+    hashes: Sequence[int]
+
+
+async def keep_selfies(
+    session: AsyncSession, keys: KeyRing, shown: Sequence[Shown], at: datetime
+) -> set[UUID]:
+    """Keep what accepted submissions showed, each once, and of a student's no more than the newest few.
+
+    Returns whose were kept: nothing is of a student without a data key, who is not or no longer enrolled.
     """
-    source = {"submission_id": submission_id}
-    kept = await _keep(session, keys, student_id, source, descriptor, hashes, at)
+    sources = [
+        _Source(each.student_id, each.descriptor, each.hashes, submission_id=each.submission_id)
+        for each in shown
+    ]
+    kept = await _keep(session, keys, sources, at)
     if kept:
-        await _forget_oldest(session, student_id, at)
+        await _forget_oldest(session, kept, at)
     return kept
 
 
@@ -103,54 +118,66 @@ async def keep_enrolment(
     at: datetime,
 ) -> None:
     """Keep what the shots of an enrolment showed, as long as its template."""
-    await _keep(session, keys, enrolment.student_id, {"enrolment_id": enrolment.id}, descriptor, hashes, at)
-
-
-async def _keep(
-    session: AsyncSession,
-    keys: KeyRing,
-    student_id: UUID,
-    source: dict[str, UUID],
-    descriptor: Descriptor,
-    hashes: Sequence[int],
-    at: datetime,
-) -> bool:
-    key = await _key(session, keys, student_id)
-    if key is None:
-        return False
-    engine = descriptor.engine
-    binding = Binding(str(student_id), engine, PURPOSE)
-    school_id = await session.scalar(
-        select(TemplateKey.school_id).where(TemplateKey.student_id == student_id)
+    await _keep(
+        session, keys, [_Source(enrolment.student_id, descriptor, hashes, enrolment_id=enrolment.id)], at
     )
-    row = {
-        "id": new_id(),
-        "school_id": school_id,
-        "student_id": student_id,
-        "engine_id": engine.id,
-        "engine_version": engine.version,
-        "sealed": seal_record(
-            serialise_selfie(descriptor, hashes), binding, key, Cipher(keys.template_cipher)
-        ),
-        "at": at,
-    }
-    await session.execute(insert(KeptSelfie).values(row | source).on_conflict_do_nothing())
-    return True
 
 
-async def _forget_oldest(session: AsyncSession, student_id: UUID, at: datetime) -> None:
-    path = await session.scalar(
+@dataclass(frozen=True, slots=True)
+class _Source:
+    student_id: UUID
+    descriptor: Descriptor
+    hashes: Sequence[int]
+    submission_id: UUID | None = None
+    enrolment_id: UUID | None = None
+
+
+async def _keep(session: AsyncSession, keys: KeyRing, sources: Sequence[_Source], at: datetime) -> set[UUID]:
+    opened = await _keys(session, keys, {source.student_id for source in sources})
+    if not opened:
+        return set()
+    of = select(TemplateKey.student_id, TemplateKey.school_id).where(TemplateKey.student_id.in_(opened))
+    schools = {row.student_id: row.school_id for row in await session.execute(of)}
+    rows = [
+        {
+            "id": new_id(),
+            "school_id": schools[source.student_id],
+            "student_id": source.student_id,
+            "enrolment_id": source.enrolment_id,
+            "submission_id": source.submission_id,
+            "engine_id": source.descriptor.engine.id,
+            "engine_version": source.descriptor.engine.version,
+            "sealed": _sealed(source, opened[source.student_id], Cipher(keys.template_cipher)),
+            "at": at,
+        }
+        for source in sources
+        if source.student_id in schools
+    ]
+    await session.execute(insert(KeptSelfie).values(rows).on_conflict_do_nothing())
+    return set(schools)
+
+
+def _sealed(source: _Source, key: DataKey, cipher: Cipher) -> bytes:
+    binding = Binding(str(source.student_id), source.descriptor.engine, PURPOSE)
+    return seal_record(serialise_selfie(source.descriptor, source.hashes), binding, key, cipher)
+
+
+async def _forget_oldest(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> None:
+    paths = await session.scalars(
         select(OrgUnit.path)
         .join(TemplateKey, TemplateKey.school_id == OrgUnit.id)
-        .where(TemplateKey.student_id == student_id)
+        .where(TemplateKey.student_id.in_(student_ids))
+        .distinct()
     )
-    assert path is not None
-    newest = load_policies().at(legal_day(at), division_of(path)).integer("retention.selfies")
-    of_check_ins = (KeptSelfie.student_id == student_id, KeptSelfie.submission_id.is_not(None))
-    older = (
-        select(KeptSelfie.id)
-        .where(*of_check_ins)
-        .order_by(KeptSelfie.at.desc(), KeptSelfie.id.desc())
-        .offset(newest)
+    [division] = {division_of(path) for path in paths}
+    newest = load_policies().at(legal_day(at), division).integer("retention.selfies")
+    place = func.row_number().over(
+        partition_by=KeptSelfie.student_id, order_by=(KeptSelfie.at.desc(), KeptSelfie.id.desc())
     )
+    ranked = (
+        select(KeptSelfie.id, place.label("place"))
+        .where(KeptSelfie.student_id.in_(student_ids), KeptSelfie.submission_id.is_not(None))
+        .subquery()
+    )
+    older = select(ranked.c.id).where(ranked.c.place > newest)
     await session.execute(delete(KeptSelfie).where(KeptSelfie.id.in_(older)))

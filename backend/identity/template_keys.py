@@ -1,6 +1,6 @@
 """The keys of what is kept of faces: a school's under the root key, a student's under the school's."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -91,14 +91,28 @@ async def _first_key(session: AsyncSession, keys: KeyRing, school_id: UUID, at: 
 
 async def data_key(session: AsyncSession, keys: KeyRing, student_id: UUID) -> DataKey | None:
     """The student's data key; None if there is none, or none any more. Raises TemplateUnreadable."""
-    found = (
-        await session.execute(
-            select(TemplateKey.sealed, SchoolTemplateKey)
-            .join(SchoolTemplateKey, SchoolTemplateKey.school_id == TemplateKey.school_id)
-            .where(TemplateKey.student_id == student_id)
-        )
-    ).one_or_none()
-    return None if found is None else opened(found[0], student_id, opened_school(found[1], keys))
+    found = (await data_keys(session, keys, [student_id])).get(student_id)
+    if isinstance(found, TemplateUnreadable):
+        raise found
+    return found
+
+
+async def data_keys(
+    session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
+) -> dict[UUID, DataKey | TemplateUnreadable]:
+    """The data keys of these students, or why one does not open; without those who have none."""
+    rows = await session.execute(
+        select(TemplateKey, SchoolTemplateKey)
+        .join(SchoolTemplateKey, SchoolTemplateKey.school_id == TemplateKey.school_id)
+        .where(TemplateKey.student_id.in_(student_ids))
+    )
+    found: dict[UUID, DataKey | TemplateUnreadable] = {}
+    for row, school in rows:
+        try:
+            found[row.student_id] = opened(row.sealed, row.student_id, opened_school(school, keys))
+        except TemplateUnreadable as error:
+            found[row.student_id] = error
+    return found
 
 
 def opened(sealed: bytes, student_id: UUID, school: KeyEncryptionKey) -> DataKey:

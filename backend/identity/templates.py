@@ -1,11 +1,12 @@
 """Face templates at rest: sealed under a data key of the student's own, opened for a check, shredded on demand."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Select, delete, exists, select, text, update
+from sqlalchemy import ColumnElement, Select, delete, exists, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.ids import new_id
@@ -28,84 +29,105 @@ log = structlog.get_logger()
 
 async def active_template(session: AsyncSession, keys: KeyRing, student_id: UUID) -> FaceTemplate | None:
     """The student's template, opened; None without one. Raises TemplateUnreadable for altered rows."""
+    found = (await active_templates(session, keys, [student_id])).get(student_id)
+    if isinstance(found, TemplateUnreadable):
+        raise found
+    return found
+
+
+async def active_templates(
+    session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
+) -> dict[UUID, FaceTemplate | TemplateUnreadable]:
+    """The templates of these students, or why one does not open; without those who have none."""
     active = (
         select(tables.FaceTemplate, TemplateKey.sealed, SchoolTemplateKey)
         .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
         .join(SchoolTemplateKey, SchoolTemplateKey.school_id == TemplateKey.school_id)
-        .where(tables.FaceTemplate.student_id == student_id, tables.FaceTemplate.status == "active")
+        .where(tables.FaceTemplate.student_id.in_(student_ids), tables.FaceTemplate.status == "active")
     )
-    found = (await session.execute(active)).one_or_none()
-    if found is None:
-        return None
-    row, sealed_key, school = found
-    return unseal(row.sealed, _binding(row), opened(sealed_key, student_id, opened_school(school, keys)))
+    found: dict[UUID, FaceTemplate | TemplateUnreadable] = {}
+    for row, sealed_key, school in await session.execute(active):
+        try:
+            key = opened(sealed_key, row.student_id, opened_school(school, keys))
+            found[row.student_id] = unseal(row.sealed, _binding(row), key)
+        except TemplateUnreadable as error:
+            found[row.student_id] = error
+    return found
 
 
 def _binding(row: tables.FaceTemplate) -> Binding:
     return Binding(str(row.student_id), EngineKey(row.engine_id, row.engine_version), row.purpose)
 
 
+Templates = dict[UUID, FaceTemplate]
+"""By student, in an order that nobody chose and that stays the same."""
+
+
 async def school_templates(
-    session: AsyncSession,
-    keys: KeyRing,
-    school_id: UUID,
-    engine: EngineKey,
-    limit: int,
-    *,
-    but_not: UUID | None = None,
-) -> list[FaceTemplate]:
-    """At most `limit` active templates of one engine and school, of other students than `but_not`.
+    session: AsyncSession, keys: KeyRing, school_id: UUID, engine: EngineKey, limit: int
+) -> Templates:
+    """At most `limit` active templates of one engine and school.
 
     The same ones whenever the school's templates are the same: a sample in an order that nobody chose. Those that do
     not open are left out, with a line in the log. A student's own scope sees no other student's template.
     """
-    return await _open_all(session, keys, _active(engine, but_not, limit), school_id)
+    school = await school_key(session, keys, school_id)
+    if school is None:
+        return {}
+    own = _active(engine).where(tables.FaceTemplate.school_id == school_id)
+    rows = (await session.execute(own.order_by(_SHUFFLED).limit(limit))).all()
+    found = [(row.student_id, _opened(row, sealed_key, school)) for row, sealed_key in rows]
+    return {student_id: template for student_id, template in found if template is not None}
 
 
 async def class_templates(
     session: AsyncSession,
     keys: KeyRing,
-    class_id: UUID,
+    school_id: UUID,
+    class_ids: Collection[UUID],
     engine: EngineKey,
     limit: int,
-    *,
-    but_not: UUID | None = None,
-) -> list[FaceTemplate]:
-    """The same for the students of one class."""
-    school_id = await session.scalar(select(Student.school_id).where(Student.class_id == class_id).limit(1))
-    if school_id is None:
-        return []
-    of_class = _active(engine, but_not, limit).join(Student, Student.id == tables.FaceTemplate.student_id)
-    return await _open_all(session, keys, of_class.where(Student.class_id == class_id), school_id)
-
-
-Sealed = Select[tables.FaceTemplate, bytes]
-
-
-def _active(engine: EngineKey, but_not: UUID | None, limit: int) -> Sealed:
-    query = (
-        select(tables.FaceTemplate, TemplateKey.sealed)
-        .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
-        .where(
-            tables.FaceTemplate.status == "active",
-            tables.FaceTemplate.engine_id == engine.id,
-            tables.FaceTemplate.engine_version == engine.version,
-        )
-        .order_by(_SHUFFLED)
-        .limit(limit)
-    )
-    return query if but_not is None else query.where(tables.FaceTemplate.student_id != but_not)
-
-
-async def _open_all(
-    session: AsyncSession, keys: KeyRing, query: Sealed, school_id: UUID
-) -> list[FaceTemplate]:
+) -> dict[UUID, Templates]:
+    """The same for some classes of the school: at most `limit` of each, by class."""
     school = await school_key(session, keys, school_id)
     if school is None:
-        return []
-    rows = (await session.execute(query.where(tables.FaceTemplate.school_id == school_id))).all()
-    found = [_opened(row, sealed_key, school) for row, sealed_key in rows]
-    return [template for template in found if template is not None]
+        return {}
+    place = func.row_number().over(partition_by=Student.class_id, order_by=_SHUFFLED)
+    ranked = (
+        select(tables.FaceTemplate.id, Student.class_id, place.label("place"))
+        .join(Student, Student.id == tables.FaceTemplate.student_id)
+        .where(Student.class_id.in_(class_ids), *_usable(engine))
+        .subquery()
+    )
+    own = (
+        _active(engine)
+        .add_columns(ranked.c.class_id)
+        .join(ranked, ranked.c.id == tables.FaceTemplate.id)
+        .where(ranked.c.place <= limit, tables.FaceTemplate.school_id == school_id)
+        .order_by(ranked.c.place)
+    )
+    found: dict[UUID, Templates] = defaultdict(dict)
+    for row, sealed_key, class_id in await session.execute(own):
+        template = _opened(row, sealed_key, school)
+        if template is not None:
+            found[class_id][row.student_id] = template
+    return found
+
+
+def _usable(engine: EngineKey) -> tuple[ColumnElement[bool], ...]:
+    return (
+        tables.FaceTemplate.status == "active",
+        tables.FaceTemplate.engine_id == engine.id,
+        tables.FaceTemplate.engine_version == engine.version,
+    )
+
+
+def _active(engine: EngineKey) -> Select[tables.FaceTemplate, bytes]:
+    return (
+        select(tables.FaceTemplate, TemplateKey.sealed)
+        .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
+        .where(*_usable(engine))
+    )
 
 
 def _opened(row: tables.FaceTemplate, sealed_key: bytes, school: KeyEncryptionKey) -> FaceTemplate | None:

@@ -37,7 +37,7 @@ async def due_frames(session: AsyncSession, law: PolicyAt, at: datetime, limit: 
         )
         .exists(),
     )
-    over_at = func.greatest(RollCall.closes_at, OutcomeEntry.at)
+    over_at = func.greatest(RollCall.closes_at, RollCall.extended_until, OutcomeEntry.at)
     until = case(
         (OutcomeEntry.outcome == Outcome.PRESENT.value, literal(at - accepted)), else_=literal(at - others)
     )

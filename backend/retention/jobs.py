@@ -7,7 +7,8 @@ from backend.core.runtime import Runtime
 from backend.retention.deleting import delete_due
 from backend.retention.faces import PORTRAITS, SHOTS, TEMPLATES
 from backend.retention.frames import FRAMES
-from backend.retention.redrawing import redraw_judged
+from backend.retention.redrawing import AT_MOST, AT_ONCE, redraw_judged
+from backend.roll_call.queue_gauge import unfinished
 
 KINDS = (FRAMES, SHOTS, PORTRAITS, TEMPLATES)
 _WHEN_IDLE = -1
@@ -32,6 +33,8 @@ async def delete_what_is_due(context: JobContext, timestamp: int) -> None:  # no
     lock="redraw_frames",
 )
 async def redraw_frames(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Every minute, a bounded number, when no verification waits."""
+    """Every minute, a bounded number, and none while a verification waits for the same face processes."""
     runtime: Runtime = context.additional_context["runtime"]
-    await redraw_judged(runtime)
+    for _ in range(AT_MOST // AT_ONCE):
+        if await unfinished(runtime) or await redraw_judged(runtime, AT_ONCE) < AT_ONCE:
+            return

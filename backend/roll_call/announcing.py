@@ -49,7 +49,7 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
         .on_conflict_do_nothing()
         .returning(RollCallStep.step)
     )
-    is_due = roll_call.notify_at <= at <= roll_call.closes_at
+    is_due = roll_call.notify_at <= at <= roll_call.deadline
     if not is_due or await session.scalar(select(ended)) or await session.scalar(step) is None:
         return 0
     recipients = law_of(roll_call).texts("roll_call.notice.recipients")
@@ -106,7 +106,7 @@ def _times(roll_call: RollCall) -> tuple[str, str]:
     form = "%Y-%m-%d %H:%M"
     return (
         roll_call.opens_at.astimezone(LEGAL_ZONE).strftime(form),
-        roll_call.closes_at.astimezone(LEGAL_ZONE).strftime(form),
+        roll_call.deadline.astimezone(LEGAL_ZONE).strftime(form),
     )
 
 
@@ -146,7 +146,7 @@ async def remind(session: AsyncSession, urge_id: UUID, counselor_id: UUID | None
     urge = await session.get_one(Urge, urge_id)
     roll_call = await session.get_one(RollCall, urge.roll_call_id)
     voided = await session.get(RollCallStep, (roll_call.id, "voided"))
-    if voided is not None or at > roll_call.closes_at:
+    if voided is not None or at > roll_call.deadline:
         return 0
     _, closes = _times(roll_call)
     waiting = (
@@ -195,6 +195,34 @@ async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -
         Obligation.duty != "exempt",
     )
     told = await post_notices(session, asked, message, IN_APP, at)
+    for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):
+        told += await post_notices(session, staff, message, IN_APP, at)
+    return told
+
+
+async def tell_extended(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
+    """Tell everyone who still owes a check-in until when it is open now, and the staff; nobody once that is over."""
+    roll_call = await session.get_one(RollCall, roll_call_id)
+    if await session.get(RollCallStep, (roll_call_id, "announced")) is None or at > roll_call.deadline:
+        return 0
+    _, closes = _times(roll_call)
+    message = Message(
+        kind="roll_call_extended",
+        group_id=roll_call.id,
+        title_zh="核验时间延长",
+        title_en="Roll call extended",
+        body_zh=f"因系统中断，核验“{roll_call.title}”延长至 {closes}。尚未完成的请在此之前完成。",
+        body_en=f"After an outage of ours, roll call “{roll_call.title}” stays open until {closes}.",
+        data={"roll_call_id": str(roll_call.id)},
+        sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
+    )
+    waiting = (
+        select(Obligation.student_id, Obligation.school_id, Student.phone)
+        .join(Student, Student.id == Obligation.student_id)
+        .where(still_waiting(roll_call.id))
+    )
+    channels: tuple[Channel, ...] = ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP
+    told = await post_notices(session, waiting, message, channels, at)
     for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):
         told += await post_notices(session, staff, message, IN_APP, at)
     return told

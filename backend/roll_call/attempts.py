@@ -67,11 +67,11 @@ async def _window_refusal(session: AsyncSession, task: Asked, at: datetime) -> D
     roll_call = task.roll_call
     if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
         return errors.RollCallVoided()
-    match rules.timing(at, roll_call.opens_at, roll_call.closes_at):
+    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             return errors.NotOpenYet(opens_at=roll_call.opens_at.isoformat())
         case rules.Timing.LATE:
-            return errors.WindowClosed(closes_at=roll_call.closes_at.isoformat())
+            return errors.WindowClosed(closes_at=roll_call.deadline.isoformat())
     if task.obligation.duty != "owed":
         return errors.NotAsked(reason=task.obligation.reason)
     return None

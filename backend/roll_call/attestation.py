@@ -154,11 +154,11 @@ async def _own_student(session: AsyncSession, acting: Acting, command: AttestPre
 
 
 def _in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
-    match rules.timing(at, roll_call.opens_at, roll_call.closes_at):
+    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             raise NotOpenYet(opens_at=roll_call.opens_at.isoformat())
         case rules.Timing.LATE:
-            raise WindowClosed(closes_at=roll_call.closes_at.isoformat())
+            raise WindowClosed(closes_at=roll_call.deadline.isoformat())
     if obligation.duty != "owed":
         raise NotAsked(reason=obligation.reason)
 

@@ -22,10 +22,10 @@ from backend.roll_call.attempts import Asked, Refused, asked, refuse, standing_r
 from backend.roll_call.envelope import Envelope, OpenedEnvelope, open_envelope, parse_stored, signed_digest
 from backend.roll_call.law import CheckInFigures, check_in_figures, law_of
 from backend.roll_call.outcomes import hold_open, lock_obligation
+from backend.roll_call.queue import enqueue_verification
 from backend.roll_call.receipts import ReceiptFacts, sign_receipt
 from backend.roll_call.settlement import resettle_submission
 from backend.roll_call.tables import Challenge, RollCall, RollCallStep, Submission, SubmissionFrame
-from backend.roll_call.verification import verify_submission
 from geo.errors import GeoError
 from geo.fixes import validate
 
@@ -136,7 +136,7 @@ async def _accept(
 ) -> Received:
     await hold_open(session, task.roll_call.id)
     submission_id = new_id()
-    frames_due_at = min(at, task.roll_call.closes_at) + task.figures.frames_grace
+    frames_due_at = min(at, task.roll_call.deadline) + task.figures.frames_grace
     receipt = sign_receipt(
         keys,
         ReceiptFacts(
@@ -238,7 +238,5 @@ async def record_frame(
     stored = await session.scalar(select(func.count()).where(SubmissionFrame.submission_id == submission.id))
     complete = stored == submission.frame_count
     if complete and written is not None:
-        await enqueue(
-            session, verify_submission, submission_id=str(submission.id), school_id=str(submission.school_id)
-        )
+        await enqueue_verification(session, Submission.id == submission.id, at)
     return complete

@@ -1,4 +1,4 @@
-"""What the clock does: announce when the notice is due, settle when the window has closed."""
+"""What the clock does: announce when the notice is due, extend what an outage cut short, settle after the close."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -12,13 +12,13 @@ from backend.core.jobs import BY_THE_CLOCK, FLOW, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.roll_call.announcing import announce
+from backend.roll_call.extending import close_roll_call, extend_roll_call
 from backend.roll_call.progress import poke
-from backend.roll_call.settlement import settle_roll_call
 
 Step = Callable[[AsyncSession, UUID, datetime], Awaitable[object]]
 
 _DUE = text("SELECT roll_call_id, launcher_path, due FROM door.due_roll_calls(:instant) ORDER BY due")
-_STEPS: dict[str, Step] = {"announce": announce, "settle": settle_roll_call}
+_STEPS: dict[str, Step] = {"announce": announce, "extend": extend_roll_call, "close": close_roll_call}
 
 
 async def run_due(runtime: Runtime) -> int:

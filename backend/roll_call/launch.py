@@ -109,6 +109,7 @@ async def launch_roll_call(
     )
     session.add(roll_call)
     await session.flush()
+    await session.refresh(roll_call, ["extended_until"])
     launched = await _freeze(session, roll_call, command.audience, paths, law)
     if command.kind == rules.SPOT_CHECK:
         await _refuse_overlap(session, roll_call)
@@ -261,7 +262,7 @@ async def _refuse_overlap(session: AsyncSession, roll_call: RollCall) -> None:
             RollCall.id != roll_call.id,
             RollCall.kind == rules.SPOT_CHECK,
             RollCall.opens_at <= roll_call.closes_at,
-            RollCall.closes_at >= roll_call.opens_at,
+            func.coalesce(RollCall.extended_until, RollCall.closes_at) >= roll_call.opens_at,
             ~voided,
         )
     )

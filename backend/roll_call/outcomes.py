@@ -4,19 +4,23 @@ Whoever decides on one obligation holds `lock_obligation`; whoever still adds to
 `hold_open`, always after the former; a settlement or a voiding holds `hold_closed`. Locks end with the transaction.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     ColumnElement,
     DateTime,
     ScalarSelect,
     Select,
+    String,
     Uuid,
     and_,
     case,
+    cast,
     exists,
     func,
     literal,
@@ -47,6 +51,16 @@ class Decided:
 async def lock_obligation(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> None:
     """Serialise all that decides on one student's obligation; nobody else waits."""
     await session.execute(select(func.pg_advisory_xact_lock(_key(f"{roll_call_id}/{student_id}"))))
+
+
+async def lock_obligations(session: AsyncSession, owed: Collection[tuple[UUID, UUID]]) -> None:
+    """`lock_obligation` for several pairs of roll call and student, in an order that is everybody's, so that no two
+    who lock several wait for each other.
+    """
+    names = [f"{roll_call_id}/{student_id}" for roll_call_id, student_id in owed]
+    named = func.unnest(cast(names, ARRAY(String))).column_valued("name")
+    keys = select(func.hashtextextended(named, 0).label("key")).order_by("key").subquery()
+    await session.execute(select(func.pg_advisory_xact_lock(keys.c.key)))
 
 
 async def hold_open(session: AsyncSession, roll_call_id: UUID) -> None:

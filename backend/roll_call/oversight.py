@@ -96,7 +96,7 @@ async def urge(
             reason_zh="仅学校管理员和辅导员可以督促", reason_en="only registrars and counselors urge students"
         )
     voided = await session.get(RollCallStep, (roll_call_id, "voided"))
-    if voided is not None or timing(at, roll_call.opens_at, roll_call.closes_at) is not Timing.IN_TIME:
+    if voided is not None or timing(at, roll_call.opens_at, roll_call.deadline) is not Timing.IN_TIME:
         raise UrgingClosed
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"urge/{roll_call_id}/{acting.school_id}", 0))
     await session.execute(select(lock))

@@ -244,7 +244,7 @@ def phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> 
         return "settled"
     if at < roll_call.notify_at:
         return "scheduled"
-    match rules.timing(at, roll_call.opens_at, roll_call.closes_at):
+    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             return "announced"
         case rules.Timing.IN_TIME:

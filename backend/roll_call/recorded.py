@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from backend.core.pulse import watched
+from backend.core.pulse import lost_time, marks_of
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
@@ -260,9 +260,14 @@ def tolerated_gap(roll_call: RollCall) -> timedelta:
 
 
 async def _measured(session: AsyncSession, roll_calls: Iterable[RollCall]) -> frozenset[UUID]:
-    """Roll calls through whose whole window the service is known to have answered."""
+    """Roll calls in whose windows the service is known to have answered as long as the launch had promised.
+
+    What it was away for has been made up by an extension, or counts against the window (reading 8).
+    """
     found: set[UUID] = set()
     for roll_call in roll_calls:
-        if await watched(session, (roll_call.opens_at, roll_call.closes_at), tolerated_gap(roll_call)):
+        window = (roll_call.opens_at, roll_call.deadline)
+        lost = lost_time(window, await marks_of(session, window), tolerated_gap(roll_call))
+        if lost <= roll_call.deadline - roll_call.closes_at:
             found.add(roll_call.id)
     return frozenset(found)

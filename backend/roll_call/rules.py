@@ -112,6 +112,23 @@ def timing(received_at: datetime, opens_at: datetime, closes_at: datetime) -> Ti
     return Timing.IN_TIME if received_at <= closes_at else Timing.LATE
 
 
+def extended_close(
+    closes_at: datetime, deadline: datetime, lost: timedelta, at: datetime, longest: timedelta
+) -> datetime | None:
+    """When a window closes that must make up for `lost` time, or None where nothing changes (reading 8).
+
+    It closes at `closes_at` as launched and at `deadline` as things stand; `lost` is what the service was away for between
+    its opening and the earlier of `deadline` and `at`. Everyone is owed as much time with the service there as the
+    launch gave; what is still owed begins now, where the service was away at the close. Beyond `longest` after the
+    launched close nothing is extended: whom that concerns is a matter for people (an outage declared, the check voided).
+    """
+    owed = closes_at - min(at, deadline) + lost
+    until = at + owed
+    if owed <= timedelta(0) or until <= deadline or until > closes_at + longest:
+        return None
+    return until
+
+
 # --- one submission (HN334-3.4; THREATS 15, 21) ---
 
 

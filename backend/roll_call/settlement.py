@@ -8,12 +8,12 @@ from typing import Any
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
-from backend.core.jobs import FLOW, SOON, enqueue_unless_waiting, job_app
+from backend.core.jobs import FLOW, SOON, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.leave.queries import Reach, on_leave
@@ -33,6 +33,7 @@ from backend.roll_call.outcomes import (
     write_first_outcomes,
     write_outcome,
 )
+from backend.roll_call.queue import enqueue_verification
 from backend.roll_call.rules import (
     UNATTENDED,
     Attempt,
@@ -52,7 +53,6 @@ from backend.roll_call.tables import (
     Submission,
     Verdict,
 )
-from backend.roll_call.verification import verify_submission
 
 _SETTLER = "settlement"
 
@@ -72,47 +72,34 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     frames are overdue are sent to verification, which will find what is missing. After `frames_until` plus the
     same grace again, what is still unjudged is undetermined: a broken worker must not keep everyone waiting.
     """
-    roll_call = await session.get(RollCall, roll_call_id)
+    await hold_closed(session, roll_call_id)
+    roll_call = await session.get(RollCall, roll_call_id, populate_existing=True)
     if roll_call is None:
         raise NotFound
-    await hold_closed(session, roll_call_id)
     if await session.get(RollCallStep, (roll_call_id, "voided")) is not None:
         return Settlement({})
     done = await session.get(RollCallStep, (roll_call_id, "settled"))
     if done is not None:
         return Settlement(done.figures or {})
-    if at <= roll_call.closes_at:
+    if at <= roll_call.deadline:
         return Settlement({}, waiting_for=1)
-    unjudged = await _unjudged(session, roll_call)
-    if unjudged:
-        patience = roll_call.frames_until + (roll_call.frames_until - roll_call.closes_at)
-        for submission_id, school_id, frames_due_at in unjudged:
-            if frames_due_at < at <= patience:
-                arguments = {"submission_id": str(submission_id), "school_id": str(school_id)}
-                await enqueue_unless_waiting(
-                    session, verify_submission, f"verify/{submission_id}", **arguments
-                )
-        if at <= patience:
-            return Settlement({}, waiting_for=len(unjudged))
+    patience = roll_call.frames_deadline + (roll_call.frames_until - roll_call.closes_at)
+    if at <= patience:
+        unjudged = await session.scalar(select(func.count(Submission.id)).where(_unjudged(roll_call)))
+        if unjudged:
+            overdue = and_(_unjudged(roll_call), Submission.frames_due_at < at)
+            await enqueue_verification(session, overdue, at)
+            return Settlement({}, waiting_for=unjudged)
     await _settle_attempted(session, roll_call, at)
     await _settle_unattended(session, roll_call, at)
     await _settle_silent(session, roll_call, at)
     return await _close(session, roll_call, at)
 
 
-async def _unjudged(session: AsyncSession, roll_call: RollCall) -> Sequence[Row[UUID, UUID, datetime]]:
-    """Submissions without a verdict, of students who have no outcome yet: id, school, when their frames are due."""
-    judged = exists().where(
-        Verdict.term_code == roll_call.term_code,
-        Verdict.roll_call_id == roll_call.id,
-        Verdict.submission_id == Submission.id,
-    )
-    found = await session.execute(
-        select(Submission.id, Submission.school_id, Submission.frames_due_at).where(
-            *_of(Submission, roll_call), ~judged, ~_has_outcome(roll_call)
-        )
-    )
-    return found.all()
+def _unjudged(roll_call: RollCall) -> ColumnElement[bool]:
+    """Of `submission` rows: without a verdict, of students who have no outcome yet."""
+    judged = exists().where(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id)
+    return and_(*_of(Submission, roll_call), ~judged, ~_has_outcome(roll_call))
 
 
 def _of(table: type[Submission | Refusal], roll_call: RollCall) -> Sequence[ColumnElement[bool]]:
@@ -234,13 +221,13 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
     step = await session.get(RollCallStep, (roll_call.id, "announced"))
     minimum = law_of(roll_call).duration("roll_call.window.minimum")
     if step is not None:
-        window = NoticedWindow(step.at, roll_call.opens_at, roll_call.closes_at)
+        window = NoticedWindow(step.at, roll_call.opens_at, roll_call.deadline)
         away = Obligation.student_id.in_(on_leave(Reach(window, minimum, as_of=step.at)))
         excused = Decided(Outcome.EXCUSED, ON_LEAVE, _SETTLER)
         await write_first_outcomes(session, roll_call, excused, at, among=away)
     told = told_in_time(
         None if step is None else step.at,
-        (roll_call.opens_at, roll_call.closes_at),
+        (roll_call.opens_at, roll_call.deadline),
         minimum=minimum,
         grace=roll_call.frames_until - roll_call.closes_at,
     )

@@ -5,14 +5,17 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    BigInteger,
     CheckConstraint,
     ForeignKey,
     Index,
     SmallInteger,
     UniqueConstraint,
+    func,
+    select,
     text,
 )
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
 from backend.roll_call.attempt_tables import Challenge, Refusal, Submission, SubmissionFrame, Verdict
@@ -28,6 +31,7 @@ __all__ = [
     "Refusal",
     "RollCall",
     "RollCallClass",
+    "RollCallExtension",
     "RollCallSchool",
     "RollCallSite",
     "RollCallStep",
@@ -36,7 +40,22 @@ __all__ = [
     "SubmissionFrame",
     "Urge",
     "Verdict",
+    "VerificationPace",
+    "VerificationTask",
 ]
+
+
+class RollCallExtension(Base):
+    """The window was lengthened by what the service was away for (reading 8); it only ever gives more time."""
+
+    __tablename__ = "roll_call_extension"
+    __tenancy__ = "roll_call"
+    __table_args__ = (CheckConstraint("lost_seconds > 0", name="lost_seconds"),)
+
+    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    until: Mapped[datetime] = mapped_column(primary_key=True)
+    lost_seconds: Mapped[int]
+    at: Mapped[datetime]
 
 
 class RollCall(Base):
@@ -67,6 +86,22 @@ class RollCall(Base):
     opens_at: Mapped[datetime]
     closes_at: Mapped[datetime]
     frames_until: Mapped[datetime]
+    extended_until: Mapped[datetime | None] = column_property(
+        select(func.max(RollCallExtension.until))
+        .where(RollCallExtension.roll_call_id == id)  # noqa: A003 - the column above
+        .correlate_except(RollCallExtension)
+        .scalar_subquery()
+    )
+
+    @property
+    def deadline(self) -> datetime:
+        """When it really closes: as launched, or as extended last (reading 8)."""
+        return self.extended_until or self.closes_at
+
+    @property
+    def frames_deadline(self) -> datetime:
+        """Until when the frames of the last envelopes may come."""
+        return self.deadline + (self.frames_until - self.closes_at)
 
 
 class RollCallStep(Base):
@@ -163,6 +198,60 @@ class Obligation(Base):
     standing: Mapped[str]
     study_form: Mapped[str]
     programme: Mapped[str]
+
+
+class VerificationTask(Base):
+    """A submission that verification still owes an answer; the row goes in the transaction that writes the verdict.
+
+    `waiting` from `not_before` on; `leased` to a `worker` until `lease_until`; `dead` after too many attempts, until
+    somebody retries it. Each lease has a `fence` of its own, higher than any before: who records under it must hold it.
+    """
+
+    __tablename__ = "verification_task"
+    __tenancy__ = "school"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'leased', 'dead')", name="state"),
+        CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint("(state = 'dead') = (died_at IS NOT NULL)", name="death"),
+        Index("ix_verification_task_waiting", "not_before", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_verification_task_of_school",
+            "school_id",
+            "not_before",
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index("ix_verification_task_leased", "lease_until", postgresql_where=text("state = 'leased'")),
+        Index(
+            "ix_verification_task_dead", "died_at", "submission_id", postgresql_where=text("state = 'dead'")
+        ),
+        Index("ix_verification_task_roll_call", "roll_call_id", "state"),
+    )
+
+    submission_id: Mapped[UUID] = mapped_column(primary_key=True)
+    roll_call_id: Mapped[UUID]
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    enqueued_at: Mapped[datetime]
+    not_before: Mapped[datetime]
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int | None] = mapped_column(BigInteger)
+    last_error: Mapped[str | None]
+    died_at: Mapped[datetime | None]
+
+
+class VerificationPace(Base):
+    """How many submissions a worker judged in ten seconds from `since` on, and how long it was at it."""
+
+    __tablename__ = "verification_pace"
+    __tenancy__ = "ledger"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    judged: Mapped[int]
+    busy_seconds: Mapped[float]
 
 
 class OutcomeEntry(Base):

@@ -237,7 +237,7 @@ async def list_leave_claims(
             Obligation.roll_call_id == roll_call.id,
             Obligation.duty == "owed",
         )
-        window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
+        window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.deadline)
         reach = Reach(window, law_of(roll_call).duration("roll_call.window.minimum"), caller.at)
         page = await claims_page(session, owing, reach, position_id(cursor), limit)
     following = encode_cursor(str(page.further)) if page.further else None

@@ -167,7 +167,7 @@ async def get_availability(caller: StaffCaller, roll_call_id: UUID) -> Availabil
     """核验时段内服务可用性记录 · Whether the service could be reached through the window."""
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
-        until = max(roll_call.opens_at, min(roll_call.closes_at, caller.at))
+        until = max(roll_call.opens_at, min(roll_call.deadline, caller.at))
         found = await availability(session, (roll_call.opens_at, until))
     tolerated = tolerated_gap(roll_call)
     return AvailabilityOut(

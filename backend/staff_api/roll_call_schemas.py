@@ -72,6 +72,9 @@ class RollCallOut(BaseModel):
     notify_at: datetime
     opens_at: datetime
     closes_at: datetime
+    extended_from: datetime | None = Field(
+        description="因系统中断而延长时，原定截止时间 · the close as launched, where an outage of ours lengthened the window"
+    )
     policy_version: str
     seed: str | None
     figures: dict[str, int] | None = Field(description="sums at the settlement")

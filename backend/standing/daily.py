@@ -238,7 +238,7 @@ def missed_despite_leave(school: SchoolOf, roll_call_id: UUID) -> Select[UUID]:
         .join(LeaveRequest, LeaveRequest.student_id == OutcomeEntry.student_id)
         .where(
             *_missed(school, roll_call_id),
-            LeaveRequest.starts_at < RollCall.closes_at,
+            LeaveRequest.starts_at < func.coalesce(RollCall.extended_until, RollCall.closes_at),
             LeaveRequest.ends_at > RollCall.opens_at,
         )
         .distinct()

@@ -64,7 +64,7 @@ async def _names(session: AsyncSession, unit_ids: Collection[UUID]) -> Mapping[U
 def check_words(check: RecordedCheck, launcher: str) -> Words:
     """A roll call as it concerned the student: who launched it, when it was, how it ended, when its notice arrived."""
     call, kind = check.roll_call, CHECK_KINDS[check.roll_call.kind]
-    window = f"{instant(call.opens_at)}–{until(call.closes_at)}"
+    window = f"{instant(call.opens_at)}–{until(call.deadline)}"
     result = RESULTS[check.results[-1][0].value if check.results else "unsettled"]
     zh, en = f"结果：{result.zh}", f"result: {result.en}"
     if check.voided_at is not None:

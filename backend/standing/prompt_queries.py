@@ -258,7 +258,7 @@ async def _checks(
             kind="check",
             id=roll_call.id,
             starts_at=roll_call.opens_at,
-            ends_at=roll_call.closes_at,
+            ends_at=roll_call.deadline,
             title=roll_call.title,
             launcher=launcher,
             notice_delivered_at=checks[roll_call.id].notice_delivered_at,

@@ -103,7 +103,7 @@ def _check(check: RecordedCheck) -> Check:
         launched_at=roll_call.launched_at,
         notified_at=check.notified_at,
         opens_at=roll_call.opens_at,
-        closes_at=roll_call.closes_at,
+        closes_at=roll_call.deadline,
         results=tuple(Result(outcome, at) for outcome, at in check.results),
         notice_delivered_at=check.notice_delivered_at,
         notice_recorded_at=check.notice_recorded_at,

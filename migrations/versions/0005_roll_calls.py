@@ -454,17 +454,16 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.frame_seen_elsewhere(wanted bytea[], but uuid)
-        RETURNS boolean
+        CREATE FUNCTION door.with_frames_seen_elsewhere(submissions uuid[])
+        RETURNS SETOF uuid
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
           -- Only what came earlier counts: a copy must not spoil its original. It is the picture that comes, not
           -- the envelope that only announces it: else the copy could be announced first and sent last.
-          SELECT EXISTS (SELECT 1 FROM submission_frame other
-                         JOIN submission_frame own ON own.sha256 = other.sha256
-                         WHERE own.submission_id = but AND own.sha256 = ANY (wanted)
-                           AND other.submission_id <> but
-                           AND (other.received_at, other.submission_id) < (own.received_at, own.submission_id));
+          SELECT DISTINCT own.submission_id FROM submission_frame own
+          JOIN submission_frame other ON other.sha256 = own.sha256 AND other.submission_id <> own.submission_id
+          WHERE own.submission_id = ANY (submissions)
+            AND (other.received_at, other.submission_id) < (own.received_at, own.submission_id);
         END
         """
     )
@@ -478,7 +477,7 @@ def _open_doors() -> None:
     )
     for signature in (
         "door.due_roll_calls(timestamptz)",
-        "door.frame_seen_elsewhere(bytea[], uuid)",
+        "door.with_frames_seen_elsewhere(uuid[])",
         "door.launcher_of(uuid)",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")

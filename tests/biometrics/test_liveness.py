@@ -181,13 +181,15 @@ def test_another_person_in_a_telling_frame_is_noticed() -> None:
     assert spoken(PLAY, ASKED, (0.0, 0.6)) == ["different_people"]
 
 
-def test_telling_frames_are_those_that_prove_something() -> None:
+def test_frames_at_rest_are_compared_and_those_that_prove_an_action_are_told_apart() -> None:
     watched = watch_actions(PLAY, ACTIONS)
-    assert set(watched.telling()) >= {each.peak for each in watched.seen}
-    assert set(watched.telling()) - {each.peak for each in watched.seen} <= set(watched.at_rest)
-    assert watch_actions([replace(each, contours=None) for each in PLAY], ACTIONS).telling() == tuple(
-        range(10)
-    )
+    assert watched.telling() == tuple(sorted({each.peak for each in watched.seen}))
+    assert watched.resting() == (watched.at_rest[0], watched.at_rest[-1])
+
+
+def test_where_nothing_is_measured_every_usable_frame_is_compared() -> None:
+    watched = watch_actions([replace(each, contours=None) for each in PLAY], ACTIONS)
+    assert (watched.resting(), watched.telling()) == (tuple(range(10)), ())
 
 
 def test_a_face_that_jumps_is_noticed() -> None:

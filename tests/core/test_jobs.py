@@ -111,14 +111,14 @@ async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: 
     assert status == "todo"
 
 
-async def test_the_clocks_jobs_and_events_overtake_a_rush_of_verifications(settings: Settings) -> None:
+async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings: Settings) -> None:
     load_jobs()
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(settings.database_url), min_size=1, max_size=2
     )
     queue = str(new_id())
     names = (
-        "verify_submission",
+        "enrol_face",
         "deliver_event",
         "resettle_submission",
         "rescue_stalled_jobs",
@@ -132,7 +132,7 @@ async def test_the_clocks_jobs_and_events_overtake_a_rush_of_verifications(setti
             fetched = [await app.job_manager.fetch_job(queues=[queue], worker_id=worker) for _ in names]
     first = [job.task_name for job in fetched if job is not None]
     assert set(first[:2]) == {"rescue_stalled_jobs", "roll_calls_due"}
-    assert first[4] == "verify_submission"
+    assert first[4] == "enrol_face"
 
 
 def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() -> None:

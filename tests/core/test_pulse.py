@@ -15,7 +15,15 @@ from sqlalchemy import delete, select
 
 from backend.core import pulse
 from backend.core.database import Database
-from backend.core.pulse import Availability, availability, beat, keep_beating, longest_gap, watched
+from backend.core.pulse import (
+    Availability,
+    availability,
+    beat,
+    keep_beating,
+    longest_gap,
+    lost_time,
+    marks_of,
+)
 from backend.core.runtime import Runtime
 from backend.core.tables import ServicePulse
 from backend.core.tenancy import Scope
@@ -79,13 +87,24 @@ async def test_a_minute_is_marked_once_whoever_comes_second(bare: Database) -> N
         ).all() == [OPENS]
 
 
-async def test_a_window_is_watched_up_to_the_tolerated_gap_and_not_one_minute_beyond(bare: Database) -> None:
+async def test_time_is_lost_beyond_the_tolerated_gap_and_not_one_minute_before(bare: Database) -> None:
     async with bare.transaction(Scope.none()) as session:
         for at in marks(*range(20), *range(25, 60)):
             await beat(session, at)
-        assert await watched(session, WINDOW, 5 * MINUTE)
-        assert not await watched(session, WINDOW, 4 * MINUTE)
+        found = await marks_of(session, WINDOW)
+        assert lost_time(WINDOW, found, 5 * MINUTE) == timedelta(0)
+        assert lost_time(WINDOW, found, 4 * MINUTE) == 5 * MINUTE
         assert await availability(session, WINDOW) == Availability(60, 55, 5 * MINUTE)
+
+
+@given(st.sets(st.integers(-5, 65)), st.integers(0, 10))
+def test_lost_time_is_all_that_is_unmarked_where_nothing_is_tolerated(
+    minutes: set[int], tolerated: int
+) -> None:
+    found = marks(*minutes)
+    unmarked = 60 - len([minute for minute in minutes if 0 <= minute < 60])
+    assert lost_time(WINDOW, found, timedelta(0)) == unmarked * MINUTE
+    assert lost_time(WINDOW, found, tolerated * MINUTE) <= unmarked * MINUTE
 
 
 async def test_a_window_that_has_not_begun_has_no_minutes(bare: Database) -> None:

@@ -8,7 +8,7 @@ import pytest
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.identity.calibration_data import deployment_samples
-from backend.identity.selfies import keep_selfie
+from backend.identity.selfies import Shown, keep_selfies
 from backend.identity.templates import shred
 from biometrics.engine import Descriptor, EngineKey, Metric
 from tests.identity.stage import Stage
@@ -19,7 +19,8 @@ from tests.world import Pupil
 async def check_in(stage: Stage, pupil: Pupil, seed: int, engine: EngineKey) -> None:
     descriptor = Descriptor(engine, Metric.L2, template_of(seed).mean)
     async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
-        await keep_selfie(session, stage.runtime.keys, pupil.id, new_id(), descriptor, [seed], stage.dial())
+        shown = Shown(pupil.id, new_id(), descriptor, [seed])
+        await keep_selfies(session, stage.runtime.keys, [shown], stage.dial())
 
 
 async def test_templates_and_accepted_check_ins_are_the_samples(stage: Stage) -> None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import httpx
 from procrastinate import JobContext
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, insert, select, text
 
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
 from backend.core.acting import Acting
@@ -19,7 +19,7 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.runtime import Runtime
-from backend.core.tables import OutboxEvent
+from backend.core.tables import OutboxEvent, ServicePulse
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.demo.posing import posed
@@ -34,9 +34,18 @@ from backend.roll_call.challenges import issue_challenge
 from backend.roll_call.envelope import TYPE
 from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import effective
+from backend.roll_call.queue import Lease, Terms, enqueue_verification
 from backend.roll_call.settlement import Settlement, settle_roll_call
-from backend.roll_call.tables import Challenge, OutcomeEntry, Refusal, RollCall, Submission, Verdict
-from backend.roll_call.verification import verify_submission
+from backend.roll_call.tables import (
+    Challenge,
+    OutcomeEntry,
+    Refusal,
+    RollCall,
+    Submission,
+    Verdict,
+    VerificationTask,
+)
+from backend.roll_call.verification import verify_batch
 from biometrics.actions import Action
 from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engine import EngineSet
@@ -63,6 +72,7 @@ GRACE = timedelta(seconds=120)
 MICROSECOND = timedelta(microseconds=1)
 OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
 """Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
+TERMS = Terms(batch=16, lease=timedelta(seconds=30), attempts=3)
 INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
 OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
@@ -266,6 +276,15 @@ class Stage:
         async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             return await announce(session, roll_call.id, self.clock())
 
+    async def serve(self, roll_call: RollCall, *, but: range = range(0)) -> None:
+        """The service leaves its marks through the window and four hours beyond, but for the minutes of an outage."""
+        first = roll_call.opens_at.replace(second=0, microsecond=0)
+        last = int((roll_call.closes_at - first).total_seconds() // 60) + 240
+        rows = [{"minute": first + timedelta(minutes=each)} for each in range(last) if each not in but]
+        async with self.arrange() as session:
+            await session.execute(delete(ServicePulse).where(ServicePulse.minute >= first))
+            await session.execute(insert(ServicePulse).values(rows))
+
     async def settle(self, roll_call: RollCall) -> Settlement:
         async with self.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             return await settle_roll_call(session, roll_call.id, self.clock())
@@ -337,12 +356,29 @@ class Stage:
         return received.submission_id
 
     async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
-        """Run the verification job; the verdict it wrote."""
-        school_id = (school or self.school).id
-        await verify_submission(
-            job_of(self.runtime), submission_id=str(submission_id), school_id=str(school_id)
-        )
+        """Judge a submission, whether it is in the queue yet or not; the verdict that was written."""
+        lease = await self.leased(submission_id, school)
+        await verify_batch(self.runtime, [lease], TERMS)
         return await self.verdict(submission_id)
+
+    async def leased(self, submission_id: UUID, school: School | None = None) -> Lease:
+        """A new lease of one submission, whatever else waits; whoever held one before has lost it."""
+        take = text(
+            "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"
+            " lease_until = :until, fence = nextval('verification_fence') WHERE submission_id = :id"
+            " RETURNING attempts, fence"
+        )
+        async with self.arrange() as session:
+            await enqueue_verification(session, Submission.id == submission_id, self.clock())
+            values = {"id": submission_id, "until": self.clock() + TERMS.lease}
+            attempts, fence = (await session.execute(take, values)).one()
+        return Lease(submission_id, (school or self.school).id, attempts, fence)
+
+    async def task(self, submission_id: UUID) -> VerificationTask | None:
+        """What the queue holds of a submission."""
+        async with self.arrange() as session:
+            task: VerificationTask | None = await session.get(VerificationTask, submission_id)
+        return task
 
     async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
         return await self.verify(await self.check_in(candidate, roll_call_id))

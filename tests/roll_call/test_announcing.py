@@ -93,7 +93,22 @@ async def test_a_school_that_is_not_addressed_sees_nothing(stage: Stage) -> None
 @pytest.mark.clause("R8")
 async def test_after_an_outage_over_the_whole_window_nobody_is_missed_or_told(stage: Stage) -> None:
     launched = await stage.launch(told=False)
-    stage.clock.at = launched.roll_call.closes_at + timedelta(hours=1)
+    await stage.serve(launched.roll_call, but=range(250))
+    stage.clock.at = launched.roll_call.closes_at + timedelta(hours=4)
     await run_due(stage.runtime)
     outcomes = await stage.outcomes(launched.roll_call.id)
     assert {entry.outcome for entry in outcomes.values()} == {"undetermined"}
+
+
+@pytest.mark.clause("R8")
+async def test_after_a_shorter_outage_over_the_whole_window_everyone_is_told_and_gets_all_of_it(
+    stage: Stage,
+) -> None:
+    launched = await stage.launch(told=False)
+    await stage.serve(launched.roll_call, but=range(90))
+    stage.clock.at = launched.roll_call.closes_at + timedelta(minutes=30)
+    for _ in range(2):
+        await run_due(stage.runtime)
+    assert await stage.outcomes(launched.roll_call.id) == {}
+    student = student_account(stage.school, stage.school.students[0])
+    assert await visible(stage, student, launched.roll_call) == (True, True)

@@ -100,9 +100,8 @@ async def test_overdue_frames_are_sent_to_verification_and_end_undetermined(
         await stage.upload(candidate, received.submission_id, position, frames[position])
     submission_id = received.submission_id
     assert await close(stage, launched.roll_call) == {}
-    assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
+    assert await stage.task(submission_id) is not None
     assert await close(stage, launched.roll_call, 2 * SECOND) == {}
-    assert await stage.jobs("verify_submission", submission_id=submission_id) == 1
     verdict = await stage.verify(submission_id)
     assert (verdict.finding, verdict.reasons) == ("undetermined", ["frames_missing"])
     assert (await close(stage, launched.roll_call, 3 * SECOND))["undetermined"] == 1
@@ -119,7 +118,10 @@ async def test_several_overdue_submissions_are_each_sent_once_however_often_the_
     ]
     for look in range(1, 4):
         assert await close(stage, launched.roll_call, look * SECOND) == {}
-    assert [await stage.jobs("verify_submission", submission_id=each) for each in sent] == [1, 1, 1]
+    tasks = [await stage.task(each) for each in sent]
+    assert [task and (task.state, task.enqueued_at) for task in tasks] == [
+        ("waiting", launched.roll_call.closes_at + SECOND)
+    ] * 3
 
 
 async def test_frames_that_may_still_come_are_not_hurried(stage: Stage) -> None:
@@ -129,7 +131,7 @@ async def test_frames_that_may_still_come_are_not_hurried(stage: Stage) -> None:
     received = await stage.submit(candidate, launched.roll_call.id)
     assert received.frames_due_at == launched.roll_call.closes_at + GRACE
     assert await close(stage, launched.roll_call, GRACE) == {}
-    assert await stage.jobs("verify_submission", submission_id=received.submission_id) == 0
+    assert await stage.task(received.submission_id) is None
 
 
 async def test_a_broken_worker_keeps_nobody_waiting_for_ever_and_makes_no_miss(stage: Stage) -> None:
@@ -276,6 +278,7 @@ async def test_nobody_missed_a_roll_call_that_was_never_announced(stage: Stage) 
 
 async def test_the_clock_settles_what_is_due_once(stage: Stage) -> None:
     launched = await stage.launch()
+    await stage.serve(launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + SECOND
     await run_due(stage.runtime)
     await run_due(stage.runtime)
@@ -290,13 +293,15 @@ async def test_one_roll_call_that_cannot_be_settled_keeps_no_other_waiting(
         opens_at=broken.roll_call.closes_at + SECOND, closes_at=broken.roll_call.closes_at + 7200 * SECOND
     )
 
-    async def settle(session: Any, roll_call_id: UUID, at: Any) -> object:
+    await stage.serve(broken.roll_call)
+
+    async def close_one(session: Any, roll_call_id: UUID, at: Any) -> object:
         if roll_call_id == broken.roll_call.id:
             msg = "does not balance"
             raise RuntimeError(msg)
         return await settle_roll_call(session, roll_call_id, at)
 
-    monkeypatch.setitem(jobs._STEPS, "settle", settle)
+    monkeypatch.setitem(jobs._STEPS, "close", close_one)
     stage.clock.at = sound.roll_call.closes_at + SECOND
     with pytest.raises(ExceptionGroup):
         await run_due(stage.runtime)
@@ -315,7 +320,7 @@ async def test_a_verdict_that_meets_a_settlement_out_of_patience_is_not_lost(sta
     async with stage.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
         assert (await settle_roll_call(session, roll_call.id, stage.clock())).figures["undetermined"] == 1
         verifying = asyncio.create_task(stage.verify(submission_id))
-        await stage.blocked("transactionid")
+        await stage.blocked()
         assert not verifying.done()
     assert (await verifying).finding == "accepted"
     assert await stage.outcome(roll_call.id, candidate) == ("present", "verified")
@@ -352,6 +357,7 @@ async def test_who_asked_for_the_way_without_a_face_and_met_nobody_is_undetermin
 
 async def test_a_step_that_another_worker_is_taking_holds_up_nobody(stage: Stage) -> None:
     launched = await stage.launch()
+    await stage.serve(launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + SECOND
     async with stage.arrange() as session:
         await hold_closed(session, launched.roll_call.id)

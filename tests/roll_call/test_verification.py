@@ -17,7 +17,7 @@ from backend.identity.tables import FaceTemplate, KeptSelfie, TemplateKey
 from backend.roll_call.attempts import Refused
 from backend.roll_call.audience import Audience
 from backend.roll_call.challenges import shown_at
-from backend.roll_call.verification import verify_submission
+from backend.roll_call.verification import verify_batch
 from biometrics.actions import Action
 from biometrics.checks import BurstResult, Shot
 from biometrics.liveness import NOT_DONE
@@ -26,12 +26,12 @@ from tests.roll_call.stage import (
     INSIDE,
     MICROSECOND,
     OUTSIDE,
+    TERMS,
     Candidate,
     Stage,
     acted,
     burst,
     fixes,
-    job_of,
     picture,
     staged,
 )
@@ -259,7 +259,9 @@ async def test_judging_twice_at_once_writes_one_verdict_and_one_outcome(
 ) -> None:
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
-    await asyncio.gather(*(stage.verify(submission_id) for _ in range(3)))
+    lease = await stage.leased(submission_id)
+    written = await asyncio.gather(*(verify_batch(stage.runtime, [lease], TERMS) for _ in range(3)))
+    assert sorted(written) == [0, 0, 1]
     entry = (await stage.outcomes(launched.roll_call.id))[candidate.student_id]
     assert (entry.outcome, entry.seq) == ("present", 1)
 
@@ -378,7 +380,7 @@ async def test_a_lost_evidence_file_leaves_it_undetermined(
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
     empty = replace(stage.runtime, evidence=EvidenceStore.local(tmp_path))
-    await verify_submission(job_of(empty), submission_id=str(submission_id), school_id=str(stage.school.id))
+    await verify_batch(empty, [await stage.leased(submission_id)], TERMS)
     verdict = await stage.verdict(submission_id)
     assert (verdict.finding, verdict.reasons) == (
         "undetermined",

@@ -6,7 +6,17 @@ A room lists its rows in STAFF and MOBILE, and makes what they act on in `things
 from typing import Any, Protocol
 
 from backend.core.acting import Acting
-from tests.tenancy.rooms import aid, appeals, changes, claims, explanations, files, prompts, retention
+from tests.tenancy.rooms import (
+    aid,
+    appeals,
+    changes,
+    claims,
+    explanations,
+    files,
+    prompts,
+    retention,
+    verification,
+)
 from tests.tenancy.rows import Row
 from tests.world import School
 
@@ -24,4 +34,14 @@ class Room(Protocol):
         ...
 
 
-ROOMS: tuple[Room, ...] = (prompts, claims, changes, aid, appeals, files, explanations, retention)
+ROOMS: tuple[Room, ...] = (
+    prompts,
+    claims,
+    changes,
+    aid,
+    appeals,
+    files,
+    explanations,
+    retention,
+    verification,
+)

@@ -1,0 +1,74 @@
+"""A worker that is killed in the middle of a batch loses nothing of it."""
+
+import asyncio
+import os
+import signal
+import sys
+
+from sqlalchemy import delete
+
+from backend.core.tenancy import Scope
+from backend.roll_call.queue import claim
+from backend.roll_call.tables import VerificationTask
+from backend.roll_call.verification import verify_batch
+from tests.roll_call.stage import TERMS, Stage
+
+WORKER = """
+import asyncio
+from datetime import datetime
+import sys
+from backend.core.runtime import open_runtime
+from backend.roll_call.queue import Terms
+from backend.roll_call.verifier import Verifier
+from backend.settings import get_settings
+
+class Endless:
+    async def judge(self, *_):
+        print("judging", flush=True)
+        await asyncio.sleep(3600)
+
+async def main():
+    runtime = open_runtime(get_settings())
+    runtime.extras["face_pool"] = Endless()
+    runtime.clock = lambda: datetime.fromisoformat(sys.argv[1])
+    await Verifier(runtime, Terms.of(runtime.settings)).run(asyncio.Event())
+
+asyncio.run(main())
+"""
+
+
+async def test_another_worker_takes_over_what_a_killed_one_had_in_hand(stage: Stage) -> None:
+    async with stage.arrange() as session:
+        await session.execute(delete(VerificationTask))
+    launched = await stage.launch()
+    submissions = [
+        await stage.check_in(await stage.activate(pupil), launched.roll_call.id)
+        for pupil in stage.school.students[:2]
+    ]
+    settings = stage.runtime.settings
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WORKER, stage.clock().isoformat()),
+        env=os.environ
+        | {
+            "DIANMING_ENV": "test",
+            "DIANMING_DATABASE_URL": settings.database_url,
+            "DIANMING_REDIS_URL": settings.redis_url,
+            "DIANMING_EVIDENCE_DIR": str(settings.evidence_dir),
+            "DIANMING_KEYS_FILE": str(settings.keys_file),
+            "DIANMING_VERIFICATION_LEASE": str(int(TERMS.lease.total_seconds())),
+        },
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert worker.stdout is not None
+    for _ in submissions:
+        assert await worker.stdout.readline() == b"judging\n"
+    worker.send_signal(signal.SIGKILL)
+    assert await worker.wait() == -signal.SIGKILL
+    stage.clock.at += TERMS.lease
+    for _ in submissions:
+        async with stage.runtime.database.transaction(Scope.none()) as session:
+            leases = await claim(session, "another", TERMS, stage.clock())
+        assert await verify_batch(stage.runtime, leases, TERMS) == 1
+    for submission_id in submissions:
+        assert (await stage.verdict(submission_id)).finding == "accepted"
+        assert await stage.task(submission_id) is None

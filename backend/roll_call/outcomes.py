@@ -4,7 +4,7 @@ Whoever decides on one obligation holds `lock_obligation`; whoever still adds to
 `hold_open`, always after the former; a settlement or a voiding holds `hold_closed`. Locks end with the transaction.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -86,6 +86,7 @@ def effective() -> Select[OutcomeEntry]:
     """Outcome entries in effect: those without a successor."""
     later = aliased(OutcomeEntry)
     succeeded = exists().where(
+        later.seq > 1,  # few have one, and to look among these few is little
         later.term_code == OutcomeEntry.term_code,
         later.roll_call_id == OutcomeEntry.roll_call_id,
         later.student_id == OutcomeEntry.student_id,
@@ -130,33 +131,10 @@ async def write_outcome(
     is told False and has changed nothing.
     """
     seq = 1 if replaces is None else replaces.seq + 1
-    row = {
-        "roll_call_id": roll_call.id,
-        "student_id": obligation.student_id,
-        "seq": seq,
-        "school_id": obligation.school_id,
-        "term_code": obligation.term_code,
-        "class_id": obligation.class_id,
-        "outcome": decided.outcome.value,
-        "reason": decided.reason,
-        "method": decided.method,
-        "submission_id": decided.submission_id,
-        "acting_account": scope_of(session).account_id,
-        "policy_version": roll_call.policy_version,
-        "trace": decided.trace,
-        "at": at,
-    }
-    written = await session.scalar(
-        insert(OutcomeEntry).values(row).on_conflict_do_nothing().returning(OutcomeEntry.seq)
-    )
-    if written is None:
+    if not await _append(session, roll_call, [(obligation, decided)], seq, at):
         return False
-    subject = f"{roll_call.id}/{obligation.student_id}"
     before = {"outcome": replaces.outcome, "reason": replaces.reason} if replaces else None
-    after = {"outcome": decided.outcome.value, "reason": decided.reason, "method": decided.method, "seq": seq}
-    school = await session.get_one(OrgUnit, obligation.school_id)
-    act = audit.Act("outcome.write", "outcome", subject, school.path, before, after)
-    audit.record(session, act, at)
+    await _trace(session, obligation, decided, before, seq, at)
     payload = {
         "roll_call_id": str(roll_call.id),
         "student_id": str(obligation.student_id),
@@ -167,6 +145,61 @@ async def write_outcome(
     if replaces is not None:
         await outbox.emit(session, "OutcomeChanged", payload, at)
     return True
+
+
+async def write_each_first(
+    session: AsyncSession, roll_call: RollCall, judged: Sequence[tuple[Obligation, Decided]], at: datetime
+) -> None:
+    """`write_outcome` of a first entry for each of some obligations, in one statement; who has one already keeps it."""
+    written = await _append(session, roll_call, judged, 1, at)
+    for obligation, decided in judged:
+        if obligation.student_id in written:
+            await _trace(session, obligation, decided, None, 1, at)
+
+
+async def _append(
+    session: AsyncSession,
+    roll_call: RollCall,
+    judged: Sequence[tuple[Obligation, Decided]],
+    seq: int,
+    at: datetime,
+) -> set[UUID]:
+    """The students whose entry was written."""
+    rows = [
+        {
+            "roll_call_id": roll_call.id,
+            "student_id": obligation.student_id,
+            "seq": seq,
+            "school_id": obligation.school_id,
+            "term_code": obligation.term_code,
+            "class_id": obligation.class_id,
+            "outcome": decided.outcome.value,
+            "reason": decided.reason,
+            "method": decided.method,
+            "submission_id": decided.submission_id,
+            "acting_account": scope_of(session).account_id,
+            "policy_version": roll_call.policy_version,
+            "trace": decided.trace,
+            "at": at,
+        }
+        for obligation, decided in judged
+    ]
+    put = insert(OutcomeEntry).values(rows).on_conflict_do_nothing()
+    return set(await session.scalars(put.returning(OutcomeEntry.student_id)))
+
+
+async def _trace(
+    session: AsyncSession,
+    obligation: Obligation,
+    decided: Decided,
+    before: dict[str, Any] | None,
+    seq: int,
+    at: datetime,
+) -> None:
+    subject = f"{obligation.roll_call_id}/{obligation.student_id}"
+    after = {"outcome": decided.outcome.value, "reason": decided.reason, "method": decided.method, "seq": seq}
+    school = await session.get_one(OrgUnit, obligation.school_id)
+    audit.record(session, audit.Act("outcome.write", "outcome", subject, school.path, before, after), at)
 
 
 def without_outcome(roll_call: RollCall) -> Select[Obligation]:

@@ -31,6 +31,7 @@ SUBCOMMANDS = (
     "audit",
     "flow",
     "law",
+    "terms",
     "explain",
     "replay",
     "retention",

@@ -33,6 +33,7 @@ from biometrics.pool import FacePool, PoolLimits
 
 JOB_MODULES = (
     "backend.core.outbox",
+    "backend.org.jobs",
     "backend.people.jobs",
     "backend.identity.jobs",
     "backend.identity.population_jobs",

@@ -157,7 +157,7 @@ OF_A_MILLION = ("planted", "next day", "floor of next day")
 # --- processes ---
 
 
-def _runtime(url: str, at: datetime) -> Runtime:
+def runtime_at(url: str, at: datetime) -> Runtime:
     folder = Path(tempfile.mkdtemp())
     create_key_file(folder / "keys.json")
     settings = Settings(
@@ -195,7 +195,7 @@ def _timed(engine: AsyncEngine) -> list[float]:
 
 async def _share(url: str, run: str, part: tuple[int, int]) -> Share:
     work, day = RUNS[run]
-    runtime = _runtime(url, FIRST_DAY + timedelta(days=day))
+    runtime = runtime_at(url, FIRST_DAY + timedelta(days=day))
     try:
         async with runtime.database.transaction(Scope.none()) as session:
             schools = (

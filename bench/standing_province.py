@@ -5,24 +5,18 @@ on file. Of each thousand students in each term, 40 miss a check and 10 of them 
 leave. Notices are on file for those who missed, since no other student's are asked for.
 """
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
-from alembic import command
 
-from backend.commands.migrate_command import alembic_config
-from backend.local.services import Stack, create_database, drop_database
+from backend.local.services import Stack
+from bench.reused import Say, Server, reused_database, without_indexes
 
-ROOT = Path(__file__).resolve().parents[1]
-PREFIX = "bench_standing_"
 A_SCHOOL = 1000
 TERMS = (("2025-autumn", "2025-09-01", "2026-01-31"), ("2026-spring", "2026-02-20", "2026-07-10"))
 CHECKS_A_TERM = 8
 LOADED = ("obligation", "outcome_entry")
-Say = Callable[[str], object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,26 +32,11 @@ class Province:
 
 
 def province_of(stack: Stack, students: int, say: Say) -> Province:
-    """The province of so many students, built if it is not there; one of another size or schema is dropped."""
+    """The province of so many students, built if it is not there."""
     students = max(A_SCHOOL, students // A_SCHOOL * A_SCHOOL)
-    wanted = f"{PREFIX}{students}_{_schema()}"
-    with psycopg.connect(stack.superuser_dsn, autocommit=True) as server:
-        found = [
-            name
-            for (name,) in server.execute(
-                "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", [PREFIX]
-            )
-        ]
-    for name in set(found) - {wanted}:
-        drop_database(stack, name)
-    province = Province(Stack(stack.sockets, stack.redis, stack.programs, wanted), students)
-    if wanted not in found or not _is_whole(province):
-        drop_database(stack, wanted)
-        create_database(stack, wanted)
-        say(f"building a province of {students:,} students")
-        command.upgrade(alembic_config(province.stack.owner_url), "heads")
-        _fill(province, say)
-    return province
+    name = f"bench_standing_{students}"
+    own = reused_database(stack, name, Path(__file__), lambda server: _fill(server, students, say), say)
+    return Province(own, students)
 
 
 def begin_anew(province: Province) -> None:
@@ -75,66 +54,30 @@ def refresh_statistics(province: Province) -> None:
         server.execute("VACUUM ANALYZE")
 
 
-def _schema() -> str:
-    """The migrations and this file, since either decides what is stored."""
-    files = [*sorted((ROOT / "migrations").rglob("*.py")), Path(__file__)]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
-
-
-def _is_whole(province: Province) -> bool:
-    with psycopg.connect(province.stack.superuser_dsn) as server:
-        found = server.execute("SELECT to_regclass('bench_is_whole')").fetchone()
-    return found is not None and found[0] is not None
-
-
-def _fill(province: Province, say: Say) -> None:
-    schools = province.students // A_SCHOOL
-    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
-        # Foreign keys hold by construction; checking sixteen million of them one by one would take the longest.
-        server.execute("SET session_replication_role = replica")
-        server.execute("SET synchronous_commit = off")
-        server.execute("SET maintenance_work_mem = '512MB'")
-        server.execute(_HELPERS)
-        for statement in _PEOPLE:
-            server.execute(statement.format(schools=schools, students=province.students))
-        for number, (code, first, last) in enumerate(TERMS):
-            server.execute(_TERM.format(number=number, code=code, first=first, last=last))
-            for check in range(CHECKS_A_TERM):
-                place = {"n": number * CHECKS_A_TERM + check, "first": first, "week": 1 + 2 * check}
-                server.execute(_ROLL_CALL.format(schools=schools, **place))
-        indexes = [definition for table in LOADED for definition in _drop_secondary_indexes(server, table)]
-        for n in range(len(TERMS) * CHECKS_A_TERM):
-            for statement in _RESULTS:
-                server.execute(statement.format(n=n, term=n // CHECKS_A_TERM, check=n % CHECKS_A_TERM))
-            say(f"  check {n + 1} of {len(TERMS) * CHECKS_A_TERM}")
-        for definition in indexes:
-            server.execute(definition)
-        for number, (_, first, _last) in enumerate(TERMS):
-            for statement in _LEAVE:
-                server.execute(statement.format(term=number, first=first))
-        server.execute("VACUUM ANALYZE")
-        server.execute("CREATE TABLE bench_is_whole ()")
-
-
-def _drop_secondary_indexes(server: psycopg.Connection[tuple[str, ...]], table: str) -> list[str]:
-    """Loading first and indexing after is several times faster; returns how to make them again."""
-    found = server.execute(
-        "SELECT pg_get_indexdef(indexrelid), indexrelid::regclass::text FROM pg_index"
-        " WHERE indrelid = %s::regclass AND NOT indisprimary",
-        [table],
-    ).fetchall()
-    for _, name in found:
-        server.execute(f"DROP INDEX {name}")
-    return [definition for definition, _ in found]
+def _fill(server: Server, students: int, say: Say) -> None:
+    schools = students // A_SCHOOL
+    for statement in _PEOPLE:
+        server.execute(statement.format(schools=schools, students=students))
+    for number, (code, first, last) in enumerate(TERMS):
+        server.execute(_TERM.format(number=number, code=code, first=first, last=last))
+        for check in range(CHECKS_A_TERM):
+            of_term = {"code": code, "first": first}
+            place = {"n": number * CHECKS_A_TERM + check, "week": 1 + 2 * check, **of_term}
+            server.execute(_ROLL_CALL.format(schools=schools, **place))
+    indexes = [definition for table in LOADED for definition in without_indexes(server, table)]
+    for n in range(len(TERMS) * CHECKS_A_TERM):
+        for statement in _RESULTS:
+            term, check = divmod(n, CHECKS_A_TERM)
+            server.execute(statement.format(n=n, term=term, code=TERMS[term][0], check=check))
+        say(f"  check {n + 1} of {len(TERMS) * CHECKS_A_TERM}")
+    for definition in indexes:
+        server.execute(definition)
+    for number, (_, first, _last) in enumerate(TERMS):
+        for statement in _LEAVE:
+            server.execute(statement.format(term=number, first=first))
 
 
 # --- the statements ---
-
-_HELPERS = """
-CREATE FUNCTION pg_temp.id(kind int, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE
-RETURN CAST('018f' || lpad(to_hex(kind), 4, '0') || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid)
-"""
-"""Kinds: 1 unit, 2 class, 3 student, 4 term, 5 roll call, 6 leave, 7 message, 8 notice, 9 account, 10 site."""
 
 _PEOPLE = (
     (
@@ -173,18 +116,21 @@ WITH opened AS (
 ), called AS (
   INSERT INTO roll_call (id, kind, title, launcher_id, launcher_path, launched_by, term_code, audience, place,
     policy_version, launched_at, notify_at, opens_at, closes_at, frames_until)
-  SELECT pg_temp.id(5, {n}), 'spot_check', '学籍核验', pg_temp.id(1, 0), 'p410000', pg_temp.id(9, 0), '', '{{}}',
+  SELECT pg_temp.id(5, {n}), 'spot_check', '学籍核验', pg_temp.id(1, 0), 'p410000', pg_temp.id(9, 0), '{code}', '{{}}',
     '410000', '', at, at, at, at + interval '1 hour', at + interval '62 minutes' FROM opened
 ), steps AS (
   INSERT INTO roll_call_step (roll_call_id, step, at)
   SELECT pg_temp.id(5, {n}), step, at + gone
   FROM opened, (VALUES ('announced', interval '0'), ('settled', interval '65 minutes')) v (step, gone)
 ), sites AS (
-  INSERT INTO roll_call_site (roll_call_id, site_version_id, school_id)
-  SELECT pg_temp.id(5, {n}), pg_temp.id(10, s), pg_temp.id(1, 1 + s) FROM generate_series(1, {schools}) s
+  INSERT INTO roll_call_site (roll_call_id, term_code, site_version_id, school_id)
+  SELECT pg_temp.id(5, {n}), '{code}', pg_temp.id(10, s), pg_temp.id(1, 1 + s) FROM generate_series(1, {schools}) s
+), schools AS (
+  INSERT INTO roll_call_school (roll_call_id, school_id, owed, excused, exempt)
+  SELECT pg_temp.id(5, {n}), pg_temp.id(1, 1 + s), 1000, 0, 0 FROM generate_series(1, {schools}) s
 ), classes AS (
-  INSERT INTO roll_call_class (roll_call_id, class_id, school_id, owed, excused, exempt)
-  SELECT pg_temp.id(5, {n}), pg_temp.id(2, c), pg_temp.id(1, 2 + c / 20), 50, 0, 0
+  INSERT INTO roll_call_class (roll_call_id, term_code, class_id, school_id, owed, excused, exempt)
+  SELECT pg_temp.id(5, {n}), '{code}', pg_temp.id(2, c), pg_temp.id(1, 2 + c / 20), 50, 0, 0
   FROM generate_series(0, {schools} * 20 - 1) c
 ), told AS (
   INSERT INTO notice_message (id, group_id, kind, title_zh, title_en, body_zh, body_en, data, sms_params, created_at)
@@ -200,14 +146,14 @@ _MISSES = (
 
 _RESULTS = (
     (
-        "INSERT INTO obligation (roll_call_id, student_id, school_id, class_id, duty, standing, study_form, programme)"
-        " SELECT pg_temp.id(5, {n}), student.id, school_id, class_id, 'owed', standing, study_form, programme FROM student"
+        "INSERT INTO obligation (roll_call_id, term_code, student_id, school_id, class_id, duty, standing, study_form,"
+        " programme) SELECT pg_temp.id(5, {n}), '{code}', student.id, school_id, class_id, 'owed', standing, study_form, programme FROM student"
         " ORDER BY student.id"
     ),
     (
-        "INSERT INTO outcome_entry (roll_call_id, student_id, seq, school_id, class_id, outcome, reason, method,"
+        "INSERT INTO outcome_entry (roll_call_id, term_code, student_id, seq, school_id, class_id, outcome, reason, method,"
         " policy_version, trace, at)"
-        " SELECT r.id, pg_temp.id(3, s), 1, pg_temp.id(1, 2 + s / 1000), pg_temp.id(2, s / 50),"
+        " SELECT r.id, r.term_code, pg_temp.id(3, s), 1, pg_temp.id(1, 2 + s / 1000), pg_temp.id(2, s / 50),"
         f" CASE WHEN {_MISSES} THEN 'missed' ELSE 'present' END, 'verified', 'verification', '', '{{{{}}}}',"
         f" CASE WHEN {_MISSES} THEN r.closes_at + interval '5 minutes' ELSE r.opens_at + interval '9 minutes' END"
         " FROM roll_call r, generate_series(CAST(0 AS bigint), (SELECT count(*) - 1 FROM student)) s"

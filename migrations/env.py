@@ -6,6 +6,7 @@ from alembic import context
 from sqlalchemy import create_engine, pool
 
 import backend.tables
+from migrations.by_term import is_ours
 
 config = context.config
 url = config.attributes.get("url") or os.environ["DIANMING_OWNER_DATABASE_URL"]
@@ -27,6 +28,7 @@ def run() -> None:
             connection=connection,
             target_metadata=backend.tables.METADATA,
             include_name=_ours,
+            include_object=is_ours,
             compare_type=True,
         )
         with context.begin_transaction():

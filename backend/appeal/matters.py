@@ -53,7 +53,11 @@ async def _check(session: AsyncSession, roll_call_id: UUID, student_id: UUID) ->
     launcher = await session.get_one(OrgUnit, roll_call.launcher_id)
     outcomes = await session.scalars(
         select(OutcomeEntry)
-        .where(OutcomeEntry.roll_call_id == roll_call_id, OutcomeEntry.student_id == student_id)
+        .where(
+            OutcomeEntry.term_code == roll_call.term_code,
+            OutcomeEntry.roll_call_id == roll_call_id,
+            OutcomeEntry.student_id == student_id,
+        )
         .order_by(OutcomeEntry.seq)
     )
     return CheckMatter(roll_call, launcher.name, outcomes.all())

@@ -3,6 +3,7 @@
 Rooms register their tasks on `job_app` in their `jobs.py`; the worker opens it on its own connections.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import procrastinate
@@ -17,8 +18,8 @@ FLOW = "flow"
 NOTICES = "notices"
 QUEUES = [VERIFICATION, FLOW, NOTICES]
 
-BY_THE_CLOCK, SOON = 2, 1
-"""Priorities above the ordinary 0: a rush of verifications must not hold up announcing and settling, nor events."""
+BY_THE_CLOCK, SOON, WHENEVER = 2, 1, -1
+"""Priorities above and below the ordinary 0: a rush of verifications must not hold up announcing and settling, nor events."""
 
 
 def conninfo(database_url: str) -> str:
@@ -37,8 +38,18 @@ async def enqueue(
     session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], **arguments: Any
 ) -> None:
     """Enqueue a job in the session's own transaction: it exists exactly if the cause does."""
-    connection = await driver_connection(session)
-    await task.configure(connection=connection).defer_async(**arguments)
+    await enqueue_all(session, task, [arguments])
+
+
+async def enqueue_all(
+    session: AsyncSession,
+    task: procrastinate.tasks.Task[Any, Any, Any],
+    each: Collection[Mapping[str, Any]],
+) -> None:
+    """`enqueue` a job for each of the arguments, by one statement."""
+    if each:
+        connection = await driver_connection(session)
+        await task.configure(connection=connection).batch_defer_async(*map(dict, each))
 
 
 async def enqueue_unless_waiting(

@@ -1,5 +1,7 @@
 """Events leave through here: recorded and enqueued in the transaction that causes them."""
 
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -7,7 +9,7 @@ from procrastinate import JobContext, RetryStrategy
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.ids import new_id
-from backend.core.jobs import FLOW, SOON, enqueue, job_app
+from backend.core.jobs import FLOW, SOON, enqueue_all, job_app
 from backend.core.tables import OutboxEvent
 
 
@@ -32,10 +34,27 @@ def consume_only(names: frozenset[str]) -> None:
     _consumed = names
 
 
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What happened (past tense), to whom, and when."""
+
+    name: str
+    payload: dict[str, Any]
+    at: datetime
+
+
 async def emit(session: AsyncSession, name: str, payload: dict[str, Any], at: datetime) -> None:
     """Record that `name` (past tense) happened; consumers run after the commit, each in its own transaction."""
-    event = OutboxEvent(id=new_id(), name=name, payload=payload, occurred_at=at)
-    session.add(event)
+    await emit_all(session, [Event(name, payload, at)])
+
+
+async def emit_all(session: AsyncSession, events: Collection[Event]) -> None:
+    """`emit` for each, by as many statements as for one."""
+    rows = [
+        OutboxEvent(id=new_id(), name=event.name, payload=event.payload, occurred_at=event.at)
+        for event in events
+    ]
+    session.add_all(rows)
     await session.flush()
-    if _consumed is None or name in _consumed:
-        await enqueue(session, deliver_event, event_id=str(event.id))
+    told = [{"event_id": str(row.id)} for row in rows if _consumed is None or row.name in _consumed]
+    await enqueue_all(session, deliver_event, told)

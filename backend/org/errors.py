@@ -57,6 +57,15 @@ class TermOverlaps(DomainError):
     en = "The unit already has a term on some of these days or with this code; check the dates."
 
 
+class TermsBusy(DomainError):
+    """A new term needs a moment in which nothing is launched, to prepare its tables."""
+
+    code = "terms_busy"
+    status = 503
+    zh = "系统正在发起点名，暂时不能设置新学期，请几分钟后重试。"
+    en = "A roll call is being launched, so no new term can be opened now; try again in a few minutes."
+
+
 class TermContradictsSuperior(DomainError):
     """Misses are counted by term, so a unit cannot cut a term of its superior's in two."""
 

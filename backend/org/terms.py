@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from psycopg.errors import LockNotAvailable
 from sqlalchemy import cast, or_, select
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -27,6 +29,7 @@ from backend.org.errors import (
     TermNotSet,
     TermOrder,
     TermOverlaps,
+    TermsBusy,
 )
 from backend.org.paths import superior_paths
 from backend.org.queries import under, unit_below
@@ -72,7 +75,8 @@ class TermView:
 async def open_term(session: AsyncSession, acting: Acting, term: NewTerm, at: datetime) -> TermView:
     """Open a term for the caller's own unit or, for an authority, one below it.
 
-    Raises `TermOrder`, `TermOverlaps` (the unit's own terms) and `TermContradictsSuperior`.
+    The database makes the partitions of a new code in the same transaction (`partitions`). Raises `TermOrder`,
+    `TermOverlaps` (the unit's own terms), `TermContradictsSuperior`, and `TermsBusy`.
     """
     _must_set_terms(acting)
     unit = await unit_below(session, acting, term.org_id)
@@ -80,9 +84,13 @@ async def open_term(session: AsyncSession, acting: Acting, term: NewTerm, at: da
         raise TermOrder
     await _agree_with_superiors(session, unit, term)
     values = {"org_id": unit.id, "code": term.code, "starts_on": term.starts_on, "ends_on": term.ends_on}
-    opened = await session.scalar(
-        insert(Term).values(id=new_id(), created_at=at, **values).on_conflict_do_nothing().returning(Term.id)
-    )
+    row = insert(Term).values(id=new_id(), created_at=at, **values).on_conflict_do_nothing()
+    try:
+        opened = await session.scalar(row.returning(Term.id))
+    except OperationalError as error:
+        if isinstance(error.orig, LockNotAvailable):  # for the partitions of the term
+            raise TermsBusy from error
+        raise
     if opened is None:
         raise TermOverlaps
     for pause in term.vacations:

@@ -1,5 +1,6 @@
 """Facts about one student take turns: each is stamped after everything that was judged before it."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -19,12 +20,22 @@ async def take_turn(session: AsyncSession, school_id: UUID, student_id: UUID, at
     waited can never slip a fact in before a decision that did not know of it, and replaying the facts gives
     that decision again (invariant 6). Take it before reading what the decision rests on.
     """
-    row = {"student_id": student_id, "school_id": school_id, "as_of": at}
-    put = insert(StudentTurn).values(row)
+    return (await take_turns(session, {student_id: school_id}, at))[student_id]
+
+
+async def take_turns(
+    session: AsyncSession, schools: Mapping[UUID, UUID], at: datetime
+) -> dict[UUID, datetime]:
+    """`take_turn` for many, given their schools; everyone takes turns in one order, so that nobody waits in a ring."""
+    rows = [
+        {"student_id": student_id, "school_id": schools[student_id], "as_of": at}
+        for student_id in sorted(schools)
+    ]
+    put = insert(StudentTurn).values(rows)
     after = func.greatest(StudentTurn.as_of + literal(TICK), put.excluded.as_of)
     taken = await session.execute(
         put.on_conflict_do_update(index_elements=["student_id"], set_={"as_of": after}).returning(
-            StudentTurn.as_of
+            StudentTurn.student_id, StudentTurn.as_of
         )
     )
-    return taken.scalar_one()
+    return {row.student_id: row.as_of for row in taken}

@@ -35,7 +35,13 @@ async def redraw_judged(runtime: Runtime, at_most: int = AT_MOST) -> int:
         frames = await _judged(runtime)
         hashes = await asyncio.gather(*(_replace(runtime, frame) for frame in frames))
         rows = [
-            {"submission_id": frame.submission_id, "position": frame.position, "kept_sha256": kept}
+            {
+                "submission_id": frame.submission_id,
+                "position": frame.position,
+                "school_id": frame.school_id,
+                "term_code": frame.term_code,
+                "kept_sha256": kept,
+            }
             for frame, kept in zip(frames, hashes, strict=True)
             if kept is not None
         ]

@@ -15,10 +15,10 @@ from backend.notice.messages import Channel, Message, SmsText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
 from backend.roll_call.law import law_of, spread_of
-from backend.roll_call.outcomes import hold_open
+from backend.roll_call.outcomes import hold_open, term_of
 from backend.roll_call.oversight import still_waiting
 from backend.roll_call.rules import SPOT_CHECK
-from backend.roll_call.tables import Obligation, RollCall, RollCallClass, RollCallStep, Urge
+from backend.roll_call.tables import Obligation, RollCall, RollCallClass, RollCallSchool, RollCallStep, Urge
 
 IN_APP: tuple[Channel, ...] = ("in_app",)
 _KIND_ZH = {
@@ -59,7 +59,11 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
         asked = (
             select(Obligation.student_id, Obligation.school_id, Student.phone)
             .join(Student, Student.id == Obligation.student_id)
-            .where(Obligation.roll_call_id == roll_call_id, Obligation.duty != "exempt")
+            .where(
+                Obligation.term_code == roll_call.term_code,
+                Obligation.roll_call_id == roll_call_id,
+                Obligation.duty != "exempt",
+            )
         )
         told += await post_notices(
             session, asked, _to_students(roll_call), channels, at, spread_of(roll_call)
@@ -73,7 +77,7 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
 
 
 def _addressed_schools(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
-    return select(RollCallClass.school_id).where(RollCallClass.roll_call_id == roll_call_id)
+    return select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call_id)
 
 
 def _registrars(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
@@ -91,7 +95,9 @@ def _counselors(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
         ClassCounselor.counselor_id == Account.counselor_id,
         ClassCounselor.until.is_(None),
         RollCallClass.class_id == ClassCounselor.class_id,
+        RollCallClass.term_code == term_of(roll_call_id),
         RollCallClass.roll_call_id == roll_call_id,
+        RollCallClass.school_id == Account.school_id,
     )
     return select(
         Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
@@ -186,7 +192,9 @@ async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -
         data={"roll_call_id": str(roll_call.id)},
     )
     asked = select(Obligation.student_id, Obligation.school_id).where(
-        Obligation.roll_call_id == roll_call_id, Obligation.duty != "exempt"
+        Obligation.term_code == roll_call.term_code,
+        Obligation.roll_call_id == roll_call_id,
+        Obligation.duty != "exempt",
     )
     told = await post_notices(session, asked, message, IN_APP, at)
     for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):

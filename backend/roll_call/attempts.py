@@ -128,7 +128,10 @@ async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
 async def _findings(session: AsyncSession, task: Asked) -> Sequence[Sequence[str]]:
     found = await session.scalars(
         select(Verdict.reasons).where(
-            Verdict.student_id == task.obligation.student_id, Verdict.roll_call_id == task.roll_call.id
+            Verdict.term_code == task.roll_call.term_code,
+            Verdict.roll_call_id == task.roll_call.id,
+            Verdict.school_id == task.obligation.school_id,
+            Verdict.student_id == task.obligation.student_id,
         )
     )
     return found.all()
@@ -153,6 +156,7 @@ async def refuse(
             id=new_id(),
             roll_call_id=task.roll_call.id,
             school_id=task.obligation.school_id,
+            term_code=task.roll_call.term_code,
             student_id=task.obligation.student_id,
             step=step,
             code=error.code,

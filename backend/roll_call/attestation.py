@@ -126,6 +126,7 @@ async def attest_presence(
         roll_call_id=roll_call.id,
         student_id=command.student_id,
         school_id=obligation.school_id,
+        term_code=roll_call.term_code,
         class_id=obligation.class_id,
         site_version_id=command.site_version_id,
         reason=command.reason,
@@ -180,7 +181,9 @@ async def _within_quota(session: AsyncSession, roll_call: RollCall, obligation: 
     quota = rules.attestation_quota(figures.owed, share, minimum)
     used = await session.scalar(
         select(func.count()).where(
-            Attestation.roll_call_id == roll_call.id, Attestation.class_id == obligation.class_id
+            Attestation.term_code == roll_call.term_code,
+            Attestation.roll_call_id == roll_call.id,
+            Attestation.class_id == obligation.class_id,
         )
     )
     if (used or 0) >= quota:
@@ -219,6 +222,7 @@ async def review_attestation(
             roll_call_id=command.roll_call_id,
             student_id=command.student_id,
             school_id=attestation.school_id,
+            term_code=attestation.term_code,
             attested_by=attestation.attested_by,
             reviewed_by=acting.account_id,
             upheld=command.upheld,

@@ -42,12 +42,13 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Roll:
-    """What the selection needs beside the audience: paths of its units, the law's study forms, the seed.
+    """What the selection needs beside the audience: the term, paths of its units, the law's study forms, the seed.
 
     `on_leave` selects the students whose approved leave excuses them (HN334-3.5a).
     """
 
     roll_call_id: UUID
+    term_code: str
     paths: tuple[str, ...]
     verified_forms: tuple[str, ...]
     seed: str
@@ -59,6 +60,7 @@ ON_LEAVE = "on_leave"
 
 OBLIGATION_COLUMNS = (
     "roll_call_id",
+    "term_code",
     "student_id",
     "school_id",
     "class_id",
@@ -127,8 +129,9 @@ def obligations(audience: Audience, roll: Roll) -> Select[Any]:
         else_=literal("owed"),
     )
     reason = case((chosen.c.reason.is_not(None), chosen.c.reason), (away, literal(ON_LEAVE)), else_=null())
-    columns = [
+    columns: list[ColumnElement[Any]] = [
         literal(roll.roll_call_id).label("roll_call_id"),
+        literal(roll.term_code).label("term_code"),
         chosen.c.student_id,
         chosen.c.school_id,
         chosen.c.class_id,

@@ -53,15 +53,22 @@ async def facts_of(
     session: AsyncSession, runtime: Runtime, school_id: UUID, submission_ids: Collection[UUID]
 ) -> list[Facts]:
     """The facts of these submissions of one school, without those that have a verdict. Raises NotFound for any absent."""
-    judged = select(Verdict.submission_id).where(Verdict.submission_id.in_(submission_ids))
-    wanted = set(submission_ids).difference(await session.scalars(judged))
-    if not wanted:
-        return []
-    submissions = await _rows(session, select(Submission).where(Submission.id.in_(wanted)))
-    if len(submissions) < len(wanted):
+    of_school = Submission.school_id == school_id
+    sent = await _rows(session, select(Submission).where(of_school, Submission.id.in_(submission_ids)))
+    if len(sent) < len(set(submission_ids)):
         raise NotFound
+    terms = {each.term_code for each in sent}
+    judged = select(Verdict.submission_id).where(
+        Verdict.term_code.in_(terms),
+        Verdict.school_id == school_id,
+        Verdict.submission_id.in_(submission_ids),
+    )
+    wanted = set(submission_ids).difference(await session.scalars(judged))
+    submissions = [each for each in sent if each.id in wanted]
+    if not submissions:
+        return []
     frozen = await _Frozen.of(session, submissions)
-    frames = await _frame_keys(session, wanted)
+    frames = await _frame_keys(session, submissions)
     references = await _references(session, runtime, school_id, submissions, frozen)
     earlier = await earlier_selfies(session, runtime.keys, {each.student_id for each in submissions})
     seen = func.door.with_frames_seen_elsewhere(cast(list(wanted), ARRAY(Uuid)))
@@ -100,25 +107,32 @@ class _Frozen:
         asked = {each.roll_call_id for each in submissions}
         owed = [(each.roll_call_id, each.student_id) for each in submissions]
         nonces = [each.nonce for each in submissions]
+        terms, school_id = {each.term_code for each in submissions}, submissions[0].school_id
         obligations = select(Obligation).where(
-            tuple_(Obligation.roll_call_id, Obligation.student_id).in_(owed)
+            Obligation.term_code.in_(terms),
+            Obligation.school_id == school_id,
+            tuple_(Obligation.roll_call_id, Obligation.student_id).in_(owed),
         )
-        challenges = select(Challenge).where(Challenge.nonce.in_(nonces))
+        challenges = select(Challenge).where(
+            Challenge.term_code.in_(terms), Challenge.school_id == school_id, Challenge.nonce.in_(nonces)
+        )
         roll_calls = select(RollCall).where(RollCall.id.in_(asked))
         return cls(
             {each.id: each for each in await _rows(session, roll_calls)},
             {(each.roll_call_id, each.student_id): each for each in await _rows(session, obligations)},
             {each.nonce: each for each in await _rows(session, challenges)},
-            await _sites(session, asked, submissions[0].school_id),
+            await _sites(session, asked, submissions),
         )
 
 
 async def _sites(
-    session: AsyncSession, roll_call_ids: Collection[UUID], school_id: UUID
+    session: AsyncSession, roll_call_ids: Collection[UUID], submissions: Sequence[Submission]
 ) -> dict[UUID, tuple[Site, ...]]:
     versions: dict[UUID, set[UUID]] = defaultdict(set)
     frozen = select(RollCallSite.roll_call_id, RollCallSite.site_version_id).where(
-        RollCallSite.roll_call_id.in_(roll_call_ids), RollCallSite.school_id == school_id
+        RollCallSite.term_code.in_({each.term_code for each in submissions}),
+        RollCallSite.roll_call_id.in_(roll_call_ids),
+        RollCallSite.school_id == submissions[0].school_id,
     )
     for roll_call_id, version_id in await session.execute(frozen):
         versions[roll_call_id].add(version_id)
@@ -128,11 +142,15 @@ async def _sites(
     }
 
 
-async def _frame_keys(session: AsyncSession, submission_ids: Collection[UUID]) -> dict[UUID, list[str]]:
+async def _frame_keys(session: AsyncSession, submissions: Sequence[Submission]) -> dict[UUID, list[str]]:
     """By submission, in the order of the burst."""
     frames = await session.execute(
         select(SubmissionFrame.submission_id, SubmissionFrame.evidence_key)
-        .where(SubmissionFrame.submission_id.in_(submission_ids))
+        .where(
+            SubmissionFrame.term_code.in_({each.term_code for each in submissions}),
+            SubmissionFrame.school_id == submissions[0].school_id,
+            SubmissionFrame.submission_id.in_([each.id for each in submissions]),
+        )
         .order_by(SubmissionFrame.submission_id, SubmissionFrame.position)
     )
     keys: dict[UUID, list[str]] = defaultdict(list)

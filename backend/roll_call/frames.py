@@ -41,7 +41,7 @@ class FrameToStore:
     stored: bool
 
 
-_DECLARED = text("SELECT * FROM door.declared_frames(:submission, :student, :position)")
+_DECLARED = text("SELECT * FROM door.declared_frames(:submission, :school, :student, :position)")
 
 
 async def frame_to_store(
@@ -49,7 +49,11 @@ async def frame_to_store(
 ) -> FrameToStore:
     """Look up what the envelope declared for a frame; the upload itself happens outside any transaction."""
     rows = await database.ask(
-        _DECLARED, submission=submission_id, student=acting.student_id, position=position
+        _DECLARED,
+        submission=submission_id,
+        school=acting.school_id,
+        student=acting.student_id,
+        position=position,
     )
     if not rows:
         raise NotFound
@@ -114,6 +118,7 @@ class StoredFrame:
         return {
             "submission": str(self.frame.submission_id),
             "position": self.frame.position,
+            "school": str(self.acting.school_id),
             "student": str(self.acting.student_id),
             "sha256": self.frame.sha256.hex(),
             "size": self.size,

@@ -4,9 +4,8 @@ import secrets
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import case, exists, func, insert, literal, select, text
+from sqlalchemy import and_, case, exists, func, insert, literal, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -30,6 +29,7 @@ from backend.roll_call.tables import (
     Obligation,
     RollCall,
     RollCallClass,
+    RollCallSchool,
     RollCallSite,
     RollCallStep,
 )
@@ -174,81 +174,112 @@ async def _freeze(
     window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
     away = on_leave(Reach(window, law.duration("roll_call.window.minimum"), roll_call.launched_at))
     forms = law.texts("audience.verified_study_forms")
-    roll = Roll(roll_call.id, paths, forms, roll_call.seed or "", away)
+    roll = Roll(roll_call.id, roll_call.term_code, paths, forms, roll_call.seed or "", away)
     await session.execute(insert(Obligation).from_select(OBLIGATION_COLUMNS, obligations(audience, roll)))
-    await session.execute(_class_figures(roll_call.id))
+    await session.execute(_class_figures(roll_call))
+    await session.execute(_school_figures(roll_call))
     await session.execute(_sites(roll_call))
     return await _summary(session, roll_call)
 
 
-def _class_figures(roll_call_id: UUID) -> Any:
+def _class_figures(roll_call: RollCall) -> Any:
     def how_many(duty: str) -> Any:
         return func.count(case((Obligation.duty == duty, 1)))
 
     figures = (
         select(
-            literal(roll_call_id),
-            Obligation.class_id,
+            literal(roll_call.id),
+            literal(roll_call.term_code),
             Obligation.school_id,
+            Obligation.class_id,
             how_many("owed"),
             how_many("excused"),
             how_many("exempt"),
         )
-        .where(Obligation.roll_call_id == roll_call_id)
+        .where(Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id)
         .group_by(Obligation.class_id, Obligation.school_id)
     )
-    columns = ("roll_call_id", "class_id", "school_id", "owed", "excused", "exempt")
+    columns = ("roll_call_id", "term_code", "school_id", "class_id", "owed", "excused", "exempt")
     return insert(RollCallClass).from_select(columns, figures)
+
+
+def _school_figures(roll_call: RollCall) -> Any:
+    classes = RollCallClass
+    figures = (
+        select(
+            literal(roll_call.id),
+            classes.school_id,
+            func.sum(classes.owed),
+            func.sum(classes.excused),
+            func.sum(classes.exempt),
+        )
+        .where(classes.term_code == roll_call.term_code, classes.roll_call_id == roll_call.id)
+        .group_by(classes.school_id)
+    )
+    columns = ("roll_call_id", "school_id", "owed", "excused", "exempt")
+    return insert(RollCallSchool).from_select(columns, figures)
 
 
 def _sites(roll_call: RollCall) -> Any:
     """The approved versions that are in force when the window opens, for the schools of the audience."""
     versions = effective_versions(roll_call.opens_at).subquery()
-    schools = select(RollCallClass.school_id).where(RollCallClass.roll_call_id == roll_call.id).distinct()
-    rows = select(literal(roll_call.id), versions.c.version_id, versions.c.school_id).where(
-        versions.c.school_id.in_(schools)
-    )
-    return insert(RollCallSite).from_select(("roll_call_id", "site_version_id", "school_id"), rows)
+    schools = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
+    rows = select(
+        literal(roll_call.id), literal(roll_call.term_code), versions.c.version_id, versions.c.school_id
+    ).where(versions.c.school_id.in_(schools))
+    columns = ("roll_call_id", "term_code", "site_version_id", "school_id")
+    return insert(RollCallSite).from_select(columns, rows)
 
 
 async def _summary(session: AsyncSession, roll_call: RollCall) -> Launched:
+    schools = RollCallSchool
     sited = exists().where(
-        RollCallSite.roll_call_id == RollCallClass.roll_call_id,
-        RollCallSite.school_id == RollCallClass.school_id,
+        RollCallSite.term_code == roll_call.term_code,
+        RollCallSite.roll_call_id == roll_call.id,
+        RollCallSite.school_id == schools.school_id,
     )
-    owed, excused, exempt, schools, bare = (
+    owed, excused, exempt, asked, bare = (
         await session.execute(
             select(
-                func.coalesce(func.sum(RollCallClass.owed), 0),
-                func.coalesce(func.sum(RollCallClass.excused), 0),
-                func.coalesce(func.sum(RollCallClass.exempt), 0),
-                func.count(RollCallClass.school_id.distinct()),
-                func.count(case((~sited, RollCallClass.school_id)).distinct()),
-            ).where(RollCallClass.roll_call_id == roll_call.id)
+                func.coalesce(func.sum(schools.owed), 0),
+                func.coalesce(func.sum(schools.excused), 0),
+                func.coalesce(func.sum(schools.exempt), 0),
+                func.count(),
+                func.count(case((~sited, 1))),
+            ).where(schools.roll_call_id == roll_call.id)
         )
     ).one()
     if owed + excused == 0:
         raise AudienceEmpty
-    return Launched(roll_call, int(owed), int(excused), int(exempt), int(schools), int(bare))
+    return Launched(roll_call, int(owed), int(excused), int(exempt), int(asked), int(bare))
 
 
 async def _refuse_overlap(session: AsyncSession, roll_call: RollCall) -> None:
     """Reading 3. Launches run one at a time, so that two of them cannot miss each other."""
-    mine, theirs, other = aliased(Obligation), aliased(Obligation), aliased(RollCall)
-    voided = exists().where(RollCallStep.roll_call_id == other.id, RollCallStep.step == "voided")
+    voided = exists().where(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "voided")
+    overlapping = await session.execute(
+        select(RollCall.id, RollCall.term_code).where(
+            RollCall.id != roll_call.id,
+            RollCall.kind == rules.SPOT_CHECK,
+            RollCall.opens_at <= roll_call.closes_at,
+            func.coalesce(RollCall.extended_until, RollCall.closes_at) >= roll_call.opens_at,
+            ~voided,
+        )
+    )
+    others = {row.id: row.term_code for row in overlapping}
+    if not others:
+        return
+    mine, theirs = aliased(Obligation), aliased(Obligation)
     caught = await session.scalar(
         select(func.count(mine.student_id.distinct()))
-        .join(theirs, theirs.student_id == mine.student_id)
-        .join(other, other.id == theirs.roll_call_id)
+        .join(theirs, and_(theirs.student_id == mine.student_id, theirs.school_id == mine.school_id))
         .where(
+            mine.term_code == roll_call.term_code,
             mine.roll_call_id == roll_call.id,
             mine.duty != "exempt",
+            theirs.term_code.in_(set(others.values())),
+            theirs.roll_call_id.in_(others),
             theirs.duty != "exempt",
-            other.id != roll_call.id,
-            other.kind == rules.SPOT_CHECK,
-            other.opens_at <= roll_call.closes_at,
-            func.coalesce(other.extended_until, other.closes_at) >= roll_call.opens_at,
-            ~voided,
         )
     )
     if caught:

@@ -4,7 +4,7 @@ Whoever decides on one obligation holds `lock_obligation`; whoever still adds to
 `hold_open`, always after the former; a settlement or a voiding holds `hold_closed`. Locks end with the transaction.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -14,6 +14,7 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     DateTime,
+    ScalarSelect,
     Select,
     String,
     Uuid,
@@ -32,6 +33,7 @@ from sqlalchemy.orm import aliased
 from backend.core import audit, outbox
 from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
+from backend.roll_call.by_term import of_own_school
 from backend.roll_call.rules import NO_CHECK_IN, Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
@@ -76,10 +78,29 @@ def _key(name: str) -> ColumnElement[int]:
     return func.hashtextextended(name, 0)
 
 
+def term_of(roll_call_id: UUID) -> ScalarSelect[str]:
+    """The term of a roll call as part of a statement, so that it looks nowhere else."""
+    return select(RollCall.term_code).where(RollCall.id == roll_call_id).scalar_subquery()
+
+
+async def obligation_of(session: AsyncSession, roll_call: RollCall, student_id: UUID) -> Obligation | None:
+    """A student's part in a roll call; None if there is none."""
+    return await session.scalar(
+        select(Obligation).where(
+            Obligation.term_code == roll_call.term_code,
+            Obligation.roll_call_id == roll_call.id,
+            Obligation.student_id == student_id,
+            *of_own_school(session, Obligation.school_id),
+        )
+    )
+
+
 def effective() -> Select[OutcomeEntry]:
     """Outcome entries in effect: those without a successor."""
     later = aliased(OutcomeEntry)
     succeeded = exists().where(
+        later.seq > 1,  # few have one, and to look among these few is little
+        later.term_code == OutcomeEntry.term_code,
         later.roll_call_id == OutcomeEntry.roll_call_id,
         later.student_id == OutcomeEntry.student_id,
         later.seq == OutcomeEntry.seq + 1,
@@ -91,7 +112,12 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
     """The outcome in effect for one obligation, if there is one yet."""
     return await session.scalar(
         select(OutcomeEntry)
-        .where(OutcomeEntry.roll_call_id == roll_call_id, OutcomeEntry.student_id == student_id)
+        .where(
+            OutcomeEntry.term_code == term_of(roll_call_id),
+            OutcomeEntry.roll_call_id == roll_call_id,
+            OutcomeEntry.student_id == student_id,
+            *of_own_school(session, OutcomeEntry.school_id),
+        )
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
     )
@@ -119,32 +145,10 @@ async def write_outcome(
     is told False and has changed nothing.
     """
     seq = 1 if replaces is None else replaces.seq + 1
-    row = {
-        "roll_call_id": roll_call.id,
-        "student_id": obligation.student_id,
-        "seq": seq,
-        "school_id": obligation.school_id,
-        "class_id": obligation.class_id,
-        "outcome": decided.outcome.value,
-        "reason": decided.reason,
-        "method": decided.method,
-        "submission_id": decided.submission_id,
-        "acting_account": scope_of(session).account_id,
-        "policy_version": roll_call.policy_version,
-        "trace": decided.trace,
-        "at": at,
-    }
-    written = await session.scalar(
-        insert(OutcomeEntry).values(row).on_conflict_do_nothing().returning(OutcomeEntry.seq)
-    )
-    if written is None:
+    if not await _append(session, roll_call, [(obligation, decided)], seq, at):
         return False
-    subject = f"{roll_call.id}/{obligation.student_id}"
     before = {"outcome": replaces.outcome, "reason": replaces.reason} if replaces else None
-    after = {"outcome": decided.outcome.value, "reason": decided.reason, "method": decided.method, "seq": seq}
-    school = await session.get_one(OrgUnit, obligation.school_id)
-    act = audit.Act("outcome.write", "outcome", subject, school.path, before, after)
-    audit.record(session, act, at)
+    await _trace(session, obligation, decided, before, seq, at)
     payload = {
         "roll_call_id": str(roll_call.id),
         "student_id": str(obligation.student_id),
@@ -157,12 +161,70 @@ async def write_outcome(
     return True
 
 
-def without_outcome(roll_call_id: UUID) -> Select[Obligation]:
+async def write_each_first(
+    session: AsyncSession, roll_call: RollCall, judged: Sequence[tuple[Obligation, Decided]], at: datetime
+) -> None:
+    """`write_outcome` of a first entry for each of some obligations, in one statement; who has one already keeps it."""
+    written = await _append(session, roll_call, judged, 1, at)
+    for obligation, decided in judged:
+        if obligation.student_id in written:
+            await _trace(session, obligation, decided, None, 1, at)
+
+
+async def _append(
+    session: AsyncSession,
+    roll_call: RollCall,
+    judged: Sequence[tuple[Obligation, Decided]],
+    seq: int,
+    at: datetime,
+) -> set[UUID]:
+    """The students whose entry was written."""
+    rows = [
+        {
+            "roll_call_id": roll_call.id,
+            "student_id": obligation.student_id,
+            "seq": seq,
+            "school_id": obligation.school_id,
+            "term_code": obligation.term_code,
+            "class_id": obligation.class_id,
+            "outcome": decided.outcome.value,
+            "reason": decided.reason,
+            "method": decided.method,
+            "submission_id": decided.submission_id,
+            "acting_account": scope_of(session).account_id,
+            "policy_version": roll_call.policy_version,
+            "trace": decided.trace,
+            "at": at,
+        }
+        for obligation, decided in judged
+    ]
+    put = insert(OutcomeEntry).values(rows).on_conflict_do_nothing()
+    return set(await session.scalars(put.returning(OutcomeEntry.student_id)))
+
+
+async def _trace(
+    session: AsyncSession,
+    obligation: Obligation,
+    decided: Decided,
+    before: dict[str, Any] | None,
+    seq: int,
+    at: datetime,
+) -> None:
+    subject = f"{obligation.roll_call_id}/{obligation.student_id}"
+    after = {"outcome": decided.outcome.value, "reason": decided.reason, "method": decided.method, "seq": seq}
+    school = await session.get_one(OrgUnit, obligation.school_id)
+    audit.record(session, audit.Act("outcome.write", "outcome", subject, school.path, before, after), at)
+
+
+def without_outcome(roll_call: RollCall) -> Select[Obligation]:
     """Obligations of a roll call that have no outcome at all."""
     decided = exists().where(
-        OutcomeEntry.roll_call_id == Obligation.roll_call_id, OutcomeEntry.student_id == Obligation.student_id
+        OutcomeEntry.term_code == roll_call.term_code,
+        OutcomeEntry.roll_call_id == roll_call.id,
+        OutcomeEntry.student_id == Obligation.student_id,
     )
-    return select(Obligation).where(Obligation.roll_call_id == roll_call_id, ~decided)
+    of_it = (Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id)
+    return select(Obligation).where(*of_it, ~decided)
 
 
 async def write_first_outcomes(
@@ -181,13 +243,14 @@ async def write_first_outcomes(
     settlement or voiding stands for all of them.
     """
     asked = Obligation.duty != "exempt" if among is None else and_(Obligation.duty != "exempt", among)
-    open_ones = without_outcome(roll_call.id).where(asked).subquery()
+    open_ones = without_outcome(roll_call).where(asked).subquery()
     excused = open_ones.c.duty == "excused"
     row: dict[str, ColumnElement[Any]] = {
         "roll_call_id": open_ones.c.roll_call_id,
         "student_id": open_ones.c.student_id,
         "seq": literal(1),
         "school_id": open_ones.c.school_id,
+        "term_code": open_ones.c.term_code,
         "class_id": open_ones.c.class_id,
         "outcome": case((excused, Outcome.EXCUSED.value), else_=decided.outcome.value),
         "reason": case((excused, open_ones.c.reason), else_=decided.reason),
@@ -201,12 +264,9 @@ async def write_first_outcomes(
     await session.execute(written.on_conflict_do_nothing())
 
 
-async def counts(session: AsyncSession, roll_call_id: UUID) -> dict[tuple[UUID, str], int]:
-    """How many outcomes are in effect, by class and outcome."""
-    in_effect = effective().where(OutcomeEntry.roll_call_id == roll_call_id).subquery()
-    rows = await session.execute(
-        select(in_effect.c.class_id, in_effect.c.outcome, func.count()).group_by(
-            in_effect.c.class_id, in_effect.c.outcome
-        )
-    )
-    return {(class_id, outcome): count for class_id, outcome, count in rows}
+async def counts(session: AsyncSession, roll_call: RollCall) -> dict[str, int]:
+    """How many outcomes are in effect, by kind, from the outcomes themselves: the counters may be checked by it."""
+    of_it = (OutcomeEntry.term_code == roll_call.term_code, OutcomeEntry.roll_call_id == roll_call.id)
+    in_effect = effective().where(*of_it).subquery()
+    rows = await session.execute(select(in_effect.c.outcome, func.count()).group_by(in_effect.c.outcome))
+    return {row[0]: row[1] for row in rows}

@@ -16,7 +16,14 @@ from backend.org.paths import is_below
 from backend.people.tables import ClassCounselor
 from backend.roll_call.errors import UrgedRecently, UrgingClosed
 from backend.roll_call.law import law_of
-from backend.roll_call.outcomes import Decided, effective, hold_closed, write_first_outcomes, write_outcome
+from backend.roll_call.outcomes import (
+    Decided,
+    effective,
+    hold_closed,
+    term_of,
+    write_first_outcomes,
+    write_outcome,
+)
 from backend.roll_call.rules import Outcome, Timing, timing
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall, RollCallClass, RollCallStep, Urge
 
@@ -53,13 +60,19 @@ def still_waiting(roll_call_id: UUID) -> ColumnElement[bool]:
     present = (
         effective()
         .where(
+            OutcomeEntry.term_code == Obligation.term_code,
             OutcomeEntry.roll_call_id == Obligation.roll_call_id,
             OutcomeEntry.student_id == Obligation.student_id,
             OutcomeEntry.outcome == Outcome.PRESENT.value,
         )
         .exists()
     )
-    return and_(Obligation.roll_call_id == roll_call_id, Obligation.duty == "owed", ~present)
+    return and_(
+        Obligation.term_code == term_of(roll_call_id),
+        Obligation.roll_call_id == roll_call_id,
+        Obligation.duty == "owed",
+        ~present,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +106,7 @@ async def urge(
             id=new_id(),
             roll_call_id=roll_call_id,
             school_id=acting.school_id,
+            term_code=roll_call.term_code,
             class_id=each,
             urged_by=acting.account_id,
             students=students,
@@ -110,7 +124,9 @@ async def _classes_to_urge(
     Raises NotFound for a class that is not the caller's, UrgedRecently when that leaves nobody to urge.
     """
     mine = select(RollCallClass.class_id).where(
-        RollCallClass.roll_call_id == roll_call.id, RollCallClass.school_id == acting.school_id
+        RollCallClass.term_code == roll_call.term_code,
+        RollCallClass.roll_call_id == roll_call.id,
+        RollCallClass.school_id == acting.school_id,
     )
     overseen = overseen_classes(acting)
     if overseen is not None:
@@ -122,7 +138,11 @@ async def _classes_to_urge(
         raise NotFound
     rows = await session.execute(
         select(Obligation.class_id, func.count())
-        .where(still_waiting(roll_call.id), Obligation.class_id.in_(asked))
+        .where(
+            still_waiting(roll_call.id),
+            Obligation.school_id == acting.school_id,
+            Obligation.class_id.in_(asked),
+        )
         .group_by(Obligation.class_id)
     )
     waiting: dict[UUID, int] = {row[0]: row[1] for row in rows}
@@ -130,7 +150,11 @@ async def _classes_to_urge(
     recent = set(
         await session.scalars(
             select(Urge.class_id).where(
-                Urge.roll_call_id == roll_call.id, Urge.class_id.in_(asked), Urge.at > at - interval
+                Urge.term_code == roll_call.term_code,
+                Urge.roll_call_id == roll_call.id,
+                Urge.school_id == acting.school_id,
+                Urge.class_id.in_(asked),
+                Urge.at > at - interval,
             )
         )
     )
@@ -198,6 +222,7 @@ async def _excuse_all(session: AsyncSession, roll_call: RollCall, reason: str, a
     decided = Decided(Outcome.EXCUSED, "voided", "voiding", {"reason": reason})
     taken_back = await session.scalars(
         effective().where(
+            OutcomeEntry.term_code == roll_call.term_code,
             OutcomeEntry.roll_call_id == roll_call.id,
             OutcomeEntry.outcome.not_in([Outcome.PRESENT.value, Outcome.EXCUSED.value]),
         )

@@ -21,6 +21,7 @@ from backend.core.acting import Acting
 from backend.org.queries import schools_below
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
+from backend.roll_call.outcomes import term_of
 from backend.roll_call.oversight import overseen_classes
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, OutcomeDelta, RollCallClass
@@ -93,6 +94,7 @@ def _sums(roll_call_id: UUID, key: InstrumentedAttribute[UUID]) -> Select[*tuple
 
     counted = and_(
         OutcomeCount.roll_call_id == RollCallClass.roll_call_id,
+        OutcomeCount.school_id == RollCallClass.school_id,
         OutcomeCount.class_id == RollCallClass.class_id,
     )
     return (
@@ -105,7 +107,7 @@ def _sums(roll_call_id: UUID, key: InstrumentedAttribute[UUID]) -> Select[*tuple
         .select_from(RollCallClass)
         .outerjoin(OutcomeCount, counted)
         .outerjoin(noted, noted.c.class_id == RollCallClass.class_id)
-        .where(RollCallClass.roll_call_id == roll_call_id)
+        .where(RollCallClass.term_code == term_of(roll_call_id), RollCallClass.roll_call_id == roll_call_id)
         .group_by(key)
     )
 

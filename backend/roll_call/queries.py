@@ -1,30 +1,34 @@
 """Read models of roll calls: a student's own, and what staff look at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
+from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from backend.core.acting import Acting
 from backend.core.errors import NotFound
+from backend.core.tenancy import scope_of
 from backend.org.queries import under
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
+from backend.roll_call.by_term import of_own_school
 from backend.roll_call.errors import SENT_TO_A_PERSON
-from backend.roll_call.outcomes import effective
-from backend.roll_call.oversight import overseen_classes, still_waiting
+from backend.roll_call.outcomes import obligation_of, outcome_of, term_of
+from backend.roll_call.oversight import overseen_classes
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
     Refusal,
     RollCall,
     RollCallClass,
+    RollCallSchool,
     RollCallStep,
     Submission,
     Verdict,
@@ -54,70 +58,84 @@ async def own_roll_calls(
     session: AsyncSession, student_id: UUID, at: datetime, after: tuple[datetime, UUID] | None, limit: int
 ) -> Sequence[OwnRollCall]:
     """The student's announced roll calls, newest first."""
+    addressed = select(RollCallSchool.roll_call_id).where(
+        RollCallSchool.school_id == scope_of(session).school_id
+    )
     found = (
-        select(RollCall, Obligation)
-        .join(Obligation, Obligation.roll_call_id == RollCall.id)
-        .where(Obligation.student_id == student_id, RollCall.notify_at <= at)
+        select(RollCall)
+        .where(RollCall.id.in_(addressed), RollCall.notify_at <= at)
         .order_by(RollCall.opens_at.desc(), RollCall.id.desc())
-        .limit(limit)
     )
     if after is not None:
         found = found.where(tuple_(RollCall.opens_at, RollCall.id) < after)
-    rows = (await session.execute(found)).all()
-    shown = [roll_call.id for roll_call, _ in rows]
-    mine = effective().where(OutcomeEntry.student_id == student_id, OutcomeEntry.roll_call_id.in_(shown))
-    outcomes = {entry.roll_call_id: entry for entry in await session.scalars(mine)}
-    steps = await steps_of(session, shown)
+    # Not everyone of a school is asked every time, so the page is cut where the student's own are known.
+    asked = {roll_call.id: roll_call for roll_call in await session.scalars(found)}
+    own = await session.scalars(
+        select(Obligation).where(*_of_student(session, Obligation, asked, student_id))
+    )
+    obligations = {obligation.roll_call_id: obligation for obligation in own}
+    shown = {key: roll_call for key, roll_call in asked.items() if key in obligations}
+    shown = dict(islice(shown.items(), limit))
+    outcomes: dict[UUID, OutcomeEntry] = {}
+    entries = select(OutcomeEntry).where(*_of_student(session, OutcomeEntry, shown, student_id))
+    for entry in await session.scalars(entries.order_by(OutcomeEntry.seq)):
+        outcomes[entry.roll_call_id] = entry
+    steps = await steps_of(session, list(shown))
     sent = await _sent_to_a_person(session, student_id, shown)
     return [
         OwnRollCall(
             roll_call,
-            obligation,
-            outcomes.get(roll_call.id),
-            voided="voided" in steps[roll_call.id],
-            sent_to_a_person=roll_call.id in sent,
+            obligations[key],
+            outcomes.get(key),
+            voided="voided" in steps[key],
+            sent_to_a_person=key in sent,
         )
-        for roll_call, obligation in rows
+        for key, roll_call in shown.items()
     ]
+
+
+def _of_student(
+    session: AsyncSession,
+    table: type[Obligation | OutcomeEntry | Refusal],
+    roll_calls: Mapping[UUID, RollCall],
+    student_id: UUID,
+) -> Sequence[ColumnElement[bool]]:
+    """A student's rows in some roll calls: by the key, in the partitions of their terms alone."""
+    return (
+        table.term_code.in_({roll_call.term_code for roll_call in roll_calls.values()}),
+        table.roll_call_id.in_(roll_calls),
+        table.student_id == student_id,
+        *of_own_school(session, table.school_id),
+    )
 
 
 async def own_roll_call(
     session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime
 ) -> OwnRollCall:
     """One announced roll call of the student; any other is not there."""
-    found = (
-        await session.execute(
-            select(RollCall, Obligation)
-            .join(Obligation, Obligation.roll_call_id == RollCall.id)
-            .where(
-                RollCall.id == roll_call_id,
-                Obligation.student_id == acting.student_id,
-                RollCall.notify_at <= at,
-            )
-        )
-    ).one_or_none()
-    if found is None:
+    roll_call = await session.get(RollCall, roll_call_id)
+    if roll_call is None or roll_call.notify_at > at or acting.student_id is None:
         raise NotFound
-    roll_call, obligation = found
-    sent = await _sent_to_a_person(session, obligation.student_id, [roll_call_id])
+    obligation = await obligation_of(session, roll_call, acting.student_id)
+    if obligation is None:
+        raise NotFound
+    sent = await _sent_to_a_person(session, obligation.student_id, {roll_call_id: roll_call})
     return OwnRollCall(
         roll_call,
         obligation,
-        await _outcome(session, obligation),
+        await outcome_of(session, roll_call_id, obligation.student_id),
         voided=await _voided(session, roll_call),
         sent_to_a_person=bool(sent),
     )
 
 
 async def _sent_to_a_person(
-    session: AsyncSession, student_id: UUID, roll_call_ids: Sequence[UUID]
+    session: AsyncSession, student_id: UUID, roll_calls: Mapping[UUID, RollCall]
 ) -> set[UUID]:
     """Those of the roll calls in which the student was sent to the counselor."""
     found = await session.scalars(
         select(Refusal.roll_call_id).where(
-            Refusal.student_id == student_id,
-            Refusal.roll_call_id.in_(roll_call_ids),
-            Refusal.code.in_(SENT_TO_A_PERSON),
+            *_of_student(session, Refusal, roll_calls, student_id), Refusal.code.in_(SENT_TO_A_PERSON)
         )
     )
     return set(found)
@@ -173,12 +191,12 @@ async def own_submission(session: AsyncSession, acting: Acting, submission_id: U
     return SubmissionView(submission, await session.get(Verdict, submission_id))
 
 
-async def _outcome(session: AsyncSession, obligation: Obligation) -> OutcomeEntry | None:
-    return await session.scalar(
-        effective().where(
-            OutcomeEntry.roll_call_id == obligation.roll_call_id,
-            OutcomeEntry.student_id == obligation.student_id,
-        )
+def same_submission() -> ColumnElement[bool]:
+    """Beside `submission`: its verdict, in the partition of its term."""
+    return and_(
+        Verdict.term_code == Submission.term_code,
+        Verdict.school_id == Submission.school_id,
+        Verdict.submission_id == Submission.id,
     )
 
 
@@ -192,8 +210,13 @@ async def own_submissions(
     """The student's attempts in a roll call, oldest first."""
     rows = await session.execute(
         select(Submission, Verdict)
-        .outerjoin(Verdict, Verdict.submission_id == Submission.id)
-        .where(Submission.roll_call_id == roll_call_id, Submission.student_id == student_id)
+        .outerjoin(Verdict, same_submission())
+        .where(
+            Submission.term_code == term_of(roll_call_id),
+            Submission.roll_call_id == roll_call_id,
+            Submission.student_id == student_id,
+            *of_own_school(session, Submission.school_id),
+        )
         .order_by(Submission.received_at)
     )
     return [SubmissionView(submission, verdict) for submission, verdict in rows]
@@ -203,7 +226,12 @@ async def refusals_of(session: AsyncSession, roll_call_id: UUID, student_id: UUI
     """What was refused on the spot, oldest first."""
     rows = await session.scalars(
         select(Refusal)
-        .where(Refusal.roll_call_id == roll_call_id, Refusal.student_id == student_id)
+        .where(
+            Refusal.term_code == term_of(roll_call_id),
+            Refusal.roll_call_id == roll_call_id,
+            Refusal.student_id == student_id,
+            *of_own_school(session, Refusal.school_id),
+        )
         .order_by(Refusal.at)
     )
     return rows.all()
@@ -222,7 +250,12 @@ async def roll_calls_page(
     found = select(RollCall).where(_visible(acting, at))
     classes = overseen_classes(acting)
     if classes is not None:
-        mine = exists().where(RollCallClass.roll_call_id == RollCall.id, RollCallClass.class_id.in_(classes))
+        mine = exists().where(
+            RollCallClass.term_code == RollCall.term_code,
+            RollCallClass.roll_call_id == RollCall.id,
+            RollCallClass.school_id == acting.school_id,
+            RollCallClass.class_id.in_(classes),
+        )
         found = found.where(mine)
     if after is not None:
         found = found.where(tuple_(RollCall.opens_at, RollCall.id) < after)
@@ -261,6 +294,7 @@ def phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> 
 class Missing:
     """A student who has not proven presence, with what the counselor needs to help."""
 
+    school_id: UUID
     student: Student
     school_class: SchoolClass
     submissions: int
@@ -270,63 +304,103 @@ class Missing:
     outcome: OutcomeEntry | None
 
 
+MissingAfter = tuple[UUID, str, UUID]
+"""Where a page of the missing goes on: behind this school, name of a class, and student."""
+
+
 async def missing_page(
     session: AsyncSession,
     acting: Acting,
-    roll_call_id: UUID,
+    roll_call: RollCall,
     class_id: UUID | None,
-    after: tuple[str, UUID] | None,
+    after: MissingAfter | None,
     limit: int,
 ) -> Sequence[Missing]:
-    """Who is missing, by class and name; a counselor sees the own classes."""
-    newest_verdict = (
-        select(Verdict.reasons)
-        .where(Verdict.roll_call_id == roll_call_id, Verdict.student_id == Student.id)
-        .order_by(Verdict.at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    newest_refusal = (
-        select(Refusal.code)
-        .where(Refusal.roll_call_id == roll_call_id, Refusal.student_id == Student.id)
-        .order_by(Refusal.at.desc())
-        .limit(1)
-        .scalar_subquery()
-    )
-    attempts = (
-        select(func.count())
-        .where(Submission.roll_call_id == roll_call_id, Submission.student_id == Student.id)
-        .scalar_subquery()
-    )
-    sent = exists().where(
-        Refusal.roll_call_id == roll_call_id,
-        Refusal.student_id == Student.id,
-        Refusal.code.in_(SENT_TO_A_PERSON),
-    )
-    outcome = _in_effect(roll_call_id)
+    """Who is missing, by school, class and name; a counselor sees the own classes."""
+    outcome = _in_effect(roll_call)
     found = (
-        select(Student, SchoolClass, outcome, attempts, newest_verdict, newest_refusal, sent)
+        select(
+            Obligation.school_id,
+            Student,
+            SchoolClass,
+            outcome,
+            _tried(roll_call, Submission, func.count()),
+            _tried(roll_call, Verdict, Verdict.reasons, newest=Verdict.at),
+            _tried(roll_call, Refusal, Refusal.code, newest=Refusal.at),
+            _sent_there(roll_call),
+        )
         .select_from(Obligation)
         .join(Student, Student.id == Obligation.student_id)
         .join(SchoolClass, SchoolClass.id == Obligation.class_id)
-        .outerjoin(outcome, outcome.student_id == Obligation.student_id)
-        .where(still_waiting(roll_call_id))
-        .order_by(SchoolClass.name, Student.id)
+        .outerjoin(outcome, true())
+        .where(
+            *_audience(roll_call, acting),
+            Obligation.duty == "owed",
+            func.coalesce(outcome.outcome, "") != rules.Outcome.PRESENT.value,
+        )
+        .order_by(Obligation.school_id, SchoolClass.name, Obligation.student_id)
         .limit(limit)
     )
     found = _overseen(found, acting, class_id)
     if after is not None:
-        found = found.where(tuple_(SchoolClass.name, Student.id) > after)
+        position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
+        found = found.where(Obligation.school_id >= after[0], position > after)
     rows = (await session.execute(found)).all()
     return [
-        Missing(student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
-        for student, school_class, entry, count, reasons, code, sent_there in rows
+        Missing(school_id, student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
+        for school_id, student, school_class, entry, count, reasons, code, sent_there in rows
     ]
 
 
-def _in_effect(roll_call_id: UUID) -> type[OutcomeEntry]:
-    """Outcomes in effect of one roll call, to be joined as an entity."""
-    return aliased(OutcomeEntry, effective().where(OutcomeEntry.roll_call_id == roll_call_id).subquery())
+def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[bool]]:
+    """Of `obligation` rows: those of the roll call, and of the caller's school, which an index finds."""
+    of_it = [Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id]
+    return of_it if acting.school_id is None else [*of_it, Obligation.school_id == acting.school_id]
+
+
+def _tried(
+    roll_call: RollCall,
+    table: type[Submission | Verdict | Refusal],
+    what: ColumnElement[Any] | InstrumentedAttribute[Any],
+    newest: InstrumentedAttribute[datetime] | None = None,
+) -> ScalarSelect[Any]:
+    """Of each student's attempts in the roll call: of all, or of the newest one."""
+    found = select(what).where(
+        table.term_code == roll_call.term_code,
+        table.roll_call_id == roll_call.id,
+        table.school_id == Obligation.school_id,
+        table.student_id == Obligation.student_id,
+    )
+    if newest is not None:
+        found = found.order_by(newest.desc()).limit(1)
+    return found.correlate(Obligation).scalar_subquery()
+
+
+def _sent_there(roll_call: RollCall) -> ColumnElement[bool]:
+    """Of `obligation` rows: whether the student was sent to the counselor."""
+    return exists().where(
+        Refusal.term_code == roll_call.term_code,
+        Refusal.roll_call_id == roll_call.id,
+        Refusal.school_id == Obligation.school_id,
+        Refusal.student_id == Obligation.student_id,
+        Refusal.code.in_(SENT_TO_A_PERSON),
+    )
+
+
+def _in_effect(roll_call: RollCall) -> type[OutcomeEntry]:
+    """The outcome in effect of each `obligation` row, to be joined as an entity."""
+    newest = (
+        select(OutcomeEntry)
+        .where(
+            OutcomeEntry.term_code == roll_call.term_code,
+            OutcomeEntry.roll_call_id == roll_call.id,
+            OutcomeEntry.school_id == Obligation.school_id,
+            OutcomeEntry.student_id == Obligation.student_id,
+        )
+        .order_by(OutcomeEntry.seq.desc())
+        .limit(1)
+    )
+    return aliased(OutcomeEntry, newest.correlate(Obligation).lateral())
 
 
 def _overseen(
@@ -360,19 +434,19 @@ class ResultFilter:
 async def results_page(
     session: AsyncSession,
     acting: Acting,
-    roll_call_id: UUID,
+    roll_call: RollCall,
     wanted: ResultFilter,
     after: UUID | None,
     limit: int,
 ) -> Sequence[Result]:
     """Everyone of the audience with the result in effect, in a stable order."""
-    outcome = _in_effect(roll_call_id)
+    outcome = _in_effect(roll_call)
     found = (
         select(Obligation, Student, SchoolClass, outcome)
         .join(Student, Student.id == Obligation.student_id)
         .join(SchoolClass, SchoolClass.id == Obligation.class_id)
-        .outerjoin(outcome, outcome.student_id == Obligation.student_id)
-        .where(Obligation.roll_call_id == roll_call_id)
+        .outerjoin(outcome, true())
+        .where(*_audience(roll_call, acting))
         .order_by(Obligation.student_id)
         .limit(limit)
     )
@@ -381,6 +455,14 @@ async def results_page(
         found = found.where(Obligation.school_id == wanted.school_id)
     if wanted.outcome is not None:
         found = found.where(outcome.outcome == wanted.outcome)
+    if wanted.outcome not in {None, rules.Outcome.PRESENT}:
+        ever = select(OutcomeEntry.student_id).where(
+            OutcomeEntry.term_code == roll_call.term_code,
+            OutcomeEntry.roll_call_id == roll_call.id,
+            OutcomeEntry.outcome == wanted.outcome,
+            OutcomeEntry.outcome != rules.Outcome.PRESENT.value,  # by which an index of the few is found
+        )
+        found = found.where(Obligation.student_id.in_(ever))
     if after is not None:
         found = found.where(Obligation.student_id > after)
     return [Result(*row) for row in (await session.execute(found)).all()]

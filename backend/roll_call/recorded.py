@@ -1,7 +1,7 @@
 """What roll calls recorded of students, for the rooms that draw consequences from it. Facts only; no judgement."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -13,12 +13,15 @@ from sqlalchemy.orm import aliased
 from backend.core.pulse import lost_time, marks_of
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
+from backend.people.tables import Student
+from backend.roll_call.by_term import of_own_school
 from backend.roll_call.law import law_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
     RollCall,
+    RollCallSchool,
     RollCallSite,
     RollCallStep,
     Submission,
@@ -51,13 +54,17 @@ class RecordedCheck:
 async def recorded_checks(
     session: AsyncSession, student_ids: Collection[UUID]
 ) -> dict[UUID, list[RecordedCheck]]:
-    """Every roll call that each student owed presence in, oldest launch first."""
-    owed = await _owed(session, student_ids)
-    frames = await _frames(session, {roll_call_id for _, _, roll_call_id in owed})
-    results = await _results(session, student_ids)
+    """Every roll call of their school that each student owed presence in, oldest launch first.
+
+    The roll calls come first: by them and the students the rows are found, in the partitions of their terms alone.
+    """
+    frames = await _frames(session, student_ids)
+    within = _Within(frozenset(frame.roll_call.term_code for frame in frames.values()), frozenset(frames))
+    owed = await _owed(session, within, student_ids)
+    results = await _results(session, within, student_ids)
     missed = {key for key, found in results.items() if any(o is Outcome.MISSED for o, _ in found)}
     delivered = await _delivered(session, missed)
-    judged = await _last_verdicts(session, missed)
+    judged = await _last_verdicts(session, within, missed)
     evidence = await _evidence(session, frames, missed, {(s, r): school for s, school, r in owed})
     found: dict[UUID, list[RecordedCheck]] = {student_id: [] for student_id in student_ids}
     for student_id, _, roll_call_id in owed:
@@ -95,23 +102,50 @@ class _Frame:
     voided_at: datetime | None
 
 
-async def _owed(session: AsyncSession, student_ids: Collection[UUID]) -> list[tuple[UUID, UUID, UUID]]:
+@dataclass(frozen=True, slots=True)
+class _Within:
+    """The roll calls to look among, and their terms."""
+
+    terms: frozenset[str]
+    roll_calls: frozenset[UUID]
+
+    def rows_of(
+        self,
+        session: AsyncSession,
+        table: type[Obligation | OutcomeEntry | Submission | Verdict],
+        student_ids: Collection[UUID],
+    ) -> Sequence[ColumnElement[bool]]:
+        """The students' rows."""
+        return (
+            *of_own_school(session, table.school_id),
+            table.term_code.in_(self.terms),
+            table.roll_call_id.in_(self.roll_calls),
+            table.student_id.in_(student_ids),
+        )
+
+
+async def _owed(
+    session: AsyncSession, within: _Within, student_ids: Collection[UUID]
+) -> list[tuple[UUID, UUID, UUID]]:
     rows = await session.execute(
         select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
-            Obligation.student_id.in_(student_ids), Obligation.duty != "exempt"
+            *within.rows_of(session, Obligation, student_ids), Obligation.duty != "exempt"
         )
     )
     return [(student_id, school_id, roll_call_id) for student_id, school_id, roll_call_id in rows]
 
 
-async def _frames(session: AsyncSession, roll_call_ids: Collection[UUID]) -> dict[UUID, _Frame]:
+async def _frames(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, _Frame]:
+    """The roll calls that the students' schools were asked in."""
+    schools = select(Student.school_id).where(Student.id.in_(student_ids))
+    asked = select(RollCallSchool.roll_call_id).where(RollCallSchool.school_id.in_(schools))
     announced, voided = aliased(RollCallStep), aliased(RollCallStep)
     rows = await session.execute(
         select(RollCall, OrgUnit.kind, announced.at, voided.at)
         .join(OrgUnit, OrgUnit.id == RollCall.launcher_id)
         .outerjoin(announced, and_(announced.roll_call_id == RollCall.id, announced.step == "announced"))
         .outerjoin(voided, and_(voided.roll_call_id == RollCall.id, voided.step == "voided"))
-        .where(RollCall.id.in_(roll_call_ids))
+        .where(RollCall.id.in_(asked))
     )
     return {
         roll_call.id: _Frame(
@@ -125,11 +159,11 @@ async def _frames(session: AsyncSession, roll_call_ids: Collection[UUID]) -> dic
 
 
 async def _results(
-    session: AsyncSession, student_ids: Collection[UUID]
+    session: AsyncSession, within: _Within, student_ids: Collection[UUID]
 ) -> dict[Key, list[tuple[Outcome, datetime]]]:
     rows = await session.execute(
         select(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.outcome, OutcomeEntry.at)
-        .where(OutcomeEntry.student_id.in_(student_ids))
+        .where(*within.rows_of(session, OutcomeEntry, student_ids))
         .order_by(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.seq)
     )
     found: dict[Key, list[tuple[Outcome, datetime]]] = defaultdict(list)
@@ -163,16 +197,15 @@ async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key
     }
 
 
-async def _last_verdicts(session: AsyncSession, missed: Collection[Key]) -> dict[Key, datetime]:
+async def _last_verdicts(
+    session: AsyncSession, within: _Within, missed: Collection[Key]
+) -> dict[Key, datetime]:
     """When the last attempt of each was judged."""
     if not missed:
         return {}
     rows = await session.execute(
         select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
-        .where(
-            Verdict.student_id.in_({student_id for student_id, _ in missed}),
-            Verdict.roll_call_id.in_({roll_call_id for _, roll_call_id in missed}),
-        )
+        .where(*within.rows_of(session, Verdict, {student_id for student_id, _ in missed}))
         .group_by(Verdict.student_id, Verdict.roll_call_id)
     )
     return {(student_id, roll_call_id): at for student_id, roll_call_id, at in rows}
@@ -188,12 +221,17 @@ async def _evidence(
     if not missed:
         return {}
     roll_calls = {roll_call_id: frames[roll_call_id].roll_call for _, roll_call_id in missed}
+    within = _Within(frozenset(each.term_code for each in roll_calls.values()), frozenset(roll_calls))
     measured = await _measured(session, roll_calls.values())
     frozen = {
         (school_id, roll_call_id)
         for school_id, roll_call_id in await session.execute(
             select(RollCallSite.school_id, RollCallSite.roll_call_id)
-            .where(RollCallSite.roll_call_id.in_(roll_calls), RollCallSite.school_id.in_(schools.values()))
+            .where(
+                RollCallSite.term_code.in_(within.terms),
+                RollCallSite.roll_call_id.in_(roll_calls),
+                RollCallSite.school_id.in_(set(schools.values())),
+            )
             .distinct()
         )
     }
@@ -201,9 +239,10 @@ async def _evidence(
         (student_id, roll_call_id)
         for student_id, roll_call_id in await session.execute(
             select(Submission.student_id, Submission.roll_call_id).where(
-                Submission.student_id.in_({student_id for student_id, _ in missed}),
-                Submission.roll_call_id.in_(roll_calls),
-                ~_judged(),
+                *within.rows_of(session, Submission, {student_id for student_id, _ in missed}),
+                ~exists().where(
+                    Verdict.term_code == Submission.term_code, Verdict.submission_id == Submission.id
+                ),
             )
         )
     }
@@ -218,10 +257,6 @@ async def _evidence(
         }
         found[key] = frozenset(part for part, there in parts.items() if there)
     return found
-
-
-def _judged() -> ColumnElement[bool]:
-    return exists().where(Verdict.submission_id == Submission.id)
 
 
 def tolerated_gap(roll_call: RollCall) -> timedelta:

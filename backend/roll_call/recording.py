@@ -101,6 +101,7 @@ def _verdict(judged: Judged, at: datetime) -> dict[str, Any]:
         "submission_id": submission.id,
         "roll_call_id": submission.roll_call_id,
         "school_id": submission.school_id,
+        "term_code": submission.term_code,
         "student_id": submission.student_id,
         "finding": examined.judgement.finding.value,
         "reasons": list(examined.judgement.reasons),
@@ -140,7 +141,7 @@ async def _make_present(session: AsyncSession, accepted: Sequence[Judged], at: d
     """
     voided = await _voided(session, {each.owed[0] for each in accepted})
     counting = [each for each in accepted if each.owed[0] not in voided]
-    in_effect = await _in_effect(session, {each.owed for each in counting})
+    in_effect = await _in_effect(session, counting)
     with session.no_autoflush:  # the audit entries of all go out together
         for each in counting:
             decided = Decided(
@@ -161,9 +162,12 @@ async def _voided(session: AsyncSession, roll_call_ids: Collection[UUID]) -> set
 
 
 async def _in_effect(
-    session: AsyncSession, owed: Collection[tuple[UUID, UUID]]
+    session: AsyncSession, judged: Sequence[Judged]
 ) -> dict[tuple[UUID, UUID], OutcomeEntry]:
-    found = effective().where(tuple_(OutcomeEntry.roll_call_id, OutcomeEntry.student_id).in_(owed))
+    found = effective().where(
+        OutcomeEntry.term_code.in_({each.facts.submission.term_code for each in judged}),
+        tuple_(OutcomeEntry.roll_call_id, OutcomeEntry.student_id).in_({each.owed for each in judged}),
+    )
     return {(each.roll_call_id, each.student_id): each for each in await session.scalars(found)}
 
 

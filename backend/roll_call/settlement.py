@@ -1,14 +1,17 @@
 """The close: what is still open gets its one outcome, and the roll call is settled (HN334-3.4)."""
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import ColumnElement, Select, and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, Uuid, and_, column, exists, func, select, table, text
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.schema import CreateTableAs
 
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
@@ -29,6 +32,7 @@ from backend.roll_call.outcomes import (
     outcome_of,
     supersedable,
     without_outcome,
+    write_each_first,
     write_first_outcomes,
     write_outcome,
 )
@@ -44,16 +48,18 @@ from backend.roll_call.rules import (
 )
 from backend.roll_call.tables import (
     Obligation,
-    OutcomeEntry,
     Refusal,
     RollCall,
     RollCallClass,
     RollCallStep,
     Submission,
     Verdict,
+    VerificationTask,
 )
 
 _SETTLER = "settlement"
+AT_ONCE = 500
+"""Students whose attempts are judged with one round of statements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +88,14 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
         return Settlement(done.figures or {})
     if at <= roll_call.deadline:
         return Settlement({}, waiting_for=1)
+    if at <= roll_call.frames_deadline and (queued := await _queued(session, roll_call)):
+        return Settlement({}, waiting_for=queued)  # at every beat meanwhile, and cheap
+    await _gather_open(session, roll_call)
     patience = roll_call.frames_deadline + (roll_call.frames_until - roll_call.closes_at)
     if at <= patience:
-        unjudged = await session.scalar(select(func.count(Submission.id)).where(_unjudged(roll_call_id)))
+        unjudged = await session.scalar(select(func.count(Submission.id)).where(_unjudged(roll_call)))
         if unjudged:
-            overdue = and_(_unjudged(roll_call_id), Submission.frames_due_at < at)
+            overdue = and_(_unjudged(roll_call), Submission.frames_due_at < at)
             await enqueue_verification(session, overdue, at)
             return Settlement({}, waiting_for=unjudged)
     await _settle_attempted(session, roll_call, at)
@@ -95,50 +104,79 @@ async def settle_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     return await _close(session, roll_call, at)
 
 
-def _unjudged(roll_call_id: UUID) -> ColumnElement[bool]:
-    """Of `submission` rows: without a verdict, of students who have no outcome yet."""
-    judged = exists().where(Verdict.submission_id == Submission.id)
-    return and_(Submission.roll_call_id == roll_call_id, ~judged, ~_has_outcome())
-
-
-def _has_outcome() -> ColumnElement[bool]:
-    """Of `submission` rows."""
-    return exists().where(
-        OutcomeEntry.roll_call_id == Submission.roll_call_id, OutcomeEntry.student_id == Submission.student_id
+async def _queued(session: AsyncSession, roll_call: RollCall) -> int:
+    """How many submissions verification is still at."""
+    queued = select(func.count()).where(
+        VerificationTask.roll_call_id == roll_call.id, VerificationTask.state != "dead"
     )
+    return await session.scalar(queued) or 0
+
+
+_OPEN = table("still_open", column("student_id", Uuid()))
+
+
+async def _gather_open(session: AsyncSession, roll_call: RollCall) -> None:
+    """Look once for everyone who owes presence and has no outcome; `_OPEN` holds them until the commit.
+
+    They are the few. To look for them among a million in every step would be most of the settlement.
+    """
+    open_ones = without_outcome(roll_call).where(Obligation.duty != "exempt")
+    found = open_ones.with_only_columns(Obligation.student_id)
+    await session.execute(text("DROP TABLE IF EXISTS pg_temp.still_open"))
+    await session.execute(CreateTableAs(found, _OPEN.name, temporary=True))
+    await session.execute(text("ANALYZE still_open"))
+
+
+def _is_open(student_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
+    return student_id.in_(select(_OPEN.c.student_id))
+
+
+def _unjudged(roll_call: RollCall) -> ColumnElement[bool]:
+    """Of `submission` rows: without a verdict, of students who have no outcome yet."""
+    judged = exists().where(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id)
+    return and_(*_of(Submission, roll_call), _is_open(Submission.student_id), ~judged)
+
+
+def _of(table: type[Submission | Refusal], roll_call: RollCall) -> Sequence[ColumnElement[bool]]:
+    """The rows of a roll call, in the partition of its term."""
+    return (table.term_code == roll_call.term_code, table.roll_call_id == roll_call.id)
 
 
 async def _settle_attempted(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
-    """Those who submitted something: each judged by the rule on all of their attempts."""
-    sent = await _attempts(session, _sent(roll_call.id).where(~_has_outcome()))
-    open_ones = await session.scalars(
-        without_outcome(roll_call.id).where(
-            Obligation.duty == "owed",
-            exists().where(
-                Submission.roll_call_id == Obligation.roll_call_id,
-                Submission.student_id == Obligation.student_id,
-            ),
-        )
+    """Those who submitted something: each judged by the rule on all of their attempts, some hundred at once."""
+    tried = select(_OPEN.c.student_id).where(
+        exists().where(*_of(Submission, roll_call), Submission.student_id == _OPEN.c.student_id)
     )
-    told = set(await session.scalars(select(Refusal.student_id).where(_to_a_person(roll_call.id))))
-    for obligation in open_ones.all():
-        student_id = obligation.student_id
-        decided = _decided(sent[student_id], sent_to_a_person=student_id in told)
-        await write_outcome(session, roll_call, obligation, decided, at)
+    stream = await session.stream_scalars(tried.execution_options(yield_per=AT_ONCE))
+    async for ids in stream.partitions(AT_ONCE):
+        owed = without_outcome(roll_call).where(Obligation.duty == "owed", Obligation.student_id.in_(ids))
+        sent = await _attempts(session, _sent(roll_call).where(Submission.student_id.in_(ids)))
+        asked = select(Refusal.student_id).where(_to_a_person(roll_call), Refusal.student_id.in_(ids))
+        told = set(await session.scalars(asked))
+        judged = [
+            (each, _decided(sent[each.student_id], sent_to_a_person=each.student_id in told))
+            for each in await session.scalars(owed)
+        ]
+        if judged:
+            await write_each_first(session, roll_call, judged, at)
+            await session.flush()
 
 
-def _to_a_person(roll_call_id: UUID) -> ColumnElement[bool]:
+def _to_a_person(roll_call: RollCall) -> ColumnElement[bool]:
     """Of `refusal` rows: those that sent their student to the counselor."""
-    return and_(Refusal.roll_call_id == roll_call_id, Refusal.code.in_(SENT_TO_A_PERSON))
+    return and_(*_of(Refusal, roll_call), Refusal.code.in_(SENT_TO_A_PERSON))
 
 
-def _sent(roll_call_id: UUID) -> Select[UUID, str | None, list[Any] | None]:
+def _sent(roll_call: RollCall) -> Select[UUID, str | None, list[Any] | None]:
     """Submissions of a roll call with their verdicts, oldest first."""
     return (
         select(Submission.student_id, Verdict.finding, Verdict.reasons)
         .select_from(Submission)
-        .outerjoin(Verdict, Verdict.submission_id == Submission.id)
-        .where(Submission.roll_call_id == roll_call_id)
+        .outerjoin(
+            Verdict,
+            and_(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id),
+        )
+        .where(*_of(Submission, roll_call))
         .order_by(Submission.received_at)
     )
 
@@ -185,9 +223,9 @@ async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> 
         return
     obligation = await session.get_one(Obligation, (roll_call.id, submission.student_id))
     student_id = submission.student_id
-    sent = await _attempts(session, _sent(roll_call.id).where(Submission.student_id == student_id))
+    sent = await _attempts(session, _sent(roll_call).where(Submission.student_id == student_id))
     told = await session.scalar(
-        select(exists().where(_to_a_person(roll_call.id), Refusal.student_id == student_id))
+        select(exists().where(_to_a_person(roll_call), Refusal.student_id == student_id))
     )
     decided = _decided(sent[student_id], sent_to_a_person=bool(told))
     await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
@@ -198,9 +236,10 @@ async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: dat
 
     The counselor may have had no time, or no quota left: a person looks, since that way is an equal one.
     """
-    sent_there = exists().where(_to_a_person(roll_call.id), Refusal.student_id == Obligation.student_id)
+    sent_there = Obligation.student_id.in_(select(Refusal.student_id).where(_to_a_person(roll_call)))
     decided = Decided(Outcome.UNDETERMINED, UNATTENDED, _SETTLER)
-    await write_first_outcomes(session, roll_call, decided, at, among=sent_there)
+    among = and_(_is_open(Obligation.student_id), sent_there)
+    await write_first_outcomes(session, roll_call, decided, at, among=among)
 
 
 async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
@@ -216,7 +255,8 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
         window = NoticedWindow(step.at, roll_call.opens_at, roll_call.deadline)
         away = Obligation.student_id.in_(on_leave(Reach(window, minimum, as_of=step.at)))
         excused = Decided(Outcome.EXCUSED, ON_LEAVE, _SETTLER)
-        await write_first_outcomes(session, roll_call, excused, at, among=away)
+        among = and_(_is_open(Obligation.student_id), away)
+        await write_first_outcomes(session, roll_call, excused, at, among=among)
     told = told_in_time(
         None if step is None else step.at,
         (roll_call.opens_at, roll_call.deadline),
@@ -224,16 +264,16 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
         grace=roll_call.frames_until - roll_call.closes_at,
     )
     silent = settle_silence(announced=told)
-    await write_first_outcomes(session, roll_call, Decided(silent.outcome, silent.reason, _SETTLER), at)
+    decided = Decided(silent.outcome, silent.reason, _SETTLER)
+    await write_first_outcomes(session, roll_call, decided, at, among=_is_open(Obligation.student_id))
 
 
 async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Settlement:
     sums = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    for (_, outcome), count in (await counts(session, roll_call.id)).items():
-        sums[outcome] += count
+    sums |= await counts(session, roll_call)
     obligations = await session.scalar(
         select(func.coalesce(func.sum(RollCallClass.owed + RollCallClass.excused), 0)).where(
-            RollCallClass.roll_call_id == roll_call.id
+            RollCallClass.term_code == roll_call.term_code, RollCallClass.roll_call_id == roll_call.id
         )
     )
     figures = {"obligations": int(obligations or 0), **sums}

@@ -19,6 +19,41 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
+from backend.roll_call.attempt_tables import (
+    Challenge,
+    Refusal,
+    Submission,
+    SubmissionFrame,
+    Verdict,
+    VerificationPace,
+    VerificationTask,
+)
+from backend.roll_call.by_term import BY_TERM, known_by, of_roll_call, of_submission
+
+__all__ = [
+    "Attestation",
+    "AttestationReview",
+    "Challenge",
+    "HalfYearRegistration",
+    "Obligation",
+    "OutcomeCount",
+    "OutcomeDelta",
+    "OutcomeEntry",
+    "Refusal",
+    "RollCall",
+    "RollCallClass",
+    "RollCallExtension",
+    "RollCallSchool",
+    "RollCallSite",
+    "RollCallStep",
+    "StudentCode",
+    "Submission",
+    "SubmissionFrame",
+    "Urge",
+    "Verdict",
+    "VerificationPace",
+    "VerificationTask",
+]
 
 
 class RollCallExtension(Base):
@@ -42,6 +77,7 @@ class RollCall(Base):
     __table_args__ = (
         CheckConstraint("kind IN ('spot_check', 'registration', 'rehearsal', 'school_own')", name="kind"),
         CheckConstraint("notify_at <= opens_at AND opens_at < closes_at", name="window"),
+        UniqueConstraint("id", "term_code"),
         Index("ix_roll_call_closes_at", "closes_at"),
     )
 
@@ -94,15 +130,35 @@ class RollCallStep(Base):
     at: Mapped[datetime]
 
 
+class RollCallSchool(Base):
+    """A school of the audience, with how many are asked in it, frozen at launch: who may see a roll call rests on it."""
+
+    __tablename__ = "roll_call_school"
+    __tenancy__ = "shared_school"
+    __table_args__ = (Index("ix_roll_call_school_school", "school_id", "roll_call_id"),)
+
+    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    owed: Mapped[int]
+    excused: Mapped[int]
+    exempt: Mapped[int]
+
+
 class RollCallClass(Base):
     """How many of a class are in the audience, frozen at launch: the denominators of every progress figure."""
 
     __tablename__ = "roll_call_class"
     __tenancy__ = "shared_school"
+    __mapper_args__ = known_by("roll_call_id", "class_id")
+    __table_args__ = (
+        of_roll_call(),
+        BY_TERM,
+    )
 
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
     class_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID]
+    term_code: Mapped[str] = mapped_column(primary_key=True)
     owed: Mapped[int]
     excused: Mapped[int]
     exempt: Mapped[int]
@@ -113,15 +169,20 @@ class RollCallSite(Base):
 
     __tablename__ = "roll_call_site"
     __tenancy__ = "shared_school"
-    __table_args__ = (Index("ix_roll_call_site_school", "roll_call_id", "school_id"),)
+    __mapper_args__ = known_by("roll_call_id", "site_version_id")
+    __table_args__ = (
+        of_roll_call(),
+        BY_TERM,
+    )
 
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
     site_version_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID]
+    term_code: Mapped[str] = mapped_column(primary_key=True)
 
 
 class Obligation(Base):
-    """One person of the audience, frozen at launch.
+    """One person of the audience, frozen at launch, taken from the roll by the statement that freezes it.
 
     `duty` is `owed` (must prove presence), `excused` (owed, but on approved leave) or `exempt` (not asked:
     part-time, suspended, …), with its reason. Obligations, in every sum, are the owed and the excused.
@@ -129,16 +190,19 @@ class Obligation(Base):
 
     __tablename__ = "obligation"
     __tenancy__ = "student"
+    __mapper_args__ = known_by("roll_call_id", "student_id")
     __table_args__ = (
+        of_roll_call(),
         CheckConstraint("duty IN ('owed', 'excused', 'exempt')", name="duty"),
         CheckConstraint("(duty = 'owed') = (reason IS NULL)", name="reason"),
-        Index("ix_obligation_student", "student_id", "roll_call_id"),
-        Index("ix_obligation_class", "roll_call_id", "class_id"),
+        Index("ix_obligation_class", "roll_call_id", "school_id", "class_id"),
+        BY_TERM,
     )
 
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
-    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)
-    school_id: Mapped[UUID]
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    student_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID]
     duty: Mapped[str]
     reason: Mapped[str | None]
@@ -147,210 +211,43 @@ class Obligation(Base):
     programme: Mapped[str]
 
 
-class Challenge(Base):
-    """A nonce for one student, one roll call and one device key, and what the student is asked to do.
-
-    `actions` are those that the server drew, in their order; `cannot` those that the student had said by then to be
-    unable to do; both hold codes of `biometrics.actions.Action`. `flash` is the colours that the screen may show meanwhile.
-    """
-
-    __tablename__ = "challenge"
-    __tenancy__ = "student"
-    __table_args__ = (
-        CheckConstraint("jsonb_array_length(actions) > 0", name="actions"),
-        Index("ix_challenge_student", "student_id", "roll_call_id", "expires_at"),
-    )
-
-    nonce: Mapped[str] = mapped_column(primary_key=True)
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    key_thumbprint: Mapped[str]
-    actions: Mapped[list[Any]]
-    cannot: Mapped[list[Any]]
-    flash: Mapped[list[Any]]
-    issued_at: Mapped[datetime]
-    expires_at: Mapped[datetime]
-
-
-class Submission(Base):
-    """An envelope that was accepted in time and is durable: one attempt of one student.
-
-    The nonce is unique, so an envelope takes effect once (invariant 12) and a retry finds this row.
-    """
-
-    __tablename__ = "submission"
-    __tenancy__ = "student"
-    __table_args__ = (
-        UniqueConstraint("nonce"),
-        Index("ix_submission_student", "student_id", "roll_call_id"),
-        Index("ix_submission_roll_call", "roll_call_id", "received_at"),
-        Index("ix_submission_frames_kept", "received_at", postgresql_where=text("frames_gone_at IS NULL")),
-    )
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    nonce: Mapped[str] = mapped_column(ForeignKey("challenge.nonce"))
-    key_thumbprint: Mapped[str]
-    in_cool_down: Mapped[bool]
-    envelope: Mapped[str]
-    envelope_digest: Mapped[bytes]
-    frame_count: Mapped[int] = mapped_column(SmallInteger)
-    receipt: Mapped[str]
-    received_at: Mapped[datetime]
-    frames_due_at: Mapped[datetime]
-    frames_gone_at: Mapped[datetime | None]
-    """When retention deleted the pictures; the rows of the frames keep their hashes."""
-
-    def frame_key(self, position: int) -> str:
-        """Where the evidence store keeps a frame."""
-        return f"frames/{self.roll_call_id}/{self.id}/{position}"
-
-
-class SubmissionFrame(Base):
-    """One picture of a burst, stored and found equal to its declared hash."""
-
-    __tablename__ = "submission_frame"
-    __tenancy__ = "student"
-    __table_args__ = (
-        Index("ix_submission_frame_sha256", "sha256"),
-        Index("ix_submission_frame_as_sent", "received_at", postgresql_where=text("kept_sha256 IS NULL")),
-    )
-
-    submission_id: Mapped[UUID] = mapped_column(ForeignKey("submission.id"), primary_key=True)
-    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    sha256: Mapped[bytes]
-    size: Mapped[int]
-    evidence_key: Mapped[str]
-    received_at: Mapped[datetime]
-    kept_sha256: Mapped[bytes | None]
-    """Of the copy that was drawn anew after the verdict; null while the file is as sent, empty if none could be drawn
-    and nothing is kept."""
-
-
-class Verdict(Base):
-    """What verification found about one submission, with its trace; written once."""
-
-    __tablename__ = "verdict"
-    __tenancy__ = "student"
-    __table_args__ = (
-        CheckConstraint("finding IN ('accepted', 'step_up', 'rejected', 'undetermined')", name="finding"),
-        Index("ix_verdict_student", "student_id", "roll_call_id"),
-    )
-
-    submission_id: Mapped[UUID] = mapped_column(ForeignKey("submission.id"), primary_key=True)
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    finding: Mapped[str]
-    reasons: Mapped[list[Any]]
-    engine: Mapped[str | None]
-    trace: Mapped[dict[str, Any]]
-    at: Mapped[datetime]
-
-
-class VerificationTask(Base):
-    """A submission that verification still owes an answer; the row goes in the transaction that writes the verdict.
-
-    `waiting` from `not_before` on; `leased` to a `worker` until `lease_until`; `dead` after too many attempts, until
-    somebody retries it. Each lease has a `fence` of its own, higher than any before: who records under it must hold it.
-    """
-
-    __tablename__ = "verification_task"
-    __tenancy__ = "school"
-    __table_args__ = (
-        CheckConstraint("state IN ('waiting', 'leased', 'dead')", name="state"),
-        CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="lease"),
-        CheckConstraint("(state = 'dead') = (died_at IS NOT NULL)", name="death"),
-        Index("ix_verification_task_waiting", "not_before", postgresql_where=text("state = 'waiting'")),
-        Index(
-            "ix_verification_task_of_school",
-            "school_id",
-            "not_before",
-            postgresql_where=text("state = 'waiting'"),
-        ),
-        Index("ix_verification_task_leased", "lease_until", postgresql_where=text("state = 'leased'")),
-        Index(
-            "ix_verification_task_dead", "died_at", "submission_id", postgresql_where=text("state = 'dead'")
-        ),
-    )
-
-    submission_id: Mapped[UUID] = mapped_column(primary_key=True)
-    roll_call_id: Mapped[UUID]
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    state: Mapped[str]
-    attempts: Mapped[int] = mapped_column(SmallInteger)
-    enqueued_at: Mapped[datetime]
-    not_before: Mapped[datetime]
-    worker: Mapped[str | None]
-    lease_until: Mapped[datetime | None]
-    fence: Mapped[int | None] = mapped_column(BigInteger)
-    last_error: Mapped[str | None]
-    died_at: Mapped[datetime | None]
-
-
-class VerificationPace(Base):
-    """How many submissions a worker judged in ten seconds from `since` on, and how long it was at it."""
-
-    __tablename__ = "verification_pace"
-    __tenancy__ = "ledger"
-
-    worker: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime] = mapped_column(primary_key=True)
-    judged: Mapped[int]
-    busy_seconds: Mapped[float]
-
-
-class Refusal(Base):
-    """An attempt that was refused on the spot: kept, with its code, for the student and for audits."""
-
-    __tablename__ = "refusal"
-    __tenancy__ = "student"
-    __table_args__ = (Index("ix_refusal_student", "student_id", "roll_call_id", "at"),)
-
-    id: Mapped[UUID] = mapped_column(primary_key=True)
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    step: Mapped[str]
-    code: Mapped[str]
-    detail: Mapped[dict[str, Any]]
-    envelope_digest: Mapped[bytes | None]
-    at: Mapped[datetime]
-
-
 class OutcomeEntry(Base):
     """The legal result of one obligation. The highest `seq` is in effect; nothing is overwritten (invariant 3, 8)."""
 
     __tablename__ = "outcome_entry"
     __tenancy__ = "student"
+    __mapper_args__ = known_by("roll_call_id", "student_id", "seq")
     __table_args__ = (
+        of_submission(),
         CheckConstraint("outcome IN ('present', 'missed', 'excused', 'undetermined')", name="outcome"),
         CheckConstraint("seq >= 1", name="seq"),
-        Index("ix_outcome_entry_student", "student_id", "roll_call_id"),
-        Index("ix_outcome_entry_class", "roll_call_id", "class_id"),
+        Index(
+            "ix_outcome_entry_others",
+            "roll_call_id",
+            "outcome",
+            "student_id",
+            postgresql_where=text("outcome <> 'present'"),
+        ),
         Index(
             "ix_outcome_entry_missed",
             "school_id",
+            "roll_call_id",
             "student_id",
             postgresql_where=text("outcome = 'missed'"),
         ),
+        BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
     student_id: Mapped[UUID] = mapped_column(primary_key=True)
     seq: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
-    school_id: Mapped[UUID]
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID]
     outcome: Mapped[str]
     reason: Mapped[str]
     method: Mapped[str]
-    submission_id: Mapped[UUID | None] = mapped_column(ForeignKey("submission.id"))
+    submission_id: Mapped[UUID | None]
     acting_account: Mapped[UUID | None]
     policy_version: Mapped[str]
     trace: Mapped[dict[str, Any]]
@@ -362,10 +259,11 @@ class OutcomeCount(Base):
 
     __tablename__ = "outcome_count"
     __tenancy__ = "shared_school"
+    __mapper_args__ = known_by("roll_call_id", "class_id")
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
     class_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID]
     present: Mapped[int]
     missed: Mapped[int]
     excused: Mapped[int]
@@ -377,12 +275,13 @@ class OutcomeDelta(Base):
 
     __tablename__ = "outcome_delta"
     __tenancy__ = "shared_school"
+    __mapper_args__ = known_by("id")
     __table_args__ = (Index("ix_outcome_delta_roll_call", "roll_call_id", "class_id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     roll_call_id: Mapped[UUID]
     class_id: Mapped[UUID]
-    school_id: Mapped[UUID]
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
     present: Mapped[int]
     missed: Mapped[int]
     excused: Mapped[int]
@@ -409,10 +308,16 @@ class Attestation(Base):
 
     __tablename__ = "attestation"
     __tenancy__ = "student"
+    __mapper_args__ = known_by("roll_call_id", "student_id")
+    __table_args__ = (
+        of_roll_call(),
+        BY_TERM,
+    )
 
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"), primary_key=True)
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
     student_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID]
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID]
     site_version_id: Mapped[UUID]
     reason: Mapped[str]
@@ -426,11 +331,16 @@ class AttestationReview(Base):
 
     __tablename__ = "attestation_review"
     __tenancy__ = "student"
-    __table_args__ = (CheckConstraint("reviewed_by <> attested_by", name="second_person"),)
+    __mapper_args__ = known_by("roll_call_id", "student_id")
+    __table_args__ = (
+        CheckConstraint("reviewed_by <> attested_by", name="second_person"),
+        BY_TERM,
+    )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
     student_id: Mapped[UUID] = mapped_column(primary_key=True)
-    school_id: Mapped[UUID]
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    term_code: Mapped[str] = mapped_column(primary_key=True)
     attested_by: Mapped[UUID]
     reviewed_by: Mapped[UUID]
     upheld: Mapped[bool]
@@ -443,11 +353,17 @@ class Urge(Base):
 
     __tablename__ = "urge"
     __tenancy__ = "school"
-    __table_args__ = (Index("ix_urge_roll_call", "roll_call_id", "school_id", "at"),)
+    __mapper_args__ = known_by("id")
+    __table_args__ = (
+        of_roll_call(),
+        Index("ix_urge_roll_call", "roll_call_id", "school_id", "at"),
+        BY_TERM,
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
-    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
-    school_id: Mapped[UUID]
+    roll_call_id: Mapped[UUID]
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID | None]
     urged_by: Mapped[UUID]
     students: Mapped[int]

@@ -44,11 +44,13 @@ async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
 async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[SiteOut]:
     """本次核验冻结的办学地址 · The site versions that this roll call was launched with."""
     async with caller.transaction() as session:
-        await access_roll_call(session, caller.acting, roll_call_id, caller.at)
+        roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
         rows = (
             await session.scalars(
                 select(RollCallSite)
-                .where(RollCallSite.roll_call_id == roll_call_id)
+                .where(
+                    RollCallSite.term_code == roll_call.term_code, RollCallSite.roll_call_id == roll_call_id
+                )
                 .order_by(RollCallSite.school_id, RollCallSite.site_version_id)
             )
         ).all()

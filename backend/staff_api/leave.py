@@ -233,7 +233,9 @@ async def list_leave_claims(
                 reason_zh="由发起单位查阅", reason_en="these are for the launching side to judge"
             )
         owing = select(Obligation.student_id).where(
-            Obligation.roll_call_id == roll_call.id, Obligation.duty == "owed"
+            Obligation.term_code == roll_call.term_code,
+            Obligation.roll_call_id == roll_call.id,
+            Obligation.duty == "owed",
         )
         window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.deadline)
         reach = Reach(window, law_of(roll_call).duration("roll_call.window.minimum"), caller.at)

@@ -151,16 +151,17 @@ async def list_missing(
     cursor: Cursor = None,
 ) -> Page[MissingOut]:
     """尚未通过者名单，含最近一次失败原因 · Who is missing, with the latest reason."""
-    after: tuple[str, UUID] | None = None
+    after: queries.MissingAfter | None = None
     if cursor is not None:
-        class_name, identifier = decode_cursor(cursor, 2)
-        after = (class_name, parse_id(identifier))
+        school, class_name, student = decode_cursor(cursor, 3)
+        after = (parse_id(school), class_name, parse_id(student))
     async with caller.transaction() as session:
-        await access_roll_call(session, caller.acting, roll_call_id, caller.at)
-        rows = await queries.missing_page(session, caller.acting, roll_call_id, class_id, after, limit + 1)
+        roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
+        rows = await queries.missing_page(session, caller.acting, roll_call, class_id, after, limit + 1)
     shown = rows[:limit]
     last = shown[-1] if len(rows) > limit else None
-    following = encode_cursor(last.school_class.name, str(last.student.id)) if last else None
+    position = (str(last.school_id), last.school_class.name, str(last.student.id)) if last else ()
+    following = encode_cursor(*position) if last else None
     return Page(items=[_missing(row) for row in shown], next_cursor=following)
 
 
@@ -195,9 +196,9 @@ async def list_results(
     """核验结果 · Everyone of the audience with the result in effect."""
     wanted = queries.ResultFilter(outcome=outcome, class_id=class_id, school_id=school_id)
     async with caller.transaction() as session:
-        await access_roll_call(session, caller.acting, roll_call_id, caller.at)
+        roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
         rows = await queries.results_page(
-            session, caller.acting, roll_call_id, wanted, position_id(cursor), limit + 1
+            session, caller.acting, roll_call, wanted, position_id(cursor), limit + 1
         )
     return page_of(rows, limit, _result, lambda row: row.student.id)
 

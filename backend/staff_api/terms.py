@@ -71,7 +71,7 @@ async def list_terms(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = No
     return page_of(rows, limit, _term_out, lambda term: term.id)
 
 
-@router.post("", status_code=201, responses=documented(400, 401, 403, 404, 409, 422))
+@router.post("", status_code=201, responses=documented(400, 401, 403, 404, 409, 422, 503))
 async def post_term(caller: StaffCaller, body: TermIn) -> TermOut:
     """设置学期 · Open a term; by the unit's own account or an authority above it."""
     vacations = tuple(map(_break, body.vacations))

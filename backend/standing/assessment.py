@@ -12,7 +12,7 @@ from backend.core.errors import NotFound
 from backend.leave.law import policies
 from backend.org.calendars import working_calendar
 from backend.org.paths import division_of
-from backend.people.turns import take_turn
+from backend.people.turns import take_turns
 from backend.standing.facts import StudentFacts
 from backend.standing.law import Lawbook
 from backend.standing.recorded import Subject, facts_of, subjects
@@ -35,12 +35,20 @@ def lawbook(path: str) -> Lawbook:
 
 async def hold(session: AsyncSession, student_id: UUID, at: datetime) -> Held:
     """Wait for the student's turn; raises `NotFound` where the scope admits no such student."""
-    found = await subjects(session, [student_id])
-    if student_id not in found:
+    held = await hold_many(session, [student_id], at)
+    if not held:
         raise NotFound
-    turn = await take_turn(session, found[student_id].school_id, student_id, at)
-    again = await subjects(session, [student_id])  # the status may have changed while we waited
-    return Held(again[student_id], turn)
+    return held[0]
+
+
+async def hold_many(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> list[Held]:
+    """Wait for the turns of all of them that the scope admits."""
+    found = await subjects(session, student_ids)
+    if not found:
+        return []
+    turns = await take_turns(session, {key: subject.school_id for key, subject in found.items()}, at)
+    again = await subjects(session, list(turns))  # a status may have changed while we waited
+    return [Held(again[student_id], turn) for student_id, turn in turns.items()]
 
 
 async def pictures(session: AsyncSession, asked: Collection[Subject], as_of: datetime) -> dict[UUID, Picture]:
@@ -60,6 +68,18 @@ async def facts_and_picture(session: AsyncSession, held: Held) -> tuple[StudentF
     return facts, assess(facts, lawbook(held.subject.path), calendar, held.at)
 
 
+async def pictures_of_held(session: AsyncSession, held: Collection[Held]) -> dict[UUID, Picture]:
+    """What the law says of each held student as of the own turn."""
+    calendar = await working_calendar(session)
+    facts = await facts_of(session, [each.subject for each in held])
+    return {
+        each.subject.student_id: assess(
+            facts[each.subject.student_id], lawbook(each.subject.path), calendar, each.at
+        )
+        for each in held
+    }
+
+
 def essence(picture: Picture) -> str:
     """What a picture says, apart from when it was asked and the version of the files it was read from."""
     asked_never = datetime.min.replace(tzinfo=UTC)
@@ -69,6 +89,11 @@ def essence(picture: Picture) -> str:
 def digest(picture: Picture) -> bytes:
     """SHA-256 of the essence: two pictures with the same digest have the same consequences."""
     return hashlib.sha256(essence(picture).encode()).digest()
+
+
+def differs(picture: Picture, stored: bytes | None) -> bool:
+    """Whether a picture says something else than the stored one, given by its digest; None: nothing is stored."""
+    return not says_nothing(picture) if stored is None else stored != digest(picture)
 
 
 def says_nothing(picture: Picture) -> bool:

@@ -10,23 +10,28 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Select, and_, exists, func, or_, select, text, union
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select, text, union
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
 
 from backend.core.clock import legal_day
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.leave.tables import LeaveRequest
 from backend.people.tables import Student
+from backend.roll_call.outcomes import term_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 from backend.standing import tables
-from backend.standing.assessment import digest, lawbook, pictures, says_nothing
-from backend.standing.keeping import reassess
+from backend.standing.assessment import differs, lawbook, pictures
+from backend.standing.keeping import reassess, reassess_many
 from backend.standing.recorded import subjects
 
 BATCH = 250
-"""Students judged at once: some megabytes of facts, and a fraction of a second without a pause for other jobs."""
+"""Students judged at once without a turn: some megabytes of facts, and a fraction of a second without a pause for other jobs."""
+
+AT_ONCE = 100
+"""Students whose turns are held at once: an act on one of them waits for the transaction of all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,28 +77,44 @@ async def assess_those(runtime: Runtime, school: SchoolOf, asked: Sequence[UUID]
     """Reassess those of the students whose picture has changed; how many. Raises as `reassess_each`."""
     changed = [
         student_id
-        for batch in _batches(asked)
+        for batch in batches(asked, BATCH)
         for student_id in await changed_among(runtime, school, batch, at)
     ]
     await reassess_each(runtime, school, changed, at)
     return len(changed)
 
 
-async def reassess_each(runtime: Runtime, school: SchoolOf, asked: Sequence[UUID], at: datetime) -> None:
-    """Take each student's turn in a transaction of its own.
+async def reassess_each(runtime: Runtime, school: SchoolOf, asked: Sequence[UUID], at: datetime) -> int:
+    """Take the students' turns, some at once; of how many the law now says something else.
 
-    One that fails keeps nobody waiting: what failed is raised in the end, as an `ExceptionGroup`.
+    One that fails keeps nobody waiting: those with whom it was taken are taken one by one, and what failed is raised in
+    the end, as an `ExceptionGroup`.
     """
+    changed, failures = 0, list[Exception]()
+    for batch in batches(asked, AT_ONCE):
+        try:
+            async with runtime.database.transaction(school.scope) as session:
+                changed += await reassess_many(session, batch, at)
+        except Exception:  # noqa: BLE001 - whose it is shows when each is taken alone
+            failures += await _reassess_alone(runtime, school, batch, at)
+    if failures:
+        msg = f"{len(failures)} students of {school.path} could not be assessed"
+        raise ExceptionGroup(msg, failures)
+    return changed
+
+
+async def _reassess_alone(
+    runtime: Runtime, school: SchoolOf, asked: Sequence[UUID], at: datetime
+) -> list[Exception]:
+    """A transaction for each; what failed."""
     failures: list[Exception] = []
     for student_id in asked:
         try:
             async with runtime.database.transaction(school.scope) as session:
                 await reassess(session, student_id, at)
-        except Exception as error:  # noqa: BLE001 - raised below, with those of the others
+        except Exception as error:  # noqa: BLE001 - raised by the caller, with those of the others
             failures.append(error)
-    if failures:
-        msg = f"{len(failures)} students of {school.path} could not be assessed"
-        raise ExceptionGroup(msg, failures)
+    return failures
 
 
 async def changed_among(
@@ -111,15 +132,12 @@ async def changed_among(
             tables.StudentStanding.student_id.in_(asked)
         )
         stored = {row.student_id: row.digest for row in await session.execute(known)}
-    return [
-        student_id
-        for student_id, picture in judged.items()
-        if (stored[student_id] != digest(picture) if student_id in stored else not says_nothing(picture))
-    ]
+    return [student_id for student_id, picture in judged.items() if differs(picture, stored.get(student_id))]
 
 
-def _batches(asked: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    return (asked[first : first + BATCH] for first in range(0, len(asked), BATCH))
+def batches(asked: Sequence[UUID], size: int) -> Iterator[Sequence[UUID]]:
+    """Parts of at most so many."""
+    return (asked[first : first + size] for first in range(0, len(asked), size))
 
 
 # --- who is judged ---
@@ -159,18 +177,49 @@ def to_be_judged(school: SchoolOf, at: datetime) -> Select[UUID]:
     return select(found.c[0]).order_by(found.c[0])
 
 
-def concerned_by(roll_call_id: UUID) -> Select[UUID]:
-    """The students whom a settled or voided roll call may concern: who missed it, and of whom a picture is kept."""
-    missed = exists().where(
-        OutcomeEntry.roll_call_id == Obligation.roll_call_id,
-        OutcomeEntry.student_id == Obligation.student_id,
-        OutcomeEntry.outcome == Outcome.MISSED.value,
-    )
-    known = exists().where(tables.StudentStanding.student_id == Obligation.student_id)
+def known_in(school: SchoolOf, roll_call_id: UUID) -> Select[UUID]:
+    """The students of the school who were asked in a roll call, and of whom a picture is kept."""
     return (
         select(Obligation.student_id)
-        .where(Obligation.roll_call_id == roll_call_id, Obligation.duty != "exempt", or_(missed, known))
+        .join(tables.StudentStanding, tables.StudentStanding.student_id == Obligation.student_id)
+        .where(
+            tables.StudentStanding.school_id == school.school_id,
+            Obligation.term_code == term_of(roll_call_id),
+            Obligation.roll_call_id == roll_call_id,
+            Obligation.school_id == school.school_id,
+            Obligation.duty != "exempt",
+        )
         .order_by(Obligation.student_id)
+    )
+
+
+def missed_by(school: SchoolOf, roll_call_id: UUID) -> Select[UUID, int]:
+    """The students of the school who missed a roll call, with how many of its term they missed; most first, for prompts
+    come before warnings.
+    """
+    ever = aliased(OutcomeEntry)
+    this = select(OutcomeEntry.student_id).where(*_missed(school, roll_call_id))
+    misses = func.count(ever.roll_call_id.distinct())
+    return (
+        select(ever.student_id, misses)
+        .where(
+            ever.term_code == term_of(roll_call_id),
+            ever.school_id == school.school_id,
+            ever.outcome == Outcome.MISSED.value,
+            ever.student_id.in_(this),
+        )
+        .group_by(ever.student_id)
+        .order_by(misses.desc(), ever.student_id)
+    )
+
+
+def _missed(school: SchoolOf, roll_call_id: UUID) -> Sequence[ColumnElement[bool]]:
+    """Of `outcome_entry` rows: those by which somebody of the school once missed the roll call."""
+    return (
+        OutcomeEntry.term_code == term_of(roll_call_id),
+        OutcomeEntry.school_id == school.school_id,
+        OutcomeEntry.roll_call_id == roll_call_id,
+        OutcomeEntry.outcome == Outcome.MISSED.value,
     )
 
 
@@ -181,15 +230,14 @@ def due(at: datetime) -> Select[UUID]:
     return select(standing.student_id).where(and_(standing.next_at <= at, ~noted)).order_by(standing.next_at)
 
 
-def missed_despite_leave(roll_call_id: UUID) -> Select[UUID]:
+def missed_despite_leave(school: SchoolOf, roll_call_id: UUID) -> Select[UUID]:
     """Who missed a roll call although they had asked for leave that touches its window."""
     return (
         select(OutcomeEntry.student_id)
         .join(RollCall, RollCall.id == OutcomeEntry.roll_call_id)
         .join(LeaveRequest, LeaveRequest.student_id == OutcomeEntry.student_id)
         .where(
-            OutcomeEntry.roll_call_id == roll_call_id,
-            OutcomeEntry.outcome == Outcome.MISSED.value,
+            *_missed(school, roll_call_id),
             LeaveRequest.starts_at < func.coalesce(RollCall.extended_until, RollCall.closes_at),
             LeaveRequest.ends_at > RollCall.opens_at,
         )

@@ -9,18 +9,19 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
-from backend.core.jobs import BY_THE_CLOCK, FLOW, SOON, enqueue_unless_waiting, job_app
+from backend.core.jobs import BY_THE_CLOCK, FLOW, SOON, WHENEVER, enqueue_unless_waiting, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
-from backend.roll_call.tables import RollCallClass
+from backend.roll_call.tables import RollCallSchool
 from backend.standing.claims import claim_late_leave
 from backend.standing.daily import (
     SchoolOf,
     assess_school,
     assess_those,
-    concerned_by,
     due,
+    known_in,
+    missed_by,
     missed_despite_leave,
     reassess_each,
 )
@@ -49,17 +50,19 @@ async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, stu
 
 
 async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
-    """Assess whom a settled or voided roll call may concern, by a job for each of its schools."""
+    """Assess whom a settled or voided roll call may concern: for each of its schools a job for those who missed it, and
+    one for the others, which keeps none of the first waiting.
+    """
     schools = (
         select(OrgUnit.id, OrgUnit.path)
-        .join(RollCallClass, RollCallClass.school_id == OrgUnit.id)
-        .where(RollCallClass.roll_call_id == roll_call_id)
-        .distinct()
+        .join(RollCallSchool, RollCallSchool.school_id == OrgUnit.id)
+        .where(RollCallSchool.roll_call_id == roll_call_id)
     )
     for school_id, path in (await session.execute(schools)).all():
         arguments = {"school_id": str(school_id), "path": path, "roll_call_id": str(roll_call_id)}
-        key = f"assess/{roll_call_id}/{school_id}"
-        await enqueue_unless_waiting(session, assess_audience, key, **arguments)
+        key = f"{roll_call_id}/{school_id}"
+        await enqueue_unless_waiting(session, assess_audience, f"assess/{key}", **arguments)
+        await enqueue_unless_waiting(session, assess_known, f"assess_known/{key}", **arguments)
 
 
 async def _enqueue_school(session: AsyncSession, school_id: UUID, path: str) -> None:
@@ -132,15 +135,25 @@ async def assess_due(context: JobContext, school_id: str, path: str) -> None:
 
 @job_app.task(queue=FLOW, name="assess_audience", pass_context=True, retry=_RETRY)
 async def assess_audience(context: JobContext, school_id: str, path: str, roll_call_id: str) -> None:
-    """Leave that came too late for a miss becomes a claim first; then those concerned in a school are assessed."""
+    """Leave that came too late for a miss becomes a claim first; then those of a school who missed are assessed."""
     runtime: Runtime = context.additional_context["runtime"]
     school, at = SchoolOf(UUID(school_id), path), runtime.clock()
     async with runtime.database.transaction(school.scope) as session:
-        on_leave = (await session.scalars(missed_despite_leave(UUID(roll_call_id)))).all()
-        asked = (await session.scalars(concerned_by(UUID(roll_call_id)))).all()
+        on_leave = (await session.scalars(missed_despite_leave(school, UUID(roll_call_id)))).all()
+        missed = (await session.scalars(missed_by(school, UUID(roll_call_id)))).all()
     for student_id in on_leave:
         async with runtime.database.transaction(school.scope) as session:
             await claim_late_leave(session, student_id, at)
+    await reassess_each(runtime, school, missed, at)
+
+
+@job_app.task(queue=FLOW, name="assess_known", pass_context=True, priority=WHENEVER, retry=_RETRY)
+async def assess_known(context: JobContext, school_id: str, path: str, roll_call_id: str) -> None:
+    """Those of a school who were asked in a roll call and of whom a picture is kept, where it has changed by it."""
+    runtime: Runtime = context.additional_context["runtime"]
+    school, at = SchoolOf(UUID(school_id), path), runtime.clock()
+    async with runtime.database.transaction(school.scope) as session:
+        asked = (await session.scalars(known_in(school, UUID(roll_call_id)))).all()
     await assess_those(runtime, school, asked, at)
 
 

@@ -4,12 +4,14 @@ Nothing is decided here. Ids are derived from content, so keeping a picture twic
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +20,16 @@ from backend.core.ids import new_id
 from backend.core.tenancy import scope_of
 from backend.people.tables import Student
 from backend.standing import tables
-from backend.standing.assessment import Held, digest, facts_and_picture, hold, says_nothing
+from backend.standing.assessment import (
+    Held,
+    differs,
+    digest,
+    facts_and_picture,
+    hold,
+    hold_many,
+    pictures_of_held,
+    says_nothing,
+)
 from backend.standing.ledger import Entry
 from backend.standing.prompts import Prompt
 from backend.standing.rules import Picture
@@ -31,6 +42,25 @@ async def reassess(session: AsyncSession, student_id: UUID, at: datetime) -> Pic
     return await keep_current(session, held)
 
 
+async def reassess_many(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> int:
+    """`reassess` for all of them in one transaction, of whom the law now says something else; how many.
+
+    The statements are as many as for one student. Everybody's turn is held until the commit: call it with no more than
+    may wait for it.
+    """
+    held = await hold_many(session, student_ids, at)
+    judged = await pictures_of_held(session, held)
+    stored = await _stored_standings(session, [each.subject.student_id for each in held])
+    changed: list[tuple[Held, Picture]] = []
+    for each in held:
+        picture, known = judged[each.subject.student_id], stored.get(each.subject.student_id)
+        moved_on = known is not None and known.next_at != next_instant(picture)
+        if moved_on or differs(picture, known.digest if known else None):
+            changed.append((each, picture))
+    await keep_many(session, changed)
+    return len(changed)
+
+
 async def keep_current(session: AsyncSession, held: Held) -> Picture:
     """Judge and keep for a student whose turn is held already."""
     await session.flush()
@@ -41,21 +71,38 @@ async def keep_current(session: AsyncSession, held: Held) -> Picture:
 
 async def keep(session: AsyncSession, held: Held, picture: Picture) -> None:
     """Store what is new in the picture. What contradicts the record is noted for a person and writes nothing."""
-    ledger = await _stored_ledger(session, held)
-    steps = await _stored_steps(session, held)
-    contradictions = differences(picture, set(ledger), {str(prompt_id) for prompt_id in steps})
-    if contradictions:
-        await note_difference(session, held, contradictions, "assessment")
+    await keep_many(session, [(held, picture)])
+
+
+Judged = Sequence[tuple[Held, Picture]]
+
+
+async def keep_many(session: AsyncSession, judged: Judged) -> None:
+    """`keep` for each of the held students, by statements that do not grow in number."""
+    if not judged:
         return
-    for prompt in picture.prompts:
-        await _keep_prompt(session, held, prompt, steps.get(UUID(prompt.prompt_id)))
-    for number, entry in enumerate(picture.ledger, start=1):
-        if entry.entry_id not in ledger:
-            await _keep_entry(session, held, number, entry, picture.policy_version)
-    await _keep_status(session, held, picture)
-    await _keep_releases(session, held, picture)
-    await _keep_warnings(session, held, picture)
-    await _keep_picture(session, held, picture)
+    ids = [held.subject.student_id for held, _ in judged]
+    ledgers = await _stored_ledgers(session, ids)
+    steps = await _stored_steps(session, ids)
+    sound: list[tuple[Held, Picture]] = []
+    for held, picture in judged:
+        student_id = held.subject.student_id
+        known = {str(prompt_id) for prompt_id in steps[student_id]}
+        contradictions = differences(picture, ledgers[student_id], known)
+        if contradictions:
+            await note_difference(session, held, contradictions, "assessment")
+        else:
+            sound.append((held, picture))
+    await _keep_prompts(session, sound, steps)
+    for held, picture in sound:
+        ledger = ledgers[held.subject.student_id]
+        for number, entry in enumerate(picture.ledger, start=1):
+            if entry.entry_id not in ledger:
+                await _keep_entry(session, held, number, entry, picture.policy_version)
+        await _keep_status(session, held, picture)
+    await _keep_releases(session, sound)
+    await _keep_warnings(session, sound)
+    await _keep_pictures(session, sound)
 
 
 def differences(picture: Picture, ledger: set[str], prompts: set[str]) -> list[dict[str, Any]]:
@@ -97,69 +144,109 @@ async def note_difference(
 # --- reading what is stored ---
 
 
-async def _stored_ledger(session: AsyncSession, held: Held) -> set[str]:
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """Of a stored picture: what it says, and when time alone changes that."""
+
+    digest: bytes
+    next_at: datetime | None
+
+
+async def _stored_standings(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Known]:
+    standing = tables.StudentStanding
+    rows = await session.execute(
+        select(standing.student_id, standing.digest, standing.next_at).where(standing.student_id.in_(ids))
+    )
+    return {row.student_id: _Known(row.digest, row.next_at) for row in rows}
+
+
+async def _stored_ledgers(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, set[str]]:
     entry = tables.StandingEntry
-    rows = await session.scalars(select(entry.id).where(entry.student_id == held.subject.student_id))
-    return {str(entry_id) for entry_id in rows}
+    ledgers: dict[UUID, set[str]] = defaultdict(set)
+    for row in await session.execute(select(entry.student_id, entry.id).where(entry.student_id.in_(ids))):
+        ledgers[row.student_id].add(str(row.id))
+    return ledgers
 
 
-async def _stored_steps(session: AsyncSession, held: Held) -> dict[UUID, tables.PromptStep]:
-    """The step in effect of every stored prompt."""
+Steps = Mapping[UUID, Mapping[UUID, tables.PromptStep]]
+"""The step in effect of every stored prompt, by student and prompt."""
+
+
+async def _stored_steps(session: AsyncSession, ids: Collection[UUID]) -> Steps:
     step = tables.PromptStep
     rows = await session.scalars(
-        select(step).where(step.student_id == held.subject.student_id).order_by(step.prompt_id, step.seq)
+        select(step).where(step.student_id.in_(ids)).order_by(step.prompt_id, step.seq)
     )
-    return {row.prompt_id: row for row in rows}
+    steps: dict[UUID, dict[UUID, tables.PromptStep]] = defaultdict(dict)
+    for row in rows:
+        steps[row.student_id][row.prompt_id] = row
+    return steps
 
 
 # --- prompts ---
 
 
-async def _keep_prompt(
-    session: AsyncSession, held: Held, prompt: Prompt, last: tables.PromptStep | None
-) -> None:
-    if last is None:
-        session.add(
-            tables.StoredPrompt(
-                id=UUID(prompt.prompt_id),
-                **_of(held),
-                kind=prompt.kind.value,
-                term_code=prompt.term,
-                grounds=list(prompt.grounds),
-                evidence=list(prompt.evidence),
-                event_day=prompt.event_day,
-                raised_at=prompt.raised_at,
-                proposed=prompt.proposed,
-                policy_version=prompt.trace.policy_version,
-                trace=document(prompt.trace),
-            )
-        )
-        await session.flush()
+async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> None:
+    """New prompts, then what happened to any: a prompt's first step needs it on file."""
+    raised: list[tuple[Held, Prompt]] = []
+    moved: list[tuple[Held, Prompt, tables.PromptStep | None]] = []
+    for held, picture in judged:
+        known = steps[held.subject.student_id]
+        for prompt in picture.prompts:
+            last = known.get(UUID(prompt.prompt_id))
+            if last is None:
+                raised.append((held, prompt))
+            if last is None or any(
+                getattr(last, name) != value for name, value in _step_values(prompt).items()
+            ):
+                moved.append((held, prompt, last))
+    session.add_all([_prompt(held, prompt) for held, prompt in raised])
+    await session.flush()
+    session.add_all([_step(session, held, prompt, last) for held, prompt, last in moved])
+    events: list[outbox.Event] = []
+    for held, prompt in raised:
         facts = {"kind": prompt.kind.value, "term": prompt.term, "proposed": prompt.proposed}
         _audit(session, held, "prompt.raised", ("prompt", prompt.prompt_id), facts)
         payload = _payload(held) | {"prompt_id": prompt.prompt_id, "kind": prompt.kind.value}
-        await outbox.emit(session, "PromptRaised", payload, held.at)
-    values = _step_values(prompt)
-    if last is not None and all(getattr(last, name) == value for name, value in values.items()):
-        return
-    session.add(
-        tables.PromptStep(
-            prompt_id=UUID(prompt.prompt_id),
-            seq=1 if last is None else last.seq + 1,
-            **_of(held),
-            **values,
-            acting_account=scope_of(session).account_id,
-            at=held.at,
-        )
+        events.append(outbox.Event("PromptRaised", payload, held.at))
+    for held, prompt, last in moved:
+        if last is None or last.state == prompt.state:
+            continue
+        before, after = {"state": last.state}, {"state": prompt.state.value, "closed_by": prompt.closed_by}
+        act = audit.Act("prompt.step", "prompt", prompt.prompt_id, held.subject.path, before, after)
+        audit.record(session, act, held.at)
+        payload = _payload(held) | {"prompt_id": prompt.prompt_id, "state": prompt.state.value}
+        events.append(outbox.Event("PromptMoved", payload, held.at))
+    await outbox.emit_all(session, events)
+
+
+def _prompt(held: Held, prompt: Prompt) -> tables.StoredPrompt:
+    return tables.StoredPrompt(
+        id=UUID(prompt.prompt_id),
+        **_of(held),
+        kind=prompt.kind.value,
+        term_code=prompt.term,
+        grounds=list(prompt.grounds),
+        evidence=list(prompt.evidence),
+        event_day=prompt.event_day,
+        raised_at=prompt.raised_at,
+        proposed=prompt.proposed,
+        policy_version=prompt.trace.policy_version,
+        trace=document(prompt.trace),
     )
-    await session.flush()
-    if last is None or last.state == prompt.state:
-        return
-    before, after = {"state": last.state}, {"state": prompt.state.value, "closed_by": prompt.closed_by}
-    act = audit.Act("prompt.step", "prompt", prompt.prompt_id, held.subject.path, before, after)
-    audit.record(session, act, held.at)
-    payload = _payload(held) | {"prompt_id": prompt.prompt_id, "state": prompt.state.value}
-    await outbox.emit(session, "PromptMoved", payload, held.at)
+
+
+def _step(
+    session: AsyncSession, held: Held, prompt: Prompt, last: tables.PromptStep | None
+) -> tables.PromptStep:
+    return tables.PromptStep(
+        prompt_id=UUID(prompt.prompt_id),
+        seq=1 if last is None else last.seq + 1,
+        **_of(held),
+        **_step_values(prompt),
+        acting_account=scope_of(session).account_id,
+        at=held.at,
+    )
 
 
 def _step_values(prompt: Prompt) -> dict[str, Any]:
@@ -238,21 +325,31 @@ async def _keep_status(session: AsyncSession, held: Held, picture: Picture) -> N
 # --- what follows ---
 
 
-async def _keep_releases(session: AsyncSession, held: Held, picture: Picture) -> None:
-    for release in picture.aid:
-        if release.at is None:
-            continue
-        row = {"change_id": UUID(release.change_id), **_of(held), "at": release.at}
-        put = insert(tables.AidReleased).values(row).on_conflict_do_nothing()
-        if await session.scalar(put.returning(tables.AidReleased.change_id)) is not None:
-            payload = _payload(held) | {"change_id": release.change_id}
-            await outbox.emit(session, "AidReleased", payload, held.at)
+async def _keep_releases(session: AsyncSession, judged: Judged) -> None:
+    released = {
+        UUID(release.change_id): (held, release.at)
+        for held, picture in judged
+        for release in picture.aid
+        if release.at is not None
+    }
+    if not released:
+        return
+    rows = [{"change_id": key, **_of(held), "at": at} for key, (held, at) in released.items()]
+    put = insert(tables.AidReleased).values(rows).on_conflict_do_nothing()
+    for change_id in await session.scalars(put.returning(tables.AidReleased.change_id)):
+        held, _ = released[change_id]
+        await outbox.emit(session, "AidReleased", _payload(held) | {"change_id": str(change_id)}, held.at)
 
 
-async def _keep_warnings(session: AsyncSession, held: Held, picture: Picture) -> None:
-    for warning in picture.warnings:
-        row = {
-            "id": UUID(warning.warning_id),
+async def _keep_warnings(session: AsyncSession, judged: Judged) -> None:
+    warned = {
+        UUID(warning.warning_id): (held, warning) for held, picture in judged for warning in picture.warnings
+    }
+    if not warned:
+        return
+    rows = [
+        {
+            "id": warning_id,
             **_of(held),
             "code": warning.code,
             "term_code": warning.term,
@@ -260,30 +357,37 @@ async def _keep_warnings(session: AsyncSession, held: Held, picture: Picture) ->
             "proposed": warning.proposed,
             "at": held.at,
         }
-        put = insert(tables.StandingWarning).values(row).on_conflict_do_nothing()
-        if await session.scalar(put.returning(tables.StandingWarning.id)) is not None:
-            payload = _payload(held) | {"warning_id": warning.warning_id}
-            await outbox.emit(session, "StudentWarned", payload, held.at)
+        for warning_id, (held, warning) in warned.items()
+    ]
+    put = insert(tables.StandingWarning).values(rows).on_conflict_do_nothing()
+    new = (await session.scalars(put.returning(tables.StandingWarning.id))).all()
+    events = [
+        outbox.Event("StudentWarned", _payload(held) | {"warning_id": str(warning_id)}, held.at)
+        for warning_id, held in ((each, warned[each][0]) for each in new)
+    ]
+    await outbox.emit_all(session, events)
 
 
-async def _keep_picture(session: AsyncSession, held: Held, picture: Picture) -> None:
+async def _keep_pictures(session: AsyncSession, judged: Judged) -> None:
     """The read model; a student of whom nothing was ever said has none."""
-    row = {
-        **_of(held),
-        "as_of": held.at,
-        "policy_version": picture.policy_version,
-        "digest": digest(picture),
-        "locked_by": UUID(picture.lock.locked_by) if picture.lock.locked_by else None,
-        "picture": document(picture),
-        "next_at": next_instant(picture),
-    }
-    known = await session.scalar(
-        select(func.count()).where(tables.StudentStanding.student_id == held.subject.student_id)
-    )
-    if not known and says_nothing(picture):
+    known = await _stored_standings(session, [held.subject.student_id for held, _ in judged])
+    rows = [
+        {
+            **_of(held),
+            "as_of": held.at,
+            "policy_version": picture.policy_version,
+            "digest": digest(picture),
+            "locked_by": UUID(picture.lock.locked_by) if picture.lock.locked_by else None,
+            "picture": document(picture),
+            "next_at": next_instant(picture),
+        }
+        for held, picture in judged
+        if held.subject.student_id in known or not says_nothing(picture)
+    ]
+    if not rows:
         return
-    put = insert(tables.StudentStanding).values(row)
-    new = {name: value for name, value in row.items() if name not in {"student_id", "school_id"}}
+    put = insert(tables.StudentStanding).values(rows)
+    new = {name: put.excluded[name] for name in rows[0] if name not in {"student_id", "school_id"}}
     await session.execute(put.on_conflict_do_update(index_elements=["student_id"], set_=new))
 
 

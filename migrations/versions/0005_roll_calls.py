@@ -4,12 +4,38 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations import rls
+from migrations import by_term, rls
 
 revision = "0005"
 down_revision = "0004"
 branch_labels = None
 depends_on = None
+
+
+def _of_roll_call(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["roll_call_id", "term_code"],
+        ["roll_call.id", "roll_call.term_code"],
+        name=op.f(f"fk_{table}_roll_call_id_term_code_roll_call"),
+    )
+
+
+def _of_submission(table: str) -> sa.ForeignKeyConstraint:
+    return sa.ForeignKeyConstraint(
+        ["submission_id", "school_id", "term_code"],
+        ["submission.id", "submission.school_id", "submission.term_code"],
+        name=op.f(f"fk_{table}_submission_id_school_id_term_code_submission"),
+    )
+
+
+_ADDRESSED = (
+    "EXISTS (SELECT 1 FROM roll_call_school s"
+    " WHERE s.roll_call_id = {key} AND s.school_id = (SELECT tenancy.school()))"
+    " OR ((SELECT tenancy.is_wide()) AND EXISTS (SELECT 1 FROM org_unit u JOIN roll_call_school s"
+    " ON s.school_id = u.id AND s.roll_call_id = {key}"
+    " WHERE u.kind = 'school' AND u.path <@ (SELECT tenancy.path())))"
+)
+"""Whether a roll call asks one's own school, or any of the schools below: either way an index answers."""
 
 
 def upgrade() -> None:
@@ -18,13 +44,17 @@ def upgrade() -> None:
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("attested_by", sa.Uuid(), nullable=False),
         sa.Column("reviewed_by", sa.Uuid(), nullable=False),
         sa.Column("upheld", sa.Boolean(), nullable=False),
         sa.Column("note", sa.String(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("reviewed_by <> attested_by", name=op.f("ck_attestation_review_second_person")),
-        sa.PrimaryKeyConstraint("roll_call_id", "student_id", name=op.f("pk_attestation_review")),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "student_id", "school_id", "term_code", name=op.f("pk_attestation_review")
+        ),
+        postgresql_partition_by=by_term.KEY,
     )
     op.create_table(
         "roll_call",
@@ -55,6 +85,7 @@ def upgrade() -> None:
             ["launcher_id"], ["org_unit.id"], name=op.f("fk_roll_call_launcher_id_org_unit")
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_roll_call")),
+        sa.UniqueConstraint("id", "term_code", name=op.f("uq_roll_call_id_term_code")),
     )
     op.create_index("ix_roll_call_closes_at", "roll_call", ["closes_at"], unique=False)
     op.create_table(
@@ -62,22 +93,25 @@ def upgrade() -> None:
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("site_version_id", sa.Uuid(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
         sa.Column("attested_by", sa.Uuid(), nullable=False),
         sa.Column("sampled", sa.Boolean(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_attestation_roll_call_id_roll_call")
+        _of_roll_call("attestation"),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "student_id", "school_id", "term_code", name=op.f("pk_attestation")
         ),
-        sa.PrimaryKeyConstraint("roll_call_id", "student_id", name=op.f("pk_attestation")),
+        postgresql_partition_by=by_term.KEY,
     )
     op.create_table(
         "challenge",
         sa.Column("nonce", sa.String(), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("key_thumbprint", sa.String(), nullable=False),
         sa.Column("actions", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -86,55 +120,72 @@ def upgrade() -> None:
         sa.Column("issued_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint("jsonb_array_length(actions) > 0", name=op.f("ck_challenge_actions")),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_challenge_roll_call_id_roll_call")
-        ),
-        sa.PrimaryKeyConstraint("nonce", name=op.f("pk_challenge")),
+        _of_roll_call("challenge"),
+        sa.PrimaryKeyConstraint("nonce", "school_id", "term_code", name=op.f("pk_challenge")),
+        postgresql_partition_by=by_term.KEY,
     )
     op.create_index(
-        "ix_challenge_student", "challenge", ["student_id", "roll_call_id", "expires_at"], unique=False
+        "ix_challenge_student", "challenge", ["roll_call_id", "student_id", "expires_at"], unique=False
     )
     op.create_table(
         "refusal",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("step", sa.String(), nullable=False),
         sa.Column("code", sa.String(), nullable=False),
         sa.Column("detail", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("envelope_digest", sa.LargeBinary(), nullable=True),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_refusal_roll_call_id_roll_call")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_refusal")),
+        _of_roll_call("refusal"),
+        sa.PrimaryKeyConstraint("id", "school_id", "term_code", name=op.f("pk_refusal")),
+        postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_refusal_student", "refusal", ["student_id", "roll_call_id", "at"], unique=False)
+    op.create_index("ix_refusal_student", "refusal", ["roll_call_id", "student_id", "at"], unique=False)
     op.create_table(
         "roll_call_class",
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
+        sa.Column("owed", sa.Integer(), nullable=False),
+        sa.Column("excused", sa.Integer(), nullable=False),
+        sa.Column("exempt", sa.Integer(), nullable=False),
+        _of_roll_call("roll_call_class"),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "school_id", "class_id", "term_code", name=op.f("pk_roll_call_class")
+        ),
+        postgresql_partition_by=by_term.KEY,
+    )
+    op.create_table(
+        "roll_call_school",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("owed", sa.Integer(), nullable=False),
         sa.Column("excused", sa.Integer(), nullable=False),
         sa.Column("exempt", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_roll_call_class_roll_call_id_roll_call")
+            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_roll_call_school_roll_call_id_roll_call")
         ),
-        sa.PrimaryKeyConstraint("roll_call_id", "class_id", name=op.f("pk_roll_call_class")),
+        sa.PrimaryKeyConstraint("roll_call_id", "school_id", name=op.f("pk_roll_call_school")),
+    )
+    op.create_index(
+        "ix_roll_call_school_school", "roll_call_school", ["school_id", "roll_call_id"], unique=False
     )
     op.create_table(
         "roll_call_site",
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("site_version_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_roll_call_site_roll_call_id_roll_call")
+        sa.Column("term_code", sa.String(), nullable=False),
+        _of_roll_call("roll_call_site"),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "school_id", "site_version_id", "term_code", name=op.f("pk_roll_call_site")
         ),
-        sa.PrimaryKeyConstraint("roll_call_id", "site_version_id", name=op.f("pk_roll_call_site")),
+        postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_roll_call_site_school", "roll_call_site", ["roll_call_id", "school_id"], unique=False)
     op.create_table(
         "roll_call_step",
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
@@ -154,14 +205,14 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=True),
         sa.Column("urged_by", sa.Uuid(), nullable=False),
         sa.Column("students", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_urge_roll_call_id_roll_call")
-        ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_urge")),
+        _of_roll_call("urge"),
+        sa.PrimaryKeyConstraint("id", "school_id", "term_code", name=op.f("pk_urge")),
+        postgresql_partition_by=by_term.KEY,
     )
     op.create_index("ix_urge_roll_call", "urge", ["roll_call_id", "school_id", "at"], unique=False)
     op.create_table(
@@ -181,6 +232,7 @@ def upgrade() -> None:
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("duty", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=True),
@@ -189,16 +241,15 @@ def upgrade() -> None:
         sa.Column("programme", sa.String(), nullable=False),
         sa.CheckConstraint("(duty = 'owed') = (reason IS NULL)", name=op.f("ck_obligation_reason")),
         sa.CheckConstraint("duty IN ('owed', 'excused', 'exempt')", name=op.f("ck_obligation_duty")),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_obligation_roll_call_id_roll_call")
+        _of_roll_call("obligation"),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "student_id", "school_id", "term_code", name=op.f("pk_obligation")
         ),
-        sa.ForeignKeyConstraint(
-            ["student_id"], ["student.id"], name=op.f("fk_obligation_student_id_student")
-        ),
-        sa.PrimaryKeyConstraint("roll_call_id", "student_id", name=op.f("pk_obligation")),
+        postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_obligation_class", "obligation", ["roll_call_id", "class_id"], unique=False)
-    op.create_index("ix_obligation_student", "obligation", ["student_id", "roll_call_id"], unique=False)
+    op.create_index(
+        "ix_obligation_class", "obligation", ["roll_call_id", "school_id", "class_id"], unique=False
+    )
     op.create_table(
         "student_code",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -218,6 +269,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("nonce", sa.String(), nullable=False),
         sa.Column("key_thumbprint", sa.String(), nullable=False),
@@ -229,15 +281,21 @@ def upgrade() -> None:
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("frames_due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("frames_gone_at", sa.DateTime(timezone=True), nullable=True),
-        sa.ForeignKeyConstraint(["nonce"], ["challenge.nonce"], name=op.f("fk_submission_nonce_challenge")),
+        _of_roll_call("submission"),
         sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_submission_roll_call_id_roll_call")
+            ["nonce", "school_id", "term_code"],
+            ["challenge.nonce", "challenge.school_id", "challenge.term_code"],
+            name=op.f("fk_submission_nonce_school_id_term_code_challenge"),
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_submission")),
-        sa.UniqueConstraint("nonce", name=op.f("uq_submission_nonce")),
+        sa.PrimaryKeyConstraint("id", "school_id", "term_code", name=op.f("pk_submission")),
+        sa.UniqueConstraint(
+            "nonce", "school_id", "term_code", name=op.f("uq_submission_nonce_school_id_term_code")
+        ),
+        postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_submission_roll_call", "submission", ["roll_call_id", "received_at"], unique=False)
-    op.create_index("ix_submission_student", "submission", ["student_id", "roll_call_id"], unique=False)
+    op.create_index(
+        "ix_submission_student", "submission", ["roll_call_id", "student_id", "received_at"], unique=False
+    )
     op.create_index(
         "ix_submission_frames_kept",
         "submission",
@@ -251,6 +309,7 @@ def upgrade() -> None:
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("seq", sa.SmallInteger(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("outcome", sa.String(), nullable=False),
         sa.Column("reason", sa.String(), nullable=False),
@@ -265,35 +324,43 @@ def upgrade() -> None:
             name=op.f("ck_outcome_entry_outcome"),
         ),
         sa.CheckConstraint("seq >= 1", name=op.f("ck_outcome_entry_seq")),
-        sa.ForeignKeyConstraint(
-            ["submission_id"], ["submission.id"], name=op.f("fk_outcome_entry_submission_id_submission")
+        _of_submission("outcome_entry"),
+        sa.PrimaryKeyConstraint(
+            "roll_call_id", "student_id", "seq", "school_id", "term_code", name=op.f("pk_outcome_entry")
         ),
-        sa.PrimaryKeyConstraint("roll_call_id", "student_id", "seq", name=op.f("pk_outcome_entry")),
+        postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_outcome_entry_class", "outcome_entry", ["roll_call_id", "class_id"], unique=False)
+    op.create_index(
+        "ix_outcome_entry_others",
+        "outcome_entry",
+        ["roll_call_id", "outcome", "student_id"],
+        unique=False,
+        postgresql_where=sa.text("outcome <> 'present'"),
+    )
     op.create_index(
         "ix_outcome_entry_missed",
         "outcome_entry",
-        ["school_id", "student_id"],
+        ["school_id", "roll_call_id", "student_id"],
         unique=False,
         postgresql_where=sa.text("outcome = 'missed'"),
     )
-    op.create_index("ix_outcome_entry_student", "outcome_entry", ["student_id", "roll_call_id"], unique=False)
     op.create_table(
         "submission_frame",
         sa.Column("submission_id", sa.Uuid(), nullable=False),
         sa.Column("position", sa.SmallInteger(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("sha256", sa.LargeBinary(), nullable=False),
         sa.Column("size", sa.Integer(), nullable=False),
         sa.Column("evidence_key", sa.String(), nullable=False),
         sa.Column("received_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("kept_sha256", sa.LargeBinary(), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["submission_id"], ["submission.id"], name=op.f("fk_submission_frame_submission_id_submission")
+        _of_submission("submission_frame"),
+        sa.PrimaryKeyConstraint(
+            "submission_id", "position", "school_id", "term_code", name=op.f("pk_submission_frame")
         ),
-        sa.PrimaryKeyConstraint("submission_id", "position", name=op.f("pk_submission_frame")),
+        postgresql_partition_by=by_term.KEY,
     )
     op.create_index(
         "ix_submission_frame_as_sent",
@@ -308,6 +375,7 @@ def upgrade() -> None:
         sa.Column("submission_id", sa.Uuid(), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
+        sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("finding", sa.String(), nullable=False),
         sa.Column("reasons", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
@@ -317,21 +385,19 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "finding IN ('accepted', 'step_up', 'rejected', 'undetermined')", name=op.f("ck_verdict_finding")
         ),
-        sa.ForeignKeyConstraint(
-            ["roll_call_id"], ["roll_call.id"], name=op.f("fk_verdict_roll_call_id_roll_call")
-        ),
-        sa.ForeignKeyConstraint(
-            ["submission_id"], ["submission.id"], name=op.f("fk_verdict_submission_id_submission")
-        ),
-        sa.PrimaryKeyConstraint("submission_id", name=op.f("pk_verdict")),
+        _of_roll_call("verdict"),
+        _of_submission("verdict"),
+        sa.PrimaryKeyConstraint("submission_id", "school_id", "term_code", name=op.f("pk_verdict")),
+        postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_verdict_student", "verdict", ["student_id", "roll_call_id"], unique=False)
+    op.create_index("ix_verdict_student", "verdict", ["roll_call_id", "student_id"], unique=False)
+    by_term.prepare()
     _open_doors()
     _secure()
 
 
 def _secure() -> None:
-    for table in ("roll_call_class", "roll_call_site"):
+    for table in ("roll_call_school", "roll_call_class", "roll_call_site"):
         rls.shared_school_table(table, "SELECT, INSERT")
     for table in ("obligation", "verdict", "outcome_entry", "attestation", "attestation_review"):
         rls.student_readable_table(table)
@@ -341,12 +407,11 @@ def _secure() -> None:
     op.execute(f"GRANT UPDATE (kept_sha256) ON submission_frame TO {rls.APP}")
     for table in ("student_code", "urge"):
         rls.school_table(table, "SELECT, INSERT")
-    addressed = "EXISTS (SELECT 1 FROM roll_call_class c WHERE c.roll_call_id = {key})"
     for table, key in (("roll_call", "roll_call.id"), ("roll_call_step", "roll_call_step.roll_call_id")):
         rls.open_table(table, "false", "SELECT, INSERT")
         op.execute(f"DROP POLICY reading ON {table}")
         op.execute(f"DROP POLICY inserting ON {table}")
-        own = " OR CAST(launcher_path AS ltree) <@ (SELECT tenancy.path())" if table == "roll_call" else ""
+        own = "CAST(launcher_path AS ltree) <@ (SELECT tenancy.path()) OR " if table == "roll_call" else ""
         # A rehearsal is its school's own business until it is completed (HN334-3.3).
         unfinished = (
             " AND NOT (kind = 'rehearsal' AND (SELECT tenancy.is_wide())"
@@ -357,11 +422,11 @@ def _secure() -> None:
         )
         op.execute(
             f"CREATE POLICY reading ON {table} FOR SELECT TO dianming_app"
-            f" USING (({addressed.format(key=key)}{own}){unfinished})"
+            f" USING (({own}{_ADDRESSED.format(key=key)}){unfinished})"
         )
         # Whoever is only addressed takes no step of a roll call: a school cannot void or settle its superior's.
         step = "door.launcher_of(roll_call_id) <@ (SELECT tenancy.path())"
-        written = own.removeprefix(" OR ") or step
+        written = own.removesuffix(" OR ") or step
         op.execute(
             f"CREATE POLICY inserting ON {table} FOR INSERT TO dianming_app"
             f" WITH CHECK ((SELECT tenancy.student()) IS NULL AND {written})"

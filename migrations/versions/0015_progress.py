@@ -23,7 +23,7 @@ def upgrade() -> None:
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         *figures(),
-        sa.PrimaryKeyConstraint("roll_call_id", "class_id", name=op.f("pk_outcome_count")),
+        sa.PrimaryKeyConstraint("roll_call_id", "school_id", "class_id", name=op.f("pk_outcome_count")),
     )
     op.create_table(
         "outcome_delta",
@@ -32,7 +32,7 @@ def upgrade() -> None:
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         *figures(),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_outcome_delta")),
+        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_outcome_delta")),
     )
     op.create_index("ix_outcome_delta_roll_call", "outcome_delta", ["roll_call_id", "class_id"])
     for table in ("outcome_count", "outcome_delta"):
@@ -61,7 +61,9 @@ BEGIN
     UNION ALL
     SELECT e.roll_call_id, e.class_id, e.school_id, e.outcome, -1
     FROM written w JOIN outcome_entry e
-      ON e.roll_call_id = w.roll_call_id AND e.student_id = w.student_id AND e.seq = w.seq - 1
+      ON e.term_code = w.term_code AND e.roll_call_id = w.roll_call_id AND e.student_id = w.student_id
+      AND e.seq = w.seq - 1
+    WHERE w.seq > 1
   ) moved
   GROUP BY moved.roll_call_id, moved.class_id, moved.school_id;
   RETURN NULL;
@@ -85,7 +87,7 @@ BEGIN ATOMIC
     INSERT INTO outcome_count AS c (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
     SELECT t.roll_call_id, t.class_id, t.school_id, sum(t.present), sum(t.missed), sum(t.excused), sum(t.undetermined)
     FROM taken t GROUP BY t.roll_call_id, t.class_id, t.school_id
-    ON CONFLICT (roll_call_id, class_id) DO UPDATE SET present = c.present + excluded.present,
+    ON CONFLICT (roll_call_id, school_id, class_id) DO UPDATE SET present = c.present + excluded.present,
       missed = c.missed + excluded.missed, excused = c.excused + excluded.excused,
       undetermined = c.undetermined + excluded.undetermined
     RETURNING 1
@@ -110,9 +112,9 @@ BEGIN
     count(*) FILTER (WHERE e.outcome = 'present'), count(*) FILTER (WHERE e.outcome = 'missed'),
     count(*) FILTER (WHERE e.outcome = 'excused'), count(*) FILTER (WHERE e.outcome = 'undetermined')
   FROM outcome_entry e
-  WHERE e.roll_call_id = p_roll_call AND NOT EXISTS (
-    SELECT 1 FROM outcome_entry later WHERE later.roll_call_id = e.roll_call_id
-      AND later.student_id = e.student_id AND later.seq = e.seq + 1)
+  WHERE e.term_code = (SELECT r.term_code FROM roll_call r WHERE r.id = p_roll_call) AND e.roll_call_id = p_roll_call
+    AND NOT EXISTS (SELECT 1 FROM outcome_entry later WHERE later.seq > 1 AND later.term_code = e.term_code
+      AND later.roll_call_id = e.roll_call_id AND later.student_id = e.student_id AND later.seq = e.seq + 1)
   GROUP BY e.roll_call_id, e.class_id, e.school_id;
   GET DIAGNOSTICS counted = ROW_COUNT;
   RETURN counted;

@@ -20,6 +20,7 @@ from backend.core.ltree import Ltree
 from backend.events import FLOW
 from backend.settings import Settings
 from backend.tables import METADATA
+from migrations.by_term import is_ours
 from tests.architecture.test_error_table import BASES, PACKAGES, Refusal, refusals, subclasses
 from tests.tenancy.documents import apis
 
@@ -51,8 +52,11 @@ def emitted() -> Iterator[tuple[str, ast.expr]]:
     """Where an event is emitted, and the name that is given."""
     for path, tree in trees():
         for call in calls(tree):
+            place = f"{path.relative_to(ROOT)}:{call.lineno}"
             if ast.unparse(call.func) in {"outbox.emit", "emit"} and len(call.args) >= 2:
-                yield f"{path.relative_to(ROOT)}:{call.lineno}", call.args[1]
+                yield place, call.args[1]
+            elif ast.unparse(call.func) == "outbox.Event":
+                yield place, call.args[0]
 
 
 def names_of(tree: ast.Module, name: ast.expr) -> set[str]:
@@ -85,7 +89,7 @@ def test_the_tables_of_the_code_are_those_of_the_migrations(settings: Settings) 
     engine = create_engine(settings.owner_database_url, poolclass=NullPool)
     with engine.connect() as connection:
         connection.dialect.ischema_names["ltree"] = Ltree  # type: ignore[attr-defined]  # what reflection knows
-        options = {"compare_type": True, "include_name": _ours}
+        options = {"compare_type": True, "include_name": _ours, "include_object": is_ours}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
 

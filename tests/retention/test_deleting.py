@@ -72,6 +72,7 @@ async def missed(stage: Stage, candidate: Candidate) -> UUID:
     verdict = Verdict(
         submission_id=submission_id,
         roll_call_id=launched.roll_call.id,
+        term_code=launched.roll_call.term_code,
         **about(candidate),
         finding="rejected",
         reasons=["outside_site"],

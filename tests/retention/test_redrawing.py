@@ -58,6 +58,7 @@ async def judged(stage: Stage, candidate: Candidate, submission_id: UUID) -> Non
             submission_id=submission_id,
             roll_call_id=submission.roll_call_id,
             school_id=submission.school_id,
+            term_code=submission.term_code,
             student_id=candidate.student_id,
             finding="step_up",
             reasons=["verification_unavailable"],

@@ -251,6 +251,7 @@ async def test_nobody_reviews_their_own_attestation_and_the_database_says_so_too
         "roll_call_id": launched.roll_call.id,
         "student_id": pupil.id,
         "school_id": stage.school.id,
+        "term_code": launched.roll_call.term_code,
         "attested_by": promoted.account_id,
         "reviewed_by": promoted.account_id,
         "upheld": True,
@@ -272,7 +273,7 @@ async def test_an_attestation_that_does_not_hold_leaves_its_student_undetermined
     assert await effective(stage, launched.roll_call, pupil) == ("undetermined", "attestation_not_upheld")
     counselor = counselor_account(stage.school, klass)
     async with stage.runtime.database.transaction(counselor.scope) as session:
-        rows = await missing_page(session, counselor, launched.roll_call.id, None, None, 10)
+        rows = await missing_page(session, counselor, launched.roll_call, None, None, 10)
     assert {row.student.id for row in rows} == {each.id for each in klass.students}
     with pytest.raises(Conflict):
         await attest(stage, launched.roll_call, pupil, await card(stage, pupil))

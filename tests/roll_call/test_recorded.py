@@ -59,6 +59,7 @@ async def send_something(registry: Registry, roll_call: RollCall, finding: str |
     of = {
         "roll_call_id": roll_call.id,
         "school_id": registry.school.id,
+        "term_code": roll_call.term_code,
         "student_id": registry.pupil.id,
     }
     nonce, submission_id = new_id().hex, new_id()

@@ -184,6 +184,7 @@ async def test_what_a_student_tried_is_seen_by_who_helps_and_its_thresholds_by_s
         submission_id=submission_id,
         roll_call_id=identifier,
         school_id=stage.school.id,
+        term_code=challenge.term_code,
         student_id=candidate.student_id,
         finding="step_up",
         reasons=["challenge_unanswered", "eyes_not_closed"],

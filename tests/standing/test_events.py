@@ -6,9 +6,10 @@ import pytest
 
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
-from backend.standing.daily import concerned_by, missed_despite_leave
+from backend.standing.daily import SchoolOf, known_in, missed_by, missed_despite_leave
 from backend.standing.jobs import (
     assess_audience,
+    assess_known,
     assess_student,
     enqueue_assessment,
     enqueue_student,
@@ -22,21 +23,35 @@ pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
 async def assess(registry: Registry, roll_call: RollCall) -> None:
-    """Run the job that the settlement or voiding of the roll call made for the school."""
+    """Run the jobs that the settlement or voiding of the roll call made for the school."""
     await registry.run_events("RollCallSettled", "RollCallVoided")
     arguments = {"school_id": registry.school.id, "roll_call_id": roll_call.id}
-    assert await registry.stage.jobs("assess_audience", **arguments) == 1
-    await assess_audience(
-        job_of(registry.runtime),
-        school_id=str(registry.school.id),
-        path=registry.school.path,
-        roll_call_id=str(roll_call.id),
-    )
+    for job in (assess_audience, assess_known):
+        assert await registry.stage.jobs(job.name, **arguments) == 1
+        await job(
+            job_of(registry.runtime),
+            school_id=str(registry.school.id),
+            path=registry.school.path,
+            roll_call_id=str(roll_call.id),
+        )
+
+
+def school_of(registry: Registry) -> SchoolOf:
+    return SchoolOf(registry.school.id, registry.school.path)
 
 
 async def selected(registry: Registry, roll_call: RollCall) -> set[UUID]:
     async with registry.as_worker() as session:
-        return set(await session.scalars(concerned_by(roll_call.id)))
+        of = (school_of(registry), roll_call.id)
+        return {*await session.scalars(missed_by(*of)), *await session.scalars(known_in(*of))}
+
+
+async def test_who_missed_most_is_assessed_first(registry: Registry) -> None:
+    first, second, *others = sorted(registry.school.students, key=lambda pupil: pupil.id)
+    await registry.check(present=[first, *others])
+    last = await registry.check(present=others)
+    async with registry.as_worker() as session:
+        assert list(await session.scalars(missed_by(school_of(registry), last.id))) == [second.id, first.id]
 
 
 async def test_a_settlement_prompts_those_who_missed(registry: Registry) -> None:
@@ -109,7 +124,9 @@ async def test_leave_that_waits_when_a_check_is_settled_becomes_a_claim_then(reg
     leave = await desk.ask()
     missed = await registry.check()
     async with registry.as_worker() as session:
-        assert set(await session.scalars(missed_despite_leave(missed.id))) == {registry.pupil.id}
+        assert set(await session.scalars(missed_despite_leave(school_of(registry), missed.id))) == {
+            registry.pupil.id
+        }
     await assess(registry, missed)
     [claim] = await registry.rows(ClaimFiled)
     assert claim.leave_id == leave.request.id

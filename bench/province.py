@@ -1,0 +1,393 @@
+"""A roll call of a whole province: launched, settled with 4 % absent, prompts raised, and read.
+
+    python -m bench.province [--sizes 12000 120000] [--full]
+
+Every step is the product's own, under row-level security as the application's role, beside what the same rows cost
+plain SQL without constraints to other tables:
+
+- `launch`: `launch_roll_call`; its floor is an INSERT … SELECT of the obligations into a table with the same indexes.
+- `settle`: `settle_roll_call`; its floor is an UPDATE of the absent students' rows in a table with a result for each.
+- `prompts`: the jobs that follow for those who missed; their floor is an INSERT … SELECT of the prompts with their
+  steps. The law is asked once a student, in Python.
+- reads: the 95th of a hundred latencies, through the queries that the API calls.
+
+Processor seconds are those of this process and of the whole cluster: they tell the cost where others use the machine
+too. `--full` goes up to 1,200,000 students; the databases are built once and kept.
+"""
+
+import argparse
+import asyncio
+import os
+import random
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from sqlalchemy import func, select, text
+
+from backend.core.acting import Acting
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.local.services import Stack
+from backend.org.tables import OrgUnit
+from backend.people.tables import SchoolClass, Student
+from backend.roll_call.audience import Audience
+from backend.roll_call.launch import LaunchRollCall, launch_roll_call
+from backend.roll_call.progress import progress_of
+from backend.roll_call.queries import missing_page, own_roll_calls
+from backend.roll_call.settlement import settle_roll_call
+from backend.roll_call.tables import RollCall
+from backend.standing import jobs as standing_jobs
+from backend.standing.daily import SchoolOf, missed_by, reassess_each
+from backend.standing.prompt_queries import PromptSearch, prompts_page
+from backend.standing.tables import StoredPrompt
+from bench.province_data import (
+    A_SCHOOL,
+    BY,
+    CLOSES,
+    OPENS,
+    PROVINCE,
+    RUNNING,
+    Province,
+    begin_anew,
+    province_of,
+    refresh_statistics,
+    rush,
+)
+from bench.report import publish
+from bench.standing import runtime_at
+
+SIZES, FULL = (12_000, 120_000), 1_200_000
+SETTLED = CLOSES + timedelta(minutes=5)
+PAGES = 100
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+# --- what it costs ---
+
+
+@dataclass(slots=True)
+class Cost:
+    """Of one step: seconds by the clock, and of processors in this process and in the cluster."""
+
+    seconds: float = 0
+    python: float = 0
+    postgres: float = 0
+
+    @property
+    def cpu(self) -> float:
+        return self.python + self.postgres
+
+
+def _cluster_cpu(cluster: Path) -> float:
+    """Processor seconds of every living process of the cluster, and of the dead ones, which its first process counts."""
+    total = 0
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and (entry / "cwd").readlink() == cluster:
+                fields = (entry / "stat").read_text().rpartition(")")[2].split()
+                postmaster = (cluster / "postmaster.pid").read_text().split("\n", 1)[0] == entry.name
+                total += sum(map(int, fields[11 : 15 if postmaster else 13]))
+        except OSError:  # ended meanwhile, or another user's
+            continue
+    return total / TICKS
+
+
+@contextmanager
+def costing(cluster: Path) -> Iterator[Cost]:
+    """Fill in what the block cost."""
+    cost = Cost()
+    began, python, postgres = time.perf_counter(), time.process_time(), _cluster_cpu(cluster)
+    yield cost
+    cost.seconds = time.perf_counter() - began
+    cost.python = time.process_time() - python
+    cost.postgres = _cluster_cpu(cluster) - postgres
+
+
+def _cluster(province: Province) -> Path:
+    with psycopg.connect(province.stack.superuser_dsn) as server:
+        found = server.execute("SHOW data_directory").fetchone()
+    assert found is not None
+    return Path(found[0]).resolve()
+
+
+# --- floors: plain SQL ---
+
+
+def _like(server: psycopg.Connection[Any], table: str) -> None:
+    """An empty table with the columns and indexes of the running term's part of `table`."""
+    part = server.execute("SELECT door.term_partition(%s, %s)", [table, RUNNING]).fetchone()
+    named = f"term_partition.{part[0]}" if table in {"obligation", "outcome_entry"} and part else table
+    server.execute(f"DROP TABLE IF EXISTS bench_{table}")
+    server.execute(f"CREATE TABLE bench_{table} (LIKE {named} INCLUDING ALL)")
+
+
+def launch_floor(province: Province, cluster: Path) -> Cost:
+    """The obligations of one roll call, from the roll."""
+    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
+        _like(server, "obligation")
+        with costing(cluster) as cost:
+            server.execute(
+                "INSERT INTO bench_obligation (roll_call_id, term_code, student_id, school_id, class_id, duty, standing,"
+                " study_form, programme) SELECT %s, %s, id, school_id, class_id, 'owed', standing, study_form, programme"
+                " FROM student",
+                [BY, RUNNING],
+            )
+        server.execute("DROP TABLE bench_obligation")
+    return cost
+
+
+def settlement_floor(province: Province, cluster: Path, roll_call_id: UUID) -> Cost:
+    """The results of those who are missing still, in a table that has a row for everyone."""
+    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
+        _like(server, "outcome_entry")
+        server.execute(
+            "INSERT INTO bench_outcome_entry (roll_call_id, term_code, student_id, seq, school_id, class_id, outcome,"
+            " reason, method, policy_version, trace, at) SELECT o.roll_call_id, o.term_code, o.student_id, 1, o.school_id,"
+            " o.class_id, coalesce(e.outcome, 'undetermined'), coalesce(e.reason, ''), '', '', '{}', now()"
+            " FROM obligation o LEFT JOIN outcome_entry e USING (roll_call_id, term_code, student_id)"
+            " WHERE o.roll_call_id = %s",
+            [roll_call_id],
+        )
+        server.execute("VACUUM ANALYZE bench_outcome_entry")
+        with costing(cluster) as cost:
+            server.execute(
+                "UPDATE bench_outcome_entry SET outcome = 'missed', reason = 'no_check_in', method = 'settlement', at = %s"
+                " WHERE outcome = 'undetermined'",
+                [SETTLED],
+            )
+        server.execute("DROP TABLE bench_outcome_entry")
+    return cost
+
+
+def prompts_floor(province: Province, cluster: Path) -> Cost:
+    """The prompts that were raised, with their first steps, once more."""
+    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
+        for table in ("prompt", "prompt_step"):
+            _like(server, table)
+        with costing(cluster) as cost:
+            for table in ("prompt", "prompt_step"):
+                server.execute(f"INSERT INTO bench_{table} SELECT * FROM {table}")
+        for table in ("prompt", "prompt_step"):
+            server.execute(f"DROP TABLE bench_{table}")
+    return cost
+
+
+# --- the product ---
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A step of the product, its floor, and how many rows it was about."""
+
+    step: str
+    rows: int
+    cost: Cost
+    floor: Cost | None
+
+
+async def launch(runtime: Runtime, cluster: Path) -> tuple[RollCall, Cost]:
+    """The whole province asked, half an hour before it opens."""
+    at = OPENS - timedelta(minutes=30)
+    async with runtime.database.transaction(Scope.none()) as session:
+        province = await session.scalar(select(OrgUnit.id).where(OrgUnit.kind == "province"))
+    assert province is not None
+    acting = Acting(BY, "province", province, PROVINCE)
+    command = LaunchRollCall("spot_check", "学籍核验", OPENS, CLOSES, Audience())
+    with costing(cluster) as cost:
+        async with runtime.database.transaction(acting.scope) as session:
+            launched = await launch_roll_call(session, acting, command, at)
+    return launched.roll_call, cost
+
+
+async def settle(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost]:
+    """The close; how many had no result by then."""
+    with costing(cluster) as cost:
+        async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
+            settlement = await settle_roll_call(session, roll_call_id, SETTLED)
+            await standing_jobs.enqueue_audience(session, roll_call_id)
+    return settlement.figures["missed"], cost
+
+
+async def schools_of(runtime: Runtime) -> list[SchoolOf]:
+    async with runtime.database.transaction(Scope.none()) as session:
+        units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.id)
+        return [SchoolOf(school_id, path) for school_id, path in await session.execute(units)]
+
+
+async def raise_prompts(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost, int, Cost]:
+    """What the jobs of the schools do: first those who missed more than once in the term, then the rest.
+
+    Prompts raised, their cost; the others assessed, theirs.
+    """
+    first: list[tuple[SchoolOf, list[UUID]]] = []
+    rest: list[tuple[SchoolOf, list[UUID]]] = []
+    with costing(cluster) as urgent:
+        for school in await schools_of(runtime):
+            async with runtime.database.transaction(school.scope) as session:
+                found = await session.execute(missed_by(school, roll_call_id))
+                missed = found.all()
+            again = [row[0] for row in missed if row[1] > 1]
+            rest.append((school, [row[0] for row in missed if row[1] == 1]))
+            first.append((school, again))
+            await reassess_each(runtime, school, again, SETTLED)
+    async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
+        prompts = await session.scalar(select(func.count()).select_from(StoredPrompt))
+    with costing(cluster) as others:
+        for school, once in rest:
+            await reassess_each(runtime, school, once, SETTLED)
+    return int(prompts or 0), urgent, sum(len(once) for _, once in rest), others
+
+
+# --- reads ---
+
+
+async def latencies(read: Callable[[], Awaitable[object]]) -> list[float]:
+    """Milliseconds of each page, after a few that nobody counts."""
+    taken = []
+    for number in range(PAGES + 5):
+        began = time.perf_counter()
+        await read()
+        if number >= 5:
+            taken.append((time.perf_counter() - began) * 1000)
+    return taken
+
+
+async def reads(runtime: Runtime, roll_call: RollCall) -> list[tuple[str, list[float]]]:
+    """Each list by somebody else every time."""
+    chosen = random.Random(5)
+    schools = await schools_of(runtime)
+    async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
+        province = await session.scalar(select(OrgUnit).where(OrgUnit.kind == "province"))
+        pupils = select(Student.id, Student.school_id, SchoolClass.id).join(
+            SchoolClass, SchoolClass.id == Student.class_id
+        )
+        some = (await session.execute(pupils.order_by(func.md5(Student.name)).limit(500))).all()
+    assert province is not None
+    of_province = Acting(BY, "province", province.id, PROVINCE)
+
+    def registrar() -> Acting:
+        school = chosen.choice(schools)
+        return Acting(BY, "registrar", school.school_id, school.path, school_id=school.school_id)
+
+    async def missing(acting: Acting, class_id: UUID | None) -> None:
+        async with runtime.database.transaction(acting.scope) as session:
+            await missing_page(session, acting, roll_call, class_id, None, 101)
+
+    async def missing_of_class() -> None:
+        _, school_id, class_id = chosen.choice(some)
+        await missing(Acting(BY, "registrar", school_id, "", school_id=school_id), class_id)
+
+    async def history() -> None:
+        student_id, school_id, _ = chosen.choice(some)
+        async with runtime.database.transaction(Scope.student(school_id, student_id)) as session:
+            await own_roll_calls(session, student_id, SETTLED, None, 21)
+
+    async def prompts(acting: Acting) -> None:
+        async with runtime.database.transaction(acting.scope) as session:
+            await prompts_page(session, acting, PromptSearch(open_only=True), SETTLED, None, 51)
+
+    async def progress(acting: Acting, unit_id: UUID) -> None:
+        async with runtime.database.transaction(acting.scope) as session:
+            unit = await session.get_one(OrgUnit, unit_id)
+            await progress_of(session, acting, roll_call.id, unit)
+
+    async def progress_of_school() -> None:
+        acting = registrar()
+        await progress(acting, acting.org_id)
+
+    return [
+        ("missing, a class", await latencies(missing_of_class)),
+        ("missing, a school", await latencies(lambda: missing(registrar(), None))),
+        ("missing, the province", await latencies(lambda: missing(of_province, None))),
+        ("own history", await latencies(history)),
+        ("prompts, a registrar", await latencies(lambda: prompts(registrar()))),
+        ("prompts, the province", await latencies(lambda: prompts(of_province))),
+        ("progress, a school", await latencies(progress_of_school)),
+    ]
+
+
+# --- one size ---
+
+
+async def measure(province: Province) -> tuple[list[Measured], list[tuple[str, list[float]]]]:
+    """Launch, the window, the settlement and what follows, and the reads before and after it."""
+    cluster, runtime = _cluster(province), runtime_at(province.stack.app_url, SETTLED)
+    try:
+        async with runtime.database.transaction(Scope.none()) as session:
+            await session.execute(text("SELECT 1"))
+        floor = launch_floor(province, cluster)
+        roll_call, cost = await launch(runtime, cluster)
+        measured = [Measured("launch", province.students, cost, floor)]
+        rush(province, roll_call.id)
+        refresh_statistics(province)
+        floor = settlement_floor(province, cluster, roll_call.id)
+        missed, cost = await settle(runtime, cluster, roll_call.id)
+        measured.append(Measured("settle", missed, cost, floor))
+        prompts, cost, others, later = await raise_prompts(runtime, cluster, roll_call.id)
+        measured.append(Measured("prompts", prompts, cost, prompts_floor(province, cluster)))
+        measured.append(Measured("warnings", others, later, None))
+        refresh_statistics(province)
+        return measured, await reads(runtime, roll_call)
+    finally:
+        await runtime.close()
+
+
+def _row(province: Province, each: Measured) -> dict[str, Any]:
+    floor = each.floor
+    return {
+        "students": province.students,
+        "step": each.step,
+        "rows": each.rows,
+        "seconds": each.cost.seconds,
+        "cpu s": each.cost.cpu,
+        "in Python": each.cost.python,
+        "µs a row": each.cost.cpu / max(1, each.rows) * 1e6,
+        "floor s": floor.seconds if floor else "",
+        "floor cpu s": floor.cpu if floor else "",
+        "times floor": each.cost.cpu / floor.cpu if floor and floor.cpu else "",
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
+    parser.add_argument("--full", action="store_true")
+    asked = parser.parse_args()
+    stack = Stack.from_environment(os.environ)
+    rows, pages = [], []
+    for size in [*asked.sizes, *([FULL] if asked.full else [])]:
+        province = province_of(stack, max(size, A_SCHOOL), lambda line: sys.stderr.write(line + "\n"))
+        begin_anew(province)
+        measured, taken = asyncio.run(measure(province))
+        rows += [_row(province, each) for each in measured]
+        pages += [
+            {
+                "students": province.students,
+                "list": name,
+                "median ms": statistics.median(each),
+                "p95 ms": statistics.quantiles(each, n=20)[-1],
+            }
+            for name, each in taken
+        ]
+        for row in rows[-len(measured) :]:
+            sys.stderr.write(f"  {row['step']}: {row['seconds']:.1f} s, {row['cpu s']:.1f} s of processors\n")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    publish("province", "the same rows by plain INSERT … SELECT and UPDATE; at most 3 times", rows)
+    publish("province-reads", "50 ms", pages)
+    sys.stderr.write(f"peak memory of Python: {peak} MB\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""Partitions by term: there as soon as the term is, out of the application's reach, and missed aloud."""
+
+from datetime import date
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError, ProgrammingError
+
+from backend.core.clock import now
+from backend.core.database import Database
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.org.errors import TermsBusy
+from backend.org.partitions import Partition, lacking_partitions, make_partitions
+from backend.org.terms import NewTerm, open_term
+from backend.tables import METADATA
+from tests.world import World, plant, registrar_account
+
+
+@pytest.fixture(scope="module")
+async def world(owner: Database, runtime: Runtime) -> World:
+    return await plant(owner, runtime.keys, classes=1, students=1)
+
+
+async def open_autumn(database: Database, world: World, year: int) -> str:
+    acting, code = registrar_account(world.school), f"{year} 秋'autumn"
+    async with database.transaction(acting.scope) as session:
+        new = NewTerm(world.school.id, code, date(year, 9, 1), date(year, 12, 31))
+        await open_term(session, acting, new, now())
+    return code
+
+
+def kept_by_term() -> set[str]:
+    return {
+        name
+        for name, table in METADATA.tables.items()
+        if table.dialect_options["postgresql"]["partition_by"] == "LIST (term_code)"
+    }
+
+
+async def partitions_of(owner: Database, code: str) -> dict[str, str]:
+    """The partition of each table, by the table's name."""
+    rows = text(
+        "SELECT CAST(i.inhparent AS regclass)::text, p.relname FROM pg_inherits i JOIN pg_class p ON p.oid = i.inhrelid"
+        " WHERE p.relkind = 'r' AND pg_get_expr(p.relpartbound, p.oid) = format('FOR VALUES IN (%L)', CAST(:code AS text))"
+    )
+    async with owner.transaction(Scope.none()) as session:
+        return {row[0]: row[1] for row in await session.execute(rows, {"code": code})}
+
+
+def test_whatever_bears_a_roll_call_and_a_term_is_kept_by_term() -> None:
+    columns = {"roll_call_id", "term_code"}
+    bearing = {name for name, table in METADATA.tables.items() if columns <= set(table.c.keys())}
+    assert bearing == kept_by_term() - {"submission_frame"}
+
+
+async def test_a_term_has_a_partition_in_every_table_as_soon_as_it_is_opened(
+    database: Database, owner: Database, world: World
+) -> None:
+    code = await open_autumn(database, world, 2071)
+    assert (await partitions_of(owner, code)).keys() == kept_by_term()
+    async with database.transaction(Scope.none()) as session:
+        assert await lacking_partitions(session) == []
+
+
+async def test_the_application_has_no_way_into_a_partition_but_its_parent(
+    database: Database, owner: Database, world: World
+) -> None:
+    parts = await partitions_of(owner, world.term_code)
+    for part in parts.values():
+        with pytest.raises(ProgrammingError, match="permission denied for schema term_partition"):
+            async with database.transaction(registrar_account(world.school).scope) as session:
+                await session.execute(text(f"SELECT 1 FROM term_partition.{part}"))
+    async with owner.transaction(Scope.none()) as session:
+        forced = text(
+            "SELECT bool_and(relrowsecurity AND relforcerowsecurity) FROM pg_class"
+            " WHERE relkind = 'r' AND relnamespace = 'term_partition'::regnamespace"
+        )
+        assert await session.scalar(forced) is True
+
+
+async def test_a_partition_that_lacks_is_told_and_made_again(
+    database: Database, owner: Database, world: World
+) -> None:
+    code = await open_autumn(database, world, 2072)
+    part = (await partitions_of(owner, code))["outcome_entry"]
+    async with owner.transaction(Scope.none()) as session:
+        await session.execute(text(f"DROP TABLE term_partition.{part}"))
+    async with database.transaction(Scope.none()) as session:
+        assert await lacking_partitions(session) == [Partition(code, "outcome_entry")]
+        assert await make_partitions(session) == [Partition(code, "outcome_entry")]
+        assert await lacking_partitions(session) == await make_partitions(session) == []
+
+
+async def test_a_row_of_a_term_that_nobody_opened_is_refused(owner: Database, world: World) -> None:
+    row = text(
+        "INSERT INTO attestation_review (roll_call_id, student_id, school_id, term_code, attested_by, reviewed_by, upheld,"
+        " note, at) SELECT id, id, school_id, '2199-never', id, school_id, true, '', now() FROM student LIMIT 1"
+    )
+    with pytest.raises(IntegrityError, match="no partition"):
+        async with owner.transaction(Scope.none()) as session:
+            await session.execute(row)
+
+
+async def test_a_term_opened_while_a_launch_writes_is_refused_and_nobody_waits(
+    database: Database, owner: Database, world: World
+) -> None:
+    async with owner.transaction(Scope.none()) as session:
+        await session.execute(text("LOCK TABLE roll_call IN ROW EXCLUSIVE MODE"))  # what a launch holds
+        with pytest.raises(TermsBusy):
+            await open_autumn(database, world, 2073)
+    async with database.transaction(Scope.none()) as session:
+        assert await lacking_partitions(session) == []

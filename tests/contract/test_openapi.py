@@ -8,6 +8,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.internal.cache import LRUCache
 from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -53,7 +54,7 @@ def _same_cases_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hypothesis tries constants that it finds in the modules of the process, whichever happen to be loaded: without
     them the cases change with the operation and with nothing else.
     """
-    monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", providers.Constants())
+    monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", Constants())
     monkeypatch.setattr(providers, "CONSTANTS_CACHE", LRUCache(1024))
 
 

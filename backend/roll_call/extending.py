@@ -1,13 +1,13 @@
 """The window makes up for what the service was away for (reading 8): an extension is a row, the launch stays as it was."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.pulse import lost_time, marks_of
+from backend.core.pulse import lost_time, marks_of, strained_seconds
 from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import hold_open
 from backend.roll_call.recorded import tolerated_gap
@@ -29,7 +29,7 @@ async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     if await session.scalar(ended):
         return None
     reached = (roll_call.opens_at, min(at, roll_call.deadline))
-    lost = lost_time(reached, await marks_of(session, reached), tolerated_gap(roll_call))
+    lost = await _lost(session, roll_call, reached)
     longest = law_of(roll_call).duration("roll_call.extension.longest")
     until = extended_close(roll_call.closes_at, roll_call.deadline, lost, at, longest)
     if until is None:
@@ -50,6 +50,14 @@ async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     await outbox.emit(session, "RollCallExtended", payload, at)
     await session.flush()
     return until
+
+
+async def _lost(session: AsyncSession, roll_call: RollCall, reached: tuple[datetime, datetime]) -> timedelta:
+    """What the service was away for, and the seconds in which it turned students away, each beyond what is tolerated."""
+    tolerated = tolerated_gap(roll_call)
+    away = lost_time(reached, await marks_of(session, reached), tolerated)
+    strained = timedelta(seconds=len(await strained_seconds(session, reached)))
+    return away + strained if strained > tolerated else away
 
 
 async def close_roll_call(session: AsyncSession, roll_call_id: UUID, at: datetime) -> None:

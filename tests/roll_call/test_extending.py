@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select
 
-from backend.core.tables import AuditEntry
+from backend.core.pulse import add_strain
+from backend.core.tables import AuditEntry, ServiceStrain
 from backend.notice.tables import NoticeMessage
 from backend.roll_call import announcing
 from backend.roll_call.extending import extend_roll_call
@@ -91,6 +92,23 @@ async def test_a_student_checks_in_after_the_launched_close_and_is_in_time(stage
     assert not await _is_settled(stage, roll_call)
     await stage.check_in(candidate, roll_call.id)
     assert await stage.submissions(candidate) == 1
+
+
+@pytest.mark.parametrize(("seconds", "gained"), [(300, []), (420, [7 * MINUTE])])
+async def test_time_in_which_students_were_turned_away_is_made_up_too(
+    stage: Stage, seconds: int, gained: list[timedelta]
+) -> None:
+    roll_call = (await stage.launch()).roll_call
+    await stage.serve(roll_call)
+    first = roll_call.opens_at.replace(microsecond=0) + 10 * MINUTE
+    async with stage.arrange() as session:
+        await session.execute(delete(ServiceStrain))
+        await add_strain(session, {first + number * SECOND: 3 for number in range(seconds)})
+    stage.clock.at = roll_call.closes_at - 30 * SECOND
+    await run_due(stage.runtime)
+    async with stage.arrange() as session:
+        await session.execute(delete(ServiceStrain))
+    assert await _extensions(stage, roll_call) == gained
 
 
 async def test_after_the_extension_it_is_settled(stage: Stage) -> None:

@@ -7,7 +7,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint demo bench bench-face sample-faces clean-local
+.PHONY: help setup run test lint faults demo bench bench-face sample-faces clean-local
 
 help: ## 显示本帮助 · this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -23,6 +23,10 @@ sample-faces: setup
 
 test: setup sample-faces ## 运行测试（ARGS="tests/geo -k x"）· run the tests
 	@exec $(BIN)/python -m backend.local.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
+
+faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· kill things for long and look what was lost
+	@exec $(BIN)/python -m backend.local.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py
+	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 lint: setup ## 静态检查 · ruff, mypy strict, import-linter
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ SUBCOMMANDS = (
     "replay",
     "retention",
     "verification",
+    "progress",
 )
 """Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
 

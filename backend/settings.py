@@ -58,6 +58,30 @@ class Settings(BaseSettings):
         default=5, ge=1, le=100, description="attempts after which a submission is a dead letter"
     )
     pool_size: int = Field(default=10, ge=1, description="database connections kept by a process")
+    intake_queue: int = Field(
+        default=2000,
+        ge=0,
+        description="envelopes that may wait in a process; whoever comes beyond is asked to come back. 2000 are"
+        " seconds of work, and 4 MB of ordinary envelopes (130 MB of the largest)",
+    )
+    intake_wait: float = Field(
+        default=4.0,
+        gt=0,
+        description="seconds that an envelope may have to wait before newcomers are asked to come back: a phone, and"
+        " whoever holds it, gives an answer up after about ten",
+    )
+    intake_spread: int = Field(
+        default=20,
+        ge=1,
+        description="seconds over which those who were asked to come back do so, each at an instant of their own;"
+        " together with intake_wait well below the time in which frames may follow",
+    )
+    intake_attempt_life: int = Field(
+        default=1800,
+        ge=60,
+        description="seconds for which an attempt that was turned away keeps its instant: as long as the shortest"
+        " window, in which everyone could be served once",
+    )
     request_body_limit: int = Field(default=8 * 1024 * 1024, description="bytes of the largest accepted body")
 
 

@@ -11,6 +11,9 @@ from pathlib import Path
 import procrastinate
 import structlog
 from procrastinate import JobContext
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
+from psycopg_pool import PoolTimeout
 
 from backend.core import audit, outbox
 from backend.core.clock import legal_day
@@ -45,6 +48,8 @@ HEARTBEAT_SECONDS = 2.0
 GRACE_SECONDS = 20
 """How long a worker that was told to stop may finish what it has in hand."""
 DEAD_AFTER_SECONDS = 10.0
+AGAIN_SECONDS = 1.0
+"""Before jobs begin anew when the database went away."""
 
 log = structlog.get_logger()
 
@@ -122,7 +127,11 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
         log.warning("rescuing a job of a dead worker", job=job.id, task=job.task_name)
-        await manager.retry_job(job)
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:
+            # One like it waits already and does its work; the other jobs of the dead worker must not wait for that.
+            await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
 
 @job_app.periodic(cron="* * * * *", periodic_id="seal")
@@ -172,6 +181,19 @@ async def _judge(verifier: Verifier, stop: asyncio.Event) -> None:
 
 
 async def _run_jobs(runtime: Runtime, concurrency: int, stop: asyncio.Event) -> None:
+    """Until told to stop. Whoever loses the database gives up: here it begins anew, with the faces still loaded."""
+    while not stop.is_set():
+        try:
+            await _run_jobs_once(runtime, concurrency, stop)
+        except (procrastinate.exceptions.ConnectorException, PoolTimeout) as error:
+            log.warning("jobs interrupted", error=type(error).__name__)
+        if not stop.is_set():
+            log.warning("jobs begin anew: the database was away")
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), AGAIN_SECONDS)
+
+
+async def _run_jobs_once(runtime: Runtime, concurrency: int, stop: asyncio.Event) -> None:
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(runtime.settings.database_url), min_size=1, max_size=max(4, concurrency)
     )

@@ -9,8 +9,10 @@ BENCHMARKS = {
     "face-accuracy": ["bench.face_accuracy"],
     "liveness": ["bench.liveness"],
     "template-loss": ["bench.template_loss"],
+    "intake": ["bench.intake"],
     "roster": ["bench.roster", "--rows", "20000"],
     "standing": ["bench.standing"],
+    "verification": ["bench.verification"],
 }
 
 

@@ -67,7 +67,7 @@ def province_of(stack: Stack, students: int, say: Say) -> Province:
     """The province of so many students, built if it is not there."""
     schools = max(1, students // A_SCHOOL)
     name = f"bench_province_{schools * A_SCHOOL}"
-    own = reused_database(stack, name, Path(__file__), lambda server: _fill(server, schools, say), say)
+    own = reused_database(stack, name, Path(__file__), lambda server: fill(server, schools, say), say)
     return Province(own, schools)
 
 
@@ -78,7 +78,7 @@ def begin_anew(province: Province) -> None:
         earlier = [f"'{_id(5, check.number)}'" for check in CHECKS]
         for table in (
             *("obligation", "outcome_entry", "roll_call_class", "roll_call_school", "roll_call_site"),
-            *("challenge", "submission", "verdict", "roll_call_step"),
+            *("challenge", "submission", "verdict", "roll_call_step", "outcome_count", "outcome_delta"),
         ):
             server.execute(f"DELETE FROM {table} WHERE roll_call_id NOT IN ({', '.join(earlier)})")
         server.execute(f"DELETE FROM roll_call WHERE id NOT IN ({', '.join(earlier)})")
@@ -87,7 +87,7 @@ def begin_anew(province: Province) -> None:
             " student_standing, student_turn, audit_entry, audit_seal, outbox_event, outbox_delivery, procrastinate_jobs"
             " CASCADE"
         )
-        for statement in _KNOWN:
+        for statement in KNOWN:
             server.execute(statement)
         server.execute("VACUUM ANALYZE")
         server.execute("CHECKPOINT")
@@ -98,9 +98,14 @@ def rush(province: Province, roll_call_id: UUID) -> None:
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
         server.execute("SET session_replication_role = replica")
         server.execute("SET synchronous_commit = off")
-        for statement in _RUSH:
-            server.execute(statement, {"call": roll_call_id, "absent": list(ABSENT)})
+        leave_behind(server, roll_call_id)
         server.execute("CHECKPOINT")
+
+
+def leave_behind(server: Server, roll_call_id: UUID) -> None:
+    """The statements of a window, and of its notices."""
+    for statement in _RUSH:
+        server.execute(statement, {"call": roll_call_id, "absent": list(ABSENT)})
 
 
 def refresh_statistics(province: Province) -> None:
@@ -113,7 +118,8 @@ def _id(kind: int, number: int) -> UUID:
     return UUID(f"018f{kind:04x}-0000-7000-8000-{number:012x}")
 
 
-def _fill(server: Server, schools: int, say: Say) -> None:
+def fill(server: Server, schools: int, say: Say) -> None:
+    """People, places, terms and the earlier checks."""
     for statement in _PEOPLE:
         server.execute(statement.format(schools=schools, students=schools * A_SCHOOL))
     for number, (code, first, last) in enumerate(TERMS):
@@ -239,7 +245,7 @@ _RESULTS = (
     ),
 )
 
-_KNOWN = (
+KNOWN = (
     (
         "INSERT INTO student_standing (student_id, school_id, as_of, policy_version, digest, picture)"
         " SELECT DISTINCT student_id, school_id, CAST('2026-04-16' AS timestamptz), '', CAST('' AS bytea), CAST('{}' AS jsonb)"
@@ -291,6 +297,7 @@ _RUSH = (
         "INSERT INTO roll_call_step (roll_call_id, step, at)"
         " SELECT id, 'announced', notify_at FROM roll_call WHERE id = %(call)s"
     ),
+    "SELECT door.recount_outcomes(%(call)s)",
     (
         "INSERT INTO service_pulse (minute) SELECT opens_at + m * interval '1 minute'"
         " FROM roll_call, generate_series(-2, 63) m WHERE id = %(call)s ON CONFLICT DO NOTHING"

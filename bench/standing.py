@@ -31,7 +31,6 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from redis.asyncio import Redis
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,6 +38,7 @@ from backend.core.clock import LEGAL_ZONE
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
+from backend.core.redis_link import open_redis
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.local.services import Stack
@@ -170,7 +170,7 @@ def runtime_at(url: str, at: datetime) -> Runtime:
     return Runtime(
         settings=settings,
         database=Database.connect(url, pool_size=1),
-        redis=Redis.from_url(settings.redis_url),
+        redis=open_redis(settings.redis_url),
         keys=KeyRing.load(settings.keys_file),
         evidence=EvidenceStore.local(folder),
         clock=lambda: at,

@@ -9,7 +9,8 @@ from backend.identity.authentication import HttpRequest, Proven, authenticate_ph
 from backend.identity.errors import ProofInvalid
 
 
-def _read(request: Request) -> HttpRequest:
+def read_request(request: Request) -> HttpRequest:
+    """What authentication reads of a request."""
     proofs = request.headers.getlist("dpop")
     if len(proofs) > 1:
         raise ProofInvalid(reason="several")
@@ -23,7 +24,7 @@ def _read(request: Request) -> HttpRequest:
 
 async def _caller(request: Request, runtime: RuntimeOf) -> Caller:
     received_at = runtime.clock()  # a full pool at the close must make nobody late
-    return Caller(runtime, await authenticate_phone(runtime, _read(request)), received_at)
+    return Caller(runtime, await authenticate_phone(runtime, read_request(request)), received_at)
 
 
 PhoneCaller = Annotated[Caller, Depends(_caller)]
@@ -31,7 +32,7 @@ PhoneCaller = Annotated[Caller, Depends(_caller)]
 
 
 async def _proven(request: Request, runtime: RuntimeOf) -> Proven:
-    return await prove(runtime, _read(request))
+    return await prove(runtime, read_request(request))
 
 
 ProvenPhone = Annotated[Proven, Depends(_proven)]

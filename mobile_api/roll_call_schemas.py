@@ -35,6 +35,11 @@ class RollCallOut(BaseModel):
     what_to_do_zh: str
     what_to_do_en: str
     server_time: datetime
+    ask_after_s: float = Field(
+        description="seconds from server_time after which a phone that acts by itself should ask for its challenge: each"
+        " has an instant of its own. Whoever asks earlier is answered too",
+        examples=[41.7],
+    )
 
 
 class FrameRules(BaseModel):
@@ -128,6 +133,10 @@ class EnvelopeIn(Wire):
             pattern=r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+$",
         ),
     ] = Field(examples=["eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"])
+    attempted: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
+        default=None,
+        description="what an answer `intake_busy` to this very envelope gave; anything else counts for nothing",
+    )
 
 
 class ReceiptOut(BaseModel):

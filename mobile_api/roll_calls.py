@@ -5,27 +5,28 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse
 
+from backend.core.conditional import NOT_MODIFIED, IfNoneMatch, not_modified, tag_of
 from backend.core.errors import NotFound
+from backend.core.keys import KeyRing
 from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.problems import documented, problem_response
-from backend.core.web import read_bounded
+from backend.core.web import Caller
 from backend.org.paths import division_of
-from backend.roll_call import challenges, explanations, intake, queries, registrations
+from backend.roll_call import challenges, explanations, frames, queries, registrations
 from backend.roll_call.attempts import Refused
-from backend.roll_call.errors import FrameHashMismatch
-from backend.roll_call.law import check_in_figures, law_of
+from backend.roll_call.law import check_in_figures, law_of, spread_of
+from backend.roll_call.spreading import share_of
 from backend.roll_call.tables import RollCall
 from mobile_api.caller import PhoneCaller
 from mobile_api.roll_call_schemas import (
     AttemptsOut,
     ChallengeIn,
     ChallengeOut,
-    EnvelopeIn,
     FrameOut,
     ReasonOut,
-    ReceiptOut,
     RefusalOut,
     RegistrationOut,
     RollCallOut,
@@ -43,7 +44,14 @@ def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
     return "open" if at <= roll_call.deadline else "closed"
 
 
-def _rendered(view: queries.OwnRollCall, at: datetime) -> RollCallOut:
+def _asks_at(view: queries.OwnRollCall, keys: KeyRing) -> datetime:
+    """When a phone that acts by itself should ask for its challenge."""
+    roll_call = view.roll_call
+    share = share_of(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
+    return max(roll_call.notify_at, roll_call.opens_at) + share * spread_of(roll_call)
+
+
+def _rendered(view: queries.OwnRollCall, at: datetime, keys: KeyRing) -> RollCallOut:
     roll_call, outcome = view.roll_call, view.outcome
     state = _state(roll_call, at, voided=view.voided)
     advice = explanations.what_to_do(
@@ -67,31 +75,65 @@ def _rendered(view: queries.OwnRollCall, at: datetime) -> RollCallOut:
         what_to_do_zh=advice.zh,
         what_to_do_en=advice.en,
         server_time=at,
+        ask_after_s=max(0.0, (_asks_at(view, keys) - at).total_seconds()),
     )
 
 
-@router.get("/roll-calls", responses=documented(401, 403, 422))
-async def list_roll_calls(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[RollCallOut]:
+@router.get(
+    "/roll-calls",
+    response_model=Page[RollCallOut],
+    responses={**NOT_MODIFIED, **documented(401, 403, 422)},
+)
+async def list_roll_calls(
+    caller: PhoneCaller,
+    response: Response,
+    limit: Limit = 20,
+    cursor: Cursor = None,
+    if_none_match: IfNoneMatch = None,
+) -> Page[RollCallOut] | Response:
     """我的核验（新的在前） · This student's roll calls, newest first."""
-    at = caller.at
+    at, after = caller.at, instant_position(cursor)
     assert caller.acting.student_id is not None
     async with caller.transaction() as session:
-        rows = await queries.own_roll_calls(
-            session, caller.acting.student_id, at, instant_position(cursor), limit + 1
-        )
+        tag = tag_of(limit, cursor, await queries.own_version(session, caller.acting.student_id, at))
+        if (unchanged := not_modified(tag, if_none_match)) is not None:
+            return unchanged
+        rows = await queries.own_roll_calls(session, caller.acting.student_id, at, after, limit + 1)
+    response.headers["ETag"] = tag
     shown = rows[:limit]
     last = shown[-1].roll_call if len(rows) > limit else None
     following = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[_rendered(row, at) for row in shown], next_cursor=following)
+    return Page(items=[_rendered(row, at, caller.runtime.keys) for row in shown], next_cursor=following)
 
 
-@router.get("/roll-calls/{roll_call_id}", responses=documented(401, 403, 404, 422))
-async def get_roll_call(caller: PhoneCaller, roll_call_id: UUID) -> RollCallOut:
+@router.get(
+    "/roll-calls/{roll_call_id}",
+    response_model=RollCallOut,
+    responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
+)
+async def get_roll_call(
+    caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
+) -> RollCallOut | Response:
     """一次核验的详情 · One roll call."""
     at = caller.at
     async with caller.transaction() as session:
+        tag = await _version(session, caller, roll_call_id)
+        if (unchanged := not_modified(tag, if_none_match)) is not None:
+            return unchanged
         view = await queries.own_roll_call(session, caller.acting, roll_call_id, at)
-    return _rendered(view, at)
+    response.headers["ETag"] = tag
+    return _rendered(view, at, caller.runtime.keys)
+
+
+async def _version(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
+    """The tag of the student's view of one roll call; raises NotFound where there is none."""
+    assert caller.acting.student_id is not None
+    student_id, announced, *rest = await queries.own_version(
+        session, caller.acting.student_id, caller.at, roll_call_id
+    )
+    if not announced:
+        raise NotFound
+    return tag_of(roll_call_id, student_id, rest)
 
 
 @router.post(
@@ -115,32 +157,6 @@ async def post_challenge(
     return JSONResponse(answer.model_dump(mode="json"), 201)
 
 
-@router.post(
-    "/roll-calls/{roll_call_id}/envelopes",
-    status_code=201,
-    responses={
-        200: {"model": ReceiptOut, "description": "a retry: the original receipt"},
-        **documented(401, 403, 404, 409, 413, 422, 429),
-    },
-    response_model=ReceiptOut,
-)
-async def post_envelope(
-    caller: PhoneCaller, roll_call_id: UUID, body: EnvelopeIn, request: Request
-) -> Response:
-    """提交签名信封 · Submit the signed envelope. The receipt comes only once it is durable."""
-    at = caller.at
-    async with caller.transaction() as session:
-        result = await intake.receive_envelope(
-            session, caller.acting, roll_call_id, body.envelope, at, caller.runtime.keys
-        )
-    if isinstance(result, Refused):
-        return problem_response(request, result.error)
-    receipt = ReceiptOut(
-        submission_id=result.submission_id, receipt=result.receipt, frames_due_at=result.frames_due_at
-    )
-    return JSONResponse(receipt.model_dump(mode="json"), 201 if result.first else 200)
-
-
 @router.put(
     "/submissions/{submission_id}/frames/{position}",
     responses=documented(401, 403, 404, 409, 413, 422),
@@ -155,27 +171,32 @@ async def put_frame(
     caller: PhoneCaller, submission_id: UUID, position: Annotated[int, Path(ge=0, le=1000)], request: Request
 ) -> FrameOut:
     """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must hash to what the envelope declared."""
-    async with caller.transaction() as session:
-        frame = await intake.frame_to_store(session, caller.acting, submission_id, position, caller.at)
-    data = await read_bounded(request, frame.limit)
-    if not frame.matches(data):
-        raise FrameHashMismatch(position=position)
-    if not frame.stored:
-        await caller.runtime.evidence.put(frame.evidence_key, data)
-    async with caller.transaction() as session:
-        complete = await intake.record_frame(session, caller.acting, frame, len(data), caller.at)
+    runtime, at = caller.runtime, caller.at
+    frame = await frames.frame_to_store(runtime.database, caller.acting, submission_id, position, at)
+    size = await frames.store_frame(runtime, frame, request.stream())
+    stored = frames.StoredFrame(frame, caller.acting, size, at)
+    complete = await frames.register_of(runtime).record(stored)
     return FrameOut(position=position, complete=complete)
 
 
-@router.get("/roll-calls/{roll_call_id}/attempts", responses=documented(401, 403, 404, 422))
-async def get_attempts(caller: PhoneCaller, roll_call_id: UUID) -> AttemptsOut:
+@router.get(
+    "/roll-calls/{roll_call_id}/attempts",
+    response_model=AttemptsOut,
+    responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
+)
+async def get_attempts(
+    caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
+) -> AttemptsOut | Response:
     """我的提交及结果 · What this student sent, what was found, and what was refused, with what to do."""
     student_id = caller.acting.student_id
     assert student_id is not None
     async with caller.transaction() as session:
-        await queries.own_roll_call(session, caller.acting, roll_call_id, caller.at)
+        tag = await _version(session, caller, roll_call_id)
+        if (unchanged := not_modified(tag, if_none_match)) is not None:
+            return unchanged
         submissions = await queries.own_submissions(session, roll_call_id, student_id)
         refusals = await queries.refusals_of(session, roll_call_id, student_id)
+    response.headers["ETag"] = tag
     return AttemptsOut(
         submissions=[_submission(view) for view in submissions],
         refusals=[RefusalOut(at=each.at, step=each.step, code=each.code) for each in refusals],

@@ -14,13 +14,13 @@ from filelock import FileLock
 from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
-from redis.asyncio import Redis
 
 from backend.commands.migrate_command import alembic_config
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
+from backend.core.redis_link import open_redis
 from backend.core.runtime import Runtime
 from backend.settings import Settings
 
@@ -132,7 +132,7 @@ async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
     runtime = Runtime(
         settings=settings,
         database=Database.connect(settings.database_url),
-        redis=Redis.from_url(settings.redis_url),
+        redis=open_redis(settings.redis_url),
         keys=KeyRing.load(settings.keys_file),
         evidence=EvidenceStore.local(settings.evidence_dir),
         clock=now,

@@ -1,13 +1,13 @@
 """Transactions: one request or job is one transaction, committed at the edge."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import DateTime, MetaData, Uuid
+from sqlalchemy import DateTime, MetaData, RowMapping, TextClause, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
@@ -68,6 +68,12 @@ class Database:
         async with self._sessions() as session, session.begin():
             await apply_scope(session, scope)
             yield session
+
+    async def ask(self, statement: TextClause, **parameters: Any) -> Sequence[RowMapping]:
+        """One statement that commits by itself, before a scope is known: through the owner's narrow functions."""
+        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
+        async with engine.connect() as connection:
+            return (await connection.execute(statement, parameters)).mappings().all()
 
     async def close(self) -> None:
         """Close every connection."""

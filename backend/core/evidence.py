@@ -1,9 +1,19 @@
 """The evidence store: bytes by key, a local folder by default, S3-compatible in production."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import obstore
 from obstore.store import LocalStore, ObjectStore
+
+PIECE = 64 * 1024
+"""Bytes of a stream in memory at once. A frame of the usual size is one or two; S3 would need five megabytes."""
+
+
+async def _following(head: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield head
+    async for piece in pieces:
+        yield piece
 
 
 class EvidenceStore:
@@ -21,6 +31,29 @@ class EvidenceStore:
     async def put(self, key: str, data: bytes) -> None:
         """Store `data` under `key`, replacing what a cut-off attempt may have left."""
         await obstore.put_async(self._store, key, data)
+
+    async def put_stream(self, key: str, pieces: AsyncIterator[bytes]) -> None:
+        """Store what `pieces` gives, holding `PIECE` bytes of it at a time.
+
+        If it raises, or whoever waits is cancelled, nothing is left and what was there before stays: the pieces lie
+        under another name until the last one is written.
+        """
+        head = bytearray()
+        async for piece in pieces:
+            head += piece
+            if len(head) > PIECE:
+                break
+        else:
+            await self.put(key, bytes(head))
+            return
+        await obstore.put_async(
+            self._store,
+            key,
+            _following(bytes(head), pieces),
+            use_multipart=True,
+            chunk_size=PIECE,
+            max_concurrency=1,
+        )
 
     async def get(self, key: str) -> bytes:
         """The bytes under `key`; raises FileNotFoundError."""

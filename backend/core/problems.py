@@ -9,6 +9,8 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
@@ -34,6 +36,9 @@ class Problem(BaseModel):
     detail_en: str = Field(examples=["Not found, or not yours to see. Check the identifier."])
     instance: str = Field(examples=["/v1/…"])
     errors: list[dict[str, Any]] | None = Field(default=None, description="per field, for malformed requests")
+    attempted: str | None = Field(
+        default=None, description="with intake_busy: the signed instant, to be sent along when trying again"
+    )
 
 
 def language_of(request: Request) -> str:
@@ -92,6 +97,7 @@ def problem_response(
     }
     if errors is not None:
         body["errors"] = errors
+    body |= getattr(error, "extensions", {})
     headers = getattr(error, "headers", None)
     return ProblemResponse(body, error.status, headers=headers)
 
@@ -103,6 +109,19 @@ class MalformedRequest(DomainError):
     status = 422
     zh = "请求格式有误，请按 errors 中列出的字段更正。"
     en = "The request is malformed; correct the fields listed in errors."
+
+
+class DatabaseAway(DomainError):
+    """The database is starting, failing over or cannot be reached; whether a change was made is not known."""
+
+    code = "database_away"
+    status = 503
+    zh = "服务正在恢复，请几秒后用同一请求重试；已经办成的不会重复。"
+    en = "The service is recovering. Send the same request again in a few seconds; what was done is not done twice."
+
+    def __init__(self) -> None:
+        self.headers = {"Retry-After": "2"}
+        super().__init__()
 
 
 class _HttpProblem(DomainError):
@@ -152,6 +171,12 @@ def install_problem_handlers(app: FastAPI) -> None:
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(allowed_methods(request))
         return problem_response(request, _HttpProblem(error.status_code, headers))
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(PoolTimeout)
+    async def _database(request: Request, error: Exception) -> JSONResponse:
+        log.warning("the database is away", path=request.url.path, error=type(error).__name__)
+        return problem_response(request, DatabaseAway())
 
     @app.exception_handler(Exception)
     async def _unexpected(request: Request, error: Exception) -> JSONResponse:

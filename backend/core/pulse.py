@@ -1,12 +1,14 @@
 """The measured availability of the service: while it answers, it leaves a mark each minute.
 
 "Nobody checked in" says something about a person only if the service was there to be reached. A sanction therefore
-needs the marks of the whole window (reading 8, invariant 7).
+needs the marks of the whole window (reading 8, invariant 7). A service that turned requests away for load was not quite
+there either: each second in which it did is kept too, with how many it were.
 """
 
 import asyncio
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -16,7 +18,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.tables import ServicePulse
+from backend.core.tables import ServicePulse, ServiceStrain
 from backend.core.tenancy import Scope
 
 if TYPE_CHECKING:
@@ -34,6 +36,60 @@ async def beat(session: AsyncSession, at: datetime) -> None:
     await session.execute(insert(ServicePulse).values(minute=_minute(at)).on_conflict_do_nothing())
 
 
+class Strain:
+    """Requests of this process that were turned away and are not yet on record, by second."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[datetime] = Counter()
+
+    def note(self, at: datetime) -> None:
+        """One was turned away at `at`."""
+        self._counts[at.replace(microsecond=0)] += 1
+
+    async def record(self, runtime: "Runtime") -> None:
+        """Write what was noted; what cannot be written stays noted."""
+        if not self._counts:
+            return
+        counts, self._counts = self._counts, Counter()
+        try:
+            async with runtime.database.transaction(Scope.none()) as session:
+                await add_strain(session, counts)
+        except BaseException:
+            self._counts.update(counts)
+            raise
+
+
+def strain_of(runtime: "Runtime") -> Strain:
+    """The process's own, made at its first use."""
+    strain: Strain | None = runtime.extras.get("strain")
+    if strain is None:
+        strain = runtime.extras["strain"] = Strain()
+    return strain
+
+
+async def add_strain(session: AsyncSession, counts: Mapping[datetime, int]) -> None:
+    """Add to what is on record of each second; processes come to one sum, whoever writes first."""
+    rows = [{"second": second, "turned_away": count} for second, count in sorted(counts.items())]
+    added = insert(ServiceStrain).values(rows)
+    total = ServiceStrain.turned_away + added.excluded.turned_away
+    await session.execute(
+        added.on_conflict_do_update(index_elements=[ServiceStrain.second], set_={"turned_away": total})
+    )
+
+
+async def strained_seconds(
+    session: AsyncSession, window: tuple[datetime, datetime]
+) -> Sequence[tuple[datetime, int]]:
+    """The seconds of a window in which requests were turned away, and how many in each."""
+    opens_at, closes_at = window
+    found = await session.execute(
+        select(ServiceStrain.second, ServiceStrain.turned_away)
+        .where(ServiceStrain.second >= opens_at.replace(microsecond=0), ServiceStrain.second <= closes_at)
+        .order_by(ServiceStrain.second)
+    )
+    return [(second, count) for second, count in found]
+
+
 async def keep_beating(runtime: "Runtime") -> None:
     """Run for as long as the process serves; a database that cannot be reached leaves a gap, as it should.
 
@@ -47,6 +103,7 @@ async def keep_beating(runtime: "Runtime") -> None:
                 async with runtime.database.transaction(Scope.none()) as session:
                     await beat(session, minute)
                 marked = minute
+            await strain_of(runtime).record(runtime)
         except Exception as error:  # noqa: BLE001 - whatever it was, the next look may succeed
             log.warning("no pulse in this minute", error=type(error).__name__)
         await asyncio.sleep(LOOK.total_seconds())

@@ -3,12 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis.asyncio import Redis
-
 from backend.core.clock import Clock, now, shifted_clock
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing
+from backend.core.redis_link import RedisLink, open_redis
 from backend.settings import Settings
 
 
@@ -18,7 +17,7 @@ class Runtime:
 
     settings: Settings
     database: Database
-    redis: Redis
+    redis: RedisLink
     keys: KeyRing
     evidence: EvidenceStore
     clock: Clock = now
@@ -62,7 +61,7 @@ def open_runtime(settings: Settings) -> Runtime:
     return Runtime(
         settings=settings,
         database=Database.connect(settings.database_url, settings.pool_size),
-        redis=Redis.from_url(settings.redis_url),
+        redis=open_redis(settings.redis_url),
         keys=KeyRing.load(settings.keys_file, settings.template_cipher),
         evidence=EvidenceStore.local(settings.evidence_dir),
         clock=clock_of(settings),

@@ -42,6 +42,16 @@ class ServicePulse(Base):
     minute: Mapped[datetime] = mapped_column(primary_key=True)
 
 
+class ServiceStrain(Base):
+    """A second in which requests that decide about lateness were turned away for load, and how many."""
+
+    __tablename__ = "service_strain"
+    __tenancy__ = "open"
+
+    second: Mapped[datetime] = mapped_column(primary_key=True)
+    turned_away: Mapped[int]
+
+
 class AuditEntry(Base):
     """Who did what to which record, when; written in the transaction of the act, never changed."""
 

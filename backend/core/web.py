@@ -61,10 +61,8 @@ class LimitBodies:
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"], self._limit)
-        refusal = problem_response(Request(scope), BodyTooLarge(limit=limit))
-        declared = Request(scope).headers.get("content-length", "0").lstrip("0")
-        if declared.isdecimal() and (len(declared), declared) > (len(str(limit)), str(limit)):
-            await refusal(scope, receive, send)
+        if _declares_more(scope, limit):
+            await self._refuse(scope, receive, send, limit)
             return
         reading = _BoundedReading(receive, send, limit)
         try:
@@ -73,7 +71,20 @@ class LimitBodies:
             if reading.started:
                 raise
         if reading.exceeded and not reading.started:
-            await refusal(scope, receive, send)
+            await self._refuse(scope, receive, send, limit)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        refusal = problem_response(Request(scope), BodyTooLarge(limit=limit))
+        await refusal(scope, receive, send)
+
+
+def _declares_more(scope: Scope, limit: int) -> bool:
+    """Whether the declared length is above the limit, of however many digits a client makes one up."""
+    for name, value in scope["headers"]:
+        if name == b"content-length":
+            declared, bound = value.decode("latin-1").lstrip("0"), str(limit)
+            return declared.isdecimal() and (len(declared), declared) > (len(bound), bound)
+    return False
 
 
 @dataclass(slots=True)

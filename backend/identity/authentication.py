@@ -2,11 +2,12 @@
 
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 
 from backend.core.acting import Acting
 from backend.core.runtime import Runtime
 from backend.identity import door
-from backend.identity.access_tokens import bound_thumbprint, sign_in_of
+from backend.identity.access_tokens import PhoneTokens, sign_in_of
 from backend.identity.errors import (
     AccountDisabled,
     KeyRevoked,
@@ -48,24 +49,45 @@ class Proven:
 
 async def prove(runtime: Runtime, request: HttpRequest) -> Proven:
     """Check and spend the proof of a request that carries no token yet; raises ProofInvalid or ProofReplayed."""
-    return await _spend(runtime, request, None)
+    at = runtime.clock()
+    return await _spend(runtime, _checked(runtime, request, None, at), at)
 
 
 async def authenticate_phone(runtime: Runtime, request: HttpRequest) -> Acting:
     """The student who makes the request: token, proof of its key, key and account all hold (RFC 9449, 7)."""
+    at = runtime.clock()
+    proof = check_phone(runtime, request, at)
+    return (await _spend(runtime, proof, at)).student()
+
+
+def check_phone(runtime: Runtime, request: HttpRequest, at: datetime) -> Proof:
+    """What a request shows by itself: a token of ours and a proof by its key. The proof is still to be spent."""
+    token = phone_token(request)
+    bound = tokens_of(runtime).read(token, at)
+    proof = _checked(runtime, request, token, at)
+    if not hmac.compare_digest(proof.jkt, bound.jkt):
+        raise ProofInvalid(reason="cnf")
+    return proof
+
+
+def phone_token(request: HttpRequest) -> str:
+    """The access token that came with a phone's request; raises PhoneTokenMissing."""
     token = _credential(request.authorization, "dpop")
     if token is None:
         raise PhoneTokenMissing
-    bound_to = bound_thumbprint(runtime.keys, token, runtime.clock())
-    proven = await _spend(runtime, request, token, bound_to)
-    return proven.student()
+    return token
 
 
-async def _spend(
-    runtime: Runtime, request: HttpRequest, token: str | None, bound_to: str | None = None
-) -> Proven:
-    at = runtime.clock()
-    proof = check_proof(
+def tokens_of(runtime: Runtime) -> PhoneTokens:
+    """The process's reader of phones' tokens, made at its first use."""
+    tokens: PhoneTokens | None = runtime.extras.get("phone_tokens")
+    if tokens is None:
+        tokens = runtime.extras["phone_tokens"] = PhoneTokens(runtime.keys)
+    return tokens
+
+
+def _checked(runtime: Runtime, request: HttpRequest, token: str | None, at: datetime) -> Proof:
+    return check_proof(
         request.dpop or "",
         ProvenRequest(
             method=request.method,
@@ -75,8 +97,9 @@ async def _spend(
             access_token=token,
         ),
     )
-    if bound_to is not None and not hmac.compare_digest(proof.jkt, bound_to):
-        raise ProofInvalid(reason="cnf")
+
+
+async def _spend(runtime: Runtime, proof: Proof, at: datetime) -> Proven:
     standing = await door.use_proof(runtime.database, proof, at)
     if not standing.fresh:
         raise ProofReplayed

@@ -7,22 +7,16 @@ recorded however the request ends.
 import json
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import cast
 from uuid import UUID
 
-from sqlalchemy import RowMapping, TextClause, text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import AccountKind, Acting
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.identity.proofs import Proof
-
-
-async def _rows(database: Database, statement: TextClause, **parameters: Any) -> list[RowMapping]:
-    engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
-    async with engine.connect() as connection:
-        return list((await connection.execute(statement, parameters)).mappings())
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +34,7 @@ _USE_PROOF = text("SELECT * FROM door.use_proof(:jkt, :jti, :at)")
 
 async def use_proof(database: Database, proof: Proof, at: datetime) -> ProofStanding:
     """Spend the proof and learn whom its key speaks for; the only round trip of a phone's authentication."""
-    (row,) = await _rows(database, _USE_PROOF, jkt=proof.jkt, jti=proof.jti, at=at)
+    (row,) = await database.ask(_USE_PROOF, jkt=proof.jkt, jti=proof.jti, at=at)
     if row["account_id"] is None:
         return ProofStanding(row["fresh"])
     acting = Acting(
@@ -62,13 +56,13 @@ _PURGE_REGISTRATIONS = text("SELECT door.purge_registrations(:before) AS gone")
 
 async def purge_proofs(database: Database, before: datetime) -> int:
     """Forget proofs seen before an instant; returns how many."""
-    (row,) = await _rows(database, _PURGE_PROOFS, before=before)
+    (row,) = await database.ask(_PURGE_PROOFS, before=before)
     return int(row["gone"])
 
 
 async def purge_registrations(database: Database, before: datetime) -> int:
     """Forget registrations asked for before an instant and never confirmed, decoys and others alike."""
-    (row,) = await _rows(database, _PURGE_REGISTRATIONS, before=before)
+    (row,) = await database.ask(_PURGE_REGISTRATIONS, before=before)
     return int(row["gone"])
 
 
@@ -140,7 +134,7 @@ _REGISTRATION = text("SELECT * FROM door.registration(:id)")
 
 async def candidate_of(database: Database, registration_id: UUID) -> Candidate | None:
     """Whom a registration is for; None for a decoy."""
-    rows = await _rows(database, _REGISTRATION, id=registration_id)
+    rows = await database.ask(_REGISTRATION, id=registration_id)
     return _candidate(rows[0]) if rows else None
 
 
@@ -151,9 +145,7 @@ async def try_code(
     database: Database, registration_id: UUID, jkt: str, code_hash: bytes, at: datetime, max_tries: int
 ) -> Candidate | str:
     """The student if the code matches, else the verdict: unknown, expired, exhausted or wrong (and counted)."""
-    (row,) = await _rows(
-        database, _TRY_CODE, id=registration_id, jkt=jkt, hash=code_hash, at=at, max=max_tries
-    )
+    (row,) = await database.ask(_TRY_CODE, id=registration_id, jkt=jkt, hash=code_hash, at=at, max=max_tries)
     verdict: str = row["verdict"]
     return _candidate(row) if verdict == "match" else verdict
 
@@ -178,7 +170,7 @@ async def open_sign_in(
     database: Database, login: str, at: datetime, max_attempts: int, delay: timedelta
 ) -> SignInFacts | None:
     """Charge an attempt to the account with this login and return its facts; None if there is none."""
-    rows = await _rows(database, _OPEN_SIGN_IN, login=login, at=at, max=max_attempts, delay=delay)
+    rows = await database.ask(_OPEN_SIGN_IN, login=login, at=at, max=max_attempts, delay=delay)
     if not rows:
         return None
     row = rows[0]
@@ -225,7 +217,7 @@ _STAFF_SESSION = text("SELECT * FROM door.staff_session(:id)")
 
 async def session_facts(database: Database, session_id: UUID) -> SessionFacts | None:
     """A sign-in and whom it is for; the only round trip of a staff authentication."""
-    rows = await _rows(database, _STAFF_SESSION, id=session_id)
+    rows = await database.ask(_STAFF_SESSION, id=session_id)
     if not rows:
         return None
     row = rows[0]

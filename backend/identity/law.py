@@ -1,12 +1,19 @@
 """The figures of policy at an instant, at the deploying province."""
 
 from datetime import datetime
+from functools import lru_cache
 
 from backend.core.clock import legal_day
 from backend.core.runtime import Runtime
-from backend.policy import PolicyAt, load_policies
+from backend.policy import Policy, PolicyAt, load_policies
+
+
+@lru_cache(maxsize=1)
+def _policies() -> Policy:
+    """Read once a process; every request asks."""
+    return load_policies()
 
 
 def law_at(runtime: Runtime, at: datetime) -> PolicyAt:
     """The law in force on the legal day of `at`."""
-    return load_policies().at(legal_day(at), runtime.settings.province_code)
+    return _policies().at(legal_day(at), runtime.settings.province_code)

@@ -7,15 +7,14 @@ import base64
 import binascii
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-import jwt
-from cryptography.exceptions import InvalidKey
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from backend.core import jws
 from backend.identity.errors import ProofInvalid
 
 MAX_BYTES = 4096
@@ -33,6 +32,7 @@ class Proof:
     jkt: str
     jti: str
     jwk: dict[str, str]
+    key: ec.EllipticCurvePublicKey = field(compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class ProvenRequest:
 
 def base64url(data: bytes) -> str:
     """Base64url without padding (RFC 7515)."""
-    return base64.urlsafe_b64encode(data).decode().rstrip("=")
+    return jws.encoded(data).decode()
 
 
 def public_jwk(candidate: Any) -> dict[str, str]:
@@ -57,12 +57,16 @@ def public_jwk(candidate: Any) -> dict[str, str]:
         raise ProofInvalid(reason="jwk")
     if candidate.get("kty") != "EC" or candidate.get("crv") != "P-256":
         raise ProofInvalid(reason="jwk")
-    x, y = _coordinate(candidate.get("x")), _coordinate(candidate.get("y"))
+    x, y = candidate.get("x"), candidate.get("y")
+    if not isinstance(x, str) or not isinstance(y, str):
+        raise ProofInvalid(reason="jwk")
+    _coordinate(x)
+    _coordinate(y)
     return {"crv": "P-256", "kty": "EC", "x": x, "y": y}
 
 
-def _coordinate(text: Any) -> str:
-    if not isinstance(text, str) or not text.isascii():
+def _coordinate(text: str) -> bytes:
+    if not text.isascii():
         raise ProofInvalid(reason="jwk")
     try:
         value = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
@@ -70,23 +74,21 @@ def _coordinate(text: Any) -> str:
         raise ProofInvalid(reason="jwk") from error
     if len(value) != _COORDINATE_BYTES or base64url(value) != text:
         raise ProofInvalid(reason="jwk")
-    return text
+    return value
 
 
 def thumbprint(jwk: dict[str, str]) -> str:
-    """RFC 7638: SHA-256 of the required members in order."""
-    canonical = json.dumps({name: jwk[name] for name in sorted(_KEY_MEMBERS)}, separators=(",", ":"))
+    """RFC 7638: SHA-256 of the required members in order. A canonical coordinate needs no escaping."""
+    canonical = f'{{"crv":"{jwk["crv"]}","kty":"{jwk["kty"]}","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
     return base64url(hashlib.sha256(canonical.encode()).digest())
 
 
 def public_key(jwk: dict[str, str]) -> ec.EllipticCurvePublicKey:
     """The key of a canonical JWK; raises ProofInvalid for a point that is not on the curve."""
     try:
-        key = jwt.PyJWK.from_dict(jwk, algorithm="ES256").key
-    except (jwt.PyJWTError, ValueError, InvalidKey) as error:
+        return jws.public_key(_coordinate(jwk["x"]), _coordinate(jwk["y"]))
+    except ValueError as error:
         raise ProofInvalid(reason="jwk") from error
-    assert isinstance(key, ec.EllipticCurvePublicKey)
-    return key
 
 
 def check_proof(token: str, request: ProvenRequest) -> Proof:
@@ -94,30 +96,25 @@ def check_proof(token: str, request: ProvenRequest) -> Proof:
     if not token or len(token) > MAX_BYTES:
         raise ProofInvalid(reason="missing")
     try:
-        header = jwt.get_unverified_header(token)
-    except jwt.PyJWTError as error:
+        proof = jws.take_apart(token)
+    except jws.NotCompact as error:
         raise ProofInvalid(reason="form") from error
-    if header.get("typ") != "dpop+jwt" or header.get("alg") != "ES256":
+    if proof.header.get("typ") != "dpop+jwt":
         raise ProofInvalid(reason="typ")
-    jwk = public_jwk(header.get("jwk"))
+    jwk = public_jwk(proof.header.get("jwk"))
+    key = public_key(jwk)
     try:
-        claims = jwt.decode(token, public_key(jwk), algorithms=["ES256"], options=_SIGNATURE_ONLY)
-    except jwt.PyJWTError as error:
+        proof.verify(key)
+    except jws.SignatureWrong as error:
         raise ProofInvalid(reason="signature") from error
+    try:
+        claims = json.loads(proof.payload)
+    except (ValueError, RecursionError) as error:
+        raise ProofInvalid(reason="form") from error
+    if not isinstance(claims, dict):
+        raise ProofInvalid(reason="form")
     _check_claims(claims, request)
-    return Proof(thumbprint(jwk), claims["jti"], jwk)
-
-
-_SIGNATURE_ONLY: Any = {
-    "verify_aud": False,
-    "verify_exp": False,
-    "verify_iat": False,
-    "verify_nbf": False,
-    "verify_iss": False,
-    "verify_sub": False,
-    "verify_jti": False,
-}
-"""Times are judged by the server's clock as handed in, not by the library's."""
+    return Proof(thumbprint(jwk), claims["jti"], jwk, key)
 
 
 def _check_claims(claims: dict[str, Any], request: ProvenRequest) -> None:

@@ -153,7 +153,7 @@ async def _keep(session: AsyncSession, keys: KeyRing, sources: Sequence[_Source]
         for source in sources
         if source.student_id in schools
     ]
-    await session.execute(insert(KeptSelfie).values(rows).on_conflict_do_nothing())
+    await session.execute(insert(KeptSelfie).on_conflict_do_nothing(), rows)
     return set(schools)
 
 

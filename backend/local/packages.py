@@ -31,6 +31,7 @@ clean() { for f in $made; do rm -f "$f"; done; }
 trap clean EXIT
 fresh_postgres=yes; [ -e /etc/postgresql-common/createcluster.conf ] && fresh_postgres=
 fresh_redis=yes; [ -e /etc/redis/redis.conf ] && fresh_redis=
+fresh_nginx=yes; [ -e /etc/nginx/nginx.conf ] && fresh_nginx=
 if [ ! -e /usr/sbin/policy-rc.d ]; then
     printf '#!/bin/sh\\nexit 101\\n' > /usr/sbin/policy-rc.d
     chmod 755 /usr/sbin/policy-rc.d
@@ -48,6 +49,7 @@ get install --no-install-recommends "$@" || { get update && get install --no-ins
 if [ -d /run/systemd/system ]; then
     if [ -n "$fresh_postgres" ]; then systemctl disable postgresql.service || true; fi
     if [ -n "$fresh_redis" ]; then systemctl disable redis-server.service || true; fi
+    if [ -n "$fresh_nginx" ]; then systemctl disable nginx.service || true; fi
 fi
 """
 """Run with rights. Installs without starting, creating or enabling any system-wide service: the house keeps
@@ -63,6 +65,8 @@ class Machine:
     """Major versions of PostgreSQL that are installed together with PostGIS, ascending."""
     postgres_versions: tuple[int, ...]
     redis: str | None
+    nginx: str | None
+    """Stands before two API processes in the fault harness, as it does in production."""
     makes_environments: bool
     """Whether `python3 -m venv` works; Debian ships it apart."""
 
@@ -87,12 +91,18 @@ def redis_program() -> str | None:
     return next((path for name in REDIS_PROGRAMS if (path := shutil.which(name))), None)
 
 
+def nginx_program() -> str | None:
+    """The path of nginx, which an unprivileged user's PATH does not show on Debian."""
+    return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
+
+
 def inspect_machine() -> Machine:
     """Look, change nothing; takes milliseconds."""
     return Machine(
         postgis_versions=postgis_versions(),
         postgres_versions=postgres_versions(),
         redis=redis_program(),
+        nginx=nginx_program(),
         makes_environments=importlib.util.find_spec("ensurepip") is not None,
     )
 
@@ -113,6 +123,8 @@ def missing_packages(machine: Machine, offered: Iterable[str], *, needs_venv: bo
         missing.append(postgis_package(offered, machine.postgres_versions))
     if machine.redis is None:
         missing.append("redis-server")
+    if machine.nginx is None:
+        missing.append("nginx-light")
     if needs_venv and not machine.makes_environments:
         missing.append("python3-venv")
     return tuple(missing)

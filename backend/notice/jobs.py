@@ -3,6 +3,7 @@
 The worker hands in the process's parts as `additional_context["runtime"]`.
 """
 
+from datetime import timedelta
 from uuid import UUID
 
 import structlog
@@ -60,10 +61,13 @@ async def deliver_sms(
     )
 
 
-async def enqueue_slice(session: AsyncSession, part: Slice) -> None:
-    """Enqueue the slice's job in the session's transaction; its lock keeps two runs from meeting."""
+async def enqueue_slice(session: AsyncSession, part: Slice, wait: timedelta) -> None:
+    """Enqueue the slice's job in the session's transaction, due after `wait`; its lock keeps two runs from meeting."""
+    seconds = round(wait.total_seconds())
     job = deliver_sms.configure(
-        lock=f"sms:{part.message_id}:{part.number}", connection=await driver_connection(session)
+        lock=f"sms:{part.message_id}:{part.number}",
+        connection=await driver_connection(session),
+        schedule_in={"seconds": seconds} if seconds else None,
     )
     await job.defer_async(
         message_id=str(part.message_id),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -50,6 +50,7 @@ async def post_notices(
     message: Message,
     channels: Collection[Channel],
     at: datetime,
+    over: timedelta = timedelta(0),
 ) -> int:
     """Address `message` to every row of `recipients` without loading one; returns how many.
 
@@ -57,6 +58,7 @@ async def post_notices(
     and school_id, for staff account_id and org_path (text) at least. One row is one notice. In-app always
     applies; with `sms`, one job sends each slice of `SLICE` rows after the commit. The session's scope must
     hold the recipients: a school's scope cannot address its superiors, nor a student's scope staff.
+    The slices go out evenly `over` a time.
     Raises ValueError if `sms` is asked for a message without an SMS text.
     """
     if "sms" in channels and message.sms is None:
@@ -71,8 +73,10 @@ async def post_notices(
     counted = select(func.count(), slices).select_from(addressed).add_cte(*writes)
     count, reachable = (await session.execute(counted)).one()
     scope = scope_of(session)
-    for number in sorted(reachable or ()) if "sms" in channels else ():
-        await enqueue_slice(session, Slice(message_id, number, scope.org_path, scope.school_id))
+    numbers = sorted(reachable or ()) if "sms" in channels else []
+    for turn, number in enumerate(numbers):
+        part = Slice(message_id, number, scope.org_path, scope.school_id)
+        await enqueue_slice(session, part, over * turn / len(numbers))
     return int(count)
 
 
@@ -150,7 +154,7 @@ async def _by_sms_alone(
         )
     )
     await session.flush()
-    await enqueue_slice(session, Slice(message_id, 0, org_path="", school_id=to.school_id))
+    await enqueue_slice(session, Slice(message_id, 0, org_path="", school_id=to.school_id), timedelta(0))
     return notice_id
 
 

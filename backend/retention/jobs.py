@@ -8,7 +8,7 @@ from backend.retention.deleting import delete_due
 from backend.retention.faces import PORTRAITS, SHOTS, TEMPLATES
 from backend.retention.frames import FRAMES
 from backend.retention.redrawing import AT_MOST, AT_ONCE, redraw_judged
-from backend.roll_call.queue_gauge import unfinished
+from backend.roll_call.queue_gauge import verifications_wait
 
 KINDS = (FRAMES, SHOTS, PORTRAITS, TEMPLATES)
 _WHEN_IDLE = -1
@@ -36,5 +36,5 @@ async def redraw_frames(context: JobContext, timestamp: int) -> None:  # noqa: A
     """Every minute, a bounded number, and none while a verification waits for the same face processes."""
     runtime: Runtime = context.additional_context["runtime"]
     for _ in range(AT_MOST // AT_ONCE):
-        if await unfinished(runtime) or await redraw_judged(runtime, AT_ONCE) < AT_ONCE:
+        if await verifications_wait(runtime) or await redraw_judged(runtime, AT_ONCE) < AT_ONCE:
             return

@@ -14,7 +14,7 @@ from backend.identity.tables import Account
 from backend.notice.messages import Channel, Message, SmsText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
-from backend.roll_call.law import law_of
+from backend.roll_call.law import law_of, spread_of
 from backend.roll_call.outcomes import hold_open, term_of
 from backend.roll_call.oversight import still_waiting
 from backend.roll_call.rules import SPOT_CHECK
@@ -65,7 +65,9 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
                 Obligation.duty != "exempt",
             )
         )
-        told += await post_notices(session, asked, _to_students(roll_call), channels, at)
+        told += await post_notices(
+            session, asked, _to_students(roll_call), channels, at, spread_of(roll_call)
+        )
     staff = _to_staff(roll_call)
     if "registrar" in recipients:
         told += await post_notices(session, _registrars(roll_call_id), staff, IN_APP, at)

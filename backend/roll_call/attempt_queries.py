@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.acting import Acting
 from backend.core.errors import NotFound
 from backend.people.tables import SchoolClass
+from backend.roll_call.outcomes import obligation_of
 from backend.roll_call.oversight import access_roll_call, on_launching_side, overseen_classes
 from backend.roll_call.queries import refusals_of, same_submission
 from backend.roll_call.tables import Challenge, Obligation, Refusal, Submission, Verdict
@@ -42,20 +43,25 @@ async def attempts_of(
     Thresholds are told to superiors on the launching side alone, never to a school: it is the one that is checked.
     """
     roll_call = await access_roll_call(session, acting, roll_call_id, at)
-    obligation = await session.get(Obligation, (roll_call_id, student_id))
+    obligation = await obligation_of(session, roll_call, student_id)
     if obligation is None or not await _oversees(session, acting, obligation):
         raise NotFound
     found = await session.execute(
         select(Submission, Challenge, Verdict)
         .join(
             Challenge,
-            and_(Challenge.term_code == Submission.term_code, Challenge.nonce == Submission.nonce),
+            and_(
+                Challenge.term_code == Submission.term_code,
+                Challenge.school_id == Submission.school_id,
+                Challenge.nonce == Submission.nonce,
+            ),
         )
         .outerjoin(Verdict, same_submission())
         .where(
             Submission.term_code == roll_call.term_code,
             Submission.roll_call_id == roll_call_id,
             Submission.student_id == student_id,
+            Submission.school_id == obligation.school_id,
         )
         .order_by(Submission.received_at)
     )

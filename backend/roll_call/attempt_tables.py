@@ -1,10 +1,20 @@
-"""What a student tries in a roll call, and what was found. Rows are added, never altered, but for their pictures."""
+"""What a student tries in a roll call, what was found, and the queue in between. But for the queue and the pictures, rows
+are added and never altered.
+"""
 
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ForeignKeyConstraint, Index, SmallInteger, UniqueConstraint, text
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -159,3 +169,56 @@ class Refusal(Base):
     detail: Mapped[dict[str, Any]]
     envelope_digest: Mapped[bytes | None]
     at: Mapped[datetime]
+
+
+class VerificationTask(Base):
+    """A submission that verification still owes an answer; the row goes in the transaction that writes the verdict.
+
+    `waiting` from `not_before` on; `leased` to a `worker` until `lease_until`; `dead` after too many attempts, until
+    somebody retries it. Each lease has a `fence` of its own, higher than any before: who records under it must hold it.
+    """
+
+    __tablename__ = "verification_task"
+    __tenancy__ = "school"
+    __table_args__ = (
+        CheckConstraint("state IN ('waiting', 'leased', 'dead')", name="state"),
+        CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="lease"),
+        CheckConstraint("(state = 'dead') = (died_at IS NOT NULL)", name="death"),
+        Index("ix_verification_task_waiting", "not_before", postgresql_where=text("state = 'waiting'")),
+        Index(
+            "ix_verification_task_of_school",
+            "school_id",
+            "not_before",
+            postgresql_where=text("state = 'waiting'"),
+        ),
+        Index("ix_verification_task_leased", "lease_until", postgresql_where=text("state = 'leased'")),
+        Index(
+            "ix_verification_task_dead", "died_at", "submission_id", postgresql_where=text("state = 'dead'")
+        ),
+    )
+
+    submission_id: Mapped[UUID] = mapped_column(primary_key=True)
+    roll_call_id: Mapped[UUID]
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    state: Mapped[str]
+    attempts: Mapped[int] = mapped_column(SmallInteger)
+    enqueued_at: Mapped[datetime]
+    not_before: Mapped[datetime]
+    worker: Mapped[str | None]
+    lease_until: Mapped[datetime | None]
+    fence: Mapped[int | None] = mapped_column(BigInteger)
+    last_error: Mapped[str | None]
+    died_at: Mapped[datetime | None]
+
+
+class VerificationPace(Base):
+    """How many submissions a worker judged in ten seconds from `since` on, and how long it was at it."""
+
+    __tablename__ = "verification_pace"
+    __tenancy__ = "ledger"
+
+    worker: Mapped[str] = mapped_column(primary_key=True)
+    since: Mapped[datetime] = mapped_column(primary_key=True)
+    judged: Mapped[int]
+    busy_seconds: Mapped[float]

@@ -4,6 +4,7 @@ A refusal on the spot is a row with a code (`Refusal`), committed like any other
 of raising, so that the edge can commit before it answers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -46,35 +47,75 @@ async def asked(session: AsyncSession, acting: Acting, roll_call_id: UUID, at: d
     return Asked(roll_call, obligation, check_in_figures(law_of(roll_call)))
 
 
-async def standing_refusal(session: AsyncSession, task: Asked, at: datetime) -> DomainError | None:
-    """What stands against another attempt of this student, if anything."""
-    refusal = await _window_refusal(session, task, at)
-    if refusal is not None:
-        return refusal
-    student_id, roll_call_id = task.obligation.student_id, task.roll_call.id
-    outcome = await outcome_of(session, roll_call_id, student_id)
-    if outcome is not None and outcome.outcome == rules.Outcome.PRESENT:
-        return errors.AlreadyPresent()
-    if await _without_face(session, student_id):
-        return errors.FaceRouteClosed()
-    gaps = await activation_gaps(session, student_id)
-    if gaps:
-        return errors.ActivationIncomplete(gaps="、".join(gaps))
-    return await exhausted(session, task)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What may stand against another attempt; `findings` are the reasons of each verdict so far."""
+
+    voided: bool
+    opens_at: datetime
+    closes_at: datetime
+    duty: str
+    duty_reason: str | None
+    outcome: str | None
+    without_face: bool
+    gaps: Sequence[str]
+    findings: Sequence[Sequence[str]]
 
 
-async def _window_refusal(session: AsyncSession, task: Asked, at: datetime) -> DomainError | None:
-    roll_call = task.roll_call
-    if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
+def objection(standing: Standing, figures: CheckInFigures, at: datetime) -> errors.CheckInRefusal | None:
+    """What stands against another attempt at `at`, if anything: first of the roll call, then of the student."""
+    return _of_the_window(standing, at) or _of_the_student(standing) or spent(standing.findings, figures)
+
+
+def _of_the_window(standing: Standing, at: datetime) -> errors.CheckInRefusal | None:
+    if standing.voided:
         return errors.RollCallVoided()
-    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
+    match rules.timing(at, standing.opens_at, standing.closes_at):
         case rules.Timing.EARLY:
-            return errors.NotOpenYet(opens_at=roll_call.opens_at.isoformat())
+            return errors.NotOpenYet(opens_at=standing.opens_at.isoformat())
         case rules.Timing.LATE:
-            return errors.WindowClosed(closes_at=roll_call.deadline.isoformat())
-    if task.obligation.duty != "owed":
-        return errors.NotAsked(reason=task.obligation.reason)
+            return errors.WindowClosed(closes_at=standing.closes_at.isoformat())
     return None
+
+
+def _of_the_student(standing: Standing) -> errors.CheckInRefusal | None:
+    if standing.duty != "owed":
+        return errors.NotAsked(reason=standing.duty_reason)
+    if standing.outcome == rules.Outcome.PRESENT:
+        return errors.AlreadyPresent()
+    if standing.without_face:
+        return errors.FaceRouteClosed()
+    if standing.gaps:
+        return errors.ActivationIncomplete(gaps="、".join(standing.gaps))
+    return None
+
+
+def spent(findings: Sequence[Sequence[str]], figures: CheckInFigures) -> errors.CheckInRefusal | None:
+    """Whether the machine has had its tries, so that a person is next (THREATS 15)."""
+    tries = rules.face_tries(findings)
+    if tries.mismatches >= figures.face_failures:
+        return errors.TooManyFailures(attempts=tries.mismatches)
+    if tries.doubts >= figures.step_ups:
+        return errors.StepUpsExhausted(attempts=tries.doubts)
+    return None
+
+
+async def standing_refusal(session: AsyncSession, task: Asked, at: datetime) -> errors.CheckInRefusal | None:
+    """What stands against another attempt of this student, if anything."""
+    student_id, roll_call = task.obligation.student_id, task.roll_call
+    outcome = await outcome_of(session, roll_call.id, student_id)
+    standing = Standing(
+        voided=await session.get(RollCallStep, (roll_call.id, "voided")) is not None,
+        opens_at=roll_call.opens_at,
+        closes_at=roll_call.deadline,
+        duty=task.obligation.duty,
+        duty_reason=task.obligation.reason,
+        outcome=outcome.outcome if outcome else None,
+        without_face=await _without_face(session, student_id),
+        gaps=await activation_gaps(session, student_id),
+        findings=await _findings(session, task),
+    )
+    return objection(standing, task.figures, at)
 
 
 async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
@@ -84,19 +125,21 @@ async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
     return bool(await session.scalar(select(chosen & ~enrolled)))
 
 
-async def exhausted(session: AsyncSession, task: Asked) -> DomainError | None:
-    """Whether the machine has had its tries, so that a person is next (THREATS 15)."""
+async def _findings(session: AsyncSession, task: Asked) -> Sequence[Sequence[str]]:
     found = await session.scalars(
         select(Verdict.reasons).where(
-            Verdict.student_id == task.obligation.student_id, Verdict.roll_call_id == task.roll_call.id
+            Verdict.term_code == task.roll_call.term_code,
+            Verdict.roll_call_id == task.roll_call.id,
+            Verdict.school_id == task.obligation.school_id,
+            Verdict.student_id == task.obligation.student_id,
         )
     )
-    tries = rules.face_tries(found.all())
-    if tries.mismatches >= task.figures.face_failures:
-        return errors.TooManyFailures(attempts=tries.mismatches)
-    if tries.doubts >= task.figures.step_ups:
-        return errors.StepUpsExhausted(attempts=tries.doubts)
-    return None
+    return found.all()
+
+
+async def exhausted(session: AsyncSession, task: Asked) -> DomainError | None:
+    """Whether the machine has had its tries with this student."""
+    return spent(await _findings(session, task), task.figures)
 
 
 async def refuse(

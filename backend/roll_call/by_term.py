@@ -5,9 +5,15 @@ which the rows would be spread over several machines. The mappers go by the narr
 has one obligation in a roll call, and a roll call one term. A statement that does not name the term looks through all.
 """
 
+from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import ForeignKeyConstraint
+from sqlalchemy import ColumnElement, ForeignKeyConstraint
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
+
+from backend.core.tenancy import scope_of
 
 BY_TERM = {"postgresql_partition_by": "LIST (term_code)"}
 """The last argument of a table that is kept by term."""
@@ -29,3 +35,14 @@ def of_submission() -> ForeignKeyConstraint:
         ["submission_id", "school_id", "term_code"],
         ["submission.id", "submission.school_id", "submission.term_code"],
     )
+
+
+def of_own_school(
+    session: AsyncSession, school: InstrumentedAttribute[UUID]
+) -> Sequence[ColumnElement[bool]]:
+    """The school of the session's scope, if it has one, said in the statement itself.
+
+    The policies hide the rows of other schools anyway; but only what a statement names leads it to one machine.
+    """
+    school_id = scope_of(session).school_id
+    return () if school_id is None else (school == school_id,)

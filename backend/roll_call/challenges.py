@@ -12,7 +12,7 @@ from datetime import datetime
 from random import Random
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import Acting
@@ -95,9 +95,19 @@ async def _given(session: AsyncSession, task: Asked) -> Sequence[_Given]:
     """The student's challenges in this roll call, the newest first."""
     found = await session.execute(
         select(Challenge, Submission.id)
-        .outerjoin(Submission, Submission.nonce == Challenge.nonce)
+        .outerjoin(
+            Submission,
+            and_(
+                Submission.term_code == Challenge.term_code,
+                Submission.school_id == Challenge.school_id,
+                Submission.nonce == Challenge.nonce,
+            ),
+        )
         .where(
-            Challenge.student_id == task.obligation.student_id, Challenge.roll_call_id == task.roll_call.id
+            Challenge.term_code == task.roll_call.term_code,
+            Challenge.roll_call_id == task.roll_call.id,
+            Challenge.school_id == task.obligation.school_id,
+            Challenge.student_id == task.obligation.student_id,
         )
         .order_by(Challenge.expires_at.desc())
     )

@@ -9,10 +9,17 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.acting import Acting
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.roll_call.errors import ResultClosed
-from backend.roll_call.outcomes import Decided, hold_open, lock_obligation, outcome_of, write_outcome
+from backend.roll_call.outcomes import (
+    Decided,
+    hold_open,
+    lock_obligation,
+    obligation_of,
+    outcome_of,
+    write_outcome,
+)
 from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.rules import Outcome
-from backend.roll_call.tables import Attestation, Obligation, OutcomeEntry, RollCallStep
+from backend.roll_call.tables import Attestation, OutcomeEntry, RollCallStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,7 @@ async def determine(session: AsyncSession, acting: Acting, command: Determine, a
             reason_zh="待定结果由发起单位或其上级认定",
             reason_en="an undetermined result is resolved by the launcher or its superior",
         )
-    obligation = await session.get(Obligation, (command.roll_call_id, command.student_id))
+    obligation = await obligation_of(session, roll_call, command.student_id)
     if obligation is None:
         raise NotFound
     if await session.get(RollCallStep, (roll_call.id, "settled")) is None:

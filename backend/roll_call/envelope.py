@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from backend.core import jws
 from backend.roll_call.errors import EnvelopeMalformed, EnvelopeSignatureInvalid
 from geo.datum import Datum
 from geo.fixes import Fix
@@ -66,31 +67,28 @@ class OpenedEnvelope:
     digest: bytes
 
 
-def signed_digest(compact: str) -> bytes:
-    """SHA-256 of the signing input of a compact JWS."""
-    return hashlib.sha256(compact.rpartition(".")[0].encode("ascii", "replace")).digest()
-
-
-def open_envelope(compact: str, public_jwk: dict[str, Any]) -> OpenedEnvelope:
+def open_envelope(compact: str, key: ec.EllipticCurvePublicKey) -> OpenedEnvelope:
     """Verify the signature by the student's device key and parse; raises the two envelope refusals."""
-    try:
-        header = jwt.get_unverified_header(compact)
-    except (jwt.PyJWTError, ValueError, RecursionError) as error:
-        raise EnvelopeMalformed(reason="JWS") from error
-    if header.get("alg") != "ES256" or header.get("typ") != TYPE:
+    taken = _taken(compact)
+    if taken.header.get("typ") != TYPE:
         raise EnvelopeMalformed(reason="header")
     try:
-        key = jwt.PyJWK.from_dict(public_jwk, "ES256")
-        payload = jwt.PyJWS().decode(compact, key.key, algorithms=["ES256"])
-    except jwt.PyJWTError as error:
+        taken.verify(key)
+    except jws.SignatureWrong as error:
         raise EnvelopeSignatureInvalid from error
-    return OpenedEnvelope(_parse(payload), signed_digest(compact))
+    return OpenedEnvelope(_parse(taken.payload), hashlib.sha256(taken.signed).digest())
 
 
 def parse_stored(compact: str) -> Envelope:
     """The content of an envelope whose signature was verified when it was accepted."""
-    complete = jwt.PyJWS().decode_complete(compact, options={"verify_signature": False})
-    return _parse(complete["payload"])
+    return _parse(_taken(compact).payload)
+
+
+def _taken(compact: str) -> jws.Jws:
+    try:
+        return jws.take_apart(compact)
+    except jws.NotCompact as error:
+        raise EnvelopeMalformed(reason="JWS") from error
 
 
 def _parse(payload: bytes) -> Envelope:

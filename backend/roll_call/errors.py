@@ -187,6 +187,20 @@ class FixRefused(CheckInRefusal):
         super().__init__(reason_zh=reason_zh, reason_en=reason_en)
 
 
+class IntakeBusy(DomainError):
+    """Too many at once. The instant counts all the same (`attempted`), so that coming back makes nobody late."""
+
+    code = "intake_busy"
+    status = 503
+    zh = "当前提交人数较多。您的提交时间已经记录，请保持应用打开，约 {seconds} 秒后自动重试，不会因此算作超时。"
+    en = "Many are sending at once. Your time of arrival is recorded: keep the app open, it tries again in {seconds} s, and that does not make you late."
+
+    def __init__(self, *, seconds: int, attempted: str) -> None:
+        self.headers = {"Retry-After": str(seconds)}
+        self.extensions = {"attempted": attempted}
+        super().__init__(seconds=seconds)
+
+
 class FrameNotDeclared(DomainError):
     code = "frame_not_declared"
     status = 422

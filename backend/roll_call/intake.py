@@ -1,31 +1,29 @@
-"""Check-in: the signed envelope and its frames. The server's clock decides; an answer follows the commit."""
+"""Check-in: signed envelopes, judged and stored by the batch. The server's clock decides; an answer follows the commit.
 
-import hashlib
+An envelope is judged by itself, from its own facts, so that a batch gives each what it would have got alone.
+"""
+
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
-from backend.core.errors import NotFound
+from backend.core.errors import DomainError, NotFound
+from backend.core.gatherer import ASIDE, Aside
 from backend.core.ids import new_id
 from backend.core.jobs import enqueue
 from backend.core.keys import KeyRing
-from backend.identity.devices import active_device
-from backend.identity.tables import DeviceKey
+from backend.identity.errors import AccountDisabled, KeyRevoked, ProofReplayed
 from backend.roll_call import errors
-from backend.roll_call.attempts import Asked, Refused, asked, refuse, standing_refusal
-from backend.roll_call.envelope import Envelope, OpenedEnvelope, open_envelope, parse_stored, signed_digest
-from backend.roll_call.law import CheckInFigures, check_in_figures, law_of
-from backend.roll_call.outcomes import hold_open, lock_obligation
-from backend.roll_call.queue import enqueue_verification
+from backend.roll_call.arrivals import Arrival, Declined, Facts, Stored, read_facts, store
+from backend.roll_call.attempts import Refused, Standing, objection
+from backend.roll_call.envelope import Envelope, OpenedEnvelope
+from backend.roll_call.law import CheckInFigures, figures_of
 from backend.roll_call.receipts import ReceiptFacts, sign_receipt
 from backend.roll_call.settlement import resettle_submission
-from backend.roll_call.tables import Challenge, RollCall, RollCallStep, Submission, SubmissionFrame
 from geo.errors import GeoError
 from geo.fixes import validate
 
@@ -40,71 +38,117 @@ class Received:
     first: bool
 
 
-async def receive_envelope(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, compact: str, at: datetime, keys: KeyRing
-) -> Received | Refused:
-    """Judge an envelope and store it with its receipt, or record why not. The caller commits, then answers.
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """Not the student's to send at all: nothing is kept but the spent proof."""
+
+    error: DomainError
+
+
+Answer = Received | Refused | Unheard
+
+
+async def receive(
+    session: AsyncSession, arrivals: Sequence[Arrival], keys: KeyRing, *, wait: bool = False
+) -> list[Answer | Aside]:
+    """Judge each envelope and store it with its receipt, or record why not. The caller commits, then answers.
 
     A retry of an envelope whose nonce this student has already used gets the original receipt, late or not:
-    what was acknowledged stays acknowledged.
+    what was acknowledged stays acknowledged. Those whose locks are held elsewhere are set aside, and so is a second
+    one of the same student, who must see what became of the first; `wait` waits, for a single arrival.
     """
-    task = await asked(session, acting, roll_call_id, at)
-    digest = signed_digest(compact)
-    device = await active_device(session, task.obligation.student_id)
-    if device is None:
-        raise NotFound
-    await lock_obligation(session, roll_call_id, task.obligation.student_id)
+    firsts = {(each.proof.jkt, each.roll_call_id): each for each in reversed(arrivals)}
+    facts = await read_facts(session, list(firsts.values()), wait=wait)
+    known_of = dict(zip(firsts.values(), facts, strict=True))
+    answers: list[Answer | Aside] = []
+    stored: list[Stored] = []
+    declined: list[Declined] = []
+    late: list[tuple[Stored, Facts]] = []
+    for arrival in arrivals:
+        known = known_of.get(arrival)
+        if known is None:
+            answers.append(ASIDE)
+            continue
+        match judge(arrival, known, keys):
+            case Stored() as accepted:
+                stored.append(accepted)
+                if known.settled:
+                    late.append((accepted, known))
+                answers.append(Received(accepted.id, accepted.receipt, accepted.frames_due_at, first=True))
+            case Declined() as refused:
+                declined.append(refused)
+                answers.append(Refused(refused.error))
+            case told:
+                answers.append(told)
+        await asyncio.sleep(0)  # a signature each: whoever just came is not to wait for the whole batch
+    await store(session, stored, declined)
+    for each, known in late:
+        # It arrived in time and waited here while the roll call was settled without it.
+        school_id = str(known.school_id)
+        await enqueue(session, resettle_submission, submission_id=str(each.id), school_id=school_id)
+    return answers
+
+
+def judge(arrival: Arrival, facts: Facts, keys: KeyRing) -> Stored | Declined | Received | Unheard:
+    """What becomes of one envelope, from its facts alone."""
+    unheard = _unheard(facts)
+    if unheard is not None:
+        return Unheard(unheard)
+    assert facts.place is not None
+    assert facts.student_id is not None
+    figures = figures_of(facts.launched_at, facts.place)
+    opened = arrival.opened
     try:
-        if len(compact) > task.figures.envelope_bytes:
-            raise errors.EnvelopeTooLarge(limit=task.figures.envelope_bytes)
-        opened = open_envelope(compact, device.public_jwk)
-        earlier = await _earlier(session, task, opened)
-        if earlier is not None:
-            return Received(earlier.id, earlier.receipt, earlier.frames_due_at, first=False)
-        await _check_envelope(session, task, opened.content, device, at)
+        if len(arrival.compact) > figures.envelope_bytes:
+            raise errors.EnvelopeTooLarge(limit=figures.envelope_bytes)
+        if not isinstance(opened, OpenedEnvelope):
+            raise opened
+        if facts.earlier_id is not None:
+            return Received(facts.earlier_id, facts.earlier_receipt, facts.earlier_due, first=False)
+        _check_envelope(arrival, opened.content, facts, figures)
     except errors.CheckInRefusal as error:
-        return await refuse(session, task, "envelope", error, at, digest)
-    return await _accept(session, task, opened, device, compact, at, keys)
+        return Declined(arrival, facts.student_id, error)
+    return _accepted(arrival, facts, figures, keys)
 
 
-async def _earlier(session: AsyncSession, task: Asked, opened: OpenedEnvelope) -> Submission | None:
-    return await session.scalar(
-        select(Submission).where(
-            Submission.nonce == opened.content.nonce,
-            Submission.roll_call_id == task.roll_call.id,
-            Submission.student_id == task.obligation.student_id,
-        )
-    )
+def _unheard(facts: Facts) -> DomainError | None:
+    """As at every request of a phone: the proof is fresh, key and account stand; and the roll call is the student's."""
+    if not facts.fresh:
+        return ProofReplayed()
+    if facts.account_id is None or facts.key_status != "active":
+        return KeyRevoked()
+    if facts.account_status != "active":
+        return AccountDisabled()
+    return NotFound() if facts.place is None else None
 
 
-async def _check_envelope(
-    session: AsyncSession, task: Asked, content: Envelope, device: DeviceKey, at: datetime
-) -> None:
-    if content.roll_call != task.roll_call.id:
+def _check_envelope(arrival: Arrival, content: Envelope, facts: Facts, figures: CheckInFigures) -> None:
+    if content.roll_call != arrival.roll_call_id:
         raise errors.EnvelopeElsewhere
-    refusal = await standing_refusal(session, task, at)
-    if isinstance(refusal, errors.CheckInRefusal):
+    refusal = objection(_standing(facts), figures, arrival.at)
+    if refusal is not None:
         raise refusal
-    challenge = await session.get(Challenge, content.nonce)
-    if (
-        challenge is None
-        or challenge.student_id != task.obligation.student_id
-        or challenge.roll_call_id != task.roll_call.id
-        or challenge.key_thumbprint != device.jkt
-    ):
+    if facts.nonce_until is None:
         raise errors.NonceUnknown
-    if at > challenge.expires_at:
+    if arrival.at > facts.nonce_until:
         raise errors.NonceExpired
-    recent = await session.scalar(
-        select(func.count()).where(
-            Submission.student_id == task.obligation.student_id,
-            Submission.roll_call_id == task.roll_call.id,
-            Submission.received_at > at - timedelta(minutes=1),
-        )
-    )
-    if (recent or 0) >= task.figures.envelopes_per_minute:
+    if facts.recent >= figures.envelopes_per_minute:
         raise errors.TooManyAttempts
-    _check_content(content, task.figures)
+    _check_content(content, figures)
+
+
+def _standing(facts: Facts) -> Standing:
+    return Standing(
+        voided=facts.voided,
+        opens_at=facts.opens_at,
+        closes_at=facts.closes_at,
+        duty=facts.duty,
+        duty_reason=facts.duty_reason,
+        outcome=facts.outcome,
+        without_face=facts.without_face,
+        gaps=facts.gaps,
+        findings=facts.findings or (),
+    )
 
 
 def _check_content(content: Envelope, figures: CheckInFigures) -> None:
@@ -125,118 +169,17 @@ def _check_content(content: Envelope, figures: CheckInFigures) -> None:
         ) from error
 
 
-async def _accept(
-    session: AsyncSession,
-    task: Asked,
-    opened: OpenedEnvelope,
-    device: DeviceKey,
-    compact: str,
-    at: datetime,
-    keys: KeyRing,
-) -> Received:
-    await hold_open(session, task.roll_call.id)
+def _accepted(arrival: Arrival, facts: Facts, figures: CheckInFigures, keys: KeyRing) -> Stored:
+    """With its receipt. Whoever was turned away under load gets the frames' grace from when they came back."""
+    assert facts.student_id is not None
     submission_id = new_id()
-    frames_due_at = min(at, task.roll_call.deadline) + task.figures.frames_grace
+    started = min(arrival.at, facts.closes_at) if arrival.came_at == arrival.at else arrival.came_at
+    frames_due_at = started + figures.frames_grace
     receipt = sign_receipt(
         keys,
         ReceiptFacts(
-            submission_id, task.roll_call.id, task.obligation.student_id, opened.digest, at, frames_due_at
+            submission_id, arrival.roll_call_id, facts.student_id, arrival.digest, arrival.at, frames_due_at
         ),
     )
-    session.add(
-        Submission(
-            id=submission_id,
-            roll_call_id=task.roll_call.id,
-            school_id=task.obligation.school_id,
-            term_code=task.roll_call.term_code,
-            student_id=task.obligation.student_id,
-            nonce=opened.content.nonce,
-            key_thumbprint=device.jkt,
-            in_cool_down=device.cool_down_until is not None and device.cool_down_until > at,
-            envelope=compact,
-            envelope_digest=opened.digest,
-            frame_count=len(opened.content.frames),
-            receipt=receipt,
-            received_at=at,
-            frames_due_at=frames_due_at,
-        )
-    )
-    await session.flush()
-    if await session.get(RollCallStep, (task.roll_call.id, "settled")) is not None:
-        # It arrived in time and waited here while the roll call was settled without it.
-        await enqueue(
-            session,
-            resettle_submission,
-            submission_id=str(submission_id),
-            school_id=str(task.obligation.school_id),
-        )
-    return Received(submission_id, receipt, frames_due_at, first=True)
-
-
-@dataclass(frozen=True, slots=True)
-class FrameToStore:
-    """A declared frame, still to be stored: where, and what its bytes must hash to."""
-
-    submission_id: UUID
-    position: int
-    sha256: bytes
-    limit: int
-    evidence_key: str
-    stored: bool
-
-    def matches(self, data: bytes) -> bool:
-        """Whether these are the very bytes that the envelope declared."""
-        return hashlib.sha256(data).digest() == self.sha256
-
-
-async def frame_to_store(
-    session: AsyncSession, acting: Acting, submission_id: UUID, position: int, at: datetime
-) -> FrameToStore:
-    """Look up what the envelope declared for a frame; the upload itself happens outside any transaction."""
-    submission = await session.get(Submission, submission_id)
-    if submission is None or submission.student_id != acting.student_id:
-        raise NotFound
-    roll_call = await session.get_one(RollCall, submission.roll_call_id)
-    declared = _declared(submission)
-    if not 0 <= position < len(declared):
-        raise errors.FrameNotDeclared(position=position)
-    stored = await session.get(SubmissionFrame, (submission_id, position))
-    if stored is None and at > submission.frames_due_at:
-        raise errors.FramesTooLate
-    key = submission.frame_key(position)
-    limit = check_in_figures(law_of(roll_call)).frame_bytes
-    return FrameToStore(submission_id, position, declared[position], limit, key, stored is not None)
-
-
-def _declared(submission: Submission) -> Sequence[bytes]:
-    return [bytes.fromhex(frame.sha256) for frame in parse_stored(submission.envelope).frames]
-
-
-async def record_frame(
-    session: AsyncSession, acting: Acting, frame: FrameToStore, size: int, at: datetime
-) -> bool:
-    """Record a stored frame; the last one of a burst enqueues the verification. True when the burst is complete."""
-    submission = await session.get_one(Submission, frame.submission_id)
-    assert acting.student_id == submission.student_id
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(str(submission.id), 0))))
-    written = await session.scalar(
-        insert(SubmissionFrame)
-        .values(
-            submission_id=submission.id,
-            position=frame.position,
-            school_id=submission.school_id,
-            term_code=submission.term_code,
-            student_id=submission.student_id,
-            sha256=frame.sha256,
-            size=size,
-            evidence_key=frame.evidence_key,
-            received_at=at,
-        )
-        .on_conflict_do_nothing()
-        .returning(SubmissionFrame.position)
-    )
-    stored = await session.scalar(select(func.count()).where(SubmissionFrame.submission_id == submission.id))
-    complete = stored == submission.frame_count
-    if complete and written is not None:
-        await enqueue_verification(session, Submission.id == submission.id, at)
-    return complete
+    cooling = facts.cool_down_until is not None and facts.cool_down_until > arrival.at
+    return Stored(submission_id, arrival, facts.student_id, cooling, receipt, frames_due_at)

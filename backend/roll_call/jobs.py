@@ -12,6 +12,7 @@ from backend.core.jobs import BY_THE_CLOCK, FLOW, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.roll_call.announcing import announce
+from backend.roll_call.counting import fold
 from backend.roll_call.extending import close_roll_call, extend_roll_call
 from backend.roll_call.progress import poke
 
@@ -62,3 +63,18 @@ async def _take(runtime: Runtime, step: str, roll_call_id: UUID, path: str) -> N
 async def roll_calls_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
     """Every two seconds; late, after an outage, it does what was missed."""
     await run_due(context.additional_context["runtime"])
+
+
+@job_app.periodic(cron="* * * * * */2", periodic_id="fold_outcomes")
+@job_app.task(
+    queue=FLOW,
+    name="fold_outcomes",
+    pass_context=True,
+    priority=BY_THE_CLOCK,
+    queueing_lock="fold_outcomes",
+)
+async def fold_outcomes(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
+    """Every two seconds, so that a reader of the progress never adds up many notes."""
+    runtime: Runtime = context.additional_context["runtime"]
+    async with runtime.database.transaction(Scope.none()) as session:
+        await fold(session)

@@ -1,11 +1,12 @@
 """The figures of a roll call, read from policy at its own date and place."""
 
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from backend.core.clock import legal_day
 from backend.policy import Policy, PolicyAt, load_policies
+from backend.roll_call.spreading import Window
 from backend.roll_call.tables import RollCall
 from biometrics.challenge import ActionRules
 from biometrics.checks import FaceRules
@@ -33,6 +34,19 @@ def law_at(day: date, place: str) -> PolicyAt:
 def law_of(roll_call: RollCall) -> PolicyAt:
     """The law that a roll call was launched under: that of its launch day, not of today (reading 14)."""
     return law_at(legal_day(roll_call.launched_at), roll_call.place)
+
+
+def spread_of(roll_call: RollCall) -> timedelta:
+    """Over how long those who are told of a roll call are told, and come."""
+    law = law_of(roll_call)
+    window = Window(
+        notify_at=roll_call.notify_at,
+        opens_at=roll_call.opens_at,
+        closes_at=roll_call.closes_at,
+        minimum=law.duration("roll_call.window.minimum"),
+        grace=roll_call.frames_until - roll_call.closes_at,
+    )
+    return window.room(law.duration("roll_call.spread"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +95,16 @@ def check_in_figures(law: PolicyAt) -> CheckInFigures:
         fix_age_s=law.duration("verification.fence.max_age").total_seconds(),
         face_failures=law.integer("verification.face.max_failed_attempts"),
     )
+
+
+def figures_of(launched_at: datetime, place: str) -> CheckInFigures:
+    """The bounds of a check-in in a roll call launched then and there."""
+    return _figures_at(legal_day(launched_at), place)
+
+
+@lru_cache(maxsize=256)  # the law of a day and a place does not change while a process lives
+def _figures_at(day: date, place: str) -> CheckInFigures:
+    return check_in_figures(law_at(day, place))
 
 
 def fence_thresholds(law: PolicyAt) -> FenceThresholds:

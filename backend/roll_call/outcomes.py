@@ -33,6 +33,7 @@ from sqlalchemy.orm import aliased
 from backend.core import audit, outbox
 from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
+from backend.roll_call.by_term import of_own_school
 from backend.roll_call.rules import NO_CHECK_IN, Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
@@ -82,6 +83,18 @@ def term_of(roll_call_id: UUID) -> ScalarSelect[str]:
     return select(RollCall.term_code).where(RollCall.id == roll_call_id).scalar_subquery()
 
 
+async def obligation_of(session: AsyncSession, roll_call: RollCall, student_id: UUID) -> Obligation | None:
+    """A student's part in a roll call; None if there is none."""
+    return await session.scalar(
+        select(Obligation).where(
+            Obligation.term_code == roll_call.term_code,
+            Obligation.roll_call_id == roll_call.id,
+            Obligation.student_id == student_id,
+            *of_own_school(session, Obligation.school_id),
+        )
+    )
+
+
 def effective() -> Select[OutcomeEntry]:
     """Outcome entries in effect: those without a successor."""
     later = aliased(OutcomeEntry)
@@ -103,6 +116,7 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
             OutcomeEntry.term_code == term_of(roll_call_id),
             OutcomeEntry.roll_call_id == roll_call_id,
             OutcomeEntry.student_id == student_id,
+            *of_own_school(session, OutcomeEntry.school_id),
         )
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
@@ -250,13 +264,9 @@ async def write_first_outcomes(
     await session.execute(written.on_conflict_do_nothing())
 
 
-async def counts(session: AsyncSession, roll_call_id: UUID) -> dict[tuple[UUID, str], int]:
-    """How many outcomes are in effect, by class and outcome."""
-    of_it = (OutcomeEntry.term_code == term_of(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
+async def counts(session: AsyncSession, roll_call: RollCall) -> dict[str, int]:
+    """How many outcomes are in effect, by kind, from the outcomes themselves: the counters may be checked by it."""
+    of_it = (OutcomeEntry.term_code == roll_call.term_code, OutcomeEntry.roll_call_id == roll_call.id)
     in_effect = effective().where(*of_it).subquery()
-    rows = await session.execute(
-        select(in_effect.c.class_id, in_effect.c.outcome, func.count()).group_by(
-            in_effect.c.class_id, in_effect.c.outcome
-        )
-    )
-    return {(class_id, outcome): count for class_id, outcome, count in rows}
+    rows = await session.execute(select(in_effect.c.outcome, func.count()).group_by(in_effect.c.outcome))
+    return {row[0]: row[1] for row in rows}

@@ -1,7 +1,8 @@
-"""Live progress: frozen denominators, outcomes in effect, and a poke through Redis when something changed.
+"""Live progress: frozen denominators, counters of outcomes, and a poke through Redis when something changed.
 
-Figures are summed by PostgreSQL from the outcomes in effect, so they are never wrong by what a crash lost between
-two stores. Redis only carries the nudge that tells open dashboards to look again.
+PostgreSQL counts outcomes in the statement that writes them (a trigger notes what it added to each class; a job folds
+the notes), so figures are never wrong by what a crash lost between two stores. Redis only carries the nudge that tells
+open dashboards to look again.
 """
 
 import json
@@ -12,16 +13,18 @@ from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import InstrumentedAttribute
 
 from backend.core.acting import Acting
+from backend.org.queries import schools_below
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
-from backend.roll_call.outcomes import counts, term_of
+from backend.roll_call.outcomes import term_of
 from backend.roll_call.oversight import overseen_classes
 from backend.roll_call.rules import Outcome
-from backend.roll_call.tables import RollCallClass
+from backend.roll_call.tables import OutcomeCount, OutcomeDelta, RollCallClass
 
 CHANNEL = "dianming:progress:"
 
@@ -73,43 +76,63 @@ async def poke(redis: "Redis", roll_call_id: UUID) -> None:
         return
 
 
-async def by_class(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID
-) -> dict[UUID, tuple[UUID, Figures]]:
-    """School and sums of every class that the scope admits; a counselor's own classes."""
-    classes: dict[UUID, tuple[UUID, Figures]] = {}
-    denominators = select(RollCallClass).where(
-        RollCallClass.term_code == term_of(roll_call_id), RollCallClass.roll_call_id == roll_call_id
+def _sums(roll_call_id: UUID, key: InstrumentedAttribute[UUID]) -> Select[*tuple[Any, ...]]:
+    """Denominators and outcomes in effect, by `key` of `roll_call_class`: what was folded and what was noted since."""
+    noted = (
+        select(
+            OutcomeDelta.class_id,
+            *(func.sum(getattr(OutcomeDelta, each.value)).label(each.value) for each in Outcome),
+        )
+        .where(OutcomeDelta.roll_call_id == roll_call_id)
+        .group_by(OutcomeDelta.class_id)
+        .subquery()
     )
-    overseen = overseen_classes(acting)
-    if overseen is not None:
-        denominators = denominators.where(RollCallClass.class_id.in_(overseen))
-    frozen = await session.scalars(denominators)
-    for row in frozen:
-        classes[row.class_id] = (row.school_id, Figures(row.owed + row.excused, row.exempt))
-    for (class_id, outcome), count in (await counts(session, roll_call_id)).items():
-        if class_id in classes:
-            classes[class_id][1].outcomes[outcome] = count
-    return classes
+
+    def summed(outcome: Outcome) -> ColumnElement[int]:
+        folded, since = getattr(OutcomeCount, outcome.value), noted.c[outcome.value]
+        return func.sum(func.coalesce(folded, 0) + func.coalesce(since, 0)).label(outcome.value)
+
+    counted = and_(
+        OutcomeCount.roll_call_id == RollCallClass.roll_call_id,
+        OutcomeCount.school_id == RollCallClass.school_id,
+        OutcomeCount.class_id == RollCallClass.class_id,
+    )
+    return (
+        select(
+            key,
+            func.sum(RollCallClass.owed + RollCallClass.excused).label("obligations"),
+            func.sum(RollCallClass.exempt).label("exempt"),
+            *(summed(outcome) for outcome in Outcome),
+        )
+        .select_from(RollCallClass)
+        .outerjoin(OutcomeCount, counted)
+        .outerjoin(noted, noted.c.class_id == RollCallClass.class_id)
+        .where(RollCallClass.term_code == term_of(roll_call_id), RollCallClass.roll_call_id == roll_call_id)
+        .group_by(key)
+    )
+
+
+async def _figures(session: AsyncSession, asked: Select[*tuple[Any, ...]]) -> dict[UUID, Figures]:
+    found: dict[UUID, Figures] = {}
+    for key, obligations, exempt, *outcomes in await session.execute(asked):
+        by_outcome = {each.value: int(count) for each, count in zip(Outcome, outcomes, strict=True)}
+        found[key] = Figures(int(obligations), int(exempt), by_outcome)
+    return found
 
 
 async def progress_of(session: AsyncSession, acting: Acting, roll_call_id: UUID, unit: OrgUnit) -> Progress:
     """Sums of `unit` and of its children: units below it, or the classes of a school."""
-    classes = await by_class(session, acting, roll_call_id)
     if unit.kind == "school":
-        return await _school_progress(session, unit, classes)
-    schools = {school_id for school_id, _ in classes.values()}
+        return await _school_progress(session, acting, roll_call_id, unit)
+    asked = _sums(roll_call_id, RollCallClass.school_id)
+    schools = await _figures(session, asked.where(RollCallClass.school_id.in_(schools_below(unit.path))))
     found = await session.execute(select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(schools)))
-    paths = {school_id: str(path) for school_id, path in found}
     sums: dict[str, Figures] = defaultdict(Figures)
     total = Figures()
     depth = unit.path.count(".") + 1
-    for school_id, figures in classes.values():
-        labels = paths[school_id].split(".")
-        if not (paths[school_id] + ".").startswith(unit.path + "."):
-            continue
-        sums[".".join(labels[: depth + 1])].add(figures)
-        total.add(figures)
+    for school_id, path in found:
+        sums[".".join(str(path).split(".")[: depth + 1])].add(schools[school_id])
+        total.add(schools[school_id])
     children = await session.scalars(
         select(OrgUnit).where(OrgUnit.path.in_(list(sums))).order_by(OrgUnit.code)
     )
@@ -118,9 +141,14 @@ async def progress_of(session: AsyncSession, acting: Acting, roll_call_id: UUID,
 
 
 async def _school_progress(
-    session: AsyncSession, unit: OrgUnit, classes: dict[UUID, tuple[UUID, Figures]]
+    session: AsyncSession, acting: Acting, roll_call_id: UUID, unit: OrgUnit
 ) -> Progress:
-    mine = {class_id: figures for class_id, (school_id, figures) in classes.items() if school_id == unit.id}
+    """By class; a counselor's own classes."""
+    asked = _sums(roll_call_id, RollCallClass.class_id).where(RollCallClass.school_id == unit.id)
+    overseen = overseen_classes(acting)
+    if overseen is not None:
+        asked = asked.where(RollCallClass.class_id.in_(overseen))
+    mine = await _figures(session, asked)
     named = await session.scalars(
         select(SchoolClass).where(SchoolClass.id.in_(list(mine))).order_by(SchoolClass.name)
     )

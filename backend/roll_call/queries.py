@@ -18,8 +18,9 @@ from backend.org.queries import under
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
+from backend.roll_call.by_term import of_own_school
 from backend.roll_call.errors import SENT_TO_A_PERSON
-from backend.roll_call.outcomes import outcome_of, term_of
+from backend.roll_call.outcomes import obligation_of, outcome_of, term_of
 from backend.roll_call.oversight import overseen_classes
 from backend.roll_call.tables import (
     Obligation,
@@ -69,12 +70,14 @@ async def own_roll_calls(
         found = found.where(tuple_(RollCall.opens_at, RollCall.id) < after)
     # Not everyone of a school is asked every time, so the page is cut where the student's own are known.
     asked = {roll_call.id: roll_call for roll_call in await session.scalars(found)}
-    own = await session.scalars(select(Obligation).where(*_of_student(Obligation, asked, student_id)))
+    own = await session.scalars(
+        select(Obligation).where(*_of_student(session, Obligation, asked, student_id))
+    )
     obligations = {obligation.roll_call_id: obligation for obligation in own}
     shown = {key: roll_call for key, roll_call in asked.items() if key in obligations}
     shown = dict(islice(shown.items(), limit))
     outcomes: dict[UUID, OutcomeEntry] = {}
-    entries = select(OutcomeEntry).where(*_of_student(OutcomeEntry, shown, student_id))
+    entries = select(OutcomeEntry).where(*_of_student(session, OutcomeEntry, shown, student_id))
     for entry in await session.scalars(entries.order_by(OutcomeEntry.seq)):
         outcomes[entry.roll_call_id] = entry
     steps = await steps_of(session, list(shown))
@@ -92,13 +95,17 @@ async def own_roll_calls(
 
 
 def _of_student(
-    table: type[Obligation | OutcomeEntry | Refusal], roll_calls: Mapping[UUID, RollCall], student_id: UUID
+    session: AsyncSession,
+    table: type[Obligation | OutcomeEntry | Refusal],
+    roll_calls: Mapping[UUID, RollCall],
+    student_id: UUID,
 ) -> Sequence[ColumnElement[bool]]:
     """A student's rows in some roll calls: by the key, in the partitions of their terms alone."""
     return (
         table.term_code.in_({roll_call.term_code for roll_call in roll_calls.values()}),
         table.roll_call_id.in_(roll_calls),
         table.student_id == student_id,
+        *of_own_school(session, table.school_id),
     )
 
 
@@ -106,20 +113,12 @@ async def own_roll_call(
     session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime
 ) -> OwnRollCall:
     """One announced roll call of the student; any other is not there."""
-    found = (
-        await session.execute(
-            select(RollCall, Obligation)
-            .join(Obligation, _same_roll_call(Obligation))
-            .where(
-                RollCall.id == roll_call_id,
-                Obligation.student_id == acting.student_id,
-                RollCall.notify_at <= at,
-            )
-        )
-    ).one_or_none()
-    if found is None:
+    roll_call = await session.get(RollCall, roll_call_id)
+    if roll_call is None or roll_call.notify_at > at or acting.student_id is None:
         raise NotFound
-    roll_call, obligation = found
+    obligation = await obligation_of(session, roll_call, acting.student_id)
+    if obligation is None:
+        raise NotFound
     sent = await _sent_to_a_person(session, obligation.student_id, {roll_call_id: roll_call})
     return OwnRollCall(
         roll_call,
@@ -136,10 +135,52 @@ async def _sent_to_a_person(
     """Those of the roll calls in which the student was sent to the counselor."""
     found = await session.scalars(
         select(Refusal.roll_call_id).where(
-            *_of_student(Refusal, roll_calls, student_id), Refusal.code.in_(SENT_TO_A_PERSON)
+            *_of_student(session, Refusal, roll_calls, student_id), Refusal.code.in_(SENT_TO_A_PERSON)
         )
     )
     return set(found)
+
+
+async def own_version(
+    session: AsyncSession, student_id: UUID, at: datetime, roll_call_id: UUID | None = None
+) -> tuple[object, ...]:
+    """Changes whenever the student's view of the roll calls, or of one, does: one statement over their own few rows.
+
+    All that it counts is only ever added to, and what time alone changes is counted as of `at`.
+    """
+
+    def added(table: type[OutcomeEntry | Verdict | Submission | Refusal]) -> ColumnElement[int]:
+        mine = select(func.count()).select_from(table).where(table.student_id == student_id)
+        return (
+            mine if roll_call_id is None else mine.where(table.roll_call_id == roll_call_id)
+        ).scalar_subquery()
+
+    step = (
+        select(func.count(RollCallStep.roll_call_id))
+        .where(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "voided")
+        .correlate(RollCall)
+        .scalar_subquery()
+    )
+    deadline = func.coalesce(RollCall.extended_until, RollCall.closes_at)
+    asked = (
+        select(
+            func.count(),
+            func.count().filter(RollCall.opens_at <= at),
+            func.count().filter(deadline < at),
+            func.max(deadline),
+            func.sum(step),
+            added(OutcomeEntry),
+            added(Verdict),
+            added(Submission),
+            added(Refusal),
+        )
+        .select_from(Obligation)
+        .join(RollCall, RollCall.id == Obligation.roll_call_id)
+        .where(Obligation.student_id == student_id, RollCall.notify_at <= at)
+    )
+    if roll_call_id is not None:
+        asked = asked.where(RollCall.id == roll_call_id)
+    return (student_id, *(await session.execute(asked)).one())
 
 
 async def own_submission(session: AsyncSession, acting: Acting, submission_id: UUID) -> SubmissionView | None:
@@ -148,11 +189,6 @@ async def own_submission(session: AsyncSession, acting: Acting, submission_id: U
     if submission is None or submission.student_id != acting.student_id:
         return None
     return SubmissionView(submission, await session.get(Verdict, submission_id))
-
-
-def _same_roll_call(table: type[Obligation]) -> ColumnElement[bool]:
-    """Beside `roll_call`: its rows, in the partition of its term."""
-    return and_(table.term_code == RollCall.term_code, table.roll_call_id == RollCall.id)
 
 
 def same_submission() -> ColumnElement[bool]:
@@ -179,6 +215,7 @@ async def own_submissions(
             Submission.term_code == term_of(roll_call_id),
             Submission.roll_call_id == roll_call_id,
             Submission.student_id == student_id,
+            *of_own_school(session, Submission.school_id),
         )
         .order_by(Submission.received_at)
     )
@@ -193,6 +230,7 @@ async def refusals_of(session: AsyncSession, roll_call_id: UUID, student_id: UUI
             Refusal.term_code == term_of(roll_call_id),
             Refusal.roll_call_id == roll_call_id,
             Refusal.student_id == student_id,
+            *of_own_school(session, Refusal.school_id),
         )
         .order_by(Refusal.at)
     )
@@ -330,6 +368,7 @@ def _tried(
     found = select(what).where(
         table.term_code == roll_call.term_code,
         table.roll_call_id == roll_call.id,
+        table.school_id == Obligation.school_id,
         table.student_id == Obligation.student_id,
     )
     if newest is not None:
@@ -342,6 +381,7 @@ def _sent_there(roll_call: RollCall) -> ColumnElement[bool]:
     return exists().where(
         Refusal.term_code == roll_call.term_code,
         Refusal.roll_call_id == roll_call.id,
+        Refusal.school_id == Obligation.school_id,
         Refusal.student_id == Obligation.student_id,
         Refusal.code.in_(SENT_TO_A_PERSON),
     )
@@ -354,6 +394,7 @@ def _in_effect(roll_call: RollCall) -> type[OutcomeEntry]:
         .where(
             OutcomeEntry.term_code == roll_call.term_code,
             OutcomeEntry.roll_call_id == roll_call.id,
+            OutcomeEntry.school_id == Obligation.school_id,
             OutcomeEntry.student_id == Obligation.student_id,
         )
         .order_by(OutcomeEntry.seq.desc())

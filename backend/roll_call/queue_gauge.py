@@ -7,20 +7,20 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.roll_call.queue import BUCKET
-from backend.roll_call.tables import VerificationPace, VerificationTask
+from backend.roll_call.tables import VerificationPace
 
 RECENT = timedelta(minutes=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Gauge:
-    """What the queue holds of a roll call (or of all that the scope admits), and the pace of all workers together."""
+    """What the queue holds of a roll call (or of all), and the pace of all workers together."""
 
     waiting: int
     leased: int
@@ -58,33 +58,33 @@ def time_left(unfinished: int, paces: Sequence[Paced]) -> timedelta | None:
     return timedelta(seconds=math.ceil(unfinished / rate)) if rate else None
 
 
+_LOAD = text("SELECT state, own, tasks, oldest FROM door.verification_load(:roll_call)")
+
+
 async def gauge(session: AsyncSession, roll_call_id: UUID | None, at: datetime) -> Gauge:
-    """The queue as it stands; without a roll call, of everything that the scope admits.
+    """The queue as it stands, for a roll call that the caller may see whole; without one, the whole queue.
 
-    The queue is first come, first served over the whole deployment: what is left takes in whatever waits anywhere.
+    First come, first served over the whole deployment: what is left takes in whatever waits anywhere. Reads every
+    waiting task once, some tenths of a second while half a million wait.
     """
-    tasks = select(VerificationTask.state, func.count(), func.min(VerificationTask.enqueued_at)).group_by(
-        VerificationTask.state
-    )
-    if roll_call_id is not None:
-        tasks = tasks.where(VerificationTask.roll_call_id == roll_call_id)
-    found = {state: (count, first) for state, count, first in await session.execute(tasks)}
-    counted = {state: found.get(state, (0, None))[0] for state in ("waiting", "leased", "dead")}
-    firsts = [first for state, (_, first) in found.items() if state != "dead"]
-    paces = (
-        await session.scalars(select(VerificationPace).where(VerificationPace.since > at - RECENT - BUCKET))
-    ).all()
-    own = counted["waiting"] + counted["leased"]
-    everywhere = await session.scalar(select(func.door.verifications_unfinished())) if own else 0
+    own: dict[str, int] = dict.fromkeys(("waiting", "leased", "dead"), 0)
+    unfinished, oldest = 0, None
+    for state, is_own, tasks, first in await session.execute(_LOAD, {"roll_call": roll_call_id}):
+        own[state] += tasks if is_own else 0
+        if state != "dead":
+            unfinished += tasks
+            oldest = min(first, oldest or first) if is_own else oldest
+    since = VerificationPace.since > at - RECENT - BUCKET
+    paces = (await session.scalars(select(VerificationPace).where(since))).all()
     return Gauge(
-        **counted,
-        oldest=at - min(firsts) if firsts else None,
+        **own,
+        oldest=at - oldest if oldest else None,
         judged_last_minute=sum(pace.judged for pace in paces if pace.since > at - RECENT),
-        left=time_left(everywhere or 0, paces),
+        left=time_left(unfinished if oldest else 0, paces),
     )
 
 
-async def unfinished(runtime: Runtime) -> int:
-    """How many wait or are being judged in the whole deployment."""
+async def verifications_wait(runtime: Runtime) -> bool:
+    """Whether anything waits or is being judged in the whole deployment."""
     async with runtime.database.transaction(Scope.none()) as session:
-        return await session.scalar(select(func.door.verifications_unfinished())) or 0
+        return bool(await session.scalar(select(func.door.verifications_wait())))

@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-import jwt
-
+from backend.core import jws
 from backend.core.keys import KeyRing
 
 
@@ -32,4 +31,4 @@ def sign_receipt(keys: KeyRing, facts: ReceiptFacts) -> str:
         "received_at": facts.received_at.isoformat(),
         "frames_due_at": facts.frames_due_at.isoformat(),
     }
-    return jwt.encode(claims, key, algorithm="ES256", headers={"kid": version, "typ": "dianming-receipt+jws"})
+    return jws.sign({"kid": version, "typ": "dianming-receipt+jws"}, claims, key)

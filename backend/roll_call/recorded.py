@@ -14,6 +14,7 @@ from backend.core.pulse import lost_time, marks_of
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
+from backend.roll_call.by_term import of_own_school
 from backend.roll_call.law import law_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import (
@@ -109,10 +110,14 @@ class _Within:
     roll_calls: frozenset[UUID]
 
     def rows_of(
-        self, table: type[Obligation | OutcomeEntry | Submission | Verdict], student_ids: Collection[UUID]
+        self,
+        session: AsyncSession,
+        table: type[Obligation | OutcomeEntry | Submission | Verdict],
+        student_ids: Collection[UUID],
     ) -> Sequence[ColumnElement[bool]]:
         """The students' rows."""
         return (
+            *of_own_school(session, table.school_id),
             table.term_code.in_(self.terms),
             table.roll_call_id.in_(self.roll_calls),
             table.student_id.in_(student_ids),
@@ -124,7 +129,7 @@ async def _owed(
 ) -> list[tuple[UUID, UUID, UUID]]:
     rows = await session.execute(
         select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
-            *within.rows_of(Obligation, student_ids), Obligation.duty != "exempt"
+            *within.rows_of(session, Obligation, student_ids), Obligation.duty != "exempt"
         )
     )
     return [(student_id, school_id, roll_call_id) for student_id, school_id, roll_call_id in rows]
@@ -158,7 +163,7 @@ async def _results(
 ) -> dict[Key, list[tuple[Outcome, datetime]]]:
     rows = await session.execute(
         select(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.outcome, OutcomeEntry.at)
-        .where(*within.rows_of(OutcomeEntry, student_ids))
+        .where(*within.rows_of(session, OutcomeEntry, student_ids))
         .order_by(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.seq)
     )
     found: dict[Key, list[tuple[Outcome, datetime]]] = defaultdict(list)
@@ -200,7 +205,7 @@ async def _last_verdicts(
         return {}
     rows = await session.execute(
         select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
-        .where(*within.rows_of(Verdict, {student_id for student_id, _ in missed}))
+        .where(*within.rows_of(session, Verdict, {student_id for student_id, _ in missed}))
         .group_by(Verdict.student_id, Verdict.roll_call_id)
     )
     return {(student_id, roll_call_id): at for student_id, roll_call_id, at in rows}
@@ -234,7 +239,7 @@ async def _evidence(
         (student_id, roll_call_id)
         for student_id, roll_call_id in await session.execute(
             select(Submission.student_id, Submission.roll_call_id).where(
-                *within.rows_of(Submission, {student_id for student_id, _ in missed}),
+                *within.rows_of(session, Submission, {student_id for student_id, _ in missed}),
                 ~exists().where(
                     Verdict.term_code == Submission.term_code, Verdict.submission_id == Submission.id
                 ),

@@ -88,8 +88,8 @@ async def record(
 
 async def _write_verdicts(session: AsyncSession, judged: Sequence[Judged], at: datetime) -> list[Judged]:
     rows = [_verdict(each, at) for each in judged]
-    added = insert(Verdict).values(rows).on_conflict_do_nothing().returning(Verdict.submission_id)
-    written = set(await session.scalars(added))
+    added = insert(Verdict).on_conflict_do_nothing().returning(Verdict.submission_id)
+    written = set(await session.scalars(added, rows))
     first = sorted(judged, key=lambda each: each.facts.submission.received_at)
     return [each for each in first if each.submission_id in written]
 

@@ -270,8 +270,7 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
 
 async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Settlement:
     sums = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    for (_, outcome), count in (await counts(session, roll_call.id)).items():
-        sums[outcome] += count
+    sums |= await counts(session, roll_call)
     obligations = await session.scalar(
         select(func.coalesce(func.sum(RollCallClass.owed + RollCallClass.excused), 0)).where(
             RollCallClass.term_code == roll_call.term_code, RollCallClass.roll_call_id == roll_call.id

@@ -8,6 +8,7 @@ from sqlalchemy import (
     BigInteger,
     CheckConstraint,
     ForeignKey,
+    Identity,
     Index,
     SmallInteger,
     UniqueConstraint,
@@ -18,7 +19,15 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
-from backend.roll_call.attempt_tables import Challenge, Refusal, Submission, SubmissionFrame, Verdict
+from backend.roll_call.attempt_tables import (
+    Challenge,
+    Refusal,
+    Submission,
+    SubmissionFrame,
+    Verdict,
+    VerificationPace,
+    VerificationTask,
+)
 from backend.roll_call.by_term import BY_TERM, known_by, of_roll_call, of_submission
 
 __all__ = [
@@ -27,6 +36,8 @@ __all__ = [
     "Challenge",
     "HalfYearRegistration",
     "Obligation",
+    "OutcomeCount",
+    "OutcomeDelta",
     "OutcomeEntry",
     "Refusal",
     "RollCall",
@@ -200,60 +211,6 @@ class Obligation(Base):
     programme: Mapped[str]
 
 
-class VerificationTask(Base):
-    """A submission that verification still owes an answer; the row goes in the transaction that writes the verdict.
-
-    `waiting` from `not_before` on; `leased` to a `worker` until `lease_until`; `dead` after too many attempts, until
-    somebody retries it. Each lease has a `fence` of its own, higher than any before: who records under it must hold it.
-    """
-
-    __tablename__ = "verification_task"
-    __tenancy__ = "school"
-    __table_args__ = (
-        CheckConstraint("state IN ('waiting', 'leased', 'dead')", name="state"),
-        CheckConstraint("(state = 'leased') = (lease_until IS NOT NULL)", name="lease"),
-        CheckConstraint("(state = 'dead') = (died_at IS NOT NULL)", name="death"),
-        Index("ix_verification_task_waiting", "not_before", postgresql_where=text("state = 'waiting'")),
-        Index(
-            "ix_verification_task_of_school",
-            "school_id",
-            "not_before",
-            postgresql_where=text("state = 'waiting'"),
-        ),
-        Index("ix_verification_task_leased", "lease_until", postgresql_where=text("state = 'leased'")),
-        Index(
-            "ix_verification_task_dead", "died_at", "submission_id", postgresql_where=text("state = 'dead'")
-        ),
-        Index("ix_verification_task_roll_call", "roll_call_id", "state"),
-    )
-
-    submission_id: Mapped[UUID] = mapped_column(primary_key=True)
-    roll_call_id: Mapped[UUID]
-    school_id: Mapped[UUID]
-    student_id: Mapped[UUID]
-    state: Mapped[str]
-    attempts: Mapped[int] = mapped_column(SmallInteger)
-    enqueued_at: Mapped[datetime]
-    not_before: Mapped[datetime]
-    worker: Mapped[str | None]
-    lease_until: Mapped[datetime | None]
-    fence: Mapped[int | None] = mapped_column(BigInteger)
-    last_error: Mapped[str | None]
-    died_at: Mapped[datetime | None]
-
-
-class VerificationPace(Base):
-    """How many submissions a worker judged in ten seconds from `since` on, and how long it was at it."""
-
-    __tablename__ = "verification_pace"
-    __tenancy__ = "ledger"
-
-    worker: Mapped[str] = mapped_column(primary_key=True)
-    since: Mapped[datetime] = mapped_column(primary_key=True)
-    judged: Mapped[int]
-    busy_seconds: Mapped[float]
-
-
 class OutcomeEntry(Base):
     """The legal result of one obligation. The highest `seq` is in effect; nothing is overwritten (invariant 3, 8)."""
 
@@ -295,6 +252,40 @@ class OutcomeEntry(Base):
     policy_version: Mapped[str]
     trace: Mapped[dict[str, Any]]
     at: Mapped[datetime]
+
+
+class OutcomeCount(Base):
+    """How many outcomes of a class are in effect, by kind; the database keeps it, the application only reads."""
+
+    __tablename__ = "outcome_count"
+    __tenancy__ = "shared_school"
+    __mapper_args__ = known_by("roll_call_id", "class_id")
+
+    roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    class_id: Mapped[UUID] = mapped_column(primary_key=True)
+    present: Mapped[int]
+    missed: Mapped[int]
+    excused: Mapped[int]
+    undetermined: Mapped[int]
+
+
+class OutcomeDelta(Base):
+    """What one statement added to, or took from, the outcomes of a class, until it is folded into `outcome_count`."""
+
+    __tablename__ = "outcome_delta"
+    __tenancy__ = "shared_school"
+    __mapper_args__ = known_by("id")
+    __table_args__ = (Index("ix_outcome_delta_roll_call", "roll_call_id", "class_id"),)
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    roll_call_id: Mapped[UUID]
+    class_id: Mapped[UUID]
+    school_id: Mapped[UUID] = mapped_column(primary_key=True)
+    present: Mapped[int]
+    missed: Mapped[int]
+    excused: Mapped[int]
+    undetermined: Mapped[int]
 
 
 class StudentCode(Base):

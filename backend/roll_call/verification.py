@@ -17,7 +17,7 @@ from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.policy import PolicyAt
 from backend.roll_call.challenges import shown_at
-from backend.roll_call.envelope import parse_stored
+from backend.roll_call.envelope import Envelope, parse_stored
 from backend.roll_call.facts import Facts, facts_of
 from backend.roll_call.findings import (
     FaceFinding,
@@ -147,14 +147,15 @@ async def _examine(runtime: Runtime, facts: Facts) -> Examined:
     law = law_of(facts.roll_call)
     submission = facts.submission
     trace: dict[str, Any] = {"policy_version": law.version, "in_cool_down": submission.in_cool_down}
-    fence = _fence(facts, law)
+    envelope = parse_stored(submission.envelope)
+    fence = _fence(facts, envelope, law)
     if fence is not None:
         trace["fence"] = fence_trace(law, fence)
     complete = len(facts.frame_keys) == submission.frame_count
     finding, burst = FaceFinding(), None
     if complete and facts.reference is not None:
         try:
-            burst = await _face(runtime, facts, facts.reference, law)
+            burst = await _face(runtime, facts, envelope, facts.reference, law)
         except FacePoolClosed:  # says nothing of the burst: another worker judges it
             raise
         except (BiometricsError, FileNotFoundError, FrameAltered) as error:
@@ -181,15 +182,16 @@ async def _examine(runtime: Runtime, facts: Facts) -> Examined:
     return Examined(judge(evidence), trace, burst)
 
 
-def _fence(facts: Facts, law: PolicyAt) -> FenceDecision | None:
+def _fence(facts: Facts, envelope: Envelope, law: PolicyAt) -> FenceDecision | None:
     if not facts.sites:
         return None
-    fixes = [part.fix() for part in parse_stored(facts.submission.envelope).fixes]
+    fixes = [part.fix() for part in envelope.fixes]
     return decide_any(fixes, facts.sites, fence_thresholds(law))
 
 
-async def _face(runtime: Runtime, facts: Facts, reference: Reference, law: PolicyAt) -> BurstResult:
-    envelope = parse_stored(facts.submission.envelope)
+async def _face(
+    runtime: Runtime, facts: Facts, envelope: Envelope, reference: Reference, law: PolicyAt
+) -> BurstResult:
     declared = envelope.frames
     images = [await runtime.evidence.get(key) for key in facts.frame_keys]
     for data, frame in zip(images, declared, strict=True):

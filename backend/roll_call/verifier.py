@@ -19,7 +19,7 @@ BATCHES_AT_ONCE = 2
 """One is judged while the other is read or recorded; more would only hold leases for longer."""
 LOOK_AGAIN_SECONDS = 0.25
 """After which an idle worker asks again. It is not notified: that would make every commit of a check-in wait for the
-others' (ADR 10)."""
+others' (ADR 12)."""
 AFTER_FAILURE_SECONDS = 1.0
 
 log = structlog.get_logger()
@@ -96,12 +96,9 @@ class Verifier:
             await asyncio.sleep(self._terms.lease.total_seconds() / 3)
             try:
                 async with self._school(leases) as session:
-                    held = await renew(session, leases, self._terms, self._runtime.clock())
+                    await renew(session, leases, self._terms, self._runtime.clock())
             except Exception as error:
                 log.warning("leases not renewed", exc_info=error)
-            else:
-                if len(held) < len(leases):
-                    log.info("leases no longer held", lost=len(leases) - len(held))
 
     def _school(self, leases: Sequence[Lease]) -> AbstractAsyncContextManager[AsyncSession]:
         return self._runtime.database.transaction(Scope.school(leases[0].school_id))

@@ -6,7 +6,7 @@ from alembic import op
 from migrations import rls
 
 revision = "0014"
-down_revision = "0012"
+down_revision = "0013"
 branch_labels = None
 depends_on = None
 
@@ -60,7 +60,6 @@ def upgrade() -> None:
         ["died_at", "submission_id"],
         postgresql_where=sa.text("state = 'dead'"),
     )
-    op.create_index("ix_verification_task_roll_call", "verification_task", ["roll_call_id", "state"])
     op.create_table(
         "verification_pace",
         sa.Column("worker", sa.String(), nullable=False),
@@ -131,14 +130,29 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.verifications_unfinished() RETURNS bigint
+        CREATE FUNCTION door.verification_load(roll_call uuid)
+        RETURNS TABLE (state text, own boolean, tasks bigint, oldest timestamptz)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
-        RETURN (SELECT count(*) FROM verification_task WHERE state <> 'dead')
+        BEGIN ATOMIC
+          -- Counts alone, in one pass: what is left for one roll call depends on what waits for all others.
+          SELECT t.state, t.roll_call_id IS NOT DISTINCT FROM coalesce(roll_call, t.roll_call_id), count(*),
+                 min(t.enqueued_at)
+          FROM verification_task t GROUP BY 1, 2;
+        END
+        """
+    )
+    op.execute(
+        """
+        CREATE FUNCTION door.verifications_wait() RETURNS boolean
+        LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
+        RETURN EXISTS (SELECT 1 FROM verification_task WHERE state = 'waiting')
+               OR EXISTS (SELECT 1 FROM verification_task WHERE state = 'leased')
         """
     )
     for signature in (
         "door.claim_verifications(text, timestamptz, timestamptz, integer, integer)",
-        "door.verifications_unfinished()",
+        "door.verification_load(uuid)",
+        "door.verifications_wait()",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {rls.APP}")

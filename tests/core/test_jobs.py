@@ -1,5 +1,6 @@
 """Jobs exist exactly if their cause does, and those of a dead worker are given to a living one."""
 
+import asyncio
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pytest
 from procrastinate import JobContext
 from sqlalchemy import text
 
+from backend import worker
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
@@ -111,6 +113,40 @@ async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: 
     assert status == "todo"
 
 
+async def test_a_dead_workers_job_whose_successor_waits_already_keeps_no_other_from_rescue(
+    settings: Settings, database: Database
+) -> None:
+    key, first, second = str(new_id()), str(new_id()), str(new_id())
+    connector = procrastinate.PsycopgConnector(
+        conninfo=conninfo(settings.database_url), min_size=1, max_size=2
+    )
+    with job_app.replace_connector(connector) as app:
+        async with app.open_async():
+            await deliver_event.configure(queueing_lock=key).defer_async(event_id=first)
+            await deliver_event.configure().defer_async(event_id=second)
+            async with database.transaction(SCOPE) as session:
+                await session.execute(
+                    text(
+                        "WITH dead AS (INSERT INTO procrastinate_workers (last_heartbeat)"
+                        " VALUES (now() - interval '1 hour') RETURNING id)"
+                        " UPDATE procrastinate_jobs SET status = 'doing', worker_id = (SELECT id FROM dead)"
+                        " WHERE args ->> 'event_id' IN (:first, :second)"
+                    ),
+                    {"first": first, "second": second},
+                )
+            await deliver_event.configure(queueing_lock=key).defer_async(event_id=first)
+            await rescue_stalled_jobs(cast("JobContext", SimpleNamespace(app=app)), 0)
+    async with database.transaction(SCOPE) as session:
+        found = await session.execute(
+            text(
+                "SELECT args ->> 'event_id', status::text FROM procrastinate_jobs"
+                " WHERE args ->> 'event_id' IN (:first, :second)"
+            ),
+            {"first": first, "second": second},
+        )
+        assert sorted(map(tuple, found)) == sorted([(first, "todo"), (second, "todo")])
+
+
 async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings: Settings) -> None:
     load_jobs()
     connector = procrastinate.PsycopgConnector(
@@ -148,3 +184,22 @@ def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() 
     assert waits == sorted(waits)
     assert waits[0] > 1
     assert waits[3] > 60
+
+
+async def test_a_worker_that_loses_the_database_begins_anew(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "AGAIN_SECONDS", 0.0)
+    stop, begun = asyncio.Event(), 0
+
+    async def once(_runtime: Runtime, _concurrency: int, _stop: asyncio.Event) -> None:
+        nonlocal begun
+        begun += 1
+        if begun == 2:
+            raise procrastinate.exceptions.ConnectorException
+        if begun == 3:
+            stop.set()
+
+    monkeypatch.setattr(worker, "_run_jobs_once", once)
+    await worker._run_jobs(runtime, 1, stop)
+    assert begun == 3

@@ -24,19 +24,24 @@ from backend.local.packages import (
 from backend.local.refusals import PackagesMissing, PackagesNotInstalled, UnknownSystem
 
 COMPLETE = Machine(
-    postgis_versions=(15,), postgres_versions=(15,), redis="/usr/bin/redis-server", makes_environments=True
+    postgis_versions=(15,),
+    postgres_versions=(15,),
+    redis="/usr/bin/redis-server",
+    nginx="/usr/sbin/nginx",
+    makes_environments=True,
 )
-BARE = Machine(postgis_versions=(), postgres_versions=(), redis=None, makes_environments=False)
+BARE = Machine(postgis_versions=(), postgres_versions=(), redis=None, nginx=None, makes_environments=False)
 
 
 def test_a_complete_machine_misses_nothing() -> None:
     assert missing_packages(COMPLETE, (), needs_venv=True) == ()
 
 
-def test_a_bare_machine_misses_postgis_redis_and_venv() -> None:
+def test_a_bare_machine_misses_postgis_redis_nginx_and_venv() -> None:
     assert missing_packages(BARE, ["postgresql-15-postgis-3"], needs_venv=True) == (
         "postgresql-15-postgis-3",
         "redis-server",
+        "nginx-light",
         "python3-venv",
     )
 

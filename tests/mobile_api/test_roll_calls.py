@@ -1,91 +1,31 @@
 """Roll calls over HTTP as the phone sees them; the sign-in alone is replaced, it has tests of its own."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, get_args
+from typing import Any
 from uuid import UUID
 
-import httpx
 import pytest
-from fastapi import FastAPI, Request
 
-from backend.core.acting import Acting
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.problems import install_problem_handlers
 from backend.core.runtime import Runtime
-from backend.core.web import Caller
 from backend.people.tables import Student
 from biometrics.pool import FacePool
-from mobile_api.caller import PhoneCaller
-from mobile_api.roll_calls import router
+from tests.mobile_api.roll_call_api import Api, opened
 from tests.roll_call.stage import (
     GRACE,
     MICROSECOND,
     OUTSIDE,
     Candidate,
-    Stage,
-    acted,
     burst,
     envelope,
     fixes,
     pattern_pool,
-    staged,
 )
 from tests.world import student_account
 
 pytestmark = pytest.mark.clause("HN334-3.4")
-
-ACCOUNT = "x-test-account"
-
-
-@dataclass(slots=True)
-class Api:
-    """The stage's roll calls behind real routes."""
-
-    stage: Stage
-    http: httpx.AsyncClient
-    accounts: dict[str, Acting] = field(default_factory=dict)
-    frames: list[bytes] = field(default_factory=list)
-    """Those that the newest envelope declared."""
-
-    async def call(self, acting: Acting, method: str, path: str, **options: Any) -> httpx.Response:
-        self.accounts[str(acting.account_id)] = acting
-        return await self.http.request(
-            method, f"/v1{path}", headers={ACCOUNT: str(acting.account_id)}, **options
-        )
-
-    async def get(self, candidate: Candidate, path: str, **options: Any) -> httpx.Response:
-        return await self.call(candidate.acting, "GET", path, **options)
-
-    async def challenge(self, candidate: Candidate, roll_call_id: UUID, **body: Any) -> httpx.Response:
-        path = f"/roll-calls/{roll_call_id}/challenges"
-        return await self.call(candidate.acting, "POST", path, **({"json": body} if body else {}))
-
-    async def envelope(self, candidate: Candidate, roll_call_id: UUID, compact: str) -> httpx.Response:
-        body = {"envelope": compact}
-        return await self.call(candidate.acting, "POST", f"/roll-calls/{roll_call_id}/envelopes", json=body)
-
-    async def frame(
-        self, candidate: Candidate, submission_id: str, position: int, data: bytes
-    ) -> httpx.Response:
-        path = f"/submissions/{submission_id}/frames/{position}"
-        return await self.call(candidate.acting, "PUT", path, content=data)
-
-    async def signed(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
-        answer = await self.challenge(candidate, roll_call_id)
-        assert answer.status_code == 201, answer.text
-        nonce, asked = answer.json()["nonce"], answer.json()["actions"]
-        self.frames = acted(candidate.person, [each["action"] for each in asked])
-        return envelope(candidate, roll_call_id, nonce, self.frames, **changes)
-
-    async def submitted(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
-        compact = await self.signed(candidate, roll_call_id, **changes)
-        answer = await self.envelope(candidate, roll_call_id, compact)
-        assert answer.status_code == 201, answer.text
-        submission_id: str = answer.json()["submission_id"]
-        return submission_id
 
 
 @pytest.fixture(scope="module")
@@ -96,19 +36,7 @@ def pool() -> Iterator[FacePool]:
 
 @pytest.fixture
 async def api(runtime: Runtime, owner: Database, pool: FacePool) -> AsyncIterator[Api]:
-    stage = await staged(runtime, owner, pool)
-    app = FastAPI()
-    app.state.runtime = stage.runtime
-    install_problem_handlers(app)
-    app.include_router(router)
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-        api = Api(stage, http)
-
-        def signed_in(request: Request) -> Caller:
-            return Caller(stage.runtime, api.accounts[request.headers[ACCOUNT]])
-
-        app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
+    async with opened(runtime, owner, pool) as api:
         yield api
 
 
@@ -215,9 +143,7 @@ async def test_an_envelope_that_cannot_be_judged_is_refused_by_name(
 
 async def test_no_extra_field_sets_a_result(api: Api, candidate: Candidate, roll_call_id: UUID) -> None:
     compact = await api.signed(candidate, roll_call_id)
-    path = f"/roll-calls/{roll_call_id}/envelopes"
-    body = {"envelope": compact, "outcome": "present"}
-    answer = await api.call(candidate.acting, "POST", path, json=body)
+    answer = await api.envelope(candidate, roll_call_id, compact, outcome="present")
     assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 

@@ -1,7 +1,7 @@
 """A school with a filed site, students who finished activation, and a clock that the test sets."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -17,21 +17,27 @@ from backend.campus.service import Decision, Filing, NewSite, decide_filing, fil
 from backend.core.acting import Acting
 from backend.core.clock import now
 from backend.core.database import Database
+from backend.core.gatherer import Aside
 from backend.core.ids import new_id
+from backend.core.jws import signed_digest
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxEvent, ServicePulse
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.demo.posing import posed
+from backend.identity.proofs import Proof
 from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
 from backend.identity.templates import store_template
 from backend.people.tables import Consent, RecordCheck
+from backend.roll_call import frames as frame_store
 from backend.roll_call import intake
 from backend.roll_call.announcing import announce
+from backend.roll_call.arrivals import Arrival
 from backend.roll_call.attempts import Refused
 from backend.roll_call.audience import Audience
 from backend.roll_call.challenges import issue_challenge
-from backend.roll_call.envelope import TYPE
+from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope
+from backend.roll_call.errors import CheckInRefusal
 from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import effective
 from backend.roll_call.queue import Lease, Terms, enqueue_verification
@@ -191,6 +197,7 @@ class Stage:
                     **common,
                 )
             )
+            session.add(_account_of(acting, at))
             session.add(RecordCheck(id=new_id(), status="confirmed", at=at, **common))
             kinds = ("location", "face_use", "face_template_storage") if face else ("location",)
             for kind in kinds:
@@ -311,10 +318,13 @@ class Stage:
     async def send(
         self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
     ) -> intake.Received | Refused:
-        async with self.runtime.database.transaction(candidate.acting.scope) as session:
-            return await intake.receive_envelope(
-                session, candidate.acting, roll_call_id, compact, at or self.clock(), self.runtime.keys
-            )
+        arriving = arrival(candidate, roll_call_id, compact, at or self.clock())
+        async with self.runtime.database.transaction(Scope.none()) as session:
+            (answer,) = await intake.receive(session, [arriving], self.runtime.keys, wait=True)
+        if isinstance(answer, intake.Unheard):
+            raise answer.error
+        assert not isinstance(answer, Aside)
+        return answer
 
     async def submit(
         self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
@@ -329,15 +339,13 @@ class Stage:
 
     async def upload(
         self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
-    ) -> tuple[intake.FrameToStore, bool]:
-        database, acting = self.runtime.database, candidate.acting
-        async with database.transaction(acting.scope) as session:
-            frame = await intake.frame_to_store(session, acting, submission_id, position, self.clock())
-        assert frame.matches(data)
-        if not frame.stored:
-            await self.runtime.evidence.put(frame.evidence_key, data)
-        async with database.transaction(acting.scope) as session:
-            return frame, await intake.record_frame(session, acting, frame, len(data), self.clock())
+    ) -> tuple[frame_store.FrameToStore, bool]:
+        database, acting, at = self.runtime.database, candidate.acting, self.clock()
+        frame = await frame_store.frame_to_store(database, acting, submission_id, position, at)
+        size = await frame_store.store_frame(self.runtime, frame, in_pieces(data))
+        async with database.transaction(Scope.none()) as session:
+            stored = frame_store.StoredFrame(frame, acting, size, at)
+            return frame, (await frame_store.record_frames(session, [stored]))[0]
 
     async def check_in(
         self,
@@ -447,6 +455,40 @@ class Stage:
                 .order_by(OutboxEvent.id)
             )
             return list(rows)
+
+
+async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
+    """As a request brings them."""
+    for at in range(0, len(data), size):
+        yield data[at : at + size]
+
+
+def _account_of(acting: Acting, at: datetime) -> Account:
+    return Account(
+        id=acting.account_id,
+        kind="student",
+        org_id=acting.org_id,
+        org_path=acting.org_path,
+        school_id=acting.school_id,
+        student_id=acting.student_id,
+        display_name="某同学",
+        status="active",
+        failed_attempts=0,
+        created_at=at,
+    )
+
+
+def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime) -> Arrival:
+    """An envelope under a fresh proof of the candidate's phone."""
+    phone = candidate.phone
+    key = phone.key.public_key()
+    opened: OpenedEnvelope | CheckInRefusal
+    try:
+        opened = open_envelope(compact, key)
+    except CheckInRefusal as refusal:
+        opened = refusal
+    proof = Proof(phone.thumbprint, str(new_id()), phone.jwk, key)
+    return Arrival(roll_call_id, compact, signed_digest(compact), opened, proof, at, at)
 
 
 def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:

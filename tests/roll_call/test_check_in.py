@@ -13,11 +13,11 @@ from sqlalchemy import delete, select
 from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
+from backend.core.jws import signed_digest
 from backend.core.runtime import Runtime
 from backend.identity.tables import DeviceKey, Portrait
 from backend.people.tables import Student
 from backend.roll_call.attempts import Refused
-from backend.roll_call.envelope import signed_digest
 from backend.roll_call.intake import Received
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import Challenge, RollCall, Submission, Verdict

@@ -1,13 +1,18 @@
 """Frames: exactly what the envelope declared, in time, by its own student; sending one again changes nothing."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from backend.core.errors import NotFound
-from backend.roll_call.errors import FrameNotDeclared, FramesTooLate
-from backend.roll_call.intake import FrameToStore, frame_to_store
-from tests.roll_call.stage import MICROSECOND, Candidate, Stage, burst
+from backend.core.web import BodyTooLarge
+from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
+from backend.roll_call.frames import FrameRegister, FrameToStore, StoredFrame, frame_to_store, store_frame
+from tests.roll_call.stage import MICROSECOND, Candidate, Stage, burst, in_pieces
 
 
 @pytest.fixture
@@ -15,9 +20,16 @@ async def candidate(stage: Stage) -> Candidate:
     return await stage.activate(stage.school.students[0])
 
 
-async def wanted(stage: Stage, candidate: Candidate, submission_id: object, position: int) -> FrameToStore:
-    async with stage.runtime.database.transaction(candidate.acting.scope) as session:
-        return await frame_to_store(session, candidate.acting, submission_id, position, stage.clock())  # type: ignore[arg-type]  # any identifier
+async def wanted(stage: Stage, candidate: Candidate, submission_id: UUID, position: int) -> FrameToStore:
+    at = stage.clock()
+    return await frame_to_store(stage.runtime.database, candidate.acting, submission_id, position, at)
+
+
+def left(stage: Stage, submission_id: UUID) -> list[Path]:
+    """Every file of a submission in the evidence store, finished or not."""
+    return [
+        path for path in stage.runtime.settings.evidence_dir.rglob(f"*{submission_id}/*") if path.is_file()
+    ]
 
 
 async def test_the_last_frame_of_a_burst_starts_the_verification_once(
@@ -55,13 +67,79 @@ async def test_frames_sent_at_once_start_one_verification(stage: Stage, candidat
     assert await stage.task(received.submission_id) is not None
 
 
-async def test_other_bytes_than_declared_do_not_match(stage: Stage, candidate: Candidate) -> None:
+async def test_other_bytes_than_declared_are_refused_and_leave_nothing(
+    stage: Stage, candidate: Candidate
+) -> None:
+    launched = await stage.launch()
+    large = [bytes([number]) * 150_000 for number in range(8)]
+    received = await stage.submit(candidate, launched.roll_call.id, large)
+    frame = await wanted(stage, candidate, received.submission_id, 0)
+    for wrong in (large[1], large[0][:-1], b"small", b""):
+        with pytest.raises(FrameHashMismatch):
+            await store_frame(stage.runtime, frame, in_pieces(wrong))
+    assert left(stage, received.submission_id) == []
+    assert await store_frame(stage.runtime, frame, in_pieces(large[0])) == 150_000
+    assert await stage.runtime.evidence.get(frame.evidence_key) == large[0]
+
+
+async def test_a_frame_that_grows_beyond_its_bound_is_refused_and_leaves_nothing(
+    stage: Stage, candidate: Candidate
+) -> None:
+    launched = await stage.launch()
+    received = await stage.submit(candidate, launched.roll_call.id)
+    frame = replace(await wanted(stage, candidate, received.submission_id, 0), limit=100_000)
+    with pytest.raises(BodyTooLarge):
+        await store_frame(stage.runtime, frame, in_pieces(b"x" * 200_000))
+    assert left(stage, received.submission_id) == []
+
+
+async def test_a_cut_off_upload_leaves_nothing_and_is_done_again(stage: Stage, candidate: Candidate) -> None:
+    launched = await stage.launch()
+    large = [bytes([number]) * 150_000 for number in range(8)]
+    received = await stage.submit(candidate, launched.roll_call.id, large)
+    frame = await wanted(stage, candidate, received.submission_id, 0)
+
+    async def cut_off() -> AsyncIterator[bytes]:
+        yield large[0][:100_000]
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        await store_frame(stage.runtime, frame, cut_off())
+    assert left(stage, received.submission_id) == []
+    _, complete = await stage.upload(candidate, received.submission_id, 0, large[0])
+    assert not complete
+
+
+async def test_wrong_bytes_for_a_frame_that_is_stored_leave_it_as_it_is(
+    stage: Stage, candidate: Candidate
+) -> None:
     launched = await stage.launch()
     frames = burst(candidate.person)
     received = await stage.submit(candidate, launched.roll_call.id, frames)
+    await stage.upload(candidate, received.submission_id, 0, frames[0])
     frame = await wanted(stage, candidate, received.submission_id, 0)
-    assert frame.matches(frames[0])
-    assert not frame.matches(frames[1])
+    with pytest.raises(FrameHashMismatch):
+        await store_frame(stage.runtime, frame, in_pieces(frames[1]))
+    assert await stage.runtime.evidence.get(frame.evidence_key) == frames[0]
+
+
+async def test_frames_that_arrive_together_are_recorded_together_and_start_one_verification_each(
+    stage: Stage, candidate: Candidate
+) -> None:
+    launched = await stage.launch()
+    other = await stage.activate(stage.school.students[1])
+    bursts = {who.student_id: burst(who.person) for who in (candidate, other)}
+    register, at, stored = FrameRegister(stage.runtime), stage.clock(), []
+    for who in (candidate, other):
+        received = await stage.submit(who, launched.roll_call.id, bursts[who.student_id])
+        for position, data in enumerate(bursts[who.student_id]):
+            frame = await wanted(stage, who, received.submission_id, position)
+            size = await store_frame(stage.runtime, frame, in_pieces(data))
+            stored += [StoredFrame(frame, who.acting, size, at)] * 2
+    complete = await asyncio.gather(*(register.record(each) for each in stored))
+    assert complete[-1]
+    for submission_id in {each.frame.submission_id for each in stored}:
+        assert await stage.task(submission_id) is not None
 
 
 async def test_a_frame_that_was_not_declared_is_refused(stage: Stage, candidate: Candidate) -> None:

@@ -4,15 +4,20 @@ from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
+from sqlalchemy import update
+from sqlalchemy.exc import ProgrammingError
 
 from backend.core.acting import Acting
 from backend.core.ids import new_id
+from backend.core.tenancy import Scope
 from backend.org.queries import unit_below
 from backend.org.tables import OrgUnit
 from backend.roll_call.audience import Audience
+from backend.roll_call.counting import Miscount, fold, miscounts, recount
+from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.progress import CHANNEL, Progress, poke, progress_of, rendered
 from backend.roll_call.rules import Outcome
-from backend.roll_call.tables import RollCall
+from backend.roll_call.tables import OutcomeCount, RollCall
 from tests.roll_call.stage import MICROSECOND, Stage
 from tests.world import bureau_account, counselor_account, plant_school, province_account
 
@@ -83,6 +88,63 @@ async def test_a_counselor_sees_the_own_classes_only(stage: Stage) -> None:
     found = await progress(stage, counselor_account(stage.school, klass), launched.roll_call)
     adds_up(found)
     assert [(child.unit_id, child.figures.obligations) for child in found.children] == [(klass.id, 3)]
+
+
+async def _fold(stage: Stage) -> int:
+    async with stage.runtime.database.transaction(Scope.none()) as session:
+        return await fold(session)
+
+
+async def _miscounts(stage: Stage, roll_call: RollCall) -> list[Miscount]:
+    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+        return await miscounts(session, roll_call.id)
+
+
+async def test_counters_agree_with_outcomes_before_and_after_folding(stage: Stage) -> None:
+    launched = await stage.launch()
+    candidate = await stage.activate(stage.school.students[0])
+    await stage.pass_check(candidate, launched.roll_call.id)
+    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    await stage.settle(launched.roll_call)
+    before = rendered(await progress(stage, stage.bureau, launched.roll_call))
+    assert (before["present"], before["missed"], before["waiting"]) == (1, 5, 0)
+    assert await _miscounts(stage, launched.roll_call) == []
+    assert await _fold(stage) >= 1
+    assert rendered(await progress(stage, stage.bureau, launched.roll_call)) == before
+    assert await _miscounts(stage, launched.roll_call) == []
+
+
+async def test_an_outcome_that_replaces_another_is_counted_once(stage: Stage) -> None:
+    launched = await stage.launch()
+    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    await stage.settle(launched.roll_call)
+    await _fold(stage)
+    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+        await void_roll_call(session, stage.bureau, launched.roll_call.id, "全市停电", stage.clock())
+    found = rendered(await progress(stage, stage.bureau, launched.roll_call))
+    assert (found["missed"], found["excused"], found["waiting"]) == (0, 6, 0)
+    assert await _miscounts(stage, launched.roll_call) == []
+
+
+async def test_counters_that_went_wrong_are_found_and_counted_anew(stage: Stage) -> None:
+    launched = await stage.launch()
+    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    await stage.settle(launched.roll_call)
+    await _fold(stage)
+    klass = stage.school.classes[0]
+    async with stage.arrange() as session:
+        wrong = await session.get_one(OutcomeCount, (launched.roll_call.id, klass.id))
+        wrong.missed += 2
+    assert await _miscounts(stage, launched.roll_call) == [Miscount(klass.id, {"missed": 2})]
+    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+        assert await recount(session, launched.roll_call.id) == len(stage.school.classes)
+    assert await _miscounts(stage, launched.roll_call) == []
+
+
+async def test_the_application_cannot_write_a_counter(stage: Stage) -> None:
+    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+        with pytest.raises(ProgrammingError):
+            await session.execute(update(OutcomeCount).values(missed=0))
 
 
 async def test_a_verdict_pokes_whoever_watches(stage: Stage) -> None:

@@ -13,7 +13,7 @@ from backend.core.tenancy import Scope
 from backend.people.tables import Student
 from backend.roll_call import jobs
 from backend.roll_call.attempts import Refused
-from backend.roll_call.intake import Received, receive_envelope
+from backend.roll_call.intake import Received, receive
 from backend.roll_call.jobs import run_due
 from backend.roll_call.outcomes import hold_closed
 from backend.roll_call.oversight import void_roll_call
@@ -25,6 +25,7 @@ from tests.roll_call.stage import (
     OUTSIDE,
     Candidate,
     Stage,
+    arrival,
     burst,
     envelope,
     fixes,
@@ -180,10 +181,9 @@ async def test_the_settlement_waits_for_an_envelope_that_is_being_stored(stage: 
     stage.clock.at = roll_call.closes_at
     nonce = await stage.nonce(candidate, roll_call.id)
     signed = envelope(candidate, roll_call.id, nonce, burst(candidate.person))
-    async with stage.runtime.database.transaction(candidate.acting.scope) as session:
-        stored = await receive_envelope(
-            session, candidate.acting, roll_call.id, signed, roll_call.closes_at, stage.runtime.keys
-        )
+    arriving = arrival(candidate, roll_call.id, signed, roll_call.closes_at)
+    async with stage.runtime.database.transaction(Scope.none()) as session:
+        (stored,) = await receive(session, [arriving], stage.runtime.keys)
         assert isinstance(stored, Received)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))

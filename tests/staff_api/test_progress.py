@@ -4,26 +4,27 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 import httpx
 import pytest
 import uvicorn
 from fastapi import FastAPI
 from httpx import ASGITransport
-from redis.asyncio import Redis
 
 from backend.core.acting import Acting
 from backend.core.database import Database
 from backend.core.ids import new_id
+from backend.core.redis_link import RedisLink, open_redis
 from backend.core.runtime import Runtime
 from backend.core.web import Caller
+from backend.roll_call import boards
+from backend.roll_call.boards import Boards
 from backend.roll_call.outcomes import Decided, write_outcome
-from backend.roll_call.progress import CHANNEL, poke
+from backend.roll_call.progress import poke, progress_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
 from backend.staff_api import progress
@@ -93,8 +94,8 @@ async def test_units_and_roll_calls_of_others_answer_as_if_absent(api: StaffClie
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for the pauses of a real dashboard."""
-    monkeypatch.setattr(progress, "LEAST_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(progress, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(boards, "LEAST_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(boards, "LOOK_AGAIN_SECONDS", 0.05)
 
 
 @asynccontextmanager
@@ -104,7 +105,7 @@ async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncI
     first = await progress._progress(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
-        async with aclosing(progress._events(caller, roll_call.id, None, first)) as stream:  # type: ignore[type-var]  # it is an async generator
+        async with aclosing(progress._events(caller, roll_call.id, first)) as stream:  # type: ignore[type-var]  # it is an async generator
             async for event in stream:
                 assert event.event == "progress"
                 yield json.loads(str(event.data))
@@ -116,29 +117,58 @@ async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncI
 async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress, "LEAST_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(boards, "LEAST_SECONDS_BETWEEN", 0.0)
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         following = asyncio.create_task(anext(stream))
-        await _watched(stage.runtime.redis, launched.roll_call.id)
+        await _watched(stage.runtime.redis)
         await found_present(stage, launched.roll_call, 0)
         await poke(stage.runtime.redis, launched.roll_call.id)
         assert (await following)["present"] == 1
 
 
-async def _watched(redis: "Redis", roll_call_id: UUID) -> None:
-    """Until somebody listens to this roll call's channel."""
-    channel = CHANNEL + str(roll_call_id)
-    while True:
-        ((_, listeners),) = await redis.pubsub_numsub(channel)
-        if listeners:
-            return
+async def _watched(redis: RedisLink) -> None:
+    """Until this process listens to the nudges."""
+    while not await redis.pubsub_numpat():
+        pass
+
+
+async def test_many_who_watch_one_unit_have_one_board_that_goes_with_the_last(stage: Stage) -> None:
+    launched = await stage.launch()
+    shared = Boards.of(stage.runtime)
+    counselor = counselor_account(stage.school, stage.school.classes[0])
+    async with AsyncExitStack() as watching:
+        for acting in (stage.bureau, stage.bureau, stage.registrar, counselor):
+            stream = await watching.enter_async_context(streaming(stage, launched.roll_call, acting))
+            await anext(stream)
+        assert len(shared) == 3
+    assert len(shared) == 0
+
+
+@pytest.mark.usefixtures("impatient")
+async def test_a_board_that_cannot_be_read_once_is_read_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = await stage.launch()
+    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+        await anext(stream)
+        reading, failed = progress_of, asyncio.Event()
+
+        async def fail(*asked: Any) -> Any:
+            failed.set()
+            raise OSError
+
+        monkeypatch.setattr(progress, "progress_of", fail)
+        await failed.wait()
+        monkeypatch.setattr(progress, "progress_of", reading)
+        await found_present(stage, launched.roll_call, 0)
+        assert (await anext(stream))["present"] == 1
 
 
 @pytest.mark.usefixtures("impatient")
 async def test_without_redis_a_stream_goes_on_more_slowly(stage: Stage) -> None:
-    stage.runtime = replace(stage.runtime, redis=Redis.from_url("unix:///nonexistent/redis.sock"))
+    stage.runtime = replace(stage.runtime, redis=open_redis("unix:///nonexistent/redis.sock"))
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0

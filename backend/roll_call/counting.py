@@ -1,0 +1,66 @@
+"""Counters of outcomes: folding what was noted, checking them against the outcomes themselves, counting anew."""
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Select, func, or_, select, union_all
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.roll_call.outcomes import effective, term_of
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import OutcomeCount, OutcomeDelta, OutcomeEntry
+
+KINDS = tuple(each.value for each in Outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class Miscount:
+    """A class whose counters are not what its outcomes say: by how much too many, by outcome."""
+
+    class_id: UUID
+    excess: dict[str, int]
+
+
+async def fold(session: AsyncSession) -> int:
+    """Add what was noted to the counters; returns how many classes changed. Nothing, while another one folds."""
+    return int(await session.scalar(select(func.door.fold_outcomes())) or 0)
+
+
+async def miscounts(session: AsyncSession, roll_call_id: UUID) -> list[Miscount]:
+    """Where counters and outcomes in effect differ, under the session's scope; one statement, hence one snapshot."""
+    counted = union_all(
+        *(
+            select(table.class_id, *(getattr(table, kind).label(kind) for kind in KINDS)).where(
+                table.roll_call_id == roll_call_id
+            )
+            for table in (OutcomeCount, OutcomeDelta)
+        ),
+        _taken_away(roll_call_id),
+    ).subquery()
+    excess = [func.sum(counted.c[kind]) for kind in KINDS]
+    found = await session.execute(
+        select(counted.c.class_id, *excess)
+        .group_by(counted.c.class_id)
+        .having(or_(*(each != 0 for each in excess)))
+        .order_by(counted.c.class_id)
+    )
+    return [
+        Miscount(class_id, {kind: int(each) for kind, each in zip(KINDS, by, strict=True) if each})
+        for class_id, *by in found
+    ]
+
+
+def _taken_away(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The outcomes in effect by class, as negative figures."""
+    of_it = (OutcomeEntry.term_code == term_of(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
+    in_effect = effective().where(*of_it).subquery()
+    return select(
+        in_effect.c.class_id,
+        *((-func.count().filter(in_effect.c.outcome == kind)).label(kind) for kind in KINDS),
+    ).group_by(in_effect.c.class_id)
+
+
+async def recount(session: AsyncSession, roll_call_id: UUID) -> int:
+    """Count a roll call anew from its outcomes; nobody writes one meanwhile. Returns the number of classes."""
+    return int(await session.scalar(select(func.door.recount_outcomes(roll_call_id))) or 0)

@@ -1,0 +1,287 @@
+"""The intake of envelopes: one server process, PostgreSQL and the load generator on the same cores.
+
+    python -m bench.intake [--envelopes 6000] [--connections 64] [--cold]
+
+The server is the product's own, under uvicorn; the benchmark adds one address to it that reads the same request by the
+same code and answers at once. Students, keys and challenges are made beforehand; tokens, proofs and envelopes are signed
+before each run. `--cold` gives every request a token that the server has not seen: on the way through a check-in it has,
+since the challenge was asked for with the same one.
+
+- `empty`: that address, as fast as it answers. The floor: nothing can be taken in faster.
+- `accepted`: envelopes, as fast as they are acknowledged; every one is durable and has its receipt.
+- `at 80 %`: envelopes at a steady 80 % of that rate, latencies from when each was due.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psycopg
+import uvicorn
+import uvloop
+from alembic import command
+from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
+
+from backend.app import MOBILE_PREFIX, create_app
+from backend.commands.migrate_command import alembic_config
+from backend.core import jws
+from backend.core.api import Api
+from backend.core.clock import now
+from backend.core.keys import KeyRing, create_key_file
+from backend.core.runtime import open_runtime
+from backend.identity.access_tokens import issue_phone_token
+from backend.local.services import Stack, create_database, drop_database
+from backend.roll_call.envelope import TYPE
+from backend.roll_call.reception import BATCH
+from backend.settings import Settings
+from bench.intake_load import Run, closed_loop, open_loop
+from bench.intake_school import ROLL_CALL, Handset, account_id, fill, nonce_of
+from bench.intake_steps import Signed, steps
+from bench.report import publish
+from mobile_api.envelopes import ByHand
+from mobile_api.roll_call_schemas import EnvelopeIn
+
+DATABASE = "bench_intake"
+FRAMES = [
+    {"sha256": hashlib.sha256(bytes([n])).hexdigest(), "size": 40_000, "at_ms": 300 * n} for n in range(8)
+]
+FIXES = [
+    {"lon": 113.6 + n * 1e-7, "lat": 34.7, "accuracy_m": 10.0, "datum": "wgs84", "age_s": 1.0}
+    for n in range(8)
+]
+ENVELOPES = f"{MOBILE_PREFIX}/v1/roll-calls/{ROLL_CALL}/envelopes"
+EMPTY = f"{MOBILE_PREFIX}/v1/bench/{ROLL_CALL}/envelopes"
+
+_bench = APIRouter(prefix="/v1", route_class=ByHand)
+
+
+@_bench.post("/bench/{roll_call_id}/envelopes", status_code=201)
+async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
+    """What reading the request costs, and answering it."""
+    return JSONResponse({"roll_call": str(roll_call_id), "bytes": len(body.envelope)}, 201)
+
+
+def serve(port: int) -> None:
+    """The product's server, with the benchmark's address."""
+    settings = Settings()
+    app = create_app(open_runtime(settings))
+    mobile = next(
+        route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX
+    )
+    assert isinstance(mobile, Api)
+    mobile.include_router(_bench)
+    uvicorn.run(app, port=port, proxy_headers=False, log_level="warning", timeout_keep_alive=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A server that is up, and what signs for it."""
+
+    port: int
+    url: str
+    process: subprocess.Popen[bytes]
+    keys: KeyRing
+    handsets: Sequence[Handset]
+    dsn: str
+    settings: Settings
+
+    def parts(self, handset: Handset, attempt: int, path: str, token: str) -> Signed:
+        """What a phone signs for one envelope."""
+        content: dict[str, Any] = {
+            "roll_call": str(ROLL_CALL),
+            "nonce": nonce_of(handset.n, attempt),
+            "fixes": FIXES,
+            "frames": FRAMES,
+            "claims": {},
+        }
+        envelope = jws.sign({"typ": TYPE, "kid": handset.thumbprint}, content, handset.key)
+        claims = {
+            "jti": str(uuid.uuid4()),
+            "htm": "POST",
+            "htu": self.url + path,
+            "iat": int(time.time()),
+            "ath": jws.encoded(hashlib.sha256(token.encode()).digest()).decode(),
+        }
+        proof = jws.sign({"typ": "dpop+jwt", "jwk": handset.jwk}, claims, handset.key)
+        return Signed(token, proof, envelope, path)
+
+    def request(self, handset: Handset, attempt: int, path: str, token: str) -> bytes:
+        """A whole request with an envelope, as bytes."""
+        signed = self.parts(handset, attempt, path, token)
+        body = json.dumps({"envelope": signed.envelope})
+        return (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+            f"Accept-Language: zh-CN\r\nAuthorization: DPoP {token}\r\nDPoP: {signed.proof}\r\n"
+            f"Content-Length: {len(body)}\r\n\r\n{body}"
+        ).encode()
+
+    def tokens(self, handsets: Sequence[Handset]) -> list[str]:
+        """A fresh token for each."""
+        life = timedelta(minutes=10)
+        return [
+            issue_phone_token(self.keys, account_id(each.n), each.thumbprint, now(), life).value
+            for each in handsets
+        ]
+
+    def signed(self, count: int, attempt: int, path: str, tokens: Sequence[str]) -> list[bytes]:
+        """So many requests, each of another student."""
+        return [
+            self.request(each, attempt, path, token)
+            for each, token in zip(self.handsets[:count], tokens, strict=False)
+        ]
+
+    def cpu(self) -> float:
+        """Seconds that the server has computed so far."""
+        return _cpu_of(self.process.pid)
+
+    def database_cpu(self) -> float:
+        """Seconds that the database has computed so far, all its processes together."""
+        with psycopg.connect(self.dsn) as server:
+            found = server.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s", [DATABASE]
+            ).fetchall()
+        return sum(_cpu_of(pid) for (pid,) in found)
+
+
+def _cpu_of(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:  # it has just ended
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+@contextmanager
+def benched(stack: Stack, students: int, attempts: int) -> Iterator[Bench]:
+    """A database of its own, filled, with a server on it."""
+    drop_database(stack, DATABASE)
+    own = create_database(stack, DATABASE)
+    command.upgrade(alembic_config(own.owner_url), "heads")
+    handsets = [Handset.new(n) for n in range(students)]
+    fill(own.superuser_dsn, handsets, attempts)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        keys = Path(folder) / "keys.json"
+        create_key_file(keys)
+        url = f"http://127.0.0.1:{port}"
+        settings = Settings(
+            database_url=own.app_url,
+            redis_url=own.redis_url,
+            evidence_dir=Path(folder),
+            keys_file=keys,
+            public_url=url,
+        )
+        given = settings.model_dump(mode="json", exclude_unset=True)
+        environment = {f"DIANMING_{name.upper()}": value for name, value in given.items()}
+        served = [sys.executable, "-m", "bench.intake", "--serve", str(port)]
+        process = subprocess.Popen(served, env={**os.environ, **environment})
+        try:
+            _wait_for(port, process)
+            yield Bench(port, url, process, KeyRing.load(keys), handsets, own.superuser_dsn, settings)
+        finally:
+            process.terminate()
+            process.wait()
+    drop_database(stack, DATABASE)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
+    while process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    msg = "the server ended before it listened"
+    raise RuntimeError(msg)
+
+
+def measured(bench: Bench, name: str, run: Run, before: tuple[float, float]) -> dict[str, Any]:
+    """One row: rates, latencies, and what each request cost server, database and generator."""
+    count = len(run.latencies)
+    server, database = bench.cpu() - before[0], bench.database_cpu() - before[1]
+    return {
+        "run": name,
+        "requests": count,
+        "statuses": ", ".join(f"{status}: {n}" for status, n in sorted(run.statuses.items())),
+        "per second": round(run.rate),
+        "p50 ms": round(run.percentile(0.5), 1),
+        "p95 ms": round(run.percentile(0.95), 1),
+        "p99 ms": round(run.percentile(0.99), 1),
+        "server µs": round(1e6 * server / count),
+        "database µs": round(1e6 * database / count),
+        "generator µs": round(1e6 * run.cpu / count),
+    }
+
+
+async def step_by_step(bench: Bench, count: int = 20 * BATCH) -> list[dict[str, Any]]:
+    """The costs of the steps, by the product's code in this process."""
+    handsets = bench.handsets[:count]
+    tokens = bench.tokens(handsets)
+    asked = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
+    runtime = open_runtime(bench.settings)
+    try:
+        return await steps(runtime, asked)
+    finally:
+        await runtime.close()
+
+
+def main() -> None:
+    """Measure and publish."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--envelopes", type=int, default=6000)
+    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--cold", action="store_true")
+    parser.add_argument("--serve", type=int)
+    asked = parser.parse_args()
+    if asked.serve:
+        serve(asked.serve)
+        return
+    count, rows = asked.envelopes, []
+    uvloop.install()
+    with benched(Stack.from_environment(os.environ), count, attempts=4) as bench:
+        tokens = bench.tokens(bench.handsets)
+
+        def run(name: str, path: str, attempt: int, of: int, rate: float | None = None) -> Run:
+            used = bench.tokens(bench.handsets) if asked.cold else tokens
+            requests = bench.signed(of, attempt, path, used)
+            before = bench.cpu(), bench.database_cpu()
+            done = asyncio.run(
+                closed_loop(bench.port, requests, asked.connections)
+                if rate is None
+                else open_loop(bench.port, requests, rate, 8 * asked.connections)
+            )
+            rows.append(measured(bench, name, done, before))
+            return done
+
+        run("warming up", ENVELOPES, 0, count)
+        run("empty", EMPTY, 1, count)
+        accepted = run("accepted", ENVELOPES, 1, count)
+        run("at 80 %", ENVELOPES, 2, count, 0.8 * accepted.rate)
+        costs = asyncio.run(step_by_step(bench))
+    rows = rows[1:]
+    share = rows[1]["per second"] / rows[0]["per second"]
+    floor = f"the empty address of the same process; accepted is {share:.2f} of it"
+    publish("intake-cold" if asked.cold else "intake", floor, rows)
+    publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)
+
+
+if __name__ == "__main__":
+    main()

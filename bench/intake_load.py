@@ -1,0 +1,125 @@
+"""A load generator that costs little: requests are finished bytes, answers are read only as far as their status.
+
+Latencies of the open loop are counted from when a request was due, not from when a connection was free for it: a server
+that stalls does not slow down the arrivals that it is measured by.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from time import monotonic, process_time
+from typing import cast
+
+_HEAD_END = b"\r\n\r\n"
+_LENGTH = b"content-length: "
+
+
+class _Wire(asyncio.Protocol):
+    """One connection: sends a request, and tells the status of its answer."""
+
+    def __init__(self) -> None:
+        self._transport: asyncio.Transport
+        self._answer: asyncio.Future[int] | None = None
+        self._read = b""
+        self.closed = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is one in all but name
+
+    def send(self, request: bytes) -> asyncio.Future[int]:
+        answer = self._answer = asyncio.get_running_loop().create_future()
+        self._transport.write(request)
+        return answer
+
+    def data_received(self, data: bytes) -> None:
+        self._read += data
+        head = self._read.find(_HEAD_END)
+        if head < 0:
+            return
+        at = self._read.lower().find(_LENGTH, 0, head) + len(_LENGTH)
+        length = int(self._read[at : self._read.find(b"\r\n", at)])
+        if len(self._read) >= head + len(_HEAD_END) + length:
+            status, self._read = int(self._read[9:12]), b""
+            assert self._answer is not None
+            self._answer.set_result(status)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(exc or ConnectionResetError())
+
+    def close(self) -> None:
+        self._transport.close()
+
+
+@dataclass(slots=True)
+class Run:
+    """What a run gave. Latencies are in seconds, `cpu` in seconds of this process."""
+
+    seconds: float = 0.0
+    cpu: float = 0.0
+    statuses: Counter[int] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Answers a second."""
+        return len(self.latencies) / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which this share was answered."""
+        ranked = sorted(self.latencies)
+        return 1000 * ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+
+
+async def _connect(port: int, count: int) -> list[_Wire]:
+    loop = asyncio.get_running_loop()
+    made = [await loop.create_connection(_Wire, "127.0.0.1", port) for _ in range(count)]
+    return [wire for _, wire in made]
+
+
+async def closed_loop(port: int, requests: Sequence[bytes], connections: int) -> Run:
+    """As fast as the server answers, so many at a time."""
+    run, waiting, wires = Run(), deque(requests), await _connect(port, connections)
+
+    async def work(wire: _Wire) -> None:
+        while waiting:
+            request, began = waiting.popleft(), monotonic()
+            run.statuses[await wire.send(request)] += 1
+            run.latencies.append(monotonic() - began)
+
+    began, cpu = monotonic(), process_time()
+    await asyncio.gather(*(work(wire) for wire in wires))
+    run.seconds, run.cpu = monotonic() - began, process_time() - cpu
+    for wire in wires:
+        wire.close()
+    return run
+
+
+async def open_loop(port: int, requests: Sequence[bytes], rate: float, connections: int) -> Run:
+    """At a steady rate, whether the server keeps up or not."""
+    run, free, freed = Run(), deque(await _connect(port, connections)), asyncio.Event()
+
+    async def one(wire: _Wire, request: bytes, due: float) -> None:
+        if wire.closed:  # idle for longer than the server keeps one
+            (wire,) = await _connect(port, 1)
+        run.statuses[await wire.send(request)] += 1
+        run.latencies.append(monotonic() - due)
+        free.append(wire)
+        freed.set()
+
+    began, cpu, tasks = monotonic(), process_time(), []
+    for number, request in enumerate(requests):
+        due = began + number / rate
+        if (ahead := due - monotonic()) > 0:
+            await asyncio.sleep(ahead)
+        while not free:
+            freed.clear()
+            await freed.wait()
+        tasks.append(asyncio.ensure_future(one(free.popleft(), request, due)))
+    await asyncio.gather(*tasks)
+    run.seconds, run.cpu = monotonic() - began, process_time() - cpu
+    for wire in free:
+        wire.close()
+    return run

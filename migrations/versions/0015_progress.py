@@ -1,0 +1,122 @@
+"""Counters of outcomes, kept by the database as outcomes are written"""
+
+import sqlalchemy as sa
+from alembic import op
+
+from migrations import rls
+
+revision = "0015"
+down_revision = "0014"
+branch_labels = None
+depends_on = None
+
+_OUTCOMES = ("present", "missed", "excused", "undetermined")
+
+
+def upgrade() -> None:
+    def figures() -> list[sa.Column[int]]:
+        return [sa.Column(outcome, sa.Integer(), nullable=False) for outcome in _OUTCOMES]
+
+    op.create_table(
+        "outcome_count",
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        *figures(),
+        sa.PrimaryKeyConstraint("roll_call_id", "school_id", "class_id", name=op.f("pk_outcome_count")),
+    )
+    op.create_table(
+        "outcome_delta",
+        sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
+        sa.Column("roll_call_id", sa.Uuid(), nullable=False),
+        sa.Column("class_id", sa.Uuid(), nullable=False),
+        sa.Column("school_id", sa.Uuid(), nullable=False),
+        *figures(),
+        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_outcome_delta")),
+    )
+    op.create_index("ix_outcome_delta_roll_call", "outcome_delta", ["roll_call_id", "class_id"])
+    for table in ("outcome_count", "outcome_delta"):
+        rls.shared_school_table(table, "SELECT")
+    for statement in (_NOTE, _TRIGGER, _FOLD, _RECOUNT):
+        op.execute(statement)
+    for signature in ("door.fold_outcomes()", "door.recount_outcomes(uuid)"):
+        op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {rls.APP}")
+
+
+# What a statement wrote is noted as one row for each class that it touched. Nothing is counted up in place: two who
+# write for one class at once never wait for each other.
+_NOTE = """
+CREATE FUNCTION door.note_outcomes() RETURNS trigger
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  INSERT INTO outcome_delta (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
+  SELECT moved.roll_call_id, moved.class_id, moved.school_id,
+    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'present'), 0),
+    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'missed'), 0),
+    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'excused'), 0),
+    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'undetermined'), 0)
+  FROM (
+    SELECT w.roll_call_id, w.class_id, w.school_id, w.outcome, 1 AS by FROM written w
+    UNION ALL
+    SELECT e.roll_call_id, e.class_id, e.school_id, e.outcome, -1
+    FROM written w JOIN outcome_entry e
+      ON e.term_code = w.term_code AND e.roll_call_id = w.roll_call_id AND e.student_id = w.student_id
+      AND e.seq = w.seq - 1
+    WHERE w.seq > 1
+  ) moved
+  GROUP BY moved.roll_call_id, moved.class_id, moved.school_id;
+  RETURN NULL;
+END $$
+"""
+_TRIGGER = """
+CREATE TRIGGER counted AFTER INSERT ON outcome_entry REFERENCING NEW TABLE AS written
+FOR EACH STATEMENT EXECUTE FUNCTION door.note_outcomes()
+"""
+
+# One at a time; whoever comes second leaves it to the first. A reader sees either the notes or their sum.
+_FOLD = """
+CREATE FUNCTION door.fold_outcomes() RETURNS bigint
+LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+BEGIN ATOMIC
+  WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('fold_outcomes', 0)) AS held),
+  taken AS (
+    DELETE FROM outcome_delta d WHERE (SELECT held FROM mine)
+    RETURNING d.roll_call_id, d.class_id, d.school_id, d.present, d.missed, d.excused, d.undetermined
+  ), folded AS (
+    INSERT INTO outcome_count AS c (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
+    SELECT t.roll_call_id, t.class_id, t.school_id, sum(t.present), sum(t.missed), sum(t.excused), sum(t.undetermined)
+    FROM taken t GROUP BY t.roll_call_id, t.class_id, t.school_id
+    ON CONFLICT (roll_call_id, school_id, class_id) DO UPDATE SET present = c.present + excluded.present,
+      missed = c.missed + excluded.missed, excused = c.excused + excluded.excused,
+      undetermined = c.undetermined + excluded.undetermined
+    RETURNING 1
+  )
+  SELECT count(*) FROM folded;
+END
+"""
+
+# From the outcomes in effect. Nobody writes one meanwhile: what is noted until then is in the new sums.
+_RECOUNT = """
+CREATE FUNCTION door.recount_outcomes(p_roll_call uuid) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  counted bigint;
+BEGIN
+  PERFORM pg_advisory_xact_lock(hashtextextended('fold_outcomes', 0));
+  LOCK TABLE outcome_entry IN SHARE ROW EXCLUSIVE MODE;
+  DELETE FROM outcome_delta WHERE roll_call_id = p_roll_call;
+  DELETE FROM outcome_count WHERE roll_call_id = p_roll_call;
+  INSERT INTO outcome_count (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
+  SELECT e.roll_call_id, e.class_id, e.school_id,
+    count(*) FILTER (WHERE e.outcome = 'present'), count(*) FILTER (WHERE e.outcome = 'missed'),
+    count(*) FILTER (WHERE e.outcome = 'excused'), count(*) FILTER (WHERE e.outcome = 'undetermined')
+  FROM outcome_entry e
+  WHERE e.term_code = (SELECT r.term_code FROM roll_call r WHERE r.id = p_roll_call) AND e.roll_call_id = p_roll_call
+    AND NOT EXISTS (SELECT 1 FROM outcome_entry later WHERE later.seq > 1 AND later.term_code = e.term_code
+      AND later.roll_call_id = e.roll_call_id AND later.student_id = e.student_id AND later.seq = e.seq + 1)
+  GROUP BY e.roll_call_id, e.class_id, e.school_id;
+  GET DIAGNOSTICS counted = ROW_COUNT;
+  RETURN counted;
+END $$
+"""

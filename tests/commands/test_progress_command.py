@@ -1,0 +1,50 @@
+"""`dianming progress`: counters are compared with the outcomes and counted anew."""
+
+import asyncio
+import json
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from backend.commands.progress_command import app
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.roll_call.counting import fold
+from backend.roll_call.tables import OutcomeCount
+from tests.roll_call.stage import MICROSECOND, Stage, staged
+
+
+@pytest.fixture
+async def stage(runtime: Runtime, owner: Database) -> Stage:
+    return await staged(runtime, owner)
+
+
+async def run(*arguments: str) -> Result:
+    return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
+
+
+@pytest.mark.usefixtures("environment")
+async def test_a_wrong_counter_is_named_and_counted_anew(stage: Stage) -> None:
+    launched = await stage.launch()
+    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    await stage.settle(launched.roll_call)
+    roll_call_id, klass = str(launched.roll_call.id), stage.school.classes[0]
+    async with stage.runtime.database.transaction(Scope.none()) as session:
+        await fold(session)
+    assert (await run("check", roll_call_id)).exit_code == 0
+    async with stage.arrange() as session:
+        (await session.get_one(OutcomeCount, (launched.roll_call.id, klass.id))).missed -= 1
+    wrong = await run("check", roll_call_id, "--json")
+    assert wrong.exit_code == 1
+    assert json.loads(wrong.stdout)["differences"] == [{"class_id": str(klass.id), "excess": {"missed": -1}}]
+    assert "recount" in (await run("check", roll_call_id)).stdout
+    assert "一致" in (await run("recount", roll_call_id)).stdout
+    assert (await run("check", roll_call_id)).exit_code == 0
+
+
+@pytest.mark.usefixtures("environment")
+async def test_a_roll_call_that_is_not_there_is_said_to_be_missing() -> None:
+    answered = await run("check", str(new_id()), "--json")
+    assert (answered.exit_code, json.loads(answered.stdout)["error"]["code"]) == (2, "not_found")

@@ -1,0 +1,77 @@
+"""What the clients saw, in the order in which they saw it: one JSON object a line, as in Jepsen.
+
+`invoke` before a request goes out; then `ok` (acknowledged), `fail` (refused: it did not happen) or `unknown` (no answer, or
+none that says which). `note` is what the harness itself did: faults, moves of the clock.
+"""
+
+import json
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Kind = Literal["invoke", "ok", "fail", "unknown", "note"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line. `who` is a client's name or the nemesis; `value` what was asked or answered."""
+
+    number: int
+    seconds: float
+    clock: float
+    who: str
+    kind: Kind
+    act: str
+    value: dict[str, Any]
+
+    def line(self) -> str:
+        plain = {
+            name: getattr(self, name)
+            for name in ("number", "seconds", "clock", "who", "kind", "act", "value")
+        }
+        return json.dumps(plain, ensure_ascii=False)
+
+
+@dataclass(slots=True)
+class History:
+    """Kept in memory and, line by line, in a file."""
+
+    path: Path
+    clock: Callable[[], float]
+    entries: list[Entry] = field(default_factory=list)
+    _began: float = field(default_factory=time.monotonic)
+
+    def add(self, who: str, kind: Kind, act: str, **value: Any) -> Entry:
+        entry = Entry(
+            len(self.entries), round(time.monotonic() - self._began, 3), self.clock(), who, kind, act, value
+        )
+        self.entries.append(entry)
+        with self.path.open("a") as file:
+            file.write(entry.line() + "\n")
+        return entry
+
+    def of(self, act: str, *kinds: Kind) -> list[Entry]:
+        return [each for each in self.entries if each.act == act and (not kinds or each.kind in kinds)]
+
+    def counted(self) -> Counter[str]:
+        """Answers by act and kind."""
+        return Counter(
+            f"{each.act}:{each.kind}" for each in self.entries if each.kind not in {"invoke", "note"}
+        )
+
+    def story(self, who: str, about: set[str]) -> list[str]:
+        """The lines of one client that name one of `about`, with the faults between its first and its last."""
+        mine = [
+            each for each in self.entries if each.who == who and about & set(map(str, each.value.values()))
+        ]
+        if not mine:
+            return []
+        between = [
+            each
+            for each in self.entries
+            if each.kind == "note" and mine[0].number <= each.number <= mine[-1].number
+        ]
+        return [each.line() for each in sorted([*mine, *between], key=lambda each: each.number)]

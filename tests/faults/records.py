@@ -1,0 +1,111 @@
+"""What the database says at the end, read as the superuser with plain SQL: the harness knows tables, not services."""
+
+import hashlib
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+
+Row = dict[str, Any]
+FROZEN = {
+    "roll_call": (
+        (
+            "id, kind, title, launcher_id, launched_by, term_code, audience, seed, policy_version, launched_at,"
+            " notify_at, opens_at, closes_at"
+        ),
+        "id",
+    ),
+    "obligation": (
+        "roll_call_id, student_id, school_id, class_id, duty, reason, standing, study_form, programme",
+        "roll_call_id",
+    ),
+    "roll_call_class": ("roll_call_id, class_id, school_id, owed, excused, exempt", "roll_call_id"),
+    "roll_call_site": ("roll_call_id, site_version_id, school_id", "roll_call_id"),
+}
+"""Table → what of it launch froze, and the column that names the roll call."""
+
+
+def rows(connection: psycopg.Connection[Any], statement: str, *parameters: Any) -> list[Row]:
+    """The rows of one question."""
+    with connection.cursor(row_factory=dict_row) as cursor:
+        cursor.execute(statement, parameters or None)
+        return cursor.fetchall()
+
+
+def frozen_digest(connection: psycopg.Connection[Any], roll_call_id: str) -> str:
+    """Of every row that a launch froze (invariant 10)."""
+    digest = hashlib.sha256()
+    for table, (columns, key) in FROZEN.items():
+        found = rows(
+            connection,
+            f"SELECT ROW({columns})::text AS line FROM {table} WHERE {key} = %s ORDER BY 1",
+            roll_call_id,
+        )
+        digest.update(table.encode())
+        for row in found:
+            digest.update(row["line"].encode() + b"\n")
+    return digest.hexdigest()
+
+
+def exists(connection: psycopg.Connection[Any], table: str) -> bool:
+    return bool(rows(connection, "SELECT to_regclass(%s) IS NOT NULL AS there", table)[0]["there"])
+
+
+@dataclass(slots=True)
+class Records:
+    """The tables that the checker looks at, in memory."""
+
+    roll_calls: dict[str, Row] = field(default_factory=dict)
+    steps: dict[tuple[str, str], Row] = field(default_factory=dict)
+    obligations: list[Row] = field(default_factory=list)
+    class_figures: list[Row] = field(default_factory=list)
+    submissions: dict[str, Row] = field(default_factory=dict)
+    """By nonce."""
+    verdicts: dict[str, Row] = field(default_factory=dict)
+    """By submission."""
+    outcomes: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+    """By roll call and student, in their order."""
+    frames: dict[str, int] = field(default_factory=dict)
+    """How many of a submission are recorded."""
+
+    @classmethod
+    def read(cls, connection: psycopg.Connection[Any]) -> "Records":
+        """Everything, as of now."""
+        found = cls()
+
+        def of(statement: str) -> list[Row]:
+            return rows(connection, statement)
+
+        for row in of("SELECT id::text, opens_at, closes_at, frames_until FROM roll_call"):
+            found.roll_calls[row["id"]] = row
+        for row in of("SELECT roll_call_id::text, step, figures, at FROM roll_call_step"):
+            found.steps[row["roll_call_id"], row["step"]] = row
+        found.obligations = of(
+            "SELECT roll_call_id::text, student_id::text, class_id::text, duty FROM obligation"
+        )
+        found.class_figures = of(
+            "SELECT roll_call_id::text, class_id::text, school_id::text, owed, excused, exempt FROM roll_call_class"
+        )
+        for row in of(
+            "SELECT id::text, roll_call_id::text, student_id::text, nonce, receipt, received_at, frame_count,"
+            " in_cool_down FROM submission"
+        ):
+            found.submissions[row["nonce"]] = row
+        for row in of("SELECT submission_id::text, finding, reasons, at FROM verdict"):
+            found.verdicts[row["submission_id"]] = row
+        ordered = defaultdict(list)
+        for row in of(
+            "SELECT roll_call_id::text, student_id::text, class_id::text, seq, outcome, reason, method, at"
+            " FROM outcome_entry ORDER BY seq"
+        ):
+            ordered[row["roll_call_id"], row["student_id"]].append(row)
+        found.outcomes = dict(ordered)
+        for row in of("SELECT submission_id::text AS id, count(*) AS n FROM submission_frame GROUP BY 1"):
+            found.frames[row["id"]] = row["n"]
+        return found
+
+    def effective(self, roll_call_id: str, student_id: str) -> Row | None:
+        entries = self.outcomes.get((roll_call_id, student_id))
+        return entries[-1] if entries else None

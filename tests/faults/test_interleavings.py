@@ -1,0 +1,275 @@
+"""Dangerous pairs of acts, each in orders drawn statement by statement."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from backend.core.errors import DomainError
+from backend.identity.devices import BindDevice, bind_device
+from backend.leave.service import (
+    DecideLeave,
+    HalfDay,
+    RequestLeave,
+    cancel_leave,
+    decide_leave,
+    request_leave,
+)
+from backend.roll_call import intake
+from backend.roll_call.errors import WindowsOverlap
+from backend.roll_call.oversight import void_roll_call
+from backend.worker import load_jobs
+from tests.faults.interleaving import Actor, interleave
+from tests.roll_call.stage import MICROSECOND, OFFLINE, Candidate, Stage, acted, envelope, job_of
+from tests.world import counselor_account
+
+pytestmark = pytest.mark.xdist_group("faults")
+Both = tuple[Actor, Actor]
+PATIENCE = timedelta(minutes=5)
+
+
+async def signed(stage: Stage, candidate: Candidate, roll_call_id: UUID) -> str:
+    """An envelope that answers the candidate's challenge, ready to be sent."""
+    challenge = await stage.challenged(candidate, roll_call_id)
+    frames = acted(candidate.person, challenge.actions)
+    return envelope(candidate, roll_call_id, challenge.nonce, frames)
+
+
+async def run_jobs(stage: Stage, *names: str) -> None:
+    """The jobs of these kinds that wait, as a worker would run them."""
+    load_jobs()
+    from backend.core.jobs import job_app  # noqa: PLC0415 - filled by load_jobs
+
+    taken = text(
+        "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) AND status = 'todo' RETURNING task_name, args"
+    )
+    async with stage.arrange() as session:
+        jobs = (await session.execute(taken, {"names": list(names)})).all()
+    for name, arguments in jobs:
+        await job_app.tasks[name].func(job_of(stage.runtime), **arguments)
+
+
+def broken(found: dict[str, Any]) -> list[BaseException]:
+    """What was raised and is no refusal of ours."""
+    return [
+        each
+        for each in found.values()
+        if isinstance(each, BaseException) and not isinstance(each, DomainError)
+    ]
+
+
+async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    stage.clock.at = roll_call.closes_at - timedelta(seconds=5)
+    compact = await signed(stage, candidate, roll_call.id)
+    sender, settler = actors
+    sender.stage.clock.at = roll_call.closes_at
+    settler.stage.clock.at = roll_call.closes_at + MICROSECOND
+    found = await interleave(
+        stage,
+        {
+            "send": (sender, lambda on: on.send(candidate, roll_call.id, compact)),
+            "settle": (settler, lambda on: on.settle(roll_call)),
+        },
+        order,
+    )
+    assert not broken(found)
+    assert isinstance(found["send"], intake.Received)
+    stage.clock.at = roll_call.closes_at + PATIENCE
+    await stage.settle(roll_call)
+    await run_jobs(stage, "resettle_submission")
+    outcome = await stage.outcome(roll_call.id, candidate)
+    assert outcome is not None
+    assert outcome[0] == "undetermined"
+
+
+async def test_a_phone_bound_while_an_envelope_comes_leaves_one_key_and_no_half_of_either(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    compact = await signed(stage, candidate, roll_call.id)
+    fresh = type(candidate.phone)(OFFLINE)
+
+    async def bind(on: Stage) -> None:
+        command = BindDevice(fresh.thumbprint, fresh.jwk, timedelta(days=7))
+        async with on.runtime.database.transaction(candidate.acting.scope) as session:
+            await bind_device(session, candidate.acting, command, on.clock())
+
+    sender, binder = actors
+    found = await interleave(
+        stage,
+        {"send": (sender, lambda on: on.send(candidate, roll_call.id, compact)), "bind": (binder, bind)},
+        order,
+    )
+    assert not broken(found)
+    async with stage.arrange() as session:
+        keys = (
+            await session.execute(
+                text("SELECT jkt FROM device_key WHERE student_id = :id AND status = 'active'"),
+                {"id": candidate.student_id},
+            )
+        ).scalars()
+        assert list(keys) == [fresh.thumbprint]
+    assert await stage.submissions(candidate) == isinstance(found["send"], intake.Received)
+
+
+async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_was_withdrawn(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    counselor = counselor_account(stage.school, stage.school.classes[0])
+    day = (stage.clock() + timedelta(days=3)).date()
+    async with stage.runtime.database.transaction(candidate.acting.scope) as session:
+        command = RequestLeave("personal", HalfDay(day, "morning"), HalfDay(day, "afternoon"), "家中有事")
+        leave = await request_leave(session, candidate.acting, stage.runtime.keys, command, stage.clock())
+
+    async def approve(on: Stage) -> None:
+        async with on.runtime.database.transaction(counselor.scope) as session:
+            await decide_leave(session, counselor, DecideLeave(leave.request.id, "approved"), on.clock())
+
+    async def withdraw(on: Stage) -> None:
+        async with on.runtime.database.transaction(candidate.acting.scope) as session:
+            await cancel_leave(session, candidate.acting, leave.request.id, None, on.clock())
+
+    first, second = actors
+    found = await interleave(stage, {"approve": (first, approve), "withdraw": (second, withdraw)}, order)
+    assert not broken(found)
+    assert found["withdraw"] is None
+    async with stage.arrange() as session:
+        decided, withdrawn = (
+            await session.execute(
+                text(
+                    "SELECT (SELECT decided_at FROM leave_decision WHERE leave_id = :id),"
+                    " (SELECT cancelled_at FROM leave_cancellation WHERE leave_id = :id)"
+                ),
+                {"id": leave.request.id},
+            )
+        ).one()
+    assert withdrawn is not None
+    assert (decided is not None) == (found["approve"] is None)
+    assert decided is None or decided <= withdrawn
+
+
+async def test_a_verdict_and_a_voiding_leave_one_result_that_is_no_miss(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    submission_id = await stage.check_in(candidate, roll_call.id)
+    judge, launcher = actors
+
+    async def void(on: Stage) -> None:
+        async with on.runtime.database.transaction(on.bureau.scope) as session:
+            await void_roll_call(session, on.bureau, roll_call.id, "全市停电", on.clock())
+
+    found = await interleave(
+        stage, {"verify": (judge, lambda on: on.verify(submission_id)), "void": (launcher, void)}, order
+    )
+    assert not broken(found)
+    outcome = await stage.outcome(roll_call.id, candidate)
+    assert outcome is not None
+    assert outcome[0] in {"present", "excused"}
+    assert await entries(stage, roll_call.id, candidate.student_id) == [1]
+
+
+async def test_a_verdict_that_meets_the_last_settlement_makes_its_student_present(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    submission_id = await stage.check_in(candidate, roll_call.id)
+    judge, settler = actors
+    for each in actors:
+        each.stage.clock.at = roll_call.closes_at + PATIENCE
+    found = await interleave(
+        stage,
+        {
+            "verify": (judge, lambda on: on.verify(submission_id)),
+            "settle": (settler, lambda on: on.settle(roll_call)),
+        },
+        order,
+    )
+    assert not broken(found)
+    outcome = await stage.outcome(roll_call.id, candidate)
+    assert outcome is not None
+    assert outcome[0] == "present"
+    numbers = await entries(stage, roll_call.id, candidate.student_id)
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_two_launches_over_one_audience_end_with_one_roll_call(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    first, second = actors
+    found = await interleave(
+        stage,
+        {
+            "one": (first, lambda on: on.launch(told=False)),
+            "other": (second, lambda on: on.launch(told=False)),
+        },
+        order,
+    )
+    assert not broken(found)
+    assert sum(isinstance(each, WindowsOverlap) for each in found.values()) == 1
+    async with stage.arrange() as session:
+        launched = await session.scalar(
+            text("SELECT count(DISTINCT roll_call_id) FROM obligation WHERE school_id = :id"),
+            {"id": stage.school.id},
+        )
+    assert launched == 1
+
+
+async def test_two_settlements_write_each_outcome_once_and_tell_of_it_once(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    roll_call = (await stage.launch()).roll_call
+    for each in actors:
+        each.stage.clock.at = roll_call.closes_at + PATIENCE
+    first, second = actors
+    found = await interleave(
+        stage,
+        {"one": (first, lambda on: on.settle(roll_call)), "other": (second, lambda on: on.settle(roll_call))},
+        order,
+    )
+    assert not broken(found)
+    assert found["one"].figures == found["other"].figures
+    assert len(await stage.events("RollCallSettled", roll_call.id)) == 1
+    for pupil in stage.school.students:
+        assert await entries(stage, roll_call.id, pupil.id) == [1]
+
+
+async def test_one_envelope_sent_twice_at_once_has_one_receipt(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    compact = await signed(stage, candidate, roll_call.id)
+    first, second = actors
+    found = await interleave(
+        stage,
+        {
+            "one": (first, lambda on: on.send(candidate, roll_call.id, compact)),
+            "other": (second, lambda on: on.send(candidate, roll_call.id, compact)),
+        },
+        order,
+    )
+    assert not broken(found)
+    assert found["one"].receipt == found["other"].receipt
+    assert sorted(each.first for each in found.values()) == [False, True]
+    assert await stage.submissions(candidate) == 1
+
+
+async def entries(stage: Stage, roll_call_id: UUID, student_id: UUID) -> list[int]:
+    """The sequence numbers of one obligation's outcomes."""
+    async with stage.arrange() as session:
+        found = await session.execute(
+            text("SELECT seq FROM outcome_entry WHERE roll_call_id = :r AND student_id = :s ORDER BY seq"),
+            {"r": roll_call_id, "s": student_id},
+        )
+        return list(found.scalars())

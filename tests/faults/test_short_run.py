@@ -1,0 +1,21 @@
+"""The short form of the harness: one small roll call on a house of its own, with processes killed all along."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.faults.planting import ROOT
+
+SEED = 1
+
+
+@pytest.mark.xdist_group("faults")
+@pytest.mark.timeout(900)
+def test_what_was_acknowledged_under_kills_is_kept_judged_and_counted_once() -> None:
+    command = [sys.executable, "-m", "tests.faults", "--short", "--seed", str(SEED)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "0 lost, 0 falsely missed, 0 doubled" in run.stdout

@@ -1,0 +1,262 @@
+"""Envelopes in a rush: whoever is turned away for load is not late for it, and nobody else gains by that."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx
+import jwt
+import pytest
+
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.core.pulse import strain_of, strained_seconds
+from backend.core.runtime import Runtime
+from backend.core.tenancy import Scope
+from backend.roll_call.arrivals import Stored
+from backend.roll_call.attempted import Attempt, sign_attempt
+from tests.mobile_api.roll_call_api import Api, opened
+from tests.roll_call.stage import MICROSECOND, Candidate, burst, envelope
+
+pytestmark = pytest.mark.clause("HN334-3.4")
+
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+async def api(runtime: Runtime, owner: Database) -> AsyncIterator[Api]:
+    async with opened(runtime, owner) as api:
+        yield api
+
+
+@pytest.fixture
+async def candidate(api: Api) -> Candidate:
+    return await api.stage.activate(api.stage.school.students[0])
+
+
+def bear(api: Api, **settings: Any) -> None:
+    """Let the process bear so much load."""
+    runtime = api.stage.runtime
+    runtime.settings = runtime.settings.model_copy(update=settings)
+
+
+async def turned_away(
+    api: Api, candidate: Candidate, roll_call_id: UUID, compact: str, **more: Any
+) -> httpx.Response:
+    """The answer to an envelope in a rush that leaves no room for it."""
+    bear(api, intake_queue=0)
+    answer = await api.envelope(candidate, roll_call_id, compact, **more)
+    bear(api, intake_queue=100)
+    return answer
+
+
+def verified(api: Api, word: str) -> dict[str, Any]:
+    _, key = api.stage.runtime.keys.signer("receipt")
+    claims: dict[str, Any] = jwt.decode(word, key.public_key(), algorithms=["ES256"])
+    return claims
+
+
+async def test_under_too_much_load_an_envelope_is_asked_to_come_back_with_a_signed_word(
+    api: Api, candidate: Candidate
+) -> None:
+    launched = await api.stage.launch()
+    compact = await api.signed(candidate, launched.roll_call.id)
+    answer = await turned_away(api, candidate, launched.roll_call.id, compact)
+    assert (answer.status_code, answer.json()["code"]) == (503, "intake_busy")
+    assert 1 <= int(answer.headers["retry-after"]) <= 1 + api.stage.runtime.settings.intake_spread
+    claims = verified(api, answer.json()["attempted"])
+    assert (claims["kind"], claims["account"]) == ("attempted", str(candidate.acting.account_id))
+    assert datetime.fromisoformat(claims["attempted_at"]) == api.stage.clock()
+    assert await api.stage.submissions(candidate) == 0
+    assert await api.stage.refusals(candidate) == []
+
+
+async def test_who_was_turned_away_in_time_is_in_time_when_coming_back_after_the_close(
+    api: Api, candidate: Candidate
+) -> None:
+    launched = await api.stage.launch()
+    roll_call = launched.roll_call
+    api.stage.clock.at = roll_call.closes_at
+    compact = await api.signed(candidate, roll_call.id)
+    word = (await turned_away(api, candidate, roll_call.id, compact)).json()["attempted"]
+    api.stage.clock.at += 5 * 60 * SECOND
+    answer = await api.envelope(candidate, roll_call.id, compact, attempted=word)
+    assert answer.status_code == 201, answer.text
+    receipt = verified(api, answer.json()["receipt"])
+    assert datetime.fromisoformat(receipt["received_at"]) == roll_call.closes_at
+    assert datetime.fromisoformat(answer.json()["frames_due_at"]) > api.stage.clock()
+
+
+async def test_being_turned_away_again_keeps_the_first_instant(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    compact = await api.signed(candidate, launched.roll_call.id)
+    first = (await turned_away(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
+    api.stage.clock.at += 30 * SECOND
+    again = await turned_away(api, candidate, launched.roll_call.id, compact, attempted=first)
+    assert again.json()["attempted"] == first
+
+
+async def test_who_was_turned_away_too_late_stays_too_late(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    api.stage.clock.at = launched.roll_call.closes_at
+    compact = await api.signed(candidate, launched.roll_call.id)
+    api.stage.clock.at += MICROSECOND
+    word = (await turned_away(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
+    answer = await api.envelope(candidate, launched.roll_call.id, compact, attempted=word)
+    assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
+
+
+@pytest.mark.parametrize(
+    "changed", ["account_id", "roll_call_id", "digest", "at", "key", "receipt", "nothing signed", "expired"]
+)
+async def test_a_word_for_something_else_counts_for_nothing(
+    api: Api, candidate: Candidate, changed: str
+) -> None:
+    launched = await api.stage.launch()
+    roll_call, keys = launched.roll_call, api.stage.runtime.keys
+    api.stage.clock.at = roll_call.closes_at
+    compact = await api.signed(candidate, roll_call.id)
+    true = verified(api, (await turned_away(api, candidate, roll_call.id, compact)).json()["attempted"])
+    api.stage.clock.at += 60 * SECOND
+    facts: dict[str, Any] = {
+        "account_id": candidate.acting.account_id,
+        "roll_call_id": roll_call.id,
+        "digest": bytes.fromhex(true["envelope_sha256"]),
+        "at": roll_call.closes_at,
+    }
+    others = {"account_id": new_id(), "roll_call_id": new_id(), "digest": b"\0" * 32}
+    others["at"] = api.stage.clock() + SECOND
+    word = sign_attempt(keys, Attempt(**(facts | {key: others[key] for key in others if key == changed})))
+    if changed == "key":
+        word = candidate.phone.sign(true, typ="dianming-attempted+jws")
+    elif changed == "receipt":
+        _, key = keys.signer("receipt")
+        word = jwt.encode(true, key, algorithm="ES256", headers={"kid": "1", "typ": "dianming-receipt+jws"})
+    elif changed == "nothing signed":
+        word = "no.signed.word"
+    elif changed == "expired":
+        api.stage.clock.at += timedelta(seconds=api.stage.runtime.settings.intake_attempt_life)
+    answer = await api.envelope(candidate, roll_call.id, compact, attempted=word)
+    assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
+
+
+async def test_whoever_carries_no_token_gets_no_word(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    compact = await api.signed(candidate, launched.roll_call.id)
+    bear(api, intake_queue=0)
+    path = f"/v1/roll-calls/{launched.roll_call.id}/envelopes"
+    answer = await api.http.post(path, json={"envelope": compact})
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_missing")
+
+
+async def test_each_second_of_turning_away_is_on_record(api: Api, candidate: Candidate) -> None:
+    runtime, start = api.stage.runtime, api.stage.clock()
+    launched = await api.stage.launch()
+    compact = await api.signed(candidate, launched.roll_call.id)
+    for _ in range(3):
+        await turned_away(api, candidate, launched.roll_call.id, compact)
+    await strain_of(runtime).record(runtime)
+    await turned_away(api, candidate, launched.roll_call.id, compact)
+    await strain_of(runtime).record(runtime)
+    async with runtime.database.transaction(Scope.none()) as session:
+        found = await strained_seconds(session, (start, start))
+    assert found == [(start.replace(microsecond=0), 4)]
+
+
+# --- together ---
+
+
+async def test_envelopes_that_arrive_together_get_each_its_own_answer(api: Api) -> None:
+    stage = api.stage
+    launched = await stage.launch()
+    one, other, stranger = [await stage.activate(stage.school.students[n]) for n in range(3)]
+    good, twice = [await api.signed(each, launched.roll_call.id) for each in (one, other)]
+    forged = envelope(one, launched.roll_call.id, "n" * 32, burst(stranger.person))
+    answers = await asyncio.gather(
+        *(
+            api.envelope(who, launched.roll_call.id, compact)
+            for who, compact in ((one, good), (other, twice), (other, twice), (stranger, forged))
+        )
+    )
+    assert sorted(answer.status_code for answer in answers) == [200, 201, 201, 422]
+    assert answers[1].json() == answers[2].json()
+    assert await stage.submissions(other) == 1
+    assert await stage.refusals(stranger) == [("envelope", "envelope_signature_invalid")]
+
+
+async def test_an_envelope_that_breaks_its_batch_breaks_no_other(
+    api: Api, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = api.stage
+    launched = await stage.launch()
+    broken = await stage.activate(stage.school.students[1])
+    compacts = {who.student_id: await api.signed(who, launched.roll_call.id) for who in (candidate, broken)}
+    monkeypatch.setattr("backend.roll_call.arrivals.Stored.row", _nonce_of_nobody(broken))
+    answers = await asyncio.gather(
+        *(api.envelope(who, launched.roll_call.id, compacts[who.student_id]) for who in (broken, candidate))
+    )
+    assert [answer.status_code for answer in answers] == [500, 201]
+    assert (await stage.submissions(broken), await stage.submissions(candidate)) == (0, 1)
+
+
+def _nonce_of_nobody(broken: Candidate) -> Any:
+    plain = Stored.row
+
+    def row(stored: Stored) -> dict[str, Any]:
+        changes = {"nonce": "of nobody"} if stored.student_id == broken.student_id else {}
+        return plain(stored) | changes
+
+    return row
+
+
+# --- asking again and again ---
+
+
+@pytest.mark.parametrize("path", ["/roll-calls", "/roll-calls/{}", "/roll-calls/{}/attempts"])
+async def test_asking_again_is_answered_shortly_until_something_has_changed(
+    api: Api, candidate: Candidate, path: str
+) -> None:
+    launched = await api.stage.launch()
+    address = path.format(launched.roll_call.id)
+
+    async def ask(tag: str | None = None) -> httpx.Response:
+        headers = {"If-None-Match": tag} if tag else {}
+        return await api.get(candidate, address, headers=headers)
+
+    first = await ask()
+    assert first.status_code == 200
+    tag = first.headers["etag"]
+    api.stage.clock.at += SECOND
+    again = await ask(tag)
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", tag)
+    await api.stage.submit(candidate, launched.roll_call.id)
+    after = await ask(tag)
+    assert after.status_code == 200
+    assert after.headers["etag"] != tag
+
+
+async def test_what_time_alone_changes_is_a_change(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    address = f"/roll-calls/{launched.roll_call.id}"
+    tag = (await api.get(candidate, address)).headers["etag"]
+    api.stage.clock.at = launched.roll_call.closes_at + MICROSECOND
+    closed = await api.get(candidate, address, headers={"If-None-Match": f'"other", {tag}'})
+    assert (closed.status_code, closed.json()["state"]) == (200, "closed")
+
+
+async def test_a_classmates_tag_is_not_mine(api: Api, candidate: Candidate) -> None:
+    await api.stage.launch()
+    classmate = await api.stage.activate(api.stage.school.students[1])
+    tag = (await api.get(classmate, "/roll-calls")).headers["etag"]
+    assert (await api.get(candidate, "/roll-calls", headers={"If-None-Match": tag})).status_code == 200
+
+
+async def test_each_phone_is_told_when_to_ask_by_itself(api: Api, candidate: Candidate) -> None:
+    launched = await api.stage.launch()
+    address = f"/roll-calls/{launched.roll_call.id}"
+    first = (await api.get(candidate, address)).json()["ask_after_s"]
+    assert 0 <= first <= 120
+    api.stage.clock.at += timedelta(seconds=121)
+    assert (await api.get(candidate, address)).json()["ask_after_s"] == 0

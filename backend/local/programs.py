@@ -116,7 +116,8 @@ async def end(process: asyncio.subprocess.Process) -> None:
         process.send_signal(signal.SIGTERM)
     try:
         with suppress(TimeoutError):
-            await asyncio.wait_for(exited(process), END_SECONDS)
+            async with asyncio.timeout(END_SECONDS):  # wait_for of Python 3.11 may lose a cancelling
+                await exited(process)
     finally:
         signal_group(process, signal.SIGKILL)
     await _gone(process)

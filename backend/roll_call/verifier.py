@@ -19,7 +19,7 @@ BATCHES_AT_ONCE = 2
 """One is judged while the other is read or recorded; more would only hold leases for longer."""
 LOOK_AGAIN_SECONDS = 0.25
 """After which an idle worker asks again. It is not notified: that would make every commit of a check-in wait for the
-others' (ADR 12)."""
+others' (ADR 13)."""
 AFTER_FAILURE_SECONDS = 1.0
 
 log = structlog.get_logger()

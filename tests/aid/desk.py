@@ -50,12 +50,12 @@ class AidDesk:
 
     async def apply(self, kind: AidKind = AidKind.GRANT, pupil: Pupil | None = None) -> AidApplication:
         acting = self.registry.student(pupil)
-        async with self.registry.transaction(acting) as session:
+        async with self.registry.apart(acting) as session:
             return await apply_for_aid(session, acting, kind, self.keys, self.registry.at)
 
     async def apply_for_many(self, command: ApplyForClass, acting: Acting | None = None) -> Filed:
         acting = acting or self.registry.registrar
-        async with self.registry.transaction(acting) as session:
+        async with self.registry.apart(acting) as session:
             return await apply_for_many(session, acting, command, self.keys, self.registry.at)
 
     async def decide(
@@ -63,7 +63,7 @@ class AidDesk:
     ) -> None:
         acting = acting or self.registry.registrar
         command = DecideAid(application_id, outcome, **more)
-        async with self.registry.transaction(acting) as session:
+        async with self.registry.apart(acting) as session:
             await decide_aid(session, acting, command, self.keys, self.registry.at)
 
     async def award(self, kind: AidKind = AidKind.GRANT, pupil: Pupil | None = None) -> list[AidInstalment]:
@@ -73,7 +73,7 @@ class AidDesk:
         return await self.instalments(application.id)
 
     async def instalments(self, award_id: UUID) -> list[AidInstalment]:
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.apart(self.registry.registrar) as session:
             rows = await session.scalars(
                 select(AidInstalment).where(AidInstalment.award_id == award_id).order_by(AidInstalment.month)
             )
@@ -87,7 +87,7 @@ class AidDesk:
 
     async def pay(self, *lines: PaymentLine, acting: Acting | None = None) -> PaymentsRecorded:
         acting = acting or self.registry.registrar
-        async with self.registry.transaction(acting) as session:
+        async with self.registry.apart(acting) as session:
             return await record_payments(session, acting, lines, self.registry.at)
 
     # --- standing ---
@@ -153,7 +153,7 @@ class AidDesk:
 
     async def aid(self, pupil: Pupil | None = None) -> StudentAid:
         acting = self.registry.registrar
-        async with self.registry.transaction(acting) as session:
+        async with self.registry.apart(acting) as session:
             return await student_aid(session, acting, (pupil or self.pupil).id, self.registry.at)
 
     async def balance(self) -> dict[str, int]:

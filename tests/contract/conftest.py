@@ -1,14 +1,17 @@
 """One company for the fuzzing, on the loop that its connections belong to."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 
 from backend.core.database import Database
 from backend.core.runtime import Runtime
-from tests.contract.caller import Caller
-from tests.tenancy.company import Company, assembled
+from backend.identity.authentication import HttpRequest, authenticate_phone, authenticate_staff
+from tests.contract.caller import Caller, person_for
+from tests.tenancy.company import Client, Company, Nobody, assembled
+from tests.tenancy.matrix import OPEN_TO_PHONES
 
 
 @pytest.fixture(scope="session")
@@ -22,3 +25,43 @@ async def company(runtime: Runtime, owner: Database) -> AsyncIterator[Company]:
 async def caller(company: Company) -> Caller:
     """Sends generated cases from tests that are not coroutines."""
     return Caller(company, asyncio.get_running_loop())
+
+
+@pytest.fixture(scope="session")
+def looked_up() -> dict[str | None, Any]:
+    """Whom a credential was found to stand for."""
+    return {}
+
+
+@pytest.fixture
+async def asker(
+    company: Company, looked_up: dict[str | None, Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str, str], Client]:
+    """Who may ask a route of an API, looked up at the first request alone: what is odd is what they ask.
+
+    Looking up is half of what a refused request costs; that half is the matter of `tests.tenancy`.
+    """
+
+    async def of_staff(runtime: Runtime, authorization: str | None) -> Any:
+        if authorization not in looked_up:
+            looked_up[authorization] = await authenticate_staff(runtime, authorization)
+        return looked_up[authorization]
+
+    async def of_phone(runtime: Runtime, request: HttpRequest) -> Any:
+        if request.authorization not in looked_up:
+            looked_up[request.authorization] = await authenticate_phone(runtime, request)
+        return looked_up[request.authorization]
+
+    monkeypatch.setattr("backend.staff_api.caller.authenticate_staff", of_staff)
+    monkeypatch.setattr("mobile_api.caller.authenticate_phone", of_phone)
+    token = f"DPoP {company.phone.token}"
+    if token not in looked_up:
+        assert (await company.phone.get("/v1/me")).is_success
+    without_proofs = Nobody(company.mobile, {"Authorization": token})
+
+    def asking(api: str, route: str) -> Client:
+        if api == "mobile" and route not in OPEN_TO_PHONES:
+            return without_proofs
+        return company.people[person_for(api, route)]
+
+    return asking

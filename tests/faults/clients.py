@@ -160,10 +160,18 @@ class Student(Recording):
             await self._upload(received.body["submission_id"], frames, roll_call_id)
 
     async def send(self, roll_call_id: str, nonce: str, compact: str, *, honest: bool) -> Answer:
-        """The envelope, with the same nonce until the server says yes or no."""
+        """The envelope, with the same nonce until the server says yes or no; and with its word that it was busy."""
+        body: dict[str, Any] = {"envelope": compact}
+
+        async def post() -> httpx.Response:
+            response = await self.phone.post(f"/v1/roll-calls/{roll_call_id}/envelopes", json=body)
+            if response.headers.get("content-type", "").startswith("application/problem+json"):
+                body.update({name: value for name, value in response.json().items() if name == "attempted"})
+            return response
+
         return await self.insisted(
             "envelope",
-            lambda: self.phone.post(f"/v1/roll-calls/{roll_call_id}/envelopes", json={"envelope": compact}),
+            post,
             ("submission_id", "receipt"),
             roll_call=roll_call_id,
             nonce=nonce,

@@ -101,9 +101,9 @@ def test_the_database_script_is_valid_and_makes_what_the_local_cluster_has() -> 
         assert re.search(rf"CREATE ROLE {role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE .*NOBYPASSRLS", made)
 
 
-def test_the_database_script_runs_on_a_real_server(checkout: Path) -> None:
+def test_the_database_script_runs_on_a_real_server(used_checkout: Path) -> None:
     """Against our own PostgreSQL, with roles dropped first; a password with a quote must not end a statement."""
-    with running_stack(checkout, "test") as stack:
+    with running_stack(used_checkout) as stack:
         drop_database(stack, "dianming")
         psql = [
             str(stack.programs / "psql"),

@@ -91,17 +91,17 @@ def test_the_stack_has_two_powerless_roles_and_no_network(checkout: Path) -> Non
     assert is_down(cluster_of(checkout, "test"))
 
 
-def test_the_application_role_may_not_create_tables(checkout: Path) -> None:
+def test_the_application_role_may_not_create_tables(used_checkout: Path) -> None:
     with (
-        running_stack(checkout, "test") as stack,
+        running_stack(used_checkout) as stack,
         psycopg.connect(stack.app_dsn) as connection,
         pytest.raises(psycopg.errors.InsufficientPrivilege),
     ):
         connection.execute("CREATE TABLE mine (i int)")
 
 
-def test_databases_are_copied_with_their_extensions_and_dropped(checkout: Path) -> None:
-    with running_stack(checkout, "test") as stack:
+def test_databases_are_copied_with_their_extensions_and_dropped(used_checkout: Path) -> None:
+    with running_stack(used_checkout) as stack:
         copy = create_database(stack, "a_copy")
         with psycopg.connect(copy.owner_dsn) as connection:
             assert connection.execute("SELECT ST_X('POINT(113 34)'::geometry)").fetchone() == (113.0,)
@@ -177,11 +177,13 @@ def leave_a_half_made_cluster(cluster: Cluster) -> None:
         leave_a_half_made_cluster,
     ],
 )
-def test_the_next_start_recovers_with_all_data(checkout: Path, trouble: Callable[[Cluster], None]) -> None:
-    with running_stack(checkout, "run") as stack:
+def test_the_next_start_recovers_with_all_data(
+    used_checkout: Path, trouble: Callable[[Cluster], None]
+) -> None:
+    with running_stack(used_checkout, "run") as stack:
         remember(stack)
-    trouble(cluster_of(checkout))
-    with running_stack(checkout, "run") as stack:
+    trouble(cluster_of(used_checkout))
+    with running_stack(used_checkout, "run") as stack:
         assert remembered(stack) == 1
         with Redis.from_url(stack.redis_url) as redis:
             assert redis.ping()
@@ -196,13 +198,13 @@ def test_a_cluster_half_made_by_a_killed_initdb_is_made_again(checkout: Path) ->
 
 
 def test_a_damaged_cluster_is_kept_under_another_name(
-    checkout: Path, capsys: pytest.CaptureFixture[str]
+    used_checkout: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with running_stack(checkout, "run") as stack:
+    with running_stack(used_checkout, "run") as stack:
         remember(stack)
-    cluster = cluster_of(checkout)
+    cluster = cluster_of(used_checkout)
     (cluster.data / "global" / "pg_control").unlink()
-    with running_stack(checkout, "run") as stack:
+    with running_stack(used_checkout, "run") as stack:
         assert remembered(stack) == 0
     (kept,) = cluster.place.data.glob("postgres.damaged-*")
     assert (kept / "PG_VERSION").is_file()
@@ -217,60 +219,60 @@ def test_a_cluster_of_a_version_that_is_gone_names_that_version(checkout: Path) 
         choose_programs(place)
 
 
-def test_the_last_user_stops_the_services_and_no_one_before(checkout: Path) -> None:
-    other = Holder(checkout, "run")
-    cluster = cluster_of(checkout)
+def test_the_last_user_stops_the_services_and_no_one_before(used_checkout: Path) -> None:
+    other = Holder(used_checkout, "run")
+    cluster = cluster_of(used_checkout)
     started = postmaster_of(cluster.data)
-    with running_stack(checkout, "run") as stack:
+    with running_stack(used_checkout, "run") as stack:
         assert postmaster_of(cluster.data) == started
         other.let_go()
         remember(stack)
     assert is_down(cluster)
 
 
-def test_leaving_while_another_command_uses_the_services_leaves_them_up(checkout: Path) -> None:
-    other = Holder(checkout, "run")
-    with running_stack(checkout, "run"):
+def test_leaving_while_another_command_uses_the_services_leaves_them_up(used_checkout: Path) -> None:
+    other = Holder(used_checkout, "run")
+    with running_stack(used_checkout, "run"):
         pass
-    cluster = cluster_of(checkout)
+    cluster = cluster_of(used_checkout)
     assert postmaster_of(cluster.data) is not None
     assert redis_is_running(cluster.place)
     with pytest.raises(StillInUse):
-        delete_local_data(checkout)
+        delete_local_data(used_checkout)
     other.let_go()
     assert is_down(cluster)
 
 
-def test_what_a_killed_command_left_running_is_taken_over_and_stopped(checkout: Path) -> None:
-    Holder(checkout, "run").kill()
-    cluster = cluster_of(checkout)
+def test_what_a_killed_command_left_running_is_taken_over_and_stopped(used_checkout: Path) -> None:
+    Holder(used_checkout, "run").kill()
+    cluster = cluster_of(used_checkout)
     assert postmaster_of(cluster.data) is not None
-    with running_stack(checkout, "run") as stack:
+    with running_stack(used_checkout, "run") as stack:
         remember(stack)
     assert is_down(cluster)
 
 
-def test_a_killed_postmaster_is_followed_by_a_clean_start(checkout: Path) -> None:
-    other = Holder(checkout, "run")
-    cluster = cluster_of(checkout)
+def test_a_killed_postmaster_is_followed_by_a_clean_start(used_checkout: Path) -> None:
+    other = Holder(used_checkout, "run")
+    cluster = cluster_of(used_checkout)
     pid = postmaster_of(cluster.data)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     other.kill()
     assert wait_until(lambda: postmaster_of(cluster.data) is None, 10)
-    with running_stack(checkout, "run") as stack:
+    with running_stack(used_checkout, "run") as stack:
         remember(stack)
     assert is_down(cluster)
 
 
-def test_cleaning_stops_what_a_killed_command_left_and_deletes_the_data(checkout: Path) -> None:
-    Holder(checkout, "run").kill()
-    cluster = cluster_of(checkout)
-    (checkout / ".local" / "tools").mkdir()
-    (checkout / ".local" / "keys.json").write_text("{}")
-    delete_local_data(checkout)
+def test_cleaning_stops_what_a_killed_command_left_and_deletes_the_data(used_checkout: Path) -> None:
+    Holder(used_checkout, "run").kill()
+    cluster = cluster_of(used_checkout)
+    (used_checkout / ".local" / "tools").mkdir()
+    (used_checkout / ".local" / "keys.json").write_text("{}")
+    delete_local_data(used_checkout)
     assert is_down(cluster)
-    assert [path.name for path in (checkout / ".local").iterdir()] == ["tools"]
+    assert [path.name for path in (used_checkout / ".local").iterdir()] == ["tools"]
 
 
 def test_the_tests_see_the_stack_that_was_handed_to_them(checkout: Path) -> None:

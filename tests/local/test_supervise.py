@@ -18,7 +18,17 @@ from hypothesis import strategies as st
 from backend.local import supervise
 from backend.local.places import find_place
 from backend.local.postgres import postmaster_of, wait_until
-from backend.local.programs import FIRST_DELAY, LONGEST_DELAY, STEADY_SECONDS, Program, next_delay, run_once
+from backend.local.programs import (
+    FIRST_DELAY,
+    LONGEST_DELAY,
+    STEADY_SECONDS,
+    Program,
+    end,
+    exited,
+    next_delay,
+    run_once,
+    spawn,
+)
 from backend.local.refusals import BadPort, PortBusy
 from backend.local.supervise import choose_ports, is_free, next_free
 
@@ -120,11 +130,11 @@ StartHouse = Callable[..., House]
 
 
 @pytest.fixture
-def start_house(checkout: Path) -> Iterator[StartHouse]:
+def start_house(used_checkout: Path) -> Iterator[StartHouse]:
     started: list[House] = []
 
     def start(*command: str, **environment: str) -> House:
-        started.append(House(checkout, *command, **environment))
+        started.append(House(used_checkout, *command, **environment))
         return started[-1]
 
     yield start
@@ -193,6 +203,23 @@ def test_a_line_beyond_the_limit_does_not_end_the_program(capsys: pytest.Capture
     code = "print('x' * 3_000_000); print('after')"
     assert asyncio.run(run_once("long", [sys.executable, "-c", code], os.environ)) == 0
     assert "after" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("steps", range(8))
+def test_being_told_to_end_while_a_program_ends_is_never_lost(steps: int) -> None:
+    async def told_after_steps() -> bool:
+        process = await spawn(["true"], os.environ)
+        await exited(process)
+        ending = asyncio.create_task(end(process))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        late = ending.done()
+        ending.cancel()
+        await asyncio.wait([ending])
+        await end(process)
+        return late or ending.cancelled()
+
+    assert asyncio.run(told_after_steps())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from backend.core import jws
 
 ROLL_CALL = UUID("018f0005-0000-7000-8000-000000000001")
+TERM = "bench"
 _PER_SCHOOL = 1000
 
 
@@ -63,7 +64,9 @@ def fill(dsn: str, handsets: list[Handset], attempts: int) -> None:
                 copy.write_row((each.n, each.thumbprint, json.dumps(each.jwk)))
         server.execute(_HELPERS)
         for statement in _FILLING:
-            server.execute(statement.format(per_school=_PER_SCHOOL, attempts=attempts, roll_call=ROLL_CALL))
+            server.execute(
+                statement.format(per_school=_PER_SCHOOL, attempts=attempts, roll_call=ROLL_CALL, term=TERM)
+            )
         server.execute("ANALYZE")
 
 
@@ -78,6 +81,10 @@ _STUDENTS = (
 )
 
 _FILLING = (
+    (
+        "INSERT INTO term (id, org_id, code, starts_on, ends_on, created_at)"
+        " VALUES (gen_random_uuid(), pg_temp.id(1, 0), '{term}', current_date - 30, current_date + 90, now())"
+    ),
     (
         "INSERT INTO org_unit (id, kind, code, name, parent_id, path, created_at) VALUES"
         " (pg_temp.id(1, 0), 'province', '410000', '省', NULL, 'p410000', now()),"
@@ -128,18 +135,18 @@ _FILLING = (
     (
         "INSERT INTO roll_call (id, kind, title, launcher_id, launcher_path, launched_by, term_code, audience, place,"
         " policy_version, launched_at, notify_at, opens_at, closes_at, frames_until)"
-        " SELECT '{roll_call}', 'spot_check', '学籍核验', pg_temp.id(1, 0), 'p410000', pg_temp.id(9, 0), '', '{{}}', '410000',"
+        " SELECT '{roll_call}', 'spot_check', '学籍核验', pg_temp.id(1, 0), 'p410000', pg_temp.id(9, 0), '{term}', '{{}}', '410000',"
         " '', now(), now(), now(), now() + interval '1 day', now() + interval '1 day 2 minutes'"
     ),
     "INSERT INTO roll_call_step (roll_call_id, step, at) VALUES ('{roll_call}', 'announced', now())",
     (
-        "INSERT INTO obligation (roll_call_id, student_id, school_id, class_id, duty, standing, study_form, programme)"
-        " SELECT '{roll_call}', student, school, pg_temp.id(2, n / 50), 'owed', '01', 'full_time', 'regular' FROM "
+        "INSERT INTO obligation (term_code, roll_call_id, student_id, school_id, class_id, duty, standing, study_form,"
+        " programme) SELECT '{term}', '{roll_call}', student, school, pg_temp.id(2, n / 50), 'owed', '01', 'full_time', 'regular' FROM "
         + _STUDENTS
     ),
     (
-        "INSERT INTO challenge (nonce, roll_call_id, school_id, student_id, key_thumbprint, actions, cannot, flash,"
-        " issued_at, expires_at) SELECT 'bench-' || lpad(CAST(n AS text), 12, '0') || '-' || lpad(CAST(a AS text), 12, '0'),"
+        "INSERT INTO challenge (term_code, nonce, roll_call_id, school_id, student_id, key_thumbprint, actions, cannot,"
+        " flash, issued_at, expires_at) SELECT '{term}', 'bench-' || lpad(CAST(n AS text), 12, '0') || '-' || lpad(CAST(a AS text), 12, '0'),"
         " '{roll_call}', school, student, jkt, '[\"turn_left\"]', '[]', '[]', now(), now() + interval '1 day'"
         " FROM generate_series(0, {attempts} - 1) a, " + _STUDENTS + " JOIN handset USING (n)"
     ),

@@ -60,6 +60,11 @@ def on_globe(lons: FloatArray, lats: FloatArray) -> BoolArray:
     return (np.abs(lons) <= _LON_END) & (np.abs(lats) <= _LAT_END)
 
 
+def is_on_globe(lon: float, lat: float) -> bool:
+    """The same of one point, without an array: what an intake asks of every fix."""
+    return abs(lon) <= _LON_END and abs(lat) <= _LAT_END
+
+
 def looks_swapped(lon: float, lat: float) -> bool:
     """Whether (lat, lon) would be in China while (lon, lat) is nowhere: the commonest slip with coordinates.
 

@@ -13,8 +13,8 @@ from enum import StrEnum
 
 import numpy as np
 
-from geo.arrays import FloatArray, floats
-from geo.datum import Datum, convert, looks_swapped, on_globe
+from geo.arrays import FloatArray
+from geo.datum import Datum, convert, is_on_globe, looks_swapped, on_globe
 from geo.errors import FixAccuracyInvalid, FixMissing, FixNotFinite, FixOutOfRange, FixStale
 from geo.plane import LocalPlane
 from geo.probability import RADIUS_95_PER_SIGMA
@@ -77,7 +77,7 @@ def _validate_values(lon: float, lat: float, accuracy_m: float) -> None:
     for field, value in (("lon", lon), ("lat", lat), ("accuracy_m", accuracy_m)):
         if not math.isfinite(value):
             raise FixNotFinite(field=field)
-    if not on_globe(floats(lon), floats(lat)).all():
+    if not is_on_globe(lon, lat):
         swapped = looks_swapped(lon, lat)
         raise FixOutOfRange(
             lon=lon,

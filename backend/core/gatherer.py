@@ -32,8 +32,9 @@ ASIDE = Aside.ASIDE
 class Bounds:
     """How much a gatherer does at once.
 
-    `batch` members share a transaction. `writers` transactions run side by side; two are enough for one to compute
-    while the other waits for the disk. `alone` of those set aside wait for their locks, each in a transaction of its own.
+    `batch` members share a transaction. A second writer, up to `writers`, helps only with a full batch: with less, two would
+    halve each other's batches and pay for twice as many. Two are enough for one to compute while the other waits for the
+    disk. `alone` of those set aside wait for their locks, each in a transaction of its own.
     """
 
     batch: int
@@ -82,10 +83,16 @@ class Gatherer(Generic[Item, Answer]):
         """What becomes of `item`, once its transaction is committed; raises what that raised for it alone."""
         place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future())
         self._queue.append(place)
-        if self._writing < self._bounds.writers:
+        if self._worth_a_writer(self._writing):
             self._writing += 1
             self._start(self._drain())
         return await place.answer
+
+    def _worth_a_writer(self, others: int) -> bool:
+        """Whether somebody should write what is queued, while so many others write already."""
+        if others == 0:
+            return bool(self._queue)
+        return others < self._bounds.writers and len(self._queue) >= self._bounds.batch
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
@@ -94,7 +101,7 @@ class Gatherer(Generic[Item, Answer]):
 
     async def _drain(self) -> None:
         try:
-            while self._queue:
+            while self._worth_a_writer(self._writing - 1):
                 count = min(len(self._queue), self._bounds.batch)
                 await self._commit([self._queue.popleft() for _ in range(count)])
         finally:

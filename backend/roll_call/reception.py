@@ -1,6 +1,5 @@
 """Where envelopes wait for the next batch: opened, judged and stored together, answered once that is committed."""
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,7 +16,7 @@ from backend.roll_call.arrivals import Arrival
 from backend.roll_call.attempted import Attempt, earlier_instant, retry_after, sign_attempt
 from backend.roll_call.envelope import OpenedEnvelope, open_envelope
 from backend.roll_call.errors import CheckInRefusal, IntakeBusy
-from backend.roll_call.intake import Answer, Unheard, receive
+from backend.roll_call.intake import Answer, Unheard, breathe, receive
 
 BATCH = 32
 """Members of a transaction at most: its fixed cost is shared, and nobody waits for many others' signatures."""
@@ -74,9 +73,9 @@ class Reception:
 
     async def _write(self, batch: Sequence[Sent]) -> list[Answer | Aside]:
         answers: list[Answer | Aside | Arrival] = []
-        for sent in batch:
+        for number, sent in enumerate(batch):
+            await breathe(number)
             answers.append(self._opened(sent))
-            await asyncio.sleep(0)  # two signatures each: others' requests are read meanwhile
         arrivals = [each for each in answers if isinstance(each, Arrival)]
         if arrivals:
             async with self._runtime.database.transaction(Scope.none()) as session:

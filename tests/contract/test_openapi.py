@@ -6,6 +6,9 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.internal.cache import LRUCache
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -44,6 +47,15 @@ def operations() -> Iterator[Any]:
             takes_data = "{" in operation.path or operation.query or operation.body
             for mode in GenerationMode if takes_data else [GenerationMode.POSITIVE]:
                 yield pytest.param(api, operation, mode, id=f"{api} {operation.label} {mode.value}")
+
+
+@pytest.fixture(autouse=True)
+def _same_cases_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hypothesis tries constants that it finds in the modules of the process, whichever happen to be loaded: without
+    them the cases change with the operation and with nothing else.
+    """
+    monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", Constants())
+    monkeypatch.setattr(providers, "CONSTANTS_CACHE", LRUCache(1024))
 
 
 @pytest.mark.parametrize(("api", "operation", "mode"), list(operations()))

@@ -53,13 +53,15 @@ async def test_the_first_goes_alone_and_the_next_batch_is_who_came_meanwhile() -
     assert store.batches == [[1], [2, 3, 4], [5]]
 
 
-async def test_two_writers_work_side_by_side() -> None:
-    store, gatherer = gathering(writers=2)
-    tasks = [*await arrive(gatherer, 1), *await arrive(gatherer, 2), *await arrive(gatherer, 3, 4)]
-    assert store.batches == [[1], [2]]
+async def test_a_second_writer_helps_with_a_full_batch_and_not_before() -> None:
+    store, gatherer = gathering(batch=3, writers=2)
+    tasks = [*await arrive(gatherer, 1), *await arrive(gatherer, 2, 3)]
+    assert store.batches == [[1]]
+    tasks += [*await arrive(gatherer, 4), *await arrive(gatherer, 5)]
+    assert store.batches == [[1], [2, 3, 4]]
     store.open.set()
-    await asyncio.gather(*tasks)
-    assert store.batches[2:] == [[3, 4]]
+    assert await asyncio.gather(*tasks) == ["1", "2", "3", "4", "5"]
+    assert store.batches[2:] == [[5]]
 
 
 async def test_a_batch_that_fails_is_done_again_one_by_one() -> None:

@@ -12,6 +12,7 @@ BENCHMARKS = {
     "intake": ["bench.intake"],
     "roster": ["bench.roster", "--rows", "20000"],
     "standing": ["bench.standing"],
+    "province": ["bench.province"],
     "verification": ["bench.verification"],
 }
 

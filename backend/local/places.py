@@ -18,7 +18,9 @@ from typing import Literal
 from backend.local.refusals import DataOfAnotherUser, NoUnprivilegedUser, UnsafeDirectory
 
 Purpose = Literal["run", "test", "demo", "bench", "faults"]
-"""`run` keeps its data; the others begin empty each time. Each has a cluster of its own, `faults` one for each run."""
+"""`run` keeps its data, and so does `bench`, whose large databases are built once; the others begin empty each time. Each
+has a cluster of its own, `faults` one for each run.
+"""
 
 ROOMY_SOCKET_PATH = 100
 """Bytes. Linux allows 107, other systems 103; PostgreSQL adds `.lock` beside the socket."""

@@ -181,7 +181,7 @@ def stop_unused(place: Place) -> bool:
 def running_stack(root: Path, purpose: Purpose = "run") -> Iterator[Stack]:
     """The services of `purpose`, started if they do not run, stopped by the last one who uses them."""
     place = find_place(root, purpose)
-    keeps = purpose == "run"
+    keeps = purpose in {"run", "bench"}
     with _lock_file(place, "users.lock") as users:
         with _changing(place):
             cluster = Cluster(place, choose_programs(place), durable=purpose != "test")

@@ -28,12 +28,19 @@ _READS_TEXT = """
           AND n.student_id = (SELECT tenancy.student()))
   OR EXISTS (SELECT 1 FROM notice n WHERE n.message_id = notice_message.id
              AND n.student_id IS NULL AND n.account_id = (SELECT tenancy.account()))
-  OR ((SELECT tenancy.student()) IS NULL
-      AND EXISTS (SELECT 1 FROM notice n WHERE n.message_id = notice_message.id
-                  AND (n.student_id IS NOT NULL OR (SELECT tenancy.account()) IS NULL)))
+  OR ((SELECT tenancy.student()) IS NULL AND (
+      EXISTS (SELECT 1 FROM notice n WHERE n.message_id = notice_message.id AND n.school_id = (SELECT tenancy.school())
+              AND (n.student_id IS NOT NULL OR (SELECT tenancy.account()) IS NULL))
+      OR ((SELECT tenancy.is_wide()) AND (
+          EXISTS (SELECT 1 FROM org_unit u JOIN notice n ON n.message_id = notice_message.id AND n.school_id = u.id
+                  WHERE u.kind = 'school' AND u.path <@ (SELECT tenancy.path())
+                    AND (n.student_id IS NOT NULL OR (SELECT tenancy.account()) IS NULL))
+          OR EXISTS (SELECT 1 FROM notice n WHERE n.message_id = notice_message.id AND n.school_id IS NULL
+                     AND (SELECT tenancy.account()) IS NULL)))))
 """
 """A student's text for the student, the school and its superiors; a staff text for its recipients only, and
-for the system, which sends it. Whoever may not see the notices of a message may not see the message."""
+for the system, which sends it. Whoever may not see the notices of a message may not see the message. A message may have a
+million notices, so a school is looked up by the index, and an authority's schools one by one."""
 
 _NOTE_REPORTS = """
 CREATE FUNCTION door.note_sms_reports(reports jsonb, noted_at timestamptz, counted text[]) RETURNS jsonb

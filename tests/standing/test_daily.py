@@ -1,6 +1,7 @@
 """Everyone is assessed once a day: set by set, safely twice, safely beside another, and without reading the many."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -21,7 +22,7 @@ from backend.standing.assessment import Held, lawbook, says_nothing
 from backend.standing.daily import TELLING, SchoolOf, assess_school, to_be_judged
 from backend.standing.facts import CalendarYearLoaded, Outage, StudentFacts
 from backend.standing.jobs import assess_due, assess_one_school, enqueue_due, enqueue_unassessed
-from backend.standing.keeping import note_difference, reassess
+from backend.standing.keeping import note_difference, reassess, reassess_many
 from backend.standing.recorded import subjects
 from backend.standing.rules import Picture
 from backend.standing.tables import DailyAssessment, PromptStep, StoredPrompt, StudentStanding
@@ -94,8 +95,14 @@ async def test_one_who_cannot_be_assessed_keeps_nobody_waiting_and_the_day_open(
             raise RuntimeError
         return await genuine(session, student_id, at)
 
-    genuine = reassess
+    async def refusing_some(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> int:
+        if broken in student_ids:
+            raise RuntimeError
+        return await genuine_for_many(session, student_ids, at)
+
+    genuine, genuine_for_many = reassess, reassess_many
     monkeypatch.setattr(daily, "reassess", refusing)
+    monkeypatch.setattr(daily, "reassess_many", refusing_some)
     with pytest.raises(ExceptionGroup):
         await assess(registry)
     assert await registry.count(StoredPrompt) == len(registry.school.students) - 1

@@ -27,8 +27,8 @@ MOST = 3
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 VERSION = 14
 """Where an id says how it was made."""
-_NOT_COPIED = ("procrastinate_events", "service_pulse")
-"""Made by a trigger of the jobs; and the marks of the house, which are no school's."""
+_NOT_COPIED = ("procrastinate_events", "outcome_delta", "service_pulse")
+"""Made by triggers of the jobs and of the outcomes; and the marks of the house, which are no school's."""
 _TABLES = text(
     "SELECT c.relname, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
     " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"

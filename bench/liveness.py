@@ -30,6 +30,7 @@ from biometrics.dlib_onnx_engine import KEY, DlibOnnxEngine, installed_models
 from biometrics.engine import EngineSet
 from biometrics.matching import Method
 from biometrics.picture import picture_of
+from biometrics.reference_engine import ReferenceEngine
 from biometrics.scoring import Reference, Scoring, neutral
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,7 +39,11 @@ SMALL_PHONE = (360, 640)
 TURNS = (Action.TURN_LEFT, Action.TURN_RIGHT)
 """The challenge that moves no lid and no lip: the easiest for a sheet of paper."""
 PERSONS, TRIALS = 20, 2
-ROUNDS = 10
+ROUNDS, TURNS_OF_CHECKS = 8, 3
+"""Rounds of one naive picture and that many checks after it."""
+NAIVE_MS, AT_MOST_MS = 407.0, 150.0
+"""What one picture of this size took `face_recognition` on the machine for which the bound of a check was set."""
+_TIME_FLOOR = f"{AT_MOST_MS:g} ms on one core that does a naive picture in {NAIVE_MS:g} ms: {AT_MOST_MS / NAIVE_MS:.2f} of it"
 
 SPECIES: dict[str, attacks.Attack] = {
     "re-upload: one still with noise": attacks.re_uploaded,
@@ -131,24 +136,42 @@ def main() -> None:
                 found = judged(engines, frames, reference, rules, TURNS)
                 results.setdefault(f"{species}; two turns asked", []).append(found)
     publish("liveness", "attacks that answer their challenge", [row(*each) for each in results.items()])
-    publish("liveness-time", "150 ms on one core", [_time_of_a_check(engines, rules, people["obama"])])
+    publish("liveness-time", _TIME_FLOOR, [_time_of_a_check(engines, rules, people["obama"])])
 
 
 def _time_of_a_check(engines: EngineSet, rules: FaceRules, photographs: Sequence[Path]) -> dict[str, object]:
-    """Processor time of eight frames at 720p: decode, detect, contours, embed, match."""
+    """Processor time of eight frames at 720p, all that a check does; beside it one naive picture of the same run."""
     template = enrol_shots(engines, [Shot(path.read_bytes()) for path in photographs], rules).template
     assert template is not None
     reference = Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
     asked = (Action.TURN_LEFT, Action.OPEN_MOUTH)
     frames = performance(Puppet(_portrait(photographs[0]), PHONE), posed(asked))
     judged(engines, frames, reference, rules, asked)
-    times, stages = [], []
+    package = ReferenceEngine()
+    package.describe(frames[0])
+    naive, checks, stages = [], [], []
     for _ in range(ROUNDS):
         started = time.process_time()
-        stages.append(judged(engines, frames, reference, rules, asked).ms)
-        times.append((time.process_time() - started) * 1000)
+        package.describe(frames[0])
+        naive.append((time.process_time() - started) * 1000)
+        for _ in range(TURNS_OF_CHECKS):
+            started = time.process_time()
+            stages.append(judged(engines, frames, reference, rules, asked).ms)
+            checks.append((time.process_time() - started) * 1000)
     by_stage = {f"{name} ms": statistics.median(each[name] for each in stages) for name in stages[0]}
-    return {"frames": len(frames), "size": "720x1280", "processor ms": statistics.median(times), **by_stage}
+    ratio = statistics.median(checks) / statistics.median(naive)
+    return {
+        "frames": len(frames),
+        "size": "720x1280",
+        "median ms": statistics.median(checks),
+        "best ms": min(checks),
+        "naive picture ms": statistics.median(naive),
+        "naive best ms": min(naive),
+        "of a naive picture": ratio,
+        "scaled ms": ratio * NAIVE_MS,
+        "met": "yes" if ratio * NAIVE_MS <= AT_MOST_MS else "NO",
+        **by_stage,
+    }
 
 
 def _portrait(path: Path) -> bytes:

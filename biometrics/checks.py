@@ -213,16 +213,28 @@ def _looked_through(
     limits = rules.quality
     if actions and rules.challenge is not None:
         limits = replace(limits, max_nose_offset=rules.challenge.max_nose_offset)
-    seen: list[tuple[ShotReport, tuple[Picture, DetectedFace] | None]] = []
-    for each in opened:
-        near = seen[-1][0].face if seen else None
-        seen.append(_seen(engine, each, limits, watch, near=near))
+    followed = iter(_followed(engine, [each for each in opened if isinstance(each, Picture)], watch))
+    seen = [
+        _seen(engine, each, limits, watch, faces=next(followed) if isinstance(each, Picture) else None)
+        for each in opened
+    ]
     with watch.stage("contours"):  # in one go: a model of 100 MB is cold again after every decoded picture
         contours = [engine.contours(*found) if actions and found else None for _, found in seen]
     return [
         _Look(shot, report, found, outlines)
         for shot, (report, found), outlines in zip(burst, seen, contours, strict=True)
     ]
+
+
+def _followed(
+    engine: FaceEngine, pictures: Sequence[Picture], watch: Stopwatch
+) -> Sequence[list[DetectedFace] | None]:
+    """The faces of each frame; None for each when a frame cannot be read, which then costs that frame alone."""
+    with watch.stage("detect"):
+        try:
+            return engine.follow(pictures)
+        except BiometricsError:
+            return [None] * len(pictures)
 
 
 def _watched(frames: Sequence[Frame], rules: FaceRules, actions: Sequence[Action]) -> Watched:
@@ -287,13 +299,13 @@ def _seen(
     watch: Stopwatch,
     *,
     thorough: bool = False,
-    near: Box | None = None,
+    faces: list[DetectedFace] | None = None,
 ) -> tuple[ShotReport, tuple[Picture, DetectedFace] | None]:
-    """What one picture shows, and its face with the picture when it is worth embedding."""
+    """What one picture shows, given its faces or looking for them, and its face with the picture when it is worth embedding."""
     if isinstance(opened, Reason):
         return ShotReport((opened,)), None
     try:
-        return _looked_at(engine, opened, limits, watch, thorough=thorough, near=near)
+        return _looked_at(engine, opened, limits, watch, thorough=thorough, faces=faces)
     except BiometricsError as refusal:
         if not refusal.code.startswith("image_"):
             raise
@@ -307,12 +319,13 @@ def _looked_at(
     watch: Stopwatch,
     *,
     thorough: bool,
-    near: Box | None,
+    faces: list[DetectedFace] | None,
 ) -> tuple[ShotReport, tuple[Picture, DetectedFace] | None]:
     with watch.stage("fingerprint"):
         print_ = fingerprint(picture)
-    with watch.stage("detect"):
-        faces = engine.detect(picture, thorough=thorough, near=near)
+    if faces is None:
+        with watch.stage("detect"):
+            faces = engine.detect(picture, thorough=thorough)
     if not faces:
         return ShotReport((NO_FACE,), print_), None
     with watch.stage("quality"):

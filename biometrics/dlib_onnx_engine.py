@@ -91,18 +91,23 @@ class DlibOnnxEngine:
     def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - the protocol's question; any picture may be a photograph
         return True
 
-    def detect(
-        self, picture: Picture, *, thorough: bool = False, near: Box | None = None
-    ) -> list[DetectedFace]:
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
         """Faces at the first scale that shows any, the widest first; positions are those of the original."""
         with self._lock:
-            if near is not None and (followed := self._followed(picture, near)):
-                return [self.marked(picture, *followed[0])]
-            for side in _sides(picture.short_side, thorough=thorough):
-                boxes = self._boxes(picture, side)
-                if boxes:
-                    return [self.marked(picture, box, score) for box, score in boxes]
-        return []
+            return [self.marked(picture, *each) for each in self._searched(picture, thorough=thorough)]
+
+    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        """Boxes first and landmarks after, all in one go: a cold model costs twice its time, and decoding chills it."""
+        boxes: list[list[tuple[Box, float]]] = []
+        with self._lock:
+            for picture in pictures:
+                before = boxes[-1][:1] if boxes else []
+                followed = [each for box, _ in before for each in self._followed(picture, box)[:1]]
+                boxes.append(followed or self._searched(picture, thorough=False))
+            return [
+                [self.marked(picture, *each) for each in found]
+                for picture, found in zip(pictures, boxes, strict=True)
+            ]
 
     def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
         """By the model that the engine was given, in the decoding that its five landmarks were found in."""
@@ -140,6 +145,11 @@ class DlibOnnxEngine:
         (raw,) = self._network.run(None, {INPUT: batch})
         averaged: npt.NDArray[np.float32] = raw.reshape(views, -1, DIMENSION).mean(axis=0)
         return averaged
+
+    def _searched(self, picture: Picture, *, thorough: bool) -> list[tuple[Box, float]]:
+        """Boxes at the first scale that shows any."""
+        tried = (self._boxes(picture, side) for side in _sides(picture.short_side, thorough=thorough))
+        return next(filter(None, tried), [])
 
     def _boxes(self, picture: Picture, side: int) -> list[tuple[Box, float]]:
         """Boxes in the original's pixels with the detector's scores, the widest first."""

@@ -158,12 +158,14 @@ class FaceEngine(Protocol):
         """Cheaply: is this a kind of picture the engine is made for?"""
         ...
 
-    def detect(
-        self, picture: Picture, *, thorough: bool = False, near: Box | None = None
-    ) -> list[DetectedFace]:
-        """All faces, the widest first. `thorough` asks for small faces too, as an enrolment must.
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
+        """All faces, the widest first. `thorough` asks for small faces too, as an enrolment must."""
+        ...
 
-        `near` is where the frame before showed the face: an engine may look there first and, finding it, nowhere else.
+    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        """The faces of each frame of a burst, the widest first.
+
+        An engine may look first where the frame before showed the face and, finding it there, nowhere else.
         """
         ...
 

@@ -47,7 +47,7 @@ def perceptual_hash(grey: Grey) -> int:
 
     The constant term only says how bright the picture is; it is left out of the median and set to zero.
     """
-    small = Image.fromarray(grey).resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX)
+    small = Image.fromarray(grey).resize((_SAMPLE_SIDE, _SAMPLE_SIDE), Image.Resampling.BOX, reducing_gap=2.0)
     coefficients = (_DCT @ np.asarray(small, dtype=np.float64) @ _DCT.T).ravel()
     bits = coefficients > np.median(coefficients[1:])
     bits[0] = False

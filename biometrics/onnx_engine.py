@@ -15,7 +15,6 @@ from PIL import Image
 from biometrics.dlib_onnx_engine import KEY as SHIPPED
 from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import (
-    Box,
     Contours,
     Descriptor,
     DetectedFace,
@@ -66,13 +65,16 @@ class OnnxEngine:
     def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - the protocol's question; any picture may be a photograph
         return True
 
-    def detect(
-        self, picture: Picture, *, thorough: bool = False, near: Box | None = None
-    ) -> list[DetectedFace]:
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
         """All faces, the widest first; an operator's own detector has one size and always looks everywhere."""
         if self._detector is None:
-            return self._shipped.detect(picture, thorough=thorough, near=near)
+            return self._shipped.detect(picture, thorough=thorough)
         return [self._face(picture, each) for each in self._detector.find(picture)]
+
+    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        if self._detector is None:
+            return self._shipped.follow(pictures)
+        return [self.detect(picture) for picture in pictures]
 
     def _face(self, picture: Picture, found: Found) -> DetectedFace:
         if not self._points:

@@ -123,7 +123,6 @@ class PatternEngine:
         picture: Picture,
         *,
         thorough: bool = False,  # noqa: ARG002 - one size
-        near: Box | None = None,  # noqa: ARG002 - one place
     ) -> list[DetectedFace]:
         """The data grid as the only "face" of a test pattern; nothing in any other picture."""
         if not self.claims(picture):
@@ -134,6 +133,9 @@ class PatternEngine:
         right = (Point(_LEFT + 14 * _CELL, y), Point(_LEFT + 11 * _CELL, y))
         nose = Point(_LEFT + 8 * _CELL, _TOP + 6 * _CELL)
         return [DetectedFace(box, Landmarks(left, right, nose), 1.0)]
+
+    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        return [self.detect(picture) for picture in pictures]
 
     def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - one face
         """Those of a simple head that does what the marks say."""

@@ -60,7 +60,6 @@ class ReferenceEngine:
         picture: Picture,
         *,
         thorough: bool = False,  # noqa: ARG002 - one way
-        near: Box | None = None,  # noqa: ARG002 - one way
     ) -> list[DetectedFace]:
         pixels = picture.rgb().pixels
         boxes = face_recognition.face_locations(pixels)
@@ -70,6 +69,9 @@ class ReferenceEngine:
             for (top, right, bottom, left), points in zip(boxes, marks, strict=True)
         ]
         return sorted(faces, key=lambda face: face.box.width, reverse=True)
+
+    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        return [self.detect(picture) for picture in pictures]
 
     def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - only descriptors
         return None

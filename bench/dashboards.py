@@ -12,6 +12,8 @@ accepted in this run with nothing else to do.
 - `dashboards`: each with an account and a connection of its own, of the whole province, of 18 cities, of 500 schools and
   of 500 counselors. Every board changes at once: one more student is found present in each school. The delay is from
   the commit until the board with that figure has arrived.
+
+"server cpu" is the share of one core that the API process took.
 """
 
 import argparse
@@ -19,36 +21,29 @@ import asyncio
 import json
 import math
 import os
-import resource
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
-import redis
 import uvloop
 
 from backend.app import STAFF_PREFIX
+from backend.core.open_files import raise_open_files
 from backend.local.services import Stack
-from backend.roll_call.progress import CHANNEL
-from bench.dashboards_world import CITIES, SCHOOLS, Watcher, Written, city_id, plant, school_id
-from bench.intake import EMPTY, ENVELOPES, Bench, benched
-from bench.intake_load import Run, Wire, closed_loop, connect, open_loop
-from bench.intake_school import ROLL_CALL, TERM
+from bench.dashboards_load import ATTEMPTS, STUDENTS, Load, Verdicts
+from bench.dashboards_world import CITIES, SCHOOLS, Watcher, city_id, plant, school_id
+from bench.intake import EMPTY, Bench, benched
+from bench.intake_load import Run, Wire, connect
+from bench.intake_school import ROLL_CALL
 from bench.report import publish
 
-STUDENTS, ATTEMPTS = 4_000, 3
-CAPACITY = 1_500
-"""Envelopes by which the capacity is measured."""
 LOOKS_A_SECOND = 20
 ROUNDS, ROUND_SECONDS = 5, 4.0
-FOLD_SECONDS = 2.0
+Row = dict[str, Any]
 _PROGRESS = f"{STAFF_PREFIX}/v1/roll-calls/{ROLL_CALL}/progress"
 
 
@@ -62,46 +57,6 @@ def memory_of(pid: int) -> float:
     """Megabytes that a process holds."""
     line = next(each for each in Path(f"/proc/{pid}/status").read_text().splitlines() if each[:6] == "VmRSS:")
     return round(int(line.split()[1]) / 1024, 1)
-
-
-# --- the load ---
-
-
-class Load:
-    """Envelopes at half of what the server accepts; each by another challenge."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-        self._tokens = bench.tokens(bench.handsets)
-        self._next = 0
-        self.rate = 0.0
-
-    def requests(self, count: int, path: str = ENVELOPES) -> list[bytes]:
-        """Freshly signed."""
-        signed = []
-        for each in self._drawn(count) if path == ENVELOPES else ((n, 0) for n in range(count)):
-            number, attempt = each
-            handset = self._bench.handsets[number]
-            signed.append(self._bench.request(handset, attempt, path, self._tokens[number]))
-        return signed
-
-    def _drawn(self, count: int) -> Iterator[tuple[int, int]]:
-        """The next students, and which of their challenges it is."""
-        assert self._next + count <= STUDENTS * ATTEMPTS, "each challenge has been used"
-        for n in range(self._next, self._next + count):
-            yield n % STUDENTS, n // STUDENTS
-        self._next += count
-
-    async def find_capacity(self) -> float:
-        """Envelopes a second with nothing else to do; half of it is the load."""
-        await closed_loop(self._bench.port, self.requests(CAPACITY // 4), 64)
-        run = await closed_loop(self._bench.port, self.requests(CAPACITY), 64)
-        self.rate = run.rate / 2
-        return run.rate
-
-    async def run(self, requests: Sequence[bytes]) -> Run:
-        """At half load until they are used up."""
-        return await open_loop(self._bench.port, requests, self.rate, 256)
 
 
 # --- drill-downs ---
@@ -178,74 +133,6 @@ async def _people(port: int) -> asyncio.Queue[Wire]:
     return queue
 
 
-# --- outcomes ---
-
-_FOUND = """
-INSERT INTO outcome_entry (roll_call_id, student_id, seq, school_id, term_code, class_id, outcome, reason, method,
- policy_version, trace, at)
-SELECT %(roll_call)s, gen_random_uuid(), 1, c.school_id, c.term_code, c.class_id, 'present', 'verified', 'face', '', '{}', now()
-FROM (SELECT DISTINCT ON (school_id) * FROM roll_call_class
- WHERE term_code = %(term)s AND roll_call_id = %(roll_call)s AND school_id = ANY(%(schools)s)
- ORDER BY school_id, class_id) c, generate_series(1, %(students)s)
-"""
-
-
-class Verdicts:
-    """What workers would write: outcomes by the statement, the nudge after it, and the folding every two seconds."""
-
-    def __init__(self, bench: Bench) -> None:
-        self.written = Written()
-        self._server = psycopg.connect(bench.dsn, autocommit=True)
-        self._redis = redis.Redis.from_url(bench.settings.redis_url)
-        self._turn = threading.Lock()
-
-    def find(self, schools: Sequence[int], students: int) -> float:
-        """So many students of the first class of each school are present; the instant of the commit."""
-        with self._turn:
-            self._server.execute(
-                _FOUND,
-                {
-                    "roll_call": ROLL_CALL,
-                    "term": TERM,
-                    "students": students,
-                    "schools": [school_id(school) for school in schools],
-                },
-            )
-            at = time.monotonic()
-            for school in schools:
-                for _ in range(students):
-                    self.written.add(school, first_class=True)
-        self._redis.publish(CHANNEL + str(ROLL_CALL), b"1")
-        return at
-
-    @contextmanager
-    def going_on(self, rate: float) -> Iterator[None]:
-        """Batches of sixteen, each of one school, at a rate of students a second."""
-        over = threading.Event()
-
-        def work() -> None:
-            batch, folded = 0, time.monotonic()
-            while not over.wait(16 / rate):
-                self.find([batch * 11 % SCHOOLS], 16)
-                batch += 1
-                if time.monotonic() - folded > FOLD_SECONDS:
-                    self.fold()
-                    folded = time.monotonic()
-
-        thread = threading.Thread(target=work)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-
-    def fold(self) -> None:
-        """As the job does."""
-        with self._turn:
-            self._server.execute("SELECT door.fold_outcomes()")
-
-
 # --- open dashboards ---
 
 
@@ -320,7 +207,7 @@ class Rounds:
             "p95 ms": percentile(told, 0.95),
             "worst ms": percentile(told, 1.0),
             "pushes": pushed,
-            "server cpu, share": round(self.cpu / self.seconds, 2),
+            "server cpu": round(self.cpu / self.seconds, 2),
             "cpu µs a push": round(1e6 * self.cpu / max(pushed, 1)),
         }
 
@@ -340,70 +227,95 @@ async def rounds(bench: Bench, verdicts: Verdicts, count: int) -> Rounds:
 # --- the whole ---
 
 
-async def _measured(
-    bench: Bench, asked: argparse.Namespace
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+async def _first_look(bench: Bench, token: str) -> float:
+    """Seconds of the first look at a roll call in a process, which reads all of it."""
+    (wire,) = await connect(bench.port, 1)
     began = time.monotonic()
-    watchers = await asyncio.to_thread(plant, bench.dsn, bench.keys, asked.dashboards)
-    print(f"planted in {time.monotonic() - began:.1f} s", flush=True)
-    load, verdicts = Load(bench), Verdicts(bench)
-    accepted = await load.find_capacity()
-    print(f"{accepted:.0f} envelopes a second; half load is {load.rate:.0f}", flush=True)
-    token = watchers[0].token
+    status = await wire.send(_look(token, None))
+    wire.close()
+    assert status == 200, status
+    return time.monotonic() - began
+
+
+async def _drilled(bench: Bench, token: str, load: Load, verdicts: Verdicts, seconds: float) -> list[Row]:
+    """Drill-downs with an idle server, and at half load."""
     empty = load.requests(256, EMPTY)
-    ends = time.monotonic() + asked.seconds
+    cpu, first = bench.cpu(), await _first_look(bench, token)
+    rows = [{**Looks({"first look": [first]}).rows("idle")[0], "server cpu": round(bench.cpu() - cpu, 2)}]
+    ends, cpu = time.monotonic() + seconds, bench.cpu()
     idle = await drill(bench, token, empty, lambda: time.monotonic() > ends)
-    requests = load.requests(int(load.rate * asked.seconds))
+    rows += idle.rows("idle", **{"server cpu": round((bench.cpu() - cpu) / seconds, 2)})
+    requests, cpu = load.requests(int(load.rate * seconds)), bench.cpu()
     at_half = asyncio.create_task(load.run(requests))
     with verdicts.going_on(load.rate):
         busy = await drill(bench, token, empty, at_half.done)
-    taken_in = await at_half
-    drilled = [
-        *idle.rows("idle", intake="-"),
-        *busy.rows("half load", intake=_told(taken_in)),
-    ]
-    publish(
-        "progress-drill-down", "province → class within 50 ms at the 95th percentile, at half load", drilled
+    run = await at_half
+    return rows + busy.rows(
+        f"half load, {_told(run)}", **{"server cpu": round((bench.cpu() - cpu) / run.seconds, 2)}
     )
-    return drilled, await _dashboards(bench, watchers, load, verdicts, asked.seconds)
 
 
 def _told(run: Run) -> str:
     return f"{run.rate:.0f}/s, p99 {run.percentile(0.99):.0f} ms, {dict(run.statuses)}"
 
 
-async def _dashboards(
+async def _watched(
     bench: Bench, watchers: Sequence[Watcher], load: Load, verdicts: Verdicts, seconds: float
-) -> list[dict[str, Any]]:
+) -> tuple[list[Row], list[Row]]:
+    """The dashboards, and drill-downs while they are open, at half load."""
     before, cpu = memory_of(bench.process.pid), bench.cpu()
-    verdicts.find(range(SCHOOLS), 1)
     wall = await asyncio.to_thread(Wall.open, bench.port, watchers)
-    cpu, firsts = bench.cpu() - cpu, wall.opened["first_boards"]
-    print(
-        f"all open in {wall.opened['seconds']:.1f} s (server {cpu:.1f} s), first board p50 {percentile(firsts, 0.5)} ms, p95"
-        f" {percentile(firsts, 0.95)} ms; refused {wall.opened['refused']}; memory {before} MB, then"
-        f" {memory_of(bench.process.pid)} MB",
-        flush=True,
-    )
+    opened, firsts = wall.opened["seconds"], wall.opened["first_boards"]
+    opening = {
+        "when": f"opened in {opened:.1f} s, refused {wall.opened['refused'] or 0}",
+        "changes": 0,
+        "never told": 0,
+        "p50 ms": percentile(firsts, 0.5),
+        "p95 ms": percentile(firsts, 0.95),
+        "worst ms": percentile(firsts, 1.0),
+        "pushes": len(firsts),
+        "server cpu": round((bench.cpu() - cpu) / opened, 2),
+        "cpu µs a push": round(1e6 * (bench.cpu() - cpu) / len(firsts)),
+    }
     quiet = await rounds(bench, verdicts, ROUNDS)
     count = max(1, int(seconds / ROUND_SECONDS))
-    requests = load.requests(int(load.rate * count * ROUND_SECONDS))
+    requests, empty = load.requests(int(load.rate * count * ROUND_SECONDS)), load.requests(64, EMPTY)
     at_half = asyncio.create_task(load.run(requests))
-    empty = load.requests(64, EMPTY)
     with verdicts.going_on(load.rate):
         looks = asyncio.create_task(drill(bench, watchers[0].token, empty, at_half.done))
         busy = await rounds(bench, verdicts, count)
-    taken_in, looked = await at_half, await looks
-    memory = memory_of(bench.process.pid)
+    run, looked = await at_half, await looks
+    await asyncio.sleep(ROUND_SECONDS)  # the last change is on its way to some
+    after = memory_of(bench.process.pid)
     seen, client = await asyncio.to_thread(wall.close)
-    rows = [
-        quiet.row("no check-ins", watchers, seen),
-        busy.row(f"half load: {_told(taken_in)}", watchers, seen),
-    ]
-    print(f"memory {memory}; closed {sum(each['closed'] for each in seen)}; client cpu {client}", flush=True)
-    publish("dashboards", "2,000 open dashboards of one process, none dropped", rows)
-    publish("progress-with-dashboards", "-", looked.rows("half load, dashboards open"))
-    return rows
+    dropped = sum(board["closed"] for board in seen)
+    memory = {
+        "memory MB": f"{before:.0f} → {after:.0f}",
+        "dropped": dropped,
+        "client cpu s": round(client, 1),
+    }
+    rows = [opening, quiet.row("no check-ins", watchers, seen)]
+    rows.append(busy.row(f"half load, {_told(run)}", watchers, seen))
+    return [{**row, **memory} for row in rows], looked.rows(
+        f"half load, {len(watchers)} dashboards", **{"server cpu": round(busy.cpu / busy.seconds, 2)}
+    )
+
+
+async def _measured(bench: Bench, asked: argparse.Namespace) -> None:
+    began = time.monotonic()
+    watchers = await asyncio.to_thread(plant, bench.dsn, bench.keys, asked.dashboards)
+    load, verdicts = Load(bench), Verdicts(bench)
+    accepted = await load.find_capacity()
+    print(
+        f"planted in {time.monotonic() - began:.0f} s; {accepted:.0f} envelopes a second accepted, half load is"
+        f" {load.rate:.0f}; load of the machine {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    looks = await _drilled(bench, watchers[0].token, load, verdicts, asked.seconds)
+    boards, looked = await _watched(bench, watchers, load, verdicts, asked.seconds)
+    floor = "province → class within 50 ms at the 95th percentile, at half load"
+    publish("drill-down", floor, looks + looked)
+    publish("dashboards", f"{asked.dashboards} open dashboards of one process, none dropped", boards)
 
 
 def main() -> None:
@@ -412,12 +324,9 @@ def main() -> None:
     parser.add_argument("--dashboards", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=20.0)
     asked = parser.parse_args()
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_open_files()
     uvloop.install()
-    began = time.monotonic()
     with benched(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS) as bench:
-        print(f"built in {time.monotonic() - began:.1f} s", flush=True)
         asyncio.run(_measured(bench, asked))
 
 

@@ -8,7 +8,6 @@ monotonic clock, which all processes of a machine share.
 
 import asyncio
 import json
-import resource
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,8 @@ from time import monotonic, process_time
 from typing import Any, cast
 
 import uvloop
+
+from backend.core.open_files import raise_open_files
 
 _END = b"\r\n\r\n"
 _EVENT, _PRESENT = b"event: progress", b'"present":'
@@ -119,8 +120,7 @@ async def _watch(port: int, asked: Sequence[dict[str, Any]]) -> None:
 
 def main() -> None:
     """Open them all, wait, tell what they showed."""
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    raise_open_files()
     uvloop.install()
     asked = json.loads(sys.stdin.readline())
     asyncio.run(_watch(int(sys.argv[1]), asked))

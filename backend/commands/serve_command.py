@@ -7,6 +7,7 @@ import uvicorn
 
 from backend.app import create_app
 from backend.core.logging import configure_logging
+from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
 from backend.settings import get_settings
 
@@ -18,6 +19,7 @@ def command(
     """启动接口服务 · Serve the mobile and the staff API."""
     settings = get_settings()
     configure_logging(as_json=settings.env == "production")
+    raise_open_files()
     runtime = open_runtime(settings)
     # Forwarded headers are believed from nobody: a forged X-Forwarded-For changes nothing (THREATS 10).
     uvicorn.run(

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Self
 from uuid import UUID
 
+import structlog
 from sqlalchemy import or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -30,12 +31,14 @@ from backend.roll_call.tables import RollCallClass
 from backend.roll_call.tally import AskedClass, Counts, Tally, Unit
 
 LIFE_SECONDS = 600.0
-"""Names are read again after this; figures always are."""
+"""Names and the tree are read again after this, while the figures of before are still shown."""
 MOST_CLASSES = 100_000
 """Kept by a process, in all tallies together: some sixty megabytes."""
 _AT_A_TIME = 500
 """Rows between which other requests have their turn while a tally is read for the first time."""
 _EXTRA = "tallies"
+
+log = structlog.get_logger()
 
 
 @dataclass(eq=False, slots=True)
@@ -44,6 +47,7 @@ class _Kept:
     tally: Tally | None = None
     loaded_at: float = 0.0
     read_at: float = 0.0
+    renewing: asyncio.Task[None] | None = None
 
 
 class Tallies:
@@ -68,9 +72,8 @@ class Tallies:
             if kept.tally is not None and kept.read_at >= asked:
                 return kept.tally
             began = time.monotonic()
-            if kept.tally is None or began - kept.loaded_at > LIFE_SECONDS:
-                async with self._database.transaction(Scope.wide(launcher_path)) as session:
-                    kept.tally = await _loaded(session, roll_call_id, launcher_path)
+            if kept.tally is None:
+                kept.tally = await self._load(roll_call_id, launcher_path)
                 kept.loaded_at = began
             else:
                 known = kept.tally.version
@@ -79,8 +82,26 @@ class Tallies:
                 kept.tally.count(counters)
                 kept.tally.note(noted)
             kept.read_at = began
+            if began - kept.loaded_at > LIFE_SECONDS and kept.renewing is None:
+                kept.renewing = asyncio.create_task(self._renew(kept, roll_call_id, launcher_path))
             self._forget_some()
             return kept.tally
+
+    async def _load(self, roll_call_id: UUID, launcher_path: str) -> Tally:
+        async with self._database.transaction(Scope.wide(launcher_path)) as session:
+            return await _loaded(session, roll_call_id, launcher_path)
+
+    async def _renew(self, kept: _Kept, roll_call_id: UUID, launcher_path: str) -> None:
+        """Nobody waits for it: until it is there, the one of before is read and shown."""
+        try:
+            tally = await self._load(roll_call_id, launcher_path)
+        except Exception as error:  # noqa: BLE001 - the database may be away: tried again when somebody asks
+            log.warning("a tally could not be read anew", error=type(error).__name__)
+        else:
+            async with kept.lock:
+                kept.tally, kept.loaded_at, kept.read_at = tally, time.monotonic(), 0.0
+        finally:
+            kept.renewing = None
 
     def _forget_some(self) -> None:
         """Those that nobody asked for longest; the last one stays, however large."""

@@ -14,6 +14,8 @@ from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
+from backend.people.tables import SchoolClass
+from backend.roll_call import tallies
 from backend.roll_call.audience import Audience
 from backend.roll_call.counting import Miscount, fold, miscounts, recount
 from backend.roll_call.oversight import void_roll_call
@@ -36,10 +38,10 @@ async def progress(
     stage: Stage, acting: Acting, roll_call: RollCall, unit_id: UUID | None = None, *, anew: bool = False
 ) -> Board:
     """What the caller's dashboard shows; `anew` in a process that has not looked before."""
-    tallies = Tallies(stage.runtime.database) if anew else Tallies.of(stage.runtime)
+    asked = Tallies(stage.runtime.database) if anew else Tallies.of(stage.runtime)
     async with stage.runtime.database.transaction(acting.scope) as session:
         view = await view_of(session, acting, roll_call.id, unit_id, stage.clock())
-    board: Board = json.loads(view.drawn(await tallies.fresh(roll_call.id, view.launcher_path)))
+    board: Board = json.loads(view.drawn(await asked.fresh(roll_call.id, view.launcher_path)))
     return board
 
 
@@ -134,6 +136,21 @@ async def test_a_process_that_looked_before_knows_what_one_that_looks_first_read
             if fold_between is not None:
                 await fold_between(stage)
     assert [each["present"] for each in seen] == [0, 1, 1, 2, 2]
+
+
+async def test_a_tally_that_is_old_is_read_anew_while_it_is_still_shown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "LIFE_SECONDS", 0.0)
+    launched = await stage.launch()
+    await progress(stage, stage.registrar, launched.roll_call)
+    async with stage.arrange() as session:
+        (await session.get_one(SchoolClass, stage.school.classes[0].id)).name = "0 改名班"
+    names = set[str]()
+    while "0 改名班" not in names:
+        board = await progress(stage, stage.registrar, launched.roll_call)
+        assert board["obligations"] == 6
+        names = {child["name"] for child in board["children"]}
 
 
 async def test_an_outcome_that_replaces_another_is_counted_once(stage: Stage) -> None:

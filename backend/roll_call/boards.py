@@ -165,9 +165,9 @@ class Boards:
 
     def _nudge(self, channel: bytes | str) -> None:
         name = channel.decode() if isinstance(channel, bytes) else channel
-        wall = self._walls.get(UUID(name.removeprefix(CHANNEL)))
-        if wall is not None:
-            wall.nudged.set()
+        for roll_call_id, wall in self._walls.items():
+            if name == CHANNEL + str(roll_call_id):
+                wall.nudged.set()
 
 
 async def _tell(wall: _Wall, tally: Tally) -> None:

@@ -245,14 +245,16 @@ async def _drilled(bench: Bench, token: str, load: Load, verdicts: Verdicts, sec
     ends, cpu = time.monotonic() + seconds, bench.cpu()
     idle = await drill(bench, token, empty, lambda: time.monotonic() > ends)
     rows += idle.rows("idle", **{"server cpu": round((bench.cpu() - cpu) / seconds, 2)})
-    requests, cpu = load.requests(int(load.rate * seconds)), bench.cpu()
+    requests, cpu, database = load.requests(int(load.rate * seconds)), bench.cpu(), bench.database_cpu()
     at_half = asyncio.create_task(load.run(requests))
     with verdicts.going_on(load.rate):
         busy = await drill(bench, token, empty, at_half.done)
     run = await at_half
-    return rows + busy.rows(
-        f"half load, {_told(run)}", **{"server cpu": round((bench.cpu() - cpu) / run.seconds, 2)}
-    )
+    shares = {
+        "server cpu": round((bench.cpu() - cpu) / run.seconds, 2),
+        "database cpu": round((bench.database_cpu() - database) / run.seconds, 2),
+    }
+    return [{**row, "database cpu": "-"} for row in rows] + busy.rows(f"half load, {_told(run)}", **shares)
 
 
 def _told(run: Run) -> str:
@@ -296,8 +298,9 @@ async def _watched(
     }
     rows = [opening, quiet.row("no check-ins", watchers, seen)]
     rows.append(busy.row(f"half load, {_told(run)}", watchers, seen))
+    shares = {"server cpu": round(busy.cpu / busy.seconds, 2), "database cpu": "-"}
     return [{**row, **memory} for row in rows], looked.rows(
-        f"half load, {len(watchers)} dashboards", **{"server cpu": round(busy.cpu / busy.seconds, 2)}
+        f"half load, {len(watchers)} dashboards", **shares
     )
 
 

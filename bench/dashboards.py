@@ -329,7 +329,7 @@ def main() -> None:
     asked = parser.parse_args()
     raise_open_files()
     uvloop.install()
-    with benched(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS) as bench:
+    with benched(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS, processes=1) as bench:
         asyncio.run(_measured(bench, asked))
 
 

@@ -81,13 +81,8 @@ async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Resp
 
 def application() -> FastAPI:
     """The product's server, with the benchmark's address."""
-<<<<<<< HEAD
-    settings = Settings()
     raise_open_files()
-    app = create_app(open_runtime(settings))
-=======
     app = create_app(open_runtime(Settings()))
->>>>>>> main
     mobile = next(
         route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX
     )

@@ -328,7 +328,7 @@ async def missing_page(
         asked = asked.where(RollCallSchool.school_id >= after[0])
     schools = (await session.scalars(asked.order_by(RollCallSchool.school_id))).all()
     found: list[Missing] = []
-    first, size = 0, 1
+    first, size = 0, 2
     while first < len(schools) and len(found) < limit:
         some = schools[first : first + size]
         left = limit - len(found)
@@ -360,7 +360,11 @@ async def _missing(
         )
         .select_from(Obligation)
         .join(Student, Student.id == Obligation.student_id)
-        .join(SchoolClass, SchoolClass.id == Obligation.class_id)
+        # The school of the class is said as well: a province has more classes than a school has students.
+        .join(
+            SchoolClass,
+            and_(SchoolClass.id == Obligation.class_id, SchoolClass.school_id == Obligation.school_id),
+        )
         .outerjoin(outcome, true())
         .where(
             *_audience(roll_call, acting),
@@ -372,7 +376,7 @@ async def _missing(
     )
     found = _overseen(found, acting, class_id)
     if schools:
-        found = found.where(Obligation.school_id.in_(schools))
+        found = found.where(Obligation.school_id.in_(schools), SchoolClass.school_id.in_(schools))
     if after is not None:
         position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
         found = found.where(position > after)

@@ -104,8 +104,31 @@ async def prompts_page(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[PromptRow]:
-    """At most `limit` prompts that the caller may see, newest first, older than `before` (raised, id)."""
-    page = _rows(acting).order_by(StoredPrompt.raised_at.desc(), StoredPrompt.id.desc()).limit(limit)
+    """At most `limit` prompts that the caller may see, newest first, older than `before` (raised, id).
+
+    First which, then all about them: a province has thousands, and names would be looked up for each.
+    """
+    which = (await session.scalars(_page(acting, search, at, before, limit))).all()
+    rows = [PromptRow(*row) for row in await session.execute(_rows(acting).where(StoredPrompt.id.in_(which)))]
+    return sorted(rows, key=lambda row: (row.prompt.raised_at, row.prompt.id), reverse=True)
+
+
+def _page(
+    acting: Acting,
+    search: PromptSearch,
+    at: datetime,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Select[UUID]:
+    page = (
+        select(StoredPrompt.id)
+        .join(_STEP, true())
+        .where(in_own_classes(acting, StoredPrompt.student_id.expression))
+        .order_by(StoredPrompt.raised_at.desc(), StoredPrompt.id.desc())
+        .limit(limit)
+    )
+    if acting.school_id is not None:
+        page = page.where(StoredPrompt.school_id == acting.school_id)
     if search.state is not None:
         page = page.where(_STEP.state == search.state.value)
     if search.open_only or search.overdue:
@@ -117,12 +140,13 @@ async def prompts_page(
     if search.school_id is not None:
         page = page.where(StoredPrompt.school_id == search.school_id)
     if search.class_id is not None:
-        page = page.where(Student.class_id == search.class_id)
+        of_class = select(Student.id).where(Student.class_id == search.class_id)
+        page = page.where(StoredPrompt.student_id.in_(of_class))
     if search.student_id is not None:
         page = page.where(StoredPrompt.student_id == search.student_id)
     if before is not None:
         page = page.where(tuple_(StoredPrompt.raised_at, StoredPrompt.id) < before)
-    return [PromptRow(*row) for row in await session.execute(page)]
+    return page
 
 
 async def prompt_row(session: AsyncSession, acting: Acting, prompt_id: UUID) -> PromptRow:

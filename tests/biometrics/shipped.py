@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from biometrics.contour_model import ContourModel, Dlib68Contours
+from biometrics.contour_model import Dlib68Contours
 from biometrics.dlib_onnx_engine import DlibOnnxEngine, installed_models
 
 _contours = cache(Dlib68Contours)
@@ -14,6 +14,6 @@ def contours(models: Path | None = None) -> Dlib68Contours:
     return _contours(models or installed_models())
 
 
-def engine(contours: ContourModel | None = None) -> DlibOnnxEngine:
+def engine(contours: Dlib68Contours | None = None) -> DlibOnnxEngine:
     """The engine as it is by default, or with a contour model."""
     return _with() if contours is None else _with(contours=contours)

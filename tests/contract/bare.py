@@ -24,7 +24,8 @@ class Bare:
     async def request(self, method: str, path: str, **options: Any) -> Response:
         if path.partition("?")[0].endswith("/stream"):  # without end: the client hangs up
             return await Nobody(self.http, self.headers).request(method, path, **options)
-        headers: dict[str | bytes, str | bytes] = {**options.pop("headers", {}), **self.headers}
+        headers: dict[str | bytes, str | bytes] = {**options.pop("headers", {})}
+        headers |= self.headers.items()
         if "json" in options:
             content = json_of.dumps(options.pop("json")).encode()
             headers["content-type"] = "application/json"

@@ -10,6 +10,7 @@ BENCHMARKS = {
     "liveness": ["bench.liveness"],
     "template-loss": ["bench.template_loss"],
     "intake": ["bench.intake"],
+    "dashboards": ["bench.dashboards"],
     "roster": ["bench.roster", "--rows", "20000"],
     "standing": ["bench.standing"],
     "province": ["bench.province"],

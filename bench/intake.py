@@ -45,6 +45,7 @@ from backend.core import jws
 from backend.core.api import Api
 from backend.core.clock import now
 from backend.core.keys import KeyRing, create_key_file
+from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
 from backend.identity.access_tokens import issue_phone_token
 from backend.local.services import Stack, create_database, drop_database
@@ -80,6 +81,7 @@ async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Resp
 
 def application() -> FastAPI:
     """The product's server, with the benchmark's address."""
+    raise_open_files()
     app = create_app(open_runtime(Settings()))
     mobile = next(
         route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX

@@ -15,7 +15,7 @@ _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 
 
-class _Wire(asyncio.Protocol):
+class Wire(asyncio.Protocol):
     """One connection: sends a request, and tells the status of its answer."""
 
     def __init__(self) -> None:
@@ -73,17 +73,17 @@ class Run:
         return 1000 * ranked[min(len(ranked) - 1, int(share * len(ranked)))]
 
 
-async def _connect(port: int, count: int) -> list[_Wire]:
+async def connect(port: int, count: int) -> list[Wire]:
     loop = asyncio.get_running_loop()
-    made = [await loop.create_connection(_Wire, "127.0.0.1", port) for _ in range(count)]
+    made = [await loop.create_connection(Wire, "127.0.0.1", port) for _ in range(count)]
     return [wire for _, wire in made]
 
 
 async def closed_loop(port: int, requests: Sequence[bytes], connections: int) -> Run:
     """As fast as the server answers, so many at a time."""
-    run, waiting, wires = Run(), deque(requests), await _connect(port, connections)
+    run, waiting, wires = Run(), deque(requests), await connect(port, connections)
 
-    async def work(wire: _Wire) -> None:
+    async def work(wire: Wire) -> None:
         while waiting:
             request, began = waiting.popleft(), monotonic()
             run.statuses[await wire.send(request)] += 1
@@ -99,11 +99,11 @@ async def closed_loop(port: int, requests: Sequence[bytes], connections: int) ->
 
 async def open_loop(port: int, requests: Sequence[bytes], rate: float, connections: int) -> Run:
     """At a steady rate, whether the server keeps up or not."""
-    run, free, freed = Run(), deque(await _connect(port, connections)), asyncio.Event()
+    run, free, freed = Run(), deque(await connect(port, connections)), asyncio.Event()
 
-    async def one(wire: _Wire, request: bytes, due: float) -> None:
+    async def one(wire: Wire, request: bytes, due: float) -> None:
         if wire.closed:  # idle for longer than the server keeps one
-            (wire,) = await _connect(port, 1)
+            (wire,) = await connect(port, 1)
         run.statuses[await wire.send(request)] += 1
         run.latencies.append(monotonic() - due)
         free.append(wire)

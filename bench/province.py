@@ -42,10 +42,11 @@ from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.audience import Audience
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
-from backend.roll_call.progress import progress_of
 from backend.roll_call.queries import missing_page, own_roll_calls
 from backend.roll_call.settlement import settle_roll_call
 from backend.roll_call.tables import RollCall
+from backend.roll_call.tallies import Tallies
+from backend.roll_call.tally import Unit
 from backend.standing import jobs as standing_jobs
 from backend.standing.daily import SchoolOf, missed_by, reassess_each
 from backend.standing.prompt_queries import PromptSearch, prompts_page
@@ -296,14 +297,14 @@ async def reads(runtime: Runtime, roll_call: RollCall) -> list[tuple[str, list[f
         async with runtime.database.transaction(acting.scope) as session:
             await prompts_page(session, acting, PromptSearch(open_only=True), SETTLED, None, 51)
 
-    async def progress(acting: Acting, unit_id: UUID) -> None:
-        async with runtime.database.transaction(acting.scope) as session:
-            unit = await session.get_one(OrgUnit, unit_id)
-            await progress_of(session, acting, roll_call.id, unit)
+    tallies = Tallies(runtime.database)
 
     async def progress_of_school() -> None:
         acting = registrar()
-        await progress(acting, acting.org_id)
+        async with runtime.database.transaction(acting.scope) as session:
+            school = await session.get_one(OrgUnit, acting.org_id)
+        tally = await tallies.fresh(roll_call.id, roll_call.launcher_path)
+        tally.board(Unit(school.id, school.kind, school.name, school.path))
 
     return [
         ("missing, a class", await latencies(missing_of_class)),

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from backend.app import create_app
 from backend.core.logging import configure_logging
+from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
 from backend.settings import get_settings
 
@@ -16,6 +17,7 @@ def application() -> FastAPI:
     """The application of one server process."""
     settings = get_settings()
     configure_logging(as_json=settings.env == "production")
+    raise_open_files()
     return create_app(open_runtime(settings))
 
 

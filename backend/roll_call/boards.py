@@ -1,12 +1,12 @@
-"""Boards that many watch: each is read once for all of its watchers, however many there are.
+"""Boards that many watch: drawn once for all of their watchers, however many there are.
 
-A process holds one board for each unit (or counselor) that somebody looks at. A nudge through Redis says that something
-changed; without Redis every board is looked at again from time to time. Few are read at once, so that many different
-boards become slower instead of crowding out the check-ins.
+A process reads a roll call that somebody watches at most once a second, however many units of it are looked at, when a
+nudge through Redis says that something changed; without Redis it looks again from time to time. Whoever watches is told
+a few at a time, so that thousands of dashboards do not keep a check-in waiting.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Self
@@ -17,90 +17,117 @@ from redis.exceptions import RedisError
 
 from backend.core.redis_link import RedisLink
 from backend.core.runtime import Runtime
-from backend.roll_call.progress import CHANNEL
+from backend.roll_call.progress import CHANNEL, View
+from backend.roll_call.tallies import Tallies
+from backend.roll_call.tally import Tally
 
 LEAST_SECONDS_BETWEEN = 1.0
-"""However many outcomes arrive, a board is read at most this often."""
+"""However many outcomes arrive, a roll call is read at most this often."""
 LOOK_AGAIN_SECONDS = 10.0
-"""Without a nudge (Redis gone, or nothing new) a board is read this often."""
-READ_AT_ONCE = 4
+"""Without a nudge (Redis gone, or nothing new) it is read this often."""
+TOLD_AT_ONCE, BREATH_SECONDS = 16, 0.004
+"""So many watchers are told, and then others have their turn."""
 _EXTRA = "boards"
-
-Look = Callable[[], Awaitable[str]]
 
 log = structlog.get_logger()
 
 
+def as_event(board: str) -> bytes:
+    """A board as one server-sent event named `progress`."""
+    return f"event: progress\r\ndata: {board}\r\n\r\n".encode()
+
+
 @dataclass(eq=False, slots=True)
 class _Board:
-    roll_call_id: UUID
-    look: Look
-    text: str
+    view: View
+    drawn: str
+    event: bytes
     watchers: int = 0
-    nudged: asyncio.Event = field(default_factory=asyncio.Event)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
-    reading: asyncio.Task[None] | None = None
 
-    def show(self, text: str) -> None:
-        """Wake whoever watches; the next change has an event of its own."""
-        self.text = text
+    def show(self, tally: Tally) -> int:
+        """Wake whoever watches if it has changed; how many. The next change has an event of its own."""
+        drawn = self.view.drawn(tally)
+        if drawn == self.drawn:
+            return 0
+        self.drawn, self.event = drawn, as_event(drawn)
         self.changed.set()
         self.changed = asyncio.Event()
+        return self.watchers
+
+
+@dataclass(eq=False, slots=True)
+class _Wall:
+    """All boards of one roll call."""
+
+    boards: dict[View, _Board] = field(default_factory=dict)
+    nudged: asyncio.Event = field(default_factory=asyncio.Event)
+    reading: asyncio.Task[None] | None = None
 
 
 class Boards:
     """All boards of a process."""
 
-    def __init__(self, redis: RedisLink) -> None:
+    def __init__(self, redis: RedisLink, tallies: Tallies) -> None:
         self._redis = redis
-        self._boards: dict[Hashable, _Board] = {}
-        self._few = asyncio.Semaphore(READ_AT_ONCE)
+        self._tallies = tallies
+        self._walls: dict[UUID, _Wall] = {}
         self._listening: asyncio.Task[None] | None = None
 
     @classmethod
     def of(cls, runtime: Runtime) -> Self:
         """Those of this process, made on first use."""
-        boards: Self = runtime.extras.setdefault(_EXTRA, cls(runtime.redis))
+        boards: Self = runtime.extras.setdefault(_EXTRA, cls(runtime.redis, Tallies.of(runtime)))
         return boards
 
     def __len__(self) -> int:
-        return len(self._boards)
+        return sum(len(wall.boards) for wall in self._walls.values())
 
-    async def watch(
-        self, key: Hashable, roll_call_id: UUID, first: str, look: Look, over: Callable[[], bool]
-    ) -> AsyncGenerator[str]:
-        """What the board of `key` says, now and whenever it changes, until it is `over` for this watcher.
+    async def watch(self, view: View, first: str, over: Callable[[], bool]) -> AsyncGenerator[bytes]:
+        """What a view shows, now and whenever it changes, as events, until it is `over` for this watcher.
 
-        `first` is what the watcher has just read by `look`.
+        `first` is what the watcher has just read.
         """
-        board = self._boards.get(key)
-        if board is None:
-            board = self._boards[key] = _Board(roll_call_id, look, first)
-            board.reading = asyncio.create_task(self._keep_reading(board))
-            self._listen()
+        board = self._put_up(view, first)
         board.watchers += 1
         try:
-            yield first
-            shown = first
+            shown = board.event
+            yield shown
             while True:
                 changed = board.changed
-                if board.text == shown:
+                if board.event is shown:
                     with suppress(TimeoutError):
                         await asyncio.wait_for(changed.wait(), LOOK_AGAIN_SECONDS)
                 if over():
                     return
-                if board.text != shown:
-                    shown = board.text
+                if board.event is not shown:
+                    shown = board.event
                     yield shown
         finally:
             board.watchers -= 1
             if not board.watchers:
-                await self._take_down(key, board)
+                await self._take_down(board)
 
-    async def _take_down(self, key: Hashable, board: _Board) -> None:
-        del self._boards[key]
-        ended = [board.reading]
-        if not self._boards:
+    def _put_up(self, view: View, first: str) -> _Board:
+        wall = self._walls.get(view.roll_call_id)
+        if wall is None:
+            wall = self._walls[view.roll_call_id] = _Wall()
+            wall.reading = asyncio.create_task(self._keep_reading(wall, view))
+        if self._listening is None:
+            self._listening = asyncio.create_task(self._keep_listening())
+        board = wall.boards.get(view)
+        if board is None:
+            board = wall.boards[view] = _Board(view, first, as_event(first))
+        return board
+
+    async def _take_down(self, board: _Board) -> None:
+        wall = self._walls[board.view.roll_call_id]
+        del wall.boards[board.view]
+        ended: list[asyncio.Task[None] | None] = []
+        if not wall.boards:
+            del self._walls[board.view.roll_call_id]
+            ended.append(wall.reading)
+        if not self._walls:
             ended.append(self._listening)
             self._listening = None
         for task in ended:
@@ -109,27 +136,20 @@ class Boards:
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _keep_reading(self, board: _Board) -> None:
+    async def _keep_reading(self, wall: _Wall, view: View) -> None:
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(board.nudged.wait(), LOOK_AGAIN_SECONDS)
-            board.nudged.clear()
+                await asyncio.wait_for(wall.nudged.wait(), LOOK_AGAIN_SECONDS)
+            wall.nudged.clear()
             try:
-                async with self._few:
-                    text = await board.look()
-            except Exception as error:  # noqa: BLE001 - the database may be away: the board stays as it is
-                log.warning("a board could not be read", error=type(error).__name__)
-            else:
-                if text != board.text:
-                    board.show(text)
+                tally = await self._tallies.fresh(view.roll_call_id, view.launcher_path)
+                await _tell(wall, tally)
+            except Exception as error:  # noqa: BLE001 - the database may be away: the boards stay as they are
+                log.warning("a roll call could not be read", error=type(error).__name__)
             await asyncio.sleep(LEAST_SECONDS_BETWEEN)
 
-    def _listen(self) -> None:
-        if self._listening is None:
-            self._listening = asyncio.create_task(self._keep_listening())
-
     async def _keep_listening(self) -> None:
-        """One subscription for all boards; while Redis is away boards are read by the clock alone."""
+        """One subscription for all boards; while Redis is away they are read by the clock alone."""
         while True:
             try:
                 async with self._redis.pubsub() as subscription:
@@ -145,6 +165,16 @@ class Boards:
 
     def _nudge(self, channel: bytes | str) -> None:
         name = channel.decode() if isinstance(channel, bytes) else channel
-        for board in self._boards.values():
-            if name == CHANNEL + str(board.roll_call_id):
-                board.nudged.set()
+        for roll_call_id, wall in self._walls.items():
+            if name == CHANNEL + str(roll_call_id):
+                wall.nudged.set()
+
+
+async def _tell(wall: _Wall, tally: Tally) -> None:
+    """Show what changed, a few watchers at a time."""
+    told = 0
+    for board in list(wall.boards.values()):
+        told += board.show(tally)
+        if told >= TOLD_AT_ONCE:
+            told = 0
+            await asyncio.sleep(BREATH_SECONDS)

@@ -1,71 +1,31 @@
-"""Live progress: frozen denominators, counters of outcomes, and a poke through Redis when something changed.
+"""Live progress: who may look at what, and a poke through Redis when something changed.
 
 PostgreSQL counts outcomes in the statement that writes them (a trigger notes what it added to each class; a job folds
 the notes), so figures are never wrong by what a crash lost between two stores. Redis only carries the nudge that tells
 open dashboards to look again.
 """
 
-import json
-from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import Any
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
 from uuid import UUID
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
 
 from backend.core.acting import Acting
-from backend.org.queries import schools_below
-from backend.org.tables import OrgUnit
-from backend.people.tables import SchoolClass
-from backend.roll_call.outcomes import term_of
-from backend.roll_call.oversight import overseen_classes
-from backend.roll_call.rules import Outcome
-from backend.roll_call.tables import OutcomeCount, OutcomeDelta, RollCallClass
+from backend.core.runtime import Runtime
+from backend.org.queries import unit_below
+from backend.roll_call.oversight import access_roll_call, overseen_classes
+from backend.roll_call.tally import Tally, Unit
 
 CHANNEL = "dianming:progress:"
-
-
-@dataclass(slots=True)
-class Figures:
-    """The sums of a unit: present + missed + excused + undetermined + waiting = obligations, always."""
-
-    obligations: int = 0
-    exempt: int = 0
-    outcomes: dict[str, int] = field(default_factory=lambda: dict.fromkeys(Outcome, 0))
-
-    @property
-    def waiting(self) -> int:
-        """Obligations without an outcome yet; zero once settled."""
-        return self.obligations - sum(self.outcomes.values())
-
-    def add(self, other: "Figures") -> None:
-        """Add another unit's sums."""
-        self.obligations += other.obligations
-        self.exempt += other.exempt
-        for outcome, count in other.outcomes.items():
-            self.outcomes[outcome] += count
-
-
-@dataclass(frozen=True, slots=True)
-class UnitProgress:
-    """One line of the progress: a unit, or a class (kind `class`), with its sums."""
-
-    unit_id: UUID
-    kind: str
-    name: str
-    figures: Figures
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """A unit's own sums and those of what lies directly below it."""
-
-    unit: UnitProgress
-    children: tuple[UnitProgress, ...]
+GRANTED_SECONDS = 30.0
+"""A roll call never changes and a unit hardly ever: who might look a moment ago may still."""
+_MOST_GRANTED = 5_000
+_EXTRA = "views"
 
 
 async def poke(redis: "Redis", roll_call_id: UUID) -> None:
@@ -76,107 +36,60 @@ async def poke(redis: "Redis", roll_call_id: UUID) -> None:
         return
 
 
-def _sums(roll_call_id: UUID, key: InstrumentedAttribute[UUID]) -> Select[*tuple[Any, ...]]:
-    """Denominators and outcomes in effect, by `key` of `roll_call_class`: what was folded and what was noted since."""
-    noted = (
-        select(
-            OutcomeDelta.class_id,
-            *(func.sum(getattr(OutcomeDelta, each.value)).label(each.value) for each in Outcome),
-        )
-        .where(OutcomeDelta.roll_call_id == roll_call_id)
-        .group_by(OutcomeDelta.class_id)
-        .subquery()
-    )
+@dataclass(frozen=True, slots=True)
+class View:
+    """What somebody may look at: a unit, or some classes of a school. Equal views show the same."""
 
-    def summed(outcome: Outcome) -> ColumnElement[int]:
-        folded, since = getattr(OutcomeCount, outcome.value), noted.c[outcome.value]
-        return func.sum(func.coalesce(folded, 0) + func.coalesce(since, 0)).label(outcome.value)
+    roll_call_id: UUID
+    launcher_path: str
+    unit: Unit
+    class_ids: frozenset[UUID] | None = None
 
-    counted = and_(
-        OutcomeCount.roll_call_id == RollCallClass.roll_call_id,
-        OutcomeCount.school_id == RollCallClass.school_id,
-        OutcomeCount.class_id == RollCallClass.class_id,
-    )
-    return (
-        select(
-            key,
-            func.sum(RollCallClass.owed + RollCallClass.excused).label("obligations"),
-            func.sum(RollCallClass.exempt).label("exempt"),
-            *(summed(outcome) for outcome in Outcome),
-        )
-        .select_from(RollCallClass)
-        .outerjoin(OutcomeCount, counted)
-        .outerjoin(noted, noted.c.class_id == RollCallClass.class_id)
-        .where(RollCallClass.term_code == term_of(roll_call_id), RollCallClass.roll_call_id == roll_call_id)
-        .group_by(key)
-    )
+    def drawn(self, tally: Tally) -> str:
+        """The unit's own sums and those of what lies directly below it (units, or a school's classes), as JSON."""
+        if self.class_ids is None:
+            return tally.board(self.unit)
+        return tally.board_of_classes(self.unit, self.class_ids)
 
 
-async def _figures(session: AsyncSession, asked: Select[*tuple[Any, ...]]) -> dict[UUID, Figures]:
-    found: dict[UUID, Figures] = {}
-    for key, obligations, exempt, *outcomes in await session.execute(asked):
-        by_outcome = {each.value: int(count) for each, count in zip(Outcome, outcomes, strict=True)}
-        found[key] = Figures(int(obligations), int(exempt), by_outcome)
-    return found
-
-
-async def progress_of(session: AsyncSession, acting: Acting, roll_call_id: UUID, unit: OrgUnit) -> Progress:
-    """Sums of `unit` and of its children: units below it, or the classes of a school."""
-    if unit.kind == "school":
-        return await _school_progress(session, acting, roll_call_id, unit)
-    asked = _sums(roll_call_id, RollCallClass.school_id)
-    schools = await _figures(session, asked.where(RollCallClass.school_id.in_(schools_below(unit.path))))
-    found = await session.execute(select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(schools)))
-    sums: dict[str, Figures] = defaultdict(Figures)
-    total = Figures()
-    depth = unit.path.count(".") + 1
-    for school_id, path in found:
-        sums[".".join(str(path).split(".")[: depth + 1])].add(schools[school_id])
-        total.add(schools[school_id])
-    children = await session.scalars(
-        select(OrgUnit).where(OrgUnit.path.in_(list(sums))).order_by(OrgUnit.code)
-    )
-    lines = tuple(UnitProgress(child.id, child.kind, child.name, sums[child.path]) for child in children)
-    return Progress(UnitProgress(unit.id, unit.kind, unit.name, total), lines)
-
-
-async def _school_progress(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, unit: OrgUnit
-) -> Progress:
-    """By class; a counselor's own classes."""
-    asked = _sums(roll_call_id, RollCallClass.class_id).where(RollCallClass.school_id == unit.id)
+async def view_of(
+    session: AsyncSession, acting: Acting, roll_call_id: UUID, unit_id: UUID | None, at: datetime
+) -> View:
+    """The caller's view of a unit, their own by default; a counselor's are the own classes. Raises `NotFound`."""
+    roll_call = await access_roll_call(session, acting, roll_call_id, at)
+    unit = await unit_below(session, acting, unit_id or acting.org_id)
     overseen = overseen_classes(acting)
-    if overseen is not None:
-        asked = asked.where(RollCallClass.class_id.in_(overseen))
-    mine = await _figures(session, asked)
-    named = await session.scalars(
-        select(SchoolClass).where(SchoolClass.id.in_(list(mine))).order_by(SchoolClass.name)
-    )
-    lines = tuple(UnitProgress(each.id, "class", each.name, mine[each.id]) for each in named)
-    total = Figures()
-    for line in lines:
-        total.add(line.figures)
-    return Progress(UnitProgress(unit.id, unit.kind, unit.name, total), lines)
+    mine = None if overseen is None else frozenset(await session.scalars(overseen))
+    return View(roll_call_id, roll_call.launcher_path, Unit(unit.id, unit.kind, unit.name, unit.path), mine)
 
 
-def rendered(progress: Progress) -> dict[str, Any]:
-    """The progress as plain data."""
+class Views:
+    """What was granted in this process lately, so that a dashboard that looks often asks the database for figures only.
 
-    def line(unit: UnitProgress) -> dict[str, Any]:
-        figures = unit.figures
-        return {
-            "unit_id": str(unit.unit_id),
-            "kind": unit.kind,
-            "name": unit.name,
-            "obligations": figures.obligations,
-            "exempt": figures.exempt,
-            **{outcome.value: figures.outcomes[outcome] for outcome in Outcome},
-            "waiting": figures.waiting,
-        }
+    Whoever asks is known anew each time: a grant is for a kind of account at a place of the tree, and for nobody else.
+    Counselors' classes change hands, so theirs are asked each time.
+    """
 
-    return {**line(progress.unit), "children": [line(child) for child in progress.children]}
+    def __init__(self, runtime: Runtime) -> None:
+        self._database = runtime.database
+        self._granted: dict[tuple[object, ...], tuple[View, float]] = {}
 
+    @classmethod
+    def of(cls, runtime: Runtime) -> Self:
+        """Those of this process, made on first use."""
+        views: Self = runtime.extras.setdefault(_EXTRA, cls(runtime))
+        return views
 
-def as_event(progress: Progress) -> str:
-    """The progress as the data of one server-sent event."""
-    return json.dumps(rendered(progress), ensure_ascii=False, separators=(",", ":"))
+    async def view(self, acting: Acting, roll_call_id: UUID, unit_id: UUID | None, at: datetime) -> View:
+        """As `view_of`."""
+        key = (acting.kind, acting.org_id, acting.org_path, acting.school_id, roll_call_id, unit_id)
+        view, until = self._granted.get(key, (None, 0.0))
+        if view is not None and time.monotonic() < until:
+            return view
+        async with self._database.transaction(acting.scope) as session:
+            view = await view_of(session, acting, roll_call_id, unit_id, at)
+        if view.class_ids is None:
+            if len(self._granted) >= _MOST_GRANTED:
+                self._granted.clear()
+            self._granted[key] = view, time.monotonic() + GRANTED_SECONDS
+        return view

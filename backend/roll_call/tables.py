@@ -254,11 +254,15 @@ class OutcomeEntry(Base):
 
 
 class OutcomeCount(Base):
-    """How many outcomes of a class are in effect, by kind; the database keeps it, the application only reads."""
+    """How many outcomes of a class are in effect, by kind; the database keeps it, the application only reads.
+
+    `version` grows from one folding to the next: what is newer than the newest known is all that changed.
+    """
 
     __tablename__ = "outcome_count"
     __tenancy__ = "shared_school"
     __mapper_args__ = known_by("roll_call_id", "class_id")
+    __table_args__ = (Index("ix_outcome_count_version", "roll_call_id", "version"),)
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
     school_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -267,6 +271,7 @@ class OutcomeCount(Base):
     missed: Mapped[int]
     excused: Mapped[int]
     undetermined: Mapped[int]
+    version: Mapped[int] = mapped_column(BigInteger)
 
 
 class OutcomeDelta(Base):

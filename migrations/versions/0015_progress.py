@@ -23,8 +23,11 @@ def upgrade() -> None:
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         *figures(),
+        sa.Column("version", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("roll_call_id", "school_id", "class_id", name=op.f("pk_outcome_count")),
     )
+    op.create_index("ix_outcome_count_version", "outcome_count", ["roll_call_id", "version"])
+    op.execute("CREATE SEQUENCE outcome_count_version AS bigint")
     op.create_table(
         "outcome_delta",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -37,9 +40,13 @@ def upgrade() -> None:
     op.create_index("ix_outcome_delta_roll_call", "outcome_delta", ["roll_call_id", "class_id"])
     for table in ("outcome_count", "outcome_delta"):
         rls.shared_school_table(table, "SELECT")
-    for statement in (_NOTE, _TRIGGER, _FOLD, _RECOUNT):
+    for statement in (_NOTE, _TRIGGER, _FOLD, _RECOUNT, _SINCE):
         op.execute(statement)
-    for signature in ("door.fold_outcomes()", "door.recount_outcomes(uuid)"):
+    for signature in (
+        "door.fold_outcomes()",
+        "door.recount_outcomes(uuid)",
+        "door.progress_since(uuid, bigint)",
+    ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {rls.APP}")
 
@@ -75,49 +82,81 @@ CREATE TRIGGER counted AFTER INSERT ON outcome_entry REFERENCING NEW TABLE AS wr
 FOR EACH STATEMENT EXECUTE FUNCTION door.note_outcomes()
 """
 
-# One at a time; whoever comes second leaves it to the first. A reader sees either the notes or their sum.
+# One at a time; whoever comes second leaves it to the first. A reader sees either the notes or their sum. The version
+# is drawn under the lock, which is kept until the commit is seen: whoever sees one has seen all before it.
 _FOLD = """
 CREATE FUNCTION door.fold_outcomes() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
-  WITH mine AS MATERIALIZED (SELECT pg_try_advisory_xact_lock(hashtextextended('fold_outcomes', 0)) AS held),
+  WITH mine AS MATERIALIZED (
+    SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('fold_outcomes', 0))
+      THEN nextval('outcome_count_version') END AS version
+  ),
   taken AS (
-    DELETE FROM outcome_delta d WHERE (SELECT held FROM mine)
+    DELETE FROM outcome_delta d WHERE (SELECT version FROM mine) IS NOT NULL
     RETURNING d.roll_call_id, d.class_id, d.school_id, d.present, d.missed, d.excused, d.undetermined
   ), folded AS (
-    INSERT INTO outcome_count AS c (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
-    SELECT t.roll_call_id, t.class_id, t.school_id, sum(t.present), sum(t.missed), sum(t.excused), sum(t.undetermined)
+    INSERT INTO outcome_count AS c
+      (roll_call_id, class_id, school_id, present, missed, excused, undetermined, version)
+    SELECT t.roll_call_id, t.class_id, t.school_id, sum(t.present), sum(t.missed), sum(t.excused), sum(t.undetermined),
+      (SELECT version FROM mine)
     FROM taken t GROUP BY t.roll_call_id, t.class_id, t.school_id
     ON CONFLICT (roll_call_id, school_id, class_id) DO UPDATE SET present = c.present + excluded.present,
       missed = c.missed + excluded.missed, excused = c.excused + excluded.excused,
-      undetermined = c.undetermined + excluded.undetermined
+      undetermined = c.undetermined + excluded.undetermined, version = excluded.version
     RETURNING 1
   )
   SELECT count(*) FROM folded;
 END
 """
 
-# From the outcomes in effect. Nobody writes one meanwhile: what is noted until then is in the new sums.
+# From the outcomes in effect. Nobody writes one meanwhile: what is noted until then is in the new sums. A class without
+# any has a counter of zeros, so that whoever knew another figure learns of it.
 _RECOUNT = """
 CREATE FUNCTION door.recount_outcomes(p_roll_call uuid) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   counted bigint;
+  this_version bigint;
+  this_term text := (SELECT r.term_code FROM roll_call r WHERE r.id = p_roll_call);
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('fold_outcomes', 0));
+  this_version := nextval('outcome_count_version');
   LOCK TABLE outcome_entry IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM outcome_delta WHERE roll_call_id = p_roll_call;
   DELETE FROM outcome_count WHERE roll_call_id = p_roll_call;
-  INSERT INTO outcome_count (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
-  SELECT e.roll_call_id, e.class_id, e.school_id,
-    count(*) FILTER (WHERE e.outcome = 'present'), count(*) FILTER (WHERE e.outcome = 'missed'),
-    count(*) FILTER (WHERE e.outcome = 'excused'), count(*) FILTER (WHERE e.outcome = 'undetermined')
-  FROM outcome_entry e
-  WHERE e.term_code = (SELECT r.term_code FROM roll_call r WHERE r.id = p_roll_call) AND e.roll_call_id = p_roll_call
-    AND NOT EXISTS (SELECT 1 FROM outcome_entry later WHERE later.seq > 1 AND later.term_code = e.term_code
-      AND later.roll_call_id = e.roll_call_id AND later.student_id = e.student_id AND later.seq = e.seq + 1)
-  GROUP BY e.roll_call_id, e.class_id, e.school_id;
+  INSERT INTO outcome_count (roll_call_id, class_id, school_id, present, missed, excused, undetermined, version)
+  SELECT p_roll_call, c.class_id, c.school_id,
+    coalesce(e.present, 0), coalesce(e.missed, 0), coalesce(e.excused, 0), coalesce(e.undetermined, 0), this_version
+  FROM roll_call_class c LEFT JOIN (
+    SELECT e.class_id,
+      count(*) FILTER (WHERE e.outcome = 'present') AS present, count(*) FILTER (WHERE e.outcome = 'missed') AS missed,
+      count(*) FILTER (WHERE e.outcome = 'excused') AS excused,
+      count(*) FILTER (WHERE e.outcome = 'undetermined') AS undetermined
+    FROM outcome_entry e
+    WHERE e.term_code = this_term AND e.roll_call_id = p_roll_call
+      AND NOT EXISTS (SELECT 1 FROM outcome_entry later WHERE later.seq > 1 AND later.term_code = e.term_code
+        AND later.roll_call_id = e.roll_call_id AND later.student_id = e.student_id AND later.seq = e.seq + 1)
+    GROUP BY e.class_id
+  ) e USING (class_id)
+  WHERE c.term_code = this_term AND c.roll_call_id = p_roll_call;
   GET DIAGNOSTICS counted = ROW_COUNT;
   RETURN counted;
+END $$
+"""
+
+# What a process does not know yet of a roll call's figures: counters newer than a version, and all notes (without one),
+# of one snapshot, so that nothing is in both or in neither.
+_SINCE = """
+CREATE FUNCTION door.progress_since(p_roll_call uuid, p_version bigint)
+RETURNS TABLE (class_id uuid, version bigint, present bigint, missed bigint, excused bigint, undetermined bigint)
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  RETURN QUERY
+  SELECT c.class_id, c.version, c.present::bigint, c.missed::bigint, c.excused::bigint, c.undetermined::bigint
+  FROM outcome_count c WHERE c.roll_call_id = p_roll_call AND c.version > p_version
+  UNION ALL
+  SELECT d.class_id, NULL, sum(d.present), sum(d.missed), sum(d.excused), sum(d.undetermined)
+  FROM outcome_delta d WHERE d.roll_call_id = p_roll_call GROUP BY d.class_id;
 END $$
 """

@@ -29,7 +29,7 @@ from backend.roll_call.facts import facts_of
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import outcome_of
 from backend.roll_call.oversight import access_roll_call, urge
-from backend.roll_call.progress import progress_of
+from backend.roll_call.progress import view_of
 from backend.roll_call.queries import (
     ResultFilter,
     missing_page,
@@ -266,8 +266,8 @@ async def prompts(here: Province, session: AsyncSession) -> None:
 
 
 async def progress(here: Province, session: AsyncSession) -> None:
-    unit = await session.get_one(OrgUnit, here.school.school_id)
-    assert (await progress_of(session, here.registrar, here.roll_call.id, unit)).children
+    view = await view_of(session, here.registrar, here.roll_call.id, None, SETTLED)
+    assert view.unit.id == here.school.school_id
 
 
 async def concerned(here: Province, session: AsyncSession) -> None:

@@ -1,5 +1,7 @@
 """Progress: the children of every unit add up to it, and a counselor sees the own classes only."""
 
+import json
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -8,16 +10,19 @@ from sqlalchemy import update
 from sqlalchemy.exc import ProgrammingError
 
 from backend.core.acting import Acting
+from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.org.queries import unit_below
 from backend.org.tables import OrgUnit
+from backend.people.tables import SchoolClass
+from backend.roll_call import tallies
 from backend.roll_call.audience import Audience
 from backend.roll_call.counting import Miscount, fold, miscounts, recount
 from backend.roll_call.oversight import void_roll_call
-from backend.roll_call.progress import CHANNEL, Progress, poke, progress_of, rendered
+from backend.roll_call.progress import CHANNEL, poke, view_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, RollCall
+from backend.roll_call.tallies import Tallies
 from tests.roll_call.stage import MICROSECOND, Stage
 from tests.world import bureau_account, counselor_account, plant_school, province_account
 
@@ -26,16 +31,21 @@ pytestmark = [pytest.mark.clause("HN334-3.4"), pytest.mark.clause("HN334-2.3")]
 SUMS = ("obligations", "exempt", "waiting", *Outcome)
 
 
+Board = dict[str, Any]
+
+
 async def progress(
-    stage: Stage, acting: Acting, roll_call: RollCall, unit_id: UUID | None = None
-) -> Progress:
+    stage: Stage, acting: Acting, roll_call: RollCall, unit_id: UUID | None = None, *, anew: bool = False
+) -> Board:
+    """What the caller's dashboard shows; `anew` in a process that has not looked before."""
+    asked = Tallies(stage.runtime.database) if anew else Tallies.of(stage.runtime)
     async with stage.runtime.database.transaction(acting.scope) as session:
-        unit = await unit_below(session, acting, unit_id or acting.org_id)
-        return await progress_of(session, acting, roll_call.id, unit)
+        view = await view_of(session, acting, roll_call.id, unit_id, stage.clock())
+    board: Board = json.loads(view.drawn(await asked.fresh(roll_call.id, view.launcher_path)))
+    return board
 
 
-def adds_up(found: Progress) -> None:
-    whole = rendered(found)
+def adds_up(whole: Board) -> None:
     for name in SUMS:
         assert whole[name] == sum(child[name] for child in whole["children"]), name
     for line in (whole, *whole["children"]):
@@ -58,18 +68,16 @@ async def test_children_add_up_at_every_level(stage: Stage, settled: bool) -> No
 
     top = await progress(stage, province, launched.roll_call)
     adds_up(top)
-    assert top.unit.figures.obligations == 20
-    assert top.unit.figures.outcomes[Outcome.PRESENT] == 1
-    assert top.unit.figures.waiting == (0 if settled else 19)
-    kinds = {child.unit_id: child.kind for child in top.children}
-    assert kinds[stage.world.city.id] == "city"
-    assert kinds[stage.world.direct.id] == "school"
+    assert (top["obligations"], top["present"], top["waiting"]) == (20, 1, 0 if settled else 19)
+    kinds = {child["unit_id"]: child["kind"] for child in top["children"]}
+    assert kinds[str(stage.world.city.id)] == "city"
+    assert kinds[str(stage.world.direct.id)] == "school"
     for unit_id in (stage.world.city.id, stage.school.id, stage.world.county.id, in_county.id):
         adds_up(await progress(stage, province, launched.roll_call, unit_id))
     school = await progress(stage, province, launched.roll_call, stage.school.id)
-    assert [child.figures.outcomes[Outcome.PRESENT] for child in school.children] == [1, 0]
+    assert [child["present"] for child in school["children"]] == [1, 0]
     below_county = await progress(stage, province, launched.roll_call, stage.world.county.id)
-    assert [child.unit_id for child in below_county.children] == [in_county.id]
+    assert [child["unit_id"] for child in below_county["children"]] == [str(in_county.id)]
 
 
 async def test_a_bureau_sees_its_own_branch_of_a_roll_call_of_the_province(stage: Stage) -> None:
@@ -77,9 +85,11 @@ async def test_a_bureau_sees_its_own_branch_of_a_roll_call_of_the_province(stage
     schools = (stage.school.id, stage.world.direct.id)
     launched = await stage.launch(province, audience=Audience(unit_ids=schools))
     found = await progress(stage, stage.bureau, launched.roll_call)
-    assert found.unit.figures.obligations == 6
-    other = await progress(stage, bureau_account(stage.world.other_city), launched.roll_call)
-    assert (other.unit.figures.obligations, other.children) == (0, ())
+    assert found["obligations"] == 6
+    elsewhere = await progress(stage, province, launched.roll_call, stage.world.other_city.id)
+    assert (elsewhere["obligations"], elsewhere["children"]) == (0, [])
+    with pytest.raises(NotFound):
+        await progress(stage, bureau_account(stage.world.other_city), launched.roll_call)
 
 
 async def test_a_counselor_sees_the_own_classes_only(stage: Stage) -> None:
@@ -87,7 +97,7 @@ async def test_a_counselor_sees_the_own_classes_only(stage: Stage) -> None:
     klass = stage.school.classes[1]
     found = await progress(stage, counselor_account(stage.school, klass), launched.roll_call)
     adds_up(found)
-    assert [(child.unit_id, child.figures.obligations) for child in found.children] == [(klass.id, 3)]
+    assert [(child["unit_id"], child["obligations"]) for child in found["children"]] == [(str(klass.id), 3)]
 
 
 async def _fold(stage: Stage) -> int:
@@ -106,12 +116,41 @@ async def test_counters_agree_with_outcomes_before_and_after_folding(stage: Stag
     await stage.pass_check(candidate, launched.roll_call.id)
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
     await stage.settle(launched.roll_call)
-    before = rendered(await progress(stage, stage.bureau, launched.roll_call))
+    before = await progress(stage, stage.bureau, launched.roll_call)
     assert (before["present"], before["missed"], before["waiting"]) == (1, 5, 0)
     assert await _miscounts(stage, launched.roll_call) == []
     assert await _fold(stage) >= 1
-    assert rendered(await progress(stage, stage.bureau, launched.roll_call)) == before
+    assert await progress(stage, stage.bureau, launched.roll_call) == before
     assert await _miscounts(stage, launched.roll_call) == []
+
+
+async def test_a_process_that_looked_before_knows_what_one_that_looks_first_reads(stage: Stage) -> None:
+    launched = await stage.launch()
+    seen = [await progress(stage, stage.bureau, launched.roll_call)]
+    for number in range(2):
+        candidate = await stage.activate(stage.school.students[number])
+        await stage.pass_check(candidate, launched.roll_call.id)
+        for fold_between in (_fold, None):
+            seen.append(await progress(stage, stage.bureau, launched.roll_call))
+            assert seen[-1] == await progress(stage, stage.bureau, launched.roll_call, anew=True)
+            if fold_between is not None:
+                await fold_between(stage)
+    assert [each["present"] for each in seen] == [0, 1, 1, 2, 2]
+
+
+async def test_a_tally_that_is_old_is_read_anew_while_it_is_still_shown(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tallies, "LIFE_SECONDS", 0.0)
+    launched = await stage.launch()
+    await progress(stage, stage.registrar, launched.roll_call)
+    async with stage.arrange() as session:
+        (await session.get_one(SchoolClass, stage.school.classes[0].id)).name = "0 改名班"
+    names = set[str]()
+    while "0 改名班" not in names:
+        board = await progress(stage, stage.registrar, launched.roll_call)
+        assert board["obligations"] == 6
+        names = {child["name"] for child in board["children"]}
 
 
 async def test_an_outcome_that_replaces_another_is_counted_once(stage: Stage) -> None:
@@ -121,7 +160,7 @@ async def test_an_outcome_that_replaces_another_is_counted_once(stage: Stage) ->
     await _fold(stage)
     async with stage.runtime.database.transaction(stage.bureau.scope) as session:
         await void_roll_call(session, stage.bureau, launched.roll_call.id, "全市停电", stage.clock())
-    found = rendered(await progress(stage, stage.bureau, launched.roll_call))
+    found = await progress(stage, stage.bureau, launched.roll_call)
     assert (found["missed"], found["excused"], found["waiting"]) == (0, 6, 0)
     assert await _miscounts(stage, launched.roll_call) == []
 
@@ -139,6 +178,24 @@ async def test_counters_that_went_wrong_are_found_and_counted_anew(stage: Stage)
     async with stage.runtime.database.transaction(stage.bureau.scope) as session:
         assert await recount(session, launched.roll_call.id) == len(stage.school.classes)
     assert await _miscounts(stage, launched.roll_call) == []
+    assert (await progress(stage, stage.bureau, launched.roll_call))["missed"] == 6
+
+
+async def test_who_knew_a_wrong_figure_of_a_class_without_results_learns_of_the_recount(stage: Stage) -> None:
+    launched = await stage.launch()
+    wrong = OutcomeCount(
+        roll_call_id=launched.roll_call.id,
+        school_id=stage.school.id,
+        class_id=stage.school.classes[0].id,
+        version=1,
+        **dict.fromkeys(Outcome, 0) | {"present": 3},
+    )
+    async with stage.arrange() as session:
+        session.add(wrong)
+    assert (await progress(stage, stage.bureau, launched.roll_call))["present"] == 3
+    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+        await recount(session, launched.roll_call.id)
+    assert (await progress(stage, stage.bureau, launched.roll_call))["present"] == 0
 
 
 async def test_the_application_cannot_write_a_counter(stage: Stage) -> None:

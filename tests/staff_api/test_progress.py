@@ -24,7 +24,7 @@ from backend.core.web import Caller
 from backend.roll_call import boards
 from backend.roll_call.boards import Boards
 from backend.roll_call.outcomes import Decided, write_outcome
-from backend.roll_call.progress import poke, progress_of
+from backend.roll_call.progress import poke
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
 from backend.staff_api import progress
@@ -73,6 +73,20 @@ async def test_the_figures_of_a_unit_and_of_what_lies_below(api: StaffClient, st
     assert [child["unit_id"] for child in own["children"]] == [str(mine.id)]
 
 
+async def test_what_has_not_changed_is_not_sent_again(api: StaffClient, stage: Stage) -> None:
+    launched = await stage.launch()
+    path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
+    acting = stage.bureau
+    api.accounts[acting.account_id] = acting
+    headers = {ACCOUNT: str(acting.account_id)}
+    tag = (await api.http.get(path, headers=headers)).headers["ETag"]
+    known = headers | {"If-None-Match": tag}
+    assert (await api.http.get(path, headers=known)).status_code == 304
+    await found_present(stage, launched.roll_call, 0)
+    changed = await api.http.get(path, headers=known)
+    assert (changed.status_code, changed.json()["present"]) == (200, 1)
+
+
 @pytest.mark.clause("HN334-2.3")
 async def test_units_and_roll_calls_of_others_answer_as_if_absent(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
@@ -102,13 +116,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncIterator[Any]:
     """The events that an open dashboard gets, as plain data."""
     caller = Caller(stage.runtime, acting)
-    first = await progress._progress(caller, roll_call.id, None)
+    view, first = await progress._progress(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
-        async with aclosing(progress._events(caller, roll_call.id, first)) as stream:  # type: ignore[type-var]  # it is an async generator
+        async with aclosing(progress._events(caller, view, first)) as stream:  # type: ignore[type-var]  # it is an async generator
             async for event in stream:
-                assert event.event == "progress"
-                yield json.loads(str(event.data))
+                name, data = event.decode().removesuffix("\r\n\r\n").split("\r\n")
+                assert name == "event: progress"
+                yield json.loads(data.removeprefix("data: "))
 
     async with aclosing(events()) as plain:  # type: ignore[type-var]  # it is an async generator
         yield plain
@@ -153,15 +168,15 @@ async def test_a_board_that_cannot_be_read_once_is_read_again(
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         await anext(stream)
-        reading, failed = progress_of, asyncio.Event()
+        failed = asyncio.Event()
 
-        async def fail(*asked: Any) -> Any:
+        async def fail(*asked: Any, **more: Any) -> Any:
             failed.set()
             raise OSError
 
-        monkeypatch.setattr(progress, "progress_of", fail)
-        await failed.wait()
-        monkeypatch.setattr(progress, "progress_of", reading)
+        with monkeypatch.context() as away:
+            away.setattr(Database, "ask", fail)
+            await failed.wait()
         await found_present(stage, launched.roll_call, 0)
         assert (await anext(stream))["present"] == 1
 

@@ -67,7 +67,9 @@ Layer = tuple[bytes, Floats, tuple[int, ...]]
 
 
 def _layers(data: bytes) -> Iterator[Layer]:
-    for found in _NAMES.finditer(data):
+    """Names are looked for between tensors alone: nearly all of the file is numbers."""
+    position = 0
+    while found := _NAMES.search(data, position):
         name, position = found.group()[1:], found.end()
         before: tuple[int, ...] = ()
         if name == b"fc_2":

@@ -30,7 +30,7 @@ FAULTS: dict[str, tuple[type[CaseMalformed], str, str]] = {
 }
 
 
-class _CaseLoader(yaml.SafeLoader):
+class _CaseLoader(yaml.CSafeLoader):
     """Scalars mean what they say, and a key that is repeated is a mistake instead of winning silently."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 — PyYAML's signature

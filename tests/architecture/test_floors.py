@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Any
@@ -24,16 +25,18 @@ from migrations.by_term import is_ours
 from tests.architecture.test_error_table import BASES, PACKAGES, Refusal, refusals, subclasses
 from tests.tenancy.documents import apis
 
+pytestmark = pytest.mark.xdist_group("architecture")  # parsing the house takes a second: one process does
+
 CHINESE = re.compile("[一-鿿]")
 ROOT = Path(__file__).resolve().parents[2]
 HOMES = tuple(package.__name__ for package in PACKAGES)
 
 
-def trees() -> Iterator[tuple[Path, ast.Module]]:
+@cache
+def trees() -> list[tuple[Path, ast.Module]]:
     """Every module of the house, parsed."""
-    for home in HOMES:
-        for path in sorted((ROOT / home).rglob("*.py")):
-            yield path, ast.parse(path.read_text(encoding="utf-8"))
+    paths = [path for home in HOMES for path in sorted((ROOT / home).rglob("*.py"))]
+    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def calls(tree: ast.Module) -> Iterator[ast.Call]:
@@ -48,15 +51,17 @@ def test_imports_go_down_the_floors(
     assert broken == 0, capsys.readouterr().out
 
 
-def emitted() -> Iterator[tuple[str, ast.expr]]:
-    """Where an event is emitted, and the name that is given."""
+def emitted() -> Iterator[tuple[str, ast.Module, ast.expr]]:
+    """Where an event is emitted, in which module, and the name that is given."""
     for path, tree in trees():
         for call in calls(tree):
             place = f"{path.relative_to(ROOT)}:{call.lineno}"
-            if ast.unparse(call.func) in {"outbox.emit", "emit"} and len(call.args) >= 2:
-                yield place, call.args[1]
-            elif ast.unparse(call.func) == "outbox.Event":
-                yield place, call.args[0]
+            match call.func:
+                case ast.Name(id="emit") | ast.Attribute(value=ast.Name(id="outbox"), attr="emit"):
+                    if len(call.args) >= 2:
+                        yield place, tree, call.args[1]
+                case ast.Attribute(value=ast.Name(id="outbox"), attr="Event"):
+                    yield place, tree, call.args[0]
 
 
 def names_of(tree: ast.Module, name: ast.expr) -> set[str]:
@@ -75,8 +80,7 @@ def names_of(tree: ast.Module, name: ast.expr) -> set[str]:
 
 def test_every_event_that_is_emitted_has_a_line_in_the_flow() -> None:
     found: set[str] = set()
-    for place, name in emitted():
-        tree = ast.parse((ROOT / place.partition(":")[0]).read_text(encoding="utf-8"))
+    for place, tree, name in emitted():
         names = names_of(tree, name)
         assert names, f"{place}: the name of the event is not to be read off"
         assert names <= FLOW.keys(), f"{place}: {names - FLOW.keys()} is not in backend.events.FLOW"
@@ -126,6 +130,7 @@ def test_no_route_commits_in_a_dependency_that_ends_after_the_answer() -> None:
     assert seen > len(apis())
 
 
+@cache
 def errors() -> list[type[Refusal]]:
     """Every class of error that states a fact of its own, of the house's modules."""
     refusals()  # imports them all
@@ -155,11 +160,11 @@ def without_language(names: set[str]) -> set[str]:
     return {re.sub("_?(zh|en)$", "", name) for name in names}
 
 
-@pytest.mark.parametrize("error", errors(), ids=lambda error: f"{error.__module__}.{error.__name__}")
-def test_both_sentences_of_a_refusal_say_the_same_things(error: type[Refusal]) -> None:
-    assert without_language(blanks(error.zh)) == without_language(blanks(error.en))
-    assert CHINESE.search(error.zh) or error.zh == "{zh}"
-    assert error.zh != error.en
+def test_both_sentences_of_a_refusal_say_the_same_things() -> None:
+    for error in errors():
+        assert without_language(blanks(error.zh)) == without_language(blanks(error.en)), error
+        assert CHINESE.search(error.zh) or error.zh == "{zh}", error
+        assert error.zh != error.en, error
 
 
 def test_whoever_raises_a_refusal_fills_its_sentences() -> None:

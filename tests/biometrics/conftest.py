@@ -11,6 +11,7 @@ from biometrics.engine import EngineSet
 from biometrics.liveness import BurstRules
 from biometrics.matching import EnrolmentRules
 from biometrics.pattern_engine import PatternEngine, render_pattern
+from tests.biometrics import shipped
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,7 +24,7 @@ def people() -> dict[str, tuple[Path, ...]]:
 
 @pytest.fixture(scope="session")
 def dlib_engine() -> DlibOnnxEngine:
-    return DlibOnnxEngine()
+    return shipped.engine()
 
 
 @pytest.fixture(scope="session")

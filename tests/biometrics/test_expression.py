@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from biometrics.actions import Action
-from biometrics.contour_model import Dlib68Contours
-from biometrics.dlib_onnx_engine import DlibOnnxEngine, installed_models
+from biometrics.dlib_onnx_engine import DlibOnnxEngine
 from biometrics.engine import Contours, Point
 from biometrics.expression import measure_expression, planar_residual
 from biometrics.picture import DecodeLimits, Picture
+from tests.biometrics import shipped
 from tests.biometrics.challenge_rules import carried, head
 
 REST = head()
@@ -74,7 +74,7 @@ def test_a_face_without_size_is_no_evidence_of_anything() -> None:
 def test_real_heads_that_turn_leave_more_than_real_heads_that_do_not(
     people: dict[str, tuple[Path, ...]],
 ) -> None:
-    engine = DlibOnnxEngine(contours=Dlib68Contours(installed_models()))
+    engine = shipped.engine(shipped.contours())
     turned: list[float] = []
     straight: list[float] = []
     for name in ("att-s01", "att-s04", "att-s07"):
@@ -101,5 +101,5 @@ def test_an_engine_without_a_contour_model_says_so(
     (face,) = dlib_engine.detect(picture)
     assert dlib_engine.contours(picture, face) is None
     assert dlib_engine.info().contour_model == ""
-    with_model = DlibOnnxEngine(contours=Dlib68Contours(installed_models()))
+    with_model = shipped.engine(shipped.contours())
     assert "no commercial use" in with_model.info().contour_model

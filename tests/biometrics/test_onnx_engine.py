@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from biometrics.errors import EngineMismatch, EngineUnavailable
 from biometrics.onnx_engine import OnnxEngine, cut, similarity
 from biometrics.onnx_engine_spec import EngineSpecInvalid
 from biometrics.picture import DecodeLimits, Picture, picture_of
+from tests.biometrics import shipped
 from tests.biometrics.tiny_models import (
     DIMENSION,
     SIDE,
@@ -45,13 +45,8 @@ def face(left: float = 16, top: float = 16, side: float = 64) -> DetectedFace:
     )
 
 
-@cache
-def shipped() -> DlibOnnxEngine:
-    return DlibOnnxEngine()
-
-
 def loaded(file: Path) -> OnnxEngine:
-    return OnnxEngine(file, shipped())
+    return OnnxEngine(file, shipped.engine())
 
 
 def embedded(file: Path, picture: Picture, one: DetectedFace | None = None) -> list[float]:
@@ -238,7 +233,7 @@ def test_a_person_is_enrolled_by_a_described_engine(
     alignment = {"kind": "points", "points": POINTS}
     file = described(tmp_path, embedder=embedder_of(tmp_path, alignment=alignment, unit_length=True))
     shots = [Shot(path.read_bytes()) for path in people["att-s02"][:3]]
-    template = enrol_shots(EngineSet([loaded(file), shipped()]), shots, rules).template
+    template = enrol_shots(EngineSet([loaded(file), shipped.engine()]), shots, rules).template
     assert template is not None
     assert (template.engine.id, template.shots) == ("tiny", 3)
 

@@ -2,6 +2,7 @@
 
 import io
 import random
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,12 +13,12 @@ from backend.demo.puppet import PHONE, NoFaceToAnimate, Pose, Puppet, performanc
 from bench import attacks
 from biometrics.actions import Action
 from biometrics.checks import BurstResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.contour_model import Dlib68Contours
-from biometrics.dlib_onnx_engine import KEY, DlibOnnxEngine, installed_models
+from biometrics.dlib_onnx_engine import KEY, DlibOnnxEngine
 from biometrics.engine import EngineSet
 from biometrics.matching import EnrolmentRules, Method
 from biometrics.picture import DecodeLimits, Picture
 from biometrics.scoring import Reference, Scoring, neutral
+from tests.biometrics import shipped
 from tests.biometrics.challenge_rules import BURST, CHALLENGE
 from tests.biometrics.pictures import encoded, noise
 
@@ -30,7 +31,7 @@ People = dict[str, tuple[Path, ...]]
 
 @pytest.fixture(scope="module")
 def engines() -> EngineSet:
-    return EngineSet([DlibOnnxEngine(contours=Dlib68Contours(installed_models()))])
+    return EngineSet([shipped.engine(shipped.contours())])
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +39,13 @@ def reference(engines: EngineSet, people: People) -> Reference:
     template = enrol_shots(engines, [Shot(path.read_bytes()) for path in people[PERSON][1:5]], RULES).template
     assert template is not None
     return Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _models_loaded_once() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("backend.demo.puppet._models", lambda: (shipped.engine(), shipped.contours()))
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,13 @@ from biometrics.scoring import Scoring
 
 ROOT = Path(__file__).parents[2]
 
+pytestmark = [
+    pytest.mark.usefixtures("_engine_loaded_once"),
+    pytest.mark.xdist_group("face_command"),  # a calibration takes seconds: one process does
+]
 
-@pytest.fixture(scope="session")
+
+@pytest.fixture(scope="module")
 def people() -> dict[str, tuple[Path, ...]]:
     return sample_people(sample_faces_dir(ROOT))
 
@@ -109,7 +114,7 @@ def test_a_person_can_read_the_answers(people: dict[str, tuple[Path, ...]]) -> N
 # --- calibrate ---
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def folders(people: dict[str, tuple[Path, ...]], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Photographs of twelve people, a folder each."""
     root = tmp_path_factory.mktemp("people")
@@ -120,7 +125,7 @@ def folders(people: dict[str, tuple[Path, ...]], tmp_path_factory: pytest.TempPa
     return root
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def report(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return answered("calibrate", tmp_path_factory.mktemp("out") / "report", "--pictures", folders)
 

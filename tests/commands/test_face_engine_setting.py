@@ -16,6 +16,8 @@ from backend.worker import face_engines, open_face_pool
 from biometrics.onnx_engine_spec import EngineSpecInvalid
 from tests.biometrics.tiny_models import described, embedder_of
 
+pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
+
 PHOTOGRAPH = sample_people(sample_faces_dir(Path(__file__).parents[2]))["obama"][0]
 
 

@@ -24,6 +24,8 @@ from tests.biometrics.tiny_models import described, embedder_of
 from tests.identity.stage import Stage, staged
 from tests.world import Pupil
 
+pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
+
 GONE = EngineKey("of-yesterday", "3")
 
 

@@ -9,8 +9,9 @@ import pytest
 from backend.core.database import Database
 from backend.core.runtime import Runtime
 from backend.identity.authentication import HttpRequest, authenticate_phone, authenticate_staff
+from tests.contract.bare import Bare
 from tests.contract.caller import Caller, person_for
-from tests.tenancy.company import Client, Company, Nobody, assembled
+from tests.tenancy.company import Client, Company, assembled
 from tests.tenancy.matrix import OPEN_TO_PHONES
 
 
@@ -57,11 +58,14 @@ async def asker(
     token = f"DPoP {company.phone.token}"
     if token not in looked_up:
         assert (await company.phone.get("/v1/me")).is_success
-    without_proofs = Nobody(company.mobile, {"Authorization": token})
+    without_proofs = Bare(company.mobile, {"Authorization": token})
 
     def asking(api: str, route: str) -> Client:
         if api == "mobile" and route not in OPEN_TO_PHONES:
             return without_proofs
-        return company.people[person_for(api, route)]
+        if api == "mobile":
+            return company.phone
+        staff = company.staff_member(person_for(api, route)).staffer.tokens["access_token"]
+        return Bare(company.staff, {"Authorization": f"Bearer {staff}"})
 
     return asking

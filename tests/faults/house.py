@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -258,12 +258,9 @@ class House:
         finally:
             writer.close()
 
-    def commits(self) -> Iterator[tuple[str, frozenset[str]]]:
-        """Every kind of transaction that a process was seen to commit: the tables that it wrote."""
-        for process in self.processes.values():
-            if process.relay is not None:
-                for tables in sorted(process.relay.commits, key=sorted):
-                    yield process.name, tables
+    def behind(self, relay: Relay) -> Process | None:
+        """Whose connections pass through the relay."""
+        return next((each for each in self.processes.values() if each.relay is relay), None)
 
     async def close(self) -> None:
         """Everything of ours ends; the ground ends its own services."""

@@ -17,6 +17,7 @@ import psycopg
 
 from tests.faults.checker import Evidence, judge, unfinished
 from tests.faults.clients import Official, Setting, Student
+from tests.faults.crash_points import FEW, Gauntlet
 from tests.faults.ground import Ground
 from tests.faults.history import History
 from tests.faults.house import House
@@ -41,7 +42,13 @@ class Play:
         self.history = History(ground.folder / "history.jsonl", self.clock)
         self.house = House(ground, self.history.add)
         self.house.restart_delay = lambda: self.random.uniform(0.1, 1.0)
-        self.nemesis = Nemesis(self.house, random.Random(plan.seed + 1), long_stops=plan.long_stops)
+        self.nemesis = Nemesis(
+            self.house,
+            random.Random(plan.seed + 1),
+            long_stops=plan.long_stops,
+            at_any_commit=not plan.small,
+        )
+        self.gauntlet = Gauntlet(FEW if plan.small else (), self.house, self.nemesis)
         self.world = World.read(ground.folder / "world.json")
         self.frozen: dict[str, str] = {}
         self.roll_calls: list[str] = []
@@ -98,24 +105,35 @@ class Play:
             await self.house.open()
             self._people()
             await asyncio.gather(*(each.get("sign-in", "/v1/me") for each in self.officials.values()))
-            striking = asyncio.create_task(self._strike())
-            try:
-                while not self._enough():
-                    await self._round()
-                    self._tell()
-            finally:
-                striking.cancel()
-                with suppress(asyncio.CancelledError):
-                    await striking
+            await self.play()
             await self._heal()
             await self._drain()
-            return await self._judge()
+            return await self.judged()
         finally:
             await asyncio.gather(
                 *(each.close() for each in self.students.values()),
                 *(each.close() for each in self.officials.values()),
             )
             await self.house.close()
+
+    async def play(self) -> None:
+        """Rounds while the nemesis strikes, until it struck often enough."""
+        self._stand()
+        striking = asyncio.create_task(self._strike())
+        try:
+            while not self._enough():
+                await self._round()
+                self._tell()
+        finally:
+            striking.cancel()
+            with suppress(asyncio.CancelledError):
+                await striking
+
+    def _stand(self) -> None:
+        """The crash points of this run are armed, if it has any."""
+        for process in self.house.processes.values():
+            if process.relay is not None:
+                process.relay.trap = self.gauntlet if self.gauntlet.commits else None
 
     def _enough(self) -> bool:
         if not self.roll_calls:
@@ -304,8 +322,8 @@ class Play:
         else:
             await asyncio.gather(*decisions)
 
-    async def _rebind(self, student_id: str) -> None:
-        if self.random.random() < 0.4:
+    async def _rebind(self, student_id: str, *, always: bool = False) -> None:
+        if always or self.random.random() < 0.4:
             async with httpx.AsyncClient(
                 base_url=self.students[student_id].setting.gateway, trust_env=False, verify=False
             ) as gateway:
@@ -316,8 +334,8 @@ class Play:
     async def _heal(self) -> None:
         self.history.add("driver", "note", "healed")
         for relay in self.house.relays.values():
-            relay.trap = None
             relay.heal()
+        self._stand()  # what is left of them may come as the queues drain
         await asyncio.to_thread(self.ground.heal)
         self.house.wake()
         await self.house.answering()
@@ -368,12 +386,13 @@ class Play:
                 "UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo' AND scheduled_at > now()"
             )
 
-    async def _judge(self) -> Verdict:
+    async def judged(self) -> Verdict:
+        """What the history, the tables and the API say in the end."""
         progress = await self._progress()
         with psycopg.connect(self.ground.superuser_dsn) as connection:
             records = Records.read(connection)
             evidence = Evidence(self.history, records, connection, self.frozen, progress)
-            violations = judge(evidence)
+            violations = [*judge(evidence), *self.gauntlet.violations()]
         stories = {
             each.who: self.history.story(each.who, set(each.about)) for each in violations[:3] if each.who
         }
@@ -383,16 +402,14 @@ class Play:
             self.history.counted(),
             self.nemesis.counted,
             self.nemesis.kills,
-            sorted(
-                f"{kind} {moment}: {' '.join(sorted(tables))}" for kind, tables, moment in self.nemesis.caught
-            ),
-            len({(name.partition("-")[0], tables) for name, tables in self.house.commits()}),
+            len(self.nemesis.caught),
             self.house.own_ends,
             len(self.roll_calls),
             Counter(f"{each[-1]['outcome']}:{each[-1]['reason']}" for each in records.outcomes.values()),
             time.monotonic() - self._began,
             self.house.behind_nginx,
-            stories,
+            walked=list(self.gauntlet.lines()),
+            stories=stories,
         )
 
     async def _progress(self) -> list[dict[str, Any]]:

@@ -45,6 +45,8 @@ READS = frozenset(
     )
 )
 """Functions that only look: a transaction of nothing else leaves nothing behind."""
+TAKES = frozenset({"door.claim_verifications", "procrastinate_fetch_job_v2"})
+"""Functions that take work if there is any; where there is none, they leave nothing behind either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +114,14 @@ OF_STUDENTS = (
 )
 OF_WORKERS = (
     *_consumers(),
+    _by_name("extension", "worker", "roll_call.extend"),
+    _by_name("settlement", "worker", "roll_call.settle"),
     _by_tables("announcement by the clock", "worker", "roll_call_step", "outbox_delivery outbox_event"),
     _by_tables("verification leased", "worker", "door.claim_verifications"),
     _by_tables("verdict with an outcome", "worker", "verdict verification_task outcome_entry"),
     _by_tables("verdict without an outcome", "worker", "verdict verification_task", "outcome_entry"),
     _by_tables("pace of verification", "worker", "verification_pace"),
     _by_tables("overdue bursts given to verification", "worker", "verification_task", "verdict"),
-    _by_name("extension", "worker", "roll_call.extend"),
-    _by_name("settlement", "worker", "roll_call.settle"),
     _by_tables("settled again", "worker", "outcome_entry outbox_event"),
     _by_tables("counters folded", "worker", "door.fold_outcomes"),
     _by_name("assessment that warns", "worker", "StudentWarned"),
@@ -166,7 +168,9 @@ class Gauntlet:
     def springs(self, relay: Relay, moment: Moment, commit: Commit) -> bool:
         """True if the process behind the relay was killed just now."""
         process = self.house.behind(relay)
-        if process is None or process.pid is None or process.killed or commit.idle or commit.tables <= READS:
+        if process is None or process.pid is None or process.killed:
+            return False
+        if commit.tables <= READS or (commit.idle and commit.tables <= TAKES):
             return False
         made_by = process.name.partition("-")[0]
         kind = next((each for each in self.commits if each.is_(made_by, commit)), None)

@@ -43,20 +43,20 @@ class Walk(Play):
         """What a killed worker had in hand is given to others as soon as it missed two beats, and retries do not wait."""
         while True:
             await asyncio.sleep(1.0)
-            await asyncio.to_thread(
-                self.ask,
-                "UPDATE procrastinate_workers SET last_heartbeat = now() - interval '1 minute'"
-                " WHERE last_heartbeat < now() - interval '5 seconds' RETURNING 1",
-            )
             await asyncio.to_thread(self._hurry)
 
     # --- one round ---
 
     async def _walk_once(self) -> None:
+        last = self._last_deadline()
+        if last > self.clock():  # of a roll call that nobody could void while everything died
+            self.advance(last + PAST_FRAMES - self.clock())
         school = self.world.schools[0]
         roll_call, other = await asyncio.gather(
             self._launched("bureau", school), self._launched("province", self.world.schools[-1])
         )
+        if roll_call is None or other is None:
+            return
         closes = self.clock() + OPENS_AFTER.total_seconds() + WINDOW.total_seconds()
         pupils = [self.students[each.id] for each in self.world.students if each.school_id == school]
         self.random.shuffle(pupils)
@@ -80,11 +80,12 @@ class Walk(Play):
         await self._close(roll_call, pupils[11])
         await self._afterwards(roll_call, pupils)
 
-    async def _launched(self, role: str, school: str) -> str:
+    async def _launched(self, role: str, school: str) -> str | None:
         roll_call = await self._launch(
             self._official(role), [school], self.clock() + OPENS_AFTER.total_seconds()
         )
-        assert roll_call is not None
+        if roll_call is None:
+            return None
         step = "SELECT 1 FROM roll_call_step WHERE roll_call_id = %s AND step = 'announced'"
         await self.until("announcement", step, roll_call)
         return roll_call

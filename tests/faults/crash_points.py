@@ -23,6 +23,7 @@ EVENTS = (
     "LeaveDecided",
     "LeaveCancelled",
     "StudentWarned",
+    "PromptRaised",
     "AppealFiled",
     "AppealWithdrawn",
     "AppealDecided",
@@ -45,6 +46,7 @@ READS = frozenset(
     )
 )
 """Functions that only look: a transaction of nothing else leaves nothing behind."""
+CONSUMERS = frozenset(consumer.name for consumers in FLOW.values() for consumer in consumers)
 TAKES = frozenset({"door.claim_verifications", "procrastinate_fetch_job_v2"})
 """Functions that take work if there is any; where there is none, they leave nothing behind either."""
 
@@ -124,12 +126,19 @@ OF_WORKERS = (
     _by_tables("overdue bursts given to verification", "worker", "verification_task", "verdict"),
     _by_tables("settled again", "worker", "outcome_entry outbox_event"),
     _by_tables("counters folded", "worker", "door.fold_outcomes"),
+    _by_name("assessment that prompts", "worker", "PromptRaised"),
     _by_name("assessment that warns", "worker", "StudentWarned"),
     _by_tables("assessment", "worker", "student_turn", "outbox_event"),
     _by_tables("day assessed", "worker", "daily_assessment"),
     _by_tables("registration verified", "worker", "registration notice"),
     _by_tables("message to the carrier", "worker", "notice_delivery", "notice"),
     _by_tables("audit sealed", "worker", "audit_seal"),
+    _by_tables(
+        "jobs put into the queue by the clock",
+        "worker",
+        "procrastinate_defer_jobs_v1",
+        "outbox_delivery outbox_event registration",
+    ),
     _by_tables("job of the clock", "worker", "procrastinate_defer_periodic_job_v2"),
     _by_tables("job taken", "worker", "procrastinate_fetch_job_v2"),
     _by_tables("job finished", "worker", "procrastinate_finish_job_v1"),
@@ -175,7 +184,8 @@ class Gauntlet:
         made_by = process.name.partition("-")[0]
         kind = next((each for each in self.commits if each.is_(made_by, commit)), None)
         if kind is None:
-            self.others[f"{made_by}: {' '.join(sorted(commit.tables - READS))}"] += moment == "after"
+            told = sorted(commit.names & CONSUMERS)
+            self.others[" ".join([made_by, *told, *sorted(commit.tables - READS)])] += moment == "after"
             return False
         turn: Moment = "after" if (kind.name, "before") in self.passed else "before"
         if moment != turn or (kind.name, turn) in self.passed:

@@ -7,13 +7,13 @@ from typing import Any
 
 from tests.faults.clients import Official, Student
 from tests.faults.crash_points import COMMITS, Gauntlet
+from tests.faults.driver import LEASE, PAST_PATIENCE
 from tests.faults.ground import Ground
-from tests.faults.play import OPENS_AFTER, PAST_FRAMES, PAST_PATIENCE, WINDOW, Play
+from tests.faults.play import OPENS_AFTER, PAST_FRAMES, WINDOW, Play
 from tests.faults.verdict import Plan
 
-LEASE = 31.0
-"""House seconds after which what a dead worker was verifying goes to another."""
 AWAY = 1500.0
+"""House seconds without the service."""
 SETTLED = "SELECT 1 FROM roll_call_step WHERE roll_call_id = %s AND step = 'settled'"
 REASON = {"text": "当天在校实训，有考勤记录为证。"}
 
@@ -48,6 +48,7 @@ class Walk(Play):
     # --- one round ---
 
     async def _walk_once(self) -> None:
+        """One roll call from the launch to the appeals against it, and one that is voided."""
         last = self._last_deadline()
         if last > self.clock():  # of a roll call that nobody could void while everything died
             self.advance(last + PAST_FRAMES - self.clock())

@@ -65,3 +65,23 @@ async def enqueue_unless_waiting(
     except procrastinate.exceptions.AlreadyEnqueued:
         return False
     return True
+
+
+Wanted = tuple[procrastinate.tasks.Task[Any, Any, Any], str, Mapping[str, Any]]
+"""A task, the key under which one job of it waits at most, and its arguments."""
+
+
+async def enqueue_all_unless_waiting(session: AsyncSession, wanted: Collection[Wanted]) -> None:
+    """`enqueue_unless_waiting` for each, by one statement where none of them waits already."""
+    if not wanted:
+        return
+    try:
+        async with session.begin_nested():
+            connection = await driver_connection(session)
+            jobs = [
+                task.configure(queueing_lock=key).make_new_job(**arguments) for task, key, arguments in wanted
+            ]
+            await job_app.job_manager.batch_defer_jobs_async(jobs, connection)
+    except procrastinate.exceptions.AlreadyEnqueued:
+        for task, key, arguments in wanted:
+            await enqueue_unless_waiting(session, task, key, **arguments)

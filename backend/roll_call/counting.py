@@ -27,6 +27,20 @@ async def fold(session: AsyncSession) -> int:
     return int(await session.scalar(select(func.door.fold_outcomes())) or 0)
 
 
+async def tally(session: AsyncSession, roll_call_id: UUID) -> dict[str, int]:
+    """How many outcomes are in effect, by kind, as counted by the statements that wrote them."""
+    counted = union_all(
+        *(
+            select(*(getattr(table, kind).label(kind) for kind in KINDS)).where(
+                table.roll_call_id == roll_call_id
+            )
+            for table in (OutcomeCount, OutcomeDelta)
+        )
+    ).subquery()
+    sums = await session.execute(select(*(func.coalesce(func.sum(counted.c[kind]), 0) for kind in KINDS)))
+    return dict(zip(KINDS, map(int, sums.one()), strict=True))
+
+
 async def miscounts(session: AsyncSession, roll_call_id: UUID) -> list[Miscount]:
     """Where counters and outcomes in effect differ, under the session's scope; one statement, hence one snapshot."""
     counted = union_all(

@@ -14,11 +14,11 @@ from sqlalchemy import (
     ARRAY,
     ColumnElement,
     DateTime,
+    FromClause,
     ScalarSelect,
     Select,
     String,
     Uuid,
-    and_,
     case,
     cast,
     exists,
@@ -233,24 +233,24 @@ async def write_first_outcomes(
     decided: Decided,
     at: datetime,
     *,
-    among: ColumnElement[bool] | None = None,
+    among: FromClause | None = None,
 ) -> None:
     """`decided` for everyone who owes presence and has no outcome, in one statement; the excused stay excused.
 
-    `among` narrows it to some of the `obligation` rows.
+    `among` narrows it to rows of `student_id, school_id, class_id, duty, reason` from obligations of the roll call.
 
     The other half of `write_outcome`, for rows that need no judgement one by one: the audit entry of the
     settlement or voiding stands for all of them.
     """
-    asked = Obligation.duty != "exempt" if among is None else and_(Obligation.duty != "exempt", among)
-    open_ones = without_outcome(roll_call).where(asked).subquery()
+    everyone = without_outcome(roll_call).where(Obligation.duty != "exempt")
+    open_ones = everyone.subquery() if among is None else among
     excused = open_ones.c.duty == "excused"
     row: dict[str, ColumnElement[Any]] = {
-        "roll_call_id": open_ones.c.roll_call_id,
+        "roll_call_id": literal(roll_call.id),
         "student_id": open_ones.c.student_id,
         "seq": literal(1),
         "school_id": open_ones.c.school_id,
-        "term_code": open_ones.c.term_code,
+        "term_code": literal(roll_call.term_code),
         "class_id": open_ones.c.class_id,
         "outcome": case((excused, Outcome.EXCUSED.value), else_=decided.outcome.value),
         "reason": case((excused, open_ones.c.reason), else_=decided.reason),
@@ -262,11 +262,3 @@ async def write_first_outcomes(
     }
     written = insert(OutcomeEntry).from_select(list(row), select(*row.values()))
     await session.execute(written.on_conflict_do_nothing())
-
-
-async def counts(session: AsyncSession, roll_call: RollCall) -> dict[str, int]:
-    """How many outcomes are in effect, by kind, from the outcomes themselves: the counters may be checked by it."""
-    of_it = (OutcomeEntry.term_code == roll_call.term_code, OutcomeEntry.roll_call_id == roll_call.id)
-    in_effect = effective().where(*of_it).subquery()
-    rows = await session.execute(select(in_effect.c.outcome, func.count()).group_by(in_effect.c.outcome))
-    return {row[0]: row[1] for row in rows}

@@ -8,24 +8,35 @@ from typing import Any
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
-from sqlalchemy import ColumnElement, Select, Uuid, and_, column, exists, func, select, table, text
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    Select,
+    String,
+    Uuid,
+    and_,
+    column,
+    exists,
+    func,
+    select,
+    table,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.schema import CreateTableAs
 
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
-from backend.core.jobs import FLOW, SOON, job_app
+from backend.core.jobs import FLOW, SOON, WHENEVER, enqueue, job_app
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.leave.queries import Reach, on_leave
 from backend.leave.rules import NoticedWindow
 from backend.roll_call.audience import ON_LEAVE
+from backend.roll_call.counting import miscounts, tally
 from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import (
     Decided,
-    counts,
     hold_closed,
     hold_open,
     lock_obligation,
@@ -112,29 +123,43 @@ async def _queued(session: AsyncSession, roll_call: RollCall) -> int:
     return await session.scalar(queued) or 0
 
 
-_OPEN = table("still_open", column("student_id", Uuid()))
+_OPEN = table(
+    "still_open",
+    column("student_id", Uuid()),
+    column("school_id", Uuid()),
+    column("class_id", Uuid()),
+    column("duty", String()),
+    column("reason", String()),
+)
+_GATHER = (
+    "DROP TABLE IF EXISTS pg_temp.still_open",
+    (
+        "CREATE TEMPORARY TABLE still_open ON COMMIT DROP AS"
+        " SELECT * FROM door.open_obligations(CAST(:roll_call_id AS uuid))"
+    ),
+    "ANALYZE still_open",
+)
 
 
 async def _gather_open(session: AsyncSession, roll_call: RollCall) -> None:
     """Look once for everyone who owes presence and has no outcome; `_OPEN` holds them until the commit.
 
-    They are the few. To look for them among a million in every step would be most of the settlement.
+    They are the few. To look for them among a million in every step would be most of the settlement, so whoever gets
+    an outcome meanwhile stays listed: a first entry for one who has one changes nothing.
     """
-    open_ones = without_outcome(roll_call).where(Obligation.duty != "exempt")
-    found = open_ones.with_only_columns(Obligation.student_id)
-    await session.execute(text("DROP TABLE IF EXISTS pg_temp.still_open"))
-    await session.execute(CreateTableAs(found, _OPEN.name, temporary=True))
-    await session.execute(text("ANALYZE still_open"))
+    for statement in _GATHER:
+        await session.execute(text(statement), {"roll_call_id": roll_call.id})
 
 
-def _is_open(student_id: InstrumentedAttribute[UUID]) -> ColumnElement[bool]:
-    return student_id.in_(select(_OPEN.c.student_id))
+def _open_among(condition: ColumnElement[bool]) -> FromClause:
+    return select(_OPEN).where(condition).subquery()
 
 
 def _unjudged(roll_call: RollCall) -> ColumnElement[bool]:
     """Of `submission` rows: without a verdict, of students who have no outcome yet."""
     judged = exists().where(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id)
-    return and_(*_of(Submission, roll_call), _is_open(Submission.student_id), ~judged)
+    is_open = Submission.student_id.in_(select(_OPEN.c.student_id))
+    return and_(*_of(Submission, roll_call), is_open, ~judged)
 
 
 def _of(table: type[Submission | Refusal], roll_call: RollCall) -> Sequence[ColumnElement[bool]]:
@@ -236,10 +261,9 @@ async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: dat
 
     The counselor may have had no time, or no quota left: a person looks, since that way is an equal one.
     """
-    sent_there = Obligation.student_id.in_(select(Refusal.student_id).where(_to_a_person(roll_call)))
+    sent_there = _OPEN.c.student_id.in_(select(Refusal.student_id).where(_to_a_person(roll_call)))
     decided = Decided(Outcome.UNDETERMINED, UNATTENDED, _SETTLER)
-    among = and_(_is_open(Obligation.student_id), sent_there)
-    await write_first_outcomes(session, roll_call, decided, at, among=among)
+    await write_first_outcomes(session, roll_call, decided, at, among=_open_among(sent_there))
 
 
 async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetime) -> None:
@@ -253,10 +277,9 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
     minimum = law_of(roll_call).duration("roll_call.window.minimum")
     if step is not None:
         window = NoticedWindow(step.at, roll_call.opens_at, roll_call.deadline)
-        away = Obligation.student_id.in_(on_leave(Reach(window, minimum, as_of=step.at)))
+        away = _OPEN.c.student_id.in_(on_leave(Reach(window, minimum, as_of=step.at)))
         excused = Decided(Outcome.EXCUSED, ON_LEAVE, _SETTLER)
-        among = and_(_is_open(Obligation.student_id), away)
-        await write_first_outcomes(session, roll_call, excused, at, among=among)
+        await write_first_outcomes(session, roll_call, excused, at, among=_open_among(away))
     told = told_in_time(
         None if step is None else step.at,
         (roll_call.opens_at, roll_call.deadline),
@@ -265,12 +288,11 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
     )
     silent = settle_silence(announced=told)
     decided = Decided(silent.outcome, silent.reason, _SETTLER)
-    await write_first_outcomes(session, roll_call, decided, at, among=_is_open(Obligation.student_id))
+    await write_first_outcomes(session, roll_call, decided, at, among=_OPEN)
 
 
 async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Settlement:
-    sums = dict.fromkeys((outcome.value for outcome in Outcome), 0)
-    sums |= await counts(session, roll_call)
+    sums = await tally(session, roll_call.id)
     obligations = await session.scalar(
         select(func.coalesce(func.sum(RollCallClass.owed + RollCallClass.excused), 0)).where(
             RollCallClass.term_code == roll_call.term_code, RollCallClass.roll_call_id == roll_call.id
@@ -296,4 +318,16 @@ async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Se
     audit.record(session, act, at)
     payload = {"roll_call_id": str(roll_call.id), "path": roll_call.launcher_path}
     await outbox.emit(session, "RollCallSettled", payload, at)
+    await enqueue(session, compare_counters, **payload)
     return Settlement(figures)
+
+
+@job_app.task(queue=FLOW, name="compare_counters", pass_context=True, priority=WHENEVER)
+async def compare_counters(context: JobContext, roll_call_id: str, path: str) -> None:
+    """After a settlement, whose sums are those of the counters: fail loudly where the outcomes say something else."""
+    runtime: Runtime = context.additional_context["runtime"]
+    async with runtime.database.transaction(Scope.wide(path)) as session:
+        found = await miscounts(session, UUID(roll_call_id))
+    if found:
+        msg = f"counters of {roll_call_id} differ from its outcomes in {len(found)} classes: dianming progress check"
+        raise RuntimeError(msg)

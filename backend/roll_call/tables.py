@@ -191,8 +191,7 @@ class Obligation(Base):
     __tablename__ = "obligation"
     __tenancy__ = "student"
     __mapper_args__ = known_by("roll_call_id", "student_id")
-    __table_args__ = (
-        of_roll_call(),
+    __table_args__ = (  # of a roll call that there is: a trigger asks once a statement, not once a row
         CheckConstraint("duty IN ('owed', 'excused', 'exempt')", name="duty"),
         CheckConstraint("(duty = 'owed') = (reason IS NULL)", name="reason"),
         Index("ix_obligation_class", "roll_call_id", "school_id", "class_id"),

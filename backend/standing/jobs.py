@@ -9,7 +9,16 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
-from backend.core.jobs import BY_THE_CLOCK, FLOW, SOON, WHENEVER, enqueue_unless_waiting, job_app
+from backend.core.jobs import (
+    BY_THE_CLOCK,
+    FLOW,
+    SOON,
+    WHENEVER,
+    Wanted,
+    enqueue_all_unless_waiting,
+    enqueue_unless_waiting,
+    job_app,
+)
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
@@ -39,8 +48,8 @@ _RETRY = RetryStrategy(max_attempts=6, exponential_wait=3)
 async def enqueue_assessment(session: AsyncSession, school_ids: Collection[UUID]) -> None:
     """Assess everyone in the schools soon: something was recorded that may concern any of them."""
     units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(school_ids), OrgUnit.kind == "school")
-    for school_id, path in (await session.execute(units)).all():
-        await _enqueue_school(session, school_id, path)
+    wanted = [_school(school_id, path) for school_id, path in await session.execute(units)]
+    await enqueue_all_unless_waiting(session, wanted)
 
 
 async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, student_id: UUID) -> None:
@@ -58,16 +67,19 @@ async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
         .join(RollCallSchool, RollCallSchool.school_id == OrgUnit.id)
         .where(RollCallSchool.roll_call_id == roll_call_id)
     )
-    for school_id, path in (await session.execute(schools)).all():
+    wanted: list[Wanted] = []
+    for school_id, path in await session.execute(schools):
         arguments = {"school_id": str(school_id), "path": path, "roll_call_id": str(roll_call_id)}
         key = f"{roll_call_id}/{school_id}"
-        await enqueue_unless_waiting(session, assess_audience, f"assess/{key}", **arguments)
-        await enqueue_unless_waiting(session, assess_known, f"assess_known/{key}", **arguments)
+        wanted += [
+            (assess_audience, f"assess/{key}", arguments),
+            (assess_known, f"assess_known/{key}", arguments),
+        ]
+    await enqueue_all_unless_waiting(session, wanted)
 
 
-async def _enqueue_school(session: AsyncSession, school_id: UUID, path: str) -> None:
-    arguments = {"school_id": str(school_id), "path": path}
-    await enqueue_unless_waiting(session, assess_one_school, f"assess/{school_id}", **arguments)
+def _school(school_id: UUID, path: str) -> Wanted:
+    return assess_one_school, f"assess/{school_id}", {"school_id": str(school_id), "path": path}
 
 
 # --- by the clock ---
@@ -77,8 +89,7 @@ async def enqueue_unassessed(runtime: Runtime) -> int:
     """A job for every school not yet assessed on the legal day of the runtime's clock; how many schools."""
     async with runtime.database.transaction(Scope.none()) as session:
         rows = (await session.execute(_UNASSESSED, {"day": legal_day(runtime.clock())})).all()
-        for school_id, path in rows:
-            await _enqueue_school(session, school_id, path)
+        await enqueue_all_unless_waiting(session, [_school(school_id, path) for school_id, path in rows])
     return len(rows)
 
 
@@ -86,9 +97,11 @@ async def enqueue_due(runtime: Runtime) -> int:
     """A job for every school with a student whose picture time alone has changed; how many schools."""
     async with runtime.database.transaction(Scope.none()) as session:
         rows = (await session.execute(_DUE, {"instant": runtime.clock()})).all()
-        for school_id, path in rows:
-            arguments = {"school_id": str(school_id), "path": path}
-            await enqueue_unless_waiting(session, assess_due, f"assess_due/{school_id}", **arguments)
+        wanted: list[Wanted] = [
+            (assess_due, f"assess_due/{school_id}", {"school_id": str(school_id), "path": path})
+            for school_id, path in rows
+        ]
+        await enqueue_all_unless_waiting(session, wanted)
     return len(rows)
 
 

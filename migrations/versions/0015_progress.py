@@ -51,21 +51,22 @@ CREATE FUNCTION door.note_outcomes() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   INSERT INTO outcome_delta (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
-  SELECT moved.roll_call_id, moved.class_id, moved.school_id,
-    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'present'), 0),
-    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'missed'), 0),
-    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'excused'), 0),
-    coalesce(sum(moved.by) FILTER (WHERE moved.outcome = 'undetermined'), 0)
-  FROM (
-    SELECT w.roll_call_id, w.class_id, w.school_id, w.outcome, 1 AS by FROM written w
-    UNION ALL
-    SELECT e.roll_call_id, e.class_id, e.school_id, e.outcome, -1
+  SELECT w.roll_call_id, w.class_id, w.school_id,
+    count(*) FILTER (WHERE w.outcome = 'present'), count(*) FILTER (WHERE w.outcome = 'missed'),
+    count(*) FILTER (WHERE w.outcome = 'excused'), count(*) FILTER (WHERE w.outcome = 'undetermined')
+  FROM written w GROUP BY w.roll_call_id, w.class_id, w.school_id;
+  -- First entries replace nothing, and a settlement writes many: nobody looks for what each of them replaced.
+  IF EXISTS (SELECT 1 FROM written w WHERE w.seq > 1) THEN
+    INSERT INTO outcome_delta (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
+    SELECT e.roll_call_id, e.class_id, e.school_id,
+      -count(*) FILTER (WHERE e.outcome = 'present'), -count(*) FILTER (WHERE e.outcome = 'missed'),
+      -count(*) FILTER (WHERE e.outcome = 'excused'), -count(*) FILTER (WHERE e.outcome = 'undetermined')
     FROM written w JOIN outcome_entry e
       ON e.term_code = w.term_code AND e.roll_call_id = w.roll_call_id AND e.student_id = w.student_id
       AND e.seq = w.seq - 1
     WHERE w.seq > 1
-  ) moved
-  GROUP BY moved.roll_call_id, moved.class_id, moved.school_id;
+    GROUP BY e.roll_call_id, e.class_id, e.school_id;
+  END IF;
   RETURN NULL;
 END $$
 """

@@ -13,7 +13,7 @@ from backend import worker
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.jobs import conninfo, enqueue_unless_waiting, job_app
+from backend.core.jobs import conninfo, enqueue_all_unless_waiting, enqueue_unless_waiting, job_app
 from backend.core.outbox import deliver_event, emit
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
@@ -85,6 +85,17 @@ async def test_a_taken_key_enqueues_nothing_and_keeps_the_transaction_alive(data
         assert not await enqueue_unless_waiting(session, deliver_event, key, event_id=event_id)
         assert await session.scalar(text("SELECT 1")) == 1
     assert await waiting(database, event_id) == 1
+
+
+async def test_of_many_keys_only_those_that_nobody_waits_under_are_enqueued(database: Database) -> None:
+    taken, free, first, second = (str(new_id()) for _ in range(4))
+    async with database.transaction(SCOPE) as session:
+        await enqueue_unless_waiting(session, deliver_event, taken, event_id=first)
+        wanted = [(deliver_event, key, {"event_id": second}) for key in (taken, free)]
+        await enqueue_all_unless_waiting(session, wanted)
+        await enqueue_all_unless_waiting(session, [])
+    assert await waiting(database, first) == 1
+    assert await waiting(database, second) == 1
 
 
 async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: Database) -> None:

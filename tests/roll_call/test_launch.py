@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from backend.core.acting import Acting
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import NotFound
+from backend.core.ids import new_id
 from backend.core.runtime import Runtime
 from backend.people.tables import Student
 from backend.roll_call.audience import Audience, Sample
@@ -221,3 +222,25 @@ async def test_of_two_launches_at_once_over_the_same_students_one_is_refused(
         return_exceptions=True,
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["Launched", "WindowsOverlap"]
+
+
+@pytest.mark.parametrize("wrong", ["roll_call_id", "term_code"])
+async def test_an_obligation_of_a_roll_call_that_there_is_not_is_refused(
+    database: Database, owner: Database, world: World, wrong: str
+) -> None:
+    launched = await launch(database, bureau_account(world.city), command(world.school))
+    async with owner.transaction(bureau_account(world.city).scope) as session:
+        other_term = await session.scalar(
+            text("SELECT code FROM term WHERE code <> :code").bindparams(code=launched.roll_call.term_code)
+        )
+        other = {"roll_call_id": str(new_id()), "term_code": other_term or "2020-autumn"}[wrong]
+        columns = (
+            "roll_call_id, term_code, school_id, class_id, duty, reason, standing, study_form, programme"
+        )
+        copied = columns.replace(wrong, f"'{other}'")
+        with pytest.raises(IntegrityError):
+            await session.execute(
+                text(
+                    f"INSERT INTO obligation (student_id, {columns}) SELECT gen_random_uuid(), {copied} FROM obligation"
+                )
+            )

@@ -8,6 +8,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text, update
 
 from backend.core.tenancy import Scope
 from backend.people.tables import Student
@@ -17,8 +18,8 @@ from backend.roll_call.intake import Received, receive
 from backend.roll_call.jobs import run_due
 from backend.roll_call.outcomes import hold_closed
 from backend.roll_call.oversight import void_roll_call
-from backend.roll_call.settlement import resettle_submission, settle_roll_call
-from backend.roll_call.tables import RollCall, RollCallStep
+from backend.roll_call.settlement import compare_counters, resettle_submission, settle_roll_call
+from backend.roll_call.tables import OutcomeDelta, RollCall, RollCallStep
 from tests.roll_call.stage import (
     GRACE,
     MICROSECOND,
@@ -374,3 +375,27 @@ def test_settling_again_who_was_in_time_is_never_given_up() -> None:
     assert strategy is not None
     job = cast("Any", SimpleNamespace(attempts=1000))
     assert strategy.get_retry_decision(exception=RuntimeError(), job=job) is not None
+
+
+async def test_sums_that_the_outcomes_do_not_bear_out_are_reported(stage: Stage) -> None:
+    launched = await stage.launch()
+    await close(stage, launched.roll_call)
+    payload = {"roll_call_id": str(launched.roll_call.id), "path": launched.roll_call.launcher_path}
+    await compare_counters(job_of(stage.runtime), **payload)
+    async with stage.arrange() as session:
+        one_more = update(OutcomeDelta).where(OutcomeDelta.roll_call_id == launched.roll_call.id)
+        await session.execute(one_more.values(missed=OutcomeDelta.missed + 1))
+    with pytest.raises(RuntimeError, match="dianming progress check"):
+        await compare_counters(job_of(stage.runtime), **payload)
+
+
+async def test_who_is_still_open_is_shown_to_the_launcher_alone(stage: Stage) -> None:
+    launched = await stage.launch()
+    asked = text("SELECT student_id FROM door.open_obligations(:id)").bindparams(id=launched.roll_call.id)
+    school = Scope.school(stage.school.id, stage.school.path)
+    async with stage.runtime.database.transaction(Scope.wide(launched.roll_call.launcher_path)) as session:
+        everyone = set(await session.scalars(asked))
+    async with stage.runtime.database.transaction(school) as session:
+        seen_by_the_school = (await session.scalars(asked)).all()
+    assert everyone == {student.id for student in stage.school.students}
+    assert seen_by_the_school == []

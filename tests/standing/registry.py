@@ -163,7 +163,11 @@ class Registry:
         rows, clock = pattern.after[number - 1]
         async with self.stage.arrange() as session:
             await planted.add(session, pattern, rows, self.stage.world)
-            found = select(RollCall).join(Obligation).where(Obligation.student_id == self.pupil.id)
+            found = (
+                select(RollCall)
+                .join(Obligation, Obligation.roll_call_id == RollCall.id)
+                .where(Obligation.student_id == self.pupil.id)
+            )
             roll_calls = list(await session.scalars(found.order_by(RollCall.id)))
         for roll_call in roll_calls:
             await self.mark_pulses(roll_call)

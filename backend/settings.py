@@ -44,6 +44,9 @@ class Settings(BaseSettings):
     clock_file: Path | None = Field(
         default=None, description="seconds added to the clock; demonstrations only"
     )
+    api_processes: int = Field(
+        default=1, ge=1, le=64, description="server processes that share the API's port"
+    )
     face_processes: int = Field(default=1, ge=1, le=64, description="face engines a worker runs in parallel")
     verification_batch: int = Field(
         default=16, ge=1, le=500, description="submissions of one school that a worker takes at a time"

@@ -1,6 +1,6 @@
-"""The intake of envelopes: one server process, PostgreSQL and the load generator on the same cores.
+"""The intake of envelopes: a server of some processes, PostgreSQL and the load generator on the same cores.
 
-    python -m bench.intake [--envelopes 6000] [--connections 64] [--cold]
+    python -m bench.intake [--envelopes 6000] [--connections 64] [--processes 2] [--cold]
 
 The server is the product's own, under uvicorn; the benchmark adds one address to it that reads the same request by the
 same code and answers at once. Students, keys and challenges are made beforehand; tokens, proofs and envelopes are signed
@@ -35,7 +35,7 @@ import psycopg
 import uvicorn
 import uvloop
 from alembic import command
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from starlette.responses import JSONResponse
 from starlette.routing import Mount
 
@@ -78,16 +78,28 @@ async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Resp
     return JSONResponse({"roll_call": str(roll_call_id), "bytes": len(body.envelope)}, 201)
 
 
-def serve(port: int) -> None:
+def application() -> FastAPI:
     """The product's server, with the benchmark's address."""
-    settings = Settings()
-    app = create_app(open_runtime(settings))
+    app = create_app(open_runtime(Settings()))
     mobile = next(
         route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX
     )
     assert isinstance(mobile, Api)
     mobile.include_router(_bench)
-    uvicorn.run(app, port=port, proxy_headers=False, log_level="warning", timeout_keep_alive=300)
+    return app
+
+
+def serve(port: int, processes: int) -> None:
+    """As `dianming serve` does."""
+    uvicorn.run(
+        "bench.intake:application",
+        factory=True,
+        workers=processes,
+        port=port,
+        proxy_headers=False,
+        log_level="warning",
+        timeout_keep_alive=300,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +161,7 @@ class Bench:
 
     def cpu(self) -> float:
         """Seconds that the server has computed so far."""
-        return _cpu_of(self.process.pid)
+        return _cpu_of(self.process.pid) + sum(map(_cpu_of, _children(self.process.pid)))
 
     def database_cpu(self) -> float:
         """Seconds that the database has computed so far, all its processes together."""
@@ -158,6 +170,18 @@ class Bench:
                 "SELECT pid FROM pg_stat_activity WHERE datname = %s", [DATABASE]
             ).fetchall()
         return sum(_cpu_of(pid) for (pid,) in found)
+
+
+def _children(pid: int) -> list[int]:
+    found = []
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            parent = int(stat.read_text().rpartition(")")[2].split()[1])
+        except OSError:  # it has just ended
+            continue
+        if parent == pid:
+            found.append(int(stat.parent.name))
+    return found
 
 
 def _cpu_of(pid: int) -> float:
@@ -169,7 +193,7 @@ def _cpu_of(pid: int) -> float:
 
 
 @contextmanager
-def benched(stack: Stack, students: int, attempts: int) -> Iterator[Bench]:
+def benched(stack: Stack, students: int, attempts: int, processes: int) -> Iterator[Bench]:
     """A database of its own, filled, with a server on it."""
     drop_database(stack, DATABASE)
     own = create_database(stack, DATABASE)
@@ -192,7 +216,7 @@ def benched(stack: Stack, students: int, attempts: int) -> Iterator[Bench]:
         )
         given = settings.model_dump(mode="json", exclude_unset=True)
         environment = {f"DIANMING_{name.upper()}": value for name, value in given.items()}
-        served = [sys.executable, "-m", "bench.intake", "--serve", str(port)]
+        served = [sys.executable, "-m", "bench.intake", "--serve", str(port), "--processes", str(processes)]
         process = subprocess.Popen(served, env={**os.environ, **environment})
         try:
             _wait_for(port, process)
@@ -248,15 +272,16 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--envelopes", type=int, default=6000)
     parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cold", action="store_true")
     parser.add_argument("--serve", type=int)
     asked = parser.parse_args()
     if asked.serve:
-        serve(asked.serve)
+        serve(asked.serve, asked.processes)
         return
     count, rows = asked.envelopes, []
     uvloop.install()
-    with benched(Stack.from_environment(os.environ), count, attempts=4) as bench:
+    with benched(Stack.from_environment(os.environ), count, 4, asked.processes) as bench:
         tokens = bench.tokens(bench.handsets)
 
         def run(name: str, path: str, attempt: int, of: int, rate: float | None = None) -> Run:
@@ -278,7 +303,7 @@ def main() -> None:
         costs = asyncio.run(step_by_step(bench))
     rows = rows[1:]
     share = rows[1]["per second"] / rows[0]["per second"]
-    floor = f"the empty address of the same process; accepted is {share:.2f} of it"
+    floor = f"the empty address of the same {asked.processes} processes; accepted is {share:.2f} of it"
     publish("intake-cold" if asked.cold else "intake", floor, rows)
     publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)
 

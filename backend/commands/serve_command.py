@@ -4,6 +4,7 @@ import os
 
 import typer
 import uvicorn
+from fastapi import FastAPI
 
 from backend.app import create_app
 from backend.core.logging import configure_logging
@@ -11,15 +12,30 @@ from backend.core.runtime import open_runtime
 from backend.settings import get_settings
 
 
+def application() -> FastAPI:
+    """The application of one server process."""
+    settings = get_settings()
+    configure_logging(as_json=settings.env == "production")
+    return create_app(open_runtime(settings))
+
+
 def command(
     host: str = typer.Option("127.0.0.1", help="监听地址 · address to listen on"),
     port: int = typer.Option(int(os.environ.get("PORT", "8000")), help="监听端口 · port to listen on"),
+    processes: int = typer.Option(
+        0, min=0, max=64, help="进程数，0 为按设置 · processes that share the port; 0: as the settings say"
+    ),
 ) -> None:
     """启动接口服务 · Serve the mobile and the staff API."""
-    settings = get_settings()
-    configure_logging(as_json=settings.env == "production")
-    runtime = open_runtime(settings)
+    workers = processes or get_settings().api_processes
     # Forwarded headers are believed from nobody: a forged X-Forwarded-For changes nothing (THREATS 10).
     uvicorn.run(
-        create_app(runtime), host=host, port=port, proxy_headers=False, log_level="warning", loop="auto"
+        f"{__name__}:{application.__name__}",
+        factory=True,
+        workers=workers,
+        host=host,
+        port=port,
+        proxy_headers=False,
+        log_level="warning",
+        loop="auto",
     )

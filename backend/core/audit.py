@@ -6,6 +6,7 @@ one another on the chain's head.
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bulk import insert_rows
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry, AuditSeal
 from backend.core.tenancy import scope_of
@@ -35,19 +37,26 @@ class Act:
 
 def record(session: AsyncSession, act: Act, at: datetime) -> None:
     """Append an audit entry for `act` by the account of the session's scope."""
-    session.add(
-        AuditEntry(
-            id=new_id(),
-            at=at,
-            acting_account=scope_of(session).account_id,
-            action=act.action,
-            subject_type=act.subject_type,
-            subject_id=act.subject_id,
-            org_path=act.org_path,
-            before=act.before,
-            after=act.after,
-        )
-    )
+    session.add(AuditEntry(**_row(session, act, at)))
+
+
+async def record_all(session: AsyncSession, acts: Iterable[tuple[Act, datetime]]) -> None:
+    """`record` for each act at its instant, by one statement."""
+    await insert_rows(session, AuditEntry, [_row(session, act, at) for act, at in acts])
+
+
+def _row(session: AsyncSession, act: Act, at: datetime) -> dict[str, Any]:
+    return {
+        "id": new_id(),
+        "at": at,
+        "acting_account": scope_of(session).account_id,
+        "action": act.action,
+        "subject_type": act.subject_type,
+        "subject_id": act.subject_id,
+        "org_path": act.org_path,
+        "before": act.before,
+        "after": act.after,
+    }
 
 
 def link(previous: bytes, entry: AuditEntry) -> bytes:

@@ -8,6 +8,7 @@ from typing import Any
 from procrastinate import JobContext, RetryStrategy
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bulk import insert_rows
 from backend.core.ids import new_id
 from backend.core.jobs import FLOW, SOON, enqueue_all, job_app
 from backend.core.tables import OutboxEvent
@@ -51,10 +52,9 @@ async def emit(session: AsyncSession, name: str, payload: dict[str, Any], at: da
 async def emit_all(session: AsyncSession, events: Collection[Event]) -> None:
     """`emit` for each, by as many statements as for one."""
     rows = [
-        OutboxEvent(id=new_id(), name=event.name, payload=event.payload, occurred_at=event.at)
+        {"id": new_id(), "name": event.name, "payload": event.payload, "occurred_at": event.at}
         for event in events
     ]
-    session.add_all(rows)
-    await session.flush()
-    told = [{"event_id": str(row.id)} for row in rows if _consumed is None or row.name in _consumed]
+    await insert_rows(session, OutboxEvent, rows)
+    told = [{"event_id": str(row["id"])} for row in rows if _consumed is None or row["name"] in _consumed]
     await enqueue_all(session, deliver_event, told)

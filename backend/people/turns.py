@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import func, literal
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.bulk import insert_rows
 from backend.people.tables import StudentTurn
 
 TICK = timedelta(microseconds=1)
+_JUST_AFTER = "ON CONFLICT (student_id) DO UPDATE SET as_of = greatest(student_turn.as_of + interval '1 microsecond', excluded.as_of)"
+"""By a `TICK`."""
 
 
 async def take_turn(session: AsyncSession, school_id: UUID, student_id: UUID, at: datetime) -> datetime:
@@ -31,11 +32,5 @@ async def take_turns(
         {"student_id": student_id, "school_id": schools[student_id], "as_of": at}
         for student_id in sorted(schools)
     ]
-    put = insert(StudentTurn).values(rows)
-    after = func.greatest(StudentTurn.as_of + literal(TICK), put.excluded.as_of)
-    taken = await session.execute(
-        put.on_conflict_do_update(index_elements=["student_id"], set_={"as_of": after}).returning(
-            StudentTurn.student_id, StudentTurn.as_of
-        )
-    )
+    taken = await insert_rows(session, StudentTurn, rows, then=_JUST_AFTER, returning=("student_id", "as_of"))
     return {row.student_id: row.as_of for row in taken}

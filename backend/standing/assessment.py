@@ -1,9 +1,10 @@
 """Asking the rules about students, under the law and calendar of this installation."""
 
 import hashlib
-from collections.abc import Collection
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +18,9 @@ from backend.standing.facts import StudentFacts
 from backend.standing.law import Lawbook
 from backend.standing.recorded import Subject, facts_of, subjects
 from backend.standing.rules import Picture, assess
-from backend.standing.trace import canonical
+from backend.standing.trace import canonical, document
+
+_NEVER = "0001-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +83,17 @@ async def pictures_of_held(session: AsyncSession, held: Collection[Held]) -> dic
     }
 
 
-def essence(picture: Picture) -> str:
-    """What a picture says, apart from when it was asked and the version of the files it was read from."""
-    asked_never = datetime.min.replace(tzinfo=UTC)
-    return canonical(replace(picture, as_of=asked_never, policy_version=""))
-
-
 def digest(picture: Picture) -> bytes:
-    """SHA-256 of the essence: two pictures with the same digest have the same consequences."""
-    return hashlib.sha256(essence(picture).encode()).digest()
+    """`digest_of` its document."""
+    return digest_of(document(picture))
+
+
+def digest_of(written: Mapping[str, Any]) -> bytes:
+    """SHA-256 of what the document of a picture says, apart from when it was asked and the version of the files it was
+    read from: two pictures with the same digest have the same consequences.
+    """
+    essence = canonical({**written, "as_of": _NEVER, "policy_version": ""})
+    return hashlib.sha256(essence.encode()).digest()
 
 
 def differs(picture: Picture, stored: bytes | None) -> bool:

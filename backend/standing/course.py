@@ -55,7 +55,7 @@ class Course:
         self.record = Record(facts, book)
         self.prompts: dict[str, Prompt] = {}
         self.releases: dict[str, AidRelease] = {}
-        self.now: View = view(facts, book, calendar, self.record.strikes, as_of)
+        self.now: View  # as of the instant reached; the last one is always `as_of`
         self._decisions = {decision.decision_id: decision for decision in facts.decisions}
         self._pending = [at for at in {*instants(facts), as_of} if at <= as_of]
         heapq.heapify(self._pending)

@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
+from backend.core.bulk import insert_rows
 from backend.core.ids import new_id
 from backend.core.tenancy import scope_of
 from backend.people.tables import Student
@@ -23,7 +24,7 @@ from backend.standing import tables
 from backend.standing.assessment import (
     Held,
     differs,
-    digest,
+    digest_of,
     facts_and_picture,
     hold,
     hold_many,
@@ -200,13 +201,15 @@ async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> 
                 getattr(last, name) != value for name, value in _step_values(prompt).items()
             ):
                 moved.append((held, prompt, last))
-    session.add_all([_prompt(held, prompt) for held, prompt in raised])
-    await session.flush()
-    session.add_all([_step(session, held, prompt, last) for held, prompt, last in moved])
+    await insert_rows(session, tables.StoredPrompt, [_prompt(held, prompt) for held, prompt in raised])
+    steps_on = [_step(session, held, prompt, last) for held, prompt, last in moved]
+    await insert_rows(session, tables.PromptStep, steps_on)
     events: list[outbox.Event] = []
+    acts: list[tuple[audit.Act, datetime]] = []
     for held, prompt in raised:
         facts = {"kind": prompt.kind.value, "term": prompt.term, "proposed": prompt.proposed}
-        _audit(session, held, "prompt.raised", ("prompt", prompt.prompt_id), facts)
+        subject = ("prompt", prompt.prompt_id)
+        acts.append((audit.Act("prompt.raised", *subject, held.subject.path, after=facts), held.at))
         payload = _payload(held) | {"prompt_id": prompt.prompt_id, "kind": prompt.kind.value}
         events.append(outbox.Event("PromptRaised", payload, held.at))
     for held, prompt, last in moved:
@@ -214,39 +217,40 @@ async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> 
             continue
         before, after = {"state": last.state}, {"state": prompt.state.value, "closed_by": prompt.closed_by}
         act = audit.Act("prompt.step", "prompt", prompt.prompt_id, held.subject.path, before, after)
-        audit.record(session, act, held.at)
+        acts.append((act, held.at))
         payload = _payload(held) | {"prompt_id": prompt.prompt_id, "state": prompt.state.value}
         events.append(outbox.Event("PromptMoved", payload, held.at))
+    await audit.record_all(session, acts)
     await outbox.emit_all(session, events)
 
 
-def _prompt(held: Held, prompt: Prompt) -> tables.StoredPrompt:
-    return tables.StoredPrompt(
-        id=UUID(prompt.prompt_id),
+def _prompt(held: Held, prompt: Prompt) -> dict[str, Any]:
+    return {
+        "id": prompt.prompt_id,
         **_of(held),
-        kind=prompt.kind.value,
-        term_code=prompt.term,
-        grounds=list(prompt.grounds),
-        evidence=list(prompt.evidence),
-        event_day=prompt.event_day,
-        raised_at=prompt.raised_at,
-        proposed=prompt.proposed,
-        policy_version=prompt.trace.policy_version,
-        trace=document(prompt.trace),
-    )
+        "kind": prompt.kind.value,
+        "term_code": prompt.term,
+        "grounds": list(prompt.grounds),
+        "evidence": list(prompt.evidence),
+        "event_day": prompt.event_day,
+        "raised_at": prompt.raised_at,
+        "proposed": prompt.proposed,
+        "policy_version": prompt.trace.policy_version,
+        "trace": document(prompt.trace),
+    }
 
 
 def _step(
     session: AsyncSession, held: Held, prompt: Prompt, last: tables.PromptStep | None
-) -> tables.PromptStep:
-    return tables.PromptStep(
-        prompt_id=UUID(prompt.prompt_id),
-        seq=1 if last is None else last.seq + 1,
+) -> dict[str, Any]:
+    return {
+        "prompt_id": prompt.prompt_id,
+        "seq": 1 if last is None else last.seq + 1,
         **_of(held),
         **_step_values(prompt),
-        acting_account=scope_of(session).account_id,
-        at=held.at,
-    )
+        "acting_account": scope_of(session).account_id,
+        "at": held.at,
+    }
 
 
 def _step_values(prompt: Prompt) -> dict[str, Any]:
@@ -359,13 +363,20 @@ async def _keep_warnings(session: AsyncSession, judged: Judged) -> None:
         }
         for warning_id, (held, warning) in warned.items()
     ]
-    put = insert(tables.StandingWarning).values(rows).on_conflict_do_nothing()
-    new = (await session.scalars(put.returning(tables.StandingWarning.id))).all()
+    new = await insert_rows(
+        session, tables.StandingWarning, rows, then="ON CONFLICT DO NOTHING", returning=("id",)
+    )
     events = [
         outbox.Event("StudentWarned", _payload(held) | {"warning_id": str(warning_id)}, held.at)
-        for warning_id, held in ((each, warned[each][0]) for each in new)
+        for warning_id, held in ((each, warned[each][0]) for (each,) in new)
     ]
     await outbox.emit_all(session, events)
+
+
+_LATEST = "ON CONFLICT (student_id) DO UPDATE SET " + ", ".join(
+    f"{name} = excluded.{name}"
+    for name in ("as_of", "policy_version", "digest", "locked_by", "picture", "next_at")
+)
 
 
 async def _keep_pictures(session: AsyncSession, judged: Judged) -> None:
@@ -376,19 +387,15 @@ async def _keep_pictures(session: AsyncSession, judged: Judged) -> None:
             **_of(held),
             "as_of": held.at,
             "policy_version": picture.policy_version,
-            "digest": digest(picture),
+            "digest": digest_of(written),
             "locked_by": UUID(picture.lock.locked_by) if picture.lock.locked_by else None,
-            "picture": document(picture),
+            "picture": written,
             "next_at": next_instant(picture),
         }
-        for held, picture in judged
+        for held, picture, written in ((*each, document(each[1])) for each in judged)
         if held.subject.student_id in known or not says_nothing(picture)
     ]
-    if not rows:
-        return
-    put = insert(tables.StudentStanding).values(rows)
-    new = {name: put.excluded[name] for name in rows[0] if name not in {"student_id", "school_id"}}
-    await session.execute(put.on_conflict_do_update(index_elements=["student_id"], set_=new))
+    await insert_rows(session, tables.StudentStanding, rows, then=_LATEST)
 
 
 def next_instant(picture: Picture) -> datetime | None:

@@ -6,7 +6,6 @@ may call for more than was stored; that is for the next assessment to keep and n
 does not follow, follows with other content, or is gone, is.
 """
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,16 +18,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.org.calendars import working_calendar
 from backend.standing import tables
-from backend.standing.assessment import lawbook
+from backend.standing.assessment import digest_of, lawbook
 from backend.standing.facts import Status
 from backend.standing.ledger import Entry
 from backend.standing.prompts import Prompt
 from backend.standing.recorded import Subject, facts_of
 from backend.standing.rules import Picture, assess
 from backend.standing.trace import canonical, document
-
-NEVER = "0001-01-01T00:00:00+00:00"
-"""What `assessment.essence` writes for the instant of asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,8 +277,7 @@ class Comparison:
             if self.now.standing is None:
                 yield Difference("picture_missing", self.replayed.student_id)
             return
-        essence = canonical(row.picture | {"as_of": NEVER, "policy_version": ""})
-        if hashlib.sha256(essence.encode()).digest() != row.digest:
+        if digest_of(row.picture) != row.digest:
             yield Difference("picture_altered", str(row.student_id))
         derived = {term.term: document(term.misses) for term in self.replayed.terms}
         for term in row.picture["terms"]:

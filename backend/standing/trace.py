@@ -132,13 +132,25 @@ _PLAIN: tuple[tuple[type, Callable[[Any], object]], ...] = (
 """How what JSON does not know is written: instants in UTC, days as ISO dates, sets in order."""
 
 
+_writers: dict[type, Callable[[Any], object]] = {}
+"""How values of a type are written; found once, since a picture has hundreds of them."""
+
+
 def _plain(value: object) -> object:
-    if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    for kind, written in _PLAIN:
-        if isinstance(value, kind):
-            return written(value)
-    raise TypeError(f"{type(value).__name__} has no canonical form")
+    kind = type(value)
+    if kind not in _writers:
+        _writers[kind] = _writer(kind)
+    return _writers[kind](value)
+
+
+def _writer(kind: type) -> Callable[[Any], object]:
+    if is_dataclass(kind):
+        names = tuple(field.name for field in fields(kind))
+        return lambda value: {name: getattr(value, name) for name in names}
+    for known, written in _PLAIN:
+        if issubclass(kind, known):
+            return written
+    raise TypeError(f"{kind.__name__} has no canonical form")
 
 
 def canonical(value: object) -> str:

@@ -128,7 +128,8 @@ class House:
             }
             command = "gateway"
         elif kind == "api":
-            command, arguments = "serve", {"host": "127.0.0.1", "port": self._port(name)}
+            arguments = {"host": "127.0.0.1", "port": self._port(name), "processes": 1}
+            command = "serve"
         else:
             command, arguments = "worker", {"concurrency": 3}
         environment = self._environment(name)

@@ -75,7 +75,11 @@ class Driver:
     def ask(self, statement: str, *parameters: Any) -> list[dict[str, Any]]:
         """A question to the database past all relays; nothing while it is down."""
         try:
-            with psycopg.connect(self.ground.superuser_dsn, autocommit=True, connect_timeout=5) as connection:
+            with psycopg.connect(
+                f"{self.ground.superuser_dsn} options='-c lock_timeout=500'",
+                autocommit=True,
+                connect_timeout=5,
+            ) as connection:
                 return rows(connection, statement, *parameters)
         except psycopg.Error:
             return []
@@ -198,7 +202,7 @@ class Driver:
             elif time.monotonic() > moved_at + BEATS and any("leased" in each for each in waiting):
                 self.advance(LEASE)  # of a worker that died
                 moved_at = time.monotonic()
-            self._hurry()
+            await asyncio.to_thread(self._hurry)  # whose lock it waits for may wait for one of our relays
             await asyncio.sleep(0.5)
 
     def _hurry(self) -> None:

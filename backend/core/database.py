@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 from sqlalchemy import DateTime, MetaData, RowMapping, TextClause, Uuid
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
 
@@ -78,6 +79,14 @@ class Database:
     async def close(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the connection was lost or refused: the database is down or starts, and the statement was not to blame."""
+    if not isinstance(error, OperationalError):
+        return False
+    state = getattr(error.orig, "sqlstate", None)
+    return state is None or state.startswith(("08", "57P"))
 
 
 async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[Any]:

@@ -1,18 +1,22 @@
 """Verification of submissions: facts are read, judged with no transaction open, and recorded in a short one.
 
 A failing part makes the finding undetermined, never present and never missed (THREATS 21). What fails otherwise is
-tried again later, and becomes a dead letter in the end; that spoils nothing that was taken together with it.
+tried again later, and becomes a dead letter in the end; that spoils nothing that was taken together with it. A database
+that goes away says nothing of a submission and counts as no attempt.
 """
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import structlog
+from sqlalchemy.exc import OperationalError
 
 from backend.campus.fences import decide_any
+from backend.core.database import is_away
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.policy import PolicyAt
@@ -51,6 +55,8 @@ class FrameAltered(Exception):
 
 READING, JUDGING, RECORDING = "reading_failed", "judging_failed", "recording_failed"
 """In which part a submission failed, for a reason that says nothing of its student."""
+LOOK_AGAIN_SECONDS = 1.0
+"""Before the database is asked again whether it is back."""
 
 
 async def verify_batch(runtime: Runtime, leases: Sequence[Lease], terms: Terms) -> int:
@@ -94,6 +100,10 @@ class _Batch:
         try:
             return list(await work(items))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is noted or comes again
+            if is_away(error):
+                log.warning("verification interrupted: the database went away", code=code)
+                self._untouched.update(item.submission_id for item in items)
+                return []
             if len(items) == 1:
                 self._note(items[0].submission_id, code, error)
                 return []
@@ -129,7 +139,20 @@ class _Batch:
             return await record(session, self._runtime, judged, self._runtime.clock())
 
     async def conclude(self, judged: set[UUID], terms: Terms) -> None:
-        """Put off what failed, give back what nobody looked at, and let go of what had a verdict before."""
+        """Put off what failed, give back what nobody looked at, and let go of what had a verdict before.
+
+        A database that is away is waited for as long as a lease lasts: what is not given back counts as an attempt.
+        """
+        until = time.monotonic() + terms.lease.total_seconds()
+        while True:
+            try:
+                return await self._conclude(judged, terms)
+            except OperationalError as error:
+                if not is_away(error) or time.monotonic() > until:
+                    raise
+            await asyncio.sleep(LOOK_AGAIN_SECONDS)
+
+    async def _conclude(self, judged: set[UUID], terms: Terms) -> None:
         left = self._leases.keys() - judged - self._failed.keys() - self._untouched
         if not left and not self._failed and not self._untouched:
             return

@@ -1,4 +1,4 @@
-"""`make faults ARGS="--seed 7 --kills 200 --minutes 20"`: the seeds that once failed, then one long run."""
+"""`make faults ARGS="--seed 7 --kills 200 --minutes 20"`: all crash points, the seeds that once failed, one long run."""
 
 import argparse
 import asyncio
@@ -8,33 +8,37 @@ import random
 import shutil
 import signal
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 from tests.faults.ground import Ground, prepared
 from tests.faults.planting import ROOT, template
 from tests.faults.play import Play
-from tests.faults.verdict import Plan, Verdict, short
+from tests.faults.verdict import Plan, Verdict, short, together
+from tests.faults.walk import Walk
 
 SEEDS = Path(__file__).with_name("seeds.txt")
+WALK_SECONDS = 1800.0
+"""After which a walk gives up on the points that it did not come to."""
 REPORTS = ROOT / ".local" / "faults-reports"
 
 
-def play(plan: Plan) -> Verdict:
+def play(plan: Plan, kind: type[Play] = Play) -> Verdict:
     """Run it on a ground of its own. Logs and history are kept under `REPORTS`."""
     with ExitStack() as stack:
         with template() as made:  # copied under its lock; another run may begin meanwhile
             ground = stack.enter_context(prepared(made, ROOT))
         verdict = None
         try:
-            verdict = asyncio.run(Play(ground, plan).run())
+            verdict = asyncio.run(kind(ground, plan).run())
         finally:
-            _keep(ground, plan, verdict)
+            _keep(ground, f"{kind.__name__.lower()}-{plan.seed}", verdict)
     return verdict
 
 
-def _keep(ground: Ground, plan: Plan, verdict: Verdict | None) -> None:
-    folder = REPORTS / f"seed-{plan.seed}"
+def _keep(ground: Ground, name: str, verdict: Verdict | None) -> None:
+    folder = REPORTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for path in (*ground.folder.glob("*.log"), *ground.folder.glob("*.jsonl")):
@@ -51,7 +55,7 @@ def seeds() -> list[int]:
 
 
 def main(words: list[str]) -> int:
-    """The regressions, then one long run; the exit code says whether all held."""
+    """The walk, the regressions, then one long run; the exit code says whether all held."""
     parser = argparse.ArgumentParser(
         prog="faults", description="故障演练 · kill things and look what is lost"
     )
@@ -59,22 +63,36 @@ def main(words: list[str]) -> int:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=40.0)
     parser.add_argument("--no-regressions", action="store_true", help="leave out the seeds of seeds.txt")
+    parser.add_argument("--no-walk", action="store_true", help="leave out the walk through all crash points")
+    parser.add_argument("--only-walk", action="store_true", help="nothing but that walk")
     parser.add_argument("--short", action="store_true", help="one small roll call, as in `make test`")
     parser.add_argument("--json", type=Path)
     asked = parser.parse_args(words)
-    plans = [] if asked.no_regressions or asked.short else [Plan(seed, 25, 180) for seed in seeds()]
-    plans.append(short(asked.seed) if asked.short else Plan(asked.seed, asked.kills, asked.minutes * 60))
-    held = True
-    for plan in plans:
-        print(f"seed {plan.seed}", flush=True)
-        verdict = play(plan)
+    verdicts = []
+    for kind, plan in _plans(asked):
+        print(f"{kind.__name__.lower()}, seed {plan.seed}", flush=True)
+        verdict = play(plan, kind)
         print("\n".join(verdict.lines()), flush=True)
-        held = held and not verdict.violations
-        if asked.json is not None:
-            asked.json.write_text(
-                json.dumps({"seed": plan.seed, "lines": list(verdict.lines())}, ensure_ascii=False)
-            )
-    return 0 if held else 1
+        verdicts.append(verdict)
+    if len(verdicts) > 1:
+        print("\n".join(together(verdicts)), flush=True)
+    if asked.json is not None:
+        told = [{"seed": each.plan.seed, "lines": list(each.lines())} for each in verdicts]
+        asked.json.write_text(json.dumps(told, ensure_ascii=False))
+    return 1 if any(each.violations for each in verdicts) else 0
+
+
+def _plans(asked: argparse.Namespace) -> Iterator[tuple[type[Play], Plan]]:
+    if asked.short:
+        yield Play, short(asked.seed)
+        return
+    if not asked.no_walk:
+        yield Walk, Plan(asked.seed, 0, WALK_SECONDS)
+    if asked.only_walk:
+        return
+    if not asked.no_regressions:
+        yield from ((Play, Plan(seed, 25, 180)) for seed in seeds())
+    yield Play, Plan(asked.seed, asked.kills, asked.minutes * 60)
 
 
 def _terminate(number: int, _frame: object) -> None:

@@ -136,6 +136,18 @@ class Student(Recording):
 
     async def check_in(self, roll_call_id: str, *, honest: bool = True, stays: bool = True) -> None:
         """Challenge, envelope and frames, each insisted on. Not `honest` stands outside; not `stays` sends no frames."""
+        made = await self.signed(roll_call_id, honest=honest)
+        if made is None:
+            return
+        nonce, compact, frames = made
+        received = await self.send(roll_call_id, nonce, compact, honest=honest)
+        if received.kind == "ok" and self.random.random() < 0.2:
+            await self.send(roll_call_id, nonce, compact, honest=honest)
+        if received.kind == "ok" and stays:
+            await self._upload(received.body["submission_id"], frames, roll_call_id)
+
+    async def signed(self, roll_call_id: str, *, honest: bool = True) -> tuple[str, str, list[bytes]] | None:
+        """The nonce of a challenge, the envelope that answers it and its frames; None where none is given."""
         challenge = await self.insisted(
             "challenge",
             lambda: self.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges"),
@@ -143,7 +155,7 @@ class Student(Recording):
             roll_call=roll_call_id,
         )
         if challenge.kind != "ok":
-            return
+            return None
         nonce = challenge.body["nonce"]
         actions = [each["action"] for each in challenge.body["actions"]]
         self._shots += 20
@@ -152,12 +164,7 @@ class Student(Recording):
             for number, action in enumerate(posed(actions))
         ]
         payload = content(UUID(roll_call_id), nonce, frames, fixes=fixes(INSIDE if honest else OUTSIDE))
-        compact = self.phone.sign(payload, typ=TYPE)
-        received = await self.send(roll_call_id, nonce, compact, honest=honest)
-        if received.kind == "ok" and self.random.random() < 0.2:
-            await self.send(roll_call_id, nonce, compact, honest=honest)
-        if received.kind == "ok" and stays:
-            await self._upload(received.body["submission_id"], frames, roll_call_id)
+        return nonce, self.phone.sign(payload, typ=TYPE), frames
 
     async def send(self, roll_call_id: str, nonce: str, compact: str, *, honest: bool) -> Answer:
         """The envelope, with the same nonce until the server says yes or no; and with its word that it was busy."""
@@ -194,6 +201,10 @@ class Student(Recording):
             )
             if answer.kind == "fail":
                 return
+
+    async def posted(self, act: str, path: str, body: Any, **value: Any) -> Answer:
+        """Anything else, insisted on."""
+        return await self.insisted(act, lambda: self.phone.post(path, json=body), **value)
 
     async def replay(self) -> None:
         """One request sent twice with one proof: at most one of the two takes effect (invariant 12)."""

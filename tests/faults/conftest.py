@@ -14,7 +14,7 @@ from tests.roll_call.stage import Stage, staged
 
 __all__ = ["face_pool"]
 
-ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "1"))
 """How many orders of each dangerous interleaving are tried; `make faults` tries a hundred."""
 
 

@@ -8,7 +8,7 @@ import socket
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -128,7 +128,8 @@ class House:
             }
             command = "gateway"
         elif kind == "api":
-            command, arguments = "serve", {"host": "127.0.0.1", "port": self._port(name)}
+            arguments = {"host": "127.0.0.1", "port": self._port(name), "processes": 1}
+            command = "serve"
         else:
             command, arguments = "worker", {"concurrency": 3}
         environment = self._environment(name)
@@ -160,6 +161,7 @@ class House:
             "DIANMING_GATEWAY_URL": f"http://127.0.0.1:{self.gateway_port}",
             "DIANMING_CLOCK_FILE": str(self.clock_file),
             "DIANMING_TEST_ENGINE": "1",
+            "DIANMING_VERIFICATION_ATTEMPTS": "30",  # leases run out whenever the clock is moved, too
             "DIANMING_FACE_CONTOURS": "none",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
@@ -258,12 +260,9 @@ class House:
         finally:
             writer.close()
 
-    def commits(self) -> Iterator[tuple[str, frozenset[str]]]:
-        """Every kind of transaction that a process was seen to commit: the tables that it wrote."""
-        for process in self.processes.values():
-            if process.relay is not None:
-                for tables in sorted(process.relay.commits, key=sorted):
-                    yield process.name, tables
+    def behind(self, relay: Relay) -> Process | None:
+        """Whose connections pass through the relay."""
+        return next((each for each in self.processes.values() if each.relay is relay), None)
 
     async def close(self) -> None:
         """Everything of ours ends; the ground ends its own services."""

@@ -24,6 +24,7 @@ class Nemesis:
     house: House
     random: random.Random
     long_stops: bool = False
+    at_any_commit: bool = True
     counted: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     caught: set[tuple[str, frozenset[str], Moment]] = field(default_factory=set)
@@ -34,7 +35,7 @@ class Nemesis:
         faults: list[tuple[float, str, Callable[[], Awaitable[None]]]] = [
             (5, "kill api", lambda: self._kill("api")),
             (5, "kill worker", lambda: self._kill("worker")),
-            (9, "kill at a commit", self._kill_at_commit),
+            (9 if self.at_any_commit else 0, "kill at a commit", self._kill_at_commit),
             (2, "stop and go on", self._stop),
             (2, "kill postgres", self._kill_postgres),
             (1, "stop postgres at once", self._stop_postgres),
@@ -83,9 +84,9 @@ class Nemesis:
         """Exactly before or after the next commit of a kind at which nobody was killed yet; of any kind if none comes."""
         kind: str = self.random.choice(("api", "worker"))
         moment: Moment = self.random.choice(("before", "after"))
-        fresh = Trap(lambda tables: (kind, tables, moment) in self.caught, moment, self._kill_behind)
+        fresh = Trap(lambda tables: (kind, tables, moment) in self.caught, moment, self.kill_behind)
         if not await self._caught(kind, fresh):
-            await self._caught(kind, Trap(lambda _: False, moment, self._kill_behind))
+            await self._caught(kind, Trap(lambda _: False, moment, self.kill_behind))
 
     async def _caught(self, kind: str, trap: Trap) -> bool:
         relays = [each.relay for name, each in self.house.processes.items() if name.startswith(kind)]
@@ -102,10 +103,11 @@ class Nemesis:
             self._note("was at a commit of", tables=sorted(trap.caught), moment=trap.moment)
         return trap.sprung.is_set()
 
-    def _kill_behind(self, relay: Relay) -> None:
-        for process in self.house.processes.values():
-            if process.relay is relay:
-                self._kill_now(process, at_commit=True)
+    def kill_behind(self, relay: Relay) -> None:
+        """Kill -9 of the process whose connections pass through the relay."""
+        process = self.house.behind(relay)
+        if process is not None:
+            self._kill_now(process, at_commit=True)
 
     async def _stop(self) -> None:
         process = self._one(self.random.choice(("api", "worker")))

@@ -8,11 +8,11 @@ import asyncio
 import random
 import re
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 CHUNK = 1 << 16
 Moment = Literal["before", "after"]
@@ -20,39 +20,91 @@ Address = Path | int
 """A Unix socket, or a TCP port on the loopback address."""
 
 _WRITES = re.compile(rb"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?\"?([a-z_]+)", re.IGNORECASE)
-_DEFER = re.compile(rb"procrastinate_defer_\w+|door\.\w+", re.IGNORECASE)
+_CALLS = re.compile(rb"procrastinate_(?:defer|fetch|finish|retry)_\w+|door\.\w+", re.IGNORECASE)
+_NAMED_BY = re.compile(rb"audit_entry|outbox_event|outbox_delivery", re.IGNORECASE)
+"""Statements whose parameters say what is done: an act, an event, a consumer."""
+_NAME = re.compile(rb"[A-Za-z]\w*(?:\.[a-z_]+)?")
 _COMMITTED = b"COMMIT\x00"
+_DONE = re.compile(rb"C....(?:SELECT|INSERT|UPDATE|DELETE).*Z\0\0\0\x05I", re.DOTALL)
+"""The answer to a statement that is a transaction by itself."""
+
+
+_COUNTED = re.compile(rb"C....SELECT (\d+)\0", re.DOTALL)
+_NOTHING = re.compile(rb"D....\0.\xff\xff\xff\xff", re.DOTALL)
+"""A row whose first column is null: what a function answers that was to give out a job, and has none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One transaction that wrote: its tables and functions, and what its parameters call it by. `alone`: one statement."""
+
+    tables: frozenset[str]
+    names: frozenset[str] = frozenset()
+    alone: bool = False
+    idle: bool = False
+    """It looked for work and found none."""
+
+    def is_done(self, answer: bytes) -> bool:
+        """Whether this answer of PostgreSQL says that it is committed."""
+        return bool(_DONE.search(answer)) if self.alone else _COMMITTED in answer
+
+
+@dataclass(slots=True)
+class Passing:
+    """One connection: the commit whose answer is awaited, and whether the last question found nothing."""
+
+    awaited: Commit | None = None
+    idle: bool = False
+
+    def see(self, answer: bytes) -> None:
+        """What PostgreSQL says to a question."""
+        counted = _COUNTED.findall(answer)
+        if counted:
+            self.idle = counted[-1] == b"0" or bool(_NOTHING.search(answer))
 
 
 class Reader:
-    """Follows what one client of PostgreSQL says: the tables written since the last COMMIT or ROLLBACK."""
+    """Follows what one client of PostgreSQL says: what was written since the last COMMIT or ROLLBACK."""
 
     def __init__(self) -> None:
         self._rest = b""
         self._greeted = False
         self._statements: dict[bytes, bytes] = {}
+        self._inside = False
         self.written: set[str] = set()
+        self.names: set[str] = set()
 
-    def hear(self, data: bytes) -> frozenset[str] | None:
-        """The tables of the transaction that these bytes commit; None if they commit none that wrote."""
+    def hear(self, data: bytes) -> Commit | None:
+        """The transaction that these bytes commit; None if they commit none that wrote."""
         self._rest += data
-        committed: frozenset[str] | None = None
+        committed: Commit | None = None
         while True:
             message = self._next()
             if message is None:
                 return committed
-            kind, body = message
-            text = self._text(kind, body)
-            if text is None:
-                continue
-            word = text.lstrip()[:8].upper()
-            if word.startswith(b"COMMIT"):
-                committed = frozenset(self.written) or committed
-            if word.startswith((b"COMMIT", b"ROLLBACK", b"BEGIN")) and not word.startswith(b"ROLLBACK "):
-                self.written = set()
-            for found in (*_WRITES.findall(text), *_DEFER.findall(text)):
-                self.written.add(found.decode().lower())
-            self.written.discard("set")  # of ON CONFLICT DO UPDATE SET
+            text = self._text(*message)
+            if text is not None:
+                committed = self._follow(text, message[1]) or committed
+
+    def _follow(self, text: bytes, body: bytes) -> Commit | None:
+        word = text.lstrip()[:8].upper()
+        found = None
+        if word.startswith(b"COMMIT") and self.written:
+            found = Commit(frozenset(self.written), frozenset(self.names))
+        if word.startswith((b"COMMIT", b"ROLLBACK", b"BEGIN")) and not word.startswith(b"ROLLBACK "):
+            self._inside = word.startswith(b"BEGIN")
+            self._forget()
+        written = {each.decode().lower() for each in (*_WRITES.findall(text), *_CALLS.findall(text))}
+        self.written |= written - {"set"}  # of ON CONFLICT DO UPDATE SET
+        if _NAMED_BY.search(text):
+            self.names |= set(_names(body))
+        if not self._inside and self.written:
+            found = Commit(frozenset(self.written), frozenset(self.names), alone=True)
+            self._forget()
+        return found
+
+    def _forget(self) -> None:
+        self.written, self.names = set(), set()
 
     def _next(self) -> tuple[bytes, bytes] | None:
         offset = 1 if self._greeted else 0
@@ -81,6 +133,22 @@ class Reader:
         return None
 
 
+def _names(body: bytes) -> Iterator[str]:
+    """Those parameters of a Bind message that are names."""
+    _, _, rest = body.split(b"\0", 2)
+    (formats,) = struct.unpack_from("!H", rest)
+    offset = 2 + 2 * formats
+    (count,) = struct.unpack_from("!H", rest, offset)
+    offset += 2
+    for _ in range(count):
+        (length,) = struct.unpack_from("!i", rest, offset)
+        offset += 4
+        value = rest[offset : offset + max(length, 0)]
+        offset += max(length, 0)
+        if _NAME.fullmatch(value):
+            yield value.decode()
+
+
 @dataclass(slots=True)
 class Trap:
     """Kill at the next commit of a kind of transaction that is not `spared`. `sprung` is set when that was done."""
@@ -91,6 +159,22 @@ class Trap:
     sprung: asyncio.Event = field(default_factory=asyncio.Event)
     caught: frozenset[str] = frozenset()
 
+    def springs(self, relay: "Relay", moment: Moment, commit: Commit) -> bool:
+        """True if the process behind the relay was killed just now."""
+        if self.sprung.is_set() or self.moment != moment or self.spared(commit.tables):
+            return False
+        self.kill(relay)
+        self.caught = commit.tables
+        self.sprung.set()
+        return True
+
+
+class Springs(Protocol):
+    """What may kill the process behind a relay as a commit passes by."""
+
+    def springs(self, relay: "Relay", moment: Moment, commit: Commit) -> bool:
+        """True if it did: then nothing more may pass."""
+
 
 class Relay:
     """Listens on one address and passes on to another. `mode` and `delay` may change at any time."""
@@ -99,8 +183,7 @@ class Relay:
         self.listen, self.upstream = listen, upstream
         self.mode: Literal["pass", "hole", "deaf"] = "pass"
         self.delay = 0.0
-        self.trap: Trap | None = None
-        self.commits: set[frozenset[str]] = set()
+        self.trap: Springs | None = None
         self._reads = reads_postgres
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
@@ -136,6 +219,10 @@ class Relay:
         self.mode = "hole"
         self._flowing.clear()
 
+    def hold(self) -> None:
+        """Nothing passes until `heal`, which lets everything go on as if the way had been long."""
+        self._flowing.clear()
+
     def deafen(self) -> None:
         """What is asked arrives; no answer comes back."""
         self.mode = "deaf"
@@ -160,8 +247,8 @@ class Relay:
             else:
                 back, up = await asyncio.open_unix_connection(self.upstream)
             self._open.add(up)
-            awaited: list[frozenset[str]] = []
-            await self._both(self._asking(reader, up, awaited), self._answering(back, writer, awaited))
+            passing = Passing()
+            await self._both(self._asking(reader, up, passing), self._answering(back, writer, passing))
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
@@ -188,38 +275,37 @@ class Relay:
             await asyncio.sleep(self.delay)
 
     async def _asking(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, awaited: list[frozenset[str]]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Passing
     ) -> None:
         heard = Reader() if self._reads else None
         while data := await reader.read(CHUNK):
             await self._pause()
             if heard is not None:
-                tables = heard.hear(data)
-                if tables is not None:
-                    self.commits.add(tables)
-                    if self._springs("before", tables):
+                commit = heard.hear(data)
+                if commit is not None:
+                    commit = replace(commit, idle=passing.idle and not commit.alone)
+                    if self._springs("before", commit):
                         return
-                    awaited.append(tables)
+                    passing.awaited = commit
             writer.write(data)
             await writer.drain()
 
     async def _answering(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, awaited: list[frozenset[str]]
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Passing
     ) -> None:
         while data := await reader.read(CHUNK):
-            if awaited and _COMMITTED in data and self._springs("after", awaited.pop()):
-                return
+            if self._reads:
+                commit = passing.awaited
+                if commit is not None and commit.is_done(data):
+                    passing.awaited = None
+                    if self._springs("after", commit):
+                        return
+                passing.see(data)
             await self._pause()
             if self.mode == "deaf":
                 continue
             writer.write(data)
             await writer.drain()
 
-    def _springs(self, moment: Moment, tables: frozenset[str]) -> bool:
-        trap = self.trap
-        if trap is None or trap.sprung.is_set() or trap.moment != moment or trap.spared(tables):
-            return False
-        trap.kill(self)
-        trap.caught = tables
-        trap.sprung.set()
-        return True
+    def _springs(self, moment: Moment, commit: Commit) -> bool:
+        return self.trap is not None and self.trap.springs(self, moment, commit)

@@ -14,7 +14,7 @@ from tests.faults import checker
 from tests.faults.checker import Check, Evidence
 from tests.faults.history import History
 from tests.faults.records import Records, frozen_digest
-from tests.faults.relay import Reader
+from tests.faults.relay import Commit, Reader
 from tests.roll_call.stage import Stage
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -183,7 +183,7 @@ def test_a_relay_knows_which_tables_a_commit_wrote() -> None:
     assert reader.hear(said[:20]) is None
     assert reader.hear(said[20:]) is None
     assert reader.hear(message(b"Q", b"UPDATE ONLY outcome_entry SET seq = 1\0")) is None
-    assert reader.hear(message(b"Q", b"COMMIT\0")) == frozenset({"submission", "outcome_entry"})
+    assert reader.hear(message(b"Q", b"COMMIT\0")) == Commit(frozenset({"submission", "outcome_entry"}))
     assert reader.hear(message(b"Q", b"COMMIT\0")) is None
 
 

@@ -7,7 +7,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from backend.appeal.deciding import UPHELD, DecideAppeal, decide_appeal
+from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
+from backend.appeal.hearing import Said
 from backend.core.errors import DomainError
+from backend.demo.phone import Phone
 from backend.identity.devices import BindDevice, bind_device
 from backend.leave.service import (
     DecideLeave,
@@ -20,10 +24,22 @@ from backend.leave.service import (
 from backend.roll_call import intake
 from backend.roll_call.errors import WindowsOverlap
 from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.tables import RollCall
+from backend.standing.appeal_errors import NothingToAppeal
 from backend.worker import load_jobs
 from tests.faults.interleaving import Actor, interleave
-from tests.roll_call.stage import MICROSECOND, OFFLINE, Candidate, Stage, acted, envelope, job_of
-from tests.world import counselor_account
+from tests.roll_call.stage import (
+    MICROSECOND,
+    OFFLINE,
+    OUTSIDE,
+    Candidate,
+    Stage,
+    acted,
+    envelope,
+    fixes,
+    job_of,
+)
+from tests.world import counselor_account, province_account
 
 pytestmark = pytest.mark.xdist_group("faults")
 Both = tuple[Actor, Actor]
@@ -60,6 +76,48 @@ def broken(found: dict[str, Any]) -> list[BaseException]:
     ]
 
 
+async def bind(on: Stage, candidate: Candidate, phone: Phone) -> None:
+    """Another phone for the candidate."""
+    command = BindDevice(phone.thumbprint, phone.jwk, timedelta(days=7))
+    async with on.runtime.database.transaction(candidate.acting.scope) as session:
+        await bind_device(session, candidate.acting, command, on.clock())
+
+
+async def active_keys(stage: Stage, candidate: Candidate) -> list[str]:
+    """Thumbprints of the phones that speak for the candidate."""
+    asked = text("SELECT jkt FROM device_key WHERE student_id = :id AND status = 'active'")
+    async with stage.arrange() as session:
+        return list((await session.execute(asked, {"id": candidate.student_id})).scalars())
+
+
+async def left_undetermined(stage: Stage, **sent: Any) -> tuple[Candidate, RollCall, UUID]:
+    """A candidate whose burst nobody judged before the settlement, with the roll call and the submission."""
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    submission_id = await stage.check_in(candidate, roll_call.id, **sent)
+    stage.clock.at = roll_call.closes_at + PATIENCE
+    await stage.settle(roll_call)
+    outcome = await stage.outcome(roll_call.id, candidate)
+    assert outcome is not None
+    assert outcome[0] == "undetermined"
+    return candidate, roll_call, submission_id
+
+
+async def appeal(on: Stage, candidate: Candidate, roll_call_id: UUID) -> UUID:
+    """The candidate's own, against the result."""
+    command = FileAppeal(AgainstCheck(roll_call_id), Said("当天在校实训，有考勤记录为证。"))
+    async with on.runtime.database.transaction(candidate.acting.scope) as session:
+        return (await file_appeal(session, candidate.acting, command, on.clock())).filed.id
+
+
+async def uphold(on: Stage, appeal_id: UUID) -> None:
+    """The province, which had no hand in a check of the city, finds that the student was there."""
+    acting = province_account(on.world.province)
+    command = DecideAppeal(appeal_id, upheld=True, reasons="材料已核实", finding="present")
+    async with on.runtime.database.transaction(acting.scope) as session:
+        await decide_appeal(session, acting, command, on.clock())
+
+
 async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
     stage: Stage, actors: Both, order: int
 ) -> None:
@@ -94,28 +152,18 @@ async def test_a_phone_bound_while_an_envelope_comes_leaves_one_key_and_no_half_
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     compact = await signed(stage, candidate, roll_call.id)
-    fresh = type(candidate.phone)(OFFLINE)
-
-    async def bind(on: Stage) -> None:
-        command = BindDevice(fresh.thumbprint, fresh.jwk, timedelta(days=7))
-        async with on.runtime.database.transaction(candidate.acting.scope) as session:
-            await bind_device(session, candidate.acting, command, on.clock())
-
+    fresh = Phone(OFFLINE)
     sender, binder = actors
     found = await interleave(
         stage,
-        {"send": (sender, lambda on: on.send(candidate, roll_call.id, compact)), "bind": (binder, bind)},
+        {
+            "send": (sender, lambda on: on.send(candidate, roll_call.id, compact)),
+            "bind": (binder, lambda on: bind(on, candidate, fresh)),
+        },
         order,
     )
     assert not broken(found)
-    async with stage.arrange() as session:
-        keys = (
-            await session.execute(
-                text("SELECT jkt FROM device_key WHERE student_id = :id AND status = 'active'"),
-                {"id": candidate.student_id},
-            )
-        ).scalars()
-        assert list(keys) == [fresh.thumbprint]
+    assert await active_keys(stage, candidate) == [fresh.thumbprint]
     assert await stage.submissions(candidate) == isinstance(found["send"], intake.Received)
 
 
@@ -199,6 +247,77 @@ async def test_a_verdict_that_meets_the_last_settlement_makes_its_student_presen
     outcome = await stage.outcome(roll_call.id, candidate)
     assert outcome is not None
     assert outcome[0] == "present"
+    numbers = await entries(stage, roll_call.id, candidate.student_id)
+    assert numbers == list(range(1, len(numbers) + 1))
+
+
+async def test_a_phone_bound_while_a_verdict_is_written_takes_nothing_from_what_the_old_one_showed(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate = await stage.activate(stage.school.students[0])
+    roll_call = (await stage.launch()).roll_call
+    submission_id = await stage.check_in(candidate, roll_call.id)
+    fresh = Phone(OFFLINE)
+    judge, binder = actors
+    found = await interleave(
+        stage,
+        {
+            "verify": (judge, lambda on: on.verify(submission_id)),
+            "bind": (binder, lambda on: bind(on, candidate, fresh)),
+        },
+        order,
+    )
+    assert not broken(found)
+    outcome = await stage.outcome(roll_call.id, candidate)
+    assert outcome is not None
+    assert outcome[0] == "present"
+    assert await entries(stage, roll_call.id, candidate.student_id) == [1]
+    assert await active_keys(stage, candidate) == [fresh.thumbprint]
+
+
+async def test_an_appeal_filed_while_a_verdict_comes_stands_only_against_what_was_not_yet_resolved(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate, roll_call, submission_id = await left_undetermined(stage)
+    judge, appellant = actors
+    for each in actors:
+        each.stage.clock.at = stage.clock.at
+    found = await interleave(
+        stage,
+        {
+            "verify": (judge, lambda on: on.verify(submission_id)),
+            "appeal": (appellant, lambda on: appeal(on, candidate, roll_call.id)),
+        },
+        order,
+    )
+    assert not broken(found)
+    assert isinstance(found["appeal"], UUID | NothingToAppeal)
+    outcome = await stage.outcome(roll_call.id, candidate)
+    assert outcome is not None
+    assert outcome[0] == "present"
+    assert await entries(stage, roll_call.id, candidate.student_id) == [1, 2]
+
+
+async def test_a_negative_verdict_and_an_upheld_appeal_end_with_what_the_appeal_found(
+    stage: Stage, actors: Both, order: int
+) -> None:
+    candidate, roll_call, submission_id = await left_undetermined(stage, fixes=fixes(OUTSIDE))
+    appeal_id = await appeal(stage, candidate, roll_call.id)
+    judge, decider = actors
+    for each in actors:
+        each.stage.clock.at = stage.clock.at
+    found = await interleave(
+        stage,
+        {
+            "verify": (judge, lambda on: on.verify(submission_id)),
+            "decide": (decider, lambda on: uphold(on, appeal_id)),
+        },
+        order,
+    )
+    assert not broken(found)
+    if isinstance(found["decide"], DomainError):  # "the result changed just now; try again"
+        await uphold(stage, appeal_id)
+    assert await stage.outcome(roll_call.id, candidate) == ("present", UPHELD)
     numbers = await entries(stage, roll_call.id, candidate.student_id)
     assert numbers == list(range(1, len(numbers) + 1))
 

@@ -12,7 +12,10 @@ import select
 import signal
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from biometrics.engine import EngineSet
 
 COMMANDS = {
     "serve": "backend.commands.serve_command",
@@ -23,13 +26,22 @@ LOOK_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
+def only_patterns(**_settings: Any) -> "EngineSet":
+    """The test engine alone: the models of the shipped one would take most of a worker's start, and nobody shows a face."""
+    from biometrics.engine import EngineSet  # noqa: PLC0415
+    from biometrics.pattern_engine import PatternEngine  # noqa: PLC0415
+
+    return EngineSet([PatternEngine()])
+
+
 def _import_all() -> None:
+    from backend import worker  # noqa: PLC0415
     from backend.app import MOBILE_ROUTERS, STAFF_ROUTERS  # noqa: PLC0415 - a face process imports this module too
-    from backend.worker import load_jobs  # noqa: PLC0415
 
     for name in (*COMMANDS.values(), *MOBILE_ROUTERS, *STAFF_ROUTERS):
         importlib.import_module(name)
-    load_jobs()
+    worker.load_jobs()
+    worker.face_engines = only_patterns
 
 
 def _become(order: dict[str, Any]) -> NoReturn:

@@ -7,10 +7,11 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 import structlog
 from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from backend.core.logging import configure_logging
 from backend.core.tables import AuditEntry
@@ -19,7 +20,7 @@ from backend.roll_call import recording, verification
 from backend.roll_call.dead_letters import retry
 from backend.roll_call.facts import facts_of
 from backend.roll_call.outcomes import write_outcome
-from backend.roll_call.queue import Lease, claim, enqueue_verification, put_off, renew
+from backend.roll_call.queue import Lease, claim, enqueue_verification, give_back, put_off, renew
 from backend.roll_call.queue_gauge import gauge, time_left
 from backend.roll_call.tables import RollCall, Submission, Verdict, VerificationPace, VerificationTask
 from backend.roll_call.verification import verify_batch
@@ -349,6 +350,71 @@ async def test_what_cannot_be_read_spoils_no_other(stage: Stage, monkeypatch: py
 
 
 @pytest.mark.clause("HN334-3.4")
+def away() -> OperationalError:
+    """What a lost connection to the database raises."""
+    return OperationalError(
+        "SELECT 1", {}, psycopg.OperationalError("server closed the connection unexpectedly")
+    )
+
+
+@pytest.mark.parametrize("part", ["facts_of", "record"])
+async def test_a_database_that_goes_away_costs_no_submission_an_attempt(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    _, _, submissions = await sent(stage, 2)
+
+    async def cut_off(*_arguments: Any) -> Any:
+        raise away()
+
+    monkeypatch.setattr(verification, part, cut_off)
+    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    for each in submissions:
+        task = await stage.task(each)
+        assert task is not None
+        assert (task.state, task.attempts, task.last_error) == ("waiting", 0, None)
+    monkeypatch.undo()
+    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 2
+
+
+async def test_what_was_interrupted_is_given_back_as_soon_as_the_database_is_there_again(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, submissions = await sent(stage, 1)
+    returns, asked = give_back, 0
+
+    async def cut_off(*_arguments: Any) -> Any:
+        raise away()
+
+    async def still_away(session: Any, leases: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked < 3:
+            raise away()
+        await returns(session, leases)
+
+    monkeypatch.setattr(verification, "facts_of", cut_off)
+    monkeypatch.setattr(verification, "give_back", still_away)
+    monkeypatch.setattr(verification, "LOOK_AGAIN_SECONDS", 0.0)
+    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    assert asked == 3
+    assert await state(stage, submissions[0]) == ("waiting", 0)
+
+
+async def test_a_statement_that_fails_is_no_database_that_is_away(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, submissions = await sent(stage, 1)
+
+    async def refused(*_arguments: Any) -> Any:
+        raise OperationalError("SELECT 1", {}, psycopg.errors.ProgramLimitExceeded())
+
+    monkeypatch.setattr(verification, "facts_of", refused)
+    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    task = await stage.task(submissions[0])
+    assert task is not None
+    assert (task.attempts, task.last_error) == (1, "reading_failed")
+
+
 async def test_a_dead_letter_makes_nobody_missed_and_a_retry_makes_the_student_present(stage: Stage) -> None:
     roll_call_id, [candidate], [submission_id] = await sent(stage)
     sound = await poisoned(stage, submission_id)

@@ -8,6 +8,7 @@ import typer
 from typer._click.exceptions import UsageError  # typer's own copy of click, which it does not re-export
 
 from backend.commands.output import EXIT_BAD_INPUT
+from backend.core.logging import configure_logging
 from backend.settings import SettingsInvalid
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="点名 · Dianming")
@@ -56,6 +57,7 @@ def _mount(name: str) -> None:
 
 def main() -> None:
     """Entry point of the console script; imports only what the called sub-command needs."""
+    configure_logging(as_json=False)  # the server and the worker know better, once they know their settings
     asked = sys.argv[1] if len(sys.argv) > 1 else None
     for name in SUBCOMMANDS:
         if asked in {None, name} or asked not in SUBCOMMANDS:

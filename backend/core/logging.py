@@ -1,12 +1,13 @@
 """Logs: one line an event, UTC, without the local variables of a traceback (they may hold personal data)."""
 
 import logging
+import sys
 
 import structlog
 
 
 def configure_logging(*, as_json: bool) -> None:
-    """Readable lines for a terminal, JSON for a log collector."""
+    """Readable lines for a terminal, JSON for a log collector; on standard error, since commands answer on the other."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json
@@ -21,5 +22,6 @@ def configure_logging(*, as_json: bool) -> None:
             renderer,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
     )
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from backend.core.database import Database
+from backend.core.logging import configure_logging
 from backend.core.runtime import Runtime
 from backend.settings import Settings, get_settings
 from tests.biometrics import shipped
@@ -35,5 +36,6 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name, value in settings.model_dump(exclude_none=True).items():
         monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
     get_settings.cache_clear()
+    configure_logging(as_json=False)  # as the command line does before any command
     yield
     get_settings.cache_clear()

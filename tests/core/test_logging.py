@@ -1,0 +1,21 @@
+"""Logs do not mix with answers."""
+
+import pytest
+import structlog
+
+from backend.core.logging import configure_logging
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_logs_leave_standard_output_to_the_answer(
+    *, as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = structlog.get_config()
+    configure_logging(as_json=as_json)
+    try:
+        structlog.get_logger().info("something happened", items=1)
+    finally:
+        structlog.configure(**before)
+    written = capsys.readouterr()
+    assert written.out == ""
+    assert "something happened" in written.err

@@ -126,20 +126,21 @@ BEGIN
   DELETE FROM outcome_delta WHERE roll_call_id = p_roll_call;
   DELETE FROM outcome_count WHERE roll_call_id = p_roll_call;
   INSERT INTO outcome_count (roll_call_id, class_id, school_id, present, missed, excused, undetermined, version)
-  SELECT p_roll_call, c.class_id, c.school_id,
-    coalesce(e.present, 0), coalesce(e.missed, 0), coalesce(e.excused, 0), coalesce(e.undetermined, 0), this_version
-  FROM roll_call_class c LEFT JOIN (
-    SELECT e.class_id,
-      count(*) FILTER (WHERE e.outcome = 'present') AS present, count(*) FILTER (WHERE e.outcome = 'missed') AS missed,
-      count(*) FILTER (WHERE e.outcome = 'excused') AS excused,
-      count(*) FILTER (WHERE e.outcome = 'undetermined') AS undetermined
-    FROM outcome_entry e
+  -- Added up and not joined: right after a launch nobody knows yet how many classes there are, and a plan for one of them
+  -- would count everything again for each.
+  SELECT p_roll_call, n.class_id, n.school_id,
+    count(*) FILTER (WHERE n.outcome = 'present'), count(*) FILTER (WHERE n.outcome = 'missed'),
+    count(*) FILTER (WHERE n.outcome = 'excused'), count(*) FILTER (WHERE n.outcome = 'undetermined'), this_version
+  FROM (
+    SELECT c.class_id, c.school_id, '' AS outcome FROM roll_call_class c
+    WHERE c.term_code = this_term AND c.roll_call_id = p_roll_call
+    UNION ALL
+    SELECT e.class_id, e.school_id, e.outcome FROM outcome_entry e
     WHERE e.term_code = this_term AND e.roll_call_id = p_roll_call
       AND NOT EXISTS (SELECT 1 FROM outcome_entry later WHERE later.seq > 1 AND later.term_code = e.term_code
         AND later.roll_call_id = e.roll_call_id AND later.student_id = e.student_id AND later.seq = e.seq + 1)
-    GROUP BY e.class_id
-  ) e USING (class_id)
-  WHERE c.term_code = this_term AND c.roll_call_id = p_roll_call;
+  ) n
+  GROUP BY n.class_id, n.school_id;
   GET DIAGNOSTICS counted = ROW_COUNT;
   RETURN counted;
 END $$

@@ -5,9 +5,10 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select, union_all
+from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.roll_call.outcomes import effective, term_of
+from backend.roll_call.outcomes import term_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, OutcomeDelta, OutcomeEntry
 
@@ -67,8 +68,13 @@ async def miscounts(session: AsyncSession, roll_call_id: UUID) -> list[Miscount]
 
 def _taken_away(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
     """The outcomes in effect by class, as negative figures."""
-    of_it = (OutcomeEntry.term_code == term_of(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
-    in_effect = effective().where(*of_it).subquery()
+    in_effect = (
+        select(OutcomeEntry.class_id, OutcomeEntry.outcome)
+        .ext(distinct_on(OutcomeEntry.student_id))
+        .where(OutcomeEntry.term_code == term_of(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
+        .order_by(OutcomeEntry.student_id, OutcomeEntry.seq.desc())
+        .subquery()
+    )
     return select(
         in_effect.c.class_id,
         *((-func.count().filter(in_effect.c.outcome == kind)).label(kind) for kind in KINDS),

@@ -98,14 +98,14 @@ async def obligation_of(session: AsyncSession, roll_call: RollCall, student_id: 
 def effective() -> Select[OutcomeEntry]:
     """Outcome entries in effect: those without a successor."""
     later = aliased(OutcomeEntry)
-    succeeded = exists().where(
-        later.seq > 1,  # few have one, and to look among these few is little
+    # By key for each, and not as a join: of a roll call that is new to it the planner expects one row, and would look
+    # through all of them for each.
+    newest = select(func.max(later.seq)).where(
         later.term_code == OutcomeEntry.term_code,
         later.roll_call_id == OutcomeEntry.roll_call_id,
         later.student_id == OutcomeEntry.student_id,
-        later.seq == OutcomeEntry.seq + 1,
     )
-    return select(OutcomeEntry).where(~succeeded)
+    return select(OutcomeEntry).where(OutcomeEntry.seq == newest.scalar_subquery())
 
 
 async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> OutcomeEntry | None:

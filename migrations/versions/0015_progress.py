@@ -135,10 +135,10 @@ BEGIN
     SELECT c.class_id, c.school_id, '' AS outcome FROM roll_call_class c
     WHERE c.term_code = this_term AND c.roll_call_id = p_roll_call
     UNION ALL
-    SELECT e.class_id, e.school_id, e.outcome FROM outcome_entry e
-    WHERE e.term_code = this_term AND e.roll_call_id = p_roll_call
-      AND NOT EXISTS (SELECT 1 FROM outcome_entry later WHERE later.seq > 1 AND later.term_code = e.term_code
-        AND later.roll_call_id = e.roll_call_id AND later.student_id = e.student_id AND later.seq = e.seq + 1)
+    SELECT e.class_id, e.school_id, e.outcome FROM (
+      SELECT DISTINCT ON (o.student_id) o.class_id, o.school_id, o.outcome FROM outcome_entry o
+      WHERE o.term_code = this_term AND o.roll_call_id = p_roll_call ORDER BY o.student_id, o.seq DESC
+    ) e
   ) n
   GROUP BY n.class_id, n.school_id;
   GET DIAGNOSTICS counted = ROW_COUNT;

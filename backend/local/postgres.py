@@ -242,10 +242,13 @@ def stop_cluster(cluster: Cluster) -> None:
     """Fast shutdown; a cluster that does not end in time is stopped at once and recovers at its next start."""
     for mode in ("fast", "immediate"):
         if not cluster.is_running():
-            return
+            break
         cluster.run(
             *("pg_ctl", "stop", "--pgdata", str(cluster.data), "--silent", "--wait"),
             *("--mode", mode, "--timeout", str(STOP_SECONDS)),
         )
-    for pid in processes_in(cluster.data.resolve()):
-        os.kill(pid, signal.SIGKILL)
+    # It takes its pid file away, by which pg_ctl knows that it has ended, a moment before it has.
+    directory = cluster.data.resolve()
+    if not wait_until(lambda: not any(processes_in(directory)), STOP_SECONDS):
+        for pid in processes_in(directory):
+            os.kill(pid, signal.SIGKILL)

@@ -1,6 +1,6 @@
 """The intake of envelopes: a server of some processes, PostgreSQL and the load generator on the same cores.
 
-    python -m bench.intake [--envelopes 6000] [--connections 64] [--processes 2] [--cold]
+    python -m bench.intake [--envelopes 6000] [--connections 128] [--processes 2] [--cold]
 
 The server is the product's own, under uvicorn; the benchmark adds one address to it that reads the same request by the
 same code and answers at once. Students, keys and challenges are made beforehand; tokens, proofs and envelopes are signed
@@ -44,6 +44,7 @@ from backend.commands.migrate_command import alembic_config
 from backend.core import jws
 from backend.core.api import Api
 from backend.core.clock import now
+from backend.core.garbage import spare_the_old
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
@@ -88,6 +89,7 @@ def application() -> FastAPI:
     )
     assert isinstance(mobile, Api)
     mobile.include_router(_bench)
+    spare_the_old()
     return app
 
 
@@ -273,7 +275,7 @@ def main() -> None:
     """Measure and publish."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--envelopes", type=int, default=6000)
-    parser.add_argument("--connections", type=int, default=64)
+    parser.add_argument("--connections", type=int, default=128)
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--cold", action="store_true")
     parser.add_argument("--serve", type=int)

@@ -7,6 +7,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from backend.app import create_app
+from backend.core.garbage import spare_the_old
 from backend.core.logging import configure_logging
 from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
@@ -18,7 +19,9 @@ def application() -> FastAPI:
     settings = get_settings()
     configure_logging(as_json=settings.env == "production")
     raise_open_files()
-    return create_app(open_runtime(settings))
+    app = create_app(open_runtime(settings))
+    spare_the_old()
+    return app
 
 
 def command(

@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from backend.core.garbage import spare_the_old
 from backend.core.logging import configure_logging
 from backend.core.runtime import open_runtime
 from backend.settings import get_settings
@@ -19,6 +20,7 @@ def command(
         settings = get_settings()
         configure_logging(as_json=settings.env == "production")
         runtime = open_runtime(settings)
+        spare_the_old()
         try:
             await run_worker(runtime, concurrency=concurrency)
         finally:

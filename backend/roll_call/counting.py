@@ -28,7 +28,7 @@ async def fold(session: AsyncSession) -> int:
     return int(await session.scalar(select(func.door.fold_outcomes())) or 0)
 
 
-async def tally(session: AsyncSession, roll_call_id: UUID) -> dict[str, int]:
+async def sums_of(session: AsyncSession, roll_call_id: UUID) -> dict[str, int]:
     """How many outcomes are in effect, by kind, as counted by the statements that wrote them."""
     counted = union_all(
         *(

@@ -32,7 +32,7 @@ from backend.core.tenancy import Scope
 from backend.leave.queries import Reach, on_leave
 from backend.leave.rules import NoticedWindow
 from backend.roll_call.audience import ON_LEAVE
-from backend.roll_call.counting import miscounts, tally
+from backend.roll_call.counting import miscounts, sums_of
 from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import (
@@ -292,7 +292,7 @@ async def _settle_silent(session: AsyncSession, roll_call: RollCall, at: datetim
 
 
 async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Settlement:
-    sums = await tally(session, roll_call.id)
+    sums = await sums_of(session, roll_call.id)
     obligations = await session.scalar(
         select(func.coalesce(func.sum(RollCallClass.owed + RollCallClass.excused), 0)).where(
             RollCallClass.term_code == roll_call.term_code, RollCallClass.roll_call_id == roll_call.id

@@ -41,6 +41,7 @@ from backend.core.tenancy import Scope
 from backend.local.services import Stack
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
+from backend.roll_call import counting
 from backend.roll_call.audience import Audience
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
 from backend.roll_call.queries import missing_page, own_roll_calls
@@ -377,6 +378,10 @@ async def measure(province: Province) -> tuple[list[Measured], list[tuple[str, l
         missed, cost = await settle(runtime, cluster, roll_call.id)
         measured.append(Measured("settle", missed, cost, floor))
         settled = measured[-1]
+        with costing(cluster) as cost:  # what a job does every two seconds
+            async with runtime.database.transaction(Scope.none()) as session:
+                classes = await counting.fold(session)
+        measured.append(Measured("counters folded", classes, cost, None))
         prompts, cost, who = await raise_prompts(runtime, cluster, roll_call.id)
         measured.append(Measured("prompts", prompts, cost, prompts_floor(province, cluster)))
         measured.append(together("settle and prompts", settled, measured[-1]))

@@ -44,7 +44,8 @@ from backend.people.tables import SchoolClass, Student
 from backend.roll_call import counting
 from backend.roll_call.audience import Audience
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
-from backend.roll_call.queries import missing_page, own_roll_calls
+from backend.roll_call.queries import own_roll_calls
+from backend.roll_call.results import missing_page
 from backend.roll_call.settlement import settle_roll_call
 from backend.roll_call.tables import RollCall
 from backend.roll_call.tallies import Tallies

@@ -82,45 +82,58 @@ async def _missing(
     limit: int,
     schools: Sequence[UUID] = (),
 ) -> Sequence[Missing]:
-    outcome = _in_effect(roll_call)
-    found = (
-        select(
-            Obligation.school_id,
-            Student,
-            SchoolClass,
-            outcome,
-            _tried(roll_call, Submission, func.count()),
-            _tried(roll_call, Verdict, Verdict.reasons, newest=Verdict.at),
-            _tried(roll_call, Refusal, Refusal.code, newest=Refusal.at),
-            _sent_there(roll_call),
-        )
-        .select_from(Obligation)
-        .join(Student, Student.id == Obligation.student_id)
+    # Who it is comes first, and only then what is told of them: most of an audience is present.
+    settled = _in_effect(roll_call, Obligation)
+    who = (
+        select(Obligation)
         # The school of the class is said as well: a province has more classes than a school has students.
         .join(
             SchoolClass,
             and_(SchoolClass.id == Obligation.class_id, SchoolClass.school_id == Obligation.school_id),
         )
-        .outerjoin(outcome, true())
+        .outerjoin(settled, true())
         .where(
             *_audience(roll_call, acting),
             Obligation.duty == "owed",
-            func.coalesce(outcome.outcome, "") != rules.Outcome.PRESENT.value,
+            func.coalesce(settled.outcome, "") != rules.Outcome.PRESENT.value,
         )
         .order_by(Obligation.school_id, SchoolClass.name, Obligation.student_id)
         .limit(limit)
     )
-    found = _overseen(found, acting, class_id)
+    who = _overseen(who, acting, class_id)
     if schools:
-        found = found.where(Obligation.school_id.in_(schools), SchoolClass.school_id.in_(schools))
+        who = who.where(Obligation.school_id.in_(schools), SchoolClass.school_id.in_(schools))
     if after is not None:
         position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
-        found = found.where(position > after)
+        who = who.where(position > after)
+    found = _told_of(roll_call, aliased(Obligation, who.subquery()))
     rows = (await session.execute(found)).all()
     return [
         Missing(school_id, student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
         for school_id, student, school_class, entry, count, reasons, code, sent_there in rows
     ]
+
+
+def _told_of(roll_call: RollCall, missing: type[Obligation]) -> Select[*tuple[Any, ...]]:
+    """What is told of the missing, in their order."""
+    outcome = _in_effect(roll_call, missing)
+    return (
+        select(
+            missing.school_id,
+            Student,
+            SchoolClass,
+            outcome,
+            _tried(roll_call, missing, Submission, func.count()),
+            _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at),
+            _tried(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at),
+            _sent_there(roll_call, missing),
+        )
+        .select_from(missing)
+        .join(Student, Student.id == missing.student_id)
+        .join(SchoolClass, SchoolClass.id == missing.class_id)
+        .outerjoin(outcome, true())
+        .order_by(missing.school_id, SchoolClass.name, missing.student_id)
+    )
 
 
 def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[bool]]:
@@ -131,6 +144,7 @@ def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[boo
 
 def _tried(
     roll_call: RollCall,
+    of: type[Obligation],
     table: type[Submission | Verdict | Refusal],
     what: ColumnElement[Any] | InstrumentedAttribute[Any],
     newest: InstrumentedAttribute[datetime] | None = None,
@@ -139,39 +153,39 @@ def _tried(
     found = select(what).where(
         table.term_code == roll_call.term_code,
         table.roll_call_id == roll_call.id,
-        table.school_id == Obligation.school_id,
-        table.student_id == Obligation.student_id,
+        table.school_id == of.school_id,
+        table.student_id == of.student_id,
     )
     if newest is not None:
         found = found.order_by(newest.desc()).limit(1)
-    return found.correlate(Obligation).scalar_subquery()
+    return found.correlate(of).scalar_subquery()
 
 
-def _sent_there(roll_call: RollCall) -> ColumnElement[bool]:
-    """Of `obligation` rows: whether the student was sent to the counselor."""
+def _sent_there(roll_call: RollCall, of: type[Obligation]) -> ColumnElement[bool]:
+    """Whether the student was sent to the counselor."""
     return exists().where(
         Refusal.term_code == roll_call.term_code,
         Refusal.roll_call_id == roll_call.id,
-        Refusal.school_id == Obligation.school_id,
-        Refusal.student_id == Obligation.student_id,
+        Refusal.school_id == of.school_id,
+        Refusal.student_id == of.student_id,
         Refusal.code.in_(SENT_TO_A_PERSON),
     )
 
 
-def _in_effect(roll_call: RollCall) -> type[OutcomeEntry]:
-    """The outcome in effect of each `obligation` row, to be joined as an entity."""
+def _in_effect(roll_call: RollCall, of: type[Obligation]) -> type[OutcomeEntry]:
+    """The outcome in effect of each obligation, to be joined as an entity."""
     newest = (
         select(OutcomeEntry)
         .where(
             OutcomeEntry.term_code == roll_call.term_code,
             OutcomeEntry.roll_call_id == roll_call.id,
-            OutcomeEntry.school_id == Obligation.school_id,
-            OutcomeEntry.student_id == Obligation.student_id,
+            OutcomeEntry.school_id == of.school_id,
+            OutcomeEntry.student_id == of.student_id,
         )
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
     )
-    return aliased(OutcomeEntry, newest.correlate(Obligation).lateral())
+    return aliased(OutcomeEntry, newest.correlate(of).lateral())
 
 
 def _overseen(
@@ -211,7 +225,7 @@ async def results_page(
     limit: int,
 ) -> Sequence[Result]:
     """Everyone of the audience with the result in effect, in a stable order."""
-    outcome = _in_effect(roll_call)
+    outcome = _in_effect(roll_call, Obligation)
     found = (
         select(Obligation, Student, SchoolClass, outcome)
         .join(Student, Student.id == Obligation.student_id)

@@ -1,6 +1,6 @@
 """A school with a filed site, students who finished activation, and a clock that the test sets."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -392,11 +392,17 @@ class Stage:
 
     async def jobs(self, task: str, **arguments: object) -> int:
         """How many jobs of a task were enqueued with these arguments."""
+        wanted = {name: str(value) for name, value in arguments.items()}
+        return sum(
+            all(found.get(name) == value for name, value in wanted.items())
+            for found in await self.jobs_of(task)
+        )
+
+    async def jobs_of(self, task: str) -> Sequence[dict[str, Any]]:
+        """The arguments of the jobs of a task that were enqueued."""
         found = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
         async with self.arrange() as session:
-            rows = (await session.execute(found, {"task": task})).scalars().all()
-        wanted = {name: str(value) for name, value in arguments.items()}
-        return sum(wanted.items() <= args.items() for args in rows)
+            return [dict(args) for args in await session.scalars(found, {"task": task})]
 
     async def events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
         async with self.arrange() as session:

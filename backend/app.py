@@ -9,7 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
-from backend.core.api import Api
+from backend.core.api import Api, Room
 from backend.core.problems import install_problem_handlers, problem_response
 from backend.core.pulse import keep_beating
 from backend.core.runtime import Runtime
@@ -80,7 +80,7 @@ def _face(title: str, routers: tuple[str, ...], runtime: Runtime) -> Api:
 
     for name in routers:
         router: APIRouter = importlib.import_module(name).router
-        api.include_router(router)
+        api.include_router(Room(router))
     return api
 
 

@@ -7,13 +7,14 @@ from sqlalchemy import text
 from backend.core.database import Database
 from backend.core.tenancy import Scope
 
-_COLUMNS = text(
+_TABLES = text(
     """
-    SELECT format('%I.%I', n.nspname, c.relname), a.attname, quote_ident(a.attname), format_type(a.atttypid, NULL)
+    SELECT format('%I.%I', n.nspname, c.relname), array_agg(a.attname::text ORDER BY a.attnum),
+           array_agg(quote_ident(a.attname) ORDER BY a.attnum), array_agg(a.atttypid = 'bytea'::regtype ORDER BY a.attnum)
     FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped
       AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
-    ORDER BY 1, 2
+    GROUP BY 1 ORDER BY 1
     """
 )
 
@@ -25,12 +26,14 @@ async def columns_holding(owner: Database, needles: Collection[str]) -> set[str]
     """
     holding = set()
     async with owner.transaction(Scope.none()) as session:
-        for table, name, column, kind in (await session.execute(_COLUMNS)).all():
-            spelt = f"encode({column}, 'escape')" if kind == "bytea" else f"CAST({column} AS text)"
-            found = text(
-                f"SELECT EXISTS (SELECT FROM {table} r, unnest(CAST(:needles AS text[])) n(needle)"
-                f" WHERE position(n.needle IN {spelt}) > 0)"
+        for table, names, columns, are_bytes in (await session.execute(_TABLES)).all():
+            spelt = (
+                f"encode({column}, 'escape')" if of_bytes else f"CAST({column} AS text)"
+                for column, of_bytes in zip(columns, are_bytes, strict=True)
             )
-            if await session.scalar(found, {"needles": list(needles)}):
-                holding.add(f"{table.removeprefix('public.')}.{name}")
+            found = ", ".join(f"bool_or(position(n.needle IN {each}) > 0)" for each in spelt)
+            searched = text(f"SELECT {found} FROM {table} r, unnest(CAST(:needles AS text[])) n(needle)")
+            answers = (await session.execute(searched, {"needles": list(needles)})).one()
+            kept = table.removeprefix("public.")
+            holding |= {f"{kept}.{name}" for name, held in zip(names, answers, strict=True) if held}
     return holding

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from fastapi import Depends, FastAPI, Request
+from fastapi import APIRouter, Depends, FastAPI, Request
+from starlette.routing import Match, Route
+from starlette.types import Scope
 
 from backend.core.errors import BadInput
 from backend.core.problems import Problem, documented, install_problem_handlers
@@ -21,6 +23,22 @@ async def refuse_repeated(request: Request) -> None:
             raise BadInput(
                 field=printable(name), reason_zh="只能出现一次", reason_en="it may be given only once"
             )
+
+
+class Room(APIRouter):
+    """A room's routes, asked one by one only about an address that begins as one of theirs does.
+
+    The framework tries every route of every router until one fits, which took a third of a small request's time.
+    """
+
+    def __init__(self, router: APIRouter) -> None:
+        super().__init__(routes=router.routes)
+        paths = (route.path for route in router.routes if isinstance(route, Route))
+        self._beginnings = tuple({path.partition("{")[0] for path in paths})
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        address: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        return super().matches(scope) if address.startswith(self._beginnings) else (Match.NONE, {})
 
 
 class Api(FastAPI):

@@ -24,6 +24,8 @@ from tests.biometrics.hostile_pictures import (
 )
 from tests.biometrics.pictures import encoded, noise
 
+pytestmark = pytest.mark.xdist_group("hostile")  # thousands of pictures take seconds: one process reads them
+
 ROOT = Path(__file__).parents[2]
 INPUTS = 5_000
 MOST_GROWN_MIB, MOST_HELD_MIB, MOST_AT_ONCE_MIB = 64, 32, 400

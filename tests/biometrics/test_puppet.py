@@ -22,6 +22,8 @@ from tests.biometrics import shipped
 from tests.biometrics.challenge_rules import BURST, CHALLENGE
 from tests.biometrics.pictures import encoded, noise
 
+pytestmark = pytest.mark.xdist_group("puppet")  # its models and frames take seconds: one process makes them
+
 RULES = FaceRules(EnrolmentRules(3, 0.6), BURST, CHALLENGE)
 PERSON = "att-s24"
 ASKED = (Action.TURN_LEFT, Action.OPEN_MOUTH)
@@ -58,6 +60,12 @@ def still(puppet: Puppet) -> Image.Image:
     return Image.open(io.BytesIO(puppet.frame(Pose(), 0)))
 
 
+@pytest.fixture(scope="module")
+def frames(puppet: Puppet) -> list[bytes]:
+    """What the photograph is made to do: what was asked."""
+    return performance(puppet, posed(ASKED))
+
+
 def judged(engines: EngineSet, reference: Reference, frames: list[bytes], *asked: Action) -> BurstResult:
     burst = [Shot(data, EACH_MS * number + number % 3) for number, data in enumerate(frames)]
     return judge_burst(engines, burst, reference, RULES, asked)
@@ -68,9 +76,9 @@ def codes(result: BurstResult) -> list[str]:
 
 
 def test_an_animated_photograph_answers_its_challenge(
-    engines: EngineSet, reference: Reference, puppet: Puppet
+    engines: EngineSet, reference: Reference, frames: list[bytes]
 ) -> None:
-    result = judged(engines, reference, performance(puppet, posed(ASKED)), *ASKED)
+    result = judged(engines, reference, frames, *ASKED)
     assert codes(result) == []
     assert [each.action for each in result.liveness.seen] == list(ASKED)
     assert result.score is not None
@@ -78,8 +86,9 @@ def test_an_animated_photograph_answers_its_challenge(
     assert {part.name for part in result.liveness.risk.parts} >= {"stillness", "rhythm"}
 
 
-def test_and_in_another_order_it_does_not(engines: EngineSet, reference: Reference, puppet: Puppet) -> None:
-    frames = performance(puppet, posed(ASKED))
+def test_and_in_another_order_it_does_not(
+    engines: EngineSet, reference: Reference, frames: list[bytes]
+) -> None:
     assert codes(judged(engines, reference, frames, *reversed(ASKED))) == ["actions_out_of_order"]
     assert codes(judged(engines, reference, frames, Action.TURN_RIGHT, Action.OPEN_MOUTH)) == [
         "head_not_turned_right"

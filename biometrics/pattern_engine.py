@@ -12,6 +12,7 @@ two shots look alike.
 import io
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -159,13 +160,12 @@ def render_pattern(person_seed: int, shot: int, action: Action | None = None) ->
     levels = np.clip(levels + noise.normal(0, _SHOT_NOISE, levels.shape), 0, 255)
     finders = (np.where(bits, _LIGHT, _DARK)[None, :] for bits in (_UPPER, _LOWER))
     grid = np.concatenate([next(finders), levels, next(finders)])
-    page = np.full((_HEIGHT, _WIDTH), 200, dtype=np.uint8)
+    page = _titled().copy()
     page[_TOP : _TOP + grid.shape[0] * _CELL, _LEFT : _LEFT + grid.shape[1] * _CELL] = _enlarged(grid, _CELL)
     blobs = noise.uniform(40, 215, _BLOBS)
     page[_BLOB_TOP : _BLOB_TOP + _BLOBS[0] * _BLOB, _LEFT : _LEFT + _BLOBS[1] * _BLOB] = _enlarged(
         blobs, _BLOB
     )
-    _draw_title(page)
     if action is not None:
         left = _mark_left(action)
         page[_MARKS_TOP : _MARKS_TOP + _CELL, left : left + _CELL] = _DARK
@@ -243,10 +243,12 @@ def _contrast(finder: Grey) -> float:
     return float(finder[light].min() - finder[~light].max())
 
 
-def _draw_title(page: Pixels) -> None:
-    image = Image.fromarray(page)
+@cache
+def _titled() -> Pixels:
+    """An empty page under its title, drawn once: letters cost more than all the rest."""
+    image = Image.new("L", (_WIDTH, _HEIGHT), 200)
     ImageDraw.Draw(image).text((_LEFT, 20), _TITLE_TEXT, fill=0)
-    page[:] = np.asarray(image)
+    page = np.array(image)
     left = _WIDTH - _LEFT - len(_TITLE_GLYPHS) * _GLYPH_SIDE
     for index, glyph in enumerate(_TITLE_GLYPHS):
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(glyph), dtype=np.uint8)).reshape(
@@ -254,3 +256,4 @@ def _draw_title(page: Pixels) -> None:
         )
         column = left + index * _GLYPH_SIDE
         page[16 : 16 + _GLYPH_SIDE, column : column + _GLYPH_SIDE][bits.astype(bool)] = 0
+    return page

@@ -101,7 +101,6 @@ class Stage:
     owner: Database
     world: World
     clock: Clock
-    _persons: int = 0
 
     @property
     def school(self) -> School:
@@ -134,7 +133,6 @@ class Stage:
 
     async def activate(self, pupil: Pupil, *, face: bool = True, school: School | None = None) -> Candidate:
         """Everything that HN334-3.1 asks; without `face`, the non-face route is recorded instead."""
-        self._persons += 1
         person = new_id().int % 10**9
         acting = student_account(school or self.school, pupil)
         phone = Phone(OFFLINE)

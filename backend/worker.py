@@ -6,7 +6,6 @@ import os
 import signal
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import procrastinate
 import structlog
@@ -27,7 +26,8 @@ from backend.policy import AbsentLaw
 from backend.roll_call.law import face_rules, law_at, reuse_rules
 from backend.roll_call.queue import Terms
 from backend.roll_call.verifier import Verifier
-from biometrics.engine import EngineInfo, EngineSet, FaceEngine
+from biometrics import admitted
+from biometrics.engine import EngineInfo
 from biometrics.matching import Method, ThresholdsInvalid
 from biometrics.pool import FacePool, PoolLimits
 
@@ -60,25 +60,6 @@ def load_jobs() -> None:
         importlib.import_module(module)
 
 
-def face_engines(*, test_engine: bool, own: Path | None = None, contours: str = "dlib-68") -> EngineSet:
-    """The engines that this deployment admits; runs inside a face process.
-
-    An operator's `own` engine enrols; the shipped one goes on judging the templates that it made. `contours` names the
-    model that reads actions, or says "none".
-    """
-    from biometrics.contour_model import Dlib68Contours  # noqa: PLC0415 - loads the models
-    from biometrics.dlib_onnx_engine import DlibOnnxEngine, installed_models  # noqa: PLC0415
-    from biometrics.onnx_engine import OnnxEngine  # noqa: PLC0415
-    from biometrics.pattern_engine import PatternEngine  # noqa: PLC0415
-
-    engines: list[FaceEngine] = [PatternEngine()] if test_engine else []
-    shipped = DlibOnnxEngine(contours=Dlib68Contours(installed_models()) if contours == "dlib-68" else None)
-    if own is not None:
-        engines.append(OnnxEngine(own, shipped))
-    engines.append(shipped)
-    return EngineSet(engines)
-
-
 def open_face_pool(runtime: Runtime) -> FacePool:
     """Face processes as the settings say; the test engine never in production."""
     settings = runtime.settings
@@ -88,7 +69,7 @@ def open_face_pool(runtime: Runtime) -> FacePool:
             raise RuntimeError(msg)
         log.warning("TEST ENGINE ADMITTED: drawn patterns count as faces here")
     factory = partial(
-        face_engines,
+        admitted.face_engines,
         test_engine=settings.test_engine,
         own=settings.face_engine,
         contours=settings.face_contours,

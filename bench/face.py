@@ -21,8 +21,8 @@ from typing import Any
 from PIL import Image
 
 from backend.local.sample_faces import sample_faces_dir, sample_people
-from backend.worker import face_engines
 from bench.report import publish
+from biometrics.admitted import face_engines
 from biometrics.checks import Stopwatch, examine
 from biometrics.dlib_onnx_engine import Chips, DlibOnnxEngine
 from biometrics.engine import EngineSet

@@ -15,7 +15,7 @@ from backend.core.tenancy import Scope
 from backend.identity.engine_plan import SchoolTemplates, students_without_judge, templates_by_engine
 from backend.org.paths import path_of
 from backend.settings import Settings, get_settings
-from backend.worker import face_engines
+from biometrics.admitted import face_engines
 from biometrics.engine import EngineInfo, EngineKey
 from biometrics.errors import BiometricsError
 

@@ -12,7 +12,8 @@ from backend.core.runtime import Runtime
 from backend.local.sample_faces import sample_faces_dir, sample_people
 from backend.policy import AbsentLaw
 from backend.settings import Settings
-from backend.worker import face_engines, open_face_pool
+from backend.worker import open_face_pool
+from biometrics.admitted import face_engines
 from biometrics.onnx_engine_spec import EngineSpecInvalid
 from tests.biometrics.tiny_models import described, embedder_of
 

@@ -37,11 +37,12 @@ def only_patterns(**_settings: Any) -> "EngineSet":
 def _import_all() -> None:
     from backend import worker  # noqa: PLC0415
     from backend.app import MOBILE_ROUTERS, STAFF_ROUTERS  # noqa: PLC0415 - a face process imports this module too
+    from biometrics import admitted  # noqa: PLC0415
 
     for name in (*COMMANDS.values(), *MOBILE_ROUTERS, *STAFF_ROUTERS):
         importlib.import_module(name)
     worker.load_jobs()
-    worker.face_engines = only_patterns
+    admitted.face_engines = only_patterns
 
 
 def _become(order: dict[str, Any]) -> NoReturn:

@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 Connection = psycopg.AsyncConnection[Any]
 
-_PLANS_LAST = 128
-"""Transactions for which a connection keeps its plans: one that was made while a term's first rows were yet to come
-reads all of them for each row."""
+_PLANS_LAST = 64
+"""Transactions for which a connection keeps its plans, and a young one only until it has served twice as many: a plan
+that was made while a term's first rows were yet to come reads all of them for each row."""
 
 
 @dataclass(slots=True)
@@ -77,6 +77,6 @@ class DirectConnections:
             _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
             kept = _Kept(await psycopg.AsyncConnection.connect(**arguments))
         kept.served += 1
-        if kept.served % _PLANS_LAST == 0:
+        if kept.served % _PLANS_LAST == 0 or kept.served & (kept.served - 1) == 0:
             await kept.connection.execute("DISCARD PLANS")
         return kept

@@ -32,7 +32,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import uvicorn
 import uvloop
 from alembic import command
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -48,6 +47,7 @@ from backend.core.garbage import spare_the_old
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
+from backend.core.serving import serve
 from backend.identity.access_tokens import issue_phone_token
 from backend.local.services import Stack, create_database, drop_database
 from backend.roll_call.envelope import TYPE
@@ -91,19 +91,6 @@ def application() -> FastAPI:
     mobile.include_router(_bench)
     spare_the_old()
     return app
-
-
-def serve(port: int, processes: int) -> None:
-    """As `dianming serve` does."""
-    uvicorn.run(
-        "bench.intake:application",
-        factory=True,
-        workers=processes,
-        port=port,
-        proxy_headers=False,
-        log_level="warning",
-        timeout_keep_alive=300,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +268,7 @@ def main() -> None:
     parser.add_argument("--serve", type=int)
     asked = parser.parse_args()
     if asked.serve:
-        serve(asked.serve, asked.processes)
+        serve("bench.intake:application", "127.0.0.1", asked.serve, asked.processes, keep_alive=300)
         return
     count, rows = asked.envelopes, []
     uvloop.install()

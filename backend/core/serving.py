@@ -24,6 +24,7 @@ def serve(application: str, host: str, port: int, processes: int, keep_alive: in
         port=port,
         proxy_headers=False,
         log_level="warning",
+        access_log=False,  # it would be composed for each request and shown for none
         timeout_keep_alive=keep_alive,
     )
     if processes == 1:

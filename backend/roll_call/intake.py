@@ -160,7 +160,7 @@ def _check_content(content: Envelope, figures: CheckInFigures) -> None:
         raise errors.EnvelopeMalformed(reason="fixes")
     try:
         for part in content.fixes:
-            validate(part.fix(), max_age_s=figures.fix_age_s)
+            validate(part, max_age_s=figures.fix_age_s)
     except GeoError as error:
         raise errors.FixRefused(
             code=error.code, reason_zh=error.sentence("zh"), reason_en=error.sentence("en")

@@ -24,7 +24,9 @@ async def breathe(number: int) -> None:
 
 
 class InTurn(Generic[Item, Made]):
-    """`work` for one after another. A task lives only while somebody waits for it."""
+    """`work` for one after another, and after each a turn of the loop: whoever asks the database takes a dozen turns, and
+    would wait for as many of several. A task lives only while somebody waits for it.
+    """
 
     def __init__(self, work: Callable[[Item], Made]) -> None:
         self._work = work
@@ -52,11 +54,10 @@ class InTurn(Generic[Item, Made]):
     async def _serve(self) -> None:
         try:
             while self._queue:
-                began, count = monotonic(), min(len(self._queue), _WITHOUT_BREATH)
-                for _ in range(count):
-                    self._serve_one(*self._queue.popleft())
+                began = monotonic()
+                self._serve_one(*self._queue.popleft())
                 await asyncio.sleep(0)
-                self._pace += _SMOOTHING * ((monotonic() - began) / count - self._pace)
+                self._pace += _SMOOTHING * (monotonic() - began - self._pace)
         finally:
             self._task = None
 

@@ -23,7 +23,7 @@ async def test_each_gets_what_was_made_of_its_own_and_an_error_is_told_to_its_ca
 
 async def test_many_are_served_in_their_order_with_others_served_in_between() -> None:
     served: list[str] = []
-    in_turn = InTurn(lambda number: served.append(str(number)))
+    in_turn: InTurn[int, None] = InTurn(lambda number: served.append(str(number)))
 
     async def other() -> None:
         for _ in range(4):

@@ -13,7 +13,7 @@ from time import monotonic, process_time
 from typing import cast
 
 TICK = 0.004
-"""Seconds for which a generator of a steady rate sleeps: woken for each request, it took a fifth of what it measured."""
+"""Seconds for which a generator of a steady rate sleeps: woken for each request, it took a tenth of the processor."""
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "

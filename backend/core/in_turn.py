@@ -10,8 +10,8 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 _WITHOUT_BREATH = 4
-_SMOOTHING = 0.1
-"""Weight of the newest measurement of the pace."""
+_SMOOTHING = 0.01
+"""Weight of the newest measurement of the pace: about the last hundred count, so that a stall of the machine is no rush."""
 
 
 async def breathe(number: int) -> None:

@@ -7,8 +7,8 @@ plain SQL without constraints to other tables:
 
 - `launch`: `launch_roll_call`; its floor is an INSERT … SELECT of the obligations into a table with the same indexes.
 - `settle`: `settle_roll_call`; its floor is an UPDATE of the absent students' rows in a table with a result for each.
-- `prompts`: the jobs that follow for those who missed; their floor is an INSERT … SELECT of the prompts with their
-  steps. The law is asked once a student, in Python.
+- `prompts`: the jobs that follow for those who missed before; their floor is an INSERT … SELECT of everything that is
+  recorded of the prompts: turns, prompts, steps, pictures, audit, events. `settle and prompts` is the sum of both.
 - reads: the 95th of a hundred latencies, through the queries that the API calls.
 
 Processor seconds are those of this process and of the whole cluster: they tell the cost where others use the machine
@@ -23,7 +23,7 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,20 +35,23 @@ import psycopg
 from sqlalchemy import func, select, text
 
 from backend.core.acting import Acting
+from backend.core.garbage import spare_the_old
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.local.services import Stack
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
+from backend.roll_call import counting
 from backend.roll_call.audience import Audience
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
-from backend.roll_call.queries import missing_page, own_roll_calls
+from backend.roll_call.queries import own_roll_calls
+from backend.roll_call.results import missing_page
 from backend.roll_call.settlement import settle_roll_call
 from backend.roll_call.tables import RollCall
 from backend.roll_call.tallies import Tallies
 from backend.roll_call.tally import Unit
 from backend.standing import jobs as standing_jobs
-from backend.standing.daily import SchoolOf, missed_by, reassess_each
+from backend.standing.daily import SchoolOf, SchoolsBelow, batches, missed_by, reassess_each
 from backend.standing.prompt_queries import PromptSearch, prompts_page
 from backend.standing.tables import StoredPrompt
 from bench.province_data import (
@@ -170,15 +173,29 @@ def settlement_floor(province: Province, cluster: Path, roll_call_id: UUID) -> C
     return cost
 
 
+RECORDED = (
+    *("student_turn", "prompt", "prompt_step", "standing_warning", "student_standing", "audit_entry"),
+    *("outbox_event", "procrastinate_jobs"),
+)
+"""Where the rows are that raising prompts writes, in the order of their references."""
+
+
 def prompts_floor(province: Province, cluster: Path) -> Cost:
-    """The prompts that were raised, with their first steps, once more."""
+    """Everything that was recorded of the prompts that were raised, once more."""
+    only = {
+        "student_turn": "WHERE student_id IN (SELECT student_id FROM prompt)",
+        "student_standing": "WHERE student_id IN (SELECT student_id FROM prompt)",
+        "audit_entry": "WHERE action = 'prompt.raised'",
+        "outbox_event": "WHERE name IN ('PromptRaised', 'StudentWarned')",
+        "procrastinate_jobs": "WHERE task_name = 'deliver_events'",
+    }
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
-        for table in ("prompt", "prompt_step"):
+        for table in RECORDED:
             _like(server, table)
         with costing(cluster) as cost:
-            for table in ("prompt", "prompt_step"):
-                server.execute(f"INSERT INTO bench_{table} SELECT * FROM {table}")
-        for table in ("prompt", "prompt_step"):
+            for table in RECORDED:
+                server.execute(f"INSERT INTO bench_{table} SELECT * FROM {table} {only.get(table, '')}")
+        for table in RECORDED:
             server.execute(f"DROP TABLE bench_{table}")
     return cost
 
@@ -194,6 +211,22 @@ class Measured:
     rows: int
     cost: Cost
     floor: Cost | None
+
+
+def together(step: str, *parts: Measured) -> Measured:
+    """Steps that the law sees as one."""
+    costs = [each.cost for each in parts]
+    floors = [each.floor for each in parts if each.floor]
+    return Measured(step, parts[0].rows, _sum(costs), _sum(floors))
+
+
+def _sum(costs: Iterable[Cost]) -> Cost:
+    found = list(costs)
+    return Cost(
+        sum(each.seconds for each in found),
+        sum(each.python for each in found),
+        sum(each.postgres for each in found),
+    )
 
 
 async def launch(runtime: Runtime, cluster: Path) -> tuple[RollCall, Cost]:
@@ -221,32 +254,43 @@ async def settle(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[i
 
 async def schools_of(runtime: Runtime) -> list[SchoolOf]:
     async with runtime.database.transaction(Scope.none()) as session:
-        units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.id)
+        units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.path)
         return [SchoolOf(school_id, path) for school_id, path in await session.execute(units)]
 
 
-async def raise_prompts(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost, int, Cost]:
-    """What the jobs of the schools do: first those who missed more than once in the term, then the rest.
+Again = list[tuple[SchoolsBelow, list[UUID], list[UUID]]]
+"""By the schools of a job: who missed more than once in the term, and who missed only now."""
 
-    Prompts raised, their cost; the others assessed, theirs.
-    """
-    first: list[tuple[SchoolOf, list[UUID]]] = []
-    rest: list[tuple[SchoolOf, list[UUID]]] = []
-    with costing(cluster) as urgent:
-        for school in await schools_of(runtime):
-            async with runtime.database.transaction(school.scope) as session:
-                found = await session.execute(missed_by(school, roll_call_id))
-                missed = found.all()
-            again = [row[0] for row in missed if row[1] > 1]
-            rest.append((school, [row[0] for row in missed if row[1] == 1]))
-            first.append((school, again))
-            await reassess_each(runtime, school, again, SETTLED)
+
+async def who_missed(runtime: Runtime, roll_call_id: UUID) -> Again:
+    """As the jobs ask."""
+    found: Again = []
+    for some in batches(await schools_of(runtime), standing_jobs.SCHOOLS_AT_ONCE):
+        schools = SchoolsBelow(PROVINCE, tuple(school.school_id for school in some))
+        async with runtime.database.transaction(schools.scope) as session:
+            missed = (await session.execute(missed_by(schools, roll_call_id))).all()
+        again = [student_id for student_id, misses in missed if misses > 1]
+        found.append((schools, again, [student_id for student_id, misses in missed if misses == 1]))
+    return found
+
+
+async def raise_prompts(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost, Again]:
+    """What the jobs of the schools do first: those who missed more than once in the term. Prompts raised, their cost."""
+    with costing(cluster) as cost:
+        missed = await who_missed(runtime, roll_call_id)
+        for schools, again, _ in missed:
+            await reassess_each(runtime, schools, again, SETTLED)
     async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
         prompts = await session.scalar(select(func.count()).select_from(StoredPrompt))
-    with costing(cluster) as others:
-        for school, once in rest:
-            await reassess_each(runtime, school, once, SETTLED)
-    return int(prompts or 0), urgent, sum(len(once) for _, once in rest), others
+    return int(prompts or 0), cost, missed
+
+
+async def warn(runtime: Runtime, cluster: Path, missed: Again) -> tuple[int, Cost]:
+    """And then: everyone else who missed."""
+    with costing(cluster) as cost:
+        for schools, _, once in missed:
+            await reassess_each(runtime, schools, once, SETTLED)
+    return sum(len(once) for _, _, once in missed), cost
 
 
 # --- reads ---
@@ -334,8 +378,15 @@ async def measure(province: Province) -> tuple[list[Measured], list[tuple[str, l
         floor = settlement_floor(province, cluster, roll_call.id)
         missed, cost = await settle(runtime, cluster, roll_call.id)
         measured.append(Measured("settle", missed, cost, floor))
-        prompts, cost, others, later = await raise_prompts(runtime, cluster, roll_call.id)
+        settled = measured[-1]
+        with costing(cluster) as cost:  # what a job does every two seconds
+            async with runtime.database.transaction(Scope.none()) as session:
+                classes = await counting.fold(session)
+        measured.append(Measured("counters folded", classes, cost, None))
+        prompts, cost, who = await raise_prompts(runtime, cluster, roll_call.id)
         measured.append(Measured("prompts", prompts, cost, prompts_floor(province, cluster)))
+        measured.append(together("settle and prompts", settled, measured[-1]))
+        others, later = await warn(runtime, cluster, who)
         measured.append(Measured("warnings", others, later, None))
         refresh_statistics(province)
         return measured, await reads(runtime, roll_call)
@@ -367,6 +418,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     asked = parser.parse_args()
     stack = Stack.from_environment(os.environ)
+    spare_the_old()  # as a worker does
     rows, pages = [], []
     for size in [*asked.sizes, *([FULL] if asked.full else [])]:
         province = province_of(stack, max(size, A_SCHOOL), lambda line: sys.stderr.write(line + "\n"))

@@ -51,6 +51,10 @@ ABSENT = (10, 20, 21, 22)
 """Of each hundred, who misses the measured check; the first of them the one before too."""
 
 
+LATER = "abs(CAST(hashtext(CAST({of} AS text)) AS bigint)) % 40000 * interval '37 milliseconds'"
+"""Up to twenty-five minutes: nobody's result and nobody's receipt has the instant of another's."""
+
+
 @dataclass(frozen=True, slots=True)
 class Province:
     """Where the province is stored, and how large it is."""
@@ -132,6 +136,7 @@ def fill(server: Server, schools: int, say: Say) -> None:
             "term": check.term,
             "opens": check.opens.isoformat(),
             "absent": ", ".join(map(str, check.who)),
+            "later": LATER.format(of="o.student_id"),
         }
         for statement in (*_ROLL_CALL, *_RESULTS):
             server.execute(statement.format(**of))
@@ -238,7 +243,8 @@ _RESULTS = (
         " SELECT o.roll_call_id, o.term_code, o.student_id, 1, o.school_id, o.class_id,"
         " CASE WHEN missed THEN 'missed' ELSE 'present' END, CASE WHEN missed THEN 'no_check_in' ELSE 'accepted' END,"
         " CASE WHEN missed THEN 'settlement' ELSE 'face' END, '', '{{}}',"
-        " CAST('{opens}' AS timestamptz) + CASE WHEN missed THEN interval '65 minutes' ELSE interval '9 minutes' END"
+        " CAST('{opens}' AS timestamptz)"
+        " + CASE WHEN missed THEN interval '65 minutes' ELSE interval '9 minutes' + {later} END"
         " FROM obligation o,"
         " LATERAL (SELECT ('x' || right(CAST(o.student_id AS text), 12))::bit(48)::bigint % 100 IN ({absent})) m (missed)"
         " WHERE o.term_code = '{term}' AND o.roll_call_id = pg_temp.id(5, {n})"
@@ -310,8 +316,10 @@ _RUSH = (
     (
         "WITH told AS (INSERT INTO notice (id, message_id, student_id, school_id, created_at)"
         " SELECT gen_random_uuid(), m.id, o.student_id, o.school_id, m.created_at FROM notice_message m"
-        " JOIN obligation o ON o.roll_call_id = m.group_id WHERE o.roll_call_id = %(call)s RETURNING id, created_at)"
+        " JOIN obligation o ON o.roll_call_id = m.group_id WHERE o.roll_call_id = %(call)s"
+        " RETURNING id, student_id, created_at)"
         " INSERT INTO notice_receipt (notice_id, channel, event, at, recorded_at)"
-        " SELECT id, 'in_app', 'delivered', created_at, created_at FROM told"
+        " SELECT id, 'in_app', 'delivered', created_at + late, created_at + 1.1 * late"
+        f" FROM told, LATERAL (SELECT {LATER.format(of='student_id').replace('%', '%%')} / 60) l (late)"
     ),
 )

@@ -63,7 +63,6 @@ class AidDecision(Base):
         CheckConstraint("decided_by <> filed_by", name="not_their_own"),
         CheckConstraint("outcome IN ('approved', 'refused')", name="outcome"),
         CheckConstraint("outcome = 'approved' OR reasons IS NOT NULL", name="reasons"),
-        Index("ix_aid_decision_student", "student_id"),
     )
 
     application_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -274,7 +273,6 @@ class AidExportLine(Base):
             ["aid_filing.id", "aid_filing.school_id"],
             name="fk_aid_export_line_filing",
         ),
-        Index("ix_aid_export_line_filing", "filing_id"),
     )
 
     export_id: Mapped[UUID] = mapped_column(ForeignKey("aid_export.id"), primary_key=True)

@@ -20,7 +20,6 @@ class AppealCase(Base):
     __table_args__ = (
         CheckConstraint("level >= 1", name="level"),
         Index("ix_appeal_case_unit", "unit_id", "appeal_id"),
-        Index("ix_appeal_case_school", "school_id", "appeal_id"),
     )
 
     appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeal_filed.id"), primary_key=True)

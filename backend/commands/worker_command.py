@@ -3,12 +3,13 @@
 import asyncio
 
 import typer
+from sqlalchemy.orm import configure_mappers
 
 from backend.core.garbage import spare_the_old
 from backend.core.logging import configure_logging
 from backend.core.runtime import open_runtime
 from backend.settings import get_settings
-from backend.worker import run_worker
+from backend.worker import load_jobs, run_worker
 
 
 def command(
@@ -20,6 +21,8 @@ def command(
         settings = get_settings()
         configure_logging(as_json=settings.env == "production")
         runtime = open_runtime(settings)
+        load_jobs()
+        configure_mappers()  # or the first statement would, and all of it would be new
         spare_the_old()
         try:
             await run_worker(runtime, concurrency=concurrency)

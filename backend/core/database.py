@@ -1,17 +1,27 @@
 """Transactions: one request or job is one transaction, committed at the edge."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
 from uuid import UUID
 
 import psycopg
-from sqlalchemy import DateTime, MetaData, RowMapping, TextClause, Uuid
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    DateTime,
+    MetaData,
+    RowMapping,
+    TextClause,
+    Uuid,
+    any_,
+    literal,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
 from backend.core.direct import Connection, DirectConnections
 from backend.core.tenancy import Scope, apply_scope
@@ -82,6 +92,16 @@ class Database:
         """Close every connection."""
         await self.direct.close()
         await self.engine.dispose()
+
+
+def among(
+    column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None], values: Collection[UUID]
+) -> ColumnElement[bool]:
+    """Whether the column is one of the ids; the statement reads the same for any number of them.
+
+    A list with a parameter for each is written, parsed and planned anew for every length it has.
+    """
+    return column == any_(literal(list(values), ARRAY(Uuid())))
 
 
 def is_away(error: BaseException) -> bool:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.bulk import insert_rows
 from backend.core.ids import new_id
-from backend.core.jobs import FLOW, SOON, enqueue_all, job_app
+from backend.core.jobs import FLOW, SOON, enqueue, enqueue_all, job_app
 from backend.core.tables import OutboxEvent
 
 
@@ -24,6 +24,30 @@ from backend.core.tables import OutboxEvent
 async def deliver_event(context: JobContext, event_id: str) -> None:
     """Tell every consumer of the event; which ones is the composition root's business."""
     await context.additional_context["deliver"](event_id)
+
+
+TOLD_AT_ONCE = 25
+"""Events that one job tells, where many happened in one transaction."""
+
+
+@job_app.task(
+    queue=FLOW,
+    name="deliver_events",
+    pass_context=True,
+    priority=SOON,
+    retry=RetryStrategy(max_attempts=8, exponential_wait=3),
+)
+async def deliver_events(context: JobContext, event_ids: list[str]) -> None:
+    """Tell of each event. One that fails keeps no other waiting, and is told again with those that nobody missed."""
+    failures: list[Exception] = []
+    for event_id in event_ids:
+        try:
+            await context.additional_context["deliver"](event_id)
+        except Exception as error:  # noqa: BLE001 - raised below, for the job to be tried again
+            failures.append(error)
+    if failures:
+        msg = f"{len(failures)} of {len(event_ids)} events could not be told"
+        raise ExceptionGroup(msg, failures)
 
 
 _consumed: frozenset[str] | None = None
@@ -56,5 +80,9 @@ async def emit_all(session: AsyncSession, events: Collection[Event]) -> None:
         for event in events
     ]
     await insert_rows(session, OutboxEvent, rows)
-    told = [{"event_id": str(row["id"])} for row in rows if _consumed is None or row["name"] in _consumed]
-    await enqueue_all(session, deliver_event, told)
+    told = [str(row["id"]) for row in rows if _consumed is None or row["name"] in _consumed]
+    if len(told) == 1:
+        await enqueue(session, deliver_event, event_id=told[0])
+        return
+    parts = [told[first : first + TOLD_AT_ONCE] for first in range(0, len(told), TOLD_AT_ONCE)]
+    await enqueue_all(session, deliver_events, [{"event_ids": part} for part in parts])

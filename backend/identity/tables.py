@@ -57,7 +57,6 @@ class StaffSession(Base):
 
     __tablename__ = "staff_session"
     __tenancy__ = "account"
-    __table_args__ = (Index("ix_staff_session_account", "account_id"),)
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     account_id: Mapped[UUID] = mapped_column(ForeignKey("account.id"))
@@ -258,11 +257,6 @@ class Portrait(Base):
     __table_args__ = (
         CheckConstraint("status IN ('pending', 'accepted', 'review', 'refused', 'replaced')", name="status"),
         Index("ix_portrait_student", "student_id", "submitted_at"),
-        Index(
-            "ix_portrait_spare",
-            "decided_at",
-            postgresql_where=text("picture_gone_at IS NULL AND status IN ('refused', 'replaced')"),
-        ),
         Index("uq_portrait_pending", "student_id", unique=True, postgresql_where=text("status = 'pending'")),
     )
 

@@ -24,6 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import Acting
 from backend.core.clock import legal_day
+from backend.core.database import among
 from backend.core.errors import NotFound
 from backend.leave import rules
 from backend.leave.law import leave_law
@@ -189,7 +190,7 @@ async def student_in_care(session: AsyncSession, acting: Acting, student_id: UUI
 async def intervals(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, list[LeaveInterval]]:
     """All leave of each student, as the rules take it."""
     found: dict[UUID, list[LeaveInterval]] = {student_id: [] for student_id in student_ids}
-    rows = await session.execute(leaves().where(LeaveRequest.student_id.in_(student_ids)))
+    rows = await session.execute(leaves().where(among(LeaveRequest.student_id, student_ids)))
     for leave in (Leave(*row) for row in rows):
         found[leave.request.student_id].append(leave.interval)
     return found

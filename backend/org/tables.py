@@ -26,7 +26,7 @@ class OrgUnit(Base):
     kind: Mapped[str]
     code: Mapped[str]
     name: Mapped[str]
-    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("org_unit.id"), index=True)
+    parent_id: Mapped[UUID | None] = mapped_column(ForeignKey("org_unit.id"))
     path: Mapped[str] = mapped_column(Ltree(), unique=True)
     created_at: Mapped[datetime]
 

@@ -189,7 +189,6 @@ class Attachment(Base):
         CheckConstraint("size_bytes > 0", name="size_bytes"),
         UniqueConstraint("id", "school_id", "student_id"),
         Index("ix_attachment_student", "student_id", "uploaded_by", "uploaded_at"),
-        Index("ix_attachment_uploaded_at", "uploaded_at", postgresql_where=text("erased_at IS NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, CheckConstraint, Index
+from sqlalchemy import BigInteger, CheckConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
@@ -17,7 +17,6 @@ class RetentionRun(Base):
     __table_args__ = (
         CheckConstraint("(items = 0) = (oldest IS NULL)", name="oldest"),
         CheckConstraint("(items = 0) = (newest IS NULL)", name="newest"),
-        Index("ix_retention_run_started_at", "started_at", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -4,19 +4,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, or_, select, true, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import InstrumentedAttribute, aliased
+from sqlalchemy.orm import aliased
 
 from backend.core.acting import Acting
 from backend.core.errors import NotFound
 from backend.core.tenancy import scope_of
 from backend.org.queries import under
 from backend.org.tables import OrgUnit
-from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
 from backend.roll_call.by_term import of_own_school
 from backend.roll_call.errors import SENT_TO_A_PERSON
@@ -288,219 +286,6 @@ def phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> 
         case rules.Timing.IN_TIME:
             return "open"
     return "closing"
-
-
-@dataclass(frozen=True, slots=True)
-class Missing:
-    """A student who has not proven presence, with what the counselor needs to help."""
-
-    school_id: UUID
-    student: Student
-    school_class: SchoolClass
-    submissions: int
-    last_reasons: tuple[str, ...]
-    last_refusal: str | None
-    sent_to_a_person: bool
-    outcome: OutcomeEntry | None
-
-
-MissingAfter = tuple[UUID, str, UUID]
-"""Where a page of the missing goes on: behind this school, name of a class, and student."""
-
-
-async def missing_page(
-    session: AsyncSession,
-    acting: Acting,
-    roll_call: RollCall,
-    class_id: UUID | None,
-    after: MissingAfter | None,
-    limit: int,
-) -> Sequence[Missing]:
-    """Who is missing, by school, class and name; a counselor sees the own classes.
-
-    An authority's list is read school by school, twice as many each time, until the page is full: a province is not
-    sorted for a hundred lines.
-    """
-    if acting.school_id is not None:
-        return await _missing(session, acting, roll_call, class_id, after, limit)
-    asked = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
-    if after is not None:
-        asked = asked.where(RollCallSchool.school_id >= after[0])
-    schools = (await session.scalars(asked.order_by(RollCallSchool.school_id))).all()
-    found: list[Missing] = []
-    first, size = 0, 2
-    while first < len(schools) and len(found) < limit:
-        some = schools[first : first + size]
-        left = limit - len(found)
-        found += await _missing(session, acting, roll_call, class_id, after, left, some)
-        first, size = first + size, size * 2
-    return found
-
-
-async def _missing(
-    session: AsyncSession,
-    acting: Acting,
-    roll_call: RollCall,
-    class_id: UUID | None,
-    after: MissingAfter | None,
-    limit: int,
-    schools: Sequence[UUID] = (),
-) -> Sequence[Missing]:
-    outcome = _in_effect(roll_call)
-    found = (
-        select(
-            Obligation.school_id,
-            Student,
-            SchoolClass,
-            outcome,
-            _tried(roll_call, Submission, func.count()),
-            _tried(roll_call, Verdict, Verdict.reasons, newest=Verdict.at),
-            _tried(roll_call, Refusal, Refusal.code, newest=Refusal.at),
-            _sent_there(roll_call),
-        )
-        .select_from(Obligation)
-        .join(Student, Student.id == Obligation.student_id)
-        # The school of the class is said as well: a province has more classes than a school has students.
-        .join(
-            SchoolClass,
-            and_(SchoolClass.id == Obligation.class_id, SchoolClass.school_id == Obligation.school_id),
-        )
-        .outerjoin(outcome, true())
-        .where(
-            *_audience(roll_call, acting),
-            Obligation.duty == "owed",
-            func.coalesce(outcome.outcome, "") != rules.Outcome.PRESENT.value,
-        )
-        .order_by(Obligation.school_id, SchoolClass.name, Obligation.student_id)
-        .limit(limit)
-    )
-    found = _overseen(found, acting, class_id)
-    if schools:
-        found = found.where(Obligation.school_id.in_(schools), SchoolClass.school_id.in_(schools))
-    if after is not None:
-        position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
-        found = found.where(position > after)
-    rows = (await session.execute(found)).all()
-    return [
-        Missing(school_id, student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
-        for school_id, student, school_class, entry, count, reasons, code, sent_there in rows
-    ]
-
-
-def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[bool]]:
-    """Of `obligation` rows: those of the roll call, and of the caller's school, which an index finds."""
-    of_it = [Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id]
-    return of_it if acting.school_id is None else [*of_it, Obligation.school_id == acting.school_id]
-
-
-def _tried(
-    roll_call: RollCall,
-    table: type[Submission | Verdict | Refusal],
-    what: ColumnElement[Any] | InstrumentedAttribute[Any],
-    newest: InstrumentedAttribute[datetime] | None = None,
-) -> ScalarSelect[Any]:
-    """Of each student's attempts in the roll call: of all, or of the newest one."""
-    found = select(what).where(
-        table.term_code == roll_call.term_code,
-        table.roll_call_id == roll_call.id,
-        table.school_id == Obligation.school_id,
-        table.student_id == Obligation.student_id,
-    )
-    if newest is not None:
-        found = found.order_by(newest.desc()).limit(1)
-    return found.correlate(Obligation).scalar_subquery()
-
-
-def _sent_there(roll_call: RollCall) -> ColumnElement[bool]:
-    """Of `obligation` rows: whether the student was sent to the counselor."""
-    return exists().where(
-        Refusal.term_code == roll_call.term_code,
-        Refusal.roll_call_id == roll_call.id,
-        Refusal.school_id == Obligation.school_id,
-        Refusal.student_id == Obligation.student_id,
-        Refusal.code.in_(SENT_TO_A_PERSON),
-    )
-
-
-def _in_effect(roll_call: RollCall) -> type[OutcomeEntry]:
-    """The outcome in effect of each `obligation` row, to be joined as an entity."""
-    newest = (
-        select(OutcomeEntry)
-        .where(
-            OutcomeEntry.term_code == roll_call.term_code,
-            OutcomeEntry.roll_call_id == roll_call.id,
-            OutcomeEntry.school_id == Obligation.school_id,
-            OutcomeEntry.student_id == Obligation.student_id,
-        )
-        .order_by(OutcomeEntry.seq.desc())
-        .limit(1)
-    )
-    return aliased(OutcomeEntry, newest.correlate(Obligation).lateral())
-
-
-def _overseen(
-    found: Select[*tuple[Any, ...]], acting: Acting, class_id: UUID | None
-) -> Select[*tuple[Any, ...]]:
-    classes = overseen_classes(acting)
-    if classes is not None:
-        found = found.where(Obligation.class_id.in_(classes))
-    return found if class_id is None else found.where(Obligation.class_id == class_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One line of the results of a roll call."""
-
-    obligation: Obligation
-    student: Student
-    school_class: SchoolClass
-    outcome: OutcomeEntry | None
-
-
-@dataclass(frozen=True, slots=True)
-class ResultFilter:
-    """Which results to list."""
-
-    outcome: str | None = None
-    class_id: UUID | None = None
-    school_id: UUID | None = None
-
-
-async def results_page(
-    session: AsyncSession,
-    acting: Acting,
-    roll_call: RollCall,
-    wanted: ResultFilter,
-    after: UUID | None,
-    limit: int,
-) -> Sequence[Result]:
-    """Everyone of the audience with the result in effect, in a stable order."""
-    outcome = _in_effect(roll_call)
-    found = (
-        select(Obligation, Student, SchoolClass, outcome)
-        .join(Student, Student.id == Obligation.student_id)
-        .join(SchoolClass, SchoolClass.id == Obligation.class_id)
-        .outerjoin(outcome, true())
-        .where(*_audience(roll_call, acting))
-        .order_by(Obligation.student_id)
-        .limit(limit)
-    )
-    found = _overseen(found, acting, wanted.class_id)
-    if wanted.school_id is not None:
-        found = found.where(Obligation.school_id == wanted.school_id)
-    if wanted.outcome is not None:
-        found = found.where(outcome.outcome == wanted.outcome)
-    if wanted.outcome not in {None, rules.Outcome.PRESENT}:
-        ever = select(OutcomeEntry.student_id).where(
-            OutcomeEntry.term_code == roll_call.term_code,
-            OutcomeEntry.roll_call_id == roll_call.id,
-            OutcomeEntry.outcome == wanted.outcome,
-            OutcomeEntry.outcome != rules.Outcome.PRESENT.value,  # by which an index of the few is found
-        )
-        found = found.where(Obligation.student_id.in_(ever))
-    if after is not None:
-        found = found.where(Obligation.student_id > after)
-    return [Result(*row) for row in (await session.execute(found)).all()]
 
 
 async def schools_without_registration_check(

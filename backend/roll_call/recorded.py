@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from backend.core.database import among
 from backend.core.pulse import lost_time, marks_of
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
@@ -119,8 +120,8 @@ class _Within:
         return (
             *of_own_school(session, table.school_id),
             table.term_code.in_(self.terms),
-            table.roll_call_id.in_(self.roll_calls),
-            table.student_id.in_(student_ids),
+            among(table.roll_call_id, self.roll_calls),
+            among(table.student_id, student_ids),
         )
 
 
@@ -137,7 +138,7 @@ async def _owed(
 
 async def _frames(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, _Frame]:
     """The roll calls that the students' schools were asked in."""
-    schools = select(Student.school_id).where(Student.id.in_(student_ids))
+    schools = select(Student.school_id).where(among(Student.id, student_ids))
     asked = select(RollCallSchool.roll_call_id).where(RollCallSchool.school_id.in_(schools))
     announced, voided = aliased(RollCallStep), aliased(RollCallStep)
     rows = await session.execute(
@@ -184,8 +185,8 @@ async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key
         .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
         .join(NoticeReceipt, NoticeReceipt.notice_id == Notice.id)
         .where(
-            Notice.student_id.in_({student_id for student_id, _ in missed}),
-            NoticeMessage.group_id.in_({roll_call_id for _, roll_call_id in missed}),
+            among(Notice.student_id, {student_id for student_id, _ in missed}),
+            among(NoticeMessage.group_id, {roll_call_id for _, roll_call_id in missed}),
             NoticeReceipt.event.in_(("delivered", "opened")),
         )
         .order_by(NoticeReceipt.recorded_at.desc(), NoticeReceipt.at.desc())
@@ -229,8 +230,8 @@ async def _evidence(
             select(RollCallSite.school_id, RollCallSite.roll_call_id)
             .where(
                 RollCallSite.term_code.in_(within.terms),
-                RollCallSite.roll_call_id.in_(roll_calls),
-                RollCallSite.school_id.in_(set(schools.values())),
+                among(RollCallSite.roll_call_id, roll_calls),
+                among(RollCallSite.school_id, set(schools.values())),
             )
             .distinct()
         )

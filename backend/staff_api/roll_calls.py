@@ -11,7 +11,7 @@ from backend.core.paging import Cursor, Limit, Page, decode_cursor, encode_curso
 from backend.core.problems import documented
 from backend.org.paths import division_of
 from backend.org.terms import term_of
-from backend.roll_call import explanations, queries
+from backend.roll_call import explanations, queries, results
 from backend.roll_call.attempt_queries import Attempt, attempts_of
 from backend.roll_call.audience import Audience, Sample
 from backend.roll_call.launch import LaunchRollCall, launch_roll_call
@@ -151,13 +151,13 @@ async def list_missing(
     cursor: Cursor = None,
 ) -> Page[MissingOut]:
     """尚未通过者名单，含最近一次失败原因 · Who is missing, with the latest reason."""
-    after: queries.MissingAfter | None = None
+    after: results.MissingAfter | None = None
     if cursor is not None:
         school, class_name, student = decode_cursor(cursor, 3)
         after = (parse_id(school), class_name, parse_id(student))
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
-        rows = await queries.missing_page(session, caller.acting, roll_call, class_id, after, limit + 1)
+        rows = await results.missing_page(session, caller.acting, roll_call, class_id, after, limit + 1)
     shown = rows[:limit]
     last = shown[-1] if len(rows) > limit else None
     position = (str(last.school_id), last.school_class.name, str(last.student.id)) if last else ()
@@ -165,7 +165,7 @@ async def list_missing(
     return Page(items=[_missing(row) for row in shown], next_cursor=following)
 
 
-def _missing(row: queries.Missing) -> MissingOut:
+def _missing(row: results.Missing) -> MissingOut:
     return MissingOut(
         student_id=row.student.id,
         name=row.student.name,
@@ -194,16 +194,16 @@ async def list_results(
     cursor: Cursor = None,
 ) -> Page[ResultOut]:
     """核验结果 · Everyone of the audience with the result in effect."""
-    wanted = queries.ResultFilter(outcome=outcome, class_id=class_id, school_id=school_id)
+    wanted = results.ResultFilter(outcome=outcome, class_id=class_id, school_id=school_id)
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
-        rows = await queries.results_page(
+        rows = await results.results_page(
             session, caller.acting, roll_call, wanted, position_id(cursor), limit + 1
         )
     return page_of(rows, limit, _result, lambda row: row.student.id)
 
 
-def _result(row: queries.Result) -> ResultOut:
+def _result(row: results.Result) -> ResultOut:
     entry = row.outcome
     explained = explanations.reason(entry.reason) if entry else None
     return ResultOut(

@@ -1,10 +1,8 @@
 """Asking the rules about students, under the law and calendar of this installation."""
 
-import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,13 +12,11 @@ from backend.leave.law import policies
 from backend.org.calendars import working_calendar
 from backend.org.paths import division_of
 from backend.people.turns import take_turns
+from backend.standing.alike import Bench, Judgement
 from backend.standing.facts import StudentFacts
 from backend.standing.law import Lawbook
 from backend.standing.recorded import Subject, facts_of, subjects
 from backend.standing.rules import Picture, assess
-from backend.standing.trace import canonical, document
-
-_NEVER = "0001-01-01T00:00:00+00:00"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +50,22 @@ async def hold_many(session: AsyncSession, student_ids: Collection[UUID], at: da
     return [Held(again[student_id], turn) for student_id, turn in turns.items()]
 
 
-async def pictures(session: AsyncSession, asked: Collection[Subject], as_of: datetime) -> dict[UUID, Picture]:
+async def judgements(
+    session: AsyncSession, asked: Collection[Subject], as_of: datetime
+) -> dict[UUID, Judgement]:
     """What the law says of each at the instant. Writes nothing; raises `AbsentLaw` where there is none."""
-    calendar = await working_calendar(session)
+    bench = Bench(await working_calendar(session))
     facts = await facts_of(session, asked)
     return {
-        subject.student_id: assess(facts[subject.student_id], lawbook(subject.path), calendar, as_of)
+        subject.student_id: bench.judge(facts[subject.student_id], lawbook(subject.path), as_of)
         for subject in asked
     }
+
+
+async def pictures(session: AsyncSession, asked: Collection[Subject], as_of: datetime) -> dict[UUID, Picture]:
+    """The pictures alone of `judgements`."""
+    judged = await judgements(session, asked, as_of)
+    return {student_id: judgement.picture for student_id, judgement in judged.items()}
 
 
 async def facts_and_picture(session: AsyncSession, held: Held) -> tuple[StudentFacts, Picture]:
@@ -71,34 +75,26 @@ async def facts_and_picture(session: AsyncSession, held: Held) -> tuple[StudentF
     return facts, assess(facts, lawbook(held.subject.path), calendar, held.at)
 
 
-async def pictures_of_held(session: AsyncSession, held: Collection[Held]) -> dict[UUID, Picture]:
+async def judgements_of_held(session: AsyncSession, held: Collection[Held]) -> dict[UUID, Judgement]:
     """What the law says of each held student as of the own turn."""
-    calendar = await working_calendar(session)
+    bench = Bench(await working_calendar(session))
     facts = await facts_of(session, [each.subject for each in held])
     return {
-        each.subject.student_id: assess(
-            facts[each.subject.student_id], lawbook(each.subject.path), calendar, each.at
+        each.subject.student_id: bench.judge(
+            facts[each.subject.student_id], lawbook(each.subject.path), each.at
         )
         for each in held
     }
 
 
 def digest(picture: Picture) -> bytes:
-    """`digest_of` its document."""
-    return digest_of(document(picture))
+    """Of what it says; see `Judgement`."""
+    return Judgement.of(picture).digest
 
 
-def digest_of(written: Mapping[str, Any]) -> bytes:
-    """SHA-256 of what the document of a picture says, apart from when it was asked and the version of the files it was
-    read from: two pictures with the same digest have the same consequences.
-    """
-    essence = canonical({**written, "as_of": _NEVER, "policy_version": ""})
-    return hashlib.sha256(essence.encode()).digest()
-
-
-def differs(picture: Picture, stored: bytes | None) -> bool:
-    """Whether a picture says something else than the stored one, given by its digest; None: nothing is stored."""
-    return not says_nothing(picture) if stored is None else stored != digest(picture)
+def differs(judgement: Judgement, stored: bytes | None) -> bool:
+    """Whether it says something else than the stored picture, given by its digest; None: nothing is stored."""
+    return not says_nothing(judgement.picture) if stored is None else stored != judgement.digest
 
 
 def says_nothing(picture: Picture) -> bool:

@@ -167,7 +167,6 @@ class OutageDeclared(Base):
         ),
         UniqueConstraint("id", "declared_by"),
         Index("ix_outage_org_path", "org_path"),
-        Index("ix_outage_starts_at", "starts_at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

@@ -22,12 +22,14 @@ from backend.core.jobs import (
 from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
-from backend.roll_call.tables import RollCallSchool
+from backend.roll_call.tables import RollCall, RollCallSchool
 from backend.standing.claims import claim_late_leave
 from backend.standing.daily import (
     SchoolOf,
+    SchoolsBelow,
     assess_school,
     assess_those,
+    batches,
     due,
     known_in,
     missed_by,
@@ -58,19 +60,26 @@ async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, stu
     await enqueue_unless_waiting(session, assess_student, f"assess/{student_id}", **arguments)
 
 
+SCHOOLS_AT_ONCE = 20
+"""Schools of one job: few enough to be done in seconds, and that several workers share those of a province."""
+
+
 async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
-    """Assess whom a settled or voided roll call may concern: for each of its schools a job for those who missed it, and
-    one for the others, which keeps none of the first waiting.
+    """Assess whom a settled or voided roll call may concern: for some of its schools at once a job for those who missed
+    it, and one for the others, which keeps none of the first waiting.
     """
+    launcher = await session.scalar(select(RollCall.launcher_path).where(RollCall.id == roll_call_id))
     schools = (
-        select(OrgUnit.id, OrgUnit.path)
+        select(OrgUnit.id)
         .join(RollCallSchool, RollCallSchool.school_id == OrgUnit.id)
         .where(RollCallSchool.roll_call_id == roll_call_id)
+        .order_by(OrgUnit.path)  # of one bureau the law and the terms are mostly the same
     )
+    found = [str(school_id) for school_id in await session.scalars(schools)]
     wanted: list[Wanted] = []
-    for school_id, path in await session.execute(schools):
-        arguments = {"school_id": str(school_id), "path": path, "roll_call_id": str(roll_call_id)}
-        key = f"{roll_call_id}/{school_id}"
+    for some in batches(found, SCHOOLS_AT_ONCE):
+        arguments = {"roll_call_id": str(roll_call_id), "path": launcher, "school_ids": some}
+        key = f"{roll_call_id}/{some[0]}"
         wanted += [
             (assess_audience, f"assess/{key}", arguments),
             (assess_known, f"assess_known/{key}", arguments),
@@ -147,27 +156,27 @@ async def assess_due(context: JobContext, school_id: str, path: str) -> None:
 
 
 @job_app.task(queue=FLOW, name="assess_audience", pass_context=True, retry=_RETRY)
-async def assess_audience(context: JobContext, school_id: str, path: str, roll_call_id: str) -> None:
-    """Leave that came too late for a miss becomes a claim first; then those of a school who missed are assessed."""
+async def assess_audience(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
+    """Leave that came too late for a miss becomes a claim first; then those of the schools who missed are assessed."""
     runtime: Runtime = context.additional_context["runtime"]
-    school, at = SchoolOf(UUID(school_id), path), runtime.clock()
-    async with runtime.database.transaction(school.scope) as session:
-        on_leave = (await session.scalars(missed_despite_leave(school, UUID(roll_call_id)))).all()
-        missed = (await session.scalars(missed_by(school, UUID(roll_call_id)))).all()
+    schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), runtime.clock()
+    async with runtime.database.transaction(schools.scope) as session:
+        on_leave = (await session.scalars(missed_despite_leave(schools, UUID(roll_call_id)))).all()
+        missed = (await session.scalars(missed_by(schools, UUID(roll_call_id)))).all()
     for student_id in on_leave:
-        async with runtime.database.transaction(school.scope) as session:
+        async with runtime.database.transaction(schools.scope) as session:
             await claim_late_leave(session, student_id, at)
-    await reassess_each(runtime, school, missed, at)
+    await reassess_each(runtime, schools, missed, at)
 
 
 @job_app.task(queue=FLOW, name="assess_known", pass_context=True, priority=WHENEVER, retry=_RETRY)
-async def assess_known(context: JobContext, school_id: str, path: str, roll_call_id: str) -> None:
-    """Those of a school who were asked in a roll call and of whom a picture is kept, where it has changed by it."""
+async def assess_known(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
+    """Those of the schools who were asked in a roll call and of whom a picture is kept, where it has changed by it."""
     runtime: Runtime = context.additional_context["runtime"]
-    school, at = SchoolOf(UUID(school_id), path), runtime.clock()
-    async with runtime.database.transaction(school.scope) as session:
-        asked = (await session.scalars(known_in(school, UUID(roll_call_id)))).all()
-    await assess_those(runtime, school, asked, at)
+    schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), runtime.clock()
+    async with runtime.database.transaction(schools.scope) as session:
+        asked = (await session.scalars(known_in(schools, UUID(roll_call_id)))).all()
+    await assess_those(runtime, schools, asked, at)
 
 
 @job_app.task(queue=FLOW, name="assess_student", pass_context=True, priority=SOON, retry=_RETRY)

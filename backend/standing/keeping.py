@@ -16,19 +16,20 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.bulk import insert_rows
+from backend.core.bulk import Json, insert_rows
+from backend.core.database import among
 from backend.core.ids import new_id
 from backend.core.tenancy import scope_of
 from backend.people.tables import Student
 from backend.standing import tables
+from backend.standing.alike import Judgement
 from backend.standing.assessment import (
     Held,
     differs,
-    digest_of,
     facts_and_picture,
     hold,
     hold_many,
-    pictures_of_held,
+    judgements_of_held,
     says_nothing,
 )
 from backend.standing.ledger import Entry
@@ -50,15 +51,15 @@ async def reassess_many(session: AsyncSession, student_ids: Collection[UUID], at
     may wait for it.
     """
     held = await hold_many(session, student_ids, at)
-    judged = await pictures_of_held(session, held)
+    judged = await judgements_of_held(session, held)
     stored = await _stored_standings(session, [each.subject.student_id for each in held])
-    changed: list[tuple[Held, Picture]] = []
+    changed: list[tuple[Held, Judgement]] = []
     for each in held:
-        picture, known = judged[each.subject.student_id], stored.get(each.subject.student_id)
-        moved_on = known is not None and known.next_at != next_instant(picture)
-        if moved_on or differs(picture, known.digest if known else None):
-            changed.append((each, picture))
-    await keep_many(session, changed)
+        said, known = judged[each.subject.student_id], stored.get(each.subject.student_id)
+        moved_on = known is not None and known.next_at != next_instant(said.picture)
+        if moved_on or differs(said, known.digest if known else None):
+            changed.append((each, said))
+    await keep_many(session, changed, stored.keys())
     return len(changed)
 
 
@@ -72,38 +73,40 @@ async def keep_current(session: AsyncSession, held: Held) -> Picture:
 
 async def keep(session: AsyncSession, held: Held, picture: Picture) -> None:
     """Store what is new in the picture. What contradicts the record is noted for a person and writes nothing."""
-    await keep_many(session, [(held, picture)])
+    stored = await _stored_standings(session, [held.subject.student_id])
+    await keep_many(session, [(held, Judgement.of(picture))], stored.keys())
 
 
-Judged = Sequence[tuple[Held, Picture]]
+Judged = Sequence[tuple[Held, Judgement]]
 
 
-async def keep_many(session: AsyncSession, judged: Judged) -> None:
-    """`keep` for each of the held students, by statements that do not grow in number."""
+async def keep_many(session: AsyncSession, judged: Judged, known: Collection[UUID]) -> None:
+    """`keep` for each of the held students, by statements that do not grow in number; of `known` a picture is stored."""
     if not judged:
         return
     ids = [held.subject.student_id for held, _ in judged]
     ledgers = await _stored_ledgers(session, ids)
     steps = await _stored_steps(session, ids)
-    sound: list[tuple[Held, Picture]] = []
-    for held, picture in judged:
+    sound: list[tuple[Held, Judgement]] = []
+    for held, said in judged:
         student_id = held.subject.student_id
-        known = {str(prompt_id) for prompt_id in steps[student_id]}
-        contradictions = differences(picture, ledgers[student_id], known)
+        raised = {str(prompt_id) for prompt_id in steps[student_id]}
+        contradictions = differences(said.picture, ledgers[student_id], raised)
         if contradictions:
             await note_difference(session, held, contradictions, "assessment")
         else:
-            sound.append((held, picture))
-    await _keep_prompts(session, sound, steps)
-    for held, picture in sound:
-        ledger = ledgers[held.subject.student_id]
+            sound.append((held, said))
+    events = await _keep_prompts(session, sound, steps)
+    for held, said in sound:
+        picture, ledger = said.picture, ledgers[held.subject.student_id]
         for number, entry in enumerate(picture.ledger, start=1):
             if entry.entry_id not in ledger:
                 await _keep_entry(session, held, number, entry, picture.policy_version)
         await _keep_status(session, held, picture)
     await _keep_releases(session, sound)
-    await _keep_warnings(session, sound)
-    await _keep_pictures(session, sound)
+    events += await _keep_warnings(session, sound)
+    await _keep_pictures(session, sound, known)
+    await outbox.emit_all(session, events)
 
 
 def differences(picture: Picture, ledger: set[str], prompts: set[str]) -> list[dict[str, Any]]:
@@ -156,7 +159,7 @@ class _Known:
 async def _stored_standings(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, _Known]:
     standing = tables.StudentStanding
     rows = await session.execute(
-        select(standing.student_id, standing.digest, standing.next_at).where(standing.student_id.in_(ids))
+        select(standing.student_id, standing.digest, standing.next_at).where(among(standing.student_id, ids))
     )
     return {row.student_id: _Known(row.digest, row.next_at) for row in rows}
 
@@ -164,7 +167,7 @@ async def _stored_standings(session: AsyncSession, ids: Collection[UUID]) -> dic
 async def _stored_ledgers(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, set[str]]:
     entry = tables.StandingEntry
     ledgers: dict[UUID, set[str]] = defaultdict(set)
-    for row in await session.execute(select(entry.student_id, entry.id).where(entry.student_id.in_(ids))):
+    for row in await session.execute(select(entry.student_id, entry.id).where(among(entry.student_id, ids))):
         ledgers[row.student_id].add(str(row.id))
     return ledgers
 
@@ -176,7 +179,7 @@ Steps = Mapping[UUID, Mapping[UUID, tables.PromptStep]]
 async def _stored_steps(session: AsyncSession, ids: Collection[UUID]) -> Steps:
     step = tables.PromptStep
     rows = await session.scalars(
-        select(step).where(step.student_id.in_(ids)).order_by(step.prompt_id, step.seq)
+        select(step).where(among(step.student_id, ids)).order_by(step.prompt_id, step.seq)
     )
     steps: dict[UUID, dict[UUID, tables.PromptStep]] = defaultdict(dict)
     for row in rows:
@@ -187,13 +190,13 @@ async def _stored_steps(session: AsyncSession, ids: Collection[UUID]) -> Steps:
 # --- prompts ---
 
 
-async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> None:
-    """New prompts, then what happened to any: a prompt's first step needs it on file."""
+async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> list[outbox.Event]:
+    """New prompts, then what happened to any: a prompt's first step needs it on file. What is to be told of them."""
     raised: list[tuple[Held, Prompt]] = []
     moved: list[tuple[Held, Prompt, tables.PromptStep | None]] = []
-    for held, picture in judged:
+    for held, said in judged:
         known = steps[held.subject.student_id]
-        for prompt in picture.prompts:
+        for prompt in said.picture.prompts:
             last = known.get(UUID(prompt.prompt_id))
             if last is None:
                 raised.append((held, prompt))
@@ -201,7 +204,12 @@ async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> 
                 getattr(last, name) != value for name, value in _step_values(prompt).items()
             ):
                 moved.append((held, prompt, last))
-    await insert_rows(session, tables.StoredPrompt, [_prompt(held, prompt) for held, prompt in raised])
+    traces: dict[int, Json] = {}
+    for _, prompt in raised:
+        if id(prompt.trace) not in traces:  # students with the same record share it
+            traces[id(prompt.trace)] = Json(canonical(prompt.trace))
+    new = [_prompt(held, prompt, traces[id(prompt.trace)]) for held, prompt in raised]
+    await insert_rows(session, tables.StoredPrompt, new)
     steps_on = [_step(session, held, prompt, last) for held, prompt, last in moved]
     await insert_rows(session, tables.PromptStep, steps_on)
     events: list[outbox.Event] = []
@@ -221,10 +229,10 @@ async def _keep_prompts(session: AsyncSession, judged: Judged, steps: Steps) -> 
         payload = _payload(held) | {"prompt_id": prompt.prompt_id, "state": prompt.state.value}
         events.append(outbox.Event("PromptMoved", payload, held.at))
     await audit.record_all(session, acts)
-    await outbox.emit_all(session, events)
+    return events
 
 
-def _prompt(held: Held, prompt: Prompt) -> dict[str, Any]:
+def _prompt(held: Held, prompt: Prompt, trace: Json) -> dict[str, Any]:
     return {
         "id": prompt.prompt_id,
         **_of(held),
@@ -236,7 +244,7 @@ def _prompt(held: Held, prompt: Prompt) -> dict[str, Any]:
         "raised_at": prompt.raised_at,
         "proposed": prompt.proposed,
         "policy_version": prompt.trace.policy_version,
-        "trace": document(prompt.trace),
+        "trace": trace,
     }
 
 
@@ -332,8 +340,8 @@ async def _keep_status(session: AsyncSession, held: Held, picture: Picture) -> N
 async def _keep_releases(session: AsyncSession, judged: Judged) -> None:
     released = {
         UUID(release.change_id): (held, release.at)
-        for held, picture in judged
-        for release in picture.aid
+        for held, said in judged
+        for release in said.picture.aid
         if release.at is not None
     }
     if not released:
@@ -345,12 +353,13 @@ async def _keep_releases(session: AsyncSession, judged: Judged) -> None:
         await outbox.emit(session, "AidReleased", _payload(held) | {"change_id": str(change_id)}, held.at)
 
 
-async def _keep_warnings(session: AsyncSession, judged: Judged) -> None:
+async def _keep_warnings(session: AsyncSession, judged: Judged) -> list[outbox.Event]:
+    """What nobody was warned of yet, and is to be told."""
     warned = {
-        UUID(warning.warning_id): (held, warning) for held, picture in judged for warning in picture.warnings
+        UUID(warning.warning_id): (held, warning)
+        for held, said in judged
+        for warning in said.picture.warnings
     }
-    if not warned:
-        return
     rows = [
         {
             "id": warning_id,
@@ -366,11 +375,10 @@ async def _keep_warnings(session: AsyncSession, judged: Judged) -> None:
     new = await insert_rows(
         session, tables.StandingWarning, rows, then="ON CONFLICT DO NOTHING", returning=("id",)
     )
-    events = [
+    return [
         outbox.Event("StudentWarned", _payload(held) | {"warning_id": str(warning_id)}, held.at)
         for warning_id, held in ((each, warned[each][0]) for (each,) in new)
     ]
-    await outbox.emit_all(session, events)
 
 
 _LATEST = "ON CONFLICT (student_id) DO UPDATE SET " + ", ".join(
@@ -379,21 +387,20 @@ _LATEST = "ON CONFLICT (student_id) DO UPDATE SET " + ", ".join(
 )
 
 
-async def _keep_pictures(session: AsyncSession, judged: Judged) -> None:
+async def _keep_pictures(session: AsyncSession, judged: Judged, known: Collection[UUID]) -> None:
     """The read model; a student of whom nothing was ever said has none."""
-    known = await _stored_standings(session, [held.subject.student_id for held, _ in judged])
     rows = [
         {
             **_of(held),
             "as_of": held.at,
-            "policy_version": picture.policy_version,
-            "digest": digest_of(written),
-            "locked_by": UUID(picture.lock.locked_by) if picture.lock.locked_by else None,
-            "picture": written,
-            "next_at": next_instant(picture),
+            "policy_version": said.picture.policy_version,
+            "digest": said.digest,
+            "locked_by": UUID(said.picture.lock.locked_by) if said.picture.lock.locked_by else None,
+            "picture": Json(said.written),
+            "next_at": next_instant(said.picture),
         }
-        for held, picture, written in ((*each, document(each[1])) for each in judged)
-        if held.subject.student_id in known or not says_nothing(picture)
+        for held, said in judged
+        if held.subject.student_id in known or not says_nothing(said.picture)
     ]
     await insert_rows(session, tables.StudentStanding, rows, then=_LATEST)
 

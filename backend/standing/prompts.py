@@ -1,5 +1,6 @@
 """Prompts: what the superior tells the registrar, and the state each is in (HN334-4.1b, 3.5b, 3.5c)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
@@ -96,9 +97,8 @@ class Finding:
 
 def raise_prompt(student_id: str, finding: Finding, at: datetime) -> Prompt:
     """The prompt of a finding. Its id is derived from its content, so a second run makes no second prompt."""
-    content = (student_id, finding.kind, finding.term, finding.evidence, at)
     return Prompt(
-        prompt_id=derived_id("prompt", content),
+        prompt_id=naming("prompt", (finding.kind, finding.term, finding.evidence, at))(student_id),
         kind=finding.kind,
         term=finding.term,
         grounds=finding.grounds,
@@ -108,6 +108,17 @@ def raise_prompt(student_id: str, finding: Finding, at: datetime) -> Prompt:
         proposed=finding.law.proposed[finding.kind],
         trace=trace(RULE_OF[finding.kind], finding.law, at, finding.evidence),
     )
+
+
+def naming_prompt(prompt: Prompt) -> Callable[[str], str]:
+    """How the same prompt of any student is named."""
+    return naming("prompt", (prompt.kind, prompt.term, prompt.evidence, prompt.raised_at))
+
+
+def naming(noun: str, content: tuple[object, ...]) -> Callable[[str], str]:
+    """`derived_id` of the content with a student's id before it, for any student."""
+    rest = canonical(content)[1:]
+    return lambda student_id: str(uuid5(IDENTITY, f'{noun}:["{student_id}",{rest}'))
 
 
 def derived_id(noun: str, content: object) -> str:

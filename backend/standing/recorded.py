@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.database import among
 from backend.leave.queries import intervals
 from backend.leave.rules import SchoolTerm
 from backend.org.calendars import years_loaded_late
@@ -51,7 +52,7 @@ async def subjects(session: AsyncSession, student_ids: Collection[UUID]) -> dict
     rows = await session.execute(
         select(Student.id, Student.school_id, OrgUnit.path, Student.standing, Student.study_form)
         .join(OrgUnit, OrgUnit.id == Student.school_id)
-        .where(Student.id.in_(student_ids))
+        .where(among(Student.id, student_ids))
     )
     return {
         student_id: Subject(student_id, school_id, path, Status(standing, study_form))
@@ -181,7 +182,7 @@ async def _read_claims(session: AsyncSession, ids: Collection[UUID], acts: _Acts
     for row, given in await session.execute(
         select(claim, answer)
         .outerjoin(answer, answer.claim_id == claim.id)
-        .where(claim.student_id.in_(ids))
+        .where(among(claim.student_id, ids))
         .order_by(claim.filed_at, claim.id)
     ):
         acts.claims[row.student_id].append(
@@ -205,7 +206,7 @@ async def _read_appeals(session: AsyncSession, ids: Collection[UUID], acts: _Act
         select(appeal, decided, withdrawn.at)
         .outerjoin(decided, decided.appeal_id == appeal.id)
         .outerjoin(withdrawn, withdrawn.appeal_id == appeal.id)
-        .where(appeal.student_id.in_(ids))
+        .where(among(appeal.student_id, ids))
         .order_by(appeal.filed_at, appeal.id)
     ):
         acts.appeals[filed.student_id].append(
@@ -227,7 +228,7 @@ async def _read_attendance(session: AsyncSession, ids: Collection[UUID], acts: _
     """What counselors wrote down."""
     entry = tables.AttendanceEntry
     for seen in await session.scalars(
-        select(entry).where(entry.student_id.in_(ids)).order_by(entry.at, entry.id)
+        select(entry).where(among(entry.student_id, ids)).order_by(entry.at, entry.id)
     ):
         acts.attendance[seen.student_id].append(
             Attendance(str(seen.id), seen.at, seen.present, seen.recorded_at)
@@ -238,7 +239,7 @@ async def _read_deliveries(session: AsyncSession, ids: Collection[UUID], acts: _
     """When prompts reached the school."""
     delivered = tables.PromptDelivered
     for row in await session.scalars(
-        select(delivered).where(delivered.student_id.in_(ids)).order_by(delivered.at, delivered.prompt_id)
+        select(delivered).where(among(delivered.student_id, ids)).order_by(delivered.at, delivered.prompt_id)
     ):
         acts.deliveries[row.student_id].append(PromptDelivery(str(row.prompt_id), row.at))
 
@@ -249,7 +250,7 @@ async def _read_decisions(session: AsyncSession, ids: Collection[UUID], acts: _A
     for made, given in await session.execute(
         select(decision, answer)
         .outerjoin(answer, answer.decision_id == decision.id)
-        .where(decision.student_id.in_(ids))
+        .where(among(decision.student_id, ids))
         .order_by(decision.at, decision.id)
     ):
         acts.decisions[made.student_id].append(
@@ -274,14 +275,16 @@ async def _read_decisions(session: AsyncSession, ids: Collection[UUID], acts: _A
 async def _read_origins(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
     """The status before the ledger."""
     origin = tables.StandingOrigin
-    for start in await session.scalars(select(origin).where(origin.student_id.in_(ids))):
+    for start in await session.scalars(select(origin).where(among(origin.student_id, ids))):
         acts.origins[start.student_id] = Status(start.standing, start.study_form)
 
 
 async def _read_edits(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
     """Corrections of the roll."""
     edit = tables.StandingEdit
-    for row in await session.scalars(select(edit).where(edit.student_id.in_(ids)).order_by(edit.at, edit.id)):
+    for row in await session.scalars(
+        select(edit).where(among(edit.student_id, ids)).order_by(edit.at, edit.id)
+    ):
         acts.edits[row.student_id].append(
             Edit(
                 edit_id=str(row.id),
@@ -298,7 +301,7 @@ async def _read_approvals(session: AsyncSession, ids: Collection[UUID], acts: _A
     """The province's."""
     approved = tables.ProvinceApproved
     for given in await session.scalars(
-        select(approved).where(approved.student_id.in_(ids)).order_by(approved.at)
+        select(approved).where(among(approved.student_id, ids)).order_by(approved.at)
     ):
         acts.approvals[given.student_id].append(ProvinceApproval(str(given.request_id), given.at))
 
@@ -307,7 +310,7 @@ async def _read_reversals(session: AsyncSession, ids: Collection[UUID], acts: _A
     """One step taken back."""
     taken_back = tables.ChangeReversed
     for undone in await session.scalars(
-        select(taken_back).where(taken_back.student_id.in_(ids)).order_by(taken_back.at)
+        select(taken_back).where(among(taken_back.student_id, ids)).order_by(taken_back.at)
     ):
         acts.reversals[undone.student_id].append(
             Reversal(

@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.org.calendars import working_calendar
 from backend.standing import tables
-from backend.standing.assessment import digest_of, lawbook
+from backend.standing.alike import digest_of
+from backend.standing.assessment import lawbook
 from backend.standing.facts import Status
 from backend.standing.ledger import Entry
 from backend.standing.prompts import Prompt

@@ -4,6 +4,7 @@
 explanation quotes its traces. Same facts, same law, same instant: same bytes (invariant 6).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -16,7 +17,7 @@ from backend.standing.facts import Status, StudentFacts
 from backend.standing.findings import View, misses_stand
 from backend.standing.law import Lawbook, StandingLaw
 from backend.standing.ledger import Entry, Lock
-from backend.standing.prompts import Prompt, PromptKind, derived_id
+from backend.standing.prompts import Prompt, PromptKind, derived_id, naming
 from backend.standing.record import Refused
 from backend.standing.sequence import MissTally, Place, check_key, miss_tally
 
@@ -163,8 +164,13 @@ def _term_warnings(now: View, term: TermPicture, prompted: set[tuple[PromptKind,
 
 def _warning(now: View, code: str, term: str, facts: tuple[str, ...], kind: PromptKind) -> Caution:
     law = now.book.on(legal_day(now.at))
-    warning_id = derived_id("warning", (now.facts.student_id, code, term, facts))
+    warning_id = naming("warning", (code, term, facts))(now.facts.student_id)
     return Caution(warning_id, code, term, facts, law.proposed[kind])
+
+
+def naming_warning(warning: Caution) -> Callable[[str], str]:
+    """How the same warning of any student is named; not of one that speaks of a change."""
+    return naming("warning", (warning.code, warning.term, warning.facts))
 
 
 def _unfounded(course: Course) -> list[Caution]:

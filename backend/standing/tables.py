@@ -297,7 +297,6 @@ class ReplayDifference(Base):
     __tenancy__ = "school"
     __table_args__ = (
         CheckConstraint("found_by IN ('replay', 'assessment')", name="found_by"),
-        Index("ix_replay_difference_school", "school_id", "found_at"),
         UniqueConstraint("student_id", "digest"),
     )
 

@@ -30,7 +30,6 @@ def upgrade() -> None:
         sa.Column("after", postgresql.JSONB(astext_type=sa.Text()), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit_entry")),
     )
-    op.create_index("ix_audit_entry_subject", "audit_entry", ["subject_type", "subject_id"], unique=False)
     op.create_table(
         "audit_seal",
         sa.Column("seq", sa.BigInteger(), sa.Identity(always=True), nullable=False),
@@ -64,7 +63,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("kind", "code", name=op.f("uq_org_unit_kind_code")),
         sa.UniqueConstraint("path", name=op.f("uq_org_unit_path")),
     )
-    op.create_index(op.f("ix_org_unit_parent_id"), "org_unit", ["parent_id"], unique=False)
     op.create_index("ix_org_unit_path", "org_unit", ["path"], unique=False, postgresql_using="gist")
     op.create_table(
         "outbox_delivery",

@@ -144,7 +144,6 @@ def _accounts() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_staff_session")),
     )
-    op.create_index("ix_staff_session_account", "staff_session", ["account_id"], unique=False)
 
 
 def _enrolments() -> None:
@@ -219,13 +218,6 @@ def _enrolments() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_portrait")),
     )
     op.create_index("ix_portrait_student", "portrait", ["student_id", "submitted_at"], unique=False)
-    op.create_index(
-        "ix_portrait_spare",
-        "portrait",
-        ["decided_at"],
-        unique=False,
-        postgresql_where=sa.text("picture_gone_at IS NULL AND status IN ('refused', 'replaced')"),
-    )
     op.create_index(
         "uq_portrait_pending",
         "portrait",

@@ -65,7 +65,6 @@ def _first_tables() -> None:
         sa.UniqueConstraint("id", "declared_by", name=op.f("uq_outage_id_declared_by")),
     )
     op.create_index("ix_outage_org_path", "outage", ["org_path"], unique=False)
-    op.create_index("ix_outage_starts_at", "outage", ["starts_at"], unique=False)
     op.create_table(
         "outage_decision",
         sa.Column("outage_id", sa.Uuid(), nullable=False),
@@ -213,9 +212,6 @@ def _first_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replay_difference")),
         sa.UniqueConstraint("student_id", "digest", name=op.f("uq_replay_difference_student_id_digest")),
-    )
-    op.create_index(
-        "ix_replay_difference_school", "replay_difference", ["school_id", "found_at"], unique=False
     )
     op.create_table(
         "standing_origin",

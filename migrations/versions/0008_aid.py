@@ -164,7 +164,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("application_id", name=op.f("pk_aid_decision")),
     )
-    op.create_index("ix_aid_decision_student", "aid_decision", ["student_id"], unique=False)
     op.create_table(
         "aid_filing",
         sa.Column("id", sa.Uuid(), nullable=False),
@@ -244,7 +243,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("export_id", "filing_id", name=op.f("pk_aid_export_line")),
     )
-    op.create_index("ix_aid_export_line_filing", "aid_export_line", ["filing_id"], unique=False)
     op.create_table(
         "aid_filing_exported",
         sa.Column("filing_id", sa.Uuid(), nullable=False),

@@ -45,7 +45,6 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("appeal_id", name=op.f("pk_appeal_case")),
     )
     op.create_index("ix_appeal_case_unit", "appeal_case", ["unit_id", "appeal_id"])
-    op.create_index("ix_appeal_case_school", "appeal_case", ["school_id", "appeal_id"])
     op.create_table(
         "appeal_due",
         sa.Column("appeal_id", sa.Uuid(), nullable=False),

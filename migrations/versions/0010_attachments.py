@@ -40,12 +40,6 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_attachment_student", "attachment", ["student_id", "uploaded_by", "uploaded_at"])
-    op.create_index(
-        "ix_attachment_uploaded_at",
-        "attachment",
-        ["uploaded_at"],
-        postgresql_where=sa.text("erased_at IS NULL"),
-    )
     op.create_table(
         "attachment_link",
         sa.Column("attachment_id", sa.Uuid(), nullable=False),

@@ -28,5 +28,4 @@ def upgrade() -> None:
         sa.CheckConstraint("(items = 0) = (oldest IS NULL)", name=op.f("ck_retention_run_oldest")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_retention_run")),
     )
-    op.create_index("ix_retention_run_started_at", "retention_run", ["started_at", "id"], unique=False)
     rls.org_table("retention_run", grants="SELECT, INSERT")

@@ -13,7 +13,7 @@ from backend.core.ids import new_id
 from backend.notice.aliyun import report_token
 from backend.roll_call.envelope import TYPE
 from tests.contract.caller import person_for
-from tests.roll_call.stage import content
+from tests.roll_call.candidate import content
 from tests.tenancy.asking import filled, own
 from tests.tenancy.company import Client, Company
 from tests.tenancy.documents import document, routes

@@ -1,5 +1,6 @@
 """Many rows by one statement: every kind of value arrives as it was."""
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import select
 
-from backend.core.bulk import insert_rows
+from backend.core.bulk import Json, insert_rows
 from backend.core.database import Database
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
@@ -46,6 +47,19 @@ async def test_values_arrive_as_they_were(
         assert isinstance(written, UUID)
         stored = await session.get_one(AuditEntry, written)
         assert {name: getattr(stored, name) for name in given_row} == given_row
+        await session.rollback()
+
+
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(before=DOCUMENTS, after=DOCUMENTS)
+async def test_what_is_json_already_is_stored_as_what_it_says(
+    owner: Database, before: dict[str, object], after: dict[str, object]
+) -> None:
+    ready = {"before": Json(json.dumps(before)), "after": Json(json.dumps(after, ensure_ascii=False))}
+    async with owner.transaction(Scope.none()) as session:
+        ((written,),) = await insert_rows(session, AuditEntry, [row(**ready)], returning=("id",))
+        stored = await session.get_one(AuditEntry, written)
+        assert (stored.before, stored.after) == (before, after)
         await session.rollback()
 
 

@@ -7,15 +7,16 @@ from typing import Any, cast
 import procrastinate
 import pytest
 from procrastinate import JobContext
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from backend import worker
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import conninfo, enqueue_all_unless_waiting, enqueue_unless_waiting, job_app
-from backend.core.outbox import deliver_event, emit
+from backend.core.outbox import TOLD_AT_ONCE, Event, deliver_event, deliver_events, emit, emit_all
 from backend.core.runtime import Runtime
+from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.events import FLOW, deliver
 from backend.settings import Settings
@@ -180,6 +181,35 @@ async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings
     first = [job.task_name for job in fetched if job is not None]
     assert set(first[:2]) == {"rescue_stalled_jobs", "roll_calls_due"}
     assert first[4] == "enrol_face"
+
+
+async def test_many_events_of_one_transaction_share_jobs(database: Database) -> None:
+    marker, many = str(new_id()), TOLD_AT_ONCE * 2 + 1
+    async with database.transaction(SCOPE) as session:
+        await emit_all(
+            session, [Event("RollCallLaunched", {"marker": marker, "n": n}, now()) for n in range(many)]
+        )
+        told = await session.scalars(text("SELECT args FROM procrastinate_jobs WHERE args ? 'event_ids'"))
+        jobs = [args["event_ids"] for args in told]
+        found = select(OutboxEvent.id).where(OutboxEvent.payload["marker"].astext == marker)
+        events = {str(event_id) for event_id in await session.scalars(found)}
+    ours = [job for job in jobs if events & set(job)]
+    assert sorted(map(len, ours)) == [1, TOLD_AT_ONCE, TOLD_AT_ONCE]
+    assert {event_id for job in ours for event_id in job} == events
+
+
+async def test_an_event_that_fails_keeps_none_of_its_job_waiting() -> None:
+    told: list[str] = []
+
+    async def deliver_or_fail(event_id: str) -> None:
+        if event_id == "bad":
+            raise RuntimeError
+        told.append(event_id)
+
+    context = cast("JobContext", SimpleNamespace(additional_context={"deliver": deliver_or_fail}))
+    with pytest.raises(ExceptionGroup, match="1 of 3"):
+        await deliver_events(context, event_ids=["first", "bad", "last"])
+    assert told == ["first", "last"]
 
 
 def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() -> None:

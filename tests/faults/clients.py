@@ -21,7 +21,7 @@ from backend.roll_call.envelope import TYPE
 from biometrics.pattern_engine import render_pattern
 from tests.faults.history import History, Kind
 from tests.faults.planting import PASSWORD, PlantedStaff, PlantedStudent
-from tests.roll_call.stage import INSIDE, OUTSIDE, content, fixes
+from tests.roll_call.candidate import INSIDE, OUTSIDE, content, fixes
 
 TIMEOUT = httpx.Timeout(4.0)
 TRIES, PAUSE = 40, 0.25

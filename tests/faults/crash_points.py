@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 
 from backend.events import FLOW
 from tests.faults.checker import Violation
@@ -53,7 +54,9 @@ TAKES = frozenset({"door.claim_verifications", "procrastinate_fetch_job_v2"})
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """One commit of the flow: made by a `process`, writing at least these tables and none of those it is `without`."""
+    """One commit of the flow: made by a `process`, which writes at least these tables and none of those it is `without`, and
+    calls it by these names.
+    """
 
     name: str
     process: str
@@ -71,84 +74,79 @@ class Kind:
         )
 
 
-def _by_tables(name: str, process: str, tables: str, without: str = "") -> Kind:
-    return Kind(name, process, frozenset(tables.split()), without=frozenset(without.split()))
+def _made_by(process: str, name: str, tables: str = "", *, called: str = "", without: str = "") -> Kind:
+    written, named, unwritten = (frozenset(words.split()) for words in (tables, called, without))
+    return Kind(name, process, written, named, unwritten)
 
 
-def _by_name(name: str, process: str, called: str, without: str = "") -> Kind:
-    return Kind(name, process, names=frozenset({called}), without=frozenset(without.split()))
+_api, _worker = partial(_made_by, "api"), partial(_made_by, "worker")
 
 
 def _consumers() -> Iterator[Kind]:
     told = {consumer.name for event in EVENTS for consumer in FLOW[event]}
     for name in sorted(told):
-        yield Kind(f"told to {name}", "worker", frozenset({"outbox_delivery"}), frozenset({name}))
+        yield _worker(f"told to {name}", "outbox_delivery", called=name)
 
 
 OF_STAFF = (
-    _by_name("launch", "api", "roll_call.launch"),
-    _by_name("voiding", "api", "roll_call.void"),
-    _by_name("urge", "api", "roll_call.urge"),
-    _by_name("card code", "api", "student_code.issue"),
-    _by_tables("attestation", "api", "attestation"),
-    _by_tables("review of an attestation", "api", "attestation_review"),
-    _by_name("appeal decided", "api", "AppealDecided"),
-    _by_tables("determination", "api", "outcome_entry"),
-    _by_name("leave decided", "api", "LeaveDecided"),
+    _api("launch", called="roll_call.launch"),
+    _api("voiding", called="roll_call.void"),
+    _api("urge", called="roll_call.urge"),
+    _api("card code", called="student_code.issue"),
+    _api("attestation", "attestation"),
+    _api("review of an attestation", "attestation_review"),
+    _api("appeal decided", called="AppealDecided"),
+    _api("determination", "outcome_entry"),
+    _api("leave decided", called="LeaveDecided"),
 )
 OF_STUDENTS = (
-    _by_tables("proof spent", "api", "door.use_proof"),
-    _by_tables("challenge", "api", "challenge"),
-    _by_tables("envelopes", "api", "door.intake_store", "procrastinate_defer_jobs_v1"),
-    _by_tables(
-        "envelope that the settlement did not wait for",
-        "api",
-        "door.intake_store procrastinate_defer_jobs_v1",
-    ),
-    _by_tables("frames", "api", "door.store_frames"),
-    _by_name("leave asked for", "api", "LeaveRequested"),
-    _by_name("leave withdrawn", "api", "LeaveCancelled"),
-    _by_tables("registration", "api", "door.open_registration"),
-    _by_tables("code tried", "api", "door.try_code"),
-    _by_name("rebinding", "api", "DeviceRebound"),
-    _by_name("appeal", "api", "AppealFiled"),
-    _by_name("appeal withdrawn", "api", "AppealWithdrawn"),
+    _api("proof spent", "door.use_proof"),
+    _api("challenge", "challenge"),
+    _api("envelopes", "door.intake_store", without="procrastinate_defer_jobs_v1"),
+    _api("envelope that the settlement did not wait for", "door.intake_store procrastinate_defer_jobs_v1"),
+    _api("frames", "door.store_frames"),
+    _api("leave asked for", called="LeaveRequested"),
+    _api("leave withdrawn", called="LeaveCancelled"),
+    _api("registration", "door.open_registration"),
+    _api("code tried", "door.try_code"),
+    _api("rebinding", called="DeviceRebound"),
+    _api("appeal", called="AppealFiled"),
+    _api("appeal withdrawn", called="AppealWithdrawn"),
 )
 OF_WORKERS = (
     *_consumers(),
-    _by_name("extension", "worker", "roll_call.extend"),
-    _by_name("settlement", "worker", "roll_call.settle"),
-    _by_tables("announcement by the clock", "worker", "roll_call_step", "outbox_delivery outbox_event"),
-    _by_tables("verification leased", "worker", "door.claim_verifications"),
-    _by_tables("verdict with an outcome", "worker", "verdict verification_task outcome_entry"),
-    _by_tables("verdict without an outcome", "worker", "verdict verification_task", "outcome_entry"),
-    _by_tables("pace of verification", "worker", "verification_pace"),
-    _by_tables("overdue bursts given to verification", "worker", "verification_task", "verdict"),
-    _by_tables("settled again", "worker", "outcome_entry outbox_event"),
-    _by_tables("counters folded", "worker", "door.fold_outcomes"),
-    _by_name("assessment that prompts", "worker", "PromptRaised"),
-    _by_name("assessment that warns", "worker", "StudentWarned"),
-    _by_tables("assessment", "worker", "student_turn", "outbox_event"),
-    _by_tables("day assessed", "worker", "daily_assessment"),
-    _by_tables("registration verified", "worker", "registration notice"),
-    _by_tables("message to the carrier", "worker", "notice_delivery", "notice"),
-    _by_tables("audit sealed", "worker", "audit_seal"),
-    _by_tables(
+    _worker("extension", called="roll_call.extend"),
+    _worker("settlement", called="roll_call.settle"),
+    _worker("announcement by the clock", "roll_call_step", without="outbox_delivery outbox_event"),
+    _worker("verification leased", "door.claim_verifications"),
+    _worker("verdict with an outcome", "verdict verification_task outcome_entry"),
+    _worker("verdict without an outcome", "verdict verification_task", without="outcome_entry"),
+    _worker("pace of verification", "verification_pace"),
+    _worker("overdue bursts given to verification", "verification_task", without="verdict"),
+    _worker("settled again", "outcome_entry outbox_event"),
+    _worker("counters folded", "door.fold_outcomes"),
+    _worker("assessment that prompts", called="PromptRaised"),
+    _worker("assessment that warns", called="StudentWarned"),
+    _worker("assessment", "student_turn", without="outbox_event"),
+    _worker("day assessed", "daily_assessment"),
+    _worker("registration verified", "registration notice"),
+    _worker("message to the carrier", "notice_delivery", without="notice"),
+    _worker("audit sealed", "audit_seal"),
+    _worker(
         "jobs put into the queue by the clock",
-        "worker",
         "procrastinate_defer_jobs_v1",
-        "outbox_delivery outbox_event registration",
+        without="outbox_delivery outbox_event registration",
     ),
-    _by_tables("job of the clock", "worker", "procrastinate_defer_periodic_job_v2"),
-    _by_tables("job taken", "worker", "procrastinate_fetch_job_v2"),
-    _by_tables("job finished", "worker", "procrastinate_finish_job_v1"),
-    _by_tables("job of a dead worker given on", "worker", "procrastinate_retry_job_v2"),
+    _worker("job of the clock", "procrastinate_defer_periodic_job_v2"),
+    _worker("job taken", "procrastinate_fetch_job_v2"),
+    _worker("job finished", "procrastinate_finish_job_v1"),
+    _worker("job of a dead worker given on", "procrastinate_retry_job_v2"),
 )
 COMMITS = (
     *OF_STAFF,
     *OF_STUDENTS,
-    _by_tables("pulse of the service", "api", "service_pulse"),
-    _by_tables("report of the carrier", "api", "door.note_sms_reports"),
+    _api("pulse of the service", "service_pulse"),
+    _api("report of the carrier", "door.note_sms_reports"),
     *OF_WORKERS,
 )
 FEW = tuple(

@@ -28,17 +28,8 @@ from backend.roll_call.tables import RollCall
 from backend.standing.appeal_errors import NothingToAppeal
 from backend.worker import load_jobs
 from tests.faults.interleaving import Actor, interleave
-from tests.roll_call.stage import (
-    MICROSECOND,
-    OFFLINE,
-    OUTSIDE,
-    Candidate,
-    Stage,
-    acted,
-    envelope,
-    fixes,
-    job_of,
-)
+from tests.roll_call.candidate import OFFLINE, OUTSIDE, Candidate, acted, envelope, fixes
+from tests.roll_call.stage import MICROSECOND, Stage, job_of
 from tests.world import counselor_account, province_account
 
 pytestmark = pytest.mark.xdist_group("faults")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from backend.demo.phone import Phone
 from backend.identity.errors import ProofInvalid
 from backend.identity.proofs import ProvenRequest, base64url, check_proof, public_jwk, thumbprint
-from tests.roll_call.stage import OFFLINE
+from tests.roll_call.candidate import OFFLINE
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
 URL = "http://testserver/v1/me"

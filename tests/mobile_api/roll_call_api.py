@@ -20,7 +20,8 @@ from biometrics.pool import FacePool
 from mobile_api import envelopes
 from mobile_api.caller import PhoneCaller
 from mobile_api.roll_calls import router
-from tests.roll_call.stage import Candidate, Stage, acted, envelope, staged
+from tests.roll_call.candidate import Candidate, acted, envelope
+from tests.roll_call.stage import Stage, staged
 
 ACCOUNT = "x-test-account"
 

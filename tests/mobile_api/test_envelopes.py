@@ -18,7 +18,8 @@ from backend.core.tenancy import Scope
 from backend.roll_call.arrivals import Stored
 from backend.roll_call.attempted import Attempt, sign_attempt
 from tests.mobile_api.roll_call_api import Api, opened
-from tests.roll_call.stage import MICROSECOND, Candidate, burst, envelope
+from tests.roll_call.candidate import Candidate, burst, envelope
+from tests.roll_call.stage import MICROSECOND
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 

@@ -13,16 +13,8 @@ from backend.core.runtime import Runtime
 from backend.people.tables import Student
 from biometrics.pool import FacePool
 from tests.mobile_api.roll_call_api import Api, opened
-from tests.roll_call.stage import (
-    GRACE,
-    MICROSECOND,
-    OUTSIDE,
-    Candidate,
-    burst,
-    envelope,
-    fixes,
-    pattern_pool,
-)
+from tests.roll_call.candidate import OUTSIDE, Candidate, burst, envelope, fixes
+from tests.roll_call.stage import GRACE, MICROSECOND, pattern_pool
 from tests.world import student_account
 
 pytestmark = pytest.mark.clause("HN334-3.4")

@@ -31,7 +31,8 @@ from backend.standing.tables import (
     StandingEntry,
     StoredPrompt,
 )
-from tests.roll_call.stage import WINDOW, Candidate, Stage
+from tests.roll_call.candidate import Candidate
+from tests.roll_call.stage import WINDOW, Stage
 
 DAY = timedelta(days=1)
 

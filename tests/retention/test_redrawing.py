@@ -15,7 +15,8 @@ from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
 from biometrics.pool import FacePool
 from tests.biometrics.faulty_engines import die
 from tests.biometrics.pictures import encoded
-from tests.roll_call.stage import Candidate, Stage
+from tests.roll_call.candidate import Candidate
+from tests.roll_call.stage import Stage
 
 SECRET = b"GPS 34.7466N 113.6253E"
 

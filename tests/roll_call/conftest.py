@@ -3,9 +3,13 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
+from sqlalchemy import delete
 
 from backend.core.database import Database
+from backend.core.logging import configure_logging
 from backend.core.runtime import Runtime
+from backend.roll_call.tables import VerificationPace, VerificationTask
 from biometrics.pool import FacePool
 from tests.roll_call.stage import Stage, pattern_pool, staged
 
@@ -20,3 +24,19 @@ def face_pool() -> Iterator[FacePool]:
 async def stage(runtime: Runtime, owner: Database, face_pool: FacePool) -> Stage:
     """A new world with three students in each of two classes of every school."""
     return await staged(runtime, owner, face_pool)
+
+
+@pytest.fixture(scope="module")
+def plain_log() -> Iterator[None]:
+    """Tracebacks as a deployment writes them; drawing them in colour takes seconds each."""
+    configure_logging(as_json=True)
+    yield
+    structlog.reset_defaults()
+
+
+@pytest.fixture
+async def empty_queue(stage: Stage) -> None:
+    """Other tests leave what they never judge."""
+    async with stage.arrange() as session:
+        await session.execute(delete(VerificationTask))
+        await session.execute(delete(VerificationPace))

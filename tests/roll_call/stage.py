@@ -1,15 +1,12 @@
 """A school with a filed site, students who finished activation, and a clock that the test sets."""
 
-import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from functools import cache
 from typing import Any, cast
 from uuid import UUID
 
-import httpx
 from procrastinate import JobContext
 from sqlalchemy import delete, func, insert, select, text
 
@@ -19,25 +16,19 @@ from backend.core.clock import now
 from backend.core.database import Database, driver_connection
 from backend.core.gatherer import Aside
 from backend.core.ids import new_id
-from backend.core.jws import signed_digest
 from backend.core.runtime import Runtime
 from backend.core.tables import OutboxEvent, ServicePulse
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
-from backend.demo.posing import posed
-from backend.identity.proofs import Proof
 from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
 from backend.identity.templates import store_template
 from backend.people.tables import Consent, RecordCheck
 from backend.roll_call import frames as frame_store
 from backend.roll_call import intake
 from backend.roll_call.announcing import announce
-from backend.roll_call.arrivals import Arrival
 from backend.roll_call.attempts import Refused
 from backend.roll_call.audience import Audience
 from backend.roll_call.challenges import issue_challenge
-from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope
-from backend.roll_call.errors import CheckInRefusal
 from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import effective
 from backend.roll_call.queue import Lease, Terms, enqueue_verification
@@ -53,14 +44,10 @@ from backend.roll_call.tables import (
 )
 from backend.roll_call.verification import verify_batch
 from biometrics.actions import Action
-from biometrics.checks import FaceRules, Shot, enrol_shots
-from biometrics.engine import EngineSet
-from biometrics.liveness import BurstRules
-from biometrics.matching import EnrolmentRules, FaceTemplate
-from biometrics.pattern_engine import PatternEngine, render_pattern
 from biometrics.pool import FacePool, PoolLimits
 from tests.biometrics.faulty_engines import pattern_engines
-from tests.campus.drawings import SIDE, SOUTH, WEST, drawn
+from tests.campus.drawings import drawn
+from tests.roll_call.candidate import OFFLINE, Candidate, acted, arrival, envelope, in_pieces, template_of
 from tests.world import (
     PROVINCE_PATH,
     Klass,
@@ -76,11 +63,7 @@ from tests.world import (
 WINDOW = timedelta(hours=1)
 GRACE = timedelta(seconds=120)
 MICROSECOND = timedelta(microseconds=1)
-OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
-"""Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
 TERMS = Terms(batch=16, lease=timedelta(seconds=30), attempts=3)
-INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
-OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
 
 @dataclass(slots=True)
@@ -100,21 +83,6 @@ def pattern_pool() -> Iterator[FacePool]:
         yield pool
 
 
-@cache
-def template_of(person: int) -> FaceTemplate:
-    """The template of a pattern person, from three shots."""
-    shots = [Shot(render_pattern(person, shot)) for shot in range(100, 103)]
-    rules = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
-    template = enrol_shots(EngineSet([PatternEngine()]), shots, rules).template
-    assert template is not None
-    return template
-
-
-@cache
-def picture(person: int, shot: int, action: Action | None = None) -> bytes:
-    return render_pattern(person, shot, action)
-
-
 def job_of(runtime: Runtime) -> JobContext:
     """What a task reads of its context."""
 
@@ -123,20 +91,6 @@ def job_of(runtime: Runtime) -> JobContext:
         additional_context: dict[str, Any]
 
     return cast("JobContext", _Context({"runtime": runtime}))
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A student with a phone; `person` is the face that the phone sees."""
-
-    acting: Acting
-    phone: Phone
-    person: int
-
-    @property
-    def student_id(self) -> UUID:
-        assert self.acting.student_id is not None
-        return self.acting.student_id
 
 
 @dataclass(slots=True)
@@ -440,11 +394,17 @@ class Stage:
 
     async def jobs(self, task: str, **arguments: object) -> int:
         """How many jobs of a task were enqueued with these arguments."""
+        wanted = {name: str(value) for name, value in arguments.items()}
+        return sum(
+            all(found.get(name) == value for name, value in wanted.items())
+            for found in await self.jobs_of(task)
+        )
+
+    async def jobs_of(self, task: str) -> Sequence[dict[str, Any]]:
+        """The arguments of the jobs of a task that were enqueued."""
         found = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
         async with self.arrange() as session:
-            rows = (await session.execute(found, {"task": task})).scalars().all()
-        wanted = {name: str(value) for name, value in arguments.items()}
-        return sum(wanted.items() <= args.items() for args in rows)
+            return [dict(args) for args in await session.scalars(found, {"task": task})]
 
     async def events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
         async with self.arrange() as session:
@@ -457,12 +417,6 @@ class Stage:
                 .order_by(OutboxEvent.id)
             )
             return list(rows)
-
-
-async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
-    """As a request brings them."""
-    for at in range(0, len(data), size):
-        yield data[at : at + size]
 
 
 def _account_of(acting: Acting, at: datetime) -> Account:
@@ -478,57 +432,6 @@ def _account_of(acting: Acting, at: datetime) -> Account:
         failed_attempts=0,
         created_at=at,
     )
-
-
-def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime) -> Arrival:
-    """An envelope under a fresh proof of the candidate's phone."""
-    phone = candidate.phone
-    key = phone.key.public_key()
-    opened: OpenedEnvelope | CheckInRefusal
-    try:
-        opened = open_envelope(compact, key)
-    except CheckInRefusal as refusal:
-        opened = refusal
-    proof = Proof(phone.thumbprint, str(new_id()), phone.jwk, key)
-    return Arrival(roll_call_id, compact, signed_digest(compact), opened, proof, at, at)
-
-
-def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
-    """Frames of one person who does nothing."""
-    return [picture(person, shot) for shot in range(first, first + count)]
-
-
-def acted(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
-    """Frames of one person who does what was asked."""
-    return [picture(person, first + number, action) for number, action in enumerate(posed(actions))]
-
-
-def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
-    """Three samples in WGS-84, a few centimetres apart."""
-    lon, lat = place
-    return [
-        {"lon": lon + step * 1e-7, "lat": lat, "accuracy_m": 10.0, "datum": "wgs84", "age_s": 1.0} | changes
-        for step in range(3)
-    ]
-
-
-def content(
-    roll_call_id: UUID, nonce: str, frames: list[bytes], /, *, pace_ms: int = 300, **changes: Any
-) -> dict[str, Any]:
-    """The payload of an envelope whose frames were taken so many milliseconds apart."""
-    declared = [
-        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": pace_ms * position}
-        for position, data in enumerate(frames)
-    ]
-    plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": fixes(), "frames": declared}
-    return plain | {"claims": {"liveness": 1}} | changes
-
-
-def envelope(
-    candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any
-) -> str:
-    """A signed envelope; each call has a signature of its own."""
-    return candidate.phone.sign(content(roll_call_id, nonce, frames, **changes), typ=TYPE)
 
 
 async def staged(

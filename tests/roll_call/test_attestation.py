@@ -31,7 +31,7 @@ from backend.roll_call.errors import (
     WindowClosed,
 )
 from backend.roll_call.oversight import void_roll_call
-from backend.roll_call.queries import missing_page
+from backend.roll_call.results import missing_page
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall, RollCallSite
 from tests.roll_call.stage import GRACE, MICROSECOND, Stage

@@ -12,7 +12,8 @@ from backend.roll_call.explanations import what_to_do
 from backend.roll_call.intake import Received
 from backend.roll_call.tables import Challenge
 from biometrics.actions import Action
-from tests.roll_call.stage import MICROSECOND, OUTSIDE, Candidate, Stage, acted, burst, envelope, fixes
+from tests.roll_call.candidate import OUTSIDE, Candidate, acted, burst, envelope, fixes
+from tests.roll_call.stage import MICROSECOND, Stage
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 

@@ -22,15 +22,8 @@ from backend.roll_call.intake import Received
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import Challenge, RollCall, Submission, Verdict
 from biometrics.pool import FacePool
-from tests.roll_call.stage import (
-    MICROSECOND,
-    Candidate,
-    Stage,
-    burst,
-    envelope,
-    fixes,
-    staged,
-)
+from tests.roll_call.candidate import Candidate, burst, envelope, fixes
+from tests.roll_call.stage import MICROSECOND, Stage, staged
 
 SECOND = timedelta(seconds=1)
 

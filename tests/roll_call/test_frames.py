@@ -12,7 +12,8 @@ from backend.core.errors import NotFound
 from backend.core.web import BodyTooLarge
 from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
 from backend.roll_call.frames import FrameRegister, FrameToStore, StoredFrame, frame_to_store, store_frame
-from tests.roll_call.stage import MICROSECOND, Candidate, Stage, burst, in_pieces
+from tests.roll_call.candidate import Candidate, burst, in_pieces
+from tests.roll_call.stage import MICROSECOND, Stage
 
 
 @pytest.fixture

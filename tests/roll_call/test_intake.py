@@ -17,7 +17,8 @@ from backend.people.tables import Consent, RecordCheck
 from backend.roll_call.arrivals import Arrival, Facts, read_facts
 from backend.roll_call.intake import Received, Unheard, receive
 from backend.roll_call.outcomes import hold_closed, lock_obligation
-from tests.roll_call.stage import MICROSECOND, Candidate, Stage, arrival, burst, envelope
+from tests.roll_call.candidate import Candidate, arrival, burst, envelope
+from tests.roll_call.stage import MICROSECOND, Stage
 
 
 @pytest.fixture

@@ -21,7 +21,8 @@ from backend.roll_call.oversight import Urged, urge, void_roll_call
 from backend.roll_call.rules import Outcome
 from backend.roll_call.settlement import resettle, settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallStep
-from tests.roll_call.stage import GRACE, MICROSECOND, Stage, burst, envelope
+from tests.roll_call.candidate import burst, envelope
+from tests.roll_call.stage import GRACE, MICROSECOND, Stage
 from tests.world import bureau_account, counselor_account, province_account, registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.4")

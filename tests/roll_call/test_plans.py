@@ -31,15 +31,13 @@ from backend.roll_call.outcomes import outcome_of
 from backend.roll_call.oversight import access_roll_call, urge
 from backend.roll_call.progress import view_of
 from backend.roll_call.queries import (
-    ResultFilter,
-    missing_page,
     own_roll_call,
     own_roll_calls,
     own_submissions,
     refusals_of,
-    results_page,
     roll_calls_page,
 )
+from backend.roll_call.results import ResultFilter, missing_page, results_page
 from backend.roll_call.settlement import settle_roll_call
 from backend.roll_call.tables import OutcomeEntry, RollCall, Submission
 from backend.standing.assessment import pictures

@@ -21,18 +21,8 @@ from backend.roll_call.outcomes import hold_closed
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.settlement import compare_counters, resettle_submission, settle_roll_call
 from backend.roll_call.tables import OutcomeDelta, RollCall, RollCallStep
-from tests.roll_call.stage import (
-    GRACE,
-    MICROSECOND,
-    OUTSIDE,
-    Candidate,
-    Stage,
-    arrival,
-    burst,
-    envelope,
-    fixes,
-    job_of,
-)
+from tests.roll_call.candidate import OUTSIDE, Candidate, arrival, burst, envelope, fixes
+from tests.roll_call.stage import GRACE, MICROSECOND, Stage, job_of
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 

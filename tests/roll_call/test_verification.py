@@ -22,19 +22,8 @@ from biometrics.actions import Action
 from biometrics.checks import BurstResult, Shot
 from biometrics.liveness import NOT_DONE
 from biometrics.pool import FacePool, FaceWorkerLost
-from tests.roll_call.stage import (
-    INSIDE,
-    MICROSECOND,
-    OUTSIDE,
-    TERMS,
-    Candidate,
-    Stage,
-    acted,
-    burst,
-    fixes,
-    picture,
-    staged,
-)
+from tests.roll_call.candidate import INSIDE, OUTSIDE, Candidate, acted, burst, fixes, picture
+from tests.roll_call.stage import MICROSECOND, TERMS, Stage, staged
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 

@@ -3,9 +3,12 @@
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
+from backend.roll_call.audience import Audience
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
+from backend.standing import jobs
 from backend.standing.daily import SchoolOf, known_in, missed_by, missed_despite_leave
 from backend.standing.jobs import (
     assess_audience,
@@ -25,15 +28,13 @@ pytestmark = pytest.mark.clause("HN334-4.1b")
 async def assess(registry: Registry, roll_call: RollCall) -> None:
     """Run the jobs that the settlement or voiding of the roll call made for the school."""
     await registry.run_events("RollCallSettled", "RollCallVoided")
-    arguments = {"school_id": registry.school.id, "roll_call_id": roll_call.id}
     for job in (assess_audience, assess_known):
-        assert await registry.stage.jobs(job.name, **arguments) == 1
-        await job(
-            job_of(registry.runtime),
-            school_id=str(registry.school.id),
-            path=registry.school.path,
-            roll_call_id=str(roll_call.id),
-        )
+        [arguments] = [
+            found
+            for found in await registry.stage.jobs_of(job.name)
+            if found["roll_call_id"] == str(roll_call.id)
+        ]
+        await job(job_of(registry.runtime), **arguments)
 
 
 def school_of(registry: Registry) -> SchoolOf:
@@ -59,6 +60,34 @@ async def test_a_settlement_prompts_those_who_missed(registry: Registry) -> None
     await assess(registry, missed[1])
     assert await registry.rows(StoredPrompt) == []
     assert await registry.count(StoredPrompt) == len(registry.school.students) - 1
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+async def test_every_school_of_a_roll_call_is_assessed_some_by_one_job(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(jobs, "SCHOOLS_AT_ONCE", at_once)
+    schools = (registry.school, registry.stage.world.sister)
+    await registry.stage.file_site(schools[1])
+    audience = Audience(unit_ids=tuple(school.id for school in schools))
+    missed = [await registry.check(audience=audience)]
+    registry.set_clock(days=1)
+    missed.append(await registry.check(audience=audience))
+    await registry.run_events("RollCallSettled")
+    asked = [
+        arguments
+        for arguments in await registry.stage.jobs_of(assess_audience.name)
+        if arguments["roll_call_id"] == str(missed[1].id)
+    ]
+    for arguments in asked:
+        await assess_audience(job_of(registry.runtime), **arguments)
+    everyone = {pupil.id for school in schools for pupil in school.students}
+    async with registry.stage.arrange() as session:
+        prompted = await session.scalars(
+            select(StoredPrompt.student_id).where(StoredPrompt.student_id.in_(everyone))
+        )
+        assert set(prompted) == everyone
+    assert len(asked) == len(schools) // at_once
 
 
 async def test_a_settlement_concerns_who_missed_and_of_whom_a_picture_is_kept(registry: Registry) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from httpx import Response
 
-from tests.roll_call.stage import burst
+from tests.roll_call.candidate import burst
 from tests.tenancy.company import Client, Company
 from tests.tenancy.rows import Made, Of, Row
 

@@ -35,7 +35,7 @@ from tests.campus.drawings import drawn
 from tests.identity.staffer import Staffer, invitation
 from tests.identity.stage import CHEAP, Dial, PlayedRealName
 from tests.identity.stage import Stage as IdentityStage
-from tests.roll_call.stage import Candidate, burst
+from tests.roll_call.candidate import Candidate, burst
 from tests.roll_call.stage import Stage as RollStage
 from tests.tenancy.rooms import ROOMS
 from tests.world import (

@@ -6,7 +6,7 @@ import pytest
 
 from backend.demo.phone import Phone
 from tests.identity.staffer import PASSWORD, staffer
-from tests.roll_call.stage import burst, envelope
+from tests.roll_call.candidate import burst, envelope
 from tests.tenancy.asking import ask, own
 from tests.tenancy.company import Company, Nobody, StaffMember
 from tests.tenancy.matrix import MOBILE, STAFF

@@ -1,7 +1,8 @@
 """Serving an application by several processes, each with its own end of the port.
 
 Of one common end whichever process wakes first takes all that has arrived: of 64 connections it happened that one process
-had 64 and its neighbour none. With ends of their own the system spreads connections evenly (SO_REUSEPORT).
+had 64 and its neighbour none. With ends of their own the system spreads connections evenly (SO_REUSEPORT). A process that
+dies takes along the connections that it had, and those that waited at its end.
 """
 
 import socket

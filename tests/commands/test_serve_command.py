@@ -45,7 +45,7 @@ def answered(port: int, server: subprocess.Popen[bytes]) -> dict[str, str]:
             with urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
                 found: dict[str, str] = json.load(answer)
                 return found
-        except URLError:
+        except (URLError, ConnectionError):  # not up yet, or it went down with the process that had it
             time.sleep(0.1)
     pytest.fail("the server never answered")
 

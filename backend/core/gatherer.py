@@ -1,12 +1,14 @@
 """Group commit: what arrives together is written in one transaction, and nobody waits for company.
 
 A batch is whatever queued up while the batches before it were being written: one alone and at once when there is
-nothing to do, dozens in a rush. A batch that fails is done again one by one, so that no member spoils another.
+nothing to do, dozens in a rush. Whoever was announced is on the way already, and is waited for as long as there is room.
+A batch that fails is done again one by one, so that no member spoils another.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -65,6 +67,7 @@ class Gatherer(Generic[Item, Answer]):
         self._bounds = bounds
         self._queue: deque[_Place[Item, Answer]] = deque()
         self._aside: deque[_Place[Item, Answer]] = deque()
+        self._coming = 0
         self._writing = 0
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,18 +84,35 @@ class Gatherer(Generic[Item, Answer]):
 
     async def answer(self, item: Item) -> Answer:
         """What becomes of `item`, once its transaction is committed; raises what that raised for it alone."""
+        return await self.join(item)
+
+    def join(self, item: Item) -> asyncio.Future[Answer]:
+        """The same, without waiting for it here."""
         place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future())
         self._queue.append(place)
+        self._see_to_it()
+        return place.answer
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Somebody is about to join, unless something comes in between: a batch with room is not closed before that."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            self._see_to_it()
+
+    def _see_to_it(self) -> None:
         if self._worth_a_writer(self._writing):
             self._writing += 1
             self._start(self._drain())
-        return await place.answer
 
     def _worth_a_writer(self, others: int) -> bool:
         """Whether somebody should write what is queued, while so many others write already."""
-        if others == 0:
-            return bool(self._queue)
-        return others < self._bounds.writers and len(self._queue) >= self._bounds.batch
+        if len(self._queue) >= self._bounds.batch:
+            return others < self._bounds.writers
+        return others == 0 and self._coming == 0 and bool(self._queue)
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -1,7 +1,7 @@
 """Group commit: what arrives together is written in one transaction, and nobody waits for company.
 
 A batch is whatever queued up while the batches before it were being written: one alone and at once when there is
-nothing to do, dozens in a rush. Whoever was announced is on the way already, and is waited for as long as there is room.
+nothing to do, dozens in a rush. Whoever was announced is on the way already, and is waited for a few milliseconds.
 A batch that fails is done again one by one, so that no member spoils another.
 """
 
@@ -36,18 +36,21 @@ class Bounds:
 
     `batch` members share a transaction. A second writer, up to `writers`, helps only with a full batch: with less, two would
     halve each other's batches and pay for twice as many. Two are enough for one to compute while the other waits for the
-    disk. `alone` of those set aside wait for their locks, each in a transaction of its own.
+    disk. `alone` of those set aside wait for their locks, each in a transaction of its own. Nobody waits longer than
+    `patience` seconds for those who were announced.
     """
 
     batch: int
     writers: int = 2
     alone: int = 4
+    patience: float = 0.005
 
 
 @dataclass(slots=True, eq=False)
 class _Place(Generic[Item, Answer]):
     item: Item
     answer: asyncio.Future[Answer]
+    since: float
 
 
 class Gatherer(Generic[Item, Answer]):
@@ -88,14 +91,17 @@ class Gatherer(Generic[Item, Answer]):
 
     def join(self, item: Item) -> asyncio.Future[Answer]:
         """The same, without waiting for it here."""
-        place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future())
+        place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future(), monotonic())
         self._queue.append(place)
         self._see_to_it()
         return place.answer
 
     @contextmanager
     def announced(self) -> Iterator[None]:
-        """Somebody is about to join, unless something comes in between: a batch with room is not closed before that."""
+        """Somebody is about to join, unless something comes in between: a batch with room stays open for them, a while.
+
+        Each who joins or does not come lets the batch be looked at again, so that its patience needs no clock of its own.
+        """
         self._coming += 1
         try:
             yield
@@ -112,7 +118,9 @@ class Gatherer(Generic[Item, Answer]):
         """Whether somebody should write what is queued, while so many others write already."""
         if len(self._queue) >= self._bounds.batch:
             return others < self._bounds.writers
-        return others == 0 and self._coming == 0 and bool(self._queue)
+        if others or not self._queue:
+            return False
+        return self._coming == 0 or monotonic() - self._queue[0].since >= self._bounds.patience
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -201,8 +201,12 @@ async def _people_them(
 
 
 def unique_school_code() -> str:
-    """Ten digits that no other test of this database uses."""
-    return f"41{new_id().int % 10**8:08d}"
+    """Ten digits that no other test of this database uses: drawn ones would meet among thousands of schools."""
+    return f"41{next(_school_numbers):08d}"
+
+
+_school_numbers = count(50_000_000)
+"""A process of tests has a database of its own."""
 
 
 def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:

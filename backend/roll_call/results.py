@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, select, true, tuple_
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, cast, exists, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -31,13 +32,21 @@ class Missing:
     """A student who has not proven presence, with what the counselor needs to help."""
 
     school_id: UUID
-    student: Student
-    school_class: SchoolClass
+    student_id: UUID
+    name: str
+    phone: str | None
+    class_id: UUID
+    class_name: str
     submissions: int
-    last_reasons: tuple[str, ...]
+    last_reasons: Sequence[str]
     last_refusal: str | None
     sent_to_a_person: bool
-    outcome: OutcomeEntry | None
+    outcome: str | None
+
+    @property
+    def position(self) -> "MissingAfter":
+        """Where a page that ends here goes on."""
+        return self.school_id, self.class_name, self.student_id
 
 
 MissingAfter = tuple[UUID, str, UUID]
@@ -107,26 +116,27 @@ async def _missing(
         position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
         who = who.where(position > after)
     found = _told_of(roll_call, aliased(Obligation, who.subquery()))
-    rows = (await session.execute(found)).all()
-    return [
-        Missing(school_id, student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
-        for school_id, student, school_class, entry, count, reasons, code, sent_there in rows
-    ]
+    return [Missing(*row) for row in await session.execute(found)]
 
 
 def _told_of(roll_call: RollCall, missing: type[Obligation]) -> Select[*tuple[Any, ...]]:
-    """What is told of the missing, in their order."""
+    """The columns of `Missing`, in the order of the list."""
     outcome = _in_effect(roll_call, missing)
     return (
         select(
             missing.school_id,
-            Student,
-            SchoolClass,
-            outcome,
+            Student.id,
+            Student.name,
+            Student.phone,
+            SchoolClass.id,
+            SchoolClass.name,
             _tried(roll_call, missing, Submission, func.count()),
-            _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at),
+            func.coalesce(
+                _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at), cast([], JSONB)
+            ),
             _tried(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at),
             _sent_there(roll_call, missing),
+            outcome.outcome,
         )
         .select_from(missing)
         .join(Student, Student.id == missing.student_id)

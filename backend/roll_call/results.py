@@ -22,6 +22,7 @@ from backend.roll_call.tables import (
     Refusal,
     RollCall,
     RollCallSchool,
+    RollCallStep,
     Submission,
     Verdict,
 )
@@ -110,13 +111,27 @@ async def _missing(
         .limit(limit)
     )
     who = _overseen(who, acting, class_id)
-    if schools:
-        who = who.where(Obligation.school_id.in_(schools), SchoolClass.school_id.in_(schools))
+    within = schools or ([acting.school_id] if acting.school_id is not None else [])
+    if within:
+        who = who.where(Obligation.school_id.in_(within), SchoolClass.school_id.in_(within))
+    if await session.get(RollCallStep, (roll_call.id, "settled")) is not None:
+        # Everyone has a result by now, so that the missing are among those who ever had another one than "present".
+        who = who.where(Obligation.student_id.in_(_ever_otherwise(roll_call, within)))
     if after is not None:
         position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
         who = who.where(position > after)
     found = _told_of(roll_call, aliased(Obligation, who.subquery()))
     return [Missing(*row) for row in await session.execute(found)]
+
+
+def _ever_otherwise(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID]:
+    """Who has, or had, a result that is not "present": the few of whom an index knows."""
+    found = select(OutcomeEntry.student_id).where(
+        OutcomeEntry.term_code == roll_call.term_code,
+        OutcomeEntry.roll_call_id == roll_call.id,
+        OutcomeEntry.outcome != rules.Outcome.PRESENT.value,
+    )
+    return found.where(OutcomeEntry.school_id.in_(schools)) if schools else found
 
 
 def _told_of(roll_call: RollCall, missing: type[Obligation]) -> Select[*tuple[Any, ...]]:
@@ -251,13 +266,8 @@ async def results_page(
     if wanted.outcome is not None:
         found = found.where(outcome.outcome == wanted.outcome)
     if wanted.outcome not in {None, rules.Outcome.PRESENT}:
-        ever = select(OutcomeEntry.student_id).where(
-            OutcomeEntry.term_code == roll_call.term_code,
-            OutcomeEntry.roll_call_id == roll_call.id,
-            OutcomeEntry.outcome == wanted.outcome,
-            OutcomeEntry.outcome != rules.Outcome.PRESENT.value,  # by which an index of the few is found
-        )
-        found = found.where(Obligation.student_id.in_(ever))
+        ever = _ever_otherwise(roll_call, [wanted.school_id] if wanted.school_id is not None else [])
+        found = found.where(Obligation.student_id.in_(ever.where(OutcomeEntry.outcome == wanted.outcome)))
     if after is not None:
         found = found.where(Obligation.student_id > after)
     return [Result(*row) for row in (await session.execute(found)).all()]

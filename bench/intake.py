@@ -7,7 +7,8 @@ same code and answers at once. Students, keys and challenges are made beforehand
 before each run. `--cold` gives every request a token that the server has not seen: on the way through a check-in it has,
 since the challenge was asked for with the same one.
 
-- `empty`: that address, as fast as it answers. The floor: nothing can be taken in faster.
+- `empty`: that address, as fast as it answers. The floor: nothing can be taken in faster. It is found as soon as the
+  envelopes' own, before all others; `empty, last` is the same behind every other, where the framework looks at each first.
 - `accepted`: envelopes, as fast as they are acknowledged; every one is durable and has its receipt.
 - `at 80 %`: envelopes at a steady 80 % of that rate, latencies from when each was due.
 """
@@ -32,7 +33,6 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
-import uvicorn
 import uvloop
 from alembic import command
 from fastapi import APIRouter, FastAPI, Request, Response
@@ -48,6 +48,7 @@ from backend.core.garbage import spare_the_old
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
+from backend.core.serving import serve
 from backend.identity.access_tokens import issue_phone_token
 from backend.local.services import Stack, create_database, drop_database
 from backend.roll_call.envelope import TYPE
@@ -70,11 +71,13 @@ FIXES = [
 ]
 ENVELOPES = f"{MOBILE_PREFIX}/v1/roll-calls/{ROLL_CALL}/envelopes"
 EMPTY = f"{MOBILE_PREFIX}/v1/bench/{ROLL_CALL}/envelopes"
+EMPTY_LAST = f"{MOBILE_PREFIX}/v1/bench-last/{ROLL_CALL}/envelopes"
 
-_bench = APIRouter(prefix="/v1", route_class=ByHand)
+_first, _last = (APIRouter(prefix="/v1", route_class=ByHand) for _ in range(2))
 
 
-@_bench.post("/bench/{roll_call_id}/envelopes", status_code=201)
+@_first.post("/bench/{roll_call_id}/envelopes", status_code=201)
+@_last.post("/bench-last/{roll_call_id}/envelopes", status_code=201)
 async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
     """What reading the request costs, and answering it."""
     return JSONResponse({"roll_call": str(roll_call_id), "bytes": len(body.envelope)}, 201)
@@ -88,22 +91,11 @@ def application() -> FastAPI:
         route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX
     )
     assert isinstance(mobile, Api)
-    mobile.include_router(_bench)
+    mobile.include_router(_first)
+    mobile.router.routes.insert(0, mobile.router.routes.pop())
+    mobile.include_router(_last)
     spare_the_old()
     return app
-
-
-def serve(port: int, processes: int) -> None:
-    """As `dianming serve` does."""
-    uvicorn.run(
-        "bench.intake:application",
-        factory=True,
-        workers=processes,
-        port=port,
-        proxy_headers=False,
-        log_level="warning",
-        timeout_keep_alive=300,
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,7 +273,7 @@ def main() -> None:
     parser.add_argument("--serve", type=int)
     asked = parser.parse_args()
     if asked.serve:
-        serve(asked.serve, asked.processes)
+        serve("bench.intake:application", "127.0.0.1", asked.serve, asked.processes, keep_alive=300)
         return
     count, rows = asked.envelopes, []
     uvloop.install()
@@ -302,12 +294,16 @@ def main() -> None:
 
         run("warming up", ENVELOPES, 0, count)
         run("empty", EMPTY, 1, count)
+        run("empty, last", EMPTY_LAST, 1, count)
         accepted = run("accepted", ENVELOPES, 1, count)
         run("at 80 %", ENVELOPES, 2, count, 0.8 * accepted.rate)
         costs = asyncio.run(step_by_step(bench))
     rows = rows[1:]
-    share = rows[1]["per second"] / rows[0]["per second"]
-    floor = f"the empty address of the same {asked.processes} processes; accepted is {share:.2f} of it"
+    first, last = (rows[2]["per second"] / rows[n]["per second"] for n in (0, 1))
+    floor = (
+        f"the empty address of the same {asked.processes} processes; accepted is {first:.2f} of it,"
+        f" {last:.2f} of it where it is found last"
+    )
     publish("intake-cold" if asked.cold else "intake", floor, rows)
     publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)
 

@@ -11,7 +11,6 @@ from typing import Any
 
 from backend.core.clock import now
 from backend.core.runtime import Runtime
-from backend.core.tenancy import Scope
 from backend.identity.access_tokens import PhoneTokens
 from backend.identity.authentication import HttpRequest, check_phone
 from backend.roll_call.arrivals import Arrival, Facts, Stored, read_facts, store
@@ -97,16 +96,16 @@ async def _of_the_database(runtime: Runtime, arrivals: Sequence[Arrival]) -> lis
 
 async def _of_a_batch(runtime: Runtime, batch: Sequence[Arrival]) -> list[dict[str, Any]]:
     count = len(batch)
-    async with runtime.database.transaction(Scope.none()) as session:
-        read, facts = await awaited("facts read", count, lambda: read_facts(session, batch, wait=False))
+    async with runtime.database.direct.transaction() as connection:
+        read, facts = await awaited("facts read", count, lambda: read_facts(connection, batch, wait=False))
         judged: list[Any] = []
         signed = measured(
             "judged, receipt signed", count, lambda: judged.extend(_judged(runtime, batch, facts))
         )
         stored = [each for each in judged if isinstance(each, Stored)]
         assert len(stored) == count, judged
-        written, _ = await awaited("inserted", count, lambda: store(session, stored, []))
-        committed, _ = await awaited("committed", count, session.commit)
+        written, _ = await awaited("inserted", count, lambda: store(connection, stored, []))
+        committed, _ = await awaited("committed", count, connection.commit)
     return [read, signed, written, committed]
 
 

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Protocol
 
 import numpy as np
 
@@ -43,7 +44,20 @@ class Fix:
         return replace(self, lon=lon, lat=lat, datum=Datum.WGS84)
 
 
-def validate(fix: Fix, *, max_age_s: float) -> None:
+class Reported(Protocol):
+    """What validation looks at of a fix, in whatever it is kept."""
+
+    @property
+    def lon(self) -> float: ...
+    @property
+    def lat(self) -> float: ...
+    @property
+    def accuracy_m(self) -> float: ...
+    @property
+    def age_s(self) -> float | None: ...
+
+
+def validate(fix: Reported, *, max_age_s: float) -> None:
     """Refuse a fix that says nothing: not finite, not on Earth, without a usable accuracy, or stale.
 
     Accuracy 0 is refused although W3C allows it: Android reports 0 for "unknown", no receiver reaches it, and
@@ -60,7 +74,7 @@ def validate(fix: Fix, *, max_age_s: float) -> None:
         raise FixStale(age_s=round(fix.age_s, 1))
 
 
-def is_stale(fix: Fix, *, max_age_s: float) -> bool:
+def is_stale(fix: Reported, *, max_age_s: float) -> bool:
     """Whether the fix was taken at another time than the check."""
     return fix.age_s is not None and abs(fix.age_s) > max_age_s
 

@@ -37,7 +37,7 @@ PROVINCE_CODE = "410000"
 PROVINCE_PATH = path_of("province", PROVINCE_CODE, None)
 CITY_CODE, OTHER_CITY_CODE = "410100", "410300"
 
-_serials, _school_codes = count(), count()
+_serials = count()
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +201,12 @@ async def _people_them(
 
 
 def unique_school_code() -> str:
-    """Ten digits that no other test of this database uses: drawn ones met once in a few runs."""
-    return f"4100{next(_school_codes):06d}"
+    """Ten digits that no other test of this database uses: drawn ones would meet among thousands of schools."""
+    return f"41{next(_school_numbers):08d}"
+
+
+_school_numbers = count(50_000_000)
+"""A process of tests has a database of its own."""
 
 
 def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:

@@ -3,7 +3,6 @@
 import os
 
 import typer
-import uvicorn
 from fastapi import FastAPI
 
 from backend.app import create_app
@@ -11,6 +10,7 @@ from backend.core.garbage import spare_the_old
 from backend.core.logging import configure_logging
 from backend.core.open_files import raise_open_files
 from backend.core.runtime import open_runtime
+from backend.core.serving import serve
 from backend.settings import get_settings
 
 
@@ -33,14 +33,4 @@ def command(
 ) -> None:
     """启动接口服务 · Serve the mobile and the staff API."""
     workers = processes or get_settings().api_processes
-    # Forwarded headers are believed from nobody: a forged X-Forwarded-For changes nothing (THREATS 10).
-    uvicorn.run(
-        f"{__name__}:{application.__name__}",
-        factory=True,
-        workers=workers,
-        host=host,
-        port=port,
-        proxy_headers=False,
-        log_level="warning",
-        loop="auto",
-    )
+    serve(f"{__name__}:{application.__name__}", host, port, workers)

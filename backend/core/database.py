@@ -23,6 +23,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
+from backend.core.direct import Connection, DirectConnections
 from backend.core.tenancy import Scope, apply_scope
 
 
@@ -58,6 +59,7 @@ class Database:
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
+        self.direct = DirectConnections(engine)
 
     @classmethod
     def connect(cls, url: str, pool_size: int = 10) -> "Database":
@@ -88,6 +90,7 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.direct.close()
         await self.engine.dispose()
 
 
@@ -109,7 +112,7 @@ def is_away(error: BaseException) -> bool:
     return state is None or state.startswith(("08", "57P"))
 
 
-async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
+async def driver_connection(session: AsyncSession) -> Connection:
     """The psycopg connection that the session's transaction runs on (for COPY and for enqueuing jobs)."""
     connection = await session.connection()
     raw = await connection.get_raw_connection()

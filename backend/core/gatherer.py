@@ -1,12 +1,14 @@
 """Group commit: what arrives together is written in one transaction, and nobody waits for company.
 
 A batch is whatever queued up while the batches before it were being written: one alone and at once when there is
-nothing to do, dozens in a rush. A batch that fails is done again one by one, so that no member spoils another.
+nothing to do, dozens in a rush. Whoever was announced is on the way already, and is waited for a few milliseconds.
+A batch that fails is done again one by one, so that no member spoils another.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from time import monotonic
@@ -34,18 +36,21 @@ class Bounds:
 
     `batch` members share a transaction. A second writer, up to `writers`, helps only with a full batch: with less, two would
     halve each other's batches and pay for twice as many. Two are enough for one to compute while the other waits for the
-    disk. `alone` of those set aside wait for their locks, each in a transaction of its own.
+    disk. `alone` of those set aside wait for their locks, each in a transaction of its own. Nobody waits longer than
+    `patience` seconds for those who were announced.
     """
 
     batch: int
     writers: int = 2
     alone: int = 4
+    patience: float = 0.005
 
 
 @dataclass(slots=True, eq=False)
 class _Place(Generic[Item, Answer]):
     item: Item
     answer: asyncio.Future[Answer]
+    since: float
 
 
 class Gatherer(Generic[Item, Answer]):
@@ -65,6 +70,7 @@ class Gatherer(Generic[Item, Answer]):
         self._bounds = bounds
         self._queue: deque[_Place[Item, Answer]] = deque()
         self._aside: deque[_Place[Item, Answer]] = deque()
+        self._coming = 0
         self._writing = 0
         self._waiting = 0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -81,18 +87,40 @@ class Gatherer(Generic[Item, Answer]):
 
     async def answer(self, item: Item) -> Answer:
         """What becomes of `item`, once its transaction is committed; raises what that raised for it alone."""
-        place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future())
+        return await self.join(item)
+
+    def join(self, item: Item) -> asyncio.Future[Answer]:
+        """The same, without waiting for it here."""
+        place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future(), monotonic())
         self._queue.append(place)
+        self._see_to_it()
+        return place.answer
+
+    @contextmanager
+    def announced(self) -> Iterator[None]:
+        """Somebody is about to join, unless something comes in between: a batch with room stays open for them, a while.
+
+        Each who joins or does not come lets the batch be looked at again, so that its patience needs no clock of its own.
+        """
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+            self._see_to_it()
+
+    def _see_to_it(self) -> None:
         if self._worth_a_writer(self._writing):
             self._writing += 1
             self._start(self._drain())
-        return await place.answer
 
     def _worth_a_writer(self, others: int) -> bool:
         """Whether somebody should write what is queued, while so many others write already."""
-        if others == 0:
-            return bool(self._queue)
-        return others < self._bounds.writers and len(self._queue) >= self._bounds.batch
+        if len(self._queue) >= self._bounds.batch:
+            return others < self._bounds.writers
+        if others or not self._queue:
+            return False
+        return self._coming == 0 or monotonic() - self._queue[0].since >= self._bounds.patience
 
     def _start(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)

@@ -12,6 +12,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.database import driver_connection
+from backend.core.direct import Connection
 
 VERIFICATION = "verification"
 FLOW = "flow"
@@ -48,8 +49,16 @@ async def enqueue_all(
 ) -> None:
     """`enqueue` a job for each of the arguments, by one statement."""
     if each:
-        connection = await driver_connection(session)
-        await task.configure(connection=connection).batch_defer_async(*map(dict, each))
+        await defer_all(await driver_connection(session), task, each)
+
+
+async def defer_all(
+    connection: Connection,
+    task: procrastinate.tasks.Task[Any, Any, Any],
+    each: Collection[Mapping[str, Any]],
+) -> None:
+    """`enqueue_all` in the transaction of a connection."""
+    await task.configure(connection=connection).batch_defer_async(*map(dict, each))
 
 
 async def enqueue_unless_waiting(

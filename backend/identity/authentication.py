@@ -2,9 +2,11 @@
 
 import hmac
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 
 from backend.core.acting import Acting
+from backend.core.clock import legal_day
 from backend.core.runtime import Runtime
 from backend.identity import door
 from backend.identity.access_tokens import PhoneTokens, sign_in_of
@@ -17,7 +19,7 @@ from backend.identity.errors import (
     SessionRevoked,
     TokenMissing,
 )
-from backend.identity.law import law_at
+from backend.identity.law import law_of_day
 from backend.identity.proofs import Proof, ProvenRequest, check_proof
 
 
@@ -93,10 +95,15 @@ def _checked(runtime: Runtime, request: HttpRequest, token: str | None, at: date
             method=request.method,
             url=runtime.settings.public_url.rstrip("/") + request.path,
             at=at,
-            max_age=law_at(runtime, at).duration("identity.proof.max_age"),
+            max_age=_proof_age(legal_day(at), runtime.settings.province_code),
             access_token=token,
         ),
     )
+
+
+@lru_cache(maxsize=16)  # the law of a day does not change while a process lives
+def _proof_age(day: date, place: str) -> timedelta:
+    return law_of_day(day, place).duration("identity.proof.max_age")
 
 
 async def _spend(runtime: Runtime, proof: Proof, at: datetime) -> Proven:

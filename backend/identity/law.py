@@ -1,6 +1,6 @@
 """The figures of policy at an instant, at the deploying province."""
 
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 
 from backend.core.clock import legal_day
@@ -16,4 +16,9 @@ def _policies() -> Policy:
 
 def law_at(runtime: Runtime, at: datetime) -> PolicyAt:
     """The law in force on the legal day of `at`."""
-    return _policies().at(legal_day(at), runtime.settings.province_code)
+    return law_of_day(legal_day(at), runtime.settings.province_code)
+
+
+def law_of_day(day: date, place: str) -> PolicyAt:
+    """The law in force on a day in a place."""
+    return _policies().at(day, place)

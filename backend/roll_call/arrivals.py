@@ -12,9 +12,8 @@ from typing import Any
 from uuid import UUID
 
 from psycopg.rows import dict_row
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.database import driver_connection
+from backend.core.direct import Connection
 from backend.core.errors import DomainError
 from backend.core.ids import new_id
 from backend.identity.proofs import Proof
@@ -80,13 +79,14 @@ class Facts:
 _FACTS = "SELECT * FROM door.intake_facts(%s, %s, %s, %s, %s, %s, %s)"
 
 
-async def read_facts(session: AsyncSession, arrivals: Sequence[Arrival], *, wait: bool) -> list[Facts | None]:
+async def read_facts(
+    connection: Connection, arrivals: Sequence[Arrival], *, wait: bool
+) -> list[Facts | None]:
     """Take the locks of each arrival, spend its proof and learn the facts; None where the locks are held elsewhere.
 
     With `wait` there is one arrival, and its locks are waited for: then no order of locks can ever make a deadlock.
     """
     assert not wait or len(arrivals) == 1
-    connection = await driver_connection(session)
     parameters: tuple[Any, ...] = (
         [each.proof.jkt for each in arrivals],
         [each.proof.jti for each in arrivals],
@@ -159,11 +159,10 @@ class Declined:
 _STORE = "SELECT door.intake_store(%s::json, %s::json)"
 
 
-async def store(session: AsyncSession, stored: Sequence[Stored], declined: Sequence[Declined]) -> None:
+async def store(connection: Connection, stored: Sequence[Stored], declined: Sequence[Declined]) -> None:
     """Write a judged batch; raises what the database refuses it with."""
     if not stored and not declined:
         return
-    connection = await driver_connection(session)
     rows = (json.dumps([each.row() for each in kind]) for kind in (stored, declined))
     async with connection.cursor() as cursor:
         await cursor.execute(_STORE, tuple(rows), prepare=True)

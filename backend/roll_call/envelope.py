@@ -1,7 +1,6 @@
 """The signed envelope: a JWS (ES256) by the phone's key over what it saw and when. Pure: text in, values out."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -93,20 +92,15 @@ def _taken(compact: str) -> jws.Jws:
 
 def _parse(payload: bytes) -> Envelope:
     try:
-        document = json.loads(payload, parse_constant=_refuse_constant)
-        return Envelope.model_validate(document)
+        return Envelope.model_validate_json(payload)
     except ValidationError as error:
         raise EnvelopeMalformed(reason=_place(error)) from error
-    except (ValueError, OverflowError, RecursionError) as error:
-        raise EnvelopeMalformed(reason="JSON") from error
 
 
 def _place(error: ValidationError) -> str:
     """Where the first fault lies. Names come from the client, so that only a short, plain spelling is kept."""
-    where = ".".join(str(part) for part in error.errors(include_input=False)[0]["loc"])
+    first = error.errors(include_input=False)[0]
+    if first["type"] == "json_invalid":
+        return "JSON"
+    where = ".".join(str(part) for part in first["loc"])
     return re.sub(r"[^A-Za-z0-9_.]", "?", where)[:80] or "payload"
-
-
-def _refuse_constant(name: str) -> float:
-    """NaN and infinities reach the location library, which refuses them by name."""
-    return float(name.replace("Infinity", "inf"))

@@ -3,18 +3,17 @@
 An envelope is judged by itself, from its own facts, so that a batch gives each what it would have got alone.
 """
 
-import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy.ext.asyncio import AsyncSession
-
+from backend.core.direct import Connection
 from backend.core.errors import DomainError, NotFound
 from backend.core.gatherer import ASIDE, Aside
 from backend.core.ids import new_id
-from backend.core.jobs import enqueue
+from backend.core.in_turn import breathe
+from backend.core.jobs import defer_all
 from backend.core.keys import KeyRing
 from backend.identity.errors import AccountDisabled, KeyRevoked, ProofReplayed
 from backend.roll_call import errors
@@ -49,7 +48,7 @@ Answer = Received | Refused | Unheard
 
 
 async def receive(
-    session: AsyncSession, arrivals: Sequence[Arrival], keys: KeyRing, *, wait: bool = False
+    connection: Connection, arrivals: Sequence[Arrival], keys: KeyRing, *, wait: bool = False
 ) -> list[Answer | Aside]:
     """Judge each envelope and store it with its receipt, or record why not. The caller commits, then answers.
 
@@ -58,7 +57,7 @@ async def receive(
     one of the same student, who must see what became of the first; `wait` waits, for a single arrival.
     """
     firsts = {(each.proof.jkt, each.roll_call_id): each for each in reversed(arrivals)}
-    facts = await read_facts(session, list(firsts.values()), wait=wait)
+    facts = await read_facts(connection, list(firsts.values()), wait=wait)
     known_of = dict(zip(firsts.values(), facts, strict=True))
     answers: list[Answer | Aside] = []
     stored: list[Stored] = []
@@ -81,24 +80,11 @@ async def receive(
                 answers.append(Refused(refused.error))
             case told:
                 answers.append(told)
-    await store(session, stored, declined)
-    for each, known in late:
-        # It arrived in time and waited here while the roll call was settled without it.
-        school_id = str(known.school_id)
-        await enqueue(session, resettle_submission, submission_id=str(each.id), school_id=school_id)
+    await store(connection, stored, declined)
+    if late:  # they arrived in time and waited here while the roll call was settled without them
+        jobs = [{"submission_id": str(each.id), "school_id": str(known.school_id)} for each, known in late]
+        await defer_all(connection, resettle_submission, jobs)
     return answers
-
-
-_WITHOUT_BREATH = 4
-
-
-async def breathe(number: int) -> None:
-    """Before the member of a batch with this number: now and then let others' requests be read, and their times taken.
-
-    A signature costs a tenth of a millisecond, so that nobody's instant is taken more than a millisecond late.
-    """
-    if number % _WITHOUT_BREATH == 0 and number:
-        await asyncio.sleep(0)
 
 
 def judge(arrival: Arrival, facts: Facts, keys: KeyRing) -> Stored | Declined | Received | Unheard:
@@ -174,7 +160,7 @@ def _check_content(content: Envelope, figures: CheckInFigures) -> None:
         raise errors.EnvelopeMalformed(reason="fixes")
     try:
         for part in content.fixes:
-            validate(part.fix(), max_age_s=figures.fix_age_s)
+            validate(part, max_age_s=figures.fix_age_s)
     except GeoError as error:
         raise errors.FixRefused(
             code=error.code, reason_zh=error.sentence("zh"), reason_en=error.sentence("en")

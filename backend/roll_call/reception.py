@@ -7,16 +7,16 @@ from uuid import UUID
 
 from backend.core.errors import DomainError
 from backend.core.gatherer import Aside, Bounds, Gatherer
+from backend.core.in_turn import InTurn
 from backend.core.jws import signed_digest
 from backend.core.pulse import strain_of
 from backend.core.runtime import Runtime
-from backend.core.tenancy import Scope
 from backend.identity.authentication import HttpRequest, check_phone, phone_token, tokens_of
 from backend.roll_call.arrivals import Arrival
 from backend.roll_call.attempted import Attempt, earlier_instant, retry_after, sign_attempt
 from backend.roll_call.envelope import OpenedEnvelope, open_envelope
 from backend.roll_call.errors import CheckInRefusal, IntakeBusy
-from backend.roll_call.intake import Answer, Unheard, breathe, receive
+from backend.roll_call.intake import Answer, Unheard, receive
 
 BATCH = 32
 """Members of a transaction at most: its fixed cost is shared, and nobody waits for many others' signatures."""
@@ -39,17 +39,24 @@ class Reception:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._gatherer: Gatherer[Sent, Answer] = Gatherer(self._write, self._wait, Bounds(BATCH))
+        self._opening: InTurn[Sent, Arrival | Unheard] = InTurn(self._opened)
+        self._gatherer: Gatherer[Arrival, Answer] = Gatherer(self._write, self._wait, Bounds(BATCH))
 
     async def take(self, sent: Sent) -> Answer:
         """What becomes of an envelope, once that is durable; under too much load, a signed word that it came."""
-        wait, settings = self._gatherer.expected_wait(), self._runtime.settings
-        if self._gatherer.queued >= settings.intake_queue or wait > settings.intake_wait:
+        settings, queued = self._runtime.settings, self._opening.queued + self._gatherer.queued
+        wait = self._opening.expected_wait() + self._gatherer.expected_wait()
+        if queued >= settings.intake_queue or wait > settings.intake_wait:
             try:
                 return Unheard(self._turned_away(sent, wait))
             except DomainError as error:
                 return Unheard(error)
-        return await self._gatherer.answer(sent)
+        with self._gatherer.announced():
+            opened = await self._opening.done(sent)
+            if isinstance(opened, Unheard):
+                return opened
+            answer = self._gatherer.join(opened)
+        return await answer
 
     def _turned_away(self, sent: Sent, wait: float) -> IntakeBusy:
         """Only the token is read: under load, each signature that is not checked serves somebody else.
@@ -71,24 +78,13 @@ class Reception:
         token = tokens_of(self._runtime).read(phone_token(sent.request), sent.came_at)
         return Attempt(token.account_id, sent.roll_call_id, digest, sent.came_at)
 
-    async def _write(self, batch: Sequence[Sent]) -> list[Answer | Aside]:
-        answers: list[Answer | Aside | Arrival] = []
-        for number, sent in enumerate(batch):
-            await breathe(number)
-            answers.append(self._opened(sent))
-        arrivals = [each for each in answers if isinstance(each, Arrival)]
-        if arrivals:
-            async with self._runtime.database.transaction(Scope.none()) as session:
-                received = await receive(session, arrivals, self._runtime.keys)
-            following = iter(received)
-        return [next(following) if isinstance(each, Arrival) else each for each in answers]
+    async def _write(self, batch: Sequence[Arrival]) -> list[Answer | Aside]:
+        async with self._runtime.database.direct.transaction() as connection:
+            return await receive(connection, batch, self._runtime.keys)
 
-    async def _wait(self, sent: Sent) -> Answer:
-        arrival = self._opened(sent)
-        if isinstance(arrival, Unheard):
-            return arrival
-        async with self._runtime.database.transaction(Scope.none()) as session:
-            (answer,) = await receive(session, [arrival], self._runtime.keys, wait=True)
+    async def _wait(self, arrival: Arrival) -> Answer:
+        async with self._runtime.database.direct.transaction() as connection:
+            (answer,) = await receive(connection, [arrival], self._runtime.keys, wait=True)
         assert not isinstance(answer, Aside)
         return answer
 

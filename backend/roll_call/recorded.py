@@ -1,12 +1,13 @@
 """What roll calls recorded of students, for the rooms that draw consequences from it. Facts only; no judgement."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, Self
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, exists, func, select
+from sqlalchemy import ColumnElement, Row, Select, and_, exists, func, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -60,7 +61,7 @@ async def recorded_checks(
     The roll calls come first: by them and the students the rows are found, in the partitions of their terms alone.
     """
     frames = await _frames(session, student_ids)
-    within = _Within(frozenset(frame.roll_call.term_code for frame in frames.values()), frozenset(frames))
+    within = _Within.of(frame.roll_call for frame in frames.values())
     owed = await _owed(session, within, student_ids)
     results = await _results(session, within, student_ids)
     missed = {key for key, found in results.items() if any(o is Outcome.MISSED for o, _ in found)}
@@ -103,35 +104,57 @@ class _Frame:
     voided_at: datetime | None
 
 
+Kept = type[Obligation | OutcomeEntry | Submission | Verdict]
+"""What is kept by term."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Within:
-    """The roll calls to look among, and their terms."""
+    """The roll calls to look among, by their terms."""
 
-    terms: frozenset[str]
-    roll_calls: frozenset[UUID]
+    roll_calls: Mapping[str, Collection[UUID]]
 
-    def rows_of(
+    @classmethod
+    def of(cls, roll_calls: Iterable[RollCall]) -> Self:
+        found: dict[str, list[UUID]] = defaultdict(list)
+        for roll_call in roll_calls:
+            found[roll_call.term_code].append(roll_call.id)
+        return cls(dict(sorted(found.items())))
+
+    async def rows(
         self,
         session: AsyncSession,
-        table: type[Obligation | OutcomeEntry | Submission | Verdict],
+        table: Kept,
         student_ids: Collection[UUID],
-    ) -> Sequence[ColumnElement[bool]]:
-        """The students' rows."""
-        return (
-            *of_own_school(session, table.school_id),
-            table.term_code.in_(self.terms),
-            among(table.roll_call_id, self.roll_calls),
-            among(table.student_id, student_ids),
-        )
+        ask: Callable[[Sequence[ColumnElement[bool]]], Select[*tuple[Any, ...]]],
+    ) -> Sequence[Row[*tuple[Any, ...]]]:
+        """What `ask` selects of the students' rows. Each term is asked only for its own roll calls: all of them in every
+        partition would be as many look-ups for nothing.
+        """
+        statements = [
+            ask(
+                (
+                    *of_own_school(session, table.school_id),
+                    table.term_code == term_code,
+                    among(table.roll_call_id, roll_calls),
+                    among(table.student_id, student_ids),
+                )
+            )
+            for term_code, roll_calls in self.roll_calls.items()
+        ]
+        return (await session.execute(union_all(*statements))).all() if statements else []
 
 
 async def _owed(
     session: AsyncSession, within: _Within, student_ids: Collection[UUID]
 ) -> list[tuple[UUID, UUID, UUID]]:
-    rows = await session.execute(
-        select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
-            *within.rows_of(session, Obligation, student_ids), Obligation.duty != "exempt"
-        )
+    rows = await within.rows(
+        session,
+        Obligation,
+        student_ids,
+        lambda theirs: select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
+            *theirs, Obligation.duty != "exempt"
+        ),
     )
     return [(student_id, school_id, roll_call_id) for student_id, school_id, roll_call_id in rows]
 
@@ -162,15 +185,19 @@ async def _frames(session: AsyncSession, student_ids: Collection[UUID]) -> dict[
 async def _results(
     session: AsyncSession, within: _Within, student_ids: Collection[UUID]
 ) -> dict[Key, list[tuple[Outcome, datetime]]]:
-    rows = await session.execute(
-        select(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.outcome, OutcomeEntry.at)
-        .where(*within.rows_of(session, OutcomeEntry, student_ids))
-        .order_by(OutcomeEntry.student_id, OutcomeEntry.roll_call_id, OutcomeEntry.seq)
+    entry = OutcomeEntry
+    rows = await within.rows(
+        session,
+        entry,
+        student_ids,
+        lambda theirs: select(entry.student_id, entry.roll_call_id, entry.seq, entry.outcome, entry.at).where(
+            *theirs
+        ),
     )
-    found: dict[Key, list[tuple[Outcome, datetime]]] = defaultdict(list)
-    for student_id, roll_call_id, outcome, at in rows:
-        found[student_id, roll_call_id].append((Outcome(outcome), at))
-    return found
+    entries: dict[Key, list[tuple[int, Outcome, datetime]]] = defaultdict(list)
+    for student_id, roll_call_id, seq, outcome, at in rows:
+        entries[student_id, roll_call_id].append((seq, Outcome(outcome), at))
+    return {key: [(outcome, at) for _, outcome, at in sorted(found)] for key, found in entries.items()}
 
 
 async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key, tuple[datetime, datetime]]:
@@ -204,10 +231,15 @@ async def _last_verdicts(
     """When the last attempt of each was judged."""
     if not missed:
         return {}
-    rows = await session.execute(
-        select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
-        .where(*within.rows_of(session, Verdict, {student_id for student_id, _ in missed}))
-        .group_by(Verdict.student_id, Verdict.roll_call_id)
+    rows = await within.rows(
+        session,
+        Verdict,
+        {student_id for student_id, _ in missed},
+        lambda theirs: (
+            select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
+            .where(*theirs)
+            .group_by(Verdict.student_id, Verdict.roll_call_id)
+        ),
     )
     return {(student_id, roll_call_id): at for student_id, roll_call_id, at in rows}
 
@@ -222,14 +254,14 @@ async def _evidence(
     if not missed:
         return {}
     roll_calls = {roll_call_id: frames[roll_call_id].roll_call for _, roll_call_id in missed}
-    within = _Within(frozenset(each.term_code for each in roll_calls.values()), frozenset(roll_calls))
+    within = _Within.of(roll_calls.values())
     measured = await _measured(session, roll_calls.values())
     frozen = {
         (school_id, roll_call_id)
         for school_id, roll_call_id in await session.execute(
             select(RollCallSite.school_id, RollCallSite.roll_call_id)
             .where(
-                RollCallSite.term_code.in_(within.terms),
+                RollCallSite.term_code.in_(within.roll_calls),
                 among(RollCallSite.roll_call_id, roll_calls),
                 among(RollCallSite.school_id, set(schools.values())),
             )
@@ -238,13 +270,16 @@ async def _evidence(
     }
     unjudged = {
         (student_id, roll_call_id)
-        for student_id, roll_call_id in await session.execute(
-            select(Submission.student_id, Submission.roll_call_id).where(
-                *within.rows_of(session, Submission, {student_id for student_id, _ in missed}),
+        for student_id, roll_call_id in await within.rows(
+            session,
+            Submission,
+            {student_id for student_id, _ in missed},
+            lambda theirs: select(Submission.student_id, Submission.roll_call_id).where(
+                *theirs,
                 ~exists().where(
                     Verdict.term_code == Submission.term_code, Verdict.submission_id == Submission.id
                 ),
-            )
+            ),
         )
     }
     found: dict[Key, frozenset[str]] = {}

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, exists, func, select, true, tuple_
+from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, cast, exists, func, select, true, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
@@ -21,6 +22,7 @@ from backend.roll_call.tables import (
     Refusal,
     RollCall,
     RollCallSchool,
+    RollCallStep,
     Submission,
     Verdict,
 )
@@ -31,13 +33,21 @@ class Missing:
     """A student who has not proven presence, with what the counselor needs to help."""
 
     school_id: UUID
-    student: Student
-    school_class: SchoolClass
+    student_id: UUID
+    name: str
+    phone: str | None
+    class_id: UUID
+    class_name: str
     submissions: int
-    last_reasons: tuple[str, ...]
+    last_reasons: Sequence[str]
     last_refusal: str | None
     sent_to_a_person: bool
-    outcome: OutcomeEntry | None
+    outcome: str | None
+
+    @property
+    def position(self) -> "MissingAfter":
+        """Where a page that ends here goes on."""
+        return self.school_id, self.class_name, self.student_id
 
 
 MissingAfter = tuple[UUID, str, UUID]
@@ -101,32 +111,47 @@ async def _missing(
         .limit(limit)
     )
     who = _overseen(who, acting, class_id)
-    if schools:
-        who = who.where(Obligation.school_id.in_(schools), SchoolClass.school_id.in_(schools))
+    within = schools or ([acting.school_id] if acting.school_id is not None else [])
+    if within:
+        who = who.where(Obligation.school_id.in_(within), SchoolClass.school_id.in_(within))
+    if await session.get(RollCallStep, (roll_call.id, "settled")) is not None:
+        # Everyone has a result by now, so that the missing are among those who ever had another one than "present".
+        who = who.where(Obligation.student_id.in_(_ever_otherwise(roll_call, within)))
     if after is not None:
         position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
         who = who.where(position > after)
     found = _told_of(roll_call, aliased(Obligation, who.subquery()))
-    rows = (await session.execute(found)).all()
-    return [
-        Missing(school_id, student, school_class, count, tuple(reasons or ()), code, sent_there, entry)
-        for school_id, student, school_class, entry, count, reasons, code, sent_there in rows
-    ]
+    return [Missing(*row) for row in await session.execute(found)]
+
+
+def _ever_otherwise(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID]:
+    """Who has, or had, a result that is not "present": the few of whom an index knows."""
+    found = select(OutcomeEntry.student_id).where(
+        OutcomeEntry.term_code == roll_call.term_code,
+        OutcomeEntry.roll_call_id == roll_call.id,
+        OutcomeEntry.outcome != rules.Outcome.PRESENT.value,
+    )
+    return found.where(OutcomeEntry.school_id.in_(schools)) if schools else found
 
 
 def _told_of(roll_call: RollCall, missing: type[Obligation]) -> Select[*tuple[Any, ...]]:
-    """What is told of the missing, in their order."""
+    """The columns of `Missing`, in the order of the list."""
     outcome = _in_effect(roll_call, missing)
     return (
         select(
             missing.school_id,
-            Student,
-            SchoolClass,
-            outcome,
+            Student.id,
+            Student.name,
+            Student.phone,
+            SchoolClass.id,
+            SchoolClass.name,
             _tried(roll_call, missing, Submission, func.count()),
-            _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at),
+            func.coalesce(
+                _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at), cast([], JSONB)
+            ),
             _tried(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at),
             _sent_there(roll_call, missing),
+            outcome.outcome,
         )
         .select_from(missing)
         .join(Student, Student.id == missing.student_id)
@@ -241,13 +266,8 @@ async def results_page(
     if wanted.outcome is not None:
         found = found.where(outcome.outcome == wanted.outcome)
     if wanted.outcome not in {None, rules.Outcome.PRESENT}:
-        ever = select(OutcomeEntry.student_id).where(
-            OutcomeEntry.term_code == roll_call.term_code,
-            OutcomeEntry.roll_call_id == roll_call.id,
-            OutcomeEntry.outcome == wanted.outcome,
-            OutcomeEntry.outcome != rules.Outcome.PRESENT.value,  # by which an index of the few is found
-        )
-        found = found.where(Obligation.student_id.in_(ever))
+        ever = _ever_otherwise(roll_call, [wanted.school_id] if wanted.school_id is not None else [])
+        found = found.where(Obligation.student_id.in_(ever.where(OutcomeEntry.outcome == wanted.outcome)))
     if after is not None:
         found = found.where(Obligation.student_id > after)
     return [Result(*row) for row in (await session.execute(found)).all()]

@@ -223,6 +223,7 @@ class OutcomeEntry(Base):
         Index(
             "ix_outcome_entry_others",
             "roll_call_id",
+            "school_id",
             "outcome",
             "student_id",
             postgresql_where=text("outcome <> 'present'"),

@@ -160,23 +160,22 @@ async def list_missing(
         rows = await results.missing_page(session, caller.acting, roll_call, class_id, after, limit + 1)
     shown = rows[:limit]
     last = shown[-1] if len(rows) > limit else None
-    position = (str(last.school_id), last.school_class.name, str(last.student.id)) if last else ()
-    following = encode_cursor(*position) if last else None
+    following = encode_cursor(*map(str, last.position)) if last else None
     return Page(items=[_missing(row) for row in shown], next_cursor=following)
 
 
 def _missing(row: results.Missing) -> MissingOut:
     return MissingOut(
-        student_id=row.student.id,
-        name=row.student.name,
-        class_id=row.school_class.id,
-        class_name=row.school_class.name,
-        phone=row.student.phone,
+        student_id=row.student_id,
+        name=row.name,
+        class_id=row.class_id,
+        class_name=row.class_name,
+        phone=row.phone,
         submissions=row.submissions,
         last_reasons=list(row.last_reasons),
         last_refusal=row.last_refusal,
         sent_to_a_person=row.sent_to_a_person,
-        outcome=row.outcome.outcome if row.outcome else None,
+        outcome=row.outcome,
     )
 
 

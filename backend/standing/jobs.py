@@ -163,10 +163,18 @@ async def assess_audience(context: JobContext, roll_call_id: str, path: str, sch
     async with runtime.database.transaction(schools.scope) as session:
         on_leave = (await session.scalars(missed_despite_leave(schools, UUID(roll_call_id)))).all()
         missed = (await session.scalars(missed_by(schools, UUID(roll_call_id)))).all()
+    failures: dict[UUID, Exception] = {}
     for student_id in on_leave:
-        async with runtime.database.transaction(schools.scope) as session:
-            await claim_late_leave(session, student_id, at)
-    await reassess_each(runtime, schools, missed, at)
+        try:
+            async with runtime.database.transaction(schools.scope) as session:
+                await claim_late_leave(session, student_id, at)
+        except Exception as error:  # noqa: BLE001 - raised below; it keeps no other school waiting
+            failures[student_id] = error
+    # Whoever's claim is not on file is not judged without it.
+    await reassess_each(runtime, schools, [each for each in missed if each not in failures], at)
+    if failures:
+        msg = f"leave of {len(failures)} students of {path} could not be claimed"
+        raise ExceptionGroup(msg, list(failures.values()))
 
 
 @job_app.task(queue=FLOW, name="assess_known", pass_context=True, priority=WHENEVER, retry=_RETRY)

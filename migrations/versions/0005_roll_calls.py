@@ -327,7 +327,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_outcome_entry_others",
         "outcome_entry",
-        ["roll_call_id", "outcome", "student_id"],
+        ["roll_call_id", "school_id", "outcome", "student_id"],
         unique=False,
         postgresql_where=sa.text("outcome <> 'present'"),
     )

@@ -46,7 +46,8 @@ RETURNS TABLE (n bigint, fresh boolean, account_id uuid, account_status text, ke
   school_id uuid, cool_down_until timestamptz, place text, launched_at timestamptz, opens_at timestamptz, closes_at timestamptz,
   duty text, duty_reason text, voided boolean, settled boolean, outcome text, without_face boolean, gaps text[],
   findings jsonb, nonce_until timestamptz, earlier_id uuid, earlier_receipt text, earlier_due timestamptz, recent bigint)
-LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
   held bigint[]; spent text[];
 BEGIN
@@ -126,8 +127,11 @@ END $$;
 # The school comes from the frozen obligation: an envelope of whoever is not in the audience cannot be stored.
 _STORE = """
 CREATE FUNCTION door.intake_store(p_submissions json, p_refusals json) RETURNS bigint
-LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
-BEGIN ATOMIC
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
+SET plan_cache_mode = force_generic_plan AS $$
+DECLARE
+  written bigint;
+BEGIN
   WITH stored AS (
     INSERT INTO submission (id, roll_call_id, school_id, term_code, student_id, nonce, key_thumbprint, in_cool_down, envelope,
       envelope_digest, frame_count, receipt, received_at, frames_due_at)
@@ -148,8 +152,9 @@ BEGIN ATOMIC
     JOIN obligation o ON o.term_code = c.term_code AND o.roll_call_id = c.id AND o.student_id = r.student
     RETURNING 1
   )
-  SELECT (SELECT count(*) FROM stored) + (SELECT count(*) FROM refused);
-END;
+  SELECT (SELECT count(*) FROM stored) + (SELECT count(*) FROM refused) INTO written;
+  RETURN written;
+END $$;
 """
 
 _DECLARED = """

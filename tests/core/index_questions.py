@@ -174,9 +174,9 @@ ASKED: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_outcome_entry_others": (
-        "backend.roll_call.results:results_page",
+        "backend.roll_call.results:_ever_otherwise",
         (
-            "outcome_entry WHERE term_code = '2026-spring' AND roll_call_id = $1 AND outcome = $2"
+            "outcome_entry WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = ANY ($2)"
             " AND outcome <> 'present'"
         ),
     ),

@@ -30,9 +30,9 @@ class Store:
         return f"waited {item}"
 
 
-def gathering(batch: int = 3, writers: int = 1) -> tuple[Store, Gatherer[int, str]]:
+def gathering(batch: int = 3, writers: int = 1, patience: float = 60) -> tuple[Store, Gatherer[int, str]]:
     store = Store()
-    return store, Gatherer(store.write, store.wait, Bounds(batch, writers))
+    return store, Gatherer(store.write, store.wait, Bounds(batch, writers, patience=patience))
 
 
 async def arrive(gatherer: Gatherer[int, str], *items: int) -> list[asyncio.Task[str]]:
@@ -62,6 +62,44 @@ async def test_a_second_writer_helps_with_a_full_batch_and_not_before() -> None:
     store.open.set()
     assert await asyncio.gather(*tasks) == ["1", "2", "3", "4", "5"]
     assert store.batches[2:] == [[5]]
+
+
+async def test_a_batch_with_room_waits_for_who_was_announced() -> None:
+    store, gatherer = gathering(batch=3)
+    store.open.set()
+    with gatherer.announced():
+        first = await arrive(gatherer, 1, 2)
+        assert store.batches == []
+        last = gatherer.join(3)
+    assert await asyncio.gather(*first, last) == ["1", "2", "3"]
+    assert store.batches == [[1, 2, 3]]
+
+
+async def test_who_was_announced_and_does_not_come_keeps_nobody_waiting() -> None:
+    store, gatherer = gathering()
+    store.open.set()
+    with gatherer.announced():
+        (task,) = await arrive(gatherer, 1)
+        assert store.batches == []
+    assert await task == "1"
+
+
+async def test_patience_with_the_announced_has_an_end() -> None:
+    store, gatherer = gathering(batch=3, patience=0)
+    store.open.set()
+    with gatherer.announced(), gatherer.announced():
+        first = gatherer.join(1)
+        assert await first == "1"
+        second = gatherer.join(2)
+    assert await second == "2"
+    assert store.batches == [[1], [2]]
+
+
+async def test_a_full_batch_waits_for_nobody() -> None:
+    store, gatherer = gathering(batch=3)
+    store.open.set()
+    with gatherer.announced():
+        assert await asyncio.gather(*(gatherer.answer(item) for item in (1, 2, 3))) == ["1", "2", "3"]
 
 
 async def test_a_batch_that_fails_is_done_again_one_by_one() -> None:

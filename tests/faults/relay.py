@@ -24,6 +24,8 @@ _CALLS = re.compile(rb"procrastinate_(?:defer|fetch|finish|retry)_\w+|door\.\w+"
 _NAMED_BY = re.compile(rb"audit_entry|outbox_event|outbox_delivery", re.IGNORECASE)
 """Statements whose parameters say what is done: an act, an event, a consumer."""
 _NAME = re.compile(rb"[A-Za-z]\w*(?:\.[a-z_]+)?")
+_NAME_IN_ROWS = re.compile(rb'"(?:name|action|consumer)": ?"([A-Za-z]\w*(?:\.[a-z_]+)?)"')
+"""Of rows that travel as one document."""
 _COMMITTED = b"COMMIT\x00"
 _DONE = re.compile(rb"C....(?:SELECT|INSERT|UPDATE|DELETE).*Z\0\0\0\x05I", re.DOTALL)
 """The answer to a statement that is a transaction by itself."""
@@ -134,7 +136,7 @@ class Reader:
 
 
 def _names(body: bytes) -> Iterator[str]:
-    """Those parameters of a Bind message that are names."""
+    """Those parameters of a Bind message that are names, and the names in rows that are one parameter."""
     _, _, rest = body.split(b"\0", 2)
     (formats,) = struct.unpack_from("!H", rest)
     offset = 2 + 2 * formats
@@ -147,6 +149,8 @@ def _names(body: bytes) -> Iterator[str]:
         offset += max(length, 0)
         if _NAME.fullmatch(value):
             yield value.decode()
+        elif value.startswith(b"[{"):
+            yield from (name.decode() for name in _NAME_IN_ROWS.findall(value))
 
 
 @dataclass(slots=True)

@@ -116,6 +116,14 @@ def test_a_relay_knows_by_which_name_an_act_was_recorded() -> None:
     assert said == Commit(frozenset({"audit_entry"}), frozenset({"roll_call.void"}))
 
 
+def test_a_relay_knows_the_names_in_rows_that_are_one_document() -> None:
+    heard = reader("INSERT INTO outbox_event (id, name) SELECT id, name FROM jsonb_populate_recordset($1)")
+    heard.hear(message(b"Q", b"BEGIN\0"))
+    heard.hear(bound('[{"id": "1", "name": "AppealFiled"},{"id": "2", "name": "张三"}]'.encode()))
+    said = heard.hear(message(b"Q", b"COMMIT\0"))
+    assert said == Commit(frozenset({"outbox_event"}), frozenset({"AppealFiled"}))
+
+
 def test_a_statement_outside_a_transaction_is_a_commit_by_itself() -> None:
     heard = reader("SELECT door.use_proof($1)")
     said = heard.hear(bound(b"x"))

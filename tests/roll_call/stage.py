@@ -13,7 +13,7 @@ from sqlalchemy import delete, func, insert, select, text
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
 from backend.core.acting import Acting
 from backend.core.clock import now
-from backend.core.database import Database
+from backend.core.database import Database, driver_connection
 from backend.core.gatherer import Aside
 from backend.core.ids import new_id
 from backend.core.runtime import Runtime
@@ -272,7 +272,9 @@ class Stage:
     ) -> intake.Received | Refused:
         arriving = arrival(candidate, roll_call_id, compact, at or self.clock())
         async with self.runtime.database.transaction(Scope.none()) as session:
-            (answer,) = await intake.receive(session, [arriving], self.runtime.keys, wait=True)
+            (answer,) = await intake.receive(
+                await driver_connection(session), [arriving], self.runtime.keys, wait=True
+            )
         if isinstance(answer, intake.Unheard):
             raise answer.error
         assert not isinstance(answer, Aside)

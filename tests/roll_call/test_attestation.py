@@ -274,7 +274,7 @@ async def test_an_attestation_that_does_not_hold_leaves_its_student_undetermined
     counselor = counselor_account(stage.school, klass)
     async with stage.runtime.database.transaction(counselor.scope) as session:
         rows = await missing_page(session, counselor, launched.roll_call, None, None, 10)
-    assert {row.student.id for row in rows} == {each.id for each in klass.students}
+    assert {row.student_id for row in rows} == {each.id for each in klass.students}
     with pytest.raises(Conflict):
         await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
     await stage.pass_check(await stage.activate(pupil), launched.roll_call.id)

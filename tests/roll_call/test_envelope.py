@@ -97,7 +97,6 @@ def test_a_missing_field_is_named(field: str) -> None:
         {"roll_call": "no identifier"},
         {"fixes": "many"},
         {"fixes": [{"lon": 1.0, "lat": 1.0, "accuracy_m": 1.0, "age_s": True}]},
-        {"fixes": [{"lon": 10**400, "lat": 1.0, "accuracy_m": 1.0, "age_s": 1.0}]},
         {"fixes": [{"lon": 1.0, "lat": 1.0, "accuracy_m": 1.0, "age_s": 1.0, "datum": "ip"}]},
         {"fixes": [{"lon": 1.0, "lat": 1.0, "accuracy_m": 1.0, "age_s": 1.0}] * 101},
         {"frames": [{"sha256": "ABC", "size": 1, "at_ms": 0}]},
@@ -141,7 +140,7 @@ def test_changed_content_is_refused() -> None:
     assert isinstance(refusal_of(forged), EnvelopeSignatureInvalid)
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999"])
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", str(10**400)])
 def test_numbers_that_are_none_reach_the_location_library_as_such(number: str) -> None:
     body = json.dumps(payload()).replace("10.0", number).encode()
     opened = open_envelope(signed(body), KEY)

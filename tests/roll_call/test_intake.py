@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, insert, update
 
+from backend.core.database import driver_connection
 from backend.core.gatherer import ASIDE
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
@@ -34,12 +35,12 @@ async def arriving(stage: Stage, candidate: Candidate, roll_call_id: UUID) -> Ar
 
 async def taken(stage: Stage, *arrivals: Arrival) -> list[object]:
     async with stage.runtime.database.transaction(Scope.none()) as session:
-        return list(await receive(session, arrivals, stage.runtime.keys))
+        return list(await receive(await driver_connection(session), arrivals, stage.runtime.keys))
 
 
 async def facts_of(stage: Stage, one: Arrival) -> Facts:
     async with stage.runtime.database.transaction(Scope.none()) as session:
-        (facts,) = await read_facts(session, [one], wait=False)
+        (facts,) = await read_facts(await driver_connection(session), [one], wait=False)
         await session.rollback()  # the proof is spent another time
     assert facts is not None
     return facts

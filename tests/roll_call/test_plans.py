@@ -238,8 +238,7 @@ async def missing_of_class(here: Province, session: AsyncSession) -> None:
 
 async def missing_of_school(here: Province, session: AsyncSession) -> None:
     found = await missing_page(session, here.registrar, here.roll_call, None, None, 51)
-    last = found[49]
-    after = (last.school_id, last.school_class.name, last.student.id)
+    after = found[49].position
     assert (await missing_page(session, here.registrar, here.roll_call, None, after, 51))[0] == found[50]
 
 

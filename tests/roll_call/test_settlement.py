@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text, update
 
+from backend.core.database import driver_connection
 from backend.core.tenancy import Scope
 from backend.people.tables import Student
 from backend.roll_call import jobs
@@ -174,7 +175,7 @@ async def test_the_settlement_waits_for_an_envelope_that_is_being_stored(stage: 
     signed = envelope(candidate, roll_call.id, nonce, burst(candidate.person))
     arriving = arrival(candidate, roll_call.id, signed, roll_call.closes_at)
     async with stage.runtime.database.transaction(Scope.none()) as session:
-        (stored,) = await receive(session, [arriving], stage.runtime.keys)
+        (stored,) = await receive(await driver_connection(session), [arriving], stage.runtime.keys)
         assert isinstance(stored, Received)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))

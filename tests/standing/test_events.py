@@ -161,6 +161,34 @@ async def test_leave_that_waits_when_a_check_is_settled_becomes_a_claim_then(reg
     assert claim.leave_id == leave.request.id
 
 
+@pytest.mark.clause("R6")
+async def test_leave_that_cannot_be_claimed_keeps_nobody_else_waiting_and_is_judged_later(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await registry.misses(1)
+    desk = Desk(registry.stage)
+    await desk.ask()
+    missed = await registry.check()
+
+    async def broken(*_: object) -> None:
+        raise RuntimeError
+
+    await registry.run_events("RollCallSettled")
+    [arguments] = [
+        found
+        for found in await registry.stage.jobs_of(assess_audience.name)
+        if found["roll_call_id"] == str(missed.id)
+    ]
+    with monkeypatch.context() as patched:
+        patched.setattr(jobs, "claim_late_leave", broken)
+        with pytest.raises(ExceptionGroup, match="leave of 1 students"):
+            await assess_audience(job_of(registry.runtime), **arguments)
+    assert await registry.rows(StoredPrompt) == []
+    assert await registry.count(StoredPrompt) == len(registry.school.students) - 1
+    await assess_audience(job_of(registry.runtime), **arguments)
+    assert len(await registry.rows(ClaimFiled)) == 1
+
+
 @pytest.mark.clause("HN334-3.5b")
 async def test_approved_leave_of_sixteen_days_is_warned_of_when_it_is_decided(registry: Registry) -> None:
     desk = Desk(registry.stage)

@@ -1,0 +1,50 @@
+"""Connections without a session: kept while they are sound, never after an error, renewed when the server ended them."""
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import OperationalError
+
+from backend.core.database import Database
+from backend.core.runtime import Runtime
+
+
+async def backend_pid(database: Database) -> int:
+    async with database.direct.transaction() as connection:
+        (pid,) = await (await connection.execute("SELECT pg_backend_pid()")).fetchone() or (0,)
+        return int(pid)
+
+
+async def test_a_connection_is_kept_for_the_next_transaction(runtime: Runtime) -> None:
+    assert await backend_pid(runtime.database) == await backend_pid(runtime.database)
+
+
+async def test_a_transaction_in_error_leaves_nothing_and_its_connection_is_not_used_again(
+    runtime: Runtime,
+) -> None:
+    database = runtime.database
+    before = await backend_pid(database)
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        async with database.direct.transaction() as connection:
+            await connection.execute("SELECT 1 / 0")
+    assert await backend_pid(database) != before
+
+
+async def test_connections_that_the_server_ended_meanwhile_trouble_nobody(runtime: Runtime) -> None:
+    database = runtime.database
+    ended = await backend_pid(database)
+    await database.ask(text("SELECT pg_terminate_backend(:pid, 5000)"), pid=ended)
+    assert await backend_pid(database) != ended
+
+
+async def test_a_connection_that_is_lost_raises_what_a_session_would(runtime: Runtime) -> None:
+    with pytest.raises(OperationalError):
+        async with runtime.database.direct.transaction() as connection:
+            await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+async def test_plans_are_renewed_and_prepared_statements_stay(runtime: Runtime) -> None:
+    for number in range(70):
+        async with runtime.database.direct.transaction() as connection:
+            found = await (await connection.execute("SELECT %s::int", [number], prepare=True)).fetchone()
+            assert found == (number,)

@@ -6,7 +6,19 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, Select, and_, cast, exists, func, select, true, tuple_
+from sqlalchemy import (
+    ColumnElement,
+    FromClause,
+    ScalarSelect,
+    Select,
+    Subquery,
+    cast,
+    exists,
+    func,
+    select,
+    true,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
@@ -93,35 +105,57 @@ async def _missing(
     schools: Sequence[UUID] = (),
 ) -> Sequence[Missing]:
     # Who it is comes first, and only then what is told of them: most of an audience is present.
-    settled = _in_effect(roll_call, Obligation)
-    who = (
-        select(Obligation)
-        # The school of the class is said as well: a province has more classes than a school has students.
-        .join(
-            SchoolClass,
-            and_(SchoolClass.id == Obligation.class_id, SchoolClass.school_id == Obligation.school_id),
-        )
-        .outerjoin(settled, true())
-        .where(
-            *_audience(roll_call, acting),
-            Obligation.duty == "owed",
-            func.coalesce(settled.outcome, "") != rules.Outcome.PRESENT.value,
-        )
-        .order_by(Obligation.school_id, SchoolClass.name, Obligation.student_id)
-        .limit(limit)
-    )
-    who = _overseen(who, acting, class_id)
     within = schools or ([acting.school_id] if acting.school_id is not None else [])
+    owed = _overseen(
+        select(Obligation.school_id, Obligation.student_id, Obligation.class_id), acting, class_id
+    ).where(*_audience(roll_call, acting), Obligation.duty == "owed")
     if within:
-        who = who.where(Obligation.school_id.in_(within), SchoolClass.school_id.in_(within))
+        owed = owed.where(Obligation.school_id.in_(within))
     if await session.get(RollCallStep, (roll_call.id, "settled")) is not None:
         # Everyone has a result by now, so that the missing are among those who ever had another one than "present".
-        who = who.where(Obligation.student_id.in_(_ever_otherwise(roll_call, within)))
+        owed = owed.where(Obligation.student_id.in_(_ever_otherwise(roll_call, within)))
+    # The offset keeps the planner, who knows no sizes here, from looking everyone's result up before it is asked whose.
+    asked = owed.offset(0).subquery("asked")
+    newest = _newest_outcome(roll_call, asked)
+    who = (
+        select(*asked.c, SchoolClass.name.label("class_name"), newest.c.outcome)
+        .join(SchoolClass, SchoolClass.id == asked.c.class_id)
+        .outerjoin(newest, true())
+        .where(func.coalesce(newest.c.outcome, "") != rules.Outcome.PRESENT.value)
+        .order_by(asked.c.school_id, SchoolClass.name, asked.c.student_id)
+        .limit(limit)
+    )
     if after is not None:
-        position = tuple_(Obligation.school_id, SchoolClass.name, Obligation.student_id)
-        who = who.where(position > after)
-    found = _told_of(roll_call, aliased(Obligation, who.subquery()))
-    return [Missing(*row) for row in await session.execute(found)]
+        who = who.where(tuple_(asked.c.school_id, SchoolClass.name, asked.c.student_id) > after)
+    found = await session.execute(_told_of(roll_call, who.subquery("missing")))
+    return [Missing(*row) for row in found]
+
+
+def _told_of(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any, ...]]:
+    """The columns of `Missing`, in the order of the list."""
+    reasons = _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at)
+    return (
+        select(
+            missing.c.school_id,
+            missing.c.student_id,
+            Student.name,
+            Student.phone,
+            missing.c.class_id,
+            missing.c.class_name,
+            _tried(roll_call, missing, Submission, func.count()),
+            func.coalesce(reasons, cast([], JSONB)),
+            _tried(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at),
+            _sent_there(roll_call, missing),
+            missing.c.outcome,
+        )
+        .join_from(missing, Student, Student.id == missing.c.student_id)
+        .order_by(missing.c.school_id, missing.c.class_name, missing.c.student_id)
+    )
+
+
+def _newest_outcome(roll_call: RollCall, asked: Subquery) -> FromClause:
+    """The outcome in effect of each who was asked."""
+    return _newest(select(OutcomeEntry.outcome), roll_call, asked.c).correlate(asked).lateral("newest")
 
 
 def _ever_otherwise(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID]:
@@ -134,33 +168,6 @@ def _ever_otherwise(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID
     return found.where(OutcomeEntry.school_id.in_(schools)) if schools else found
 
 
-def _told_of(roll_call: RollCall, missing: type[Obligation]) -> Select[*tuple[Any, ...]]:
-    """The columns of `Missing`, in the order of the list."""
-    outcome = _in_effect(roll_call, missing)
-    return (
-        select(
-            missing.school_id,
-            Student.id,
-            Student.name,
-            Student.phone,
-            SchoolClass.id,
-            SchoolClass.name,
-            _tried(roll_call, missing, Submission, func.count()),
-            func.coalesce(
-                _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at), cast([], JSONB)
-            ),
-            _tried(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at),
-            _sent_there(roll_call, missing),
-            outcome.outcome,
-        )
-        .select_from(missing)
-        .join(Student, Student.id == missing.student_id)
-        .join(SchoolClass, SchoolClass.id == missing.class_id)
-        .outerjoin(outcome, true())
-        .order_by(missing.school_id, SchoolClass.name, missing.student_id)
-    )
-
-
 def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[bool]]:
     """Of `obligation` rows: those of the roll call, and of the caller's school, which an index finds."""
     of_it = [Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id]
@@ -169,7 +176,7 @@ def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[boo
 
 def _tried(
     roll_call: RollCall,
-    of: type[Obligation],
+    of: Subquery,
     table: type[Submission | Verdict | Refusal],
     what: ColumnElement[Any] | InstrumentedAttribute[Any],
     newest: InstrumentedAttribute[datetime] | None = None,
@@ -178,30 +185,35 @@ def _tried(
     found = select(what).where(
         table.term_code == roll_call.term_code,
         table.roll_call_id == roll_call.id,
-        table.school_id == of.school_id,
-        table.student_id == of.student_id,
+        table.school_id == of.c.school_id,
+        table.student_id == of.c.student_id,
     )
     if newest is not None:
         found = found.order_by(newest.desc()).limit(1)
     return found.correlate(of).scalar_subquery()
 
 
-def _sent_there(roll_call: RollCall, of: type[Obligation]) -> ColumnElement[bool]:
+def _sent_there(roll_call: RollCall, of: Subquery) -> ColumnElement[bool]:
     """Whether the student was sent to the counselor."""
     return exists().where(
         Refusal.term_code == roll_call.term_code,
         Refusal.roll_call_id == roll_call.id,
-        Refusal.school_id == of.school_id,
-        Refusal.student_id == of.student_id,
+        Refusal.school_id == of.c.school_id,
+        Refusal.student_id == of.c.student_id,
         Refusal.code.in_(SENT_TO_A_PERSON),
     )
 
 
-def _in_effect(roll_call: RollCall, of: type[Obligation]) -> type[OutcomeEntry]:
-    """The outcome in effect of each obligation, to be joined as an entity."""
-    newest = (
-        select(OutcomeEntry)
-        .where(
+def _in_effect(roll_call: RollCall) -> type[OutcomeEntry]:
+    """The outcome in effect of each `obligation` row, to be joined as an entity."""
+    newest = _newest(select(OutcomeEntry), roll_call, Obligation)
+    return aliased(OutcomeEntry, newest.correlate(Obligation).lateral())
+
+
+def _newest(found: Select[*tuple[Any, ...]], roll_call: RollCall, of: Any) -> Select[*tuple[Any, ...]]:
+    """What is `found` of the entry in effect of each student `of` something."""
+    return (
+        found.where(
             OutcomeEntry.term_code == roll_call.term_code,
             OutcomeEntry.roll_call_id == roll_call.id,
             OutcomeEntry.school_id == of.school_id,
@@ -210,7 +222,6 @@ def _in_effect(roll_call: RollCall, of: type[Obligation]) -> type[OutcomeEntry]:
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
     )
-    return aliased(OutcomeEntry, newest.correlate(of).lateral())
 
 
 def _overseen(
@@ -250,7 +261,7 @@ async def results_page(
     limit: int,
 ) -> Sequence[Result]:
     """Everyone of the audience with the result in effect, in a stable order."""
-    outcome = _in_effect(roll_call, Obligation)
+    outcome = _in_effect(roll_call)
     found = (
         select(Obligation, Student, SchoolClass, outcome)
         .join(Student, Student.id == Obligation.student_id)

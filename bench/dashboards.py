@@ -43,6 +43,8 @@ from bench.report import publish
 
 LOOKS_A_SECOND = 20
 ROUNDS, ROUND_SECONDS = 5, 4.0
+UNDER_WAY = 4.0
+"""Seconds of load before anybody looks: its connections have been opened, and the database has its plans."""
 Row = dict[str, Any]
 _PROGRESS = f"{STAFF_PREFIX}/v1/roll-calls/{ROLL_CALL}/progress"
 
@@ -245,9 +247,11 @@ async def _drilled(bench: Bench, token: str, load: Load, verdicts: Verdicts, sec
     ends, cpu = time.monotonic() + seconds, bench.cpu()
     idle = await drill(bench, token, empty, lambda: time.monotonic() > ends)
     rows += idle.rows("idle", **{"server cpu": round((bench.cpu() - cpu) / seconds, 2)})
-    requests, cpu, database = load.requests(int(load.rate * seconds)), bench.cpu(), bench.database_cpu()
+    requests = load.requests(int(load.rate * (UNDER_WAY + seconds)))
+    cpu, database = bench.cpu(), bench.database_cpu()
     at_half = asyncio.create_task(load.run(requests))
     with verdicts.going_on(load.rate):
+        await asyncio.sleep(UNDER_WAY)
         busy = await drill(bench, token, empty, at_half.done)
     run = await at_half
     shares = {
@@ -281,9 +285,13 @@ async def _watched(
     }
     quiet = await rounds(bench, verdicts, ROUNDS)
     count = max(1, int(seconds / ROUND_SECONDS))
-    requests, empty = load.requests(int(load.rate * count * ROUND_SECONDS)), load.requests(64, EMPTY)
+    requests, empty = (
+        load.requests(int(load.rate * (UNDER_WAY + count * ROUND_SECONDS))),
+        load.requests(64, EMPTY),
+    )
     at_half = asyncio.create_task(load.run(requests))
     with verdicts.going_on(load.rate):
+        await asyncio.sleep(UNDER_WAY)
         looks = asyncio.create_task(drill(bench, watchers[0].token, empty, at_half.done))
         busy = await rounds(bench, verdicts, count)
     run, looked = await at_half, await looks

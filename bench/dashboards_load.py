@@ -14,7 +14,7 @@ from bench.intake import ENVELOPES, Bench
 from bench.intake_load import Run, closed_loop, open_loop
 from bench.intake_school import ROLL_CALL, TERM
 
-STUDENTS, ATTEMPTS = 4_000, 3
+STUDENTS, ATTEMPTS = 4_000, 5
 CAPACITY = 1_500
 """Envelopes by which the capacity is measured."""
 FOLD_SECONDS = 2.0

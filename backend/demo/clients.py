@@ -16,6 +16,10 @@ from backend.demo.phone import Phone
 from backend.demo.staff import Staff
 
 CONCURRENT = 12
+STRIDE = 240.0
+"""The clock is moved no further at once while a window is open: the service marks each minute in which it was there."""
+STRIDE_SECONDS = 1.3
+"""Until the service has looked at its clock again."""
 
 
 async def gather(work: Iterable[Awaitable[Any]], concurrent: int = CONCURRENT) -> list[Any]:
@@ -46,6 +50,15 @@ class Clients:
         """Move the demonstration's clock, by the command that does it."""
         dianming = Path(sys.executable).parent / "dianming"
         subprocess.run([dianming, "clock", "advance", str(seconds)], check=True, stdout=subprocess.DEVNULL)  # noqa: S603
+
+    async def reach(self, then: float) -> None:
+        """Move the clock to an instant inside of an open window, in strides that leave no gap in the service's marks.
+
+        A longer one would be an hour in which the service was away, and the window would be lengthened by it (R8).
+        """
+        while (left := then - self.clock()) > 0:
+            self.advance(min(STRIDE, left))
+            await asyncio.sleep(STRIDE_SECONDS)
 
 
 def kill_a_worker() -> int | None:

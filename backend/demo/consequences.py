@@ -9,8 +9,8 @@ from functools import partial
 from typing import Any
 
 from backend.core.clock import LEGAL_ZONE, legal_day
-from backend.demo.clients import gather
-from backend.demo.passage import STRIDE_SECONDS, Class, Passage
+from backend.demo.clients import STRIDE_SECONDS, gather
+from backend.demo.passage import Class, Passage
 from backend.demo.pupils import Pupil, Where
 from backend.demo.setting import School, first_window
 from backend.demo.staff import Staff, expect

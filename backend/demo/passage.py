@@ -15,11 +15,6 @@ from backend.demo.setting import School
 from backend.demo.staff import Staff, expect
 from backend.demo.story import PATIENCE_SECONDS, Story
 
-MINUTE = 60.0
-STRIDE_MINUTES = 4
-"""The clock is moved no further at once while a window is open: the service marks each minute in which it was there."""
-STRIDE_SECONDS = 1.3
-
 
 @dataclass(frozen=True, slots=True)
 class Class:
@@ -52,10 +47,7 @@ class Passage:
 
     async def window_passes(self, closes_at: str) -> None:
         """To a moment after the close, in strides that leave no gap in the marks of the service."""
-        closes = datetime.fromisoformat(closes_at).timestamp()
-        while self.clients.clock() <= closes:
-            self.clients.advance(STRIDE_MINUTES * MINUTE)
-            await asyncio.sleep(STRIDE_SECONDS)
+        await self.clients.reach(datetime.fromisoformat(closes_at).timestamp() + 1)
 
     async def until(self, what: str, look: Callable[[], Awaitable[Any]]) -> Any:
         """What `look` finds, as soon as it finds something; jobs of the house need a moment."""

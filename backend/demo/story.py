@@ -304,7 +304,7 @@ class Story:
         role = self.cast.role("late")
         roll_call = expect(await self.setting.province.get(f"/v1/roll-calls/{roll_call_id}"))
         closes = datetime.fromisoformat(roll_call["closes_at"]).timestamp()
-        self.clients.advance(closes - self.clients.clock() - 60)
+        await self.clients.reach(closes - 60)
         asked = await role.pupil.challenge(roll_call_id)
         frames = role.pupil.face.answer(asked.actions, 0)
         envelope = role.pupil.envelope(roll_call_id, asked.nonce, Where(), frames)

@@ -13,13 +13,15 @@ from backend.core.ids import new_id
 from backend.core.jobs import FLOW, SOON, enqueue, enqueue_all, job_app
 from backend.core.tables import OutboxEvent
 
+_RETRY = RetryStrategy(max_attempts=8, exponential_wait=3)
+
 
 @job_app.task(
     queue=FLOW,
     name="deliver_event",
     pass_context=True,
     priority=SOON,
-    retry=RetryStrategy(max_attempts=8, exponential_wait=3),
+    retry=_RETRY,
 )
 async def deliver_event(context: JobContext, event_id: str) -> None:
     """Tell every consumer of the event; which ones is the composition root's business."""
@@ -35,10 +37,12 @@ TOLD_AT_ONCE = 25
     name="deliver_events",
     pass_context=True,
     priority=SOON,
-    retry=RetryStrategy(max_attempts=8, exponential_wait=3),
+    retry=_RETRY,
 )
 async def deliver_events(context: JobContext, event_ids: list[str]) -> None:
-    """Tell of each event. One that fails keeps no other waiting, and is told again with those that nobody missed."""
+    """Tell of each event. One that fails keeps no other waiting; when the job is tried again, each consumer's mark says
+    what it has heard already.
+    """
     failures: list[Exception] = []
     for event_id in event_ids:
         try:

@@ -1,6 +1,6 @@
 """Transactions: one request or job is one transaction, committed at the edge."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, ClassVar
@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     MetaData,
-    RowMapping,
     TextClause,
     Uuid,
     any_,
@@ -23,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from backend.core.direct import Connection, DirectConnections
+from backend.core.direct import Asking, Connection, DirectConnections
 from backend.core.tenancy import Scope, apply_scope
 
 
@@ -53,6 +52,10 @@ class Base(DeclarativeBase):
     }
 
 
+ASKED_AT_ONCE = 8
+"""Statements of a process that ask before a scope is known: each takes a millisecond, and one loop sends no more."""
+
+
 class Database:
     """The engine of a process and the only way to open a transaction."""
 
@@ -60,6 +63,8 @@ class Database:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.direct = DirectConnections(engine)
+        self._asking = Asking(engine, ASKED_AT_ONCE)
+        self._questions: dict[TextClause, bytes] = {}
 
     @classmethod
     def connect(cls, url: str, pool_size: int = 10) -> "Database":
@@ -82,14 +87,20 @@ class Database:
             await apply_scope(session, scope)
             yield session
 
-    async def ask(self, statement: TextClause, **parameters: Any) -> Sequence[RowMapping]:
-        """One statement that commits by itself, before a scope is known: through the owner's narrow functions."""
-        engine = self.engine.execution_options(isolation_level="AUTOCOMMIT")
-        async with engine.connect() as connection:
-            return (await connection.execute(statement, parameters)).mappings().all()
+    async def ask(self, statement: TextClause, **parameters: Any) -> Sequence[Mapping[str, Any]]:
+        """One statement that commits by itself, before a scope is known: through the owner's narrow functions.
+
+        Every request asks so who it comes from; by a session, that took four times as much of the processor.
+        """
+        question = self._questions.get(statement)
+        if question is None:  # its parameters as the driver writes them
+            question = str(statement.compile(dialect=self.engine.dialect)).encode()
+            self._questions[statement] = question
+        return await self._asking.rows(question, parameters)
 
     async def close(self) -> None:
         """Close every connection."""
+        await self._asking.close()
         await self.direct.close()
         await self.engine.dispose()
 

@@ -4,13 +4,15 @@ A session costs a millisecond of the processor for a transaction in which it doe
 a small batch. Here are only the owner's narrow functions called, which take what they compare as arguments.
 """
 
+import asyncio
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import psycopg
+from psycopg.rows import dict_row
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,8 +41,9 @@ class _Kept:
 class DirectConnections:
     """As many as are used at once, kept for the next."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, autocommit: bool = False) -> None:
         self._engine = engine
+        self._autocommit = autocommit
         self._idle: list[_Kept] = []
 
     @asynccontextmanager
@@ -49,11 +52,16 @@ class DirectConnections:
 
         A database that is away raises what it raises of a session.
         """
+        async with self._lent() as connection:
+            yield connection
+            await connection.commit()
+
+    @asynccontextmanager
+    async def _lent(self) -> AsyncIterator[Connection]:
         kept: _Kept | None = None
         try:
             kept = await self._taken()
             yield kept.connection
-            await kept.connection.commit()
         except BaseException as error:
             if kept is not None:
                 await kept.connection.close()
@@ -75,8 +83,23 @@ class DirectConnections:
             kept = None
         if kept is None:
             _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
-            kept = _Kept(await psycopg.AsyncConnection.connect(**arguments))
+            opened = await psycopg.AsyncConnection.connect(autocommit=self._autocommit, **arguments)
+            kept = _Kept(opened)
         kept.served += 1
         if kept.served % _PLANS_LAST == 0 or kept.served & (kept.served - 1) == 0:
             await kept.connection.execute("DISCARD PLANS")
         return kept
+
+
+class Asking(DirectConnections):
+    """Single statements that commit by themselves, some at once: who comes in a rush waits here, and not for a connection."""
+
+    def __init__(self, engine: AsyncEngine, at_once: int) -> None:
+        super().__init__(engine, autocommit=True)
+        self._turn = asyncio.Semaphore(at_once)
+
+    async def rows(self, statement: bytes, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What the statement answers; its parameters are the driver's own, `%(name)s`."""
+        async with self._turn, self._lent() as connection, connection.cursor(row_factory=dict_row) as cursor:
+            await cursor.execute(statement, parameters, prepare=True)
+            return await cursor.fetchall()

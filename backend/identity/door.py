@@ -5,12 +5,13 @@ recorded however the request ends.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import RowMapping, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.acting import AccountKind, Acting
@@ -125,7 +126,7 @@ class Candidate:
     school_path: str
 
 
-def _candidate(row: RowMapping) -> Candidate:
+def _candidate(row: Mapping[str, Any]) -> Candidate:
     return Candidate(row["student_id"], row["school_id"], row["school_path"])
 
 
@@ -185,7 +186,7 @@ async def open_sign_in(
     )
 
 
-def _staff(row: RowMapping) -> Acting:
+def _staff(row: Mapping[str, Any]) -> Acting:
     return Acting(
         account_id=row["account_id"],
         kind=cast("AccountKind", row["kind"]),

@@ -1,11 +1,13 @@
 """Connections without a session: kept while they are sound, never after an error, renewed when the server ended them."""
 
+import asyncio
+
 import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from backend.core.database import Database
+from backend.core.database import ASKED_AT_ONCE, Database
 from backend.core.runtime import Runtime
 
 
@@ -48,3 +50,19 @@ async def test_plans_are_renewed_and_prepared_statements_stay(runtime: Runtime) 
         async with runtime.database.direct.transaction() as connection:
             found = await (await connection.execute("SELECT %s::int", [number], prepare=True)).fetchone()
             assert found == (number,)
+
+
+async def test_questions_of_a_rush_wait_for_each_other_and_not_for_a_connection_each(runtime: Runtime) -> None:
+    database, me = runtime.database, text("SELECT pg_backend_pid() AS pid, pg_sleep(0.005)")
+    asked = await asyncio.gather(*(database.ask(me) for _ in range(5 * ASKED_AT_ONCE)))
+    assert len({row["pid"] for (row,) in asked}) <= ASKED_AT_ONCE
+
+
+async def test_a_question_that_failed_spoils_no_other(runtime: Runtime) -> None:
+    write = text("SELECT set_config('dianming.noted', :value, false) AS noted, '50%' AS share")
+    (written,) = await runtime.database.ask(write, value="yes")
+    assert (written["noted"], written["share"]) == ("yes", "50%")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await runtime.database.ask(text("SELECT 1 / :zero"), zero=0)
+    (row,) = await runtime.database.ask(text("SELECT 1 AS number"))
+    assert row["number"] == 1

@@ -21,6 +21,32 @@ def _commit() -> str:
     return asked.stdout.strip() or "unknown"
 
 
+class Stolen:
+    """The share of this machine's processor time, while it worked or wanted to, that its host gave to other machines.
+
+    Where it is not next to nothing, latencies tell of the host; ratios of one run tell of the product still.
+    """
+
+    def __init__(self) -> None:
+        self._before = self._ticks()
+
+    @staticmethod
+    def _ticks() -> tuple[int, int]:
+        user, nice, system, _, _, irq, softirq, stolen = map(
+            int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
+        )
+        return stolen, user + nice + system + irq + softirq + stolen
+
+    def share(self) -> float:
+        """Since this was made, or since it was asked last."""
+        now = self._ticks()
+        (stolen, all_), self._before = (new - old for new, old in zip(now, self._before, strict=True)), now
+        return round(stolen / max(all_, 1), 3)
+
+
+_STOLEN = Stolen()
+
+
 def publish(name: str, floor: str, rows: list[dict[str, Any]]) -> None:
     """Print `rows` under the benchmark's name with its stated floor, and write bench/results/NAME.json."""
     table = Table(title=f"{name}  (floor: {floor})")
@@ -34,6 +60,7 @@ def publish(name: str, floor: str, rows: list[dict[str, Any]]) -> None:
         "cpu": platform.processor() or platform.machine(),
         "cores": os.cpu_count(),
         "load": os.getloadavg()[0],
+        "stolen": _STOLEN.share(),
     }
     document = {
         "benchmark": name,

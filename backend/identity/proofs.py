@@ -9,6 +9,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,6 +19,9 @@ from backend.core import jws
 from backend.identity.errors import ProofInvalid
 
 MAX_BYTES = 4096
+KEYS_KNOWN = 8192
+"""Keys that a process has at hand: a phone asks for its challenge, sends its envelope and then its frames within a minute.
+Some ten megabytes; whoever makes up new keys only makes others' be read again."""
 _MAX_JTI = 128
 _COORDINATE_BYTES = 32
 _KEY_MEMBERS = {"kty", "crv", "x", "y"}
@@ -53,6 +57,18 @@ def base64url(data: bytes) -> str:
 
 def public_jwk(candidate: Any) -> dict[str, str]:
     """The four members of a P-256 public key in canonical spelling; raises ProofInvalid."""
+    x, y = _point(candidate)
+    _coordinate(x)
+    _coordinate(y)
+    return _jwk(x, y)
+
+
+def _jwk(x: str, y: str) -> dict[str, str]:
+    return {"crv": "P-256", "kty": "EC", "x": x, "y": y}
+
+
+def _point(candidate: Any) -> tuple[str, str]:
+    """The coordinates of what has the form of a P-256 public key, as they are spelt."""
     if not isinstance(candidate, dict) or not set(candidate) <= _KEY_MEMBERS | _IDLE_MEMBERS:
         raise ProofInvalid(reason="jwk")
     if candidate.get("kty") != "EC" or candidate.get("crv") != "P-256":
@@ -60,9 +76,7 @@ def public_jwk(candidate: Any) -> dict[str, str]:
     x, y = candidate.get("x"), candidate.get("y")
     if not isinstance(x, str) or not isinstance(y, str):
         raise ProofInvalid(reason="jwk")
-    _coordinate(x)
-    _coordinate(y)
-    return {"crv": "P-256", "kty": "EC", "x": x, "y": y}
+    return x, y
 
 
 def _coordinate(text: str) -> bytes:
@@ -101,8 +115,8 @@ def check_proof(token: str, request: ProvenRequest) -> Proof:
         raise ProofInvalid(reason="form") from error
     if proof.header.get("typ") != "dpop+jwt":
         raise ProofInvalid(reason="typ")
-    jwk = public_jwk(proof.header.get("jwk"))
-    key = public_key(jwk)
+    x, y = _point(proof.header.get("jwk"))
+    key, jkt = _known(x, y)
     try:
         proof.verify(key)
     except jws.SignatureWrong as error:
@@ -114,7 +128,14 @@ def check_proof(token: str, request: ProvenRequest) -> Proof:
     if not isinstance(claims, dict):
         raise ProofInvalid(reason="form")
     _check_claims(claims, request)
-    return Proof(thumbprint(jwk), claims["jti"], jwk, key)
+    return Proof(jkt, claims["jti"], _jwk(x, y), key)
+
+
+@lru_cache(maxsize=KEYS_KNOWN)
+def _known(x: str, y: str) -> tuple[ec.EllipticCurvePublicKey, str]:
+    """The key and its thumbprint; coordinates in another spelling, or off the curve, raise ProofInvalid each time."""
+    jwk = _jwk(x, y)
+    return public_key(jwk), thumbprint(jwk)
 
 
 def _check_claims(claims: dict[str, Any], request: ProvenRequest) -> None:
@@ -141,6 +162,8 @@ def _same_address(claimed: Any, url: str) -> bool:
     """Scheme, host and path alike; query and fragment are left out (RFC 9449, 4.2)."""
     if not isinstance(claimed, str):
         return False
+    if claimed == url:  # as phones write it
+        return True
     try:
         one, other = urlsplit(claimed), urlsplit(url)
     except ValueError:

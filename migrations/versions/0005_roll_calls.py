@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations import by_term, rls
+from migrations import by_term, compressing, rls
 
 revision = "0005"
 down_revision = "0004"
@@ -287,6 +287,7 @@ def upgrade() -> None:
         ),
         postgresql_partition_by=by_term.KEY,
     )
+    compressing.quickly("submission", "envelope")
     op.create_index(
         "ix_submission_student", "submission", ["roll_call_id", "student_id", "received_at"], unique=False
     )

@@ -28,7 +28,7 @@ def upgrade() -> None:
 
 _DOORS = (
     "intake_facts(text[], text[], uuid[], text[], timestamptz[], timestamptz, boolean)",
-    "intake_store(json, json)",
+    "intake_store(json, text[], json)",
     "declared_frames(uuid, uuid, uuid, int)",
     "store_frames(json)",
 )
@@ -126,7 +126,7 @@ END $$;
 
 # The school comes from the frozen obligation: an envelope of whoever is not in the audience cannot be stored.
 _STORE = """
-CREATE FUNCTION door.intake_store(p_submissions json, p_refusals json) RETURNS bigint
+CREATE FUNCTION door.intake_store(p_submissions json, p_envelopes text[], p_refusals json) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -135,10 +135,10 @@ BEGIN
   WITH stored AS (
     INSERT INTO submission (id, roll_call_id, school_id, term_code, student_id, nonce, key_thumbprint, in_cool_down, envelope,
       envelope_digest, frame_count, receipt, received_at, frames_due_at)
-    SELECT s.id, o.roll_call_id, o.school_id, o.term_code, o.student_id, s.nonce, s.jkt, s.in_cool_down, s.envelope,
+    SELECT s.id, o.roll_call_id, o.school_id, o.term_code, o.student_id, s.nonce, s.jkt, s.in_cool_down, p_envelopes[s.n],
       decode(s.digest, 'hex'), s.frames, s.receipt, s.received_at, s.frames_due_at
-    FROM json_to_recordset(p_submissions) AS s(id uuid, roll_call uuid, student uuid, nonce text, jkt text,
-      in_cool_down boolean, envelope text, digest text, frames smallint, receipt text, received_at timestamptz,
+    FROM json_to_recordset(p_submissions) AS s(n int, id uuid, roll_call uuid, student uuid, nonce text, jkt text,
+      in_cool_down boolean, digest text, frames smallint, receipt text, received_at timestamptz,
       frames_due_at timestamptz)
     JOIN roll_call c ON c.id = s.roll_call
     JOIN obligation o ON o.term_code = c.term_code AND o.roll_call_id = c.id AND o.student_id = s.student

@@ -7,8 +7,9 @@ plain SQL without constraints to other tables:
 
 - `launch`: `launch_roll_call`; its floor is an INSERT … SELECT of the obligations into a table with the same indexes.
 - `settle`: `settle_roll_call`; its floor is an UPDATE of the absent students' rows in a table with a result for each.
-- `prompts`: the jobs that follow for those who missed before; their floor is an INSERT … SELECT of everything that is
-  recorded of the prompts: turns, prompts, steps, pictures, audit, events. `settle and prompts` is the sum of both.
+- `prompts`: the jobs that follow for those who missed before. Their floor are plain INSERTs of everything that is recorded
+  of the prompts (turns, prompts, steps, pictures, audit, events) by a client that has the rows. What a copy of them inside
+  the database costs, which knows of nothing outside it, stands beside. `settle and prompts` is the sum of both.
 - reads: the 95th of a hundred latencies, through the queries that the API calls.
 
 Processor seconds are those of this process and of the whole cluster: they tell the cost where others use the machine
@@ -23,15 +24,13 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from sqlalchemy import func, select, text
 
 from backend.core.acting import Acting
@@ -60,144 +59,27 @@ from bench.province_data import (
     CLOSES,
     OPENS,
     PROVINCE,
-    RUNNING,
+    SETTLED,
     Province,
     begin_anew,
     province_of,
     refresh_statistics,
     rush,
 )
-from bench.report import publish
+from bench.province_floors import (
+    Cost,
+    cluster_of,
+    costing,
+    launch_floor,
+    prompts_copied,
+    prompts_floor,
+    settlement_floor,
+)
+from bench.report import Stolen, publish
 from bench.standing import runtime_at
 
 SIZES, FULL = (12_000, 120_000), 1_200_000
-SETTLED = CLOSES + timedelta(minutes=5)
 PAGES = 100
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-# --- what it costs ---
-
-
-@dataclass(slots=True)
-class Cost:
-    """Of one step: seconds by the clock, and of processors in this process and in the cluster."""
-
-    seconds: float = 0
-    python: float = 0
-    postgres: float = 0
-
-    @property
-    def cpu(self) -> float:
-        return self.python + self.postgres
-
-
-def _cluster_cpu(cluster: Path) -> float:
-    """Processor seconds of every living process of the cluster, and of the dead ones, which its first process counts."""
-    total = 0
-    for entry in Path("/proc").iterdir():
-        try:
-            if entry.name.isdigit() and (entry / "cwd").readlink() == cluster:
-                fields = (entry / "stat").read_text().rpartition(")")[2].split()
-                postmaster = (cluster / "postmaster.pid").read_text().split("\n", 1)[0] == entry.name
-                total += sum(map(int, fields[11 : 15 if postmaster else 13]))
-        except OSError:  # ended meanwhile, or another user's
-            continue
-    return total / TICKS
-
-
-@contextmanager
-def costing(cluster: Path) -> Iterator[Cost]:
-    """Fill in what the block cost."""
-    cost = Cost()
-    began, python, postgres = time.perf_counter(), time.process_time(), _cluster_cpu(cluster)
-    yield cost
-    cost.seconds = time.perf_counter() - began
-    cost.python = time.process_time() - python
-    cost.postgres = _cluster_cpu(cluster) - postgres
-
-
-def _cluster(province: Province) -> Path:
-    with psycopg.connect(province.stack.superuser_dsn) as server:
-        found = server.execute("SHOW data_directory").fetchone()
-    assert found is not None
-    return Path(found[0]).resolve()
-
-
-# --- floors: plain SQL ---
-
-
-def _like(server: psycopg.Connection[Any], table: str) -> None:
-    """An empty table with the columns and indexes of the running term's part of `table`."""
-    part = server.execute("SELECT door.term_partition(%s, %s)", [table, RUNNING]).fetchone()
-    named = f"term_partition.{part[0]}" if table in {"obligation", "outcome_entry"} and part else table
-    server.execute(f"DROP TABLE IF EXISTS bench_{table}")
-    server.execute(f"CREATE TABLE bench_{table} (LIKE {named} INCLUDING ALL)")
-
-
-def launch_floor(province: Province, cluster: Path) -> Cost:
-    """The obligations of one roll call, from the roll."""
-    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
-        _like(server, "obligation")
-        with costing(cluster) as cost:
-            server.execute(
-                "INSERT INTO bench_obligation (roll_call_id, term_code, student_id, school_id, class_id, duty, standing,"
-                " study_form, programme) SELECT %s, %s, id, school_id, class_id, 'owed', standing, study_form, programme"
-                " FROM student",
-                [BY, RUNNING],
-            )
-        server.execute("DROP TABLE bench_obligation")
-    return cost
-
-
-def settlement_floor(province: Province, cluster: Path, roll_call_id: UUID) -> Cost:
-    """The results of those who are missing still, in a table that has a row for everyone."""
-    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
-        _like(server, "outcome_entry")
-        server.execute(
-            "INSERT INTO bench_outcome_entry (roll_call_id, term_code, student_id, seq, school_id, class_id, outcome,"
-            " reason, method, policy_version, trace, at) SELECT o.roll_call_id, o.term_code, o.student_id, 1, o.school_id,"
-            " o.class_id, coalesce(e.outcome, 'undetermined'), coalesce(e.reason, ''), '', '', '{}', now()"
-            " FROM obligation o LEFT JOIN outcome_entry e USING (roll_call_id, term_code, student_id)"
-            " WHERE o.roll_call_id = %s",
-            [roll_call_id],
-        )
-        server.execute("VACUUM ANALYZE bench_outcome_entry")
-        with costing(cluster) as cost:
-            server.execute(
-                "UPDATE bench_outcome_entry SET outcome = 'missed', reason = 'no_check_in', method = 'settlement', at = %s"
-                " WHERE outcome = 'undetermined'",
-                [SETTLED],
-            )
-        server.execute("DROP TABLE bench_outcome_entry")
-    return cost
-
-
-RECORDED = (
-    *("student_turn", "prompt", "prompt_step", "standing_warning", "student_standing", "audit_entry"),
-    *("outbox_event", "procrastinate_jobs"),
-)
-"""Where the rows are that raising prompts writes, in the order of their references."""
-
-
-def prompts_floor(province: Province, cluster: Path) -> Cost:
-    """Everything that was recorded of the prompts that were raised, once more."""
-    only = {
-        "student_turn": "WHERE student_id IN (SELECT student_id FROM prompt)",
-        "student_standing": "WHERE student_id IN (SELECT student_id FROM prompt)",
-        "audit_entry": "WHERE action = 'prompt.raised'",
-        "outbox_event": "WHERE name IN ('PromptRaised', 'StudentWarned')",
-        "procrastinate_jobs": "WHERE task_name = 'deliver_events'",
-    }
-    with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
-        for table in RECORDED:
-            _like(server, table)
-        with costing(cluster) as cost:
-            for table in RECORDED:
-                server.execute(f"INSERT INTO bench_{table} SELECT * FROM {table} {only.get(table, '')}")
-        for table in RECORDED:
-            server.execute(f"DROP TABLE bench_{table}")
-    return cost
 
 
 # --- the product ---
@@ -211,22 +93,23 @@ class Measured:
     rows: int
     cost: Cost
     floor: Cost | None
+    copied: Cost | None = None
+    """The floor where the database has the rows already."""
 
 
 def together(step: str, *parts: Measured) -> Measured:
     """Steps that the law sees as one."""
     costs = [each.cost for each in parts]
     floors = [each.floor for each in parts if each.floor]
-    return Measured(step, parts[0].rows, _sum(costs), _sum(floors))
+    copied = [each.copied or each.floor for each in parts]
+    return Measured(step, parts[0].rows, _sum(costs), _sum(floors), _sum(each for each in copied if each))
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
-    found = list(costs)
-    return Cost(
-        sum(each.seconds for each in found),
-        sum(each.python for each in found),
-        sum(each.postgres for each in found),
-    )
+    whole = Cost()
+    for each in costs:
+        whole.add(each)
+    return whole
 
 
 async def launch(runtime: Runtime, cluster: Path) -> tuple[RollCall, Cost]:
@@ -296,18 +179,22 @@ async def warn(runtime: Runtime, cluster: Path, missed: Again) -> tuple[int, Cos
 # --- reads ---
 
 
-async def latencies(read: Callable[[], Awaitable[object]]) -> list[float]:
-    """Milliseconds of each page, after a few that nobody counts."""
-    taken = []
+Latencies = tuple[str, list[float], float]
+"""Of what, in milliseconds, and what the machine's host took meanwhile (`Stolen`)."""
+
+
+async def latencies(name: str, read: Callable[[], Awaitable[object]]) -> Latencies:
+    """Of each page, after a few that nobody counts."""
+    taken, stolen = [], Stolen()
     for number in range(PAGES + 5):
         began = time.perf_counter()
         await read()
         if number >= 5:
             taken.append((time.perf_counter() - began) * 1000)
-    return taken
+    return name, taken, stolen.share()
 
 
-async def reads(runtime: Runtime, roll_call: RollCall) -> list[tuple[str, list[float]]]:
+async def reads(runtime: Runtime, roll_call: RollCall) -> list[Latencies]:
     """Each list by somebody else every time."""
     chosen = random.Random(5)
     schools = await schools_of(runtime)
@@ -351,22 +238,22 @@ async def reads(runtime: Runtime, roll_call: RollCall) -> list[tuple[str, list[f
         tally.board(Unit(school.id, school.kind, school.name, school.path))
 
     return [
-        ("missing, a class", await latencies(missing_of_class)),
-        ("missing, a school", await latencies(lambda: missing(registrar(), None))),
-        ("missing, the province", await latencies(lambda: missing(of_province, None))),
-        ("own history", await latencies(history)),
-        ("prompts, a registrar", await latencies(lambda: prompts(registrar()))),
-        ("prompts, the province", await latencies(lambda: prompts(of_province))),
-        ("progress, a school", await latencies(progress_of_school)),
+        await latencies("missing, a class", missing_of_class),
+        await latencies("missing, a school", lambda: missing(registrar(), None)),
+        await latencies("missing, the province", lambda: missing(of_province, None)),
+        await latencies("own history", history),
+        await latencies("prompts, a registrar", lambda: prompts(registrar())),
+        await latencies("prompts, the province", lambda: prompts(of_province)),
+        await latencies("progress, a school", progress_of_school),
     ]
 
 
 # --- one size ---
 
 
-async def measure(province: Province) -> tuple[list[Measured], list[tuple[str, list[float]]]]:
+async def measure(province: Province) -> tuple[list[Measured], list[Latencies]]:
     """Launch, the window, the settlement and what follows, and the reads before and after it."""
-    cluster, runtime = _cluster(province), runtime_at(province.stack.app_url, SETTLED)
+    cluster, runtime = cluster_of(province), runtime_at(province.stack.app_url, SETTLED)
     try:
         async with runtime.database.transaction(Scope.none()) as session:
             await session.execute(text("SELECT 1"))
@@ -384,7 +271,8 @@ async def measure(province: Province) -> tuple[list[Measured], list[tuple[str, l
                 classes = await counting.fold(session)
         measured.append(Measured("counters folded", classes, cost, None))
         prompts, cost, who = await raise_prompts(runtime, cluster, roll_call.id)
-        measured.append(Measured("prompts", prompts, cost, prompts_floor(province, cluster)))
+        floor, copied = prompts_floor(province, cluster), prompts_copied(province, cluster)
+        measured.append(Measured("prompts", prompts, cost, floor, copied))
         measured.append(together("settle and prompts", settled, measured[-1]))
         others, later = await warn(runtime, cluster, who)
         measured.append(Measured("warnings", others, later, None))
@@ -407,6 +295,7 @@ def _row(province: Province, each: Measured) -> dict[str, Any]:
         "floor s": floor.seconds if floor else "",
         "floor cpu s": floor.cpu if floor else "",
         "times floor": each.cost.cpu / floor.cpu if floor and floor.cpu else "",
+        "times a copy": each.cost.cpu / each.copied.cpu if each.copied and each.copied.cpu else "",
     }
 
 
@@ -431,13 +320,14 @@ def main() -> None:
                 "list": name,
                 "median ms": statistics.median(each),
                 "p95 ms": statistics.quantiles(each, n=20)[-1],
+                "stolen": stolen,
             }
-            for name, each in taken
+            for name, each, stolen in taken
         ]
         for row in rows[-len(measured) :]:
             sys.stderr.write(f"  {row['step']}: {row['seconds']:.1f} s, {row['cpu s']:.1f} s of processors\n")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    publish("province", "the same rows by plain INSERT … SELECT and UPDATE; at most 3 times", rows)
+    publish("province", "the same rows by plain INSERT … SELECT, UPDATE and INSERT; at most 3 times", rows)
     publish("province-reads", "50 ms", pages)
     sys.stderr.write(f"peak memory of Python: {peak} MB\n")
 

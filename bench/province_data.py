@@ -27,6 +27,7 @@ TERMS = (
 )
 OPENS = datetime(2026, 5, 20, 10, tzinfo=LEGAL_ZONE)
 CLOSES = OPENS + timedelta(minutes=60)
+SETTLED = CLOSES + timedelta(minutes=5)
 BY = UUID("018f0009-0000-7000-8000-000000000000")
 PROVINCE = "p410000"
 KEPT_BY_TERM = ("obligation", "outcome_entry")

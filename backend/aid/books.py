@@ -59,15 +59,13 @@ async def hold_up_to_date(
     """
     found = await subjects(session, student_ids)
     held = {
-        student_id: Held(
-            found[student_id], await take_turn(session, found[student_id].school_id, student_id, at)
-        )
+        student_id: Held(found[student_id], await take_turn(session, student_id, at))
         for student_id in sorted(found)
     }
     for student_id in await _due(session, held, at):
         await keep_current(session, held[student_id])
         await post_accounts(session, [held[student_id]])
-        turn = await take_turn(session, held[student_id].subject.school_id, student_id, at)
+        turn = await take_turn(session, student_id, at)
         again = await subjects(session, [student_id])
         held[student_id] = Held(again[student_id], turn)
     return held

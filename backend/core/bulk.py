@@ -4,13 +4,11 @@ The rows travel as one JSON document. A statement with a parameter for every val
 for each number of rows, which for some hundred rows takes longer than the database takes to store them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime
 from functools import cache
 from typing import Any
-from uuid import UUID
 
+from pydantic_core import to_json
 from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -55,21 +53,12 @@ class Json(str):
 
 
 def _row(row: Mapping[str, Any]) -> str:
-    written = _ENCODER.encode({name: value for name, value in row.items() if not isinstance(value, Json)})
+    plain = {name: _plain(value) for name, value in row.items() if not isinstance(value, Json)}
+    written = to_json(plain, inf_nan_mode="constants").decode()
     ready = [f'"{name}":{value}' for name, value in row.items() if isinstance(value, Json)]
     return "{" + ",".join(part for part in (written[1:-1], *ready) if part) + "}" if ready else written
 
 
-def _plain(value: object) -> str:
-    """As PostgreSQL reads them: instants with their offset, bytes in hexadecimal."""
-    match value:
-        case UUID():
-            return str(value)
-        case datetime() | date():
-            return value.isoformat()
-        case bytes():
-            return "\\x" + value.hex()
-    raise TypeError(f"{type(value).__name__} is no value of a row")
-
-
-_ENCODER = json.JSONEncoder(default=_plain, ensure_ascii=False)
+def _plain(value: object) -> object:
+    """As PostgreSQL reads it: bytes in hexadecimal."""
+    return "\\x" + value.hex() if isinstance(value, bytes) else value

@@ -101,7 +101,7 @@ async def request_leave(
     if starts_at >= ends_at:
         raise LeaveIntervalInvalid
     await require_one_term(session, acting.school_id, command.first.day, command.last.day)
-    at = await take_turn(session, acting.school_id, acting.student_id, at)
+    at = await take_turn(session, acting.student_id, at)
     await _refuse_overlap(session, acting.student_id, starts_at, ends_at, at)
     leave_id = new_id()
     request = LeaveRequest(
@@ -248,7 +248,7 @@ async def _held(
     everybody who came before is done.
     """
     request = (await leave_for(session, acting, leave_id, at)).request
-    at = await take_turn(session, request.school_id, request.student_id, at)
+    at = await take_turn(session, request.student_id, at)
     return await leave_for(session, acting, leave_id, at), at
 
 

@@ -15,7 +15,6 @@ from backend.core.database import among
 from backend.core.pulse import lost_time, marks_of
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
-from backend.people.tables import Student
 from backend.roll_call.by_term import of_own_school
 from backend.roll_call.law import law_of
 from backend.roll_call.rules import Outcome
@@ -54,13 +53,14 @@ class RecordedCheck:
 
 
 async def recorded_checks(
-    session: AsyncSession, student_ids: Collection[UUID]
+    session: AsyncSession, schools: Mapping[UUID, UUID]
 ) -> dict[UUID, list[RecordedCheck]]:
-    """Every roll call of their school that each student owed presence in, oldest launch first.
+    """Every roll call of their school that each student owed presence in, oldest launch first; given their schools.
 
     The roll calls come first: by them and the students the rows are found, in the partitions of their terms alone.
     """
-    frames = await _frames(session, student_ids)
+    student_ids = list(schools)
+    frames = await _frames(session, set(schools.values()))
     within = _Within.of(frame.roll_call for frame in frames.values())
     owed = await _owed(session, within, student_ids)
     results = await _results(session, within, student_ids)
@@ -159,10 +159,9 @@ async def _owed(
     return [(student_id, school_id, roll_call_id) for student_id, school_id, roll_call_id in rows]
 
 
-async def _frames(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, _Frame]:
-    """The roll calls that the students' schools were asked in."""
-    schools = select(Student.school_id).where(among(Student.id, student_ids))
-    asked = select(RollCallSchool.roll_call_id).where(RollCallSchool.school_id.in_(schools))
+async def _frames(session: AsyncSession, school_ids: Collection[UUID]) -> dict[UUID, _Frame]:
+    """The roll calls that the schools were asked in."""
+    asked = select(RollCallSchool.roll_call_id).where(among(RollCallSchool.school_id, school_ids))
     announced, voided = aliased(RollCallStep), aliased(RollCallStep)
     rows = await session.execute(
         select(RollCall, OrgUnit.kind, announced.at, voided.at)

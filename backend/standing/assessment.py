@@ -42,12 +42,9 @@ async def hold(session: AsyncSession, student_id: UUID, at: datetime) -> Held:
 
 async def hold_many(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> list[Held]:
     """Wait for the turns of all of them that the scope admits."""
-    found = await subjects(session, student_ids)
-    if not found:
-        return []
-    turns = await take_turns(session, {key: subject.school_id for key, subject in found.items()}, at)
-    again = await subjects(session, list(turns))  # a status may have changed while we waited
-    return [Held(again[student_id], turn) for student_id, turn in turns.items()]
+    turns = await take_turns(session, student_ids, at)
+    found = await subjects(session, list(turns))  # only now: a status may have changed while we waited
+    return [Held(found[student_id], turn) for student_id, turn in turns.items()]
 
 
 async def judgements(

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.leave.queries import intervals
 from backend.leave.rules import LeaveInterval
 from backend.org.tables import OrgUnit
+from backend.people.tables import Student
 from backend.roll_call.recorded import RecordedCheck, recorded_checks
 from backend.standing import tables
 from backend.standing.explaining import FactLine
@@ -44,11 +45,9 @@ async def fact_lines(session: AsyncSession, student_id: UUID, keys: Iterable[str
 
 
 async def _checks(session: AsyncSession, student_id: UUID, names: Collection[str]) -> Found:
-    checks = [
-        check
-        for check in (await recorded_checks(session, [student_id]))[student_id]
-        if str(check.roll_call.id) in names
-    ]
+    student = await session.get_one(Student, student_id)
+    recorded = await recorded_checks(session, {student_id: student.school_id})
+    checks = [check for check in recorded[student_id] if str(check.roll_call.id) in names]
     launchers = await _names(session, {check.roll_call.launcher_id for check in checks})
     return {
         str(check.roll_call.id): check_words(check, launchers[check.roll_call.launcher_id])

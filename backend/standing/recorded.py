@@ -69,7 +69,7 @@ async def facts_of(session: AsyncSession, asked: Collection[Subject]) -> dict[UU
     loads = tuple(
         CalendarYearLoaded(year, at) for year, at in sorted((await years_loaded_late(session)).items())
     )
-    checks = await recorded_checks(session, ids)
+    checks = await recorded_checks(session, {each.student_id: each.school_id for each in asked})
     leaves = await intervals(session, ids)
     acts = await _acts(session, ids)
     return {

@@ -42,7 +42,7 @@ async def file_statement(
     prompt = await session.get(StoredPrompt, command.prompt_id)
     if prompt is None or prompt.student_id != acting.student_id:
         raise NotFound
-    turn = await take_turn(session, prompt.school_id, prompt.student_id, at)
+    turn = await take_turn(session, prompt.student_id, at)
     newest = select(PromptStep.state).where(PromptStep.prompt_id == prompt.id).order_by(PromptStep.seq.desc())
     state = PromptState((await session.scalars(newest.limit(1))).one())
     if state not in OPEN:

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from migrations import rls
+from migrations import compressing, rls
 
 revision = "0007"
 down_revision = "0006"
@@ -192,6 +192,7 @@ def _first_tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_prompt")),
         sa.UniqueConstraint("id", "school_id", "student_id", name=op.f("uq_prompt_id_school_id_student_id")),
     )
+    compressing.quickly("prompt", "trace")
     op.create_index("ix_prompt_raised_at", "prompt", ["raised_at", "id"], unique=False)
     op.create_index("ix_prompt_school", "prompt", ["school_id", "raised_at"], unique=False)
     op.create_index("ix_prompt_student", "prompt", ["student_id", "raised_at"], unique=False)
@@ -259,6 +260,7 @@ def _first_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("student_id", name=op.f("pk_student_standing")),
     )
+    compressing.quickly("student_standing", "picture")
     op.create_index(
         "ix_student_standing_next_at",
         "student_standing",
@@ -513,6 +515,7 @@ def _more_tables() -> None:
         sa.UniqueConstraint("reverses", name=op.f("uq_standing_entry_reverses")),
         sa.UniqueConstraint("student_id", "seq", name=op.f("uq_standing_entry_student_id_seq")),
     )
+    compressing.quickly("standing_entry", "trace")
     op.create_index("ix_standing_entry_school", "standing_entry", ["school_id", "at"], unique=False)
     op.create_table(
         "standing_feed",

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import select
 
 from backend.core.bulk import Json, insert_rows
@@ -83,5 +84,5 @@ async def test_no_rows_are_no_statement(owner: Database) -> None:
 
 async def test_a_value_that_no_column_holds_is_a_mistake_of_ours(owner: Database) -> None:
     async with owner.transaction(Scope.none()) as session:
-        with pytest.raises(TypeError, match="timedelta"):
-            await insert_rows(session, AuditEntry, [row(after={"for": timedelta(1)})])
+        with pytest.raises(PydanticSerializationError, match="object"):
+            await insert_rows(session, AuditEntry, [row(after={"for": object()})])

@@ -52,7 +52,9 @@ async def test_plans_are_renewed_and_prepared_statements_stay(runtime: Runtime) 
             assert found == (number,)
 
 
-async def test_questions_of_a_rush_wait_for_each_other_and_not_for_a_connection_each(runtime: Runtime) -> None:
+async def test_questions_of_a_rush_wait_for_each_other_and_not_for_a_connection_each(
+    runtime: Runtime,
+) -> None:
     database, me = runtime.database, text("SELECT pg_backend_pid() AS pid, pg_sleep(0.005)")
     asked = await asyncio.gather(*(database.ask(me) for _ in range(5 * ASKED_AT_ONCE)))
     assert len({row["pid"] for (row,) in asked}) <= ASKED_AT_ONCE

@@ -311,7 +311,7 @@ async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_st
     """A clock that lags, as a second server's may, slips no fact behind a judgement that did not know of it."""
     ahead = desk.at + timedelta(seconds=5)
     async with desk.stage.arrange() as session:
-        await take_turn(session, desk.school.id, desk.pupil.id, ahead)
+        await take_turn(session, desk.pupil.id, ahead)
     asked = await desk.ask(first=1)
     decided = await desk.decide(asked)
     cancelled = await desk.cancel(asked, desk.stage.registrar)
@@ -329,7 +329,7 @@ async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_st
 async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
     asked = await desk.ask(first=1)
     async with desk.stage.arrange() as session:
-        turn = await take_turn(session, desk.school.id, desk.pupil.id, desk.at)
+        turn = await take_turn(session, desk.pupil.id, desk.at)
         deciding = asyncio.create_task(desk.decide(asked))
         await desk.stage.blocked("transactionid", "tuple")
         assert not deciding.done()
@@ -341,6 +341,6 @@ async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
 async def test_nobody_holds_up_a_student_whose_leave_they_may_not_see(desk: Desk) -> None:
     asked = await desk.ask(first=1)
     async with desk.stage.arrange() as session:
-        await take_turn(session, desk.school.id, desk.pupil.id, desk.at)
+        await take_turn(session, desk.pupil.id, desk.at)
         with pytest.raises(NotFound):
             await desk.decide(asked, acting=desk.colleague)

@@ -205,9 +205,9 @@ async def test_an_envelope_that_breaks_its_batch_breaks_no_other(
 def _nonce_of_nobody(broken: Candidate) -> Any:
     plain = Stored.row
 
-    def row(stored: Stored) -> dict[str, Any]:
+    def row(stored: Stored, number: int) -> dict[str, Any]:
         changes = {"nonce": "of nobody"} if stored.student_id == broken.student_id else {}
-        return plain(stored) | changes
+        return plain(stored, number) | changes
 
     return row
 

@@ -31,7 +31,7 @@ async def registry(runtime: Runtime, owner: Database) -> Registry:
 
 async def recorded(registry: Registry) -> list[RecordedCheck]:
     async with registry.as_worker() as session:
-        return (await recorded_checks(session, [registry.pupil.id]))[registry.pupil.id]
+        return (await recorded_checks(session, {registry.pupil.id: registry.school.id}))[registry.pupil.id]
 
 
 async def evidence(registry: Registry) -> set[str]:

@@ -1,5 +1,7 @@
-"""`make bench`: every benchmark, each in a process of its own; `make bench ARGS="fence face"` runs some."""
+"""`make bench`: every benchmark, each in a process of its own; `make bench ARGS="--seed 9 fence face"` runs some."""
 
+import argparse
+import os
 import subprocess
 import sys
 
@@ -18,17 +20,23 @@ BENCHMARKS = {
 }
 
 
-def main(asked: list[str]) -> int:
+def main(words: list[str]) -> int:
     """Run them; the worst exit code."""
-    unknown = set(asked) - set(BENCHMARKS)
+    parser = argparse.ArgumentParser(prog="make bench")
+    parser.add_argument("benchmarks", nargs="*", metavar="benchmark", help=", ".join(BENCHMARKS))
+    parser.add_argument(
+        "--seed", type=int, help="of all that is drawn by chance; each benchmark has one of its own"
+    )
+    asked = parser.parse_args(words)
+    unknown = set(asked.benchmarks) - set(BENCHMARKS)
     if unknown:
-        sys.stderr.write(
-            f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}\n"
-        )
-        return 2
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    environment = dict(os.environ)
+    if asked.seed is not None:
+        environment["DIANMING_BENCH_SEED"] = str(asked.seed)
     return max(
-        subprocess.run([sys.executable, "-m", *BENCHMARKS[name]], check=False).returncode
-        for name in asked or BENCHMARKS
+        subprocess.run([sys.executable, "-m", *BENCHMARKS[name]], check=False, env=environment).returncode
+        for name in asked.benchmarks or BENCHMARKS
     )
 
 

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from backend.local.sample_faces import sample_faces_dir, sample_people
-from bench.report import publish
+from bench.report import publish, seed
 from biometrics.calibration import (
     CANDIDATES,
     Comparisons,
@@ -203,7 +203,7 @@ def several_shots(sets: list[Pictures]) -> list[dict[str, Any]]:
     rows = []
     for pictures in sets:
         for probes, label in ((1, "one picture"), (2, "mean of two"), (_SHOTS, "mean of three")):
-            random = np.random.default_rng(1)
+            random = np.random.default_rng(seed(1))
             drawn = [_drawn(pictures, probes, random) for _ in range(_DRAWS)]
             parts = [_all_against_all(*each) for each in drawn]
             together = Comparisons(
@@ -233,7 +233,7 @@ def stand_ins(sets: list[Pictures]) -> list[dict[str, Any]]:
     rows = []
     scoring = Scoring(Method.NEUTRAL)
     for pictures in sets:
-        random = np.random.default_rng(1)
+        random = np.random.default_rng(seed(1))
         passed, refused = np.zeros((2, 2)), np.zeros(2)
         for _ in range(_DRAWS):
             templates, seen, people = _drawn(pictures, _SHOTS, random)

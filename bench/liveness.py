@@ -22,7 +22,7 @@ from backend.demo.puppet import PHONE, NoFaceToAnimate, Pose, Puppet, performanc
 from backend.local.sample_faces import sample_faces_dir, sample_people
 from backend.roll_call.law import face_rules, law_at
 from bench import attacks
-from bench.report import publish
+from bench.report import publish, seed
 from biometrics.actions import Action, draw_actions
 from biometrics.checks import BurstResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.contour_model import Dlib68Contours
@@ -105,7 +105,7 @@ def main() -> None:
     engines = EngineSet([DlibOnnxEngine(contours=Dlib68Contours(installed_models()))])
     rules = face_rules(law_at(legal_day(now()), PROVINCE), KEY.id)
     people = sample_people(sample_faces_dir(ROOT))
-    hand = random.Random(7)
+    hand = random.Random(seed(7))
     results: dict[str, list[BurstResult]] = {}
     for name in [name for name, paths in people.items() if len(paths) >= 4][:: max(1, 40 // PERSONS)]:
         shots = [Shot(path.read_bytes()) for path in people[name][1:4]]

@@ -45,6 +45,14 @@ class Stolen:
 
 
 _STOLEN = Stolen()
+_seed: int | None = None
+
+
+def seed(default: int) -> int:
+    """What this benchmark draws its chances from: `make bench ARGS="--seed N …"`, or its own. Published with the figures."""
+    global _seed  # noqa: PLW0603 - one benchmark a process
+    _seed = int(os.environ.get("DIANMING_BENCH_SEED", default))
+    return _seed
 
 
 def publish(name: str, floor: str, rows: list[dict[str, Any]]) -> None:
@@ -68,6 +76,7 @@ def publish(name: str, floor: str, rows: list[dict[str, Any]]) -> None:
         "at": datetime.now(UTC).isoformat(),
         "commit": _commit(),
         "machine": machine,
+        "seed": _seed,
         "rows": rows,
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, indent=1))

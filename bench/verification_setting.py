@@ -42,6 +42,7 @@ from backend.roll_call.tables import (
     SubmissionFrame,
     Verdict,
 )
+from bench.report import seed
 from biometrics.actions import Action, draw_actions
 from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engine import EngineSet
@@ -180,7 +181,7 @@ class Setting:
         return await self._send(roll_call, of, person)
 
     async def _send(self, roll_call: RollCall, of: dict[str, Any], person: int) -> Sent:
-        hand = random.Random(person)
+        hand = random.Random(seed(0) + person)
         actions = tuple(draw_actions(hand, list(Action), hand.choice((2, 3))))
         frames = tuple(render_pattern(person, shot, doing) for shot, doing in enumerate(posed(actions)))
         nonce, submission_id = f"{person:030d}", new_id()

@@ -90,7 +90,7 @@ class Database:
     async def ask(self, statement: TextClause, **parameters: Any) -> Sequence[Mapping[str, Any]]:
         """One statement that commits by itself, before a scope is known: through the owner's narrow functions.
 
-        Every request asks so who it comes from; by a session, that took four times as much of the processor.
+        Every request asks so who it comes from; by a session, that took a millisecond of the processor more.
         """
         question = self._questions.get(statement)
         if question is None:  # its parameters as the driver writes them

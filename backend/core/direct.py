@@ -14,6 +14,7 @@ from typing import Any
 import psycopg
 from psycopg.rows import dict_row
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoTurn
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 Connection = psycopg.AsyncConnection[Any]
@@ -91,15 +92,38 @@ class DirectConnections:
         return kept
 
 
+PATIENCE = 10.0
+"""Seconds for which a question waits for those before it: then the database is as good as away."""
+
+
 class Asking(DirectConnections):
     """Single statements that commit by themselves, some at once: who comes in a rush waits here, and not for a connection."""
 
     def __init__(self, engine: AsyncEngine, at_once: int) -> None:
         super().__init__(engine, autocommit=True)
-        self._turn = asyncio.Semaphore(at_once)
+        self._turns = asyncio.Semaphore(at_once)
 
     async def rows(self, statement: bytes, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the statement answers; its parameters are the driver's own, `%(name)s`."""
-        async with self._turn, self._lent() as connection, connection.cursor(row_factory=dict_row) as cursor:
+        """What the statement answers; its parameters are the driver's own, `%(name)s`.
+
+        Raises SQLAlchemy's `TimeoutError`, as its pool does, where no turn comes.
+        """
+        async with (
+            self._turn(),
+            self._lent() as connection,
+            connection.cursor(row_factory=dict_row) as cursor,
+        ):
             await cursor.execute(statement, parameters, prepare=True)
             return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self._turns.acquire()
+        except TimeoutError as error:
+            raise NoTurn from error
+        try:
+            yield
+        finally:
+            self._turns.release()

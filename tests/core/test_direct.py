@@ -6,7 +6,9 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as NoTurn
 
+from backend.core import direct
 from backend.core.database import ASKED_AT_ONCE, Database
 from backend.core.runtime import Runtime
 
@@ -68,3 +70,15 @@ async def test_a_question_that_failed_spoils_no_other(runtime: Runtime) -> None:
         await runtime.database.ask(text("SELECT 1 / :zero"), zero=0)
     (row,) = await runtime.database.ask(text("SELECT 1 AS number"))
     assert row["number"] == 1
+
+
+async def test_where_no_turn_comes_a_question_does_not_wait_for_ever(
+    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(direct, "PATIENCE", 0.05)
+    database, waiting = runtime.database, text("SELECT pg_sleep(0.5)")
+    asked = await asyncio.gather(
+        *(database.ask(waiting) for _ in range(ASKED_AT_ONCE + 1)), return_exceptions=True
+    )
+    assert [type(each) for each in asked if isinstance(each, BaseException)] == [NoTurn]
+    assert await database.ask(text("SELECT 1"))

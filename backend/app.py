@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
+from backend.core.ahead import Ahead
 from backend.core.api import Api, Room
 from backend.core.problems import install_problem_handlers, problem_response
 from backend.core.pulse import keep_beating
@@ -107,8 +108,11 @@ def create_app(runtime: Runtime) -> FastAPI:
     app.state.runtime = runtime
     install_problem_handlers(app)
     larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
+    mobile = _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, runtime)
+    (rush,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
+    app.add_middleware(Ahead, prefix=MOBILE_PREFIX, api=mobile, route=rush)
     app.add_middleware(LimitBodies, limit=runtime.settings.request_body_limit, larger=larger)
-    app.mount(MOBILE_PREFIX, _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, runtime))
+    app.mount(MOBILE_PREFIX, mobile)
     app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, runtime))
 
     @app.get("/healthz")

@@ -20,6 +20,7 @@ import hashlib
 import json
 import os
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -27,7 +28,7 @@ import time
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,8 @@ from mobile_api.envelopes import ByHand
 from mobile_api.roll_call_schemas import EnvelopeIn
 
 DATABASE = "bench_intake"
+ROUNDS = 5
+"""In each every address has its turn, so that what the machine does meanwhile is the same for all of them."""
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
 """Half of the processors serve; the database and the load have the others."""
 FRAMES = [
@@ -76,6 +79,7 @@ ENVELOPES = f"{MOBILE_PREFIX}/v1/roll-calls/{ROLL_CALL}/envelopes"
 EMPTY = f"{MOBILE_PREFIX}/v1/bench/{ROLL_CALL}/envelopes"
 EMPTY_LAST = f"{MOBILE_PREFIX}/v1/bench-last/{ROLL_CALL}/envelopes"
 EMPTY_USUAL = f"{MOBILE_PREFIX}/v1/bench-usual/{ROLL_CALL}/envelopes"
+FLOORS = {"empty": EMPTY, "empty, last": EMPTY_LAST, "empty, usual": EMPTY_USUAL}
 
 _first, _last = (APIRouter(prefix="/v1", route_class=ByHand) for _ in range(2))
 _usual = APIRouter(prefix="/v1")
@@ -160,13 +164,6 @@ class Bench:
             for each in handsets
         ]
 
-    def signed(self, count: int, attempt: int, path: str, tokens: Sequence[str]) -> list[bytes]:
-        """So many requests, each of another student."""
-        return [
-            self.request(each, attempt, path, token)
-            for each, token in zip(self.handsets[:count], tokens, strict=False)
-        ]
-
     def cpu(self) -> float:
         """Seconds that the server has computed so far."""
         return _cpu_of(self.process.pid) + sum(map(_cpu_of, _children(self.process.pid)))
@@ -245,23 +242,70 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
     raise RuntimeError(msg)
 
 
-def measured(bench: Bench, name: str, run: Run, before: tuple[float, float], stolen: float) -> dict[str, Any]:
-    """One row: rates, latencies, and what each request cost server, database and generator."""
-    count = len(run.latencies)
-    server, database = bench.cpu() - before[0], bench.database_cpu() - before[1]
-    return {
-        "run": name,
-        "requests": count,
-        "statuses": ", ".join(f"{status}: {n}" for status, n in sorted(run.statuses.items())),
-        "per second": round(run.rate),
-        "p50 ms": round(run.percentile(0.5), 1),
-        "p95 ms": round(run.percentile(0.95), 1),
-        "p99 ms": round(run.percentile(0.99), 1),
-        "server µs": round(1e6 * server / count),
-        "database µs": round(1e6 * database / count),
-        "generator µs": round(1e6 * run.cpu / count),
-        "stolen": stolen,
-    }
+@dataclass(slots=True)
+class Spent:
+    """The runs of one name, and what server and database computed in them."""
+
+    run: Run = field(default_factory=Run)
+    server: float = 0.0
+    database: float = 0.0
+    stolen: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+
+    def row(self, name: str) -> dict[str, Any]:
+        """Rates, latencies, and what each request cost server, database and generator."""
+        run, count = self.run, len(self.run.latencies)
+        return {
+            "run": name,
+            "requests": count,
+            "statuses": ", ".join(f"{status}: {n}" for status, n in sorted(run.statuses.items())),
+            "per second": round(run.rate),
+            "p50 ms": round(run.percentile(0.5), 1),
+            "p95 ms": round(run.percentile(0.95), 1),
+            "p99 ms": round(run.percentile(0.99), 1),
+            "server µs": round(1e6 * self.server / count),
+            "database µs": round(1e6 * self.database / count),
+            "generator µs": round(1e6 * run.cpu / count),
+            "stolen": round(statistics.fmean(self.stolen), 3),
+        }
+
+
+@dataclass(slots=True)
+class Runs:
+    """All runs against one server, by name, in the order in which they came."""
+
+    bench: Bench
+    connections: int
+    cold: bool
+    spent: dict[str, Spent] = field(default_factory=dict)
+    _tokens: list[str] = field(default_factory=list)
+
+    def run(self, name: str, path: str, attempt: int, part: slice, rate: float | None = None) -> None:
+        """These students' envelopes: as fast as they are answered, or at a rate."""
+        bench = self.bench
+        if self.cold or not self._tokens:
+            self._tokens = bench.tokens(bench.handsets)
+        requests = [
+            bench.request(handset, attempt, path, token)
+            for handset, token in zip(bench.handsets[part], self._tokens[part], strict=True)
+        ]
+        server, database, stolen = bench.cpu(), bench.database_cpu(), Stolen()
+        done = asyncio.run(
+            closed_loop(bench.port, requests, self.connections)
+            if rate is None
+            else open_loop(bench.port, requests, rate, 8 * self.connections)
+        )
+        spent = self.spent.setdefault(name, Spent())
+        spent.run.add(done)
+        spent.server += bench.cpu() - server
+        spent.database += bench.database_cpu() - database
+        spent.stolen.append(stolen.share())
+        spent.rates.append(done.rate)
+
+    def ratio(self, name: str, floor: str) -> float:
+        """Of the rates, the median of those of each round: what the machine does meanwhile is the same for both."""
+        rates = zip(self.spent[name].rates, self.spent[floor].rates, strict=True)
+        return statistics.median(one / other for one, other in rates)
 
 
 async def step_by_step(bench: Bench, count: int = 20 * BATCH) -> list[dict[str, Any]]:
@@ -288,36 +332,23 @@ def main() -> None:
     if asked.serve:
         serve("bench.intake:application", "127.0.0.1", asked.serve, asked.processes, keep_alive=300)
         return
-    count, rows = asked.envelopes, []
+    count = asked.envelopes
     uvloop.install()
     with benched(Stack.from_environment(os.environ), count, 4, asked.processes) as bench:
-        tokens = bench.tokens(bench.handsets)
-
-        def run(name: str, path: str, attempt: int, of: int, rate: float | None = None) -> Run:
-            used = bench.tokens(bench.handsets) if asked.cold else tokens
-            requests = bench.signed(of, attempt, path, used)
-            before, stolen = (bench.cpu(), bench.database_cpu()), Stolen()
-            done = asyncio.run(
-                closed_loop(bench.port, requests, asked.connections)
-                if rate is None
-                else open_loop(bench.port, requests, rate, 8 * asked.connections)
-            )
-            rows.append(measured(bench, name, done, before, stolen.share()))
-            return done
-
-        run("warming up", ENVELOPES, 0, count)
-        run("empty", EMPTY, 1, count)
-        run("empty, last", EMPTY_LAST, 1, count)
-        run("empty, usual", EMPTY_USUAL, 1, count)
-        accepted = run("accepted", ENVELOPES, 1, count)
-        run("at 80 %", ENVELOPES, 2, count, 0.8 * accepted.rate)
+        runs = Runs(bench, asked.connections, asked.cold)
+        runs.run("warming up", ENVELOPES, 0, slice(count))
+        for number in range(ROUNDS):
+            part = slice(number * count // ROUNDS, (number + 1) * count // ROUNDS)
+            for name, path in {**FLOORS, "accepted": ENVELOPES}.items():
+                runs.run(name, path, 1, part)
+        runs.run("at 80 %", ENVELOPES, 2, slice(count), 0.8 * runs.spent["accepted"].run.rate)
         costs = asyncio.run(step_by_step(bench))
-    rows = rows[1:]
-    first, last, usual = (accepted.rate / rows[n]["per second"] for n in range(3))
+    first, last, usual = (runs.ratio("accepted", name) for name in FLOORS)
     floor = (
         f"the empty address of the same {asked.processes} processes, as the framework reads it: accepted is {usual:.2f} of it,"
         f" {first:.2f} where it is read by hand, {last:.2f} where it is found last too"
     )
+    rows = [spent.row(name) for name, spent in runs.spent.items() if name != "warming up"]
     publish("intake-cold" if asked.cold else "intake", floor, rows)
     publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)
 

@@ -66,6 +66,13 @@ class Run:
     statuses: Counter[int] = field(default_factory=Counter)
     latencies: list[float] = field(default_factory=list)
 
+    def add(self, other: "Run") -> None:
+        """And what another gave."""
+        self.seconds += other.seconds
+        self.cpu += other.cpu
+        self.statuses.update(other.statuses)
+        self.latencies += other.latencies
+
     @property
     def rate(self) -> float:
         """Answers a second."""

@@ -12,12 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-import jwt
+from cryptography.hazmat.primitives.asymmetric import ec
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.outline import Outline, read_outline
 from backend.campus.service import Filing, NewSite, file_site
+from backend.core import jws
 from backend.core.acting import Acting
 from backend.core.clock import legal_day
 from backend.core.evidence import EvidenceStore
@@ -27,7 +28,7 @@ from backend.core.tables import OutboxEvent
 from backend.demo.posing import EACH_MS, posed
 from backend.identity.tables import FaceEnrolment
 from backend.identity.templates import store_template
-from backend.org.tables import OrgUnit
+from backend.org.tables import OrgUnit, Term
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.envelope import TYPE
 from backend.roll_call.law import law_at
@@ -37,6 +38,7 @@ from backend.roll_call.tables import (
     OutcomeEntry,
     RollCall,
     RollCallClass,
+    RollCallSchool,
     RollCallSite,
     Submission,
     SubmissionFrame,
@@ -51,8 +53,9 @@ from biometrics.matching import EnrolmentRules
 from biometrics.pattern_engine import PatternEngine, render_pattern
 from geo.datum import Datum
 
-PROVINCE, PATH = "410000", "p410000"
+PROVINCE, PATH, TERM = "410000", "p410000", "2026-autumn"
 A_CLASS = 40
+_NOBODYS = ec.generate_private_key(ec.SECP256R1())
 WEST, SOUTH, SIDE = 113.62, 34.75, 0.005
 _RULES = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
 
@@ -86,7 +89,7 @@ class Setting:
             launcher_id=province.id,
             launcher_path=PATH,
             launched_by=new_id(),
-            term_code="2026-autumn",
+            term_code=TERM,
             audience={},
             seed=None,
             place=PROVINCE,
@@ -98,11 +101,23 @@ class Setting:
             frames_until=self.at + timedelta(hours=1, minutes=2),
         )
         await self.session.flush()
+        starts, ends = legal_day(self.at) - timedelta(days=30), legal_day(self.at) + timedelta(days=90)
+        self.session.add(
+            Term(
+                id=new_id(), org_id=province.id, code=TERM, starts_on=starts, ends_on=ends, created_at=self.at
+            )
+        )
+        await self.session.flush()
         self.session.add(roll_call)
         sent = []
         for number in range(schools):
             school = self._unit("school", f"41410{number:05d}", f"{PATH}.s{number}", province.id)
             await self.session.flush()
+            self.session.add(
+                RollCallSchool(
+                    roll_call_id=roll_call.id, school_id=school.id, owed=students, excused=0, exempt=0
+                )
+            )
             await self._site(school, roll_call)
             sent += [each async for each in self._students(school, roll_call, students, number)]
         return sent
@@ -123,7 +138,9 @@ class Setting:
             self.session, registrar, NewSite("校区", "main", "某路1号"), Filing(drawn), self.at
         )
         self.session.add(
-            RollCallSite(roll_call_id=roll_call.id, site_version_id=version.id, school_id=school.id)
+            RollCallSite(
+                roll_call_id=roll_call.id, site_version_id=version.id, school_id=school.id, term_code=TERM
+            )
         )
 
     async def _students(self, school: OrgUnit, roll_call: RollCall, count: int, number: int) -> Any:
@@ -144,6 +161,7 @@ class Setting:
                         roll_call_id=roll_call.id,
                         class_id=group.id,
                         school_id=school.id,
+                        term_code=TERM,
                         owed=owed,
                         excused=0,
                         exempt=0,
@@ -170,6 +188,7 @@ class Setting:
                 standing="01",
                 study_form="full_time",
                 programme="regular",
+                term_code=TERM,
                 **of,
             )
         )
@@ -194,6 +213,7 @@ class Setting:
             flash=[],
             issued_at=self.at,
             expires_at=self.at + timedelta(minutes=2),
+            term_code=TERM,
             **of,
         )
         self.session.add(challenge)
@@ -212,6 +232,7 @@ class Setting:
             received_at=self.at,
             frames_due_at=roll_call.frames_until,
             frames_gone_at=None,
+            term_code=TERM,
             **of,
         )
         self.session.add(submission)
@@ -228,6 +249,7 @@ class Setting:
                     evidence_key=key,
                     received_at=self.at,
                     kept_sha256=None,
+                    term_code=TERM,
                     **of,
                 )
             )
@@ -269,9 +291,7 @@ def _envelope(roll_call_id: UUID, nonce: str, frames: tuple[bytes, ...]) -> str:
         "fixes": [{**place, "age_s": 1.0}] * 3,
         "frames": declared,
     }
-    return jwt.PyJWS().encode(
-        json.dumps(content).encode(), "-" * 32, algorithm="HS256", headers={"typ": TYPE}
-    )
+    return jws.sign({"typ": TYPE, "kid": "-"}, content, _NOBODYS)
 
 
 async def forget_verdicts(session: AsyncSession) -> None:

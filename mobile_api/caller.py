@@ -16,7 +16,7 @@ def read_request(request: Request) -> HttpRequest:
         raise ProofInvalid(reason="several")
     return HttpRequest(
         method=request.method,
-        path=request.url.path,
+        path=request.scope["path"],
         authorization=request.headers.get("authorization"),
         dpop=proofs[0] if proofs else None,
     )

@@ -21,7 +21,7 @@ from backend.identity.errors import ProofInvalid
 MAX_BYTES = 4096
 KEYS_KNOWN = 8192
 """Keys that a process has at hand: a phone asks for its challenge, sends its envelope and then its frames within a minute.
-Some ten megabytes; whoever makes up new keys only makes others' be read again."""
+Nineteen megabytes; whoever makes up new keys only makes others' be read again."""
 _MAX_JTI = 128
 _COORDINATE_BYTES = 32
 _KEY_MEMBERS = {"kty", "crv", "x", "y"}

@@ -22,6 +22,7 @@ from sqlalchemy import (
     table,
     text,
 )
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -322,7 +323,15 @@ async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Se
     return Settlement(figures)
 
 
-@job_app.task(queue=FLOW, name="compare_counters", pass_context=True, priority=WHENEVER)
+@job_app.task(
+    queue=FLOW,
+    name="compare_counters",
+    pass_context=True,
+    priority=WHENEVER,
+    retry=RetryStrategy(  # for ever while the database is away; what differs is told at once
+        wait=2, linear_wait=10, retry_exceptions=[SQLAlchemyError]
+    ),
+)
 async def compare_counters(context: JobContext, roll_call_id: str, path: str) -> None:
     """After a settlement, whose sums are those of the counters: fail loudly where the outcomes say something else."""
     runtime: Runtime = context.additional_context["runtime"]

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text, update
+from sqlalchemy.exc import OperationalError
 
 from backend.core.database import driver_connection
 from backend.core.tenancy import Scope
@@ -378,6 +379,15 @@ async def test_sums_that_the_outcomes_do_not_bear_out_are_reported(stage: Stage)
         await session.execute(one_more.values(missed=OutcomeDelta.missed + 1))
     with pytest.raises(RuntimeError, match="dianming progress check"):
         await compare_counters(job_of(stage.runtime), **payload)
+
+
+def test_only_a_database_that_is_away_lets_the_sums_be_compared_again() -> None:
+    strategy = compare_counters.retry_strategy
+    assert strategy is not None
+    job = cast("Any", SimpleNamespace(attempts=1000))
+    away = OperationalError(None, None, ConnectionError())
+    assert strategy.get_retry_decision(exception=away, job=job) is not None
+    assert strategy.get_retry_decision(exception=RuntimeError(), job=job) is None
 
 
 async def test_who_is_still_open_is_shown_to_the_launcher_alone(stage: Stage) -> None:

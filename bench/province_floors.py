@@ -60,8 +60,8 @@ def cluster_cpu(cluster: Path) -> float:
 @contextmanager
 def costing(cluster: Path) -> Iterator[Cost]:
     """Fill in what the block cost."""
-    cost = Cost()
-    began, python, postgres = time.perf_counter(), time.process_time(), cluster_cpu(cluster)
+    cost, postgres = Cost(), cluster_cpu(cluster)  # first, for looking costs something too
+    began, python = time.perf_counter(), time.process_time()
     yield cost
     cost.seconds = time.perf_counter() - began
     cost.python = time.process_time() - python

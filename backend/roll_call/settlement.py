@@ -22,7 +22,8 @@ from sqlalchemy import (
     table,
     text,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
@@ -329,7 +330,7 @@ async def _close(session: AsyncSession, roll_call: RollCall, at: datetime) -> Se
     pass_context=True,
     priority=WHENEVER,
     retry=RetryStrategy(  # for ever while the database is away; what differs is told at once
-        wait=2, linear_wait=10, retry_exceptions=[SQLAlchemyError]
+        wait=2, linear_wait=10, retry_exceptions=[OperationalError, InterfaceError, PoolTimeout]
     ),
 )
 async def compare_counters(context: JobContext, roll_call_id: str, path: str) -> None:

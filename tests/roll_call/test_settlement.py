@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text, update
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from backend.core.database import driver_connection
 from backend.core.tenancy import Scope
@@ -385,9 +385,10 @@ def test_only_a_database_that_is_away_lets_the_sums_be_compared_again() -> None:
     strategy = compare_counters.retry_strategy
     assert strategy is not None
     job = cast("Any", SimpleNamespace(attempts=1000))
-    away = OperationalError(None, None, ConnectionError())
+    away, wrong = OperationalError(None, None, ConnectionError()), ProgrammingError(None, None, ValueError())
     assert strategy.get_retry_decision(exception=away, job=job) is not None
-    assert strategy.get_retry_decision(exception=RuntimeError(), job=job) is None
+    for mistake in (RuntimeError(), wrong):
+        assert strategy.get_retry_decision(exception=mistake, job=job) is None
 
 
 async def test_who_is_still_open_is_shown_to_the_launcher_alone(stage: Stage) -> None:

@@ -37,6 +37,8 @@ from biometrics.picture import DecodeLimits, Picture
 from biometrics.resnet_graph import INPUT
 from biometrics.scoring import Scoring, Vectors
 
+SEED = seed(1)
+
 ROOT = Path(__file__).resolve().parents[1]
 FMRS = (1e-2, 1e-3)
 _SHOTS, _DRAWS = 3, 12
@@ -203,7 +205,7 @@ def several_shots(sets: list[Pictures]) -> list[dict[str, Any]]:
     rows = []
     for pictures in sets:
         for probes, label in ((1, "one picture"), (2, "mean of two"), (_SHOTS, "mean of three")):
-            random = np.random.default_rng(seed(1))
+            random = np.random.default_rng(SEED)
             drawn = [_drawn(pictures, probes, random) for _ in range(_DRAWS)]
             parts = [_all_against_all(*each) for each in drawn]
             together = Comparisons(
@@ -233,7 +235,7 @@ def stand_ins(sets: list[Pictures]) -> list[dict[str, Any]]:
     rows = []
     scoring = Scoring(Method.NEUTRAL)
     for pictures in sets:
-        random = np.random.default_rng(seed(1))
+        random = np.random.default_rng(SEED)
         passed, refused = np.zeros((2, 2)), np.zeros(2)
         for _ in range(_DRAWS):
             templates, seen, people = _drawn(pictures, _SHOTS, random)
@@ -283,7 +285,7 @@ def main() -> None:
     if (folder / "pairs.csv").is_file():
         sets += _research(engine, folder)
     for name, (floor, table) in TABLES.items():
-        publish(name, floor, table(sets))
+        publish(name, floor, table(sets), SEED)
     for pictures in sets:
         print(f"{pictures.name}: {len(pictures.person)} pictures, a face not found in {pictures.unfound}")
 

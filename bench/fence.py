@@ -12,6 +12,8 @@ from geo.fence import FenceThresholds, decide, decide_many
 from geo.fixes import Fix
 from geo.site_files import site_from_geojson
 
+SEED = seed(1)
+
 POINTS = 200_000
 THRESHOLDS = FenceThresholds(inside_at=0.9, outside_at=0.05, max_accuracy_m=150, max_age_s=60)
 
@@ -30,7 +32,7 @@ def _campus(vertices: int) -> dict[str, object]:
 
 def main() -> None:
     """Measure fences of 6 and of 200 vertices."""
-    noise = np.random.default_rng(seed(1))
+    noise = np.random.default_rng(SEED)
     lons, lats = noise.uniform(113.49, 113.51, POINTS), noise.uniform(34.79, 34.81, POINTS)
     accuracies = noise.uniform(5, 60, POINTS)
     rows = []
@@ -59,7 +61,7 @@ def main() -> None:
                 "one check ms": single * 1000,
             }
         )
-    publish("fence", "shapely.contains_xy, prepared", rows)
+    publish("fence", "shapely.contains_xy, prepared", rows, SEED)
 
 
 if __name__ == "__main__":

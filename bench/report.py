@@ -45,18 +45,18 @@ class Stolen:
 
 
 _STOLEN = Stolen()
-_seed: int | None = None
 
 
 def seed(default: int) -> int:
-    """What this benchmark draws its chances from: `make bench ARGS="--seed N …"`, or its own. Published with the figures."""
-    global _seed  # noqa: PLW0603 - one benchmark a process
-    _seed = int(os.environ.get("DIANMING_BENCH_SEED", default))
-    return _seed
+    """What a benchmark draws its chances from: `make bench ARGS="--seed N …"`, or its own."""
+    return int(os.environ.get("DIANMING_BENCH_SEED", default))
 
 
-def publish(name: str, floor: str, rows: list[dict[str, Any]]) -> None:
-    """Print `rows` under the benchmark's name with its stated floor, and write bench/results/NAME.json."""
+def publish(name: str, floor: str, rows: list[dict[str, Any]], drawn_from: int | None = None) -> None:
+    """Print `rows` under the benchmark's name with its stated floor, and write bench/results/NAME.json.
+
+    `drawn_from` is the seed; None where nothing is drawn.
+    """
     table = Table(title=f"{name}  (floor: {floor})")
     for heading in rows[0]:
         table.add_column(heading)
@@ -76,7 +76,7 @@ def publish(name: str, floor: str, rows: list[dict[str, Any]]) -> None:
         "at": datetime.now(UTC).isoformat(),
         "commit": _commit(),
         "machine": machine,
-        "seed": _seed,
+        "seed": drawn_from,
         "rows": rows,
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, indent=1))

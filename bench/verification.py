@@ -45,7 +45,7 @@ from backend.roll_call.tables import Submission, Verdict
 from backend.roll_call.verifier import Verifier
 from backend.settings import Settings
 from bench.report import publish
-from bench.verification_setting import PATH, PROVINCE, Sent, Setting, forget_verdicts
+from bench.verification_setting import PATH, PROVINCE, SEED, Sent, Setting, forget_verdicts
 from biometrics.checks import BurstResult, Shot, enrol_shots, judge_burst
 from biometrics.engine import EngineSet
 from biometrics.matching import Method
@@ -318,7 +318,7 @@ def main() -> None:
         sent = asyncio.run(build(runtime, asked.schools, asked.students))
         rows = measured(house, runtime, sent)
     drop_database(stack, DATABASE)
-    publish("verification", "judge_burst on the same frames, one process", rows)
+    publish("verification", "judge_burst on the same frames, one process", rows, SEED)
 
 
 def measured(house: House, runtime: Runtime, sent: list[Sent]) -> list[dict[str, object]]:

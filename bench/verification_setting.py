@@ -54,7 +54,7 @@ from biometrics.pattern_engine import PatternEngine, render_pattern
 from geo.datum import Datum
 
 PROVINCE, PATH, TERM = "410000", "p410000", "2026-autumn"
-A_CLASS = 40
+A_CLASS, SEED = 40, seed(0)
 _NOBODYS = ec.generate_private_key(ec.SECP256R1())
 WEST, SOUTH, SIDE = 113.62, 34.75, 0.005
 _RULES = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
@@ -200,7 +200,7 @@ class Setting:
         return await self._send(roll_call, of, person)
 
     async def _send(self, roll_call: RollCall, of: dict[str, Any], person: int) -> Sent:
-        hand = random.Random(seed(0) + person)
+        hand = random.Random(SEED + person)
         actions = tuple(draw_actions(hand, list(Action), hand.choice((2, 3))))
         frames = tuple(render_pattern(person, shot, doing) for shot, doing in enumerate(posed(actions)))
         nonce, submission_id = f"{person:030d}", new_id()

@@ -13,19 +13,19 @@ help: ## 显示本帮助 · this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 setup: ## 安装所需的一切 · install whatever is missing
-	@$(PYTHON) -m backend.local.bootstrap setup
+	@$(PYTHON) -m backend.devstack.bootstrap setup
 
 run: setup ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
-	@exec $(BIN)/python -m backend.local.supervise
+	@exec $(BIN)/python -m backend.devstack.supervisor
 
 sample-faces: setup
-	@$(BIN)/python -m backend.local.sample_faces
+	@$(BIN)/python -m backend.devstack.sample_faces
 
 test: setup sample-faces ## 运行测试（ARGS="tests/geo -k x"）· run the tests
-	@exec $(BIN)/python -m backend.local.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
+	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
 
 faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· kill things for long and look what was lost
-	@exec $(BIN)/python -m backend.local.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py
+	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
 lint: setup ## 静态检查 · ruff, mypy strict, import-linter
@@ -35,13 +35,13 @@ lint: setup ## 静态检查 · ruff, mypy strict, import-linter
 	$(BIN)/lint-imports
 
 demo: setup sample-faces ## 演示一次完整点名 · one roll call from launch to settlement
-	@exec $(BIN)/python -m backend.local.supervise --purpose demo -- $(BIN)/dianming demo $(ARGS)
+	@exec $(BIN)/python -m backend.devstack.supervisor --purpose demo -- $(BIN)/dianming demo $(ARGS)
 
 bench: setup sample-faces ## 基准测试 · benchmarks, with their own durable services
-	@exec $(BIN)/python -m backend.local.with_stack --purpose bench -- python -m bench $(ARGS)
+	@exec $(BIN)/python -m backend.devstack.with_stack --purpose bench -- python -m bench $(ARGS)
 
 bench-face: setup sample-faces ## 人脸基准测试 · the benchmarks of faces alone
 	@exec $(BIN)/python -m bench face face-accuracy liveness template-loss
 
 clean-local: ## 删除本地数据（数据库、密钥、证据）· delete all local data
-	@$(PYTHON) -m backend.local.clean
+	@$(PYTHON) -m backend.devstack.clean

@@ -9,14 +9,14 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse
 from sqlalchemy import text
 
-from backend.core.ahead import Ahead
-from backend.core.api import Api, Room
-from backend.core.problems import install_problem_handlers, problem_response
-from backend.core.pulse import keep_beating
-from backend.core.runtime import Runtime
+from backend.core.app_context import AppContext
+from backend.core.availability import run_heartbeat
 from backend.core.tenancy import Scope
-from backend.core.web import LimitBodies
-from backend.staff_api.rosters import LARGER_BODIES
+from backend.core.web.api import Api, Room
+from backend.core.web.fast_route import FastRoute
+from backend.core.web.problems import install_problem_handlers, problem_response
+from backend.core.web.requests import LimitBodies
+from backend.staff_api.organisation.rosters import LARGER_BODIES
 from biometrics.errors import BiometricsError
 from geo.errors import GeoError
 
@@ -36,39 +36,39 @@ MOBILE_ROUTERS = (
     "mobile_api.notices",
 )
 STAFF_ROUTERS = (
-    "backend.staff_api.sessions",
-    "backend.staff_api.accounts",
-    "backend.staff_api.activation_desk",
-    "backend.staff_api.org",
-    "backend.staff_api.terms",
-    "backend.staff_api.calendar",
-    "backend.staff_api.sites",
-    "backend.staff_api.people",
-    "backend.staff_api.rosters",
-    "backend.staff_api.roll_calls",
-    "backend.staff_api.progress",
-    "backend.staff_api.verification",
-    "backend.staff_api.checks",
+    "backend.staff_api.accounts.sessions",
+    "backend.staff_api.accounts.accounts",
+    "backend.staff_api.accounts.activation",
+    "backend.staff_api.organisation.units",
+    "backend.staff_api.organisation.terms",
+    "backend.staff_api.organisation.calendar",
+    "backend.staff_api.organisation.sites",
+    "backend.staff_api.organisation.people",
+    "backend.staff_api.organisation.rosters",
+    "backend.staff_api.roll_calls.roll_calls",
+    "backend.staff_api.roll_calls.progress",
+    "backend.staff_api.roll_calls.verification",
+    "backend.staff_api.accounts.record_checks",
     "backend.staff_api.leave",
     "backend.staff_api.aid",
     "backend.staff_api.appeals",
-    "backend.staff_api.prompts",
-    "backend.staff_api.changes",
-    "backend.staff_api.standing_entries",
-    "backend.staff_api.claims",
-    "backend.staff_api.outages",
-    "backend.staff_api.attendance",
+    "backend.staff_api.standing.prompts",
+    "backend.staff_api.standing.change_requests",
+    "backend.staff_api.standing.ledger",
+    "backend.staff_api.standing.claims",
+    "backend.staff_api.standing.outages",
+    "backend.staff_api.standing.attendance",
     "backend.staff_api.files",
-    "backend.staff_api.explanations",
+    "backend.staff_api.standing.explanations",
     "backend.staff_api.retention",
     "backend.staff_api.notices",
 )
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
 
 
-def _face(title: str, routers: tuple[str, ...], runtime: Runtime) -> Api:
+def _face(title: str, routers: tuple[str, ...], app_context: AppContext) -> Api:
     """One API with its own OpenAPI document."""
-    api = Api(title, runtime)
+    api = Api(title, app_context)
 
     # The libraries' refusals carry the house's attributes without its base class.
     @api.exception_handler(GeoError)
@@ -85,17 +85,17 @@ def _face(title: str, routers: tuple[str, ...], runtime: Runtime) -> Api:
     return api
 
 
-def create_app(runtime: Runtime) -> FastAPI:
+def create_app(app_context: AppContext) -> FastAPI:
     """Both APIs under one roof: the phone's at /mobile, the staff's at /staff, and /healthz."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        pulse = asyncio.create_task(keep_beating(runtime))
+        pulse = asyncio.create_task(run_heartbeat(app_context))
         yield
         pulse.cancel()
         with suppress(asyncio.CancelledError):
             await pulse
-        await runtime.close()
+        await app_context.close()
 
     app = FastAPI(
         title="Dianming",
@@ -105,22 +105,22 @@ def create_app(runtime: Runtime) -> FastAPI:
         redirect_slashes=False,
         lifespan=lifespan,
     )
-    app.state.runtime = runtime
+    app.state.app_context = app_context
     install_problem_handlers(app)
     larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
-    mobile = _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, runtime)
+    mobile = _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context)
     (rush,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
-    app.add_middleware(Ahead, prefix=MOBILE_PREFIX, api=mobile, route=rush)
-    app.add_middleware(LimitBodies, limit=runtime.settings.request_body_limit, larger=larger)
+    app.add_middleware(FastRoute, prefix=MOBILE_PREFIX, api=mobile, route=rush)
+    app.add_middleware(LimitBodies, limit=app_context.settings.request_body_limit, larger=larger)
     app.mount(MOBILE_PREFIX, mobile)
-    app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, runtime))
+    app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
         """Healthy while the database answers: without Redis everything works, and dashboards refresh more slowly."""
-        async with runtime.database.transaction(Scope.none()) as session:
+        async with app_context.database.transaction(Scope.none()) as session:
             await session.execute(text("SELECT 1"))
-        redis = await runtime.redis.answers()
+        redis = await app_context.redis.answers()
         return {"status": "ok" if redis else "degraded", "redis": "ok" if redis else "away"}
 
     return app

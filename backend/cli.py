@@ -8,7 +8,7 @@ import typer
 from typer._click.exceptions import UsageError  # typer's own copy of click, which it does not re-export
 
 from backend.commands.output import EXIT_BAD_INPUT
-from backend.core.logging import configure_logging
+from backend.core.process.logging import configure_logging
 from backend.settings import SettingsInvalid
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="点名 · Dianming")
@@ -30,7 +30,7 @@ SUBCOMMANDS = (
     "seed",
     "clock",
     "audit",
-    "flow",
+    "events",
     "law",
     "terms",
     "explain",

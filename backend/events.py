@@ -9,29 +9,30 @@ from uuid import UUID
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.aid import telling as aid_telling
-from backend.aid.books import settle_aid
-from backend.appeal import telling as appeal_telling
+from backend.aid import notifications as aid_telling
+from backend.aid.ledger_service import post_student_aid
+from backend.appeal import notifications as appeal_telling
+from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE
-from backend.core.runtime import Runtime
 from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
 from backend.leave import guardians
-from backend.leave import telling as leave_telling
+from backend.leave import notifications as leave_telling
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_notice
 from backend.people.tables import Student
-from backend.roll_call.announcing import announce, remind, tell_extended, tell_voided
-from backend.roll_call.progress import poke
-from backend.standing import changing_telling, claim_telling
-from backend.standing import jobs as standing_jobs
-from backend.standing import telling as standing_telling
-from backend.standing.change_law import RequestState
-from backend.standing.delivery import PROMPT_RAISED, PromptNotice, deliver_prompt
-from backend.standing.keeping import reassess
-from backend.standing.ledger_queries import number_entry
-from backend.standing.prompts import PromptKind, PromptState
-from backend.standing.telling import Matter, superior_path
+from backend.roll_call.launch.notifications import announce, remind, tell_extended, tell_voided
+from backend.roll_call.progress.access import publish_changed
+from backend.standing import tasks as standing_jobs
+from backend.standing.change_requests import notifications as changing_telling
+from backend.standing.change_requests.policy import RequestState
+from backend.standing.engine.prompts import PromptKind, PromptState
+from backend.standing.ledger.queries import number_entry
+from backend.standing.notifications import claims as claim_telling
+from backend.standing.notifications import prompts as standing_telling
+from backend.standing.notifications.prompts import NotificationContext, superior_path
+from backend.standing.prompts.deliveries import PROMPT_RAISED, PromptNotice, deliver_prompt
+from backend.standing.store.save import recompute
 
 Payload = dict[str, Any]
 
@@ -78,7 +79,7 @@ async def _announce(session: AsyncSession, payload: Payload, at: datetime) -> No
 
 async def _remind(session: AsyncSession, payload: Payload, at: datetime) -> None:
     counselor = payload.get("counselor_id")
-    await remind(session, _id(payload, "urge_id"), UUID(counselor) if counselor else None, at)
+    await remind(session, _id(payload, "reminder_id"), UUID(counselor) if counselor else None, at)
 
 
 async def _tell_voided(session: AsyncSession, payload: Payload, at: datetime) -> None:
@@ -133,7 +134,7 @@ async def _assess_audience(session: AsyncSession, payload: Payload, _at: datetim
 
 
 async def _assess_student(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await reassess(session, _id(payload, "student_id"), at)
+    await recompute(session, _id(payload, "student_id"), at)
 
 
 async def _assess_leave(session: AsyncSession, payload: Payload, at: datetime) -> None:
@@ -141,37 +142,39 @@ async def _assess_leave(session: AsyncSession, payload: Payload, at: datetime) -
 
 
 async def _tell_prompt(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_telling.tell_raised(session, Matter.of("prompt_id", payload), at)
+    await standing_telling.tell_raised(session, NotificationContext.of("prompt_id", payload), at)
 
 
 async def _tell_prompt_above(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_telling.tell_superior_raised(session, Matter.of("prompt_id", payload), at)
+    await standing_telling.tell_superior_raised(session, NotificationContext.of("prompt_id", payload), at)
 
 
 async def _tell_prompt_moved(session: AsyncSession, payload: Payload, at: datetime) -> None:
     state = PromptState(payload["state"])
-    await standing_telling.tell_moved(session, Matter.of("prompt_id", payload), state, at)
+    await standing_telling.tell_moved(session, NotificationContext.of("prompt_id", payload), state, at)
 
 
 async def _tell_prompt_moved_above(session: AsyncSession, payload: Payload, at: datetime) -> None:
     state = PromptState(payload["state"])
-    await standing_telling.tell_superior_moved(session, Matter.of("prompt_id", payload), state, at)
+    await standing_telling.tell_superior_moved(
+        session, NotificationContext.of("prompt_id", payload), state, at
+    )
 
 
 async def _tell_changed(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_telling.tell_changed(session, Matter.of("entry_id", payload), at)
+    await standing_telling.tell_changed(session, NotificationContext.of("entry_id", payload), at)
 
 
 async def _tell_warned(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_telling.tell_warned(session, Matter.of("warning_id", payload), at)
+    await standing_telling.tell_warned(session, NotificationContext.of("warning_id", payload), at)
 
 
 async def _tell_warned_above(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_telling.tell_superior_warned(session, Matter.of("warning_id", payload), at)
+    await standing_telling.tell_superior_warned(session, NotificationContext.of("warning_id", payload), at)
 
 
 async def _tell_difference(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_telling.tell_difference(session, Matter.of("difference_id", payload), at)
+    await standing_telling.tell_difference(session, NotificationContext.of("difference_id", payload), at)
 
 
 _ASSESS_LEAVE = Consumer("assess_leave", _of_whole_school, _assess_leave)
@@ -231,7 +234,7 @@ async def _tell_appeal_decided(session: AsyncSession, payload: Payload, at: date
 
 async def _settle_aid(session: AsyncSession, payload: Payload, at: datetime) -> None:
     """A release withdraws what is unpaid, an entry that reverses the change brings it back (HN334-4.1d, 4.2)."""
-    await settle_aid(session, _id(payload, "student_id"), at)
+    await post_student_aid(session, _id(payload, "student_id"), at)
 
 
 async def _tell_aid_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
@@ -246,9 +249,9 @@ async def _tell_aid_reinstated(session: AsyncSession, payload: Payload, at: date
     await aid_telling.tell_reinstated(session, _id(payload, "filing_id"), at)
 
 
-FLOW: dict[str, tuple[Consumer, ...]] = {
+SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
     "RollCallLaunched": (Consumer("announce", _of_path, _announce),),
-    "StudentsUrged": (Consumer("remind", _of_school, _remind),),
+    "RemindersSent": (Consumer("remind", _of_school, _remind),),
     "RollCallExtended": (Consumer("tell_extended", _of_path, _tell_extended),),
     "RollCallVoided": (
         Consumer("tell_voided", _of_path, _tell_voided),
@@ -315,7 +318,7 @@ FLOW: dict[str, tuple[Consumer, ...]] = {
         Consumer("tell_appeal_withdrawn", _of_deciding_unit, _tell_appeal_withdrawn),
     ),
     "AppealDecided": (Consumer("tell_appeal_decided", _of_deciding_unit, _tell_appeal_decided),),
-    "RecordDiffers": (Consumer("tell_difference", _of_superior, _tell_difference),),
+    "ReplayDifferenceFound": (Consumer("tell_difference", _of_superior, _tell_difference),),
     "ChangeRequested": (
         Consumer("tell_change_turn", _of_turn, _tell_change_turn),
         Consumer("tell_change_filed", _of_whole_school, _tell_change_filed),
@@ -328,20 +331,20 @@ FLOW: dict[str, tuple[Consumer, ...]] = {
 """Event → consumers. An event without consumers is recorded for those to come (prompts, appeals) and for audits."""
 
 
-CONSUMED = frozenset(name for name, consumers in FLOW.items() if consumers)
+CONSUMED = frozenset(name for name, consumers in SUBSCRIPTIONS.items() if consumers)
 
 
-async def deliver(runtime: Runtime, event_id: str) -> None:
+async def deliver(app_context: AppContext, event_id: str) -> None:
     """Tell each consumer of an event once: handling and its mark are one transaction."""
-    async with runtime.database.transaction(Scope.none()) as session:
+    async with app_context.database.transaction(Scope.none()) as session:
         event = await session.get_one(OutboxEvent, UUID(event_id))
-    for consumer in FLOW[event.name]:
-        async with runtime.database.transaction(consumer.scope(event.payload)) as session:
+    for consumer in SUBSCRIPTIONS[event.name]:
+        async with app_context.database.transaction(consumer.scope(event.payload)) as session:
             mark = insert(OutboxDelivery).values(
-                event_id=event.id, consumer=consumer.name, handled_at=runtime.clock()
+                event_id=event.id, consumer=consumer.name, handled_at=app_context.clock()
             )
             first = await session.scalar(mark.on_conflict_do_nothing().returning(OutboxDelivery.consumer))
             if first is not None:
-                await consumer.handle(session, event.payload, runtime.clock())
+                await consumer.handle(session, event.payload, app_context.clock())
     if "roll_call_id" in event.payload:
-        await poke(runtime.redis, UUID(event.payload["roll_call_id"]))
+        await publish_changed(app_context.redis, UUID(event.payload["roll_call_id"]))

@@ -14,7 +14,7 @@ ROOMS = (
     "notice",
     "leave",
     "roll_call",
-    "standing",
+    "standing.store",
     "aid",
     "appeal",
     "retention",

@@ -15,34 +15,36 @@ from procrastinate.jobs import Status
 from psycopg_pool import PoolTimeout
 
 from backend.core import audit, outbox
+from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
-from backend.core.jobs import BY_THE_CLOCK, FLOW, QUEUES, SOON, conninfo, job_app
-from backend.core.runtime import Runtime
+from backend.core.jobs import DEFAULT, QUEUES, Priority, conninfo, job_app
 from backend.core.tenancy import Scope
 from backend.events import CONSUMED, deliver
-from backend.identity import face_policy
+from backend.identity.face import policy as face_policy
+from backend.identity.face.enrolment import face_pool
 from backend.org.paths import path_of
 from backend.policy import AbsentLaw
-from backend.roll_call.law import face_rules, law_at, reuse_rules
-from backend.roll_call.queue import Terms
-from backend.roll_call.verifier import Verifier
-from biometrics import admitted
-from biometrics.engine import EngineInfo
-from biometrics.matching import Method, ThresholdsInvalid
+from backend.policy.installed import policy_at
+from backend.roll_call.policy import face_rules, reuse_rules
+from backend.roll_call.verification.queue import QueueConfig
+from backend.roll_call.verification.worker import VerificationWorker
+from biometrics.engines import registry as admitted
+from biometrics.engines.base import EngineInfo
+from biometrics.matching.decision import Method, ThresholdsInvalid
 from biometrics.pool import FacePool, PoolLimits
 
 JOB_MODULES = (
     "backend.core.outbox",
-    "backend.org.jobs",
-    "backend.people.jobs",
-    "backend.identity.jobs",
-    "backend.identity.population_jobs",
-    "backend.notice.jobs",
-    "backend.roll_call.jobs",
-    "backend.appeal.jobs",
-    "backend.standing.jobs",
-    "backend.standing.replay_jobs",
-    "backend.retention.jobs",
+    "backend.org.tasks",
+    "backend.people.tasks",
+    "backend.identity.face.tasks",
+    "backend.identity.face.population_tasks",
+    "backend.notice.tasks",
+    "backend.roll_call.settlement.tasks",
+    "backend.appeal.tasks",
+    "backend.standing.tasks",
+    "backend.standing.store.replay_tasks",
+    "backend.retention.tasks",
 )
 HEARTBEAT_SECONDS = 2.0
 GRACE_SECONDS = 20
@@ -60,9 +62,9 @@ def load_jobs() -> None:
         importlib.import_module(module)
 
 
-def open_face_pool(runtime: Runtime) -> FacePool:
+def open_face_pool(app_context: AppContext) -> FacePool:
     """Face processes as the settings say; the test engine never in production."""
-    settings = runtime.settings
+    settings = app_context.settings
     if settings.test_engine:
         if settings.env == "production":
             msg = "DIANMING_TEST_ENGINE admits drawn patterns as faces; unset it in production"
@@ -77,18 +79,18 @@ def open_face_pool(runtime: Runtime) -> FacePool:
     pool = FacePool(factory, PoolLimits(workers=settings.face_processes))
     pool.start()
     try:
-        _require_figures(runtime, pool.enrolling())
+        _require_figures(app_context, pool.enrolling())
     except (AbsentLaw, ThresholdsInvalid):
         pool.close()
         raise
     return pool
 
 
-def _require_figures(runtime: Runtime, enrolling: EngineInfo) -> None:
+def _require_figures(app_context: AppContext, enrolling: EngineInfo) -> None:
     """An engine without figures in the law could judge nobody: raises AbsentLaw, or ThresholdsInvalid where they
     belong to another version, before anybody waits for it.
     """
-    law = law_at(legal_day(runtime.clock()), runtime.settings.province_code)
+    law = policy_at(legal_day(app_context.clock()), app_context.settings.province_code)
     face_rules(law, enrolling.key.id)
     reuse_rules(law, enrolling.key.id)
     for method in {Method.NEUTRAL, face_policy.intended_method(law, enrolling.key)}:
@@ -97,10 +99,10 @@ def _require_figures(runtime: Runtime, enrolling: EngineInfo) -> None:
 
 @job_app.periodic(cron="* * * * * */5", periodic_id="rescue")
 @job_app.task(
-    queue=FLOW,
+    queue=DEFAULT,
     name="rescue_stalled_jobs",
     pass_context=True,
-    priority=BY_THE_CLOCK,
+    priority=Priority.SCHEDULED,
     queueing_lock="rescue_stalled_jobs",
 )
 async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
@@ -116,28 +118,30 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
 
 
 @job_app.periodic(cron="* * * * *", periodic_id="seal")
-@job_app.task(queue=FLOW, name="seal_audit", pass_context=True, priority=SOON, queueing_lock="seal_audit")
+@job_app.task(
+    queue=DEFAULT, name="seal_audit", pass_context=True, priority=Priority.HIGH, queueing_lock="seal_audit"
+)
 async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
     """Chain what is not chained yet, every minute, in as many transactions as a rush of acts needs."""
-    runtime: Runtime = context.additional_context["runtime"]
-    province = path_of("province", runtime.settings.province_code, None)
-    sealed = audit.SEALED_AT_ONCE
-    while sealed == audit.SEALED_AT_ONCE:
-        async with runtime.database.transaction(Scope.wide(province)) as session:
-            sealed = await audit.seal(session, runtime.clock())
+    app_context: AppContext = context.additional_context["app_context"]
+    province = path_of("province", app_context.settings.province_code, None)
+    sealed = audit.SEAL_BATCH
+    while sealed == audit.SEAL_BATCH:
+        async with app_context.database.transaction(Scope.wide(province)) as session:
+            sealed = await audit.seal(session, app_context.clock())
 
 
-async def run_worker(runtime: Runtime, *, concurrency: int, stop: asyncio.Event | None = None) -> None:
+async def run_worker(app_context: AppContext, *, concurrency: int, stop: asyncio.Event | None = None) -> None:
     """Run jobs until told to stop (SIGTERM, SIGINT or `stop`)."""
     load_jobs()
     outbox.consume_only(CONSUMED)
-    pool = open_face_pool(runtime)
-    runtime.extras["face_pool"] = pool
+    pool = open_face_pool(app_context)
+    app_context.services[face_pool] = pool
     stopping = stop or _told_by_signals()
-    verifier = Verifier(runtime, Terms.of(runtime.settings))
+    verifier = VerificationWorker(app_context, QueueConfig.of(app_context.settings))
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_run_jobs(runtime, concurrency, stopping))
+            group.create_task(_run_jobs(app_context, concurrency, stopping))
             group.create_task(_judge(verifier, stopping))
     finally:
         pool.close()
@@ -150,7 +154,7 @@ def _told_by_signals() -> asyncio.Event:
     return told
 
 
-async def _judge(verifier: Verifier, stop: asyncio.Event) -> None:
+async def _judge(verifier: VerificationWorker, stop: asyncio.Event) -> None:
     """Verification has a loop of its own: however many wait for it, jobs are run meanwhile."""
     judging = asyncio.create_task(verifier.run(stop))
     await asyncio.wait([judging, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
@@ -161,11 +165,11 @@ async def _judge(verifier: Verifier, stop: asyncio.Event) -> None:
         await judging
 
 
-async def _run_jobs(runtime: Runtime, concurrency: int, stop: asyncio.Event) -> None:
+async def _run_jobs(app_context: AppContext, concurrency: int, stop: asyncio.Event) -> None:
     """Until told to stop. Whoever loses the database gives up: here it begins anew, with the faces still loaded."""
     while not stop.is_set():
         try:
-            await _run_jobs_once(runtime, concurrency, stop)
+            await _run_jobs_once(app_context, concurrency, stop)
         except (procrastinate.exceptions.ConnectorException, PoolTimeout) as error:
             log.warning("jobs interrupted", error=type(error).__name__)
         if not stop.is_set():
@@ -174,9 +178,9 @@ async def _run_jobs(runtime: Runtime, concurrency: int, stop: asyncio.Event) -> 
                 await asyncio.wait_for(stop.wait(), AGAIN_SECONDS)
 
 
-async def _run_jobs_once(runtime: Runtime, concurrency: int, stop: asyncio.Event) -> None:
+async def _run_jobs_once(app_context: AppContext, concurrency: int, stop: asyncio.Event) -> None:
     connector = procrastinate.PsycopgConnector(
-        conninfo=conninfo(runtime.settings.database_url), min_size=1, max_size=max(4, concurrency)
+        conninfo=conninfo(app_context.settings.database_url), min_size=1, max_size=max(4, concurrency)
     )
     with job_app.replace_connector(connector) as app:
         async with app.open_async():
@@ -191,7 +195,7 @@ async def _run_jobs_once(runtime: Runtime, concurrency: int, stop: asyncio.Event
                     shutdown_graceful_timeout=GRACE_SECONDS,
                     delete_jobs="successful",
                     install_signal_handlers=False,
-                    additional_context={"runtime": runtime, "deliver": partial(deliver, runtime)},
+                    additional_context={"app_context": app_context, "deliver": partial(deliver, app_context)},
                 )
             )
             told = asyncio.create_task(stop.wait())

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from biometrics.actions import Action
+from biometrics.liveness.actions import Action
 
 WALL = (120, 128, 130)
 _FOCAL = 1.4

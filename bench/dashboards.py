@@ -33,13 +33,13 @@ from typing import Any
 import uvloop
 
 from backend.app import STAFF_PREFIX
-from backend.core.open_files import raise_open_files
-from backend.local.services import Stack
+from backend.core.process.open_files import raise_open_file_limit
+from backend.devstack.services import Stack
+from bench.dashboards_data import CITIES, SCHOOLS, Watcher, city_id, plant, school_id
 from bench.dashboards_load import ATTEMPTS, STUDENTS, Load, Verdicts
-from bench.dashboards_world import CITIES, SCHOOLS, Watcher, city_id, plant, school_id
 from bench.intake import EMPTY, Bench, benched
+from bench.intake_data import ROLL_CALL
 from bench.intake_load import Run, Wire, connect
-from bench.intake_school import ROLL_CALL
 from bench.report import Stolen, publish
 
 LOOKS_A_SECOND = 20
@@ -158,7 +158,7 @@ class Wall:
     def open(cls, port: int, watchers: Sequence[Watcher]) -> "Wall":
         """Returns when each has its first board, or was refused."""
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.dashboards_watch", str(port)],
+            [sys.executable, "-m", "bench.dashboards_clients", str(port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -348,7 +348,7 @@ def main() -> None:
     parser.add_argument("--dashboards", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=20.0)
     asked = parser.parse_args()
-    raise_open_files()
+    raise_open_file_limit()
     uvloop.install()
     with benched(Stack.from_environment(os.environ), STUDENTS, attempts=ATTEMPTS, processes=1) as bench:
         asyncio.run(_measured(bench, asked))

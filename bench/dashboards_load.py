@@ -8,11 +8,11 @@ from contextlib import contextmanager
 import psycopg
 import redis
 
-from backend.roll_call.progress import CHANNEL
-from bench.dashboards_world import SCHOOLS, Written, school_id
+from backend.roll_call.progress.access import CHANNEL
+from bench.dashboards_data import SCHOOLS, Written, school_id
 from bench.intake import ENVELOPES, Bench
+from bench.intake_data import ROLL_CALL, TERM
 from bench.intake_load import Run, closed_loop, open_loop
-from bench.intake_school import ROLL_CALL, TERM
 
 STUDENTS, ATTEMPTS = 4_000, 5
 CAPACITY = 1_500
@@ -120,4 +120,4 @@ class Verdicts:
     def fold(self) -> None:
         """As the job does."""
         with self._turn:
-            self._server.execute("SELECT door.fold_outcomes()")
+            self._server.execute("SELECT definer.flush_outcome_counts()")

@@ -20,17 +20,17 @@ from typing import Any
 
 from PIL import Image
 
-from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
-from biometrics.admitted import face_engines
 from biometrics.checks import Stopwatch, examine
-from biometrics.dlib_onnx_engine import Chips, DlibOnnxEngine
-from biometrics.engine import EngineSet
-from biometrics.fingerprints import fingerprint
-from biometrics.picture import WORKING_SIDE, DecodeLimits, Picture
+from biometrics.engines.base import EngineSet
+from biometrics.engines.dlib_onnx import Chips, DlibOnnxEngine
+from biometrics.engines.reference import ReferenceEngine
+from biometrics.engines.registry import face_engines
+from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
+from biometrics.pictures.fingerprints import fingerprint
+from biometrics.pictures.quality import QualityLimits, measure
 from biometrics.pool import FacePool, PoolLimits
-from biometrics.quality import QualityLimits, measure
-from biometrics.reference_engine import ReferenceEngine
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((360, 640), (720, 1280), (1080, 1920))

@@ -16,9 +16,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish, seed
-from biometrics.calibration import (
+from biometrics.engines.base import Box, DetectedFace
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.resnet_graph import INPUT
+from biometrics.errors import BiometricsError
+from biometrics.matching.calibration import (
     CANDIDATES,
     Comparisons,
     Ints,
@@ -29,13 +33,9 @@ from biometrics.calibration import (
     rate,
     scored_disjoint,
 )
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Box, DetectedFace
-from biometrics.errors import BiometricsError
-from biometrics.matching import Method
-from biometrics.picture import DecodeLimits, Picture
-from biometrics.resnet_graph import INPUT
-from biometrics.scoring import Scoring, Vectors
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import Scoring, Vectors
+from biometrics.pictures.decoding import DecodeLimits, Picture
 
 SEED = seed(1)
 

@@ -9,7 +9,7 @@ import shapely
 from bench.report import publish, seed
 from geo.datum import Datum
 from geo.fence import FenceThresholds, decide, decide_many
-from geo.fixes import Fix
+from geo.location_fixes import Fix
 from geo.site_files import site_from_geojson
 
 SEED = seed(1)

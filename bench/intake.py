@@ -44,24 +44,24 @@ from starlette.routing import Mount
 from backend.app import MOBILE_PREFIX, create_app
 from backend.commands.migrate_command import alembic_config
 from backend.core import jws
-from backend.core.api import Api
+from backend.core.app_context import open_app_context
 from backend.core.clock import now
-from backend.core.garbage import spare_the_old
 from backend.core.keys import KeyRing, create_key_file
-from backend.core.open_files import raise_open_files
-from backend.core.runtime import open_runtime
-from backend.core.serving import serve
-from backend.identity.access_tokens import issue_phone_token
-from backend.local.services import Stack, create_database, drop_database
+from backend.core.process.gc_tuning import freeze_startup_objects
+from backend.core.process.open_files import raise_open_file_limit
+from backend.core.web.api import Api
+from backend.core.web.server import serve
+from backend.devstack.services import Stack, create_database, drop_database
+from backend.identity.sign_in.access_tokens import issue_phone_token
+from backend.roll_call.check_in.intake import BATCH
 from backend.roll_call.envelope import TYPE
-from backend.roll_call.reception import BATCH
+from backend.roll_call.student_schemas import EnvelopeIn
 from backend.settings import Settings
+from bench.intake_data import ROLL_CALL, Handset, account_id, fill, nonce_of
 from bench.intake_load import Run, closed_loop, open_loop
-from bench.intake_school import ROLL_CALL, Handset, account_id, fill, nonce_of
 from bench.intake_steps import Signed, steps
 from bench.report import Stolen, publish
 from mobile_api.envelopes import ByHand
-from mobile_api.roll_call_schemas import EnvelopeIn
 
 DATABASE = "bench_intake"
 ROUNDS = 5
@@ -100,8 +100,8 @@ async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Resp
 
 def application() -> FastAPI:
     """The product's server, with the benchmark's address."""
-    raise_open_files()
-    app = create_app(open_runtime(Settings()))
+    raise_open_file_limit()
+    app = create_app(open_app_context(Settings()))
     mobile = next(
         route.app for route in app.routes if isinstance(route, Mount) and route.path == MOBILE_PREFIX
     )
@@ -110,7 +110,7 @@ def application() -> FastAPI:
         mobile.include_router(router)
         mobile.router.routes.insert(0, mobile.router.routes.pop())
     mobile.include_router(_last)
-    spare_the_old()
+    freeze_startup_objects()
     return app
 
 
@@ -313,11 +313,11 @@ async def step_by_step(bench: Bench, count: int = 20 * BATCH) -> list[dict[str, 
     handsets = bench.handsets[:count]
     tokens = bench.tokens(handsets)
     asked = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
-    runtime = open_runtime(bench.settings)
+    app_context = open_app_context(bench.settings)
     try:
-        return await steps(runtime, asked)
+        return await steps(app_context, asked)
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
 def main() -> None:

@@ -9,15 +9,15 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from backend.core.app_context import AppContext
 from backend.core.clock import now
-from backend.core.runtime import Runtime
-from backend.identity.access_tokens import PhoneTokens
-from backend.identity.authentication import HttpRequest, check_phone
-from backend.roll_call.arrivals import Arrival, Facts, Stored, read_facts, store
+from backend.identity.sign_in.access_tokens import PhoneTokens
+from backend.identity.sign_in.authentication import HttpRequest, check_phone, phone_tokens
+from backend.roll_call.check_in.evaluate import evaluate
+from backend.roll_call.check_in.intake import BATCH
+from backend.roll_call.check_in.repository import Accepted, CheckInFacts, CheckInRequest, load_facts, store
 from backend.roll_call.envelope import open_envelope
-from backend.roll_call.intake import judge
-from backend.roll_call.reception import BATCH
-from bench.intake_school import ROLL_CALL
+from bench.intake_data import ROLL_CALL
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,11 @@ def _row(step: str, count: int, seconds: float, cpu: float) -> dict[str, Any]:
     }
 
 
-async def steps(runtime: Runtime, requests: Sequence[Signed]) -> list[dict[str, Any]]:
+async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dict[str, Any]]:
     """A row for each step, over all the requests; nothing of it is committed."""
     at, count = now(), len(requests)
-    tokens = PhoneTokens(runtime.keys)
-    runtime.extras["phone_tokens"] = tokens
+    tokens = PhoneTokens(app_context.keys)
+    app_context.services[phone_tokens] = tokens
     rows = [measured("token, first seen", count, lambda: [tokens.read(each.token, at) for each in requests])]
     rows.append(
         measured("token, seen before", count, lambda: [tokens.read(each.token, at) for each in requests])
@@ -64,7 +64,7 @@ async def steps(runtime: Runtime, requests: Sequence[Signed]) -> list[dict[str, 
     proofs: list[Any] = []
     asked = [HttpRequest("POST", each.path, f"DPoP {each.token}", each.proof) for each in requests]
     rows.append(
-        measured("proof", count, lambda: proofs.extend(check_phone(runtime, each, at) for each in asked))
+        measured("proof", count, lambda: proofs.extend(check_phone(app_context, each, at) for each in asked))
     )
     opened: list[Any] = []
     pairs = list(zip(requests, proofs, strict=True))
@@ -72,17 +72,19 @@ async def steps(runtime: Runtime, requests: Sequence[Signed]) -> list[dict[str, 
         measured("envelope", count, lambda: opened.extend(open_envelope(e.envelope, p.key) for e, p in pairs))
     )
     arrivals = [
-        Arrival(ROLL_CALL, each.envelope, content.digest, content, proof, at, at)
+        CheckInRequest(ROLL_CALL, each.envelope, content.digest, content, proof, at, at)
         for (each, proof), content in zip(pairs, opened, strict=True)
     ]
-    return rows + await _of_the_database(runtime, arrivals)
+    return rows + await _of_the_database(app_context, arrivals)
 
 
-async def _of_the_database(runtime: Runtime, arrivals: Sequence[Arrival]) -> list[dict[str, Any]]:
+async def _of_the_database(
+    app_context: AppContext, arrivals: Sequence[CheckInRequest]
+) -> list[dict[str, Any]]:
     sums: dict[str, list[tuple[float, float]]] = {}
     for start in range(0, len(arrivals) // BATCH * BATCH, BATCH):
         batch = arrivals[start : start + BATCH]
-        for row in await _of_a_batch(runtime, batch):
+        for row in await _of_a_batch(app_context, batch):
             sums.setdefault(row["step"], []).append((row["cpu µs"], row["elapsed µs"]))
     return [
         {
@@ -94,20 +96,24 @@ async def _of_the_database(runtime: Runtime, arrivals: Sequence[Arrival]) -> lis
     ]
 
 
-async def _of_a_batch(runtime: Runtime, batch: Sequence[Arrival]) -> list[dict[str, Any]]:
+async def _of_a_batch(app_context: AppContext, batch: Sequence[CheckInRequest]) -> list[dict[str, Any]]:
     count = len(batch)
-    async with runtime.database.direct.transaction() as connection:
-        read, facts = await awaited("facts read", count, lambda: read_facts(connection, batch, wait=False))
+    async with app_context.database.direct.transaction() as connection:
+        read, facts = await awaited("facts read", count, lambda: load_facts(connection, batch, wait=False))
         judged: list[Any] = []
         signed = measured(
-            "judged, receipt signed", count, lambda: judged.extend(_judged(runtime, batch, facts))
+            "judged, receipt signed", count, lambda: judged.extend(_judged(app_context, batch, facts))
         )
-        stored = [each for each in judged if isinstance(each, Stored)]
+        stored = [each for each in judged if isinstance(each, Accepted)]
         assert len(stored) == count, judged
         written, _ = await awaited("inserted", count, lambda: store(connection, stored, []))
         committed, _ = await awaited("committed", count, connection.commit)
     return [read, signed, written, committed]
 
 
-def _judged(runtime: Runtime, batch: Sequence[Arrival], facts: Sequence[Facts | None]) -> list[Any]:
-    return [judge(each, known, runtime.keys) for each, known in zip(batch, facts, strict=True) if known]
+def _judged(
+    app_context: AppContext, batch: Sequence[CheckInRequest], facts: Sequence[CheckInFacts | None]
+) -> list[Any]:
+    return [
+        evaluate(each, known, app_context.keys) for each, known in zip(batch, facts, strict=True) if known
+    ]

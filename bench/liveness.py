@@ -1,6 +1,6 @@
 """The liveness check: how many attacks of each species answer their challenge, and what a whole check costs.
 
-The attacks are made from one still photograph each (bench.attacks, backend.demo.puppet). No video of real people doing
+The attacks are made from one still photograph each (bench.attacks, backend.demo.face_animation). No video of real people doing
 what is asked is at hand: the share of honest people who fail is not measured here. What real heads and lids do in the
 AT&T photographs is told in docs/biometrics.md.
 """
@@ -17,21 +17,22 @@ import numpy as np
 from PIL import Image
 
 from backend.core.clock import legal_day, now
-from backend.demo.posing import EACH_MS, posed
-from backend.demo.puppet import PHONE, NoFaceToAnimate, Pose, Puppet, performance
-from backend.local.sample_faces import sample_faces_dir, sample_people
-from backend.roll_call.law import face_rules, law_at
+from backend.demo.face_animation import PHONE, NoFaceToAnimate, Pose, Puppet, performance
+from backend.demo.poses import EACH_MS, posed
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
+from backend.policy.installed import policy_at
+from backend.roll_call.policy import face_rules
 from bench import attacks
 from bench.report import publish, seed
-from biometrics.actions import Action, draw_actions
 from biometrics.checks import BurstResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.contour_model import Dlib68Contours
-from biometrics.dlib_onnx_engine import KEY, DlibOnnxEngine, installed_models
-from biometrics.engine import EngineSet
-from biometrics.matching import Method
-from biometrics.picture import picture_of
-from biometrics.reference_engine import ReferenceEngine
-from biometrics.scoring import Reference, Scoring, neutral
+from biometrics.engines.base import EngineSet
+from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine, installed_models
+from biometrics.engines.reference import ReferenceEngine
+from biometrics.liveness.actions import Action, draw_actions
+from biometrics.liveness.landmarks import Dlib68Contours
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.pictures.decoding import picture_of
 
 SEED = seed(7)
 
@@ -105,7 +106,7 @@ def upper(passed: int, trials: int) -> float:
 def main() -> None:
     """Rates for each species, then the time of one check."""
     engines = EngineSet([DlibOnnxEngine(contours=Dlib68Contours(installed_models()))])
-    rules = face_rules(law_at(legal_day(now()), PROVINCE), KEY.id)
+    rules = face_rules(policy_at(legal_day(now()), PROVINCE), KEY.id)
     people = sample_people(sample_faces_dir(ROOT))
     hand = random.Random(SEED)
     results: dict[str, list[BurstResult]] = {}

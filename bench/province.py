@@ -33,26 +33,35 @@ from uuid import UUID
 
 from sqlalchemy import func, select, text
 
-from backend.core.acting import Acting
-from backend.core.garbage import spare_the_old
-from backend.core.runtime import Runtime
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.process.gc_tuning import freeze_startup_objects
 from backend.core.tenancy import Scope
-from backend.local.services import Stack
+from backend.devstack.services import Stack
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
-from backend.roll_call import counting
-from backend.roll_call.audience import Audience
-from backend.roll_call.launch import LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.audience import Audience
+from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
+from backend.roll_call.progress import counters
+from backend.roll_call.progress.cache import TotalsCache
+from backend.roll_call.progress.totals import Unit
 from backend.roll_call.queries import own_roll_calls
 from backend.roll_call.results import missing_page
-from backend.roll_call.settlement import settle_roll_call
+from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.tables import RollCall
-from backend.roll_call.tallies import Tallies
-from backend.roll_call.tally import Unit
-from backend.standing import jobs as standing_jobs
-from backend.standing.daily import SchoolOf, SchoolsBelow, batches, missed_by, reassess_each
-from backend.standing.prompt_queries import PromptSearch, prompts_page
-from backend.standing.tables import StoredPrompt
+from backend.standing import tasks as standing_jobs
+from backend.standing.batch_assessment import SchoolOf, SchoolsBelow, batches, missed_by, recompute_each
+from backend.standing.prompts.queries import PromptSearch, prompts_page
+from backend.standing.store.tables import PromptRecord
+from bench.province_baselines import (
+    Cost,
+    cluster_of,
+    costing,
+    launch_floor,
+    prompts_copied,
+    prompts_floor,
+    settlement_floor,
+)
 from bench.province_data import (
     A_SCHOOL,
     BY,
@@ -65,15 +74,6 @@ from bench.province_data import (
     province_of,
     refresh_statistics,
     rush,
-)
-from bench.province_floors import (
-    Cost,
-    cluster_of,
-    costing,
-    launch_floor,
-    prompts_copied,
-    prompts_floor,
-    settlement_floor,
 )
 from bench.report import Stolen, publish, seed
 from bench.standing import runtime_at
@@ -114,31 +114,31 @@ def _sum(costs: Iterable[Cost]) -> Cost:
     return whole
 
 
-async def launch(runtime: Runtime, cluster: Path) -> tuple[RollCall, Cost]:
+async def launch(app_context: AppContext, cluster: Path) -> tuple[RollCall, Cost]:
     """The whole province asked, half an hour before it opens."""
     at = OPENS - timedelta(minutes=30)
-    async with runtime.database.transaction(Scope.none()) as session:
+    async with app_context.database.transaction(Scope.none()) as session:
         province = await session.scalar(select(OrgUnit.id).where(OrgUnit.kind == "province"))
     assert province is not None
-    acting = Acting(BY, "province", province, PROVINCE)
+    actor = Actor(BY, "province", province, PROVINCE)
     command = LaunchRollCall("spot_check", "学籍核验", OPENS, CLOSES, Audience())
     with costing(cluster) as cost:
-        async with runtime.database.transaction(acting.scope) as session:
-            launched = await launch_roll_call(session, acting, command, at)
+        async with app_context.database.transaction(actor.scope) as session:
+            launched = await launch_roll_call(session, actor, command, at)
     return launched.roll_call, cost
 
 
-async def settle(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost]:
+async def settle(app_context: AppContext, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost]:
     """The close; how many had no result by then."""
     with costing(cluster) as cost:
-        async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
+        async with app_context.database.transaction(Scope.wide(PROVINCE)) as session:
             settlement = await settle_roll_call(session, roll_call_id, SETTLED)
             await standing_jobs.enqueue_audience(session, roll_call_id)
     return settlement.figures["missed"], cost
 
 
-async def schools_of(runtime: Runtime) -> list[SchoolOf]:
-    async with runtime.database.transaction(Scope.none()) as session:
+async def schools_of(app_context: AppContext) -> list[SchoolOf]:
+    async with app_context.database.transaction(Scope.none()) as session:
         units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.path)
         return [SchoolOf(school_id, path) for school_id, path in await session.execute(units)]
 
@@ -147,34 +147,36 @@ Again = list[tuple[SchoolsBelow, list[UUID], list[UUID]]]
 """By the schools of a job: who missed more than once in the term, and who missed only now."""
 
 
-async def who_missed(runtime: Runtime, roll_call_id: UUID) -> Again:
+async def who_missed(app_context: AppContext, roll_call_id: UUID) -> Again:
     """As the jobs ask."""
     found: Again = []
-    for some in batches(await schools_of(runtime), standing_jobs.SCHOOLS_AT_ONCE):
+    for some in batches(await schools_of(app_context), standing_jobs.SCHOOLS_AT_ONCE):
         schools = SchoolsBelow(PROVINCE, tuple(school.school_id for school in some))
-        async with runtime.database.transaction(schools.scope) as session:
+        async with app_context.database.transaction(schools.scope) as session:
             missed = (await session.execute(missed_by(schools, roll_call_id))).all()
         again = [student_id for student_id, misses in missed if misses > 1]
         found.append((schools, again, [student_id for student_id, misses in missed if misses == 1]))
     return found
 
 
-async def raise_prompts(runtime: Runtime, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost, Again]:
+async def raise_prompts(
+    app_context: AppContext, cluster: Path, roll_call_id: UUID
+) -> tuple[int, Cost, Again]:
     """What the jobs of the schools do first: those who missed more than once in the term. Prompts raised, their cost."""
     with costing(cluster) as cost:
-        missed = await who_missed(runtime, roll_call_id)
+        missed = await who_missed(app_context, roll_call_id)
         for schools, again, _ in missed:
-            await reassess_each(runtime, schools, again, SETTLED)
-    async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
-        prompts = await session.scalar(select(func.count()).select_from(StoredPrompt))
+            await recompute_each(app_context, schools, again, SETTLED)
+    async with app_context.database.transaction(Scope.wide(PROVINCE)) as session:
+        prompts = await session.scalar(select(func.count()).select_from(PromptRecord))
     return int(prompts or 0), cost, missed
 
 
-async def warn(runtime: Runtime, cluster: Path, missed: Again) -> tuple[int, Cost]:
+async def warn(app_context: AppContext, cluster: Path, missed: Again) -> tuple[int, Cost]:
     """And then: everyone else who missed."""
     with costing(cluster) as cost:
         for schools, _, once in missed:
-            await reassess_each(runtime, schools, once, SETTLED)
+            await recompute_each(app_context, schools, once, SETTLED)
     return sum(len(once) for _, _, once in missed), cost
 
 
@@ -196,46 +198,46 @@ async def latencies(name: str, read: Callable[[], Awaitable[object]]) -> Latenci
     return name, taken, stolen.share()
 
 
-async def reads(runtime: Runtime, roll_call: RollCall) -> list[Latencies]:
+async def reads(app_context: AppContext, roll_call: RollCall) -> list[Latencies]:
     """Each list by somebody else every time."""
     chosen = random.Random(SEED)
-    schools = await schools_of(runtime)
-    async with runtime.database.transaction(Scope.wide(PROVINCE)) as session:
+    schools = await schools_of(app_context)
+    async with app_context.database.transaction(Scope.wide(PROVINCE)) as session:
         province = await session.scalar(select(OrgUnit).where(OrgUnit.kind == "province"))
         pupils = select(Student.id, Student.school_id, SchoolClass.id).join(
             SchoolClass, SchoolClass.id == Student.class_id
         )
         some = (await session.execute(pupils.order_by(func.md5(Student.name)).limit(500))).all()
     assert province is not None
-    of_province = Acting(BY, "province", province.id, PROVINCE)
+    of_province = Actor(BY, "province", province.id, PROVINCE)
 
-    def registrar() -> Acting:
+    def registrar() -> Actor:
         school = chosen.choice(schools)
-        return Acting(BY, "registrar", school.school_id, school.path, school_id=school.school_id)
+        return Actor(BY, "registrar", school.school_id, school.path, school_id=school.school_id)
 
-    async def missing(acting: Acting, class_id: UUID | None) -> None:
-        async with runtime.database.transaction(acting.scope) as session:
-            await missing_page(session, acting, roll_call, class_id, None, 101)
+    async def missing(actor: Actor, class_id: UUID | None) -> None:
+        async with app_context.database.transaction(actor.scope) as session:
+            await missing_page(session, actor, roll_call, class_id, None, 101)
 
     async def missing_of_class() -> None:
         _, school_id, class_id = chosen.choice(some)
-        await missing(Acting(BY, "registrar", school_id, "", school_id=school_id), class_id)
+        await missing(Actor(BY, "registrar", school_id, "", school_id=school_id), class_id)
 
     async def history() -> None:
         student_id, school_id, _ = chosen.choice(some)
-        async with runtime.database.transaction(Scope.student(school_id, student_id)) as session:
+        async with app_context.database.transaction(Scope.student(school_id, student_id)) as session:
             await own_roll_calls(session, student_id, SETTLED, None, 21)
 
-    async def prompts(acting: Acting) -> None:
-        async with runtime.database.transaction(acting.scope) as session:
-            await prompts_page(session, acting, PromptSearch(open_only=True), SETTLED, None, 51)
+    async def prompts(actor: Actor) -> None:
+        async with app_context.database.transaction(actor.scope) as session:
+            await prompts_page(session, actor, PromptSearch(open_only=True), SETTLED, None, 51)
 
-    tallies = Tallies(runtime.database)
+    tallies = TotalsCache(app_context)
 
     async def progress_of_school() -> None:
-        acting = registrar()
-        async with runtime.database.transaction(acting.scope) as session:
-            school = await session.get_one(OrgUnit, acting.org_id)
+        actor = registrar()
+        async with app_context.database.transaction(actor.scope) as session:
+            school = await session.get_one(OrgUnit, actor.org_id)
         tally = await tallies.fresh(roll_call.id, roll_call.launcher_path)
         tally.board(Unit(school.id, school.kind, school.name, school.path))
 
@@ -255,33 +257,33 @@ async def reads(runtime: Runtime, roll_call: RollCall) -> list[Latencies]:
 
 async def measure(province: Province) -> tuple[list[Measured], list[Latencies]]:
     """Launch, the window, the settlement and what follows, and the reads before and after it."""
-    cluster, runtime = cluster_of(province), runtime_at(province.stack.app_url, SETTLED)
+    cluster, app_context = cluster_of(province), runtime_at(province.stack.app_url, SETTLED)
     try:
-        async with runtime.database.transaction(Scope.none()) as session:
+        async with app_context.database.transaction(Scope.none()) as session:
             await session.execute(text("SELECT 1"))
         floor = launch_floor(province, cluster)
-        roll_call, cost = await launch(runtime, cluster)
+        roll_call, cost = await launch(app_context, cluster)
         measured = [Measured("launch", province.students, cost, floor)]
         rush(province, roll_call.id)
         refresh_statistics(province)
         floor = settlement_floor(province, cluster, roll_call.id)
-        missed, cost = await settle(runtime, cluster, roll_call.id)
+        missed, cost = await settle(app_context, cluster, roll_call.id)
         measured.append(Measured("settle", missed, cost, floor))
         settled = measured[-1]
         with costing(cluster) as cost:  # what a job does every two seconds
-            async with runtime.database.transaction(Scope.none()) as session:
-                classes = await counting.fold(session)
+            async with app_context.database.transaction(Scope.none()) as session:
+                classes = await counters.flush_counters(session)
         measured.append(Measured("counters folded", classes, cost, None))
-        prompts, cost, who = await raise_prompts(runtime, cluster, roll_call.id)
+        prompts, cost, who = await raise_prompts(app_context, cluster, roll_call.id)
         floor, copied = prompts_floor(province, cluster), prompts_copied(province, cluster)
         measured.append(Measured("prompts", prompts, cost, floor, copied))
         measured.append(together("settle and prompts", settled, measured[-1]))
-        others, later = await warn(runtime, cluster, who)
+        others, later = await warn(app_context, cluster, who)
         measured.append(Measured("warnings", others, later, None))
         refresh_statistics(province)
-        return measured, await reads(runtime, roll_call)
+        return measured, await reads(app_context, roll_call)
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
 def _row(province: Province, each: Measured) -> dict[str, Any]:
@@ -309,7 +311,7 @@ def main() -> None:
     parser.add_argument("--full", action="store_true")
     asked = parser.parse_args()
     stack = Stack.from_environment(os.environ)
-    spare_the_old()  # as a worker does
+    freeze_startup_objects()  # as a worker does
     rows, pages = [], []
     for size in [*asked.sizes, *([FULL] if asked.full else [])]:
         province = province_of(stack, max(size, A_SCHOOL), lambda line: sys.stderr.write(line + "\n"))

@@ -13,8 +13,8 @@ from uuid import UUID
 import psycopg
 
 from backend.core.clock import LEGAL_ZONE
-from backend.local.services import Stack
-from bench.reused import Say, Server, reused_database, without_indexes
+from backend.devstack.services import Stack
+from bench.cached_databases import Say, Server, reused_database, without_indexes
 
 CLASSES, A_CLASS = 50, 48
 A_SCHOOL = CLASSES * A_CLASS
@@ -83,13 +83,20 @@ def begin_anew(province: Province) -> None:
         earlier = [f"'{_id(5, check.number)}'" for check in CHECKS]
         for table in (
             *("obligation", "outcome_entry", "roll_call_class", "roll_call_school", "roll_call_site"),
-            *("challenge", "submission", "verdict", "roll_call_step", "outcome_count", "outcome_delta"),
+            *(
+                "challenge",
+                "submission",
+                "verdict",
+                "roll_call_step",
+                "outcome_count",
+                "outcome_count_pending",
+            ),
         ):
             server.execute(f"DELETE FROM {table} WHERE roll_call_id NOT IN ({', '.join(earlier)})")
         server.execute(f"DELETE FROM roll_call WHERE id NOT IN ({', '.join(earlier)})")
         server.execute(
             "TRUNCATE notice_message, notice, notice_delivery, notice_receipt, prompt, prompt_step, standing_warning,"
-            " student_standing, student_turn, audit_entry, audit_seal, outbox_event, outbox_delivery, procrastinate_jobs"
+            " student_standing, student_lock, audit_entry, audit_seal, outbox_event, outbox_delivery, procrastinate_jobs"
             " CASCADE"
         )
         for statement in KNOWN:
@@ -227,7 +234,7 @@ _ROLL_CALL = (
         " SELECT pg_temp.id(5, {n}), '{term}', school_id, id FROM site_version"
     ),
     (
-        "INSERT INTO service_pulse (minute) SELECT CAST('{opens}' AS timestamptz) + m * interval '1 minute'"
+        "INSERT INTO service_heartbeat (minute) SELECT CAST('{opens}' AS timestamptz) + m * interval '1 minute'"
         " FROM generate_series(-2, 63) m ON CONFLICT DO NOTHING"
     ),
 )
@@ -254,12 +261,12 @@ _RESULTS = (
 
 KNOWN = (
     (
-        "INSERT INTO student_standing (student_id, school_id, as_of, policy_version, digest, picture)"
+        "INSERT INTO student_standing (student_id, school_id, as_of, policy_version, digest, assessment)"
         " SELECT DISTINCT student_id, school_id, CAST('2026-04-16' AS timestamptz), '', CAST('' AS bytea), CAST('{}' AS jsonb)"
         " FROM outcome_entry WHERE outcome = 'missed'"
     ),
     (
-        "INSERT INTO student_turn (student_id, school_id, as_of) SELECT student_id, school_id, as_of FROM student_standing"
+        "INSERT INTO student_lock (student_id, school_id, as_of) SELECT student_id, school_id, as_of FROM student_standing"
     ),
 )
 """Of those who missed before; what their pictures say is not compared with anything but themselves."""
@@ -304,9 +311,9 @@ _RUSH = (
         "INSERT INTO roll_call_step (roll_call_id, step, at)"
         " SELECT id, 'announced', notify_at FROM roll_call WHERE id = %(call)s"
     ),
-    "SELECT door.recount_outcomes(%(call)s)",
+    "SELECT definer.recount_outcomes(%(call)s)",
     (
-        "INSERT INTO service_pulse (minute) SELECT opens_at + m * interval '1 minute'"
+        "INSERT INTO service_heartbeat (minute) SELECT opens_at + m * interval '1 minute'"
         " FROM roll_call, generate_series(-2, 63) m WHERE id = %(call)s ON CONFLICT DO NOTHING"
     ),
     (

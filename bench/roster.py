@@ -27,17 +27,17 @@ from pathlib import Path
 import python_calamine
 import xlsxwriter
 
-from backend.core.runtime import open_runtime
+from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
-from backend.exchange.roster.checking import CheckedRoster, check_roster
-from backend.exchange.roster.delimited import delimited_rows
+from backend.exchange.roster.csv_reader import delimited_rows
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.importer import RosterImport, enter_roster
-from backend.exchange.roster.reading import read_roster
+from backend.exchange.roster.reader import read_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.template import load_order, load_template
-from backend.exchange.roster.writing import Record, write_roster
-from backend.exchange.roster.xlsx import Workbook
+from backend.exchange.roster.validation import CheckedRoster, check_roster
+from backend.exchange.roster.writer import Record, write_roster
+from backend.exchange.roster.xlsx_reader import Workbook
 from backend.org.queries import unit_by_code
 from backend.settings import get_settings
 
@@ -110,15 +110,15 @@ def import_checked(school_code: str, path: Path) -> int:
 
 
 async def _enter(checked: CheckedRoster, school_code: str) -> int:
-    runtime = open_runtime(get_settings())
+    app_context = open_app_context(get_settings())
     try:
-        async with runtime.database.transaction(Scope.none()) as session:
+        async with app_context.database.transaction(Scope.none()) as session:
             school = await unit_by_code(session, "school", school_code)
-        async with runtime.database.transaction(Scope.school(school.id, school.path)) as session:
+        async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
             command = RosterImport(school, checked.rows(), checked.sha256)
-            report = await enter_roster(session, command, runtime.keys, runtime.clock())
+            report = await enter_roster(session, command, app_context.keys, app_context.clock())
     finally:
-        await runtime.close()
+        await app_context.close()
     return report.rows
 
 

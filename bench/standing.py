@@ -34,27 +34,33 @@ from uuid import UUID
 from sqlalchemy import event, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
-from backend.core.redis_link import open_redis
-from backend.core.runtime import Runtime
+from backend.core.redis_client import open_redis
 from backend.core.tenancy import Scope
-from backend.local.services import Stack
+from backend.devstack.services import Stack
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
 from backend.settings import Settings
-from backend.standing.assessment import digest, pictures, says_nothing
-from backend.standing.daily import BATCH, SchoolOf, assess_school, changed_among, to_be_judged
-from backend.standing.recorded import facts_of, subjects
-from backend.standing.tables import StudentStanding
+from backend.standing.batch_assessment import (
+    BATCH,
+    SchoolOf,
+    assess_school,
+    changed_among,
+    students_to_assess,
+)
+from backend.standing.store.load import load_facts, load_student_refs
+from backend.standing.store.lock import assess_now, digest, says_nothing
+from backend.standing.store.tables import StudentStanding
 from bench.report import publish
-from bench.standing_province import Province, begin_anew, province_of, refresh_statistics
+from bench.standing_data import Province, begin_anew, province_of, refresh_statistics
 
 FULL = 500_000
 FIRST_DAY = datetime(2026, 6, 20, 0, 1, tzinfo=LEGAL_ZONE)
-Work = Callable[[Runtime, SchoolOf], Awaitable[int]]
+Work = Callable[[AppContext, SchoolOf], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,40 +74,40 @@ class Share:
     peak_mb: int
 
 
-async def daily(runtime: Runtime, school: SchoolOf) -> int:
+async def daily(app_context: AppContext, school: SchoolOf) -> int:
     """The job itself."""
-    done = await assess_school(runtime, school.school_id, school.path, runtime.clock())
+    done = await assess_school(app_context, school.school_id, school.path, app_context.clock())
     return done.changed
 
 
-async def everyone(runtime: Runtime, school: SchoolOf) -> int:
+async def everyone(app_context: AppContext, school: SchoolOf) -> int:
     """The job's judgement of every student, nobody left out; keeps nothing."""
-    ids, changed = await _all_of(runtime, school), 0
+    ids, changed = await _all_of(app_context, school), 0
     for batch in _batches(ids):
-        changed += len(await changed_among(runtime, school, batch, runtime.clock()))
+        changed += len(await changed_among(app_context, school, batch, app_context.clock()))
     return changed
 
 
-async def planted(runtime: Runtime, school: SchoolOf) -> int:
+async def planted(app_context: AppContext, school: SchoolOf) -> int:
     """What a first day would have stored for the next one to compare with, in bulk and without consequences."""
-    at, kept = runtime.clock(), 0
-    async with runtime.database.transaction(school.scope) as session:
-        ids = (await session.scalars(to_be_judged(school, at))).all()
+    at, kept = app_context.clock(), 0
+    async with app_context.database.transaction(school.scope) as session:
+        ids = (await session.scalars(students_to_assess(school, at))).all()
     for batch in _batches(ids):
-        async with runtime.database.transaction(school.scope) as session:
-            found = await subjects(session, batch)
-            judged = await pictures(session, list(found.values()), at)
+        async with app_context.database.transaction(school.scope) as session:
+            found = await load_student_refs(session, batch)
+            judged = await assess_now(session, list(found.values()), at)
             rows = [
                 {
                     "student_id": student_id,
                     "school_id": school.school_id,
                     "as_of": at,
-                    "policy_version": picture.policy_version,
-                    "digest": digest(picture),
-                    "picture": {},
+                    "policy_version": assessment.policy_version,
+                    "digest": digest(assessment),
+                    "assessment": {},
                 }
-                for student_id, picture in judged.items()
-                if not says_nothing(picture)
+                for student_id, assessment in judged.items()
+                if not says_nothing(assessment)
             ]
             if rows:
                 await session.execute(insert(StudentStanding), rows)
@@ -109,29 +115,29 @@ async def planted(runtime: Runtime, school: SchoolOf) -> int:
     return kept
 
 
-async def reading_of_day(runtime: Runtime, school: SchoolOf) -> int:
+async def reading_of_day(app_context: AppContext, school: SchoolOf) -> int:
     """What the daily job reads, without the rules."""
-    async with runtime.database.transaction(school.scope) as session:
-        ids = (await session.scalars(to_be_judged(school, runtime.clock()))).all()
-    return await _read(runtime, school, ids)
+    async with app_context.database.transaction(school.scope) as session:
+        ids = (await session.scalars(students_to_assess(school, app_context.clock()))).all()
+    return await _read(app_context, school, ids)
 
 
-async def reading_of_everyone(runtime: Runtime, school: SchoolOf) -> int:
+async def reading_of_everyone(app_context: AppContext, school: SchoolOf) -> int:
     """What judging everyone reads, without the rules."""
-    return await _read(runtime, school, await _all_of(runtime, school))
+    return await _read(app_context, school, await _all_of(app_context, school))
 
 
-async def _read(runtime: Runtime, school: SchoolOf, ids: Sequence[UUID]) -> int:
+async def _read(app_context: AppContext, school: SchoolOf, ids: Sequence[UUID]) -> int:
     for batch in _batches(ids):
-        async with runtime.database.transaction(school.scope) as session:
+        async with app_context.database.transaction(school.scope) as session:
             await session.execute(text("SET TRANSACTION READ ONLY"))
-            found = await subjects(session, batch)
-            await facts_of(session, list(found.values()))
+            found = await load_student_refs(session, batch)
+            await load_facts(session, list(found.values()))
     return 0
 
 
-async def _all_of(runtime: Runtime, school: SchoolOf) -> Sequence[UUID]:
-    async with runtime.database.transaction(school.scope) as session:
+async def _all_of(app_context: AppContext, school: SchoolOf) -> Sequence[UUID]:
+    async with app_context.database.transaction(school.scope) as session:
         asked = select(Student.id).where(Student.school_id == school.school_id).order_by(Student.id)
         return (await session.scalars(asked)).all()
 
@@ -157,7 +163,7 @@ OF_A_MILLION = ("planted", "next day", "floor of next day")
 # --- processes ---
 
 
-def runtime_at(url: str, at: datetime) -> Runtime:
+def runtime_at(url: str, at: datetime) -> AppContext:
     folder = Path(tempfile.mkdtemp())
     create_key_file(folder / "keys.json")
     settings = Settings(
@@ -167,7 +173,7 @@ def runtime_at(url: str, at: datetime) -> Runtime:
         evidence_dir=folder,
         keys_file=folder / "keys.json",
     )
-    return Runtime(
+    return AppContext(
         settings=settings,
         database=Database.connect(url, pool_size=1),
         redis=open_redis(settings.redis_url),
@@ -195,36 +201,36 @@ def _timed(engine: AsyncEngine) -> list[float]:
 
 async def _share(url: str, run: str, part: tuple[int, int]) -> Share:
     work, day = RUNS[run]
-    runtime = runtime_at(url, FIRST_DAY + timedelta(days=day))
+    app_context = runtime_at(url, FIRST_DAY + timedelta(days=day))
     try:
-        async with runtime.database.transaction(Scope.none()) as session:
+        async with app_context.database.transaction(Scope.none()) as session:
             schools = (
                 await session.execute(
                     select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.id)
                 )
             ).all()
         own = [SchoolOf(school_id, path) for school_id, path in schools[part[0] :: part[1]]]
-        await _warm_up(runtime, own[0])
+        await _warm_up(app_context, own[0])
         statements, began, cpu, changed = (
-            _timed(runtime.database.engine),
+            _timed(app_context.database.engine),
             time.perf_counter(),
             time.process_time(),
             0,
         )
         for school in own:
-            changed += await work(runtime, school)
+            changed += await work(app_context, school)
         seconds, peak = (
             time.perf_counter() - began,
             resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         )
         return Share(changed, seconds, sum(statements), time.process_time() - cpu, peak)
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
-async def _warm_up(runtime: Runtime, school: SchoolOf) -> None:
+async def _warm_up(app_context: AppContext, school: SchoolOf) -> None:
     """A worker has read the law and prepared its statements long before midnight."""
-    await changed_among(runtime, school, (await _all_of(runtime, school))[:50], runtime.clock())
+    await changed_among(app_context, school, (await _all_of(app_context, school))[:50], app_context.clock())
 
 
 def _process(url: str, run: str, part: tuple[int, int]) -> Share:

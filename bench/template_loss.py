@@ -14,22 +14,22 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Descriptor, EngineKey, Metric, Vector
+from biometrics.engines.base import Descriptor, EngineKey, Metric, Vector
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.errors import BiometricsError
-from biometrics.matching import FaceTemplate, average
-from biometrics.picture import DecodeLimits, Picture, reencode
-from biometrics.redrawing import KEPT_QUALITY, KEPT_SIDE
-from biometrics.sealing import (
+from biometrics.matching.decision import FaceTemplate, average
+from biometrics.pictures.decoding import DecodeLimits, Picture, reencode
+from biometrics.pictures.reencoding import KEPT_QUALITY, KEPT_SIDE
+from biometrics.templates.sealing import (
     Binding,
     Cipher,
     KeyEncryptionKey,
     new_data_key,
     open_data_key,
 )
-from biometrics.template import half, seal, unseal
+from biometrics.templates.template import half, seal, unseal
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOTS, PROBES = 3, 4

@@ -30,28 +30,30 @@ from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backend.commands.migrate_command import alembic_config
+from backend.core.app_context import AppContext
 from backend.core.clock import legal_day, now
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
-from backend.core.logging import configure_logging
-from backend.core.redis_link import open_redis
-from backend.core.runtime import Runtime
+from backend.core.process.logging import configure_logging
+from backend.core.redis_client import open_redis
 from backend.core.tenancy import Scope
-from backend.local.services import Stack, create_database, drop_database
-from backend.roll_call.law import face_rules, law_at
-from backend.roll_call.queue import Terms, enqueue_verification
+from backend.devstack.services import Stack, create_database, drop_database
+from backend.identity.face.enrolment import face_pool
+from backend.policy.installed import policy_at
+from backend.roll_call.policy import face_rules
 from backend.roll_call.tables import Submission, Verdict
-from backend.roll_call.verifier import Verifier
+from backend.roll_call.verification.queue import QueueConfig, enqueue_verification
+from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import Settings
 from bench.report import publish
-from bench.verification_setting import PATH, PROVINCE, SEED, Sent, Setting, forget_verdicts
+from bench.verification_data import PATH, PROVINCE, SEED, Sent, Setting, forget_verdicts
 from biometrics.checks import BurstResult, Shot, enrol_shots, judge_burst
-from biometrics.engine import EngineSet
-from biometrics.matching import Method
-from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.engines.base import EngineSet
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import Reference, Scoring, neutral
 from biometrics.pool import FacePool, PoolLimits
-from biometrics.scoring import Reference, Scoring, neutral
 
 DATABASE = "bench_verification"
 EACH_MS = 400
@@ -70,7 +72,7 @@ class House:
     owner_url: str
     folder: Path
 
-    def runtime(self, url: str) -> Runtime:
+    def app_context(self, url: str) -> AppContext:
         settings = Settings(
             env="test",
             database_url=url,
@@ -78,7 +80,7 @@ class House:
             evidence_dir=self.folder / "evidence",
             keys_file=self.folder / "keys.json",
         )
-        return Runtime(
+        return AppContext(
             settings=settings,
             database=Database.connect(url),
             redis=open_redis(settings.redis_url),
@@ -105,7 +107,7 @@ class Share:
 
 def floor(sent: Sequence[Sent]) -> tuple[float, float]:
     """Wall and processor seconds of judging every burst, one after the other, in this process."""
-    own, law = engines(), law_at(legal_day(now()), PROVINCE)
+    own, law = engines(), policy_at(legal_day(now()), PROVINCE)
     rules = face_rules(law, "test-pattern")
     work = []
     for each in sent:
@@ -135,7 +137,7 @@ class AnsweredAtOnce:
 
 
 def an_answer(each: Sent) -> BurstResult:
-    own, rules = engines(), face_rules(law_at(legal_day(now()), PROVINCE), "test-pattern")
+    own, rules = engines(), face_rules(policy_at(legal_day(now()), PROVINCE), "test-pattern")
     template = enrol_shots(
         own, [Shot(render_pattern(each.person, shot)) for shot in range(100, 103)], rules
     ).template
@@ -180,20 +182,20 @@ def _worker(house: House, answer: BurstResult | None) -> Share:
 
 async def _work(house: House, answer: BurstResult | None) -> Share:
     configure_logging(as_json=True)
-    runtime = house.runtime(house.url)
+    app_context = house.app_context(house.url)
     pool = None
     if answer is None:
         pool = FacePool(engines, PoolLimits(workers=1))
         pool.start()
-        runtime.extras["face_pool"] = pool
+        app_context.services[face_pool] = pool
     else:
-        runtime.extras["face_pool"] = AnsweredAtOnce(answer)
-    verifier = Verifier(runtime, Terms.of(runtime.settings))
-    statements = timed(runtime.database.engine)
+        app_context.services[face_pool] = AnsweredAtOnce(answer)
+    verifier = VerificationWorker(app_context, QueueConfig.of(app_context.settings))
+    statements = timed(app_context.database.engine)
     await (
         verifier.take()
     )  # nothing waits yet: connections, law and statements are as in a worker that has run a while
-    law_at(legal_day(now()), PROVINCE)
+    policy_at(legal_day(now()), PROVINCE)
     statements.clear()
     await asyncio.to_thread(_ready.wait)
     await asyncio.to_thread(_ready.wait)
@@ -203,11 +205,11 @@ async def _work(house: House, answer: BurstResult | None) -> Share:
     if pool is not None:
         pool.close()
     cpu = own + _cpu()[1] - before[1]
-    await runtime.close()
+    await app_context.close()
     return Share(batches, began, ended, own, cpu, len(statements), sum(statements))
 
 
-async def _until_empty(verifier: Verifier) -> int:
+async def _until_empty(verifier: VerificationWorker) -> int:
     """As the loop of a worker does, for as long as there is something."""
     taken = 0
     while await verifier.take():
@@ -216,10 +218,10 @@ async def _until_empty(verifier: Verifier) -> int:
 
 
 def measure(
-    house: House, runtime: Runtime, workers: int, count: int, answer: BurstResult | None = None
+    house: House, app_context: AppContext, workers: int, count: int, answer: BurstResult | None = None
 ) -> list[Share]:
     """Let so many workers judge everything, from a standing start."""
-    asyncio.run(_prepare(runtime))
+    asyncio.run(_prepare(app_context))
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(workers + 1)
     with ProcessPoolExecutor(
@@ -227,27 +229,27 @@ def measure(
     ) as processes:
         asked = [processes.submit(_worker, house, answer) for _ in range(workers)]
         barrier.wait()
-        asyncio.run(_enqueue(runtime))
+        asyncio.run(_enqueue(app_context))
         barrier.wait()
         shares = [each.result() for each in asked]
-    asyncio.run(_check(runtime, count))
+    asyncio.run(_check(app_context, count))
     return shares
 
 
-async def _prepare(owner: Runtime) -> None:
+async def _prepare(owner: AppContext) -> None:
     async with owner.database.transaction(WIDE) as session:
         await forget_verdicts(session)
-        await session.execute(text("DELETE FROM kept_selfie"))
+        await session.execute(text("DELETE FROM selfie_record"))
     await owner.database.close()
 
 
-async def _enqueue(owner: Runtime) -> None:
+async def _enqueue(owner: AppContext) -> None:
     async with owner.database.transaction(WIDE) as session:
         await enqueue_verification(session, Submission.id.is_not(None), owner.clock() - timedelta(seconds=1))
     await owner.database.close()
 
 
-async def _check(owner: Runtime, count: int) -> None:
+async def _check(owner: AppContext, count: int) -> None:
     async with owner.database.transaction(WIDE) as session:
         found = (await session.scalars(select(Verdict.finding))).all()
     await owner.database.close()
@@ -292,10 +294,10 @@ def floor_row(count: int, floors: tuple[float, float]) -> dict[str, object]:
     }
 
 
-async def build(runtime: Runtime, schools: int, students: int) -> list[Sent]:
-    async with runtime.database.transaction(WIDE) as session:
-        sent = await Setting(session, runtime.keys, runtime.evidence, now()).plant(schools, students)
-    await runtime.database.close()
+async def build(app_context: AppContext, schools: int, students: int) -> list[Sent]:
+    async with app_context.database.transaction(WIDE) as session:
+        sent = await Setting(session, app_context.keys, app_context.evidence, now()).plant(schools, students)
+    await app_context.database.close()
     return sent
 
 
@@ -313,22 +315,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         house = House(stack.app_url, stack.owner_url, Path(folder))
         create_key_file(house.folder / "keys.json")
-        runtime = house.runtime(house.owner_url)
+        app_context = house.app_context(house.owner_url)
         sys.stderr.write(f"planting {asked.schools * asked.students} check-ins\n")
-        sent = asyncio.run(build(runtime, asked.schools, asked.students))
-        rows = measured(house, runtime, sent)
+        sent = asyncio.run(build(app_context, asked.schools, asked.students))
+        rows = measured(house, app_context, sent)
     drop_database(stack, DATABASE)
     publish("verification", "judge_burst on the same frames, one process", rows, SEED)
 
 
-def measured(house: House, runtime: Runtime, sent: list[Sent]) -> list[dict[str, object]]:
+def measured(house: House, app_context: AppContext, sent: list[Sent]) -> list[dict[str, object]]:
     count = len(sent)
     floors = floor(sent)
     rows = [floor_row(count, floors)]
     for workers in (1, 2):
-        shares = measure(house, runtime, workers, count)
+        shares = measure(house, app_context, workers, count)
         rows.append(row(f"{workers} worker{'s' * (workers > 1)}", count, shares, floors))
-    answered = measure(house, runtime, 1, count, an_answer(sent[0]))
+    answered = measure(house, app_context, 1, count, an_answer(sent[0]))
     rows.append(row("1 worker, answered at once", count, answered, None))
     return rows
 

@@ -1,7 +1,7 @@
 """The two units of work: enrol a person from shots, judge a burst against a template.
 
 Pure: bytes and values in, a result out, in this process or in a worker of `biometrics.pool`. Nothing here
-accepts or rejects a student; thresholds are applied to the score by `biometrics.matching.decide`.
+accepts or rejects a student; thresholds are applied to the score by `biometrics.matching.decision.decide`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -9,12 +9,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from time import perf_counter
 
-from biometrics.actions import Action
-from biometrics.engine import Box, Contours, Descriptor, DetectedFace, EngineInfo, EngineSet, FaceEngine
+from biometrics.engines.base import Box, Contours, Descriptor, DetectedFace, EngineInfo, EngineSet, FaceEngine
 from biometrics.errors import BiometricsError
-from biometrics.fingerprints import Fingerprint, fingerprint
-from biometrics.flash import Colour, flash_response, mean_colours
-from biometrics.liveness import (
+from biometrics.liveness.actions import Action
+from biometrics.liveness.burst import (
     EXCUSED,
     Answer,
     BurstRules,
@@ -26,7 +24,8 @@ from biometrics.liveness import (
     check_challenge,
     watch_actions,
 )
-from biometrics.matching import (
+from biometrics.liveness.flash import Colour, flash_response, mean_colours
+from biometrics.matching.decision import (
     EnrolmentRules,
     FaceTemplate,
     ShotsDisagree,
@@ -34,10 +33,11 @@ from biometrics.matching import (
     average,
     build_template,
 )
-from biometrics.picture import WORKING_SIDE, DecodeLimits, Picture
-from biometrics.quality import NO_FACE, Quality, QualityLimits, Reason, judge, measure
-from biometrics.scoring import Reference, Score, score
-from biometrics.texture import measure_texture
+from biometrics.matching.scoring import Reference, Score, score
+from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
+from biometrics.pictures.fingerprints import Fingerprint, fingerprint
+from biometrics.pictures.quality import NO_FACE, Quality, QualityLimits, Reason, judge, measure
+from biometrics.pictures.texture import measure_texture
 
 
 @dataclass(frozen=True, slots=True)

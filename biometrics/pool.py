@@ -22,12 +22,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from biometrics.actions import Action
 from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.engine import EngineInfo, EngineSet
+from biometrics.engines.base import EngineInfo, EngineSet
 from biometrics.errors import BiometricsError
-from biometrics.redrawing import redraw
-from biometrics.scoring import Reference
+from biometrics.liveness.actions import Action
+from biometrics.matching.scoring import Reference
+from biometrics.pictures.reencoding import redraw
 
 EngineFactory = Callable[[], EngineSet]
 """Called once in every worker process; picklable, hence a module-level function or a `partial` of one."""

@@ -13,7 +13,7 @@ Outside China the obfuscation is not applied. "Outside" is the bounding box of a
 the border: within the box but abroad the formulas still shift. At the rim of the box the forward map jumps, so
 within about a kilometre of the rim an inverse may be ambiguous; the rim lies at sea or abroad everywhere.
 
-Every function takes degrees, longitude first, finite and in range: `geo.fixes` and `geo.site` see to that.
+Every function takes degrees, longitude first, finite and in range: `geo.location_fixes` and `geo.site` see to that.
 """
 
 from collections.abc import Callable

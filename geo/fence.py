@@ -28,7 +28,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from geo.arrays import BoolArray, FloatArray, floats
 from geo.errors import ThresholdsInvalid
-from geo.fixes import Fix, combine, is_stale, validate, validate_many
+from geo.location_fixes import Fix, combine, is_stale, validate, validate_many
 from geo.probability import NEGLIGIBLE_BEYOND_SIGMA, RADIUS_95_PER_SIGMA
 from geo.site import Site
 
@@ -145,7 +145,7 @@ def decide_many(
 ) -> FenceDecisions:
     """Judge n WGS-84 positions, each on its own, as `decide` judges one: that function calls this one.
 
-    Degrees and metres, each of shape (n,). The refusals of `geo.fixes` are raised for the first bad row.
+    Degrees and metres, each of shape (n,). The refusals of `geo.location_fixes` are raised for the first bad row.
     """
     lon, lat, radius = floats(lons), floats(lats), floats(accuracies_m)
     validate_many(lon, lat, radius)

@@ -13,7 +13,7 @@ from shapely.validation import explain_validity
 from geo.arrays import FloatArray
 from geo.datum import Datum, convert_many, looks_swapped, on_globe
 from geo.errors import SiteInvalid, SiteTooLarge
-from geo.plane import LocalPlane
+from geo.local_projection import LocalPlane
 from geo.probability import Edges, normal_mass
 
 _STRAIGHT_DEGREES = 0.01

@@ -19,7 +19,7 @@ def is_ours(item: Any, _name: str | None, _kind: str, _reflected: bool, _other: 
 
 
 _TABLES = """
-CREATE FUNCTION door.tables_kept_by_term() RETURNS SETOF regclass
+CREATE FUNCTION definer.tables_kept_by_term() RETURNS SETOF regclass
 LANGUAGE sql STABLE SET search_path = public, pg_temp
 BEGIN ATOMIC
   SELECT CAST(c.oid AS regclass) FROM pg_partitioned_table p JOIN pg_class c ON c.oid = p.partrelid
@@ -30,7 +30,7 @@ END
 """
 
 _NAME = """
-CREATE FUNCTION door.term_partition(of_table text, code text) RETURNS text
+CREATE FUNCTION definer.term_partition(of_table text, code text) RETURNS text
 LANGUAGE sql IMMUTABLE
 RETURN of_table || '_' || trim(BOTH '_' FROM left(regexp_replace(lower(code), '[^a-z0-9]+', '_', 'g'), 24))
   || '_' || left(md5(code), 8)
@@ -38,17 +38,17 @@ RETURN of_table || '_' || trim(BOTH '_' FROM left(regexp_replace(lower(code), '[
 """Readable, and another one for every code."""
 
 _MISSING = """
-CREATE FUNCTION door.terms_without_partitions() RETURNS TABLE (term_code text, table_name text)
+CREATE FUNCTION definer.terms_without_partitions() RETURNS TABLE (term_code text, table_name text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
-  SELECT t.code, CAST(k AS text) FROM (SELECT DISTINCT code FROM term) t, door.tables_kept_by_term() k
-  WHERE to_regclass(format('term_partition.%I', door.term_partition(CAST(k AS text), t.code))) IS NULL
+  SELECT t.code, CAST(k AS text) FROM (SELECT DISTINCT code FROM term) t, definer.tables_kept_by_term() k
+  WHERE to_regclass(format('term_partition.%I', definer.term_partition(CAST(k AS text), t.code))) IS NULL
   ORDER BY t.code, k;
 END
 """
 
 _MAKE = """
-CREATE FUNCTION door.make_term_partitions() RETURNS TABLE (term_code text, table_name text)
+CREATE FUNCTION definer.make_term_partitions() RETURNS TABLE (term_code text, table_name text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '2s'
 AS $$
 #variable_conflict use_column
@@ -58,18 +58,18 @@ DECLARE
   part text;
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtext('term_partitions'));
-  IF NOT EXISTS (SELECT FROM door.terms_without_partitions()) THEN RETURN; END IF;
+  IF NOT EXISTS (SELECT FROM definer.terms_without_partitions()) THEN RETURN; END IF;
   -- What the foreign keys of an attached partition will ask for, and first of what a launch writes the longest: so a
   -- check-in hardly ever waits for somebody who waits here himself.
   FOR parent IN
     SELECT DISTINCT CAST(f.confrelid AS regclass) AS referenced FROM pg_constraint f
-    WHERE f.contype = 'f' AND f.conrelid IN (SELECT k FROM door.tables_kept_by_term() k) ORDER BY referenced
+    WHERE f.contype = 'f' AND f.conrelid IN (SELECT k FROM definer.tables_kept_by_term() k) ORDER BY referenced
   LOOP
     EXECUTE format('LOCK TABLE ONLY %s IN SHARE ROW EXCLUSIVE MODE', parent);
   END LOOP;
-  FOR code, parent IN SELECT m.term_code, m.table_name FROM door.terms_without_partitions() m
+  FOR code, parent IN SELECT m.term_code, m.table_name FROM definer.terms_without_partitions() m
   LOOP
-    part := door.term_partition(parent, code);
+    part := definer.term_partition(parent, code);
     EXECUTE format('CREATE TABLE term_partition.%I (LIKE public.%I INCLUDING ALL)', part, parent);
     EXECUTE format('ALTER TABLE term_partition.%I ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY', part);
     -- Attached and not made as a partition: that would keep everybody out of the parent.
@@ -83,11 +83,11 @@ $$
 """
 
 _OPENED = """
-CREATE FUNCTION door.term_opened() RETURNS trigger
+CREATE FUNCTION definer.term_opened() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
 AS $$
 BEGIN
-  PERFORM door.make_term_partitions();
+  PERFORM definer.make_term_partitions();
   RETURN NULL;
 END
 $$
@@ -100,18 +100,18 @@ def prepare() -> None:
     for function in (_TABLES, _NAME, _MISSING, _MAKE, _OPENED):
         op.execute(function)
     for signature in (
-        "door.tables_kept_by_term()",
-        "door.term_partition(text, text)",
-        "door.terms_without_partitions()",
-        "door.make_term_partitions()",
-        "door.term_opened()",
+        "definer.tables_kept_by_term()",
+        "definer.term_partition(text, text)",
+        "definer.terms_without_partitions()",
+        "definer.make_term_partitions()",
+        "definer.term_opened()",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
     # It makes only what the terms on file lack, so whoever may call it can do no harm by it.
-    for signature in ("door.terms_without_partitions()", "door.make_term_partitions()"):
+    for signature in ("definer.terms_without_partitions()", "definer.make_term_partitions()"):
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO dianming_app")
     op.execute(
         "CREATE TRIGGER term_opened AFTER INSERT OR UPDATE OF code ON term"
-        " FOR EACH STATEMENT EXECUTE FUNCTION door.term_opened()"
+        " FOR EACH STATEMENT EXECUTE FUNCTION definer.term_opened()"
     )
     op.execute("ALTER TABLE term ENABLE ALWAYS TRIGGER term_opened")

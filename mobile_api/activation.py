@@ -4,21 +4,10 @@ from fastapi import APIRouter, Request, Response
 
 from backend.core.errors import BadInput, NotFound
 from backend.core.keys import KeyRing
-from backend.core.problems import documented
-from backend.identity import enrolment, portraits, record
-from backend.identity.activation import STEPS, activation_gaps
-from backend.identity.consents import (
-    AnswerConsent,
-    answer_consent,
-    choose_non_face_route,
-    newest_consents,
-    texts_in_force,
-)
-from backend.identity.devices import active_device
-from backend.identity.law import law_at
-from backend.identity.tables import FaceEnrolment, Portrait
-from backend.people.tables import Consent, RecordCheck, Student
-from mobile_api.activation_schemas import (
+from backend.core.web.problems import documented
+from backend.identity import student_record
+from backend.identity.accounts.activation import STEPS, activation_gaps
+from backend.identity.accounts.activation_schemas import (
     ConsentIn,
     ConsentOut,
     MeOut,
@@ -29,6 +18,18 @@ from mobile_api.activation_schemas import (
     RecordCheckOut,
     RecordOut,
 )
+from backend.identity.consents import (
+    AnswerConsent,
+    answer_consent,
+    choose_non_face_route,
+    newest_consents,
+    texts_in_force,
+)
+from backend.identity.devices.service import active_device
+from backend.identity.face import enrolment, portraits
+from backend.identity.policy import province_policy
+from backend.identity.tables import FaceEnrolment, Portrait
+from backend.people.tables import Consent, RecordCheck, Student
 from mobile_api.caller import PhoneCaller
 from mobile_api.pictures import pictures_body, read_pictures
 
@@ -38,7 +39,7 @@ router = APIRouter(prefix="/v1/me", tags=["激活 · activation"])
 @router.get("", responses=documented(401, 404))
 async def me(caller: PhoneCaller) -> MeOut:
     """激活进度 · Which steps are done and which are open."""
-    student_id = caller.acting.student_id
+    student_id = caller.actor.student_id
     assert student_id is not None
     async with caller.transaction() as session:
         student = await session.get(Student, student_id)
@@ -47,7 +48,7 @@ async def me(caller: PhoneCaller) -> MeOut:
     if student is None:
         raise NotFound
     return MeOut(
-        account_id=caller.acting.account_id,
+        account_id=caller.actor.account_id,
         student_id=student_id,
         name=student.name,
         done=[step for step in STEPS if step not in gaps],
@@ -61,7 +62,7 @@ async def me(caller: PhoneCaller) -> MeOut:
 async def my_record(caller: PhoneCaller) -> RecordOut:
     """我的学籍信息 · The own record, to be checked against the document."""
     async with caller.transaction() as session:
-        own = await record.own_record(session, caller.acting, caller.runtime.keys)
+        own = await student_record.own_record(session, caller.actor, caller.app_context.keys)
     return RecordOut(
         name=own.name,
         sex=own.sex,
@@ -86,7 +87,7 @@ def _check(check: RecordCheck, keys: KeyRing) -> RecordCheckOut:
         id=check.id,
         status=check.status,
         field=check.field,
-        claimed=record.claimed_value(check, keys),
+        claimed=student_record.claimed_value(check, keys),
         at=check.at,
         decided_at=check.decided_at,
         decided_note=check.decided_note,
@@ -96,16 +97,16 @@ def _check(check: RecordCheck, keys: KeyRing) -> RecordCheckOut:
 @router.post("/record/checks", status_code=201, responses=documented(401, 422))
 async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckOut:
     """核对学籍信息 · The record is right, or a field should hold something else."""
-    claim, keys = _claim(body), caller.runtime.keys
+    claim, keys = _claim(body), caller.app_context.keys
     async with caller.transaction() as session:
         if claim is None:
-            check = await record.confirm_record(session, caller.acting, caller.at)
+            check = await student_record.confirm_record(session, caller.actor, caller.at)
         else:
-            check = await record.claim_wrong(session, caller.acting, keys, claim, caller.at)
+            check = await student_record.claim_wrong(session, caller.actor, keys, claim, caller.at)
     return _check(check, keys)
 
 
-def _claim(body: RecordCheckIn) -> record.ClaimWrong | None:
+def _claim(body: RecordCheckIn) -> student_record.ClaimWrong | None:
     if body.result == "confirmed":
         if body.field is not None or body.claimed is not None:
             raise BadInput(
@@ -118,15 +119,15 @@ def _claim(body: RecordCheckIn) -> record.ClaimWrong | None:
             reason_zh="请填写有误的项目和正确内容",
             reason_en="say which field is wrong and what it should hold",
         )
-    return record.ClaimWrong(body.field, body.claimed, body.note)
+    return student_record.ClaimWrong(body.field, body.claimed, body.note)
 
 
 @router.get("/record/checks", responses=documented(401))
 async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
     """更正申请进度 · The own looks at the record, newest first, and what became of claims."""
     async with caller.transaction() as session:
-        checks = await record.own_checks(session, caller.acting)
-    return [_check(check, caller.runtime.keys) for check in checks]
+        checks = await student_record.own_checks(session, caller.actor)
+    return [_check(check, caller.app_context.keys) for check in checks]
 
 
 def _consent(kind: str, text_version: str, answer: Consent | None) -> ConsentOut:
@@ -142,10 +143,10 @@ def _consent(kind: str, text_version: str, answer: Consent | None) -> ConsentOut
 @router.get("/consents", responses=documented(401))
 async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
     """同意书 · Each kind of consent with its text in force and the newest answer."""
-    assert caller.acting.student_id is not None
-    texts = texts_in_force(law_at(caller.runtime, caller.at))
+    assert caller.actor.student_id is not None
+    texts = texts_in_force(province_policy(caller.app_context, caller.at))
     async with caller.transaction() as session:
-        answers = await newest_consents(session, caller.acting.student_id)
+        answers = await newest_consents(session, caller.actor.student_id)
     return [_consent(kind, version, answers.get(kind)) for kind, version in texts.items()]
 
 
@@ -153,10 +154,10 @@ async def my_consents(caller: PhoneCaller) -> list[ConsentOut]:
 async def consent(body: ConsentIn, caller: PhoneCaller) -> ConsentOut:
     """同意或撤回 · One answer to one question; taking it back is as easy as giving it."""
     at = caller.at
-    law = law_at(caller.runtime, at)
+    law = province_policy(caller.app_context, at)
     command = AnswerConsent(body.kind, body.granted, body.text_version, body.guardian_name)
     async with caller.transaction() as session:
-        answer = await answer_consent(session, caller.acting, command, law, at)
+        answer = await answer_consent(session, caller.actor, command, law, at)
     return _consent(answer.kind, texts_in_force(law)[answer.kind], answer)
 
 
@@ -181,16 +182,16 @@ def _state(row: FaceEnrolment | Portrait | None) -> PictureStateOut:
 )
 async def enrol_face(request: Request, caller: PhoneCaller) -> PictureStateOut:
     """采集人脸 · Several shots of one's own face; the result follows."""
-    shots = await read_pictures(request, "shots", caller.runtime.settings.request_body_limit)
-    return _state(await enrolment.submit_shots(caller.runtime, caller.acting, shots))
+    shots = await read_pictures(request, "shots", caller.app_context.settings.request_body_limit)
+    return _state(await enrolment.submit_shots(caller.app_context, caller.actor, shots))
 
 
 @router.get("/face", responses=documented(401))
 async def my_face(caller: PhoneCaller) -> PictureStateOut:
     """人脸采集结果 · What became of the last shots, with a reason for each refused one."""
-    assert caller.acting.student_id is not None
+    assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        return _state(await enrolment.newest_enrolment(session, caller.acting.student_id))
+        return _state(await enrolment.newest_enrolment(session, caller.actor.student_id))
 
 
 @router.post(
@@ -201,25 +202,25 @@ async def my_face(caller: PhoneCaller) -> PictureStateOut:
 )
 async def submit_portrait(request: Request, caller: PhoneCaller) -> PictureStateOut:
     """提交学籍证件照 · The ID portrait; the result follows."""
-    images = await read_pictures(request, "image", caller.runtime.settings.request_body_limit)
+    images = await read_pictures(request, "image", caller.app_context.settings.request_body_limit)
     if len(images) != 1:
         raise BadInput(field="image", reason_zh="应为一张证件照", reason_en="it is one picture")
-    return _state(await portraits.submit_portrait(caller.runtime, caller.acting, images[0]))
+    return _state(await portraits.submit_portrait(caller.app_context, caller.actor, images[0]))
 
 
 @router.get("/portrait", responses=documented(401))
 async def my_portrait(caller: PhoneCaller) -> PictureStateOut:
     """学籍证件照结果 · What became of the last portrait."""
-    assert caller.acting.student_id is not None
+    assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        return _state(await portraits.newest_portrait(session, caller.acting.student_id))
+        return _state(await portraits.newest_portrait(session, caller.actor.student_id))
 
 
 @router.post("/non-face-route", status_code=204, responses=documented(401, 404, 422))
 async def non_face_route(body: NonFaceRouteIn, caller: PhoneCaller) -> Response:
     """选择非人脸方式 · Pass without a face from now on, on equal terms."""
     async with caller.transaction() as session:
-        student = await session.get(Student, caller.acting.student_id)
+        student = await session.get(Student, caller.actor.student_id)
         if student is None:
             raise NotFound
         await choose_non_face_route(session, student, body.reason, caller.at)

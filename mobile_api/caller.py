@@ -4,9 +4,9 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend.core.web import Caller, RuntimeOf
-from backend.identity.authentication import HttpRequest, Proven, authenticate_phone, prove
+from backend.core.web.requests import AppContextOf, Caller
 from backend.identity.errors import ProofInvalid
+from backend.identity.sign_in.authentication import HttpRequest, Proven, authenticate_phone, prove
 
 
 def read_request(request: Request) -> HttpRequest:
@@ -22,17 +22,17 @@ def read_request(request: Request) -> HttpRequest:
     )
 
 
-async def _caller(request: Request, runtime: RuntimeOf) -> Caller:
-    received_at = runtime.clock()  # a full pool at the close must make nobody late
-    return Caller(runtime, await authenticate_phone(runtime, read_request(request)), received_at)
+async def _caller(request: Request, app_context: AppContextOf) -> Caller:
+    received_at = app_context.clock()  # a full pool at the close must make nobody late
+    return Caller(app_context, await authenticate_phone(app_context, read_request(request)), received_at)
 
 
 PhoneCaller = Annotated[Caller, Depends(_caller)]
 """A student on the phone whose key and account stand right now."""
 
 
-async def _proven(request: Request, runtime: RuntimeOf) -> Proven:
-    return await prove(runtime, read_request(request))
+async def _proven(request: Request, app_context: AppContextOf) -> Proven:
+    return await prove(app_context, read_request(request))
 
 
 ProvenPhone = Annotated[Proven, Depends(_proven)]

@@ -2,9 +2,9 @@
 
 from fastapi import APIRouter
 
-from backend.core.problems import documented
-from backend.standing.ledger_queries import ledger_of
-from backend.standing.ledger_wire import LedgerOut
+from backend.core.web.problems import documented
+from backend.standing.ledger.queries import ledger_of
+from backend.standing.ledger.schemas import LedgerOut
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
@@ -13,8 +13,8 @@ router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 @router.get("/me/standing-entries", responses=documented(401))
 async def get_my_standing_entries(caller: PhoneCaller) -> LedgerOut:
     """我的学籍异动 · My standing now and every change of it."""
-    student_id = caller.acting.student_id
+    student_id = caller.actor.student_id
     assert student_id is not None  # a phone's account is a student's
     async with caller.transaction() as session:
-        ledger = await ledger_of(session, caller.acting, student_id)
+        ledger = await ledger_of(session, caller.actor, student_id)
     return LedgerOut.of(ledger)

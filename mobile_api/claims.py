@@ -4,11 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.problems import documented
-from backend.standing.claim_queries import ClaimSearch, claim_for, claims_page, justified_reasons
-from backend.standing.claims import FileClaim, file_claim
-from backend.standing.claims_wire import ClaimIn, ClaimOut, JustifiedReasonOut
+from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.web.problems import documented
+from backend.standing.claims.queries import ClaimSearch, claim_for, claims_page, justified_reasons
+from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
+from backend.standing.claims.service import FileClaim, file_claim
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 @router.get("/justified-reasons", responses=documented(401))
 async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
-    return [JustifiedReasonOut.model_validate(each) for each in justified_reasons(caller.acting, caller.at)]
+    return [JustifiedReasonOut.model_validate(each) for each in justified_reasons(caller.actor, caller.at)]
 
 
 @router.post(
@@ -29,7 +29,7 @@ async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> 
         roll_call_id, body.reason_code, body.text or "", attachment_ids=tuple(body.attachment_ids)
     )
     async with caller.transaction() as session:
-        view = await file_claim(session, caller.acting, command, caller.at)
+        view = await file_claim(session, caller.actor, command, caller.at)
     return ClaimOut.of(view)
 
 
@@ -38,7 +38,7 @@ async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = N
     """我提出的理由（新的在前） · My claims, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
-        rows = await claims_page(session, caller.acting, ClaimSearch(), before, limit + 1)
+        rows = await claims_page(session, caller.actor, ClaimSearch(), before, limit + 1)
     shown = rows[:limit]
     following = encode_cursor(str(shown[-1].claim.id)) if len(rows) > limit else None
     return Page(items=[ClaimOut.of(view) for view in shown], next_cursor=following)
@@ -48,5 +48,5 @@ async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = N
 async def get_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim of mine."""
     async with caller.transaction() as session:
-        view = await claim_for(session, caller.acting, claim_id)
+        view = await claim_for(session, caller.actor, claim_id)
     return ClaimOut.of(view)

@@ -15,15 +15,15 @@ from fastapi.routing import APIRoute
 from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
-from backend.core.api import refuse_repeated
-from backend.core.problems import documented, problem_response
-from backend.core.runtime import Runtime
-from backend.identity.authentication import authenticate_phone
-from backend.roll_call.attempts import Refused
-from backend.roll_call.intake import Unheard
-from backend.roll_call.reception import Sent, reception_of
+from backend.core.app_context import AppContext
+from backend.core.web.api import refuse_repeated
+from backend.core.web.problems import documented, problem_response
+from backend.identity.sign_in.authentication import authenticate_phone
+from backend.roll_call.check_in.evaluate import UnrecordedError
+from backend.roll_call.check_in.intake import CheckInIntake, Sent
+from backend.roll_call.eligibility import Refused
+from backend.roll_call.student_schemas import EnvelopeIn, ReceiptOut
 from mobile_api.caller import read_request
-from mobile_api.roll_call_schemas import EnvelopeIn, ReceiptOut
 
 
 class ByHand(APIRoute):
@@ -37,7 +37,7 @@ class ByHand(APIRoute):
             try:
                 roll_call_id, body = _path_id(request), _body(request, content)
             except RequestValidationError:
-                await authenticate_phone(request.app.state.runtime, read_request(request))
+                await authenticate_phone(request.app.state.app_context, read_request(request))
                 raise
             answer: Response = await self.endpoint(request, roll_call_id, body)
             return answer
@@ -89,10 +89,10 @@ async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) 
     Under too much load the answer is 503 with `Retry-After` and `attempted`: send that along when trying again with the
     same envelope, and it counts as having come at the first try.
     """
-    runtime: Runtime = request.app.state.runtime
-    sent = Sent(read_request(request), roll_call_id, body.envelope, runtime.clock(), body.attempted)
-    answer = await reception_of(runtime).take(sent)
-    if isinstance(answer, Refused | Unheard):
+    app_context: AppContext = request.app.state.app_context
+    sent = Sent(read_request(request), roll_call_id, body.envelope, app_context.clock(), body.attempted)
+    answer = await app_context.service(CheckInIntake).take(sent)
+    if isinstance(answer, Refused | UnrecordedError):
         return problem_response(request, answer.error)
     receipt = {
         "submission_id": str(answer.submission_id),

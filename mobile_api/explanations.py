@@ -4,9 +4,9 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.appeal.explaining import CaseKind, explained
-from backend.core.problems import documented
-from backend.standing.explanations_wire import ExplanationOut
+from backend.appeal.explanations import CaseKind, explained
+from backend.core.web.problems import documented
+from backend.standing.explanations.schemas import ExplanationOut
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
@@ -16,5 +16,5 @@ router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
 async def get_explanation(caller: PhoneCaller, kind: CaseKind, case_id: UUID) -> ExplanationOut:
     """查看与我有关的说明 · Why it is so, by which rule and on which facts, what comes next, and what I can do now."""
     async with caller.transaction() as session:
-        told = await explained(session, caller.acting, kind, case_id)
+        told = await explained(session, caller.actor, kind, case_id)
     return ExplanationOut.of(told)

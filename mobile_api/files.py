@@ -4,11 +4,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Request, Response
 
-from backend.core.problems import documented
-from backend.core.web import read_bounded
-from backend.identity.attachment_files import MEDIA_TYPES, looked_into
+from backend.core.web.problems import documented
+from backend.core.web.requests import read_bounded
+from backend.identity.attachment_inspection import MEDIA_TYPES, looked_into
+from backend.people.attachment_schemas import AttachmentOut, download, file_answer, file_body
 from backend.people.attachments import file_law, read_attachment, receive
-from backend.people.attachments_wire import AttachmentOut, download, file_answer, file_body
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["附件 · attachments"])
@@ -25,10 +25,10 @@ async def post_attachment(caller: PhoneCaller, request: Request) -> AttachmentOu
 
     What no request names within a day is deleted.
     """
-    assert caller.acting.student_id is not None
-    limit = file_law(caller.acting, caller.at).integer("attachment.size_limit")
+    assert caller.actor.student_id is not None
+    limit = file_law(caller.actor, caller.at).integer("attachment.size_limit")
     content = await looked_into(await read_bounded(request, limit), request.headers.get("content-type"))
-    kept = await receive(caller.runtime, caller.acting, caller.acting.student_id, content, caller.at)
+    kept = await receive(caller.app_context, caller.actor, caller.actor.student_id, content, caller.at)
     return AttachmentOut.model_validate(kept)
 
 
@@ -39,5 +39,5 @@ async def post_attachment(caller: PhoneCaller, request: Request) -> AttachmentOu
 )
 async def get_attachment(caller: PhoneCaller, attachment_id: UUID) -> Response:
     """下载附件 · A file about me."""
-    content = await read_attachment(caller.runtime, caller.acting, attachment_id, caller.at)
+    content = await read_attachment(caller.app_context, caller.actor, attachment_id, caller.at)
     return download(attachment_id, content)

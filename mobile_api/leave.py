@@ -7,10 +7,11 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from backend.core.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.problems import documented
-from backend.core.wire import Paragraph, Wire
+from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.web.problems import documented
+from backend.core.web.schema_types import Paragraph, Schema
 from backend.leave.queries import LeaveSearch, leave_for, leaves_page, tally_of
+from backend.leave.schemas import LeaveDaysOut, LeaveOut, shown
 from backend.leave.service import (
     Half,
     HalfDay,
@@ -20,8 +21,7 @@ from backend.leave.service import (
     record_return,
     request_leave,
 )
-from backend.leave.wire import LeaveDaysOut, LeaveOut, shown
-from backend.people.attachments_wire import AttachmentIds
+from backend.people.attachment_schemas import AttachmentIds
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
 
-class LeaveIn(Wire):
+class LeaveIn(Schema):
     """Leave in whole or half days, the first and the last included."""
 
     kind: LeaveKind = Field(description="事假 personal, 病假 sick, 其他 other", examples=["sick"])
@@ -41,7 +41,7 @@ class LeaveIn(Wire):
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
-class CancellationIn(Wire):
+class CancellationIn(Schema):
     """Why leave is taken back, if the student wants to say so."""
 
     reason: Paragraph | None = Field(default=None, examples=["已康复，不再需要"])
@@ -52,8 +52,8 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
     """我的请假（新的在前） · My requests, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
-        rows = await leaves_page(session, caller.acting, LeaveSearch(), caller.at, before, limit + 1)
-        items = await shown(session, caller.runtime.keys, rows[:limit], caller.at)
+        rows = await leaves_page(session, caller.actor, LeaveSearch(), caller.at, before, limit + 1)
+        items = await shown(session, caller.app_context.keys, rows[:limit], caller.at)
     following = encode_cursor(str(items[-1].id)) if len(rows) > limit else None
     return Page(items=items, next_cursor=following)
 
@@ -62,10 +62,10 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
 async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
     """申请请假 · Ask for leave. Until it is approved it exempts from nothing."""
     first, last = HalfDay(body.first_day, body.first_half), HalfDay(body.last_day, body.last_half)
-    keys = caller.runtime.keys
+    keys = caller.app_context.keys
     command = RequestLeave(body.kind, first, last, body.reason, tuple(body.attachment_ids))
     async with caller.transaction() as session:
-        leave = await request_leave(session, caller.acting, keys, command, caller.at)
+        leave = await request_leave(session, caller.actor, keys, command, caller.at)
         (out,) = await shown(session, keys, [leave], caller.at)
     return out
 
@@ -74,8 +74,8 @@ async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
 async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request of mine."""
     async with caller.transaction() as session:
-        leave = await leave_for(session, caller.acting, leave_id, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await leave_for(session, caller.actor, leave_id, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -85,8 +85,8 @@ async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
 async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: CancellationIn) -> LeaveOut:
     """撤销请假（未审批或未开始） · Take back what is undecided or has not begun."""
     async with caller.transaction() as session:
-        leave = await cancel_leave(session, caller.acting, leave_id, body.reason, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await cancel_leave(session, caller.actor, leave_id, body.reason, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -96,8 +96,8 @@ async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: Cancellat
 async def post_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """销假 · I am back: the leave ends now, by the server's clock."""
     async with caller.transaction() as session:
-        leave = await record_return(session, caller.acting, leave_id, None, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await record_return(session, caller.actor, leave_id, None, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -109,7 +109,7 @@ async def get_leave_days(
     ] = None,
 ) -> LeaveDaysOut:
     """本学期请假天数与上限 · The days of leave in the term, and the limit."""
-    assert caller.acting.student_id is not None
+    assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        count = await tally_of(session, caller.acting.student_id, caller.at, on)
+        count = await tally_of(session, caller.actor.student_id, caller.at, on)
     return LeaveDaysOut.of(count)

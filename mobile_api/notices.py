@@ -4,10 +4,10 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.paging import Cursor, Limit
-from backend.core.problems import documented
+from backend.core.pagination import Cursor, Limit
+from backend.core.web.problems import documented
 from backend.notice.inbox import fetch_notices, open_notice
-from backend.notice.wire import Inbox, Opened, inbox_of, position_of
+from backend.notice.schemas import Inbox, Opened, inbox_of, position_of
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/notices", tags=["notices"])
@@ -18,7 +18,7 @@ async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
     before = position_of(cursor)
     async with caller.transaction() as session:
-        page = await fetch_notices(session, caller.acting, caller.at, limit, before)
+        page = await fetch_notices(session, caller.actor, caller.at, limit, before)
     return inbox_of(page)
 
 
@@ -26,5 +26,5 @@ async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 async def read_notice(caller: PhoneCaller, notice_id: UUID) -> Opened:
     """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
     async with caller.transaction() as session:
-        opened_at = await open_notice(session, caller.acting, notice_id, caller.at)
+        opened_at = await open_notice(session, caller.actor, notice_id, caller.at)
     return Opened(id=notice_id, opened_at=opened_at)

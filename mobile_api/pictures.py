@@ -7,7 +7,7 @@ from starlette.datastructures import UploadFile
 from starlette.types import Message
 
 from backend.core.errors import BadInput
-from backend.core.web import read_bounded
+from backend.core.web.requests import read_bounded
 
 MAX_PARTS = 16
 

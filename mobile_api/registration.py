@@ -6,17 +6,17 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field, StringConstraints
 
-from backend.core.problems import documented
-from backend.core.web import RuntimeOf
-from backend.core.wire import Line, Wire
-from backend.identity import registration
-from backend.identity.access_tokens import IssuedToken
+from backend.core.web.problems import documented
+from backend.core.web.requests import AppContextOf
+from backend.core.web.schema_types import Line, Schema
+from backend.identity.devices import registration
+from backend.identity.sign_in.access_tokens import IssuedToken
 from mobile_api.caller import ProvenPhone
 
 router = APIRouter(prefix="/v1", tags=["注册 · registration"])
 
 
-class RegistrationIn(Wire):
+class RegistrationIn(Schema):
     """What stands on the identity document."""
 
     name: Line = Field(examples=["张三"])
@@ -34,7 +34,7 @@ class RegistrationOut(BaseModel):
     )
 
 
-class ConfirmationIn(Wire):
+class ConfirmationIn(Schema):
     """The code from the message."""
 
     code: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")] = Field(examples=["493027"])
@@ -53,22 +53,22 @@ def _token(token: IssuedToken) -> TokenOut:
 
 
 @router.post("/registrations", status_code=202, responses=documented(401, 422, 429))
-async def register(body: RegistrationIn, phone: ProvenPhone, runtime: RuntimeOf) -> RegistrationOut:
+async def register(body: RegistrationIn, phone: ProvenPhone, app_context: AppContextOf) -> RegistrationOut:
     """申请绑定本机 · Ask to bind this phone; a code goes to the number on the roster if all agrees."""
     command = registration.Register(body.name, body.id_number)
-    opened = await registration.register(runtime, phone, command)
+    opened = await registration.register(app_context, phone, command)
     return RegistrationOut(registration_id=opened.id, expires_in=opened.expires_in)
 
 
 @router.post("/registrations/{registration_id}/confirmation", responses=documented(401, 404, 409, 422))
 async def confirm(
-    registration_id: UUID, body: ConfirmationIn, phone: ProvenPhone, runtime: RuntimeOf
+    registration_id: UUID, body: ConfirmationIn, phone: ProvenPhone, app_context: AppContextOf
 ) -> TokenOut:
     """提交验证码 · Bind this phone; an earlier phone of the same student is revoked."""
-    return _token(await registration.confirm(runtime, phone, registration_id, body.code))
+    return _token(await registration.confirm(app_context, phone, registration_id, body.code))
 
 
 @router.post("/token", responses=documented(401))
-async def token(phone: ProvenPhone, runtime: RuntimeOf) -> TokenOut:
+async def token(phone: ProvenPhone, app_context: AppContextOf) -> TokenOut:
     """获取访问令牌 · A fresh token; the bound key is the credential."""
-    return _token(registration.token_for(runtime, phone))
+    return _token(registration.token_for(app_context, phone))

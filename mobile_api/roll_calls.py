@@ -8,20 +8,19 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import JSONResponse
 
-from backend.core.conditional import NOT_MODIFIED, IfNoneMatch, not_modified, tag_of
 from backend.core.errors import NotFound
 from backend.core.keys import KeyRing
-from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.problems import documented, problem_response
-from backend.core.web import Caller
+from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
+from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, etag_of, not_modified
+from backend.core.web.problems import documented, problem_response
+from backend.core.web.requests import Caller
 from backend.org.paths import division_of
-from backend.roll_call import challenges, explanations, frames, queries, registrations
-from backend.roll_call.attempts import Refused
-from backend.roll_call.law import check_in_figures, law_of, spread_of
-from backend.roll_call.spreading import share_of
-from backend.roll_call.tables import RollCall
-from mobile_api.caller import PhoneCaller
-from mobile_api.roll_call_schemas import (
+from backend.roll_call import half_year_registration, queries, reason_texts
+from backend.roll_call.check_in import challenges, frames
+from backend.roll_call.eligibility import Refused
+from backend.roll_call.launch.arrival_jitter import jitter_fraction
+from backend.roll_call.policy import arrival_jitter_of, check_in_figures, law_of
+from backend.roll_call.student_schemas import (
     AttemptsOut,
     ChallengeIn,
     ChallengeOut,
@@ -32,6 +31,8 @@ from mobile_api.roll_call_schemas import (
     RollCallOut,
     SubmissionOut,
 )
+from backend.roll_call.tables import RollCall
+from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
 
@@ -47,14 +48,14 @@ def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
 def _asks_at(view: queries.OwnRollCall, keys: KeyRing) -> datetime:
     """When a phone that acts by itself should ask for its challenge."""
     roll_call = view.roll_call
-    share = share_of(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
-    return max(roll_call.notify_at, roll_call.opens_at) + share * spread_of(roll_call)
+    share = jitter_fraction(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
+    return max(roll_call.notify_at, roll_call.opens_at) + share * arrival_jitter_of(roll_call)
 
 
 def _rendered(view: queries.OwnRollCall, at: datetime, keys: KeyRing) -> RollCallOut:
     roll_call, outcome = view.roll_call, view.outcome
     state = _state(roll_call, at, voided=view.voided)
-    advice = explanations.what_to_do(
+    advice = reason_texts.what_to_do(
         state,
         view.obligation.duty,
         outcome.outcome if outcome else None,
@@ -93,17 +94,17 @@ async def list_roll_calls(
 ) -> Page[RollCallOut] | Response:
     """我的核验（新的在前） · This student's roll calls, newest first."""
     at, after = caller.at, instant_position(cursor)
-    assert caller.acting.student_id is not None
+    assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        tag = tag_of(limit, cursor, await queries.own_version(session, caller.acting.student_id, at))
+        tag = etag_of(limit, cursor, await queries.own_version(session, caller.actor.student_id, at))
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
-        rows = await queries.own_roll_calls(session, caller.acting.student_id, at, after, limit + 1)
+        rows = await queries.own_roll_calls(session, caller.actor.student_id, at, after, limit + 1)
     response.headers["ETag"] = tag
     shown = rows[:limit]
     last = shown[-1].roll_call if len(rows) > limit else None
     following = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[_rendered(row, at, caller.runtime.keys) for row in shown], next_cursor=following)
+    return Page(items=[_rendered(row, at, caller.app_context.keys) for row in shown], next_cursor=following)
 
 
 @router.get(
@@ -120,20 +121,20 @@ async def get_roll_call(
         tag = await _version(session, caller, roll_call_id)
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
-        view = await queries.own_roll_call(session, caller.acting, roll_call_id, at)
+        view = await queries.own_roll_call(session, caller.actor, roll_call_id, at)
     response.headers["ETag"] = tag
-    return _rendered(view, at, caller.runtime.keys)
+    return _rendered(view, at, caller.app_context.keys)
 
 
 async def _version(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
     """The tag of the student's view of one roll call; raises NotFound where there is none."""
-    assert caller.acting.student_id is not None
+    assert caller.actor.student_id is not None
     student_id, announced, *rest = await queries.own_version(
-        session, caller.acting.student_id, caller.at, roll_call_id
+        session, caller.actor.student_id, caller.at, roll_call_id
     )
     if not announced:
         raise NotFound
-    return tag_of(roll_call_id, student_id, rest)
+    return etag_of(roll_call_id, student_id, rest)
 
 
 @router.post(
@@ -149,7 +150,7 @@ async def post_challenge(
     at = caller.at
     cannot = body.cannot if body else ()
     async with caller.transaction() as session:
-        issued = await challenges.issue_challenge(session, caller.acting, roll_call_id, cannot, at)
+        issued = await challenges.issue_challenge(session, caller.actor, roll_call_id, cannot, at)
         roll_call = await session.get_one(RollCall, roll_call_id)
     if isinstance(issued, Refused):
         return problem_response(request, issued.error)
@@ -171,11 +172,11 @@ async def put_frame(
     caller: PhoneCaller, submission_id: UUID, position: Annotated[int, Path(ge=0, le=1000)], request: Request
 ) -> FrameOut:
     """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must hash to what the envelope declared."""
-    runtime, at = caller.runtime, caller.at
-    frame = await frames.frame_to_store(runtime.database, caller.acting, submission_id, position, at)
-    size = await frames.store_frame(runtime, frame, request.stream())
-    stored = frames.StoredFrame(frame, caller.acting, size, at)
-    complete = await frames.register_of(runtime).record(stored)
+    app_context, at = caller.app_context, caller.at
+    frame = await frames.frame_to_store(app_context.database, caller.actor, submission_id, position, at)
+    size = await frames.store_frame(app_context, frame, request.stream())
+    stored = frames.StoredFrame(frame, caller.actor, size, at)
+    complete = await app_context.service(frames.FrameRegister).record(stored)
     return FrameOut(position=position, complete=complete)
 
 
@@ -188,7 +189,7 @@ async def get_attempts(
     caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
 ) -> AttemptsOut | Response:
     """我的提交及结果 · What this student sent, what was found, and what was refused, with what to do."""
-    student_id = caller.acting.student_id
+    student_id = caller.actor.student_id
     assert student_id is not None
     async with caller.transaction() as session:
         tag = await _version(session, caller, roll_call_id)
@@ -205,7 +206,7 @@ async def get_attempts(
 
 def _submission(view: queries.SubmissionView) -> SubmissionOut:
     verdict = view.verdict
-    reasons = [explanations.reason(code) for code in verdict.reasons] if verdict else []
+    reasons = [reason_texts.reason(code) for code in verdict.reasons] if verdict else []
     return SubmissionOut(
         id=view.submission.id,
         received_at=view.submission.received_at,
@@ -219,7 +220,7 @@ def _submission(view: queries.SubmissionView) -> SubmissionOut:
 async def get_submission(caller: PhoneCaller, submission_id: UUID) -> SubmissionOut:
     """一次提交的结果 · One attempt and what became of it."""
     async with caller.transaction() as session:
-        view = await queries.own_submission(session, caller.acting, submission_id)
+        view = await queries.own_submission(session, caller.actor, submission_id)
     if view is None:
         raise NotFound
     return _submission(view)
@@ -229,6 +230,6 @@ async def get_submission(caller: PhoneCaller, submission_id: UUID) -> Submission
 async def post_registration(caller: PhoneCaller) -> RegistrationOut:
     """非全日制学生学籍注册（每年两次） · A part-time student's registration, twice a year (HN334-2.2)."""
     async with caller.transaction() as session:
-        place = division_of(caller.acting.org_path)
-        row = await registrations.register(session, caller.acting, place, caller.at)
+        place = division_of(caller.actor.org_path)
+        row = await half_year_registration.register(session, caller.actor, place, caller.at)
     return RegistrationOut(year=row.year, number=row.number, at=row.at)

@@ -4,13 +4,13 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.core.paging import Cursor, Limit, Page, encode_cursor, instant_position
-from backend.core.problems import documented
-from backend.standing.own_standing import own_standing
-from backend.standing.own_standing_wire import OwnStandingOut
-from backend.standing.prompt_queries import PromptSearch, prompt_file, prompts_page
-from backend.standing.statements import FileStatement, file_statement
-from backend.standing.wire import OwnPromptFileOut, PromptOut, StatementIn, StatementOut
+from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
+from backend.core.web.problems import documented
+from backend.standing.prompts.queries import PromptSearch, prompt_file, prompts_page
+from backend.standing.prompts.schemas import OwnPromptFileOut, PromptOut, StatementIn, StatementOut
+from backend.standing.prompts.statements import FileStatement, file_statement
+from backend.standing.student_view.queries import own_standing
+from backend.standing.student_view.schemas import OwnStandingOut
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
 async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
     """我的学籍与核验情况 · My standing, the counts of the term and their limits, warnings and open prompts."""
     async with caller.transaction() as session:
-        found = await own_standing(session, caller.acting, caller.at)
+        found = await own_standing(session, caller.actor, caller.at)
     return OwnStandingOut.of(found)
 
 
@@ -29,7 +29,7 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
     """我的提示（新的在前） · Prompts about me, newest first."""
     before = instant_position(cursor)
     async with caller.transaction() as session:
-        rows = await prompts_page(session, caller.acting, PromptSearch(), caller.at, before, limit + 1)
+        rows = await prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
     shown = rows[:limit]
     last = shown[-1].prompt if len(rows) > limit else None
     following = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
@@ -40,7 +40,7 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
     """查看提示 · One prompt about me: what it rests on, what was decided, what I said."""
     async with caller.transaction() as session:
-        found = await prompt_file(session, caller.acting, prompt_id, caller.at)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
     return OwnPromptFileOut.of_file(found)
 
 
@@ -51,5 +51,5 @@ async def post_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn
     """陈述意见（可多次） · What I say to a prompt while it is open, as often as I like."""
     command = FileStatement(prompt_id, body.text, tuple(body.attachment_ids))
     async with caller.transaction() as session:
-        view = await file_statement(session, caller.acting, command, caller.at)
+        view = await file_statement(session, caller.actor, command, caller.at)
     return StatementOut.of(view)

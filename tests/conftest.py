@@ -18,12 +18,12 @@ from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
 from backend.commands.migrate_command import alembic_config
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.evidence import EvidenceStore
 from backend.core.keys import KeyRing, create_key_file
-from backend.core.redis_link import open_redis
-from backend.core.runtime import Runtime
+from backend.core.redis_client import open_redis
 from backend.settings import Settings
 
 # httpx asks before every request whether this package is there; without it each answer searches the whole path.
@@ -150,9 +150,9 @@ def settings(database_name: str, keys_file: Path, tmp_path_factory: pytest.TempP
 
 
 @pytest.fixture(scope="session")
-async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
+async def app_context(settings: Settings) -> AsyncIterator[AppContext]:
     """The parts of a process, on this worker's database, as the application's role."""
-    runtime = Runtime(
+    app_context = AppContext(
         settings=settings,
         database=Database.connect(settings.database_url),
         redis=open_redis(settings.redis_url),
@@ -160,14 +160,14 @@ async def runtime(settings: Settings) -> AsyncIterator[Runtime]:
         evidence=EvidenceStore.local(settings.evidence_dir),
         clock=now,
     )
-    yield runtime
-    await runtime.close()
+    yield app_context
+    await app_context.close()
 
 
 @pytest.fixture(scope="session")
-async def database(runtime: Runtime) -> Database:
+async def database(app_context: AppContext) -> Database:
     """Transactions as the application's role."""
-    return runtime.database
+    return app_context.database
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.aid.books import hold_up_to_date, post_accounts
 from backend.aid.eligibility import duplicates, must_be_eligible, reasons_against
 from backend.aid.errors import (
     AidAlreadyApplied,
@@ -18,20 +17,22 @@ from backend.aid.errors import (
     AidDeadlinePassed,
     AidReasonsMissing,
 )
-from backend.aid.law import AidLaw
+from backend.aid.ledger_service import hold_up_to_date, post_accounts
+from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind, instalments, months_of_term
 from backend.aid.tables import AidApplication, AidAward, AidDecision, AidInstalment
 from backend.core import audit, outbox
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
-from backend.leave.law import law_at
+from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.org.terms import TermView, all_terms_of, term_of
 from backend.people.tables import SchoolClass, Student
-from backend.standing.assessment import Held
+from backend.policy.installed import policy_at
+from backend.standing.store.lock import LockedStudent
 
 Answer = Literal["approved", "refused"]
 
@@ -75,41 +76,41 @@ class DecideAid:
 
 
 async def apply_for_aid(
-    session: AsyncSession, acting: Acting, kind: AidKind, keys: KeyRing, at: datetime
+    session: AsyncSession, actor: Actor, kind: AidKind, keys: KeyRing, at: datetime
 ) -> AidApplication:
     """File the acting student's own application for the running term.
 
     Raises `TermNotSet`, `AidDeadlinePassed`, `AidIneligible` and `AidAlreadyApplied`.
     """
-    if acting.kind != "student" or acting.student_id is None:
+    if actor.role != "student" or actor.student_id is None:
         raise NotPermitted(reason_zh="由学生本人申请", reason_en="students apply for themselves here")
-    student = await session.get_one(Student, acting.student_id)
+    student = await session.get_one(Student, actor.student_id)
     term = await term_of(session, student.school_id, legal_day(at))
-    law = AidLaw.at(legal_day(at), await _path_of(session, student.school_id))
+    law = AidPolicy.at(legal_day(at), await _path_of(session, student.school_id))
     _must_be_in_time(law, student.programme, term, at)
     await must_be_eligible(session, student, law, keys)
     attempts = await _attempts(session, [student.id], kind, term.code)
-    filed = await _insert(session, acting, kind, term.code, attempts, at)
+    filed = await _insert(session, actor, kind, term.code, attempts, at)
     if not filed:
         raise AidAlreadyApplied
-    _record(session, acting, "aid.applied", filed[0], {"kind": kind.value, "term": term.code}, at)
+    _record(session, actor, "aid.applied", filed[0], {"kind": kind.value, "term": term.code}, at)
     return await session.get_one(AidApplication, filed[0])
 
 
 async def apply_for_many(
-    session: AsyncSession, acting: Acting, command: ApplyForClass, keys: KeyRing, at: datetime
+    session: AsyncSession, actor: Actor, command: ApplyForClass, keys: KeyRing, at: datetime
 ) -> Filed:
     """File for everybody of a class or of the registrar's school whom aid is for; the others are named with why.
 
     Raises `NotFound`, `NotPermitted` and `TermNotSet`.
     """
-    if acting.kind != "registrar" or acting.school_id is None:
+    if actor.role != "registrar" or actor.school_id is None:
         raise NotPermitted(
             reason_zh="由学校管理员或学生本人申请", reason_en="the school's registrar or the student applies"
         )
-    students = (await session.scalars(await _wanted(session, acting.school_id, command))).all()
-    term = await term_of(session, acting.school_id, legal_day(at))
-    law = AidLaw.at(legal_day(at), acting.org_path)
+    students = (await session.scalars(await _wanted(session, actor.school_id, command))).all()
+    term = await term_of(session, actor.school_id, legal_day(at))
+    law = AidPolicy.at(legal_day(at), actor.org_path)
     doubled = await duplicates(session, [student.id for student in students])
     passed: list[Passed] = []
     fit: list[UUID] = []
@@ -119,15 +120,15 @@ async def apply_for_many(
         if not against:
             fit.append(student.id)
     attempts = await _attempts(session, fit, command.kind, term.code)
-    filed = await _insert(session, acting, command.kind, term.code, attempts, at)
+    filed = await _insert(session, actor, command.kind, term.code, attempts, at)
     again = set(fit) - {application.student_id for application in await _of(session, filed)}
     known = AidAlreadyApplied()
     passed += [
         Passed(student_id, known.code, known.zh, known.en) for student_id in fit if student_id in again
     ]
     facts = {"kind": command.kind.value, "term": term.code, "filed": len(filed)}
-    subject = command.class_id or acting.school_id
-    _record(session, acting, "aid.applied_for_many", subject, facts, at)
+    subject = command.class_id or actor.school_id
+    _record(session, actor, "aid.applied_for_many", subject, facts, at)
     return Filed(tuple(filed), tuple(passed))
 
 
@@ -141,7 +142,7 @@ async def _wanted(session: AsyncSession, school_id: UUID, command: ApplyForClass
 
 
 def _objections(
-    student: Student, law: AidLaw, keys: KeyRing, term: TermView, at: datetime, *, duplicate: bool
+    student: Student, law: AidPolicy, keys: KeyRing, term: TermView, at: datetime, *, duplicate: bool
 ) -> list[tuple[str, str, str]]:
     last_day = law.last_day(student.programme, term)
     if legal_day(at) > last_day:
@@ -150,7 +151,7 @@ def _objections(
     return [("aid_ineligible", zh, en) for zh, en in reasons_against(student, law, keys, duplicate=duplicate)]
 
 
-def _must_be_in_time(law: AidLaw, programme: str, term: TermView, at: datetime) -> None:
+def _must_be_in_time(law: AidPolicy, programme: str, term: TermView, at: datetime) -> None:
     """The last day itself is in time; there is no late entry."""
     last_day = law.last_day(programme, term)
     if legal_day(at) > last_day:
@@ -185,7 +186,7 @@ async def _attempts(
 
 async def _insert(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     kind: AidKind,
     term_code: str,
     attempts: dict[UUID, int],
@@ -195,12 +196,12 @@ async def _insert(
     rows = [
         {
             "id": new_id(),
-            "school_id": acting.school_id,
+            "school_id": actor.school_id,
             "student_id": student_id,
             "kind": kind.value,
             "term_code": term_code,
             "attempt": attempt,
-            "filed_by": acting.account_id,
+            "filed_by": actor.account_id,
             "filed_at": at,
         }
         for student_id, attempt in sorted(attempts.items())
@@ -223,7 +224,7 @@ async def _path_of(session: AsyncSession, school_id: UUID) -> str:
 
 
 async def decide_aid(
-    session: AsyncSession, acting: Acting, command: DecideAid, keys: KeyRing, at: datetime
+    session: AsyncSession, actor: Actor, command: DecideAid, keys: KeyRing, at: datetime
 ) -> AidDecision:
     """Approve or refuse, once; by whom the law names, never by who filed it (invariant 9).
 
@@ -236,8 +237,8 @@ async def decide_aid(
         raise NotFound
     held = (await hold_up_to_date(session, [application.student_id], at))[application.student_id]
     path = held.subject.path
-    law = AidLaw.at(legal_day(at), path)
-    _must_be_approver(acting, law, application)
+    law = AidPolicy.at(legal_day(at), path)
+    _must_be_approver(actor, law, application)
     if await session.get(AidDecision, application.id) is not None:
         raise AidApplicationDecided
     if command.outcome == "refused" and command.reasons is None:
@@ -249,7 +250,7 @@ async def decide_aid(
         outcome=command.outcome,
         reasons=command.reasons,
         filed_by=application.filed_by,
-        decided_by=acting.account_id,
+        decided_by=actor.account_id,
         decided_at=held.at,
     )
     if command.outcome == "approved":
@@ -257,7 +258,7 @@ async def decide_aid(
     session.add(decision)
     await session.flush()
     facts = {"outcome": command.outcome, "kind": application.kind, "term": application.term_code}
-    _record(session, acting, "aid.decided", application.id, facts, held.at)
+    _record(session, actor, "aid.decided", application.id, facts, held.at)
     await post_accounts(session, [held])
     payload = {
         "application_id": str(application.id),
@@ -269,26 +270,26 @@ async def decide_aid(
     return decision
 
 
-def _must_be_approver(acting: Acting, law: AidLaw, application: AidApplication) -> None:
-    if acting.kind not in law.approvers:
+def _must_be_approver(actor: Actor, law: AidPolicy, application: AidApplication) -> None:
+    if actor.role not in law.approvers:
         raise NotPermitted(
             reason_zh="资助申请由规定的审批人审批", reason_en="aid is decided by those whom the law names"
         )
-    if acting.account_id == application.filed_by:
+    if actor.account_id == application.filed_by:
         raise NotPermitted(
             reason_zh="本人提交的申请须由他人审批", reason_en="somebody else decides on what you filed"
         )
 
 
 async def _award(
-    session: AsyncSession, application: AidApplication, held: Held, law: AidLaw, keys: KeyRing
+    session: AsyncSession, application: AidApplication, held: LockedStudent, law: AidPolicy, keys: KeyRing
 ) -> None:
     student = await session.get_one(Student, application.student_id, populate_existing=True)
     terms = (await all_terms_of(session, [application.school_id]))[application.school_id]
     term = next(each for each in terms if each.code == application.term_code)
     _must_be_in_time(law, student.programme, term, held.at)
     await must_be_eligible(session, student, law, keys)
-    paying = law_at(term.starts_on, held.subject.path)
+    paying = policy_at(term.starts_on, division_of(held.subject.path))
     kind = AidKind(application.kind)
     own = {"school_id": application.school_id, "student_id": application.student_id}
     session.add(
@@ -311,8 +312,6 @@ async def _award(
 
 
 def _record(
-    session: AsyncSession, acting: Acting, action: str, subject: UUID, facts: dict[str, Any], at: datetime
+    session: AsyncSession, actor: Actor, action: str, subject: UUID, facts: dict[str, Any], at: datetime
 ) -> None:
-    audit.record(
-        session, audit.Act(action, "aid_application", str(subject), acting.org_path, after=facts), at
-    )
+    audit.record(session, audit.Act(action, "aid_application", str(subject), actor.org_path, after=facts), at)

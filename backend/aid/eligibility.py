@@ -9,11 +9,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.aid.errors import AidIneligible
-from backend.aid.law import AidLaw
+from backend.aid.policy import AidPolicy
 from backend.aid.rules import Applicant, ineligibility
 from backend.aid.tables import AidDuplicate
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
@@ -47,13 +47,13 @@ class FindDuplicate:
 
 
 async def record_duplicate(
-    session: AsyncSession, acting: Acting, command: FindDuplicate, at: datetime
+    session: AsyncSession, actor: Actor, command: FindDuplicate, at: datetime
 ) -> AidDuplicate:
     """Record what a check of the ministry's duplicate lists found; the newest finding counts.
 
     An authority finds, never the school that the aid is for. Raises `NotFound` and `NotPermitted`.
     """
-    if acting.kind not in {"province", "bureau"}:
+    if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
             reason_zh="重复学籍由教育行政部门核查认定", reason_en="double standing is found by authorities"
         )
@@ -66,13 +66,13 @@ async def record_duplicate(
         student_id=student.id,
         duplicate=command.duplicate,
         evidence=command.evidence,
-        found_by=acting.account_id,
+        found_by=actor.account_id,
         at=at,
     )
     session.add(finding)
     await session.flush()
     facts = {"duplicate": command.duplicate}
-    act = audit.Act("aid.duplicate_found", "student", str(student.id), acting.org_path, after=facts)
+    act = audit.Act("aid.duplicate_found", "student", str(student.id), actor.org_path, after=facts)
     audit.record(session, act, at)
     return finding
 
@@ -89,7 +89,7 @@ async def duplicates(session: AsyncSession, student_ids: Collection[UUID]) -> fr
 
 
 def reasons_against(
-    student: Student, law: AidLaw, keys: KeyRing, *, duplicate: bool
+    student: Student, law: AidPolicy, keys: KeyRing, *, duplicate: bool
 ) -> tuple[tuple[str, str], ...]:
     """Why aid is not for this student, as sentences; empty if it is."""
     number = student_number(student, keys)
@@ -103,7 +103,7 @@ def reasons_against(
     return tuple(SENTENCES[reason] for reason in ineligibility(applicant))
 
 
-async def must_be_eligible(session: AsyncSession, student: Student, law: AidLaw, keys: KeyRing) -> None:
+async def must_be_eligible(session: AsyncSession, student: Student, law: AidPolicy, keys: KeyRing) -> None:
     """Raises `AidIneligible` naming every condition that is missing."""
     duplicate = student.id in await duplicates(session, [student.id])
     against = reasons_against(student, law, keys, duplicate=duplicate)

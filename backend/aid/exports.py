@@ -32,7 +32,7 @@ from backend.aid.withdrawals import (
     schools_of,
 )
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
@@ -70,11 +70,9 @@ class ExportContent:
     lines: Sequence[ExportedLine]
 
 
-async def request_export(
-    session: AsyncSession, acting: Acting, command: RequestExport, at: datetime
-) -> Export:
+async def request_export(session: AsyncSession, actor: Actor, command: RequestExport, at: datetime) -> Export:
     """Ask for a file of filings; raises `NotFound` and `AidNothingToExport`."""
-    must_handle_aid(acting)
+    must_handle_aid(actor)
     wanted = filings().order_by(AidFiling.id).limit(MOST)
     if command.filing_ids:
         wanted = wanted.where(AidFiling.id.in_(command.filing_ids))
@@ -87,9 +85,9 @@ async def request_export(
         raise AidNothingToExport
     export = AidExport(
         id=new_id(),
-        org_path=acting.org_path,
+        org_path=actor.org_path,
         purpose=command.purpose,
-        requested_by=acting.account_id,
+        requested_by=actor.account_id,
         requested_at=at,
     )
     session.add(export)
@@ -99,13 +97,13 @@ async def request_export(
         for each in found
     )
     await session.flush()
-    _record(session, acting, "aid.export_requested", export, len(found), at)
-    return await export_for(session, acting, export.id)
+    _record(session, actor, "aid.export_requested", export, len(found), at)
+    return await export_for(session, actor, export.id)
 
 
-async def export_for(session: AsyncSession, acting: Acting, export_id: UUID) -> Export:
+async def export_for(session: AsyncSession, actor: Actor, export_id: UUID) -> Export:
     """One file, if it was asked for by the caller's unit or below it; raises `NotFound`."""
-    must_handle_aid(acting)
+    must_handle_aid(actor)
     found = (
         await session.execute(
             select(AidExport, AidExportApproval, Account.display_name)
@@ -127,13 +125,13 @@ async def _lines(session: AsyncSession, export_id: UUID) -> Sequence[AidExportLi
     return (await session.scalars(lines)).all()
 
 
-async def approve_export(session: AsyncSession, acting: Acting, export_id: UUID, at: datetime) -> Export:
+async def approve_export(session: AsyncSession, actor: Actor, export_id: UUID, at: datetime) -> Export:
     """Agree that the file may leave, once; never who asked for it. Its filings count as sent from now on.
 
     Raises `NotFound`, `NotPermitted` and `AidExportApproved`.
     """
-    known = await export_for(session, acting, export_id)
-    if acting.account_id == known.export.requested_by:
+    known = await export_for(session, actor, export_id)
+    if actor.account_id == known.export.requested_by:
         raise NotPermitted(
             reason_zh="导出须由申请人以外的人批准", reason_en="somebody else approves what you asked for"
         )
@@ -141,7 +139,7 @@ async def approve_export(session: AsyncSession, acting: Acting, export_id: UUID,
         "export_id": export_id,
         "org_path": known.export.org_path,
         "requested_by": known.export.requested_by,
-        "approved_by": acting.account_id,
+        "approved_by": actor.account_id,
         "at": at,
     }
     put = insert(AidExportApproval).values(row).on_conflict_do_nothing()
@@ -152,19 +150,19 @@ async def approve_export(session: AsyncSession, acting: Acting, export_id: UUID,
         for line in await _lines(session, export_id)
     ]
     await session.execute(insert(AidFilingExported).on_conflict_do_nothing(), sent)
-    _record(session, acting, "aid.export_approved", known.export, len(sent), at)
-    return await export_for(session, acting, export_id)
+    _record(session, actor, "aid.export_approved", known.export, len(sent), at)
+    return await export_for(session, actor, export_id)
 
 
 async def take_export(
-    session: AsyncSession, acting: Acting, export_id: UUID, keys: KeyRing, at: datetime
+    session: AsyncSession, actor: Actor, export_id: UUID, keys: KeyRing, at: datetime
 ) -> ExportContent:
     """What the file says, for the person who answers for it and nobody else; every taking is audited.
 
     Raises `NotFound`, `NotPermitted` and `AidExportUnapproved`.
     """
-    known = await export_for(session, acting, export_id)
-    if acting.account_id != known.export.requested_by:
+    known = await export_for(session, actor, export_id)
+    if actor.account_id != known.export.requested_by:
         raise NotPermitted(
             reason_zh="文件只由申请导出并负责的人下载",
             reason_en="only who asked for the file, and answers for it, takes it",
@@ -175,7 +173,7 @@ async def take_export(
     rows = await session.execute(filings().where(AidFiling.id.in_(ids)).order_by(AidFiling.id))
     found = [Filing(*row) for row in rows]
     lines = await _exported(session, found, keys)
-    _record(session, acting, "aid.export_taken", known.export, len(found), at)
+    _record(session, actor, "aid.export_taken", known.export, len(found), at)
     return ExportContent(known, lines)
 
 
@@ -210,8 +208,8 @@ def _exported_line(found: Filing, line: FilingLine, school: OrgUnit, keys: KeyRi
 
 
 def _record(
-    session: AsyncSession, acting: Acting, action: str, export: AidExport, count: int, at: datetime
+    session: AsyncSession, actor: Actor, action: str, export: AidExport, count: int, at: datetime
 ) -> None:
     """Who, what for, and how much; never whose numbers."""
     facts = {"purpose": export.purpose, "owner": str(export.requested_by), "filings": count}
-    audit.record(session, audit.Act(action, "aid_export", str(export.id), acting.org_path, after=facts), at)
+    audit.record(session, audit.Act(action, "aid_export", str(export.id), actor.org_path, after=facts), at)

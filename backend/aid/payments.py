@@ -10,18 +10,18 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.aid.books import hold_up_to_date, post_accounts
 from backend.aid.errors import AidPaymentsUnfit, Objection
-from backend.aid.law import AidLaw
+from backend.aid.ledger_service import hold_up_to_date, post_accounts
+from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind
 from backend.aid.tables import AidAward, AidInstalment, AidPayment, AidPosting
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.keys import KeyRing
 from backend.people.tables import Student
-from backend.standing.prompts import derived_id
+from backend.standing.engine.prompts import derived_id
 
 AT_A_TIME = 500
 """Students whose turns are taken together; the books of so many are read in a few statements."""
@@ -62,9 +62,9 @@ class PaymentsRecorded:
     beyond_due: tuple[BeyondDue, ...]
 
 
-def must_record_payments(acting: Acting, at: datetime) -> None:
+def must_record_payments(actor: Actor, at: datetime) -> None:
     """Raises `NotPermitted` for whom the law of the day does not name."""
-    if acting.kind not in AidLaw.at(legal_day(at), acting.org_path).recorders:
+    if actor.role not in AidPolicy.at(legal_day(at), actor.org_path).recorders:
         raise NotPermitted(
             reason_zh="资助发放由规定的账号登记",
             reason_en="payments are recorded by those whom the law names",
@@ -73,7 +73,7 @@ def must_record_payments(acting: Acting, at: datetime) -> None:
 
 async def record_payments(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     lines: Sequence[PaymentLine],
     at: datetime,
     source: bytes | None = None,
@@ -84,7 +84,7 @@ async def record_payments(
     by different references. `source` is the SHA-256 of the file they came from. Raises `NotPermitted` and
     `AidPaymentsUnfit`, which names every line that cannot be recorded.
     """
-    must_record_payments(acting, at)
+    must_record_payments(actor, at)
     awards = await _awards(session, lines)
     objections = _objections(lines, awards, legal_day(at))
     if objections:
@@ -100,7 +100,7 @@ async def record_payments(
     for start in range(0, len(students), AT_A_TIME):
         held = await hold_up_to_date(session, students[start : start + AT_A_TIME], at)
         rows = [
-            _row(payment_id, ids[payment_id], awards, acting, source)
+            _row(payment_id, ids[payment_id], awards, actor, source)
             | {"school_id": each.subject.school_id, "at": each.at}
             for student_id, each in held.items()
             for payment_id in by_student[student_id]
@@ -110,7 +110,7 @@ async def record_payments(
         await post_accounts(session, list(held.values()))
     facts: dict[str, int | str] = {"recorded": len(recorded), "known": len(ids) - len(recorded)}
     facts |= {"file_sha256": source.hex()} if source else {}
-    act = audit.Act("aid.payments_recorded", "org_unit", str(acting.org_id), acting.org_path, after=facts)
+    act = audit.Act("aid.payments_recorded", "org_unit", str(actor.org_id), actor.org_path, after=facts)
     audit.record(session, act, at)
     return PaymentsRecorded(tuple(recorded), len(ids) - len(recorded), await _beyond_due(session, recorded))
 
@@ -193,7 +193,7 @@ def _identity(line: PaymentLine, award_id: UUID) -> UUID:
 
 
 def _row(
-    payment_id: UUID, line: PaymentLine, awards: dict[Key, UUID], acting: Acting, source: bytes | None
+    payment_id: UUID, line: PaymentLine, awards: dict[Key, UUID], actor: Actor, source: bytes | None
 ) -> dict[str, object]:
     return {
         "id": payment_id,
@@ -204,7 +204,7 @@ def _row(
         "paid_on": line.paid_on,
         "reference": line.reference,
         "source_sha256": source,
-        "recorded_by": acting.account_id,
+        "recorded_by": actor.account_id,
     }
 
 

@@ -21,13 +21,14 @@ from backend.aid.tables import (
     AidPosting,
 )
 from backend.aid.withdrawals import Filing, filings, must_handle_aid
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
-from backend.leave.law import law_at
+from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import Student
+from backend.policy.installed import policy_at
 
 ApplicationState = Literal["pending", "approved", "refused"]
 
@@ -71,10 +72,10 @@ async def application_of(session: AsyncSession, application_id: UUID) -> Applica
 
 
 async def applications_page(
-    session: AsyncSession, acting: Acting, search: ApplicationSearch, before: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, search: ApplicationSearch, before: UUID | None, limit: int
 ) -> Sequence[Application]:
     """At most `limit` applications, newest first, older than the id `before`."""
-    must_handle_aid(acting)
+    must_handle_aid(actor)
     page = _applications().order_by(AidApplication.id.desc()).limit(limit)
     if search.state == "pending":
         page = page.where(AidDecision.application_id.is_(None))
@@ -135,15 +136,15 @@ class StudentAid:
     filings: tuple[Filing, ...]
 
 
-async def student_aid(session: AsyncSession, acting: Acting, student_id: UUID, at: datetime) -> StudentAid:
+async def student_aid(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> StudentAid:
     """One student's aid, for the student, a counselor of the class, and those who handle aid; else `NotFound`."""
     wanted = (
         select(Student.id, OrgUnit.path)
         .join(OrgUnit, OrgUnit.id == Student.school_id)
         .where(Student.id == student_id)
     )
-    if acting.kind == "counselor":
-        wanted = wanted.where(Student.class_id.in_(classes_of_counselor(acting.counselor_id)))
+    if actor.role == "counselor":
+        wanted = wanted.where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
     student = (await session.execute(wanted)).one_or_none()
     if student is None:
         raise NotFound
@@ -196,7 +197,7 @@ async def _awards(
 def _last_overdue_month(path: str, at: datetime) -> date:
     """The newest month whose instalment ought to be paid by now (MOE15-1.2)."""
     today = legal_day(at)
-    interval = law_at(today, path).integer("aid.payment_interval")
+    interval = policy_at(today, division_of(path)).integer("aid.payment_interval")
     return months_of_term(date(today.year - 1, 1, 1), today)[-1 - interval]
 
 
@@ -255,14 +256,14 @@ class BalanceSearch:
 
 async def balances(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     search: BalanceSearch,
     at: datetime,
     after: tuple[UUID, str] | None,
     limit: int,
 ) -> Sequence[Balance]:
     """At most `limit` balances by school and term, behind the key `after`."""
-    must_handle_aid(acting)
+    must_handle_aid(actor)
     key = (AidAward.school_id, AidAward.term_code)
     page = select(*key, func.count()).group_by(*key).order_by(*key).limit(limit)
     if search.term_code is not None:
@@ -274,7 +275,7 @@ async def balances(
     counted = {(school, term): count for school, term, count in await session.execute(page)}
     if not counted:
         return []
-    last = _last_overdue_month(acting.org_path, at)
+    last = _last_overdue_month(actor.org_path, at)
     accounts = await _sums(session, list(counted), AidPosting, _account_sums(last))
     granted = await _sums(session, list(counted), AidInstalment, (func.sum(AidInstalment.fen),))
     paid = await _sums(session, list(counted), AidPayment, (func.sum(AidPayment.fen),))

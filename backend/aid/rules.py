@@ -14,9 +14,9 @@ from backend.core.clock import legal_day
 from backend.leave.rules import SchoolTerm
 from backend.policy import PolicyAt
 from backend.roll_call.rules import ACTIVE_STANDINGS
-from backend.standing.ledger import SANCTIONS
-from backend.standing.prompts import derived_id
-from backend.standing.rules import Picture
+from backend.standing.engine.assess import Assessment
+from backend.standing.engine.ledger import SANCTIONS
+from backend.standing.engine.prompts import derived_id
 
 FULL_TIME = "full_time"
 
@@ -170,13 +170,13 @@ class AidChange:
     reversed_at: datetime | None
 
 
-def aid_changes(picture: Picture, terms: Sequence[SchoolTerm]) -> tuple[AidChange, ...]:
+def aid_changes(assessment: Assessment, terms: Sequence[SchoolTerm]) -> tuple[AidChange, ...]:
     """The changes of a student's picture. "This term" is that of the change, or of its prompt between two terms."""
-    released = {release.change_id: release.at for release in picture.aid}
-    reversals = {entry.reverses: entry for entry in picture.ledger if entry.reverses is not None}
-    term_of_prompt = {prompt.prompt_id: prompt.term for prompt in picture.prompts}
+    released = {release.change_id: release.at for release in assessment.aid}
+    reversals = {entry.reverses: entry for entry in assessment.ledger if entry.reverses is not None}
+    term_of_prompt = {prompt.prompt_id: prompt.term for prompt in assessment.prompts}
     found = []
-    for entry in picture.ledger:
+    for entry in assessment.ledger:
         if entry.cause in SANCTIONS and entry.prompt_id is not None:
             during = (term.code for term in terms if term.covers(legal_day(entry.at)))
             term = next(during, term_of_prompt[entry.prompt_id])

@@ -23,13 +23,14 @@ from backend.aid.tables import (
     AidPosting,
 )
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
-from backend.leave.law import law_at
+from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
-from backend.standing.tables import StandingEntry
+from backend.policy.installed import policy_at
+from backend.standing.store.tables import StandingEntry
 
 FilingKind = Literal["withdrawal", "reinstatement"]
 
@@ -86,9 +87,9 @@ class FilingSearch:
     school_id: UUID | None = None
 
 
-def must_handle_aid(acting: Acting) -> None:
+def must_handle_aid(actor: Actor) -> None:
     """Aid is handled by the school's registrars and by the authorities above."""
-    if acting.kind not in {"registrar", "bureau", "province"}:
+    if actor.role not in {"registrar", "bureau", "province"}:
         raise NotPermitted(
             reason_zh="资助由学校管理员和教育行政部门办理",
             reason_en="aid is handled by registrars and authorities",
@@ -114,10 +115,10 @@ _STATES: dict[FilingState, ColumnElement[bool]] = {
 
 
 async def filings_page(
-    session: AsyncSession, acting: Acting, search: FilingSearch, before: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, search: FilingSearch, before: UUID | None, limit: int
 ) -> Sequence[Filing]:
     """At most `limit` filings, newest first, older than the id `before`."""
-    must_handle_aid(acting)
+    must_handle_aid(actor)
     page = filings().order_by(AidFiling.id.desc()).limit(limit)
     if search.state is not None:
         page = page.where(_STATES[search.state])
@@ -130,9 +131,9 @@ async def filings_page(
     return [Filing(*row) for row in await session.execute(page)]
 
 
-async def filing_for(session: AsyncSession, acting: Acting, filing_id: UUID) -> Filing:
+async def filing_for(session: AsyncSession, actor: Actor, filing_id: UUID) -> Filing:
     """One filing; raises `NotFound`."""
-    must_handle_aid(acting)
+    must_handle_aid(actor)
     found = (await session.execute(filings().where(AidFiling.id == filing_id))).one_or_none()
     if found is None:
         raise NotFound
@@ -190,7 +191,7 @@ def change_words(entry: StandingEntry, path: str) -> tuple[str, str]:
     """What the standing entry says, in the words of the law of its day, Chinese and English."""
     if entry.reverses is not None:
         return "原异动已撤销，学籍恢复", "the change was reversed and the standing restored"
-    rows = law_at(legal_day(entry.at), path).table("decision.outcome_effects")
+    rows = policy_at(legal_day(entry.at), division_of(path)).table("decision.outcome_effects")
     return next((str(row["zh"]), str(row["en"])) for row in rows if row["outcome"] == entry.outcome)
 
 
@@ -208,13 +209,13 @@ class Acknowledge:
     reference: str
 
 
-async def acknowledge(session: AsyncSession, acting: Acting, command: Acknowledge, at: datetime) -> Filing:
+async def acknowledge(session: AsyncSession, actor: Actor, command: Acknowledge, at: datetime) -> Filing:
     """Record that the aid office took a filing up, once; by the authority above, of what has been sent.
 
     Raises `NotFound`, `NotPermitted`, `AidNotExported` and `AidAcknowledged`.
     """
-    known = await filing_for(session, acting, command.filing_id)
-    if acting.kind not in {"bureau", "province"}:
+    known = await filing_for(session, actor, command.filing_id)
+    if actor.role not in {"bureau", "province"}:
         raise NotPermitted(
             reason_zh="由上级资助管理部门签收", reason_en="the superior's aid office acknowledges"
         )
@@ -228,7 +229,7 @@ async def acknowledge(session: AsyncSession, acting: Acting, command: Acknowledg
         "school_id": filing.school_id,
         "student_id": filing.student_id,
         "reference": command.reference,
-        "acknowledged_by": acting.account_id,
+        "acknowledged_by": actor.account_id,
         "at": at,
     }
     put = insert(AidAcknowledgement).values(row).on_conflict_do_nothing()
@@ -238,8 +239,8 @@ async def acknowledge(session: AsyncSession, acting: Acting, command: Acknowledg
         "aid.acknowledged",
         "aid_filing",
         str(filing.id),
-        acting.org_path,
+        actor.org_path,
         after={"reference": command.reference},
     )
     audit.record(session, act, at)
-    return await filing_for(session, acting, filing.id)
+    return await filing_for(session, actor, filing.id)

@@ -9,18 +9,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.errors import EligibleAlready, NotThisGaokao
 from backend.appeal.gaokao import eligibility
-from backend.appeal.hearing import Said, lock_appeal, must_be_appellant, must_be_open, payload, say
-from backend.appeal.law import AppealLaw
 from backend.appeal.parties import parties_to
+from backend.appeal.policy import AppealPolicy
 from backend.appeal.queries import AppealView, appeal_for, computed_due
 from backend.appeal.rules import Authority, exam_year, instance
+from backend.appeal.statements import Said, lock_appeal, must_be_appellant, must_be_open, payload, say
 from backend.appeal.tables import AppealCase, AppealDue
 from backend.core import audit, outbox
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.org.queries import superiors
-from backend.standing.appeal_record import (
+from backend.standing.appeal_effects import (
     Filed,
     NewAppeal,
     Target,
@@ -64,16 +64,16 @@ class FileAppeal:
     student_id: UUID | None = None
 
 
-async def file_appeal(session: AsyncSession, acting: Acting, command: FileAppeal, at: datetime) -> AppealView:
+async def file_appeal(session: AsyncSession, actor: Actor, command: FileAppeal, at: datetime) -> AppealView:
     """File at level one. While it is open, no prompt on the student is executed (reading 12).
 
     Raises `NotFound`, `NotPermitted`, what `record_appeal` refuses, and for a gaokao `NotThisGaokao` and
     `EligibleAlready`.
     """
-    student_id = _whom(acting, command)
-    target, target_id = _target(acting, command.matter, at)
+    student_id = _whom(actor, command)
+    target, target_id = _target(actor, command.matter, at)
     new = NewAppeal(student_id, target, target_id)
-    filed = await record_appeal(session, acting, new, at)
+    filed = await record_appeal(session, actor, new, at)
     judged_on = None
     if isinstance(command.matter, AgainstIneligibility):
         judged_on = command.matter.on
@@ -81,67 +81,67 @@ async def file_appeal(session: AsyncSession, acting: Acting, command: FileAppeal
     above = await _authorities(session, filed)
     parties = await parties_to(session, student_id, new.target, new.target_id)
     unit = instance(above, parties.units)
-    return await _open_case(session, acting, filed, _Route(1, unit, judged_on), command.grounds)
+    return await _open_case(session, actor, filed, _Route(1, unit, judged_on), command.grounds)
 
 
 async def carry_up(
-    session: AsyncSession, acting: Acting, appeal_id: UUID, grounds: Said, at: datetime
+    session: AsyncSession, actor: Actor, appeal_id: UUID, grounds: Said, at: datetime
 ) -> AppealView:
     """Take a rejected appeal to the authority above, once. Raises `NotFound`, `NotPermitted` and as `record_appeal`."""
-    rejected = await appeal_for(session, acting, appeal_id)
-    must_be_appellant(acting, rejected)
+    rejected = await appeal_for(session, actor, appeal_id)
+    must_be_appellant(actor, rejected)
     below = rejected.filed
     new = NewAppeal(below.student_id, cast("Target", below.target), below.target_id, previous=below.id)
-    filed = await record_appeal(session, acting, new, at)
+    filed = await record_appeal(session, actor, new, at)
     above = await _authorities(session, filed)
     parties = await parties_to(session, below.student_id, below.target, below.target_id)
     unit = instance(above, parties.units, rejected.case.unit_id)
     route = _Route(rejected.case.level + 1, unit, rejected.case.judged_on)
-    return await _open_case(session, acting, filed, route, grounds)
+    return await _open_case(session, actor, filed, route, grounds)
 
 
 async def withdraw(
-    session: AsyncSession, acting: Acting, appeal_id: UUID, reason: str | None, at: datetime
+    session: AsyncSession, actor: Actor, appeal_id: UUID, reason: str | None, at: datetime
 ) -> AppealView:
     """The appellant takes an open appeal back, for good. Raises `NotFound`, `NotPermitted`, `AppealClosed`."""
-    seen = await appeal_for(session, acting, appeal_id)
-    must_be_appellant(acting, seen)
-    held, _ = await hold_kept(session, acting, seen.filed.student_id, at)
+    seen = await appeal_for(session, actor, appeal_id)
+    must_be_appellant(actor, seen)
+    held, _ = await hold_kept(session, actor, seen.filed.student_id, at)
     await lock_appeal(session, appeal_id)
-    appeal = await appeal_for(session, acting, appeal_id)
+    appeal = await appeal_for(session, actor, appeal_id)
     must_be_open(appeal)
-    await record_withdrawal(session, acting, held, appeal.filed, reason)
+    await record_withdrawal(session, actor, held, appeal.filed, reason)
     act = audit.Act("appeal_withdrawn", "appeal", str(appeal_id), held.subject.path)
     audit.record(session, act, held.at)
     await outbox.emit(session, "AppealWithdrawn", payload(appeal, held.subject.path), held.at)
-    await keep_after(session, acting, held)
-    return await appeal_for(session, acting, appeal_id)
+    await keep_after(session, actor, held)
+    return await appeal_for(session, actor, appeal_id)
 
 
-def _whom(acting: Acting, command: FileAppeal) -> UUID:
-    if acting.kind == "student" and acting.student_id is not None:
-        return acting.student_id
-    if acting.kind == "registrar" and command.student_id is not None:
+def _whom(actor: Actor, command: FileAppeal) -> UUID:
+    if actor.role == "student" and actor.student_id is not None:
+        return actor.student_id
+    if actor.role == "registrar" and command.student_id is not None:
         return command.student_id
     raise NotPermitted(
         reason_zh="申诉由学生本人或学校管理员提出", reason_en="the student or the school's registrar appeals"
     )
 
 
-def _target(acting: Acting, matter: Matter, at: datetime) -> tuple[Target, str]:
+def _target(actor: Actor, matter: Matter, at: datetime) -> tuple[Target, str]:
     match matter:
         case AgainstCheck(roll_call_id):
             return "check", str(roll_call_id)
         case AgainstChange(change_id):
             return "change", str(change_id)
         case AgainstIneligibility(on):
-            return "gaokao", str(_this_gaokao(acting, on, at))
+            return "gaokao", str(_this_gaokao(actor, on, at))
 
 
-def _this_gaokao(acting: Acting, on: date, at: datetime) -> int:
+def _this_gaokao(actor: Actor, on: date, at: datetime) -> int:
     """One matter a year: eligibility for the examination that is coming up."""
     today = legal_day(at)
-    month = AppealLaw.on(today, acting.org_path).gaokao_month
+    month = AppealPolicy.on(today, actor.org_path).gaokao_month
     coming = exam_year(today, month)
     if on > today or exam_year(on, month) != coming:
         raise NotThisGaokao(exam_year=coming)
@@ -167,7 +167,7 @@ class _Route:
 
 
 async def _open_case(
-    session: AsyncSession, acting: Acting, filed: Filed, route: _Route, grounds: Said
+    session: AsyncSession, actor: Actor, filed: Filed, route: _Route, grounds: Said
 ) -> AppealView:
     """The case with its term and its grounds, told and audited; what follows for standing is kept."""
     row, path, at = filed.appeal, filed.held.subject.path, filed.held.at
@@ -181,8 +181,8 @@ async def _open_case(
     if due.at is not None:
         session.add(AppealDue(**of, due_at=due.at, computed_at=at))
         await session.flush()
-    appeal = await appeal_for(session, acting, row.id)
-    await say(session, acting, appeal, "appellant", grounds, at)
+    appeal = await appeal_for(session, actor, row.id)
+    await say(session, actor, appeal, "appellant", grounds, at)
     facts = {
         "appellant": row.appellant,
         "target": row.target,
@@ -192,5 +192,5 @@ async def _open_case(
     }
     audit.record(session, audit.Act("appeal_filed", "appeal", str(row.id), path, after=facts), at)
     await outbox.emit(session, "AppealFiled", payload(appeal, path), at)
-    await keep_after(session, acting, filed.held)
+    await keep_after(session, actor, filed.held)
     return appeal

@@ -11,18 +11,18 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.errors import DayToCome
-from backend.appeal.law import AppealLaw
+from backend.appeal.policy import AppealPolicy
 from backend.appeal.rules import exam_year
 from backend.appeal.tables import GaokaoFinding
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
 from backend.people.categories import StudyForm
 from backend.roll_call.rules import ACTIVE_STANDINGS
-from backend.standing.assessment import pictures
-from backend.standing.facts import Status
-from backend.standing.ledger import Entry, replay, reversed_ids
-from backend.standing.recorded import subjects
-from backend.standing.rules import Picture
+from backend.standing.engine.assess import Assessment
+from backend.standing.engine.facts import Status
+from backend.standing.engine.ledger import Entry, replay, reversed_ids
+from backend.standing.store.load import load_student_refs
+from backend.standing.store.lock import assess_now
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,26 +41,26 @@ class Eligibility:
 
 async def eligibility(session: AsyncSession, student_id: UUID, on: date, at: datetime) -> Eligibility:
     """As it is known at the instant; raises `NotFound`, `DayToCome`, and `AbsentLaw` for a day before the notice."""
-    found = await subjects(session, [student_id])
+    found = await load_student_refs(session, [student_id])
     if student_id not in found:
         raise NotFound
     if on > legal_day(at):
         raise DayToCome
     subject = found[student_id]
-    picture = (await pictures(session, [subject], at))[student_id]
-    year = exam_year(on, AppealLaw.on(on, subject.path).gaokao_month)
-    return judged(picture, on, year, await _finding(session, student_id, year))
+    assessment = (await assess_now(session, [subject], at))[student_id]
+    year = exam_year(on, AppealPolicy.on(on, subject.path).gaokao_month)
+    return judged(assessment, on, year, await _finding(session, student_id, year))
 
 
-def judged(picture: Picture, on: date, year: int, finding: GaokaoFinding | None) -> Eligibility:
+def judged(assessment: Assessment, on: date, year: int, finding: GaokaoFinding | None) -> Eligibility:
     """Eligibility by a picture's ledger."""
-    gone = reversed_ids(picture.ledger)
+    gone = reversed_ids(assessment.ledger)
     entries = tuple(
         entry
-        for entry in picture.ledger
+        for entry in assessment.ledger
         if entry.reverses is None and entry.entry_id not in gone and legal_day(entry.at) <= on
     )
-    initial = picture.ledger[0].before if picture.ledger else picture.status
+    initial = assessment.ledger[0].before if assessment.ledger else assessment.status
     status = replay(initial, entries)
     reasons = []
     if status.study_form != StudyForm.FULL_TIME:

@@ -8,20 +8,20 @@ from sqlalchemy import Select, select, text, union
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall
-from backend.standing.tables import (
+from backend.standing.store.tables import (
     AppealDecided,
     AppealFiled,
     ChangeRequestStep,
     ClaimDecision,
-    ClaimFiled,
     DismissalAnswer,
     PromptDecision,
+    PromptRecord,
+    ReasonClaimRecord,
     StandingEntry,
-    StoredPrompt,
 )
 
 CHECK = "check:"
-_AUTHORITIES = text("SELECT door.authorities_of(CAST(:accounts AS uuid[]))")
+_AUTHORITIES = text("SELECT definer.authorities_of(CAST(:accounts AS uuid[]))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ async def _of_changes(
     if target == "gaokao":
         agreed = select(ChangeRequestStep.decided_by).where(ChangeRequestStep.student_id == student_id)
         accounts |= await _accounts(session, agreed)
-    evidence = await session.scalars(select(StoredPrompt.evidence).where(StoredPrompt.id.in_(prompts)))
+    evidence = await session.scalars(select(PromptRecord.evidence).where(PromptRecord.id.in_(prompts)))
     checks = {
         UUID(key.removeprefix(CHECK)) for keys in evidence for key in keys if str(key).startswith(CHECK)
     }
@@ -79,8 +79,8 @@ async def _of_checks(
 ) -> Parties:
     claimed = (
         select(ClaimDecision.decided_by)
-        .join(ClaimFiled, ClaimFiled.id == ClaimDecision.claim_id)
-        .where(ClaimFiled.roll_call_id.in_(checks), ClaimFiled.student_id == student_id)
+        .join(ReasonClaimRecord, ReasonClaimRecord.id == ClaimDecision.claim_id)
+        .where(ReasonClaimRecord.roll_call_id.in_(checks), ReasonClaimRecord.student_id == student_id)
     )
     accounts = others | await _accounts(
         session,

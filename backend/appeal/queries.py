@@ -13,16 +13,16 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.appeal.law import AppealLaw
+from backend.appeal.policy import AppealPolicy
 from backend.appeal.rules import CaseState, Due, due
 from backend.appeal.tables import AppealCase, AppealDue, AppealMessage, AppealMessageRead
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendars import working_calendar
 from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachmentView, attachments_of
-from backend.standing.tables import AppealDecided, AppealFiled, AppealWithdrawn
+from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn
 
 MESSAGE = "appeal_message"
 """What attachments hang on."""
@@ -86,12 +86,12 @@ class AppealSearch:
 
 
 async def appeals_page(
-    session: AsyncSession, acting: Acting, search: AppealSearch, at: datetime, before: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, search: AppealSearch, at: datetime, before: UUID | None, limit: int
 ) -> Sequence[AppealView]:
     """At most `limit` appeals that the caller may read, newest first, behind the id `before`."""
-    page = _read_by(acting).order_by(AppealFiled.id.desc()).limit(limit)
+    page = _read_by(actor).order_by(AppealFiled.id.desc()).limit(limit)
     if search.to_decide:
-        page = page.where(AppealCase.unit_id == acting.org_id, OPEN)
+        page = page.where(AppealCase.unit_id == actor.org_id, OPEN)
     if search.filed_by_school:
         page = page.where(AppealFiled.appellant == "school")
     if search.state is not None:
@@ -105,20 +105,20 @@ async def appeals_page(
     return [AppealView(*row) for row in await session.execute(page)]
 
 
-def _read_by(acting: Acting) -> Select[*tuple[Any, ...]]:
-    if acting.kind == "counselor":
+def _read_by(actor: Actor) -> Select[*tuple[Any, ...]]:
+    if actor.role == "counselor":
         raise NotPermitted(
             reason_zh="申诉由学校管理员和上级主管部门办理",
             reason_en="appeals are for registrars and superiors",
         )
-    if acting.kind == "student":
-        return appeals().where(AppealFiled.student_id == acting.student_id)
+    if actor.role == "student":
+        return appeals().where(AppealFiled.student_id == actor.student_id)
     return appeals()
 
 
-async def appeal_for(session: AsyncSession, acting: Acting, appeal_id: UUID) -> AppealView:
+async def appeal_for(session: AsyncSession, actor: Actor, appeal_id: UUID) -> AppealView:
     """One appeal that the caller may read; raises `NotFound`."""
-    found = (await session.execute(_read_by(acting).where(AppealFiled.id == appeal_id))).one_or_none()
+    found = (await session.execute(_read_by(actor).where(AppealFiled.id == appeal_id))).one_or_none()
     if found is None:
         raise NotFound
     return AppealView(*found)
@@ -133,7 +133,7 @@ async def due_of(session: AsyncSession, appeal: AppealView, school_path: str) ->
 
 async def computed_due(session: AsyncSession, filed_at: datetime, school_path: str) -> Due:
     """By the law of the day of filing and the calendar as loaded now."""
-    law = AppealLaw.on(legal_day(filed_at), school_path)
+    law = AppealPolicy.on(legal_day(filed_at), school_path)
     return due(filed_at, law.working_days, await working_calendar(session))
 
 

@@ -15,7 +15,7 @@ from backend.core.errors import NotFound
 from geo.datum import Datum
 from geo.errors import SiteInvalid
 from geo.fence import FenceDecision, FenceThresholds, decide
-from geo.fixes import Fix
+from geo.location_fixes import Fix
 from geo.site import Outline, Site
 
 PREPARED_FENCES = 2048

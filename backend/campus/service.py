@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, SiteNameTaken, ValidityOrder
 from backend.campus.outline import DrawnSite
 from backend.campus.tables import WGS84_SRID, CampusSite, SiteDecision, SiteVersion
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.audit import Act, record
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
@@ -57,10 +57,10 @@ class Decision:
 
 
 async def file_site(
-    session: AsyncSession, acting: Acting, new: NewSite, filing: Filing, at: datetime
+    session: AsyncSession, actor: Actor, new: NewSite, filing: Filing, at: datetime
 ) -> SiteVersion:
     """File a new site with its first version; by the school's registrar. Raises `SiteNameTaken`."""
-    school = _must_be_registrar(acting)
+    school = _must_be_registrar(actor)
     site_id = await session.scalar(
         insert(CampusSite)
         .values(
@@ -69,7 +69,7 @@ async def file_site(
             name=new.name,
             kind=new.kind,
             address=new.address,
-            created_by=acting.account_id,
+            created_by=actor.account_id,
             created_at=at,
         )
         .on_conflict_do_nothing(index_elements=["school_id", "name"])
@@ -77,29 +77,29 @@ async def file_site(
     )
     if site_id is None:
         raise SiteNameTaken(name=new.name)
-    return await _file(session, acting, site_id, filing, at)
+    return await _file(session, actor, site_id, filing, at)
 
 
 async def file_version(
-    session: AsyncSession, acting: Acting, site_id: UUID, filing: Filing, at: datetime
+    session: AsyncSession, actor: Actor, site_id: UUID, filing: Filing, at: datetime
 ) -> SiteVersion:
     """File another version of a site of the registrar's school; the earlier ones stay. Raises `NotFound`."""
-    _must_be_registrar(acting)
+    _must_be_registrar(actor)
     if await session.get(CampusSite, site_id) is None:
         raise NotFound
-    return await _file(session, acting, site_id, filing, at)
+    return await _file(session, actor, site_id, filing, at)
 
 
-def _must_be_registrar(acting: Acting) -> UUID:
-    if acting.kind != "registrar" or acting.school_id is None:
+def _must_be_registrar(actor: Actor) -> UUID:
+    if actor.role != "registrar" or actor.school_id is None:
         raise NotPermitted(
             reason_zh="办学地址由学校管理员备案", reason_en="sites are filed by the school's registrar"
         )
-    return acting.school_id
+    return actor.school_id
 
 
 async def _file(
-    session: AsyncSession, acting: Acting, site_id: UUID, filing: Filing, at: datetime
+    session: AsyncSession, actor: Actor, site_id: UUID, filing: Filing, at: datetime
 ) -> SiteVersion:
     starts = filing.valid_from or at
     if filing.valid_to is not None and filing.valid_to <= starts:
@@ -109,7 +109,7 @@ async def _file(
     drawn = filing.drawn
     version = SiteVersion(
         id=new_id(),
-        school_id=acting.school_id,
+        school_id=actor.school_id,
         site_id=site_id,
         version=(last or 0) + 1,
         polygons=from_shape(drawn.site.polygons, srid=WGS84_SRID),
@@ -120,18 +120,18 @@ async def _file(
         valid_from=starts,
         valid_to=filing.valid_to,
         note=filing.note,
-        filed_by=acting.account_id,
+        filed_by=actor.account_id,
         filed_at=at,
     )
     session.add(version)
     await session.flush()
     after = {"site_id": str(site_id), "version": version.version, "area_m2": round(version.area_m2)}
-    record(session, Act("site_filed", "site_version", str(version.id), acting.org_path, after=after), at)
+    record(session, Act("site_filed", "site_version", str(version.id), actor.org_path, after=after), at)
     return version
 
 
 async def decide_filing(
-    session: AsyncSession, acting: Acting, version_id: UUID, decision: Decision, at: datetime
+    session: AsyncSession, actor: Actor, version_id: UUID, decision: Decision, at: datetime
 ) -> SiteDecision:
     """Approve or reject a filing, once; by the school's parent or a unit above it.
 
@@ -147,9 +147,9 @@ async def decide_filing(
     if found is None:
         raise NotFound
     version, school_path = found
-    if version.filed_by == acting.account_id:
+    if version.filed_by == actor.account_id:
         raise OwnFiling
-    if acting.kind not in {"province", "bureau"}:
+    if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
             reason_zh="备案由学校的上级教育行政部门审核",
             reason_en="filings are decided by the school's superiors",
@@ -162,7 +162,7 @@ async def decide_filing(
         "outcome": decision.outcome,
         "opinion": decision.opinion,
         "filed_by": version.filed_by,
-        "decided_by": acting.account_id,
+        "decided_by": actor.account_id,
         "decided_at": at,
     }
     decided: SiteDecision | None = await session.scalar(

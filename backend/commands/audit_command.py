@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.commands.output import answer
 from backend.core import audit
-from backend.core.runtime import Runtime, open_runtime
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
 from backend.settings import get_settings
@@ -19,15 +19,15 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout"
 Answer = TypeVar("Answer")
 
 
-def _run(work: Callable[[Runtime, AsyncSession], Awaitable[Answer]]) -> Answer:
+def _run(work: Callable[[AppContext, AsyncSession], Awaitable[Answer]]) -> Answer:
     async def inside() -> Answer:
-        runtime = open_runtime(get_settings())
+        app_context = open_app_context(get_settings())
         try:
-            path = path_of("province", runtime.settings.province_code, None)
-            async with runtime.database.transaction(Scope.wide(path)) as session:
-                return await work(runtime, session)
+            path = path_of("province", app_context.settings.province_code, None)
+            async with app_context.database.transaction(Scope.wide(path)) as session:
+                return await work(app_context, session)
         finally:
-            await runtime.close()
+            await app_context.close()
 
     return asyncio.run(inside())
 
@@ -35,7 +35,7 @@ def _run(work: Callable[[Runtime, AsyncSession], Awaitable[Answer]]) -> Answer:
 @app.command()
 def seal(as_json: AsJson = False) -> None:
     """把新的审计记录链入哈希链 · Chain the newest entries."""
-    sealed = _run(lambda runtime, session: audit.seal(session, runtime.clock()))
+    sealed = _run(lambda app_context, session: audit.seal(session, app_context.clock()))
     answer({"sealed": sealed}, as_json=as_json, render=lambda payload: f"已链入 sealed {payload['sealed']}")
 
 

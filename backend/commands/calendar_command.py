@@ -12,7 +12,7 @@ from backend.core.database import Database
 from backend.core.errors import DomainError
 from backend.core.tenancy import Scope
 from backend.org.calendar import CalendarYear
-from backend.org.calendar_year_file import parse_calendar_year, parse_calendar_year_csv
+from backend.org.calendar_file import parse_calendar_year, parse_calendar_year_csv
 from backend.org.calendars import put_calendar_year
 from backend.org.paths import path_of
 from backend.settings import Settings, get_settings

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from backend.commands.output import answer, refuse
-from backend.core.runtime import clock_of
+from backend.core.app_context import settings_clock
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="演示用时钟 · the clock of a demonstration")
@@ -13,7 +13,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout"
 
 
 def _show(*, as_json: bool) -> None:
-    at = clock_of(get_settings())()
+    at = settings_clock(get_settings())()
     answer({"now": at.isoformat()}, as_json=as_json, render=lambda payload: str(payload["now"]))
 
 

@@ -16,14 +16,14 @@ from rich.console import Console
 from rich.table import Table
 
 from backend.commands.output import refuse
-from backend.core.runtime import clock_of
+from backend.core.app_context import settings_clock
 from backend.demo.calibration import calibrate
 from backend.demo.clients import Clients
 from backend.demo.consequences import Consequences
+from backend.demo.fixtures import Stage
 from backend.demo.report import Report
-from backend.demo.setting import Stage
+from backend.demo.scenario import Story
 from backend.demo.staff import UnexpectedAnswer
-from backend.demo.story import Story
 from backend.settings import Settings, get_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -36,7 +36,7 @@ def _tell(line: str) -> None:
 
 async def _play(settings: Settings, students: int) -> Report:
     def clock() -> float:
-        return clock_of(settings)().timestamp()
+        return settings_clock(settings)().timestamp()
 
     limits = httpx.Limits(max_connections=64)
     base = settings.public_url

@@ -6,18 +6,18 @@ from uuid import UUID
 
 import typer
 
-from backend.appeal.explaining import EXPLAINERS, explained
+from backend.appeal.explanations import EXPLAINERS, explained
 from backend.commands.output import answer, refuse
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import DomainError, NotFound
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime, open_runtime
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
 from backend.org.queries import unit_by_code
 from backend.settings import get_settings
-from backend.standing.explanations_wire import ExplanationOut
+from backend.standing.explanations.schemas import ExplanationOut
 
 
 def command(
@@ -47,27 +47,27 @@ def command(
 
 
 async def _explain(case_id: UUID) -> dict[str, Any]:
-    runtime = open_runtime(get_settings())
+    app_context = open_app_context(get_settings())
     try:
-        return await explain_case(runtime, case_id)
+        return await explain_case(app_context, case_id)
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
-async def explain_case(runtime: Runtime, case_id: UUID) -> dict[str, Any]:
+async def explain_case(app_context: AppContext, case_id: UUID) -> dict[str, Any]:
     """Whatever the id names, explained to an operator of the province; the look is audited. Raises `NotFound`."""
-    code = runtime.settings.province_code
+    code = app_context.settings.province_code
     path = path_of("province", code, None)
-    async with runtime.database.transaction(Scope.wide(path)) as session:
+    async with app_context.database.transaction(Scope.wide(path)) as session:
         province = await unit_by_code(session, "province", code)
-        operator = Acting(new_id(), "province", province.id, path)
+        operator = Actor(new_id(), "province", province.id, path)
         for kind in EXPLAINERS:
             try:
                 told = await explained(session, operator, kind, case_id)
             except NotFound:
                 continue
             act = audit.Act("explanation.read", kind, str(case_id), path, after={"by": "command line"})
-            audit.record(session, act, runtime.clock())
+            audit.record(session, act, app_context.clock())
             body = ExplanationOut.of(told).model_dump(mode="json")
             return {"kind": kind, "id": str(case_id), **body}
     raise NotFound

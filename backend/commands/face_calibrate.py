@@ -14,25 +14,25 @@ import yaml
 
 from backend.commands.output import answer, refuse
 from backend.core import audit
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
-from backend.core.runtime import Runtime, open_runtime
 from backend.core.tenancy import Scope
-from backend.identity.calibration_data import Samples, deployment_samples, samples_of
-from backend.identity.face_policy import SHIPPED_ENGINE
+from backend.identity.face.calibration_data import Samples, deployment_samples, samples_of
+from backend.identity.face.policy import SHIPPED_ENGINE
 from backend.org.paths import path_of
 from backend.policy import PolicyAt, load_policies
 from backend.settings import get_settings
-from biometrics import calibration
-from biometrics.calibration import Candidate
 from biometrics.checks import Stopwatch, examine
-from biometrics.dlib_onnx_engine import KEY, DlibOnnxEngine
-from biometrics.engine import Vector
+from biometrics.engines.base import Vector
+from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine
 from biometrics.errors import BiometricsError
-from biometrics.matching import Method
-from biometrics.picture import DecodeLimits, Picture
-from biometrics.quality import QualityLimits, Reason
-from biometrics.scoring import PopulationTooSmall
+from biometrics.matching import calibration
+from biometrics.matching.calibration import Candidate
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import PopulationTooSmall
+from biometrics.pictures.decoding import DecodeLimits, Picture
+from biometrics.pictures.quality import QualityLimits, Reason
 
 _FMRS = (1e-2, 1e-3)
 _IMPOSTORS = 200_000
@@ -104,20 +104,20 @@ class Calibrated:
 
 
 async def _of_deployment(most: int) -> Samples:
-    runtime = open_runtime(get_settings())
+    app_context = open_app_context(get_settings())
     try:
-        found = await deployment_samples(runtime, KEY, most)
-        await _note(runtime, len(found.vectors))
+        found = await deployment_samples(app_context, KEY, most)
+        await _note(app_context, len(found.vectors))
     finally:
-        await runtime.close()
+        await app_context.close()
     return found
 
 
-async def _note(runtime: Runtime, vectors: int) -> None:
-    province = path_of("province", runtime.settings.province_code, None)
+async def _note(app_context: AppContext, vectors: int) -> None:
+    province = path_of("province", app_context.settings.province_code, None)
     act = audit.Act("face.calibrate", "face_engine", str(KEY), province, after={"descriptors": vectors})
-    async with runtime.database.transaction(Scope.wide(province)) as session:
-        audit.record(session, act, runtime.clock())
+    async with app_context.database.transaction(Scope.wide(province)) as session:
+        audit.record(session, act, app_context.clock())
 
 
 def _of_pictures(folder: Path) -> Samples:

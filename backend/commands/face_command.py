@@ -12,18 +12,18 @@ from backend.commands.face_plan import plan_command
 from backend.commands.output import answer, refuse
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
-from backend.identity import face_policy
+from backend.identity.face import policy as face_policy
 from backend.policy import PolicyAt, load_policies
 from biometrics.checks import ShotReport, Stopwatch, examine
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
+from biometrics.engines.base import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.onnx import OnnxEngine
+from biometrics.engines.test_pattern import PatternEngine
 from biometrics.errors import BiometricsError
-from biometrics.matching import FaceTemplate, Method, decide
-from biometrics.onnx_engine import OnnxEngine
-from biometrics.pattern_engine import PatternEngine
-from biometrics.picture import WORKING_SIDE, DecodeLimits, Picture
-from biometrics.quality import QualityLimits, Reason
-from biometrics.scoring import Reference, Scoring, neutral, score
+from biometrics.matching.decision import FaceTemplate, Method, decide
+from biometrics.matching.scoring import Reference, Scoring, neutral, score
+from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
+from biometrics.pictures.quality import QualityLimits, Reason
 
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
 

@@ -10,13 +10,17 @@ from uuid import UUID
 import typer
 
 from backend.commands.output import answer, refuse
-from backend.core.runtime import open_runtime
+from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
-from backend.identity.engine_plan import SchoolTemplates, students_without_judge, templates_by_engine
+from backend.identity.face.engine_migration import (
+    SchoolTemplates,
+    students_without_judge,
+    templates_by_engine,
+)
 from backend.org.paths import path_of
 from backend.settings import Settings, get_settings
-from biometrics.admitted import face_engines
-from biometrics.engine import EngineInfo, EngineKey
+from biometrics.engines.base import EngineInfo, EngineKey
+from biometrics.engines.registry import face_engines
 from biometrics.errors import BiometricsError
 
 CURRENT, JUDGED, UNJUDGED = "current", "judged", "unjudged"
@@ -57,13 +61,13 @@ def plan_command(
 
 
 async def _found(settings: Settings, enabled: list[EngineKey]) -> Found:
-    runtime = open_runtime(settings)
+    app_context = open_app_context(settings)
     province = Scope.wide(path_of("province", settings.province_code, None))
     try:
-        async with runtime.database.transaction(province) as session:
+        async with app_context.database.transaction(province) as session:
             return Found(await templates_by_engine(session), await students_without_judge(session, enabled))
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
 def _plan(enabled: tuple[EngineInfo, ...], found: Found, *, with_students: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from biometrics.calibration import Candidate
+from biometrics.matching.calibration import Candidate
 
 _STEPS = 400
 

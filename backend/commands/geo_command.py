@@ -14,7 +14,7 @@ from backend.policy import PolicyAt, load_policies
 from geo.datum import Datum
 from geo.errors import FixMalformed, GeoError
 from geo.fence import FenceDecision, FenceReason, FenceThresholds, decide
-from geo.fixes import Fix
+from geo.location_fixes import Fix
 from geo.site_files import site_from_geojson_text
 
 app = typer.Typer(no_args_is_help=True, help="位置与办学地址 · Positions and sites.")

@@ -8,11 +8,11 @@ from typing import Annotated, TypeVar
 import typer
 
 from backend.commands.output import answer, refuse
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import Conflict
 from backend.core.keys import add_version, complete_key_file, create_key_file
-from backend.core.runtime import Runtime, open_runtime
-from backend.identity import key_rotation
-from backend.identity.template_keys import ROOT
+from backend.identity.face import key_rotation
+from backend.identity.face.template_keys import ROOT
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="密钥文件 · the key file")
@@ -91,7 +91,7 @@ def retire(
     """从密钥文件删除不再使用的旧版本 · Remove an older version that wraps nothing any more; for good."""
     _is_root(purpose, as_json=as_json)
     try:
-        _with_runtime(lambda runtime: key_rotation.retire(runtime, version))
+        _with_runtime(lambda app_context: key_rotation.retire(app_context, version))
     except Conflict as conflict:
         refuse(conflict.code, f"{conflict.sentence('zh')} · {conflict.sentence('en')}", as_json=as_json)
     except KeyError:
@@ -105,7 +105,7 @@ def _rewrap(*, as_json: bool) -> None:
     def tell(done: int) -> None:
         sys.stderr.write(f"已处理学校 schools: {done}\n")
 
-    result = _with_runtime(lambda runtime: key_rotation.rewrap(runtime, tell))
+    result = _with_runtime(lambda app_context: key_rotation.rewrap(app_context, tell))
     payload = {"version": result.version, "schools": result.done, "unreadable": result.unreadable}
     answer(
         payload,
@@ -119,13 +119,13 @@ def _rewrap(*, as_json: bool) -> None:
         raise typer.Exit(1)
 
 
-def _with_runtime(work: Callable[[Runtime], Awaitable[Answer]]) -> Answer:
+def _with_runtime(work: Callable[[AppContext], Awaitable[Answer]]) -> Answer:
     async def inside() -> Answer:
-        runtime = open_runtime(get_settings())
+        app_context = open_app_context(get_settings())
         try:
-            return await work(runtime)
+            return await work(app_context)
         finally:
-            await runtime.close()
+            await app_context.close()
 
     return asyncio.run(inside())
 

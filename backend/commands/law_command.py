@@ -11,9 +11,9 @@ import typer
 from backend.commands.output import EXIT_BAD_INPUT, answer
 from backend.core.errors import DomainError
 from backend.law_cases.errors import CaseMalformed
-from backend.law_cases.running import CaseResult, run_file
+from backend.law_cases.runner import CaseResult, run_file
 from backend.policy import load_policies
-from backend.standing.trace import document
+from backend.standing.engine.trace import document
 
 EXIT_CASE_FAILED = 1
 
@@ -72,7 +72,7 @@ def _rendered(payload: dict[str, Any]) -> str:
             lines.append(f"    {difference['at']}  {difference['key']}")
             lines.append(f"      应为 expected: {_json(difference['expected'])}")
             lines.append(f"      实为 actual:   {_json(difference['actual'])}")
-        lines += [f"    依据 trace: {_json(picture)}" for picture in case.get("trace", ())]
+        lines += [f"    依据 trace: {_json(assessment)}" for assessment in case.get("trace", ())]
     lines.append(f"{payload['passed']} 通过 passed, {payload['failed']} 失败 failed")
     return "\n".join(lines)
 

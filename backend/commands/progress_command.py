@@ -8,10 +8,10 @@ import typer
 
 from backend.commands.output import answer, refuse
 from backend.core import audit
-from backend.core.runtime import open_runtime
+from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
-from backend.roll_call.counting import miscounts, recount
+from backend.roll_call.progress.counters import miscounts, recount
 from backend.roll_call.tables import RollCall
 from backend.settings import get_settings
 
@@ -22,10 +22,10 @@ EXIT_DIFFERS = 1
 
 
 async def _compared(roll_call_id: UUID, *, anew: bool) -> dict[str, Any] | None:
-    runtime = open_runtime(get_settings())
-    path = path_of("province", runtime.settings.province_code, None)
+    app_context = open_app_context(get_settings())
+    path = path_of("province", app_context.settings.province_code, None)
     try:
-        async with runtime.database.transaction(Scope.wide(path)) as session:
+        async with app_context.database.transaction(Scope.wide(path)) as session:
             if await session.get(RollCall, roll_call_id) is None:
                 return None
             counted = None
@@ -34,12 +34,12 @@ async def _compared(roll_call_id: UUID, *, anew: bool) -> dict[str, Any] | None:
                 act = audit.Act(
                     "progress.recount", "roll_call", str(roll_call_id), path, after={"classes": counted}
                 )
-                audit.record(session, act, runtime.clock())
+                audit.record(session, act, app_context.clock())
             found = await miscounts(session, roll_call_id)
             differences = [{"class_id": str(each.class_id), "excess": each.excess} for each in found]
             return {"roll_call_id": str(roll_call_id), "recounted": counted, "differences": differences}
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
 def _answer(roll_call_id: UUID, *, anew: bool, as_json: bool) -> None:

@@ -13,29 +13,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.commands.output import answer, refuse
 from backend.core import audit
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError, NotFound
-from backend.core.runtime import Runtime, open_runtime
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
 from backend.people.tables import Student
 from backend.settings import get_settings
-from backend.standing.recorded import subjects
-from backend.standing.replaying import KINDS as DIFFERENCES
-from backend.standing.replaying import Replay, replays
-from backend.standing.rules import Picture, TermPicture
-from backend.standing.trace import document
-from backend.standing.wording import (
+from backend.standing.engine.assess import Assessment, TermSummary
+from backend.standing.engine.trace import document
+from backend.standing.explanations.phrases import (
     CAUSES,
     KINDS,
     OBJECTIONS,
     STATES,
-    Words,
+    Bilingual,
     instant,
     joined,
     status_words,
     term_words,
 )
+from backend.standing.store.load import load_student_refs
+from backend.standing.store.replay import KINDS as DIFFERENCES
+from backend.standing.store.replay import Replay, replays
 
 EXIT_DIFFERS = 1
 BATCH = 250
@@ -96,49 +96,51 @@ def _instant(text: str | None, *, as_json: bool) -> datetime | None:
 
 
 async def _run(asked: UUID, as_of: datetime | None, *, school: bool) -> dict[str, Any]:
-    runtime = open_runtime(get_settings())
+    app_context = open_app_context(get_settings())
     try:
-        at = as_of or runtime.clock()
-        return await (replay_school(runtime, asked, at) if school else replay_student(runtime, asked, at))
+        at = as_of or app_context.clock()
+        return await (
+            replay_school(app_context, asked, at) if school else replay_student(app_context, asked, at)
+        )
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
-async def replay_student(runtime: Runtime, student_id: UUID, at: datetime) -> dict[str, Any]:
+async def replay_student(app_context: AppContext, student_id: UUID, at: datetime) -> dict[str, Any]:
     """One student; raises `NotFound`."""
-    return await _replay(runtime, ("student", student_id), [student_id], at)
+    return await _replay(app_context, ("student", student_id), [student_id], at)
 
 
-async def replay_school(runtime: Runtime, school_id: UUID, at: datetime) -> dict[str, Any]:
+async def replay_school(app_context: AppContext, school_id: UUID, at: datetime) -> dict[str, Any]:
     """Everyone on a school's roll; only who differs is told in full. Raises `NotFound` where there is nobody."""
-    async with runtime.database.transaction(_scope(runtime)) as session:
+    async with app_context.database.transaction(_scope(app_context)) as session:
         rows = await session.scalars(
             select(Student.id).where(Student.school_id == school_id).order_by(Student.id)
         )
         ids = list(rows)
-    told = await _replay(runtime, ("school", school_id), ids, at)
+    told = await _replay(app_context, ("school", school_id), ids, at)
     return told | {"students": [each for each in told["students"] if each["differences"]]}
 
 
-def _scope(runtime: Runtime) -> Scope:
-    return Scope.wide(path_of("province", runtime.settings.province_code, None))
+def _scope(app_context: AppContext) -> Scope:
+    return Scope.wide(path_of("province", app_context.settings.province_code, None))
 
 
 async def _replay(
-    runtime: Runtime, subject: tuple[str, UUID], ids: list[UUID], at: datetime
+    app_context: AppContext, subject: tuple[str, UUID], ids: list[UUID], at: datetime
 ) -> dict[str, Any]:
     found: list[Replay] = []
     for first in range(0, len(ids), BATCH):
-        async with runtime.database.transaction(_scope(runtime)) as session:
+        async with app_context.database.transaction(_scope(app_context)) as session:
             found += await _batch(session, ids[first : first + BATCH], at)
     if not found:
         raise NotFound
     noun, key = subject
     differing = sum(bool(each.differences) for each in found)
-    async with runtime.database.transaction(_scope(runtime)) as session:
+    async with app_context.database.transaction(_scope(app_context)) as session:
         after = {"at": at.isoformat(), "differing": differing}
-        act = audit.Act("standing.replayed", noun, str(key), _scope(runtime).org_path, after=after)
-        audit.record(session, act, runtime.clock())
+        act = audit.Act("standing.replayed", noun, str(key), _scope(app_context).org_path, after=after)
+        audit.record(session, act, app_context.clock())
     return {
         "at": at.isoformat(),
         "replayed": len(found),
@@ -148,29 +150,29 @@ async def _replay(
 
 
 async def _batch(session: AsyncSession, ids: list[UUID], at: datetime) -> list[Replay]:
-    asked = await subjects(session, ids)
+    asked = await load_student_refs(session, ids)
     return await replays(session, [asked[key] for key in ids if key in asked], at)
 
 
 def _told(found: Replay) -> dict[str, Any]:
-    picture = found.picture
+    assessment = found.assessment
     return {
         "student_id": str(found.student_id),
-        "status": document(picture.status),
-        "terms": [_term(term) for term in picture.terms],
-        "prompts": [_prompt(each) for each in document(picture.prompts)],
-        "ledger": document(picture.ledger),
-        "locked_by": picture.lock.locked_by,
-        "refused": document(picture.refused),
+        "status": document(assessment.status),
+        "terms": [_term(term) for term in assessment.terms],
+        "prompts": [_prompt(each) for each in document(assessment.prompts)],
+        "ledger": document(assessment.ledger),
+        "locked_by": assessment.lock.locked_by,
+        "refused": document(assessment.refused),
         "compared_at": document(found.compared_at),
         "differences": document(found.differences),
         "pending": list(found.pending),
         "other_policy_versions": list(found.other_versions),
-        "lines": list(_lines(picture)),
+        "lines": list(_lines(assessment)),
     }
 
 
-def _term(term: TermPicture) -> dict[str, Any]:
+def _term(term: TermSummary) -> dict[str, Any]:
     misses = term.misses
     leave = {"used": len(term.leave.used), "planned": term.leave.planned} if term.leave else None
     return {
@@ -196,37 +198,37 @@ def _prompt(prompt: dict[str, Any]) -> dict[str, Any]:
     return {name: prompt[name] for name in names}
 
 
-def _lines(picture: Picture) -> Iterable[str]:
+def _lines(assessment: Assessment) -> Iterable[str]:
     """The picture in words, a line a thing."""
-    status = status_words(picture.status.standing, picture.status.study_form)
-    yield _line(Words(f"学籍状态：{status.zh}", f"status: {status.en}"))
-    for term in picture.terms:
+    status = status_words(assessment.status.standing, assessment.status.study_form)
+    yield _line(Bilingual(f"学籍状态：{status.zh}", f"status: {status.en}"))
+    for term in assessment.terms:
         name, misses = term_words(term.term), term.misses
         leave = str(len(term.leave.used)) if term.leave else "—"
         yield _line(
-            Words(
+            Bilingual(
                 f"{name.zh}：连续未核验 {misses.consecutive} 次，累计 {misses.cumulative} 次，请假 {leave} 天",
                 f"{name.en}: {misses.consecutive} misses in a row, {misses.cumulative} in all, {leave} days of leave",
             )
         )
-    for prompt in picture.prompts:
+    for prompt in assessment.prompts:
         kind, state, at = KINDS[prompt.kind], STATES[prompt.state], instant(prompt.raised_at)
-        yield _line(Words(f"{at} 提示：{kind.zh}；{state.zh}", f"prompt: {kind.en}; {state.en}")) + (
+        yield _line(Bilingual(f"{at} 提示：{kind.zh}；{state.zh}", f"prompt: {kind.en}; {state.en}")) + (
             f"  [{prompt.prompt_id}]"
         )
-    for entry in picture.ledger:
+    for entry in assessment.ledger:
         cause, at = CAUSES[entry.cause], instant(entry.at)
         after = status_words(entry.after.standing, entry.after.study_form)
-        yield _line(Words(f"{at} 变动：{cause.zh}→{after.zh}", f"change: {cause.en} → {after.en}")) + (
+        yield _line(Bilingual(f"{at} 变动：{cause.zh}→{after.zh}", f"change: {cause.en} → {after.en}")) + (
             f"  [{entry.entry_id}]"
         )
-    for refused in picture.refused:
+    for refused in assessment.refused:
         why = joined(OBJECTIONS[reason] for reason in refused.reasons)
         at = instant(refused.at)
-        yield _line(Words(f"{at} 未生效：{why.zh}", f"without effect: {why.en}")) + f"  [{refused.fact}]"
+        yield _line(Bilingual(f"{at} 未生效：{why.zh}", f"without effect: {why.en}")) + f"  [{refused.fact}]"
 
 
-def _line(words: Words) -> str:
+def _line(words: Bilingual) -> str:
     return f"{words.zh} · {words.en}"
 
 

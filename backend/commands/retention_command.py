@@ -7,27 +7,27 @@ from typing import Annotated, Any
 import typer
 
 from backend.commands.output import answer
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import LEGAL_ZONE
-from backend.core.runtime import Runtime, open_runtime
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
-from backend.retention.deleting import delete_due
-from backend.retention.jobs import KINDS
+from backend.retention.deletion import delete_due
 from backend.retention.queries import newest_runs
 from backend.retention.tables import RetentionRun
+from backend.retention.tasks import KINDS
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="保存期限 · retention")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
-def _with_runtime(work: Callable[[Runtime], Awaitable[Sequence[RetentionRun]]]) -> Sequence[RetentionRun]:
+def _with_runtime(work: Callable[[AppContext], Awaitable[Sequence[RetentionRun]]]) -> Sequence[RetentionRun]:
     async def inside() -> Sequence[RetentionRun]:
-        runtime = open_runtime(get_settings())
+        app_context = open_app_context(get_settings())
         try:
-            return await work(runtime)
+            return await work(app_context)
         finally:
-            await runtime.close()
+            await app_context.close()
 
     return asyncio.run(inside())
 
@@ -35,7 +35,7 @@ def _with_runtime(work: Callable[[Runtime], Awaitable[Sequence[RetentionRun]]]) 
 @app.command()
 def run(as_json: AsJson = False) -> None:
     """立即删除到期的图片和模板（工作进程每小时执行） · Delete what is due now, as the worker does every hour."""
-    _show(_with_runtime(lambda runtime: delete_due(runtime, KINDS)), as_json=as_json)
+    _show(_with_runtime(lambda app_context: delete_due(app_context, KINDS)), as_json=as_json)
 
 
 @app.command()
@@ -48,9 +48,9 @@ def show(
 ) -> None:
     """查看已删除的内容 · What was deleted, the newest first."""
 
-    async def newest(runtime: Runtime) -> Sequence[RetentionRun]:
-        province = Scope.wide(path_of("province", runtime.settings.province_code, None))
-        async with runtime.database.transaction(province) as session:
+    async def newest(app_context: AppContext) -> Sequence[RetentionRun]:
+        province = Scope.wide(path_of("province", app_context.settings.province_code, None))
+        async with app_context.database.transaction(province) as session:
             return await newest_runs(session, deleting_only=not every, before=None, limit=limit)
 
     _show(_with_runtime(newest), as_json=as_json)

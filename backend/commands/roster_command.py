@@ -13,17 +13,17 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from backend.commands.output import answer, refuse
+from backend.core.app_context import open_app_context
 from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
-from backend.core.runtime import open_runtime
 from backend.core.tenancy import Scope
-from backend.exchange.roster import xlsx
-from backend.exchange.roster.checking import CheckedRoster, check_roster
+from backend.exchange.roster import xlsx_reader
 from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.importer import ImportReport, RosterImport, enter_roster
 from backend.exchange.roster.rows import RosterRow
-from backend.exchange.roster.writing import write_roster, write_template
+from backend.exchange.roster.validation import CheckedRoster, check_roster
+from backend.exchange.roster.writer import write_roster, write_template
 from backend.org.queries import unit_by_code
 from backend.people.identifiers import Defect, parse_school_code
 from backend.settings import Settings, SettingsInvalid, get_settings
@@ -41,7 +41,7 @@ def about() -> None:
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[xlsx.Progress]:
+def _bar(title: str) -> Iterator[xlsx_reader.Progress]:
     """A progress bar on stderr, only where somebody watches a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
@@ -109,20 +109,20 @@ def _demand_sound(checked: CheckedRoster, told: dict[str, Any], *, skip_bad_rows
 
 async def _entered(checked: CheckedRoster, school_code: str, settings: Settings) -> ImportReport:
     """In the scope of the school and on nobody's account: who runs commands here answers for the deployment."""
-    runtime = open_runtime(settings)
+    app_context = open_app_context(settings)
     try:
-        async with runtime.database.transaction(Scope.none()) as session:
+        async with app_context.database.transaction(Scope.none()) as session:
             school = await unit_by_code(session, "school", school_code)
         with _bar("导入 Importing") as progressed:
             rows = _counted(checked, progressed)
-            async with runtime.database.transaction(Scope.school(school.id, school.path)) as session:
+            async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
                 command = RosterImport(school, rows, checked.sha256)
-                return await enter_roster(session, command, runtime.keys, runtime.clock())
+                return await enter_roster(session, command, app_context.keys, app_context.clock())
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
-def _counted(checked: CheckedRoster, progressed: xlsx.Progress) -> Iterator[RosterRow]:
+def _counted(checked: CheckedRoster, progressed: xlsx_reader.Progress) -> Iterator[RosterRow]:
     for number, row in enumerate(checked.rows(), start=1):
         yield row
         progressed(number, checked.summary.students)

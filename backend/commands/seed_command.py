@@ -14,12 +14,12 @@ import typer
 
 from backend.app import STAFF_PREFIX, create_app
 from backend.commands.output import refuse
+from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import Conflict
-from backend.core.runtime import Runtime, open_runtime
 from backend.core.tenancy import Scope
-from backend.demo.setting import Stage
-from backend.identity.law import law_at
-from backend.identity.staff_accounts import InviteAccount, invite_first
+from backend.demo.fixtures import Stage
+from backend.identity.accounts.staff_accounts import InviteAccount, invite_first
+from backend.identity.policy import province_policy
 from backend.org.divisions import Divisions
 from backend.org.paths import path_of
 from backend.org.service import plant_province
@@ -45,29 +45,29 @@ def _keep(settings: Settings, document: dict[str, Any]) -> None:
         jsonlib.dump(document, file, ensure_ascii=False, indent=1)
 
 
-async def plant(runtime: Runtime) -> dict[str, str] | None:
+async def plant(app_context: AppContext) -> dict[str, str] | None:
     """The tree and the province's first invitation; None if it was planted before."""
-    code = runtime.settings.province_code
+    code = app_context.settings.province_code
     path = path_of("province", code, None)
-    at = runtime.clock()
-    async with runtime.database.transaction(Scope.wide(path)) as session:
+    at = app_context.clock()
+    async with app_context.database.transaction(Scope.wide(path)) as session:
         province = await plant_province(session, Divisions.of(load_policies()), code, at)
         command = InviteAccount("province", province.id, FIRST_LOGIN, "省级管理员", None)
         try:
-            invitation = await invite_first(session, command, law_at(runtime, at), at)
+            invitation = await invite_first(session, command, province_policy(app_context, at), at)
         except Conflict:
             return None
     return {"login": FIRST_LOGIN, "activation_code": invitation.activation_code}
 
 
-async def _world(runtime: Runtime, first: dict[str, str]) -> list[dict[str, str]]:
+async def _world(app_context: AppContext, first: dict[str, str]) -> list[dict[str, str]]:
     """The invented world, built through the very API, in this process."""
-    app = create_app(runtime)
+    app = create_app(app_context)
     transport = httpx.ASGITransport(app=app)
-    base = runtime.settings.public_url + STAFF_PREFIX
+    base = app_context.settings.public_url + STAFF_PREFIX
     with tempfile.TemporaryDirectory() as folder:
         async with httpx.AsyncClient(transport=transport, base_url=base, timeout=120) as client:
-            stage = Stage(client, lambda: runtime.clock().timestamp(), Path(folder), _say)
+            stage = Stage(client, lambda: app_context.clock().timestamp(), Path(folder), _say)
             setting = await stage.build(first, STUDENTS, activate_counselors=False)
     return [
         {
@@ -94,9 +94,9 @@ def _state(settings: Settings, *, bare: bool) -> str:
 
 
 async def _seed(settings: Settings, *, bare: bool) -> None:
-    runtime = open_runtime(settings)
+    app_context = open_app_context(settings)
     try:
-        first = await plant(runtime)
+        first = await plant(app_context)
         if first is None:
             _say(_state(settings, bare=bare))
             return
@@ -107,9 +107,9 @@ async def _seed(settings: Settings, *, bare: bool) -> None:
         if bare:
             return
         _say("正在写入演示数据（一次） · loading demo data, once …")
-        _keep(settings, {"sign_ins": await _world(runtime, first)})
+        _keep(settings, {"sign_ins": await _world(app_context, first)})
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
 def _show(settings: Settings) -> None:

@@ -6,11 +6,11 @@ import typer
 from fastapi import FastAPI
 
 from backend.app import create_app
-from backend.core.garbage import spare_the_old
-from backend.core.logging import configure_logging
-from backend.core.open_files import raise_open_files
-from backend.core.runtime import open_runtime
-from backend.core.serving import serve
+from backend.core.app_context import open_app_context
+from backend.core.process.gc_tuning import freeze_startup_objects
+from backend.core.process.logging import configure_logging
+from backend.core.process.open_files import raise_open_file_limit
+from backend.core.web.server import serve
 from backend.settings import get_settings
 
 
@@ -18,9 +18,9 @@ def application() -> FastAPI:
     """The application of one server process."""
     settings = get_settings()
     configure_logging(as_json=settings.env == "production")
-    raise_open_files()
-    app = create_app(open_runtime(settings))
-    spare_the_old()
+    raise_open_file_limit()
+    app = create_app(open_app_context(settings))
+    freeze_startup_objects()
     return app
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from backend.commands.output import answer
-from backend.core.runtime import open_runtime
+from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
 from backend.org.partitions import Partition, lacking_partitions, make_partitions
 from backend.settings import get_settings
@@ -39,12 +39,12 @@ def partitions(
 
 
 async def _asked(*, make: bool) -> list[Partition]:
-    runtime = open_runtime(get_settings())
+    app_context = open_app_context(get_settings())
     try:
-        async with runtime.database.transaction(Scope.none()) as session:
+        async with app_context.database.transaction(Scope.none()) as session:
             return list(await (make_partitions if make else lacking_partitions)(session))
     finally:
-        await runtime.close()
+        await app_context.close()
 
 
 @app.callback()

@@ -10,16 +10,16 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.commands.output import answer, refuse
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import open_app_context
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError
 from backend.core.ids import new_id
-from backend.core.runtime import open_runtime
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
 from backend.org.queries import unit_by_code
-from backend.roll_call.dead_letters import DeadLetter, dead_letters_page, retry, retry_all
-from backend.roll_call.queue_gauge import gauge
+from backend.roll_call.verification.dead_letters import DeadLetter, dead_letters_page, retry, retry_all
+from backend.roll_call.verification.metrics import queue_metrics
 from backend.settings import get_settings
 
 app = typer.Typer(no_args_is_help=True, help="核验队列 · queue of verification")
@@ -27,23 +27,23 @@ AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout"
 RollCallOption = Annotated[
     UUID | None, typer.Option("--roll-call", help="只看一次点名 · of one roll call only")
 ]
-Work = Callable[[AsyncSession, Acting, datetime], Awaitable[dict[str, Any]]]
+Work = Callable[[AsyncSession, Actor, datetime], Awaitable[dict[str, Any]]]
 
 
 def _answer(work: Work, render: Callable[[dict[str, Any]], str], *, as_json: bool) -> None:
     """The work in one transaction of an operator of the province."""
 
     async def inside() -> dict[str, Any]:
-        runtime = open_runtime(get_settings())
-        code = runtime.settings.province_code
+        app_context = open_app_context(get_settings())
+        code = app_context.settings.province_code
         path = path_of("province", code, None)
         try:
-            async with runtime.database.transaction(Scope.wide(path)) as session:
+            async with app_context.database.transaction(Scope.wide(path)) as session:
                 province = await unit_by_code(session, "province", code)
-                operator = Acting(new_id(), "province", province.id, path)
-                return await work(session, operator, runtime.clock())
+                operator = Actor(new_id(), "province", province.id, path)
+                return await work(session, operator, app_context.clock())
         finally:
-            await runtime.close()
+            await app_context.close()
 
     try:
         answer(asyncio.run(inside()), as_json=as_json, render=render)
@@ -55,8 +55,8 @@ def _answer(work: Work, render: Callable[[dict[str, Any]], str], *, as_json: boo
 def gauge_command(roll_call: RollCallOption = None, as_json: AsJson = False) -> None:
     """等待数、速度和预计完成时间 · What waits, how fast it goes, and when all will be judged."""
 
-    async def work(session: AsyncSession, _: Acting, at: datetime) -> dict[str, Any]:
-        found = await gauge(session, roll_call, at)
+    async def work(session: AsyncSession, _: Actor, at: datetime) -> dict[str, Any]:
+        found = await queue_metrics(session, roll_call, at)
         return {
             "waiting": found.waiting,
             "leased": found.leased,
@@ -91,7 +91,7 @@ def list_command(
 ) -> None:
     """列出未能核验的提交 · Submissions that could not be judged, the newest first."""
 
-    async def work(session: AsyncSession, operator: Acting, at: datetime) -> dict[str, Any]:
+    async def work(session: AsyncSession, operator: Actor, at: datetime) -> dict[str, Any]:
         letters = await dead_letters_page(session, operator, roll_call, None, limit, at)
         return {"dead_letters": [_letter(letter, at) for letter in letters]}
 
@@ -135,7 +135,7 @@ def retry_command(
 ) -> None:
     """重新核验 · Send one of them, or all of a roll call's, round again."""
 
-    async def work(session: AsyncSession, operator: Acting, at: datetime) -> dict[str, Any]:
+    async def work(session: AsyncSession, operator: Actor, at: datetime) -> dict[str, Any]:
         if submission is not None:
             await retry(session, operator, submission, at)
             return {"retried": 1}

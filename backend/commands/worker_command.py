@@ -5,9 +5,9 @@ import asyncio
 import typer
 from sqlalchemy.orm import configure_mappers
 
-from backend.core.garbage import spare_the_old
-from backend.core.logging import configure_logging
-from backend.core.runtime import open_runtime
+from backend.core.app_context import open_app_context
+from backend.core.process.gc_tuning import freeze_startup_objects
+from backend.core.process.logging import configure_logging
 from backend.settings import get_settings
 from backend.worker import load_jobs, run_worker
 
@@ -20,13 +20,13 @@ def command(
     async def run() -> None:
         settings = get_settings()
         configure_logging(as_json=settings.env == "production")
-        runtime = open_runtime(settings)
+        app_context = open_app_context(settings)
         load_jobs()
         configure_mappers()  # or the first statement would, and all of it would be new
-        spare_the_old()
+        freeze_startup_objects()
         try:
-            await run_worker(runtime, concurrency=concurrency)
+            await run_worker(app_context, concurrency=concurrency)
         finally:
-            await runtime.close()
+            await app_context.close()
 
     asyncio.run(run())

@@ -14,7 +14,7 @@ from typing import Any
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.bulk import insert_rows
+from backend.core.bulk_insert import insert_rows
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry, AuditSeal
 from backend.core.tenancy import scope_of
@@ -85,10 +85,10 @@ async def _head(session: AsyncSession) -> bytes:
     return await session.scalar(newest) or GENESIS
 
 
-SEALED_AT_ONCE = 5000
+SEAL_BATCH = 5000
 
 
-async def seal(session: AsyncSession, at: datetime, limit: int = SEALED_AT_ONCE) -> int:
+async def seal(session: AsyncSession, at: datetime, limit: int = SEAL_BATCH) -> int:
     """Chain up to `limit` unsealed entries; one sealer at a time (advisory lock). Returns how many."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEAL_LOCK})
     head = await _head(session)

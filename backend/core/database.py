@@ -22,7 +22,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from backend.core.direct import Asking, Connection, DirectConnections
+from backend.core.direct_connections import Asking, Connection, DirectConnections
 from backend.core.tenancy import Scope, apply_scope
 
 
@@ -52,7 +52,7 @@ class Base(DeclarativeBase):
     }
 
 
-ASKED_AT_ONCE = 8
+MAX_AUTOCOMMIT_CONNECTIONS = 8
 """Statements of a process that ask before a scope is known: each takes a millisecond, and one loop sends no more."""
 
 
@@ -63,7 +63,7 @@ class Database:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
         self.direct = DirectConnections(engine)
-        self._asking = Asking(engine, ASKED_AT_ONCE)
+        self._asking = Asking(engine, MAX_AUTOCOMMIT_CONNECTIONS)
         self._questions: dict[TextClause, bytes] = {}
 
     @classmethod
@@ -115,7 +115,7 @@ def among(
     return column == any_(literal(list(values), ARRAY(Uuid())))
 
 
-def is_away(error: BaseException) -> bool:
+def is_unreachable(error: BaseException) -> bool:
     """Whether the connection was lost or refused: the database is down or starts, and the statement was not to blame."""
     if not isinstance(error, OperationalError):
         return False

@@ -6,7 +6,7 @@ from pathlib import Path
 import obstore
 from obstore.store import LocalStore, ObjectStore
 
-PIECE = 64 * 1024
+CHUNK_BYTES = 64 * 1024
 """Bytes of a stream in memory at once. A frame of the usual size is one or two; S3 would need five megabytes."""
 
 
@@ -33,7 +33,7 @@ class EvidenceStore:
         await obstore.put_async(self._store, key, data)
 
     async def put_stream(self, key: str, pieces: AsyncIterator[bytes]) -> None:
-        """Store what `pieces` gives, holding `PIECE` bytes of it at a time.
+        """Store what `pieces` gives, holding `CHUNK_BYTES` bytes of it at a time.
 
         If it raises, or whoever waits is cancelled, nothing is left and what was there before stays: the pieces lie
         under another name until the last one is written.
@@ -41,7 +41,7 @@ class EvidenceStore:
         head = bytearray()
         async for piece in pieces:
             head += piece
-            if len(head) > PIECE:
+            if len(head) > CHUNK_BYTES:
                 break
         else:
             await self.put(key, bytes(head))
@@ -51,7 +51,7 @@ class EvidenceStore:
             key,
             _following(bytes(head), pieces),
             use_multipart=True,
-            chunk_size=PIECE,
+            chunk_size=CHUNK_BYTES,
             max_concurrency=1,
         )
 

@@ -4,6 +4,7 @@ Rooms register their tasks on `job_app` in their `jobs.py`; the worker opens it 
 """
 
 from collections.abc import Collection, Mapping
+from enum import IntEnum
 from typing import Any
 
 import procrastinate
@@ -12,15 +13,20 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.database import driver_connection
-from backend.core.direct import Connection
+from backend.core.direct_connections import Connection
 
 VERIFICATION = "verification"
-FLOW = "flow"
+DEFAULT = "flow"
 NOTICES = "notices"
-QUEUES = [VERIFICATION, FLOW, NOTICES]
+QUEUES = [VERIFICATION, DEFAULT, NOTICES]
 
-BY_THE_CLOCK, SOON, WHENEVER = 2, 1, -1
-"""Priorities above and below the ordinary 0: a rush of verifications must not hold up announcing and settling, nor events."""
+
+class Priority(IntEnum):
+    """Job priorities around the default 0, so that a rush of verifications delays neither scheduled jobs nor events."""
+
+    SCHEDULED = 2
+    HIGH = 1
+    LOW = -1
 
 
 def conninfo(database_url: str) -> str:
@@ -76,11 +82,11 @@ async def enqueue_unless_waiting(
     return True
 
 
-Wanted = tuple[procrastinate.tasks.Task[Any, Any, Any], str, Mapping[str, Any]]
+JobRequest = tuple[procrastinate.tasks.Task[Any, Any, Any], str, Mapping[str, Any]]
 """A task, the key under which one job of it waits at most, and its arguments."""
 
 
-async def enqueue_all_unless_waiting(session: AsyncSession, wanted: Collection[Wanted]) -> None:
+async def enqueue_all_unless_waiting(session: AsyncSession, wanted: Collection[JobRequest]) -> None:
     """`enqueue_unless_waiting` for each, by one statement where none of them waits already."""
     if not wanted:
         return

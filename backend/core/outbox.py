@@ -8,19 +8,19 @@ from typing import Any
 from procrastinate import JobContext, RetryStrategy
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.bulk import insert_rows
+from backend.core.bulk_insert import insert_rows
 from backend.core.ids import new_id
-from backend.core.jobs import FLOW, SOON, enqueue, enqueue_all, job_app
+from backend.core.jobs import DEFAULT, Priority, enqueue, enqueue_all, job_app
 from backend.core.tables import OutboxEvent
 
 _RETRY = RetryStrategy(max_attempts=8, exponential_wait=3)
 
 
 @job_app.task(
-    queue=FLOW,
+    queue=DEFAULT,
     name="deliver_event",
     pass_context=True,
-    priority=SOON,
+    priority=Priority.HIGH,
     retry=_RETRY,
 )
 async def deliver_event(context: JobContext, event_id: str) -> None:
@@ -28,15 +28,15 @@ async def deliver_event(context: JobContext, event_id: str) -> None:
     await context.additional_context["deliver"](event_id)
 
 
-TOLD_AT_ONCE = 25
+MAX_DELIVERED_AT_ONCE = 25
 """Events that one job tells, where many happened in one transaction."""
 
 
 @job_app.task(
-    queue=FLOW,
+    queue=DEFAULT,
     name="deliver_events",
     pass_context=True,
-    priority=SOON,
+    priority=Priority.HIGH,
     retry=_RETRY,
 )
 async def deliver_events(context: JobContext, event_ids: list[str]) -> None:
@@ -88,5 +88,7 @@ async def emit_all(session: AsyncSession, events: Collection[Event]) -> None:
     if len(told) == 1:
         await enqueue(session, deliver_event, event_id=told[0])
         return
-    parts = [told[first : first + TOLD_AT_ONCE] for first in range(0, len(told), TOLD_AT_ONCE)]
+    parts = [
+        told[first : first + MAX_DELIVERED_AT_ONCE] for first in range(0, len(told), MAX_DELIVERED_AT_ONCE)
+    ]
     await enqueue_all(session, deliver_events, [{"event_ids": part} for part in parts])

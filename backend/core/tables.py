@@ -33,23 +33,23 @@ class OutboxDelivery(Base):
     handled_at: Mapped[datetime]
 
 
-class ServicePulse(Base):
+class ServiceHeartbeat(Base):
     """A minute in which a process of the API was up and reached its database."""
 
-    __tablename__ = "service_pulse"
+    __tablename__ = "service_heartbeat"
     __tenancy__ = "open"
 
     minute: Mapped[datetime] = mapped_column(primary_key=True)
 
 
-class ServiceStrain(Base):
+class ServiceOverload(Base):
     """A second in which requests that decide about lateness were turned away for load, and how many."""
 
-    __tablename__ = "service_strain"
+    __tablename__ = "service_overload"
     __tenancy__ = "open"
 
     second: Mapped[datetime] = mapped_column(primary_key=True)
-    turned_away: Mapped[int]
+    rejected: Mapped[int]
 
 
 class AuditEntry(Base):

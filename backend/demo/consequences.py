@@ -10,11 +10,11 @@ from typing import Any
 
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.demo.clients import STRIDE_SECONDS, gather
-from backend.demo.passage import Class, Passage
-from backend.demo.pupils import Pupil, Where
-from backend.demo.setting import School, first_window
+from backend.demo.fixtures import School, first_window
+from backend.demo.scenario import Story
 from backend.demo.staff import Staff, expect
-from backend.demo.story import Story
+from backend.demo.students import Pupil, Where
+from backend.demo.timeline import Class, Passage
 from backend.org.calendar import FIXED_HOLIDAYS
 
 

@@ -10,14 +10,14 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.errors import ConsentMissing, GuardianNeeded
+from backend.identity.face.templates import shred
 from backend.identity.rules import age_on
 from backend.identity.tables import NonFaceRoute
-from backend.identity.templates import shred
 from backend.people.tables import Consent, Student
 from backend.policy import PolicyAt
 
@@ -45,10 +45,10 @@ def texts_in_force(law: PolicyAt) -> dict[str, str]:
 
 
 async def answer_consent(
-    session: AsyncSession, acting: Acting, command: AnswerConsent, law: PolicyAt, at: datetime
+    session: AsyncSession, actor: Actor, command: AnswerConsent, law: PolicyAt, at: datetime
 ) -> Consent:
     """Record an answer. Taking back a consent about the face shreds the template and opens the other way."""
-    assert acting.student_id is not None
+    assert actor.student_id is not None
     texts = texts_in_force(law)
     if command.kind not in texts:
         names = ", ".join(texts)
@@ -60,7 +60,7 @@ async def answer_consent(
             reason_zh=f"文本已更新为 {current}，请重新阅读",
             reason_en=f"the current text is {current}; read it and answer again",
         )
-    student = await session.get(Student, acting.student_id)
+    student = await session.get(Student, actor.student_id)
     if student is None:
         raise NotFound
     age = law.integer("identity.guardian_consent_below")
@@ -82,7 +82,7 @@ async def answer_consent(
         await _leave_the_face(session, student, command.kind, at)
     after = {"kind": command.kind, "granted": command.granted, "text_version": command.text_version}
     audit.record(
-        session, audit.Act("ConsentAnswered", "student", str(student.id), acting.org_path, after=after), at
+        session, audit.Act("ConsentAnswered", "student", str(student.id), actor.org_path, after=after), at
     )
     return consent
 

@@ -2,7 +2,7 @@
 
 from typing import Literal, Protocol
 
-from backend.core.runtime import Runtime
+from backend.core.app_context import AppContext
 from backend.notice import gateway
 
 RealNameAnswer = Literal["match", "mismatch", "unavailable"]
@@ -16,6 +16,6 @@ class RealNameVerifier(Protocol):
         ...
 
 
-def real_name_of(runtime: Runtime) -> RealNameVerifier:
-    """The verifier of this process: `extras["real_name"]`, or the gateway's."""
-    return gateway.real_name_of(runtime)
+def real_name_verifier(app_context: AppContext) -> RealNameVerifier:
+    """The gateway's client; tests provide another."""
+    return gateway.real_name_client(app_context)

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import date
 
-from backend.core.acting import AccountKind
+from backend.core.actor import Role
 
-KIND_OF_UNIT: dict[str, AccountKind] = {
+KIND_OF_UNIT: dict[str, Role] = {
     "province": "province",
     "city": "bureau",
     "county": "bureau",
@@ -26,7 +26,7 @@ class Unit:
     parent_id: str | None
 
 
-def may_manage(acting_kind: AccountKind, acting_unit: str, kind: str, unit: Unit) -> bool:
+def may_manage(acting_kind: Role, acting_unit: str, kind: str, unit: Unit) -> bool:
     """Whether an account of a unit may create or disable an account of `kind` at `unit`.
 
     Always the direct superior: province → bureaus and the schools directly under it, bureau → the units

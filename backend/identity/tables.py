@@ -221,18 +221,18 @@ class FaceTemplate(Base):
     ended_at: Mapped[datetime | None]
 
 
-class KeptSelfie(Base):
+class SelfieRecord(Base):
     """A sealed record of pictures that were taken for the student's own: of the enrolment, or of an accepted check-in.
 
     What is sent later is compared with it, to notice a picture that is used again. The newest few of each student
     stay; all go with the student's data key.
     """
 
-    __tablename__ = "kept_selfie"
+    __tablename__ = "selfie_record"
     __tenancy__ = "student"
     __table_args__ = (
         CheckConstraint("(submission_id IS NULL) <> (enrolment_id IS NULL)", name="source"),
-        Index("ix_kept_selfie_student", "student_id", "at"),
+        Index("ix_selfie_record_student", "student_id", "at"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

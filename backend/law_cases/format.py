@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from backend.aid.rules import AidKind
-from backend.law_cases.moments import Beginning, Day, Ending, Instant, Month
+from backend.law_cases.instants import Beginning, Day, Ending, Instant, Month
 from backend.roll_call.rules import Outcome
 
 Id = Annotated[str, Field(min_length=1, max_length=64)]

@@ -12,7 +12,8 @@ from functools import partial
 from backend.law_cases import format as shape
 from backend.law_cases.errors import Source
 from backend.org.calendar import WorkingCalendar
-from backend.standing.facts import (
+from backend.standing.engine.assess import Assessment, assess
+from backend.standing.engine.facts import (
     Acknowledgement,
     Appeal,
     Decision,
@@ -20,15 +21,14 @@ from backend.standing.facts import (
     Reversal,
     StudentFacts,
 )
-from backend.standing.law import Lawbook
-from backend.standing.ledger import SANCTIONS
-from backend.standing.rules import Picture, assess
+from backend.standing.engine.ledger import SANCTIONS
+from backend.standing.policy import PolicyHistory
 
-Add = Callable[[StudentFacts, Picture], StudentFacts]
+Add = Callable[[StudentFacts, Assessment], StudentFacts]
 
 
 def resolve(
-    case: shape.Case, facts: StudentFacts, book: Lawbook, calendar: WorkingCalendar, source: Source
+    case: shape.Case, facts: StudentFacts, book: PolicyHistory, calendar: WorkingCalendar, source: Source
 ) -> StudentFacts:
     """The facts with every delivery, decision, answer, appeal and reversal added; refuses one that points nowhere."""
     waiting: list[tuple[datetime, Add]] = []
@@ -56,14 +56,14 @@ class _Names:
     source: Source
     key: str
 
-    def prompt(self, asked: str, picture: Picture) -> str:
+    def prompt(self, asked: str, assessment: Assessment) -> str:
         """`misses` is the latest prompt of that kind, `misses#2` the second."""
         kind, _, number = asked.partition("#")
-        found = [prompt.prompt_id for prompt in picture.prompts if prompt.kind == kind]
+        found = [prompt.prompt_id for prompt in assessment.prompts if prompt.kind == kind]
         return self._nth(found, number, "prompt", asked)
 
-    def change(self, asked: int | str, picture: Picture) -> str:
-        found = [entry.entry_id for entry in picture.ledger if entry.cause in SANCTIONS]
+    def change(self, asked: int | str, assessment: Assessment) -> str:
+        found = [entry.entry_id for entry in assessment.ledger if entry.cause in SANCTIONS]
         return self._nth(found, "" if asked == "latest" else str(asked), "change", asked)
 
     def _nth(self, found: list[str], number: str, key: str, asked: object) -> str:
@@ -73,34 +73,42 @@ class _Names:
         return found[position]
 
 
-def _delivered(it: shape.Delivered, names: _Names, facts: StudentFacts, picture: Picture) -> StudentFacts:
-    new = PromptDelivery(names.prompt(it.prompt, picture), it.at)
+def _delivered(
+    it: shape.Delivered, names: _Names, facts: StudentFacts, assessment: Assessment
+) -> StudentFacts:
+    new = PromptDelivery(names.prompt(it.prompt, assessment), it.at)
     return replace(facts, deliveries=(*facts.deliveries, new))
 
 
-def _decided(it: shape.DecisionFact, names: _Names, facts: StudentFacts, picture: Picture) -> StudentFacts:
-    prompt = names.prompt(it.prompt, picture)
+def _decided(
+    it: shape.DecisionFact, names: _Names, facts: StudentFacts, assessment: Assessment
+) -> StudentFacts:
+    prompt = names.prompt(it.prompt, assessment)
     new = Decision(
         it.id, prompt, it.at, it.by, it.role, it.outcome, it.reasons, it.found_reason, it.found_text
     )
     return replace(facts, decisions=(*facts.decisions, new))
 
 
-def _acknowledged(it: shape.AcknowledgementFact, facts: StudentFacts, _: Picture) -> StudentFacts:
+def _acknowledged(it: shape.AcknowledgementFact, facts: StudentFacts, _: Assessment) -> StudentFacts:
     new = Acknowledgement(it.decision, it.at, it.by, it.accepted)
     return replace(facts, acknowledgements=(*facts.acknowledgements, new))
 
 
-def _appealed(it: shape.AppealFact, names: _Names, facts: StudentFacts, picture: Picture) -> StudentFacts:
+def _appealed(
+    it: shape.AppealFact, names: _Names, facts: StudentFacts, assessment: Assessment
+) -> StudentFacts:
     target, target_id = "gaokao", ""
     if it.roll_call is not None:
         target, target_id = "check", it.roll_call
     elif it.change is not None:
-        target, target_id = "change", names.change(it.change, picture)
+        target, target_id = "change", names.change(it.change, assessment)
     new = Appeal(it.id, it.by, target, target_id, it.filed, it.previous, it.decided, it.upheld, it.finding)
     return replace(facts, appeals=(*facts.appeals, new))
 
 
-def _reversed(it: shape.ReversalFact, names: _Names, facts: StudentFacts, picture: Picture) -> StudentFacts:
-    new = Reversal(it.id, names.change(it.change, picture), it.at, it.by, it.reasons)
+def _reversed(
+    it: shape.ReversalFact, names: _Names, facts: StudentFacts, assessment: Assessment
+) -> StudentFacts:
+    new = Reversal(it.id, names.change(it.change, assessment), it.at, it.by, it.reasons)
     return replace(facts, reversals=(*facts.reversals, new))

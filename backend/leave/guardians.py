@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
 from backend.identity.consents import GUARDIAN_NOTICE, newest_consents
+from backend.leave.notifications import found_leave, span_of
 from backend.leave.queries import tally_of
-from backend.leave.telling import found_leave, span_of
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_sms
 from backend.people.tables import Guardian, Student

@@ -22,12 +22,12 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import TSTZMULTIRANGE, TSTZRANGE
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.database import among
 from backend.core.errors import NotFound
 from backend.leave import rules
-from backend.leave.law import leave_law
+from backend.leave.policy import leave_policy
 from backend.leave.rules import Exemption, LeaveInterval, LeaveState, LeaveTally, NoticedWindow, SchoolTerm
 from backend.leave.tables import (
     LeaveCancellation,
@@ -106,29 +106,29 @@ def standing_in(stand_in_id: UUID | None, at: datetime) -> Select[UUID]:
     return select(LeaveStandIn.counselor_id).where(LeaveStandIn.stand_in_id == stand_in_id, stands_in(at))
 
 
-def classes_in_care(acting: Acting, class_id: ColumnElement[UUID], at: datetime) -> ColumnElement[bool]:
+def classes_in_care(actor: Actor, class_id: ColumnElement[UUID], at: datetime) -> ColumnElement[bool]:
     """Limits a counselor to the own classes and, while standing in for a colleague, to the colleague's."""
-    if acting.kind != "counselor":
-        return true() if acting.kind == "registrar" else false()
+    if actor.role != "counselor":
+        return true() if actor.role == "registrar" else false()
     others = select(ClassCounselor.class_id).where(
-        ClassCounselor.counselor_id.in_(standing_in(acting.counselor_id, at)), ClassCounselor.until.is_(None)
+        ClassCounselor.counselor_id.in_(standing_in(actor.counselor_id, at)), ClassCounselor.until.is_(None)
     )
-    return or_(class_id.in_(classes_of_counselor(acting.counselor_id)), class_id.in_(others))
+    return or_(class_id.in_(classes_of_counselor(actor.counselor_id)), class_id.in_(others))
 
 
-async def leave_for(session: AsyncSession, acting: Acting, leave_id: UUID, at: datetime) -> Leave:
+async def leave_for(session: AsyncSession, actor: Actor, leave_id: UUID, at: datetime) -> Leave:
     """One request, if it is the student's own or in the care of the staff; else `NotFound`, whatever the cause."""
-    found = (await session.execute(_seen_by(acting, at).where(LeaveRequest.id == leave_id))).one_or_none()
+    found = (await session.execute(_seen_by(actor, at).where(LeaveRequest.id == leave_id))).one_or_none()
     if found is None:
         raise NotFound
     return Leave(*found)
 
 
-def _seen_by(acting: Acting, at: datetime) -> Select[*tuple[Any, ...]]:
-    if acting.kind == "student":
-        return leaves().where(LeaveRequest.student_id == acting.student_id)
+def _seen_by(actor: Actor, at: datetime) -> Select[*tuple[Any, ...]]:
+    if actor.role == "student":
+        return leaves().where(LeaveRequest.student_id == actor.student_id)
     joined = leaves().join(Student, Student.id == LeaveRequest.student_id)
-    return joined.where(classes_in_care(acting, Student.class_id.expression, at))
+    return joined.where(classes_in_care(actor, Student.class_id.expression, at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +156,14 @@ _STATES: dict[LeaveState, ColumnElement[bool]] = {
 
 async def leaves_page(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     search: LeaveSearch,
     at: datetime,
     before: UUID | None,
     limit: int,
 ) -> Sequence[Leave]:
     """At most `limit` requests that the caller may see, newest first, older than the id `before`."""
-    page = _seen_by(acting, at).order_by(LeaveRequest.id.desc()).limit(limit)
+    page = _seen_by(actor, at).order_by(LeaveRequest.id.desc()).limit(limit)
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.class_id is not None:
@@ -175,10 +175,10 @@ async def leaves_page(
     return [Leave(*row) for row in await session.execute(page)]
 
 
-async def student_in_care(session: AsyncSession, acting: Acting, student_id: UUID, at: datetime) -> None:
+async def student_in_care(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> None:
     """Raises `NotFound` unless the student is in the care of the staff."""
     cared = select(Student.id).where(
-        Student.id == student_id, classes_in_care(acting, Student.class_id.expression, at)
+        Student.id == student_id, classes_in_care(actor, Student.class_id.expression, at)
     )
     if await session.scalar(cared) is None:
         raise NotFound
@@ -207,7 +207,7 @@ async def tally_of(
         raise NotFound
     term = _school_term(await term_of(session, school.id, day or legal_day(at)))
     held = (await intervals(session, [student_id]))[student_id]
-    law = leave_law(legal_day(at), school.path)
+    law = leave_policy(legal_day(at), school.path)
     return rules.tally(held, term, at, law, await working_calendar(session))
 
 

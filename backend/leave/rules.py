@@ -178,7 +178,7 @@ class DayCount(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveLaw:
+class LeavePolicy:
     """The figures of leave in force on one day."""
 
     day_count: DayCount
@@ -262,7 +262,7 @@ def tally(
     leaves: Iterable[LeaveInterval],
     term: SchoolTerm,
     as_of: datetime,
-    law: LeaveLaw,
+    law: LeavePolicy,
     calendar: WorkingCalendar,
 ) -> LeaveTally:
     """Count a term's leave; raises `CalendarYearMissing` where the mode needs a year that is not loaded."""

@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.identity.tables import Account
@@ -37,12 +37,12 @@ class StandIn:
     ended: LeaveStandInEnded | None
 
 
-async def name_stand_in(session: AsyncSession, acting: Acting, command: NameStandIn, at: datetime) -> StandIn:
+async def name_stand_in(session: AsyncSession, actor: Actor, command: NameStandIn, at: datetime) -> StandIn:
     """Name another active counselor of the own school; raises `NotPermitted`, `NotFound` and `StandInUnfit`.
 
     A stand-in takes over the classes that the caller looks after, not those for which the caller stands in.
     """
-    if acting.kind != "counselor" or acting.counselor_id is None:
+    if actor.role != "counselor" or actor.counselor_id is None:
         raise NotPermitted(
             reason_zh="代审人由辅导员本人指定", reason_en="a counselor names their own stand-in"
         )
@@ -52,16 +52,16 @@ async def name_stand_in(session: AsyncSession, acting: Acting, command: NameStan
         Account.counselor_id == command.stand_in_id, Account.kind == "counselor", Account.status == "active"
     )
     over = command.ends_at <= max(command.starts_at, at)
-    if over or command.stand_in_id == acting.counselor_id or await session.scalar(active) is None:
+    if over or command.stand_in_id == actor.counselor_id or await session.scalar(active) is None:
         raise StandInUnfit
     row = LeaveStandIn(
         id=new_id(),
-        school_id=acting.school_id,
-        counselor_id=acting.counselor_id,
+        school_id=actor.school_id,
+        counselor_id=actor.counselor_id,
         stand_in_id=command.stand_in_id,
         starts_at=command.starts_at,
         ends_at=command.ends_at,
-        named_by=acting.account_id,
+        named_by=actor.account_id,
         named_at=at,
     )
     session.add(row)
@@ -71,21 +71,21 @@ async def name_stand_in(session: AsyncSession, acting: Acting, command: NameStan
         "starts_at": row.starts_at.isoformat(),
         "ends_at": row.ends_at.isoformat(),
     }
-    act = audit.Act("stand_in_named", "counselor", str(row.counselor_id), acting.org_path, after=after)
+    act = audit.Act("stand_in_named", "counselor", str(row.counselor_id), actor.org_path, after=after)
     audit.record(session, act, at)
     return StandIn(row, None)
 
 
-async def end_stand_in(session: AsyncSession, acting: Acting, arrangement_id: UUID, at: datetime) -> StandIn:
+async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID, at: datetime) -> StandIn:
     """End a stand-in before its time, by whoever named it or a registrar; what was decided stays decided.
 
     Raises `NotFound`, `NotPermitted` for the stand-in themselves, and `StandInOver`.
     """
-    found = (await session.execute(_stand_ins(acting).where(LeaveStandIn.id == arrangement_id))).one_or_none()
+    found = (await session.execute(_stand_ins(actor).where(LeaveStandIn.id == arrangement_id))).one_or_none()
     if found is None:
         raise NotFound
     row, ended = found
-    if acting.kind == "counselor" and row.counselor_id != acting.counselor_id:
+    if actor.role == "counselor" and row.counselor_id != actor.counselor_id:
         raise NotPermitted(
             reason_zh="代审由指定人或学籍管理员提前结束",
             reason_en="whoever named the stand-in, or a registrar, ends it",
@@ -93,40 +93,40 @@ async def end_stand_in(session: AsyncSession, acting: Acting, arrangement_id: UU
     if ended is not None or row.ends_at <= at:
         raise StandInOver
     ended = LeaveStandInEnded(
-        arrangement_id=row.id, school_id=row.school_id, ended_by=acting.account_id, ended_at=at
+        arrangement_id=row.id, school_id=row.school_id, ended_by=actor.account_id, ended_at=at
     )
     try:
         async with session.begin_nested():
             session.add(ended)
     except IntegrityError as ended_meanwhile:
         raise StandInOver from ended_meanwhile
-    act = audit.Act("stand_in_ended", "counselor", str(row.counselor_id), acting.org_path)
+    act = audit.Act("stand_in_ended", "counselor", str(row.counselor_id), actor.org_path)
     audit.record(session, act, at)
     return StandIn(row, ended)
 
 
 async def stand_ins_page(
-    session: AsyncSession, acting: Acting, before: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, before: UUID | None, limit: int
 ) -> Sequence[StandIn]:
     """At most `limit` stand-ins, newest first, older than `before`: a registrar's school's, a counselor's own."""
-    page = _stand_ins(acting).order_by(LeaveStandIn.id.desc()).limit(limit)
+    page = _stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
     if before is not None:
         page = page.where(LeaveStandIn.id < before)
     return [StandIn(*row) for row in await session.execute(page)]
 
 
-def _stand_ins(acting: Acting) -> Select[*tuple[Any, ...]]:
+def _stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:
     page = select(LeaveStandIn, LeaveStandInEnded).outerjoin(
         LeaveStandInEnded, LeaveStandInEnded.arrangement_id == LeaveStandIn.id
     )
-    if acting.kind == "counselor":
+    if actor.role == "counselor":
         page = page.where(
             or_(
-                LeaveStandIn.counselor_id == acting.counselor_id,
-                LeaveStandIn.stand_in_id == acting.counselor_id,
+                LeaveStandIn.counselor_id == actor.counselor_id,
+                LeaveStandIn.stand_in_id == actor.counselor_id,
             )
         )
-    elif acting.kind != "registrar":
+    elif actor.role != "registrar":
         raise NotPermitted(
             reason_zh="代审安排由学校查阅", reason_en="stand-ins are the school's own business"
         )

@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.dml import Update
 from sqlalchemy.sql.elements import ColumnElement
 
+from backend.core.app_context import AppContext
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.notice.aliyun import AliyunSms, GatewayRefused, GatewayUnreachable, Outcome, Sent, Sms
 from backend.notice.settings import get_notice_settings
@@ -72,41 +72,41 @@ def seal_params(keys: KeyRing, notice_id: UUID, params: dict[str, str]) -> bytes
     return keys.encrypt(_SEALING, json.dumps(params).encode(), b"sms-params:" + notice_id.bytes)
 
 
-async def deliver_slice(runtime: Runtime, part: Slice, sms: AliyunSms) -> int:
+async def deliver_slice(app_context: AppContext, part: Slice, sms: AliyunSms) -> int:
     """Try every waiting row of the slice once; returns how many still wait.
 
     A refusal concerns its rows only. Raises `GatewayUnreachable` or `GatewayRefused` (records unreadable)
     at once: what fails for the gateway's sake fails for every row.
     """
-    started = runtime.clock()
-    while claimed := await _claim(runtime, part, started):
+    started = app_context.clock()
+    while claimed := await _claim(app_context, part, started):
         try:
             found = await _found_sent(sms, claimed)
-            await _record(runtime, part, found, Sent(None))
+            await _record(app_context, part, found, Sent(None))
             missing = {notice: phone for notice, phone in claimed.phones.items() if notice not in found}
             if missing:
                 outcome = await sms.send(list(dict.fromkeys(missing.values())), claimed.sms)
-                await _record(runtime, part, list(missing), outcome)
+                await _record(app_context, part, list(missing), outcome)
         except (GatewayUnreachable, GatewayRefused) as error:
-            await _note_error(runtime, part, claimed.phones, error.code)
+            await _note_error(app_context, part, claimed.phones, error.code)
             raise
-    async with runtime.database.transaction(part.scope) as session:
+    async with app_context.database.transaction(part.scope) as session:
         left = await session.scalar(select(func.count()).select_from(NoticeDelivery).where(part.waiting))
     return left or 0
 
 
-async def give_up(runtime: Runtime, part: Slice) -> int:
+async def give_up(app_context: AppContext, part: Slice) -> int:
     """Mark what still waits as failed, with its last error, and say so in receipts; returns how many."""
-    async with runtime.database.transaction(part.scope) as session:
+    async with app_context.database.transaction(part.scope) as session:
         ids = (await session.scalars(select(NoticeDelivery.notice_id).where(part.waiting))).all()
-        await _fail(session, ids, None, runtime.clock())
+        await _fail(session, ids, None, app_context.clock())
     return len(ids)
 
 
-async def _claim(runtime: Runtime, part: Slice, started: datetime) -> Claimed | None:
+async def _claim(app_context: AppContext, part: Slice, started: datetime) -> Claimed | None:
     """The next rows that this run has not tried: a batch attempted before, whole, or up to `BATCH` new rows."""
     untried = part.waiting & or_(NoticeDelivery.attempted_at.is_(None), NoticeDelivery.attempted_at < started)
-    async with runtime.database.transaction(part.scope) as session:
+    async with app_context.database.transaction(part.scope) as session:
         first = await session.scalar(select(NoticeDelivery).where(untried).limit(1))
         if first is None:
             return None
@@ -119,10 +119,10 @@ async def _claim(runtime: Runtime, part: Slice, started: datetime) -> Claimed | 
         doubtful_since = first.attempted_at
         out_id = first.out_id or new_id().hex
         for row in rows:
-            row.out_id, row.attempts, row.attempted_at = out_id, row.attempts + 1, runtime.clock()
+            row.out_id, row.attempts, row.attempted_at = out_id, row.attempts + 1, app_context.clock()
         return Claimed(
             phones={row.notice_id: row.phone for row in rows if row.phone is not None},
-            sms=_compose(runtime.keys, message, first, out_id),
+            sms=_compose(app_context.keys, message, first, out_id),
             doubtful_since=doubtful_since,
         )
 
@@ -147,9 +147,9 @@ async def _found_sent(sms: AliyunSms, claimed: Claimed) -> list[UUID]:
     ]
 
 
-async def _record(runtime: Runtime, part: Slice, ids: Sequence[UUID], outcome: Outcome) -> None:
-    at = runtime.clock()
-    async with runtime.database.transaction(part.scope) as session:
+async def _record(app_context: AppContext, part: Slice, ids: Sequence[UUID], outcome: Outcome) -> None:
+    at = app_context.clock()
+    async with app_context.database.transaction(part.scope) as session:
         if isinstance(outcome, Sent):
             biz_id = func.coalesce(NoticeDelivery.provider_message_id, outcome.biz_id)
             sent = {"state": "sent", "sent_at": at, "provider_message_id": biz_id, "sealed_params": None}
@@ -172,8 +172,8 @@ def _queued(ids: Iterable[UUID]) -> Update:
     )
 
 
-async def _note_error(runtime: Runtime, part: Slice, ids: Iterable[UUID], code: str) -> None:
-    async with runtime.database.transaction(part.scope) as session:
+async def _note_error(app_context: AppContext, part: Slice, ids: Iterable[UUID], code: str) -> None:
+    async with app_context.database.transaction(part.scope) as session:
         await session.execute(_queued(ids).values(last_error=code))
 
 

@@ -1,30 +1,15 @@
-"""The gateway's clients of a process, made from its settings on first use and kept in `Runtime.extras`."""
+"""The clients of the SMS gateway, one of each kind a process."""
 
-from backend.core.runtime import Runtime
+from backend.core.app_context import AppContext
 from backend.notice.aliyun import AliyunRealName, AliyunRpc, AliyunSms, Endpoint
 from backend.notice.settings import get_notice_settings
 
 
-def sms_of(runtime: Runtime) -> AliyunSms:
-    """The process's SMS client."""
-    if "sms" not in runtime.extras:
-        runtime.extras["sms"] = AliyunSms(AliyunRpc(Endpoint.of(runtime.settings)))
-    client: AliyunSms = runtime.extras["sms"]
-    return client
+def sms_client(app_context: AppContext) -> AliyunSms:
+    """A client that sends SMS and asks what became of them."""
+    return AliyunSms(AliyunRpc(Endpoint.of(app_context.settings)))
 
 
-def real_name_of(runtime: Runtime) -> AliyunRealName:
-    """The process's real-name client."""
-    if "real_name" not in runtime.extras:
-        endpoint = Endpoint.of(runtime.settings, get_notice_settings().real_name_url)
-        runtime.extras["real_name"] = AliyunRealName(AliyunRpc(endpoint))
-    client: AliyunRealName = runtime.extras["real_name"]
-    return client
-
-
-async def close_gateway(runtime: Runtime) -> None:
-    """Close what `sms_of` and `real_name_of` opened; call it before `Runtime.close`."""
-    for name in ("sms", "real_name"):
-        client: AliyunSms | AliyunRealName | None = runtime.extras.pop(name, None)
-        if client is not None:
-            await client.aclose()
+def real_name_client(app_context: AppContext) -> AliyunRealName:
+    """A client of the real-name check (实名核验)."""
+    return AliyunRealName(AliyunRpc(Endpoint.of(app_context.settings, get_notice_settings().real_name_url)))

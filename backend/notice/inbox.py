@@ -10,9 +10,9 @@ from sqlalchemy import ColumnElement, Select, exists, func, literal, select, tup
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.notice.receiving import COUNTED, Received, tell_received
+from backend.notice.receipts import COUNTED, Received, tell_received
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
 
 Row = TypeVarTuple("Row")
@@ -38,7 +38,7 @@ class InboxPage:
 
 async def fetch_notices(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     at: datetime,
     limit: int,
     before: tuple[datetime, UUID] | None = None,
@@ -46,7 +46,7 @@ async def fetch_notices(
     """A page of the caller's own notices, older than `before`; what it returns is delivered in-app at `at`."""
     opened = NoticeReceipt.__table__.alias("opened")
     query = (
-        _own_in_app(acting, select(Notice, NoticeMessage, opened.c.at))
+        _own_in_app(actor, select(Notice, NoticeMessage, opened.c.at))
         .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
         .outerjoin(
             opened,
@@ -59,27 +59,27 @@ async def fetch_notices(
         query = query.where(tuple_(Notice.created_at, Notice.id) < before)
     rows = (await session.execute(query)).all()
     items = [InboxItem(notice, message, opened_at) for notice, message, opened_at in rows[:limit]]
-    await _mark_delivered(session, acting, [(item.notice, item.message) for item in items], at)
+    await _mark_delivered(session, actor, [(item.notice, item.message) for item in items], at)
     was_opened = exists().where(NoticeReceipt.notice_id == Notice.id, NoticeReceipt.event == "opened")
-    unread = await session.scalar(_own_in_app(acting, select(func.count(Notice.id))).where(~was_opened))
+    unread = await session.scalar(_own_in_app(actor, select(func.count(Notice.id))).where(~was_opened))
     return InboxPage(items, more=len(rows) > limit, unread=unread or 0)
 
 
-async def open_notice(session: AsyncSession, acting: Acting, notice_id: UUID, at: datetime) -> datetime:
+async def open_notice(session: AsyncSession, actor: Actor, notice_id: UUID, at: datetime) -> datetime:
     """Record that the caller opened an own notice; returns when that first happened. Raises `NotFound`."""
     own = (
         await session.execute(
-            _own_in_app(acting, select(Notice, NoticeMessage))
+            _own_in_app(actor, select(Notice, NoticeMessage))
             .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
             .where(Notice.id == notice_id)
         )
     ).one_or_none()
     if own is None:
         raise NotFound
-    await _mark_delivered(session, acting, [(own[0], own[1])], at)
+    await _mark_delivered(session, actor, [(own[0], own[1])], at)
     receipt = {"notice_id": notice_id, "channel": "in_app", "event": "opened", "at": at, "recorded_at": at}
     await session.execute(
-        insert(NoticeReceipt).values(**receipt, account_id=acting.account_id).on_conflict_do_nothing()
+        insert(NoticeReceipt).values(**receipt, account_id=actor.account_id).on_conflict_do_nothing()
     )
     first = select(NoticeReceipt.at).where(
         NoticeReceipt.notice_id == notice_id,
@@ -89,20 +89,20 @@ async def open_notice(session: AsyncSession, acting: Acting, notice_id: UUID, at
     return (await session.scalars(first)).one()
 
 
-def _mine(acting: Acting) -> ColumnElement[bool]:
-    if acting.student_id is not None:
-        return Notice.student_id == acting.student_id
-    return (Notice.account_id == acting.account_id) & Notice.student_id.is_(None)
+def _mine(actor: Actor) -> ColumnElement[bool]:
+    if actor.student_id is not None:
+        return Notice.student_id == actor.student_id
+    return (Notice.account_id == actor.account_id) & Notice.student_id.is_(None)
 
 
-def _own_in_app(acting: Acting, query: Select[*Row]) -> Select[*Row]:
+def _own_in_app(actor: Actor, query: Select[*Row]) -> Select[*Row]:
     """The caller's notices that the app shows; a one-time code, sent by SMS alone, is not among them."""
     in_app = (NoticeDelivery.notice_id == Notice.id) & (NoticeDelivery.channel == "in_app")
-    return query.select_from(Notice).join(NoticeDelivery, in_app).where(_mine(acting))
+    return query.select_from(Notice).join(NoticeDelivery, in_app).where(_mine(actor))
 
 
 async def _mark_delivered(
-    session: AsyncSession, acting: Acting, told: Sequence[tuple[Notice, NoticeMessage]], at: datetime
+    session: AsyncSession, actor: Actor, told: Sequence[tuple[Notice, NoticeMessage]], at: datetime
 ) -> None:
     fresh = (
         NoticeDelivery.notice_id.in_([notice.id for notice, _ in told])
@@ -115,7 +115,7 @@ async def _mark_delivered(
         literal("delivered"),
         literal(at),
         literal(at),
-        literal(acting.account_id),
+        literal(actor.account_id),
     ).where(fresh)
     names = ["notice_id", "channel", "event", "at", "recorded_at", "account_id"]
     await session.execute(insert(NoticeReceipt).from_select(names, receipt).on_conflict_do_nothing())

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
 
@@ -23,9 +23,9 @@ class GroupStatistics:
     channels: dict[str, dict[str, int]]
 
 
-async def group_statistics(session: AsyncSession, acting: Acting, group_id: UUID) -> GroupStatistics:
+async def group_statistics(session: AsyncSession, actor: Actor, group_id: UUID) -> GroupStatistics:
     """Counts of the group below the caller's unit. Raises `NotFound` for none, `NotPermitted` for counselors."""
-    if acting.kind in {"counselor", "student"}:
+    if actor.role in {"counselor", "student"}:
         raise NotPermitted(
             reason_zh="只有学校管理员和教育局可以查看送达统计",
             reason_en="delivery statistics are for registrars and bureaus",

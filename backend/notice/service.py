@@ -29,9 +29,9 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.core.tenancy import scope_of
 from backend.notice.delivery import Slice, seal_params
-from backend.notice.jobs import enqueue_slice
 from backend.notice.messages import Channel, Message, Recipient, SmsText, StudentRecipient
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage
+from backend.notice.tasks import enqueue_slice
 
 SLICE = 5000
 """Recipients a job: fifty batches of the carrier, some seconds of work."""

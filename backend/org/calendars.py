@@ -8,7 +8,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.audit import Act, record
 from backend.core.errors import NotPermitted
 from backend.core.tenancy import scope_of
@@ -41,13 +41,13 @@ def _days(row: LoadedCalendarYear, kind: str) -> frozenset[date]:
     return frozenset(date.fromisoformat(day) for day in row.days[kind])
 
 
-async def load_calendar_year(session: AsyncSession, acting: Acting, year: CalendarYear, at: datetime) -> None:
+async def load_calendar_year(session: AsyncSession, actor: Actor, year: CalendarYear, at: datetime) -> None:
     """Put an official year in force; by the province, whose account administers the calendar."""
-    if acting.kind != "province":
+    if actor.role != "province":
         raise NotPermitted(
             reason_zh="工作日历由省级账号载入", reason_en="the province's account loads the calendar"
         )
-    await put_calendar_year(session, acting.org_path, year, at)
+    await put_calendar_year(session, actor.org_path, year, at)
 
 
 async def put_calendar_year(session: AsyncSession, province: str, year: CalendarYear, at: datetime) -> None:

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_LACKING = text("SELECT term_code, table_name FROM door.terms_without_partitions()")
-_MAKE = text("SELECT term_code, table_name FROM door.make_term_partitions()")
+_LACKING = text("SELECT term_code, table_name FROM definer.terms_without_partitions()")
+_MAKE = text("SELECT term_code, table_name FROM definer.make_term_partitions()")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, cast, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import BadInput, NotFound
 from backend.core.ltree import Ltree
 from backend.org.paths import PATH, superior_paths
@@ -37,9 +37,9 @@ async def unit_by_code(session: AsyncSession, kind: str, code: str) -> OrgUnit:
     return found
 
 
-async def unit_below(session: AsyncSession, acting: Acting, unit_id: UUID) -> OrgUnit:
+async def unit_below(session: AsyncSession, actor: Actor, unit_id: UUID) -> OrgUnit:
     """The unit, if it is the caller's own or lies below it; anything else answers `NotFound`."""
-    found = await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id, under(acting.org_path)))
+    found = await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id, under(actor.org_path)))
     if found is None:
         raise NotFound
     return found
@@ -65,10 +65,10 @@ class UnitSearch:
 
 
 async def units_page(
-    session: AsyncSession, acting: Acting, search: UnitSearch, after: str | None, limit: int
+    session: AsyncSession, actor: Actor, search: UnitSearch, after: str | None, limit: int
 ) -> Sequence[OrgUnit]:
     """At most `limit` units of the caller's subtree behind the path `after`, in the order of the tree."""
-    page = select(OrgUnit).where(under(acting.org_path)).order_by(OrgUnit.path).limit(limit)
+    page = select(OrgUnit).where(under(actor.org_path)).order_by(OrgUnit.path).limit(limit)
     if after is not None:
         if not PATH.fullmatch(after):
             raise BadInput(

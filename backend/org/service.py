@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.audit import Act, record
 from backend.core.errors import BadInput, NotFound, NotPermitted
 from backend.core.ids import new_id
@@ -72,15 +72,15 @@ async def _plant(session: AsyncSession, division: Division, parent: OrgUnit | No
 
 
 async def add_county(
-    session: AsyncSession, acting: Acting, county: NewCounty, divisions: Divisions, at: datetime
+    session: AsyncSession, actor: Actor, county: NewCounty, divisions: Divisions, at: datetime
 ) -> OrgUnit:
     """Set up a county under its city; by the province or that city.
 
     Raises `CountyUnfit` for a code that is no county's, `CodeTaken`, and `NotFound` for another's city.
     """
-    _must_be_authority(acting)
+    _must_be_authority(actor)
     city = await unit_by_code(session, "city", _city_of(county, divisions))
-    if not is_below(city.path, acting.org_path):
+    if not is_below(city.path, actor.org_path):
         raise NotFound
     return await _set_up(session, _Place("county", county.code, county.name, city), at)
 
@@ -95,25 +95,25 @@ def _city_of(county: NewCounty, divisions: Divisions) -> str:
     return above.code
 
 
-async def add_school(session: AsyncSession, acting: Acting, school: NewSchool, at: datetime) -> OrgUnit:
+async def add_school(session: AsyncSession, actor: Actor, school: NewSchool, at: datetime) -> OrgUnit:
     """Set up a school under an authority of the caller's subtree; by the province or a bureau.
 
     A school directly under the province has the province itself as parent. Raises `NotFound` for a parent
     elsewhere, `ParentUnfit`, `CodeTaken`, and `BadInput` for a malformed code.
     """
-    _must_be_authority(acting)
+    _must_be_authority(actor)
     if not SCHOOL_CODE.fullmatch(school.code):
         raise BadInput(
             field="code", reason_zh="学校标识码应为10位数字", reason_en="a school code has 10 digits"
         )
-    parent = await unit_below(session, acting, school.parent_id)
+    parent = await unit_below(session, actor, school.parent_id)
     if parent.kind == "school":
         raise ParentUnfit
     return await _set_up(session, _Place("school", school.code, school.name, parent), at)
 
 
-def _must_be_authority(acting: Acting) -> None:
-    if acting.kind not in {"province", "bureau"}:
+def _must_be_authority(actor: Actor) -> None:
+    if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
             reason_zh="机构由省、市、县教育行政部门建立", reason_en="units are set up by the authorities"
         )

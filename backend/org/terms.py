@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.audit import Act, record
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
@@ -72,14 +72,14 @@ class TermView:
         return any(pause.starts_on <= day <= pause.ends_on for pause in self.vacations)
 
 
-async def open_term(session: AsyncSession, acting: Acting, term: NewTerm, at: datetime) -> TermView:
+async def open_term(session: AsyncSession, actor: Actor, term: NewTerm, at: datetime) -> TermView:
     """Open a term for the caller's own unit or, for an authority, one below it.
 
     The database makes the partitions of a new code in the same transaction (`partitions`). Raises `TermOrder`,
     `TermOverlaps` (the unit's own terms), `TermContradictsSuperior`, and `TermsBusy`.
     """
-    _must_set_terms(acting)
-    unit = await unit_below(session, acting, term.org_id)
+    _must_set_terms(actor)
+    unit = await unit_below(session, actor, term.org_id)
     if term.starts_on >= term.ends_on or not all(_within(pause, term) for pause in term.vacations):
         raise TermOrder
     await _agree_with_superiors(session, unit, term)
@@ -101,14 +101,14 @@ async def open_term(session: AsyncSession, acting: Acting, term: NewTerm, at: da
 
 
 async def declare_vacation(
-    session: AsyncSession, acting: Acting, term_id: UUID, pause: Break, at: datetime
+    session: AsyncSession, actor: Actor, term_id: UUID, pause: Break, at: datetime
 ) -> TermView:
     """Add a vacation to a term that was opened before its dates were known; raises `NotFound`, `TermOrder`."""
-    _must_set_terms(acting)
+    _must_set_terms(actor)
     term = await session.get(Term, term_id)
     if term is None:
         raise NotFound
-    unit = await unit_below(session, acting, term.org_id)
+    unit = await unit_below(session, actor, term.org_id)
     if not _within(pause, term):
         raise TermOrder
     _add_vacation(session, term.id, pause)
@@ -118,8 +118,8 @@ async def declare_vacation(
     return (await term_views(session, [term]))[0]
 
 
-def _must_set_terms(acting: Acting) -> None:
-    if acting.kind not in {"province", "bureau", "registrar"}:
+def _must_set_terms(actor: Actor) -> None:
+    if actor.role not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="学期由学校管理员或教育行政部门设置",
             reason_en="terms are set by registrars and authorities",
@@ -238,14 +238,14 @@ async def term_views(session: AsyncSession, terms: Iterable[Term]) -> list[TermV
 
 
 async def terms_page(
-    session: AsyncSession, acting: Acting, after: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, after: UUID | None, limit: int
 ) -> Sequence[TermView]:
     """At most `limit` terms that hold in the caller's unit or were set below it, behind the id `after`."""
-    above = OrgUnit.path.op("@>", is_comparison=True)(cast(acting.org_path, Ltree()))
+    above = OrgUnit.path.op("@>", is_comparison=True)(cast(actor.org_path, Ltree()))
     page = (
         select(Term)
         .join(OrgUnit, OrgUnit.id == Term.org_id)
-        .where(or_(above, under(acting.org_path)))
+        .where(or_(above, under(actor.org_path)))
         .order_by(Term.id)
         .limit(limit)
     )

@@ -15,17 +15,18 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.paths import division_of
 from backend.people.attachment_errors import AttachmentQuota, AttachmentUnusable, TooManyAttachments
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import Attachment, AttachmentLink, Student
-from backend.policy import PolicyAt, load_policies
+from backend.policy import PolicyAt
+from backend.policy.installed import policy_at
 
 PURPOSE = "attachment"
 SEEN_BY_SUPERIORS = (
@@ -69,41 +70,41 @@ class Content:
     data: bytes
 
 
-def file_law(acting: Acting, at: datetime) -> PolicyAt:
+def file_law(actor: Actor, at: datetime) -> PolicyAt:
     """The figures of attachments where the caller is."""
-    return load_policies().at(legal_day(at), division_of(acting.org_path))
+    return policy_at(legal_day(at), division_of(actor.org_path))
 
 
 # --- receiving ---
 
 
 async def receive(
-    runtime: Runtime, acting: Acting, student_id: UUID, content: Content, at: datetime
+    app_context: AppContext, actor: Actor, student_id: UUID, content: Content, at: datetime
 ) -> AttachmentView:
     """Keep a file about a student in the caller's care; raises `NotFound` and `AttachmentQuota`.
 
     Row, content, confirmation: cut off anywhere in between, the row is found and its content deleted.
     """
-    row = await _announce(runtime, acting, student_id, content, at)
-    sealed = runtime.keys.encrypt(PURPOSE, content.data, _context(row.id))
-    await runtime.evidence.put(evidence_key(row), sealed)
-    async with runtime.database.transaction(acting.scope) as session:
+    row = await _announce(app_context, actor, student_id, content, at)
+    sealed = app_context.keys.encrypt(PURPOSE, content.data, _context(row.id))
+    await app_context.evidence.put(evidence_key(row), sealed)
+    async with app_context.database.transaction(actor.scope) as session:
         await session.execute(update(Attachment).where(Attachment.id == row.id).values(stored_at=at))
     return _view(row)
 
 
 async def _announce(
-    runtime: Runtime, acting: Acting, student_id: UUID, content: Content, at: datetime
+    app_context: AppContext, actor: Actor, student_id: UUID, content: Content, at: datetime
 ) -> Attachment:
-    async with runtime.database.transaction(acting.scope) as session:
+    async with app_context.database.transaction(actor.scope) as session:
         school_id = await session.scalar(
             select(Student.school_id).where(
-                Student.id == student_id, _in_care(acting, Student.id.expression, Student.class_id.expression)
+                Student.id == student_id, _in_care(actor, Student.id.expression, Student.class_id.expression)
             )
         )
         if school_id is None:
             raise NotFound
-        await _within_quota(session, acting, student_id, at)
+        await _within_quota(session, actor, student_id, at)
         row = Attachment(
             id=new_id(),
             school_id=school_id,
@@ -111,28 +112,28 @@ async def _announce(
             media_type=content.media_type,
             size_bytes=len(content.data),
             sha256=hashlib.sha256(content.data).digest(),
-            uploaded_by=acting.account_id,
-            uploaded_from=acting.org_path,
-            by_student=acting.kind == "student",
+            uploaded_by=actor.account_id,
+            uploaded_from=actor.org_path,
+            by_student=actor.role == "student",
             uploaded_at=at,
         )
         session.add(row)
         await session.flush()
-        _trace(session, acting.org_path, row, "attachment_uploaded", at)
+        _trace(session, actor.org_path, row, "attachment_uploaded", at)
     return row
 
 
-async def _within_quota(session: AsyncSession, acting: Acting, student_id: UUID, at: datetime) -> None:
+async def _within_quota(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> None:
     """One account's uploads about one student, counted by legal day and one after the other."""
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"attachments/{acting.account_id}", 0))
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"attachments/{actor.account_id}", 0))
     await session.execute(select(lock))
     midnight = datetime.combine(legal_day(at), time(0), tzinfo=LEGAL_ZONE)
     count = select(func.count()).where(
         Attachment.student_id == student_id,
-        Attachment.uploaded_by == acting.account_id,
+        Attachment.uploaded_by == actor.account_id,
         Attachment.uploaded_at >= midnight,
     )
-    limit = file_law(acting, at).integer("attachment.per_day")
+    limit = file_law(actor, at).integer("attachment.per_day")
     if (await session.scalar(count) or 0) >= limit:
         raise AttachmentQuota(limit=limit)
 
@@ -141,7 +142,7 @@ async def _within_quota(session: AsyncSession, acting: Acting, student_id: UUID,
 
 
 async def attach(
-    session: AsyncSession, acting: Acting, attachment_ids: Sequence[UUID], to: AttachedTo, at: datetime
+    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachedTo, at: datetime
 ) -> None:
     """Hang uploaded files on a fact, in the transaction that records it, each file once and for ever.
 
@@ -150,7 +151,7 @@ async def attach(
     """
     if not attachment_ids:
         return
-    limit = file_law(acting, at).integer("attachment.per_subject")
+    limit = file_law(actor, at).integer("attachment.per_subject")
     if len(attachment_ids) > limit:
         raise TooManyAttachments(limit=limit)
     usable = (
@@ -161,7 +162,7 @@ async def attach(
             Attachment.school_id == to.school_id,
             Attachment.stored_at.is_not(None),
             Attachment.discarded_at.is_(None),
-            _by_the_callers_side(acting),
+            _by_the_callers_side(actor),
         )
         .order_by(Attachment.id)
         .with_for_update(read=True)
@@ -176,7 +177,7 @@ async def attach(
             subject_type=to.subject_type,
             subject_id=to.subject_id,
             position=position,
-            linked_by=acting.account_id,
+            linked_by=actor.account_id,
             linked_at=at,
         )
         for position, attachment_id in enumerate(attachment_ids)
@@ -211,7 +212,7 @@ async def attachments_of(
 
 
 async def attachment_for(
-    session: AsyncSession, acting: Acting, attachment_id: UUID, also: ColumnElement[bool] | None = None
+    session: AsyncSession, actor: Actor, attachment_id: UUID, also: ColumnElement[bool] | None = None
 ) -> Attachment:
     """A file that the caller may read; else `NotFound`, whatever the cause.
 
@@ -221,11 +222,11 @@ async def attachment_for(
     """
     by_care = and_(
         AttachmentLink.attachment_id.is_not(None),
-        _in_care(acting, Student.id.expression, Student.class_id.expression),
+        _in_care(actor, Student.id.expression, Student.class_id.expression),
     )
-    if acting.kind in {"province", "bureau"}:
+    if actor.role in {"province", "bureau"}:
         by_care = and_(by_care, AttachmentLink.subject_type.in_(SEEN_BY_SUPERIORS))
-    unhung = and_(AttachmentLink.attachment_id.is_(None), Attachment.uploaded_by == acting.account_id)
+    unhung = and_(AttachmentLink.attachment_id.is_(None), Attachment.uploaded_by == actor.account_id)
     found = await session.scalar(
         _with_students().where(
             Attachment.id == attachment_id,
@@ -248,8 +249,8 @@ def _with_students() -> Select[Attachment]:
 
 
 async def read_attachment(
-    runtime: Runtime,
-    acting: Acting,
+    app_context: AppContext,
+    actor: Actor,
     attachment_id: UUID,
     at: datetime,
     also: ColumnElement[bool] | None = None,
@@ -258,12 +259,12 @@ async def read_attachment(
 
     Raises cryptography's InvalidTag if what is stored was altered or put elsewhere.
     """
-    async with runtime.database.transaction(acting.scope) as session:
-        row = await attachment_for(session, acting, attachment_id, also)
-        if acting.kind != "student":
-            _trace(session, acting.org_path, row, "attachment_read", at)
-    sealed = await runtime.evidence.get(evidence_key(row))
-    return Content(row.media_type, runtime.keys.decrypt(PURPOSE, sealed, _context(row.id)))
+    async with app_context.database.transaction(actor.scope) as session:
+        row = await attachment_for(session, actor, attachment_id, also)
+        if actor.role != "student":
+            _trace(session, actor.org_path, row, "attachment_read", at)
+    sealed = await app_context.evidence.get(evidence_key(row))
+    return Content(row.media_type, app_context.keys.decrypt(PURPOSE, sealed, _context(row.id)))
 
 
 def evidence_key(row: Attachment) -> str:
@@ -282,22 +283,20 @@ class Discarded:
     size_bytes: int
 
 
-async def discard_unused(runtime: Runtime, scope: Scope, at: datetime) -> Discarded:
+async def discard_unused(app_context: AppContext, scope: Scope, at: datetime) -> Discarded:
     """Delete the content of uploads that hang on nothing after the time that policy gives them.
 
     A file is given up first, so that no fact can take it any more, and deleted after: a run cut off in between
     leaves what the next one finds. The rows stay, for the quota and for the audit.
     """
-    async with runtime.database.transaction(scope) as session:
-        kept = (
-            load_policies().at(legal_day(at), division_of(scope.org_path)).duration("attachment.unused_kept")
-        )
+    async with app_context.database.transaction(scope) as session:
+        kept = policy_at(legal_day(at), division_of(scope.org_path)).duration("attachment.unused_kept")
         await _give_up(session, scope, at, kept)
-    async with runtime.database.transaction(scope) as session:
+    async with app_context.database.transaction(scope) as session:
         left = select(Attachment).where(Attachment.discarded_at.is_not(None), Attachment.erased_at.is_(None))
         rows = (await session.scalars(left)).all()
-    await runtime.evidence.delete([evidence_key(row) for row in rows])
-    async with runtime.database.transaction(scope) as session:
+    await app_context.evidence.delete([evidence_key(row) for row in rows])
+    async with app_context.database.transaction(scope) as session:
         ids = [row.id for row in rows]
         await session.execute(update(Attachment).where(Attachment.id.in_(ids)).values(erased_at=at))
     return Discarded(len(rows), sum(row.size_bytes for row in rows))
@@ -330,20 +329,20 @@ def _hung() -> ColumnElement[bool]:
 
 
 def _in_care(
-    acting: Acting, student_id: ColumnElement[UUID], class_id: ColumnElement[UUID]
+    actor: Actor, student_id: ColumnElement[UUID], class_id: ColumnElement[UUID]
 ) -> ColumnElement[bool]:
     """The student himself, a counselor's own classes; row-level security limits everybody else."""
-    if acting.kind == "student":
-        return student_id == acting.student_id
-    if acting.kind == "counselor":
-        return class_id.in_(classes_of_counselor(acting.counselor_id))
+    if actor.role == "student":
+        return student_id == actor.student_id
+    if actor.role == "counselor":
+        return class_id.in_(classes_of_counselor(actor.counselor_id))
     return student_id.is_not(None)
 
 
-def _by_the_callers_side(acting: Acting) -> ColumnElement[bool]:
-    if acting.kind == "student":
-        return and_(Attachment.by_student, Attachment.uploaded_by == acting.account_id)
-    return and_(~Attachment.by_student, Attachment.uploaded_from == acting.org_path)
+def _by_the_callers_side(actor: Actor) -> ColumnElement[bool]:
+    if actor.role == "student":
+        return and_(Attachment.by_student, Attachment.uploaded_by == actor.account_id)
+    return and_(~Attachment.by_student, Attachment.uploaded_from == actor.org_path)
 
 
 def _context(attachment_id: UUID) -> bytes:

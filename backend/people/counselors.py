@@ -9,7 +9,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.people.tables import ClassCounselor, Counselor, SchoolClass
@@ -23,9 +23,9 @@ class AssignClasses:
     class_ids: frozenset[UUID]
 
 
-async def assign_classes(session: AsyncSession, acting: Acting, command: AssignClasses, at: datetime) -> None:
+async def assign_classes(session: AsyncSession, actor: Actor, command: AssignClasses, at: datetime) -> None:
     """Give classes of the own school to a counselor of it; a class the counselor has already stays as it is."""
-    if acting.kind != "registrar":
+    if actor.role != "registrar":
         raise NotPermitted(
             reason_zh="仅学校管理员可以分配班级", reason_en="only the registrar assigns classes"
         )
@@ -34,7 +34,7 @@ async def assign_classes(session: AsyncSession, acting: Acting, command: AssignC
     # The classes' row locks, taken in one order, make two registrars assign one after the other.
     owned = (
         select(SchoolClass.id)
-        .where(SchoolClass.id.in_(command.class_ids), SchoolClass.school_id == acting.school_id)
+        .where(SchoolClass.id.in_(command.class_ids), SchoolClass.school_id == actor.school_id)
         .order_by(SchoolClass.id)
         .with_for_update()
     )
@@ -47,13 +47,13 @@ async def assign_classes(session: AsyncSession, acting: Acting, command: AssignC
         ClassCounselor.counselor_id == command.counselor_id,
     )
     changing = found - set(await session.scalars(current))
-    await _hand_over(session, acting, command.counselor_id, changing, at)
+    await _hand_over(session, actor, command.counselor_id, changing, at)
 
 
 async def _hand_over(
-    session: AsyncSession, acting: Acting, counselor_id: UUID, class_ids: set[UUID], at: datetime
+    session: AsyncSession, actor: Actor, counselor_id: UUID, class_ids: set[UUID], at: datetime
 ) -> None:
-    assert acting.school_id is not None
+    assert actor.school_id is not None
     await session.execute(
         update(ClassCounselor)
         .where(ClassCounselor.class_id.in_(class_ids), ClassCounselor.until.is_(None))
@@ -63,7 +63,7 @@ async def _hand_over(
         session.add(
             ClassCounselor(
                 id=new_id(),
-                school_id=acting.school_id,
+                school_id=actor.school_id,
                 class_id=class_id,
                 counselor_id=counselor_id,
                 since=at,
@@ -80,8 +80,8 @@ async def _hand_over(
     if class_ids:
         ids = sorted(str(class_id) for class_id in class_ids)
         act = audit.Act(
-            "ClassesAssigned", "counselor", str(counselor_id), acting.org_path, after={"classes": ids}
+            "ClassesAssigned", "counselor", str(counselor_id), actor.org_path, after={"classes": ids}
         )
         audit.record(session, act, at)
-        payload = {"school_id": str(acting.school_id), "counselor_id": str(counselor_id), "class_ids": ids}
+        payload = {"school_id": str(actor.school_id), "counselor_id": str(counselor_id), "class_ids": ids}
         await outbox.emit(session, "ClassesAssigned", payload, at)

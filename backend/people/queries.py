@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, func, or_, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.keys import KeyRing
 from backend.people.identifiers import mask
@@ -56,11 +56,11 @@ def classes_of_counselor(counselor_id: UUID | None) -> Select[UUID]:
     )
 
 
-def _own_classes(acting: Acting, class_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+def _own_classes(actor: Actor, class_id: ColumnElement[UUID]) -> ColumnElement[bool]:
     """The condition that limits a counselor to their classes and nobody else."""
-    if acting.kind == "student":
+    if actor.role == "student":
         raise NotPermitted(reason_zh="名册供教职工查阅", reason_en="the roll is for staff")
-    return class_id.in_(classes_of_counselor(acting.counselor_id)) if acting.kind == "counselor" else true()
+    return class_id.in_(classes_of_counselor(actor.counselor_id)) if actor.role == "counselor" else true()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class ClassRow:
 
 
 async def classes_page(
-    session: AsyncSession, acting: Acting, school_id: UUID | None, after: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, school_id: UUID | None, after: UUID | None, limit: int
 ) -> Sequence[ClassRow]:
     """At most `limit` classes behind the id `after`; of one school, if it is named."""
     students = select(func.count()).where(Student.class_id == SchoolClass.id).scalar_subquery()
@@ -83,7 +83,7 @@ async def classes_page(
             ClassCounselor, (ClassCounselor.class_id == SchoolClass.id) & ClassCounselor.until.is_(None)
         )
         .outerjoin(Counselor, Counselor.id == ClassCounselor.counselor_id)
-        .where(_own_classes(acting, SchoolClass.id.expression))
+        .where(_own_classes(actor, SchoolClass.id.expression))
         .order_by(SchoolClass.id)
         .limit(limit)
     )
@@ -127,14 +127,14 @@ class StudentRow:
 
 async def students_page(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     keys: KeyRing,
     search: StudentSearch,
     after: UUID | None,
     limit: int,
 ) -> Sequence[StudentRow]:
     """At most `limit` students behind the id `after`."""
-    page = _students(acting).order_by(Student.id).limit(limit)
+    page = _students(actor).order_by(Student.id).limit(limit)
     if search.school_id is not None:
         page = page.where(Student.school_id == search.school_id)
     if search.class_id is not None:
@@ -146,19 +146,19 @@ async def students_page(
     return [_row(student, name, keys) for student, name in await session.execute(page)]
 
 
-async def student_row(session: AsyncSession, acting: Acting, keys: KeyRing, student_id: UUID) -> StudentRow:
+async def student_row(session: AsyncSession, actor: Actor, keys: KeyRing, student_id: UUID) -> StudentRow:
     """One student; raises `NotFound` alike for one of another school, of another's class, or none at all."""
-    found = (await session.execute(_students(acting).where(Student.id == student_id))).one_or_none()
+    found = (await session.execute(_students(actor).where(Student.id == student_id))).one_or_none()
     if found is None:
         raise NotFound
     return _row(*found, keys)
 
 
-def _students(acting: Acting) -> Select[Student, str]:
+def _students(actor: Actor) -> Select[Student, str]:
     return (
         select(Student, SchoolClass.name)
         .join(SchoolClass, SchoolClass.id == Student.class_id)
-        .where(_own_classes(acting, Student.class_id.expression))
+        .where(_own_classes(actor, Student.class_id.expression))
     )
 
 

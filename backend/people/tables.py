@@ -168,10 +168,10 @@ class RecordCheck(Base):
     decided_at: Mapped[datetime | None]
 
 
-class StudentTurn(Base):
+class StudentLock(Base):
     """When the last fact about a student was recorded; holding this row is holding the student's turn."""
 
-    __tablename__ = "student_turn"
+    __tablename__ = "student_lock"
     __tenancy__ = "student"
 
     student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"), primary_key=True)

@@ -1,8 +1,8 @@
 """The law as dated, cited data: `load_policies().at(day, place).integer("misses.consecutive")`."""
 
 from backend.policy.errors import AbsentLaw, PolicyInvalid
-from backend.policy.loading import load_clauses, load_policies, policies_directory
-from backend.policy.policy import Citation, Policy, PolicyAt
+from backend.policy.history import Citation, Policy, PolicyAt
+from backend.policy.loader import load_clauses, load_policies, policies_directory
 
 __all__ = [
     "AbsentLaw",

@@ -8,15 +8,15 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
-from backend.identity.enrolment import EnrolmentRef
+from backend.identity.face.enrolment import EnrolmentRef
+from backend.identity.face.templates import shred
 from backend.identity.tables import FaceEnrolment, Portrait, TemplateKey
-from backend.identity.templates import shred
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
 from backend.policy import PolicyAt
-from backend.retention.cases import held_by_a_case
-from backend.retention.deleting import Due, Kind
-from backend.standing.tables import StandingEntry
+from backend.retention.deletion import Due, Kind
+from backend.retention.legal_holds import held_by_a_case
+from backend.standing.store.tables import StandingEntry
 
 
 async def due_shots(session: AsyncSession, law: PolicyAt, at: datetime, limit: int) -> Sequence[Due]:

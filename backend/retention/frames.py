@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.policy import PolicyAt
-from backend.retention.cases import held_by_a_case
-from backend.retention.deleting import Due, Kind
+from backend.retention.deletion import Due, Kind
+from backend.retention.legal_holds import held_by_a_case
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeEntry, RollCall, Submission, SubmissionFrame
 

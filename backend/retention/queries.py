@@ -6,16 +6,16 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotPermitted
 from backend.retention.tables import RetentionRun
 
 
 async def runs_for(
-    session: AsyncSession, acting: Acting, *, deleting_only: bool, before: UUID | None, limit: int
+    session: AsyncSession, actor: Actor, *, deleting_only: bool, before: UUID | None, limit: int
 ) -> Sequence[RetentionRun]:
     """The newest runs, for the province; raises NotPermitted for anybody else."""
-    if acting.kind != "province":
+    if actor.role != "province":
         raise NotPermitted(
             reason_zh="保存期限的执行记录由省级管理员查看",
             reason_en="the province reads what retention deleted",

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
@@ -31,9 +31,15 @@ from backend.roll_call.errors import (
     RollCallVoided,
     WindowClosed,
 )
-from backend.roll_call.law import law_of
-from backend.roll_call.outcomes import Decided, hold_open, lock_obligation, outcome_of, write_outcome
+from backend.roll_call.outcomes import (
+    Decided,
+    lock_obligation,
+    lock_roll_call_shared,
+    outcome_of,
+    write_outcome,
+)
 from backend.roll_call.oversight import access_roll_call, on_launching_side, overseen_classes
+from backend.roll_call.policy import law_of
 from backend.roll_call.tables import (
     Attestation,
     AttestationReview,
@@ -54,10 +60,10 @@ def _code_hash(keys: KeyRing, student_id: UUID, code: str) -> bytes:
 
 
 async def issue_student_code(
-    session: AsyncSession, acting: Acting, student_id: UUID, at: datetime, keys: KeyRing
+    session: AsyncSession, actor: Actor, student_id: UUID, at: datetime, keys: KeyRing
 ) -> str:
     """A fresh code for the student's card, told once; it replaces the one before."""
-    if acting.kind != "registrar":
+    if actor.role != "registrar":
         raise NotPermitted(
             reason_zh="仅学校管理员可以制发学生卡", reason_en="only a registrar issues student cards"
         )
@@ -71,11 +77,11 @@ async def issue_student_code(
             school_id=student.school_id,
             student_id=student_id,
             code_hash=_code_hash(keys, student_id, code),
-            issued_by=acting.account_id,
+            issued_by=actor.account_id,
             issued_at=at,
         )
     )
-    audit.record(session, audit.Act("student_code.issue", "student", str(student_id), acting.org_path), at)
+    audit.record(session, audit.Act("student_code.issue", "student", str(student_id), actor.org_path), at)
     return code
 
 
@@ -91,11 +97,11 @@ class AttestPresence:
 
 
 async def attest_presence(
-    session: AsyncSession, acting: Acting, command: AttestPresence, at: datetime, keys: KeyRing
+    session: AsyncSession, actor: Actor, command: AttestPresence, at: datetime, keys: KeyRing
 ) -> Attestation:
     """Record presence by a counselor's own eyes, inside the window, within the class's quota."""
-    roll_call = await access_roll_call(session, acting, command.roll_call_id, at)
-    obligation = await _own_student(session, acting, command)
+    roll_call = await access_roll_call(session, actor, command.roll_call_id, at)
+    obligation = await _own_student(session, actor, command)
     _in_window(roll_call, obligation, at)
     await _check_code(session, command, keys)
     site = await session.get(RollCallSite, (roll_call.id, command.site_version_id))
@@ -106,7 +112,7 @@ async def attest_presence(
     )
     await session.execute(select(lock))
     await lock_obligation(session, roll_call.id, command.student_id)
-    await hold_open(session, roll_call.id)
+    await lock_roll_call_shared(session, roll_call.id)
     if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
         raise RollCallVoided
     if await session.get(Attestation, (roll_call.id, command.student_id)) is not None:
@@ -130,7 +136,7 @@ async def attest_presence(
         class_id=obligation.class_id,
         site_version_id=command.site_version_id,
         reason=command.reason,
-        attested_by=acting.account_id,
+        attested_by=actor.account_id,
         sampled=sampled,
         at=at,
     )
@@ -142,11 +148,11 @@ async def attest_presence(
     return attestation
 
 
-async def _own_student(session: AsyncSession, acting: Acting, command: AttestPresence) -> Obligation:
-    if acting.kind != "counselor":
+async def _own_student(session: AsyncSession, actor: Actor, command: AttestPresence) -> Obligation:
+    if actor.role != "counselor":
         raise NotPermitted(reason_zh="现场核验须由辅导员办理", reason_en="only a counselor attests presence")
     obligation = await session.get(Obligation, (command.roll_call_id, command.student_id))
-    classes = overseen_classes(acting)
+    classes = overseen_classes(actor)
     assert classes is not None
     if obligation is None or obligation.class_id not in set(await session.scalars(classes)):
         raise NotFound
@@ -201,17 +207,17 @@ class ReviewAttestation:
 
 
 async def review_attestation(
-    session: AsyncSession, acting: Acting, command: ReviewAttestation, at: datetime
+    session: AsyncSession, actor: Actor, command: ReviewAttestation, at: datetime
 ) -> AttestationReview:
     """The second look at an attestation, from the side that launched (THREATS: another organisation's person).
 
     One not upheld leaves its student undetermined, never absent; in a voided roll call, excused.
     """
-    roll_call = await access_roll_call(session, acting, command.roll_call_id, at)
+    roll_call = await access_roll_call(session, actor, command.roll_call_id, at)
     attestation = await session.get(Attestation, (command.roll_call_id, command.student_id))
     if attestation is None:
         raise NotFound
-    if acting.account_id == attestation.attested_by or not on_launching_side(roll_call, acting):
+    if actor.account_id == attestation.attested_by or not on_launching_side(roll_call, actor):
         raise NotPermitted(
             reason_zh="复核人须为发起单位或其上级的管理员，且不能是现场核验人",
             reason_en="the reviewer administers the launching authority or one above, and is not the attester",
@@ -224,7 +230,7 @@ async def review_attestation(
             school_id=attestation.school_id,
             term_code=attestation.term_code,
             attested_by=attestation.attested_by,
-            reviewed_by=acting.account_id,
+            reviewed_by=actor.account_id,
             upheld=command.upheld,
             note=command.note,
             at=at,
@@ -244,7 +250,7 @@ async def _take_back(
 ) -> None:
     """Compensate the presence that rested on the attestation alone."""
     await lock_obligation(session, roll_call.id, command.student_id)
-    await hold_open(session, roll_call.id)
+    await lock_roll_call_shared(session, roll_call.id)
     earlier = await outcome_of(session, roll_call.id, command.student_id)
     if earlier is None or earlier.method != METHOD:
         return

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from backend.core import jws
 from backend.roll_call.errors import EnvelopeMalformed, EnvelopeSignatureInvalid
 from geo.datum import Datum
-from geo.fixes import Fix
+from geo.location_fixes import Fix
 
 TYPE = "dianming-check-in+jws"
 

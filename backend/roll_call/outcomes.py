@@ -1,7 +1,7 @@
 """The only place that writes an outcome. Entries are appended; the highest sequence number is in effect.
 
 Whoever decides on one obligation holds `lock_obligation`; whoever still adds to an open roll call holds
-`hold_open`, always after the former; a settlement or a voiding holds `hold_closed`. Locks end with the transaction.
+`lock_roll_call_shared`, always after the former; a settlement or a voiding holds `lock_roll_call_exclusive`. Locks end with the transaction.
 """
 
 from collections.abc import Collection, Sequence
@@ -33,7 +33,7 @@ from sqlalchemy.orm import aliased
 from backend.core import audit, outbox
 from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
-from backend.roll_call.by_term import of_own_school
+from backend.roll_call.partitioning import of_own_school
 from backend.roll_call.rules import NO_CHECK_IN, Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
@@ -64,12 +64,12 @@ async def lock_obligations(session: AsyncSession, owed: Collection[tuple[UUID, U
     await session.execute(select(func.pg_advisory_xact_lock(keys.c.key)))
 
 
-async def hold_open(session: AsyncSession, roll_call_id: UUID) -> None:
+async def lock_roll_call_shared(session: AsyncSession, roll_call_id: UUID) -> None:
     """Keep settlement and voiding waiting until this transaction has ended."""
     await session.execute(select(func.pg_advisory_xact_lock_shared(_key(f"settle/{roll_call_id}"))))
 
 
-async def hold_closed(session: AsyncSession, roll_call_id: UUID) -> None:
+async def lock_roll_call_exclusive(session: AsyncSession, roll_call_id: UUID) -> None:
     """Wait for everyone who holds the roll call open, and keep all others out."""
     await session.execute(select(func.pg_advisory_xact_lock(_key(f"settle/{roll_call_id}"))))
 
@@ -78,7 +78,7 @@ def _key(name: str) -> ColumnElement[int]:
     return func.hashtextextended(name, 0)
 
 
-def term_of(roll_call_id: UUID) -> ScalarSelect[str]:
+def load_term(roll_call_id: UUID) -> ScalarSelect[str]:
     """The term of a roll call as part of a statement, so that it looks nowhere else."""
     return select(RollCall.term_code).where(RollCall.id == roll_call_id).scalar_subquery()
 
@@ -113,7 +113,7 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
     return await session.scalar(
         select(OutcomeEntry)
         .where(
-            OutcomeEntry.term_code == term_of(roll_call_id),
+            OutcomeEntry.term_code == load_term(roll_call_id),
             OutcomeEntry.roll_call_id == roll_call_id,
             OutcomeEntry.student_id == student_id,
             *of_own_school(session, OutcomeEntry.school_id),

@@ -9,49 +9,47 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.org.paths import is_below
 from backend.people.tables import ClassCounselor
 from backend.roll_call.errors import UrgedRecently, UrgingClosed
-from backend.roll_call.law import law_of
 from backend.roll_call.outcomes import (
     Decided,
     effective,
-    hold_closed,
-    term_of,
+    load_term,
+    lock_roll_call_exclusive,
     write_first_outcomes,
     write_outcome,
 )
+from backend.roll_call.policy import law_of
 from backend.roll_call.rules import Outcome, Timing, timing
-from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall, RollCallClass, RollCallStep, Urge
+from backend.roll_call.tables import Obligation, OutcomeEntry, Reminder, RollCall, RollCallClass, RollCallStep
 
 
-async def access_roll_call(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime
-) -> RollCall:
+async def access_roll_call(session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime) -> RollCall:
     """The roll call as staff may see it: launched by them or below them, or addressed to them and announced."""
     roll_call = await session.get(RollCall, roll_call_id)
     if roll_call is None:
         raise NotFound
-    secret = roll_call.notify_at > at and not is_below(roll_call.launcher_path, acting.org_path)
+    secret = roll_call.notify_at > at and not is_below(roll_call.launcher_path, actor.org_path)
     if secret:
         raise NotFound
     return roll_call
 
 
-def on_launching_side(roll_call: RollCall, acting: Acting) -> bool:
+def on_launching_side(roll_call: RollCall, actor: Actor) -> bool:
     """Whether the caller administers the launching authority or one above it: never the side that is checked."""
-    return acting.kind != "counselor" and is_below(roll_call.launcher_path, acting.org_path)
+    return actor.role != "counselor" and is_below(roll_call.launcher_path, actor.org_path)
 
 
-def overseen_classes(acting: Acting) -> Select[UUID] | None:
+def overseen_classes(actor: Actor) -> Select[UUID] | None:
     """The classes a counselor looks after now; None where every visible class is overseen."""
-    if acting.kind != "counselor":
+    if actor.role != "counselor":
         return None
     return select(ClassCounselor.class_id).where(
-        ClassCounselor.counselor_id == acting.counselor_id, ClassCounselor.until.is_(None)
+        ClassCounselor.counselor_id == actor.counselor_id, ClassCounselor.until.is_(None)
     )
 
 
@@ -68,7 +66,7 @@ def still_waiting(roll_call_id: UUID) -> ColumnElement[bool]:
         .exists()
     )
     return and_(
-        Obligation.term_code == term_of(roll_call_id),
+        Obligation.term_code == load_term(roll_call_id),
         Obligation.roll_call_id == roll_call_id,
         Obligation.duty == "owed",
         ~present,
@@ -76,48 +74,48 @@ def still_waiting(roll_call_id: UUID) -> ColumnElement[bool]:
 
 
 @dataclass(frozen=True, slots=True)
-class Urged:
+class ReminderSent:
     """How many students were reminded."""
 
     students: int
 
 
-async def urge(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, class_id: UUID | None, at: datetime
-) -> Urged:
+async def send_reminder(
+    session: AsyncSession, actor: Actor, roll_call_id: UUID, class_id: UUID | None, at: datetime
+) -> ReminderSent:
     """Remind everyone of the caller's students who has not proven presence; refused once the window is closed.
 
     Urging goes by class: a class that was urged a short while ago, by whomever, is left out.
     """
-    roll_call = await access_roll_call(session, acting, roll_call_id, at)
+    roll_call = await access_roll_call(session, actor, roll_call_id, at)
     law = law_of(roll_call)
-    if acting.kind not in law.texts("roll_call.urging.accounts") or acting.school_id is None:
+    if actor.role not in law.texts("roll_call.urging.accounts") or actor.school_id is None:
         raise NotPermitted(
             reason_zh="仅学校管理员和辅导员可以督促", reason_en="only registrars and counselors urge students"
         )
     voided = await session.get(RollCallStep, (roll_call_id, "voided"))
     if voided is not None or timing(at, roll_call.opens_at, roll_call.deadline) is not Timing.IN_TIME:
         raise UrgingClosed
-    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"urge/{roll_call_id}/{acting.school_id}", 0))
+    lock = func.pg_advisory_xact_lock(func.hashtextextended(f"urge/{roll_call_id}/{actor.school_id}", 0))
     await session.execute(select(lock))
-    classes = await _classes_to_urge(session, acting, roll_call, class_id, at)
+    classes = await _classes_to_remind(session, actor, roll_call, class_id, at)
     for each, students in classes.items():
-        row = Urge(
+        row = Reminder(
             id=new_id(),
             roll_call_id=roll_call_id,
-            school_id=acting.school_id,
+            school_id=actor.school_id,
             term_code=roll_call.term_code,
             class_id=each,
-            urged_by=acting.account_id,
+            sent_by=actor.account_id,
             students=students,
             at=at,
         )
-        await _urge_class(session, acting, row, at)
-    return Urged(sum(classes.values()))
+        await _remind_class(session, actor, row, at)
+    return ReminderSent(sum(classes.values()))
 
 
-async def _classes_to_urge(
-    session: AsyncSession, acting: Acting, roll_call: RollCall, class_id: UUID | None, at: datetime
+async def _classes_to_remind(
+    session: AsyncSession, actor: Actor, roll_call: RollCall, class_id: UUID | None, at: datetime
 ) -> dict[UUID, int]:
     """How many still wait in each of the caller's classes that was not urged a short while ago.
 
@@ -126,9 +124,9 @@ async def _classes_to_urge(
     mine = select(RollCallClass.class_id).where(
         RollCallClass.term_code == roll_call.term_code,
         RollCallClass.roll_call_id == roll_call.id,
-        RollCallClass.school_id == acting.school_id,
+        RollCallClass.school_id == actor.school_id,
     )
-    overseen = overseen_classes(acting)
+    overseen = overseen_classes(actor)
     if overseen is not None:
         mine = mine.where(RollCallClass.class_id.in_(overseen))
     if class_id is not None:
@@ -140,7 +138,7 @@ async def _classes_to_urge(
         select(Obligation.class_id, func.count())
         .where(
             still_waiting(roll_call.id),
-            Obligation.school_id == acting.school_id,
+            Obligation.school_id == actor.school_id,
             Obligation.class_id.in_(asked),
         )
         .group_by(Obligation.class_id)
@@ -149,12 +147,12 @@ async def _classes_to_urge(
     interval = law_of(roll_call).duration("notice.urge_interval")
     recent = set(
         await session.scalars(
-            select(Urge.class_id).where(
-                Urge.term_code == roll_call.term_code,
-                Urge.roll_call_id == roll_call.id,
-                Urge.school_id == acting.school_id,
-                Urge.class_id.in_(asked),
-                Urge.at > at - interval,
+            select(Reminder.class_id).where(
+                Reminder.term_code == roll_call.term_code,
+                Reminder.roll_call_id == roll_call.id,
+                Reminder.school_id == actor.school_id,
+                Reminder.class_id.in_(asked),
+                Reminder.at > at - interval,
             )
         )
     )
@@ -163,41 +161,41 @@ async def _classes_to_urge(
     return {each: students for each, students in waiting.items() if each not in recent}
 
 
-async def _urge_class(session: AsyncSession, acting: Acting, row: Urge, at: datetime) -> None:
+async def _remind_class(session: AsyncSession, actor: Actor, row: Reminder, at: datetime) -> None:
     session.add(row)
     after = {"students": row.students, "class_id": str(row.class_id)}
-    act = audit.Act("roll_call.urge", "roll_call", str(row.roll_call_id), acting.org_path, after=after)
+    act = audit.Act("roll_call.remind", "roll_call", str(row.roll_call_id), actor.org_path, after=after)
     audit.record(session, act, at)
     payload = {
         "roll_call_id": str(row.roll_call_id),
         "school_id": str(row.school_id),
-        "urge_id": str(row.id),
+        "reminder_id": str(row.id),
         "class_id": str(row.class_id),
-        "counselor_id": str(acting.counselor_id) if acting.counselor_id else None,
+        "counselor_id": str(actor.counselor_id) if actor.counselor_id else None,
     }
-    await outbox.emit(session, "StudentsUrged", payload, at)
+    await outbox.emit(session, "RemindersSent", payload, at)
 
 
 async def void_roll_call(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, reason: str, at: datetime
+    session: AsyncSession, actor: Actor, roll_call_id: UUID, reason: str, at: datetime
 ) -> RollCall:
     """Take a roll call back, with the reason. Those found present stay so; every other result becomes excused.
 
     Only the launching authority, or one above it, voids; a school its own.
     """
-    roll_call = await access_roll_call(session, acting, roll_call_id, at)
-    if not on_launching_side(roll_call, acting):
+    roll_call = await access_roll_call(session, actor, roll_call_id, at)
+    if not on_launching_side(roll_call, actor):
         raise NotPermitted(
             reason_zh="只有发起单位或其上级可以作废",
             reason_en="only the launcher or its superior voids a roll call",
         )
-    await hold_closed(session, roll_call_id)
+    await lock_roll_call_exclusive(session, roll_call_id)
     written = await session.scalar(
         insert(RollCallStep)
         .values(
             roll_call_id=roll_call_id,
             step="voided",
-            acting_account=acting.account_id,
+            acting_account=actor.account_id,
             reason=reason,
             figures=None,
             at=at,

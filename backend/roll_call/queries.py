@@ -10,16 +10,16 @@ from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.core.tenancy import scope_of
 from backend.org.queries import under
 from backend.org.tables import OrgUnit
 from backend.roll_call import rules
-from backend.roll_call.by_term import of_own_school
 from backend.roll_call.errors import SENT_TO_A_PERSON
-from backend.roll_call.outcomes import obligation_of, outcome_of, term_of
+from backend.roll_call.outcomes import load_term, obligation_of, outcome_of
 from backend.roll_call.oversight import overseen_classes
+from backend.roll_call.partitioning import of_own_school
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
@@ -107,14 +107,12 @@ def _of_student(
     )
 
 
-async def own_roll_call(
-    session: AsyncSession, acting: Acting, roll_call_id: UUID, at: datetime
-) -> OwnRollCall:
+async def own_roll_call(session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime) -> OwnRollCall:
     """One announced roll call of the student; any other is not there."""
     roll_call = await session.get(RollCall, roll_call_id)
-    if roll_call is None or roll_call.notify_at > at or acting.student_id is None:
+    if roll_call is None or roll_call.notify_at > at or actor.student_id is None:
         raise NotFound
-    obligation = await obligation_of(session, roll_call, acting.student_id)
+    obligation = await obligation_of(session, roll_call, actor.student_id)
     if obligation is None:
         raise NotFound
     sent = await _sent_to_a_person(session, obligation.student_id, {roll_call_id: roll_call})
@@ -181,10 +179,10 @@ async def own_version(
     return (student_id, *(await session.execute(asked)).one())
 
 
-async def own_submission(session: AsyncSession, acting: Acting, submission_id: UUID) -> SubmissionView | None:
+async def own_submission(session: AsyncSession, actor: Actor, submission_id: UUID) -> SubmissionView | None:
     """One attempt of the student."""
     submission = await session.get(Submission, submission_id)
-    if submission is None or submission.student_id != acting.student_id:
+    if submission is None or submission.student_id != actor.student_id:
         return None
     return SubmissionView(submission, await session.get(Verdict, submission_id))
 
@@ -210,7 +208,7 @@ async def own_submissions(
         select(Submission, Verdict)
         .outerjoin(Verdict, same_submission())
         .where(
-            Submission.term_code == term_of(roll_call_id),
+            Submission.term_code == load_term(roll_call_id),
             Submission.roll_call_id == roll_call_id,
             Submission.student_id == student_id,
             *of_own_school(session, Submission.school_id),
@@ -225,7 +223,7 @@ async def refusals_of(session: AsyncSession, roll_call_id: UUID, student_id: UUI
     rows = await session.scalars(
         select(Refusal)
         .where(
-            Refusal.term_code == term_of(roll_call_id),
+            Refusal.term_code == load_term(roll_call_id),
             Refusal.roll_call_id == roll_call_id,
             Refusal.student_id == student_id,
             *of_own_school(session, Refusal.school_id),
@@ -235,23 +233,23 @@ async def refusals_of(session: AsyncSession, roll_call_id: UUID, student_id: UUI
     return rows.all()
 
 
-def _visible(acting: Acting, at: datetime) -> ColumnElement[bool]:
+def _visible(actor: Actor, at: datetime) -> ColumnElement[bool]:
     """Announced, or launched by the caller's own side; row-level security has hidden the rest."""
-    prefix = func.starts_with(RollCall.launcher_path + ".", acting.org_path + ".")
+    prefix = func.starts_with(RollCall.launcher_path + ".", actor.org_path + ".")
     return or_(RollCall.notify_at <= at, prefix)
 
 
 async def roll_calls_page(
-    session: AsyncSession, acting: Acting, at: datetime, after: tuple[datetime, UUID] | None, limit: int
+    session: AsyncSession, actor: Actor, at: datetime, after: tuple[datetime, UUID] | None, limit: int
 ) -> Sequence[RollCall]:
     """Roll calls that the caller may see, newest first."""
-    found = select(RollCall).where(_visible(acting, at))
-    classes = overseen_classes(acting)
+    found = select(RollCall).where(_visible(actor, at))
+    classes = overseen_classes(actor)
     if classes is not None:
         mine = exists().where(
             RollCallClass.term_code == RollCall.term_code,
             RollCallClass.roll_call_id == RollCall.id,
-            RollCallClass.school_id == acting.school_id,
+            RollCallClass.school_id == actor.school_id,
             RollCallClass.class_id.in_(classes),
         )
         found = found.where(mine)

@@ -23,7 +23,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
 from backend.roll_call.errors import SENT_TO_A_PERSON
@@ -68,7 +68,7 @@ MissingAfter = tuple[UUID, str, UUID]
 
 async def missing_page(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     roll_call: RollCall,
     class_id: UUID | None,
     after: MissingAfter | None,
@@ -79,8 +79,8 @@ async def missing_page(
     An authority's list is read school by school, twice as many each time, until the page is full: a province is not
     sorted for a hundred lines.
     """
-    if acting.school_id is not None:
-        return await _missing(session, acting, roll_call, class_id, after, limit)
+    if actor.school_id is not None:
+        return await _missing(session, actor, roll_call, class_id, after, limit)
     asked = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
     if after is not None:
         asked = asked.where(RollCallSchool.school_id >= after[0])
@@ -90,14 +90,14 @@ async def missing_page(
     while first < len(schools) and len(found) < limit:
         some = schools[first : first + size]
         left = limit - len(found)
-        found += await _missing(session, acting, roll_call, class_id, after, left, some)
+        found += await _missing(session, actor, roll_call, class_id, after, left, some)
         first, size = first + size, size * 2
     return found
 
 
 async def _missing(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     roll_call: RollCall,
     class_id: UUID | None,
     after: MissingAfter | None,
@@ -105,10 +105,10 @@ async def _missing(
     schools: Sequence[UUID] = (),
 ) -> Sequence[Missing]:
     # Who it is comes first, and only then what is told of them: most of an audience is present.
-    within = schools or ([acting.school_id] if acting.school_id is not None else [])
+    within = schools or ([actor.school_id] if actor.school_id is not None else [])
     owed = _overseen(
-        select(Obligation.school_id, Obligation.student_id, Obligation.class_id), acting, class_id
-    ).where(*_audience(roll_call, acting), Obligation.duty == "owed")
+        select(Obligation.school_id, Obligation.student_id, Obligation.class_id), actor, class_id
+    ).where(*_audience(roll_call, actor), Obligation.duty == "owed")
     if within:
         owed = owed.where(Obligation.school_id.in_(within))
     if await session.get(RollCallStep, (roll_call.id, "settled")) is not None:
@@ -168,10 +168,10 @@ def _ever_otherwise(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID
     return found.where(OutcomeEntry.school_id.in_(schools)) if schools else found
 
 
-def _audience(roll_call: RollCall, acting: Acting) -> Sequence[ColumnElement[bool]]:
+def _audience(roll_call: RollCall, actor: Actor) -> Sequence[ColumnElement[bool]]:
     """Of `obligation` rows: those of the roll call, and of the caller's school, which an index finds."""
     of_it = [Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id]
-    return of_it if acting.school_id is None else [*of_it, Obligation.school_id == acting.school_id]
+    return of_it if actor.school_id is None else [*of_it, Obligation.school_id == actor.school_id]
 
 
 def _tried(
@@ -225,9 +225,9 @@ def _newest(found: Select[*tuple[Any, ...]], roll_call: RollCall, of: Any) -> Se
 
 
 def _overseen(
-    found: Select[*tuple[Any, ...]], acting: Acting, class_id: UUID | None
+    found: Select[*tuple[Any, ...]], actor: Actor, class_id: UUID | None
 ) -> Select[*tuple[Any, ...]]:
-    classes = overseen_classes(acting)
+    classes = overseen_classes(actor)
     if classes is not None:
         found = found.where(Obligation.class_id.in_(classes))
     return found if class_id is None else found.where(Obligation.class_id == class_id)
@@ -254,7 +254,7 @@ class ResultFilter:
 
 async def results_page(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     roll_call: RollCall,
     wanted: ResultFilter,
     after: UUID | None,
@@ -267,11 +267,11 @@ async def results_page(
         .join(Student, Student.id == Obligation.student_id)
         .join(SchoolClass, SchoolClass.id == Obligation.class_id)
         .outerjoin(outcome, true())
-        .where(*_audience(roll_call, acting))
+        .where(*_audience(roll_call, actor))
         .order_by(Obligation.student_id)
         .limit(limit)
     )
-    found = _overseen(found, acting, wanted.class_id)
+    found = _overseen(found, actor, wanted.class_id)
     if wanted.school_id is not None:
         found = found.where(Obligation.school_id == wanted.school_id)
     if wanted.outcome is not None:

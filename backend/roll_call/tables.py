@@ -19,16 +19,16 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
-from backend.roll_call.attempt_tables import (
+from backend.roll_call.partitioning import PARTITION_BY_TERM, mapper_key, of_roll_call, of_submission
+from backend.roll_call.submission_tables import (
     Challenge,
     Refusal,
     Submission,
     SubmissionFrame,
     Verdict,
-    VerificationPace,
     VerificationTask,
+    VerificationThroughput,
 )
-from backend.roll_call.by_term import BY_TERM, known_by, of_roll_call, of_submission
 
 __all__ = [
     "Attestation",
@@ -37,9 +37,10 @@ __all__ = [
     "HalfYearRegistration",
     "Obligation",
     "OutcomeCount",
-    "OutcomeDelta",
+    "OutcomeCountPending",
     "OutcomeEntry",
     "Refusal",
+    "Reminder",
     "RollCall",
     "RollCallClass",
     "RollCallExtension",
@@ -49,10 +50,9 @@ __all__ = [
     "StudentCode",
     "Submission",
     "SubmissionFrame",
-    "Urge",
     "Verdict",
-    "VerificationPace",
     "VerificationTask",
+    "VerificationThroughput",
 ]
 
 
@@ -149,10 +149,10 @@ class RollCallClass(Base):
 
     __tablename__ = "roll_call_class"
     __tenancy__ = "shared_school"
-    __mapper_args__ = known_by("roll_call_id", "class_id")
+    __mapper_args__ = mapper_key("roll_call_id", "class_id")
     __table_args__ = (
         of_roll_call(),
-        BY_TERM,
+        PARTITION_BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -169,10 +169,10 @@ class RollCallSite(Base):
 
     __tablename__ = "roll_call_site"
     __tenancy__ = "shared_school"
-    __mapper_args__ = known_by("roll_call_id", "site_version_id")
+    __mapper_args__ = mapper_key("roll_call_id", "site_version_id")
     __table_args__ = (
         of_roll_call(),
-        BY_TERM,
+        PARTITION_BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -190,12 +190,12 @@ class Obligation(Base):
 
     __tablename__ = "obligation"
     __tenancy__ = "student"
-    __mapper_args__ = known_by("roll_call_id", "student_id")
+    __mapper_args__ = mapper_key("roll_call_id", "student_id")
     __table_args__ = (  # of a roll call that there is: a trigger asks once a statement, not once a row
         CheckConstraint("duty IN ('owed', 'excused', 'exempt')", name="duty"),
         CheckConstraint("(duty = 'owed') = (reason IS NULL)", name="reason"),
         Index("ix_obligation_class", "roll_call_id", "school_id", "class_id"),
-        BY_TERM,
+        PARTITION_BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -215,7 +215,7 @@ class OutcomeEntry(Base):
 
     __tablename__ = "outcome_entry"
     __tenancy__ = "student"
-    __mapper_args__ = known_by("roll_call_id", "student_id", "seq")
+    __mapper_args__ = mapper_key("roll_call_id", "student_id", "seq")
     __table_args__ = (
         of_submission(),
         CheckConstraint("outcome IN ('present', 'missed', 'excused', 'undetermined')", name="outcome"),
@@ -235,7 +235,7 @@ class OutcomeEntry(Base):
             "student_id",
             postgresql_where=text("outcome = 'missed'"),
         ),
-        BY_TERM,
+        PARTITION_BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -262,7 +262,7 @@ class OutcomeCount(Base):
 
     __tablename__ = "outcome_count"
     __tenancy__ = "shared_school"
-    __mapper_args__ = known_by("roll_call_id", "class_id")
+    __mapper_args__ = mapper_key("roll_call_id", "class_id")
     __table_args__ = (Index("ix_outcome_count_version", "roll_call_id", "version"),)
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -275,13 +275,13 @@ class OutcomeCount(Base):
     version: Mapped[int] = mapped_column(BigInteger)
 
 
-class OutcomeDelta(Base):
+class OutcomeCountPending(Base):
     """What one statement added to, or took from, the outcomes of a class, until it is folded into `outcome_count`."""
 
-    __tablename__ = "outcome_delta"
+    __tablename__ = "outcome_count_pending"
     __tenancy__ = "shared_school"
-    __mapper_args__ = known_by("id")
-    __table_args__ = (Index("ix_outcome_delta_roll_call", "roll_call_id", "class_id"),)
+    __mapper_args__ = mapper_key("id")
+    __table_args__ = (Index("ix_outcome_count_pending_roll_call", "roll_call_id", "class_id"),)
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
     roll_call_id: Mapped[UUID]
@@ -313,10 +313,10 @@ class Attestation(Base):
 
     __tablename__ = "attestation"
     __tenancy__ = "student"
-    __mapper_args__ = known_by("roll_call_id", "student_id")
+    __mapper_args__ = mapper_key("roll_call_id", "student_id")
     __table_args__ = (
         of_roll_call(),
-        BY_TERM,
+        PARTITION_BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -336,10 +336,10 @@ class AttestationReview(Base):
 
     __tablename__ = "attestation_review"
     __tenancy__ = "student"
-    __mapper_args__ = known_by("roll_call_id", "student_id")
+    __mapper_args__ = mapper_key("roll_call_id", "student_id")
     __table_args__ = (
         CheckConstraint("reviewed_by <> attested_by", name="second_person"),
-        BY_TERM,
+        PARTITION_BY_TERM,
     )
 
     roll_call_id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -353,16 +353,16 @@ class AttestationReview(Base):
     at: Mapped[datetime]
 
 
-class Urge(Base):
+class Reminder(Base):
     """Staff reminded those who had not yet proven presence (HN334-3.4)."""
 
-    __tablename__ = "urge"
+    __tablename__ = "reminder"
     __tenancy__ = "school"
-    __mapper_args__ = known_by("id")
+    __mapper_args__ = mapper_key("id")
     __table_args__ = (
         of_roll_call(),
-        Index("ix_urge_roll_call", "roll_call_id", "school_id", "at"),
-        BY_TERM,
+        Index("ix_reminder_roll_call", "roll_call_id", "school_id", "at"),
+        PARTITION_BY_TERM,
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -370,7 +370,7 @@ class Urge(Base):
     school_id: Mapped[UUID] = mapped_column(primary_key=True)
     term_code: Mapped[str] = mapped_column(primary_key=True)
     class_id: Mapped[UUID | None]
-    urged_by: Mapped[UUID]
+    sent_by: Mapped[UUID]
     students: Mapped[int]
     at: Mapped[datetime]
 

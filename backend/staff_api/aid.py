@@ -23,7 +23,7 @@ from backend.aid.queries import (
     balances,
     student_aid,
 )
-from backend.aid.wire import AidApplicationOut
+from backend.aid.schemas import AidApplicationOut
 from backend.aid.withdrawals import (
     Acknowledge,
     FilingKind,
@@ -36,11 +36,11 @@ from backend.aid.withdrawals import (
     schools_of,
 )
 from backend.core.clock import legal_day
-from backend.core.paging import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.problems import documented, problem_response
-from backend.core.web import read_bounded
-from backend.exchange.aid_payments.entering import EnteredFile, enter_payments
-from backend.exchange.aid_payments.reading import PaymentFile, read_upload
+from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.web.problems import documented, problem_response
+from backend.core.web.requests import read_bounded
+from backend.exchange.aid_payments.importer import EnteredFile, enter_payments
+from backend.exchange.aid_payments.reader import PaymentFile, read_upload
 from backend.staff_api.aid_schemas import (
     AcknowledgementIn,
     AidApplicationsIn,
@@ -61,8 +61,8 @@ from backend.staff_api.aid_schemas import (
     StudentAidOut,
 )
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.paged import page_of, position_id
-from backend.staff_api.rosters import FINDINGS, XLSX, DryRun, FileName, FindingOut
+from backend.staff_api.organisation.rosters import FINDINGS, XLSX, DryRun, FileName, FindingOut
+from backend.staff_api.pagination import page_of, position_id
 
 router = APIRouter(prefix="/v1", tags=["资助 · aid"])
 
@@ -80,7 +80,7 @@ async def post_applications(caller: StaffCaller, body: AidApplicationsIn) -> Aid
     """批量申请资助（按班级或全校） · Apply for a class or the school; who is passed over is named with why."""
     command = ApplyForClass(body.kind, body.class_id)
     async with caller.transaction() as session:
-        done = await apply_for_many(session, caller.acting, command, caller.runtime.keys, caller.at)
+        done = await apply_for_many(session, caller.actor, command, caller.app_context.keys, caller.at)
     passed = [PassedOut(student_id=p.student_id, code=p.code, zh=p.zh, en=p.en) for p in done.passed]
     return AidApplicationsOut(filed=list(done.filed), passed=passed)
 
@@ -98,7 +98,7 @@ async def list_applications(
     """资助申请（新的在前） · Applications, newest first."""
     search = ApplicationSearch(state, term_code, class_id, school_id)
     async with caller.transaction() as session:
-        rows = await applications_page(session, caller.acting, search, position_id(cursor), limit + 1)
+        rows = await applications_page(session, caller.actor, search, position_id(cursor), limit + 1)
     return page_of(rows, limit, AidApplicationOut.of, lambda row: row.application.id)
 
 
@@ -111,7 +111,7 @@ async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDeci
     """审批资助申请（申请人不得审批） · Approve or refuse, once; never what one filed oneself."""
     command = DecideAid(application_id, body.outcome, body.reasons)
     async with caller.transaction() as session:
-        await decide_aid(session, caller.acting, command, caller.runtime.keys, caller.at)
+        await decide_aid(session, caller.actor, command, caller.app_context.keys, caller.at)
         decided = await application_of(session, application_id)
     return AidApplicationOut.of(decided)
 
@@ -125,7 +125,7 @@ async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: Du
     """登记重复学籍核查结果 · Record what a check of the duplicate lists found; the newest finding counts."""
     command = FindDuplicate(student_id, body.duplicate, body.evidence)
     async with caller.transaction() as session:
-        row = await record_duplicate(session, caller.acting, command, caller.at)
+        row = await record_duplicate(session, caller.actor, command, caller.at)
     return DuplicateOut(
         id=row.id, student_id=row.student_id, duplicate=row.duplicate, evidence=row.evidence, at=row.at
     )
@@ -150,7 +150,7 @@ async def post_payments(
     ]
     try:
         async with caller.transaction() as session:
-            done = await record_payments(session, caller.acting, lines, caller.at)
+            done = await record_payments(session, caller.actor, lines, caller.at)
     except AidPaymentsUnfit as unfit:
         errors = [
             {
@@ -188,10 +188,10 @@ async def post_payment_import(
 
     A file with errors is refused whole, each named by sheet, row and column; the same file again changes nothing.
     """
-    must_record_payments(caller.acting, caller.at)
+    must_record_payments(caller.actor, caller.at)
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"payments{Path(file_name).suffix.lower()}"
-        path.write_bytes(await read_bounded(request, caller.runtime.settings.request_body_limit))
+        path.write_bytes(await read_bounded(request, caller.app_context.settings.request_body_limit))
         file = await read_upload(path, today=legal_day(caller.at))
     try:
         entered = await _entered(caller, file, keep=not dry_run)
@@ -222,7 +222,7 @@ class _NotKept(Exception):
 
 async def _entered(caller: StaffCaller, file: PaymentFile, *, keep: bool) -> EnteredFile:
     async with caller.transaction() as session:
-        entered = await enter_payments(session, caller.acting, file, caller.runtime.keys, caller.at)
+        entered = await enter_payments(session, caller.actor, file, caller.app_context.keys, caller.at)
         if entered.issues or not keep:
             raise _NotKept(entered)
     return entered
@@ -236,7 +236,7 @@ def _findings(entered: EnteredFile) -> list[FindingOut]:
 async def get_student_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
     """学生资助：申请、批准、发放、账目和余额 · A student's aid, with the ledger and its balances."""
     async with caller.transaction() as session:
-        aid = await student_aid(session, caller.acting, student_id, caller.at)
+        aid = await student_aid(session, caller.actor, student_id, caller.at)
     return StudentAidOut.of(aid)
 
 
@@ -256,7 +256,7 @@ async def list_withdrawals(
     search = FilingSearch(state, kind, school_id)
     at = caller.at
     async with caller.transaction() as session:
-        rows = await filings_page(session, caller.acting, search, position_id(cursor), limit + 1)
+        rows = await filings_page(session, caller.actor, search, position_id(cursor), limit + 1)
         schools = await schools_of(session, {row.filing.school_id for row in rows})
     return page_of(
         rows,
@@ -270,7 +270,7 @@ async def list_withdrawals(
 async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDetailOut:
     """查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment; what was paid is untouched."""
     async with caller.transaction() as session:
-        found = await filing_for(session, caller.acting, withdrawal_id)
+        found = await filing_for(session, caller.actor, withdrawal_id)
         lines = (await lines_of(session, [found.filing]))[found.filing.id]
         schools = await schools_of(session, {found.filing.school_id})
     listed = FilingOut.listed(found, schools[found.filing.school_id].path, caller.at)
@@ -288,7 +288,7 @@ async def post_acknowledgement(
     """资助部门签收 · The aid office acknowledges a filing under its own number, once."""
     command = Acknowledge(withdrawal_id, body.reference)
     async with caller.transaction() as session:
-        found = await acknowledge(session, caller.acting, command, caller.at)
+        found = await acknowledge(session, caller.actor, command, caller.at)
         schools = await schools_of(session, {found.filing.school_id})
     return FilingOut.listed(found, schools[found.filing.school_id].path, caller.at)
 
@@ -298,7 +298,7 @@ async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
     """申请导出（谁导出、谁负责） · Ask for a file for the aid office, with its purpose."""
     command = RequestExport(body.purpose, tuple(body.filing_ids))
     async with caller.transaction() as session:
-        found = await request_export(session, caller.acting, command, caller.at)
+        found = await request_export(session, caller.actor, command, caller.at)
     return ExportOut.of(found)
 
 
@@ -310,7 +310,7 @@ async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
 async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOut:
     """批准导出（申请人不得批准） · Agree that the file may leave; never what one asked for oneself."""
     async with caller.transaction() as session:
-        found = await approve_export(session, caller.acting, export_id, caller.at)
+        found = await approve_export(session, caller.actor, export_id, caller.at)
     return ExportOut.of(found)
 
 
@@ -331,7 +331,7 @@ async def get_export_file(
 ) -> Response:
     """下载报送文件（每次下载留痕） · The file, for the person who answers for it; every taking is audited."""
     async with caller.transaction() as session:
-        content = await take_export(session, caller.acting, export_id, caller.runtime.keys, caller.at)
+        content = await take_export(session, caller.actor, export_id, caller.app_context.keys, caller.at)
     export = content.export
     mark = Mark(export.export.id, export.owner, export.export.purpose)
     headers = {
@@ -358,7 +358,7 @@ async def get_balance(
         after = (parse_id(school), term)
     search = BalanceSearch(term_code, school_id)
     async with caller.transaction() as session:
-        rows = await balances(session, caller.acting, search, caller.at, after, limit + 1)
+        rows = await balances(session, caller.actor, search, caller.at, after, limit + 1)
     shown = rows[:limit]
     more = len(rows) > limit
     following = encode_cursor(str(shown[-1].school_id), shown[-1].term_code) if more else None

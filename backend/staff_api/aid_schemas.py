@@ -1,4 +1,4 @@
-"""Wire types of aid for staff. Amounts are whole fen (1 yuan = 100 fen)."""
+"""Schema types of aid for staff. Amounts are whole fen (1 yuan = 100 fen)."""
 
 from datetime import date, datetime
 from typing import Annotated, Self
@@ -11,11 +11,11 @@ from backend.aid.exports import Export
 from backend.aid.payments import PaymentsRecorded
 from backend.aid.queries import Balance, StudentAid
 from backend.aid.rules import AidKind
-from backend.aid.wire import KIND, AidMovedOut, MyAidOut, parts_of
+from backend.aid.schemas import KIND, AidMovedOut, MyAidOut, parts_of
 from backend.aid.withdrawals import Filing, FilingLine
-from backend.core.wire import Line, Paragraph, Wire
-from backend.exchange.aid_payments.reading import LONGEST_REFERENCE, MOST_FEN
-from backend.staff_api.rosters import FindingOut
+from backend.core.web.schema_types import Line, Paragraph, Schema
+from backend.exchange.aid_payments.reader import LONGEST_REFERENCE, MOST_FEN
+from backend.staff_api.organisation.rosters import FindingOut
 
 Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
@@ -30,7 +30,7 @@ def _first_of_month(day: date) -> date:
 Month = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1)), AfterValidator(_first_of_month)]
 
 
-class AidApplicationsIn(Wire):
+class AidApplicationsIn(Schema):
     """For everybody of a class, or of the whole school if none is named."""
 
     kind: AidKind = Field(description=KIND, examples=["grant"])
@@ -53,14 +53,14 @@ class AidApplicationsOut(BaseModel):
     passed: list[PassedOut]
 
 
-class AidDecisionIn(Wire):
+class AidDecisionIn(Schema):
     """The answer to an application; a refusal says why."""
 
     outcome: Answer = Field(examples=["approved"])
     reasons: Paragraph | None = Field(default=None, examples=["材料齐全，同意"])
 
 
-class PaymentIn(Wire):
+class PaymentIn(Schema):
     """One payment that was made."""
 
     student_id: UUID
@@ -75,7 +75,7 @@ class PaymentIn(Wire):
     )
 
 
-class PaymentsIn(Wire):
+class PaymentsIn(Schema):
     """Payments, recorded all together or not at all."""
 
     payments: list[PaymentIn] = Field(min_length=1, max_length=500)
@@ -220,13 +220,13 @@ class FilingDetailOut(FilingOut):
     lines: list[FilingLineOut]
 
 
-class AcknowledgementIn(Wire):
+class AcknowledgementIn(Schema):
     """The aid office's own number for the filing."""
 
     reference: Line = Field(examples=["郑资助撤〔2026〕0123号"])
 
 
-class ExportIn(Wire):
+class ExportIn(Schema):
     """What the file is for, and which filings; none named means all that were never sent."""
 
     purpose: Line = Field(examples=["报送市资助中心办理撤回"])
@@ -256,7 +256,7 @@ class ExportOut(BaseModel):
         )
 
 
-class DuplicateIn(Wire):
+class DuplicateIn(Schema):
     """What a check of the duplicate lists found."""
 
     duplicate: bool = Field(description="与义务教育学籍重复 · also on a roll of compulsory education")

@@ -6,11 +6,9 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from backend.appeal.deciding import DecideAppeal, decide_appeal
+from backend.appeal.decisions import DecideAppeal, decide_appeal
 from backend.appeal.filing import FileAppeal, carry_up, file_appeal, withdraw
 from backend.appeal.gaokao import eligibility
-from backend.appeal.hearing import mark_read, post_message
-from backend.appeal.matters import matter_of
 from backend.appeal.queries import (
     AppealSearch,
     appeal_for,
@@ -20,7 +18,7 @@ from backend.appeal.queries import (
     messages_page,
 )
 from backend.appeal.rules import CaseState
-from backend.appeal.wire import (
+from backend.appeal.schemas import (
     AppealDetailOut,
     AppealIn,
     AppealMessageOut,
@@ -30,15 +28,17 @@ from backend.appeal.wire import (
     SaidIn,
     WithdrawalIn,
 )
+from backend.appeal.statements import mark_read, post_message
+from backend.appeal.subjects import matter_of
 from backend.core.clock import legal_day
-from backend.core.paging import Cursor, Limit, Page
-from backend.core.problems import documented
-from backend.core.wire import Paragraph, Wire
+from backend.core.pagination import Cursor, Limit, Page
+from backend.core.web.problems import documented
+from backend.core.web.schema_types import Paragraph, Schema
 from backend.leave.queries import student_in_care
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.paged import page_of, position_id
-from backend.standing.appeal_record import Finding
+from backend.staff_api.pagination import page_of, position_id
+from backend.standing.appeal_effects import Finding
 
 router = APIRouter(prefix="/v1", tags=["申诉 · appeals"])
 
@@ -49,7 +49,7 @@ class SchoolAppealIn(AppealIn):
     student_id: UUID
 
 
-class AppealDecisionIn(Wire):
+class AppealDecisionIn(Schema):
     """The decision with its reasons; an upheld appeal against a result says what it is to be."""
 
     upheld: bool
@@ -78,7 +78,7 @@ async def list_appeals(
     """申诉列表（新的在前） · Appeals of the school, or of all schools below; newest first."""
     search = AppealSearch(to_decide, filed_by_school, state, overdue, student_id)
     async with caller.transaction() as session:
-        rows = await appeals_page(session, caller.acting, search, caller.at, position_id(cursor), limit + 1)
+        rows = await appeals_page(session, caller.actor, search, caller.at, position_id(cursor), limit + 1)
     at = caller.at
     return page_of(rows, limit, lambda row: AppealOut.of(row, at), lambda row: row.filed.id)
 
@@ -88,7 +88,7 @@ async def post_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
     """学校提出申诉 · The school appeals for one of its students."""
     command = FileAppeal(body.against.matter(), body.grounds.said(), body.student_id)
     async with caller.transaction() as session:
-        appeal = await file_appeal(session, caller.acting, command, caller.at)
+        appeal = await file_appeal(session, caller.actor, command, caller.at)
     return AppealOut.of(appeal, caller.at)
 
 
@@ -96,11 +96,11 @@ async def post_appeal(caller: StaffCaller, body: SchoolAppealIn) -> AppealOut:
 async def get_appeal(caller: StaffCaller, appeal_id: UUID) -> AppealDetailOut:
     """查看申诉及被申诉事项 · One appeal, with what it is against and the trace of that."""
     async with caller.transaction() as session:
-        appeal = await appeal_for(session, caller.acting, appeal_id)
+        appeal = await appeal_for(session, caller.actor, appeal_id)
         school = await session.get_one(OrgUnit, appeal.filed.school_id)
         due = await due_of(session, appeal, school.path)
         matter = await matter_of(session, appeal, caller.at)
-    traces = caller.acting.kind != "registrar"  # thresholds of verification are not told to who is checked
+    traces = caller.actor.role != "registrar"  # thresholds of verification are not told to who is checked
     return AppealDetailOut.whole(appeal, due, matter, caller.at, traces=traces)
 
 
@@ -110,7 +110,7 @@ async def list_messages(
 ) -> Page[AppealMessageOut]:
     """申诉中的消息（旧的在前；第一条为申诉理由） · What was said, oldest first; the first are the grounds."""
     async with caller.transaction() as session:
-        await appeal_for(session, caller.acting, appeal_id)
+        await appeal_for(session, caller.actor, appeal_id)
         rows = await messages_page(session, appeal_id, position_id(cursor), limit + 1)
     return page_of(rows, limit, AppealMessageOut.of, lambda row: row.message.id)
 
@@ -121,7 +121,7 @@ async def list_messages(
 async def post_appeal_message(caller: StaffCaller, appeal_id: UUID, body: SaidIn) -> AppealMessageOut:
     """发送消息（申诉方与受理单位之间） · Say something to the other side."""
     async with caller.transaction() as session:
-        message = await post_message(session, caller.acting, appeal_id, body.said(), caller.at)
+        message = await post_message(session, caller.actor, appeal_id, body.said(), caller.at)
         [row] = await message_views(session, [message])
     return AppealMessageOut.of(row)
 
@@ -130,7 +130,7 @@ async def post_appeal_message(caller: StaffCaller, appeal_id: UUID, body: SaidIn
 async def post_read(caller: StaffCaller, appeal_id: UUID) -> None:
     """标记对方消息已读 · I have read what the other side has said so far."""
     async with caller.transaction() as session:
-        await mark_read(session, caller.acting, appeal_id, caller.at)
+        await mark_read(session, caller.actor, appeal_id, caller.at)
 
 
 @router.post("/appeals/{appeal_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422))
@@ -138,7 +138,7 @@ async def post_decision(caller: StaffCaller, appeal_id: UUID, body: AppealDecisi
     """决定申诉（须写明理由） · Decide with reasons, once; restoration and recounting follow at once."""
     command = DecideAppeal(appeal_id, body.upheld, body.reasons, body.finding)
     async with caller.transaction() as session:
-        appeal = await decide_appeal(session, caller.acting, command, caller.at)
+        appeal = await decide_appeal(session, caller.actor, command, caller.at)
     return AppealOut.of(appeal, caller.at)
 
 
@@ -148,7 +148,7 @@ async def post_decision(caller: StaffCaller, appeal_id: UUID, body: AppealDecisi
 async def post_withdrawal(caller: StaffCaller, appeal_id: UUID, body: WithdrawalIn) -> AppealOut:
     """撤回学校的申诉（同一事项不能再提出） · Take the school's appeal back; the matter is not opened again."""
     async with caller.transaction() as session:
-        appeal = await withdraw(session, caller.acting, appeal_id, body.reason, caller.at)
+        appeal = await withdraw(session, caller.actor, appeal_id, body.reason, caller.at)
     return AppealOut.of(appeal, caller.at)
 
 
@@ -158,7 +158,7 @@ async def post_withdrawal(caller: StaffCaller, appeal_id: UUID, body: Withdrawal
 async def post_next_level(caller: StaffCaller, appeal_id: UUID, body: SaidIn) -> AppealOut:
     """被驳回后向上一级申诉（一次） · Carry a rejected appeal of the school one level up, once."""
     async with caller.transaction() as session:
-        appeal = await carry_up(session, caller.acting, appeal_id, body.said(), caller.at)
+        appeal = await carry_up(session, caller.actor, appeal_id, body.said(), caller.at)
     return AppealOut.of(appeal, caller.at)
 
 
@@ -170,7 +170,7 @@ async def get_gaokao_eligibility(
 ) -> GaokaoEligibilityOut:
     """某日的高考报考资格及理由 · Eligibility for the gaokao as of a day, reproduced from the ledger."""
     async with caller.transaction() as session:
-        if caller.acting.kind == "counselor":
-            await student_in_care(session, caller.acting, student_id, caller.at)
+        if caller.actor.role == "counselor":
+            await student_in_care(session, caller.actor, student_id, caller.at)
         found = await eligibility(session, student_id, on or legal_day(caller.at), caller.at)
     return GaokaoEligibilityOut.of(found)

@@ -4,21 +4,21 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
-from backend.core.web import Caller, RuntimeOf
-from backend.identity.authentication import authenticate_staff
-from backend.identity.door import SessionFacts
+from backend.core.web.requests import AppContextOf, Caller
+from backend.identity.sign_in.authentication import authenticate_staff
+from backend.identity.unscoped_queries import SessionFacts
 
 
-async def _sign_in(request: Request, runtime: RuntimeOf) -> SessionFacts:
-    return await authenticate_staff(runtime, request.headers.get("authorization"))
+async def _sign_in(request: Request, app_context: AppContextOf) -> SessionFacts:
+    return await authenticate_staff(app_context, request.headers.get("authorization"))
 
 
 StaffSignIn = Annotated[SessionFacts, Depends(_sign_in)]
 """The sign-in itself, for ending it."""
 
 
-async def _caller(runtime: RuntimeOf, sign_in: StaffSignIn) -> Caller:
-    return Caller(runtime, sign_in.acting)
+async def _caller(app_context: AppContextOf, sign_in: StaffSignIn) -> Caller:
+    return Caller(app_context, sign_in.actor)
 
 
 StaffCaller = Annotated[Caller, Depends(_caller)]

@@ -6,12 +6,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 from sqlalchemy import and_
 
-from backend.core.problems import documented
-from backend.core.web import read_bounded
-from backend.identity.attachment_files import MEDIA_TYPES, looked_into
+from backend.core.web.problems import documented
+from backend.core.web.requests import read_bounded
+from backend.identity.attachment_inspection import MEDIA_TYPES, looked_into
 from backend.leave.queries import LEAVE_FILES, classes_in_care
+from backend.people.attachment_schemas import AttachmentOut, download, file_answer, file_body
 from backend.people.attachments import file_law, read_attachment, receive
-from backend.people.attachments_wire import AttachmentOut, download, file_answer, file_body
 from backend.people.tables import AttachmentLink, Student
 from backend.staff_api.caller import StaffCaller
 
@@ -33,10 +33,10 @@ async def post_attachment(
 
     What no request names within a day is deleted.
     """
-    limit = file_law(caller.acting, caller.at).integer("attachment.size_limit")
+    limit = file_law(caller.actor, caller.at).integer("attachment.size_limit")
     content = await looked_into(await read_bounded(request, limit), request.headers.get("content-type"))
     return AttachmentOut.model_validate(
-        await receive(caller.runtime, caller.acting, student_id, content, caller.at)
+        await receive(caller.app_context, caller.actor, student_id, content, caller.at)
     )
 
 
@@ -49,7 +49,7 @@ async def get_attachment(caller: StaffCaller, attachment_id: UUID) -> Response:
     """下载附件 · A file of a matter that the caller may see; that it was read is recorded."""
     standing_in = and_(
         AttachmentLink.subject_type == LEAVE_FILES,
-        classes_in_care(caller.acting, Student.class_id.expression, caller.at),
+        classes_in_care(caller.actor, Student.class_id.expression, caller.at),
     )
-    content = await read_attachment(caller.runtime, caller.acting, attachment_id, caller.at, standing_in)
+    content = await read_attachment(caller.app_context, caller.actor, attachment_id, caller.at, standing_in)
     return download(attachment_id, content)

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from backend.core.errors import NotPermitted
-from backend.core.paging import Cursor, Limit, Page, encode_cursor
-from backend.core.problems import documented
-from backend.core.wire import Moment, Paragraph, Wire
+from backend.core.pagination import Cursor, Limit, Page, encode_cursor
+from backend.core.web.problems import documented
+from backend.core.web.schema_types import Moment, Paragraph, Schema
 from backend.leave.queries import (
     LeaveSearch,
     Reach,
@@ -22,38 +22,38 @@ from backend.leave.queries import (
     tally_of,
 )
 from backend.leave.rules import LeaveState, NoticedWindow
+from backend.leave.schemas import LeaveDaysOut, LeaveOut, shown
 from backend.leave.service import Answer, DecideLeave, cancel_leave, decide_leave, record_return
 from backend.leave.stand_ins import NameStandIn, StandIn, end_stand_in, name_stand_in, stand_ins_page
-from backend.leave.wire import LeaveDaysOut, LeaveOut, shown
-from backend.roll_call.law import law_of
 from backend.roll_call.oversight import access_roll_call, on_launching_side
+from backend.roll_call.policy import law_of
 from backend.roll_call.tables import Obligation
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.paged import page_of, position_id
+from backend.staff_api.pagination import page_of, position_id
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
 
 
-class LeaveDecisionIn(Wire):
+class LeaveDecisionIn(Schema):
     """The answer to a request; a refusal says why."""
 
     outcome: Answer = Field(examples=["approved"])
     opinion: Paragraph | None = Field(default=None, examples=["同意，注意休息"])
 
 
-class LeaveCancellationIn(Wire):
+class LeaveCancellationIn(Schema):
     """Why leave is taken back or ends early."""
 
     reason: Paragraph = Field(examples=["学生已提前返校上课"])
 
 
-class LeaveReturnIn(Wire):
+class LeaveReturnIn(Schema):
     """When the student was really back; now, if nothing is said."""
 
     returned_at: Moment | None = Field(default=None, examples=["2026-10-13T08:00:00+08:00"])
 
 
-class StandInIn(Wire):
+class StandInIn(Schema):
     """A colleague who decides in the caller's place, from when until when (the end excluded)."""
 
     stand_in_id: UUID
@@ -117,14 +117,14 @@ async def list_leave(
     _must_be_of_a_school(caller)
     search = LeaveSearch(state, class_id, student_id)
     async with caller.transaction() as session:
-        rows = await leaves_page(session, caller.acting, search, caller.at, position_id(cursor), limit + 1)
-        items = await shown(session, caller.runtime.keys, rows, caller.at)
+        rows = await leaves_page(session, caller.actor, search, caller.at, position_id(cursor), limit + 1)
+        items = await shown(session, caller.app_context.keys, rows, caller.at)
     return page_of(items, limit, lambda item: item, lambda item: item.id)
 
 
 def _must_be_of_a_school(caller: StaffCaller) -> None:
     """Why somebody is ill is the school's business; superiors see what bears on their roll calls."""
-    if caller.acting.kind not in {"registrar", "counselor"}:
+    if caller.actor.role not in {"registrar", "counselor"}:
         raise NotPermitted(reason_zh="请假由学校办理", reason_en="leave is handled by the school")
 
 
@@ -133,8 +133,8 @@ async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request."""
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
-        leave = await leave_for(session, caller.acting, leave_id, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await leave_for(session, caller.actor, leave_id, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -146,8 +146,8 @@ async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecision
     _must_be_of_a_school(caller)
     command = DecideLeave(leave_id, body.outcome, body.opinion)
     async with caller.transaction() as session:
-        leave = await decide_leave(session, caller.acting, command, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await decide_leave(session, caller.actor, command, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -158,8 +158,8 @@ async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCanc
     """撤销请假 · Take leave back; once begun, it ends now."""
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
-        leave = await cancel_leave(session, caller.acting, leave_id, body.reason, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await cancel_leave(session, caller.actor, leave_id, body.reason, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -170,8 +170,8 @@ async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) 
     """代为销假 · Record when the student was back."""
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
-        leave = await record_return(session, caller.acting, leave_id, body.returned_at, caller.at)
-        (out,) = await shown(session, caller.runtime.keys, [leave], caller.at)
+        leave = await record_return(session, caller.actor, leave_id, body.returned_at, caller.at)
+        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -186,7 +186,7 @@ async def get_leave_days(
     """学生本学期请假天数与上限 · A student's days of leave in the term, and the limit."""
     _must_be_of_a_school(caller)
     async with caller.transaction() as session:
-        await student_in_care(session, caller.acting, student_id, caller.at)
+        await student_in_care(session, caller.actor, student_id, caller.at)
         count = await tally_of(session, student_id, caller.at, on)
     return LeaveDaysOut.of(count)
 
@@ -195,7 +195,7 @@ async def get_leave_days(
 async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
     """代审安排（新的在前） · Who stands in for whom; a counselor sees the own."""
     async with caller.transaction() as session:
-        rows = await stand_ins_page(session, caller.acting, position_id(cursor), limit + 1)
+        rows = await stand_ins_page(session, caller.actor, position_id(cursor), limit + 1)
     return page_of(rows, limit, StandInOut.of, lambda each: each.row.id)
 
 
@@ -204,7 +204,7 @@ async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     """指定代审人 · Name a colleague who decides on leave in my place for a time."""
     command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
     async with caller.transaction() as session:
-        stand_in = await name_stand_in(session, caller.acting, command, caller.at)
+        stand_in = await name_stand_in(session, caller.actor, command, caller.at)
     return StandInOut.of(stand_in)
 
 
@@ -214,7 +214,7 @@ async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
 async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
     """提前结束代审 · End a stand-in now; what was decided stays decided."""
     async with caller.transaction() as session:
-        stand_in = await end_stand_in(session, caller.acting, stand_in_id, caller.at)
+        stand_in = await end_stand_in(session, caller.actor, stand_in_id, caller.at)
     return StandInOut.of(stand_in)
 
 
@@ -227,8 +227,8 @@ async def list_leave_claims(
     A page looks at `limit` students with leave over the window and lists those whom it would have excused.
     """
     async with caller.transaction() as session:
-        roll_call = await access_roll_call(session, caller.acting, roll_call_id, caller.at)
-        if not on_launching_side(roll_call, caller.acting):
+        roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
+        if not on_launching_side(roll_call, caller.actor):
             raise NotPermitted(
                 reason_zh="由发起单位查阅", reason_en="these are for the launching side to judge"
             )

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Path
 from pydantic import BaseModel, Field
 
 from backend.core.errors import NotFound
-from backend.core.paging import Cursor, Limit
-from backend.core.problems import documented
+from backend.core.pagination import Cursor, Limit
 from backend.core.tenancy import Scope
-from backend.core.web import RuntimeOf
+from backend.core.web.problems import documented
+from backend.core.web.requests import AppContextOf
 from backend.notice.aliyun import report_token
+from backend.notice.delivery_reports import SmsReport, record_sms_reports
 from backend.notice.inbox import fetch_notices, open_notice
 from backend.notice.queries import group_statistics
-from backend.notice.reports import SmsReport, note_sms_reports
-from backend.notice.wire import Inbox, Opened, inbox_of, position_of
+from backend.notice.schemas import Inbox, Opened, inbox_of, position_of
 from backend.staff_api.caller import StaffCaller
 
 router = APIRouter(prefix="/v1", tags=["notices"])
@@ -46,7 +46,7 @@ async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = 
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
     before = position_of(cursor)
     async with caller.transaction() as session:
-        page = await fetch_notices(session, caller.acting, caller.at, limit, before)
+        page = await fetch_notices(session, caller.actor, caller.at, limit, before)
     return inbox_of(page)
 
 
@@ -54,7 +54,7 @@ async def list_notices(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = 
 async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
     """标记通知已读 · Record that I opened a notice; repeating it changes nothing."""
     async with caller.transaction() as session:
-        opened_at = await open_notice(session, caller.acting, notice_id, caller.at)
+        opened_at = await open_notice(session, caller.actor, notice_id, caller.at)
     return Opened(id=notice_id, opened_at=opened_at)
 
 
@@ -62,7 +62,7 @@ async def read_notice(caller: StaffCaller, notice_id: UUID) -> Opened:
 async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
     """一次通知的送达统计 · Delivery statistics of the notices of one cause."""
     async with caller.transaction() as session:
-        found = await group_statistics(session, caller.acting, group_id)
+        found = await group_statistics(session, caller.actor, group_id)
     return NoticeGroup(
         group_id=found.group_id, recipients=found.recipients, opened=found.opened, channels=found.channels
     )
@@ -70,13 +70,13 @@ async def show_notice_group(caller: StaffCaller, group_id: UUID) -> NoticeGroup:
 
 @router.post("/callbacks/sms-reports/{token}", responses=documented(404, 422))
 async def take_sms_reports(
-    runtime: RuntimeOf,
+    app_context: AppContextOf,
     token: Annotated[str, Path(max_length=200, description="回执地址中的密钥 · the secret in the address")],
     reports: Annotated[list[SmsReport], Field(max_length=1000)],
 ) -> CallbackAnswer:
     """短信状态报告（SmsReport）推送 · The carrier pushes its delivery reports here."""
-    if not hmac.compare_digest(token.encode(), report_token(runtime.settings.gateway_secret).encode()):
+    if not hmac.compare_digest(token.encode(), report_token(app_context.settings.gateway_secret).encode()):
         raise NotFound
-    async with runtime.database.transaction(Scope.none()) as session:
-        await note_sms_reports(session, reports, runtime.clock())
+    async with app_context.database.transaction(Scope.none()) as session:
+        await record_sms_reports(session, reports, app_context.clock())
     return CallbackAnswer()

@@ -7,12 +7,12 @@ from uuid import UUID
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from backend.core.paging import Cursor, Limit, Page
-from backend.core.problems import documented
+from backend.core.pagination import Cursor, Limit, Page
+from backend.core.web.problems import documented
 from backend.retention.queries import runs_for
 from backend.retention.tables import RetentionRun
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.paged import page_of, position_id
+from backend.staff_api.pagination import page_of, position_id
 
 router = APIRouter(prefix="/v1", tags=["保存期限 · retention"])
 
@@ -51,7 +51,7 @@ async def list_retention_runs(
     async with caller.transaction() as session:
         rows = await runs_for(
             session,
-            caller.acting,
+            caller.actor,
             deleting_only=deleting_only,
             before=position_id(cursor),
             limit=limit + 1,

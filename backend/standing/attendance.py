@@ -9,18 +9,19 @@ from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
-from backend.leave.law import law_at
 from backend.org.errors import TermNotSet
+from backend.org.paths import division_of
 from backend.org.terms import term_of
-from backend.standing import claim_errors as errors
-from backend.standing.assessment import Held, facts_and_picture, hold
-from backend.standing.care import in_own_classes, student_in_own_care
-from backend.standing.facts import StudentFacts
-from backend.standing.keeping import keep, keep_current
-from backend.standing.tables import AttendanceEntry
+from backend.policy.installed import policy_at
+from backend.standing.access import require_student_access, visible_students
+from backend.standing.claims import errors
+from backend.standing.engine.facts import StudentFacts
+from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess
+from backend.standing.store.save import save_assessment, save_current
+from backend.standing.store.tables import AttendanceEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +35,7 @@ class RecordAttendance:
 
 
 async def record_attendance(
-    session: AsyncSession, acting: Acting, command: RecordAttendance, at: datetime
+    session: AsyncSession, actor: Actor, command: RecordAttendance, at: datetime
 ) -> AttendanceEntry:
     """Record it for a student of the own classes (counselor) or school (registrar), and keep what follows.
 
@@ -42,11 +43,11 @@ async def record_attendance(
     countered by presence at the very same instant; presence stands, since lack of evidence is never absence.
     Raises `NotFound`, `NotPermitted`, `AttendanceTimeInvalid`, `AttendanceRecorded`.
     """
-    await student_in_own_care(session, acting, command.student_id)
-    held = await hold(session, command.student_id, at)
+    await require_student_access(session, actor, command.student_id)
+    held = await lock_and_assess(session, command.student_id, at)
     await _must_be_recent(session, held, command.seen_at, at)
-    facts, picture = await facts_and_picture(session, held)
-    await keep(session, held, picture)
+    facts, assessment = await load_facts_and_assess(session, held)
+    await save_assessment(session, held, assessment)
     _must_be_new(facts, command)
     row = AttendanceEntry(
         id=new_id(),
@@ -55,7 +56,7 @@ async def record_attendance(
         present=command.present,
         at=command.seen_at,
         note=command.note,
-        recorded_by=acting.account_id,
+        recorded_by=actor.account_id,
         recorded_at=held.at,
     )
     session.add(row)
@@ -63,12 +64,14 @@ async def record_attendance(
     after = {"present": row.present, "at": row.at.isoformat()}
     act = audit.Act("attendance.recorded", "attendance_entry", str(row.id), held.subject.path, after=after)
     audit.record(session, act, held.at)
-    await keep_current(session, held)
+    await save_current(session, held)
     return row
 
 
-async def _must_be_recent(session: AsyncSession, held: Held, seen_at: datetime, at: datetime) -> None:
-    days = law_at(legal_day(at), held.subject.path).integer("attendance.recorded_within")
+async def _must_be_recent(
+    session: AsyncSession, held: LockedStudent, seen_at: datetime, at: datetime
+) -> None:
+    days = policy_at(legal_day(at), division_of(held.subject.path)).integer("attendance.recorded_within")
     if not at - timedelta(days=days) <= seen_at <= at:
         raise errors.AttendanceTimeInvalid(days=days)
     running = await term_of(session, held.subject.school_id, legal_day(at))
@@ -88,19 +91,19 @@ def _must_be_new(facts: StudentFacts, command: RecordAttendance) -> None:
 
 async def attendance_page(
     session: AsyncSession,
-    acting: Acting,
+    actor: Actor,
     student_id: UUID,
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[AttendanceEntry]:
     """At most `limit` records of a student in the caller's care, latest instant first, behind `before`."""
-    await student_in_own_care(session, acting, student_id)
+    await require_student_access(session, actor, student_id)
     key = tuple_(AttendanceEntry.at, AttendanceEntry.id)
     page = (
         select(AttendanceEntry)
         .where(
             AttendanceEntry.student_id == student_id,
-            in_own_classes(acting, AttendanceEntry.student_id.expression),
+            visible_students(actor, AttendanceEntry.student_id.expression),
         )
         .order_by(AttendanceEntry.at.desc(), AttendanceEntry.id.desc())
         .limit(limit)

@@ -285,11 +285,11 @@ def _secure() -> None:
 
 def _open_doors() -> None:
     """The few questions that may be asked before a scope is known, each a narrow function of the owner."""
-    op.execute("CREATE SCHEMA door")
-    op.execute("GRANT USAGE ON SCHEMA door TO dianming_app")
+    op.execute("CREATE SCHEMA definer")
+    op.execute("GRANT USAGE ON SCHEMA definer TO dianming_app")
     op.execute(
         """
-        CREATE FUNCTION door.students_with(wanted bytea)
+        CREATE FUNCTION definer.students_with(wanted bytea)
         RETURNS TABLE (student_id uuid, school_id uuid, school_path text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -298,8 +298,8 @@ def _open_doors() -> None:
         END
         """
     )
-    op.execute("REVOKE ALL ON FUNCTION door.students_with(bytea) FROM PUBLIC")
-    op.execute("GRANT EXECUTE ON FUNCTION door.students_with(bytea) TO dianming_app")
+    op.execute("REVOKE ALL ON FUNCTION definer.students_with(bytea) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION definer.students_with(bytea) TO dianming_app")
 
 
 def _queue() -> None:

@@ -19,8 +19,8 @@ def upgrade() -> None:
     for statement in (_PROOFS, _REGISTRATIONS, _SIGN_IN):
         op.execute(statement)
     for signature in _DOORS:
-        op.execute(f"REVOKE ALL ON FUNCTION door.{signature} FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION door.{signature} TO {rls.APP}")
+        op.execute(f"REVOKE ALL ON FUNCTION definer.{signature} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION definer.{signature} TO {rls.APP}")
 
 
 def _accounts() -> None:
@@ -293,7 +293,7 @@ def _enrolments() -> None:
         postgresql_where=sa.text("status = 'active'"),
     )
     op.create_table(
-        "kept_selfie",
+        "selfie_record",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("student_id", sa.Uuid(), nullable=False),
@@ -304,19 +304,19 @@ def _enrolments() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.CheckConstraint(
-            "(submission_id IS NULL) <> (enrolment_id IS NULL)", name=op.f("ck_kept_selfie_source")
+            "(submission_id IS NULL) <> (enrolment_id IS NULL)", name=op.f("ck_selfie_record_source")
         ),
         sa.ForeignKeyConstraint(
-            ["enrolment_id"], ["face_enrolment.id"], name=op.f("fk_kept_selfie_enrolment_id_face_enrolment")
+            ["enrolment_id"], ["face_enrolment.id"], name=op.f("fk_selfie_record_enrolment_id_face_enrolment")
         ),
         sa.ForeignKeyConstraint(
-            ["student_id"], ["student.id"], name=op.f("fk_kept_selfie_student_id_student")
+            ["student_id"], ["student.id"], name=op.f("fk_selfie_record_student_id_student")
         ),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_kept_selfie")),
-        sa.UniqueConstraint("enrolment_id", name=op.f("uq_kept_selfie_enrolment_id")),
-        sa.UniqueConstraint("submission_id", name=op.f("uq_kept_selfie_submission_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_selfie_record")),
+        sa.UniqueConstraint("enrolment_id", name=op.f("uq_selfie_record_enrolment_id")),
+        sa.UniqueConstraint("submission_id", name=op.f("uq_selfie_record_submission_id")),
     )
-    op.create_index("ix_kept_selfie_student", "kept_selfie", ["student_id", "at"], unique=False)
+    op.create_index("ix_selfie_record_student", "selfie_record", ["student_id", "at"], unique=False)
 
 
 def _secure() -> None:
@@ -344,7 +344,7 @@ def _secure() -> None:
         f"CREATE POLICY first_enrolment ON school_template_key FOR INSERT TO {rls.APP} WITH CHECK ({first})"
     )
     rls.student_table("template_key", grants="SELECT, INSERT, DELETE")
-    rls.student_table("kept_selfie", grants="SELECT, INSERT, DELETE")
+    rls.student_table("selfie_record", grants="SELECT, INSERT, DELETE")
     rls.student_table("face_template", grants="SELECT, INSERT, UPDATE (status, ended_at)")
 
 
@@ -361,7 +361,7 @@ _DOORS = (
 """Asked before a scope is known, or in one round trip with what makes it known."""
 
 _PROOFS = """
-CREATE FUNCTION door.use_proof(p_jkt text, p_jti text, p_at timestamptz)
+CREATE FUNCTION definer.use_proof(p_jkt text, p_jti text, p_at timestamptz)
 RETURNS TABLE (fresh boolean, account_id uuid, account_status text, school_id uuid, school_path text,
                student_id uuid, key_status text)
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
@@ -375,7 +375,7 @@ BEGIN ATOMIC
   LEFT JOIN account a ON a.student_id = d.student_id
   LEFT JOIN org_unit u ON u.id = d.school_id;
 END;
-CREATE FUNCTION door.purge_proofs(p_before timestamptz) RETURNS bigint
+CREATE FUNCTION definer.purge_proofs(p_before timestamptz) RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   WITH gone AS (DELETE FROM dpop_proof WHERE seen_at < p_before RETURNING 1) SELECT count(*) FROM gone;
@@ -384,9 +384,9 @@ END;
 
 # The middle dots of minority names come in several code points; spaces in a name carry nothing.
 _REGISTRATIONS = """
-CREATE FUNCTION door.plain_name(name text) RETURNS text LANGUAGE sql IMMUTABLE
+CREATE FUNCTION definer.plain_name(name text) RETURNS text LANGUAGE sql IMMUTABLE
   RETURN translate(name, '•‧・．.  　', '·····');
-CREATE FUNCTION door.open_registration(p_id uuid, p_jkt text, p_jwk jsonb, p_index bytea, p_name text,
+CREATE FUNCTION definer.open_registration(p_id uuid, p_jkt text, p_jwk jsonb, p_index bytea, p_name text,
   p_at timestamptz, p_expires timestamptz, p_since timestamptz, p_codes int, p_failures int)
 RETURNS boolean LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -395,7 +395,7 @@ BEGIN
   SELECT count(*) INTO asked FROM registration r WHERE r.jkt = p_jkt AND r.created_at > p_since;
   IF asked >= p_codes THEN RETURN false; END IF;
   SELECT s.id, s.school_id INTO found_student, found_school FROM student s
-    WHERE s.id_number_index = p_index AND door.plain_name(s.name) = door.plain_name(p_name)
+    WHERE s.id_number_index = p_index AND definer.plain_name(s.name) = definer.plain_name(p_name)
     ORDER BY s.created_at DESC, s.id DESC LIMIT 1;
   SELECT count(*), coalesce(sum(r.tries), 0) INTO asked, wrong FROM registration r
     WHERE r.student_id = found_student AND r.created_at > p_since;
@@ -405,20 +405,20 @@ BEGIN
     VALUES (p_id, found_school, found_student, p_jkt, p_jwk, p_at, p_expires, 0);
   RETURN true;
 END $$;
-CREATE FUNCTION door.registration(p_id uuid)
+CREATE FUNCTION definer.registration(p_id uuid)
 RETURNS TABLE (student_id uuid, school_id uuid, school_path text)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   SELECT r.student_id, r.school_id, u.path::text
   FROM registration r JOIN org_unit u ON u.id = r.school_id WHERE r.id = p_id;
 END;
-CREATE FUNCTION door.purge_registrations(p_before timestamptz) RETURNS bigint
+CREATE FUNCTION definer.purge_registrations(p_before timestamptz) RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   WITH gone AS (DELETE FROM registration WHERE confirmed_at IS NULL AND created_at < p_before RETURNING 1)
   SELECT count(*) FROM gone;
 END;
-CREATE FUNCTION door.try_code(p_id uuid, p_jkt text, p_hash bytea, p_at timestamptz, p_max int)
+CREATE FUNCTION definer.try_code(p_id uuid, p_jkt text, p_hash bytea, p_at timestamptz, p_max int)
 RETURNS TABLE (verdict text, student_id uuid, school_id uuid, school_path text)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -443,7 +443,7 @@ END $$;
 
 # Each attempt is charged before it is judged, so that parallel guesses are bounded like guesses in a it.
 _SIGN_IN = """
-CREATE FUNCTION door.open_sign_in(p_login text, p_at timestamptz, p_max int, p_delay interval)
+CREATE FUNCTION definer.open_sign_in(p_login text, p_at timestamptz, p_max int, p_delay interval)
 RETURNS TABLE (allowed boolean, account_id uuid, kind text, org_id uuid, org_path text, school_id uuid,
                counselor_id uuid, status text, password_hash text, totp_sealed bytea, activation_hash bytea,
                activation_until timestamptz)
@@ -467,7 +467,7 @@ BEGIN
     FROM org_unit u WHERE u.id = it.org_id;
   RETURN NEXT;
 END $$;
-CREATE FUNCTION door.staff_session(p_id uuid)
+CREATE FUNCTION definer.staff_session(p_id uuid)
 RETURNS TABLE (account_id uuid, kind text, org_id uuid, org_path text, school_id uuid, counselor_id uuid,
                status text, refresh_hash bytea, expires_at timestamptz, revoked_at timestamptz)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp

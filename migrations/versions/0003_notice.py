@@ -43,7 +43,7 @@ for the system, which sends it. Whoever may not see the notices of a message may
 million notices, so a school is looked up by the index, and an authority's schools one by one."""
 
 _NOTE_REPORTS = """
-CREATE FUNCTION door.note_sms_reports(reports jsonb, noted_at timestamptz, counted text[]) RETURNS jsonb
+CREATE FUNCTION definer.record_sms_reports(reports jsonb, noted_at timestamptz, counted text[]) RETURNS jsonb
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   WITH report AS (
@@ -234,5 +234,7 @@ def _secure() -> None:
 
 def _open_door() -> None:
     op.execute(_NOTE_REPORTS)
-    op.execute("REVOKE ALL ON FUNCTION door.note_sms_reports(jsonb, timestamptz, text[]) FROM PUBLIC")
-    op.execute("GRANT EXECUTE ON FUNCTION door.note_sms_reports(jsonb, timestamptz, text[]) TO dianming_app")
+    op.execute("REVOKE ALL ON FUNCTION definer.record_sms_reports(jsonb, timestamptz, text[]) FROM PUBLIC")
+    op.execute(
+        "GRANT EXECUTE ON FUNCTION definer.record_sms_reports(jsonb, timestamptz, text[]) TO dianming_app"
+    )

@@ -28,7 +28,7 @@ def _of_submission(table: str) -> sa.ForeignKeyConstraint:
     )
 
 
-_ADDRESSED = "door.asks_here({key})"
+_ADDRESSED = "definer.has_obligations_here({key})"
 """Whether a roll call asks one's own school, or any of the schools below. A function, and not the question itself: the
 tables that it asks have policies of their own, and planning all of them anew takes longer than any answer."""
 
@@ -196,20 +196,20 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("roll_call_id", "step", name=op.f("pk_roll_call_step")),
     )
     op.create_table(
-        "urge",
+        "reminder",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("term_code", sa.String(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=True),
-        sa.Column("urged_by", sa.Uuid(), nullable=False),
+        sa.Column("sent_by", sa.Uuid(), nullable=False),
         sa.Column("students", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
-        _of_roll_call("urge"),
-        sa.PrimaryKeyConstraint("id", "school_id", "term_code", name=op.f("pk_urge")),
+        _of_roll_call("reminder"),
+        sa.PrimaryKeyConstraint("id", "school_id", "term_code", name=op.f("pk_reminder")),
         postgresql_partition_by=by_term.KEY,
     )
-    op.create_index("ix_urge_roll_call", "urge", ["roll_call_id", "school_id", "at"], unique=False)
+    op.create_index("ix_reminder_roll_call", "reminder", ["roll_call_id", "school_id", "at"], unique=False)
     op.create_table(
         "half_year_registration",
         sa.Column("student_id", sa.Uuid(), nullable=False),
@@ -400,7 +400,7 @@ def _secure() -> None:
         rls.student_table(table, grants="SELECT, INSERT")
     op.execute(f"GRANT UPDATE (frames_gone_at) ON submission TO {rls.APP}")
     op.execute(f"GRANT UPDATE (kept_sha256) ON submission_frame TO {rls.APP}")
-    for table in ("student_code", "urge"):
+    for table in ("student_code", "reminder"):
         rls.school_table(table, "SELECT, INSERT")
     for table, key in (("roll_call", "roll_call.id"), ("roll_call_step", "roll_call_step.roll_call_id")):
         rls.open_table(table, "false", "SELECT, INSERT")
@@ -410,7 +410,7 @@ def _secure() -> None:
         # A rehearsal is its school's own business until it is completed (HN334-3.3).
         unfinished = (
             " AND NOT (kind = 'rehearsal' AND (SELECT tenancy.is_wide())"
-            " AND CAST(launcher_path AS ltree) <> (SELECT tenancy.path()) AND NOT door.is_settled(roll_call.id))"
+            " AND CAST(launcher_path AS ltree) <> (SELECT tenancy.path()) AND NOT definer.is_settled(roll_call.id))"
             if table == "roll_call"
             else ""
         )
@@ -419,7 +419,7 @@ def _secure() -> None:
             f" USING (({own}{_ADDRESSED.format(key=key)}){unfinished})"
         )
         # Whoever is only addressed takes no step of a roll call: a school cannot void or settle its superior's.
-        step = "door.launcher_of(roll_call_id) <@ (SELECT tenancy.path())"
+        step = "definer.launcher_of(roll_call_id) <@ (SELECT tenancy.path())"
         written = own.removesuffix(" OR ") or step
         op.execute(
             f"CREATE POLICY inserting ON {table} FOR INSERT TO dianming_app"
@@ -431,7 +431,7 @@ def _open_doors() -> None:
     """What the clock-driven jobs must know before they take a launcher's scope, and reuse across schools."""
     op.execute(
         """
-        CREATE FUNCTION door.due_roll_calls(instant timestamptz)
+        CREATE FUNCTION definer.due_roll_calls(instant timestamptz)
         RETURNS TABLE (roll_call_id uuid, launcher_path text, due text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -448,7 +448,7 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.with_frames_seen_elsewhere(submissions uuid[])
+        CREATE FUNCTION definer.with_frames_seen_elsewhere(submissions uuid[])
         RETURNS SETOF uuid
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -464,7 +464,7 @@ def _open_doors() -> None:
     # For the policy of the steps, which cannot ask a table whose own policy asks for the steps.
     op.execute(
         """
-        CREATE FUNCTION door.launcher_of(roll_call uuid) RETURNS ltree
+        CREATE FUNCTION definer.launcher_of(roll_call uuid) RETURNS ltree
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         RETURN (SELECT CAST(r.launcher_path AS ltree) FROM roll_call r WHERE r.id = roll_call)
         """
@@ -472,7 +472,7 @@ def _open_doors() -> None:
     # In plpgsql, which keeps their plans for as long as a connection lives.
     op.execute(
         """
-        CREATE FUNCTION door.asks_here(roll_call uuid) RETURNS boolean
+        CREATE FUNCTION definer.has_obligations_here(roll_call uuid) RETURNS boolean
         LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         BEGIN
           IF tenancy.is_wide() THEN
@@ -486,7 +486,7 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.is_settled(roll_call uuid) RETURNS boolean
+        CREATE FUNCTION definer.is_settled(roll_call uuid) RETURNS boolean
         LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
         BEGIN
           RETURN EXISTS (SELECT 1 FROM roll_call_step s WHERE s.roll_call_id = roll_call AND s.step = 'settled');
@@ -497,7 +497,7 @@ def _open_doors() -> None:
     # each of a million rows, and hide from the planner how many there are.
     op.execute(
         """
-        CREATE FUNCTION door.open_obligations(p_roll_call uuid)
+        CREATE FUNCTION definer.open_obligations(p_roll_call uuid)
         RETURNS TABLE (student_id uuid, school_id uuid, class_id uuid, duty varchar, reason varchar)
         LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         SET work_mem = '64MB'
@@ -506,7 +506,7 @@ def _open_doors() -> None:
         DECLARE
           term varchar := (SELECT r.term_code FROM roll_call r WHERE r.id = p_roll_call);
         BEGIN
-          IF tenancy.student() IS NOT NULL OR NOT coalesce(door.launcher_of(p_roll_call) <@ tenancy.path(), false) THEN
+          IF tenancy.student() IS NOT NULL OR NOT coalesce(definer.launcher_of(p_roll_call) <@ tenancy.path(), false) THEN
             RETURN;
           END IF;
           RETURN QUERY SELECT o.student_id, o.school_id, o.class_id, o.duty, o.reason FROM obligation o
@@ -520,7 +520,7 @@ def _open_doors() -> None:
     # Instead of a foreign key: a launch writes a million rows of one roll call, and asks once whether there is one.
     op.execute(
         """
-        CREATE FUNCTION door.check_obligations() RETURNS trigger
+        CREATE FUNCTION definer.check_obligations() RETURNS trigger
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp
         AS $$
         BEGIN
@@ -535,16 +535,16 @@ def _open_doors() -> None:
     )
     op.execute(
         "CREATE TRIGGER of_roll_call AFTER INSERT ON obligation REFERENCING NEW TABLE AS written"
-        " FOR EACH STATEMENT EXECUTE FUNCTION door.check_obligations()"
+        " FOR EACH STATEMENT EXECUTE FUNCTION definer.check_obligations()"
     )
-    op.execute("REVOKE ALL ON FUNCTION door.check_obligations() FROM PUBLIC")
+    op.execute("REVOKE ALL ON FUNCTION definer.check_obligations() FROM PUBLIC")
     for signature in (
-        "door.open_obligations(uuid)",
-        "door.due_roll_calls(timestamptz)",
-        "door.with_frames_seen_elsewhere(uuid[])",
-        "door.launcher_of(uuid)",
-        "door.asks_here(uuid)",
-        "door.is_settled(uuid)",
+        "definer.open_obligations(uuid)",
+        "definer.due_roll_calls(timestamptz)",
+        "definer.with_frames_seen_elsewhere(uuid[])",
+        "definer.launcher_of(uuid)",
+        "definer.has_obligations_here(uuid)",
+        "definer.is_settled(uuid)",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO dianming_app")

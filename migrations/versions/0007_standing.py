@@ -250,7 +250,7 @@ def _first_tables() -> None:
         sa.Column("policy_version", sa.String(), nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
         sa.Column("locked_by", sa.Uuid(), nullable=True),
-        sa.Column("picture", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
+        sa.Column("assessment", postgresql.JSONB(astext_type=sa.Text()), nullable=False),
         sa.Column("next_at", sa.DateTime(timezone=True), nullable=True),
         sa.ForeignKeyConstraint(
             ["school_id"], ["org_unit.id"], name=op.f("fk_student_standing_school_id_org_unit")
@@ -260,7 +260,7 @@ def _first_tables() -> None:
         ),
         sa.PrimaryKeyConstraint("student_id", name=op.f("pk_student_standing")),
     )
-    compressing.quickly("student_standing", "picture")
+    compressing.quickly("student_standing", "assessment")
     op.create_index(
         "ix_student_standing_next_at",
         "student_standing",
@@ -270,14 +270,14 @@ def _first_tables() -> None:
     )
     op.create_index("ix_student_standing_school", "student_standing", ["school_id"], unique=False)
     op.create_table(
-        "student_turn",
+        "student_lock",
         sa.Column("student_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         sa.Column("as_of", sa.DateTime(timezone=True), nullable=False),
         sa.ForeignKeyConstraint(
-            ["student_id"], ["student.id"], name=op.f("fk_student_turn_student_id_student")
+            ["student_id"], ["student.id"], name=op.f("fk_student_lock_student_id_student")
         ),
-        sa.PrimaryKeyConstraint("student_id", name=op.f("pk_student_turn")),
+        sa.PrimaryKeyConstraint("student_id", name=op.f("pk_student_lock")),
     )
     op.create_table(
         "appeal_decided",
@@ -619,9 +619,9 @@ def _more_tables() -> None:
     )
     op.create_index("ix_standing_edit_student", "standing_edit", ["student_id"], unique=False)
     op.create_table(
-        "service_pulse",
+        "service_heartbeat",
         sa.Column("minute", sa.DateTime(timezone=True), nullable=False),
-        sa.PrimaryKeyConstraint("minute", name=op.f("pk_service_pulse")),
+        sa.PrimaryKeyConstraint("minute", name=op.f("pk_service_heartbeat")),
     )
     _open_doors()
 
@@ -630,7 +630,7 @@ def _open_doors() -> None:
     """What the clock-driven jobs must know before they take a school's scope. Which schools, nothing of anybody."""
     op.execute(
         """
-        CREATE FUNCTION door.unassessed_schools(day date)
+        CREATE FUNCTION definer.unassessed_schools(day date)
         RETURNS TABLE (school_id uuid, path text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -644,7 +644,7 @@ def _open_doors() -> None:
     # is judged once a day, or the beat would come back to them for ever.
     op.execute(
         """
-        CREATE FUNCTION door.due_standings(instant timestamptz)
+        CREATE FUNCTION definer.due_standings(instant timestamptz)
         RETURNS TABLE (school_id uuid, path text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -657,7 +657,7 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.unreplayed_schools(day date)
+        CREATE FUNCTION definer.unreplayed_schools(day date)
         RETURNS TABLE (school_id uuid, path text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -668,9 +668,9 @@ def _open_doors() -> None:
         """
     )
     for signature in (
-        "door.unassessed_schools(date)",
-        "door.due_standings(timestamptz)",
-        "door.unreplayed_schools(date)",
+        "definer.unassessed_schools(date)",
+        "definer.due_standings(timestamptz)",
+        "definer.unreplayed_schools(date)",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO dianming_app")
@@ -681,13 +681,13 @@ def _secure() -> None:
         rls.student_readable_table(table)
     for table in _FILED_BY_STUDENTS:
         rls.student_table(table, grants="SELECT, INSERT")
-    rls.student_table("student_turn")
+    rls.student_table("student_lock")
     rls.student_readable_table("student_standing", grants="SELECT, INSERT, UPDATE")
     for table in ("prompt_reminder", "daily_assessment", "replay_run", "replay_difference", "standing_feed"):
         rls.school_table(table, "SELECT, INSERT")
     for table in ("outage", "outage_ended", "outage_decision"):
         rls.open_table(table, _BELOW, "SELECT, INSERT")
-    rls.open_table("service_pulse", "true", "SELECT, INSERT")
+    rls.open_table("service_heartbeat", "true", "SELECT, INSERT")
 
 
 _DERIVED = (

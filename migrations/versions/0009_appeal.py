@@ -131,7 +131,7 @@ def _open_doors() -> None:
     """Whether an authority had a hand in what is appealed against, which neither student nor school can see."""
     op.execute(
         """
-        CREATE FUNCTION door.authorities_of(accounts uuid[]) RETURNS SETOF uuid
+        CREATE FUNCTION definer.authorities_of(accounts uuid[]) RETURNS SETOF uuid
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
           SELECT DISTINCT a.org_id FROM account a
@@ -139,5 +139,5 @@ def _open_doors() -> None:
         END
         """
     )
-    op.execute("REVOKE ALL ON FUNCTION door.authorities_of(uuid[]) FROM PUBLIC")
-    op.execute("GRANT EXECUTE ON FUNCTION door.authorities_of(uuid[]) TO dianming_app")
+    op.execute("REVOKE ALL ON FUNCTION definer.authorities_of(uuid[]) FROM PUBLIC")
+    op.execute("GRANT EXECUTE ON FUNCTION definer.authorities_of(uuid[]) TO dianming_app")

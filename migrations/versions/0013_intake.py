@@ -13,22 +13,22 @@ depends_on = None
 
 def upgrade() -> None:
     op.create_table(
-        "service_strain",
+        "service_overload",
         sa.Column("second", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("turned_away", sa.Integer(), nullable=False),
-        sa.PrimaryKeyConstraint("second", name=op.f("pk_service_strain")),
+        sa.Column("rejected", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("second", name=op.f("pk_service_overload")),
     )
-    rls.open_table("service_strain", "true", "SELECT, INSERT, UPDATE (turned_away)")
+    rls.open_table("service_overload", "true", "SELECT, INSERT, UPDATE (rejected)")
     for statement in (_FACTS, _STORE, _DECLARED, _FRAMES):
         op.execute(statement)
     for signature in _DOORS:
-        op.execute(f"REVOKE ALL ON FUNCTION door.{signature} FROM PUBLIC")
-        op.execute(f"GRANT EXECUTE ON FUNCTION door.{signature} TO {rls.APP}")
+        op.execute(f"REVOKE ALL ON FUNCTION definer.{signature} FROM PUBLIC")
+        op.execute(f"GRANT EXECUTE ON FUNCTION definer.{signature} TO {rls.APP}")
 
 
 _DOORS = (
-    "intake_facts(text[], text[], uuid[], text[], timestamptz[], timestamptz, boolean)",
-    "intake_store(json, text[], json)",
+    "check_in_facts(text[], text[], uuid[], text[], timestamptz[], timestamptz, boolean)",
+    "store_check_ins(json, text[], json)",
     "declared_frames(uuid, uuid, uuid, int)",
     "store_frames(json)",
 )
@@ -40,7 +40,7 @@ _DOORS = (
 # backend.roll_call.outcomes; only what is in time holds the roll call open. Each statement of this function sees what
 # was committed before it began, and so whatever the locks were waited for.
 _FACTS = """
-CREATE FUNCTION door.intake_facts(p_jkt text[], p_jti text[], p_roll_call uuid[], p_nonce text[],
+CREATE FUNCTION definer.check_in_facts(p_jkt text[], p_jti text[], p_roll_call uuid[], p_nonce text[],
   p_at timestamptz[], p_now timestamptz, p_wait boolean)
 RETURNS TABLE (n bigint, fresh boolean, account_id uuid, account_status text, key_status text, student_id uuid,
   school_id uuid, cool_down_until timestamptz, place text, launched_at timestamptz, opens_at timestamptz, closes_at timestamptz,
@@ -126,7 +126,7 @@ END $$;
 
 # The school comes from the frozen obligation: an envelope of whoever is not in the audience cannot be stored.
 _STORE = """
-CREATE FUNCTION door.intake_store(p_submissions json, p_envelopes text[], p_refusals json) RETURNS bigint
+CREATE FUNCTION definer.store_check_ins(p_submissions json, p_envelopes text[], p_refusals json) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
@@ -158,7 +158,7 @@ END $$;
 """
 
 _DECLARED = """
-CREATE FUNCTION door.declared_frames(p_submission uuid, p_school uuid, p_student uuid, p_position int)
+CREATE FUNCTION definer.declared_frames(p_submission uuid, p_school uuid, p_student uuid, p_position int)
 RETURNS TABLE (roll_call_id uuid, envelope text, frames_due_at timestamptz, launched_at timestamptz, place text,
   stored boolean)
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
@@ -172,9 +172,9 @@ END;
 """
 
 # Whoever counts the frames of a burst holds its lock, so that exactly one finds it complete, and enqueues it as
-# backend.roll_call.queue would under a scope that sees the submission. The locks come in one order.
+# backend.roll_call.verification.queue would under a scope that sees the submission. The locks come in one order.
 _FRAMES = """
-CREATE FUNCTION door.store_frames(p_frames json) RETURNS TABLE (submission_id uuid, complete boolean)
+CREATE FUNCTION definer.store_frames(p_frames json) RETURNS TABLE (submission_id uuid, complete boolean)
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   bursts uuid[]; grown uuid[];

@@ -61,12 +61,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'dead'"),
     )
     op.create_table(
-        "verification_pace",
+        "verification_throughput",
         sa.Column("worker", sa.String(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
         sa.Column("judged", sa.Integer(), nullable=False),
         sa.Column("busy_seconds", sa.Float(), nullable=False),
-        sa.PrimaryKeyConstraint("worker", "since", name=op.f("pk_verification_pace")),
+        sa.PrimaryKeyConstraint("worker", "since", name=op.f("pk_verification_throughput")),
     )
     rls.school_table("verification_task", "SELECT, INSERT, UPDATE, DELETE")
     # The phone's last frame enqueues under the student's own scope, which sees nothing of the queue.
@@ -75,7 +75,7 @@ def upgrade() -> None:
         " WITH CHECK (school_id = (SELECT tenancy.school()) AND student_id = (SELECT tenancy.student())"
         " AND state = 'waiting')"
     )
-    rls.ledger_table("verification_pace", "SELECT, INSERT, UPDATE, DELETE")
+    rls.ledger_table("verification_throughput", "SELECT, INSERT, UPDATE, DELETE")
     # Rows come and go by the second: what is gone is cleared away before the index of those who wait grows over it.
     op.execute(
         "ALTER TABLE verification_task SET (autovacuum_vacuum_scale_factor = 0.05, autovacuum_vacuum_cost_delay = 0)"
@@ -88,7 +88,7 @@ def _open_doors() -> None:
     op.execute("CREATE SEQUENCE verification_fence")
     op.execute(
         """
-        CREATE FUNCTION door.claim_verifications(
+        CREATE FUNCTION definer.claim_verifications(
           claimant text, instant timestamptz, until timestamptz, at_most integer, tries integer
         )
         RETURNS TABLE (submission_id uuid, school_id uuid, attempts smallint, fence bigint)
@@ -130,7 +130,7 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.verification_load(roll_call uuid)
+        CREATE FUNCTION definer.verification_load(roll_call uuid)
         RETURNS TABLE (state text, own boolean, tasks bigint, oldest timestamptz)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC
@@ -143,16 +143,16 @@ def _open_doors() -> None:
     )
     op.execute(
         """
-        CREATE FUNCTION door.verifications_wait() RETURNS boolean
+        CREATE FUNCTION definer.has_pending_verifications() RETURNS boolean
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         RETURN EXISTS (SELECT 1 FROM verification_task WHERE state = 'waiting')
                OR EXISTS (SELECT 1 FROM verification_task WHERE state = 'leased')
         """
     )
     for signature in (
-        "door.claim_verifications(text, timestamptz, timestamptz, integer, integer)",
-        "door.verification_load(uuid)",
-        "door.verifications_wait()",
+        "definer.claim_verifications(text, timestamptz, timestamptz, integer, integer)",
+        "definer.verification_load(uuid)",
+        "definer.has_pending_verifications()",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {rls.APP}")

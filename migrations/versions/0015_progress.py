@@ -29,23 +29,25 @@ def upgrade() -> None:
     op.create_index("ix_outcome_count_version", "outcome_count", ["roll_call_id", "version"])
     op.execute("CREATE SEQUENCE outcome_count_version AS bigint")
     op.create_table(
-        "outcome_delta",
+        "outcome_count_pending",
         sa.Column("id", sa.BigInteger(), sa.Identity(always=True), nullable=False),
         sa.Column("roll_call_id", sa.Uuid(), nullable=False),
         sa.Column("class_id", sa.Uuid(), nullable=False),
         sa.Column("school_id", sa.Uuid(), nullable=False),
         *figures(),
-        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_outcome_delta")),
+        sa.PrimaryKeyConstraint("id", "school_id", name=op.f("pk_outcome_count_pending")),
     )
-    op.create_index("ix_outcome_delta_roll_call", "outcome_delta", ["roll_call_id", "class_id"])
-    for table in ("outcome_count", "outcome_delta"):
+    op.create_index(
+        "ix_outcome_count_pending_roll_call", "outcome_count_pending", ["roll_call_id", "class_id"]
+    )
+    for table in ("outcome_count", "outcome_count_pending"):
         rls.shared_school_table(table, "SELECT")
     for statement in (_NOTE, _TRIGGER, _FOLD, _RECOUNT, _SINCE):
         op.execute(statement)
     for signature in (
-        "door.fold_outcomes()",
-        "door.recount_outcomes(uuid)",
-        "door.progress_since(uuid, bigint)",
+        "definer.flush_outcome_counts()",
+        "definer.recount_outcomes(uuid)",
+        "definer.progress_since(uuid, bigint)",
     ):
         op.execute(f"REVOKE ALL ON FUNCTION {signature} FROM PUBLIC")
         op.execute(f"GRANT EXECUTE ON FUNCTION {signature} TO {rls.APP}")
@@ -54,17 +56,17 @@ def upgrade() -> None:
 # What a statement wrote is noted as one row for each class that it touched. Nothing is counted up in place: two who
 # write for one class at once never wait for each other.
 _NOTE = """
-CREATE FUNCTION door.note_outcomes() RETURNS trigger
+CREATE FUNCTION definer.count_outcomes() RETURNS trigger
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
-  INSERT INTO outcome_delta (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
+  INSERT INTO outcome_count_pending (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
   SELECT w.roll_call_id, w.class_id, w.school_id,
     count(*) FILTER (WHERE w.outcome = 'present'), count(*) FILTER (WHERE w.outcome = 'missed'),
     count(*) FILTER (WHERE w.outcome = 'excused'), count(*) FILTER (WHERE w.outcome = 'undetermined')
   FROM written w GROUP BY w.roll_call_id, w.class_id, w.school_id;
   -- First entries replace nothing, and a settlement writes many: nobody looks for what each of them replaced.
   IF EXISTS (SELECT 1 FROM written w WHERE w.seq > 1) THEN
-    INSERT INTO outcome_delta (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
+    INSERT INTO outcome_count_pending (roll_call_id, class_id, school_id, present, missed, excused, undetermined)
     SELECT e.roll_call_id, e.class_id, e.school_id,
       -count(*) FILTER (WHERE e.outcome = 'present'), -count(*) FILTER (WHERE e.outcome = 'missed'),
       -count(*) FILTER (WHERE e.outcome = 'excused'), -count(*) FILTER (WHERE e.outcome = 'undetermined')
@@ -79,21 +81,21 @@ END $$
 """
 _TRIGGER = """
 CREATE TRIGGER counted AFTER INSERT ON outcome_entry REFERENCING NEW TABLE AS written
-FOR EACH STATEMENT EXECUTE FUNCTION door.note_outcomes()
+FOR EACH STATEMENT EXECUTE FUNCTION definer.count_outcomes()
 """
 
 # One at a time; whoever comes second leaves it to the first. A reader sees either the notes or their sum. The version
 # is drawn under the lock, which is kept until the commit is seen: whoever sees one has seen all before it.
 _FOLD = """
-CREATE FUNCTION door.fold_outcomes() RETURNS bigint
+CREATE FUNCTION definer.flush_outcome_counts() RETURNS bigint
 LANGUAGE sql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp
 BEGIN ATOMIC
   WITH mine AS MATERIALIZED (
-    SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('fold_outcomes', 0))
+    SELECT CASE WHEN pg_try_advisory_xact_lock(hashtextextended('flush_outcome_counts', 0))
       THEN nextval('outcome_count_version') END AS version
   ),
   taken AS (
-    DELETE FROM outcome_delta d WHERE (SELECT version FROM mine) IS NOT NULL
+    DELETE FROM outcome_count_pending d WHERE (SELECT version FROM mine) IS NOT NULL
     RETURNING d.roll_call_id, d.class_id, d.school_id, d.present, d.missed, d.excused, d.undetermined
   ), folded AS (
     INSERT INTO outcome_count AS c
@@ -113,17 +115,17 @@ END
 # From the outcomes in effect. Nobody writes one meanwhile: what is noted until then is in the new sums. A class without
 # any has a counter of zeros, so that whoever knew another figure learns of it.
 _RECOUNT = """
-CREATE FUNCTION door.recount_outcomes(p_roll_call uuid) RETURNS bigint
+CREATE FUNCTION definer.recount_outcomes(p_roll_call uuid) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   counted bigint;
   this_version bigint;
   this_term text := (SELECT r.term_code FROM roll_call r WHERE r.id = p_roll_call);
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('fold_outcomes', 0));
+  PERFORM pg_advisory_xact_lock(hashtextextended('flush_outcome_counts', 0));
   this_version := nextval('outcome_count_version');
   LOCK TABLE outcome_entry IN SHARE ROW EXCLUSIVE MODE;
-  DELETE FROM outcome_delta WHERE roll_call_id = p_roll_call;
+  DELETE FROM outcome_count_pending WHERE roll_call_id = p_roll_call;
   DELETE FROM outcome_count WHERE roll_call_id = p_roll_call;
   INSERT INTO outcome_count (roll_call_id, class_id, school_id, present, missed, excused, undetermined, version)
   -- Added up and not joined: right after a launch nobody knows yet how many classes there are, and a plan for one of them
@@ -149,7 +151,7 @@ END $$
 # What a process does not know yet of a roll call's figures: counters newer than a version, and all notes (without one),
 # of one snapshot, so that nothing is in both or in neither.
 _SINCE = """
-CREATE FUNCTION door.progress_since(p_roll_call uuid, p_version bigint)
+CREATE FUNCTION definer.progress_since(p_roll_call uuid, p_version bigint)
 RETURNS TABLE (class_id uuid, version bigint, present bigint, missed bigint, excused bigint, undetermined bigint)
 LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
@@ -158,6 +160,6 @@ BEGIN
   FROM outcome_count c WHERE c.roll_call_id = p_roll_call AND c.version > p_version
   UNION ALL
   SELECT d.class_id, NULL, sum(d.present), sum(d.missed), sum(d.excused), sum(d.undetermined)
-  FROM outcome_delta d WHERE d.roll_call_id = p_roll_call GROUP BY d.class_id;
+  FROM outcome_count_pending d WHERE d.roll_call_id = p_roll_call GROUP BY d.class_id;
 END $$
 """

@@ -34,11 +34,11 @@ def upgrade() -> None:
     op.execute(
         "CREATE POLICY inserting ON roll_call_extension FOR INSERT TO dianming_app"
         " WITH CHECK ((SELECT tenancy.student()) IS NULL"
-        " AND door.launcher_of(roll_call_id) <@ (SELECT tenancy.path()))"
+        " AND definer.launcher_of(roll_call_id) <@ (SELECT tenancy.path()))"
     )
     op.execute(
         """
-        CREATE OR REPLACE FUNCTION door.due_roll_calls(instant timestamptz)
+        CREATE OR REPLACE FUNCTION definer.due_roll_calls(instant timestamptz)
         RETURNS TABLE (roll_call_id uuid, launcher_path text, due text)
         LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public, pg_temp
         BEGIN ATOMIC

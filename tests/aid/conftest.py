@@ -2,12 +2,12 @@
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.aid.desk import AidDesk
-from tests.standing.registry import opened
+from tests.support.aid import AidDesk
+from tests.support.standing.scenario import opened
 
 
 @pytest.fixture
-async def desk(runtime: Runtime, owner: Database) -> AidDesk:
-    return AidDesk(await opened(runtime, owner))
+async def desk(app_context: AppContext, owner: Database) -> AidDesk:
+    return AidDesk(await opened(app_context, owner))

@@ -15,17 +15,18 @@ from backend.aid.errors import (
     AidIneligible,
     AidReasonsMissing,
 )
-from backend.aid.law import AidLaw
+from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind
 from backend.aid.tables import AidApplication, AidDecision
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.leave.law import law_at
 from backend.notice.tables import NoticeMessage
+from backend.org.paths import division_of
 from backend.org.terms import NewTerm, TermView, open_term
-from tests.aid.desk import AidDesk
-from tests.world import Pupil, counselor_account, registrar_account, student_account
+from backend.policy.installed import policy_at
+from tests.support.aid import AidDesk
+from tests.support.province import Pupil, counselor_account, registrar_account, student_account
 
 pytestmark = pytest.mark.clause("HRSS28-3.3")
 
@@ -37,7 +38,7 @@ async def test_an_approved_application_is_an_award_whose_instalments_sum_to_the_
 ) -> None:
     parts = await desk.award()
     [award] = await desk.awards()
-    law = law_at(award.term_starts_on, desk.registry.school.path)
+    law = policy_at(award.term_starts_on, division_of(desk.registry.school.path))
     assert sum(part.fen for part in parts) == law.integer("aid.grant.average_per_year") // 2
     assert max(part.fen for part in parts) - min(part.fen for part in parts) <= 1
     assert await desk.balance() == {
@@ -112,7 +113,7 @@ async def test_an_application_is_decided_once(desk: AidDesk) -> None:
 @pytest.mark.parametrize("kind", ["registrar", "bureau", "province"])
 async def test_another_registrar_or_the_superior_approves(desk: AidDesk, kind: str) -> None:
     application = await desk.apply()
-    await desk.decide(application.id, acting=getattr(desk.registry, kind))
+    await desk.decide(application.id, actor=getattr(desk.registry, kind))
     assert len(await desk.awards()) == 1
 
 
@@ -120,7 +121,7 @@ async def test_who_files_never_approves(desk: AidDesk) -> None:
     registrar = desk.registry.registrar
     done = await desk.apply_for_many(ApplyForClass(AidKind.GRANT, desk.pupil.class_id), registrar)
     with pytest.raises(NotPermitted):
-        await desk.decide(done.filed[0], acting=registrar)
+        await desk.decide(done.filed[0], actor=registrar)
 
 
 async def test_the_database_itself_refuses_an_approval_of_ones_own(desk: AidDesk) -> None:
@@ -145,13 +146,13 @@ async def test_a_counselor_approves_nothing(desk: AidDesk) -> None:
     application = await desk.apply()
     counselor = counselor_account(desk.registry.school, desk.registry.school.classes[0])
     with pytest.raises(NotPermitted):
-        await desk.decide(application.id, acting=counselor)
+        await desk.decide(application.id, actor=counselor)
 
 
 async def test_another_schools_registrar_finds_nothing(desk: AidDesk) -> None:
     application = await desk.apply()
     with pytest.raises(NotFound):
-        await desk.decide(application.id, acting=registrar_account(desk.registry.stage.world.sister))
+        await desk.decide(application.id, actor=registrar_account(desk.registry.stage.world.sister))
 
 
 async def test_the_student_is_told_of_the_answer(desk: AidDesk) -> None:
@@ -183,7 +184,7 @@ async def _told(desk: AidDesk) -> set[str]:
 def test_technician_schools_close_on_30_april_and_30_october(
     programme: str, term: TermView, last: date
 ) -> None:
-    law = AidLaw.at(date(2026, 3, 1), "p410000.c410100.s4100000001")
+    law = AidPolicy.at(date(2026, 3, 1), "p410000.c410100.s4100000001")
     assert law.last_day(programme, term) == last
 
 

@@ -23,44 +23,44 @@ from backend.aid.exports import (
     take_export,
 )
 from backend.aid.withdrawals import Acknowledge, Filing, FilingSearch, FilingState, acknowledge, filings_page
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.tables import AuditEntry
 from backend.notice.tables import NoticeMessage
-from tests.aid.desk import AidDesk
-from tests.world import registrar_account
+from tests.support.aid import AidDesk
+from tests.support.province import registrar_account
 
 pytestmark = pytest.mark.clause("MOE14-5")
 
 
-async def request(desk: AidDesk, acting: Acting, command: RequestExport | None = None) -> Export:
-    async with desk.registry.transaction(acting) as session:
+async def request(desk: AidDesk, actor: Actor, command: RequestExport | None = None) -> Export:
+    async with desk.registry.transaction(actor) as session:
         return await request_export(
-            session, acting, command or RequestExport("报送市资助中心"), desk.registry.at
+            session, actor, command or RequestExport("报送市资助中心"), desk.registry.at
         )
 
 
-async def approve(desk: AidDesk, acting: Acting, export: Export) -> Export:
-    async with desk.registry.transaction(acting) as session:
-        return await approve_export(session, acting, export.export.id, desk.registry.at)
+async def approve(desk: AidDesk, actor: Actor, export: Export) -> Export:
+    async with desk.registry.transaction(actor) as session:
+        return await approve_export(session, actor, export.export.id, desk.registry.at)
 
 
-async def take(desk: AidDesk, acting: Acting, export: Export) -> ExportContent:
-    async with desk.registry.transaction(acting) as session:
-        return await take_export(session, acting, export.export.id, desk.keys, desk.registry.at)
+async def take(desk: AidDesk, actor: Actor, export: Export) -> ExportContent:
+    async with desk.registry.transaction(actor) as session:
+        return await take_export(session, actor, export.export.id, desk.keys, desk.registry.at)
 
 
-async def receive(desk: AidDesk, acting: Acting) -> Filing:
+async def receive(desk: AidDesk, actor: Actor) -> Filing:
     [filing] = await desk.filings()
-    async with desk.registry.transaction(acting) as session:
+    async with desk.registry.transaction(actor) as session:
         command = Acknowledge(filing.id, "郑资助撤〔2026〕1号")
-        return await acknowledge(session, acting, command, desk.registry.at)
+        return await acknowledge(session, actor, command, desk.registry.at)
 
 
 async def listed(desk: AidDesk, **search: object) -> list[Filing]:
-    acting = desk.registry.bureau
-    async with desk.registry.transaction(acting) as session:
-        found = await filings_page(session, acting, FilingSearch(**search), None, 50)  # type: ignore[arg-type]
+    actor = desk.registry.bureau
+    async with desk.registry.transaction(actor) as session:
+        found = await filings_page(session, actor, FilingSearch(**search), None, 50)  # type: ignore[arg-type]
         return [each for each in found if each.filing.student_id == desk.pupil.id]
 
 
@@ -208,6 +208,6 @@ async def test_the_student_and_the_registrar_are_told_of_withdrawal_and_reinstat
     assert {"aid_withdrawal_to_file", "aid_reinstatement_to_file"} <= await told(desk, registrar)
 
 
-async def told(desk: AidDesk, acting: Acting) -> set[str]:
-    async with desk.registry.transaction(acting) as session:
+async def told(desk: AidDesk, actor: Actor) -> set[str]:
+    async with desk.registry.transaction(actor) as session:
         return set(await session.scalars(select(NoticeMessage.kind)))

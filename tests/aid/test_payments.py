@@ -13,14 +13,14 @@ from backend.aid.errors import AidFileEmpty, AidPaymentsUnfit
 from backend.aid.rules import AidKind
 from backend.aid.tables import AidPayment
 from backend.core.errors import NotPermitted
-from backend.exchange.aid_payments.entering import EnteredFile, enter_payments
-from backend.exchange.aid_payments.reading import read_payments, read_upload
+from backend.exchange.aid_payments.importer import EnteredFile, enter_payments
+from backend.exchange.aid_payments.reader import read_payments, read_upload
 from backend.exchange.roster.errors import (
     RosterColumnsMissing,
     RosterColumnsRepeated,
     RosterKindUnsupported,
 )
-from tests.aid.desk import AidDesk
+from tests.support.aid import AidDesk
 
 pytestmark = pytest.mark.clause("MOE15-1.2")
 
@@ -37,16 +37,16 @@ async def test_a_payment_moves_what_is_due_to_what_is_paid(desk: AidDesk) -> Non
 
 async def test_the_aid_office_records_payments_and_the_province_does_not(desk: AidDesk) -> None:
     [first, *_] = await desk.award()
-    await desk.pay(desk.line(first.month, first.fen), acting=desk.registry.bureau)
+    await desk.pay(desk.line(first.month, first.fen), actor=desk.registry.bureau)
     with pytest.raises(NotPermitted):
-        await desk.pay(desk.line(first.month, first.fen), acting=desk.registry.province)
+        await desk.pay(desk.line(first.month, first.fen), actor=desk.registry.province)
 
 
 async def test_the_same_payment_again_changes_nothing(desk: AidDesk) -> None:
     [first, *_] = await desk.award()
     line = desk.line(first.month, first.fen)
     await desk.pay(line)
-    again = await desk.pay(line, acting=desk.registry.bureau)
+    again = await desk.pay(line, actor=desk.registry.bureau)
     assert (again.recorded, again.known) == ((), 1)
     assert len(await desk.registry.rows(AidPayment)) == 1
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.aid.books import Books, StoredChange
+from backend.aid.ledger_service import StoredChange, StudentLedger
 from backend.aid.rules import Account, AidChange, AidKind, Award, Instalment, Payment
 from backend.core.clock import LEGAL_ZONE
 
@@ -26,9 +26,9 @@ class Life:
     payments: list[Payment]
     changes: list[AidChange]
 
-    def known(self, at: datetime) -> Books:
+    def known(self, at: datetime) -> StudentLedger:
         """What is on file at an instant."""
-        books = Books(
+        books = StudentLedger(
             awards=[award for award in self.awards if award.approved_at <= at],
             payments=[payment for payment in self.payments if payment.paid_at <= at],
         )

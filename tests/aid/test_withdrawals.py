@@ -13,8 +13,8 @@ from backend.aid.withdrawals import lines_of
 from backend.core.ids import new_id
 from backend.leave.rules import SchoolTerm
 from backend.org.terms import all_terms_of
-from backend.standing.tables import AidReleased, ClaimFiled, ReplayDifference, StandingEntry
-from tests.aid.desk import AidDesk
+from backend.standing.store.tables import AidReleaseRecord, ReasonClaimRecord, ReplayDifference, StandingEntry
+from tests.support.aid import AidDesk
 
 pytestmark = pytest.mark.clause("HN334-4.1d")
 
@@ -104,7 +104,7 @@ async def test_a_blocker_holds_the_withdrawal_back(desk: AidDesk) -> None:
     prompt = await desk.prompt()
     async with desk.registry.stage.arrange() as session:
         session.add(
-            ClaimFiled(
+            ReasonClaimRecord(
                 id=new_id(),
                 roll_call_id=prompt.evidence[0].partition(":")[2],
                 school_id=prompt.school_id,
@@ -117,9 +117,9 @@ async def test_a_blocker_holds_the_withdrawal_back(desk: AidDesk) -> None:
             )
         )
     desk.registry.pass_time(days=12)
-    await desk.registry.reassess()
+    await desk.registry.recompute()
     await desk.registry.run_events("AidReleased")
-    assert await desk.registry.rows(AidReleased) == []
+    assert await desk.registry.rows(AidReleaseRecord) == []
     assert await desk.filings() == []
     assert (await desk.balance())["withdrawn"] == 0
 
@@ -168,12 +168,12 @@ async def test_what_is_stored_is_what_the_rules_derive_from_the_picture(desk: Ai
     await desk.reverse(entry)
     derived, stored = await desk.derived()
     assert derived == stored
-    picture = await desk.registry.reassess()
+    assessment = await desk.registry.recompute()
     async with desk.registry.as_worker() as session:
         views = (await all_terms_of(session, [desk.registry.school.id]))[desk.registry.school.id]
     terms = [SchoolTerm(view.code, view.starts_on, view.ends_on, ()) for view in views]
-    [change] = aid_changes(picture, terms)
-    [released] = await desk.registry.rows(AidReleased)
+    [change] = aid_changes(assessment, terms)
+    [released] = await desk.registry.rows(AidReleaseRecord)
     assert (change.change_id, change.released_at) == (str(entry.id), released.at)
     [filing, _] = await desk.filings()
     assert filing.term_code == change.term

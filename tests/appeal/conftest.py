@@ -2,12 +2,12 @@
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.appeal.docket import Docket
-from tests.standing.registry import opened
+from tests.support.appeal import Docket
+from tests.support.standing.scenario import opened
 
 
 @pytest.fixture
-async def docket(runtime: Runtime, owner: Database) -> Docket:
-    return Docket(await opened(runtime, owner))
+async def docket(app_context: AppContext, owner: Database) -> Docket:
+    return Docket(await opened(app_context, owner))

@@ -8,13 +8,13 @@ import pytest
 from fastapi import FastAPI
 
 from backend.appeal.queries import AppealView, appeal_for
-from backend.core.problems import install_problem_handlers
-from backend.core.web import Caller
+from backend.core.web.problems import install_problem_handlers
+from backend.core.web.requests import Caller
 from backend.staff_api.appeals import router as staff_router
 from mobile_api.appeals import router as mobile_router
 from mobile_api.caller import PhoneCaller
-from tests.appeal.docket import Docket
-from tests.staff_api.staff_client import StaffClient, staff_client
+from tests.support.appeal import Docket
+from tests.support.staff_client import StaffClient, staff_client
 
 pytestmark = pytest.mark.clause("HN334-4.2")
 GROUNDS = {"text": "当天在校实训，有考勤记录为证。"}
@@ -22,7 +22,7 @@ GROUNDS = {"text": "当天在校实训，有考勤记录为证。"}
 
 @pytest.fixture
 async def staff(docket: Docket) -> AsyncIterator[StaffClient]:
-    client = staff_client(docket.registry.runtime, staff_router)
+    client = staff_client(docket.registry.app_context, staff_router)
     yield client
     await client.http.aclose()
 
@@ -31,12 +31,12 @@ async def staff(docket: Docket) -> AsyncIterator[StaffClient]:
 async def phone(docket: Docket) -> AsyncIterator[httpx.AsyncClient]:
     """The student's."""
     app = FastAPI()
-    app.state.runtime = docket.registry.runtime
+    app.state.app_context = docket.registry.app_context
     install_problem_handlers(app)
     app.include_router(mobile_router)
 
     def signed_in() -> Caller:
-        return Caller(docket.registry.runtime, docket.student)
+        return Caller(docket.registry.app_context, docket.student)
 
     app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -47,7 +47,7 @@ async def phone(docket: Docket) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_student_appeals_and_the_authority_decides(
     docket: Docket, staff: StaffClient, phone: httpx.AsyncClient
 ) -> None:
-    missed = await docket.registry.check(acting=docket.province)
+    missed = await docket.registry.check(actor=docket.province)
     body = {"against": {"kind": "check", "roll_call_id": str(missed.id)}, "grounds": GROUNDS}
     filed = await phone.post("/appeals", json=body)
     assert (filed.status_code, filed.json()["state"]) == (201, "open"), filed.text

@@ -18,9 +18,9 @@ from backend.standing.appeal_errors import (
     NothingToAppeal,
     PreviousNotRejected,
 )
-from backend.standing.prompts import PromptState
-from tests.appeal.docket import Docket
-from tests.standing.prompted import prompt_of, receive
+from backend.standing.engine.prompts import PromptState
+from tests.support.appeal import Docket
+from tests.support.standing.prompts import prompt_of, receive
 
 pytestmark = pytest.mark.clause("HN334-4.2")
 
@@ -34,7 +34,7 @@ async def test_an_appeal_goes_past_the_bureau_that_launched_the_check(docket: Do
 
 
 async def test_an_appeal_against_a_check_of_the_province_goes_to_the_schools_bureau(docket: Docket) -> None:
-    missed = await docket.registry.check(acting=docket.province)
+    missed = await docket.registry.check(actor=docket.province)
     appeal = await docket.against_check(missed)
     assert appeal.case.unit_id == docket.registry.stage.world.city.id
 
@@ -46,14 +46,14 @@ async def test_an_open_appeal_holds_up_the_execution_until_it_is_rejected(
 ) -> None:
     registry = docket.registry
     missed, _ = await registry.misses(2)
-    await registry.reassess()
+    await registry.recompute()
     prompt_id = await prompt_of(registry)
-    acting = docket.student if appellant == "student" else registry.registrar
-    appeal = await docket.against_check(missed, acting)
+    actor = docket.student if appellant == "student" else registry.registrar
+    appeal = await docket.against_check(missed, actor)
     await registry.run_events("AppealFiled")
     registry.stage.clock.at = await _received(docket)
-    picture = await registry.reassess()
-    assert picture.prompts[0].blockers == ("open_appeal",)
+    assessment = await registry.recompute()
+    assert assessment.prompts[0].blockers == ("open_appeal",)
     assert (await registry.step(prompt_id)).state == PromptState.BLOCKED
     assert await registry.status() == ("01", "full_time")
     await docket.reject(appeal)
@@ -64,10 +64,10 @@ async def test_an_open_appeal_holds_up_the_execution_until_it_is_rejected(
 async def test_a_withdrawn_appeal_holds_up_nothing_and_cannot_be_filed_again(docket: Docket) -> None:
     registry = docket.registry
     missed, _ = await registry.misses(2)
-    await registry.reassess()
+    await registry.recompute()
     appeal = await docket.against_check(missed)
     registry.stage.clock.at = await _received(docket)
-    await registry.reassess()
+    await registry.recompute()
     withdrawn = await docket.withdraw(appeal)
     assert withdrawn.state is CaseState.WITHDRAWN
     await registry.run_events("AppealWithdrawn")
@@ -96,16 +96,16 @@ async def test_student_and_school_may_each_appeal_once(docket: Docket) -> None:
     [missed] = await docket.registry.misses(1)
     await docket.against_check(missed)
     await docket.against_check(missed, docket.registry.registrar)
-    for acting in (docket.student, docket.registry.registrar):
+    for actor in (docket.student, docket.registry.registrar):
         with pytest.raises(AlreadyAppealed):
-            await docket.against_check(missed, acting)
+            await docket.against_check(missed, actor)
 
 
 async def test_counselors_and_superiors_do_not_appeal(docket: Docket) -> None:
     [missed] = await docket.registry.misses(1)
-    for acting in (docket.registry.counselor, docket.city, docket.province):
+    for actor in (docket.registry.counselor, docket.city, docket.province):
         with pytest.raises(NotPermitted):
-            await docket.against_check(missed, acting)
+            await docket.against_check(missed, actor)
 
 
 async def test_a_check_without_a_result_cannot_be_appealed_against(docket: Docket) -> None:
@@ -144,13 +144,13 @@ async def test_the_sixtieth_day_is_in_time_and_the_next_is_not(docket: Docket) -
 
 async def test_a_result_stays_open_to_appeal_while_an_open_prompt_rests_on_it(docket: Docket) -> None:
     missed, _ = await docket.registry.misses(2)
-    await docket.registry.reassess()
+    await docket.registry.recompute()
     docket.registry.set_clock(days=70)
     assert (await docket.against_check(missed)).state is CaseState.OPEN
 
 
 async def test_a_rejected_appeal_is_carried_up_once_and_then_exhausted(docket: Docket) -> None:
-    missed = await docket.registry.check(acting=docket.province)
+    missed = await docket.registry.check(actor=docket.province)
     first = await docket.against_check(missed)
     with pytest.raises(PreviousNotRejected):
         await docket.carry_up(first)

@@ -8,10 +8,10 @@ from backend.appeal.errors import ConflictOfInterest, DayToCome, EligibleAlready
 from backend.appeal.tables import GaokaoFinding
 from backend.core.errors import NotFound
 from backend.standing.appeal_errors import AlreadyAppealed
-from tests.appeal.docket import Docket
-from tests.standing.casework import decide as decide_prompt
-from tests.standing.casework import received
-from tests.world import bureau_account
+from tests.support.appeal import Docket
+from tests.support.province import bureau_account
+from tests.support.standing.prompt_actions import decide as decide_prompt
+from tests.support.standing.prompt_actions import received
 
 pytestmark = [pytest.mark.clause("HN334-2.4"), pytest.mark.clause("HN334-4.2")]
 

@@ -9,7 +9,7 @@ BY_SCHOOL = {
     name
     for name, table in METADATA.tables.items()
     if table.dialect_options["postgresql"]["partition_by"] == "LIST (term_code)"
-} | {"roll_call_school", "outcome_count", "outcome_delta"}
+} | {"roll_call_school", "outcome_count", "outcome_count_pending"}
 """The tables that grow with roll calls."""
 EVERYWHERE = {"roll_call"}
 """Small and the same for everybody: a copy on each machine."""

@@ -19,7 +19,7 @@ from biometrics.errors import BiometricsError
 from geo.errors import GeoError
 
 PACKAGES = (backend, mobile_api, geo, biometrics)
-LOCAL = "backend.local"
+LOCAL = "backend.devstack"
 """Starts the services of a checkout; nothing of it is ever answered over HTTP."""
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
 HEAD = """\

@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from biometrics.checks import FaceRules, Shot
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import EngineSet
-from biometrics.liveness import BurstRules
-from biometrics.matching import EnrolmentRules
-from biometrics.pattern_engine import PatternEngine, render_pattern
-from tests.biometrics import shipped
+from biometrics.engines.base import EngineSet
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
+from biometrics.liveness.burst import BurstRules
+from biometrics.matching.decision import EnrolmentRules
+from tests.support.biometrics import shipped_engine
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +24,7 @@ def people() -> dict[str, tuple[Path, ...]]:
 
 @pytest.fixture(scope="session")
 def dlib_engine() -> DlibOnnxEngine:
-    return shipped.engine()
+    return shipped_engine.engine()
 
 
 @pytest.fixture(scope="session")

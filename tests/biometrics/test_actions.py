@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.actions import INSTRUCTIONS, Action, ActionsTooFew, draw_actions
+from biometrics.liveness.actions import INSTRUCTIONS, Action, ActionsTooFew, draw_actions
 
 
 @given(st.integers(), st.sets(st.sampled_from(Action), min_size=2), st.integers(1, 5))

@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from biometrics import calibration
-from biometrics.calibration import CANDIDATES, Comparisons, Scored, best, by, measured, rate
-from biometrics.matching import Method
-from biometrics.scoring import Scoring
+from biometrics.matching import calibration
+from biometrics.matching.calibration import CANDIDATES, Comparisons, Scored, best, by, measured, rate
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import Scoring
 
 FMRS = (1e-2, 1e-3)
 SOME = (Scoring(Method.NEUTRAL), Scoring(Method.CENTRED, 1.0))

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from biometrics.checks import EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import EngineSet
+from biometrics.engines.base import EngineSet
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.test_pattern import render_pattern
 from biometrics.errors import EngineUnavailable
-from biometrics.matching import Method
-from biometrics.pattern_engine import render_pattern
-from biometrics.picture import DecodeLimits
-from biometrics.quality import Reason
-from biometrics.scoring import Reference, Scoring, neutral
-from tests.biometrics.pictures import encoded, noise
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.pictures.decoding import DecodeLimits
+from biometrics.pictures.quality import Reason
+from tests.support.biometrics.pictures import encoded, noise
 
 
 def burst(paths: Iterable[Path]) -> list[Shot]:

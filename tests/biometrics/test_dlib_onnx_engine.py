@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Descriptor, distance
+from biometrics.engines.base import Descriptor, distance
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.test_pattern import render_pattern
 from biometrics.errors import EngineUnavailable
-from biometrics.pattern_engine import render_pattern
-from biometrics.picture import DecodeLimits, Picture, picture_of
+from biometrics.pictures.decoding import DecodeLimits, Picture, picture_of
 
 REFERENCE = """
 import json, sys
 from pathlib import Path
-from biometrics.picture import DecodeLimits, Picture
-from biometrics.reference_engine import ReferenceEngine
+from biometrics.pictures.decoding import DecodeLimits, Picture
+from biometrics.engines.reference import ReferenceEngine
 engine, found = ReferenceEngine(), []
 for name in sys.argv[1:]:
     data = Path(name).read_bytes()
@@ -31,7 +31,7 @@ print(json.dumps(found))
 
 ENGINE_ALONE = """
 import sys
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
 DlibOnnxEngine()
 print(sorted({"pkg_resources", "face_recognition", "face_recognition_models"} & set(sys.modules)))
 """

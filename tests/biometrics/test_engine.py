@@ -4,12 +4,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Descriptor, EngineKey, EngineSet, FaceEngine, Metric, distance
+from biometrics.engines.base import Descriptor, EngineKey, EngineSet, FaceEngine, Metric, distance
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.test_pattern import KEY as PATTERN
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.errors import EngineMismatch, EngineUnavailable
-from biometrics.pattern_engine import KEY as PATTERN
-from biometrics.pattern_engine import PatternEngine, render_pattern
-from biometrics.picture import DecodeLimits, Picture
+from biometrics.pictures.decoding import DecodeLimits, Picture
 
 UNIT = np.ones(4, dtype=np.float32)
 

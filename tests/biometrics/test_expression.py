@@ -7,13 +7,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biometrics.actions import Action
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Contours, Point
-from biometrics.expression import measure_expression, planar_residual
-from biometrics.picture import DecodeLimits, Picture
-from tests.biometrics import shipped
-from tests.biometrics.challenge_rules import carried, head
+from biometrics.engines.base import Contours, Point
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.liveness.actions import Action
+from biometrics.liveness.expression import measure_expression, planar_residual
+from biometrics.pictures.decoding import DecodeLimits, Picture
+from tests.support.biometrics import shipped_engine
+from tests.support.biometrics.challenge_rules import carried, head
 
 REST = head()
 SMALL = st.floats(-0.2, 0.2)
@@ -74,7 +74,7 @@ def test_a_face_without_size_is_no_evidence_of_anything() -> None:
 def test_real_heads_that_turn_leave_more_than_real_heads_that_do_not(
     people: dict[str, tuple[Path, ...]],
 ) -> None:
-    engine = shipped.engine(shipped.contours())
+    engine = shipped_engine.engine(shipped_engine.contours())
     turned: list[float] = []
     straight: list[float] = []
     for name in ("att-s01", "att-s04", "att-s07"):
@@ -101,5 +101,5 @@ def test_an_engine_without_a_contour_model_says_so(
     (face,) = dlib_engine.detect(picture)
     assert dlib_engine.contours(picture, face) is None
     assert dlib_engine.info().contour_model == ""
-    with_model = shipped.engine(shipped.contours())
+    with_model = shipped_engine.engine(shipped_engine.contours())
     assert "no commercial use" in with_model.info().contour_model

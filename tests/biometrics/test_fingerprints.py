@@ -6,9 +6,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from biometrics.fingerprints import Fingerprint, fingerprint, hamming, near_duplicate
-from biometrics.picture import DecodeLimits, Picture, picture_of
-from tests.biometrics.pictures import encoded, noise
+from biometrics.pictures.decoding import DecodeLimits, Picture, picture_of
+from biometrics.pictures.fingerprints import Fingerprint, fingerprint, hamming, near_duplicate
+from tests.support.biometrics.pictures import encoded, noise
 
 HASHES = st.integers(0, 2**64 - 1)
 

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.engine import Box
-from biometrics.flash import Colour, flash_response, mean_colours
-from biometrics.picture import Scaled
+from biometrics.engines.base import Box
+from biometrics.liveness.flash import Colour, flash_response, mean_colours
+from biometrics.pictures.decoding import Scaled
 
 SHOWN: list[Colour] = [(255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0), (0, 255, 255)]
 WALL: Colour = (90, 90, 90)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from biometrics.errors import BiometricsError
-from tests.biometrics.hostile_pictures import (
+from tests.support.biometrics.hostile_pictures import (
     LIMITS,
     PNG_SIGNATURE,
     chunk,
@@ -22,7 +22,7 @@ from tests.biometrics.hostile_pictures import (
     seeds,
     whole,
 )
-from tests.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encoded, noise
 
 pytestmark = pytest.mark.xdist_group("hostile")  # thousands of pictures take seconds: one process reads them
 
@@ -45,7 +45,7 @@ def told(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         (folder / name).write_bytes(data)
     files = [str(file) for file in sorted(folder.iterdir())]
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-m", "tests.biometrics.hostile_pictures", str(INPUTS), *files],
+        [sys.executable, "-W", "error", "-m", "tests.support.biometrics.hostile_pictures", str(INPUTS), *files],
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]

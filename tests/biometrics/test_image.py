@@ -7,10 +7,10 @@ import pytest
 import simplejpeg
 from PIL import Image, ImageFile, ImageOps
 
-from biometrics.containers import ImageKind
 from biometrics.errors import BiometricsError
-from biometrics.picture import DecodeLimits, Picture, Pixels, reencode
-from tests.biometrics.pictures import encoded, noise
+from biometrics.pictures.containers import ImageKind
+from biometrics.pictures.decoding import DecodeLimits, Picture, Pixels, reencode
+from tests.support.biometrics.pictures import encoded, noise
 
 LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=1_000_000)
 KINDS = ("JPEG", "PNG", "WEBP")

@@ -8,11 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biometrics.actions import Action
-from biometrics.challenge import SeenAction, answer, measured
-from biometrics.engine import Box, Contours, Descriptor, EngineKey, Metric, Point
-from biometrics.fingerprints import Fingerprint
-from biometrics.liveness import (
+from biometrics.engines.base import Box, Contours, Descriptor, EngineKey, Metric, Point
+from biometrics.liveness.actions import Action
+from biometrics.liveness.burst import (
     Answer,
     BurstRules,
     Frame,
@@ -21,8 +19,10 @@ from biometrics.liveness import (
     check_challenge,
     watch_actions,
 )
-from biometrics.risk import Part, Risk, evenness, risk_of, stillness
-from tests.biometrics.challenge_rules import ACTIONS, BURST, CHALLENGE, carried, head
+from biometrics.liveness.challenge import SeenAction, answer, measured
+from biometrics.liveness.risk import Part, Risk, evenness, risk_of, stillness
+from biometrics.pictures.fingerprints import Fingerprint
+from tests.support.biometrics.challenge_rules import ACTIONS, BURST, CHALLENGE, carried, head
 
 EYES, MOUTH, LEFT, RIGHT = Action
 RULES = BurstRules(min_frames=3, min_gap_ms=100, max_gap_ms=2000, max_frame_distance=0.5)

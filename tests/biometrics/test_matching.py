@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.engine import Descriptor, EngineKey, Metric
+from biometrics.engines.base import Descriptor, EngineKey, Metric
 from biometrics.errors import EngineMismatch
-from biometrics.matching import (
+from biometrics.matching.decision import (
     Decision,
     EnrolmentRules,
     FaceThresholds,

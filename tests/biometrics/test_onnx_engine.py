@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from biometrics.checks import FaceRules, Shot, enrol_shots
-from biometrics.dlib_onnx_engine import DlibOnnxEngine
-from biometrics.engine import Box, DetectedFace, EngineSet, Landmarks, Point, distance
+from biometrics.engines.base import Box, DetectedFace, EngineSet, Landmarks, Point, distance
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.onnx import OnnxEngine, cut, similarity
+from biometrics.engines.onnx_spec import EngineSpecInvalid
 from biometrics.errors import EngineMismatch, EngineUnavailable
-from biometrics.onnx_engine import OnnxEngine, cut, similarity
-from biometrics.onnx_engine_spec import EngineSpecInvalid
-from biometrics.picture import DecodeLimits, Picture, picture_of
-from tests.biometrics import shipped
-from tests.biometrics.tiny_models import (
+from biometrics.pictures.decoding import DecodeLimits, Picture, picture_of
+from tests.support.biometrics import shipped_engine
+from tests.support.biometrics.tiny_models import (
     DIMENSION,
     SIDE,
     WEIGHTS,
@@ -46,7 +46,7 @@ def face(left: float = 16, top: float = 16, side: float = 64) -> DetectedFace:
 
 
 def loaded(file: Path) -> OnnxEngine:
-    return OnnxEngine(file, shipped.engine())
+    return OnnxEngine(file, shipped_engine.engine())
 
 
 def embedded(file: Path, picture: Picture, one: DetectedFace | None = None) -> list[float]:
@@ -233,7 +233,7 @@ def test_a_person_is_enrolled_by_a_described_engine(
     alignment = {"kind": "points", "points": POINTS}
     file = described(tmp_path, embedder=embedder_of(tmp_path, alignment=alignment, unit_length=True))
     shots = [Shot(path.read_bytes()) for path in people["att-s02"][:3]]
-    template = enrol_shots(EngineSet([loaded(file), shipped.engine()]), shots, rules).template
+    template = enrol_shots(EngineSet([loaded(file), shipped_engine.engine()]), shots, rules).template
     assert template is not None
     assert (template.engine.id, template.shots) == ("tiny", 3)
 

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from biometrics.actions import Action
-from biometrics.challenge import actions_seen, measured
-from biometrics.engine import Descriptor, DetectedFace, distance
-from biometrics.pattern_engine import PatternEngine, render_pattern
-from biometrics.picture import DecodeLimits, Picture, picture_of, reencode
-from biometrics.quality import QualityLimits, judge, measure
-from tests.biometrics.challenge_rules import ACTIONS
+from biometrics.engines.base import Descriptor, DetectedFace, distance
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
+from biometrics.liveness.actions import Action
+from biometrics.liveness.challenge import actions_seen, measured
+from biometrics.pictures.decoding import DecodeLimits, Picture, picture_of, reencode
+from biometrics.pictures.quality import QualityLimits, judge, measure
+from tests.support.biometrics.challenge_rules import ACTIONS
 
 ENGINE = PatternEngine()
 SEEDS = st.integers(0, 2**40)

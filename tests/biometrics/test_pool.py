@@ -9,10 +9,10 @@ import pytest
 
 from biometrics.checks import FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.errors import BiometricsError, EngineUnavailable
-from biometrics.matching import FaceTemplate, Method
+from biometrics.matching.decision import FaceTemplate, Method
+from biometrics.matching.scoring import Reference, Scoring, neutral
 from biometrics.pool import EngineFactory, FacePool, FacePoolClosed, FaceWorkerLost, PoolLimits
-from biometrics.scoring import Reference, Scoring, neutral
-from tests.biometrics import faulty_engines
+from tests.support.biometrics import faulty_engines
 
 PATIENT = PoolLimits(workers=1, job_seconds=30, start_seconds=60)
 

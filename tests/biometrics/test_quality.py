@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from biometrics.engine import Box, DetectedFace, Landmarks, Point
-from biometrics.picture import Pixels, picture_of
-from biometrics.quality import Quality, QualityLimits, judge, measure
+from biometrics.engines.base import Box, DetectedFace, Landmarks, Point
+from biometrics.pictures.decoding import Pixels, picture_of
+from biometrics.pictures.quality import Quality, QualityLimits, judge, measure
 
 LIMITS = QualityLimits()
 GOOD = Quality(

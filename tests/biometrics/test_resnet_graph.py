@@ -7,10 +7,10 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from biometrics.dlib_onnx_engine import installed_models
-from biometrics.dlib_weights import WeightsUnreadable, read_resnet
-from biometrics.resnet_graph import CHIP_SIDE, INPUT, resnet_model
-from tests.biometrics.pictures import noise
+from biometrics.engines.dlib_onnx import installed_models
+from biometrics.engines.dlib_weights import WeightsUnreadable, read_resnet
+from biometrics.engines.resnet_graph import CHIP_SIDE, INPUT, resnet_model
+from tests.support.biometrics.pictures import noise
 
 RESNET = installed_models() / "dlib_face_recognition_resnet_model_v1.dat"
 

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.engine import Descriptor, EngineKey, Metric
-from biometrics.matching import FaceTemplate
-from biometrics.reuse import ReuseRules, reuse_signals
+from biometrics.engines.base import Descriptor, EngineKey, Metric
+from biometrics.liveness.reuse import ReuseRules, reuse_signals
+from biometrics.matching.decision import FaceTemplate
 
 ENGINE, OTHER = EngineKey("a", "1"), EngineKey("a", "2")
 RULES = ReuseRules(max_hash_bits=4, min_like_frames=2, min_distance=0.16)

@@ -3,10 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.engine import Descriptor, EngineKey, Metric
+from biometrics.engines.base import Descriptor, EngineKey, Metric
 from biometrics.errors import EngineMismatch
-from biometrics.matching import FaceTemplate, Method
-from biometrics.scoring import (
+from biometrics.matching.decision import FaceTemplate, Method
+from biometrics.matching.scoring import (
     CohortTooSmall,
     Population,
     PopulationTooSmall,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.engine import EngineKey
-from biometrics.sealing import (
+from biometrics.engines.base import EngineKey
+from biometrics.templates.sealing import (
     Binding,
     Cipher,
     DataKey,

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from biometrics.engine import Descriptor, EngineKey, Metric
-from biometrics.matching import FaceTemplate
-from biometrics.sealing import Binding, Cipher, DataKey, TemplateUnreadable
-from biometrics.template import (
+from biometrics.engines.base import Descriptor, EngineKey, Metric
+from biometrics.matching.decision import FaceTemplate
+from biometrics.templates.sealing import Binding, Cipher, DataKey, TemplateUnreadable
+from biometrics.templates.template import (
     half,
     parse,
     parse_selfie,

@@ -6,9 +6,9 @@ import pytest
 from PIL import Image
 
 from bench.attacks import gridded
-from biometrics.engine import Box
-from biometrics.picture import picture_of
-from biometrics.texture import SIDE, measure_texture, texture_of
+from biometrics.engines.base import Box
+from biometrics.pictures.decoding import picture_of
+from biometrics.pictures.texture import SIDE, measure_texture, texture_of
 
 
 def smooth(seed: int) -> np.ndarray:

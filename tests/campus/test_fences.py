@@ -6,24 +6,24 @@ import pytest
 
 from backend.campus.fences import decide_any, load_sites
 from backend.campus.service import Filing, NewSite, file_site
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from geo.datum import Datum
 from geo.fence import Decision, FenceThresholds
-from geo.fixes import Fix
-from tests.campus.drawings import SIDE, SOUTH, WEST, drawn, law, rectangle
-from tests.world import School, World, bureau_account, plant, registrar_account
+from geo.location_fixes import Fix
+from tests.support.campus import SIDE, SOUTH, WEST, drawn, law, rectangle
+from tests.support.province import School, World, bureau_account, plant, registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=0, students=0)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=0, students=0)
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def thresholds() -> FenceThresholds:
 async def filed(
     database: Database, school: School, ring: list[tuple[float, float]], datum: Datum = Datum.WGS84
 ) -> UUID:
-    acting = registrar_account(school)
-    async with database.transaction(acting.scope) as session:
+    actor = registrar_account(school)
+    async with database.transaction(actor.scope) as session:
         new = NewSite(f"校区{new_id()}", "main", "某路")
-        return (await file_site(session, acting, new, Filing(drawn(ring, datum=datum)), now())).id
+        return (await file_site(session, actor, new, Filing(drawn(ring, datum=datum)), now())).id
 
 
 def fix(lon: float, lat: float) -> Fix:

@@ -13,18 +13,18 @@ from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, Sit
 from backend.campus.queries import SiteSearch, effective_versions, site_view, sites_page
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
 from backend.campus.tables import CampusSite, SiteDecision, SiteVersion
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.org.queries import schools_below
 from geo.datum import Datum
-from tests.campus.drawings import drawn, rectangle
-from tests.world import (
+from tests.support.campus import drawn, rectangle
+from tests.support.province import (
     School,
     World,
     bureau_account,
@@ -41,8 +41,8 @@ APPROVED = Decision("approved")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=1, students=1)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=1, students=1)
 
 
 def new_site() -> NewSite:
@@ -52,26 +52,26 @@ def new_site() -> NewSite:
 async def filed(
     database: Database, school: School, filing: Filing | None = None, at: datetime | None = None
 ) -> SiteVersion:
-    acting = registrar_account(school)
-    async with database.transaction(acting.scope) as session:
-        return await file_site(session, acting, new_site(), filing or Filing(drawn()), at or now())
+    actor = registrar_account(school)
+    async with database.transaction(actor.scope) as session:
+        return await file_site(session, actor, new_site(), filing or Filing(drawn()), at or now())
 
 
 async def refiled(database: Database, school: School, site_id: UUID, filing: Filing) -> SiteVersion:
-    acting = registrar_account(school)
-    async with database.transaction(acting.scope) as session:
-        return await file_version(session, acting, site_id, filing, now())
+    actor = registrar_account(school)
+    async with database.transaction(actor.scope) as session:
+        return await file_version(session, actor, site_id, filing, now())
 
 
 async def decided(
     database: Database,
-    acting: Acting,
+    actor: Actor,
     version: SiteVersion,
     decision: Decision = APPROVED,
     at: datetime | None = None,
 ) -> SiteDecision:
-    async with database.transaction(acting.scope) as session:
-        return await decide_filing(session, acting, version.id, decision, at or now())
+    async with database.transaction(actor.scope) as session:
+        return await decide_filing(session, actor, version.id, decision, at or now())
 
 
 async def in_force(database: Database, school: School, at: datetime) -> set[UUID]:
@@ -119,9 +119,9 @@ async def test_the_school_decides_on_no_filing_not_even_a_colleagues(
 ) -> None:
     version = await filed(database, world.school)
     counselor = counselor_account(world.school, world.school.classes[0])
-    for acting in (registrar_account(world.school), counselor):
+    for actor in (registrar_account(world.school), counselor):
         with pytest.raises(NotPermitted):
-            await decided(database, acting, version)
+            await decided(database, actor, version)
 
 
 async def test_nobody_decides_on_their_own_filing(database: Database, world: World) -> None:
@@ -169,9 +169,9 @@ async def test_the_database_itself_refuses_a_filing_by_a_superior_or_in_anothers
     }
     superior = bureau_account(world.city)
     registrar = registrar_account(world.school)
-    for acting, name in ((superior, superior.account_id), (registrar, uuid4())):
+    for actor, name in ((superior, superior.account_id), (registrar, uuid4())):
         with pytest.raises(ProgrammingError, match="row-level security"):
-            async with database.transaction(acting.scope) as session:
+            async with database.transaction(actor.scope) as session:
                 await session.execute(insert(CampusSite).values(row | {"created_by": name}))
 
 
@@ -215,15 +215,15 @@ async def test_versions_filed_at_once_are_numbered_one_after_another(
 async def test_a_new_version_takes_over_when_approved_and_due_and_the_old_row_stays(
     database: Database, world: World
 ) -> None:
-    acting, start = bureau_account(world.city), now()
+    actor, start = bureau_account(world.city), now()
     first = await filed(database, world.school)
-    await decided(database, acting, first)
+    await decided(database, actor, first)
     later = start + timedelta(days=10)
     second = await refiled(
         database, world.school, first.site_id, Filing(drawn(rectangle(side=0.006)), valid_from=later)
     )
     assert first.id in await in_force(database, world.school, later)
-    await decided(database, acting, second)
+    await decided(database, actor, second)
     before = await in_force(database, world.school, later - timedelta(seconds=1))
     after = await in_force(database, world.school, later)
     assert first.id in before
@@ -233,11 +233,11 @@ async def test_a_new_version_takes_over_when_approved_and_due_and_the_old_row_st
 
 
 async def test_a_rejected_version_changes_nothing(database: Database, world: World) -> None:
-    acting = bureau_account(world.city)
+    actor = bureau_account(world.city)
     first = await filed(database, world.school)
-    await decided(database, acting, first)
+    await decided(database, actor, first)
     second = await refiled(database, world.school, first.site_id, Filing(drawn()))
-    await decided(database, acting, second, Decision("rejected", "范围超出校园"))
+    await decided(database, actor, second, Decision("rejected", "范围超出校园"))
     assert first.id in await in_force(database, world.school, now())
     assert second.id not in await in_force(database, world.school, now())
 
@@ -245,12 +245,12 @@ async def test_a_rejected_version_changes_nothing(database: Database, world: Wor
 async def test_a_site_whose_newest_version_has_ended_is_closed_and_no_earlier_one_comes_back(
     database: Database, world: World
 ) -> None:
-    acting, start = bureau_account(world.city), now()
+    actor, start = bureau_account(world.city), now()
     end = start + timedelta(days=30)
     first = await filed(database, world.school)
     last = await refiled(database, world.school, first.site_id, Filing(drawn(), valid_to=end))
     for version in (first, last):
-        await decided(database, acting, version)
+        await decided(database, actor, version)
     assert last.id in await in_force(database, world.school, end - timedelta(microseconds=1))
     assert not {first.id, last.id} & await in_force(database, world.school, end)
 
@@ -258,11 +258,11 @@ async def test_a_site_whose_newest_version_has_ended_is_closed_and_no_earlier_on
 async def test_the_versions_of_a_whole_subtree_are_chosen_by_one_statement(
     database: Database, world: World
 ) -> None:
-    acting = province_account(world.province)
+    actor = province_account(world.province)
     versions = {school.id: await filed(database, school) for school in (world.school, world.direct)}
     for version in versions.values():
-        await decided(database, acting, version)
-    async with database.transaction(acting.scope) as session:
+        await decided(database, actor, version)
+    async with database.transaction(actor.scope) as session:
         rows = (await session.execute(effective_versions(now(), schools_below(world.city.path)))).all()
     chosen = {row.version_id for row in rows}
     assert versions[world.school.id].id in chosen
@@ -271,12 +271,12 @@ async def test_the_versions_of_a_whole_subtree_are_chosen_by_one_statement(
 
 
 async def test_the_same_name_is_filed_once_a_school(database: Database, world: World) -> None:
-    acting, new = registrar_account(world.school), new_site()
-    async with database.transaction(acting.scope) as session:
-        await file_site(session, acting, new, Filing(drawn()), now())
+    actor, new = registrar_account(world.school), new_site()
+    async with database.transaction(actor.scope) as session:
+        await file_site(session, actor, new, Filing(drawn()), now())
     with pytest.raises(SiteNameTaken):
-        async with database.transaction(acting.scope) as session:
-            await file_site(session, acting, new, Filing(drawn()), now())
+        async with database.transaction(actor.scope) as session:
+            await file_site(session, actor, new, Filing(drawn()), now())
     sister = registrar_account(world.sister)
     async with database.transaction(sister.scope) as session:
         await file_site(session, sister, new, Filing(drawn()), now())
@@ -285,10 +285,10 @@ async def test_the_same_name_is_filed_once_a_school(database: Database, world: W
 async def test_only_a_registrar_files_and_only_for_the_own_school(database: Database, world: World) -> None:
     version = await filed(database, world.sister)
     others = [bureau_account(world.city), counselor_account(world.school, world.school.classes[0])]
-    for acting in others:
+    for actor in others:
         with pytest.raises(NotPermitted):
-            async with database.transaction(acting.scope) as session:
-                await file_site(session, acting, new_site(), Filing(drawn()), now())
+            async with database.transaction(actor.scope) as session:
+                await file_site(session, actor, new_site(), Filing(drawn()), now())
     for site_id in (version.site_id, uuid4()):
         with pytest.raises(NotFound):
             await refiled(database, world.school, site_id, Filing(drawn()))
@@ -342,12 +342,12 @@ async def test_sites_are_listed_by_status_and_a_student_sees_none(database: Data
 
 
 async def test_every_act_leaves_a_trace_in_the_same_transaction(database: Database, world: World) -> None:
-    acting = bureau_account(world.city)
+    actor = bureau_account(world.city)
     version = await filed(database, world.school)
-    await decided(database, acting, version, Decision("rejected", "请缩小范围"))
-    async with database.transaction(acting.scope) as session:
+    await decided(database, actor, version, Decision("rejected", "请缩小范围"))
+    async with database.transaction(actor.scope) as session:
         entries = await session.scalars(
             select(AuditEntry).where(AuditEntry.subject_id == str(version.id)).order_by(AuditEntry.id)
         )
         traces = [(entry.action, entry.acting_account) for entry in entries]
-    assert traces == [("site_filed", version.filed_by), ("site_decided", acting.account_id)]
+    assert traces == [("site_filed", version.filed_by), ("site_decided", actor.account_id)]

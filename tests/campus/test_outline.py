@@ -13,8 +13,8 @@ from backend.campus.errors import SiteRefused
 from backend.campus.outline import Outline, read_outline
 from backend.policy import AbsentLaw, load_policies
 from geo.datum import Datum
-from geo.plane import LocalPlane
-from tests.campus.drawings import csv_of, drawn, law, polygon, rectangle
+from geo.local_projection import LocalPlane
+from tests.support.campus import csv_of, drawn, law, polygon, rectangle
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 

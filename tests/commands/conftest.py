@@ -4,17 +4,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.logging import configure_logging
-from backend.core.runtime import Runtime
+from backend.core.process.logging import configure_logging
 from backend.settings import Settings, get_settings
-from tests.biometrics import shipped
-from tests.standing.registry import Registry, opened
+from tests.support.biometrics import shipped_engine
+from tests.support.standing.scenario import Registry, opened
 
 
 @pytest.fixture
-async def registry(runtime: Runtime, owner: Database) -> Registry:
-    return await opened(runtime, owner)
+async def registry(app_context: AppContext, owner: Database) -> Registry:
+    return await opened(app_context, owner)
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +24,10 @@ def _engine_loaded_once() -> Iterator[None]:
         for module in (
             "backend.commands.face_command",
             "backend.commands.face_calibrate",
-            "biometrics.dlib_onnx_engine",
+            "biometrics.engines.dlib_onnx",
         ):
-            patch.setattr(f"{module}.DlibOnnxEngine", shipped.engine)
-        patch.setattr("biometrics.contour_model.Dlib68Contours", shipped.contours)
+            patch.setattr(f"{module}.DlibOnnxEngine", shipped_engine.engine)
+        patch.setattr("biometrics.liveness.landmarks.Dlib68Contours", shipped_engine.contours)
         yield
 
 

@@ -23,7 +23,7 @@ def test_json_lists_every_clause_with_code_and_tests() -> None:
     org = "backend/org"
     assert reading_7["code"] == [
         f"{org}/calendar.py",
-        f"{org}/calendar_year_file.py",
+        f"{org}/calendar_file.py",
         f"{org}/calendars.py",
     ]
     assert any(test.startswith("tests/org/test_calendar.py::") for test in reading_7["tests"])

@@ -13,9 +13,9 @@ from backend.commands import explain_command
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
-from backend.standing.tables import StandingEntry, StandingWarning, StoredPrompt
-from tests.standing.registry import Registry
-from tests.standing.test_replaying import executed
+from backend.standing.store.tables import PromptRecord, StandingEntry, StandingWarningRecord
+from tests.standing.test_replay import executed
+from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("R13")
 
@@ -33,13 +33,13 @@ async def looks(registry: Registry, case_id: UUID) -> list[AuditEntry]:
         return [entry for entry in found if entry.action == "explanation.read"]
 
 
-@pytest.mark.parametrize("table", [StoredPrompt, StandingEntry, StandingWarning])
+@pytest.mark.parametrize("table", [PromptRecord, StandingEntry, StandingWarningRecord])
 async def test_any_case_is_found_by_its_id_and_the_look_is_audited(registry: Registry, table: type) -> None:
     await registry.misses(1)
-    await registry.reassess()
+    await registry.recompute()
     await executed(registry)
     row = (await registry.rows(table))[0]
-    told = await explain_command.explain_case(registry.runtime, row.id)
+    told = await explain_command.explain_case(registry.app_context, row.id)
     assert told["id"] == str(row.id)
     assert told["paragraphs"]
     assert len(await looks(registry, row.id)) == 1
@@ -48,7 +48,7 @@ async def test_any_case_is_found_by_its_id_and_the_look_is_audited(registry: Reg
 async def test_no_number_of_an_identity_document_is_printed(registry: Registry) -> None:
     await executed(registry)
     [entry] = await registry.rows(StandingEntry)
-    told = json.dumps(await explain_command.explain_case(registry.runtime, entry.id), ensure_ascii=False)
+    told = json.dumps(await explain_command.explain_case(registry.app_context, entry.id), ensure_ascii=False)
     assert registry.pupil.id_number not in told
     assert registry.pupil.student_number not in told
 
@@ -56,7 +56,7 @@ async def test_no_number_of_an_identity_document_is_printed(registry: Registry) 
 async def test_the_page_is_all_chinese_first_and_then_all_english(registry: Registry) -> None:
     await executed(registry)
     [entry] = await registry.rows(StandingEntry)
-    page = explain_command._rendered(await explain_command.explain_case(registry.runtime, entry.id))
+    page = explain_command._rendered(await explain_command.explain_case(registry.app_context, entry.id))
     chinese, _, english = page.partition("\n\nA change of standing")
     for heading in ("事实", "所用数字", "依据", "接下来"):
         assert f"\n{heading}\n" in chinese
@@ -67,15 +67,15 @@ async def test_the_page_is_all_chinese_first_and_then_all_english(registry: Regi
 async def test_an_id_of_nothing_is_not_found_and_leaves_no_look(registry: Registry) -> None:
     nothing = new_id()
     with pytest.raises(NotFound):
-        await explain_command.explain_case(registry.runtime, nothing)
+        await explain_command.explain_case(registry.app_context, nothing)
     assert await looks(registry, nothing) == []
 
 
 @pytest.mark.usefixtures("environment")
 async def test_the_command_itself_answers_in_json(registry: Registry) -> None:
     await registry.misses(2)
-    await registry.reassess()
-    [prompt] = await registry.rows(StoredPrompt)
+    await registry.recompute()
+    [prompt] = await registry.rows(PromptRecord)
     answer = await asyncio.to_thread(run, prompt.id, "--json")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout)["kind"] == "prompt"

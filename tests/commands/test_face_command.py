@@ -8,14 +8,14 @@ from typer.testing import CliRunner
 
 from backend.commands.face_command import app
 from backend.core.clock import legal_day, now
-from backend.identity.face_policy import scoring, thresholds
-from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
+from backend.identity.face.policy import scoring, thresholds
 from backend.policy import load_policies
-from biometrics.dlib_onnx_engine import KEY
-from biometrics.matching import Method
-from biometrics.pattern_engine import render_pattern
-from biometrics.picture import DecodeLimits, Picture
-from biometrics.scoring import Scoring
+from biometrics.engines.dlib_onnx import KEY
+from biometrics.engines.test_pattern import render_pattern
+from biometrics.matching.decision import Method
+from biometrics.matching.scoring import Scoring
+from biometrics.pictures.decoding import DecodeLimits, Picture
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,23 +8,23 @@ import pytest
 from typer.testing import CliRunner
 
 from backend.commands.face_command import app
-from backend.core.runtime import Runtime
-from backend.local.sample_faces import sample_faces_dir, sample_people
+from backend.core.app_context import AppContext
+from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from backend.policy import AbsentLaw
 from backend.settings import Settings
 from backend.worker import open_face_pool
-from biometrics.admitted import face_engines
-from biometrics.onnx_engine_spec import EngineSpecInvalid
-from tests.biometrics.tiny_models import described, embedder_of
+from biometrics.engines.onnx_spec import EngineSpecInvalid
+from biometrics.engines.registry import face_engines
+from tests.support.biometrics.tiny_models import described, embedder_of
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
 
 PHOTOGRAPH = sample_people(sample_faces_dir(Path(__file__).parents[2]))["obama"][0]
 
 
-def with_engine(runtime: Runtime, file: Path) -> Runtime:
-    changed = runtime.settings.model_copy(update={"face_engine": file, "test_engine": False})
-    return replace(runtime, settings=changed)
+def with_engine(app_context: AppContext, file: Path) -> AppContext:
+    changed = app_context.settings.model_copy(update={"face_engine": file, "test_engine": False})
+    return replace(app_context, settings=changed)
 
 
 def test_the_setting_is_read_from_the_environment(
@@ -42,16 +42,18 @@ def test_an_operators_engine_comes_before_the_shipped_one_which_stays(tmp_path: 
 
 
 def test_a_worker_does_not_start_with_an_engine_that_the_law_has_no_figures_for(
-    runtime: Runtime, tmp_path: Path
+    app_context: AppContext, tmp_path: Path
 ) -> None:
     file = described(tmp_path, embedder=embedder_of(tmp_path))
     with pytest.raises(AbsentLaw, match=r"verification\.face\.tiny"):
-        open_face_pool(with_engine(runtime, file))
+        open_face_pool(with_engine(app_context, file))
 
 
-def test_a_worker_does_not_start_with_a_description_that_is_wrong(runtime: Runtime, tmp_path: Path) -> None:
+def test_a_worker_does_not_start_with_a_description_that_is_wrong(
+    app_context: AppContext, tmp_path: Path
+) -> None:
     with pytest.raises(EngineSpecInvalid, match=r"engine\.yaml"):
-        open_face_pool(with_engine(runtime, tmp_path / "engine.yaml"))
+        open_face_pool(with_engine(app_context, tmp_path / "engine.yaml"))
 
 
 def test_inspect_and_compare_take_an_operators_engine_and_name_what_the_law_lacks(tmp_path: Path) -> None:

@@ -11,18 +11,18 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.commands.face_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
+from backend.identity.face.templates import store_template
 from backend.identity.tables import FaceEnrolment
-from backend.identity.templates import store_template
-from biometrics.dlib_onnx_engine import KEY as SHIPPED
-from biometrics.engine import EngineKey, Metric
-from biometrics.matching import FaceTemplate
-from tests.biometrics.tiny_models import described, embedder_of
-from tests.identity.stage import Stage, staged
-from tests.world import Pupil
+from biometrics.engines.base import EngineKey, Metric
+from biometrics.engines.dlib_onnx import KEY as SHIPPED
+from biometrics.matching.decision import FaceTemplate
+from tests.support.biometrics.tiny_models import described, embedder_of
+from tests.support.identity.scenario import Stage, staged
+from tests.support.province import Pupil
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
 
@@ -30,8 +30,8 @@ GONE = EngineKey("of-yesterday", "3")
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> AsyncIterator[Stage]:
-    async with staged(runtime, owner) as stage:
+async def stage(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
+    async with staged(app_context, owner) as stage:
         yield stage
 
 
@@ -49,10 +49,10 @@ async def enrol(stage: Stage, pupil: Pupil, engine: EngineKey, *, shots_gone: bo
         shots_gone_at=at if shots_gone else None,
     )
     template = FaceTemplate(engine, Metric.L2, np.ones(128, np.float32), 3, 0.2)
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         session.add(enrolment)
         await session.flush()
-        await store_template(session, stage.runtime.keys, enrolment, template, at)
+        await store_template(session, stage.app_context.keys, enrolment, template, at)
 
 
 async def ran(*arguments: object) -> Result:

@@ -10,14 +10,14 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.commands.keys_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.keys import KeyRing
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from backend.identity.template_keys import add_data_key, data_key
+from backend.identity.face.template_keys import add_data_key, data_key
 from backend.settings import Settings, get_settings
-from tests.identity.other_keys import put_aside
-from tests.world import plant
+from tests.support.identity.other_keys import put_aside
+from tests.support.province import plant
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -52,11 +52,11 @@ def versions(path: Path) -> set[str]:
 
 @pytest.mark.usefixtures("alone")
 async def test_the_root_is_rotated_and_the_old_version_retired_by_three_commands(
-    key_file: Path, runtime: Runtime, owner: Database
+    key_file: Path, app_context: AppContext, owner: Database
 ) -> None:
-    pupil = (await plant(owner, runtime.keys)).school.students[0]
-    async with runtime.database.transaction(Scope.school(pupil.school_id)) as session:
-        made = await add_data_key(session, runtime.keys, pupil.school_id, pupil.id, runtime.clock())
+    pupil = (await plant(owner, app_context.keys)).school.students[0]
+    async with app_context.database.transaction(Scope.school(pupil.school_id)) as session:
+        made = await add_data_key(session, app_context.keys, pupil.school_id, pupil.id, app_context.clock())
     added = await run("rotate", "template-root", "--file-only")
     assert (added.exit_code, json.loads(added.stdout)["version"]) == (0, "2")
     early = await run("retire", "template-root", "1")
@@ -66,7 +66,7 @@ async def test_the_root_is_rotated_and_the_old_version_retired_by_three_commands
     assert json.loads(wrapped.stdout) == {"version": "2", "schools": 1, "unreadable": 0}
     assert (await run("retire", "template-root", "1")).exit_code == 0
     assert versions(key_file) == {"2"}
-    async with runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+    async with app_context.database.transaction(Scope.school(pupil.school_id)) as session:
         assert await data_key(session, KeyRing.load(key_file), pupil.id) == made
 
 

@@ -7,18 +7,18 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.commands.progress_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from backend.roll_call.counting import fold
+from backend.roll_call.progress.counters import flush_counters
 from backend.roll_call.tables import OutcomeCount
-from tests.roll_call.stage import MICROSECOND, Stage, staged
+from tests.support.roll_call.scenario import MICROSECOND, Stage, staged
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> Stage:
-    return await staged(runtime, owner)
+async def stage(app_context: AppContext, owner: Database) -> Stage:
+    return await staged(app_context, owner)
 
 
 async def run(*arguments: str) -> Result:
@@ -31,8 +31,8 @@ async def test_a_wrong_counter_is_named_and_counted_anew(stage: Stage) -> None:
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
     await stage.settle(launched.roll_call)
     roll_call_id, klass = str(launched.roll_call.id), stage.school.classes[0]
-    async with stage.runtime.database.transaction(Scope.none()) as session:
-        await fold(session)
+    async with stage.app_context.database.transaction(Scope.none()) as session:
+        await flush_counters(session)
     assert (await run("check", roll_call_id)).exit_code == 0
     async with stage.arrange() as session:
         (await session.get_one(OutcomeCount, (launched.roll_call.id, klass.id))).missed -= 1

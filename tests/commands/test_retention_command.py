@@ -7,9 +7,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from backend.commands.retention_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.world import plant
+from tests.support.province import plant
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -18,8 +18,10 @@ async def run(*arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
 
 
-async def test_a_run_tells_every_kind_and_is_shown_afterwards(runtime: Runtime, owner: Database) -> None:
-    await plant(owner, runtime.keys)
+async def test_a_run_tells_every_kind_and_is_shown_afterwards(
+    app_context: AppContext, owner: Database
+) -> None:
+    await plant(owner, app_context.keys)
     made = await run("run", "--json")
     assert made.exit_code == 0, made.output
     kinds = [each["kind"] for each in json.loads(made.stdout)["runs"]]

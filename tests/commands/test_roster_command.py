@@ -9,15 +9,15 @@ from sqlalchemy import select
 from typer.testing import CliRunner, Result
 
 from backend.commands.roster_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.exchange.roster.generator import generate_students, plan_school
-from backend.exchange.roster.writing import write_roster
+from backend.exchange.roster.writer import write_roster
 from backend.settings import Settings, get_settings
-from tests.world import School, plant
+from tests.support.province import School, plant
 
 runner = CliRunner()
 
@@ -71,13 +71,13 @@ def test_an_import_names_its_school(tmp_path: Path) -> None:
 
 @pytest.fixture
 async def school(
-    owner: Database, runtime: Runtime, settings: Settings, monkeypatch: pytest.MonkeyPatch
+    owner: Database, app_context: AppContext, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[School]:
     """A school without students, and a process whose settings lead to its database."""
     for name, value in settings.model_dump(exclude_none=True).items():
         monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
     get_settings.cache_clear()
-    yield (await plant(owner, runtime.keys, classes=0, students=0)).school
+    yield (await plant(owner, app_context.keys, classes=0, students=0)).school
     get_settings.cache_clear()
 
 

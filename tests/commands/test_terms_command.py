@@ -8,10 +8,10 @@ from sqlalchemy import text
 from typer.testing import CliRunner, Result
 
 from backend.commands.terms_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from tests.world import plant
+from tests.support.province import plant
 
 pytestmark = pytest.mark.usefixtures("environment")
 
@@ -20,14 +20,14 @@ async def run(*arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, app, ["partitions", *arguments])
 
 
-async def test_what_lacks_is_told_and_made(runtime: Runtime, owner: Database) -> None:
-    world = await plant(owner, runtime.keys, classes=1, students=0)
+async def test_what_lacks_is_told_and_made(app_context: AppContext, owner: Database) -> None:
+    world = await plant(owner, app_context.keys, classes=1, students=0)
     assert (await run()).exit_code == 0
     async with owner.transaction(Scope.none()) as session:
-        named = text("SELECT door.term_partition('urge', :code)")
+        named = text("SELECT definer.term_partition('reminder', :code)")
         part = await session.scalar(named, {"code": world.term_code})
         await session.execute(text(f"DROP TABLE term_partition.{part}"))
-    lacking = [{"term_code": world.term_code, "table": "urge"}]
+    lacking = [{"term_code": world.term_code, "table": "reminder"}]
     told = await run("--json")
     assert (told.exit_code, json.loads(told.stdout)) == (1, {"lacking": lacking})
     made = await run("--make", "--json")

@@ -8,19 +8,19 @@ from sqlalchemy import delete
 from typer.testing import CliRunner, Result
 
 from backend.commands.verification_command import app
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from backend.roll_call.tables import VerificationPace, VerificationTask
-from tests.roll_call.stage import Stage, staged
+from backend.roll_call.tables import VerificationTask, VerificationThroughput
 from tests.staff_api.test_verification import given_up
+from tests.support.roll_call.scenario import Stage, staged
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> Stage:
-    stage = await staged(runtime, owner)
+async def stage(app_context: AppContext, owner: Database) -> Stage:
+    stage = await staged(app_context, owner)
     async with stage.arrange() as session:
         await session.execute(delete(VerificationTask))
-        await session.execute(delete(VerificationPace))
+        await session.execute(delete(VerificationThroughput))
     return stage
 
 

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from httpx import ASGITransport, AsyncClient, Response
 
-from tests.tenancy.company import Nobody
+from tests.tenancy.fixtures import Nobody
 
 PLAIN = "%/?#[]@!$&'()*+,;=:-._~"
 """What stands in an address as it is; everything else is sent in per cent."""

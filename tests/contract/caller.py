@@ -11,9 +11,9 @@ from requests import Request
 from schemathesis import Case
 
 from backend.notice.aliyun import report_token
-from tests.tenancy.asking import own
-from tests.tenancy.company import Company
+from tests.tenancy.fixtures import Company
 from tests.tenancy.matrix import OPEN, ROWS
+from tests.tenancy.requests import own
 from tests.tenancy.rows import KINDS, PATH_THINGS, Of, Row
 
 SPENT = {"DELETE /v1/sessions/current"}
@@ -65,7 +65,7 @@ class Caller:
             if number is not None and number % 2 and isinstance(place, Of) and place.thing in KNOWN:
                 case.path_parameters[name] = str(pick(place.thing))
             if name == "token" and len(str(value)) % 2:
-                case.path_parameters[name] = report_token(self.company.runtime.settings.gateway_secret)
+                case.path_parameters[name] = report_token(self.company.app_context.settings.gateway_secret)
 
     def _credentials(self, api: str, route: str, method: str, url: str) -> dict[str, str]:
         if api == "mobile":

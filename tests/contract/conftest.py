@@ -6,19 +6,19 @@ from typing import Any
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from backend.identity.authentication import HttpRequest, authenticate_phone, authenticate_staff
+from backend.identity.sign_in.authentication import HttpRequest, authenticate_phone, authenticate_staff
 from tests.contract.bare import Bare
 from tests.contract.caller import Caller, person_for
-from tests.tenancy.company import Client, Company, assembled
+from tests.tenancy.fixtures import Client, Company, assembled
 from tests.tenancy.matrix import OPEN_TO_PHONES
 
 
 @pytest.fixture(scope="session")
-async def company(runtime: Runtime, owner: Database) -> AsyncIterator[Company]:
+async def company(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
     """Everybody, signed in."""
-    async with assembled(runtime, owner) as company:
+    async with assembled(app_context, owner) as company:
         yield company
 
 
@@ -43,14 +43,14 @@ async def asker(
     Looking up is half of what a refused request costs; that half is the matter of `tests.tenancy`.
     """
 
-    async def of_staff(runtime: Runtime, authorization: str | None) -> Any:
+    async def of_staff(app_context: AppContext, authorization: str | None) -> Any:
         if authorization not in looked_up:
-            looked_up[authorization] = await authenticate_staff(runtime, authorization)
+            looked_up[authorization] = await authenticate_staff(app_context, authorization)
         return looked_up[authorization]
 
-    async def of_phone(runtime: Runtime, request: HttpRequest) -> Any:
+    async def of_phone(app_context: AppContext, request: HttpRequest) -> Any:
         if request.authorization not in looked_up:
-            looked_up[request.authorization] = await authenticate_phone(runtime, request)
+            looked_up[request.authorization] = await authenticate_phone(app_context, request)
         return looked_up[request.authorization]
 
     monkeypatch.setattr("backend.staff_api.caller.authenticate_staff", of_staff)

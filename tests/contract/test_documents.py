@@ -7,9 +7,9 @@ from typing import Any
 import jsonschema_rs
 import pytest
 
-from backend.core.api import ExampleMissing, example_of
-from tests.tenancy.documents import document
+from backend.core.web.api import ExampleMissing, example_of
 from tests.tenancy.matrix import ROWS
+from tests.tenancy.openapi_documents import document
 
 TRY_AGAIN = 503
 """Under load, or while the database is away: with the time after which to come back."""

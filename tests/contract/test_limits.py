@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 
 from backend.core.ids import new_id
-from backend.core.web import LimitBodies
-from backend.staff_api.rosters import LARGER_BODIES, MAX_UPLOAD
+from backend.core.web.requests import LimitBodies
+from backend.staff_api.organisation.rosters import LARGER_BODIES, MAX_UPLOAD
 from tests.contract.caller import person_for
-from tests.tenancy.company import Company
-from tests.tenancy.documents import routes
+from tests.tenancy.fixtures import Company
+from tests.tenancy.openapi_documents import routes
 
 pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
 
@@ -30,7 +30,7 @@ def posts(api: str) -> list[str]:
 
 @pytest.mark.parametrize("api", ["staff", "mobile"])
 async def test_a_declared_length_beyond_the_limit_is_refused_unread(company: Company, api: str) -> None:
-    limit = company.runtime.settings.request_body_limit
+    limit = company.app_context.settings.request_body_limit
     http = company.staff if api == "staff" else company.mobile
     for path in set(posts(api)) - set(LARGER_BODIES):
         answer = await http.post(path, content=b"", headers={**JSON, "content-length": str(limit + 1)})
@@ -41,7 +41,7 @@ async def test_a_declared_length_beyond_the_limit_is_refused_unread(company: Com
 
 @pytest.mark.parametrize("api", ["staff", "mobile"])
 async def test_an_undeclared_body_is_read_to_the_limit_and_no_further(company: Company, api: str) -> None:
-    limit = company.runtime.settings.request_body_limit
+    limit = company.app_context.settings.request_body_limit
     route = "POST /v1/accounts" if api == "staff" else "POST /v1/me/record/checks"
     taken: list[int] = []
     person = company.people[person_for(api, route)]
@@ -56,14 +56,14 @@ async def test_a_roster_may_be_larger_than_other_bodies_but_has_its_own_limit(co
     path = "/v1/roster-imports?file_name=a.csv"
     refused = await company.people["registrar"].request("POST", path, content=b"", headers=headers)
     assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
-    within = b"x" * (company.runtime.settings.request_body_limit + 1)
+    within = b"x" * (company.app_context.settings.request_body_limit + 1)
     assert (await company.people["registrar"].request("POST", path, content=within)).status_code == 422
 
 
 async def test_a_picture_upload_that_says_no_length_is_cut_off(company: Company) -> None:
     taken: list[int] = []
     headers = {"content-type": "multipart/form-data; boundary=x"}
-    limit = company.runtime.settings.request_body_limit
+    limit = company.app_context.settings.request_body_limit
     content = unending(2 * limit // 2**20, taken)
     answer = await company.phone.post("/v1/me/portrait", content=content, headers=headers)
     assert answer.status_code == 413

@@ -13,11 +13,11 @@ from backend.core.ids import new_id
 from backend.notice.aliyun import report_token
 from backend.roll_call.envelope import TYPE
 from tests.contract.caller import person_for
-from tests.roll_call.candidate import content
-from tests.tenancy.asking import filled, own
-from tests.tenancy.company import Client, Company
-from tests.tenancy.documents import document, routes
+from tests.support.roll_call.student_phone import content
+from tests.tenancy.fixtures import Client, Company
 from tests.tenancy.matrix import MOBILE, ROWS, STAFF
+from tests.tenancy.openapi_documents import document, routes
+from tests.tenancy.requests import filled, own
 from tests.tenancy.rows import Made, Row
 
 pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
@@ -157,7 +157,7 @@ async def test_an_odd_value_anywhere_in_a_body(company: Company, asker: Asker, r
     kind = person_for(api, row.route)
     pick = own(company, kind)
     body = filled(row.body, company, pick)
-    places = row.places() | {"token": report_token(company.runtime.settings.gateway_secret)}
+    places = row.places() | {"token": report_token(company.app_context.settings.gateway_secret)}
     path = row.template.format_map(filled(places, company, pick))
     for place in leaves(body):
         for fragment in JSON_VALUES.values():

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from tests.contract.caller import Caller
-from tests.tenancy.documents import document
+from tests.tenancy.openapi_documents import document
 
 pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
 

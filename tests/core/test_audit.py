@@ -8,7 +8,7 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from tests.world import PROVINCE_PATH
+from tests.support.province import PROVINCE_PATH
 
 PROVINCE = Scope.wide(PROVINCE_PATH, new_id())
 

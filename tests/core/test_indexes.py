@@ -13,7 +13,7 @@ import pytest
 from psycopg import Connection, sql
 
 from tests.conftest import SUPERUSER
-from tests.core.index_questions import ASKED
+from tests.core.index_usage import ASKED
 
 INDEXES = """
 SELECT i.relname, a.attname FROM pg_index x
@@ -50,7 +50,7 @@ def schema(template_database: str, worker_id: str) -> Iterator[Connection[Any]]:
                 connection.prepare_threshold = None  # the driver's own would be forgotten with ours
                 connection.execute("SET session_replication_role = replica")
                 connection.execute(TERM)
-                connection.execute("SELECT door.make_term_partitions()")
+                connection.execute("SELECT definer.make_term_partitions()")
                 connection.execute("SET enable_seqscan = off; SET plan_cache_mode = force_generic_plan")
                 yield connection
         finally:
@@ -95,7 +95,7 @@ def source(schema: Connection[Any], who: str) -> str:
 def test_every_index_has_somebody_who_asks_for_it(indexes: dict[str, str]) -> None:
     without = sorted(indexes.keys() - ASKED.keys())
     assert not without, (
-        f"no question of the product is known for {without}: name it in tests/core/index_questions.py,"
+        f"no question of the product is known for {without}: name it in tests/core/index_usage.py,"
         " or take the index out of its migration and its table"
     )
     assert not ASKED.keys() - indexes.keys(), (

@@ -10,15 +10,15 @@ from procrastinate import JobContext
 from sqlalchemy import select, text
 
 from backend import worker
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import conninfo, enqueue_all_unless_waiting, enqueue_unless_waiting, job_app
-from backend.core.outbox import TOLD_AT_ONCE, Event, deliver_event, deliver_events, emit, emit_all
-from backend.core.runtime import Runtime
+from backend.core.outbox import MAX_DELIVERED_AT_ONCE, Event, deliver_event, deliver_events, emit, emit_all
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
-from backend.events import FLOW, deliver
+from backend.events import SUBSCRIPTIONS, deliver
 from backend.settings import Settings
 from backend.worker import load_jobs, rescue_stalled_jobs
 
@@ -60,7 +60,7 @@ async def test_an_event_of_a_rolled_back_transaction_never_was(database: Databas
 
 
 async def test_a_consumer_handles_an_event_once_however_often_it_is_delivered(
-    runtime: Runtime, database: Database, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handled: list[Any] = []
 
@@ -68,14 +68,14 @@ async def test_a_consumer_handles_an_event_once_however_often_it_is_delivered(
         handled.append(payload["marker"])
 
     consumer = SimpleNamespace(name="counted", scope=lambda _: SCOPE, handle=handle)
-    monkeypatch.setitem(cast("dict[str, Any]", FLOW), "RosterImported", (consumer,))
+    monkeypatch.setitem(cast("dict[str, Any]", SUBSCRIPTIONS), "RosterImported", (consumer,))
     marker = str(new_id())
     async with database.transaction(SCOPE) as session:
         await emit(session, "RosterImported", {"marker": marker}, now())
     event_id = await newest_event(database, marker)
     assert event_id is not None
-    await deliver(runtime, event_id)
-    await deliver(runtime, event_id)
+    await deliver(app_context, event_id)
+    await deliver(app_context, event_id)
     assert handled == [marker]
 
 
@@ -184,7 +184,7 @@ async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings
 
 
 async def test_many_events_of_one_transaction_share_jobs(database: Database) -> None:
-    marker, many = str(new_id()), TOLD_AT_ONCE * 2 + 1
+    marker, many = str(new_id()), MAX_DELIVERED_AT_ONCE * 2 + 1
     async with database.transaction(SCOPE) as session:
         await emit_all(
             session, [Event("RollCallLaunched", {"marker": marker, "n": n}, now()) for n in range(many)]
@@ -194,7 +194,7 @@ async def test_many_events_of_one_transaction_share_jobs(database: Database) -> 
         found = select(OutboxEvent.id).where(OutboxEvent.payload["marker"].astext == marker)
         events = {str(event_id) for event_id in await session.scalars(found)}
     ours = [job for job in jobs if events & set(job)]
-    assert sorted(map(len, ours)) == [1, TOLD_AT_ONCE, TOLD_AT_ONCE]
+    assert sorted(map(len, ours)) == [1, MAX_DELIVERED_AT_ONCE, MAX_DELIVERED_AT_ONCE]
     assert {event_id for job in ours for event_id in job} == events
 
 
@@ -228,12 +228,12 @@ def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() 
 
 
 async def test_a_worker_that_loses_the_database_begins_anew(
-    runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+    app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(worker, "AGAIN_SECONDS", 0.0)
     stop, begun = asyncio.Event(), 0
 
-    async def once(_runtime: Runtime, _concurrency: int, _stop: asyncio.Event) -> None:
+    async def once(_runtime: AppContext, _concurrency: int, _stop: asyncio.Event) -> None:
         nonlocal begun
         begun += 1
         if begun == 2:
@@ -242,5 +242,5 @@ async def test_a_worker_that_loses_the_database_begins_anew(
             stop.set()
 
     monkeypatch.setattr(worker, "_run_jobs_once", once)
-    await worker._run_jobs(runtime, 1, stop)
+    await worker._run_jobs(app_context, 1, stop)
     assert begun == 3

@@ -3,7 +3,7 @@
 import pytest
 import structlog
 
-from backend.core.logging import configure_logging
+from backend.core.process.logging import configure_logging
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -4,11 +4,11 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.tables import METADATA
-from tests.world import plant, student_account
+from tests.support.province import plant, student_account
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
@@ -65,9 +65,9 @@ async def test_an_audit_entry_can_be_neither_changed_nor_deleted(database: Datab
 
 @pytest.mark.parametrize("table", ["student", "guardian", "obligation", "outcome_entry", "verdict"])
 async def test_a_students_own_scope_writes_none_of_what_the_school_holds_of_them(
-    database: Database, owner: Database, runtime: Runtime, table: str
+    database: Database, owner: Database, app_context: AppContext, table: str
 ) -> None:
-    world = await plant(owner, runtime.keys, classes=1, students=1)
+    world = await plant(owner, app_context.keys, classes=1, students=1)
     pupil = world.school.students[0]
     async with database.transaction(student_account(world.school, pupil).scope) as session:
         changes = text(

@@ -8,7 +8,7 @@ from xlsxwriter import Workbook
 
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.issues import RowIssue
-from backend.exchange.roster.reading import read_roster
+from backend.exchange.roster.reader import read_roster
 from backend.exchange.roster.rows import RosterRow
 
 TODAY = date(2026, 11, 21)

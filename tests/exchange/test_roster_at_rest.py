@@ -7,25 +7,25 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from backend.exchange.roster.checking import check_roster
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.staging import stage_row
-from backend.exchange.roster.writing import write_roster
+from backend.exchange.roster.validation import check_roster
+from backend.exchange.roster.writer import write_roster
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character, mask
 from backend.people.queries import student_number
 from backend.people.tables import Student
-from tests.at_rest import columns_holding
 from tests.exchange.conftest import TODAY
-from tests.world import School, plant, registrar_account
+from tests.support.database_contents import columns_holding
+from tests.support.province import School, plant, registrar_account
 
 Records = list[dict[str, str]]
 Reader = Callable[[Records], list[RosterRow]]
@@ -34,9 +34,9 @@ RELATIVE = "410102197001010017"
 
 
 @pytest.fixture
-async def school(owner: Database, runtime: Runtime) -> School:
+async def school(owner: Database, app_context: AppContext) -> School:
     """A school without students."""
-    return (await plant(owner, runtime.keys, classes=0, students=0)).school
+    return (await plant(owner, app_context.keys, classes=0, students=0)).school
 
 
 @pytest.fixture
@@ -59,21 +59,23 @@ def rows_of(tmp_path: Path) -> Reader:
     return read
 
 
-async def enter(runtime: Runtime, school: School, rows: list[RosterRow]) -> ImportReport:
-    acting = registrar_account(school)
-    async with runtime.database.transaction(acting.scope) as session:
+async def enter(app_context: AppContext, school: School, rows: list[RosterRow]) -> ImportReport:
+    actor = registrar_account(school)
+    async with app_context.database.transaction(actor.scope) as session:
         unit = await session.get_one(OrgUnit, school.id)
-        return await import_roster(session, acting, RosterImport(unit, rows, "00" * 32), runtime.keys, now())
+        return await import_roster(
+            session, actor, RosterImport(unit, rows, "00" * 32), app_context.keys, now()
+        )
 
 
-async def numbers_on_the_roll(runtime: Runtime, school: School) -> dict[str, str | None]:
+async def numbers_on_the_roll(app_context: AppContext, school: School) -> dict[str, str | None]:
     """The student numbers by name, opened and found by their blind index."""
-    async with runtime.database.transaction(Scope.school(school.id, school.path)) as session:
+    async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
         students = (await session.scalars(select(Student))).all()
-    opened = {each.name: student_number(each, runtime.keys) for each in students}
+    opened = {each.name: student_number(each, app_context.keys) for each in students}
     for each in students:
         number = opened[each.name]
-        assert each.student_number_index == (runtime.keys.blind_index(number) if number else None)
+        assert each.student_number_index == (app_context.keys.blind_index(number) if number else None)
     return opened
 
 
@@ -84,36 +86,36 @@ def other_number(serial: int) -> str:
 
 
 async def test_after_an_import_no_column_of_any_table_holds_an_id_number(
-    runtime: Runtime, owner: Database, school: School, invented: Records, rows_of: Reader
+    app_context: AppContext, owner: Database, school: School, invented: Records, rows_of: Reader
 ) -> None:
     invented[0]["考生号"] = invented[0]["身份证件号"]
     invented[1]["家庭现地址"] += f"（身份证{invented[1]['身份证件号'].lower()}）"
     for record in invented:
         record["成员1身份证件号码"] = RELATIVE
     rows = rows_of(invented)
-    assert (await enter(runtime, school, rows)).created == len(rows)
+    assert (await enter(app_context, school, rows)).created == len(rows)
     updated = [replace(row, phone="15499999999") for row in rows]
-    assert (await enter(runtime, school, updated)).updated == len(rows)
+    assert (await enter(app_context, school, updated)).updated == len(rows)
     ids = {record["身份证件号"] for record in invented}
     assert await columns_holding(owner, {*ids, *(each.lower() for each in ids), RELATIVE}) == set()
     # The same search finds what does lie in clear, in text, in JSON and in bytes.
     assert "student.name" in await columns_holding(owner, {invented[0]["姓名"]})
     assert "student.record" in await columns_holding(owner, {mask(invented[0]["身份证件号"])})
-    sealed_under = runtime.keys.current["identifier"] + "\\000"
+    sealed_under = app_context.keys.current["identifier"] + "\\000"
     assert "student.student_number_sealed" in await columns_holding(owner, {sealed_under})
 
 
 def test_an_examination_number_that_is_no_id_number_is_kept(
-    runtime: Runtime, invented: Records, rows_of: Reader
+    app_context: AppContext, invented: Records, rows_of: Reader
 ) -> None:
     kept = "410102200801010000"
     [row] = rows_of([{**invented[0], "准考证号": kept, "考生号": f"1{kept}"}])
-    record = stage_row(row, runtime.keys).record.obj
+    record = stage_row(row, app_context.keys).record.obj
     assert (record["准考证号"], record["考生号"]) == (kept, f"1{kept}")
 
 
 def test_the_digest_of_a_row_tells_no_student_number_to_who_lacks_the_key(
-    runtime: Runtime, invented: Records, rows_of: Reader
+    app_context: AppContext, invented: Records, rows_of: Reader
 ) -> None:
     """Under a ring that indexes every student number alike, rows that differ in it alone have one digest."""
     [row] = rows_of(invented[:1])
@@ -122,7 +124,7 @@ def test_the_digest_of_a_row_tells_no_student_number_to_who_lacks_the_key(
         def blind_index(self, value: str) -> bytes:
             return b"?" if value[0] in "GJ" else super().blind_index(value)
 
-    keys = Forgetful(runtime.keys.current, runtime.keys.secrets, runtime.keys.signers)
+    keys = Forgetful(app_context.keys.current, app_context.keys.secrets, app_context.keys.signers)
     digests = {
         stage_row(replace(row, student_number=number), keys).digest
         for number in (row.student_number, other_number(1))
@@ -131,18 +133,18 @@ def test_the_digest_of_a_row_tells_no_student_number_to_who_lacks_the_key(
 
 
 async def test_a_student_number_that_changes_is_sealed_for_its_own_student(
-    runtime: Runtime, school: School, invented: Records, rows_of: Reader
+    app_context: AppContext, school: School, invented: Records, rows_of: Reader
 ) -> None:
     for serial, record in enumerate(invented):
         record["姓名"] = f"学生{'甲乙丙丁戊己庚辛壬癸'[serial % 10]}{'一二'[serial // 10]}"
     first, second, third = (dict(record) for record in invented[:3])
     first["学号"], second["学号"] = other_number(1), ""
-    await enter(runtime, school, rows_of([first, second, third]))
+    await enter(app_context, school, rows_of([first, second, third]))
     names = [record["姓名"] for record in (first, second, third)]
-    before = await numbers_on_the_roll(runtime, school)
+    before = await numbers_on_the_roll(app_context, school)
     assert [before[name] for name in names] == [other_number(1), None, third["学号"]]
     third["学号"] = ""
-    report = await enter(runtime, school, rows_of([invented[0], invented[1], third]))
+    report = await enter(app_context, school, rows_of([invented[0], invented[1], third]))
     assert (report.created, report.updated) == (0, 3)
-    after = await numbers_on_the_roll(runtime, school)
+    after = await numbers_on_the_roll(app_context, school)
     assert [after[name] for name in names] == [invented[0]["学号"], invented[1]["学号"], None]

@@ -12,7 +12,7 @@ from backend.exchange.roster.cells import (
     parse_month,
     plain,
 )
-from backend.exchange.roster.xlsx import EPOCH_1900, EPOCH_1904
+from backend.exchange.roster.xlsx_reader import EPOCH_1900, EPOCH_1904
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from backend.exchange.roster.delimited import detect_encoding
+from backend.exchange.roster.csv_reader import detect_encoding
 from backend.exchange.roster.errors import RosterDamaged, RosterEncodingUnknown
 from backend.exchange.roster.issues import RowIssue
-from backend.exchange.roster.reading import read_roster
+from backend.exchange.roster.reader import read_roster
 from backend.exchange.roster.rows import RosterRow
-from backend.exchange.roster.writing import write_roster
+from backend.exchange.roster.writer import write_roster
 
 TODAY = date(2026, 11, 21)
 Records = list[dict[str, str]]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from xlsxwriter import Workbook as WorkbookWriter
 
 from backend.core.errors import DomainError
-from backend.exchange.roster import reading, xlsx
+from backend.exchange.roster import reader, xlsx_reader
 from backend.exchange.roster.cells import Numeric, parse_day, plain
 from backend.exchange.roster.errors import (
     RosterColumnsMissing,
@@ -24,11 +24,11 @@ from backend.exchange.roster.errors import (
 )
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.issues import RowIssue
-from backend.exchange.roster.reading import read_roster
+from backend.exchange.roster.reader import read_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.summary import summarise
-from backend.exchange.roster.writing import FORMATS, write_roster, write_template
-from backend.exchange.roster.xlsx import EPOCH_1904, Workbook
+from backend.exchange.roster.writer import FORMATS, write_roster, write_template
+from backend.exchange.roster.xlsx_reader import EPOCH_1904, Workbook
 
 TODAY = date(2026, 11, 21)
 Records = list[dict[str, str]]
@@ -355,7 +355,7 @@ def test_macros_are_refused_before_anything_is_read(tmp_path: Path) -> None:
 def test_an_archive_beyond_a_limit_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
-    monkeypatch.setattr(xlsx, limit, 2)
+    monkeypatch.setattr(xlsx_reader, limit, 2)
     strings = f'<sst xmlns="{MAIN}"/>'
     path = make_workbook(tmp_path / "a.xlsx", "<worksheet/>", xl__sharedStrings_xml=strings)
     with pytest.raises(RosterTooLarge):
@@ -367,9 +367,9 @@ def test_more_rows_than_the_limit_are_refused(
 ) -> None:
     path = tmp_path / "a.xlsx"
     write_roster(path, records[:4], variant="national", form="xlsx")
-    monkeypatch.setattr(reading, "MAX_ROWS", 4)
+    monkeypatch.setattr(reader, "MAX_ROWS", 4)
     assert len(read_file(path)[0]) == 4
-    monkeypatch.setattr(reading, "MAX_ROWS", 3)
+    monkeypatch.setattr(reader, "MAX_ROWS", 3)
     with pytest.raises(RosterTooLarge):
         read_file(path)
 

@@ -12,36 +12,43 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tables import AuditEntry, OutboxEvent
 from backend.core.tenancy import Scope
-from backend.exchange.roster import checking
-from backend.exchange.roster.checking import check_roster, check_upload
+from backend.exchange.roster import validation
 from backend.exchange.roster.errors import RosterKindUnsupported, RosterTooLarge, StudentNumbersTaken
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.importer import ImportReport, RosterImport, enter_roster, import_roster
 from backend.exchange.roster.rows import RosterRow
-from backend.exchange.roster.writing import FORMATS, write_roster
+from backend.exchange.roster.validation import check_roster, check_upload
+from backend.exchange.roster.writer import FORMATS, write_roster
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character
 from backend.people.queries import id_number_context
 from backend.people.tables import Guardian, SchoolClass, Student
-from backend.standing.tables import StudentStanding
+from backend.standing.store.tables import StudentStanding
 from tests.exchange.conftest import TODAY
-from tests.world import School, World, counselor_account, plant, province_account, registrar_account
+from tests.support.province import (
+    School,
+    World,
+    counselor_account,
+    plant,
+    province_account,
+    registrar_account,
+)
 
 Records = list[dict[str, str]]
 
 
 @pytest.fixture
-async def world(owner: Database, runtime: Runtime) -> World:
+async def world(owner: Database, app_context: AppContext) -> World:
     """Schools without students, new for each test."""
-    return await plant(owner, runtime.keys, classes=0, students=0)
+    return await plant(owner, app_context.keys, classes=0, students=0)
 
 
 def invented(count: int = 40, **plan: Any) -> Records:
@@ -67,18 +74,20 @@ def rows_of(tmp_path: Path) -> Callable[..., list[RosterRow]]:
 
 
 async def enter(
-    runtime: Runtime, school: School, rows: list[RosterRow], acting: Acting | None = None
+    app_context: AppContext, school: School, rows: list[RosterRow], actor: Actor | None = None
 ) -> ImportReport:
     """As the school's registrar, unless the test says who."""
-    acting = acting or registrar_account(school)
-    async with runtime.database.transaction(acting.scope) as session:
+    actor = actor or registrar_account(school)
+    async with app_context.database.transaction(actor.scope) as session:
         unit = await session.get_one(OrgUnit, school.id)
-        return await import_roster(session, acting, RosterImport(unit, rows, "00" * 32), runtime.keys, now())
+        return await import_roster(
+            session, actor, RosterImport(unit, rows, "00" * 32), app_context.keys, now()
+        )
 
 
-async def roll(runtime: Runtime, school: School) -> dict[str, Student]:
+async def roll(app_context: AppContext, school: School) -> dict[str, Student]:
     """The students of a school by name."""
-    async with runtime.database.transaction(Scope.school(school.id, school.path)) as session:
+    async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
         return {each.name: each for each in await session.scalars(select(Student))}
 
 
@@ -97,95 +106,97 @@ def with_distinct_names(records: Records) -> Records:
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
 @pytest.mark.parametrize("form", FORMATS)
 async def test_the_students_of_every_variant_and_format_come_onto_the_roll(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]], variant: str, form: str
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]], variant: str, form: str
 ) -> None:
     records = with_distinct_names(invented(60, part_time_classes=1))
-    report = await enter(runtime, world.school, rows_of(records, variant=variant, form=form))
+    report = await enter(app_context, world.school, rows_of(records, variant=variant, form=form))
     assert fates(report) == (60, 0, 0)
-    students = await roll(runtime, world.school)
+    students = await roll(app_context, world.school)
     for record in records:
         student = students[record["姓名"]]
-        sealed = runtime.keys.decrypt("identifier", student.id_number_sealed, id_number_context(student.id))
+        sealed = app_context.keys.decrypt(
+            "identifier", student.id_number_sealed, id_number_context(student.id)
+        )
         assert sealed.decode() == record["身份证件号"]
-        assert student.id_number_index == runtime.keys.blind_index(record["身份证件号"])
+        assert student.id_number_index == app_context.keys.blind_index(record["身份证件号"])
         assert (student.study_form == "part_time") == (record["学习形式"] == "非全日制")
         assert (student.standing, student.entry_month) == ("01", record["入学年月"])
         assert student.record["家庭现地址"] == record["家庭现地址"]
 
 
 async def test_classes_are_made_by_name_with_the_year_of_entry_and_the_major(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = invented(100)
-    report = await enter(runtime, world.school, rows_of(records))
+    report = await enter(app_context, world.school, rows_of(records))
     expected = {record["班级名称"]: (int(record["入学年月"][:4]), record["专业简称"]) for record in records}
     assert report.classes_created == len(expected) == 2
-    async with runtime.database.transaction(Scope.school(world.school.id)) as session:
+    async with app_context.database.transaction(Scope.school(world.school.id)) as session:
         made = {each.name: (each.grade, each.major) for each in await session.scalars(select(SchoolClass))}
     assert made == expected
 
 
 async def test_the_same_file_again_changes_nothing(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     rows = rows_of(invented())
-    await enter(runtime, world.school, rows)
-    before = await roll(runtime, world.school)
-    again = await enter(runtime, world.school, [replace(row, row=row.row + 5) for row in rows])
+    await enter(app_context, world.school, rows)
+    before = await roll(app_context, world.school)
+    again = await enter(app_context, world.school, [replace(row, row=row.row + 5) for row in rows])
     assert fates(again) == (0, 0, 40)
     assert (again.classes_created, again.flagged, again.elsewhere, again.not_in_file) == (0, 0, 0, 0)
-    after = await roll(runtime, world.school)
+    after = await roll(app_context, world.school)
     assert {(each.id, each.updated_at) for each in before.values()} == {
         (each.id, each.updated_at) for each in after.values()
     }
 
 
 async def test_a_changed_phone_updates_that_student_only(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = with_distinct_names(invented())
-    await enter(runtime, world.school, rows_of(records))
-    before = await roll(runtime, world.school)
+    await enter(app_context, world.school, rows_of(records))
+    before = await roll(app_context, world.school)
     records[3]["联系电话"] = "15499999999"
-    report = await enter(runtime, world.school, rows_of(records))
+    report = await enter(app_context, world.school, rows_of(records))
     assert fates(report) == (0, 1, 39)
-    after = await roll(runtime, world.school)
+    after = await roll(app_context, world.school)
     changed = {name for name in after if after[name].updated_at != before[name].updated_at}
     assert changed == {records[3]["姓名"]}
     assert after[records[3]["姓名"]].phone == "15499999999"
     assert after[records[3]["姓名"]].id == before[records[3]["姓名"]].id
 
 
-async def guardians(runtime: Runtime, school: School) -> list[tuple[UUID, int, str]]:
-    async with runtime.database.transaction(Scope.school(school.id)) as session:
+async def guardians(app_context: AppContext, school: School) -> list[tuple[UUID, int, str]]:
+    async with app_context.database.transaction(Scope.school(school.id)) as session:
         rows = await session.execute(select(Guardian.student_id, Guardian.position, Guardian.name))
         return sorted((student, position, name) for student, position, name in rows)
 
 
 async def test_the_guardians_of_a_changed_student_are_replaced_as_a_set(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = with_distinct_names(invented())
     records[0] |= {"成员2姓名": "旧人", "成员2关系": "母亲", "成员2是否监护人": "是"}
-    await enter(runtime, world.school, rows_of(records))
-    before = await guardians(runtime, world.school)
+    await enter(app_context, world.school, rows_of(records))
+    before = await guardians(app_context, world.school)
     assert len(before) == 41
     records[0] |= {"成员1姓名": "新人", "成员2姓名": "", "成员2关系": "", "成员2是否监护人": ""}
-    assert fates(await enter(runtime, world.school, rows_of(records))) == (0, 1, 39)
-    after = await guardians(runtime, world.school)
-    student = (await roll(runtime, world.school))[records[0]["姓名"]].id
+    assert fates(await enter(app_context, world.school, rows_of(records))) == (0, 1, 39)
+    after = await guardians(app_context, world.school)
+    student = (await roll(app_context, world.school))[records[0]["姓名"]].id
     assert [entry for entry in after if entry[0] == student] == [(student, 1, "新人")]
     assert [e for e in after if e[0] != student] == [e for e in before if e[0] != student]
 
 
 async def test_a_study_form_that_differs_is_flagged_and_the_roll_keeps_its_own(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = with_distinct_names(invented())
-    await enter(runtime, world.school, rows_of(records))
+    await enter(app_context, world.school, rows_of(records))
     records[1] |= {"学习形式": "非全日制"}
     records[2] |= {"学习形式": "非全日制", "联系电话": "15499999998"}
-    report = await enter(runtime, world.school, rows_of(records))
+    report = await enter(app_context, world.school, rows_of(records))
     assert fates(report) == (0, 1, 39)
     assert report.flagged == 2
     assert [(each.row, each.column, each.value, each.code) for each in report.findings] == [
@@ -193,18 +204,18 @@ async def test_a_study_form_that_differs_is_flagged_and_the_roll_keeps_its_own(
         (4, "学习形式", "非全日制", "study_form_kept"),
     ]
     assert "学籍异动" in report.findings[0].zh
-    students = await roll(runtime, world.school)
+    students = await roll(app_context, world.school)
     assert {each.study_form for each in students.values()} == {"full_time"}
     assert students[records[2]["姓名"]].phone == "15499999998"
 
 
 @pytest.mark.clause("HN334-4.1c")
 async def test_a_locked_record_keeps_its_study_form_and_the_finding_says_why(
-    runtime: Runtime, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = with_distinct_names(invented())
-    await enter(runtime, world.school, rows_of(records))
-    locked = (await roll(runtime, world.school))[records[1]["姓名"]]
+    await enter(app_context, world.school, rows_of(records))
+    locked = (await roll(app_context, world.school))[records[1]["姓名"]]
     async with owner.transaction(Scope.none()) as session:
         session.add(
             StudentStanding(
@@ -214,27 +225,27 @@ async def test_a_locked_record_keeps_its_study_form_and_the_finding_says_why(
                 policy_version="-",
                 digest=b"-",
                 locked_by=new_id(),
-                picture={},
+                assessment={},
                 next_at=None,
             )
         )
     for record in records[1:3]:
         record["学习形式"] = "非全日制"
-    report = await enter(runtime, world.school, rows_of(records))
+    report = await enter(app_context, world.school, rows_of(records))
     assert report.flagged == 2
     assert [(each.code, each.row, each.column, each.value) for each in report.findings] == [
         ("study_form_locked", 3, "学习形式", "非全日制"),
         ("study_form_kept", 4, "学习形式", "非全日制"),
     ]
     assert "锁定" in report.findings[0].zh
-    assert {each.study_form for each in (await roll(runtime, world.school)).values()} == {"full_time"}
+    assert {each.study_form for each in (await roll(app_context, world.school)).values()} == {"full_time"}
 
 
 async def test_a_standing_that_was_decided_outlives_an_import(
-    runtime: Runtime, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = with_distinct_names(invented())
-    await enter(runtime, world.school, rows_of(records))
+    await enter(app_context, world.school, rows_of(records))
     async with owner.transaction(Scope.none()) as session:
         await session.execute(
             text("UPDATE student SET standing = '02', study_form = 'part_time' WHERE school_id = :school"),
@@ -242,29 +253,29 @@ async def test_a_standing_that_was_decided_outlives_an_import(
         )
     for record in records:
         record["家庭现地址"] += "甲"
-    report = await enter(runtime, world.school, rows_of(records))
+    report = await enter(app_context, world.school, rows_of(records))
     assert (fates(report), report.flagged) == ((0, 40, 0), 40)
-    states = {(each.standing, each.study_form) for each in (await roll(runtime, world.school)).values()}
+    states = {(each.standing, each.study_form) for each in (await roll(app_context, world.school)).values()}
     assert states == {("02", "part_time")}
 
 
 async def test_students_who_are_not_in_the_file_are_counted_and_left(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     rows = rows_of(with_distinct_names(invented()))
-    await enter(runtime, world.school, rows)
-    report = await enter(runtime, world.school, rows[:30])
+    await enter(app_context, world.school, rows)
+    report = await enter(app_context, world.school, rows[:30])
     assert (fates(report), report.not_in_file) == ((0, 0, 30), 10)
-    assert len(await roll(runtime, world.school)) == 40
+    assert len(await roll(app_context, world.school)) == 40
 
 
 @pytest.mark.clause("MOE19-2.4")
 async def test_a_person_on_another_schools_roll_is_a_warning_that_names_no_school(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     rows = rows_of(invented())
-    await enter(runtime, world.sister, rows[:2])
-    report = await enter(runtime, world.school, rows)
+    await enter(app_context, world.sister, rows[:2])
+    report = await enter(app_context, world.school, rows)
     assert (fates(report), report.elsewhere) == ((40, 0, 0), 2)
     assert [(each.row, each.code) for each in report.findings] == [
         (2, "on_another_roll"),
@@ -277,80 +288,80 @@ async def test_a_person_on_another_schools_roll_is_a_warning_that_names_no_schoo
 
 
 async def test_a_student_number_of_another_student_refuses_the_whole_file(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = invented()
     for number, record in enumerate(records[:2]):
         stem = f"41010120080101{number + 1:03}"
         record["学号"] = f"J{stem}{check_character(stem)}"
     rows = rows_of(records)
-    await enter(runtime, world.school, rows[:1])
+    await enter(app_context, world.school, rows[:1])
     taken = replace(rows[1], student_number=rows[0].student_number)
     with pytest.raises(StudentNumbersTaken, match=r"CSV!3"):
-        await enter(runtime, world.school, [*rows[2:], taken])
-    assert len(await roll(runtime, world.school)) == 1
+        await enter(app_context, world.school, [*rows[2:], taken])
+    assert len(await roll(app_context, world.school)) == 1
 
 
 async def test_relatives_id_numbers_are_not_kept(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     records = [{**record, "成员1身份证件号码": "410102197001010017"} for record in invented()]
-    await enter(runtime, world.school, rows_of(records))
-    for student in (await roll(runtime, world.school)).values():
+    await enter(app_context, world.school, rows_of(records))
+    for student in (await roll(app_context, world.school)).values():
         assert "410102197001010017" not in str(student.record)
 
 
 async def test_two_imports_at_once_end_with_one_set_of_students(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     rows = rows_of(with_distinct_names(invented(200)))
-    reports = await asyncio.gather(*(enter(runtime, world.school, rows) for _ in range(2)))
+    reports = await asyncio.gather(*(enter(app_context, world.school, rows) for _ in range(2)))
     assert sorted(fates(report) for report in reports) == [(0, 0, 200), (200, 0, 0)]
-    assert len(await roll(runtime, world.school)) == 200
-    assert len(await guardians(runtime, world.school)) == 200
+    assert len(await roll(app_context, world.school)) == 200
+    assert len(await guardians(app_context, world.school)) == 200
 
 
 async def test_only_the_schools_own_registrar_imports(
-    runtime: Runtime, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     rows = rows_of(invented())
-    peopled = await plant(owner, runtime.keys, classes=1, students=1)
+    peopled = await plant(owner, app_context.keys, classes=1, students=1)
     refused: dict[str, type[DomainError]] = {}
     accounts = {
         "registrar of another school": registrar_account(world.sister),
         "province": province_account(world.province),
         "counselor": counselor_account(peopled.school, peopled.school.classes[0]),
     }
-    for name, acting in accounts.items():
+    for name, actor in accounts.items():
         with pytest.raises((NotFound, NotPermitted)) as refusal:
-            await enter(runtime, world.school, rows, acting)
+            await enter(app_context, world.school, rows, actor)
         refused[name] = refusal.type
     assert refused == {
         "registrar of another school": NotFound,
         "province": NotPermitted,
         "counselor": NotPermitted,
     }
-    assert await roll(runtime, world.school) == {}
+    assert await roll(app_context, world.school) == {}
 
 
 async def test_an_import_under_another_schools_scope_is_refused_by_the_database(
-    runtime: Runtime, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
     rows = rows_of(invented())
 
     async def enter_from_next_door() -> None:
-        async with runtime.database.transaction(registrar_account(world.sister).scope) as session:
+        async with app_context.database.transaction(registrar_account(world.sister).scope) as session:
             unit = await session.get_one(OrgUnit, world.school.id)
-            await enter_roster(session, RosterImport(unit, rows, ""), runtime.keys, now())
+            await enter_roster(session, RosterImport(unit, rows, ""), app_context.keys, now())
 
     with pytest.raises(ProgrammingError, match="row-level security"):
         await enter_from_next_door()
 
 
 async def test_an_import_leaves_its_counts_and_the_files_digest_in_the_audit_and_the_outbox(
-    runtime: Runtime, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
 ) -> None:
-    await enter(runtime, world.school, rows_of(invented()))
+    await enter(app_context, world.school, rows_of(invented()))
     async with owner.transaction(Scope.none()) as session:
         [entry] = await session.scalars(
             select(AuditEntry).where(
@@ -395,4 +406,4 @@ async def test_an_upload_that_takes_too_much_memory_is_refused(tmp_path: Path) -
                 content = content.replace(b"</row>", b"<c/>" * 2_000_000 + b"</row>", 1)
             hostile.writestr(name, content)
     with pytest.raises(RosterTooLarge, match="memory"):
-        await asyncio.to_thread(checking._check_in_child, swollen, tmp_path / "rows", TODAY, 5, 64 * 2**20)
+        await asyncio.to_thread(validation._check_in_child, swollen, tmp_path / "rows", TODAY, 5, 64 * 2**20)

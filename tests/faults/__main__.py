@@ -12,11 +12,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.ground import Ground, prepared
-from tests.faults.planting import ROOT, template
-from tests.faults.play import Play
+from tests.faults.crash_point_run import Walk
+from tests.faults.long_run import Play
+from tests.faults.services import Ground, prepared
+from tests.faults.template_cluster import ROOT, template
 from tests.faults.verdict import Plan, Verdict, short, together
-from tests.faults.walk import Walk
 
 SEEDS = Path(__file__).with_name("seeds.txt")
 WALK_SECONDS = 1800.0

@@ -7,9 +7,9 @@ from typing import Any
 
 import psycopg
 
-from backend.events import FLOW
+from backend.events import SUBSCRIPTIONS
+from tests.faults.database_records import Records, exists, frozen_digest, rows
 from tests.faults.history import History
-from tests.faults.records import Records, exists, frozen_digest, rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +273,7 @@ def unfinished(connection: psycopg.Connection[Any]) -> list[str]:
             connection, "SELECT state::text, count(*) AS n FROM verification_task GROUP BY 1 ORDER BY 1"
         )
         found += [f"{row['n']} verifications are {row['state']}" for row in waiting]
-    for name, consumers in FLOW.items():
+    for name, consumers in SUBSCRIPTIONS.items():
         for consumer in consumers:
             missing = rows(
                 connection,

@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.demo.phone import Phone
-from backend.demo.posing import posed
+from backend.demo.poses import posed
 from backend.demo.staff import SignIn, Staff, UnexpectedAnswer
 from backend.roll_call.envelope import TYPE
-from biometrics.pattern_engine import render_pattern
+from biometrics.engines.test_pattern import render_pattern
 from tests.faults.history import History, Kind
-from tests.faults.planting import PASSWORD, PlantedStaff, PlantedStudent
-from tests.roll_call.candidate import INSIDE, OUTSIDE, content, fixes
+from tests.faults.template_cluster import PASSWORD, PlantedStaff, PlantedStudent
+from tests.support.roll_call.student_phone import INSIDE, OUTSIDE, content, fixes
 
 TIMEOUT = httpx.Timeout(4.0)
 TRIES, PAUSE = 40, 0.25

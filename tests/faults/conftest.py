@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
 from biometrics.pool import FacePool
 from tests.faults.interleaving import Actor, actor
 from tests.roll_call.conftest import face_pool
-from tests.roll_call.stage import Stage, staged
+from tests.support.roll_call.scenario import Stage, staged
 
 __all__ = ["face_pool"]
 
@@ -19,14 +19,14 @@ ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "1"))
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database, face_pool: FacePool) -> Stage:
-    return await staged(runtime, owner, face_pool)
+async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
+    return await staged(app_context, owner, face_pool)
 
 
 @pytest.fixture(scope="session")
-async def engines(runtime: Runtime) -> AsyncIterator[tuple[Actor, Actor]]:
+async def engines(app_context: AppContext) -> AsyncIterator[tuple[Actor, Actor]]:
     """Opened once: what an engine has compiled and prepared serves every order."""
-    both = actor("first", runtime), actor("second", runtime)
+    both = actor("first", app_context), actor("second", app_context)
     yield both
     for each in both:
         await each.database.close()

@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from backend.events import FLOW
+from backend.events import SUBSCRIPTIONS
 from tests.faults.checker import Violation
-from tests.faults.house import House
+from tests.faults.deployment import House
 from tests.faults.nemesis import Nemesis
 from tests.faults.relay import Commit, Moment, Relay
 
 MOMENTS: tuple[Moment, ...] = ("before", "after")
 EVENTS = (
     "RollCallLaunched",
-    "StudentsUrged",
+    "RemindersSent",
     "RollCallExtended",
     "RollCallVoided",
     "RollCallSettled",
@@ -31,13 +31,13 @@ EVENTS = (
 )
 """What a walk makes happen; each of their consumers has a commit of its own."""
 READS = frozenset(
-    f"door.{name}"
+    f"definer.{name}"
     for name in (
         "authorities_of",
         "declared_frames",
         "due_roll_calls",
         "due_standings",
-        "intake_facts",
+        "check_in_facts",
         "registration",
         "staff_session",
         "unassessed_schools",
@@ -47,8 +47,8 @@ READS = frozenset(
     )
 )
 """Functions that only look: a transaction of nothing else leaves nothing behind."""
-CONSUMERS = frozenset(consumer.name for consumers in FLOW.values() for consumer in consumers)
-TAKES = frozenset({"door.claim_verifications", "procrastinate_fetch_job_v2"})
+CONSUMERS = frozenset(consumer.name for consumers in SUBSCRIPTIONS.values() for consumer in consumers)
+TAKES = frozenset({"definer.claim_verifications", "procrastinate_fetch_job_v2"})
 """Functions that take work if there is any; where there is none, they leave nothing behind either."""
 
 
@@ -83,7 +83,7 @@ _api, _worker = partial(_made_by, "api"), partial(_made_by, "worker")
 
 
 def _consumers() -> Iterator[Kind]:
-    told = {consumer.name for event in EVENTS for consumer in FLOW[event]}
+    told = {consumer.name for event in EVENTS for consumer in SUBSCRIPTIONS[event]}
     for name in sorted(told):
         yield _worker(f"told to {name}", "outbox_delivery", called=name)
 
@@ -91,7 +91,7 @@ def _consumers() -> Iterator[Kind]:
 OF_STAFF = (
     _api("launch", called="roll_call.launch"),
     _api("voiding", called="roll_call.void"),
-    _api("urge", called="roll_call.urge"),
+    _api("urge", called="roll_call.remind"),
     _api("card code", called="student_code.issue"),
     _api("attestation", "attestation"),
     _api("review of an attestation", "attestation_review"),
@@ -100,15 +100,17 @@ OF_STAFF = (
     _api("leave decided", called="LeaveDecided"),
 )
 OF_STUDENTS = (
-    _api("proof spent", "door.use_proof"),
+    _api("proof spent", "definer.use_proof"),
     _api("challenge", "challenge"),
-    _api("envelopes", "door.intake_store", without="procrastinate_defer_jobs_v1"),
-    _api("envelope that the settlement did not wait for", "door.intake_store procrastinate_defer_jobs_v1"),
-    _api("frames", "door.store_frames"),
+    _api("envelopes", "definer.store_check_ins", without="procrastinate_defer_jobs_v1"),
+    _api(
+        "envelope that the settlement did not wait for", "definer.store_check_ins procrastinate_defer_jobs_v1"
+    ),
+    _api("frames", "definer.store_frames"),
     _api("leave asked for", called="LeaveRequested"),
     _api("leave withdrawn", called="LeaveCancelled"),
-    _api("registration", "door.open_registration"),
-    _api("code tried", "door.try_code"),
+    _api("registration", "definer.open_registration"),
+    _api("code tried", "definer.try_code"),
     _api("rebinding", called="DeviceRebound"),
     _api("appeal", called="AppealFiled"),
     _api("appeal withdrawn", called="AppealWithdrawn"),
@@ -118,16 +120,16 @@ OF_WORKERS = (
     _worker("extension", called="roll_call.extend"),
     _worker("settlement", called="roll_call.settle"),
     _worker("announcement by the clock", "roll_call_step", without="outbox_delivery outbox_event"),
-    _worker("verification leased", "door.claim_verifications"),
+    _worker("verification leased", "definer.claim_verifications"),
     _worker("verdict with an outcome", "verdict verification_task outcome_entry"),
     _worker("verdict without an outcome", "verdict verification_task", without="outcome_entry"),
-    _worker("pace of verification", "verification_pace"),
+    _worker("pace of verification", "verification_throughput"),
     _worker("overdue bursts given to verification", "verification_task", without="verdict"),
     _worker("settled again", "outcome_entry outbox_event"),
-    _worker("counters folded", "door.fold_outcomes"),
+    _worker("counters folded", "definer.flush_outcome_counts"),
     _worker("assessment that prompts", called="PromptRaised"),
     _worker("assessment that warns", called="StudentWarned"),
-    _worker("assessment", "student_turn", without="outbox_event"),
+    _worker("assessment", "student_lock", without="outbox_event"),
     _worker("day assessed", "daily_assessment"),
     _worker("registration verified", "registration notice"),
     _worker("message to the carrier", "notice_delivery", without="notice"),
@@ -145,8 +147,8 @@ OF_WORKERS = (
 COMMITS = (
     *OF_STAFF,
     *OF_STUDENTS,
-    _api("pulse of the service", "service_pulse"),
-    _api("report of the carrier", "door.note_sms_reports"),
+    _api("pulse of the service", "service_heartbeat"),
+    _api("report of the carrier", "definer.record_sms_reports"),
     *OF_WORKERS,
 )
 FEW = tuple(

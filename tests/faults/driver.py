@@ -11,12 +11,12 @@ import psycopg
 from tests.faults.checker import Evidence, judge, unfinished
 from tests.faults.clients import Official, Setting, Student
 from tests.faults.crash_points import FEW, Gauntlet
-from tests.faults.ground import Ground
+from tests.faults.database_records import Records, rows
+from tests.faults.deployment import House
 from tests.faults.history import History
-from tests.faults.house import House
 from tests.faults.nemesis import Nemesis
-from tests.faults.planting import World
-from tests.faults.records import Records, rows
+from tests.faults.services import Ground
+from tests.faults.template_cluster import World
 from tests.faults.verdict import Plan, Verdict
 
 LEASE, BEATS = 31.0, 4.0
@@ -59,7 +59,7 @@ class Driver:
         """
         if not away:
             marks = (
-                "INSERT INTO service_pulse SELECT generate_series(date_trunc('minute', to_timestamp(%s)),"
+                "INSERT INTO service_heartbeat SELECT generate_series(date_trunc('minute', to_timestamp(%s)),"
                 " to_timestamp(%s), interval '1 minute') ON CONFLICT DO NOTHING RETURNING 1"
             )
             for _ in range(30):

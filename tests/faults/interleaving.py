@@ -13,9 +13,9 @@ from typing import Any
 from sqlalchemy import event, text
 from sqlalchemy.util import await_only
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.roll_call.stage import Stage
+from tests.support.roll_call.scenario import Stage
 
 LOOK_SECONDS = 0.003
 _BLOCKED = text("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = ANY(:backends)")
@@ -43,7 +43,7 @@ class Actor:
     def enter(self, stage: Stage) -> None:
         """The same world, by connections and a clock of its own."""
         self._stage = replace(
-            stage, runtime=replace(stage.runtime, database=self.database), clock=replace(stage.clock)
+            stage, app_context=replace(stage.app_context, database=self.database), clock=replace(stage.clock)
         )
 
     async def turnstile(self, what: str) -> None:
@@ -54,9 +54,9 @@ class Actor:
             self.passed.append(what)
 
 
-def actor(name: str, runtime: Runtime) -> Actor:
+def actor(name: str, app_context: AppContext) -> Actor:
     """One with an engine whose statements can be held."""
-    database = Database.connect(runtime.settings.database_url, pool_size=2)
+    database = Database.connect(app_context.settings.database_url, pool_size=2)
     found = Actor(name, database)
 
     def before(_c: Any, _k: Any, statement: str, *_rest: Any) -> None:

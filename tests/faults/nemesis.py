@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from tests.faults.house import House, Process
+from tests.faults.deployment import House, Process
 from tests.faults.relay import Moment, Relay, Trap
 
 TRAP_SECONDS = 4.0

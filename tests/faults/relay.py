@@ -20,7 +20,7 @@ Address = Path | int
 """A Unix socket, or a TCP port on the loopback address."""
 
 _WRITES = re.compile(rb"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?\"?([a-z_]+)", re.IGNORECASE)
-_CALLS = re.compile(rb"procrastinate_(?:defer|fetch|finish|retry)_\w+|door\.\w+", re.IGNORECASE)
+_CALLS = re.compile(rb"procrastinate_(?:defer|fetch|finish|retry)_\w+|definer\.\w+", re.IGNORECASE)
 _NAMED_BY = re.compile(rb"audit_entry|outbox_event|outbox_delivery", re.IGNORECASE)
 """Statements whose parameters say what is done: an act, an event, a consumer."""
 _NAME = re.compile(rb"[A-Za-z]\w*(?:\.[a-z_]+)?")

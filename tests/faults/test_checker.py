@@ -12,10 +12,10 @@ from sqlalchemy import text
 
 from tests.faults import checker
 from tests.faults.checker import Check, Evidence
+from tests.faults.database_records import Records, frozen_digest
 from tests.faults.history import History
-from tests.faults.records import Records, frozen_digest
 from tests.faults.relay import Commit, Reader
-from tests.roll_call.stage import Stage
+from tests.support.roll_call.scenario import Stage
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 CALL, CLASS, STUDENT, ABSENT, NONCE, SUBMISSION = "call", "class", "student", "absent", "nonce", "submission"

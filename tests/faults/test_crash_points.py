@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import pytest
 
-from backend.events import FLOW
+from backend.events import SUBSCRIPTIONS
 from tests.faults.crash_points import COMMITS, EVENTS, FEW, Gauntlet
-from tests.faults.house import House, Process
+from tests.faults.deployment import House, Process
 from tests.faults.nemesis import Nemesis
 from tests.faults.relay import Commit, Moment, Passing, Reader, Relay
 
@@ -66,9 +66,9 @@ def test_what_is_dead_already_dies_at_no_commit(gauntlet: Gauntlet, nobody: _Nob
 
 
 def test_a_look_that_found_no_work_is_no_commit_of_the_flow(gauntlet: Gauntlet) -> None:
-    assert passes(gauntlet, Commit(frozenset({"door.claim_verifications"}), idle=True)) == []
-    assert passes(gauntlet, Commit(frozenset({"door.due_roll_calls"}))) == []
-    assert passes(gauntlet, Commit(frozenset({"door.claim_verifications"}))) == ["before"]
+    assert passes(gauntlet, Commit(frozenset({"definer.claim_verifications"}), idle=True)) == []
+    assert passes(gauntlet, Commit(frozenset({"definer.due_roll_calls"}))) == []
+    assert passes(gauntlet, Commit(frozenset({"definer.claim_verifications"}))) == ["before"]
     assert passes(gauntlet, Commit(frozenset({"audit_seal"}), idle=True)) == ["before"]
 
 
@@ -83,7 +83,7 @@ def test_points_that_were_not_come_to_are_violations(gauntlet: Gauntlet) -> None
 def test_each_consumer_of_what_a_walk_makes_happen_is_named_once() -> None:
     names = [kind.name for kind in COMMITS]
     assert len(names) == len(set(names))
-    told = {f"told to {consumer.name}" for event in EVENTS for consumer in FLOW[event]}
+    told = {f"told to {consumer.name}" for event in EVENTS for consumer in SUBSCRIPTIONS[event]}
     assert told <= set(names)
     assert len(FEW) == 4
 
@@ -125,9 +125,9 @@ def test_a_relay_knows_the_names_in_rows_that_are_one_document() -> None:
 
 
 def test_a_statement_outside_a_transaction_is_a_commit_by_itself() -> None:
-    heard = reader("SELECT door.use_proof($1)")
+    heard = reader("SELECT definer.use_proof($1)")
     said = heard.hear(bound(b"x"))
-    assert said == Commit(frozenset({"door.use_proof"}), alone=True)
+    assert said == Commit(frozenset({"definer.use_proof"}), alone=True)
     done = message(b"C", b"SELECT 1\0") + message(b"Z", b"I")
     assert said is not None
     assert said.is_done(done)

@@ -7,12 +7,12 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from backend.appeal.deciding import UPHELD, DecideAppeal, decide_appeal
+from backend.appeal.decisions import UPHELD, DecideAppeal, decide_appeal
 from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
-from backend.appeal.hearing import Said
+from backend.appeal.statements import Said
 from backend.core.errors import DomainError
 from backend.demo.phone import Phone
-from backend.identity.devices import BindDevice, bind_device
+from backend.identity.devices.service import BindDevice, bind_device
 from backend.leave.service import (
     DecideLeave,
     HalfDay,
@@ -21,16 +21,16 @@ from backend.leave.service import (
     decide_leave,
     request_leave,
 )
-from backend.roll_call import intake
+from backend.roll_call.check_in import evaluate
 from backend.roll_call.errors import WindowsOverlap
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
 from backend.standing.appeal_errors import NothingToAppeal
 from backend.worker import load_jobs
 from tests.faults.interleaving import Actor, interleave
-from tests.roll_call.candidate import OFFLINE, OUTSIDE, Candidate, acted, envelope, fixes
-from tests.roll_call.stage import MICROSECOND, Stage, job_of
-from tests.world import counselor_account, province_account
+from tests.support.province import counselor_account, province_account
+from tests.support.roll_call.scenario import MICROSECOND, Stage, job_of
+from tests.support.roll_call.student_phone import OFFLINE, OUTSIDE, Candidate, acted, envelope, fixes
 
 pytestmark = pytest.mark.xdist_group("faults")
 Both = tuple[Actor, Actor]
@@ -55,7 +55,7 @@ async def run_jobs(stage: Stage, *names: str) -> None:
     async with stage.arrange() as session:
         jobs = (await session.execute(taken, {"names": list(names)})).all()
     for name, arguments in jobs:
-        await job_app.tasks[name].func(job_of(stage.runtime), **arguments)
+        await job_app.tasks[name].func(job_of(stage.app_context), **arguments)
 
 
 def broken(found: dict[str, Any]) -> list[BaseException]:
@@ -70,8 +70,8 @@ def broken(found: dict[str, Any]) -> list[BaseException]:
 async def bind(on: Stage, candidate: Candidate, phone: Phone) -> None:
     """Another phone for the candidate."""
     command = BindDevice(phone.thumbprint, phone.jwk, timedelta(days=7))
-    async with on.runtime.database.transaction(candidate.acting.scope) as session:
-        await bind_device(session, candidate.acting, command, on.clock())
+    async with on.app_context.database.transaction(candidate.actor.scope) as session:
+        await bind_device(session, candidate.actor, command, on.clock())
 
 
 async def active_keys(stage: Stage, candidate: Candidate) -> list[str]:
@@ -97,16 +97,16 @@ async def left_undetermined(stage: Stage, **sent: Any) -> tuple[Candidate, RollC
 async def appeal(on: Stage, candidate: Candidate, roll_call_id: UUID) -> UUID:
     """The candidate's own, against the result."""
     command = FileAppeal(AgainstCheck(roll_call_id), Said("当天在校实训，有考勤记录为证。"))
-    async with on.runtime.database.transaction(candidate.acting.scope) as session:
-        return (await file_appeal(session, candidate.acting, command, on.clock())).filed.id
+    async with on.app_context.database.transaction(candidate.actor.scope) as session:
+        return (await file_appeal(session, candidate.actor, command, on.clock())).filed.id
 
 
 async def uphold(on: Stage, appeal_id: UUID) -> None:
     """The province, which had no hand in a check of the city, finds that the student was there."""
-    acting = province_account(on.world.province)
+    actor = province_account(on.world.province)
     command = DecideAppeal(appeal_id, upheld=True, reasons="材料已核实", finding="present")
-    async with on.runtime.database.transaction(acting.scope) as session:
-        await decide_appeal(session, acting, command, on.clock())
+    async with on.app_context.database.transaction(actor.scope) as session:
+        await decide_appeal(session, actor, command, on.clock())
 
 
 async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
@@ -128,7 +128,7 @@ async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
         order,
     )
     assert not broken(found)
-    assert isinstance(found["send"], intake.Received)
+    assert isinstance(found["send"], evaluate.Received)
     stage.clock.at = roll_call.closes_at + PATIENCE
     await stage.settle(roll_call)
     await run_jobs(stage, "resettle_submission")
@@ -155,7 +155,7 @@ async def test_a_phone_bound_while_an_envelope_comes_leaves_one_key_and_no_half_
     )
     assert not broken(found)
     assert await active_keys(stage, candidate) == [fresh.thumbprint]
-    assert await stage.submissions(candidate) == isinstance(found["send"], intake.Received)
+    assert await stage.submissions(candidate) == isinstance(found["send"], evaluate.Received)
 
 
 async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_was_withdrawn(
@@ -164,17 +164,17 @@ async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_w
     candidate = await stage.activate(stage.school.students[0])
     counselor = counselor_account(stage.school, stage.school.classes[0])
     day = (stage.clock() + timedelta(days=3)).date()
-    async with stage.runtime.database.transaction(candidate.acting.scope) as session:
+    async with stage.app_context.database.transaction(candidate.actor.scope) as session:
         command = RequestLeave("personal", HalfDay(day, "morning"), HalfDay(day, "afternoon"), "家中有事")
-        leave = await request_leave(session, candidate.acting, stage.runtime.keys, command, stage.clock())
+        leave = await request_leave(session, candidate.actor, stage.app_context.keys, command, stage.clock())
 
     async def approve(on: Stage) -> None:
-        async with on.runtime.database.transaction(counselor.scope) as session:
+        async with on.app_context.database.transaction(counselor.scope) as session:
             await decide_leave(session, counselor, DecideLeave(leave.request.id, "approved"), on.clock())
 
     async def withdraw(on: Stage) -> None:
-        async with on.runtime.database.transaction(candidate.acting.scope) as session:
-            await cancel_leave(session, candidate.acting, leave.request.id, None, on.clock())
+        async with on.app_context.database.transaction(candidate.actor.scope) as session:
+            await cancel_leave(session, candidate.actor, leave.request.id, None, on.clock())
 
     first, second = actors
     found = await interleave(stage, {"approve": (first, approve), "withdraw": (second, withdraw)}, order)
@@ -204,7 +204,7 @@ async def test_a_verdict_and_a_voiding_leave_one_result_that_is_no_miss(
     judge, launcher = actors
 
     async def void(on: Stage) -> None:
-        async with on.runtime.database.transaction(on.bureau.scope) as session:
+        async with on.app_context.database.transaction(on.bureau.scope) as session:
             await void_roll_call(session, on.bureau, roll_call.id, "全市停电", on.clock())
 
     found = await interleave(

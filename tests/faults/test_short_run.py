@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from tests.faults.planting import ROOT
+from tests.faults.template_cluster import ROOT
 
 SEED = 1
 

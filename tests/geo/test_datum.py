@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from geo.datum import Datum, convert, convert_many
 from geo.errors import DatumUnknown
-from geo.plane import LocalPlane
+from geo.local_projection import LocalPlane
 
 HENAN_SEATS = {
     "郑州": (113.625, 34.747), "开封": (114.307, 34.797), "洛阳": (112.454, 34.620), "平顶山": (113.192, 33.766),

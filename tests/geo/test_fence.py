@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from geo.datum import Datum, convert
 from geo.errors import FixNotFinite, FixOutOfRange, FixStale, GeoError, ThresholdsInvalid
 from geo.fence import Decision, FenceReason, FenceThresholds, decide, decide_many
-from geo.fixes import Fix
+from geo.location_fixes import Fix
 from geo.probability import RADIUS_95_PER_SIGMA
 from geo.site import Site
 

@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.identity.stage import Stage, staged
+from tests.support.identity.scenario import Stage, staged
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> AsyncIterator[Stage]:
+async def stage(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
     """A new world with both APIs."""
-    async with staged(runtime, owner) as stage:
+    async with staged(app_context, owner) as stage:
         yield stage

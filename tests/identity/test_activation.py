@@ -16,24 +16,26 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
-from backend.identity import enrolment, portraits, tables
-from backend.identity.activation import activation_gaps
-from backend.identity.jobs import enrol_face
-from backend.identity.jobs import judge_portrait as judge_portrait_job
-from backend.identity.templates import active_template
+from backend.identity import tables
+from backend.identity.accounts.activation import activation_gaps
+from backend.identity.face import enrolment, portraits
+from backend.identity.face.enrolment import face_pool
+from backend.identity.face.tasks import enrol_face
+from backend.identity.face.tasks import judge_portrait as judge_portrait_job
+from backend.identity.face.templates import active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
 from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
-from biometrics.engine import EngineInfo, EngineSet
-from biometrics.pattern_engine import PatternEngine, render_pattern
+from biometrics.engines.base import EngineInfo, EngineSet
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
+from biometrics.matching.scoring import Reference
+from biometrics.pictures.reencoding import redraw
 from biometrics.pool import FaceWorkerLost
-from biometrics.redrawing import redraw
-from biometrics.scoring import Reference
-from biometrics.sealing import TemplateUnreadable
-from tests.biometrics.pictures import encoded, noise
-from tests.identity.staffer import staffer
-from tests.identity.stage import Stage, code_of
-from tests.world import PROVINCE_PATH, Pupil
+from biometrics.templates.sealing import TemplateUnreadable
+from tests.support.biometrics.pictures import encoded, noise
+from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.staff_user import staffer
+from tests.support.province import PROVINCE_PATH, Pupil
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-1", "location": "location-1"}
@@ -74,7 +76,7 @@ class MeasuresNothing(PoolInProcess):
 @pytest.fixture
 def pool(stage: Stage) -> PoolInProcess:
     pool = PoolInProcess()
-    stage.runtime.extras["face_pool"] = pool
+    stage.app_context.services[face_pool] = pool
     return pool
 
 
@@ -89,26 +91,28 @@ async def consent(phone: Phone, *kinds: str) -> None:
 
 async def judge_newest(stage: Stage, pupil: Pupil) -> tables.FaceEnrolment:
     scope = Scope.student(pupil.school_id, pupil.id)
-    async with stage.runtime.database.transaction(scope) as session:
+    async with stage.app_context.database.transaction(scope) as session:
         row = await enrolment.newest_enrolment(session, pupil.id)
     assert row is not None
-    await enrolment.judge_enrolment(stage.runtime, enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id))
-    async with stage.runtime.database.transaction(scope) as session:
+    await enrolment.judge_enrolment(
+        stage.app_context, enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
+    )
+    async with stage.app_context.database.transaction(scope) as session:
         return await session.get_one(tables.FaceEnrolment, row.id)
 
 
 async def judge_portrait(stage: Stage, pupil: Pupil) -> tables.Portrait:
     scope = Scope.student(pupil.school_id, pupil.id)
-    async with stage.runtime.database.transaction(scope) as session:
+    async with stage.app_context.database.transaction(scope) as session:
         row = await portraits.newest_portrait(session, pupil.id)
     assert row is not None
-    await portraits.judge(stage.runtime, portraits.PortraitRef(row.id, pupil.school_id, pupil.id))
-    async with stage.runtime.database.transaction(scope) as session:
+    await portraits.judge(stage.app_context, portraits.PortraitRef(row.id, pupil.school_id, pupil.id))
+    async with stage.app_context.database.transaction(scope) as session:
         return await session.get_one(tables.Portrait, row.id)
 
 
 async def portraits_of(stage: Stage, pupil: Pupil) -> list[tables.Portrait]:
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         return list(await session.scalars(select(tables.Portrait)))
 
 
@@ -121,7 +125,7 @@ async def enrolled(stage: Stage, pupil: Pupil, person: int = 7) -> Phone:
 
 
 async def gaps(stage: Stage, pupil: Pupil) -> list[str]:
-    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(pupil.school_id)) as session:
         return await activation_gaps(session, pupil.id)
 
 
@@ -198,7 +202,9 @@ async def test_no_picture_is_taken_before_both_consents_about_the_face(stage: St
     await consent(phone, "face_use", "location")
     refused = await phone.enrol_face(shots(7))
     assert (refused.status_code, code_of(refused.text)) == (409, "consent_missing")
-    assert not list(stage.runtime.settings.evidence_dir.glob(f"enrolment/{stage.school.students[0].id}/*/*"))
+    assert not list(
+        stage.app_context.settings.evidence_dir.glob(f"enrolment/{stage.school.students[0].id}/*/*")
+    )
 
 
 async def test_refused_shots_say_why_for_each_and_can_be_taken_again(
@@ -267,7 +273,7 @@ async def test_judging_an_enrolment_twice_changes_nothing(stage: Stage, pool: Po
     pupil = stage.school.students[0]
     await enrolled(stage, pupil)
     assert (await judge_newest(stage, pupil)).status == "accepted"
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         assert len((await session.scalars(select(tables.FaceTemplate))).all()) == 1
 
 
@@ -310,9 +316,9 @@ async def test_a_template_opens_for_its_own_student_only(stage: Stage, pool: Poo
             .values(sealed=sealed)
         )
     async with stage.owner.transaction(wide) as session:
-        assert await active_template(session, stage.runtime.keys, first.id) is not None
+        assert await active_template(session, stage.app_context.keys, first.id) is not None
         with pytest.raises(TemplateUnreadable):
-            await active_template(session, stage.runtime.keys, second.id)
+            await active_template(session, stage.app_context.keys, second.id)
 
 
 @pytest.mark.parametrize("kind", ["face_use", "face_template_storage"])
@@ -324,7 +330,7 @@ async def test_revoking_a_consent_about_the_face_shreds_the_key_and_opens_the_ot
     assert (await phone.consent(kind, VERSIONS[kind], granted=False)).status_code == 201
     async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         assert await session.get(tables.TemplateKey, pupil.id) is None
-        assert await active_template(session, stage.runtime.keys, pupil.id) is None
+        assert await active_template(session, stage.app_context.keys, pupil.id) is None
     assert "face" not in await gaps(stage, pupil)
 
 
@@ -336,7 +342,7 @@ async def test_the_way_without_a_face_completes_activation_and_measures_no_face(
     assert (await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})).status_code == 204
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     await phone.submit_portrait(render_pattern(7, 1))
-    stage.runtime.extras["face_pool"] = MeasuresNothing()
+    stage.app_context.services[face_pool] = MeasuresNothing()
     assert (await judge_portrait(stage, pupil)).status == "review"
     assert await gaps(stage, pupil) == []
 
@@ -361,7 +367,7 @@ async def upload(phone: Phone, **options: object) -> Response:
 async def test_an_upload_in_another_form_is_refused(stage: Stage) -> None:
     phone = await stage.bound(stage.school.students[0])
     await consent(phone)
-    limit = stage.runtime.settings.request_body_limit
+    limit = stage.app_context.settings.request_body_limit
     assert (await phone.enrol_face(shots(7, 2))).status_code == 422
     assert (await phone.enrol_face(shots(7, 6))).status_code == 422
     assert (await phone.enrol_face([b"x" * limit] * 3)).status_code == 413
@@ -390,7 +396,7 @@ async def test_another_schools_registrar_learns_nothing_of_a_student(stage: Stag
 
 async def run_judging(stage: Stage, pupil: Pupil, task: Task[..., Any, Any], **which: str) -> None:
     """The last attempt of a judging job."""
-    parts = {"additional_context": {"runtime": stage.runtime}, "job": SimpleNamespace(attempts=8)}
+    parts = {"additional_context": {"app_context": stage.app_context}, "job": SimpleNamespace(attempts=8)}
     who = {"school_id": str(pupil.school_id), "student_id": str(pupil.id)}
     await task(SimpleNamespace(**parts), **which, **who)
 
@@ -402,11 +408,11 @@ async def test_shots_that_no_attempt_could_judge_keep_nobody_from_enrolling(
     phone = await stage.bound(pupil)
     await consent(phone)
     assert (await phone.enrol_face(shots(7))).status_code == 202
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         row = await enrolment.newest_enrolment(session, pupil.id)
     assert row is not None
     ref = enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
-    await stage.runtime.evidence.delete(ref.shot_keys(3))
+    await stage.app_context.evidence.delete(ref.shot_keys(3))
     with pytest.raises(FileNotFoundError):
         await run_judging(stage, pupil, enrol_face, enrolment_id=str(row.id))
     told = (await phone.get("/v1/me/face")).json()
@@ -422,7 +428,7 @@ async def test_a_portrait_that_no_attempt_could_judge_is_asked_for_again(
     phone = await enrolled(stage, pupil)
     assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202
     (row,) = await portraits_of(stage, pupil)
-    await stage.runtime.evidence.delete([row.evidence_key])
+    await stage.app_context.evidence.delete([row.evidence_key])
     with pytest.raises(FileNotFoundError):
         await run_judging(stage, pupil, judge_portrait_job, portrait_id=str(row.id))
     told = (await phone.get("/v1/me/portrait")).json()

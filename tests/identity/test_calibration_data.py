@@ -7,20 +7,20 @@ import pytest
 
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.identity.calibration_data import deployment_samples
-from backend.identity.selfies import Shown, keep_selfies
-from backend.identity.templates import shred
-from biometrics.engine import Descriptor, EngineKey, Metric
-from tests.identity.stage import Stage
+from backend.identity.face.calibration_data import deployment_samples
+from backend.identity.face.selfie_records import Shown, keep_selfies
+from backend.identity.face.templates import shred
+from biometrics.engines.base import Descriptor, EngineKey, Metric
 from tests.identity.test_template_keys import enrol, template_of
-from tests.world import Pupil
+from tests.support.identity.scenario import Stage
+from tests.support.province import Pupil
 
 
 async def check_in(stage: Stage, pupil: Pupil, seed: int, engine: EngineKey) -> None:
     descriptor = Descriptor(engine, Metric.L2, template_of(seed).mean)
-    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(pupil.school_id)) as session:
         shown = Shown(pupil.id, new_id(), descriptor, [seed])
-        await keep_selfies(session, stage.runtime.keys, [shown], stage.dial())
+        await keep_selfies(session, stage.app_context.keys, [shown], stage.dial())
 
 
 async def test_templates_and_accepted_check_ins_are_the_samples(stage: Stage) -> None:
@@ -31,9 +31,9 @@ async def test_templates_and_accepted_check_ins_are_the_samples(stage: Stage) ->
     await check_in(stage, one, 10, engine)
     await check_in(stage, one, 11, engine)
     await check_in(stage, one, 12, EngineKey("dlib-onnx", "another"))
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         await shred(session, [shredded.id], stage.dial())
-    found = await deployment_samples(stage.runtime, engine, 100)
+    found = await deployment_samples(stage.app_context, engine, 100)
     counts = sorted(np.bincount(found.person).tolist())
     assert counts == [1, 3]
     several = found.vectors[found.person == np.argmax(np.bincount(found.person))]
@@ -45,11 +45,11 @@ async def test_no_more_students_are_read_than_asked_for_and_the_same_ones_again(
     engine = EngineKey("dlib-onnx", uuid4().hex)
     for seed, pupil in enumerate(stage.school.students):
         await enrol(stage, pupil, seed, engine)
-    first, again = [await deployment_samples(stage.runtime, engine, 2) for _ in range(2)]
+    first, again = [await deployment_samples(stage.app_context, engine, 2) for _ in range(2)]
     assert len(set(first.person.tolist())) == 2
     assert np.array_equal(first.vectors, again.vectors)
 
 
 async def test_an_engine_that_nobody_enrolled_with_has_no_samples(stage: Stage) -> None:
-    found = await deployment_samples(stage.runtime, EngineKey("dlib-onnx", uuid4().hex), 10)
+    found = await deployment_samples(stage.app_context, EngineKey("dlib-onnx", uuid4().hex), 10)
     assert len(found.vectors) == 0

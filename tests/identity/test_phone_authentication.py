@@ -10,11 +10,11 @@ from sqlalchemy import func, select
 
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
-from backend.identity.jobs import purge_spent
+from backend.identity.face.tasks import purge_expired
 from backend.identity.tables import DpopProof
-from tests.identity.staffer import staffer
-from tests.identity.stage import Stage, code_of
-from tests.world import PROVINCE_PATH
+from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.staff_user import staffer
+from tests.support.province import PROVINCE_PATH
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -120,7 +120,7 @@ async def test_authentication_takes_one_round_trip(stage: Stage, monkeypatch: py
 
 async def test_proofs_are_forgotten_only_when_too_old_to_be_accepted(stage: Stage) -> None:
     phone = await stage.bound(stage.school.students[0])
-    context = type("Context", (), {"additional_context": {"runtime": stage.runtime}})()
+    context = type("Context", (), {"additional_context": {"app_context": stage.app_context}})()
 
     async def kept() -> int:
         query = select(func.count()).select_from(DpopProof).where(DpopProof.jkt == phone.thumbprint)
@@ -129,8 +129,8 @@ async def test_proofs_are_forgotten_only_when_too_old_to_be_accepted(stage: Stag
 
     before = await kept()
     stage.dial.ahead = timedelta(minutes=11)
-    await purge_spent(context, 0)
+    await purge_expired(context, 0)
     assert await kept() == before > 0
     stage.dial.ahead = timedelta(minutes=13)
-    await purge_spent(context, 0)
+    await purge_expired(context, 0)
     assert await kept() == 0

@@ -8,11 +8,12 @@ import pytest
 from PIL import Image
 
 from backend.demo.phone import Phone
-from biometrics.pattern_engine import render_pattern
-from biometrics.redrawing import KEPT_SIDE
-from tests.biometrics.pictures import encoded, noise
-from tests.identity.stage import Stage, code_of
+from backend.identity.face.enrolment import face_pool
+from biometrics.engines.test_pattern import render_pattern
+from biometrics.pictures.reencoding import KEPT_SIDE
 from tests.identity.test_activation import VERSIONS, PoolInProcess, consent, judge_newest, judge_portrait
+from tests.support.biometrics.pictures import encoded, noise
+from tests.support.identity.scenario import Stage, code_of
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -41,7 +42,7 @@ def nothing(picture: bytes) -> bytes:
 
 
 async def kept_files(stage: Stage, folder: str) -> list[bytes]:
-    root = stage.runtime.settings.evidence_dir / folder
+    root = stage.app_context.settings.evidence_dir / folder
     return [path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()]
 
 
@@ -49,7 +50,7 @@ async def kept_files(stage: Stage, folder: str) -> list[bytes]:
 def pool(stage: Stage) -> PoolInProcess:
     """Face work without its processes."""
     pool = PoolInProcess()
-    stage.runtime.extras["face_pool"] = pool
+    stage.app_context.services[face_pool] = pool
     return pool
 
 

@@ -11,18 +11,18 @@ from sqlalchemy.exc import ProgrammingError
 
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
-from backend.identity import population
-from backend.identity.population import current_population, learn_populations
-from backend.identity.references import reference_of
+from backend.identity.face import population
+from backend.identity.face.match_references import reference_of
+from backend.identity.face.population import current_population, learn_populations
+from backend.identity.face.templates import shred
 from backend.identity.tables import FacePopulation
-from backend.identity.templates import shred
 from backend.policy import PolicyAt, load_policies
-from biometrics.engine import EngineKey
-from biometrics.matching import Method, ThresholdsInvalid
-from biometrics.scoring import NEUTRAL_VERSION, Scoring
-from tests.identity.stage import Stage
+from biometrics.engines.base import EngineKey
+from biometrics.matching.decision import Method, ThresholdsInvalid
+from biometrics.matching.scoring import NEUTRAL_VERSION, Scoring
 from tests.identity.test_template_keys import enrol, template_of
-from tests.world import PROVINCE_PATH
+from tests.support.identity.scenario import Stage
+from tests.support.province import PROVINCE_PATH
 
 PROVINCE = Scope.wide(PROVINCE_PATH)
 
@@ -55,10 +55,10 @@ class SmallProvince(PolicyAt):
 
 @pytest.fixture(autouse=True)
 def _small_province(monkeypatch: pytest.MonkeyPatch, engine: EngineKey) -> None:
-    def law(runtime: object, at: datetime) -> PolicyAt:
+    def law(app_context: object, at: datetime) -> PolicyAt:
         return small_law(at, engine)
 
-    monkeypatch.setattr(population, "law_at", law)
+    monkeypatch.setattr(population, "province_policy", law)
 
 
 def small_law(at: datetime, engine: EngineKey) -> SmallProvince:
@@ -68,13 +68,13 @@ def small_law(at: datetime, engine: EngineKey) -> SmallProvince:
 
 async def learned(stage: Stage, engine: EngineKey) -> list[int]:
     """Versions that one run of the job learned for this engine."""
-    return [each.version for each in await learn_populations(stage.runtime) if each.engine == engine]
+    return [each.version for each in await learn_populations(stage.app_context) if each.engine == engine]
 
 
 async def test_before_enough_have_enrolled_the_centre_is_the_origin(stage: Stage, engine: EngineKey) -> None:
     await enrol(stage, stage.school.students[0], 1, engine)
     assert await learned(stage, engine) == []
-    async with stage.runtime.database.transaction(PROVINCE) as session:
+    async with stage.app_context.database.transaction(PROVINCE) as session:
         current = await current_population(session, engine, 128)
     assert (current.version, current.people) == (NEUTRAL_VERSION, 0)
     assert not current.centre.any()
@@ -86,7 +86,7 @@ async def test_a_population_is_the_mean_of_those_who_enrolled_and_is_audited(
     for seed, pupil in enumerate(stage.school.students[:3]):
         await enrol(stage, pupil, seed, engine)
     assert await learned(stage, engine) == [1]
-    async with stage.runtime.database.transaction(PROVINCE) as session:
+    async with stage.app_context.database.transaction(PROVINCE) as session:
         current = await current_population(session, engine, 128)
         entry = (await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(engine)))).one()
     expected = np.mean([template_of(seed).mean for seed in range(3)], axis=0)
@@ -109,10 +109,10 @@ async def test_the_shredded_are_left_out_of_the_next_version(stage: Stage, engin
     first, *others = stage.school.students
     for seed, pupil in enumerate((first, *others)):
         await enrol(stage, pupil, seed, engine)
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         await shred(session, [first.id], stage.dial())
     await learned(stage, engine)
-    async with stage.runtime.database.transaction(PROVINCE) as session:
+    async with stage.app_context.database.transaction(PROVINCE) as session:
         current = await current_population(session, engine, 128)
     expected = np.mean([template_of(seed).mean for seed in (1, 2, 3)], axis=0)
     assert current.centre == pytest.approx(expected, abs=1e-3)
@@ -123,7 +123,7 @@ async def test_a_population_is_never_altered_or_deleted(stage: Stage, engine: En
         await enrol(stage, pupil, seed, engine)
     await learned(stage, engine)
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with stage.runtime.database.transaction(PROVINCE) as session:
+        async with stage.app_context.database.transaction(PROVINCE) as session:
             await session.execute(delete(FacePopulation))
 
 
@@ -143,9 +143,9 @@ async def test_a_student_is_compared_by_the_population_and_beside_the_classmates
     await learned(stage, engine)
     own, mate = stage.school.classes[0].students
     law = small_law(stage.dial(), engine)
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         found = await reference_of(
-            session, stage.runtime.keys, own.id, law, school_id=stage.school.id, class_id=own.class_id
+            session, stage.app_context.keys, own.id, law, school_id=stage.school.id, class_id=own.class_id
         )
     assert found is not None
     assert found.scoring == Scoring(Method.CENTRED, 0.5)
@@ -162,9 +162,9 @@ async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, en
         await enrol(stage, pupil, seed, engine)
     own = stage.school.students[0]
     law = small_law(stage.dial(), engine)
-    async with stage.runtime.database.transaction(Scope.student(own.school_id, own.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(own.school_id, own.id)) as session:
         found = await reference_of(
-            session, stage.runtime.keys, own.id, law, school_id=own.school_id, class_id=own.class_id
+            session, stage.app_context.keys, own.id, law, school_id=own.school_id, class_id=own.class_id
         )
     assert found is not None
     assert found.roster == ()
@@ -173,17 +173,19 @@ async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, en
 async def test_who_never_enrolled_is_compared_with_nothing(stage: Stage, engine: EngineKey) -> None:
     own = stage.school.students[0]
     law = small_law(stage.dial(), engine)
-    async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
-        assert await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id) is None
+    async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
+        assert (
+            await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id) is None
+        )
 
 
 async def test_figures_of_another_version_judge_nobody(stage: Stage, engine: EngineKey) -> None:
     own = stage.school.students[0]
     await enrol(stage, own, 1, engine)
     law = small_law(stage.dial(), EngineKey(engine.id, "of another alignment"))
-    async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
         with pytest.raises(ThresholdsInvalid):
-            await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id)
+            await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
 
 
 @pytest.mark.parametrize(
@@ -197,8 +199,8 @@ async def test_a_school_too_small_for_a_cohort_is_judged_without_one(
     await learned(stage, engine)
     own = stage.school.students[0]
     law = replace(small_law(stage.dial(), engine), cohort_size=size)
-    async with stage.runtime.database.transaction(Scope.school(own.school_id)) as session:
-        found = await reference_of(session, stage.runtime.keys, own.id, law, school_id=own.school_id)
+    async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
+        found = await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
     assert found is not None
     assert found.scoring == expected
     assert len(found.cohort) == expected.cohort_size

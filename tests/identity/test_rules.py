@@ -7,10 +7,10 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from backend.core.acting import AccountKind
+from backend.core.actor import Role
 from backend.identity.rules import Unit, age_on, may_manage
 
-KINDS: tuple[AccountKind, ...] = ("province", "bureau", "registrar", "counselor", "student")
+KINDS: tuple[Role, ...] = ("province", "bureau", "registrar", "counselor", "student")
 TREE = (
     Unit("P", "province", None),
     Unit("C", "city", "P"),
@@ -18,7 +18,7 @@ TREE = (
     Unit("SX", "school", "X"),
     Unit("SP", "school", "P"),
 )
-OF_UNIT: dict[str, tuple[AccountKind, ...]] = {
+OF_UNIT: dict[str, tuple[Role, ...]] = {
     "province": ("province",),
     "city": ("bureau",),
     "county": ("bureau",),
@@ -29,11 +29,11 @@ OF_UNIT: dict[str, tuple[AccountKind, ...]] = {
 @pytest.mark.clause("HN334-2.3", "HN334-3.2")
 def test_the_whole_table_of_who_manages_whom() -> None:
     managed = {
-        (acting_kind, acting.id, kind, unit.id)
-        for acting, unit in product(TREE, TREE)
-        for acting_kind in OF_UNIT[acting.kind]
+        (acting_kind, actor.id, kind, unit.id)
+        for actor, unit in product(TREE, TREE)
+        for acting_kind in OF_UNIT[actor.kind]
         for kind in KINDS
-        if may_manage(acting_kind, acting.id, kind, unit)
+        if may_manage(acting_kind, actor.id, kind, unit)
     }
     own = {
         ("registrar", school, kind, school) for school in ("SX", "SP") for kind in ("counselor", "student")

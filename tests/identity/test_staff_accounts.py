@@ -8,11 +8,11 @@ import pytest
 from backend.core.errors import Conflict
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.identity.law import law_at
-from backend.identity.staff_accounts import Invitation, InviteAccount, invite_first
+from backend.identity.accounts.staff_accounts import Invitation, InviteAccount, invite_first
+from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
-from tests.identity.staffer import Staffer, new_login, staffer
-from tests.identity.stage import Stage, code_of
+from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.staff_user import Staffer, new_login, staffer
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
 
@@ -150,11 +150,11 @@ async def test_the_first_account_of_a_province_is_made_once(stage: Stage) -> Non
     )
     async with stage.owner.transaction(Scope.wide(province.path)) as session:
         session.add(province)
-    scope, law = Scope.wide(province.path), law_at(stage.runtime, stage.dial())
+    scope, law = Scope.wide(province.path), province_policy(stage.app_context, stage.dial())
 
     async def make() -> Invitation:
         command = InviteAccount("province", province.id, new_login(), "省厅管理员", None)
-        async with stage.runtime.database.transaction(scope) as session:
+        async with stage.app_context.database.transaction(scope) as session:
             return await invite_first(session, command, law, stage.dial())
 
     made = await asyncio.gather(*(make() for _ in range(4)), return_exceptions=True)

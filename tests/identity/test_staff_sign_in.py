@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from tests.identity.staffer import invitation, staffer
-from tests.identity.stage import Stage, code_of
+from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.staff_user import invitation, staffer
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
 

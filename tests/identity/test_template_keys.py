@@ -11,17 +11,23 @@ import numpy as np
 import pytest
 from sqlalchemy import select, update
 
+from backend.core.app_context import AppContext
 from backend.core.errors import Conflict
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing, add_version
-from backend.core.runtime import Runtime
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
-from backend.identity import key_rotation, tables
-from backend.identity.selfies import EarlierSelfie, Shown, earlier_selfies, keep_enrolment, keep_selfies
-from backend.identity.tables import FaceEnrolment, KeptSelfie, SchoolTemplateKey, TemplateKey
-from backend.identity.template_keys import ROOT, opened, root_key, school_key
-from backend.identity.templates import (
+from backend.identity import tables
+from backend.identity.face import key_rotation
+from backend.identity.face.selfie_records import (
+    EarlierSelfie,
+    Shown,
+    earlier_selfies,
+    keep_enrolment,
+    keep_selfies,
+)
+from backend.identity.face.template_keys import ROOT, opened, root_key, school_key
+from backend.identity.face.templates import (
     PURPOSE,
     active_template,
     class_templates,
@@ -29,12 +35,20 @@ from backend.identity.templates import (
     shred,
     store_template,
 )
-from biometrics.engine import Descriptor, EngineKey, Metric
-from biometrics.matching import FaceTemplate
-from biometrics.sealing import Binding, DataKey, TemplateUnreadable, WrappedKey, open_record, open_school_key
-from tests.identity.other_keys import put_aside
-from tests.identity.stage import Stage
-from tests.world import PROVINCE_PATH, Pupil
+from backend.identity.tables import FaceEnrolment, SchoolTemplateKey, SelfieRecord, TemplateKey
+from biometrics.engines.base import Descriptor, EngineKey, Metric
+from biometrics.matching.decision import FaceTemplate
+from biometrics.templates.sealing import (
+    Binding,
+    DataKey,
+    TemplateUnreadable,
+    WrappedKey,
+    open_record,
+    open_school_key,
+)
+from tests.support.identity.other_keys import put_aside
+from tests.support.identity.scenario import Stage
+from tests.support.province import PROVINCE_PATH, Pupil
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -60,28 +74,28 @@ async def enrol(stage: Stage, pupil: Pupil, seed: int, engine: EngineKey = ENGIN
         submitted_at=at,
         decided_at=at,
     )
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         session.add(enrolment)
         await session.flush()
-        await store_template(session, stage.runtime.keys, enrolment, template_of(seed, engine), at)
+        await store_template(session, stage.app_context.keys, enrolment, template_of(seed, engine), at)
     return enrolment
 
 
 async def keep(stage: Stage, pupil: Pupil, seed: int, submission_id: UUID | None = None) -> bool:
     descriptor = template_of(seed).descriptor()
-    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(pupil.school_id)) as session:
         shown = Shown(pupil.id, submission_id or new_id(), descriptor, [seed, 2**64 - 1])
-        return pupil.id in await keep_selfies(session, stage.runtime.keys, [shown], stage.dial())
+        return pupil.id in await keep_selfies(session, stage.app_context.keys, [shown], stage.dial())
 
 
 async def selfies(stage: Stage, pupil: Pupil) -> list[EarlierSelfie]:
-    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
-        return (await earlier_selfies(session, stage.runtime.keys, [pupil.id]))[pupil.id]
+    async with stage.app_context.database.transaction(Scope.school(pupil.school_id)) as session:
+        return (await earlier_selfies(session, stage.app_context.keys, [pupil.id]))[pupil.id]
 
 
-async def opens(stage: Stage, pupil: Pupil, runtime: Runtime | None = None) -> bool:
-    keys = (runtime or stage.runtime).keys
-    async with stage.runtime.database.transaction(Scope.school(pupil.school_id)) as session:
+async def opens(stage: Stage, pupil: Pupil, app_context: AppContext | None = None) -> bool:
+    keys = (app_context or stage.app_context).keys
+    async with stage.app_context.database.transaction(Scope.school(pupil.school_id)) as session:
         return await active_template(session, keys, pupil.id) is not None
 
 
@@ -89,16 +103,16 @@ async def opens(stage: Stage, pupil: Pupil, runtime: Runtime | None = None) -> b
 async def rotating(stage: Stage, tmp_path: Path) -> AsyncIterator[Stage]:
     """The stage with a key file of its own, alone in the province."""
     path = tmp_path / "keys.json"
-    assert stage.runtime.keys.path is not None
-    shutil.copy(stage.runtime.keys.path, path)
-    stage.runtime.keys = KeyRing.load(path)
+    assert stage.app_context.keys.path is not None
+    shutil.copy(stage.app_context.keys.path, path)
+    stage.app_context.keys = KeyRing.load(path)
     async with put_aside(stage.owner):
         yield stage
 
 
 def file_of(stage: Stage) -> Path:
-    assert stage.runtime.keys.path is not None
-    return stage.runtime.keys.path
+    assert stage.app_context.keys.path is not None
+    return stage.app_context.keys.path
 
 
 # --- the hierarchy ---
@@ -113,7 +127,7 @@ async def test_each_school_has_one_key_and_each_student_one_below_it(stage: Stag
         schools = (await session.scalars(select(SchoolTemplateKey))).all()
         mine = [row for row in schools if row.school_id in {stage.school.id, stage.world.sister.id}]
         assert len(mine) == 2
-        assert {row.root_version for row in mine} == {stage.runtime.keys.current[ROOT]}
+        assert {row.root_version for row in mine} == {stage.app_context.keys.current[ROOT]}
         rows = await session.scalars(select(TemplateKey).where(TemplateKey.school_id == stage.school.id))
         assert {row.student_id for row in rows} == {one.id, two.id}
 
@@ -123,7 +137,7 @@ async def test_the_key_of_one_school_opens_no_student_of_another(stage: Stage) -
     await enrol(stage, own, 1)
     await enrol(stage, foreign, 2)
     async with stage.owner.transaction(PROVINCE) as session:
-        mine = await school_key(session, stage.runtime.keys, stage.school.id)
+        mine = await school_key(session, stage.app_context.keys, stage.school.id)
         theirs = (await session.get_one(TemplateKey, foreign.id)).sealed
     assert mine is not None
     for name in (str(stage.school.id), str(foreign.school_id)):
@@ -134,7 +148,7 @@ async def test_the_key_of_one_school_opens_no_student_of_another(stage: Stage) -
 async def test_new_templates_are_sealed_by_the_chosen_cipher_and_old_ones_still_open(stage: Stage) -> None:
     one, two = stage.school.students[:2]
     await enrol(stage, one, 1)
-    stage.runtime.keys = replace(stage.runtime.keys, template_cipher="sm4-gcm")
+    stage.app_context.keys = replace(stage.app_context.keys, template_cipher="sm4-gcm")
     await enrol(stage, two, 2)
     async with stage.owner.transaction(PROVINCE) as session:
         query = select(tables.FaceTemplate).where(tables.FaceTemplate.student_id.in_([one.id, two.id]))
@@ -153,18 +167,18 @@ async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded
     enrolment = await enrol(stage, pupil, 1)
     await enrol(stage, classmate, 2)
     await keep(stage, pupil, 1)
-    keys = stage.runtime.keys
+    keys = stage.app_context.keys
     student = Scope.student(pupil.school_id, pupil.id)
-    async with stage.runtime.database.transaction(student) as session:
+    async with stage.app_context.database.transaction(student) as session:
         await keep_enrolment(session, keys, enrolment, template_of(1).descriptor(), [3], stage.dial())
     async with stage.owner.transaction(PROVINCE) as session:
         query = select(tables.FaceTemplate.sealed).where(tables.FaceTemplate.student_id == pupil.id)
         template = await session.scalar(query)
-        kept = select(KeptSelfie.sealed).where(KeptSelfie.student_id == pupil.id)
+        kept = select(SelfieRecord.sealed).where(SelfieRecord.student_id == pupil.id)
         records = list(await session.scalars(kept))
     assert template is not None
     assert len(records) == 2
-    async with stage.runtime.database.transaction(student) as session:
+    async with stage.app_context.database.transaction(student) as session:
         await shred(session, [pupil.id], stage.dial())
     async with stage.owner.transaction(PROVINCE) as session:
         assert await session.scalar(kept) is None
@@ -195,7 +209,7 @@ async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded
 async def test_after_shredding_nothing_more_is_kept_of_the_student(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await enrol(stage, pupil, 1)
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         await shred(session, [pupil.id], stage.dial())
     assert not await keep(stage, pupil, 1)
     assert await selfies(stage, pupil) == []
@@ -223,8 +237,8 @@ async def test_only_the_newest_few_are_kept_and_the_enrolment_stays(stage: Stage
     pupil = stage.school.students[0]
     enrolment = await enrol(stage, pupil, 1)
     descriptor: Descriptor = template_of(1).descriptor()
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
-        await keep_enrolment(session, stage.runtime.keys, enrolment, descriptor, [5], stage.dial())
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+        await keep_enrolment(session, stage.app_context.keys, enrolment, descriptor, [5], stage.dial())
     sent = [new_id() for _ in range(22)]
     for number, submission_id in enumerate(sent):
         stage.dial.ahead += timedelta(hours=1)
@@ -240,7 +254,7 @@ async def test_a_record_that_was_altered_is_left_out(stage: Stage) -> None:
     await keep(stage, pupil, 1, first)
     await keep(stage, pupil, 2, second)
     async with stage.owner.transaction(PROVINCE) as session:
-        altered = update(KeptSelfie).where(KeptSelfie.submission_id == second)
+        altered = update(SelfieRecord).where(SelfieRecord.submission_id == second)
         await session.execute(altered.values(sealed=b"DMT1\x01" + bytes(80)))
     assert [each.submission_id for each in await selfies(stage, pupil)] == [first]
 
@@ -254,16 +268,16 @@ async def test_no_other_student_and_no_other_school_sees_a_record(stage: Stage) 
         Scope.school(stage.world.sister.id),
         Scope.none(),
     ):
-        async with stage.runtime.database.transaction(scope) as session:
-            assert await earlier_selfies(session, stage.runtime.keys, [pupil.id]) == {pupil.id: []}
+        async with stage.app_context.database.transaction(scope) as session:
+            assert await earlier_selfies(session, stage.app_context.keys, [pupil.id]) == {pupil.id: []}
 
 
 # --- samples of a school and a class ---
 
 
 async def sample(stage: Stage, limit: int, engine: EngineKey = ENGINE) -> list[tuple[float, ...]]:
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
-        found = await school_templates(session, stage.runtime.keys, stage.school.id, engine, limit)
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
+        found = await school_templates(session, stage.app_context.keys, stage.school.id, engine, limit)
     return [tuple(template.mean[:3].tolist()) for template in found.values()]
 
 
@@ -283,7 +297,7 @@ async def test_a_sample_holds_one_engine_and_no_shredded_template(stage: Stage) 
     await enrol(stage, one, 1)
     await enrol(stage, two, 2, OTHER)
     await enrol(stage, three, 3)
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         await shred(session, [three.id], stage.dial())
     assert len(await sample(stage, 10)) == 1
     assert len(await sample(stage, 10, engine=OTHER)) == 1
@@ -306,8 +320,8 @@ async def test_a_class_gives_its_own_students(stage: Stage) -> None:
     own, other = stage.school.classes[:2]
     for seed, pupil in enumerate((*own.students, *other.students)):
         await enrol(stage, pupil, seed)
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
-        keys = stage.runtime.keys
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
+        keys = stage.app_context.keys
         found = await class_templates(
             session, keys, stage.school.id, [own.id, other.id, new_id()], ENGINE, 100
         )
@@ -334,11 +348,11 @@ async def test_the_root_key_is_rotated_without_touching_templates(rotating: Stag
         await keep(stage, pupil, seed)
     before = await below_the_schools(stage)
     assert add_version(file_of(stage), ROOT) == "2"
-    result = await key_rotation.rewrap(stage.runtime, told.append)
+    result = await key_rotation.rewrap(stage.app_context, told.append)
     assert (result.version, result.done, result.unreadable) == ("2", 3, 0)
     assert told[-1] == 3
-    await key_rotation.retire(stage.runtime, "1")
-    fresh = replace(stage.runtime, keys=KeyRing.load(file_of(stage)))
+    await key_rotation.retire(stage.app_context, "1")
+    fresh = replace(stage.app_context, keys=KeyRing.load(file_of(stage)))
     assert [version for purpose, version in fresh.keys.secrets if purpose == ROOT] == ["2"]
     for pupil in pupils:
         assert await opens(stage, pupil, fresh)
@@ -349,19 +363,19 @@ async def test_the_root_key_is_rotated_without_touching_templates(rotating: Stag
 
 async def below_the_schools(stage: Stage) -> set[bytes]:
     async with stage.owner.transaction(PROVINCE) as session:
-        columns = (TemplateKey.sealed, tables.FaceTemplate.sealed, KeptSelfie.sealed)
+        columns = (TemplateKey.sealed, tables.FaceTemplate.sealed, SelfieRecord.sealed)
         return {sealed for column in columns for sealed in await session.scalars(select(column))}
 
 
 async def test_a_process_that_was_started_before_follows_a_rotation(rotating: Stage) -> None:
     stage, pupil = rotating, rotating.school.students[0]
     await enrol(stage, pupil, 1)
-    running = replace(stage.runtime, keys=KeyRing.load(file_of(stage)))
+    running = replace(stage.app_context, keys=KeyRing.load(file_of(stage)))
     add_version(file_of(stage), ROOT)
-    await key_rotation.rewrap(replace(stage.runtime, keys=KeyRing.load(file_of(stage))), lambda _: None)
+    await key_rotation.rewrap(replace(stage.app_context, keys=KeyRing.load(file_of(stage))), lambda _: None)
     assert (ROOT, "2") not in running.keys.secrets
     assert await opens(stage, pupil, running)
-    stage.runtime.keys = running.keys
+    stage.app_context.keys = running.keys
     await enrol(stage, stage.world.sister.students[0], 2)
     async with stage.owner.transaction(PROVINCE) as session:
         versions = set(await session.scalars(select(SchoolTemplateKey.root_version)))
@@ -372,14 +386,14 @@ async def test_until_it_is_wrapped_again_the_old_version_opens_and_cannot_be_ret
     stage, pupil = rotating, rotating.school.students[0]
     await enrol(stage, pupil, 1)
     add_version(file_of(stage), ROOT)
-    stage.runtime.keys.refresh()
+    stage.app_context.keys.refresh()
     assert await opens(stage, pupil)
     with pytest.raises(Conflict, match="rewrap"):
-        await key_rotation.retire(stage.runtime, "1")
+        await key_rotation.retire(stage.app_context, "1")
     with pytest.raises(Conflict, match="current"):
-        await key_rotation.retire(stage.runtime, "2")
+        await key_rotation.retire(stage.app_context, "2")
     with pytest.raises(KeyError):
-        await key_rotation.retire(stage.runtime, "7")
+        await key_rotation.retire(stage.app_context, "7")
     assert await opens(stage, pupil)
 
 
@@ -398,10 +412,10 @@ async def test_a_rotation_that_was_cut_off_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        await key_rotation.rewrap(stage.runtime, killed)
+        await key_rotation.rewrap(stage.app_context, killed)
     for pupil in pupils:
         assert await opens(stage, pupil)
-    assert (await key_rotation.rewrap(stage.runtime, lambda _: None)).done == 1
+    assert (await key_rotation.rewrap(stage.app_context, lambda _: None)).done == 1
     for pupil in pupils:
         assert await opens(stage, pupil)
 
@@ -415,11 +429,11 @@ async def test_one_damaged_key_keeps_no_other_school_waiting(rotating: Stage) ->
         damaged = update(SchoolTemplateKey).where(SchoolTemplateKey.school_id == pupils[0].school_id)
         await session.execute(damaged.values(sealed=b"DMS1\x01" + bytes(60)))
     add_version(file_of(stage), ROOT)
-    result = await key_rotation.rewrap(stage.runtime, lambda _: None)
+    result = await key_rotation.rewrap(stage.app_context, lambda _: None)
     assert (result.done, result.unreadable) == (1, 1)
     assert await opens(stage, pupils[1])
     with pytest.raises(Conflict):
-        await key_rotation.retire(stage.runtime, "1")
+        await key_rotation.retire(stage.app_context, "1")
 
 
 async def test_a_rotation_leaves_its_entries_in_the_audit(rotating: Stage) -> None:
@@ -427,8 +441,8 @@ async def test_a_rotation_leaves_its_entries_in_the_audit(rotating: Stage) -> No
     await enrol(stage, stage.school.students[0], 1)
     add_version(file_of(stage), ROOT)
     began = stage.dial()
-    await key_rotation.rewrap(stage.runtime, lambda _: None)
-    await key_rotation.retire(stage.runtime, "1")
+    await key_rotation.rewrap(stage.app_context, lambda _: None)
+    await key_rotation.retire(stage.app_context, "1")
     async with stage.owner.transaction(PROVINCE) as session:
         entries = await session.scalars(
             select(AuditEntry).where(AuditEntry.at >= began, AuditEntry.subject_id == ROOT)

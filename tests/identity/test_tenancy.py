@@ -9,8 +9,8 @@ from sqlalchemy.exc import IntegrityError, ProgrammingError
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.identity.tables import Account, DeviceKey, DpopProof, Registration, StaffSession
-from tests.identity.staffer import staffer
-from tests.identity.stage import Stage
+from tests.support.identity.scenario import Stage
+from tests.support.identity.staff_user import staffer
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.clause("HN334-2.3")
 async def seen(
     stage: Stage, scope: Scope, table: type[Account | DeviceKey | Registration], school_id: UUID
 ) -> int:
-    async with stage.runtime.database.transaction(scope) as session:
+    async with stage.app_context.database.transaction(scope) as session:
         query = select(func.count()).select_from(table).where(table.school_id == school_id)
         return await session.scalar(query) or 0
 
@@ -47,14 +47,14 @@ async def test_a_sign_in_is_seen_by_its_own_account_only(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     own = Scope.school(stage.school.id, stage.school.path, registrar.account_id)
     for scope, expected in ((own, 1), (Scope.wide(stage.world.province.path), 0), (Scope.none(), 0)):
-        async with stage.runtime.database.transaction(scope) as session:
+        async with stage.app_context.database.transaction(scope) as session:
             assert await session.scalar(select(func.count()).select_from(StaffSession)) == expected
 
 
 async def test_a_student_cannot_turn_the_own_account_into_another_kind(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await stage.bound(pupil)
-    async with stage.runtime.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         changed = await session.execute(text("UPDATE account SET status = 'disabled' RETURNING id"))
         assert changed.all() == []
 
@@ -95,7 +95,7 @@ async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
 )
 async def test_the_application_cannot_rewrite_what_must_stay(stage: Stage, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with stage.runtime.database.transaction(Scope.wide(stage.world.province.path)) as session:
+        async with stage.app_context.database.transaction(Scope.wide(stage.world.province.path)) as session:
             await session.execute(text(statement))
 
 

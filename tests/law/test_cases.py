@@ -15,9 +15,9 @@ from backend.law_cases.errors import (
     CaseReferenceUnknown,
     CaseValueBad,
 )
-from backend.law_cases.reading import read_cases
-from backend.law_cases.running import run
-from backend.law_cases.world import World, build
+from backend.law_cases.fixtures import World, build
+from backend.law_cases.loader import read_cases
+from backend.law_cases.runner import run
 from backend.policy import load_clauses, load_policies
 
 FILES = sorted(Path(__file__).parent.glob("*/*.yaml"))

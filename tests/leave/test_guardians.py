@@ -7,16 +7,16 @@ import pytest
 from sqlalchemy import select, update
 
 from backend.core.ids import new_id
-from backend.events import FLOW
+from backend.events import SUBSCRIPTIONS
 from backend.identity.consents import GUARDIAN_NOTICE, AnswerConsent, answer_consent, texts_in_force
 from backend.identity.errors import GuardianNeeded
-from backend.identity.law import law_at
+from backend.identity.policy import province_policy
 from backend.leave.queries import Leave
 from backend.notice.inbox import fetch_notices
 from backend.notice.settings import get_notice_settings
 from backend.notice.tables import NoticeDelivery, NoticeMessage
 from backend.people.tables import Guardian, Student
-from tests.leave.desk import Desk
+from tests.support.leave import Desk
 
 pytestmark = pytest.mark.clause("HN334-3.5b")
 
@@ -43,11 +43,11 @@ async def family(desk: Desk) -> None:
 
 
 async def consent(desk: Desk, *, granted: bool = True, guardian_name: str | None = None) -> None:
-    acting, law = desk.student(), law_at(desk.stage.runtime, desk.at)
+    actor, law = desk.student(), province_policy(desk.stage.app_context, desk.at)
     version = texts_in_force(law)[GUARDIAN_NOTICE]
     command = AnswerConsent(GUARDIAN_NOTICE, granted, version, guardian_name)
-    async with desk.transaction(acting) as session:
-        await answer_consent(session, acting, command, law, desk.next_act())
+    async with desk.transaction(actor) as session:
+        await answer_consent(session, actor, command, law, desk.next_act())
 
 
 async def sent(desk: Desk, group_id: UUID) -> list[tuple[str | None, str | None, dict[str, str]]]:
@@ -110,9 +110,9 @@ async def test_what_went_to_a_guardian_is_not_in_the_students_app(desk: Desk) ->
     await family(desk)
     await consent(desk)
     leave = await approved(desk)
-    acting = desk.student()
-    async with desk.transaction(acting) as session:
-        listed = (await fetch_notices(session, acting, desk.at, 20)).items
+    actor = desk.student()
+    async with desk.transaction(actor) as session:
+        listed = (await fetch_notices(session, actor, desk.at, 20)).items
     kinds = [each.message.kind for each in listed if each.message.group_id == leave.request.id]
     assert kinds == ["leave_decided"]
 
@@ -122,7 +122,7 @@ async def test_the_guardian_is_told_when_a_prompt_says_that_leave_passed_the_lim
     await consent(desk)
     await desk.approved(days=16)
     desk.set_clock(days=15, hour=9)
-    tell = next(each for each in FLOW["PromptRaised"] if each.name == "tell_guardians_of_limit")
+    tell = next(each for each in SUBSCRIPTIONS["PromptRaised"] if each.name == "tell_guardians_of_limit")
     for kind in ("misses", "leave_over_cap"):
         prompt_id = new_id()
         payload = {
@@ -132,7 +132,7 @@ async def test_the_guardian_is_told_when_a_prompt_says_that_leave_passed_the_lim
             "path": desk.school.path,
             "kind": kind,
         }
-        async with desk.stage.runtime.database.transaction(tell.scope(payload)) as session:
+        async with desk.stage.app_context.database.transaction(tell.scope(payload)) as session:
             await tell.handle(session, payload, desk.at)
         found = [(template, params["days"]) for _, template, params in await sent(desk, prompt_id)]
         assert found == ([("guardian_leave_limit", "16")] if kind == "leave_over_cap" else [])

@@ -14,11 +14,11 @@ from backend.core.ids import new_id
 from backend.leave.queries import Reach, intervals, on_leave
 from backend.leave.rules import Exemption, NoticedWindow, exempts
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
-from backend.roll_call.audience import Audience, Sample
-from backend.roll_call.launch import Launched
+from backend.roll_call.launch.audience import Audience, Sample
+from backend.roll_call.launch.service import Launched
 from backend.roll_call.tables import Obligation
-from tests.leave.desk import Desk
-from tests.world import Pupil, bureau_account
+from tests.support.leave import Desk
+from tests.support.province import Pupil, bureau_account
 
 HOUR = timedelta(hours=1)
 pytestmark = [pytest.mark.clause("HN334-3.5a"), pytest.mark.clause("R6")]

@@ -9,7 +9,7 @@ from cryptography.exceptions import InvalidTag
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.database import Database
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
@@ -24,16 +24,16 @@ from backend.leave.errors import (
 from backend.leave.queries import LeaveSearch, leaves_page
 from backend.leave.reasons import reason_of
 from backend.leave.rules import LeaveState
+from backend.leave.schemas import shown
 from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.leave.tables import LeaveDecision, LeaveRequest
-from backend.leave.wire import shown
 from backend.org.errors import DaysInTwoTerms, TermNotSet
 from backend.people.attachment_errors import AttachmentUnusable
 from backend.people.attachments import Content, receive
-from backend.people.turns import take_turn
-from tests.at_rest import columns_holding
-from tests.leave.desk import Desk
-from tests.world import bureau_account, province_account, registrar_account
+from backend.people.student_lock import lock_student
+from tests.support.database_contents import columns_holding
+from tests.support.leave import Desk
+from tests.support.province import bureau_account, province_account, registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
@@ -72,7 +72,7 @@ async def test_of_two_requests_at_once_for_the_same_days_one_is_refused(desk: De
     day = HalfDay(desk.today, "morning")
     async with desk.transaction(desk.student()) as session:
         command = RequestLeave("sick", day, day, "发烧就医")
-        await request_leave(session, desk.student(), desk.stage.runtime.keys, command, desk.at)
+        await request_leave(session, desk.student(), desk.stage.app_context.keys, command, desk.at)
         second = asyncio.create_task(desk.ask())
         waits = asyncio.create_task(desk.stage.blocked("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
@@ -104,7 +104,7 @@ async def test_leave_lies_in_one_term(desk: Desk, days: int) -> None:
 async def test_staff_do_not_ask_for_leave_and_students_do_not_answer(desk: Desk) -> None:
     asked = await desk.ask()
     with pytest.raises(NotPermitted):
-        await desk.decide(asked, acting=desk.student())
+        await desk.decide(asked, actor=desk.student())
 
 
 async def test_nobody_is_recorded_as_deciding_their_own_request(desk: Desk) -> None:
@@ -159,11 +159,11 @@ async def test_leave_of_others_answers_as_if_absent(desk: Desk) -> None:
     asked = await desk.ask()
     world = desk.stage.world
     classmate = desk.student(desk.school.classes[0].students[1])
-    strangers: list[Acting] = [desk.colleague, registrar_account(world.sister)]
+    strangers: list[Actor] = [desk.colleague, registrar_account(world.sister)]
     strangers += [bureau_account(world.city), province_account(world.province)]
     for stranger in strangers:
         with pytest.raises(NotFound):
-            await desk.decide(asked, acting=stranger)
+            await desk.decide(asked, actor=stranger)
     for stranger in [*strangers, classmate]:
         with pytest.raises(NotFound):
             await desk.cancel(asked, stranger)
@@ -271,12 +271,12 @@ async def test_a_list_filters_by_the_state_that_the_rules_say(desk: Desk) -> Non
 async def test_the_reason_stands_nowhere_in_clear_and_opens_in_its_own_row_only(
     desk: Desk, owner: Database
 ) -> None:
-    keys, day = desk.stage.runtime.keys, HalfDay(desk.today, "morning")
+    keys, day = desk.stage.app_context.keys, HalfDay(desk.today, "morning")
     reason = f"慢性病复查{new_id()}"
-    acting = desk.student()
-    async with desk.transaction(acting) as session:
+    actor = desk.student()
+    async with desk.transaction(actor) as session:
         asked = await request_leave(
-            session, acting, keys, RequestLeave("sick", day, day, reason), desk.next_act()
+            session, actor, keys, RequestLeave("sick", day, day, reason), desk.next_act()
         )
     assert reason_of(keys, asked.request) == reason
     assert await columns_holding(owner, [reason]) == set()
@@ -287,19 +287,19 @@ async def test_the_reason_stands_nowhere_in_clear_and_opens_in_its_own_row_only(
 
 
 async def test_files_go_with_a_request_and_are_shown_with_it(desk: Desk) -> None:
-    runtime, acting, pupil = desk.stage.runtime, desk.student(), desk.pupil
+    app_context, actor, pupil = desk.stage.app_context, desk.student(), desk.pupil
     day, scan = HalfDay(desk.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
-    file = await receive(runtime, acting, pupil.id, scan, desk.at)
+    file = await receive(app_context, actor, pupil.id, scan, desk.at)
     command = RequestLeave("sick", day, day, "发烧就医", (file.id,))
-    async with desk.transaction(acting) as session:
-        asked = await request_leave(session, acting, runtime.keys, command, desk.next_act())
+    async with desk.transaction(actor) as session:
+        asked = await request_leave(session, actor, app_context.keys, command, desk.next_act())
     async with desk.transaction(desk.counselor) as session:
-        (out,) = await shown(session, runtime.keys, [asked], desk.at)
+        (out,) = await shown(session, app_context.keys, [asked], desk.at)
     assert ([each.id for each in out.attachments], out.reason) == ([file.id], "发烧就医")
     later = replace(command, first=replace(day, half="afternoon"), last=HalfDay(desk.today, "afternoon"))
     with pytest.raises(AttachmentUnusable):
-        async with desk.transaction(acting) as session:
-            await request_leave(session, acting, runtime.keys, later, desk.next_act())
+        async with desk.transaction(actor) as session:
+            await request_leave(session, actor, app_context.keys, later, desk.next_act())
 
 
 # --- the student's turn ---
@@ -311,7 +311,7 @@ async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_st
     """A clock that lags, as a second server's may, slips no fact behind a judgement that did not know of it."""
     ahead = desk.at + timedelta(seconds=5)
     async with desk.stage.arrange() as session:
-        await take_turn(session, desk.pupil.id, ahead)
+        await lock_student(session, desk.pupil.id, ahead)
     asked = await desk.ask(first=1)
     decided = await desk.decide(asked)
     cancelled = await desk.cancel(asked, desk.stage.registrar)
@@ -329,7 +329,7 @@ async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_st
 async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
     asked = await desk.ask(first=1)
     async with desk.stage.arrange() as session:
-        turn = await take_turn(session, desk.pupil.id, desk.at)
+        turn = await lock_student(session, desk.pupil.id, desk.at)
         deciding = asyncio.create_task(desk.decide(asked))
         await desk.stage.blocked("transactionid", "tuple")
         assert not deciding.done()
@@ -341,6 +341,6 @@ async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
 async def test_nobody_holds_up_a_student_whose_leave_they_may_not_see(desk: Desk) -> None:
     asked = await desk.ask(first=1)
     async with desk.stage.arrange() as session:
-        await take_turn(session, desk.pupil.id, desk.at)
+        await lock_student(session, desk.pupil.id, desk.at)
         with pytest.raises(NotFound):
-            await desk.decide(asked, acting=desk.colleague)
+            await desk.decide(asked, actor=desk.colleague)

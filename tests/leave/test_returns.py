@@ -6,7 +6,7 @@ import pytest
 
 from backend.leave.errors import LeaveBegun, LeaveNotBegun, LeaveOver, ReturnTimeInvalid
 from backend.leave.rules import LeaveState
-from tests.leave.desk import Desk
+from tests.support.leave import Desk
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
@@ -58,9 +58,9 @@ async def test_staff_end_leave_that_has_begun(desk: Desk) -> None:
 async def test_leave_past_its_end_is_not_taken_back_but_the_return_is_still_recorded(desk: Desk) -> None:
     leave = await desk.approved(days=2)
     desk.set_clock(days=4)
-    for acting in (desk.student(), desk.counselor):
+    for actor in (desk.student(), desk.counselor):
         with pytest.raises(LeaveOver):
-            await desk.cancel(leave, acting)
+            await desk.cancel(leave, actor)
     assert (await desk.come_back(leave)).state(desk.at) is LeaveState.RETURNED
     assert len((await desk.tally()).used) == 2
 

@@ -10,7 +10,7 @@ from backend.core.clock import LEGAL_ZONE
 from backend.leave.rules import (
     Exemption,
     LeaveInterval,
-    LeaveLaw,
+    LeavePolicy,
     LeaveState,
     NoticedWindow,
     SchoolTerm,
@@ -24,7 +24,7 @@ from backend.org.calendar import official_calendar
 from backend.policy import load_policies
 
 TERM = SchoolTerm("T", date(2025, 9, 1), date(2026, 1, 18))
-LAW = LeaveLaw.at(load_policies().at(date(2025, 9, 1), "410100"))
+LAW = LeavePolicy.at(load_policies().at(date(2025, 9, 1), "410100"))
 HOUR = timedelta(hours=1)
 LATER = datetime(2026, 1, 18, tzinfo=LEGAL_ZONE)
 moments = st.integers(0, 24 * 60).map(lambda hours: datetime(2025, 9, 1, tzinfo=LEGAL_ZONE) + hours * HOUR)

@@ -5,20 +5,20 @@ from uuid import UUID
 
 import pytest
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.leave.errors import StandInOver, StandInUnfit
 from backend.leave.stand_ins import end_stand_in, stand_ins_page
-from tests.leave.desk import Desk
-from tests.world import registrar_account
+from tests.support.leave import Desk
+from tests.support.province import registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
 
-async def ended(desk: Desk, acting: Acting, arrangement_id: UUID) -> None:
-    async with desk.transaction(acting) as session:
-        await end_stand_in(session, acting, arrangement_id, desk.next_act())
+async def ended(desk: Desk, actor: Actor, arrangement_id: UUID) -> None:
+    async with desk.transaction(actor) as session:
+        await end_stand_in(session, actor, arrangement_id, desk.next_act())
 
 
 async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recorded(desk: Desk) -> None:
@@ -26,12 +26,12 @@ async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recor
     colleague = await desk.stage.account("counselor", desk.school, klass)
     asked, later = await desk.ask(), await desk.ask(first=4)
     await desk.name_stand_in(colleague)
-    decided = await desk.decide(asked, acting=colleague)
+    decided = await desk.decide(asked, actor=colleague)
     assert decided.decision is not None
     assert decided.decision.stood_in_for == desk.counselor.counselor_id
     desk.set_clock(days=3, minute=1)
     with pytest.raises(NotFound):
-        await desk.decide(later, acting=colleague)
+        await desk.decide(later, actor=colleague)
 
 
 async def test_a_stand_in_that_was_ended_early_decides_no_more_and_both_counselors_see_it(desk: Desk) -> None:
@@ -46,12 +46,12 @@ async def test_a_stand_in_that_was_ended_early_decides_no_more_and_both_counselo
     counselor = desk.counselor
     await ended(desk, counselor, arrangement)
     with pytest.raises(NotFound):
-        await desk.decide(asked, acting=colleague)
+        await desk.decide(asked, actor=colleague)
     with pytest.raises(StandInOver):
         await ended(desk, desk.stage.registrar, arrangement)
-    for acting in (colleague, counselor):
-        async with desk.transaction(acting) as session:
-            (seen,) = await stand_ins_page(session, acting, None, 5)
+    for actor in (colleague, counselor):
+        async with desk.transaction(actor) as session:
+            (seen,) = await stand_ins_page(session, actor, None, 5)
         assert seen.ended is not None
         assert seen.ended.ended_by == counselor.account_id
 

@@ -10,16 +10,16 @@ import httpx
 import jwt
 import pytest
 
+from backend.core.app_context import AppContext
+from backend.core.availability import LoadShedding, overloaded_seconds
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.pulse import strain_of, strained_seconds
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from backend.roll_call.arrivals import Stored
-from backend.roll_call.attempted import Attempt, sign_attempt
-from tests.mobile_api.roll_call_api import Api, opened
-from tests.roll_call.candidate import Candidate, burst, envelope
-from tests.roll_call.stage import MICROSECOND
+from backend.roll_call.check_in.repository import Accepted
+from backend.roll_call.check_in.retry_token import RetryToken, sign_retry_token
+from tests.support.roll_call.mobile_client import Api, opened
+from tests.support.roll_call.scenario import MICROSECOND
+from tests.support.roll_call.student_phone import Candidate, burst, envelope
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -27,8 +27,8 @@ SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-async def api(runtime: Runtime, owner: Database) -> AsyncIterator[Api]:
-    async with opened(runtime, owner) as api:
+async def api(app_context: AppContext, owner: Database) -> AsyncIterator[Api]:
+    async with opened(app_context, owner) as api:
         yield api
 
 
@@ -39,11 +39,11 @@ async def candidate(api: Api) -> Candidate:
 
 def bear(api: Api, **settings: Any) -> None:
     """Let the process bear so much load."""
-    runtime = api.stage.runtime
-    runtime.settings = runtime.settings.model_copy(update=settings)
+    app_context = api.stage.app_context
+    app_context.settings = app_context.settings.model_copy(update=settings)
 
 
-async def turned_away(
+async def rejected(
     api: Api, candidate: Candidate, roll_call_id: UUID, compact: str, **more: Any
 ) -> httpx.Response:
     """The answer to an envelope in a rush that leaves no room for it."""
@@ -54,7 +54,7 @@ async def turned_away(
 
 
 def verified(api: Api, word: str) -> dict[str, Any]:
-    _, key = api.stage.runtime.keys.signer("receipt")
+    _, key = api.stage.app_context.keys.signer("receipt")
     claims: dict[str, Any] = jwt.decode(word, key.public_key(), algorithms=["ES256"])
     return claims
 
@@ -64,11 +64,11 @@ async def test_under_too_much_load_an_envelope_is_asked_to_come_back_with_a_sign
 ) -> None:
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
-    answer = await turned_away(api, candidate, launched.roll_call.id, compact)
+    answer = await rejected(api, candidate, launched.roll_call.id, compact)
     assert (answer.status_code, answer.json()["code"]) == (503, "intake_busy")
-    assert 1 <= int(answer.headers["retry-after"]) <= 1 + api.stage.runtime.settings.intake_spread
+    assert 1 <= int(answer.headers["retry-after"]) <= 1 + api.stage.app_context.settings.intake_spread
     claims = verified(api, answer.json()["attempted"])
-    assert (claims["kind"], claims["account"]) == ("attempted", str(candidate.acting.account_id))
+    assert (claims["kind"], claims["account"]) == ("attempted", str(candidate.actor.account_id))
     assert datetime.fromisoformat(claims["attempted_at"]) == api.stage.clock()
     assert await api.stage.submissions(candidate) == 0
     assert await api.stage.refusals(candidate) == []
@@ -81,7 +81,7 @@ async def test_who_was_turned_away_in_time_is_in_time_when_coming_back_after_the
     roll_call = launched.roll_call
     api.stage.clock.at = roll_call.closes_at
     compact = await api.signed(candidate, roll_call.id)
-    word = (await turned_away(api, candidate, roll_call.id, compact)).json()["attempted"]
+    word = (await rejected(api, candidate, roll_call.id, compact)).json()["attempted"]
     api.stage.clock.at += 5 * 60 * SECOND
     answer = await api.envelope(candidate, roll_call.id, compact, attempted=word)
     assert answer.status_code == 201, answer.text
@@ -93,9 +93,9 @@ async def test_who_was_turned_away_in_time_is_in_time_when_coming_back_after_the
 async def test_being_turned_away_again_keeps_the_first_instant(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
-    first = (await turned_away(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
+    first = (await rejected(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
     api.stage.clock.at += 30 * SECOND
-    again = await turned_away(api, candidate, launched.roll_call.id, compact, attempted=first)
+    again = await rejected(api, candidate, launched.roll_call.id, compact, attempted=first)
     assert again.json()["attempted"] == first
 
 
@@ -104,7 +104,7 @@ async def test_who_was_turned_away_too_late_stays_too_late(api: Api, candidate: 
     api.stage.clock.at = launched.roll_call.closes_at
     compact = await api.signed(candidate, launched.roll_call.id)
     api.stage.clock.at += MICROSECOND
-    word = (await turned_away(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
+    word = (await rejected(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
     answer = await api.envelope(candidate, launched.roll_call.id, compact, attempted=word)
     assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
 
@@ -116,20 +116,22 @@ async def test_a_word_for_something_else_counts_for_nothing(
     api: Api, candidate: Candidate, changed: str
 ) -> None:
     launched = await api.stage.launch()
-    roll_call, keys = launched.roll_call, api.stage.runtime.keys
+    roll_call, keys = launched.roll_call, api.stage.app_context.keys
     api.stage.clock.at = roll_call.closes_at
     compact = await api.signed(candidate, roll_call.id)
-    true = verified(api, (await turned_away(api, candidate, roll_call.id, compact)).json()["attempted"])
+    true = verified(api, (await rejected(api, candidate, roll_call.id, compact)).json()["attempted"])
     api.stage.clock.at += 60 * SECOND
     facts: dict[str, Any] = {
-        "account_id": candidate.acting.account_id,
+        "account_id": candidate.actor.account_id,
         "roll_call_id": roll_call.id,
         "digest": bytes.fromhex(true["envelope_sha256"]),
         "at": roll_call.closes_at,
     }
     others = {"account_id": new_id(), "roll_call_id": new_id(), "digest": b"\0" * 32}
     others["at"] = api.stage.clock() + SECOND
-    word = sign_attempt(keys, Attempt(**(facts | {key: others[key] for key in others if key == changed})))
+    word = sign_retry_token(
+        keys, RetryToken(**(facts | {key: others[key] for key in others if key == changed}))
+    )
     if changed == "key":
         word = candidate.phone.sign(true, typ="dianming-attempted+jws")
     elif changed == "receipt":
@@ -138,7 +140,7 @@ async def test_a_word_for_something_else_counts_for_nothing(
     elif changed == "nothing signed":
         word = "no.signed.word"
     elif changed == "expired":
-        api.stage.clock.at += timedelta(seconds=api.stage.runtime.settings.intake_attempt_life)
+        api.stage.clock.at += timedelta(seconds=api.stage.app_context.settings.intake_attempt_life)
     answer = await api.envelope(candidate, roll_call.id, compact, attempted=word)
     assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
 
@@ -153,16 +155,16 @@ async def test_whoever_carries_no_token_gets_no_word(api: Api, candidate: Candid
 
 
 async def test_each_second_of_turning_away_is_on_record(api: Api, candidate: Candidate) -> None:
-    runtime, start = api.stage.runtime, api.stage.clock()
+    app_context, start = api.stage.app_context, api.stage.clock()
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
     for _ in range(3):
-        await turned_away(api, candidate, launched.roll_call.id, compact)
-    await strain_of(runtime).record(runtime)
-    await turned_away(api, candidate, launched.roll_call.id, compact)
-    await strain_of(runtime).record(runtime)
-    async with runtime.database.transaction(Scope.none()) as session:
-        found = await strained_seconds(session, (start, start))
+        await rejected(api, candidate, launched.roll_call.id, compact)
+    await app_context.service(LoadShedding).record(app_context)
+    await rejected(api, candidate, launched.roll_call.id, compact)
+    await app_context.service(LoadShedding).record(app_context)
+    async with app_context.database.transaction(Scope.none()) as session:
+        found = await overloaded_seconds(session, (start, start))
     assert found == [(start.replace(microsecond=0), 4)]
 
 
@@ -194,7 +196,7 @@ async def test_an_envelope_that_breaks_its_batch_breaks_no_other(
     launched = await stage.launch()
     broken = await stage.activate(stage.school.students[1])
     compacts = {who.student_id: await api.signed(who, launched.roll_call.id) for who in (candidate, broken)}
-    monkeypatch.setattr("backend.roll_call.arrivals.Stored.row", _nonce_of_nobody(broken))
+    monkeypatch.setattr("backend.roll_call.check_in.repository.Accepted.row", _nonce_of_nobody(broken))
     answers = await asyncio.gather(
         *(api.envelope(who, launched.roll_call.id, compacts[who.student_id]) for who in (broken, candidate))
     )
@@ -203,9 +205,9 @@ async def test_an_envelope_that_breaks_its_batch_breaks_no_other(
 
 
 def _nonce_of_nobody(broken: Candidate) -> Any:
-    plain = Stored.row
+    plain = Accepted.row
 
-    def row(stored: Stored, number: int) -> dict[str, Any]:
+    def row(stored: Accepted, number: int) -> dict[str, Any]:
         changes = {"nonce": "of nobody"} if stored.student_id == broken.student_id else {}
         return plain(stored, number) | changes
 

@@ -9,15 +9,15 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.problems import install_problem_handlers
-from backend.core.runtime import Runtime
-from backend.core.web import Caller
+from backend.core.web.problems import install_problem_handlers
+from backend.core.web.requests import Caller
 from mobile_api.caller import PhoneCaller
 from mobile_api.leave import router
-from tests.leave.desk import Desk, opened
+from tests.support.leave import Desk, opened
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
@@ -30,15 +30,15 @@ class Api:
 
     desk: Desk
     http: httpx.AsyncClient
-    accounts: dict[str, Acting] = field(default_factory=dict)
+    accounts: dict[str, Actor] = field(default_factory=dict)
 
     async def call(
-        self, method: str, path: str, acting: Acting | None = None, **options: Any
+        self, method: str, path: str, actor: Actor | None = None, **options: Any
     ) -> httpx.Response:
         """As the pupil of the desk, if nobody else is named."""
-        acting = acting or self.desk.student()
-        self.accounts[str(acting.account_id)] = acting
-        headers = {ACCOUNT: str(acting.account_id)}
+        actor = actor or self.desk.student()
+        self.accounts[str(actor.account_id)] = actor
+        headers = {ACCOUNT: str(actor.account_id)}
         return await self.http.request(method, f"/v1{path}", headers=headers, **options)
 
     def body(self, first: int = 0, days: int = 1, **changes: Any) -> dict[str, Any]:
@@ -53,10 +53,10 @@ class Api:
 
 
 @pytest.fixture
-async def api(runtime: Runtime, owner: Database) -> AsyncIterator[Api]:
-    desk = await opened(runtime, owner)
+async def api(app_context: AppContext, owner: Database) -> AsyncIterator[Api]:
+    desk = await opened(app_context, owner)
     app = FastAPI()
-    app.state.runtime = desk.stage.runtime
+    app.state.app_context = desk.stage.app_context
     install_problem_handlers(app)
     app.include_router(router)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -64,7 +64,7 @@ async def api(runtime: Runtime, owner: Database) -> AsyncIterator[Api]:
         api = Api(desk, http)
 
         def signed_in(request: Request) -> Caller:
-            return Caller(desk.stage.runtime, api.accounts[request.headers[ACCOUNT]])
+            return Caller(desk.stage.app_context, api.accounts[request.headers[ACCOUNT]])
 
         app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
         yield api

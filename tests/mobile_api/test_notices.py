@@ -10,14 +10,14 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select, text
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.problems import install_problem_handlers
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
-from backend.core.web import Caller
+from backend.core.web.problems import install_problem_handlers
+from backend.core.web.requests import Caller
 from backend.notice.aliyun import report_token
 from backend.notice.messages import Message, SmsText, StaffRecipient, StudentRecipient
 from backend.notice.service import post_notice
@@ -32,22 +32,22 @@ from mobile_api.notices import router as phone_router
 class Api:
     """Both routers; who calls is decided by each test."""
 
-    runtime: Runtime
+    app_context: AppContext
 
-    def client(self, acting: Acting) -> httpx.AsyncClient:
+    def client(self, actor: Actor) -> httpx.AsyncClient:
         app = FastAPI()
         install_problem_handlers(app)
-        app.state.runtime = self.runtime
-        phone = acting.kind == "student"
+        app.state.app_context = self.app_context
+        phone = actor.role == "student"
         app.include_router(phone_router if phone else staff_router)
         guard = get_args(PhoneCaller if phone else StaffCaller)[1].dependency
-        app.dependency_overrides[guard] = lambda: Caller(self.runtime, acting)
+        app.dependency_overrides[guard] = lambda: Caller(self.app_context, actor)
         return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
 
 
 @pytest.fixture
-def api(runtime: Runtime) -> Api:
-    return Api(runtime)
+def api(app_context: AppContext) -> Api:
+    return Api(app_context)
 
 
 @pytest.fixture
@@ -65,13 +65,13 @@ async def school_id(owner: Database) -> UUID:
     return identifier
 
 
-def member(school_id: UUID, kind: str = "student") -> Acting:
+def member(school_id: UUID, kind: str = "student") -> Actor:
     path = f"s{school_id.hex}"
     if kind == "student":
-        return Acting(new_id(), "student", school_id, path, school_id, student_id=new_id())
+        return Actor(new_id(), "student", school_id, path, school_id, student_id=new_id())
     if kind == "counselor":
-        return Acting(new_id(), "counselor", school_id, path, school_id, counselor_id=new_id())
-    return Acting(new_id(), "registrar", school_id, path, school_id)
+        return Actor(new_id(), "counselor", school_id, path, school_id, counselor_id=new_id())
+    return Actor(new_id(), "registrar", school_id, path, school_id)
 
 
 def text_of(group_id: UUID, number: int = 0) -> Message:
@@ -86,15 +86,15 @@ def text_of(group_id: UUID, number: int = 0) -> Message:
     )
 
 
-async def tell(runtime: Runtime, acting: Acting, message: Message, phone: str | None = None) -> None:
+async def tell(app_context: AppContext, actor: Actor, message: Message, phone: str | None = None) -> None:
     """The school tells one of its people."""
-    assert acting.school_id is not None
+    assert actor.school_id is not None
     recipient = (
-        StudentRecipient(acting.student_id, acting.school_id, acting.account_id, phone)
-        if acting.student_id
-        else StaffRecipient(acting.account_id, acting.org_path, acting.school_id, phone)
+        StudentRecipient(actor.student_id, actor.school_id, actor.account_id, phone)
+        if actor.student_id
+        else StaffRecipient(actor.account_id, actor.org_path, actor.school_id, phone)
     )
-    async with runtime.database.transaction(Scope.school(acting.school_id, acting.org_path)) as session:
+    async with app_context.database.transaction(Scope.school(actor.school_id, actor.org_path)) as session:
         await post_notice(session, recipient, message, {"sms"} if phone else (), now())
 
 
@@ -103,18 +103,18 @@ async def test_a_notice_is_delivered_when_the_phone_fetches_it_and_not_before(
     api: Api, school_id: UUID
 ) -> None:
     student, group = member(school_id), new_id()
-    await tell(api.runtime, student, text_of(group))
+    await tell(api.app_context, student, text_of(group))
     query = (
         select(NoticeDelivery.state, NoticeReceipt.at)
         .outerjoin(NoticeReceipt, NoticeReceipt.notice_id == NoticeDelivery.notice_id)
         .where(NoticeDelivery.group_id == group)
     )
-    async with api.runtime.database.transaction(student.scope) as session:
+    async with api.app_context.database.transaction(student.scope) as session:
         before = (await session.execute(query)).one()
     async with api.client(student) as client:
         answer = (await client.get("/v1/notices")).json()
         await client.get("/v1/notices")
-    async with api.runtime.database.transaction(student.scope) as session:
+    async with api.app_context.database.transaction(student.scope) as session:
         after = (await session.execute(query)).one()
     assert tuple(before) == ("queued", None)
     assert [item["title_zh"] for item in answer["items"]] == ["通知0"]
@@ -125,7 +125,7 @@ async def test_a_notice_is_delivered_when_the_phone_fetches_it_and_not_before(
 @pytest.mark.parametrize("kind", ["student", "registrar", "counselor"])
 async def test_opening_a_notice_is_recorded_with_its_first_time(api: Api, school_id: UUID, kind: str) -> None:
     person = member(school_id, kind)
-    await tell(api.runtime, person, text_of(new_id()))
+    await tell(api.app_context, person, text_of(new_id()))
     async with api.client(person) as client:
         fetched = (await client.get("/v1/notices")).json()
         address = f"/v1/notices/{fetched['items'][0]['id']}/read"
@@ -141,7 +141,7 @@ async def test_pages_follow_one_another_from_the_newest_without_gap_or_repeat(
 ) -> None:
     student = member(school_id)
     for number in range(5):
-        await tell(api.runtime, student, text_of(new_id(), number))
+        await tell(api.app_context, student, text_of(new_id(), number))
     titles, cursor = [], None
     async with api.client(student) as client:
         for _ in range(3):
@@ -156,7 +156,7 @@ async def test_pages_follow_one_another_from_the_newest_without_gap_or_repeat(
 @pytest.mark.clause("HN334-2.3")
 async def test_anothers_notice_is_answered_like_none(api: Api, school_id: UUID) -> None:
     student, classmate, registrar = member(school_id), member(school_id), member(school_id, "registrar")
-    await tell(api.runtime, student, text_of(new_id()))
+    await tell(api.app_context, student, text_of(new_id()))
     async with api.client(student) as client:
         notice_id = (await client.get("/v1/notices")).json()["items"][0]["id"]
     answers = []
@@ -181,7 +181,7 @@ async def test_a_registrar_sees_how_far_a_launch_has_come_and_a_counselor_does_n
 ) -> None:
     group, students = new_id(), [member(school_id) for _ in range(3)]
     for number, student in enumerate(students):
-        await tell(api.runtime, student, text_of(group), f"1380000000{number}")
+        await tell(api.app_context, student, text_of(group), f"1380000000{number}")
     async with api.client(students[0]) as client:
         notice_id = (await client.get("/v1/notices")).json()["items"][0]["id"]
         await client.post(f"/v1/notices/{notice_id}/read")
@@ -221,20 +221,20 @@ async def test_the_carriers_report_is_taken_at_the_secret_address_only(
     api: Api, school_id: UUID, report: Callable[[str, str], dict[str, object]]
 ) -> None:
     student, group, out_id = member(school_id), new_id(), new_id().hex
-    await tell(api.runtime, student, text_of(group), "13800000009")
-    async with api.runtime.database.transaction(student.scope) as session:
+    await tell(api.app_context, student, text_of(group), "13800000009")
+    async with api.app_context.database.transaction(student.scope) as session:
         query = select(NoticeDelivery).where(
             NoticeDelivery.group_id == group, NoticeDelivery.channel == "sms"
         )
         (await session.scalars(query)).one().out_id = out_id
-    secret = report_token(api.runtime.settings.gateway_secret)
+    secret = report_token(api.app_context.settings.gateway_secret)
     states = []
     async with api.client(member(school_id, "registrar")) as client:
         for token in ("guess", secret, secret):
             answer = await client.post(
                 f"/v1/callbacks/sms-reports/{token}", json=[report("13800000009", out_id)]
             )
-            async with api.runtime.database.transaction(student.scope) as session:
+            async with api.app_context.database.transaction(student.scope) as session:
                 states.append((answer.status_code, (await session.scalars(query)).one().state))
     assert states == [(404, "queued"), (200, "delivered"), (200, "delivered")]
     assert answer.json() == {"code": 0, "msg": "成功"}
@@ -251,7 +251,7 @@ async def test_a_malformed_report_is_refused(
     field: str,
     value: object,
 ) -> None:
-    secret = report_token(api.runtime.settings.gateway_secret)
+    secret = report_token(api.app_context.settings.gateway_secret)
     async with api.client(member(school_id, "registrar")) as client:
         body = [report("13800000000", "x") | {field: value}]
         answer = await client.post(f"/v1/callbacks/sms-reports/{secret}", json=body)

@@ -7,15 +7,15 @@ from uuid import UUID
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.people.tables import Student
 from biometrics.pool import FacePool
-from tests.mobile_api.roll_call_api import Api, opened
-from tests.roll_call.candidate import OUTSIDE, Candidate, burst, envelope, fixes
-from tests.roll_call.stage import GRACE, MICROSECOND, pattern_pool
-from tests.world import student_account
+from tests.support.province import student_account
+from tests.support.roll_call.mobile_client import Api, opened
+from tests.support.roll_call.scenario import GRACE, MICROSECOND, pattern_pool
+from tests.support.roll_call.student_phone import OUTSIDE, Candidate, burst, envelope, fixes
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -27,8 +27,8 @@ def pool() -> Iterator[FacePool]:
 
 
 @pytest.fixture
-async def api(runtime: Runtime, owner: Database, pool: FacePool) -> AsyncIterator[Api]:
-    async with opened(runtime, owner, pool) as api:
+async def api(app_context: AppContext, owner: Database, pool: FacePool) -> AsyncIterator[Api]:
+    async with opened(app_context, owner, pool) as api:
         yield api
 
 
@@ -300,8 +300,8 @@ async def test_a_part_time_student_registers_twice_a_year(api: Api) -> None:
     pupil = api.stage.school.students[2]
     async with api.stage.arrange() as session:
         (await session.get_one(Student, pupil.id)).study_form = "part_time"
-    acting = student_account(api.stage.school, pupil)
-    answers = [await api.call(acting, "POST", "/me/half-year-registrations") for _ in range(3)]
+    actor = student_account(api.stage.school, pupil)
+    answers = [await api.call(actor, "POST", "/me/half-year-registrations") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [201, 201, 409]
     assert [answer.json()["number"] for answer in answers[:2]] == [1, 2]
     assert answers[2].json()["code"] == "registrations_used_up"

@@ -13,15 +13,15 @@ import uvicorn
 from sqlalchemy import text
 
 from backend.commands.gateway_command import is_id_number
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.notice.aliyun import AliyunRpc, AliyunSms, Endpoint
 from backend.notice.fake_gateway import FakeGateway
-from backend.notice.gateway import close_gateway
+from backend.notice.gateway import sms_client
 from backend.notice.messages import Message, SmsText
 
 
@@ -54,23 +54,23 @@ class School:
     def city_scope(self) -> Scope:
         return Scope.wide(self.city_path)
 
-    def student(self) -> Acting:
-        return Acting(
+    def student(self) -> Actor:
+        return Actor(
             account_id=new_id(),
-            kind="student",
+            role="student",
             org_id=self.id,
             org_path=self.path,
             school_id=self.id,
             student_id=new_id(),
         )
 
-    def registrar(self) -> Acting:
-        return Acting(
-            account_id=new_id(), kind="registrar", org_id=self.id, org_path=self.path, school_id=self.id
+    def registrar(self) -> Actor:
+        return Actor(
+            account_id=new_id(), role="registrar", org_id=self.id, org_path=self.path, school_id=self.id
         )
 
-    def bureau(self) -> Acting:
-        return Acting(account_id=new_id(), kind="bureau", org_id=new_id(), org_path=self.city_path)
+    def bureau(self) -> Actor:
+        return Actor(account_id=new_id(), role="bureau", org_id=new_id(), org_path=self.city_path)
 
 
 @pytest.fixture
@@ -155,19 +155,19 @@ async def served(clock: Clock) -> AsyncIterator[Served]:
 
 
 @pytest.fixture
-async def parts(runtime: Runtime, served: Served, clock: Clock) -> AsyncIterator[Runtime]:
+async def parts(app_context: AppContext, served: Served, clock: Clock) -> AsyncIterator[AppContext]:
     """A process pointed at the fake gateway."""
-    settings = runtime.settings.model_copy(update={"gateway_url": served.url})
-    parts = replace(runtime, settings=settings, clock=clock, extras={})
-    parts.extras["sms"] = AliyunSms(AliyunRpc(Endpoint.of(settings), clock))
+    settings = app_context.settings.model_copy(update={"gateway_url": served.url})
+    parts = replace(app_context, settings=settings, clock=clock, services={})
+    client = AliyunSms(AliyunRpc(Endpoint.of(settings), clock))
+    parts.provide(sms_client, client)
     yield parts
-    await close_gateway(parts)
+    await client.aclose()
 
 
 @pytest.fixture
-def sms(parts: Runtime) -> AliyunSms:
-    client: AliyunSms = parts.extras["sms"]
-    return client
+def sms(parts: AppContext) -> AliyunSms:
+    return parts.service(sms_client)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from backend.core.runtime import Runtime
+from backend.core.app_context import AppContext
 from backend.notice.aliyun import (
     FAKE_HEADER,
     AliyunRealName,
@@ -133,10 +133,10 @@ async def test_in_production_a_fake_gateway_is_refused_loudly(
     await production.aclose()
 
 
-async def test_a_production_process_refuses_fakes_and_others_do_not(runtime: Runtime) -> None:
-    production = runtime.settings.model_copy(update={"env": "production"})
+async def test_a_production_process_refuses_fakes_and_others_do_not(app_context: AppContext) -> None:
+    production = app_context.settings.model_copy(update={"env": "production"})
     assert Endpoint.of(production).refuses_fake
-    assert not Endpoint.of(runtime.settings).refuses_fake
+    assert not Endpoint.of(app_context.settings).refuses_fake
 
 
 @pytest.mark.parametrize(

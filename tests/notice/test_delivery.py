@@ -11,20 +11,20 @@ from sqlalchemy import String, Uuid, column, select, text, values
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import NOTICES, conninfo, job_app
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.notice.aliyun import AliyunRpc, AliyunSms, Endpoint, GatewayUnreachable, Outcome, Sms
 from backend.notice.delivery import Slice, deliver_slice
-from backend.notice.jobs import RETRIES, StillWaiting, deliver_sms
+from backend.notice.delivery_reports import SmsReport, record_sms_reports
 from backend.notice.messages import Message, StudentRecipient
 from backend.notice.queries import first_delivered_at
-from backend.notice.reports import SmsReport, note_sms_reports
 from backend.notice.service import post_notice, post_notices, send_sms_code
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
+from backend.notice.tasks import RETRIES, StillWaiting, deliver_sms
 from tests.notice.conftest import Clock, School, Served
 
 Numbers = Callable[[int], list[str]]
@@ -56,18 +56,18 @@ async def receipts(session: AsyncSession, part: Slice) -> list[NoticeReceipt]:
     return list(await session.scalars(query))
 
 
-def context_of(parts: Runtime, part: Slice, attempts: int) -> procrastinate.JobContext:
+def context_of(parts: AppContext, part: Slice, attempts: int) -> procrastinate.JobContext:
     job = Job(id=1, queue=NOTICES, lock=None, queueing_lock=None, task_name="deliver_sms", attempts=attempts)
     return procrastinate.JobContext(
         app=job_app,
         job=job,
-        additional_context={"runtime": parts},
+        additional_context={"app_context": parts},
         abort_reason=lambda: None,
         start_timestamp=0.0,
     )
 
 
-async def run_job(parts: Runtime, part: Slice, attempts: int = 0) -> None:
+async def run_job(parts: AppContext, part: Slice, attempts: int = 0) -> None:
     await deliver_sms(
         context_of(parts, part, attempts),
         str(part.message_id),
@@ -89,7 +89,7 @@ async def test_a_slice_is_sent_in_batches_and_recorded(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     served: Served,
     phone_numbers: Numbers,
@@ -110,7 +110,7 @@ async def test_a_second_run_sends_nothing_again(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     served: Served,
     phone_numbers: Numbers,
@@ -125,7 +125,7 @@ async def test_a_crash_between_sending_and_recording_doubles_no_message(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     served: Served,
     clock: Clock,
@@ -151,7 +151,7 @@ async def test_what_did_not_leave_before_a_crash_leaves_later_under_the_same_out
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     served: Served,
     phone_numbers: Numbers,
@@ -172,7 +172,7 @@ async def test_one_bad_number_fails_alone(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     phone_numbers: Numbers,
 ) -> None:
@@ -192,7 +192,7 @@ async def test_a_number_that_is_put_off_is_tried_again_and_given_up_at_last(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     served: Served,
     phone_numbers: Numbers,
 ) -> None:
@@ -212,7 +212,7 @@ async def test_in_production_nothing_counts_as_sent_by_a_fake(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     served: Served,
     clock: Clock,
     phone_numbers: Numbers,
@@ -231,7 +231,7 @@ async def test_a_worker_runs_the_job_that_was_enqueued_with_its_cause(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     served: Served,
     phone_numbers: Numbers,
 ) -> None:
@@ -245,13 +245,18 @@ async def test_a_worker_runs_the_job_that_was_enqueued_with_its_cause(
                 wait=False,
                 install_signal_handlers=False,
                 listen_notify=False,
-                additional_context={"runtime": parts},
+                additional_context={"app_context": parts},
             )
     assert len(await served.inbox(phone)) == 1
 
 
 async def test_a_one_time_code_reaches_the_phone_and_is_then_erased(
-    database: Database, school: School, parts: Runtime, sms: AliyunSms, served: Served, phone_numbers: Numbers
+    database: Database,
+    school: School,
+    parts: AppContext,
+    sms: AliyunSms,
+    served: Served,
+    phone_numbers: Numbers,
 ) -> None:
     [phone], student = phone_numbers(1), school.student()
     assert student.student_id is not None
@@ -278,7 +283,7 @@ async def test_a_one_time_code_reaches_the_phone_and_is_then_erased(
 async def note(database: Database, reports: list[dict[str, Any]]) -> int:
     """What the callback does with a push."""
     async with database.transaction(Scope.none()) as session:
-        return await note_sms_reports(
+        return await record_sms_reports(
             session, [SmsReport.model_validate(json.loads(json.dumps(each))) for each in reports], now()
         )
 
@@ -301,7 +306,7 @@ async def test_a_repeated_report_is_kept_once_with_the_first_time(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     phone_numbers: Numbers,
 ) -> None:
@@ -321,7 +326,7 @@ async def test_a_failure_may_become_a_delivery_but_a_delivery_never_a_failure(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     phone_numbers: Numbers,
 ) -> None:
@@ -340,7 +345,7 @@ async def test_a_report_that_overtakes_the_record_of_sending_stands(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     clock: Clock,
     served: Served,
     phone_numbers: Numbers,
@@ -366,7 +371,7 @@ async def test_a_report_that_writes_the_country_code_finds_its_delivery(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     phone_numbers: Numbers,
 ) -> None:
@@ -386,7 +391,7 @@ async def test_only_a_receipt_proves_that_a_notice_reached_a_student(
     database: Database,
     school: School,
     message: Message,
-    parts: Runtime,
+    parts: AppContext,
     sms: AliyunSms,
     phone_numbers: Numbers,
 ) -> None:

@@ -17,10 +17,10 @@ from starlette.routing import Route
 from typer.testing import CliRunner
 
 from backend.commands.gateway_command import command, is_id_number
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.notice.aliyun import AliyunSms, Sms, report_token
 from backend.notice.delivery import Slice, deliver_slice
 from backend.notice.fake_gateway import FakeGateway
@@ -44,7 +44,7 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
 
 
 async def test_an_sms_comes_back_as_delivered_through_the_staff_api(
-    database: Database, school: School, message: Message, parts: Runtime, sms: AliyunSms, served: Served
+    database: Database, school: School, message: Message, parts: AppContext, sms: AliyunSms, served: Served
 ) -> None:
     student, phone = school.student(), "13612345678"
     assert student.student_id is not None
@@ -55,7 +55,7 @@ async def test_an_sms_comes_back_as_delivered_through_the_staff_api(
         part = Slice((await session.scalars(query)).one(), 0, school.path, school.id)
     await deliver_slice(parts, part, sms)
     staff = FastAPI()
-    staff.state.runtime = parts
+    staff.state.app_context = parts
     staff.include_router(router)
     secret = report_token(parts.settings.gateway_secret)
     async with listening(staff) as url:

@@ -8,9 +8,9 @@ from sqlalchemy import String, Uuid, case, cast, column, func, literal, null, se
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.sql.selectable import Select
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.notice.messages import Message, StaffRecipient, StudentRecipient
 from backend.notice.service import SLICE, post_notice, post_notices, send_sms_code
@@ -104,13 +104,13 @@ async def test_staff_are_addressed_as_a_set_by_account_and_path(
 ) -> None:
     accounts = [school.registrar(), school.registrar()]
     staff = values(column("account_id", Uuid()), column("org_path", String()), name="staff").data(
-        [(acting.account_id, acting.org_path) for acting in accounts]
+        [(actor.account_id, actor.org_path) for actor in accounts]
     )
     async with database.transaction(school.city_scope) as session:
         posted = await post_notices(session, select(staff), message, (), clock())
     assert posted == 2
-    for acting in accounts:
-        async with database.transaction(acting.scope) as session:
+    for actor in accounts:
+        async with database.transaction(actor.scope) as session:
             assert await session.scalar(select(NoticeMessage.title_zh)) == message.title_zh
 
 
@@ -187,7 +187,7 @@ async def test_a_message_without_an_sms_text_cannot_go_by_sms(
 
 async def test_a_one_time_code_is_in_no_text_job_or_readable_column(
     database: Database,
-    runtime: Runtime,
+    app_context: AppContext,
     school: School,
     clock: Clock,
     owner: Database,
@@ -202,7 +202,7 @@ async def test_a_one_time_code_is_in_no_text_job_or_readable_column(
             student_id=student.student_id,
             phone=phone_numbers(1)[0],
             code=code,
-            keys=runtime.keys,
+            keys=app_context.keys,
             at=clock(),
         )
     async with owner.transaction(Scope.none()) as session:

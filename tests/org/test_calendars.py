@@ -11,16 +11,23 @@ from sqlalchemy.exc import ProgrammingError
 from typer.testing import CliRunner
 
 from backend.commands import calendar_command
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import NotPermitted
-from backend.core.runtime import Runtime
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.org.calendar import FIXED_HOLIDAYS, CalendarYear, CalendarYearMissing
 from backend.org.calendars import load_calendar_year, put_calendar_year, working_calendar
 from backend.settings import Settings
-from tests.world import PROVINCE_PATH, World, bureau_account, plant, province_account, registrar_account
+from tests.support.province import (
+    PROVINCE_PATH,
+    World,
+    bureau_account,
+    plant,
+    province_account,
+    registrar_account,
+)
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R7")]
 
@@ -28,8 +35,8 @@ _years = count(2060)
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=0, students=0)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=0, students=0)
 
 
 @pytest.fixture
@@ -49,12 +56,12 @@ def first_saturday(year: int) -> date:
 async def test_a_loaded_year_answers_where_there_was_none(
     database: Database, world: World, year: int
 ) -> None:
-    acting = province_account(world.province)
+    actor = province_account(world.province)
     saturday = first_saturday(year)
-    async with database.transaction(acting.scope) as session:
+    async with database.transaction(actor.scope) as session:
         with pytest.raises(CalendarYearMissing, match=str(year)):
             (await working_calendar(session)).is_working_day(saturday)
-        await load_calendar_year(session, acting, notice(year, makeup=[saturday]), now())
+        await load_calendar_year(session, actor, notice(year, makeup=[saturday]), now())
     async with database.transaction(Scope.none()) as session:
         calendar = await working_calendar(session)
     assert calendar.is_working_day(saturday)
@@ -66,12 +73,12 @@ async def test_a_loaded_year_answers_where_there_was_none(
 async def test_an_amended_notice_replaces_the_year_and_the_audit_keeps_the_earlier_one(
     database: Database, world: World, year: int
 ) -> None:
-    acting = province_account(world.province)
+    actor = province_account(world.province)
     saturday = first_saturday(year)
     for amended in (notice(year), notice(year, makeup=[saturday])):
-        async with database.transaction(acting.scope) as session:
-            await load_calendar_year(session, acting, amended, now())
-    async with database.transaction(acting.scope) as session:
+        async with database.transaction(actor.scope) as session:
+            await load_calendar_year(session, actor, amended, now())
+    async with database.transaction(actor.scope) as session:
         calendar = await working_calendar(session)
         entries = await session.scalars(
             select(AuditEntry).where(AuditEntry.subject_id == str(year)).order_by(AuditEntry.id)
@@ -80,16 +87,16 @@ async def test_an_amended_notice_replaces_the_year_and_the_audit_keeps_the_earli
     assert calendar.is_working_day(saturday)
     assert first.before is None
     assert second.before == first.after
-    assert second.acting_account == acting.account_id
+    assert second.acting_account == actor.account_id
 
 
 async def test_only_the_province_loads_a_year(database: Database, world: World, year: int) -> None:
-    for acting in (bureau_account(world.city), registrar_account(world.school)):
+    for actor in (bureau_account(world.city), registrar_account(world.school)):
         with pytest.raises(NotPermitted):
-            async with database.transaction(acting.scope) as session:
-                await load_calendar_year(session, acting, notice(year), now())
+            async with database.transaction(actor.scope) as session:
+                await load_calendar_year(session, actor, notice(year), now())
         with pytest.raises(ProgrammingError, match="row-level security"):
-            async with database.transaction(acting.scope) as session:
+            async with database.transaction(actor.scope) as session:
                 await put_calendar_year(session, PROVINCE_PATH, notice(year), now())
 
 

@@ -6,27 +6,27 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.errors import TermsBusy
 from backend.org.partitions import Partition, lacking_partitions, make_partitions
 from backend.org.terms import NewTerm, open_term
 from backend.tables import METADATA
-from tests.world import World, plant, registrar_account
+from tests.support.province import World, plant, registrar_account
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=1, students=1)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=1, students=1)
 
 
 async def open_autumn(database: Database, world: World, year: int) -> str:
-    acting, code = registrar_account(world.school), f"{year} 秋'autumn"
-    async with database.transaction(acting.scope) as session:
+    actor, code = registrar_account(world.school), f"{year} 秋'autumn"
+    async with database.transaction(actor.scope) as session:
         new = NewTerm(world.school.id, code, date(year, 9, 1), date(year, 12, 31))
-        await open_term(session, acting, new, now())
+        await open_term(session, actor, new, now())
     return code
 
 

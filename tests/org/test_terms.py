@@ -9,11 +9,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import legal_day, now
 from backend.core.database import Database
 from backend.core.errors import NotFound, NotPermitted
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.errors import (
     DaysInTwoTerms,
@@ -34,7 +34,7 @@ from backend.org.terms import (
     terms_of,
     terms_page,
 )
-from tests.world import (
+from tests.support.province import (
     World,
     bureau_account,
     counselor_account,
@@ -50,8 +50,8 @@ _years = count(2040)
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=1, students=0)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=1, students=0)
 
 
 @pytest.fixture
@@ -63,9 +63,9 @@ def autumn(unit_id: UUID, year: int, *, start: int = 1, code: str | None = None)
     return NewTerm(unit_id, code or f"{year}-autumn", date(year, 9, start), date(year, 12, 31))
 
 
-async def opened(database: Database, acting: Acting, term: NewTerm) -> TermView:
-    async with database.transaction(acting.scope) as session:
-        return await open_term(session, acting, term, now())
+async def opened(database: Database, actor: Actor, term: NewTerm) -> TermView:
+    async with database.transaction(actor.scope) as session:
+        return await open_term(session, actor, term, now())
 
 
 async def test_a_school_has_the_term_of_the_nearest_unit_above_it(
@@ -78,8 +78,8 @@ async def test_a_school_has_the_term_of_the_nearest_unit_above_it(
         bureau_account(world.city),
         registrar_account(world.school),
     ]
-    for start, acting in enumerate(accounts, start=1):
-        term = await opened(database, acting, autumn(acting.org_id, year, start=start))
+    for start, actor in enumerate(accounts, start=1):
+        term = await opened(database, actor, autumn(actor.org_id, year, start=start))
         async with database.transaction(Scope.none()) as session:
             held.append((await term_of(session, world.school.id, day)).id == term.id)
             sister = await term_of(session, world.sister.id, day)
@@ -102,10 +102,10 @@ async def test_a_school_cannot_cut_its_superiors_term_in_two_to_begin_counting_a
     database: Database, world: World, year: int
 ) -> None:
     await opened(database, province_account(world.province), autumn(world.province.id, year))
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     fresh = NewTerm(world.school.id, "fresh-start", date(year, 11, 1), date(year, 12, 31))
     with pytest.raises(TermContradictsSuperior, match=f"{year}-autumn"):
-        await opened(database, acting, fresh)
+        await opened(database, actor, fresh)
 
 
 async def test_a_term_that_a_school_opened_first_does_not_outlast_its_superiors(
@@ -121,11 +121,11 @@ async def test_a_term_that_a_school_opened_first_does_not_outlast_its_superiors(
 
 
 async def test_days_of_two_terms_make_no_window(database: Database, world: World, year: int) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     for code, start, end in (("a", 3, 5), ("b", 5, 8)):
         await opened(
             database,
-            acting,
+            actor,
             NewTerm(world.school.id, f"{year}-{code}", date(year, start, 2), date(year, end, 1)),
         )
     async with database.transaction(Scope.none()) as session:
@@ -136,11 +136,11 @@ async def test_days_of_two_terms_make_no_window(database: Database, world: World
 async def test_a_units_terms_share_no_day_and_no_code_even_when_opened_at_once(
     database: Database, world: World, year: int
 ) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
 
     async def attempt(number: int) -> str:
         try:
-            await opened(database, acting, autumn(world.school.id, year, code=f"{year}-{number}"))
+            await opened(database, actor, autumn(world.school.id, year, code=f"{year}-{number}"))
         except TermOverlaps:
             return "overlaps"
         return "opened"
@@ -157,46 +157,46 @@ async def test_a_units_terms_share_no_day_and_no_code_even_when_opened_at_once(
 async def test_the_last_day_of_one_term_is_not_the_first_of_the_next(
     database: Database, world: World, year: int
 ) -> None:
-    acting = registrar_account(world.school)
-    await opened(database, acting, NewTerm(world.school.id, f"{year}-a", date(year, 3, 1), date(year, 5, 1)))
+    actor = registrar_account(world.school)
+    await opened(database, actor, NewTerm(world.school.id, f"{year}-a", date(year, 3, 1), date(year, 5, 1)))
     with pytest.raises(TermOverlaps):
         await opened(
-            database, acting, NewTerm(world.school.id, f"{year}-b", date(year, 5, 1), date(year, 6, 1))
+            database, actor, NewTerm(world.school.id, f"{year}-b", date(year, 5, 1), date(year, 6, 1))
         )
-    await opened(database, acting, NewTerm(world.school.id, f"{year}-b", date(year, 5, 2), date(year, 6, 1)))
+    await opened(database, actor, NewTerm(world.school.id, f"{year}-b", date(year, 5, 2), date(year, 6, 1)))
 
 
 async def test_vacations_lie_in_the_term_and_may_be_declared_later(
     database: Database, world: World, year: int
 ) -> None:
-    acting = bureau_account(world.city)
+    actor = bureau_account(world.city)
     week = Break("国庆", date(year, 10, 1), date(year, 10, 7))
     new = NewTerm(world.school.id, f"{year}-autumn", date(year, 9, 1), date(year, 12, 31), (week,))
-    term = await opened(database, acting, new)
+    term = await opened(database, actor, new)
     late = Break("防汛停课", date(year, 9, 20), date(year, 9, 21))
-    async with database.transaction(acting.scope) as session:
-        changed = await declare_vacation(session, acting, term.id, late, now())
+    async with database.transaction(actor.scope) as session:
+        changed = await declare_vacation(session, actor, term.id, late, now())
     assert changed.vacations == (late, week)
     assert [changed.in_vacation(date(year, 9, day)) for day in (19, 20, 21, 22)] == [False, True, True, False]
     beyond = Break("寒假", date(year, 12, 31), date(year, 12, 31) + timedelta(days=1))
     with pytest.raises(TermOrder):
-        async with database.transaction(acting.scope) as session:
-            await declare_vacation(session, acting, term.id, beyond, now())
+        async with database.transaction(actor.scope) as session:
+            await declare_vacation(session, actor, term.id, beyond, now())
 
 
 async def test_a_registrar_declares_vacations_of_the_own_school_only(
     database: Database, world: World, year: int
 ) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     theirs = await opened(database, registrar_account(world.sister), autumn(world.sister.id, year))
-    own = await opened(database, acting, autumn(world.school.id, year))
+    own = await opened(database, actor, autumn(world.school.id, year))
     pause = Break("校庆", date(year, 10, 9), date(year, 10, 9))
-    async with database.transaction(acting.scope) as session:
-        assert (await declare_vacation(session, acting, own.id, pause, now())).vacations == (pause,)
+    async with database.transaction(actor.scope) as session:
+        assert (await declare_vacation(session, actor, own.id, pause, now())).vacations == (pause,)
     for term_id in (theirs.id, uuid4()):
         with pytest.raises(NotFound):
-            async with database.transaction(acting.scope) as session:
-                await declare_vacation(session, acting, term_id, pause, now())
+            async with database.transaction(actor.scope) as session:
+                await declare_vacation(session, actor, term_id, pause, now())
 
 
 async def test_nobody_sets_terms_of_a_unit_that_is_not_below_them(
@@ -208,9 +208,9 @@ async def test_nobody_sets_terms_of_a_unit_that_is_not_below_them(
         (bureau_account(world.other_city), world.school.id),
         (bureau_account(world.city), world.province.id),
     ]
-    for acting, unit_id in attempts:
+    for actor, unit_id in attempts:
         with pytest.raises(NotFound):
-            await opened(database, acting, autumn(unit_id, year))
+            await opened(database, actor, autumn(unit_id, year))
     counselor = counselor_account(world.school, world.school.classes[0])
     with pytest.raises(NotPermitted):
         await opened(database, counselor, autumn(world.school.id, year))
@@ -219,10 +219,10 @@ async def test_nobody_sets_terms_of_a_unit_that_is_not_below_them(
 async def test_the_database_itself_refuses_a_term_of_another_school(
     database: Database, world: World, year: int
 ) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     days = {"starts_on": date(year, 9, 1), "ends_on": date(year, 12, 31)}
     with pytest.raises(ProgrammingError, match="row-level security"):
-        async with database.transaction(acting.scope) as session:
+        async with database.transaction(actor.scope) as session:
             session.add(Term(id=uuid4(), org_id=world.sister.id, code="x", created_at=now(), **days))
 
 
@@ -246,10 +246,10 @@ async def test_a_school_lists_its_superiors_terms_and_its_own_but_no_others(
 ) -> None:
     own = await opened(database, registrar_account(world.school), autumn(world.school.id, year))
     other = await opened(database, registrar_account(world.sister), autumn(world.sister.id, year))
-    acting = registrar_account(world.school)
-    async with database.transaction(acting.scope) as session:
-        listed = await terms_page(session, acting, None, 200)
-        behind = await terms_page(session, acting, listed[0].id, 200)
+    actor = registrar_account(world.school)
+    async with database.transaction(actor.scope) as session:
+        listed = await terms_page(session, actor, None, 200)
+        behind = await terms_page(session, actor, listed[0].id, 200)
     assert own in listed
     assert other not in listed
     assert world.term_code in {term.code for term in listed if term.org_id == world.province.id}

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import BadInput, NotFound, NotPermitted
-from backend.core.runtime import Runtime
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.org.divisions import Divisions
@@ -22,7 +22,7 @@ from backend.org.queries import schools_below, subtree, superiors, unit_by_code
 from backend.org.service import NewCounty, NewSchool, add_county, add_school, plant_province
 from backend.org.tables import OrgUnit
 from backend.policy import load_policies
-from tests.world import (
+from tests.support.province import (
     PROVINCE_CODE,
     PROVINCE_PATH,
     World,
@@ -38,8 +38,8 @@ pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=1, students=1)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=1, students=1)
 
 
 async def test_the_province_has_its_cities_and_directly_administered_counties(
@@ -67,17 +67,17 @@ async def test_planting_the_province_again_changes_nothing(owner: Database, worl
 async def test_a_bureau_adds_a_school_below_itself_and_leaves_a_trace(
     database: Database, world: World
 ) -> None:
-    acting = bureau_account(world.city)
+    actor = bureau_account(world.city)
     new = NewSchool(unique_school_code(), "新建职业学校", world.city.id)
-    async with database.transaction(acting.scope) as session:
-        school = await add_school(session, acting, new, now())
-    async with database.transaction(acting.scope) as session:
+    async with database.transaction(actor.scope) as session:
+        school = await add_school(session, actor, new, now())
+    async with database.transaction(actor.scope) as session:
         above = await superiors(session, school.id)
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.subject_id == str(school.id)))
     assert school.path == f"{world.city.path}.s{new.code}"
     assert [unit.id for unit in above] == [world.city.id, world.province.id]
     assert entry is not None
-    assert (entry.action, entry.acting_account) == ("school_added", acting.account_id)
+    assert (entry.action, entry.acting_account) == ("school_added", actor.account_id)
 
 
 async def test_a_school_directly_under_the_province_has_no_city_above_it(
@@ -94,18 +94,18 @@ async def test_a_school_directly_under_the_province_has_no_city_above_it(
 async def test_a_bureau_cannot_add_below_another_bureau_and_learns_nothing_of_it(
     database: Database, world: World
 ) -> None:
-    acting = bureau_account(world.other_city)
+    actor = bureau_account(world.other_city)
     for parent in (world.city.id, world.province.id, uuid4()):
         with pytest.raises(NotFound):
-            async with database.transaction(acting.scope) as session:
-                await add_school(session, acting, NewSchool(unique_school_code(), "越权", parent), now())
+            async with database.transaction(actor.scope) as session:
+                await add_school(session, actor, NewSchool(unique_school_code(), "越权", parent), now())
 
 
 async def test_the_database_itself_refuses_a_unit_outside_the_scope(database: Database, world: World) -> None:
-    acting = bureau_account(world.other_city)
+    actor = bureau_account(world.other_city)
     code = unique_school_code()
     with pytest.raises(ProgrammingError, match="row-level security"):
-        async with database.transaction(acting.scope) as session:
+        async with database.transaction(actor.scope) as session:
             session.add(
                 OrgUnit(
                     id=uuid4(),
@@ -121,16 +121,16 @@ async def test_the_database_itself_refuses_a_unit_outside_the_scope(database: Da
 
 async def test_schools_and_their_staff_add_no_units(database: Database, world: World) -> None:
     school = world.school
-    for acting in (registrar_account(school), counselor_account(school, school.classes[0])):
+    for actor in (registrar_account(school), counselor_account(school, school.classes[0])):
         with pytest.raises(NotPermitted):
-            async with database.transaction(acting.scope) as session:
-                await add_school(session, acting, NewSchool(unique_school_code(), "校", school.id), now())
+            async with database.transaction(actor.scope) as session:
+                await add_school(session, actor, NewSchool(unique_school_code(), "校", school.id), now())
 
 
 async def test_a_school_is_no_parent_and_a_code_is_ten_digits_and_used_once(
     database: Database, world: World
 ) -> None:
-    acting = province_account(world.province)
+    actor = province_account(world.province)
     refused = [
         (NewSchool(unique_school_code(), "校", world.school.id), ParentUnfit),
         (NewSchool(world.school.unit.code, "校", world.city.id), CodeTaken),
@@ -139,18 +139,18 @@ async def test_a_school_is_no_parent_and_a_code_is_ten_digits_and_used_once(
     ]
     for new, error in refused:
         with pytest.raises(error):
-            async with database.transaction(acting.scope) as session:
-                await add_school(session, acting, new, now())
+            async with database.transaction(actor.scope) as session:
+                await add_school(session, actor, new, now())
 
 
 async def test_of_two_who_add_the_same_school_at_once_one_does(database: Database, world: World) -> None:
-    acting = bureau_account(world.city)
+    actor = bureau_account(world.city)
     new = NewSchool(unique_school_code(), "同时建立", world.city.id)
 
     async def attempt() -> str:
         try:
-            async with database.transaction(acting.scope) as session:
-                await add_school(session, acting, new, now())
+            async with database.transaction(actor.scope) as session:
+                await add_school(session, actor, new, now())
         except CodeTaken:
             return "taken"
         return "added"
@@ -164,11 +164,11 @@ async def test_of_two_who_add_the_same_school_at_once_one_does(database: Databas
 
 
 async def test_a_county_is_added_under_the_city_of_its_digits(database: Database, world: World) -> None:
-    acting, divisions = bureau_account(world.city), Divisions.of(load_policies())
+    actor, divisions = bureau_account(world.city), Divisions.of(load_policies())
     code = "410122"
-    async with database.transaction(acting.scope) as session:
+    async with database.transaction(actor.scope) as session:
         try:
-            county = await add_county(session, acting, NewCounty(code, "中牟县"), divisions, now())
+            county = await add_county(session, actor, NewCounty(code, "中牟县"), divisions, now())
         except CodeTaken:  # another test of this database was first
             county = await unit_by_code(session, "county", code)
     assert county.path == f"{world.city.path}.x{code}"
@@ -182,10 +182,10 @@ async def test_a_county_is_added_under_the_city_of_its_digits(database: Database
 async def test_a_code_that_is_no_county_of_a_city_is_refused(
     database: Database, world: World, code: str
 ) -> None:
-    acting = province_account(world.province)
+    actor = province_account(world.province)
     with pytest.raises(CountyUnfit):
-        async with database.transaction(acting.scope) as session:
-            await add_county(session, acting, NewCounty(code, "县"), Divisions.of(load_policies()), now())
+        async with database.transaction(actor.scope) as session:
+            await add_county(session, actor, NewCounty(code, "县"), Divisions.of(load_policies()), now())
 
 
 _cities = st.from_regex(r"[0-9]{6}", fullmatch=True)

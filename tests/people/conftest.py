@@ -2,11 +2,11 @@
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.leave.desk import Desk, opened
+from tests.support.leave import Desk, opened
 
 
 @pytest.fixture
-async def desk(runtime: Runtime, owner: Database) -> Desk:
-    return await opened(runtime, owner)
+async def desk(app_context: AppContext, owner: Database) -> Desk:
+    return await opened(app_context, owner)

@@ -13,12 +13,12 @@ from PIL import Image
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
-from backend.identity.attachment_files import looked_into
+from backend.identity.attachment_inspection import looked_into
 from backend.people.attachment_errors import (
     AttachmentQuota,
     AttachmentTypeRefused,
@@ -38,41 +38,47 @@ from backend.people.attachments import (
 )
 from backend.people.tables import Attachment
 from biometrics.errors import BiometricsError
-from tests.biometrics.pictures import encoded, noise
-from tests.leave.desk import Desk
-from tests.world import PROVINCE_PATH, Pupil, counselor_account, province_account, registrar_account
+from tests.support.biometrics.pictures import encoded, noise
+from tests.support.leave import Desk
+from tests.support.province import (
+    PROVINCE_PATH,
+    Pupil,
+    counselor_account,
+    province_account,
+    registrar_account,
+)
 
 PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 SCAN = Content("application/pdf", PDF)
 
 
-def me(desk: Desk, pupil: Pupil | None = None) -> Acting:
+def me(desk: Desk, pupil: Pupil | None = None) -> Actor:
     """The student under one account throughout the test."""
     pupil = pupil or desk.pupil
     return replace(desk.student(pupil), account_id=pupil.id)
 
 
-async def upload(desk: Desk, acting: Acting | None = None, pupil: Pupil | None = None) -> UUID:
-    acting, pupil = acting or me(desk, pupil), pupil or desk.pupil
-    return (await receive(desk.stage.runtime, acting, pupil.id, SCAN, desk.at)).id
+async def upload(desk: Desk, actor: Actor | None = None, pupil: Pupil | None = None) -> UUID:
+    actor, pupil = actor or me(desk, pupil), pupil or desk.pupil
+    return (await receive(desk.stage.app_context, actor, pupil.id, SCAN, desk.at)).id
 
 
 async def hung(
     desk: Desk,
     ids: list[UUID],
-    acting: Acting | None = None,
+    actor: Actor | None = None,
     pupil: Pupil | None = None,
     subject_type: str = "reason_claim",
 ) -> AttachedTo:
-    acting, pupil = acting or me(desk, pupil), pupil or desk.pupil
+    actor, pupil = actor or me(desk, pupil), pupil or desk.pupil
     to = AttachedTo(subject_type, new_id(), desk.school.id, pupil.id)
-    async with desk.transaction(acting) as session:
-        await attach(session, acting, ids, to, desk.at)
+    async with desk.transaction(actor) as session:
+        await attach(session, actor, ids, to, desk.at)
     return to
 
 
-async def read(desk: Desk, acting: Acting, attachment_id: UUID) -> bytes:
-    return (await read_attachment(desk.stage.runtime, acting, attachment_id, desk.at)).data
+async def read(desk: Desk, actor: Actor, attachment_id: UUID) -> bytes:
+    return (await read_attachment(desk.stage.app_context, actor, attachment_id, desk.at)).data
 
 
 async def row_of(desk: Desk, attachment_id: UUID) -> Attachment:
@@ -172,7 +178,7 @@ async def test_a_picture_that_is_also_something_else_or_a_bomb_is_refused(data: 
 async def test_the_content_is_sealed_and_opens_in_its_own_row_only(desk: Desk) -> None:
     one, other = await upload(desk), await upload(desk)
     rows = [await row_of(desk, each) for each in (one, other)]
-    evidence = desk.stage.runtime.evidence
+    evidence = desk.stage.app_context.evidence
     assert PDF not in await evidence.get(evidence_key(rows[0]))
     await evidence.put(evidence_key(rows[0]), await evidence.get(evidence_key(rows[1])))
     assert await read(desk, me(desk), other) == PDF
@@ -196,9 +202,9 @@ async def test_nobody_uploads_about_a_student_out_of_their_care(desk: Desk) -> N
         counselor_account(desk.school, desk.school.classes[1]),
         registrar_account(desk.stage.world.sister),
     )
-    for acting in strangers:
+    for actor in strangers:
         with pytest.raises(NotFound):
-            await upload(desk, acting, desk.pupil)
+            await upload(desk, actor, desk.pupil)
 
 
 # --- hanging on a fact ---
@@ -229,9 +235,9 @@ async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk
     for ids in ([theirs], [schools], [bureaus], [new_id()], [own, own], [own, theirs]):
         with pytest.raises(AttachmentUnusable):
             await hung(desk, ids)
-    for acting, ids in ((desk.counselor, [own]), (desk.counselor, [bureaus]), (desk.stage.bureau, [schools])):
+    for actor, ids in ((desk.counselor, [own]), (desk.counselor, [bureaus]), (desk.stage.bureau, [schools])):
         with pytest.raises(AttachmentUnusable):
-            await hung(desk, ids, acting)
+            await hung(desk, ids, actor)
     await hung(desk, [own])
     await hung(desk, [schools], desk.stage.registrar)
     await hung(desk, [bureaus], desk.stage.bureau)
@@ -279,9 +285,9 @@ async def readers(desk: Desk, attachment_id: UUID) -> set[str]:
         "province": province_account(desk.stage.world.province),
     }
     found = set()
-    for name, acting in everybody.items():
+    for name, actor in everybody.items():
         try:
-            await read(desk, acting, attachment_id)
+            await read(desk, actor, attachment_id)
         except NotFound:
             continue
         found.add(name)
@@ -302,8 +308,8 @@ async def test_that_staff_read_a_file_is_on_record(desk: Desk) -> None:
     file = await upload(desk)
     await hung(desk, [file])
     counselor = desk.counselor
-    for acting in (me(desk), counselor):
-        await read(desk, acting, file)
+    for actor in (me(desk), counselor):
+        await read(desk, actor, file)
     async with desk.stage.arrange() as session:
         entries = await session.execute(
             select(AuditEntry.action, AuditEntry.acting_account).where(AuditEntry.subject_id == str(file))
@@ -317,38 +323,38 @@ async def test_that_staff_read_a_file_is_on_record(desk: Desk) -> None:
 
 
 async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_stays(desk: Desk) -> None:
-    runtime, province = desk.stage.runtime, Scope.wide(PROVINCE_PATH)
+    app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
     left, used = await upload(desk), await upload(desk)
     await hung(desk, [used])
     desk.stage.clock.at += timedelta(hours=23)
     fresh = await upload(desk)
     desk.stage.clock.at += timedelta(hours=2)
-    gone = await discard_unused(runtime, province, desk.at)
+    gone = await discard_unused(app_context, province, desk.at)
     assert gone.files >= 1
     assert gone.size_bytes >= len(PDF)
     with pytest.raises(FileNotFoundError):
-        await runtime.evidence.get(evidence_key(await row_of(desk, left)))
+        await app_context.evidence.get(evidence_key(await row_of(desk, left)))
     with pytest.raises(NotFound):
         await read(desk, me(desk), left)
     with pytest.raises(AttachmentUnusable):
         await hung(desk, [left])
     for kept in (used, fresh):
         assert await read(desk, me(desk), kept) == PDF
-    assert (await discard_unused(runtime, province, desk.at)).files == 0
+    assert (await discard_unused(app_context, province, desk.at)).files == 0
 
 
 async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime = desk.stage.runtime
-    put = runtime.evidence.put
+    app_context = desk.stage.app_context
+    put = app_context.evidence.put
 
     async def cut_off(key: str, data: bytes) -> None:
         await put(key, data)
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime.evidence, "put", cut_off)
+        patch.setattr(app_context.evidence, "put", cut_off)
         with pytest.raises(ConnectionError):
             await upload(desk)
     async with desk.stage.arrange() as session:
@@ -358,15 +364,15 @@ async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other
     with pytest.raises(AttachmentUnusable):
         await hung(desk, [half.id])
     desk.set_clock(days=2)
-    await discard_unused(runtime, Scope.wide(PROVINCE_PATH), desk.at)
+    await discard_unused(app_context, Scope.wide(PROVINCE_PATH), desk.at)
     with pytest.raises(FileNotFoundError):
-        await runtime.evidence.get(evidence_key(half))
+        await app_context.evidence.get(evidence_key(half))
 
 
 async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runtime, province = desk.stage.runtime, Scope.wide(PROVINCE_PATH)
+    app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
     file = await upload(desk)
     desk.set_clock(days=2)
 
@@ -374,11 +380,11 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
         raise ConnectionError
 
     with monkeypatch.context() as patch:
-        patch.setattr(runtime.evidence, "delete", down)
+        patch.setattr(app_context.evidence, "delete", down)
         with pytest.raises(ConnectionError):
-            await discard_unused(runtime, province, desk.at)
+            await discard_unused(app_context, province, desk.at)
     with pytest.raises(AttachmentUnusable):
         await hung(desk, [file])
-    await discard_unused(runtime, province, desk.at)
+    await discard_unused(app_context, province, desk.at)
     with pytest.raises(FileNotFoundError):
-        await runtime.evidence.get(evidence_key(await row_of(desk, file)))
+        await app_context.evidence.get(evidence_key(await row_of(desk, file)))

@@ -6,12 +6,12 @@ from datetime import timedelta
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from backend.retention.deleting import delete_due
-from backend.retention.jobs import KINDS
+from backend.retention.deletion import delete_due
+from backend.retention.tasks import KINDS
 from biometrics.pool import FacePool
-from tests.roll_call.stage import Clock, Stage, pattern_pool, staged
+from tests.support.roll_call.scenario import Clock, Stage, pattern_pool, staged
 
 
 @pytest.fixture(scope="session")
@@ -21,8 +21,8 @@ def face_pool() -> Iterator[FacePool]:
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database, face_pool: FacePool) -> Stage:
+async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
     """A new world, after everything before it was swept away."""
-    stage = await staged(runtime, owner, face_pool)
-    await delete_due(replace(stage.runtime, clock=Clock(stage.clock() + timedelta(days=400))), KINDS)
+    stage = await staged(app_context, owner, face_pool)
+    await delete_due(replace(stage.app_context, clock=Clock(stage.clock() + timedelta(days=400))), KINDS)
     return stage

@@ -6,12 +6,12 @@ import pytest
 import structlog
 from sqlalchemy import delete
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.logging import configure_logging
-from backend.core.runtime import Runtime
-from backend.roll_call.tables import VerificationPace, VerificationTask
+from backend.core.process.logging import configure_logging
+from backend.roll_call.tables import VerificationTask, VerificationThroughput
 from biometrics.pool import FacePool
-from tests.roll_call.stage import Stage, pattern_pool, staged
+from tests.support.roll_call.scenario import Stage, pattern_pool, staged
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def face_pool() -> Iterator[FacePool]:
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database, face_pool: FacePool) -> Stage:
+async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
     """A new world with three students in each of two classes of every school."""
-    return await staged(runtime, owner, face_pool)
+    return await staged(app_context, owner, face_pool)
 
 
 @pytest.fixture(scope="module")
@@ -39,4 +39,4 @@ async def empty_queue(stage: Stage) -> None:
     """Other tests leave what they never judge."""
     async with stage.arrange() as session:
         await session.execute(delete(VerificationTask))
-        await session.execute(delete(VerificationPace))
+        await session.execute(delete(VerificationThroughput))

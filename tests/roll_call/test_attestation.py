@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.people.tables import Student
@@ -19,7 +19,6 @@ from backend.roll_call.attestation import (
     issue_student_code,
     review_attestation,
 )
-from backend.roll_call.determination import Determine, determine
 from backend.roll_call.errors import (
     AlreadyPresent,
     CodeWrong,
@@ -33,9 +32,9 @@ from backend.roll_call.errors import (
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.results import missing_page
 from backend.roll_call.rules import Outcome
+from backend.roll_call.settlement.determination import Determine, determine
 from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall, RollCallSite
-from tests.roll_call.stage import GRACE, MICROSECOND, Stage
-from tests.world import (
+from tests.support.province import (
     Klass,
     Pupil,
     bureau_account,
@@ -43,14 +42,15 @@ from tests.world import (
     province_account,
     registrar_account,
 )
+from tests.support.roll_call.scenario import GRACE, MICROSECOND, Stage
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
-async def card(stage: Stage, pupil: Pupil, acting: Acting | None = None) -> str:
-    acting = acting or stage.registrar
-    async with stage.runtime.database.transaction(acting.scope) as session:
-        return await issue_student_code(session, acting, pupil.id, stage.clock(), stage.runtime.keys)
+async def card(stage: Stage, pupil: Pupil, actor: Actor | None = None) -> str:
+    actor = actor or stage.registrar
+    async with stage.app_context.database.transaction(actor.scope) as session:
+        return await issue_student_code(session, actor, pupil.id, stage.clock(), stage.app_context.keys)
 
 
 async def attest(
@@ -59,15 +59,15 @@ async def attest(
     pupil: Pupil,
     code: str,
     *,
-    acting: Acting | None = None,
+    actor: Actor | None = None,
     site: UUID | None = None,
 ) -> Attestation:
-    acting = acting or counselor_account(stage.school, stage.school.classes[0])
-    async with stage.runtime.database.transaction(acting.scope) as session:
+    actor = actor or counselor_account(stage.school, stage.school.classes[0])
+    async with stage.app_context.database.transaction(actor.scope) as session:
         command = AttestPresence(
             roll_call.id, pupil.id, code, site or await _site(stage, roll_call), "手机损坏"
         )
-        return await attest_presence(session, acting, command, stage.clock(), stage.runtime.keys)
+        return await attest_presence(session, actor, command, stage.clock(), stage.app_context.keys)
 
 
 async def _site(stage: Stage, roll_call: RollCall) -> UUID:
@@ -81,19 +81,19 @@ async def _site(stage: Stage, roll_call: RollCall) -> UUID:
 
 
 async def review(
-    stage: Stage, roll_call: RollCall, pupil: Pupil, acting: Acting, *, upheld: bool = True
+    stage: Stage, roll_call: RollCall, pupil: Pupil, actor: Actor, *, upheld: bool = True
 ) -> AttestationReview:
-    async with stage.runtime.database.transaction(acting.scope) as session:
+    async with stage.app_context.database.transaction(actor.scope) as session:
         command = ReviewAttestation(roll_call.id, pupil.id, upheld, "已视频核对")
-        return await review_attestation(session, acting, command, stage.clock())
+        return await review_attestation(session, actor, command, stage.clock())
 
 
 async def resolve(
-    stage: Stage, roll_call: RollCall, pupil: Pupil, acting: Acting, outcome: Outcome = Outcome.PRESENT
+    stage: Stage, roll_call: RollCall, pupil: Pupil, actor: Actor, outcome: Outcome = Outcome.PRESENT
 ) -> OutcomeEntry:
-    async with stage.runtime.database.transaction(acting.scope) as session:
+    async with stage.app_context.database.transaction(actor.scope) as session:
         command = Determine(roll_call.id, pupil.id, outcome, "经视频核对")
-        return await determine(session, acting, command, stage.clock())
+        return await determine(session, actor, command, stage.clock())
 
 
 async def effective(stage: Stage, roll_call: RollCall, pupil: Pupil) -> tuple[str, str]:
@@ -133,9 +133,9 @@ async def test_only_the_schools_registrar_issues_a_card(stage: Stage, klass: Kla
     pupil = klass.students[0]
     with pytest.raises(NotFound):
         await card(stage, pupil, registrar_account(stage.world.sister))
-    for acting in (counselor_account(stage.school, klass), stage.bureau):
+    for actor in (counselor_account(stage.school, klass), stage.bureau):
         with pytest.raises(NotPermitted):
-            await card(stage, pupil, acting)
+            await card(stage, pupil, actor)
 
 
 async def test_a_student_of_another_class_is_absent_to_the_counselor(stage: Stage) -> None:
@@ -149,9 +149,9 @@ async def test_only_a_counselor_attests(stage: Stage, klass: Klass) -> None:
     launched = await stage.launch()
     pupil = klass.students[0]
     code = await card(stage, pupil)
-    for acting in (stage.registrar, stage.bureau):
+    for actor in (stage.registrar, stage.bureau):
         with pytest.raises(NotPermitted):
-            await attest(stage, launched.roll_call, pupil, code, acting=acting)
+            await attest(stage, launched.roll_call, pupil, code, actor=actor)
 
 
 async def test_a_site_that_was_not_frozen_is_absent(stage: Stage, klass: Klass) -> None:
@@ -186,7 +186,7 @@ async def test_nobody_attests_an_exempt_student(stage: Stage, klass: Klass) -> N
 async def test_a_voided_roll_call_is_not_attested(stage: Stage, klass: Klass) -> None:
     launched = await stage.launch()
     bureau = stage.bureau
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
     pupil = klass.students[0]
     with pytest.raises(RollCallVoided):
@@ -225,10 +225,10 @@ async def test_the_second_look_comes_from_the_launching_side(stage: Stage, klass
     launched = await stage.launch()
     pupil = klass.students[0]
     counselor = counselor_account(stage.school, klass)
-    await attest(stage, launched.roll_call, pupil, await card(stage, pupil), acting=counselor)
-    for acting in (counselor, stage.registrar):
+    await attest(stage, launched.roll_call, pupil, await card(stage, pupil), actor=counselor)
+    for actor in (counselor, stage.registrar):
         with pytest.raises(NotPermitted):
-            await review(stage, launched.roll_call, pupil, acting)
+            await review(stage, launched.roll_call, pupil, actor)
     written = await review(stage, launched.roll_call, pupil, stage.bureau)
     assert (written.upheld, written.attested_by) == (True, counselor.account_id)
     assert await effective(stage, launched.roll_call, pupil) == ("present", "attested_on_site")
@@ -242,7 +242,7 @@ async def test_nobody_reviews_their_own_attestation_and_the_database_says_so_too
     launched = await stage.launch(stage.registrar, kind="school_own")
     pupil = klass.students[0]
     attestation = await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
-    promoted = Acting(
+    promoted = Actor(
         attestation.attested_by, "registrar", stage.school.id, stage.school.path, school_id=stage.school.id
     )
     with pytest.raises(NotPermitted):
@@ -259,7 +259,7 @@ async def test_nobody_reviews_their_own_attestation_and_the_database_says_so_too
         "at": stage.clock(),
     }
     with pytest.raises(IntegrityError, match="second_person"):
-        async with stage.runtime.database.transaction(promoted.scope) as session:
+        async with stage.app_context.database.transaction(promoted.scope) as session:
             await session.execute(insert(AttestationReview).values(row))
 
 
@@ -272,7 +272,7 @@ async def test_an_attestation_that_does_not_hold_leaves_its_student_undetermined
     await review(stage, launched.roll_call, pupil, stage.bureau, upheld=False)
     assert await effective(stage, launched.roll_call, pupil) == ("undetermined", "attestation_not_upheld")
     counselor = counselor_account(stage.school, klass)
-    async with stage.runtime.database.transaction(counselor.scope) as session:
+    async with stage.app_context.database.transaction(counselor.scope) as session:
         rows = await missing_page(session, counselor, launched.roll_call, None, None, 10)
     assert {row.student_id for row in rows} == {each.id for each in klass.students}
     with pytest.raises(Conflict):
@@ -286,7 +286,7 @@ async def test_a_review_after_the_voiding_leaves_nobody_open(stage: Stage, klass
     pupil = klass.students[0]
     await attest(stage, launched.roll_call, pupil, await card(stage, pupil))
     bureau = stage.bureau
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
     await review(stage, launched.roll_call, pupil, bureau, upheld=False)
     assert await effective(stage, launched.roll_call, pupil) == ("excused", "voided")
@@ -318,9 +318,9 @@ async def test_the_launcher_or_its_superior_resolves_what_was_left_open(
 
 async def test_the_school_that_is_checked_decides_nothing(stage: Stage, klass: Klass) -> None:
     roll_call, pupil = await left_open(stage)
-    for acting in (stage.registrar, counselor_account(stage.school, klass)):
+    for actor in (stage.registrar, counselor_account(stage.school, klass)):
         with pytest.raises(NotPermitted):
-            await resolve(stage, roll_call, pupil, acting)
+            await resolve(stage, roll_call, pupil, actor)
     with pytest.raises(NotFound):
         await resolve(stage, roll_call, pupil, bureau_account(stage.world.other_city))
 
@@ -360,8 +360,8 @@ async def test_the_settlement_waits_for_an_attestation_that_is_being_stored(
     command = AttestPresence(
         roll_call.id, pupil.id, await card(stage, pupil), await _site(stage, roll_call), "手机损坏"
     )
-    async with stage.runtime.database.transaction(counselor.scope) as session:
-        await attest_presence(session, counselor, command, roll_call.closes_at, stage.runtime.keys)
+    async with stage.app_context.database.transaction(counselor.scope) as session:
+        await attest_presence(session, counselor, command, roll_call.closes_at, stage.app_context.keys)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))
         await stage.blocked()

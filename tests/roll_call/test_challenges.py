@@ -6,14 +6,14 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select, update
 
-from backend.roll_call.attempts import Refused
-from backend.roll_call.challenges import shown_at
-from backend.roll_call.explanations import what_to_do
-from backend.roll_call.intake import Received
+from backend.roll_call.check_in.challenges import shown_at
+from backend.roll_call.check_in.evaluate import Received
+from backend.roll_call.eligibility import Refused
+from backend.roll_call.reason_texts import what_to_do
 from backend.roll_call.tables import Challenge
-from biometrics.actions import Action
-from tests.roll_call.candidate import OUTSIDE, Candidate, acted, burst, envelope, fixes
-from tests.roll_call.stage import MICROSECOND, Stage
+from biometrics.liveness.actions import Action
+from tests.support.roll_call.scenario import MICROSECOND, Stage
+from tests.support.roll_call.student_phone import OUTSIDE, Candidate, acted, burst, envelope, fixes
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 

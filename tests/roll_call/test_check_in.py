@@ -10,20 +10,20 @@ import jwt
 import pytest
 from sqlalchemy import delete, select
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.jws import signed_digest
-from backend.core.runtime import Runtime
 from backend.identity.tables import DeviceKey, Portrait
 from backend.people.tables import Student
-from backend.roll_call.attempts import Refused
-from backend.roll_call.intake import Received
+from backend.roll_call.check_in.evaluate import Received
+from backend.roll_call.eligibility import Refused
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import Challenge, RollCall, Submission, Verdict
 from biometrics.pool import FacePool
-from tests.roll_call.candidate import Candidate, burst, envelope, fixes
-from tests.roll_call.stage import MICROSECOND, Stage, staged
+from tests.support.roll_call.scenario import MICROSECOND, Stage, staged
+from tests.support.roll_call.student_phone import Candidate, burst, envelope, fixes
 
 SECOND = timedelta(seconds=1)
 
@@ -82,7 +82,7 @@ async def test_a_voided_roll_call_takes_nothing_more(stage: Stage, candidate: Ca
     launched = await stage.launch()
     compact = await signed(stage, candidate, launched.roll_call)
     bureau = stage.bureau
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
     answer = await stage.send(candidate, launched.roll_call.id, compact)
     assert await refused(stage, candidate, answer) == "roll_call_voided"
@@ -276,7 +276,7 @@ async def test_the_receipt_is_the_servers_signed_word(stage: Stage, candidate: C
     compact = await signed(stage, candidate, launched.roll_call)
     received = await stage.send(candidate, launched.roll_call.id, compact)
     assert isinstance(received, Received)
-    _, key = stage.runtime.keys.signer("receipt")
+    _, key = stage.app_context.keys.signer("receipt")
     claims = jwt.decode(received.receipt, key.public_key(), algorithms=["ES256"])
     assert claims["submission"] == str(received.submission_id)
     assert claims["student"] == str(candidate.student_id)
@@ -315,10 +315,10 @@ async def test_a_retry_gets_the_original_receipt_even_after_the_close(
 
 
 async def test_twenty_simultaneous_pairs_are_stored_once_each(
-    runtime: Runtime, owner: Database, face_pool: FacePool
+    app_context: AppContext, owner: Database, face_pool: FacePool
 ) -> None:
     """Every other pair repeats one envelope; the rest sign the same nonce twice."""
-    stage = await staged(runtime, owner, face_pool, students=10)
+    stage = await staged(app_context, owner, face_pool, students=10)
     launched = await stage.launch()
     roll_call_id = launched.roll_call.id
     candidates = [await stage.activate(pupil) for pupil in stage.school.students]

@@ -12,17 +12,19 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from backend.core.tables import AuditEntry
-from backend.roll_call import recording, verification
-from backend.roll_call.dead_letters import retry
-from backend.roll_call.facts import facts_of
+from backend.identity.face.enrolment import face_pool
 from backend.roll_call.outcomes import write_outcome
-from backend.roll_call.queue import give_back
 from backend.roll_call.tables import RollCall, Submission
-from backend.roll_call.verification import verify_batch
+from backend.roll_call.verification import record as recording
+from backend.roll_call.verification import service as verification
+from backend.roll_call.verification.dead_letters import retry
+from backend.roll_call.verification.inputs import load_inputs
+from backend.roll_call.verification.queue import release
+from backend.roll_call.verification.service import verify_batch
 from biometrics.checks import Shot
 from biometrics.pool import FacePool
-from tests.roll_call.queued import SECOND, claimed, judged, sent, state
-from tests.roll_call.stage import GRACE, MICROSECOND, TERMS, Stage
+from tests.support.roll_call.scenario import GRACE, MICROSECOND, TERMS, Stage
+from tests.support.roll_call.verification import SECOND, claimed, judged, sent, state
 
 pytestmark = pytest.mark.usefixtures("empty_queue", "plain_log")
 
@@ -43,18 +45,18 @@ class Poisoned:
 
 async def poisoned(stage: Stage, submission_id: UUID) -> FacePool:
     """The pool as it was before it breaks over this submission."""
-    pool: FacePool = stage.runtime.extras["face_pool"]
+    pool: FacePool = stage.app_context.services[face_pool]
     async with stage.arrange() as session:
         submission = await session.get_one(Submission, submission_id)
-    frame = await stage.runtime.evidence.get(submission.frame_key(0))
-    stage.runtime.extras["face_pool"] = Poisoned(pool, frame)
+    frame = await stage.app_context.evidence.get(submission.frame_key(0))
+    stage.app_context.services[face_pool] = Poisoned(pool, frame)
     return pool
 
 
 async def test_a_poisonous_submission_becomes_a_dead_letter_and_the_others_are_judged(stage: Stage) -> None:
     _, _, submissions = await sent(stage, 3)
     await poisoned(stage, submissions[1])
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 2
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 2
     assert [await judged(stage, each) for each in submissions] == ["accepted", None, "accepted"]
     task = await stage.task(submissions[1])
     assert task is not None
@@ -66,7 +68,7 @@ async def test_a_poisonous_submission_becomes_a_dead_letter_and_the_others_are_j
     for wait in (2, 4):
         assert await claimed(stage) == []
         stage.clock.at += wait * SECOND
-        assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+        assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 0
     assert await state(stage, submissions[1]) == ("dead", TERMS.attempts)
     stage.clock.at += timedelta(days=1)
     assert await claimed(stage) == []
@@ -82,26 +84,26 @@ async def test_what_cannot_be_recorded_spoils_no_other(stage: Stage, monkeypatch
         return await write(session, roll_call, obligation, *rest, **named)
 
     monkeypatch.setattr(recording, "write_outcome", refusing)
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 2
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 2
     assert set(await stage.outcomes(roll_call_id)) == {candidates[0].student_id, candidates[2].student_id}
     assert await judged(stage, submissions[1]) is None
     monkeypatch.undo()
     stage.clock.at += 2 * SECOND
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 1
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 1
     assert await state(stage, submissions[1]) is None
 
 
 async def test_what_cannot_be_read_spoils_no_other(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     _, _, submissions = await sent(stage, 3)
-    read = facts_of
+    read = load_inputs
 
-    async def refusing(session: Any, runtime: Any, school_id: UUID, wanted: Sequence[UUID]) -> Any:
+    async def refusing(session: Any, app_context: Any, school_id: UUID, wanted: Sequence[UUID]) -> Any:
         if submissions[1] in wanted:
             raise LookupError
-        return await read(session, runtime, school_id, wanted)
+        return await read(session, app_context, school_id, wanted)
 
-    monkeypatch.setattr(verification, "facts_of", refusing)
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 2
+    monkeypatch.setattr(verification, "load_inputs", refusing)
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 2
     task = await stage.task(submissions[1])
     assert task is not None
     assert task.last_error == "reading_failed"
@@ -114,7 +116,7 @@ def away() -> OperationalError:
     )
 
 
-@pytest.mark.parametrize("part", ["facts_of", "record"])
+@pytest.mark.parametrize("part", ["load_inputs", "record_verdicts"])
 async def test_a_database_that_goes_away_costs_no_submission_an_attempt(
     stage: Stage, monkeypatch: pytest.MonkeyPatch, part: str
 ) -> None:
@@ -124,20 +126,20 @@ async def test_a_database_that_goes_away_costs_no_submission_an_attempt(
         raise away()
 
     monkeypatch.setattr(verification, part, cut_off)
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 0
     for each in submissions:
         task = await stage.task(each)
         assert task is not None
         assert (task.state, task.attempts, task.last_error) == ("waiting", 0, None)
     monkeypatch.undo()
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 2
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 2
 
 
 async def test_what_was_interrupted_is_given_back_as_soon_as_the_database_is_there_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, _, submissions = await sent(stage, 1)
-    returns, asked = give_back, 0
+    returns, asked = release, 0
 
     async def cut_off(*_arguments: Any) -> Any:
         raise away()
@@ -149,10 +151,10 @@ async def test_what_was_interrupted_is_given_back_as_soon_as_the_database_is_the
             raise away()
         await returns(session, leases)
 
-    monkeypatch.setattr(verification, "facts_of", cut_off)
-    monkeypatch.setattr(verification, "give_back", still_away)
+    monkeypatch.setattr(verification, "load_inputs", cut_off)
+    monkeypatch.setattr(verification, "release", still_away)
     monkeypatch.setattr(verification, "LOOK_AGAIN_SECONDS", 0.0)
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 0
     assert asked == 3
     assert await state(stage, submissions[0]) == ("waiting", 0)
 
@@ -165,8 +167,8 @@ async def test_a_statement_that_fails_is_no_database_that_is_away(
     async def refused(*_arguments: Any) -> Any:
         raise OperationalError("SELECT 1", {}, psycopg.errors.ProgramLimitExceeded())
 
-    monkeypatch.setattr(verification, "facts_of", refused)
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    monkeypatch.setattr(verification, "load_inputs", refused)
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 0
     task = await stage.task(submissions[0])
     assert task is not None
     assert (task.attempts, task.last_error) == (1, "reading_failed")
@@ -178,7 +180,7 @@ async def test_a_dead_letter_makes_nobody_missed_and_a_retry_makes_the_student_p
     sound = await poisoned(stage, submission_id)
     for wait in (0, 2, 4):
         stage.clock.at += wait * SECOND
-        await verify_batch(stage.runtime, await claimed(stage), TERMS)
+        await verify_batch(stage.app_context, await claimed(stage), TERMS)
     async with stage.arrange() as session:
         roll_call = await session.get_one(RollCall, roll_call_id)
     stage.clock.at = roll_call.closes_at + SECOND
@@ -186,11 +188,11 @@ async def test_a_dead_letter_makes_nobody_missed_and_a_retry_makes_the_student_p
     assert await state(stage, submission_id) == ("dead", TERMS.attempts)
     stage.clock.at = roll_call.closes_at + 2 * GRACE + MICROSECOND
     assert (await stage.settle(roll_call)).figures["undetermined"] == 1
-    stage.runtime.extras["face_pool"] = sound
+    stage.app_context.services[face_pool] = sound
     bureau = stage.bureau
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await retry(session, bureau, submission_id, stage.clock())
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 1
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 1
     assert await stage.outcome(roll_call_id, candidate) == ("present", "verified")
     async with stage.arrange() as session:
         retried = select(AuditEntry.acting_account).where(

@@ -15,7 +15,7 @@ from backend.core.jws import signed_digest
 from backend.demo.phone import Phone
 from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored
 from backend.roll_call.errors import CheckInRefusal, EnvelopeMalformed, EnvelopeSignatureInvalid
-from tests.roll_call.candidate import OFFLINE, content
+from tests.support.roll_call.student_phone import OFFLINE, content
 
 PHONE = Phone(OFFLINE)
 KEY = PHONE.key.public_key()

@@ -9,11 +9,17 @@ from uuid import UUID
 import pytest
 
 from backend.core.errors import NotFound
-from backend.core.web import BodyTooLarge
+from backend.core.web.requests import BodyTooLarge
+from backend.roll_call.check_in.frames import (
+    FrameRegister,
+    FrameToStore,
+    StoredFrame,
+    frame_to_store,
+    store_frame,
+)
 from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
-from backend.roll_call.frames import FrameRegister, FrameToStore, StoredFrame, frame_to_store, store_frame
-from tests.roll_call.candidate import Candidate, burst, in_pieces
-from tests.roll_call.stage import MICROSECOND, Stage
+from tests.support.roll_call.scenario import MICROSECOND, Stage
+from tests.support.roll_call.student_phone import Candidate, burst, in_pieces
 
 
 @pytest.fixture
@@ -23,13 +29,15 @@ async def candidate(stage: Stage) -> Candidate:
 
 async def wanted(stage: Stage, candidate: Candidate, submission_id: UUID, position: int) -> FrameToStore:
     at = stage.clock()
-    return await frame_to_store(stage.runtime.database, candidate.acting, submission_id, position, at)
+    return await frame_to_store(stage.app_context.database, candidate.actor, submission_id, position, at)
 
 
 def left(stage: Stage, submission_id: UUID) -> list[Path]:
     """Every file of a submission in the evidence store, finished or not."""
     return [
-        path for path in stage.runtime.settings.evidence_dir.rglob(f"*{submission_id}/*") if path.is_file()
+        path
+        for path in stage.app_context.settings.evidence_dir.rglob(f"*{submission_id}/*")
+        if path.is_file()
     ]
 
 
@@ -77,10 +85,10 @@ async def test_other_bytes_than_declared_are_refused_and_leave_nothing(
     frame = await wanted(stage, candidate, received.submission_id, 0)
     for wrong in (large[1], large[0][:-1], b"small", b""):
         with pytest.raises(FrameHashMismatch):
-            await store_frame(stage.runtime, frame, in_pieces(wrong))
+            await store_frame(stage.app_context, frame, in_pieces(wrong))
     assert left(stage, received.submission_id) == []
-    assert await store_frame(stage.runtime, frame, in_pieces(large[0])) == 150_000
-    assert await stage.runtime.evidence.get(frame.evidence_key) == large[0]
+    assert await store_frame(stage.app_context, frame, in_pieces(large[0])) == 150_000
+    assert await stage.app_context.evidence.get(frame.evidence_key) == large[0]
 
 
 async def test_a_frame_that_grows_beyond_its_bound_is_refused_and_leaves_nothing(
@@ -90,7 +98,7 @@ async def test_a_frame_that_grows_beyond_its_bound_is_refused_and_leaves_nothing
     received = await stage.submit(candidate, launched.roll_call.id)
     frame = replace(await wanted(stage, candidate, received.submission_id, 0), limit=100_000)
     with pytest.raises(BodyTooLarge):
-        await store_frame(stage.runtime, frame, in_pieces(b"x" * 200_000))
+        await store_frame(stage.app_context, frame, in_pieces(b"x" * 200_000))
     assert left(stage, received.submission_id) == []
 
 
@@ -105,7 +113,7 @@ async def test_a_cut_off_upload_leaves_nothing_and_is_done_again(stage: Stage, c
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await store_frame(stage.runtime, frame, cut_off())
+        await store_frame(stage.app_context, frame, cut_off())
     assert left(stage, received.submission_id) == []
     _, complete = await stage.upload(candidate, received.submission_id, 0, large[0])
     assert not complete
@@ -120,8 +128,8 @@ async def test_wrong_bytes_for_a_frame_that_is_stored_leave_it_as_it_is(
     await stage.upload(candidate, received.submission_id, 0, frames[0])
     frame = await wanted(stage, candidate, received.submission_id, 0)
     with pytest.raises(FrameHashMismatch):
-        await store_frame(stage.runtime, frame, in_pieces(frames[1]))
-    assert await stage.runtime.evidence.get(frame.evidence_key) == frames[0]
+        await store_frame(stage.app_context, frame, in_pieces(frames[1]))
+    assert await stage.app_context.evidence.get(frame.evidence_key) == frames[0]
 
 
 async def test_frames_that_arrive_together_are_recorded_together_and_start_one_verification_each(
@@ -130,13 +138,13 @@ async def test_frames_that_arrive_together_are_recorded_together_and_start_one_v
     launched = await stage.launch()
     other = await stage.activate(stage.school.students[1])
     bursts = {who.student_id: burst(who.person) for who in (candidate, other)}
-    register, at, stored = FrameRegister(stage.runtime), stage.clock(), []
+    register, at, stored = FrameRegister(stage.app_context), stage.clock(), []
     for who in (candidate, other):
         received = await stage.submit(who, launched.roll_call.id, bursts[who.student_id])
         for position, data in enumerate(bursts[who.student_id]):
             frame = await wanted(stage, who, received.submission_id, position)
-            size = await store_frame(stage.runtime, frame, in_pieces(data))
-            stored += [StoredFrame(frame, who.acting, size, at)] * 2
+            size = await store_frame(stage.app_context, frame, in_pieces(data))
+            stored += [StoredFrame(frame, who.actor, size, at)] * 2
     complete = await asyncio.gather(*(register.record(each) for each in stored))
     assert complete[-1]
     for submission_id in {each.frame.submission_id for each in stored}:

@@ -8,18 +8,19 @@ import sys
 from sqlalchemy import delete
 
 from backend.core.tenancy import Scope
-from backend.roll_call.queue import claim
 from backend.roll_call.tables import VerificationTask
-from backend.roll_call.verification import verify_batch
-from tests.roll_call.stage import TERMS, Stage
+from backend.roll_call.verification.queue import claim
+from backend.roll_call.verification.service import verify_batch
+from tests.support.roll_call.scenario import TERMS, Stage
 
 WORKER = """
 import asyncio
 from datetime import datetime
 import sys
-from backend.core.runtime import open_runtime
-from backend.roll_call.queue import Terms
-from backend.roll_call.verifier import Verifier
+from backend.core.app_context import open_app_context
+from backend.identity.face.enrolment import face_pool
+from backend.roll_call.verification.queue import QueueConfig
+from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import get_settings
 
 class Endless:
@@ -28,10 +29,10 @@ class Endless:
         await asyncio.sleep(3600)
 
 async def main():
-    runtime = open_runtime(get_settings())
-    runtime.extras["face_pool"] = Endless()
-    runtime.clock = lambda: datetime.fromisoformat(sys.argv[1])
-    await Verifier(runtime, Terms.of(runtime.settings)).run(asyncio.Event())
+    app_context = open_app_context(get_settings())
+    app_context.services[face_pool] = Endless()
+    app_context.clock = lambda: datetime.fromisoformat(sys.argv[1])
+    await VerificationWorker(app_context, QueueConfig.of(app_context.settings)).run(asyncio.Event())
 
 asyncio.run(main())
 """
@@ -45,7 +46,7 @@ async def test_another_worker_takes_over_what_a_killed_one_had_in_hand(stage: St
         await stage.check_in(await stage.activate(pupil), launched.roll_call.id)
         for pupil in stage.school.students[:2]
     ]
-    settings = stage.runtime.settings
+    settings = stage.app_context.settings
     worker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", WORKER, stage.clock().isoformat()),
         env=os.environ
@@ -66,9 +67,9 @@ async def test_another_worker_takes_over_what_a_killed_one_had_in_hand(stage: St
     assert await worker.wait() == -signal.SIGKILL
     stage.clock.at += TERMS.lease
     for _ in submissions:
-        async with stage.runtime.database.transaction(Scope.none()) as session:
+        async with stage.app_context.database.transaction(Scope.none()) as session:
             leases = await claim(session, "another", TERMS, stage.clock())
-        assert await verify_batch(stage.runtime, leases, TERMS) == 1
+        assert await verify_batch(stage.app_context, leases, TERMS) == 1
     for submission_id in submissions:
         assert (await stage.verdict(submission_id)).finding == "accepted"
         assert await stage.task(submission_id) is None

@@ -10,18 +10,18 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.people.tables import Student
-from backend.roll_call.audience import Audience, Sample
 from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
-from backend.roll_call.launch import Launched, LaunchRollCall, launch_roll_call
+from backend.roll_call.launch.audience import Audience, Sample
+from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
 from backend.roll_call.tables import Obligation, RollCall, RollCallSite
-from tests.world import (
+from tests.support.province import (
     School,
     World,
     bureau_account,
@@ -33,8 +33,8 @@ from tests.world import (
 
 
 @pytest.fixture
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=2, students=5)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=2, students=5)
 
 
 def command(school: School, **changes: Any) -> LaunchRollCall:
@@ -50,14 +50,14 @@ def command(school: School, **changes: Any) -> LaunchRollCall:
 
 
 async def launch(
-    database: Database, acting: Acting, asked: LaunchRollCall, at: datetime | None = None
+    database: Database, actor: Actor, asked: LaunchRollCall, at: datetime | None = None
 ) -> Launched:
-    async with database.transaction(acting.scope) as session:
-        return await launch_roll_call(session, acting, asked, at or now())
+    async with database.transaction(actor.scope) as session:
+        return await launch_roll_call(session, actor, asked, at or now())
 
 
-async def obligations(database: Database, acting: Acting, launched: Launched) -> dict[str, Obligation]:
-    async with database.transaction(acting.scope) as session:
+async def obligations(database: Database, actor: Actor, launched: Launched) -> dict[str, Obligation]:
+    async with database.transaction(actor.scope) as session:
         rows = await session.scalars(
             select(Obligation).where(Obligation.roll_call_id == launched.roll_call.id)
         )
@@ -100,14 +100,14 @@ async def test_part_time_and_suspended_students_are_exempt_with_the_reason(
 async def test_nobody_without_authority_launches_a_spot_check(
     database: Database, world: World, who: str
 ) -> None:
-    acting, school = {
+    actor, school = {
         "other_bureau": (bureau_account(world.other_city), world.school),
         "bureau_over_direct": (bureau_account(world.city), world.direct),
         "registrar": (registrar_account(world.school), world.school),
         "counselor": (counselor_account(world.school, world.school.classes[0]), world.school),
     }[who]
     with pytest.raises(LaunchNotPermitted):
-        await launch(database, acting, command(school))
+        await launch(database, actor, command(school))
 
 
 @pytest.mark.clause("HN334-3.4")

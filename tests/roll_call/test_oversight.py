@@ -8,40 +8,40 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.exc import ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.events import deliver
 from backend.notice.tables import Notice, NoticeMessage
-from backend.roll_call.determination import Determine, determine
+from backend.roll_call.check_in.evaluate import Received
 from backend.roll_call.errors import ResultClosed, UrgedRecently, UrgingClosed
-from backend.roll_call.intake import Received
-from backend.roll_call.oversight import Urged, urge, void_roll_call
+from backend.roll_call.oversight import ReminderSent, send_reminder, void_roll_call
 from backend.roll_call.rules import Outcome
-from backend.roll_call.settlement import resettle, settle_roll_call
+from backend.roll_call.settlement.determination import Determine, determine
+from backend.roll_call.settlement.service import resettle, settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallStep
-from tests.roll_call.candidate import burst, envelope
-from tests.roll_call.stage import GRACE, MICROSECOND, Stage
-from tests.world import bureau_account, counselor_account, province_account, registrar_account
+from tests.support.province import bureau_account, counselor_account, province_account, registrar_account
+from tests.support.roll_call.scenario import GRACE, MICROSECOND, Stage
+from tests.support.roll_call.student_phone import burst, envelope
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
-async def urged(stage: Stage, acting: Acting, roll_call: RollCall, class_id: UUID | None = None) -> int:
-    async with stage.runtime.database.transaction(acting.scope) as session:
-        answer: Urged = await urge(session, acting, roll_call.id, class_id, stage.clock())
+async def urged(stage: Stage, actor: Actor, roll_call: RollCall, class_id: UUID | None = None) -> int:
+    async with stage.app_context.database.transaction(actor.scope) as session:
+        answer: ReminderSent = await send_reminder(session, actor, roll_call.id, class_id, stage.clock())
     return answer.students
 
 
-async def voided(stage: Stage, acting: Acting, roll_call: RollCall) -> RollCall:
-    async with stage.runtime.database.transaction(acting.scope) as session:
-        return await void_roll_call(session, acting, roll_call.id, "全市停电", stage.clock())
+async def voided(stage: Stage, actor: Actor, roll_call: RollCall) -> RollCall:
+    async with stage.app_context.database.transaction(actor.scope) as session:
+        return await void_roll_call(session, actor, roll_call.id, "全市停电", stage.clock())
 
 
 async def deliver_all(stage: Stage, name: str, roll_call: RollCall) -> None:
     for event in await stage.events(name, roll_call.id):
-        await deliver(stage.runtime, str(event.id))
+        await deliver(stage.app_context, str(event.id))
 
 
 async def told(stage: Stage, kind: str, roll_call: RollCall) -> dict[UUID, int]:
@@ -67,7 +67,7 @@ async def test_urging_reaches_those_who_still_wait_and_nobody_else(stage: Stage)
     assert await urged(stage, stage.registrar, launched.roll_call) == 5
     late = await stage.activate(waiting[0])
     await stage.pass_check(late, launched.roll_call.id)
-    await deliver_all(stage, "StudentsUrged", launched.roll_call)
+    await deliver_all(stage, "RemindersSent", launched.roll_call)
     reached = await told(stage, "roll_call_urged", launched.roll_call)
     assert reached == {pupil.id: 1 for pupil in waiting[1:]}
 
@@ -81,7 +81,7 @@ async def test_a_counselor_urges_the_own_class_only(stage: Stage) -> None:
     with pytest.raises(NotFound):
         await urged(stage, counselor, launched.roll_call, new_id())
     assert await urged(stage, counselor, launched.roll_call) == 3
-    await deliver_all(stage, "StudentsUrged", launched.roll_call)
+    await deliver_all(stage, "RemindersSent", launched.roll_call)
     reached = await told(stage, "roll_call_urged", launched.roll_call)
     assert set(reached) == {pupil.id for pupil in mine.students}
 
@@ -122,15 +122,15 @@ async def test_a_reminder_that_comes_too_late_is_not_sent(stage: Stage) -> None:
     launched = await stage.launch()
     await urged(stage, stage.registrar, launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
-    await deliver_all(stage, "StudentsUrged", launched.roll_call)
+    await deliver_all(stage, "RemindersSent", launched.roll_call)
     assert await told(stage, "roll_call_urged", launched.roll_call) == {}
 
 
 async def test_only_registrars_and_counselors_urge(stage: Stage) -> None:
     launched = await stage.launch()
-    for acting in (stage.bureau, province_account(stage.world.province)):
+    for actor in (stage.bureau, province_account(stage.world.province)):
         with pytest.raises(NotPermitted):
-            await urged(stage, acting, launched.roll_call)
+            await urged(stage, actor, launched.roll_call)
     with pytest.raises(NotFound):
         await urged(stage, registrar_account(stage.world.sister), launched.roll_call)
 
@@ -165,9 +165,9 @@ async def test_voiding_after_the_settlement_takes_the_misses_back(stage: Stage) 
 
 async def test_only_the_launcher_or_one_above_voids(stage: Stage) -> None:
     launched = await stage.launch()
-    for acting in (stage.registrar, counselor_account(stage.school, stage.school.classes[0])):
+    for actor in (stage.registrar, counselor_account(stage.school, stage.school.classes[0])):
         with pytest.raises(NotPermitted):
-            await voided(stage, acting, launched.roll_call)
+            await voided(stage, actor, launched.roll_call)
     with pytest.raises(NotFound):
         await voided(stage, bureau_account(stage.world.other_city), launched.roll_call)
     await voided(stage, province_account(stage.world.province), launched.roll_call)
@@ -192,7 +192,7 @@ async def test_voiding_waits_for_a_settlement_and_takes_its_misses_back(stage: S
     launched = await stage.launch()
     roll_call = launched.roll_call
     stage.clock.at = roll_call.closes_at + MICROSECOND
-    async with stage.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+    async with stage.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
         assert (await settle_roll_call(session, roll_call.id, stage.clock())).figures["missed"] == 6
         voiding = asyncio.create_task(voided(stage, stage.bureau, roll_call))
         await stage.blocked()
@@ -232,14 +232,14 @@ async def test_a_determination_that_meets_a_voiding_makes_no_miss(stage: Stage) 
     stage.clock.at = roll_call.closes_at + 2 * GRACE + MICROSECOND
     await stage.settle(roll_call)
     command = Determine(roll_call.id, candidate.student_id, Outcome.MISSED, "经核实不在校")
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await determine(session, bureau, command, stage.clock())
         voiding = asyncio.create_task(voided(stage, bureau, roll_call))
         await stage.blocked("advisory", "transactionid")
     await voiding
     assert await stage.outcome(roll_call.id, candidate) == ("excused", "voided")
     with pytest.raises(ResultClosed):
-        async with stage.runtime.database.transaction(bureau.scope) as session:
+        async with stage.app_context.database.transaction(bureau.scope) as session:
             await determine(session, bureau, command, stage.clock())
 
 
@@ -254,7 +254,7 @@ async def test_a_late_settlement_of_one_student_that_meets_a_voiding_leaves_nobo
     await stage.settle(roll_call)
     received = await stage.send(candidate, roll_call.id, signed, at=at)
     assert isinstance(received, Received)
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         await resettle(session, received.submission_id, stage.clock())
         voiding = asyncio.create_task(voided(stage, stage.bureau, roll_call))
         await stage.blocked("advisory", "transactionid")
@@ -268,5 +268,5 @@ async def test_the_database_lets_no_school_end_its_superiors_roll_call(stage: St
     registrar = stage.registrar
     row = RollCallStep(roll_call_id=launched.roll_call.id, step=step, reason="-", at=stage.clock())
     with pytest.raises(ProgrammingError, match="row-level security"):
-        async with stage.runtime.database.transaction(registrar.scope) as session:
+        async with stage.app_context.database.transaction(registrar.scope) as session:
             session.add(row)

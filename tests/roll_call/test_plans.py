@@ -18,18 +18,17 @@ from psycopg import sql
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
-from backend.roll_call.attempt_queries import attempts_of
-from backend.roll_call.audience import Audience
-from backend.roll_call.facts import facts_of
-from backend.roll_call.launch import LaunchRollCall, launch_roll_call
+from backend.roll_call.check_in.history import attempts_of
+from backend.roll_call.launch.audience import Audience
+from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import outcome_of
-from backend.roll_call.oversight import access_roll_call, urge
-from backend.roll_call.progress import view_of
+from backend.roll_call.oversight import access_roll_call, send_reminder
+from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.queries import (
     own_roll_call,
     own_roll_calls,
@@ -38,15 +37,16 @@ from backend.roll_call.queries import (
     roll_calls_page,
 )
 from backend.roll_call.results import ResultFilter, missing_page, results_page
-from backend.roll_call.settlement import settle_roll_call
+from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.tables import OutcomeEntry, RollCall, Submission
-from backend.standing.assessment import pictures
-from backend.standing.daily import SchoolOf, known_in, missed_by, to_be_judged
-from backend.standing.prompt_queries import PromptSearch, prompts_page
-from backend.standing.recorded import subjects
+from backend.roll_call.verification.inputs import load_inputs
+from backend.standing.batch_assessment import SchoolOf, known_in, missed_by, students_to_assess
+from backend.standing.prompts.queries import PromptSearch, prompts_page
+from backend.standing.store.load import load_student_refs
+from backend.standing.store.lock import assess_now
 from backend.tables import METADATA
 from bench import province_data
-from bench.reused import IDS
+from bench.cached_databases import IDS
 from tests.conftest import SUPERUSER, database_url
 
 SCHOOLS = 4
@@ -100,7 +100,7 @@ class Province:
     """The small province, its measured roll call, and people in it."""
 
     database: Database
-    runtime: Runtime
+    app_context: AppContext
     roll_call: RollCall
     school: SchoolOf
     student_id: UUID
@@ -109,17 +109,17 @@ class Province:
     submission_id: UUID
 
     @property
-    def top(self) -> Acting:
-        return Acting(province_data.BY, "province", UUID(int=0), province_data.PROVINCE)
+    def top(self) -> Actor:
+        return Actor(province_data.BY, "province", UUID(int=0), province_data.PROVINCE)
 
     @property
-    def registrar(self) -> Acting:
+    def registrar(self) -> Actor:
         school_id = self.school.school_id
-        return Acting(uuid4(), "registrar", school_id, self.school.path, school_id=school_id)
+        return Actor(uuid4(), "registrar", school_id, self.school.path, school_id=school_id)
 
     @property
-    def student(self) -> Acting:
-        return replace(self.registrar, kind="student", student_id=self.student_id)
+    def student(self) -> Actor:
+        return replace(self.registrar, role="student", student_id=self.student_id)
 
     async def looks(self, scope: Scope, work: Work, *, by_functions: bool = False) -> Looks:
         asked: list[tuple[str, Any]] = []
@@ -147,7 +147,9 @@ class Province:
 
 
 @pytest.fixture(scope="module")
-async def province(template_database: str, worker_id: str, runtime: Runtime) -> AsyncIterator[Province]:
+async def province(
+    template_database: str, worker_id: str, app_context: AppContext
+) -> AsyncIterator[Province]:
     name = f"{template_database}_{worker_id}_plans"
     dsn = os.environ[SUPERUSER]
     identifier = sql.Identifier(name)
@@ -167,7 +169,7 @@ async def province(template_database: str, worker_id: str, runtime: Runtime) -> 
         roll_call = await _launched(database)
         province_data.leave_behind(server, roll_call.id)
         server.execute("VACUUM ANALYZE")
-    yield await _peopled(database, replace(runtime, database=database), roll_call)
+    yield await _peopled(database, replace(app_context, database=database), roll_call)
     await database.close()
     with psycopg.connect(dsn, dbname="postgres", autocommit=True) as server:
         server.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(identifier))
@@ -176,14 +178,14 @@ async def province(template_database: str, worker_id: str, runtime: Runtime) -> 
 async def _launched(database: Database) -> RollCall:
     async with database.transaction(Scope.wide(province_data.PROVINCE)) as session:
         top = (await session.scalars(select(OrgUnit).where(OrgUnit.kind == "province"))).one()
-        acting = Acting(province_data.BY, "province", top.id, top.path)
+        actor = Actor(province_data.BY, "province", top.id, top.path)
         window = (province_data.OPENS, province_data.CLOSES)
         command = LaunchRollCall("spot_check", "学籍核验", *window, Audience())
         at = province_data.OPENS - timedelta(minutes=30)
-        return (await launch_roll_call(session, acting, command, at)).roll_call
+        return (await launch_roll_call(session, actor, command, at)).roll_call
 
 
-async def _peopled(database: Database, runtime: Runtime, roll_call: RollCall) -> Province:
+async def _peopled(database: Database, app_context: AppContext, roll_call: RollCall) -> Province:
     async with database.transaction(Scope.wide(province_data.PROVINCE)) as session:
         submission = (await session.scalars(select(Submission).order_by(Submission.id).limit(1))).one()
         unit = await session.get_one(OrgUnit, submission.school_id)
@@ -191,7 +193,7 @@ async def _peopled(database: Database, runtime: Runtime, roll_call: RollCall) ->
         class_id = await session.scalar(select(OutcomeEntry.class_id).where(entry).limit(1))
     assert class_id is not None
     school = SchoolOf(unit.id, unit.path)
-    return Province(database, runtime, roll_call, school, submission.student_id, class_id, submission.id)
+    return Province(database, app_context, roll_call, school, submission.student_id, class_id, submission.id)
 
 
 # --- the questions ---
@@ -216,14 +218,14 @@ async def own_history(here: Province, session: AsyncSession) -> None:
 
 async def envelope(here: Province, session: AsyncSession) -> None:
     asked = text(
-        "SELECT * FROM door.intake_facts(ARRAY['jkt'], ARRAY['jti'], ARRAY[CAST(:call AS uuid)], ARRAY['nonce'],"
+        "SELECT * FROM definer.check_in_facts(ARRAY['jkt'], ARRAY['jti'], ARRAY[CAST(:call AS uuid)], ARRAY['nonce'],"
         " ARRAY[CAST(:at AS timestamptz)], CAST(:at AS timestamptz), false)"
     )
     await session.execute(asked, {"call": here.roll_call.id, "at": DURING})
 
 
 async def verification(here: Province, session: AsyncSession) -> None:
-    await facts_of(session, here.runtime, here.school.school_id, [here.submission_id])
+    await load_inputs(session, here.app_context, here.school.school_id, [here.submission_id])
 
 
 async def seen_by_staff(here: Province, session: AsyncSession) -> None:
@@ -255,7 +257,7 @@ async def results_by_kind(here: Province, session: AsyncSession) -> None:
 
 
 async def urging(here: Province, session: AsyncSession) -> None:
-    assert (await urge(session, here.registrar, here.roll_call.id, None, DURING)).students > 0
+    assert (await send_reminder(session, here.registrar, here.roll_call.id, None, DURING)).students > 0
 
 
 async def prompts(here: Province, session: AsyncSession) -> None:
@@ -263,7 +265,7 @@ async def prompts(here: Province, session: AsyncSession) -> None:
 
 
 async def progress(here: Province, session: AsyncSession) -> None:
-    view = await view_of(session, here.registrar, here.roll_call.id, None, SETTLED)
+    view = await authorize_progress(session, here.registrar, here.roll_call.id, None, SETTLED)
     assert view.unit.id == here.school.school_id
 
 
@@ -273,12 +275,12 @@ async def concerned(here: Province, session: AsyncSession) -> None:
 
 
 async def judged_daily(here: Province, session: AsyncSession) -> None:
-    assert (await session.execute(to_be_judged(here.school, SETTLED))).all()
+    assert (await session.execute(students_to_assess(here.school, SETTLED))).all()
 
 
 async def assessment(here: Province, session: AsyncSession) -> None:
-    found = await subjects(session, [here.student_id])
-    assert await pictures(session, list(found.values()), SETTLED)
+    found = await load_student_refs(session, [here.student_id])
+    assert await assess_now(session, list(found.values()), SETTLED)
 
 
 OF_A_STUDENT = (own_call, own_attempts)

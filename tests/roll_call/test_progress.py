@@ -9,22 +9,22 @@ from redis.asyncio import Redis
 from sqlalchemy import update
 from sqlalchemy.exc import ProgrammingError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
-from backend.roll_call import tallies
-from backend.roll_call.audience import Audience
-from backend.roll_call.counting import Miscount, fold, miscounts, recount
+from backend.roll_call.launch.audience import Audience
 from backend.roll_call.oversight import void_roll_call
-from backend.roll_call.progress import CHANNEL, poke, view_of
+from backend.roll_call.progress import cache
+from backend.roll_call.progress.access import CHANNEL, authorize_progress, publish_changed
+from backend.roll_call.progress.cache import TotalsCache
+from backend.roll_call.progress.counters import Miscount, flush_counters, miscounts, recount
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, RollCall
-from backend.roll_call.tallies import Tallies
-from tests.roll_call.stage import MICROSECOND, Stage
-from tests.world import bureau_account, counselor_account, plant_school, province_account
+from tests.support.province import bureau_account, counselor_account, plant_school, province_account
+from tests.support.roll_call.scenario import MICROSECOND, Stage
 
 pytestmark = [pytest.mark.clause("HN334-3.4"), pytest.mark.clause("HN334-2.3")]
 
@@ -35,12 +35,12 @@ Board = dict[str, Any]
 
 
 async def progress(
-    stage: Stage, acting: Acting, roll_call: RollCall, unit_id: UUID | None = None, *, anew: bool = False
+    stage: Stage, actor: Actor, roll_call: RollCall, unit_id: UUID | None = None, *, anew: bool = False
 ) -> Board:
     """What the caller's dashboard shows; `anew` in a process that has not looked before."""
-    asked = Tallies(stage.runtime.database) if anew else Tallies.of(stage.runtime)
-    async with stage.runtime.database.transaction(acting.scope) as session:
-        view = await view_of(session, acting, roll_call.id, unit_id, stage.clock())
+    asked = TotalsCache(stage.app_context) if anew else stage.app_context.service(TotalsCache)
+    async with stage.app_context.database.transaction(actor.scope) as session:
+        view = await authorize_progress(session, actor, roll_call.id, unit_id, stage.clock())
     board: Board = json.loads(view.drawn(await asked.fresh(roll_call.id, view.launcher_path)))
     return board
 
@@ -57,7 +57,7 @@ async def test_children_add_up_at_every_level(stage: Stage, settled: bool) -> No
     province = province_account(stage.world.province)
     async with stage.arrange() as session:
         county = await session.get_one(OrgUnit, stage.world.county.id)
-        in_county = await plant_school(session, stage.runtime.keys, county, classes=1, students=2)
+        in_county = await plant_school(session, stage.app_context.keys, county, classes=1, students=2)
     schools = (stage.school, stage.world.sister, stage.world.direct, in_county)
     launched = await stage.launch(province, audience=Audience(unit_ids=tuple(each.id for each in schools)))
     passed = await stage.activate(stage.school.students[0])
@@ -101,12 +101,12 @@ async def test_a_counselor_sees_the_own_classes_only(stage: Stage) -> None:
 
 
 async def _fold(stage: Stage) -> int:
-    async with stage.runtime.database.transaction(Scope.none()) as session:
-        return await fold(session)
+    async with stage.app_context.database.transaction(Scope.none()) as session:
+        return await flush_counters(session)
 
 
 async def _miscounts(stage: Stage, roll_call: RollCall) -> list[Miscount]:
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
         return await miscounts(session, roll_call.id)
 
 
@@ -141,7 +141,7 @@ async def test_a_process_that_looked_before_knows_what_one_that_looks_first_read
 async def test_a_tally_that_is_old_is_read_anew_while_it_is_still_shown(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tallies, "LIFE_SECONDS", 0.0)
+    monkeypatch.setattr(cache, "LIFE_SECONDS", 0.0)
     launched = await stage.launch()
     await progress(stage, stage.registrar, launched.roll_call)
     async with stage.arrange() as session:
@@ -158,7 +158,7 @@ async def test_an_outcome_that_replaces_another_is_counted_once(stage: Stage) ->
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
     await stage.settle(launched.roll_call)
     await _fold(stage)
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
         await void_roll_call(session, stage.bureau, launched.roll_call.id, "全市停电", stage.clock())
     found = await progress(stage, stage.bureau, launched.roll_call)
     assert (found["missed"], found["excused"], found["waiting"]) == (0, 6, 0)
@@ -175,7 +175,7 @@ async def test_counters_that_went_wrong_are_found_and_counted_anew(stage: Stage)
         wrong = await session.get_one(OutcomeCount, (launched.roll_call.id, klass.id))
         wrong.missed += 2
     assert await _miscounts(stage, launched.roll_call) == [Miscount(klass.id, {"missed": 2})]
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
         assert await recount(session, launched.roll_call.id) == len(stage.school.classes)
     assert await _miscounts(stage, launched.roll_call) == []
     assert (await progress(stage, stage.bureau, launched.roll_call))["missed"] == 6
@@ -193,13 +193,13 @@ async def test_who_knew_a_wrong_figure_of_a_class_without_results_learns_of_the_
     async with stage.arrange() as session:
         session.add(wrong)
     assert (await progress(stage, stage.bureau, launched.roll_call))["present"] == 3
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
         await recount(session, launched.roll_call.id)
     assert (await progress(stage, stage.bureau, launched.roll_call))["present"] == 0
 
 
 async def test_the_application_cannot_write_a_counter(stage: Stage) -> None:
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
         with pytest.raises(ProgrammingError):
             await session.execute(update(OutcomeCount).values(missed=0))
 
@@ -207,7 +207,7 @@ async def test_the_application_cannot_write_a_counter(stage: Stage) -> None:
 async def test_a_verdict_pokes_whoever_watches(stage: Stage) -> None:
     launched = await stage.launch()
     candidate = await stage.activate(stage.school.students[0])
-    async with stage.runtime.redis.pubsub() as subscription:
+    async with stage.app_context.redis.pubsub() as subscription:
         await subscription.subscribe(CHANNEL + str(launched.roll_call.id))
         confirmed = await subscription.get_message(timeout=10)
         assert confirmed is not None
@@ -219,5 +219,5 @@ async def test_a_verdict_pokes_whoever_watches(stage: Stage) -> None:
 
 async def test_a_poke_without_redis_is_lost_and_hurts_nobody() -> None:
     nowhere = Redis.from_url("unix:///nonexistent/redis.sock")
-    await poke(nowhere, new_id())
+    await publish_changed(nowhere, new_id())
     await nowhere.aclose()

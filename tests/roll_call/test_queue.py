@@ -10,15 +10,16 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from backend.core.tenancy import Scope
-from backend.roll_call import verification
-from backend.roll_call.queue import claim, enqueue_verification, put_off, renew
-from backend.roll_call.queue_gauge import gauge, time_left
+from backend.identity.face.enrolment import face_pool
 from backend.roll_call.tables import Submission, VerificationTask
-from backend.roll_call.verification import verify_batch
-from backend.roll_call.verifier import Verifier
+from backend.roll_call.verification import service as verification
+from backend.roll_call.verification.metrics import queue_metrics, time_left
+from backend.roll_call.verification.queue import claim, enqueue_verification, renew, retry_later
+from backend.roll_call.verification.service import verify_batch
+from backend.roll_call.verification.worker import VerificationWorker
 from biometrics.pool import FacePool, FacePoolClosed
-from tests.roll_call.queued import SECOND, claimed, judged, sent, state
-from tests.roll_call.stage import MICROSECOND, TERMS, Stage
+from tests.support.roll_call.scenario import MICROSECOND, TERMS, Stage
+from tests.support.roll_call.verification import SECOND, claimed, judged, sent, state
 
 pytestmark = pytest.mark.usefixtures("empty_queue", "plain_log")
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("empty_queue", "plain_log")
 
 async def test_what_one_worker_is_taking_another_does_not_wait_for_and_does_not_get(stage: Stage) -> None:
     _, _, submissions = await sent(stage, 3)
-    async with stage.runtime.database.transaction(Scope.none()) as session:
+    async with stage.app_context.database.transaction(Scope.none()) as session:
         first = await claim(session, "one", replace(TERMS, batch=2), stage.clock())
         second = await claimed(stage, worker="two")
     assert [lease.submission_id for lease in second] == submissions[2:]
@@ -70,17 +71,17 @@ async def test_enqueuing_again_leaves_a_task_as_it_is(stage: Stage) -> None:
     async with stage.arrange() as session:
         await enqueue_verification(session, Submission.id == submission_id, stage.clock() + SECOND)
     assert await state(stage, submission_id) == ("leased", 1)
-    assert await verify_batch(stage.runtime, [lease], TERMS) == 1
+    assert await verify_batch(stage.app_context, [lease], TERMS) == 1
     assert await state(stage, submission_id) is None
 
 
 async def test_a_submission_that_has_its_verdict_is_taken_off_the_queue_without_another(stage: Stage) -> None:
     _, _, [submission_id] = await sent(stage)
-    await verify_batch(stage.runtime, await claimed(stage), TERMS)
+    await verify_batch(stage.app_context, await claimed(stage), TERMS)
     before = await stage.verdict(submission_id)
     async with stage.arrange() as session:
         await enqueue_verification(session, Submission.id == submission_id, stage.clock())
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 0
     assert await state(stage, submission_id) is None
     assert (await stage.verdict(submission_id)).at == before.at
 
@@ -99,13 +100,13 @@ async def test_a_students_own_scope_sees_nothing_of_the_queue_and_adds_only_the_
         "enqueued_at": stage.clock(),
         "not_before": stage.clock(),
     }
-    database = stage.runtime.database
-    async with database.transaction(candidate.acting.scope) as session:
+    database = stage.app_context.database
+    async with database.transaction(candidate.actor.scope) as session:
         assert await session.scalar(select(func.count()).select_from(VerificationTask)) == 0
         gone = await session.execute(text("DELETE FROM verification_task RETURNING submission_id"))
         assert gone.all() == []
     with pytest.raises(ProgrammingError, match="row-level security"):
-        async with database.transaction(candidate.acting.scope) as session:
+        async with database.transaction(candidate.actor.scope) as session:
             await session.execute(insert(VerificationTask).values(row))
     assert await state(stage, submission_id) == ("waiting", 0)
 
@@ -130,8 +131,8 @@ class Slow:
 @pytest.mark.parametrize("first", ["late", "new"])
 async def test_a_late_worker_writes_nothing_once_its_lease_went_to_another(stage: Stage, first: str) -> None:
     roll_call_id, [candidate], [submission_id] = await sent(stage)
-    slow = Slow(stage.runtime.extras["face_pool"], asyncio.Event(), asyncio.Event())
-    sleepy = replace(stage.runtime, extras={**stage.runtime.extras, "face_pool": slow})
+    slow = Slow(stage.app_context.services[face_pool], asyncio.Event(), asyncio.Event())
+    sleepy = replace(stage.app_context, services={**stage.app_context.services, face_pool: slow})
     late = asyncio.create_task(verify_batch(sleepy, await claimed(stage), TERMS))
     await slow.begun.wait()
     stage.clock.at += TERMS.lease
@@ -142,7 +143,7 @@ async def test_a_late_worker_writes_nothing_once_its_lease_went_to_another(stage
         assert await late == 0
         assert await judged(stage, submission_id) is None
         assert await state(stage, submission_id) == ("leased", 2)
-    assert await verify_batch(stage.runtime, [lease], TERMS) == 1
+    assert await verify_batch(stage.app_context, [lease], TERMS) == 1
     if first == "new":
         slow.go.set()
         assert await late == 0
@@ -155,8 +156,8 @@ async def test_a_late_worker_that_failed_puts_off_nothing_of_anothers(stage: Sta
     [late] = await claimed(stage)
     stage.clock.at += TERMS.lease
     [lease] = await claimed(stage, worker="two")
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
-        await put_off(session, late, verification.JUDGING, TERMS, stage.clock())
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
+        await retry_later(session, late, verification.JUDGING, TERMS, stage.clock())
         assert await renew(session, [late], TERMS, stage.clock()) == set()
     task = await stage.task(submission_id)
     assert task is not None
@@ -167,7 +168,7 @@ async def test_a_renewed_lease_goes_to_nobody(stage: Stage) -> None:
     _, _, [submission_id] = await sent(stage)
     leases = await claimed(stage)
     stage.clock.at += TERMS.lease - MICROSECOND
-    async with stage.runtime.database.transaction(Scope.school(stage.school.id)) as session:
+    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         assert await renew(session, leases, TERMS, stage.clock()) == {submission_id}
     stage.clock.at += TERMS.lease - MICROSECOND
     assert await claimed(stage) == []
@@ -191,9 +192,9 @@ async def test_what_a_worker_was_lost_over_is_taken_alone_and_given_up_in_the_en
 
 async def test_a_worker_that_stops_gives_back_what_it_did_not_judge(stage: Stage) -> None:
     _, _, [submission_id] = await sent(stage)
-    slow = Slow(stage.runtime.extras["face_pool"], asyncio.Event(), asyncio.Event())
-    stage.runtime.extras["face_pool"] = slow
-    working = asyncio.create_task(Verifier(stage.runtime, TERMS).take())
+    slow = Slow(stage.app_context.services[face_pool], asyncio.Event(), asyncio.Event())
+    stage.app_context.services[face_pool] = slow
+    working = asyncio.create_task(VerificationWorker(stage.app_context, TERMS).take())
     await slow.begun.wait()
     working.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -208,8 +209,8 @@ async def test_a_closed_pool_says_nothing_of_a_burst(stage: Stage) -> None:
         async def judge(self, *_: Any) -> Any:
             raise FacePoolClosed
 
-    stage.runtime.extras["face_pool"] = Closed()
-    assert await verify_batch(stage.runtime, await claimed(stage), TERMS) == 0
+    stage.app_context.services[face_pool] = Closed()
+    assert await verify_batch(stage.app_context, await claimed(stage), TERMS) == 0
     assert await judged(stage, submission_id) is None
     assert await state(stage, submission_id) == ("waiting", 0)
 
@@ -244,23 +245,23 @@ def test_the_time_that_is_left_follows_from_what_all_workers_judged_while_they_w
 
 async def test_a_worker_judges_what_waits_and_leaves_a_pace(stage: Stage) -> None:
     roll_call_id, _, submissions = await sent(stage, 3)
-    verifier = Verifier(stage.runtime, replace(TERMS, batch=2))
+    verifier = VerificationWorker(stage.app_context, replace(TERMS, batch=2))
     stage.clock.at += SECOND
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
-        before = await gauge(session, roll_call_id, stage.clock())
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
+        before = await queue_metrics(session, roll_call_id, stage.clock())
     assert (before.waiting, before.leased, before.dead, before.left) == (3, 0, 0, None)
     assert before.oldest == 3 * SECOND
     assert [await verifier.take() for _ in range(3)] == [True, True, False]
     assert [await judged(stage, each) for each in submissions] == ["accepted"] * 3
-    async with stage.runtime.database.transaction(stage.bureau.scope) as session:
-        after = await gauge(session, roll_call_id, stage.clock())
+    async with stage.app_context.database.transaction(stage.bureau.scope) as session:
+        after = await queue_metrics(session, roll_call_id, stage.clock())
     assert (after.waiting, after.leased, after.oldest, after.judged_last_minute) == (0, 0, None, 3)
     assert after.left == timedelta(0)
 
 
 async def test_a_worker_goes_on_until_it_is_told_to_stop(stage: Stage) -> None:
     stop = asyncio.Event()
-    running = asyncio.create_task(Verifier(stage.runtime, TERMS).run(stop))
+    running = asyncio.create_task(VerificationWorker(stage.app_context, TERMS).run(stop))
     _, _, submissions = await sent(stage, 2)
     while any([await stage.task(each) is not None for each in submissions]):
         assert not running.done()
@@ -270,7 +271,7 @@ async def test_a_worker_goes_on_until_it_is_told_to_stop(stage: Stage) -> None:
 
 
 async def test_a_database_that_is_away_ends_no_worker(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    verifier, stop = Verifier(stage.runtime, TERMS), asyncio.Event()
+    verifier, stop = VerificationWorker(stage.app_context, TERMS), asyncio.Event()
     asked = 0
 
     async def away() -> bool:
@@ -280,7 +281,7 @@ async def test_a_database_that_is_away_ends_no_worker(stage: Stage, monkeypatch:
             stop.set()
         raise ConnectionError
 
-    monkeypatch.setattr("backend.roll_call.verifier.AFTER_FAILURE_SECONDS", 0.0)
+    monkeypatch.setattr("backend.roll_call.verification.worker.AFTER_FAILURE_SECONDS", 0.0)
     monkeypatch.setattr(verifier, "take", away)
     await verifier.run(stop)
     assert asked > 2

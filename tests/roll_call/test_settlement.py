@@ -14,16 +14,16 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from backend.core.database import driver_connection
 from backend.core.tenancy import Scope
 from backend.people.tables import Student
-from backend.roll_call import jobs
-from backend.roll_call.attempts import Refused
-from backend.roll_call.intake import Received, receive
-from backend.roll_call.jobs import run_due
-from backend.roll_call.outcomes import hold_closed
+from backend.roll_call.check_in.evaluate import Received, receive_batch
+from backend.roll_call.eligibility import Refused
+from backend.roll_call.outcomes import lock_roll_call_exclusive
 from backend.roll_call.oversight import void_roll_call
-from backend.roll_call.settlement import compare_counters, resettle_submission, settle_roll_call
-from backend.roll_call.tables import OutcomeDelta, RollCall, RollCallStep
-from tests.roll_call.candidate import OUTSIDE, Candidate, arrival, burst, envelope, fixes
-from tests.roll_call.stage import GRACE, MICROSECOND, Stage, job_of
+from backend.roll_call.settlement import tasks
+from backend.roll_call.settlement.service import compare_counters, resettle_submission, settle_roll_call
+from backend.roll_call.settlement.tasks import run_due
+from backend.roll_call.tables import OutcomeCountPending, RollCall, RollCallStep
+from tests.support.roll_call.scenario import GRACE, MICROSECOND, Stage, job_of
+from tests.support.roll_call.student_phone import OUTSIDE, Candidate, arrival, burst, envelope, fixes
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -175,8 +175,8 @@ async def test_the_settlement_waits_for_an_envelope_that_is_being_stored(stage: 
     nonce = await stage.nonce(candidate, roll_call.id)
     signed = envelope(candidate, roll_call.id, nonce, burst(candidate.person))
     arriving = arrival(candidate, roll_call.id, signed, roll_call.closes_at)
-    async with stage.runtime.database.transaction(Scope.none()) as session:
-        (stored,) = await receive(await driver_connection(session), [arriving], stage.runtime.keys)
+    async with stage.app_context.database.transaction(Scope.none()) as session:
+        (stored,) = await receive_batch(await driver_connection(session), [arriving], stage.app_context.keys)
         assert isinstance(stored, Received)
         stage.clock.at = roll_call.closes_at + MICROSECOND
         settling = asyncio.create_task(stage.settle(roll_call))
@@ -207,7 +207,7 @@ async def test_who_arrived_in_time_but_was_stored_after_the_settlement_is_never_
         await stage.upload(candidate, received.submission_id, position, data)
 
     async def resettled() -> None:
-        await resettle_submission(job_of(stage.runtime), **arguments)
+        await resettle_submission(job_of(stage.app_context), **arguments)
 
     if first == "resettle":
         await resettled()
@@ -222,11 +222,11 @@ async def test_who_arrived_in_time_but_was_stored_after_the_settlement_is_never_
 async def test_a_voided_roll_call_is_never_settled(stage: Stage) -> None:
     launched = await stage.launch()
     roll_call, bureau = launched.roll_call, stage.bureau
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, roll_call.id, "全市停电", stage.clock())
     stage.clock.at = roll_call.closes_at + SECOND
     assert (await stage.settle(roll_call)).figures == {}
-    await run_due(stage.runtime)
+    await run_due(stage.app_context)
     async with stage.arrange() as session:
         assert await session.get(RollCallStep, (roll_call.id, "settled")) is None
     outcomes = await stage.outcomes(roll_call.id)
@@ -238,7 +238,7 @@ async def test_a_verdict_after_the_voiding_changes_nothing(stage: Stage) -> None
     launched = await stage.launch()
     candidate, bureau = await someone(stage), stage.bureau
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
-    async with stage.runtime.database.transaction(bureau.scope) as session:
+    async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, launched.roll_call.id, "全市停电", stage.clock())
     assert (await stage.verify(submission_id)).finding == "accepted"
     assert await stage.outcome(launched.roll_call.id, candidate) == ("excused", "voided")
@@ -273,8 +273,8 @@ async def test_the_clock_settles_what_is_due_once(stage: Stage) -> None:
     launched = await stage.launch()
     await stage.serve(launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + SECOND
-    await run_due(stage.runtime)
-    await run_due(stage.runtime)
+    await run_due(stage.app_context)
+    await run_due(stage.app_context)
     assert len(await stage.events("RollCallSettled", launched.roll_call.id)) == 1
 
 
@@ -294,13 +294,13 @@ async def test_one_roll_call_that_cannot_be_settled_keeps_no_other_waiting(
             raise RuntimeError(msg)
         return await settle_roll_call(session, roll_call_id, at)
 
-    monkeypatch.setitem(jobs._STEPS, "close", close_one)
+    monkeypatch.setitem(tasks._STEPS, "close", close_one)
     stage.clock.at = sound.roll_call.closes_at + SECOND
     with pytest.raises(ExceptionGroup):
-        await run_due(stage.runtime)
+        await run_due(stage.app_context)
     assert len(await stage.events("RollCallSettled", sound.roll_call.id)) == 1
     monkeypatch.undo()
-    await run_due(stage.runtime)
+    await run_due(stage.app_context)
     assert len(await stage.events("RollCallSettled", broken.roll_call.id)) == 1
 
 
@@ -310,7 +310,7 @@ async def test_a_verdict_that_meets_a_settlement_out_of_patience_is_not_lost(sta
     roll_call = launched.roll_call
     submission_id = await stage.check_in(candidate, roll_call.id)
     stage.clock.at = roll_call.closes_at + 2 * GRACE + MICROSECOND
-    async with stage.runtime.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+    async with stage.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
         assert (await settle_roll_call(session, roll_call.id, stage.clock())).figures["undetermined"] == 1
         verifying = asyncio.create_task(stage.verify(submission_id))
         await stage.blocked()
@@ -353,10 +353,10 @@ async def test_a_step_that_another_worker_is_taking_holds_up_nobody(stage: Stage
     await stage.serve(launched.roll_call)
     stage.clock.at = launched.roll_call.closes_at + SECOND
     async with stage.arrange() as session:
-        await hold_closed(session, launched.roll_call.id)
-        slow = asyncio.create_task(run_due(stage.runtime))
+        await lock_roll_call_exclusive(session, launched.roll_call.id)
+        slow = asyncio.create_task(run_due(stage.app_context))
         await stage.blocked()
-        await run_due(stage.runtime)
+        await run_due(stage.app_context)
         assert not slow.done()
     await slow
     assert len(await stage.events("RollCallSettled", launched.roll_call.id)) == 1
@@ -373,12 +373,14 @@ async def test_sums_that_the_outcomes_do_not_bear_out_are_reported(stage: Stage)
     launched = await stage.launch()
     await close(stage, launched.roll_call)
     payload = {"roll_call_id": str(launched.roll_call.id), "path": launched.roll_call.launcher_path}
-    await compare_counters(job_of(stage.runtime), **payload)
+    await compare_counters(job_of(stage.app_context), **payload)
     async with stage.arrange() as session:
-        one_more = update(OutcomeDelta).where(OutcomeDelta.roll_call_id == launched.roll_call.id)
-        await session.execute(one_more.values(missed=OutcomeDelta.missed + 1))
+        one_more = update(OutcomeCountPending).where(
+            OutcomeCountPending.roll_call_id == launched.roll_call.id
+        )
+        await session.execute(one_more.values(missed=OutcomeCountPending.missed + 1))
     with pytest.raises(RuntimeError, match="dianming progress check"):
-        await compare_counters(job_of(stage.runtime), **payload)
+        await compare_counters(job_of(stage.app_context), **payload)
 
 
 def test_only_a_database_that_is_away_lets_the_sums_be_compared_again() -> None:
@@ -393,11 +395,13 @@ def test_only_a_database_that_is_away_lets_the_sums_be_compared_again() -> None:
 
 async def test_who_is_still_open_is_shown_to_the_launcher_alone(stage: Stage) -> None:
     launched = await stage.launch()
-    asked = text("SELECT student_id FROM door.open_obligations(:id)").bindparams(id=launched.roll_call.id)
+    asked = text("SELECT student_id FROM definer.open_obligations(:id)").bindparams(id=launched.roll_call.id)
     school = Scope.school(stage.school.id, stage.school.path)
-    async with stage.runtime.database.transaction(Scope.wide(launched.roll_call.launcher_path)) as session:
+    async with stage.app_context.database.transaction(
+        Scope.wide(launched.roll_call.launcher_path)
+    ) as session:
         everyone = set(await session.scalars(asked))
-    async with stage.runtime.database.transaction(school) as session:
+    async with stage.app_context.database.transaction(school) as session:
         seen_by_the_school = (await session.scalars(asked)).all()
     assert everyone == {student.id for student in stage.school.students}
     assert seen_by_the_school == []

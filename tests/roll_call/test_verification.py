@@ -13,17 +13,18 @@ from PIL import Image
 from sqlalchemy import delete, select, update
 
 from backend.core.evidence import EvidenceStore
-from backend.identity.tables import FaceTemplate, KeptSelfie, TemplateKey
-from backend.roll_call.attempts import Refused
-from backend.roll_call.audience import Audience
-from backend.roll_call.challenges import shown_at
-from backend.roll_call.verification import verify_batch
-from biometrics.actions import Action
+from backend.identity.face.enrolment import face_pool
+from backend.identity.tables import FaceTemplate, SelfieRecord, TemplateKey
+from backend.roll_call.check_in.challenges import shown_at
+from backend.roll_call.eligibility import Refused
+from backend.roll_call.launch.audience import Audience
+from backend.roll_call.verification.service import verify_batch
 from biometrics.checks import BurstResult, Shot
-from biometrics.liveness import NOT_DONE
+from biometrics.liveness.actions import Action
+from biometrics.liveness.burst import NOT_DONE
 from biometrics.pool import FacePool, FaceWorkerLost
-from tests.roll_call.candidate import INSIDE, OUTSIDE, Candidate, acted, burst, fixes, picture
-from tests.roll_call.stage import MICROSECOND, TERMS, Stage, staged
+from tests.support.roll_call.scenario import MICROSECOND, TERMS, Stage, staged
+from tests.support.roll_call.student_phone import INSIDE, OUTSIDE, Candidate, acted, burst, fixes, picture
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -202,7 +203,7 @@ async def test_only_what_was_accepted_is_remembered(stage: Stage, candidate: Can
     await stage.verify(accepted)
     async with stage.arrange() as session:
         kept = await session.scalars(
-            select(KeptSelfie.submission_id).where(KeptSelfie.student_id == candidate.student_id)
+            select(SelfieRecord.submission_id).where(SelfieRecord.student_id == candidate.student_id)
         )
         assert kept.all() == [accepted]
 
@@ -226,8 +227,8 @@ async def test_colours_are_looked_for_only_where_the_phone_says_that_it_showed_t
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
-    watched = WatchedPool(stage.runtime.extras["face_pool"])
-    stage.runtime.extras["face_pool"] = watched
+    watched = WatchedPool(stage.app_context.services[face_pool])
+    stage.app_context.services[face_pool] = watched
     await stage.verify(await stage.check_in(candidate, launched.roll_call.id, burst(candidate.person)))
     assert {shot.screen for shot in watched.burst} == {None}
     challenge = await stage.challenged(candidate, launched.roll_call.id)
@@ -249,7 +250,7 @@ async def test_judging_twice_at_once_writes_one_verdict_and_one_outcome(
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
     lease = await stage.leased(submission_id)
-    written = await asyncio.gather(*(verify_batch(stage.runtime, [lease], TERMS) for _ in range(3)))
+    written = await asyncio.gather(*(verify_batch(stage.app_context, [lease], TERMS) for _ in range(3)))
     assert sorted(written) == [0, 0, 1]
     entry = (await stage.outcomes(launched.roll_call.id))[candidate.student_id]
     assert (entry.outcome, entry.seq) == ("present", 1)
@@ -329,7 +330,7 @@ async def test_frames_of_a_foreign_school_are_noticed_too(stage: Stage, candidat
     launched = await stage.launch()
     frames = burst(candidate.person)
     await stage.check_in(candidate, launched.roll_call.id, frames)
-    other = await staged(stage.runtime, stage.owner, stage.runtime.extras["face_pool"])
+    other = await staged(stage.app_context, stage.owner, stage.app_context.services[face_pool])
     other.clock.at = stage.clock() + timedelta(seconds=1)
     copier = await other.activate(other.school.students[0])
     elsewhere = await other.launch()
@@ -354,7 +355,7 @@ async def test_a_lost_face_process_leaves_it_undetermined_and_is_no_miss(
 ) -> None:
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
-    stage.runtime.extras["face_pool"] = LostPool()
+    stage.app_context.services[face_pool] = LostPool()
     verdict = await stage.verify(submission_id)
     assert verdict.finding == "undetermined"
     assert verdict.reasons == ["verification_unavailable", "face_worker_lost"]
@@ -368,7 +369,7 @@ async def test_a_lost_evidence_file_leaves_it_undetermined(
 ) -> None:
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
-    empty = replace(stage.runtime, evidence=EvidenceStore.local(tmp_path))
+    empty = replace(stage.app_context, evidence=EvidenceStore.local(tmp_path))
     await verify_batch(empty, [await stage.leased(submission_id)], TERMS)
     verdict = await stage.verdict(submission_id)
     assert (verdict.finding, verdict.reasons) == (
@@ -385,8 +386,8 @@ async def test_frames_that_were_exchanged_in_the_evidence_store_judge_nobody(
     submission_id = await stage.check_in(candidate, launched.roll_call.id, absent)
     for position, data in enumerate(burst(candidate.person)):
         key = f"frames/{launched.roll_call.id}/{submission_id}/{position}"
-        assert await stage.runtime.evidence.get(key) == absent[position]
-        await stage.runtime.evidence.put(key, data)
+        assert await stage.app_context.evidence.get(key) == absent[position]
+        await stage.app_context.evidence.put(key, data)
     verdict = await stage.verify(submission_id)
     assert (verdict.finding, verdict.reasons) == (
         "undetermined",

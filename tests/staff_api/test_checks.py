@@ -6,25 +6,25 @@ from uuid import UUID
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
-from backend.staff_api.checks import router
-from tests.roll_call.stage import GRACE, Stage, staged
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import counselor_account, registrar_account
+from backend.staff_api.accounts.record_checks import router
+from tests.support.province import counselor_account, registrar_account
+from tests.support.roll_call.scenario import GRACE, Stage, staged
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> Stage:
-    return await staged(runtime, owner)
+async def stage(app_context: AppContext, owner: Database) -> Stage:
+    return await staged(app_context, owner)
 
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.runtime, router)
+    client = staff_client(stage.app_context, router)
     yield client
     await client.http.aclose()
 

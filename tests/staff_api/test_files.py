@@ -7,33 +7,33 @@ from typing import Any
 import pytest
 from httpx import Response
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.leave.stand_ins import NameStandIn, name_stand_in
 from backend.people.attachments import AttachedTo, Content, attach, receive
 from backend.staff_api.files import router
-from tests.leave.desk import Desk, opened
-from tests.staff_api.staff_client import StaffClient, staff_client
+from tests.support.leave import Desk, opened
+from tests.support.staff_client import StaffClient, staff_client
 
 PDF = b"%PDF-1.7\n<script>alert(1)</script>\n%%EOF\n"
 
 
 @pytest.fixture
-async def desk(runtime: Runtime, owner: Database) -> Desk:
-    return await opened(runtime, owner)
+async def desk(app_context: AppContext, owner: Database) -> Desk:
+    return await opened(app_context, owner)
 
 
 @pytest.fixture
 async def api(desk: Desk) -> AsyncIterator[StaffClient]:
-    client = staff_client(desk.stage.runtime, router)
+    client = staff_client(desk.stage.app_context, router)
     async with client.http:
         yield client
 
 
-async def sent(api: StaffClient, acting: Acting, desk: Desk, data: Any, media: str) -> Response:
-    headers = api._as(acting) | {"content-type": media}
+async def sent(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str) -> Response:
+    headers = api._as(actor) | {"content-type": media}
     params = {"student_id": str(desk.pupil.id)}
     return await api.http.post("/v1/attachments", params=params, content=data, headers=headers)
 
@@ -71,13 +71,13 @@ async def test_a_stand_in_reads_what_goes_with_leave_and_nothing_else(api: Staff
     colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
     assert colleague.counselor_id is not None
     arrangement = NameStandIn(colleague.counselor_id, desk.at, desk.at + timedelta(days=3))
-    acting, runtime, scan = desk.student(), desk.stage.runtime, Content("application/pdf", PDF)
+    actor, app_context, scan = desk.student(), desk.stage.app_context, Content("application/pdf", PDF)
     found = {}
     for subject_type in ("leave_request", "reason_claim"):
-        kept = await receive(runtime, acting, desk.pupil.id, scan, desk.at)
+        kept = await receive(app_context, actor, desk.pupil.id, scan, desk.at)
         to = AttachedTo(subject_type, new_id(), desk.school.id, desk.pupil.id)
-        async with desk.transaction(acting) as session:
-            await attach(session, acting, [kept.id], to, desk.at)
+        async with desk.transaction(actor) as session:
+            await attach(session, actor, [kept.id], to, desk.at)
         found[subject_type] = f"/v1/attachments/{kept.id}"
     for path in found.values():
         assert (await api.get(colleague, path)).status_code == 404

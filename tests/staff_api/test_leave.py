@@ -6,25 +6,25 @@ from typing import Any
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.staff_api.leave import router
-from tests.leave.desk import Desk, opened
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import bureau_account, province_account
+from tests.support.leave import Desk, opened
+from tests.support.province import bureau_account, province_account
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
 
 @pytest.fixture
-async def desk(runtime: Runtime, owner: Database) -> Desk:
-    return await opened(runtime, owner)
+async def desk(app_context: AppContext, owner: Database) -> Desk:
+    return await opened(app_context, owner)
 
 
 @pytest.fixture
 async def api(desk: Desk) -> AsyncIterator[StaffClient]:
-    client = staff_client(desk.stage.runtime, router)
+    client = staff_client(desk.stage.app_context, router)
     yield client
     await client.http.aclose()
 

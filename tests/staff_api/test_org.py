@@ -6,12 +6,11 @@ from uuid import uuid4
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
 from backend.org.calendar import FIXED_HOLIDAYS
-from backend.staff_api import calendar, org, terms
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import (
+from backend.staff_api.organisation import calendar, terms, units
+from tests.support.province import (
     World,
     bureau_account,
     counselor_account,
@@ -20,18 +19,19 @@ from tests.world import (
     registrar_account,
     unique_school_code,
 )
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=1, students=0)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=1, students=0)
 
 
 @pytest.fixture(scope="module")
-async def client(runtime: Runtime) -> AsyncIterator[StaffClient]:
-    client = staff_client(runtime, org.router, terms.router, calendar.router)
+async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
+    client = staff_client(app_context, units.router, terms.router, calendar.router)
     async with client.http:
         yield client
 
@@ -52,34 +52,34 @@ async def test_each_account_sees_its_unit_and_those_below_in_the_order_of_the_tr
 async def test_units_are_found_by_kind_part_of_a_name_and_beginning_of_a_code(
     client: StaffClient, world: World
 ) -> None:
-    acting = province_account(world.province)
-    cities = await client.every(acting, "/v1/units", kind="city")
+    actor = province_account(world.province)
+    cities = await client.every(actor, "/v1/units", kind="city")
     assert len(cities) == 18
     code = world.school.unit.code
     for text in (code, code[:9], f"第{code}职业"):
-        found = await client.every(acting, "/v1/units", kind="school", q=text)
+        found = await client.every(actor, "/v1/units", kind="school", q=text)
         assert str(world.school.id) in {unit["id"] for unit in found}
-    assert await client.every(acting, "/v1/units", q="%_%") == []
+    assert await client.every(actor, "/v1/units", q="%_%") == []
 
 
 async def test_a_bureau_sets_up_a_school_that_is_then_listed(client: StaffClient, world: World) -> None:
-    acting = bureau_account(world.city)
+    actor = bureau_account(world.city)
     body = {"code": unique_school_code(), "name": "新校", "parent_id": str(world.city.id)}
-    made = await client.post(acting, "/v1/schools", body)
-    again = await client.post(acting, "/v1/schools", body)
+    made = await client.post(actor, "/v1/schools", body)
+    again = await client.post(actor, "/v1/schools", body)
     assert (made.status_code, again.status_code) == (201, 409)
     assert again.json()["code"] == "code_taken"
-    listed = await client.every(acting, "/v1/units", q=body["code"])
+    listed = await client.every(actor, "/v1/units", q=body["code"])
     assert [unit["id"] for unit in listed] == [made.json()["id"]]
 
 
 async def test_a_parent_elsewhere_is_answered_as_if_there_were_none(
     client: StaffClient, world: World
 ) -> None:
-    acting = bureau_account(world.other_city)
+    actor = bureau_account(world.other_city)
     foreign, absent = [
         await client.post(
-            acting, "/v1/schools", {"code": unique_school_code(), "name": "校", "parent_id": str(parent)}
+            actor, "/v1/schools", {"code": unique_school_code(), "name": "校", "parent_id": str(parent)}
         )
         for parent in (world.city.id, uuid4())
     ]
@@ -95,7 +95,7 @@ async def test_a_parent_elsewhere_is_answered_as_if_there_were_none(
 
 
 async def test_a_counselor_sets_up_nothing(client: StaffClient, world: World) -> None:
-    acting = counselor_account(world.school, world.school.classes[0])
+    actor = counselor_account(world.school, world.school.classes[0])
     unit = str(world.school.id)
     days = {"starts_on": "2070-09-01", "ends_on": "2070-12-31"}
     attempts = {
@@ -105,7 +105,7 @@ async def test_a_counselor_sets_up_nothing(client: StaffClient, world: World) ->
         "/v1/calendar-years": {"year": 2071, "source": "s", **_days_of(2071)},
     }
     for path, body in attempts.items():
-        answer = await client.post(acting, path, body)
+        answer = await client.post(actor, path, body)
         assert (path, answer.status_code) == (path, 403)
 
 
@@ -117,15 +117,15 @@ def _days_of(year: int) -> dict[str, list[str]]:
 
 
 async def test_a_county_needs_the_code_of_a_county_of_a_city(client: StaffClient, world: World) -> None:
-    acting = province_account(world.province)
-    answer = await client.post(acting, "/v1/counties", {"code": "410181", "name": "巩义"})
+    actor = province_account(world.province)
+    answer = await client.post(actor, "/v1/counties", {"code": "410181", "name": "巩义"})
     assert (answer.status_code, answer.json()["code"]) == (422, "county_unfit")
-    made = await client.post(acting, "/v1/counties", {"code": "410223", "name": "尉氏县"})
+    made = await client.post(actor, "/v1/counties", {"code": "410223", "name": "尉氏县"})
     assert made.json()["path"] == "p410000.c410200.x410223"
 
 
 async def test_a_term_is_opened_with_vacations_and_extended_by_one(client: StaffClient, world: World) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     week = {"name": "国庆", "starts_on": "2071-10-01", "ends_on": "2071-10-07"}
     body = {
         "org_id": str(world.school.id),
@@ -134,23 +134,23 @@ async def test_a_term_is_opened_with_vacations_and_extended_by_one(client: Staff
         "ends_on": "2071-12-31",
         "vacations": [week],
     }
-    opened = await client.post(acting, "/v1/terms", body)
-    overlapping = await client.post(acting, "/v1/terms", body | {"code": "other"})
+    opened = await client.post(actor, "/v1/terms", body)
+    overlapping = await client.post(actor, "/v1/terms", body | {"code": "other"})
     late = {"name": "停课", "starts_on": "2071-11-01", "ends_on": "2071-11-01"}
-    extended = await client.post(acting, f"/v1/terms/{opened.json()['id']}/vacations", late)
+    extended = await client.post(actor, f"/v1/terms/{opened.json()['id']}/vacations", late)
     assert (opened.status_code, overlapping.status_code, extended.status_code) == (201, 409, 201)
-    listed = {term["id"]: term for term in await client.every(acting, "/v1/terms", limit=1)}
+    listed = {term["id"]: term for term in await client.every(actor, "/v1/terms", limit=1)}
     assert listed[opened.json()["id"]]["vacations"] == [week, late]
 
 
 async def test_the_province_loads_a_calendar_year_and_a_contradictory_one_is_refused(
     client: StaffClient, world: World
 ) -> None:
-    acting = province_account(world.province)
+    actor = province_account(world.province)
     body = {"year": 2072, "source": "国办通知", **_days_of(2072)}
-    refused = await client.post(acting, "/v1/calendar-years", body | {"holidays": []})
+    refused = await client.post(actor, "/v1/calendar-years", body | {"holidays": []})
     assert (refused.status_code, refused.json()["code"]) == (422, "calendar_year_invalid")
-    assert (await client.post(acting, "/v1/calendar-years", body)).status_code == 201
+    assert (await client.post(actor, "/v1/calendar-years", body)).status_code == 201
     shown = (await client.get(registrar_account(world.school), "/v1/calendar-years")).json()
     assert 2072 in shown["years"]
     assert 2026 in shown["years"]

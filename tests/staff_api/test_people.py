@@ -5,11 +5,10 @@ from uuid import uuid4
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from backend.staff_api import people
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import (
+from backend.staff_api.organisation import people
+from tests.support.province import (
     World,
     bureau_account,
     counselor_account,
@@ -18,18 +17,19 @@ from tests.world import (
     registrar_account,
     student_account,
 )
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-2.3")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=2, students=3)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=2, students=3)
 
 
 @pytest.fixture(scope="module")
-async def client(runtime: Runtime) -> AsyncIterator[StaffClient]:
-    client = staff_client(runtime, people.router)
+async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
+    client = staff_client(app_context, people.router)
     async with client.http:
         yield client
 
@@ -39,25 +39,25 @@ def ids(items: list[dict[str, object]]) -> set[object]:
 
 
 async def test_a_registrar_reads_the_whole_school_and_no_other(client: StaffClient, world: World) -> None:
-    acting = registrar_account(world.school)
-    classes = await client.every(acting, "/v1/classes", limit=1)
-    students = await client.every(acting, "/v1/students", limit=4)
+    actor = registrar_account(world.school)
+    classes = await client.every(actor, "/v1/classes", limit=1)
+    students = await client.every(actor, "/v1/students", limit=4)
     assert ids(classes) == {str(each.id) for each in world.school.classes}
     assert ids(students) == {str(each.id) for each in world.school.students}
     assert {(each["students"], each["counselor_id"]) for each in classes} == {
         (3, str(each.counselor_id)) for each in world.school.classes
     }
-    assert await client.every(acting, "/v1/students", school_id=str(world.sister.id)) == []
+    assert await client.every(actor, "/v1/students", school_id=str(world.sister.id)) == []
 
 
 async def test_a_counselor_reads_only_the_own_classes(client: StaffClient, world: World) -> None:
     own, other = world.school.classes
-    acting = counselor_account(world.school, own)
-    assert ids(await client.every(acting, "/v1/classes")) == {str(own.id)}
-    assert ids(await client.every(acting, "/v1/students")) == {str(each.id) for each in own.students}
-    assert await client.every(acting, "/v1/students", class_id=str(other.id)) == []
+    actor = counselor_account(world.school, own)
+    assert ids(await client.every(actor, "/v1/classes")) == {str(own.id)}
+    assert ids(await client.every(actor, "/v1/students")) == {str(each.id) for each in own.students}
+    assert await client.every(actor, "/v1/students", class_id=str(other.id)) == []
     colleague, absent = [
-        await client.get(acting, f"/v1/students/{each}") for each in (other.students[0].id, uuid4())
+        await client.get(actor, f"/v1/students/{each}") for each in (other.students[0].id, uuid4())
     ]
     assert colleague.status_code == 404
     assert same_refusal(colleague, absent)
@@ -73,11 +73,11 @@ async def test_another_schools_student_is_answered_as_if_there_were_none(
         counselor_account(world.school, world.school.classes[0]),
         bureau_account(world.other_city),
     ]
-    for acting in strangers:
-        foreign, absent = [await client.get(acting, f"/v1/students/{each}") for each in (pupil.id, uuid4())]
+    for actor in strangers:
+        foreign, absent = [await client.get(actor, f"/v1/students/{each}") for each in (pupil.id, uuid4())]
         assert foreign.status_code == 404
         assert same_refusal(foreign, absent)
-        assert await client.every(acting, "/v1/students", q=pupil.id_number) == []
+        assert await client.every(actor, "/v1/students", q=pupil.id_number) == []
 
 
 async def test_superiors_read_the_schools_below_them(client: StaffClient, world: World) -> None:
@@ -92,9 +92,9 @@ async def test_superiors_read_the_schools_below_them(client: StaffClient, world:
 async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
     client: StaffClient, world: World
 ) -> None:
-    acting = registrar_account(world.school)
-    answers = [await client.get(acting, "/v1/students", limit=200)]
-    answers += [await client.get(acting, f"/v1/students/{each.id}") for each in world.school.students]
+    actor = registrar_account(world.school)
+    answers = [await client.get(actor, "/v1/students", limit=200)]
+    answers += [await client.get(actor, f"/v1/students/{each.id}") for each in world.school.students]
     for pupil in world.school.students:
         assert not any(pupil.id_number in answer.text for answer in answers)
     detail = answers[1].json()
@@ -107,7 +107,7 @@ async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
 async def test_a_student_is_found_by_name_student_number_or_whole_id_number(
     client: StaffClient, world: World
 ) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     pupil = world.school.students[1]
     for text in (
         pupil.id_number,
@@ -115,17 +115,17 @@ async def test_a_student_is_found_by_name_student_number_or_whole_id_number(
         pupil.student_number,
         pupil.student_number.lower(),
     ):
-        assert ids(await client.every(acting, "/v1/students", q=text)) == {str(pupil.id)}
-    assert str(pupil.id) in ids(await client.every(acting, "/v1/students", q=pupil.name))
+        assert ids(await client.every(actor, "/v1/students", q=text)) == {str(pupil.id)}
+    assert str(pupil.id) in ids(await client.every(actor, "/v1/students", q=pupil.name))
     for text in (pupil.id_number[:17], pupil.student_number[:18], "%", "_"):
-        assert await client.every(acting, "/v1/students", q=text) == []
+        assert await client.every(actor, "/v1/students", q=text) == []
 
 
 async def test_the_roll_is_not_for_students(client: StaffClient, world: World) -> None:
     pupil = world.school.students[0]
-    acting = student_account(world.school, pupil)
+    actor = student_account(world.school, pupil)
     for path in ("/v1/classes", "/v1/students", f"/v1/students/{pupil.id}"):
-        assert (await client.get(acting, path)).status_code == 403
+        assert (await client.get(actor, path)).status_code == 403
 
 
 async def test_text_that_the_database_cannot_hold_is_refused(client: StaffClient, world: World) -> None:

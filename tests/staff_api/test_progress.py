@@ -15,35 +15,35 @@ import uvicorn
 from fastapi import FastAPI
 from httpx import ASGITransport
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.redis_link import RedisLink, open_redis
-from backend.core.runtime import Runtime
-from backend.core.web import Caller
-from backend.roll_call import boards
-from backend.roll_call.boards import Boards
+from backend.core.redis_client import RedisClient, open_redis
+from backend.core.web.requests import Caller
 from backend.roll_call.outcomes import Decided, write_outcome
-from backend.roll_call.progress import poke
+from backend.roll_call.progress import stream as progress_stream
+from backend.roll_call.progress.access import publish_changed
+from backend.roll_call.progress.stream import ProgressStreams
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
-from backend.staff_api import progress
-from backend.staff_api.progress import router
-from tests.roll_call.stage import Stage, staged
-from tests.staff_api.staff_client import ACCOUNT, StaffClient, same_refusal, staff_client
-from tests.world import bureau_account, counselor_account
+from backend.staff_api.roll_calls import progress
+from backend.staff_api.roll_calls.progress import router
+from tests.support.province import bureau_account, counselor_account
+from tests.support.roll_call.scenario import Stage, staged
+from tests.support.staff_client import ACCOUNT, StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> Stage:
-    return await staged(runtime, owner)
+async def stage(app_context: AppContext, owner: Database) -> Stage:
+    return await staged(app_context, owner)
 
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.runtime, router)
+    client = staff_client(stage.app_context, router)
     yield client
     await client.http.aclose()
 
@@ -51,8 +51,8 @@ async def api(stage: Stage) -> AsyncIterator[StaffClient]:
 async def found_present(stage: Stage, roll_call: RollCall, number: int) -> None:
     """A student is present, by whatever way."""
     student_id = stage.school.students[number].id
-    acting = stage.registrar
-    async with stage.runtime.database.transaction(acting.scope) as session:
+    actor = stage.registrar
+    async with stage.app_context.database.transaction(actor.scope) as session:
         obligation = await session.get_one(Obligation, (roll_call.id, student_id))
         decided = Decided(Outcome.PRESENT, "verified", "face")
         await write_outcome(session, roll_call, obligation, decided, stage.clock())
@@ -76,9 +76,9 @@ async def test_the_figures_of_a_unit_and_of_what_lies_below(api: StaffClient, st
 async def test_what_has_not_changed_is_not_sent_again(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
-    acting = stage.bureau
-    api.accounts[acting.account_id] = acting
-    headers = {ACCOUNT: str(acting.account_id)}
+    actor = stage.bureau
+    api.accounts[actor.account_id] = actor
+    headers = {ACCOUNT: str(actor.account_id)}
     tag = (await api.http.get(path, headers=headers)).headers["ETag"]
     known = headers | {"If-None-Match": tag}
     assert (await api.http.get(path, headers=known)).status_code == 304
@@ -108,14 +108,14 @@ async def test_units_and_roll_calls_of_others_answer_as_if_absent(api: StaffClie
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test waits for the pauses of a real dashboard."""
-    monkeypatch.setattr(boards, "LEAST_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(boards, "LOOK_AGAIN_SECONDS", 0.05)
+    monkeypatch.setattr(progress_stream, "LEAST_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(progress_stream, "LOOK_AGAIN_SECONDS", 0.05)
 
 
 @asynccontextmanager
-async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncIterator[Any]:
+async def streaming(stage: Stage, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
     """The events that an open dashboard gets, as plain data."""
-    caller = Caller(stage.runtime, acting)
+    caller = Caller(stage.app_context, actor)
     view, first = await progress._progress(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
@@ -132,18 +132,18 @@ async def streaming(stage: Stage, roll_call: RollCall, acting: Acting) -> AsyncI
 async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(boards, "LEAST_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(progress_stream, "LEAST_SECONDS_BETWEEN", 0.0)
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         following = asyncio.create_task(anext(stream))
-        await _watched(stage.runtime.redis)
+        await _watched(stage.app_context.redis)
         await found_present(stage, launched.roll_call, 0)
-        await poke(stage.runtime.redis, launched.roll_call.id)
+        await publish_changed(stage.app_context.redis, launched.roll_call.id)
         assert (await following)["present"] == 1
 
 
-async def _watched(redis: RedisLink) -> None:
+async def _watched(redis: RedisClient) -> None:
     """Until this process listens to the nudges."""
     while not await redis.pubsub_numpat():
         pass
@@ -151,11 +151,11 @@ async def _watched(redis: RedisLink) -> None:
 
 async def test_many_who_watch_one_unit_have_one_board_that_goes_with_the_last(stage: Stage) -> None:
     launched = await stage.launch()
-    shared = Boards.of(stage.runtime)
+    shared = stage.app_context.service(ProgressStreams)
     counselor = counselor_account(stage.school, stage.school.classes[0])
     async with AsyncExitStack() as watching:
-        for acting in (stage.bureau, stage.bureau, stage.registrar, counselor):
-            stream = await watching.enter_async_context(streaming(stage, launched.roll_call, acting))
+        for actor in (stage.bureau, stage.bureau, stage.registrar, counselor):
+            stream = await watching.enter_async_context(streaming(stage, launched.roll_call, actor))
             await anext(stream)
         assert len(shared) == 3
     assert len(shared) == 0
@@ -183,14 +183,14 @@ async def test_a_board_that_cannot_be_read_once_is_read_again(
 
 @pytest.mark.usefixtures("impatient")
 async def test_without_redis_a_stream_goes_on_more_slowly(stage: Stage) -> None:
-    stage.runtime = replace(stage.runtime, redis=open_redis("unix:///nonexistent/redis.sock"))
+    stage.app_context = replace(stage.app_context, redis=open_redis("unix:///nonexistent/redis.sock"))
     launched = await stage.launch()
     async with streaming(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         for number in range(2):
             await found_present(stage, launched.roll_call, number)
             assert (await anext(stream))["present"] == number + 1
-    await stage.runtime.redis.aclose()
+    await stage.app_context.redis.aclose()
 
 
 @pytest.mark.usefixtures("impatient")
@@ -205,8 +205,8 @@ async def test_a_stream_ends_with_the_life_of_a_token(stage: Stage) -> None:
 
 async def test_the_stream_is_server_sent_events_on_the_wire(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
-    acting = stage.registrar
-    api.accounts[acting.account_id] = acting
+    actor = stage.registrar
+    api.accounts[actor.account_id] = actor
     transport = api.http._transport
     assert isinstance(transport, ASGITransport)
     assert isinstance(transport.app, FastAPI)
@@ -218,7 +218,7 @@ async def test_the_stream_is_server_sent_events_on_the_wire(api: StaffClient, st
     )
     async with (
         httpx.AsyncClient() as http,
-        http.stream("GET", url, headers={ACCOUNT: str(acting.account_id)}) as answer,
+        http.stream("GET", url, headers={ACCOUNT: str(actor.account_id)}) as answer,
     ):
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = answer.aiter_lines()

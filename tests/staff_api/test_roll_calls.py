@@ -7,28 +7,28 @@ from uuid import UUID
 
 import pytest
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.roll_call.tables import RollCall, Verdict
-from backend.staff_api.roll_calls import router
-from biometrics.actions import Action
-from tests.roll_call.stage import MICROSECOND, WINDOW, Stage, staged
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import bureau_account, counselor_account, province_account, registrar_account
+from backend.staff_api.roll_calls.roll_calls import router
+from biometrics.liveness.actions import Action
+from tests.support.province import bureau_account, counselor_account, province_account, registrar_account
+from tests.support.roll_call.scenario import MICROSECOND, WINDOW, Stage, staged
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> Stage:
-    return await staged(runtime, owner)
+async def stage(app_context: AppContext, owner: Database) -> Stage:
+    return await staged(app_context, owner)
 
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.runtime, router)
+    client = staff_client(stage.app_context, router)
     yield client
     await client.http.aclose()
 
@@ -44,8 +44,8 @@ def body(stage: Stage, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def launched(api: StaffClient, stage: Stage, acting: Acting | None = None, **changes: Any) -> str:
-    answer = await api.post(acting or stage.bureau, "/v1/roll-calls", body(stage, **changes))
+async def launched(api: StaffClient, stage: Stage, actor: Actor | None = None, **changes: Any) -> str:
+    answer = await api.post(actor or stage.bureau, "/v1/roll-calls", body(stage, **changes))
     assert answer.status_code == 201, answer.text
     identifier: str = answer.json()["id"]
     return identifier
@@ -204,7 +204,7 @@ async def test_what_a_student_tried_is_seen_by_who_helps_and_its_thresholds_by_s
         assert [each["code"] for each in attempt["reasons"]] == ["challenge_unanswered", "eyes_not_closed"]
         assert all(each["zh"] and each["en"] for each in attempt["reasons"])
         assert [each["code"] for each in seen["refusals"]] == ["challenge_actions_too_few"]
-        traces[reader.kind] = attempt["trace"]
+        traces[reader.role] = attempt["trace"]
     assert traces == {"bureau": {"liveness": {"thresholds": {}}}, "registrar": None, "counselor": None}
     for stranger in (counselor_account(stage.school, other), registrar_account(stage.world.sister)):
         assert (await api.get(stranger, path)).status_code == 404

@@ -9,30 +9,30 @@ from httpx import Response
 from openpyxl import load_workbook
 from sqlalchemy import func, select
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
 from backend.core.tenancy import Scope
 from backend.exchange.roster.generator import generate_students, plan_school
-from backend.exchange.roster.writing import Record, write_roster
+from backend.exchange.roster.writer import Record, write_roster
 from backend.people.tables import Student
-from backend.staff_api import rosters
-from tests.staff_api.staff_client import StaffClient, staff_client
-from tests.world import School, World, bureau_account, plant, province_account, registrar_account
+from backend.staff_api.organisation import rosters
+from tests.support.province import School, World, bureau_account, plant, province_account, registrar_account
+from tests.support.staff_client import StaffClient, staff_client
 
 IMPORTS = "/v1/roster-imports"
 
 
 @pytest.fixture
-async def world(owner: Database, runtime: Runtime) -> World:
+async def world(owner: Database, app_context: AppContext) -> World:
     """Schools without students, new for each test."""
-    return await plant(owner, runtime.keys, classes=0, students=0)
+    return await plant(owner, app_context.keys, classes=0, students=0)
 
 
 @pytest.fixture
-async def client(runtime: Runtime) -> AsyncIterator[StaffClient]:
-    client = staff_client(runtime, rosters.router)
+async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
+    client = staff_client(app_context, rosters.router)
     async with client.http:
         yield client
 
@@ -53,36 +53,36 @@ def spoiled(folder: Path) -> bytes:
     return workbook(folder, [{**first, "姓名": ""}, *rest])
 
 
-async def send(client: StaffClient, acting: Acting, content: bytes, **params: str) -> Response:
+async def send(client: StaffClient, actor: Actor, content: bytes, **params: str) -> Response:
     return await client.http.post(
         IMPORTS,
         params={"file_name": "2026级新生.xlsx", **params},
         content=content,
-        headers=client._as(acting) | {"content-type": "application/octet-stream"},
+        headers=client._as(actor) | {"content-type": "application/octet-stream"},
     )
 
 
-async def headcount(runtime: Runtime, school: School) -> int:
-    async with runtime.database.transaction(Scope.school(school.id)) as session:
+async def headcount(app_context: AppContext, school: School) -> int:
+    async with app_context.database.transaction(Scope.school(school.id)) as session:
         return await session.scalar(select(func.count()).select_from(Student)) or 0
 
 
 async def test_a_registrar_checks_then_imports_then_imports_again(
-    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
-    acting, content = registrar_account(world.school), workbook(tmp_path, invented())
-    checked = await send(client, acting, content)
+    actor, content = registrar_account(world.school), workbook(tmp_path, invented())
+    checked = await send(client, actor, content)
     assert checked.status_code == 200, checked.text
     assert (checked.json()["dry_run"], checked.json()["report"]) == (True, None)
     assert checked.json()["summary"]["students"] == 40
-    assert await headcount(runtime, world.school) == 0
-    reports = [(await send(client, acting, content, dry_run="false")).json()["report"] for _ in range(2)]
+    assert await headcount(app_context, world.school) == 0
+    reports = [(await send(client, actor, content, dry_run="false")).json()["report"] for _ in range(2)]
     assert [(each["created"], each["unchanged"]) for each in reports] == [(40, 0), (0, 40)]
-    assert await headcount(runtime, world.school) == 40
+    assert await headcount(app_context, world.school) == 40
 
 
 async def test_a_file_with_errors_is_refused_whole_with_its_findings(
-    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
     refused = await send(client, registrar_account(world.school), spoiled(tmp_path), dry_run="false")
     assert (refused.status_code, refused.json()["code"]) == (422, "roster_has_errors")
@@ -93,33 +93,33 @@ async def test_a_file_with_errors_is_refused_whole_with_its_findings(
         "A",
         "value_missing",
     )
-    assert await headcount(runtime, world.school) == 0
+    assert await headcount(app_context, world.school) == 0
 
 
 async def test_bad_rows_are_left_out_only_when_asked(
-    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
-    acting = registrar_account(world.school)
-    answer = await send(client, acting, spoiled(tmp_path), dry_run="false", skip_bad_rows="true")
+    actor = registrar_account(world.school)
+    answer = await send(client, actor, spoiled(tmp_path), dry_run="false", skip_bad_rows="true")
     assert answer.json()["report"]["created"] == 39
     assert answer.json()["summary"]["rows_with_errors"] == 1
-    assert await headcount(runtime, world.school) == 39
+    assert await headcount(app_context, world.school) == 39
 
 
 async def test_only_registrars_import(client: StaffClient, world: World, tmp_path: Path) -> None:
     content = workbook(tmp_path, invented())
-    for acting in (province_account(world.province), bureau_account(world.city)):
+    for actor in (province_account(world.province), bureau_account(world.city)):
         for dry_run in ("true", "false"):
-            refused = await send(client, acting, content, dry_run=dry_run)
+            refused = await send(client, actor, content, dry_run=dry_run)
             assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
 
 
 async def test_an_import_reaches_the_registrars_own_school_only(
-    client: StaffClient, runtime: Runtime, world: World, tmp_path: Path
+    client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
     content = workbook(tmp_path, invented())
     await send(client, registrar_account(world.sister), content, dry_run="false")
-    assert (await headcount(runtime, world.school), await headcount(runtime, world.sister)) == (0, 40)
+    assert (await headcount(app_context, world.school), await headcount(app_context, world.sister)) == (0, 40)
 
 
 @pytest.mark.parametrize(
@@ -134,15 +134,15 @@ async def test_an_import_reaches_the_registrars_own_school_only(
 async def test_what_is_no_roster_is_refused(
     client: StaffClient, world: World, file_name: str, status: int, code: str
 ) -> None:
-    acting = registrar_account(world.school)
-    refused = await send(client, acting, b"\xd0\xcf\x11\xe0\x00\xff" * 100, file_name=file_name)
+    actor = registrar_account(world.school)
+    refused = await send(client, actor, b"\xd0\xcf\x11\xe0\x00\xff" * 100, file_name=file_name)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
 async def test_an_empty_roster_is_not_imported(client: StaffClient, world: World, tmp_path: Path) -> None:
-    acting = registrar_account(world.school)
-    template = await client.get(acting, "/v1/roster-template")
-    refused = await send(client, acting, template.content, dry_run="false")
+    actor = registrar_account(world.school)
+    template = await client.get(actor, "/v1/roster-template")
+    refused = await send(client, actor, template.content, dry_run="false")
     assert (refused.status_code, refused.json()["code"]) == (422, "roster_empty")
 
 
@@ -157,10 +157,10 @@ async def test_an_upload_beyond_the_limit_is_refused(
 
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
 async def test_the_template_is_an_empty_roster(client: StaffClient, world: World, variant: str) -> None:
-    acting = registrar_account(world.school)
-    answer = await client.get(acting, "/v1/roster-template", variant=variant)
+    actor = registrar_account(world.school)
+    answer = await client.get(actor, "/v1/roster-template", variant=variant)
     assert answer.headers["content-type"] == rosters.XLSX
     [headers] = load_workbook(BytesIO(answer.content)).worksheets[0].iter_rows(values_only=True)
     assert "*身份证件号" in headers
-    checked = await send(client, acting, answer.content)
+    checked = await send(client, actor, answer.content)
     assert checked.json()["summary"]["rows"] == 0

@@ -7,14 +7,13 @@ from uuid import uuid4
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
-from backend.staff_api import sites
+from backend.staff_api.organisation import sites
 from geo.datum import Datum
-from tests.campus.drawings import SIDE, SOUTH, WEST, csv_of, polygon, rectangle
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import (
+from tests.support.campus import SIDE, SOUTH, WEST, csv_of, polygon, rectangle
+from tests.support.province import (
     School,
     World,
     bureau_account,
@@ -23,18 +22,19 @@ from tests.world import (
     province_account,
     registrar_account,
 )
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture(scope="module")
-async def world(owner: Database, runtime: Runtime) -> World:
-    return await plant(owner, runtime.keys, classes=1, students=0)
+async def world(owner: Database, app_context: AppContext) -> World:
+    return await plant(owner, app_context.keys, classes=1, students=0)
 
 
 @pytest.fixture(scope="module")
-async def client(runtime: Runtime) -> AsyncIterator[StaffClient]:
-    client = staff_client(runtime, sites.router)
+async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
+    client = staff_client(app_context, sites.router)
     async with client.http:
         yield client
 
@@ -109,17 +109,17 @@ async def test_another_tenants_site_is_answered_as_if_there_were_none(
         bureau_account(world.other_city),
     ]
     version = site["versions"][0]["id"]
-    for acting in strangers:
-        foreign, absent = [await client.get(acting, f"/v1/sites/{each}") for each in (site["id"], uuid4())]
+    for actor in strangers:
+        foreign, absent = [await client.get(actor, f"/v1/sites/{each}") for each in (site["id"], uuid4())]
         assert foreign.status_code == 404
         assert same_refusal(foreign, absent)
         foreign, absent = [
-            await client.post(acting, f"/v1/site-versions/{each}/decision", {"outcome": "approved"})
+            await client.post(actor, f"/v1/site-versions/{each}/decision", {"outcome": "approved"})
             for each in (version, uuid4())
         ]
         assert foreign.status_code == 404
         assert same_refusal(foreign, absent)
-        assert site["id"] not in {each["id"] for each in await client.every(acting, "/v1/sites")}
+        assert site["id"] not in {each["id"] for each in await client.every(actor, "/v1/sites")}
     foreign, absent = [
         await client.post(strangers[0], f"/v1/sites/{each}/versions", {"outline": geojson()})
         for each in (site["id"], uuid4())
@@ -135,8 +135,8 @@ async def test_the_school_cannot_approve_and_the_superior_cannot_file(
     path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
     body = {"outcome": "approved"}
     assert (await client.post(registrar_account(world.school), path, body)).status_code == 403
-    for acting in (bureau_account(world.city), province_account(world.province)):
-        assert (await client.post(acting, "/v1/sites", filing())).status_code == 403
+    for actor in (bureau_account(world.city), province_account(world.province)):
+        assert (await client.post(actor, "/v1/sites", filing())).status_code == 403
     other = await client.post(
         registrar_account(world.school), f"/v1/sites/{site['id']}/versions", {"outline": geojson()}
     )
@@ -146,9 +146,9 @@ async def test_the_school_cannot_approve_and_the_superior_cannot_file(
 async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothing(
     client: StaffClient, world: World
 ) -> None:
-    acting = registrar_account(world.school)
-    before = await client.every(acting, "/v1/sites")
-    good = (await client.post(acting, "/v1/sites/validation", {"outline": geojson(Datum.BD09)})).json()
+    actor = registrar_account(world.school)
+    before = await client.every(actor, "/v1/sites")
+    good = (await client.post(actor, "/v1/sites/validation", {"outline": geojson(Datum.BD09)})).json()
     assert good["valid"]
     assert good["bbox"] == pytest.approx([WEST, SOUTH, WEST + SIDE, SOUTH + SIDE], abs=1e-6)
     assert good["area_m2"] == pytest.approx(457.9 * 554.7, rel=0.01)
@@ -157,20 +157,20 @@ async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothi
         "coordinates": [[[113, 34], [113.01, 34.01], [113.01, 34], [113, 34.01], [113, 34]]],
     }
     outline = {"format": "geojson", "datum": "wgs84", "geojson": bowtie}
-    bad = (await client.post(acting, "/v1/sites/validation", {"outline": outline})).json()
+    bad = (await client.post(actor, "/v1/sites/validation", {"outline": outline})).json()
     assert not bad["valid"]
     assert [(each["code"], each["reason"]) for each in bad["problems"]] == [
         ("site_invalid", "self_intersection")
     ]
-    refused = await client.post(acting, "/v1/sites", filing(outline))
+    refused = await client.post(actor, "/v1/sites", filing(outline))
     assert (refused.status_code, refused.json()["code"]) == (422, "site_refused")
-    assert await client.every(acting, "/v1/sites") == before
+    assert await client.every(actor, "/v1/sites") == before
 
 
 async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_refused(
     client: StaffClient, world: World
 ) -> None:
-    acting = registrar_account(world.school)
+    actor = registrar_account(world.school)
     bodies = [
         filing() | {"status": "approved"},
         filing() | {"name": "a\0b"},
@@ -181,7 +181,7 @@ async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_r
         filing() | {"valid_to": "9999-12-31T23:59:59-10:00"},
     ]
     for body in bodies:
-        answer = await client.post(acting, "/v1/sites", body)
+        answer = await client.post(actor, "/v1/sites", body)
         assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 

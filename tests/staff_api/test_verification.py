@@ -7,31 +7,31 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete, update
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.core.runtime import Runtime
-from backend.roll_call.queue import note_pace
-from backend.roll_call.tables import VerificationPace, VerificationTask
-from backend.staff_api.verification import router
-from tests.roll_call.stage import Stage, staged
-from tests.staff_api.staff_client import StaffClient, same_refusal, staff_client
-from tests.world import bureau_account, counselor_account, province_account
+from backend.roll_call.tables import VerificationTask, VerificationThroughput
+from backend.roll_call.verification.queue import record_throughput
+from backend.staff_api.roll_calls.verification import router
+from tests.support.province import bureau_account, counselor_account, province_account
+from tests.support.roll_call.scenario import Stage, staged
+from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 SECOND = timedelta(seconds=1)
 
 
 @pytest.fixture
-async def stage(runtime: Runtime, owner: Database) -> Stage:
-    stage = await staged(runtime, owner)
+async def stage(app_context: AppContext, owner: Database) -> Stage:
+    stage = await staged(app_context, owner)
     async with stage.arrange() as session:
         await session.execute(delete(VerificationTask))
-        await session.execute(delete(VerificationPace))
+        await session.execute(delete(VerificationThroughput))
     return stage
 
 
 @pytest.fixture
 async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.runtime, router)
+    client = staff_client(stage.app_context, router)
     yield client
     await client.http.aclose()
 
@@ -67,7 +67,7 @@ async def test_the_launcher_sees_how_far_verification_is_and_when_all_will_be_ju
     assert (unknown["waiting"], unknown["oldest_seconds"]) == (2, 5)
     assert (unknown["seconds_left"], unknown["all_judged_at"]) == (None, None)
     async with stage.arrange() as session:
-        await note_pace(session, "one", 3, 12.0, stage.clock())
+        await record_throughput(session, "one", 3, 12.0, stage.clock())
     known = (await api.get(stage.bureau, path)).json()
     assert (known["judged_last_minute"], known["seconds_left"]) == (3, 8)
     assert known["all_judged_at"] is not None
@@ -106,11 +106,11 @@ async def test_only_the_launching_side_sees_and_retries(api: StaffClient, stage:
     roll_call_id, [submission_id] = await given_up(stage, 1)
     counselor = counselor_account(stage.school, stage.school.classes[0])
     stranger = bureau_account(stage.world.other_city)
-    for acting in (stage.registrar, counselor):
+    for actor in (stage.registrar, counselor):
         for answer in (
-            await api.get(acting, f"/v1/roll-calls/{roll_call_id}/verification"),
-            await api.post(acting, f"/v1/dead-letters/{submission_id}/retry", {}),
-            await api.post(acting, f"/v1/roll-calls/{roll_call_id}/dead-letters/retry", {}),
+            await api.get(actor, f"/v1/roll-calls/{roll_call_id}/verification"),
+            await api.post(actor, f"/v1/dead-letters/{submission_id}/retry", {}),
+            await api.post(actor, f"/v1/roll-calls/{roll_call_id}/dead-letters/retry", {}),
         ):
             assert (answer.status_code, answer.json()["code"]) == (403, "not_permitted")
     assert (await api.get(stage.registrar, "/v1/dead-letters")).json()["items"] == []

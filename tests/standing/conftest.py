@@ -2,11 +2,11 @@
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.standing.registry import Registry, opened
+from tests.support.standing.scenario import Registry, opened
 
 
 @pytest.fixture
-async def registry(runtime: Runtime, owner: Database) -> Registry:
-    return await opened(runtime, owner)
+async def registry(app_context: AppContext, owner: Database) -> Registry:
+    return await opened(app_context, owner)

@@ -5,15 +5,15 @@ from datetime import date, datetime, time, timedelta
 
 import pytest
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.terms import term_of
-from backend.standing import claim_errors as errors
 from backend.standing.attendance import RecordAttendance, attendance_page, record_attendance
-from backend.standing.tables import AttendanceEntry
-from tests.standing.registry import Registry
-from tests.world import counselor_account
+from backend.standing.claims import errors
+from backend.standing.store.tables import AttendanceEntry
+from tests.support.province import counselor_account
+from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("HN334-3.5c"), pytest.mark.clause("R5")]
 
@@ -22,21 +22,21 @@ HOUR = timedelta(hours=1)
 
 async def record(
     registry: Registry,
-    acting: Acting | None = None,
+    actor: Actor | None = None,
     seen_at: datetime | None = None,
     *,
     present: bool = False,
 ) -> AttendanceEntry:
     """The pupil was absent an hour ago, as the counselor says, unless a test says otherwise."""
-    acting = acting or registry.counselor
+    actor = actor or registry.counselor
     command = RecordAttendance(registry.pupil.id, seen_at or registry.at - HOUR, present, "第一节课未到")
-    async with registry.transaction(acting) as session:
-        return await record_attendance(session, acting, command, registry.at)
+    async with registry.transaction(actor) as session:
+        return await record_attendance(session, actor, command, registry.at)
 
 
 async def begun_on(registry: Registry) -> date | None:
     """The first day of the absence that runs."""
-    spell = (await registry.reassess()).absence
+    spell = (await registry.recompute()).absence
     return spell.starts_on if spell else None
 
 
@@ -115,11 +115,11 @@ async def test_a_counselor_records_for_the_own_classes_and_superiors_for_nobody(
 @pytest.mark.clause("HN334-2.3")
 async def test_records_are_read_by_the_own_counselor_and_the_school_page_by_page(registry: Registry) -> None:
     rows = [await record(registry, seen_at=registry.at - hours * HOUR) for hours in (1, 2, 3)]
-    for acting in (registry.counselor, registry.registrar):
-        async with registry.transaction(acting) as session:
-            first = await attendance_page(session, acting, registry.pupil.id, None, 2)
+    for actor in (registry.counselor, registry.registrar):
+        async with registry.transaction(actor) as session:
+            first = await attendance_page(session, actor, registry.pupil.id, None, 2)
             behind = (first[-1].at, first[-1].id)
-            rest = await attendance_page(session, acting, registry.pupil.id, behind, 2)
+            rest = await attendance_page(session, actor, registry.pupil.id, behind, 2)
         assert [row.id for row in (*first, *rest)] == [row.id for row in rows]
     colleague = counselor_account(registry.school, registry.school.classes[1])
     async with registry.transaction(colleague) as session:

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from backend.core.ids import new_id
 from backend.people.categories import Programme
 from backend.policy import load_policies
-from backend.standing.change_law import ChangeLaw, Level, RequestState, UpTo, request_state
-from backend.standing.facts import Status
+from backend.standing.change_requests.policy import ChangePolicy, Level, RequestState, UpTo, request_state
+from backend.standing.engine.facts import Status
 
-LAW = ChangeLaw.of(load_policies().at(date(2025, 10, 13), "410100"))
+LAW = ChangePolicy.of(load_policies().at(date(2025, 10, 13), "410100"))
 SCHOOL, COUNTY, CITY, PROVINCE = (Level(name, new_id()) for name in ("school", "county", "city", "province"))
 STANDINGS = [f"{number:02d}" for number in range(1, 16)] + ["99"]
 FORMS = ["full_time", "part_time"]
@@ -22,7 +22,7 @@ statuses = st.builds(Status, st.sampled_from(STANDINGS), st.sampled_from(FORMS))
 kinds = st.sampled_from(sorted(LAW.kinds))
 
 
-def names(up_to: UpTo, *levels: Level, law: ChangeLaw = LAW) -> list[str]:
+def names(up_to: UpTo, *levels: Level, law: ChangePolicy = LAW) -> list[str]:
     return [each.level for each in law.chain(up_to, levels)]
 
 

@@ -8,23 +8,23 @@ import pytest
 from sqlalchemy import insert, select
 from sqlalchemy.exc import IntegrityError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeMessage
 from backend.people.attachments import Content, receive
-from backend.roll_call.audience import Audience
+from backend.roll_call.launch.audience import Audience
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import RollCall
-from backend.standing import claim_errors as errors
-from backend.standing.claim_queries import ClaimSearch, ClaimView, claim_for, claims_page
-from backend.standing.claims import DecideClaim, FileClaim, claim_late_leave, decide_claim, file_claim
-from backend.standing.prompts import PromptState
-from backend.standing.tables import ClaimDecision, ClaimFiled, PromptDelivered, StoredPrompt
-from tests.standing.registry import Registry
-from tests.world import Pupil, bureau_account, counselor_account
+from backend.standing.claims import errors
+from backend.standing.claims.queries import ClaimSearch, ClaimView, claim_for, claims_page
+from backend.standing.claims.service import DecideClaim, FileClaim, claim_late_leave, decide_claim, file_claim
+from backend.standing.engine.prompts import PromptState
+from backend.standing.store.tables import ClaimDecision, PromptDelivered, PromptRecord, ReasonClaimRecord
+from tests.support.province import Pupil, bureau_account, counselor_account
+from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R10")]
 
@@ -32,7 +32,7 @@ pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R10")]
 async def claim(
     registry: Registry,
     roll_call: RollCall,
-    acting: Acting | None = None,
+    actor: Actor | None = None,
     *,
     reason: str = "no_phone",
     text: str = "",
@@ -40,22 +40,22 @@ async def claim(
     files: tuple[UUID, ...] = (),
 ) -> ClaimView:
     """By the student, if nobody else is named."""
-    acting = acting or registry.student(pupil)
-    student_id = None if acting.kind == "student" else (pupil or registry.pupil).id
+    actor = actor or registry.student(pupil)
+    student_id = None if actor.role == "student" else (pupil or registry.pupil).id
     command = FileClaim(roll_call.id, reason, text, student_id, files)
-    async with registry.transaction(acting) as session:
-        return await file_claim(session, acting, command, registry.at)
+    async with registry.transaction(actor) as session:
+        return await file_claim(session, actor, command, registry.at)
 
 
-async def decide(registry: Registry, claim_id: UUID, acting: Acting, *, accepted: bool) -> ClaimView:
-    async with registry.transaction(acting) as session:
+async def decide(registry: Registry, claim_id: UUID, actor: Actor, *, accepted: bool) -> ClaimView:
+    async with registry.transaction(actor) as session:
         command = DecideClaim(claim_id, accepted, "情况属实" if accepted else "证据不足")
-        return await decide_claim(session, acting, command, registry.at)
+        return await decide_claim(session, actor, command, registry.at)
 
 
 async def the_prompt(registry: Registry) -> tuple[str, list[str]]:
     """State and blockers of the pupil's prompt."""
-    [prompt] = await registry.rows(StoredPrompt)
+    [prompt] = await registry.rows(PromptRecord)
     step = await registry.step(prompt.id)
     return step.state, step.blockers
 
@@ -64,22 +64,22 @@ async def test_an_open_claim_stops_the_automatic_execution_and_an_accepted_one_w
     registry: Registry,
 ) -> None:
     _, second = await registry.misses(2)
-    await registry.reassess()
+    await registry.recompute()
     filed = await claim(registry, second)
     await registry.run_events("ReasonClaimFiled")
     assert "open_reason_claim" in (await the_prompt(registry))[1]
     decided = await decide(registry, filed.claim.id, registry.bureau, accepted=True)
     assert decided.state == "accepted"
     assert (await the_prompt(registry))[0] == PromptState.WITHDRAWN
-    picture = await registry.reassess()
-    [term] = [term for term in picture.terms if term.sequence]
+    assessment = await registry.recompute()
+    [term] = [term for term in assessment.terms if term.sequence]
     assert [place.why for place in term.sequence][1] != ""
     assert term.misses.consecutive == 1
 
 
 async def test_a_refused_claim_leaves_the_prompt_and_cannot_be_filed_again(registry: Registry) -> None:
     _, second = await registry.misses(2)
-    await registry.reassess()
+    await registry.recompute()
     filed = await claim(registry, second)
     await decide(registry, filed.claim.id, registry.bureau, accepted=False)
     state, blockers = await the_prompt(registry)
@@ -111,9 +111,9 @@ async def test_the_student_is_told_of_the_answer_without_its_reason(registry: Re
 async def test_the_school_that_is_checked_never_judges_its_own_absentees(registry: Registry) -> None:
     [missed] = await registry.misses(1)
     filed = await claim(registry, missed)
-    for acting in (registry.registrar, registry.counselor):
+    for actor in (registry.registrar, registry.counselor):
         with pytest.raises(NotPermitted):
-            await decide(registry, filed.claim.id, acting, accepted=True)
+            await decide(registry, filed.claim.id, actor, accepted=True)
     with pytest.raises(NotFound):
         await decide(registry, filed.claim.id, bureau_account(registry.stage.world.other_city), accepted=True)
 
@@ -121,7 +121,7 @@ async def test_the_school_that_is_checked_never_judges_its_own_absentees(registr
 async def test_a_claim_against_the_provinces_check_is_not_judged_by_the_bureau_below(
     registry: Registry,
 ) -> None:
-    missed = await registry.check(acting=registry.province)
+    missed = await registry.check(actor=registry.province)
     filed = await claim(registry, missed)
     with pytest.raises(NotPermitted):
         await decide(registry, filed.claim.id, registry.bureau, accepted=True)
@@ -164,14 +164,14 @@ async def test_claims_are_seen_by_the_student_the_own_counselor_the_school_and_i
         "colleague": counselor_account(school, school.classes[1]),
         "other bureau": bureau_account(world.other_city),
     }
-    for name, acting in (readers | strangers).items():
-        async with registry.transaction(acting) as session:
+    for name, actor in (readers | strangers).items():
+        async with registry.transaction(actor) as session:
             search = ClaimSearch("open", missed.id, registry.pupil.id)
-            page = await claims_page(session, acting, search, None, 10)
+            page = await claims_page(session, actor, search, None, 10)
             assert [view.claim.id for view in page] == ([filed.claim.id] if name in readers else []), name
             if name in strangers:
                 with pytest.raises(NotFound):
-                    await claim_for(session, acting, filed.claim.id)
+                    await claim_for(session, actor, filed.claim.id)
 
 
 async def test_only_a_settled_miss_of_a_superiors_check_can_be_claimed(registry: Registry) -> None:
@@ -182,7 +182,7 @@ async def test_only_a_settled_miss_of_a_superiors_check_can_be_claimed(registry:
     passed = await registry.check(present=[registry.pupil])
     await refused(passed, errors.ClaimOfNoMiss)
     registry.set_clock(days=1)
-    own = await registry.check(acting=registry.registrar, kind="school_own")
+    own = await registry.check(actor=registry.registrar, kind="school_own")
     await refused(own, errors.ClaimOfSchoolCheck)
     registry.set_clock(days=1)
     voided = await registry.check()
@@ -226,7 +226,7 @@ async def test_of_two_claims_at_once_against_one_check_one_is_refused(registry: 
         waits.cancel()
     with pytest.raises(errors.ClaimExists):
         await second
-    assert len(await registry.rows(ClaimFiled)) == 1
+    assert len(await registry.rows(ReasonClaimRecord)) == 1
 
 
 async def test_the_database_itself_lets_nobody_judge_their_own_claim(registry: Registry) -> None:
@@ -244,7 +244,7 @@ async def test_a_claim_carries_the_files_that_the_student_uploaded(registry: Reg
     [missed] = await registry.misses(1)
     student, data = registry.student(), b"%PDF-1.4 proof"
     file = await receive(
-        registry.runtime, student, registry.pupil.id, Content("application/pdf", data), registry.at
+        registry.app_context, student, registry.pupil.id, Content("application/pdf", data), registry.at
     )
     filed = await claim(registry, missed, student, files=(file.id,))
     assert [each.id for each in filed.attachments] == [file.id]
@@ -255,13 +255,13 @@ async def test_a_claim_carries_the_files_that_the_student_uploaded(registry: Reg
 
 async def test_a_claim_never_reopens_a_case_that_was_decided(registry: Registry) -> None:
     missed = await registry.misses(2)
-    await registry.reassess()
-    [prompt] = await registry.rows(StoredPrompt)
+    await registry.recompute()
+    [prompt] = await registry.rows(PromptRecord)
     of = {"school_id": registry.school.id, "student_id": registry.pupil.id}
     async with registry.as_worker() as session:
         session.add(PromptDelivered(prompt_id=prompt.id, **of, at=registry.at, how="in_app"))
     registry.set_clock(days=20)
-    await registry.reassess()
+    await registry.recompute()
     assert await the_prompt(registry) == (PromptState.EXECUTED, [])
     with pytest.raises(errors.ClaimCaseClosed):
         await claim(registry, missed[0])
@@ -275,7 +275,7 @@ async def leave(registry: Registry, *, approved: bool = False) -> UUID:
     student, today = registry.student(), registry.today
     command = RequestLeave("sick", HalfDay(today, "morning"), HalfDay(today, "afternoon"), "发烧就医")
     async with registry.transaction(student) as session:
-        asked = await request_leave(session, student, registry.runtime.keys, command, registry.at)
+        asked = await request_leave(session, student, registry.app_context.keys, command, registry.at)
     if approved:
         await answer(registry, asked.request.id)
     return asked.request.id
@@ -298,12 +298,12 @@ async def test_leave_asked_for_after_the_notice_becomes_one_claim_however_often_
     missed = await registry.check()
     leave_id = await leave(registry, approved=True)
     assert (await late(registry), await late(registry)) == (1, 0)
-    [row] = await registry.rows(ClaimFiled)
+    [row] = await registry.rows(ReasonClaimRecord)
     assert (row.roll_call_id, row.leave_id, row.reason) == (missed.id, leave_id, "illness")
     decided = await decide(registry, row.id, registry.bureau, accepted=True)
     assert decided.state == "accepted"
-    picture = await registry.reassess()
-    assert [place.place for term in picture.terms for place in term.sequence] == ["out"]
+    assessment = await registry.recompute()
+    assert [place.place for term in assessment.terms for place in term.sequence] == ["out"]
 
 
 @pytest.mark.clause("R6")
@@ -311,7 +311,7 @@ async def test_the_events_of_leave_file_the_claim(registry: Registry) -> None:
     await registry.check()
     await leave(registry)
     await registry.run_events("LeaveRequested")
-    assert len(await registry.rows(ClaimFiled)) == 1
+    assert len(await registry.rows(ReasonClaimRecord)) == 1
 
 
 @pytest.mark.clause("R6")

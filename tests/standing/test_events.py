@@ -5,22 +5,28 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 
-from backend.roll_call.audience import Audience
+from backend.roll_call.launch.audience import Audience
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
-from backend.standing import jobs
-from backend.standing.daily import SchoolOf, known_in, missed_by, missed_despite_leave
-from backend.standing.jobs import (
+from backend.standing import tasks
+from backend.standing.batch_assessment import SchoolOf, known_in, missed_by, missed_despite_leave
+from backend.standing.store.tables import (
+    PromptRecord,
+    PromptStep,
+    ReasonClaimRecord,
+    StandingWarningRecord,
+    StudentStanding,
+)
+from backend.standing.tasks import (
     assess_audience,
     assess_known,
     assess_student,
     enqueue_assessment,
     enqueue_student,
 )
-from backend.standing.tables import ClaimFiled, PromptStep, StandingWarning, StoredPrompt, StudentStanding
-from tests.leave.desk import Desk
-from tests.roll_call.stage import job_of
-from tests.standing.registry import Registry
+from tests.support.leave import Desk
+from tests.support.roll_call.scenario import job_of
+from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
@@ -34,7 +40,7 @@ async def assess(registry: Registry, roll_call: RollCall) -> None:
             for found in await registry.stage.jobs_of(job.name)
             if found["roll_call_id"] == str(roll_call.id)
         ]
-        await job(job_of(registry.runtime), **arguments)
+        await job(job_of(registry.app_context), **arguments)
 
 
 def school_of(registry: Registry) -> SchoolOf:
@@ -58,15 +64,15 @@ async def test_who_missed_most_is_assessed_first(registry: Registry) -> None:
 async def test_a_settlement_prompts_those_who_missed(registry: Registry) -> None:
     missed = await registry.misses(2, present=[registry.pupil])
     await assess(registry, missed[1])
-    assert await registry.rows(StoredPrompt) == []
-    assert await registry.count(StoredPrompt) == len(registry.school.students) - 1
+    assert await registry.rows(PromptRecord) == []
+    assert await registry.count(PromptRecord) == len(registry.school.students) - 1
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
 async def test_every_school_of_a_roll_call_is_assessed_some_by_one_job(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
-    monkeypatch.setattr(jobs, "SCHOOLS_AT_ONCE", at_once)
+    monkeypatch.setattr(tasks, "SCHOOLS_AT_ONCE", at_once)
     schools = (registry.school, registry.stage.world.sister)
     await registry.stage.file_site(schools[1])
     audience = Audience(unit_ids=tuple(school.id for school in schools))
@@ -80,11 +86,11 @@ async def test_every_school_of_a_roll_call_is_assessed_some_by_one_job(
         if arguments["roll_call_id"] == str(missed[1].id)
     ]
     for arguments in asked:
-        await assess_audience(job_of(registry.runtime), **arguments)
+        await assess_audience(job_of(registry.app_context), **arguments)
     everyone = {pupil.id for school in schools for pupil in school.students}
     async with registry.stage.arrange() as session:
         prompted = await session.scalars(
-            select(StoredPrompt.student_id).where(StoredPrompt.student_id.in_(everyone))
+            select(PromptRecord.student_id).where(PromptRecord.student_id.in_(everyone))
         )
         assert set(prompted) == everyone
     assert len(asked) == len(schools) // at_once
@@ -93,7 +99,7 @@ async def test_every_school_of_a_roll_call_is_assessed_some_by_one_job(
 async def test_a_settlement_concerns_who_missed_and_of_whom_a_picture_is_kept(registry: Registry) -> None:
     back, passing, absent, *others = registry.school.students
     await registry.check(present=[passing, absent, *others])
-    await registry.reassess(back)
+    await registry.recompute(back)
     registry.set_clock(days=1)
     second = await registry.check(present=[back, passing, *others])
     assert await selected(registry, second) == {back.id, absent.id}
@@ -102,11 +108,11 @@ async def test_a_settlement_concerns_who_missed_and_of_whom_a_picture_is_kept(re
 @pytest.mark.clause("R1")
 async def test_a_pass_resets_the_count_as_soon_as_it_is_settled(registry: Registry) -> None:
     await registry.misses(1)
-    await registry.reassess()
+    await registry.recompute()
     passed = await registry.check(present=[registry.pupil])
     await assess(registry, passed)
     [standing] = await registry.rows(StudentStanding)
-    [counts] = [term["misses"] for term in standing.picture["terms"] if term["sequence"]]
+    [counts] = [term["misses"] for term in standing.assessment["terms"] if term["sequence"]]
     assert (counts["consecutive"], counts["cumulative"]) == (0, 1)
 
 
@@ -122,7 +128,7 @@ async def test_a_voided_check_takes_its_prompts_along(registry: Registry) -> Non
 
 async def test_a_result_that_is_changed_recounts_its_student(registry: Registry) -> None:
     missed = await registry.misses(2)
-    await registry.reassess()
+    await registry.recompute()
     async with registry.transaction(registry.bureau) as session:
         await void_roll_call(session, registry.bureau, missed[0].id, "误操作", registry.at)
     await registry.run_events("OutcomeChanged")
@@ -142,9 +148,9 @@ async def test_leave_asked_for_after_a_miss_becomes_a_claim_and_is_counted_at_on
     desk = Desk(registry.stage)
     leave = await desk.ask()
     await desk.deliver("LeaveRequested", leave)
-    [claim] = await registry.rows(ClaimFiled)
+    [claim] = await registry.rows(ReasonClaimRecord)
     assert (claim.roll_call_id, claim.leave_id) == (missed.id, leave.request.id)
-    assert [row.code for row in await registry.rows(StandingWarning)] == ["one_more_miss"]
+    assert [row.code for row in await registry.rows(StandingWarningRecord)] == ["one_more_miss"]
 
 
 @pytest.mark.clause("R6")
@@ -157,7 +163,7 @@ async def test_leave_that_waits_when_a_check_is_settled_becomes_a_claim_then(reg
             registry.pupil.id
         }
     await assess(registry, missed)
-    [claim] = await registry.rows(ClaimFiled)
+    [claim] = await registry.rows(ReasonClaimRecord)
     assert claim.leave_id == leave.request.id
 
 
@@ -180,13 +186,13 @@ async def test_leave_that_cannot_be_claimed_keeps_nobody_else_waiting_and_is_jud
         if found["roll_call_id"] == str(missed.id)
     ]
     with monkeypatch.context() as patched:
-        patched.setattr(jobs, "claim_late_leave", broken)
+        patched.setattr(tasks, "claim_late_leave", broken)
         with pytest.raises(ExceptionGroup, match="leave of 1 students"):
-            await assess_audience(job_of(registry.runtime), **arguments)
-    assert await registry.rows(StoredPrompt) == []
-    assert await registry.count(StoredPrompt) == len(registry.school.students) - 1
-    await assess_audience(job_of(registry.runtime), **arguments)
-    assert len(await registry.rows(ClaimFiled)) == 1
+            await assess_audience(job_of(registry.app_context), **arguments)
+    assert await registry.rows(PromptRecord) == []
+    assert await registry.count(PromptRecord) == len(registry.school.students) - 1
+    await assess_audience(job_of(registry.app_context), **arguments)
+    assert len(await registry.rows(ReasonClaimRecord)) == 1
 
 
 @pytest.mark.clause("HN334-3.5b")
@@ -195,11 +201,11 @@ async def test_approved_leave_of_sixteen_days_is_warned_of_when_it_is_decided(re
     await desk.approved(days=9)
     second = await desk.approved(first=10, days=7)
     await desk.deliver("LeaveDecided", second)
-    assert [row.code for row in await registry.rows(StandingWarning)] == ["leave_plan_exceeds"]
+    assert [row.code for row in await registry.rows(StandingWarningRecord)] == ["leave_plan_exceeds"]
     await desk.cancel(second)
     await desk.deliver("LeaveCancelled", second)
     [standing] = await registry.rows(StudentStanding)
-    assert standing.picture["warnings"] == []
+    assert standing.assessment["warnings"] == []
 
 
 # --- contracts with other rooms ---
@@ -219,9 +225,9 @@ async def test_a_school_and_a_student_are_assessed_once_however_often_they_are_a
 async def test_the_job_of_a_student_keeps_what_follows(registry: Registry) -> None:
     await registry.misses(2)
     await assess_student(
-        job_of(registry.runtime),
+        job_of(registry.app_context),
         school_id=str(registry.school.id),
         path=registry.school.path,
         student_id=str(registry.pupil.id),
     )
-    assert len(await registry.rows(StoredPrompt)) == 1
+    assert len(await registry.rows(PromptRecord)) == 1

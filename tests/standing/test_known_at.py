@@ -7,10 +7,10 @@ import pytest
 
 from backend.leave.rules import LeaveInterval
 from backend.roll_call.rules import Outcome
-from backend.standing.facts import Check, Outage, StudentFacts
-from backend.standing.ledger import Cause
-from backend.standing.prompts import PromptState
-from tests.standing.recorded import at, check, picture, student, with_deliveries
+from backend.standing.engine.facts import Outage, RollCallFact, StudentFacts
+from backend.standing.engine.ledger import Cause
+from backend.standing.engine.prompts import PromptState
+from tests.support.standing.facts import assessment, at, check, student, with_deliveries
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R12"), pytest.mark.clause("R13")]
 
@@ -18,18 +18,18 @@ FIRST, SECOND = date(2025, 9, 8), date(2025, 9, 15)
 DUE, LATER = at(date(2025, 9, 23), 0), at(date(2025, 10, 20))
 
 
-def prompted(second: Check) -> StudentFacts:
+def prompted(second: RollCallFact) -> StudentFacts:
     return with_deliveries(student(check(FIRST), second), timedelta(minutes=5))
 
 
 def changed_at(facts: StudentFacts) -> list[tuple[Cause, datetime]]:
-    return [(entry.cause, entry.at) for entry in picture(facts).ledger]
+    return [(entry.cause, entry.at) for entry in assessment(facts).ledger]
 
 
 def test_a_receipt_that_comes_in_after_the_deadline_lets_the_policy_act_from_then_on() -> None:
     late = replace(check(SECOND), notice_recorded_at=LATER)
     facts = prompted(late)
-    [waiting] = picture(facts, LATER - timedelta(hours=1)).prompts
+    [waiting] = assessment(facts, LATER - timedelta(hours=1)).prompts
     assert waiting.state is PromptState.BLOCKED
     assert waiting.blockers == ("notice_undelivered",)
     assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
@@ -37,7 +37,7 @@ def test_a_receipt_that_comes_in_after_the_deadline_lets_the_policy_act_from_the
 
 def test_an_attempt_judged_after_the_deadline_lets_the_policy_act_from_then_on() -> None:
     facts = prompted(replace(check(SECOND), evidence_since=LATER))
-    [waiting] = picture(facts, LATER - timedelta(hours=1)).prompts
+    [waiting] = assessment(facts, LATER - timedelta(hours=1)).prompts
     assert waiting.blockers == ("incomplete_evidence",)
     assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
 
@@ -46,7 +46,7 @@ def test_an_outage_lasts_until_its_end_is_recorded() -> None:
     began = at(date(2025, 9, 20))
     outage = Outage("o", began, began, at(date(2025, 9, 21)), end_recorded_at=LATER)
     facts = replace(prompted(check(SECOND)), outages=(outage,))
-    [waiting] = picture(facts, LATER - timedelta(hours=1)).prompts
+    [waiting] = assessment(facts, LATER - timedelta(hours=1)).prompts
     assert waiting.blockers == ("declared_outage",)
     assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
 

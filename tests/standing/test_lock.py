@@ -5,10 +5,10 @@ from sqlalchemy import update
 
 from backend.core.ids import new_id
 from backend.people.tables import Student
-from backend.standing.change_errors import LockedSinceFiled
-from backend.standing.change_law import RequestState
-from backend.standing.ledger_queries import Ledger, ledger_of
-from backend.standing.tables import (
+from backend.standing.change_requests.errors import LockedSinceFiled
+from backend.standing.change_requests.policy import RequestState
+from backend.standing.ledger.queries import Ledger, ledger_of
+from backend.standing.store.tables import (
     AppealDecided,
     AppealFiled,
     ProvinceApproved,
@@ -16,9 +16,9 @@ from backend.standing.tables import (
     StandingEntry,
     StudentStanding,
 )
-from tests.standing.change_desk import ChangeDesk
-from tests.standing.registry import Registry
-from tests.world import bureau_account, registrar_account
+from tests.support.province import bureau_account, registrar_account
+from tests.support.standing.change_requests import ChangeDesk
+from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("HN334-4.1c"), pytest.mark.clause("R11")]
 
@@ -58,7 +58,7 @@ async def test_the_provinces_agreement_is_an_approval_that_the_change_uses_up(de
     [approval] = await desk.registry.rows(ProvinceApproved)
     [edit] = await desk.registry.rows(StandingEdit)
     assert edit.approval_id == approval.request_id == case.request.id
-    assert (await desk.registry.reassess()).lock.open_approvals == ()
+    assert (await desk.registry.recompute()).lock.open_approvals == ()
 
 
 async def test_one_approval_unlocks_one_change_and_the_next_climbs_again(desk: ChangeDesk) -> None:
@@ -101,8 +101,8 @@ async def test_a_school_of_a_county_climbs_through_county_city_and_province(desk
         await session.execute(update(Student).where(Student.id == pupil.id).values(programme="five_year"))
     case = await desk.file("11", pupil, registrar)
     assert [each.level for each in case.chain] == ["county", "city", "province"]
-    for acting in (bureau_account(county), desk.bureau, desk.province):
-        case = await desk.answer(case, acting)
+    for actor in (bureau_account(county), desk.bureau, desk.province):
+        case = await desk.answer(case, actor)
     assert await desk.registry.status(pupil) == ("02", "full_time")
 
 
@@ -117,7 +117,7 @@ async def test_a_school_directly_under_the_province_climbs_to_the_province_at_on
 
 async def test_a_request_overtaken_by_the_lock_is_agreed_to_no_more(desk: ChangeDesk) -> None:
     await desk.registry.misses(2)
-    await desk.registry.reassess()
+    await desk.registry.recompute()
     case = await desk.file("11")
     await desk.decide("part_time")
     with pytest.raises(LockedSinceFiled):
@@ -157,7 +157,7 @@ async def _uphold_appeal(desk: ChangeDesk) -> None:
                 at=at,
             )
         )
-    await desk.registry.reassess()
+    await desk.registry.recompute()
     desk.registry.pass_time(hours=1)
 
 
@@ -180,8 +180,8 @@ async def test_a_change_filed_under_a_lock_that_an_appeal_has_opened_leaves_no_a
     await desk.lock()
     case = await desk.file("11")
     await _uphold_appeal(desk)
-    for acting in (desk.bureau, desk.province):
-        case = await desk.answer(case, acting)
+    for actor in (desk.bureau, desk.province):
+        case = await desk.answer(case, actor)
     assert case.state is RequestState.AGREED
     assert await desk.registry.rows(ProvinceApproved) == []
     assert await desk.registry.status() == ("02", "full_time")

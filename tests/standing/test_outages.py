@@ -9,20 +9,26 @@ import pytest
 from sqlalchemy import delete, insert
 from sqlalchemy.exc import IntegrityError
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.core.tables import ServicePulse
+from backend.core.tables import ServiceHeartbeat
 from backend.roll_call.tables import RollCall
-from backend.staff_api.outages import router
-from backend.standing import claim_errors as errors
-from backend.standing.outage_queries import OutageSearch, OutageView, outage_for, outages_page
-from backend.standing.outages import DecideOutage, DeclareOutage, decide_outage, declare_outage, end_outage
-from backend.standing.prompts import PromptState
-from backend.standing.tables import OutageDecision, StoredPrompt
-from tests.staff_api.staff_client import StaffClient, staff_client
-from tests.standing.registry import Registry
-from tests.world import bureau_account, province_account, registrar_account
+from backend.staff_api.standing.outages import router
+from backend.standing.claims import errors
+from backend.standing.engine.prompts import PromptState
+from backend.standing.outages.queries import OutageSearch, OutageView, outage_for, outages_page
+from backend.standing.outages.service import (
+    DecideOutage,
+    DeclareOutage,
+    decide_outage,
+    declare_outage,
+    end_outage,
+)
+from backend.standing.store.tables import OutageDecision, PromptRecord
+from tests.support.province import bureau_account, province_account, registrar_account
+from tests.support.staff_client import StaffClient, staff_client
+from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R8")]
 
@@ -31,41 +37,39 @@ HOUR = timedelta(hours=1)
 
 async def declare(
     registry: Registry,
-    acting: Acting | None = None,
+    actor: Actor | None = None,
     *,
     org_id: UUID | None = None,
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
 ) -> OutageView:
     """Of the school by its registrar, the last hour, unless a test says otherwise."""
-    acting = acting or registry.registrar
+    actor = actor or registry.registrar
     starts_at = starts_at or registry.at - HOUR
     command = DeclareOutage(org_id or registry.school.id, "校园网故障", starts_at, ends_at)
-    async with registry.transaction(acting) as session:
-        return await declare_outage(session, acting, command, registry.at)
+    async with registry.transaction(actor) as session:
+        return await declare_outage(session, actor, command, registry.at)
 
 
-async def declare_for_city(registry: Registry, acting: Acting, hour: int) -> OutageView:
+async def declare_for_city(registry: Registry, actor: Actor, hour: int) -> OutageView:
     """For an hour before dawn, since the city is every test's and no other test has a window there."""
     starts_at = registry.at.replace(hour=hour)
     city = registry.stage.world.city
-    return await declare(registry, acting, org_id=city.id, starts_at=starts_at, ends_at=starts_at + HOUR)
+    return await declare(registry, actor, org_id=city.id, starts_at=starts_at, ends_at=starts_at + HOUR)
 
 
-async def decide(
-    registry: Registry, view: OutageView, acting: Acting, *, approved: bool = True
-) -> OutageView:
-    async with registry.transaction(acting) as session:
+async def decide(registry: Registry, view: OutageView, actor: Actor, *, approved: bool = True) -> OutageView:
+    async with registry.transaction(actor) as session:
         command = DecideOutage(view.outage.id, approved, "已核实")
-        return await decide_outage(session, acting, command, registry.at)
+        return await decide_outage(session, actor, command, registry.at)
 
 
 async def end(
-    registry: Registry, view: OutageView, acting: Acting | None = None, ends_at: datetime | None = None
+    registry: Registry, view: OutageView, actor: Actor | None = None, ends_at: datetime | None = None
 ) -> OutageView:
-    acting = acting or registry.registrar
-    async with registry.transaction(acting) as session:
-        return await end_outage(session, acting, view.outage.id, ends_at, registry.at)
+    actor = actor or registry.registrar
+    async with registry.transaction(actor) as session:
+        return await end_outage(session, actor, view.outage.id, ends_at, registry.at)
 
 
 async def over(registry: Registry, roll_call: RollCall) -> OutageView:
@@ -74,7 +78,7 @@ async def over(registry: Registry, roll_call: RollCall) -> OutageView:
 
 
 async def the_prompt(registry: Registry) -> tuple[str, list[str]]:
-    [prompt] = await registry.rows(StoredPrompt)
+    [prompt] = await registry.rows(PromptRecord)
     step = await registry.step(prompt.id)
     return step.state, step.blockers
 
@@ -83,15 +87,15 @@ async def test_a_declared_outage_stops_the_execution_and_an_approved_one_excuses
     registry: Registry,
 ) -> None:
     _, second = await registry.misses(2)
-    await registry.reassess()
+    await registry.recompute()
     declared = await over(registry, second)
-    await registry.reassess()
+    await registry.recompute()
     state, blockers = await the_prompt(registry)
     assert (state, "declared_outage" in blockers) == (PromptState.UNDELIVERED, True)
     await decide(registry, declared, registry.bureau)
-    await registry.reassess()
+    await registry.recompute()
     assert (await the_prompt(registry))[0] == PromptState.WITHDRAWN
-    classmate = await registry.reassess(registry.school.students[-1])
+    classmate = await registry.recompute(registry.school.students[-1])
     assert [place.why for term in classmate.terms for place in term.sequence] == ["", "outage"]
 
 
@@ -99,7 +103,7 @@ async def test_a_refused_outage_excuses_nobody_and_stops_nothing(registry: Regis
     _, second = await registry.misses(2)
     declared = await over(registry, second)
     await decide(registry, declared, registry.bureau, approved=False)
-    await registry.reassess()
+    await registry.recompute()
     state, blockers = await the_prompt(registry)
     assert (state, "declared_outage" in blockers) == (PromptState.UNDELIVERED, False)
 
@@ -117,16 +121,16 @@ async def test_the_superior_of_the_declaring_unit_decides_and_nobody_else(regist
     world = registry.stage.world
     bureau, province = bureau_account(world.city), registry.province
     by_school = await declare(registry)
-    for acting in (registry.registrar, registry.counselor, registrar_account(registry.school)):
+    for actor in (registry.registrar, registry.counselor, registrar_account(registry.school)):
         with pytest.raises(NotPermitted):
-            await decide(registry, by_school, acting)
+            await decide(registry, by_school, actor)
     with pytest.raises(NotFound):
         await decide(registry, by_school, bureau_account(world.other_city))
     assert (await decide(registry, by_school, bureau)).state == "approved"
     by_bureau = await declare(registry, bureau)
-    for acting in (bureau, bureau_account(world.city), registry.registrar):
+    for actor in (bureau, bureau_account(world.city), registry.registrar):
         with pytest.raises(NotPermitted):
-            await decide(registry, by_bureau, acting)
+            await decide(registry, by_bureau, actor)
     assert (await decide(registry, by_bureau, province)).state == "approved"
     by_province = await declare(registry, province)
     with pytest.raises(NotPermitted):
@@ -156,7 +160,7 @@ async def test_units_are_declared_for_from_above_or_by_themselves(registry: Regi
     world = registry.stage.world
     with pytest.raises(NotPermitted):
         await declare(registry, registry.counselor)
-    for acting, unit in (
+    for actor, unit in (
         (registry.registrar, world.sister.id),
         (registry.registrar, world.city.id),
         (bureau_account(world.city), world.direct.id),
@@ -164,7 +168,7 @@ async def test_units_are_declared_for_from_above_or_by_themselves(registry: Regi
         (registry.province, new_id()),
     ):
         with pytest.raises(NotFound):
-            await declare(registry, acting, org_id=unit)
+            await declare(registry, actor, org_id=unit)
     of_city = await declare_for_city(registry, registry.province, 4)
     assert of_city.outage.org_path == world.city.path
 
@@ -235,8 +239,8 @@ async def test_an_outage_that_nobody_ends_excuses_no_further_than_its_longest(re
     excused = await registry.check()
     registry.set_clock(days=4)
     counted = await registry.check()
-    picture = await registry.reassess()
-    whys = {place.check_id: place.why for term in picture.terms for place in term.sequence}
+    assessment = await registry.recompute()
+    whys = {place.check_id: place.why for term in assessment.terms for place in term.sequence}
     assert whys == {str(excused.id): "outage", str(counted.id): ""}
     with pytest.raises(errors.OutageOver):
         await end(registry, going_on)
@@ -255,19 +259,19 @@ async def test_an_outage_is_seen_by_the_units_above_and_by_those_it_reaches(regi
         "other bureau": (bureau_account(world.other_city), set()),
         "direct": (registrar_account(world.direct), set()),
     }
-    for name, (acting, expected) in seen.items():
-        async with registry.transaction(acting) as session:
-            found = await outages_page(session, acting, OutageSearch(state="waiting"), None, 100)
+    for name, (actor, expected) in seen.items():
+        async with registry.transaction(actor) as session:
+            found = await outages_page(session, actor, OutageSearch(state="waiting"), None, 100)
             ids = {view.outage.id for view in found} & {of_school.outage.id, of_city.outage.id}
             assert ids == {view.outage.id for view in expected}, name
             if of_school not in expected:
                 with pytest.raises(NotFound):
-                    await outage_for(session, acting, of_school.outage.id)
+                    await outage_for(session, actor, of_school.outage.id)
 
 
 @pytest.fixture
 async def api(registry: Registry) -> AsyncIterator[StaffClient]:
-    client = staff_client(registry.runtime, router)
+    client = staff_client(registry.app_context, router)
     yield client
     await client.http.aclose()
 
@@ -281,8 +285,8 @@ async def test_a_gap_in_the_marks_of_a_window_is_shown_to_whoever_may_declare(
     assert whole["complete"]
     gone = roll_call.opens_at.replace(second=0, microsecond=0) + timedelta(minutes=10)
     async with registry.stage.arrange() as session:
-        lost = ServicePulse.minute.between(gone, gone + timedelta(minutes=8))
-        await session.execute(delete(ServicePulse).where(lost))
+        lost = ServiceHeartbeat.minute.between(gone, gone + timedelta(minutes=8))
+        await session.execute(delete(ServiceHeartbeat).where(lost))
     found = (await api.get(registry.bureau, path)).json()
     assert found["minutes"] - found["marked"] == 9
     assert (found["longest_gap_seconds"], found["tolerated_gap_seconds"]) == (540, 300)

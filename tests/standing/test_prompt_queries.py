@@ -7,38 +7,38 @@ from uuid import UUID
 
 import pytest
 
-from backend.core.acting import Acting
-from backend.staff_api.prompts import router
-from backend.standing.own_standing import OwnStanding, own_standing
-from backend.standing.own_standing_wire import OwnStandingOut
-from backend.standing.prompt_queries import PromptSearch, prompts_page
-from tests.staff_api.staff_client import StaffClient, staff_client
-from tests.standing.casework import decide, lose_pulses, received
-from tests.standing.prompted import prompt_of, prompted, receive
-from tests.standing.registry import Registry
-from tests.world import bureau_account, counselor_account, registrar_account
+from backend.core.actor import Actor
+from backend.staff_api.standing.prompts import router
+from backend.standing.prompts.queries import PromptSearch, prompts_page
+from backend.standing.student_view.queries import OwnStanding, own_standing
+from backend.standing.student_view.schemas import OwnStandingOut
+from tests.support.province import bureau_account, counselor_account, registrar_account
+from tests.support.staff_client import StaffClient, staff_client
+from tests.support.standing.prompt_actions import decide, lose_pulses, received
+from tests.support.standing.prompts import prompt_of, prompted, receive
+from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
 @pytest.fixture
 async def client(registry: Registry) -> AsyncIterator[StaffClient]:
-    client = staff_client(registry.runtime, router)
+    client = staff_client(registry.app_context, router)
     yield client
     await client.http.aclose()
 
 
-async def listed(registry: Registry, acting: Acting, **narrowed: Any) -> list[UUID]:
+async def listed(registry: Registry, actor: Actor, **narrowed: Any) -> list[UUID]:
     search = PromptSearch(**narrowed)
-    async with registry.transaction(acting) as session:
-        rows = await prompts_page(session, acting, search, registry.at, None, 50)
+    async with registry.transaction(actor) as session:
+        rows = await prompts_page(session, actor, search, registry.at, None, 50)
     return [row.prompt.id for row in rows]
 
 
 async def test_a_counselor_sees_the_own_classes_only(registry: Registry) -> None:
     own = await prompted(registry)
     other_class = registry.school.classes[1]
-    await registry.reassess(other_class.students[0])
+    await registry.recompute(other_class.students[0])
     other = await prompt_of(registry, other_class.students[0])
     assert await listed(registry, registry.counselor) == [own]
     assert await listed(registry, counselor_account(registry.school, other_class)) == [other]
@@ -72,7 +72,7 @@ async def test_overdue_is_what_is_open_past_its_deadline(registry: Registry) -> 
     assert await listed(registry, registry.registrar, overdue=True) == []
     registry.pass_time(minutes=1)
     assert await listed(registry, registry.registrar, overdue=True) == [prompt_id]
-    await registry.reassess()
+    await registry.recompute()
     assert await listed(registry, registry.registrar, overdue=True) == []
 
 
@@ -81,7 +81,7 @@ async def test_pages_follow_one_another_without_gap_or_repetition(
 ) -> None:
     await registry.misses(2)
     for pupil in registry.school.students:
-        await registry.reassess(pupil)
+        await registry.recompute(pupil)
     whole = await client.every(registry.registrar, "/v1/prompts")
     paged = await client.every(registry.registrar, "/v1/prompts", limit=2)
     assert len(whole) == len(registry.school.students)
@@ -116,7 +116,7 @@ async def test_missing_evidence_and_blockers_are_told_in_words(
 ) -> None:
     [first, _] = await registry.misses(2)
     await lose_pulses(registry, first)
-    await registry.reassess()
+    await registry.recompute()
     prompt_id = await prompt_of(registry)
     case = (await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")).json()
     assert [[part["code"] for part in item["missing"]] for item in case["evidence"]] == [["availability"], []]
@@ -161,7 +161,7 @@ async def test_of_whom_nothing_was_said_every_count_is_zero(registry: Registry) 
 
 async def test_one_miss_shows_with_its_warning(registry: Registry) -> None:
     await registry.misses(1)
-    await registry.reassess()
+    await registry.recompute()
     found = await own(registry)
     assert found.misses is not None
     assert found.misses.consecutive == 1

@@ -9,21 +9,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from backend.roll_call.rules import Outcome
-from backend.standing.blockers import missing_evidence, notice_in_time
-from backend.standing.facts import Appeal, Check, Decision, StudentFacts
-from backend.standing.ledger import SANCTIONS, Cause, replay
-from backend.standing.prompts import PromptKind
-from backend.standing.rules import Picture
-from backend.standing.sequence import check_key
-from backend.standing.trace import canonical
-from tests.standing.recorded import (
+from backend.standing.engine.assess import Assessment
+from backend.standing.engine.blockers import missing_evidence, notice_in_time
+from backend.standing.engine.facts import Appeal, Decision, RollCallFact, StudentFacts
+from backend.standing.engine.ledger import SANCTIONS, Cause, replay
+from backend.standing.engine.misses import check_key
+from backend.standing.engine.prompts import PromptKind
+from backend.standing.engine.trace import canonical
+from tests.support.standing.facts import (
     BOOK,
     END,
+    assessment,
     at,
     check,
     check_sequences,
     days,
-    picture,
     student,
     students,
     with_deliveries,
@@ -44,7 +44,7 @@ def test_the_order_of_arrival_never_matters(facts: StudentFacts, wait: timedelta
         items = list(getattr(lived, name))
         chance.shuffle(items)
         shuffled[name] = tuple(items)
-    assert canonical(picture(replace(lived, **shuffled))) == canonical(picture(lived))  # type: ignore[arg-type]
+    assert canonical(assessment(replace(lived, **shuffled))) == canonical(assessment(lived))  # type: ignore[arg-type]
 
 
 @pytest.mark.clause("R13")
@@ -55,14 +55,14 @@ def test_what_was_seen_early_is_never_rewritten_by_running_later(
 ) -> None:
     lived = with_deliveries(facts, wait)
     early = END - timedelta(days=days_back)
-    before, after = picture(lived, early), picture(lived)
+    before, after = assessment(lived, early), assessment(lived)
     raised = [prompt.prompt_id for prompt in after.prompts if prompt.raised_at <= early]
     assert [prompt.prompt_id for prompt in before.prompts] == raised
     assert before.ledger == after.ledger[: len(before.ledger)]
     assert all(entry.at > early for entry in after.ledger[len(before.ledger) :])
 
 
-def first_raised(seen: Picture, kind: PromptKind) -> datetime:
+def first_raised(seen: Assessment, kind: PromptKind) -> datetime:
     far = END + timedelta(days=1)
     return min((prompt.raised_at for prompt in seen.prompts if prompt.kind is kind), default=far)
 
@@ -74,14 +74,14 @@ def test_adding_a_pass_never_makes_things_worse(facts: StudentFacts, day: date) 
     passed = check(day, Outcome.PRESENT)
     if any(known.check_id == passed.check_id for known in facts.checks):
         return
-    without, having = picture(facts), picture(replace(facts, checks=(*facts.checks, passed)))
+    without, having = assessment(facts), assessment(replace(facts, checks=(*facts.checks, passed)))
     for kind in PromptKind:
         assert first_raised(having, kind) >= first_raised(without, kind)
     assert having.terms[0].misses.consecutive <= without.terms[0].misses.consecutive
     assert having.terms[0].misses.cumulative == without.terms[0].misses.cumulative
 
 
-def essence(seen: Picture) -> tuple[object, ...]:
+def essence(seen: Assessment) -> tuple[object, ...]:
     """What a student is left with, apart from how it came about."""
     standing = {(prompt.kind, prompt.evidence) for prompt in seen.open_prompts}
     places = [(item.check_id, item.place) for term in seen.terms for item in term.sequence]
@@ -93,7 +93,7 @@ def essence(seen: Picture) -> tuple[object, ...]:
 @TRIALS
 @given(check_sequences(), waits, st.data())
 def test_an_upheld_appeal_equals_never_having_happened(
-    checks: tuple[Check, ...], wait: timedelta, data: st.DataObject
+    checks: tuple[RollCallFact, ...], wait: timedelta, data: st.DataObject
 ) -> None:
     missed = [item for item in checks if item.results[0].outcome is Outcome.MISSED]
     if not missed:
@@ -104,11 +104,11 @@ def test_an_upheld_appeal_equals_never_having_happened(
         "a", "student", "check", wronged.check_id, END - timedelta(hours=2), decided_at=END, upheld=True
     )
     never = tuple(check(at_day(item), Outcome.EXCUSED) if item is wronged else item for item in checks)
-    restored = picture(replace(lived, appeals=(appeal,)))
-    assert essence(restored) == essence(picture(replace(lived, checks=never)))
+    restored = assessment(replace(lived, appeals=(appeal,)))
+    assert essence(restored) == essence(assessment(replace(lived, checks=never)))
 
 
-def at_day(item: Check) -> date:
+def at_day(item: RollCallFact) -> date:
     return item.opens_at.date()
 
 
@@ -116,7 +116,7 @@ def at_day(item: Check) -> date:
 @TRIALS
 @given(students(), waits)
 def test_the_status_is_always_the_replay_of_the_ledger(facts: StudentFacts, wait: timedelta) -> None:
-    seen = picture(with_deliveries(facts, wait))
+    seen = assessment(with_deliveries(facts, wait))
     assert seen.status == replay(facts.initial, seen.ledger)
     status = facts.initial
     for entry in seen.ledger:
@@ -142,9 +142,9 @@ def test_no_sanction_lacks_its_prompt_its_delivery_and_its_evidence(
             data.draw(st.sampled_from(["part_time", "suspension", "withdrawal", "expulsion"])),
             data.draw(st.sampled_from(["", "因事"])),
         )
-        for number, prompt in enumerate(picture(lived).prompts)
+        for number, prompt in enumerate(assessment(lived).prompts)
     )
-    seen = picture(replace(lived, decisions=decisions))
+    seen = assessment(replace(lived, decisions=decisions))
     prompts = {prompt.prompt_id: prompt for prompt in seen.prompts}
     by_key = {check_key(item.check_id): item for item in facts.checks}
     for entry in seen.ledger:
@@ -165,7 +165,7 @@ def test_no_sanction_lacks_its_prompt_its_delivery_and_its_evidence(
 
 def test_no_sanction_is_made_of_evidence_that_is_incomplete() -> None:
     broken = student(check(date(2025, 9, 8), complete=False), check(date(2025, 9, 15)))
-    seen = picture(with_deliveries(broken, timedelta(hours=1)))
+    seen = assessment(with_deliveries(broken, timedelta(hours=1)))
     assert not seen.ledger
     assert seen.open_prompts[0].blockers == ("incomplete_evidence",)
     assert at(date(2025, 9, 15), 11) == seen.open_prompts[0].raised_at

@@ -4,35 +4,35 @@ from uuid import UUID
 
 import pytest
 
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.people.attachment_errors import AttachmentUnusable
 from backend.people.attachments import Content, receive
-from backend.standing.errors import PromptDecided
-from backend.standing.prompt_queries import PromptFile, StatementView, prompt_file
-from backend.standing.statements import FileStatement, file_statement
-from tests.standing.casework import decide, received
-from tests.standing.prompted import prompted
-from tests.standing.registry import Registry
+from backend.standing.prompts.errors import PromptDecided
+from backend.standing.prompts.queries import PromptFile, StatementView, prompt_file
+from backend.standing.prompts.statements import FileStatement, file_statement
+from tests.support.standing.prompt_actions import decide, received
+from tests.support.standing.prompts import prompted
+from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
-async def say(registry: Registry, acting: Acting, prompt_id: UUID, text: str, *files: UUID) -> StatementView:
+async def say(registry: Registry, actor: Actor, prompt_id: UUID, text: str, *files: UUID) -> StatementView:
     command = FileStatement(prompt_id, text, files)
-    async with registry.transaction(acting) as session:
-        return await file_statement(session, acting, command, registry.at)
+    async with registry.transaction(actor) as session:
+        return await file_statement(session, actor, command, registry.at)
 
 
-async def seen(registry: Registry, acting: Acting, prompt_id: UUID) -> PromptFile:
-    async with registry.transaction(acting) as session:
-        return await prompt_file(session, acting, prompt_id, registry.at)
+async def seen(registry: Registry, actor: Actor, prompt_id: UUID) -> PromptFile:
+    async with registry.transaction(actor) as session:
+        return await prompt_file(session, actor, prompt_id, registry.at)
 
 
-async def upload(registry: Registry, acting: Acting) -> UUID:
-    assert acting.student_id is not None
+async def upload(registry: Registry, actor: Actor) -> UUID:
+    assert actor.student_id is not None
     content = Content("application/pdf", b"%PDF-1.4 synthetic")
-    return (await receive(registry.runtime, acting, acting.student_id, content, registry.at)).id
+    return (await receive(registry.app_context, actor, actor.student_id, content, registry.at)).id
 
 
 @pytest.mark.parametrize("who", ["registrar", "counselor", "bureau", "student"])

@@ -4,15 +4,15 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.runtime import Runtime
-from tests.tenancy.company import Company, assembled
+from tests.tenancy.fixtures import Company, assembled
 
 
 @pytest.fixture(scope="session")
-async def company(runtime: Runtime, owner: Database) -> AsyncIterator[Company]:
+async def company(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
     """Everybody, signed in."""
-    async with assembled(runtime, owner) as company:
+    async with assembled(app_context, owner) as company:
         yield company
 
 

@@ -11,11 +11,11 @@ from datetime import timedelta
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.org.calendar import FIXED_HOLIDAYS
-from tests.campus.drawings import polygon, rectangle
-from tests.tenancy.company import Company
-from tests.tenancy.rooms import ROOMS
+from tests.support.campus import polygon, rectangle
+from tests.support.province import unique_school_code
+from tests.tenancy.cases import ROOMS
+from tests.tenancy.fixtures import Company
 from tests.tenancy.rows import Made, Of, Row
-from tests.world import unique_school_code
 
 
 def _login(_: Company) -> str:

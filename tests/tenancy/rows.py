@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.tenancy.company import Company
+    from tests.tenancy.fixtures import Company
 
 KINDS = ("province", "bureau", "registrar", "counselor")
 

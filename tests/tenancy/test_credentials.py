@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 
 from backend.demo.phone import Phone
-from tests.identity.staffer import PASSWORD, staffer
-from tests.roll_call.candidate import burst, envelope
-from tests.tenancy.asking import ask, own
-from tests.tenancy.company import Company, Nobody, StaffMember
+from tests.support.identity.staff_user import PASSWORD, staffer
+from tests.support.roll_call.student_phone import burst, envelope
+from tests.tenancy.fixtures import Company, Nobody, StaffMember
 from tests.tenancy.matrix import MOBILE, STAFF
+from tests.tenancy.requests import ask, own
 from tests.tenancy.rows import Made, Row
 
 pytestmark = pytest.mark.xdist_group("tenancy")  # a company takes seconds to assemble: one process does

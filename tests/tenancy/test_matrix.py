@@ -7,10 +7,10 @@ import pytest
 from httpx import Response
 
 from backend.core.ids import new_id
-from tests.tenancy.asking import Pick, ask, fits, own, same_answer
-from tests.tenancy.company import Company, Nobody
-from tests.tenancy.documents import routes
+from tests.tenancy.fixtures import Company, Nobody
 from tests.tenancy.matrix import OPEN, OPEN_TO_PHONES, ROWS, STAFF
+from tests.tenancy.openapi_documents import routes
+from tests.tenancy.requests import Pick, ask, fits, own, same_answer
 from tests.tenancy.rows import KINDS, Row
 
 pytestmark = [

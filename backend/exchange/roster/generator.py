@@ -11,7 +11,7 @@ from datetime import date, timedelta
 from random import Random
 
 from backend.exchange.roster.template import load_template
-from backend.exchange.roster.writing import Record
+from backend.exchange.roster.writer import Record
 from backend.people.categories import Programme, Sex, StudyForm
 from backend.people.identifiers import check_character
 

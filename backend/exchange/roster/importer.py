@@ -15,7 +15,7 @@ from sqlalchemy import TextClause, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
-from backend.core.acting import Acting
+from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
@@ -79,14 +79,14 @@ class ImportReport:
 
 
 async def import_roster(
-    session: AsyncSession, acting: Acting, command: RosterImport, keys: KeyRing, at: datetime
+    session: AsyncSession, actor: Actor, command: RosterImport, keys: KeyRing, at: datetime
 ) -> ImportReport:
     """Enter a roster for the registrar of its school; anyone else's school answers `NotFound`."""
-    if acting.kind != "registrar":
+    if actor.role != "registrar":
         raise NotPermitted(
             reason_zh="花名册由学校管理员导入", reason_en="a roster is imported by the school's registrar"
         )
-    if acting.school_id != command.school.id:
+    if actor.school_id != command.school.id:
         raise NotFound
     return await enter_roster(session, command, keys, at)
 
@@ -318,7 +318,7 @@ _FLAGGED = text(
 _ELSEWHERE = text(
     """
     SELECT s.sheet, s."row", s.masked_number, count(*) OVER () FROM roster_staging s
-    WHERE EXISTS (SELECT FROM door.students_with(s.id_number_index) d WHERE d.school_id <> :school)
+    WHERE EXISTS (SELECT FROM definer.students_with(s.id_number_index) d WHERE d.school_id <> :school)
     ORDER BY 1, 2 LIMIT :listed
     """
 )

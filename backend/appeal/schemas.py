@@ -1,0 +1,351 @@
+"""Appeals as both APIs take and show them."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from backend.appeal.filing import AgainstChange, AgainstCheck, AgainstIneligibility, Matter
+from backend.appeal.gaokao import REASONS, Eligibility
+from backend.appeal.queries import AppealView, MessageView
+from backend.appeal.rules import Due
+from backend.appeal.statements import Said
+from backend.appeal.subjects import ChangeMatter, CheckMatter, MatterView
+from backend.core.web.schema_types import Paragraph, Schema
+from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
+from backend.roll_call.reason_texts import reason
+
+Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
+
+# --- what is asked ---
+
+
+class AgainstCheckIn(Schema):
+    """Against the result of a roll call."""
+
+    kind: Literal["check"] = Field(examples=["check"])
+    roll_call_id: UUID
+
+    def matter(self) -> Matter:
+        """For the service."""
+        return AgainstCheck(self.roll_call_id)
+
+
+class AgainstChangeIn(Schema):
+    """Against a standing change, by its entry of the ledger."""
+
+    kind: Literal["change"] = Field(examples=["change"])
+    change_id: UUID
+
+    def matter(self) -> Matter:
+        """For the service."""
+        return AgainstChange(self.change_id)
+
+
+class AgainstIneligibilityIn(Schema):
+    """Against missing eligibility for the coming gaokao on a day."""
+
+    kind: Literal["gaokao"] = Field(examples=["gaokao"])
+    on: Day = Field(examples=["2026-11-05"])
+
+    def matter(self) -> Matter:
+        """For the service."""
+        return AgainstIneligibility(self.on)
+
+
+AgainstIn = Annotated[AgainstCheckIn | AgainstChangeIn | AgainstIneligibilityIn, Field(discriminator="kind")]
+
+
+class SaidIn(Schema):
+    """What a side says, with files."""
+
+    text: Paragraph = Field(examples=["当天在校实训，有考勤记录和照片为证。"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
+
+    def said(self) -> Said:
+        """For the service."""
+        return Said(self.text, self.attachment_ids)
+
+
+class AppealIn(Schema):
+    """What the appeal is against, and its grounds."""
+
+    against: AgainstIn
+    grounds: SaidIn
+
+
+class WithdrawalIn(Schema):
+    """Why the appeal is taken back, if anything is to be said."""
+
+    reason: Paragraph | None = Field(default=None, examples=["学校已说明情况"])
+
+
+# --- what is shown ---
+
+
+class AppealDecisionOut(BaseModel):
+    """How an appeal ended."""
+
+    upheld: bool
+    finding: str | None = Field(description="present or excused, of an upheld appeal against a result")
+    reasons: str = Field(examples=["考勤记录与照片相符，认定到场。"])
+    at: datetime
+
+
+class AppealOut(BaseModel):
+    """An appeal in a list."""
+
+    id: UUID
+    student_id: UUID
+    school_id: UUID
+    appellant: str = Field(description="student or school", examples=["student"])
+    target: str = Field(description="check, change or gaokao", examples=["check"])
+    target_id: str
+    previous: UUID | None = Field(description="被驳回的原申诉 · the rejected appeal that this one carries up")
+    level: int = Field(examples=[1])
+    deciding_unit_id: UUID
+    deciding_unit: str = Field(examples=["郑州市教育局"])
+    filed_at: datetime
+    state: str = Field(description="open, upheld, rejected, withdrawn", examples=["open"])
+    due_at: datetime | None = Field(
+        description="应在此刻前决定；工作日历未载入时为空 · null while the calendar is missing"
+    )
+    overdue: bool
+    decision: AppealDecisionOut | None
+    withdrawn_at: datetime | None
+
+    @classmethod
+    def of(cls, appeal: AppealView, at: datetime) -> Self:
+        """The appeal as it stands at the instant."""
+        return cls(**_shown(appeal, at))
+
+
+class OutcomeOut(BaseModel):
+    """One result of a roll call; the last is in effect. `trace` is for the authorities."""
+
+    outcome: str = Field(examples=["missed"])
+    reason_zh: str
+    reason_en: str
+    method: str
+    at: datetime
+    trace: dict[str, Any] | None
+
+
+class CheckMatterOut(BaseModel):
+    """The roll call appealed against."""
+
+    kind: Literal["check"] = "check"
+    roll_call_id: UUID
+    title: str
+    roll_call_kind: str
+    launcher: str
+    opens_at: datetime
+    closes_at: datetime
+    outcomes: list[OutcomeOut]
+
+
+class ChangeMatterOut(BaseModel):
+    """The change appealed against, with the traces of change and prompt."""
+
+    kind: Literal["change"] = "change"
+    change_id: UUID
+    cause: str = Field(description="decision or expiry", examples=["expiry"])
+    outcome: str = Field(examples=["part_time"])
+    standing_before: str
+    study_form_before: str
+    standing_after: str
+    study_form_after: str
+    at: datetime
+    reversed_at: datetime | None
+    trace: dict[str, Any]
+    prompt_id: UUID | None
+    prompt_kind: str | None
+    prompt_trace: dict[str, Any] | None
+
+
+class ReasonOut(BaseModel):
+    """A reason in plain words."""
+
+    code: str = Field(examples=["not_full_time"])
+    zh: str
+    en: str
+
+
+class EligibilityChangeOut(BaseModel):
+    """A change that made the status of the day."""
+
+    change_id: UUID
+    at: datetime
+    cause: str
+    outcome: str
+
+
+class GaokaoEligibilityOut(BaseModel):
+    """Eligibility for a gaokao as of the end of a day, and why."""
+
+    kind: Literal["gaokao"] = "gaokao"
+    on: date
+    exam_year: int = Field(examples=[2027])
+    eligible: bool
+    standing: str = Field(examples=["01"])
+    study_form: str = Field(examples=["full_time"])
+    reasons: list[ReasonOut]
+    changes: list[EligibilityChangeOut]
+    finding_appeal_id: UUID | None = Field(description="据以认定的申诉 · the upheld appeal")
+    finding: str | None
+
+    @classmethod
+    def of(cls, found: Eligibility) -> Self:
+        """With the reasons in words."""
+        return cls(
+            on=found.on,
+            exam_year=found.exam_year,
+            eligible=found.eligible,
+            standing=found.status.standing,
+            study_form=found.status.study_form,
+            reasons=[
+                ReasonOut(code=code, zh=REASONS[code][0], en=REASONS[code][1]) for code in found.reasons
+            ],
+            changes=[
+                EligibilityChangeOut(
+                    change_id=UUID(entry.entry_id),
+                    at=entry.at,
+                    cause=entry.cause.value,
+                    outcome=entry.outcome,
+                )
+                for entry in found.entries
+            ],
+            finding_appeal_id=found.finding.appeal_id if found.finding else None,
+            finding=found.finding.statement if found.finding else None,
+        )
+
+
+class AppealDetailOut(AppealOut):
+    """An appeal with what it is against; what was said is a list of its own."""
+
+    due_missing_year: int | None = Field(
+        description="缺少哪一年的工作日历 · the calendar year that is missing for the term", examples=[None]
+    )
+    judged_on: date | None
+    against: CheckMatterOut | ChangeMatterOut | GaokaoEligibilityOut
+
+    @classmethod
+    def whole(cls, appeal: AppealView, due: Due, matter: MatterView, at: datetime, *, traces: bool) -> Self:
+        """`traces`: whether the reader may see how a roll call's result was judged."""
+        return cls(
+            **_shown(appeal, at) | {"due_at": due.at},
+            due_missing_year=due.missing_year,
+            judged_on=appeal.case.judged_on,
+            against=_matter(matter, traces=traces),
+        )
+
+
+class AppealMessageOut(BaseModel):
+    """What a side said."""
+
+    id: UUID
+    seq: int = Field(examples=[1])
+    side: str = Field(description="appellant or unit", examples=["appellant"])
+    text: str
+    at: datetime
+    attachments: list[AttachmentOut]
+    read_at: datetime | None = Field(description="对方首次阅读 · when the other side first read it")
+
+    @classmethod
+    def of(cls, view: MessageView) -> Self:
+        """With its files."""
+        message = view.message
+        return cls(
+            id=message.id,
+            seq=message.seq,
+            side=message.side,
+            text=message.text,
+            at=message.at,
+            attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
+            read_at=view.read_at,
+        )
+
+
+def _shown(appeal: AppealView, at: datetime) -> dict[str, Any]:
+    filed, case, decided = appeal.filed, appeal.case, appeal.decided
+    return {
+        "id": filed.id,
+        "student_id": filed.student_id,
+        "school_id": filed.school_id,
+        "appellant": filed.appellant,
+        "target": filed.target,
+        "target_id": filed.target_id,
+        "previous": filed.previous,
+        "level": case.level,
+        "deciding_unit_id": case.unit_id,
+        "deciding_unit": appeal.unit_name,
+        "filed_at": filed.filed_at,
+        "state": appeal.state.value,
+        "due_at": appeal.due_at,
+        "overdue": appeal.overdue(at),
+        "decision": AppealDecisionOut(
+            upheld=decided.upheld,
+            finding=decided.finding if decided.upheld and filed.target == "check" else None,
+            reasons=decided.reasons,
+            at=decided.at,
+        )
+        if decided
+        else None,
+        "withdrawn_at": appeal.withdrawn.at if appeal.withdrawn else None,
+    }
+
+
+def _matter(matter: MatterView, *, traces: bool) -> CheckMatterOut | ChangeMatterOut | GaokaoEligibilityOut:
+    match matter:
+        case CheckMatter():
+            return _check(matter, traces=traces)
+        case ChangeMatter():
+            return _change(matter)
+        case Eligibility():
+            return GaokaoEligibilityOut.of(matter)
+
+
+def _check(matter: CheckMatter, *, traces: bool) -> CheckMatterOut:
+    roll_call = matter.roll_call
+    outcomes = []
+    for entry in matter.outcomes:
+        words = reason(entry.reason)
+        outcomes.append(
+            OutcomeOut(
+                outcome=entry.outcome,
+                reason_zh=words.zh,
+                reason_en=words.en,
+                method=entry.method,
+                at=entry.at,
+                trace=entry.trace if traces else None,
+            )
+        )
+    return CheckMatterOut(
+        roll_call_id=roll_call.id,
+        title=roll_call.title,
+        roll_call_kind=roll_call.kind,
+        launcher=matter.launcher,
+        opens_at=roll_call.opens_at,
+        closes_at=roll_call.deadline,
+        outcomes=outcomes,
+    )
+
+
+def _change(matter: ChangeMatter) -> ChangeMatterOut:
+    entry, prompt = matter.entry, matter.prompt
+    return ChangeMatterOut(
+        change_id=entry.id,
+        cause=entry.cause,
+        outcome=entry.outcome,
+        standing_before=entry.standing_before,
+        study_form_before=entry.study_form_before,
+        standing_after=entry.standing_after,
+        study_form_after=entry.study_form_after,
+        at=entry.at,
+        reversed_at=matter.reversed_at,
+        trace=entry.trace,
+        prompt_id=prompt.id if prompt else None,
+        prompt_kind=prompt.kind if prompt else None,
+        prompt_trace=prompt.trace if prompt else None,
+    )

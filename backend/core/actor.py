@@ -1,0 +1,36 @@
+"""Who acts: the account whose authority a service judges (the five kinds of HN334-2.3)."""
+
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from backend.core.tenancy import Scope
+
+Role = Literal["province", "bureau", "registrar", "counselor", "student"]
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An authenticated account as of this request.
+
+    `org_id` and `org_path` name the unit it belongs to (a student's and a counselor's is the school).
+    """
+
+    account_id: UUID
+    role: Role
+    org_id: UUID
+    org_path: str
+    school_id: UUID | None = None
+    student_id: UUID | None = None
+    counselor_id: UUID | None = None
+
+    @property
+    def scope(self) -> Scope:
+        """The tenant view that the database grants this account."""
+        if self.role in {"province", "bureau"}:
+            return Scope.wide(self.org_path, self.account_id)
+        assert self.school_id is not None
+        if self.role == "student":
+            assert self.student_id is not None
+            return Scope.student(self.school_id, self.student_id, self.account_id)
+        return Scope.school(self.school_id, self.org_path, self.account_id)

@@ -1,0 +1,190 @@
+"""RFC 9457 problem details for both APIs: code, status, and a sentence in the caller's language."""
+
+import json
+from http import HTTPStatus
+from typing import Any, ClassVar, Protocol
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from backend.core.errors import DomainError
+
+log = structlog.get_logger()
+MEDIA_TYPE = "application/problem+json"
+
+
+class Problem(BaseModel):
+    """The body of every refusal (RFC 9457)."""
+
+    type: str = Field(
+        description="stable identifier of the kind of problem", examples=["urn:dianming:not_found"]
+    )
+    title: str = Field(examples=["没有找到，或您无权查看。请核对编号。"])
+    status: int = Field(examples=[404])
+    code: str = Field(description="stable code", examples=["not_found"])
+    detail: str = Field(
+        description="what to do, in the language asked for", examples=["没有找到，或您无权查看。请核对编号。"]
+    )
+    detail_zh: str = Field(examples=["没有找到，或您无权查看。请核对编号。"])
+    detail_en: str = Field(examples=["Not found, or not yours to see. Check the identifier."])
+    instance: str = Field(examples=["/v1/…"])
+    errors: list[dict[str, Any]] | None = Field(default=None, description="per field, for malformed requests")
+    attempted: str | None = Field(
+        default=None, description="with intake_busy: the signed instant, to be sent along when trying again"
+    )
+
+
+def language_of(request: Request) -> str:
+    """`en` only if the caller prefers it over Chinese; the users' first language is Chinese."""
+    ranked: list[tuple[float, int, str]] = []
+    for position, part in enumerate(request.headers.get("accept-language", "").split(",")):
+        tag, _, quality = part.strip().partition(";q=")
+        try:
+            weight = float(quality) if quality else 1.0
+        except ValueError:
+            continue
+        ranked.append((-weight, position, tag.lower()))
+    for _, _, tag in sorted(ranked):
+        if tag.startswith("zh"):
+            return "zh"
+        if tag.startswith("en"):
+            return "en"
+    return "zh"
+
+
+class Speaking(Protocol):
+    """Anything refused with a code, a status and a sentence: the house's errors and the libraries'."""
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    def sentence(self, language: str) -> str:
+        """The sentence in `zh` or `en`."""
+
+
+class ProblemResponse(JSONResponse):
+    """A problem document. What a client made up (the name of a field) may be no Unicode text: that is escaped."""
+
+    media_type = MEDIA_TYPE
+
+    def render(self, content: Any) -> bytes:
+        """The document in UTF-8, whatever it quotes."""
+        return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
+
+
+def problem_response(
+    request: Request, error: Speaking, errors: list[dict[str, Any]] | None = None
+) -> JSONResponse:
+    """The answer to a request that ended in `error`."""
+    zh, en = error.sentence("zh"), error.sentence("en")
+    detail = en if language_of(request) == "en" else zh
+    body: dict[str, Any] = {
+        "type": f"urn:dianming:{error.code}",
+        "title": detail,
+        "status": error.status,
+        "code": error.code,
+        "detail": detail,
+        "detail_zh": zh,
+        "detail_en": en,
+        "instance": request.url.path,
+    }
+    if errors is not None:
+        body["errors"] = errors
+    body |= getattr(error, "extensions", {})
+    headers = getattr(error, "headers", None)
+    return ProblemResponse(body, error.status, headers=headers)
+
+
+class MalformedRequest(DomainError):
+    """The request does not have the documented form."""
+
+    code = "malformed_request"
+    status = 422
+    zh = "请求格式有误，请按 errors 中列出的字段更正。"
+    en = "The request is malformed; correct the fields listed in errors."
+
+
+class DatabaseUnavailable(DomainError):
+    """The database is starting, failing over or cannot be reached; whether a change was made is not known."""
+
+    code = "database_away"
+    status = 503
+    zh = "服务正在恢复，请几秒后用同一请求重试；已经办成的不会重复。"
+    en = "The service is recovering. Send the same request again in a few seconds; what was done is not done twice."
+
+    def __init__(self) -> None:
+        self.headers = {"Retry-After": "2"}
+        super().__init__()
+
+
+class _HttpProblem(DomainError):
+    def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
+        phrase = HTTPStatus(status).phrase
+        self.status = status  # type: ignore[misc]  # the framework's status, known only here
+        self.code = phrase.lower().replace(" ", "_").replace("-", "_")  # type: ignore[misc]
+        self.zh = {404: "没有这个地址。", 405: "该地址不支持此方法。"}.get(status, phrase)  # type: ignore[misc]
+        self.en = phrase  # type: ignore[misc]
+        self.headers = headers
+        super().__init__()
+
+
+METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def allowed_methods(request: Request) -> list[str]:
+    """Every method of the address (RFC 9110, 10.2.1); the framework names those of the first route only."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Make every error of `app` a problem document; unexpected ones say nothing of the inside."""
+
+    @app.exception_handler(DomainError)
+    async def _domain(request: Request, error: DomainError) -> JSONResponse:
+        return problem_response(request, error)
+
+    @app.exception_handler(RequestValidationError)
+    async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
+        fields = [
+            {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
+            for item in error.errors()
+        ]
+        return problem_response(request, MalformedRequest(), fields)
+
+    @app.exception_handler(HTTPException)
+    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+        headers = dict(error.headers) if error.headers else {}
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(allowed_methods(request))
+        return problem_response(request, _HttpProblem(error.status_code, headers))
+
+    @app.exception_handler(OperationalError)
+    @app.exception_handler(PoolTimeout)
+    async def _database(request: Request, error: Exception) -> JSONResponse:
+        log.warning("the database is away", path=request.url.path, error=type(error).__name__)
+        return problem_response(request, DatabaseUnavailable())
+
+    @app.exception_handler(Exception)
+    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+        log.error("unexpected error", path=request.url.path, exc_info=error)
+        return problem_response(request, DomainError())
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """OpenAPI `responses` for the problem statuses a route may answer with; `Problem` is described once for all."""
+    content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

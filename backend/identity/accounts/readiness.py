@@ -1,0 +1,87 @@
+"""Is a school ready for roll calls? Every full-time student needs an active counselor (HN334-3.2)."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import and_, exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.identity.accounts.activation import activated, steps_done
+from backend.identity.tables import Account
+from backend.org.queries import schools_below
+from backend.org.tables import OrgUnit
+from backend.people.queries import classes_of_counselor
+from backend.people.tables import ClassCounselor, Student
+
+IN_SCHOOL = ("01", "05")
+"""National codes of standings that attend: 在读 and 复学."""
+
+
+@dataclass(frozen=True, slots=True)
+class Readiness:
+    """Counts over the full-time students in school."""
+
+    school_id: UUID
+    school_name: str
+    full_time: int
+    without_counselor: int
+    with_phone: int
+    activated: int
+
+    @property
+    def ready(self) -> bool:
+        """Whether every full-time student has an active counselor, and there is a student at all."""
+        return self.full_time > 0 and self.without_counselor == 0
+
+
+async def readiness_page(
+    session: AsyncSession, actor: Actor, after: UUID | None, limit: int
+) -> list[Readiness]:
+    """Schools the account sees, in the order of their ids; a counselor's counts are of the own classes."""
+    schools = (
+        select(OrgUnit.id, OrgUnit.name).where(OrgUnit.kind == "school").order_by(OrgUnit.id).limit(limit)
+    )
+    if actor.school_id is None:
+        schools = schools.where(OrgUnit.id.in_(schools_below(actor.org_path)))
+    else:
+        schools = schools.where(OrgUnit.id == actor.school_id)
+    if after is not None:
+        schools = schools.where(OrgUnit.id > after)
+    page = schools.subquery()
+    looked_after = exists().where(
+        ClassCounselor.class_id == Student.class_id,
+        ClassCounselor.until.is_(None),
+        exists().where(Account.counselor_id == ClassCounselor.counselor_id, Account.status == "active"),
+    )
+    of_roll = and_(
+        Student.school_id.in_(select(page.c.id)),
+        Student.study_form == "full_time",
+        Student.standing.in_(IN_SCHOOL),
+    )
+    if actor.role == "counselor":
+        of_roll = and_(of_roll, Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
+    each = (
+        select(
+            Student.school_id,
+            looked_after.label("looked_after"),
+            steps_done()["account"].label("with_phone"),
+            activated().label("activated"),
+        )
+        .where(of_roll)
+        .subquery()
+    )
+    counts = (
+        select(
+            page.c.id,
+            page.c.name,
+            func.count(each.c.school_id),
+            func.count().filter(~each.c.looked_after),
+            func.count().filter(each.c.with_phone),
+            func.count().filter(each.c.activated),
+        )
+        .select_from(page.outerjoin(each, each.c.school_id == page.c.id))
+        .group_by(page.c.id, page.c.name)
+        .order_by(page.c.id)
+    )
+    return [Readiness(*row) for row in await session.execute(counts)]

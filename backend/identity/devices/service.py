@@ -1,0 +1,119 @@
+"""Device keys: one active key per student, one student per key (invariant 11)."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import exists, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit, outbox
+from backend.core.actor import Actor
+from backend.core.errors import Conflict, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.identity.errors import DeviceBoundElsewhere
+from backend.identity.tables import DeviceKey
+from backend.people.queries import classes_of_counselor
+from backend.people.tables import Student
+
+
+@dataclass(frozen=True, slots=True)
+class BindDevice:
+    """A key that its phone has proven, and the time in which a replacement steps up each check-in."""
+
+    jkt: str
+    public_jwk: dict[str, str]
+    cool_down: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RevokeDevice:
+    """A student's phone was lost, or lent."""
+
+    student_id: UUID
+    reason: str
+
+
+async def active_device(session: AsyncSession, student_id: UUID) -> DeviceKey | None:
+    """The key that speaks for the student now; check-ins before `cool_down_until` step up."""
+    active = select(DeviceKey).where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
+    return (await session.scalars(active)).one_or_none()
+
+
+async def bind_device(session: AsyncSession, actor: Actor, command: BindDevice, at: datetime) -> DeviceKey:
+    """Make the key the student's only active one.
+
+    The unique constraints decide every race: raises DeviceBoundElsewhere for a key that any student ever
+    had, Conflict when another phone was bound at the same moment.
+    """
+    assert actor.school_id is not None
+    assert actor.student_id is not None
+    had_one = await session.scalar(select(exists().where(DeviceKey.student_id == actor.student_id)))
+    await _end_active(session, actor.student_id, "rebound", at)
+    device = DeviceKey(
+        id=new_id(),
+        school_id=actor.school_id,
+        student_id=actor.student_id,
+        jkt=command.jkt,
+        public_jwk=command.public_jwk,
+        status="active",
+        bound_at=at,
+        cool_down_until=at + command.cool_down if had_one else None,
+    )
+    session.add(device)
+    try:
+        await session.flush()
+    except IntegrityError as error:
+        if "uq_device_key_jkt" in str(error.orig):
+            raise DeviceBoundElsewhere from error
+        raise Conflict(
+            reason_zh="另一台手机刚刚完成绑定，请重新获取验证码",
+            reason_en="another phone was bound just now; ask for a new code",
+        ) from error
+    name = "DeviceRebound" if had_one else "DeviceBound"
+    payload = {
+        "school_id": str(actor.school_id),
+        "student_id": str(actor.student_id),
+        "device_id": str(device.id),
+        "cool_down_until": device.cool_down_until.isoformat() if device.cool_down_until else None,
+    }
+    await outbox.emit(session, name, payload, at)
+    _trace(session, actor, name, actor.student_id, {"jkt": command.jkt}, at)
+    return device
+
+
+async def revoke_device(session: AsyncSession, actor: Actor, command: RevokeDevice, at: datetime) -> None:
+    """The registrar ends a student's key; it is refused at the next request."""
+    visible = select(Student).where(Student.id == command.student_id)
+    if actor.role == "counselor":
+        visible = visible.where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
+    student = (await session.scalars(visible)).one_or_none()
+    if student is None:
+        raise NotFound
+    if actor.role != "registrar":
+        raise NotPermitted(
+            reason_zh="仅学校管理员可以解绑学生手机", reason_en="only the registrar revokes a student's phone"
+        )
+    ended = await _end_active(session, command.student_id, command.reason, at)
+    if ended is None:
+        raise Conflict(reason_zh="该生没有已绑定的手机", reason_en="the student has no bound phone")
+    payload = {"school_id": str(student.school_id), "student_id": str(student.id)}
+    await outbox.emit(session, "DeviceRevoked", payload, at)
+    _trace(session, actor, "DeviceRevoked", student.id, {"jkt": ended, "reason": command.reason}, at)
+
+
+async def _end_active(session: AsyncSession, student_id: UUID, reason: str, at: datetime) -> str | None:
+    ended = await session.execute(
+        update(DeviceKey)
+        .where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
+        .values(status="revoked", revoked_at=at, revoked_reason=reason)
+        .returning(DeviceKey.jkt)
+    )
+    return ended.scalar_one_or_none()
+
+
+def _trace(
+    session: AsyncSession, actor: Actor, action: str, student_id: UUID, after: dict[str, str], at: datetime
+) -> None:
+    audit.record(session, audit.Act(action, "student", str(student_id), actor.org_path, after=after), at)

@@ -1,0 +1,252 @@
+"""The student's own record: read, found right or claimed wrong, and decided by the registrar (HN334-3.1)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import audit, outbox
+from backend.core.actor import Actor
+from backend.core.errors import Conflict, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.core.keys import KeyRing
+from backend.core.pagination import MAX_PAGE
+from backend.identity.errors import CorrectionNeedsChange
+from backend.identity.rules import CONTACT_FIELDS
+from backend.org.tables import OrgUnit
+from backend.people.identifiers import mask
+from backend.people.queries import (
+    classes_of_counselor,
+    id_number,
+    masked_student_number,
+    student_number,
+)
+from backend.people.tables import RecordCheck, SchoolClass, Student
+
+RecordField = Literal[
+    "name",
+    "sex",
+    "birth_date",
+    "id_number",
+    "student_number",
+    "class_name",
+    "grade",
+    "major",
+    "programme",
+    "study_form",
+    "standing",
+    "entry_month",
+    "phone",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnRecord:
+    """What a student sees of the own record; identifiers are masked, they are compared with the document."""
+
+    name: str
+    sex: str
+    birth_date: date
+    document_kind: str
+    id_number: str
+    student_number: str | None
+    school_name: str
+    class_name: str
+    grade: int | None
+    major: str | None
+    programme: str
+    study_form: str
+    standing: str
+    entry_month: str | None
+    phone: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimWrong:
+    """The student says what a field should hold."""
+
+    field: RecordField
+    claimed: str
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DecideCorrection:
+    """The registrar's answer to a claim."""
+
+    check_id: UUID
+    decision: Literal["accepted", "declined"]
+    note: str | None
+
+
+async def own_record(session: AsyncSession, actor: Actor, keys: KeyRing) -> OwnRecord:
+    """The acting student's record."""
+    query = (
+        select(Student, SchoolClass, OrgUnit.name)
+        .join(SchoolClass, SchoolClass.id == Student.class_id)
+        .join(OrgUnit, OrgUnit.id == Student.school_id)
+        .where(Student.id == actor.student_id)
+    )
+    found = (await session.execute(query)).one_or_none()
+    if found is None:
+        raise NotFound
+    student, school_class, school_name = found
+    return OwnRecord(
+        name=student.name,
+        sex=student.sex,
+        birth_date=student.birth_date,
+        document_kind=student.document_kind,
+        id_number=mask(id_number(student, keys)),
+        student_number=masked_student_number(student, keys),
+        school_name=school_name,
+        class_name=school_class.name,
+        grade=school_class.grade,
+        major=student.major or school_class.major,
+        programme=student.programme,
+        study_form=student.study_form,
+        standing=student.standing,
+        entry_month=student.entry_month,
+        phone=mask(student.phone) if student.phone else None,
+    )
+
+
+async def confirm_record(session: AsyncSession, actor: Actor, at: datetime) -> RecordCheck:
+    """The student has read the record and found it right."""
+    check = _new_check(actor, "confirmed", at)
+    _keep(session, actor, check)
+    return check
+
+
+async def claim_wrong(
+    session: AsyncSession, actor: Actor, keys: KeyRing, command: ClaimWrong, at: datetime
+) -> RecordCheck:
+    """The student says what is wrong; the registrar decides."""
+    check = _new_check(actor, "open", at)
+    check.field, check.note = command.field, command.note
+    check.claimed_sealed = keys.encrypt("identifier", command.claimed.encode(), _claim_context(check.id))
+    _keep(session, actor, check)
+    payload = {
+        "school_id": str(check.school_id),
+        "student_id": str(check.student_id),
+        "check_id": str(check.id),
+    }
+    await outbox.emit(session, "RecordCorrectionRequested", payload, at)
+    return check
+
+
+def claimed_value(check: RecordCheck, keys: KeyRing) -> str | None:
+    """What the student says the field should hold; None if the record was found right."""
+    if check.claimed_sealed is None:
+        return None
+    return keys.decrypt("identifier", check.claimed_sealed, _claim_context(check.id)).decode()
+
+
+def _claim_context(check_id: UUID) -> bytes:
+    return b"record-claim:" + check_id.bytes
+
+
+def _new_check(actor: Actor, status: str, at: datetime) -> RecordCheck:
+    return RecordCheck(
+        id=new_id(), school_id=actor.school_id, student_id=actor.student_id, status=status, at=at
+    )
+
+
+def _keep(session: AsyncSession, actor: Actor, check: RecordCheck) -> None:
+    session.add(check)
+    after = {"status": check.status, "field": check.field}
+    act = audit.Act("RecordChecked", "student", str(check.student_id), actor.org_path, after=after)
+    audit.record(session, act, check.at)
+
+
+async def decide_correction(
+    session: AsyncSession, actor: Actor, keys: KeyRing, command: DecideCorrection, at: datetime
+) -> RecordCheck:
+    """Accept or decline a claim.
+
+    Accepting contact data writes them. The legal record is not written here: accepting it needs the roster to
+    say already what was claimed, else CorrectionNeedsChange tells how.
+    """
+    locked = select(RecordCheck).where(RecordCheck.id == command.check_id).with_for_update()
+    check = (await session.scalars(locked)).one_or_none()
+    if check is None or actor.role == "counselor":
+        raise NotFound
+    if actor.role != "registrar":
+        raise NotPermitted(
+            reason_zh="仅学校管理员可以处理更正申请", reason_en="only the registrar decides corrections"
+        )
+    if check.status != "open":
+        raise Conflict(reason_zh="该申请已处理", reason_en="this request was decided before")
+    student = (
+        await session.scalars(select(Student).where(Student.id == check.student_id).with_for_update())
+    ).one()
+    if command.decision == "accepted":
+        await _accept(session, student, check, keys, at)
+    check.status, check.decided_by, check.decided_note = command.decision, actor.account_id, command.note
+    check.decided_at = at
+    act = audit.Act(
+        "RecordCorrectionDecided",
+        "student",
+        str(student.id),
+        actor.org_path,
+        before={"status": "open"},
+        after={"status": command.decision, "field": check.field, "check_id": str(check.id)},
+    )
+    audit.record(session, act, at)
+    payload = {"school_id": str(student.school_id), "student_id": str(student.id), "check_id": str(check.id)}
+    await outbox.emit(session, "RecordCorrectionDecided", payload, at)
+    return check
+
+
+async def _accept(
+    session: AsyncSession, student: Student, check: RecordCheck, keys: KeyRing, at: datetime
+) -> None:
+    assert check.field is not None
+    claimed = claimed_value(check, keys)
+    if check.field in CONTACT_FIELDS:
+        setattr(student, check.field, claimed)
+        student.updated_at = at
+        return
+    school_class = await session.get(SchoolClass, student.class_id)
+    assert school_class is not None
+    values = {
+        "id_number": id_number(student, keys),
+        "student_number": student_number(student, keys),
+        "class_name": school_class.name,
+        "grade": str(school_class.grade),
+    }
+    if values.get(check.field, str(getattr(student, check.field, None))) != claimed:
+        raise CorrectionNeedsChange(field=check.field)
+
+
+async def corrections(
+    session: AsyncSession, actor: Actor, status: str, after: tuple[datetime, UUID] | None, limit: int
+) -> list[tuple[RecordCheck, str, str]]:
+    """Claims with the student's name and class, oldest first; a counselor's are of the own classes."""
+    query = (
+        select(RecordCheck, Student.name, SchoolClass.name)
+        .join(Student, Student.id == RecordCheck.student_id)
+        .join(SchoolClass, SchoolClass.id == Student.class_id)
+        .where(RecordCheck.status == status, RecordCheck.field.is_not(None))
+        .order_by(RecordCheck.at, RecordCheck.id)
+        .limit(limit)
+    )
+    if actor.role == "counselor":
+        query = query.where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
+    if after is not None:
+        query = query.where(tuple_(RecordCheck.at, RecordCheck.id) > tuple_(*after))
+    return [(check, name, class_name) for check, name, class_name in await session.execute(query)]
+
+
+async def own_checks(session: AsyncSession, actor: Actor) -> Sequence[RecordCheck]:
+    """The acting student's looks at the record, newest first."""
+    query = (
+        select(RecordCheck)
+        .where(RecordCheck.student_id == actor.student_id)
+        .order_by(RecordCheck.at.desc(), RecordCheck.id.desc())
+        .limit(MAX_PAGE)
+    )
+    return (await session.scalars(query)).all()

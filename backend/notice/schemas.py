@@ -1,0 +1,83 @@
+"""A person's notices on the wire, the same in both APIs."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from backend.core.errors import BadInput
+from backend.core.pagination import Page, decode_cursor, encode_cursor
+from backend.notice.inbox import InboxItem, InboxPage
+
+
+class NoticeOut(BaseModel):
+    """One notice; `data` holds identifiers to link to."""
+
+    id: UUID
+    group_id: UUID
+    kind: str = Field(examples=["roll_call_launched"])
+    title_zh: str = Field(examples=["点名核验通知"])
+    title_en: str = Field(examples=["Roll call"])
+    body_zh: str = Field(examples=["请在今天 18:00 前到校内完成核验。"])
+    body_en: str = Field(examples=["Verify your presence at school before 18:00 today."])
+    data: dict[str, Any] = Field(examples=[{"roll_call_id": "01890a5d-ac96-774b-bcce-b302099a8057"}])
+    created_at: datetime
+    opened_at: datetime | None = Field(description="首次打开的时间 · when it was first opened")
+
+
+class Inbox(Page[NoticeOut]):
+    """A page of one's own notices, newest first."""
+
+    unread: int = Field(description="未读总数 · all unopened notices", examples=[2])
+
+
+class Opened(BaseModel):
+    """The receipt of opening a notice."""
+
+    id: UUID
+    opened_at: datetime = Field(description="首次打开的时间 · when it was first opened")
+
+
+def inbox_of(page: InboxPage) -> Inbox:
+    """The page as it is answered."""
+    last = page.items[-1].notice if page.more else None
+    return Inbox(
+        items=[_notice(item) for item in page.items],
+        next_cursor=encode_cursor(last.created_at.isoformat(), str(last.id)) if last else None,
+        unread=page.unread,
+    )
+
+
+def position_of(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Where the page before ended; raises `BadInput` for a mangled cursor."""
+    if cursor is None:
+        return None
+    created_at, notice_id = decode_cursor(cursor, 2)
+    try:
+        instant, identifier = datetime.fromisoformat(created_at), UUID(notice_id)
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise BadInput(
+            field="cursor",
+            reason_zh="不是本接口返回的 next_cursor，请从第一页重新开始",
+            reason_en="it is not a next_cursor of this list; start again from the first page",
+        )
+    return instant, identifier
+
+
+def _notice(item: InboxItem) -> NoticeOut:
+    message = item.message
+    return NoticeOut(
+        id=item.notice.id,
+        group_id=message.group_id,
+        kind=message.kind,
+        title_zh=message.title_zh,
+        title_en=message.title_en,
+        body_zh=message.body_zh,
+        body_en=message.body_en,
+        data=message.data,
+        created_at=item.notice.created_at,
+        opened_at=item.opened_at,
+    )

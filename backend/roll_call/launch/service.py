@@ -1,0 +1,286 @@
+"""Launching a roll call: authority, window, audience; everything it depends on is frozen here (HN334-3.4)."""
+
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, case, exists, func, insert, literal, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from backend.campus.queries import effective_versions
+from backend.core import audit, outbox
+from backend.core.actor import Actor
+from backend.core.clock import legal_day
+from backend.core.errors import BadInput, NotFound
+from backend.core.ids import new_id
+from backend.leave.queries import Reach, on_leave
+from backend.leave.rules import NoticedWindow
+from backend.org.paths import division_of
+from backend.org.tables import OrgUnit
+from backend.org.terms import require_one_term
+from backend.policy import PolicyAt
+from backend.policy.installed import policy_at
+from backend.roll_call import rules
+from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
+from backend.roll_call.launch.audience import OBLIGATION_COLUMNS, Audience, Roll, obligations, within
+from backend.roll_call.tables import (
+    Obligation,
+    RollCall,
+    RollCallClass,
+    RollCallSchool,
+    RollCallSite,
+    RollCallStep,
+)
+
+_ONE_LAUNCH_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('roll_call.launch'))")
+
+_WINDOW_REASONS = {
+    "notify_in_past": ("通知时间早于当前时间", "the notice would go out in the past"),
+    "opens_before_notice": ("开始时间早于通知时间", "it opens before the notice"),
+    "too_short": ("时段短于规定的最短时长", "the window is shorter than the law's minimum"),
+    "too_long": ("时段超过规定的最长时长", "the window is longer than the policy's maximum"),
+}
+_PERMISSION_REASONS = {
+    "kind": ("此账号不能发起这一类点名", "this account does not launch this kind"),
+    "school": ("范围内有不归您发起的学校", "the audience holds a school that is not yours to check"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchRollCall:
+    """The command. Times are timezone-aware; `notify_at` None means at once."""
+
+    kind: rules.Kind
+    title: str
+    opens_at: datetime
+    closes_at: datetime
+    audience: Audience
+    notify_at: datetime | None = None
+    seed: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """What was launched, with the figures frozen for it."""
+
+    roll_call: RollCall
+    owed: int
+    excused: int
+    exempt: int
+    schools: int
+    schools_without_site: int
+
+
+async def launch_roll_call(
+    session: AsyncSession, actor: Actor, command: LaunchRollCall, at: datetime
+) -> Launched:
+    """Launch and freeze. Raises when authority, window, term, overlap or audience stand against it."""
+    launcher = await session.get_one(OrgUnit, actor.org_id)
+    place = division_of(launcher.path)
+    law = policy_at(legal_day(at), place)
+    units = await _units(session, command.audience, launcher)
+    paths = tuple(unit.path for unit in units)
+    await _authorise(session, actor, law, command.kind, paths)
+    window = rules.Window(at, command.notify_at or at, command.opens_at, command.closes_at)
+    _check_window(window, law, command.kind)
+    days = (legal_day(window.opens_at), legal_day(window.closes_at))
+    term_code = await require_one_term(session, launcher.id, *days)
+
+    await session.execute(_ONE_LAUNCH_AT_A_TIME)
+    roll_call = RollCall(
+        id=new_id(),
+        kind=command.kind,
+        title=command.title,
+        launcher_id=launcher.id,
+        launcher_path=launcher.path,
+        launched_by=actor.account_id,
+        term_code=term_code,
+        audience=command.audience.recorded(),
+        seed=(command.seed or secrets.token_hex(16)) if command.audience.sample else None,
+        place=place,
+        policy_version=law.version,
+        launched_at=at,
+        notify_at=window.notify_at,
+        opens_at=window.opens_at,
+        closes_at=window.closes_at,
+        frames_until=window.closes_at + law.duration("verification.frames.grace"),
+    )
+    session.add(roll_call)
+    await session.flush()
+    await session.refresh(roll_call, ["extended_until"])
+    launched = await _freeze(session, roll_call, command.audience, paths, law)
+    if command.kind == rules.SPOT_CHECK:
+        await _refuse_overlap(session, roll_call)
+    figures = {"owed": launched.owed, "excused": launched.excused, "exempt": launched.exempt}
+    act = audit.Act("roll_call.launch", "roll_call", str(roll_call.id), launcher.path, after=figures)
+    audit.record(session, act, at)
+    await outbox.emit(
+        session, "RollCallLaunched", {"roll_call_id": str(roll_call.id), "path": launcher.path}, at
+    )
+    return launched
+
+
+async def _units(session: AsyncSession, audience: Audience, launcher: OrgUnit) -> list[OrgUnit]:
+    """The units of the audience. One that does not exist, or lies elsewhere, is answered as if there were none."""
+    if not audience.unit_ids:
+        return [launcher]
+    units = list(await session.scalars(select(OrgUnit).where(OrgUnit.id.in_(audience.unit_ids))))
+    if len(units) != len(set(audience.unit_ids)):
+        raise NotFound
+    return units
+
+
+async def _authorise(
+    session: AsyncSession, actor: Actor, law: PolicyAt, kind: rules.Kind, paths: tuple[str, ...]
+) -> None:
+    parent = aliased(OrgUnit)
+    found = await session.execute(
+        select(OrgUnit.path, parent.path, parent.kind)
+        .join(parent, parent.id == OrgUnit.parent_id)
+        .where(OrgUnit.kind == "school", within(paths))
+    )
+    schools = [
+        rules.TargetSchool(str(path), str(parent_path), parent_kind)
+        for path, parent_path, parent_kind in found
+    ]
+    objection = rules.launch_objection(
+        law.table("launch.permissions"), kind, actor.role, actor.org_path, schools
+    )
+    if objection is not None:
+        zh, en = _PERMISSION_REASONS[objection]
+        raise LaunchNotPermitted(reason_zh=zh, reason_en=en)
+
+
+def _check_window(window: rules.Window, law: PolicyAt, kind: rules.Kind) -> None:
+    superior = kind == rules.SPOT_CHECK
+    longest = "roll_call.spot_check.window_maximum" if superior else "roll_call.school.window_maximum"
+    objection = rules.window_objection(
+        window, law.duration("roll_call.window.minimum"), law.duration(longest)
+    )
+    if objection is not None:
+        zh, en = _WINDOW_REASONS[objection]
+        raise WindowInvalid(reason_zh=zh, reason_en=en)
+
+
+async def _freeze(
+    session: AsyncSession, roll_call: RollCall, audience: Audience, paths: tuple[str, ...], law: PolicyAt
+) -> Launched:
+    if audience.sample is not None and (audience.sample.size is None) == (audience.sample.share is None):
+        raise BadInput(
+            field="sample", reason_zh="人数与比例须且只须填写一项", reason_en="give either a size or a share"
+        )
+    window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
+    away = on_leave(Reach(window, law.duration("roll_call.window.minimum"), roll_call.launched_at))
+    forms = law.texts("audience.verified_study_forms")
+    roll = Roll(roll_call.id, roll_call.term_code, paths, forms, roll_call.seed or "", away)
+    await session.execute(insert(Obligation).from_select(OBLIGATION_COLUMNS, obligations(audience, roll)))
+    await session.execute(_class_figures(roll_call))
+    await session.execute(_school_figures(roll_call))
+    await session.execute(_sites(roll_call))
+    return await _summary(session, roll_call)
+
+
+def _class_figures(roll_call: RollCall) -> Any:
+    def how_many(duty: str) -> Any:
+        return func.count(case((Obligation.duty == duty, 1)))
+
+    figures = (
+        select(
+            literal(roll_call.id),
+            literal(roll_call.term_code),
+            Obligation.school_id,
+            Obligation.class_id,
+            how_many("owed"),
+            how_many("excused"),
+            how_many("exempt"),
+        )
+        .where(Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id)
+        .group_by(Obligation.class_id, Obligation.school_id)
+    )
+    columns = ("roll_call_id", "term_code", "school_id", "class_id", "owed", "excused", "exempt")
+    return insert(RollCallClass).from_select(columns, figures)
+
+
+def _school_figures(roll_call: RollCall) -> Any:
+    classes = RollCallClass
+    figures = (
+        select(
+            literal(roll_call.id),
+            classes.school_id,
+            func.sum(classes.owed),
+            func.sum(classes.excused),
+            func.sum(classes.exempt),
+        )
+        .where(classes.term_code == roll_call.term_code, classes.roll_call_id == roll_call.id)
+        .group_by(classes.school_id)
+    )
+    columns = ("roll_call_id", "school_id", "owed", "excused", "exempt")
+    return insert(RollCallSchool).from_select(columns, figures)
+
+
+def _sites(roll_call: RollCall) -> Any:
+    """The approved versions that are in force when the window opens, for the schools of the audience."""
+    versions = effective_versions(roll_call.opens_at).subquery()
+    schools = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
+    rows = select(
+        literal(roll_call.id), literal(roll_call.term_code), versions.c.version_id, versions.c.school_id
+    ).where(versions.c.school_id.in_(schools))
+    columns = ("roll_call_id", "term_code", "site_version_id", "school_id")
+    return insert(RollCallSite).from_select(columns, rows)
+
+
+async def _summary(session: AsyncSession, roll_call: RollCall) -> Launched:
+    schools = RollCallSchool
+    sited = exists().where(
+        RollCallSite.term_code == roll_call.term_code,
+        RollCallSite.roll_call_id == roll_call.id,
+        RollCallSite.school_id == schools.school_id,
+    )
+    owed, excused, exempt, asked, bare = (
+        await session.execute(
+            select(
+                func.coalesce(func.sum(schools.owed), 0),
+                func.coalesce(func.sum(schools.excused), 0),
+                func.coalesce(func.sum(schools.exempt), 0),
+                func.count(),
+                func.count(case((~sited, 1))),
+            ).where(schools.roll_call_id == roll_call.id)
+        )
+    ).one()
+    if owed + excused == 0:
+        raise AudienceEmpty
+    return Launched(roll_call, int(owed), int(excused), int(exempt), int(asked), int(bare))
+
+
+async def _refuse_overlap(session: AsyncSession, roll_call: RollCall) -> None:
+    """Reading 3. Launches run one at a time, so that two of them cannot miss each other."""
+    voided = exists().where(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "voided")
+    overlapping = await session.execute(
+        select(RollCall.id, RollCall.term_code).where(
+            RollCall.id != roll_call.id,
+            RollCall.kind == rules.SPOT_CHECK,
+            RollCall.opens_at <= roll_call.closes_at,
+            func.coalesce(RollCall.extended_until, RollCall.closes_at) >= roll_call.opens_at,
+            ~voided,
+        )
+    )
+    others = {row.id: row.term_code for row in overlapping}
+    if not others:
+        return
+    mine, theirs = aliased(Obligation), aliased(Obligation)
+    caught = await session.scalar(
+        select(func.count(mine.student_id.distinct()))
+        .join(theirs, and_(theirs.student_id == mine.student_id, theirs.school_id == mine.school_id))
+        .where(
+            mine.term_code == roll_call.term_code,
+            mine.roll_call_id == roll_call.id,
+            mine.duty != "exempt",
+            theirs.term_code.in_(set(others.values())),
+            theirs.roll_call_id.in_(others),
+            theirs.duty != "exempt",
+        )
+    )
+    if caught:
+        raise WindowsOverlap(students=caught)

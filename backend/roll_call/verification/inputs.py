@@ -1,0 +1,184 @@
+"""What verification must know of a submission, read for several of one school in the same few statements."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+from uuid import UUID
+
+import structlog
+from sqlalchemy import ARRAY, Select, Uuid, cast, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.campus.fences import load_sites
+from backend.core.app_context import AppContext
+from backend.core.errors import NotFound
+from backend.identity.face.match_references import Claimed, references_of
+from backend.identity.face.selfie_records import EarlierSelfie, earlier_selfies
+from backend.roll_call.policy import law_of
+from backend.roll_call.tables import (
+    Challenge,
+    Obligation,
+    RollCall,
+    RollCallSite,
+    Submission,
+    SubmissionFrame,
+    Verdict,
+)
+from biometrics.errors import BiometricsError
+from biometrics.matching.scoring import Reference
+from geo.site import Site
+
+log = structlog.get_logger()
+
+Row = TypeVar("Row")
+
+
+@dataclass(frozen=True, slots=True)
+class VerificationInput:
+    """All that a verification needs, read in one transaction."""
+
+    submission: Submission
+    challenge: Challenge
+    roll_call: RollCall
+    obligation: Obligation
+    frame_keys: tuple[str, ...]
+    sites: tuple[Site, ...]
+    reference: Reference | None
+    earlier: tuple[EarlierSelfie, ...]
+    reused: bool
+
+
+async def load_inputs(
+    session: AsyncSession, app_context: AppContext, school_id: UUID, submission_ids: Collection[UUID]
+) -> list[VerificationInput]:
+    """The facts of these submissions of one school, without those that have a verdict. Raises NotFound for any absent."""
+    of_school = Submission.school_id == school_id
+    sent = await _rows(session, select(Submission).where(of_school, Submission.id.in_(submission_ids)))
+    if len(sent) < len(set(submission_ids)):
+        raise NotFound
+    terms = {each.term_code for each in sent}
+    judged = select(Verdict.submission_id).where(
+        Verdict.term_code.in_(terms),
+        Verdict.school_id == school_id,
+        Verdict.submission_id.in_(submission_ids),
+    )
+    wanted = set(submission_ids).difference(await session.scalars(judged))
+    submissions = [each for each in sent if each.id in wanted]
+    if not submissions:
+        return []
+    frozen = await _Frozen.of(session, submissions)
+    frames = await _frame_keys(session, submissions)
+    references = await _references(session, app_context, school_id, submissions, frozen)
+    earlier = await earlier_selfies(session, app_context.keys, {each.student_id for each in submissions})
+    seen = func.definer.with_frames_seen_elsewhere(cast(list(wanted), ARRAY(Uuid)))
+    reused = set(await session.scalars(select(seen)))
+    return [
+        VerificationInput(
+            submission=each,
+            challenge=frozen.challenges[each.nonce],
+            roll_call=frozen.roll_calls[each.roll_call_id],
+            obligation=frozen.obligations[each.roll_call_id, each.student_id],
+            frame_keys=tuple(frames[each.id]),
+            sites=frozen.sites[each.roll_call_id],
+            reference=reference,
+            earlier=tuple(earlier[each.student_id]),
+            reused=each.id in reused,
+        )
+        for each, reference in zip(submissions, references, strict=True)
+    ]
+
+
+async def _rows(session: AsyncSession, found: Select[Row]) -> Sequence[Row]:
+    return (await session.scalars(found)).all()
+
+
+@dataclass(frozen=True, slots=True)
+class _Frozen:
+    """What was there before the submissions: their roll calls, sites, obligations and challenges."""
+
+    roll_calls: dict[UUID, RollCall]
+    obligations: dict[tuple[UUID, UUID], Obligation]
+    challenges: dict[str, Challenge]
+    sites: dict[UUID, tuple[Site, ...]]
+
+    @classmethod
+    async def of(cls, session: AsyncSession, submissions: Sequence[Submission]) -> "_Frozen":
+        asked = {each.roll_call_id for each in submissions}
+        owed = [(each.roll_call_id, each.student_id) for each in submissions]
+        nonces = [each.nonce for each in submissions]
+        terms, school_id = {each.term_code for each in submissions}, submissions[0].school_id
+        obligations = select(Obligation).where(
+            Obligation.term_code.in_(terms),
+            Obligation.school_id == school_id,
+            tuple_(Obligation.roll_call_id, Obligation.student_id).in_(owed),
+        )
+        challenges = select(Challenge).where(
+            Challenge.term_code.in_(terms), Challenge.school_id == school_id, Challenge.nonce.in_(nonces)
+        )
+        roll_calls = select(RollCall).where(RollCall.id.in_(asked))
+        return cls(
+            {each.id: each for each in await _rows(session, roll_calls)},
+            {(each.roll_call_id, each.student_id): each for each in await _rows(session, obligations)},
+            {each.nonce: each for each in await _rows(session, challenges)},
+            await _sites(session, asked, submissions),
+        )
+
+
+async def _sites(
+    session: AsyncSession, roll_call_ids: Collection[UUID], submissions: Sequence[Submission]
+) -> dict[UUID, tuple[Site, ...]]:
+    versions: dict[UUID, set[UUID]] = defaultdict(set)
+    frozen = select(RollCallSite.roll_call_id, RollCallSite.site_version_id).where(
+        RollCallSite.term_code.in_({each.term_code for each in submissions}),
+        RollCallSite.roll_call_id.in_(roll_call_ids),
+        RollCallSite.school_id == submissions[0].school_id,
+    )
+    for roll_call_id, version_id in await session.execute(frozen):
+        versions[roll_call_id].add(version_id)
+    return {
+        roll_call_id: await load_sites(session, versions[roll_call_id]) if versions[roll_call_id] else ()
+        for roll_call_id in roll_call_ids
+    }
+
+
+async def _frame_keys(session: AsyncSession, submissions: Sequence[Submission]) -> dict[UUID, list[str]]:
+    """By submission, in the order of the burst."""
+    frames = await session.execute(
+        select(SubmissionFrame.submission_id, SubmissionFrame.evidence_key)
+        .where(
+            SubmissionFrame.term_code.in_({each.term_code for each in submissions}),
+            SubmissionFrame.school_id == submissions[0].school_id,
+            SubmissionFrame.submission_id.in_([each.id for each in submissions]),
+        )
+        .order_by(SubmissionFrame.submission_id, SubmissionFrame.position)
+    )
+    keys: dict[UUID, list[str]] = defaultdict(list)
+    for submission_id, key in frames:
+        keys[submission_id].append(key)
+    return keys
+
+
+async def _references(
+    session: AsyncSession,
+    app_context: AppContext,
+    school_id: UUID,
+    submissions: Sequence[Submission],
+    frozen: _Frozen,
+) -> list[Reference | None]:
+    """What each student's burst is compared with; a template that cannot be opened judges nobody."""
+    claimed = [
+        Claimed(
+            each.student_id,
+            law_of(frozen.roll_calls[each.roll_call_id]),
+            frozen.obligations[each.roll_call_id, each.student_id].class_id,
+        )
+        for each in submissions
+    ]
+    found: list[Reference | None] = []
+    references = await references_of(session, app_context.keys, school_id, claimed)
+    for submission, reference in zip(submissions, references, strict=True):
+        if isinstance(reference, BiometricsError):
+            log.warning("template unreadable", submission=str(submission.id), code=reference.code)
+        found.append(None if isinstance(reference, BiometricsError) else reference)
+    return found

@@ -1,0 +1,103 @@
+"""The human side of a check: attestations, their review, and what was left undetermined."""
+
+from uuid import UUID
+
+from fastapi import APIRouter
+from sqlalchemy import select
+
+from backend.core.web.problems import documented
+from backend.roll_call.attestation import (
+    AttestPresence,
+    ReviewAttestation,
+    attest_presence,
+    issue_student_code,
+    review_attestation,
+)
+from backend.roll_call.oversight import access_roll_call
+from backend.roll_call.rules import Outcome
+from backend.roll_call.settlement.determination import Determine, determine
+from backend.roll_call.staff_schemas import (
+    AttestationOut,
+    AttestIn,
+    CodeOut,
+    DetermineIn,
+    OutcomeOut,
+    ReviewIn,
+    ReviewOut,
+    SiteOut,
+)
+from backend.roll_call.tables import RollCallSite
+from backend.staff_api.caller import StaffCaller
+
+router = APIRouter(prefix="/v1", tags=["人工核验 · checks by people"])
+
+
+@router.post("/students/{student_id}/card-code", status_code=201, responses=documented(401, 403, 404, 422))
+async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
+    """制发学生卡核验码（只显示一次） · Issue the code of a student's card; shown once, the old one stops working."""
+    async with caller.transaction() as session:
+        code = await issue_student_code(session, caller.actor, student_id, caller.at, caller.app_context.keys)
+    return CodeOut(code=code)
+
+
+@router.get("/roll-calls/{roll_call_id}/sites", responses=documented(401, 403, 404, 422))
+async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[SiteOut]:
+    """本次核验冻结的办学地址 · The site versions that this roll call was launched with."""
+    async with caller.transaction() as session:
+        roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
+        rows = (
+            await session.scalars(
+                select(RollCallSite)
+                .where(
+                    RollCallSite.term_code == roll_call.term_code, RollCallSite.roll_call_id == roll_call_id
+                )
+                .order_by(RollCallSite.school_id, RollCallSite.site_version_id)
+            )
+        ).all()
+    return [SiteOut(site_version_id=row.site_version_id, school_id=row.school_id) for row in rows]
+
+
+@router.post(
+    "/roll-calls/{roll_call_id}/attestations", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
+    """现场核验（非人脸） · A counselor attests presence on a filed site, by the code of the student's card."""
+    command = AttestPresence(roll_call_id, body.student_id, body.code, body.site_version_id, body.reason)
+    async with caller.transaction() as session:
+        row = await attest_presence(session, caller.actor, command, caller.at, caller.app_context.keys)
+    return AttestationOut(
+        student_id=row.student_id, site_version_id=row.site_version_id, sampled=row.sampled, at=row.at
+    )
+
+
+@router.post(
+    "/roll-calls/{roll_call_id}/attestations/{student_id}/review",
+    status_code=201,
+    responses=documented(401, 403, 404, 409, 422),
+)
+async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID, body: ReviewIn) -> ReviewOut:
+    """复核现场核验（须由另一人） · The second look at an attestation, by somebody else."""
+    command = ReviewAttestation(roll_call_id, student_id, body.upheld, body.note)
+    async with caller.transaction() as session:
+        row = await review_attestation(session, caller.actor, command, caller.at)
+    return ReviewOut(student_id=row.student_id, upheld=row.upheld, at=row.at)
+
+
+@router.post(
+    "/roll-calls/{roll_call_id}/determinations",
+    status_code=201,
+    responses=documented(401, 403, 404, 409, 422),
+)
+async def post_determination(caller: StaffCaller, roll_call_id: UUID, body: DetermineIn) -> OutcomeOut:
+    """认定待定结果（须说明理由） · A person of the launching authority resolves an undetermined result."""
+    command = Determine(roll_call_id, body.student_id, Outcome(body.outcome), body.reason)
+    async with caller.transaction() as session:
+        row = await determine(session, caller.actor, command, caller.at)
+    return OutcomeOut(
+        student_id=row.student_id,
+        outcome=row.outcome,
+        reason=row.reason,
+        method=row.method,
+        seq=row.seq,
+        at=row.at,
+    )

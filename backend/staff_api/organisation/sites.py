@@ -1,0 +1,130 @@
+"""Filed sites: the school files, the superior decides, both see every version (HN334-3.4)."""
+
+import asyncio
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from backend.campus.errors import SiteRefused
+from backend.campus.outline import DrawnSite, Outline, read_outline
+from backend.campus.queries import SiteSearch, VersionView, site_view, sites_page
+from backend.campus.schemas import (
+    DecisionIn,
+    DecisionOut,
+    FilingIn,
+    OutlineCheckIn,
+    OutlineCheckOut,
+    OutlineProblem,
+    SiteDetailOut,
+    SiteIn,
+    SiteOut,
+    Status,
+    VersionOut,
+    site_detail_out,
+    site_out,
+    version_out,
+)
+from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
+from backend.core.clock import legal_day
+from backend.core.pagination import Cursor, Limit, Page
+from backend.core.web.problems import documented
+from backend.core.web.requests import Caller
+from backend.core.web.schema_types import printable
+from backend.org.paths import division_of
+from backend.policy.installed import policy_at
+from backend.staff_api.caller import StaffCaller
+from backend.staff_api.pagination import page_of, position_id
+
+router = APIRouter(prefix="/v1", tags=["备案办学地址 · filed sites"])
+
+
+async def _read(caller: Caller, outline: Outline, at: datetime) -> DrawnSite:
+    """The site an outline draws, by the law at the caller's place; worked out beside the event loop."""
+    law = policy_at(legal_day(at), division_of(caller.actor.org_path))
+    return await asyncio.to_thread(read_outline, outline, law)
+
+
+async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
+    drawn = await _read(caller, body.outline.outline(), at)
+    return Filing(drawn, body.valid_from, body.valid_to, body.note)
+
+
+@router.get("/sites", responses=documented(401, 403, 422))
+async def list_sites(
+    caller: StaffCaller,
+    school_id: Annotated[UUID | None, Query(description="只列某校 · only of this school")] = None,
+    status: Annotated[
+        Status | None, Query(description="只列有此状态备案的地址 · with a filing of this status")
+    ] = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[SiteOut]:
+    """备案办学地址 · The filed sites of the caller's school, or of the schools below the caller."""
+    search = SiteSearch(school_id=school_id, status=status)
+    async with caller.transaction() as session:
+        rows = await sites_page(session, search, caller.at, position_id(cursor), limit + 1)
+    return page_of(rows, limit, site_out, lambda view: view.site.id)
+
+
+@router.post("/sites", status_code=201, responses=documented(400, 401, 403, 409, 422))
+async def post_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
+    """备案新的办学地址 · File a new site; by the school's registrar."""
+    at = caller.at
+    filing = await _filing(caller, body, at)
+    new = NewSite(body.name, body.kind, body.address)
+    async with caller.transaction() as session:
+        version = await file_site(session, caller.actor, new, filing, at)
+        view = await site_view(session, version.site_id, at)
+    return site_detail_out(view)
+
+
+@router.post("/sites/validation", responses=documented(400, 401, 403, 422))
+async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineCheckOut:
+    """试验范围 · Try an outline: what stands against it, how large it is and where it lies. Nothing is kept."""
+    try:
+        drawn = await _read(caller, body.outline.outline(), caller.at)
+    except SiteRefused as refused:
+        flaw = refused.cause
+        reason = flaw.params.get("reason")
+        problem = OutlineProblem(
+            code=flaw.code,
+            reason=None if reason is None else printable(str(reason)),
+            zh=printable(flaw.sentence("zh")),
+            en=printable(flaw.sentence("en")),
+        )
+        return OutlineCheckOut(valid=False, problems=[problem], area_m2=None, vertices=None, bbox=None)
+    area, vertices = drawn.site.area_m2, drawn.vertices
+    return OutlineCheckOut(valid=True, problems=[], area_m2=area, vertices=vertices, bbox=drawn.bounds)
+
+
+@router.get("/sites/{site_id}", responses=documented(401, 403, 404, 422))
+async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
+    """一处办学地址的全部版本 · One site with every version."""
+    async with caller.transaction() as session:
+        view = await site_view(session, site_id, caller.at)
+    return site_detail_out(view)
+
+
+@router.post("/sites/{site_id}/versions", status_code=201, responses=documented(400, 401, 403, 404, 422))
+async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> VersionOut:
+    """提交新版本 · File another version of a site; the earlier ones stay."""
+    at = caller.at
+    filing = await _filing(caller, body, at)
+    async with caller.transaction() as session:
+        version = await file_version(session, caller.actor, site_id, filing, at)
+    return version_out(VersionView(version, None))
+
+
+@router.post(
+    "/site-versions/{version_id}/decision",
+    status_code=201,
+    responses=documented(400, 401, 403, 404, 409, 422),
+)
+async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn) -> DecisionOut:
+    """审核备案 · Approve or reject a filing, once; by a unit above the school."""
+    decision = Decision(body.outcome, body.opinion)
+    async with caller.transaction() as session:
+        decided = await decide_filing(session, caller.actor, version_id, decision, caller.at)
+    return DecisionOut.model_validate(decided, from_attributes=True)

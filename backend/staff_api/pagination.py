@@ -1,0 +1,49 @@
+"""Cursor pages of the staff API: one row more than asked for tells whether another page follows."""
+
+from collections.abc import Callable, Sequence
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Query
+
+from backend.core.errors import BadInput
+from backend.core.pagination import Page, decode_cursor, encode_cursor
+
+Row = TypeVar("Row")
+Item = TypeVar("Item")
+
+SearchText = Annotated[
+    str | None,
+    Query(
+        min_length=1,
+        max_length=100,
+        pattern=r"^[^\x00]+$",
+        description="查找内容 · what to look for",
+        examples=["郑州"],
+    ),
+]
+
+
+def position(cursor: str | None) -> str | None:
+    """The sort key that a cursor stands at."""
+    return None if cursor is None else decode_cursor(cursor, 1)[0]
+
+
+def position_id(cursor: str | None) -> UUID | None:
+    """The same for lists in the order of ids; a mangled cursor is the client's bad input."""
+    key = position(cursor)
+    try:
+        return None if key is None else UUID(key)
+    except ValueError as error:
+        raise BadInput(
+            field="cursor", reason_zh="请从第一页重新开始", reason_en="start again from the first page"
+        ) from error
+
+
+def page_of(
+    rows: Sequence[Row], limit: int, render: Callable[[Row], Item], key: Callable[[Row], object]
+) -> Page[Item]:
+    """The page of the first `limit` rows; `rows` holds one more if there is another page."""
+    shown = rows[:limit]
+    following = encode_cursor(str(key(shown[-1]))) if len(rows) > limit else None
+    return Page(items=[render(row) for row in shown], next_cursor=following)

@@ -1,0 +1,159 @@
+"""The ledger of standing: of one student, of many for superiors, and as a feed for other platforms (HN334-2.4)."""
+
+from datetime import date
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from backend.core.errors import BadInput
+from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
+from backend.core.web.problems import documented
+from backend.staff_api.caller import StaffCaller
+from backend.staff_api.pagination import page_of, position, position_id
+from backend.standing.ledger.conversions import conversions_page
+from backend.standing.ledger.queries import (
+    ChangesSearch,
+    changes_page,
+    feed_page,
+    ledger_of,
+    status_on,
+)
+from backend.standing.ledger.schemas import LedgerOut, StandingEntryOut, StatusOut
+
+router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
+
+Cause = Literal["decision", "expiry", "appeal", "reversal", "edit"]
+TermCode = Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[^\x00]+$", examples=["2026-autumn"])]
+MAX_SEQ = 2**63 - 1
+
+
+class StatusOnOut(StatusOut):
+    """The status at the end of a legal day, reproduced from the ledger."""
+
+    student_id: UUID
+    on: date
+    since_entry: UUID | None = Field(
+        description="形成该状态的异动，建档以来未变则为空 · the entry that made it; null: as it was on entry"
+    )
+
+
+class StandingFeedOut(BaseModel):
+    """A piece of the feed; ask again with `since` as it is here, now or later."""
+
+    items: list[StandingEntryOut]
+    since: str | None = Field(
+        description="下次请求的 since · where to continue; null while nothing was ever read",
+        examples=["WyI0MiJd"],
+    )
+    more: bool = Field(description="是否还有未取的 · whether more waits already", examples=[False])
+
+
+class ConversionsOut(BaseModel):
+    """How many students of a school were turned part-time in a term, and by what (reading 15)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    school_id: UUID
+    school_name: str = Field(examples=["郑州市某职业学校"])
+    term: str = Field(examples=["2026-autumn"])
+    students: int = Field(description="转为非全日制的学生数 · students turned part-time", examples=[12])
+    by_decision: int = Field(examples=[3])
+    by_expiry: int = Field(examples=[8])
+    by_edit: int = Field(examples=[1])
+    restored: int = Field(description="其中已恢复原状的次数 · how many of these were undone", examples=[1])
+    full_time: int = Field(description="现有全日制在读人数 · full-time students now", examples=[1188])
+    share: float | None = Field(
+        description="占原全日制学生的比例 · share of those who were full-time", examples=[0.0101]
+    )
+
+
+@router.get("/students/{student_id}/standing-entries", responses=documented(401, 403, 404, 422))
+async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
+    """学籍异动台账与锁定状态 · A student's ledger with the state before and after each change, and the lock."""
+    async with caller.transaction() as session:
+        ledger = await ledger_of(session, caller.actor, student_id)
+    return LedgerOut.of(ledger)
+
+
+@router.get("/students/{student_id}/status", responses=documented(401, 403, 404, 409, 422))
+async def get_status_on(
+    caller: StaffCaller,
+    student_id: UUID,
+    on: Annotated[
+        date | None, Query(description="过去的日期，默认今天 · a day that is not in the future; today")
+    ] = None,
+) -> StatusOnOut:
+    """某日的学籍状态（由台账重现） · The status on a past day, reproduced from the ledger."""
+    async with caller.transaction() as session:
+        found = await status_on(session, caller.actor, student_id, on, caller.at)
+    return StatusOnOut(
+        standing=found.status.standing,
+        study_form=found.status.study_form,
+        student_id=found.student_id,
+        on=found.on,
+        since_entry=found.since_entry,
+    )
+
+
+@router.get("/standing-changes", responses=documented(401, 403, 422))
+async def list_standing_changes(
+    caller: StaffCaller,
+    school_id: UUID | None = None,
+    term: TermCode | None = None,
+    cause: Cause | None = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[StandingEntryOut]:
+    """学籍异动（新的在前） · Changes in the caller's schools, newest first."""
+    search = ChangesSearch(school_id, term, cause)
+    async with caller.transaction() as session:
+        rows = await changes_page(session, caller.actor, search, instant_position(cursor), limit + 1)
+    shown = rows[:limit]
+    last = shown[-1].entry if len(rows) > limit else None
+    following = encode_cursor(last.recorded_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[StandingEntryOut.of(view) for view in shown], next_cursor=following)
+
+
+@router.get("/standing-changes/feed", responses=documented(401, 403, 422))
+async def get_standing_feed(
+    caller: StaffCaller,
+    since: Annotated[
+        str | None, Query(max_length=400, description="上次返回的 since · the `since` of the piece before")
+    ] = None,
+    limit: Limit = 200,
+) -> StandingFeedOut:
+    """学籍异动增量（供共享平台按序拉取） · Changes in the order of their recording, each exactly once, for other platforms."""
+    after = _number(since)
+    async with caller.transaction() as session:
+        rows = await feed_page(session, caller.actor, after, limit + 1)
+    shown = rows[:limit]
+    return StandingFeedOut(
+        items=[StandingEntryOut.of(item.view) for item in shown],
+        since=encode_cursor(str(shown[-1].seq)) if shown else since,
+        more=len(rows) > limit,
+    )
+
+
+def _number(since: str | None) -> int:
+    key = position(since)
+    if key is None:
+        return 0
+    if not (key.isascii() and key.isdigit()) or int(key) > MAX_SEQ:
+        raise BadInput(
+            field="since",
+            reason_zh="请使用上次返回的 since",
+            reason_en="use the `since` of an earlier answer",
+        )
+    return int(key)
+
+
+@router.get("/reports/conversions", responses=documented(401, 403, 422))
+async def get_conversions(
+    caller: StaffCaller, term: TermCode, limit: Limit = 50, cursor: Cursor = None
+) -> Page[ConversionsOut]:
+    """转为非全日制统计（按学校） · Per school: students turned part-time in the term, by decision, expiry or edit."""
+    async with caller.transaction() as session:
+        rows = await conversions_page(session, caller.actor, term, position_id(cursor), limit + 1)
+    return page_of(rows, limit, ConversionsOut.model_validate, lambda row: row.school_id)

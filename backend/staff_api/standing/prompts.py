@@ -1,0 +1,133 @@
+"""Prompts as schools and their superiors work on them (HN334-4.1b, readings 7, 10 and 12)."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+
+from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
+from backend.core.web.problems import documented
+from backend.staff_api.caller import StaffCaller
+from backend.standing.engine.prompts import PromptKind, PromptState
+from backend.standing.prompts.decisions import (
+    AnswerDismissal,
+    DecidePrompt,
+    ReverseExecution,
+    answer_dismissal,
+    decide_prompt,
+    reverse_execution,
+)
+from backend.standing.prompts.deliveries import RecordDelivery, receive_prompt, record_delivery
+from backend.standing.prompts.queries import PromptSearch, prompt_file, prompts_page
+from backend.standing.prompts.schemas import (
+    DecisionIn,
+    DeliveryIn,
+    DismissalAnswerIn,
+    ReversalIn,
+    StaffPromptFileOut,
+    StaffPromptOut,
+)
+
+router = APIRouter(prefix="/v1", tags=["提示 · prompts"])
+
+Open = Annotated[bool | None, Query(description="只列未结束的 · only those that are open")]
+Overdue = Annotated[
+    bool | None, Query(description="只列已过处理期限而未结束的 · only those open past the deadline")
+]
+
+
+@router.get("/prompts", responses=documented(401, 403, 422))
+async def list_prompts(
+    caller: StaffCaller,
+    state: PromptState | None = None,
+    open_only: Open = None,
+    kind: PromptKind | None = None,
+    school_id: UUID | None = None,
+    class_id: UUID | None = None,
+    student_id: UUID | None = None,
+    overdue: Overdue = None,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Page[StaffPromptOut]:
+    """提示列表（新的在前） · Prompts of the school, of the own classes, or of the schools below; newest first.
+
+    查看不等于签收 · Reading is not receiving: see POST /v1/prompts/{id}/receipt.
+    """
+    search = PromptSearch(
+        state, kind, school_id, class_id, student_id, open_only=bool(open_only), overdue=bool(overdue)
+    )
+    before = instant_position(cursor)
+    async with caller.transaction() as session:
+        rows = await prompts_page(session, caller.actor, search, caller.at, before, limit + 1)
+    shown = rows[:limit]
+    last = shown[-1].prompt if len(rows) > limit else None
+    following = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[StaffPromptOut.of(row) for row in shown], next_cursor=following)
+
+
+@router.get("/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
+async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptFileOut:
+    """查看提示（依据、陈述、处理） · One prompt with its evidence, statements and decisions."""
+    async with caller.transaction() as session:
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptFileOut.of_file(found)
+
+
+@router.post("/prompts/{prompt_id}/receipt", responses=documented(401, 403, 404, 409, 422))
+async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptFileOut:
+    """签收提示（处理期限由此起算） · The registrar receives the prompt; the working days run from the first receipt."""
+    async with caller.transaction() as session:
+        await receive_prompt(session, caller.actor, prompt_id, caller.at)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptFileOut.of_file(found)
+
+
+@router.post("/prompts/{prompt_id}/delivery", status_code=201, responses=documented(401, 403, 404, 409, 422))
+async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) -> StaffPromptFileOut:
+    """登记其他方式送达（送达回证） · The superior proves a delivery outside the system; an earlier one stays."""
+    command = RecordDelivery(prompt_id, body.how, body.received_at, body.text)
+    async with caller.transaction() as session:
+        await record_delivery(session, caller.actor, command, caller.at)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptFileOut.of_file(found)
+
+
+@router.post("/prompts/{prompt_id}/decisions", status_code=201, responses=documented(401, 403, 404, 409, 422))
+async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) -> StaffPromptFileOut:
+    """处理提示：确认、改选或撤销 · Confirm the proposed outcome, choose another with reasons, or dismiss."""
+    command = DecidePrompt(
+        prompt_id=prompt_id,
+        outcome=body.outcome,
+        reasons=body.reasons or "",
+        found_reason=body.found_reason,
+        found_text=body.found_text or "",
+        attachment_ids=tuple(body.attachment_ids),
+    )
+    async with caller.transaction() as session:
+        await decide_prompt(session, caller.actor, command, caller.at)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptFileOut.of_file(found)
+
+
+@router.post(
+    "/prompt-decisions/{decision_id}/answer", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_answer(caller: StaffCaller, decision_id: UUID, body: DismissalAnswerIn) -> StaffPromptFileOut:
+    """答复撤销申请 · The superior accepts or refuses a dismissal."""
+    command = AnswerDismissal(decision_id, body.accepted, body.opinion)
+    async with caller.transaction() as session:
+        prompt_id = await answer_dismissal(session, caller.actor, command, caller.at)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptFileOut.of_file(found)
+
+
+@router.post(
+    "/standing-entries/{entry_id}/reversal", status_code=201, responses=documented(401, 403, 404, 409, 422)
+)
+async def post_reversal(caller: StaffCaller, entry_id: UUID, body: ReversalIn) -> StaffPromptFileOut:
+    """撤回自动执行（一步恢复） · The authority takes an automatic execution back, in one step."""
+    command = ReverseExecution(entry_id, body.reasons)
+    async with caller.transaction() as session:
+        prompt_id = await reverse_execution(session, caller.actor, command, caller.at)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptFileOut.of_file(found)

@@ -1,0 +1,254 @@
+"""Recording what standing must know of appeals (HN334-4.2): that one was filed, taken back, or decided.
+
+The room of appeals keeps the case. What is recorded here blocks executions while it is open, and restores when it
+is upheld; the rules refuse nothing that was let through here.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.clock import legal_day
+from backend.core.errors import NotFound
+from backend.core.ids import new_id
+from backend.org.paths import division_of
+from backend.policy.installed import policy_at
+from backend.roll_call.outcomes import outcome_of
+from backend.roll_call.rules import Outcome
+from backend.roll_call.tables import Obligation, RollCall
+from backend.standing.appeal_errors import (
+    AlreadyAppealed,
+    AlreadyCarriedUp,
+    AppealExhausted,
+    AppealTooLate,
+    ChangeNotInForce,
+    NoResultYet,
+    NothingToAppeal,
+    PreviousNotRejected,
+)
+from backend.standing.engine.appeals import appeal_objection
+from backend.standing.engine.assess import Assessment
+from backend.standing.engine.facts import Appeal
+from backend.standing.engine.ledger import in_force
+from backend.standing.engine.misses import check_key
+from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess, policy_history
+from backend.standing.store.save import save_assessment, save_current
+from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
+
+Target = Literal["check", "change", "gaokao"]
+Finding = Literal["present", "excused"]
+
+
+@dataclass(frozen=True, slots=True)
+class NewAppeal:
+    """Against what: a roll call's id, a ledger entry's id, or the year of a gaokao.
+
+    `previous` is the rejected appeal on the same matter that this one carries up.
+    """
+
+    student_id: UUID
+    target: Target
+    target_id: str
+    previous: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Filed:
+    """An appeal on record, and the student whose turn its transaction holds."""
+
+    appeal: AppealFiled
+    held: LockedStudent
+    assessment: Assessment
+    """As it was before the appeal."""
+
+
+async def hold_kept(
+    session: AsyncSession, actor: Actor, student_id: UUID, at: datetime
+) -> tuple[LockedStudent, Assessment]:
+    """Take the turn; for staff, what was due before is kept first. A student's scope may not keep it: a job does."""
+    held = await lock_and_assess(session, student_id, at)
+    _, assessment = await load_facts_and_assess(session, held)
+    if actor.role != "student":
+        await save_assessment(session, held, assessment)
+    return held, assessment
+
+
+async def keep_after(session: AsyncSession, actor: Actor, held: LockedStudent) -> None:
+    """The consequences in the same transaction; of a student's own act a consumer keeps them."""
+    await session.flush()
+    if actor.role != "student":
+        await save_current(session, held)
+
+
+async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at: datetime) -> Filed:
+    """Take the student's turn and record the appeal of the caller's side.
+
+    Raises `NotFound` for what the student never had, and an error of its own for each objection; what the room of
+    appeals finds wrong after this takes the record back with its transaction. Consequences: `keep_after`.
+    """
+    held, assessment = await hold_kept(session, actor, new.student_id, at)
+    known_at = await _standing_against(session, held, assessment, new)
+    previous = await _previous(session, new)
+    await _admissible(session, actor, held, new)
+    _in_time(held, assessment, new, previous.at if previous else known_at)
+    row = AppealFiled(
+        id=new_id(),
+        school_id=held.subject.school_id,
+        student_id=new.student_id,
+        appellant=_side(actor),
+        target=new.target,
+        target_id=new.target_id,
+        previous=new.previous,
+        filed_by=actor.account_id,
+        filed_at=held.at,
+    )
+    session.add(row)
+    await session.flush()
+    return Filed(row, held, assessment)
+
+
+async def record_withdrawal(
+    session: AsyncSession, actor: Actor, held: LockedStudent, appeal: AppealFiled, reason: str | None
+) -> None:
+    """The appellant takes an open appeal back."""
+    session.add(
+        AppealWithdrawn(
+            appeal_id=appeal.id,
+            school_id=appeal.school_id,
+            student_id=appeal.student_id,
+            reason=reason,
+            withdrawn_by=actor.account_id,
+            at=held.at,
+        )
+    )
+    await session.flush()
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """How an appeal ends. `finding`: what an overturned result is to be instead."""
+
+    upheld: bool
+    finding: Finding
+    reasons: str
+
+
+async def record_ruling(
+    session: AsyncSession, actor: Actor, held: LockedStudent, appeal: AppealFiled, ruling: Ruling
+) -> AppealDecided:
+    """The end of an open appeal; the primary key lets one of two deciders through."""
+    row = AppealDecided(
+        appeal_id=appeal.id,
+        school_id=appeal.school_id,
+        student_id=appeal.student_id,
+        upheld=ruling.upheld,
+        finding=ruling.finding,
+        reasons=ruling.reasons,
+        filed_by=appeal.filed_by,
+        decided_by=actor.account_id,
+        at=held.at,
+    )
+    session.add(row)
+    await session.flush()
+    return row
+
+
+def _side(actor: Actor) -> str:
+    return "student" if actor.role == "student" else "school"
+
+
+async def _standing_against(
+    session: AsyncSession, held: LockedStudent, assessment: Assessment, new: NewAppeal
+) -> datetime | None:
+    """When what is appealed against came about; None for eligibility, which the room of appeals looks at."""
+    match new.target:
+        case "check":
+            return await _result_at(session, held, UUID(new.target_id))
+        case "change":
+            return await _change_at(session, assessment, new)
+    return None
+
+
+async def _result_at(session: AsyncSession, held: LockedStudent, roll_call_id: UUID) -> datetime:
+    student_id = held.subject.student_id
+    roll_call = await session.get(RollCall, roll_call_id)
+    obligation = await session.get(Obligation, (roll_call_id, student_id))
+    if (
+        roll_call is None
+        or roll_call.notify_at > held.at
+        or obligation is None
+        or obligation.duty == "exempt"
+    ):
+        raise NotFound
+    outcome = await outcome_of(session, roll_call_id, student_id)
+    if outcome is None:
+        raise NoResultYet
+    if outcome.outcome in {Outcome.PRESENT, Outcome.EXCUSED}:
+        raise NothingToAppeal
+    return outcome.at
+
+
+async def _change_at(session: AsyncSession, assessment: Assessment, new: NewAppeal) -> datetime:
+    entry = await session.get(StandingEntry, UUID(new.target_id))
+    if entry is None or entry.student_id != new.student_id:
+        raise NotFound
+    if new.target_id not in {standing.entry_id for standing in in_force(assessment.ledger)}:
+        raise ChangeNotInForce
+    return entry.recorded_at
+
+
+async def _previous(session: AsyncSession, new: NewAppeal) -> AppealDecided | None:
+    """The decision that rejected the earlier appeal."""
+    if new.previous is None:
+        return None
+    decided = await session.get(AppealDecided, new.previous)
+    if decided is None or decided.upheld:
+        raise PreviousNotRejected
+    return decided
+
+
+async def _admissible(session: AsyncSession, actor: Actor, held: LockedStudent, new: NewAppeal) -> None:
+    """The order of appeals, as the rules will see it."""
+    facts, _ = await load_facts_and_assess(session, held)
+    levels = policy_history(held.subject.path).on(legal_day(held.at)).appeal_levels
+    appeal = Appeal(
+        appeal_id=str(new_id()),
+        appellant=_side(actor),
+        target=new.target,
+        target_id=new.target_id,
+        filed_at=held.at,
+        previous=str(new.previous) if new.previous else None,
+    )
+    match appeal_objection(appeal, facts, levels):
+        case None:
+            return
+        case "no_result_yet":
+            raise NoResultYet
+        case "already_appealed":
+            raise AlreadyAppealed
+        case "previous_not_rejected":
+            raise PreviousNotRejected
+        case "already_carried_up":
+            raise AlreadyCarriedUp
+        case "appeal_exhausted":
+            raise AppealExhausted(levels=levels)
+        case objection:
+            raise ValueError(objection)
+
+
+def _in_time(held: LockedStudent, assessment: Assessment, new: NewAppeal, known_at: datetime | None) -> None:
+    """Within the days of policy; a result stays open to appeal while an open prompt rests on it."""
+    if known_at is None:
+        return
+    law = policy_at(legal_day(known_at), division_of(held.subject.path))
+    last_day = legal_day(known_at) + timedelta(days=law.integer("appeal.filing.days"))
+    if legal_day(held.at) <= last_day:
+        return
+    key = check_key(new.target_id)
+    if new.target == "check" and any(key in prompt.evidence for prompt in assessment.open_prompts):
+        return
+    raise AppealTooLate(last_day=last_day)

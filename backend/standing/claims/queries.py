@@ -1,0 +1,111 @@
+"""Reading claims: the student's own, those of the classes in care, or all that the scope admits."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.clock import legal_day
+from backend.core.errors import NotFound
+from backend.org.paths import division_of
+from backend.people.attachments import AttachmentView, attachments_of
+from backend.policy.installed import policy_at
+from backend.roll_call.tables import RollCall
+from backend.standing.access import visible_students
+from backend.standing.store.tables import ClaimDecision, ReasonClaimRecord
+
+ClaimState = Literal["open", "accepted", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimView:
+    """A claim with its roll call, its answer and its files."""
+
+    claim: ReasonClaimRecord
+    roll_call: RollCall
+    decision: ClaimDecision | None
+    attachments: Sequence[AttachmentView]
+
+    @property
+    def state(self) -> ClaimState:
+        if self.decision is None:
+            return "open"
+        return "accepted" if self.decision.accepted else "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimSearch:
+    """Which claims; what is not given narrows nothing."""
+
+    state: ClaimState | None = None
+    roll_call_id: UUID | None = None
+    student_id: UUID | None = None
+
+
+_STATES = {
+    "open": ClaimDecision.claim_id.is_(None),
+    "accepted": ClaimDecision.accepted.is_(True),
+    "refused": ClaimDecision.accepted.is_(False),
+}
+
+
+async def claim_for(session: AsyncSession, actor: Actor, claim_id: UUID) -> ClaimView:
+    """One claim that the caller may see; else `NotFound`, whatever the cause."""
+    found = await _views(session, _seen_by(actor).where(ReasonClaimRecord.id == claim_id))
+    if not found:
+        raise NotFound
+    return found[0]
+
+
+async def claims_page(
+    session: AsyncSession, actor: Actor, search: ClaimSearch, before: UUID | None, limit: int
+) -> Sequence[ClaimView]:
+    """At most `limit` claims that the caller may see, newest first, older than the id `before`."""
+    page = _seen_by(actor).order_by(ReasonClaimRecord.id.desc()).limit(limit)
+    if search.state is not None:
+        page = page.where(_STATES[search.state])
+    if search.roll_call_id is not None:
+        page = page.where(ReasonClaimRecord.roll_call_id == search.roll_call_id)
+    if search.student_id is not None:
+        page = page.where(ReasonClaimRecord.student_id == search.student_id)
+    if before is not None:
+        page = page.where(ReasonClaimRecord.id < before)
+    return await _views(session, page)
+
+
+def _seen_by(actor: Actor) -> Select[*tuple[Any, ...]]:
+    return (
+        select(ReasonClaimRecord, RollCall, ClaimDecision)
+        .join(RollCall, RollCall.id == ReasonClaimRecord.roll_call_id)
+        .outerjoin(ClaimDecision, ClaimDecision.claim_id == ReasonClaimRecord.id)
+        .where(visible_students(actor, ReasonClaimRecord.student_id.expression))
+    )
+
+
+async def _views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ClaimView]:
+    rows = (await session.execute(query)).all()
+    files = await attachments_of(session, "reason_claim", [claim.id for claim, _, _ in rows])
+    return [ClaimView(claim, roll_call, decision, files[claim.id]) for claim, roll_call, decision in rows]
+
+
+@dataclass(frozen=True, slots=True)
+class JustifiedReason:
+    """One entry of the catalogue (reading 10)."""
+
+    code: str
+    zh: str
+    en: str
+    needs_text: bool
+
+
+def justified_reasons(actor: Actor, at: datetime) -> list[JustifiedReason]:
+    """The catalogue in force today where the caller is; raises `AbsentLaw` where there is none."""
+    return [
+        JustifiedReason(str(row["code"]), str(row["zh"]), str(row["en"]), bool(row["needs_text"]))
+        for row in policy_at(legal_day(at), division_of(actor.org_path)).table("misses.justified_reasons")
+    ]

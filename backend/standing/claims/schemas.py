@@ -1,0 +1,80 @@
+"""Claims as both APIs take and show them."""
+
+from datetime import datetime
+from typing import Annotated, Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from backend.core.web.schema_types import Paragraph, Schema
+from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
+from backend.standing.claims.queries import ClaimState, ClaimView
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
+
+
+class ClaimIn(Schema):
+    """A justified reason against a missed check, by its code in the catalogue."""
+
+    reason_code: Code = Field(
+        description="目录代码，见 GET /v1/justified-reasons · a code of the catalogue", examples=["no_phone"]
+    )
+    text: Paragraph | None = Field(default=None, examples=["手机送修，有维修单"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
+
+
+class ClaimDecisionOut(BaseModel):
+    """The launching side's answer."""
+
+    accepted: bool
+    opinion: str = Field(examples=["维修单属实，予以认可"])
+    decided_at: datetime
+
+
+class ClaimOut(BaseModel):
+    """A claim and what became of it. `leave_id` names leave that came too late to exempt (reading 6)."""
+
+    id: UUID
+    roll_call_id: UUID
+    roll_call_title: str = Field(examples=["十月学籍核验"])
+    student_id: UUID
+    reason_code: str = Field(examples=["no_phone"])
+    text: str = Field(examples=["手机送修，有维修单"])
+    leave_id: UUID | None
+    filed_at: datetime
+    state: ClaimState = Field(examples=["open"])
+    decision: ClaimDecisionOut | None
+    attachments: list[AttachmentOut]
+
+    @classmethod
+    def of(cls, view: ClaimView) -> Self:
+        claim, decision = view.claim, view.decision
+        answer = (
+            ClaimDecisionOut(accepted=decision.accepted, opinion=decision.opinion, decided_at=decision.at)
+            if decision
+            else None
+        )
+        return cls(
+            id=claim.id,
+            roll_call_id=claim.roll_call_id,
+            roll_call_title=view.roll_call.title,
+            student_id=claim.student_id,
+            reason_code=claim.reason,
+            text=claim.text,
+            leave_id=claim.leave_id,
+            filed_at=claim.filed_at,
+            state=view.state,
+            decision=answer,
+            attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
+        )
+
+
+class JustifiedReasonOut(BaseModel):
+    """One entry of the catalogue of justified reasons."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    code: str = Field(examples=["illness"])
+    zh: str = Field(examples=["疾病"])
+    en: str = Field(examples=["illness"])
+    needs_text: bool = Field(description="须写明情况 · a text is needed")

@@ -1,0 +1,227 @@
+"""Reading the ledger of standing: a student's entries and lock, the status on a day, what changed for superiors.
+
+HN334-2.4: the numbered feed is what other platforms follow; the status on a past day is reproduced from entries.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, String, and_, cast, exists, select, text, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from backend.core.actor import Actor
+from backend.core.clock import LEGAL_ZONE, legal_day
+from backend.core.errors import BadInput, NotFound, NotPermitted
+from backend.org.terms import TermView, all_terms_of
+from backend.people.tables import Student
+from backend.standing.access import visible_students
+from backend.standing.change_requests.errors import StandingBeforeRecord
+from backend.standing.engine.facts import Status
+from backend.standing.engine.ledger import SANCTIONS
+from backend.standing.store.tables import ChangeRequest, StandingEdit, StandingEntry, StandingFeed
+
+
+@dataclass(frozen=True, slots=True)
+class EntryView:
+    """An entry of the ledger with the request it came from and whether a later entry reversed it."""
+
+    entry: StandingEntry
+    request_id: UUID | None
+    requested_kind: str | None
+    reversed: bool
+
+    @property
+    def change_kind(self) -> str | None:
+        """The code of the kind of change; None for a restoration."""
+        return self.entry.change_kind or self.requested_kind
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A student's status now, the entry that locks the record (None: it is free), and every entry in order."""
+
+    student_id: UUID
+    status: Status
+    locked_by: UUID | None
+    entries: tuple[EntryView, ...]
+
+
+def entries() -> Select[*tuple[Any, ...]]:
+    """Every entry that the scope admits, as `EntryView` takes it."""
+    later = aliased(StandingEntry)
+    undone = exists().where(later.reverses == StandingEntry.id)
+    return (
+        select(StandingEntry, ChangeRequest.id, ChangeRequest.change_kind, undone)
+        .outerjoin(
+            StandingEdit,
+            and_(
+                StandingEdit.student_id == StandingEntry.student_id,
+                cast(StandingEdit.id, String) == StandingEntry.caused_by,
+            ),
+        )
+        .outerjoin(ChangeRequest, ChangeRequest.id == StandingEdit.request_id)
+    )
+
+
+async def ledger_of(session: AsyncSession, actor: Actor, student_id: UUID) -> Ledger:
+    """The ledger of a student whom the caller may see; else `NotFound`."""
+    student = await _student_for(session, actor, student_id)
+    rows = await session.execute(
+        entries().where(StandingEntry.student_id == student_id).order_by(StandingEntry.seq)
+    )
+    found = tuple(EntryView(*row) for row in rows)
+    locking = [each.entry.id for each in found if each.entry.cause in SANCTIONS and not each.reversed]
+    status = Status(student.standing, student.study_form)
+    return Ledger(student_id, status, locking[-1] if locking else None, found)
+
+
+async def _student_for(session: AsyncSession, actor: Actor, student_id: UUID) -> Student:
+    found = await session.scalar(
+        select(Student).where(Student.id == student_id, visible_students(actor, Student.id.expression))
+    )
+    if found is None:
+        raise NotFound
+    return found
+
+
+# --- the status on a day ---
+
+
+@dataclass(frozen=True, slots=True)
+class StatusOn:
+    """The status at the end of a legal day, or now on the day itself; `since_entry` made it, None: the entry on file."""
+
+    student_id: UUID
+    on: date
+    status: Status
+    since_entry: UUID | None
+
+
+async def status_on(
+    session: AsyncSession, actor: Actor, student_id: UUID, day: date | None, at: datetime
+) -> StatusOn:
+    """Reproduce the status from the ledger (HN334-2.4), today's if no day is named.
+
+    Raises `NotFound`, `BadInput`, `StandingBeforeRecord`.
+    """
+    on = day or legal_day(at)
+    if on > legal_day(at):
+        raise BadInput(
+            field="on", reason_zh="日期不能晚于今天", reason_en="the day does not lie in the future"
+        )
+    ledger = await ledger_of(session, actor, student_id)
+    made = [each.entry for each in ledger.entries]
+    student = await session.get_one(Student, student_id)
+    since = min([student.created_at, *(entry.at for entry in made[:1])])
+    if on < legal_day(since):
+        raise StandingBeforeRecord(since=legal_day(since).isoformat())
+    past = [entry for entry in made if legal_day(entry.at) <= on]
+    if past:
+        last = past[-1]
+        return StatusOn(student_id, on, Status(last.standing_after, last.study_form_after), last.id)
+    if made:
+        return StatusOn(student_id, on, Status(made[0].standing_before, made[0].study_form_before), None)
+    return StatusOn(student_id, on, ledger.status, None)
+
+
+# --- changes of many students ---
+
+
+@dataclass(frozen=True, slots=True)
+class ChangesSearch:
+    """Which entries; what is not given narrows nothing. `term` is a code of a term of the caller's unit."""
+
+    school_id: UUID | None = None
+    term: str | None = None
+    cause: str | None = None
+
+
+async def changes_page(
+    session: AsyncSession,
+    actor: Actor,
+    search: ChangesSearch,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> Sequence[EntryView]:
+    """At most `limit` entries, the newest recorded first, recorded before the position."""
+    must_oversee(actor)
+    position = tuple_(StandingEntry.recorded_at, StandingEntry.id)
+    page = entries().order_by(StandingEntry.recorded_at.desc(), StandingEntry.id.desc()).limit(limit)
+    if search.school_id is not None:
+        page = page.where(StandingEntry.school_id == search.school_id)
+    if search.cause is not None:
+        page = page.where(StandingEntry.cause == search.cause)
+    if search.term is not None:
+        page = page.where(
+            within(StandingEntry.at.expression, await term_with_code(session, actor, search.term))
+        )
+    if before is not None:
+        page = page.where(position < before)
+    return [EntryView(*row) for row in await session.execute(page)]
+
+
+def must_oversee(actor: Actor) -> None:
+    """Lists over whole schools are for registrars and authorities; a counselor looks at the own students."""
+    if actor.role not in {"province", "bureau", "registrar"}:
+        raise NotPermitted(
+            reason_zh="异动汇总供学校学籍管理员和上级教育部门查阅",
+            reason_en="lists of changes are for registrars and authorities",
+        )
+
+
+async def term_with_code(session: AsyncSession, actor: Actor, code: str) -> TermView:
+    """The term of the code as it holds in the caller's unit; raises `BadInput`."""
+    for view in (await all_terms_of(session, [actor.org_id]))[actor.org_id]:
+        if view.code == code:
+            return view
+    raise BadInput(field="term", reason_zh="没有这个学期", reason_en="there is no such term")
+
+
+def within(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bool]:
+    """Whether an instant lies in the legal days of a term."""
+    begins = datetime.combine(term.starts_on, time(0), tzinfo=LEGAL_ZONE)
+    ends = datetime.combine(term.ends_on + timedelta(days=1), time(0), tzinfo=LEGAL_ZONE)
+    return (instant >= begins) & (instant < ends)
+
+
+# --- the feed ---
+
+_ONE_AFTER_ANOTHER = text("SELECT pg_advisory_xact_lock(hashtextextended('standing_feed', 0))")
+
+
+async def number_entry(session: AsyncSession, entry_id: UUID, at: datetime) -> None:
+    """Put a committed entry behind all that are in the feed, once.
+
+    Whoever numbers waits for the number before to be committed, so a reader never passes one that is still to come.
+    """
+    await session.execute(_ONE_AFTER_ANOTHER)
+    entry = await session.get_one(StandingEntry, entry_id)
+    put = insert(StandingFeed).values(entry_id=entry.id, school_id=entry.school_id, at=at)
+    await session.execute(put.on_conflict_do_nothing(index_elements=["entry_id"]))
+
+
+@dataclass(frozen=True, slots=True)
+class FeedItem:
+    """An entry with its number in the feed."""
+
+    seq: int
+    view: EntryView
+
+
+async def feed_page(session: AsyncSession, actor: Actor, after: int, limit: int) -> Sequence[FeedItem]:
+    """At most `limit` entries behind the number `after`, in the order of the feed."""
+    must_oversee(actor)
+    page = (
+        entries()
+        .join(StandingFeed, StandingFeed.entry_id == StandingEntry.id)
+        .add_columns(StandingFeed.seq)
+        .where(StandingFeed.seq > after)
+        .order_by(StandingFeed.seq)
+        .limit(limit)
+    )
+    return [FeedItem(row[-1], EntryView(*row[:-1])) for row in await session.execute(page)]

@@ -1,0 +1,34 @@
+"""The student learns what became of a claim. The notice carries no reason: a phone may lie open."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.notice.messages import Channel, Message, StudentRecipient
+from backend.notice.service import post_notice
+from backend.standing.store.tables import ClaimDecision
+
+IN_APP: tuple[Channel, ...] = ("in_app",)
+
+
+async def tell_decided(session: AsyncSession, claim_id: UUID, at: datetime) -> None:
+    """In the app, with the way that is left after a refusal."""
+    decision = await session.get_one(ClaimDecision, claim_id)
+    zh, en = ("已认可", "accepted") if decision.accepted else ("未予认可", "not accepted")
+    after_zh, after_en = (
+        ("该次核验不再计入次数。", "That check no longer counts.")
+        if decision.accepted
+        else ("如不服，可提出申诉。", "If you disagree, you may appeal.")
+    )
+    message = Message(
+        kind="reason_claim_decided",
+        group_id=claim_id,
+        title_zh=f"未核验理由{zh}",
+        title_en=f"Reason {en}",
+        body_zh=f"您的未核验理由{zh}。{after_zh}请在应用中查看意见。",
+        body_en=f"Your reason for a missed check was {en}. {after_en} See the app for the opinion.",
+        data={"claim_id": str(claim_id)},
+    )
+    recipient = StudentRecipient(decision.student_id, decision.school_id)
+    await post_notice(session, recipient, message, IN_APP, at)

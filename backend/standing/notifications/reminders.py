@@ -1,0 +1,57 @@
+"""The registrar is reminded of a prompt that waits for a decision, on the working days that the law names."""
+
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.clock import legal_day
+from backend.standing.engine.prompts import PromptState
+from backend.standing.notifications.prompts import tell_reminder
+from backend.standing.store import tables
+
+
+async def remind_registrars(session: AsyncSession, school_id: UUID, at: datetime) -> int:
+    """Send today's reminders of the school's undecided prompts, each once; returns how many.
+
+    A job that comes a day late sends what is due on its own day; what it missed is past and is not sent after.
+    """
+    sent = 0
+    for prompt_id, working_day in await _due_today(session, school_id, legal_day(at)):
+        row = {"prompt_id": prompt_id, "working_day": working_day, "school_id": school_id, "at": at}
+        put = insert(tables.PromptReminder).values(row).on_conflict_do_nothing()
+        if await session.scalar(put.returning(tables.PromptReminder.prompt_id)) is not None:
+            await tell_reminder(session, prompt_id, at)
+            sent += 1
+    return sent
+
+
+async def _due_today(session: AsyncSession, school_id: UUID, today: date) -> list[tuple[UUID, int]]:
+    """Prompt and working day of every reminder that the kept pictures put on this day."""
+    assessments = await session.stream_scalars(
+        select(tables.StudentStanding.assessment)
+        .where(
+            tables.StudentStanding.school_id == school_id,
+            tables.StudentStanding.assessment["prompts"].contains([{"state": PromptState.RUNNING.value}]),
+        )
+        .execution_options(yield_per=100)
+    )
+    return [
+        (UUID(prompt["prompt_id"]), reminder["working_day"])
+        async for assessment in assessments
+        for prompt in _running(assessment)
+        for reminder in prompt["deadline"]["reminders"]
+        if reminder["on"] == today.isoformat()
+    ]
+
+
+def _running(assessment: dict[str, Any]) -> list[dict[str, Any]]:
+    """Delivered and neither decided nor ended; a dismissal that waits for the superior is not the registrar's."""
+    return [
+        prompt
+        for prompt in assessment["prompts"]
+        if prompt["state"] == PromptState.RUNNING.value and prompt["deadline"] is not None
+    ]

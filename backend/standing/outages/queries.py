@@ -1,0 +1,108 @@
+"""Reading outages: those of the units below the caller, and those above that reach down to it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, func, or_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.errors import NotFound
+from backend.org.paths import superior_paths
+from backend.standing.store.tables import OutageDecision, OutageEnded, OutageRecord
+
+OutageState = Literal["waiting", "approved", "refused"]
+
+
+@dataclass(frozen=True, slots=True)
+class OutageView:
+    """An outage, the end that was recorded later, and the superior's answer."""
+
+    outage: OutageRecord
+    ended: OutageEnded | None
+    decision: OutageDecision | None
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """When it was over; None while that is not known."""
+        return self.outage.ends_at or (self.ended.ends_at if self.ended else None)
+
+    @property
+    def state(self) -> OutageState:
+        if self.decision is None:
+            return "waiting"
+        return "approved" if self.decision.approved else "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class OutageSearch:
+    """Which outages; what is not given narrows nothing."""
+
+    state: OutageState | None = None
+    org_id: UUID | None = None
+
+
+_STATES = {
+    "waiting": OutageDecision.outage_id.is_(None),
+    "approved": OutageDecision.approved.is_(True),
+    "refused": OutageDecision.approved.is_(False),
+}
+
+
+async def outage_for(session: AsyncSession, actor: Actor, outage_id: UUID) -> OutageView:
+    """One outage that concerns the caller; else `NotFound`, whatever the cause."""
+    asked = _seen_by(actor).where(OutageRecord.id == outage_id)
+    found = (await session.execute(asked)).one_or_none()
+    if found is None:
+        raise NotFound
+    return OutageView(*found)
+
+
+async def outages_page(
+    session: AsyncSession, actor: Actor, search: OutageSearch, before: UUID | None, limit: int
+) -> Sequence[OutageView]:
+    """At most `limit` outages that concern the caller, newest first, older than the id `before`."""
+    page = _seen_by(actor).order_by(OutageRecord.id.desc()).limit(limit)
+    if search.state is not None:
+        page = page.where(_STATES[search.state])
+    if search.org_id is not None:
+        page = page.where(OutageRecord.org_id == search.org_id)
+    if before is not None:
+        page = page.where(OutageRecord.id < before)
+    return [OutageView(*row) for row in await session.execute(page)]
+
+
+async def outages_over(session: AsyncSession, row: OutageRecord) -> bool:
+    """Whether the same side declared an outage of the same unit for some of that time before, whatever became of it."""
+    ends_at = func.coalesce(OutageRecord.ends_at, OutageEnded.ends_at, OutageRecord.lapses_at)
+    near = (
+        select(OutageRecord.id)
+        .outerjoin(OutageEnded, OutageEnded.outage_id == OutageRecord.id)
+        .where(
+            OutageRecord.org_id == row.org_id,
+            OutageRecord.declarer_path == row.declarer_path,
+            OutageRecord.starts_at < (row.ends_at or row.lapses_at),
+            ends_at > row.starts_at,
+        )
+        .limit(1)
+    )
+    return await session.scalar(near) is not None
+
+
+def _seen_by(actor: Actor) -> Select[*tuple[Any, ...]]:
+    return (
+        select(OutageRecord, OutageEnded, OutageDecision)
+        .outerjoin(OutageEnded, OutageEnded.outage_id == OutageRecord.id)
+        .outerjoin(OutageDecision, OutageDecision.outage_id == OutageRecord.id)
+        .where(_concerns(actor))
+    )
+
+
+def _concerns(actor: Actor) -> ColumnElement[bool]:
+    path = OutageRecord.org_path
+    return or_(
+        path.startswith(actor.org_path + ".", autoescape=True), path.in_(superior_paths(actor.org_path))
+    )

@@ -1,0 +1,99 @@
+"""The figures of standing by day, read once for each day and place."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from functools import cache
+from typing import Self
+
+from backend.leave.rules import LeavePolicy
+from backend.policy import Policy, PolicyAt
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """What an outcome writes; None leaves the earlier value."""
+
+    standing: str | None
+    study_form: str | None
+    change_kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingPolicy:
+    """Everything that HN334 三、5 and 四 fix on one day, from policy data."""
+
+    policy: PolicyAt
+    counted_kinds: tuple[str, ...]
+    counted_launchers: tuple[str, ...]
+    verified_study_forms: tuple[str, ...]
+    minimum_window: timedelta
+    consecutive: int
+    cumulative: int
+    leave: LeavePolicy
+    absence_months: int
+    absence_alert_days: int
+    deadline_days: int
+    reminder_days: tuple[int, ...]
+    on_expiry: str
+    blockers: tuple[str, ...]
+    required_evidence: tuple[str, ...]
+    outcomes: tuple[str, ...]
+    proposed: Mapping[str, str]
+    effects: Mapping[str, Effect]
+    reasons: Mapping[str, bool]
+    """Justified reasons of the catalogue, and whether each needs a text."""
+    locked_items: tuple[str, ...]
+    appeal_levels: int
+
+    @classmethod
+    def of(cls, policy: PolicyAt) -> Self:
+        return cls(
+            policy=policy,
+            counted_kinds=policy.texts("roll_call.counted_kinds"),
+            counted_launchers=policy.texts("misses.counted_launchers"),
+            verified_study_forms=policy.texts("audience.verified_study_forms"),
+            minimum_window=policy.duration("roll_call.window.minimum"),
+            consecutive=policy.integer("misses.consecutive"),
+            cumulative=policy.integer("misses.cumulative"),
+            leave=LeavePolicy.at(policy),
+            absence_months=policy.integer("absence.withdrawal_after"),
+            absence_alert_days=policy.integer("absence.alert_after"),
+            deadline_days=policy.integer("decision.deadline"),
+            reminder_days=policy.integers("decision.reminders"),
+            on_expiry=policy.text("decision.on_expiry"),
+            blockers=policy.texts("decision.expiry_blockers"),
+            required_evidence=policy.texts("decision.required_evidence"),
+            outcomes=policy.texts("decision.outcomes"),
+            proposed={
+                str(row["prompt"]): str(row["outcome"]) for row in policy.table("decision.proposed_outcomes")
+            },
+            effects={
+                str(row["outcome"]): Effect(
+                    str(row["standing"]) or None, str(row["study_form"]) or None, str(row["change_kind"])
+                )
+                for row in policy.table("decision.outcome_effects")
+            },
+            reasons={
+                str(row["code"]): bool(row["needs_text"]) for row in policy.table("misses.justified_reasons")
+            },
+            locked_items=policy.texts("lock.covers"),
+            appeal_levels=policy.integer("appeal.levels"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyHistory:
+    """The law of one place through time: a figure is asked for by the day of the event (reading 14)."""
+
+    policy: Policy
+    place: str
+
+    def on(self, day: date) -> StandingPolicy:
+        """Raises `AbsentLaw` where the place has none on the day: standing is never judged without law."""
+        return _standing_law(self.policy, self.place, day)
+
+
+@cache
+def _standing_law(policy: Policy, place: str, day: date) -> StandingPolicy:
+    return StandingPolicy.of(policy.at(day, place))

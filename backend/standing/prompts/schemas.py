@@ -1,0 +1,364 @@
+"""Prompts as both APIs take and show them. Every code comes with its words in both languages."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal, Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field, StringConstraints
+
+from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
+from backend.standing.engine.decision_rules import DISMISS
+from backend.standing.explanations.phrases import (
+    CAUSES,
+    KINDS,
+    PARTS,
+    STANDINGS,
+    STATES,
+    STUDY_FORMS,
+    WITHDRAWN_BECAUSE,
+    Bilingual,
+    blocker_words,
+    outcome_words,
+    reason_words,
+)
+from backend.standing.policy import StandingPolicy
+from backend.standing.prompts.deliveries import OtherWay
+from backend.standing.prompts.queries import DecisionView, EvidenceItem, PromptFile, PromptRow, StatementView
+from backend.standing.store.tables import StandingEntry
+
+Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
+
+
+class NamedOut(BaseModel):
+    """A code with its words."""
+
+    code: str = Field(examples=["part_time"])
+    zh: str = Field(examples=["学习形式变更为非全日制"])
+    en: str = Field(examples=["study form changed to part-time"])
+
+    @classmethod
+    def of(cls, code: str, words: Bilingual) -> Self:
+        return cls(code=code, zh=words.zh, en=words.en)
+
+
+# --- what comes in ---
+
+
+class DecisionIn(Schema):
+    """A decision on a prompt: an outcome of the law, or `dismiss` with a justified reason of the catalogue."""
+
+    outcome: Code = Field(
+        description="处理结果代码，dismiss 为撤销提示 · a code of `choices`, or dismiss",
+        examples=["part_time"],
+    )
+    reasons: Paragraph | None = Field(
+        default=None,
+        description="与提示建议不同时必填 · needed for another outcome than the proposed one",
+        examples=["经核实，该生已离校务工，仅周末返校学习"],
+    )
+    found_reason: Code | None = Field(
+        default=None,
+        description="撤销提示时认定的正当理由 · the reason found, for a dismissal",
+        examples=[None],
+    )
+    found_text: Paragraph | None = Field(default=None, examples=[None])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
+
+
+class DismissalAnswerIn(Schema):
+    """The superior's answer to a dismissal, with an opinion."""
+
+    accepted: bool
+    opinion: Paragraph = Field(examples=["病历属实，同意撤销提示"])
+
+
+class DeliveryIn(Schema):
+    """A delivery outside the system (送达回证)."""
+
+    how: OtherWay = Field(
+        description="书面签收 written, 当面送达 in_person, 邮寄送达 post", examples=["written"]
+    )
+    received_at: Moment = Field(examples=["2026-11-20T10:00:00+08:00"])
+    text: Line = Field(examples=["送达回证〔2026〕12号，教务处王老师签收"])
+
+
+class ReversalIn(Schema):
+    """Why an automatic execution is taken back."""
+
+    reasons: Paragraph = Field(examples=["核验当日全县停电，未及申报"])
+
+
+class StatementIn(Schema):
+    """What the student says to a prompt, with files."""
+
+    text: Paragraph = Field(examples=["当天在医院陪护家人，附住院证明"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
+
+
+# --- what goes out ---
+
+
+class StatementOut(BaseModel):
+    """A student's statement."""
+
+    id: UUID
+    text: str = Field(examples=["当天在医院陪护家人，附住院证明"])
+    at: datetime
+    attachments: list[AttachmentOut]
+
+    @classmethod
+    def of(cls, view: StatementView) -> Self:
+        return cls(
+            id=view.statement.id,
+            text=view.statement.text,
+            at=view.statement.at,
+            attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
+        )
+
+
+class DismissalAnswerOut(BaseModel):
+    """The superior's answer to a dismissal."""
+
+    accepted: bool
+    opinion: str = Field(examples=["病历属实，同意撤销提示"])
+    at: datetime
+
+
+class DecisionOut(BaseModel):
+    """A decision on a prompt. `role`: registrar or superior."""
+
+    id: UUID
+    role: str = Field(examples=["registrar"])
+    outcome: NamedOut
+    reasons: str = Field(examples=["情况属实"])
+    found_reason: NamedOut | None
+    found_text: str = Field(examples=[""])
+    at: datetime
+    answer: DismissalAnswerOut | None = Field(description="上级对撤销的答复 · to a dismissal")
+    attachments: list[AttachmentOut]
+
+    @classmethod
+    def of(cls, view: DecisionView, law: StandingPolicy) -> Self:
+        made, answer = view.decision, view.answer
+        found = made.found_reason
+        return cls(
+            id=made.id,
+            role=made.role,
+            outcome=NamedOut.of(made.outcome, outcome_words(law, made.outcome)),
+            reasons=made.reasons,
+            found_reason=NamedOut.of(found, reason_words(law, found)) if found else None,
+            found_text=made.found_text,
+            at=made.at,
+            answer=DismissalAnswerOut(accepted=answer.accepted, opinion=answer.opinion, at=answer.at)
+            if answer
+            else None,
+            attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
+        )
+
+
+class EvidenceOut(BaseModel):
+    """A fact that a prompt rests on: a missed check with its window, leave, or a recorded absence."""
+
+    kind: Literal["check", "leave", "attendance"]
+    id: UUID
+    title: str | None = Field(examples=["十月学籍核验"])
+    launcher: str | None = Field(description="发起单位 · who launched it", examples=["郑州市教育局"])
+    starts_at: datetime
+    ends_at: datetime | None
+    notice_delivered_at: datetime | None = Field(
+        description="通知送达学生 · when the notice reached the student"
+    )
+    missing: list[NamedOut] | None = Field(
+        description="尚缺的证据；学生端不列 · parts of evidence that are missing; not told to the student"
+    )
+
+    @classmethod
+    def of(cls, item: EvidenceItem, *, with_gaps: bool) -> Self:
+        return cls(
+            kind=item.kind,
+            id=item.id,
+            title=item.title,
+            launcher=item.launcher,
+            starts_at=item.starts_at,
+            ends_at=item.ends_at,
+            notice_delivered_at=item.notice_delivered_at,
+            missing=[NamedOut.of(part, PARTS[part]) for part in item.missing] if with_gaps else None,
+        )
+
+
+class StatusOut(BaseModel):
+    """Standing by the national codes, and study form."""
+
+    standing: NamedOut
+    study_form: NamedOut
+
+    @classmethod
+    def of(cls, standing: str, study_form: str) -> Self:
+        return cls(
+            standing=NamedOut.of(standing, STANDINGS[standing]),
+            study_form=NamedOut.of(study_form, STUDY_FORMS[study_form]),
+        )
+
+
+class PromptChangeOut(BaseModel):
+    """A change of the ledger that came of a prompt; one that took another back names it in `reverses`."""
+
+    id: UUID
+    at: datetime
+    cause: NamedOut
+    outcome: NamedOut
+    before: StatusOut
+    after: StatusOut
+    reverses: UUID | None
+
+    @classmethod
+    def of(cls, entry: StandingEntry, law: StandingPolicy) -> Self:
+        return cls(
+            id=entry.id,
+            at=entry.at,
+            cause=NamedOut.of(entry.cause, CAUSES[entry.cause]),
+            outcome=NamedOut.of(entry.outcome, outcome_words(law, entry.outcome)),
+            before=StatusOut.of(entry.standing_before, entry.study_form_before),
+            after=StatusOut.of(entry.standing_after, entry.study_form_after),
+            reverses=entry.reverses,
+        )
+
+
+class PromptOut(BaseModel):
+    """A prompt and how it stands. `due_at` is exclusive: 24:00 of the last working day."""
+
+    id: UUID
+    kind: NamedOut
+    state: NamedOut
+    term_code: str = Field(examples=["2026-autumn"])
+    proposed: NamedOut = Field(description="提示建议的处理 · the outcome it proposes")
+    raised_at: datetime
+    delivered_at: datetime | None = Field(description="学校签收 · when the school received it")
+    due_at: datetime | None = Field(description="处理期限 · when the decision is due")
+    missing_year: int | None = Field(
+        description="工作日历缺少的年份 · a calendar year that is not loaded", examples=[None]
+    )
+    blockers: list[NamedOut] = Field(description="暂缓自动执行的情形 · what holds up an automatic execution")
+    closed_at: datetime | None
+    withdrawn_because: NamedOut | None
+
+    @classmethod
+    def of(cls, row: PromptRow) -> Self:
+        return cls(**_common(row))
+
+
+class StaffPromptOut(PromptOut):
+    """A prompt with whose it is."""
+
+    student_id: UUID
+    student_name: str = Field(examples=["李明"])
+    class_id: UUID
+    class_name: str | None = Field(examples=["2024级1班"])
+    school_id: UUID
+    school_name: str = Field(examples=["郑州市某职业学校"])
+
+    @classmethod
+    def of(cls, row: PromptRow) -> Self:
+        return cls(**_common(row), **_whose(row))
+
+
+class DeliveryOut(BaseModel):
+    """How the school received the prompt."""
+
+    at: datetime
+    how: str = Field(description="in_app, sms, receipt, written, in_person, post", examples=["in_app"])
+    note: str | None = Field(examples=[None])
+
+
+class ChoicesOut(BaseModel):
+    """What the law offers for the decision."""
+
+    outcomes: list[NamedOut]
+    reasons: list[NamedOut] = Field(description="正当理由目录 · the catalogue of justified reasons")
+
+
+class StaffPromptFileOut(StaffPromptOut):
+    """A prompt with everything that bears on the decision."""
+
+    grounds: list[str] = Field(examples=[["consecutive"]])
+    event_day: date
+    evidence: list[EvidenceOut]
+    delivery: DeliveryOut | None
+    decisions: list[DecisionOut]
+    statements: list[StatementOut]
+    changes: list[PromptChangeOut]
+    choices: ChoicesOut
+    trace: dict[str, Any] = Field(description="规则、依据及版本 · the rule, the figures and their versions")
+
+    @classmethod
+    def of_file(cls, found: PromptFile) -> Self:
+        row, law = found.row, found.row.law
+        return cls(
+            **_common(row),
+            **_whose(row),
+            **_matter(found, with_gaps=True),
+            grounds=row.prompt.grounds,
+            event_day=row.prompt.event_day,
+            delivery=DeliveryOut(at=found.delivered.at, how=found.delivered.how, note=found.delivered.note)
+            if found.delivered
+            else None,
+            choices=ChoicesOut(
+                outcomes=[NamedOut.of(code, outcome_words(law, code)) for code in (*law.outcomes, DISMISS)],
+                reasons=[NamedOut.of(code, reason_words(law, code)) for code in law.reasons],
+            ),
+            trace=row.prompt.trace,
+        )
+
+
+class OwnPromptFileOut(PromptOut):
+    """A prompt as its student sees it."""
+
+    evidence: list[EvidenceOut]
+    decisions: list[DecisionOut]
+    statements: list[StatementOut]
+    changes: list[PromptChangeOut]
+
+    @classmethod
+    def of_file(cls, found: PromptFile) -> Self:
+        return cls(**_common(found.row), **_matter(found, with_gaps=False))
+
+
+def _common(row: PromptRow) -> dict[str, Any]:
+    prompt, step, named = row.prompt, row.step, NamedOut.of
+    because = WITHDRAWN_BECAUSE.get(step.closed_by or "")
+    return {
+        "id": prompt.id,
+        "kind": named(prompt.kind, KINDS[prompt.kind]),
+        "state": named(step.state, STATES[step.state]),
+        "term_code": prompt.term_code,
+        "proposed": named(prompt.proposed, outcome_words(row.law, prompt.proposed)),
+        "raised_at": prompt.raised_at,
+        "delivered_at": step.delivered_at,
+        "due_at": step.due_at,
+        "missing_year": step.missing_year,
+        "blockers": [named(code, blocker_words(code)) for code in step.blockers],
+        "closed_at": step.closed_at,
+        "withdrawn_because": named(str(step.closed_by), because) if because else None,
+    }
+
+
+def _whose(row: PromptRow) -> dict[str, Any]:
+    return {
+        "student_id": row.prompt.student_id,
+        "student_name": row.student_name,
+        "class_id": row.class_id,
+        "class_name": row.class_name,
+        "school_id": row.prompt.school_id,
+        "school_name": row.school_name,
+    }
+
+
+def _matter(found: PromptFile, *, with_gaps: bool) -> dict[str, Any]:
+    law = found.row.law
+    return {
+        "evidence": [EvidenceOut.of(item, with_gaps=with_gaps) for item in found.evidence],
+        "decisions": [DecisionOut.of(view, law) for view in found.decisions],
+        "statements": [StatementOut.of(view) for view in found.statements],
+        "changes": [PromptChangeOut.of(entry, law) for entry in found.changes],
+    }

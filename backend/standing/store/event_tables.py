@@ -1,0 +1,402 @@
+"""Facts that people recorded and that standing rests on. Rows are added, never altered."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    CheckConstraint,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    SmallInteger,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.orm import Mapped, mapped_column
+
+from backend.core.database import Base
+
+
+class PromptDelivered(Base):
+    """The receipt of a prompt by the registrar, from which the working days run (reading 7). The first counts."""
+
+    __tablename__ = "prompt_delivered"
+    __tenancy__ = "student"
+
+    prompt_id: Mapped[UUID] = mapped_column(ForeignKey("prompt.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    at: Mapped[datetime]
+    how: Mapped[str]
+    note: Mapped[str | None]
+    acting_account: Mapped[UUID | None]
+
+
+class PromptDecision(Base):
+    """What the registrar, or after an escalation the superior, decided on a prompt."""
+
+    __tablename__ = "prompt_decision"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("role IN ('registrar', 'superior')", name="role"),
+        CheckConstraint("(outcome = 'dismiss') = (found_reason IS NOT NULL)", name="found_reason"),
+        UniqueConstraint("id", "decided_by"),
+        Index("ix_prompt_decision_prompt", "prompt_id"),
+        Index("ix_prompt_decision_student", "student_id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    prompt_id: Mapped[UUID] = mapped_column(ForeignKey("prompt.id"))
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    role: Mapped[str]
+    outcome: Mapped[str]
+    reasons: Mapped[str]
+    found_reason: Mapped[str | None]
+    found_text: Mapped[str]
+    decided_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class DismissalAnswer(Base):
+    """The superior's answer to a dismissal; never by the one who dismissed (invariant 9)."""
+
+    __tablename__ = "dismissal_answer"
+    __tenancy__ = "student"
+    __table_args__ = (CheckConstraint("answered_by <> decided_by", name="not_their_own"),)
+
+    decision_id: Mapped[UUID] = mapped_column(ForeignKey("prompt_decision.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    accepted: Mapped[bool]
+    opinion: Mapped[str]
+    decided_by: Mapped[UUID]
+    answered_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class PromptStatement(Base):
+    """What the student says to a prompt; it is on the case for whoever decides."""
+
+    __tablename__ = "prompt_statement"
+    __tenancy__ = "student"
+    __table_args__ = (Index("ix_prompt_statement_prompt", "prompt_id"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    prompt_id: Mapped[UUID] = mapped_column(ForeignKey("prompt.id"))
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    text: Mapped[str]
+    filed_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class ReasonClaimRecord(Base):
+    """A claim that a miss had a justified reason (readings 6 and 10). `leave_id`: leave that came too late.
+
+    People claim once against a check; what remains after a refusal is the appeal.
+    """
+
+    __tablename__ = "reason_claim"
+    __tenancy__ = "student"
+    __table_args__ = (
+        UniqueConstraint("id", "filed_by"),
+        Index("ix_reason_claim_student", "student_id"),
+        Index("ix_reason_claim_roll_call", "roll_call_id", "filed_at"),
+        Index(
+            "uq_reason_claim_leave",
+            "roll_call_id",
+            "leave_id",
+            unique=True,
+            postgresql_where=text("leave_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_reason_claim_person",
+            "roll_call_id",
+            "student_id",
+            unique=True,
+            postgresql_where=text("leave_id IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    roll_call_id: Mapped[UUID] = mapped_column(ForeignKey("roll_call.id"))
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    reason: Mapped[str]
+    text: Mapped[str]
+    leave_id: Mapped[UUID | None] = mapped_column(ForeignKey("leave_request.id"))
+    filed_by: Mapped[UUID]
+    filed_at: Mapped[datetime]
+
+
+class ClaimDecision(Base):
+    """The launching side's answer to a claim, once; never by the one who filed it."""
+
+    __tablename__ = "reason_claim_decision"
+    __tenancy__ = "student"
+    __table_args__ = (
+        ForeignKeyConstraint(["claim_id", "filed_by"], ["reason_claim.id", "reason_claim.filed_by"]),
+        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+    )
+
+    claim_id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    accepted: Mapped[bool]
+    opinion: Mapped[str]
+    filed_by: Mapped[UUID]
+    decided_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class OutageRecord(Base):
+    """An outage of ours or of a site's network, for everybody below `org_path` (reading 8).
+
+    `declarer_path` is the unit on whose side it was declared. One declared while it lasts counts until its end is
+    recorded, and never beyond `lapses_at`: whatever goes on for longer is declared again.
+    """
+
+    __tablename__ = "outage"
+    __tenancy__ = "open"
+    __table_args__ = (
+        CheckConstraint(
+            "(ends_at IS NULL OR (starts_at < ends_at AND ends_at <= lapses_at)) AND starts_at <= declared_at",
+            name="interval",
+        ),
+        UniqueConstraint("id", "declared_by"),
+        Index("ix_outage_org_path", "org_path"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    org_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    org_path: Mapped[str]
+    declarer_path: Mapped[str]
+    what: Mapped[str]
+    starts_at: Mapped[datetime]
+    ends_at: Mapped[datetime | None]
+    lapses_at: Mapped[datetime]
+    declared_by: Mapped[UUID]
+    declared_at: Mapped[datetime]
+
+
+class OutageEnded(Base):
+    """When an outage that was declared while it lasted was over."""
+
+    __tablename__ = "outage_ended"
+    __tenancy__ = "open"
+
+    outage_id: Mapped[UUID] = mapped_column(ForeignKey("outage.id"), primary_key=True)
+    org_path: Mapped[str]
+    ends_at: Mapped[datetime]
+    recorded_by: Mapped[UUID]
+    recorded_at: Mapped[datetime]
+
+
+class OutageDecision(Base):
+    """A superior approves or refuses a declared outage, once; never the one who declared it."""
+
+    __tablename__ = "outage_decision"
+    __tenancy__ = "open"
+    __table_args__ = (
+        ForeignKeyConstraint(["outage_id", "declared_by"], ["outage.id", "outage.declared_by"]),
+        CheckConstraint("decided_by <> declared_by", name="not_their_own"),
+    )
+
+    outage_id: Mapped[UUID] = mapped_column(primary_key=True)
+    org_path: Mapped[str]
+    approved: Mapped[bool]
+    opinion: Mapped[str]
+    declared_by: Mapped[UUID]
+    decided_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class AttendanceEntry(Base):
+    """A counselor's or registrar's record that a student was absent, or was seen, at an instant (reading 5).
+
+    A mistaken absence is countered by a record of presence at the same instant.
+    """
+
+    __tablename__ = "attendance_entry"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("at <= recorded_at", name="past"),
+        UniqueConstraint("student_id", "at", "present"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    present: Mapped[bool]
+    at: Mapped[datetime]
+    note: Mapped[str | None]
+    recorded_by: Mapped[UUID]
+    recorded_at: Mapped[datetime]
+
+
+class ChangeReversed(Base):
+    """The authority takes an automatic execution back in one step (reading 12)."""
+
+    __tablename__ = "change_reversed"
+    __tenancy__ = "student"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    change_id: Mapped[UUID] = mapped_column(ForeignKey("standing_entry.id"), unique=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    reasons: Mapped[str]
+    reversed_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class ChangeRequest(Base):
+    """A change of the record that no prompt caused, on its way up (HN334-4.1c). `chain` was fixed when it was filed.
+
+    `chain` lists the levels that must agree, lowest first: `[{"level": "school", "org_id": …}, …]`.
+    """
+
+    __tablename__ = "change_request"
+    __tenancy__ = "student"
+    __table_args__ = (
+        UniqueConstraint("id", "filed_by"),
+        Index("ix_change_request_student", "student_id"),
+        Index("ix_change_request_school", "school_id", "filed_at"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    item: Mapped[str]
+    change_kind: Mapped[str]
+    standing: Mapped[str | None]
+    study_form: Mapped[str | None]
+    reasons: Mapped[str]
+    chain: Mapped[list[Any]]
+    locked: Mapped[bool]
+    policy_version: Mapped[str]
+    filed_by: Mapped[UUID]
+    filed_at: Mapped[datetime]
+
+
+class ChangeRequestStep(Base):
+    """One level's opinion on a change request; whoever filed it gives none (invariant 9)."""
+
+    __tablename__ = "change_request_step"
+    __tenancy__ = "student"
+    __table_args__ = (
+        ForeignKeyConstraint(["request_id", "filed_by"], ["change_request.id", "change_request.filed_by"]),
+        CheckConstraint("outcome IN ('agreed', 'refused', 'withdrawn')", name="outcome"),
+        CheckConstraint("outcome = 'withdrawn' OR decided_by <> filed_by", name="not_their_own"),
+    )
+
+    request_id: Mapped[UUID] = mapped_column(primary_key=True)
+    position: Mapped[int] = mapped_column(SmallInteger, primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    level: Mapped[str]
+    org_id: Mapped[UUID]
+    outcome: Mapped[str]
+    opinion: Mapped[str]
+    filed_by: Mapped[UUID]
+    decided_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class ProvinceApproved(Base):
+    """The province agreed: this request unlocks one change (HN334-4.1c)."""
+
+    __tablename__ = "province_approved"
+    __tenancy__ = "student"
+
+    request_id: Mapped[UUID] = mapped_column(ForeignKey("change_request.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class StandingEdit(Base):
+    """A change of the record that no prompt caused, as it took effect, with the approval that it used up."""
+
+    __tablename__ = "standing_edit"
+    __tenancy__ = "student"
+    __table_args__ = (UniqueConstraint("approval_id"), Index("ix_standing_edit_student", "student_id"))
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    item: Mapped[str]
+    standing: Mapped[str | None]
+    study_form: Mapped[str | None]
+    request_id: Mapped[UUID | None] = mapped_column(ForeignKey("change_request.id"))
+    approval_id: Mapped[UUID | None] = mapped_column(ForeignKey("province_approved.request_id"))
+    acting_account: Mapped[UUID | None]
+    at: Mapped[datetime]
+
+
+class AppealFiled(Base):
+    """What standing must know of an appeal (HN334-4.2); the case itself is kept by the room of appeals."""
+
+    __tablename__ = "appeal_filed"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("appellant IN ('student', 'school')", name="appellant"),
+        CheckConstraint("target IN ('check', 'change', 'gaokao')", name="target"),
+        UniqueConstraint("previous"),
+        UniqueConstraint("id", "filed_by"),
+        Index(
+            "uq_appeal_filed_matter",
+            "student_id",
+            "appellant",
+            "target",
+            "target_id",
+            unique=True,
+            postgresql_where=text("previous IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    school_id: Mapped[UUID] = mapped_column(ForeignKey("org_unit.id"))
+    student_id: Mapped[UUID] = mapped_column(ForeignKey("student.id"))
+    appellant: Mapped[str]
+    target: Mapped[str]
+    target_id: Mapped[str]
+    previous: Mapped[UUID | None] = mapped_column(ForeignKey("appeal_filed.id"))
+    filed_by: Mapped[UUID]
+    filed_at: Mapped[datetime]
+
+
+class AppealDecided(Base):
+    """How an appeal ended; never decided by the one who filed it. `finding`: what a result is to be instead."""
+
+    __tablename__ = "appeal_decided"
+    __tenancy__ = "student"
+    __table_args__ = (
+        CheckConstraint("finding IN ('present', 'excused')", name="finding"),
+        CheckConstraint("decided_by <> filed_by", name="not_their_own"),
+    )
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeal_filed.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    upheld: Mapped[bool]
+    finding: Mapped[str]
+    reasons: Mapped[str]
+    filed_by: Mapped[UUID]
+    decided_by: Mapped[UUID]
+    at: Mapped[datetime]
+
+
+class AppealWithdrawn(Base):
+    """The appellant took an appeal back: it ends undecided, and the matter is not opened again."""
+
+    __tablename__ = "appeal_withdrawn"
+    __tenancy__ = "student"
+
+    appeal_id: Mapped[UUID] = mapped_column(ForeignKey("appeal_filed.id"), primary_key=True)
+    school_id: Mapped[UUID]
+    student_id: Mapped[UUID]
+    reason: Mapped[str | None]
+    withdrawn_by: Mapped[UUID]
+    at: Mapped[datetime]

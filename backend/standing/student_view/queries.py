@@ -1,0 +1,83 @@
+"""What a student may know of the own standing at a glance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.clock import legal_day
+from backend.core.errors import NotPermitted
+from backend.leave.queries import tally_of
+from backend.leave.rules import LeaveTally
+from backend.org.calendar import CalendarYearMissing
+from backend.org.errors import TermNotSet
+from backend.org.terms import term_of
+from backend.people.tables import Student
+from backend.standing.engine.facts import Status
+from backend.standing.engine.misses import MissCounts
+from backend.standing.policy import StandingPolicy
+from backend.standing.prompts.queries import PromptRow, PromptSearch, prompts_page
+from backend.standing.store.lock import policy_history
+from backend.standing.store.tables import StudentStanding
+
+OPEN_PROMPTS = 20
+"""More than can be open at once: one of each kind in each term."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnStanding:
+    """Status, the counts of the running term with their limits, warnings that hold, and open prompts.
+
+    `misses` and `leave` are None outside a term, `leave` also where the calendar lacks the year.
+    """
+
+    status: Status
+    law: StandingPolicy
+    term_code: str | None
+    misses: MissCounts | None
+    leave: LeaveTally | None
+    locked: bool
+    warnings: Sequence[Mapping[str, Any]]
+    prompts: Sequence[PromptRow]
+
+
+async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> OwnStanding:
+    """The acting student's, as it was last assessed; of whom nothing was ever said, every count is zero."""
+    if actor.student_id is None or actor.school_id is None:
+        raise NotPermitted(reason_zh="供学生本人查阅", reason_en="this is for the student in person")
+    student = await session.get_one(Student, actor.student_id)
+    kept = await session.get(StudentStanding, actor.student_id)
+    assessment = kept.assessment if kept else {}
+    try:
+        term_code = (await term_of(session, actor.school_id, legal_day(at))).code
+    except TermNotSet:
+        term_code = None
+    open_prompts = PromptSearch(open_only=True)
+    return OwnStanding(
+        status=Status(student.standing, student.study_form),
+        law=policy_history(actor.org_path).on(legal_day(at)),
+        term_code=term_code,
+        misses=_misses(assessment, term_code) if term_code else None,
+        leave=await _leave(session, actor, at) if term_code else None,
+        locked=bool(kept and kept.locked_by),
+        warnings=assessment.get("warnings", []),
+        prompts=await prompts_page(session, actor, open_prompts, at, None, OPEN_PROMPTS),
+    )
+
+
+def _misses(assessment: Mapping[str, Any], term_code: str) -> MissCounts:
+    for term in assessment.get("terms", []):
+        if term["term"] == term_code:
+            return MissCounts(**term["misses"])
+    return MissCounts(term_code, 0, 0, one_more_miss_prompts=False)
+
+
+async def _leave(session: AsyncSession, actor: Actor, at: datetime) -> LeaveTally | None:
+    assert actor.student_id is not None
+    try:
+        return await tally_of(session, actor.student_id, at)
+    except CalendarYearMissing:
+        return None

@@ -1,0 +1,207 @@
+"""What the clock and other rooms make standing do: assess a school, the audience of a roll call, or one student."""
+
+from collections.abc import Collection
+from datetime import datetime
+from uuid import UUID
+
+from procrastinate import JobContext, RetryStrategy
+from sqlalchemy import select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.app_context import AppContext
+from backend.core.clock import legal_day
+from backend.core.jobs import (
+    DEFAULT,
+    JobRequest,
+    Priority,
+    enqueue_all_unless_waiting,
+    enqueue_unless_waiting,
+    job_app,
+)
+from backend.core.tenancy import Scope
+from backend.org.tables import OrgUnit
+from backend.roll_call.tables import RollCall, RollCallSchool
+from backend.standing.batch_assessment import (
+    SchoolOf,
+    SchoolsBelow,
+    assess_school,
+    assess_students,
+    batches,
+    due,
+    known_in,
+    missed_by,
+    missed_despite_leave,
+    recompute_each,
+)
+from backend.standing.claims.service import claim_late_leave
+from backend.standing.notifications.reminders import remind_registrars
+from backend.standing.store.save import recompute
+
+_UNASSESSED = text("SELECT school_id, path FROM definer.unassessed_schools(:day)")
+_DUE = text("SELECT school_id, path FROM definer.due_standings(:instant)")
+_RETRY = RetryStrategy(max_attempts=6, exponential_wait=3)
+
+
+# --- enqueued in the transaction of a cause ---
+
+
+async def enqueue_assessment(session: AsyncSession, school_ids: Collection[UUID]) -> None:
+    """Assess everyone in the schools soon: something was recorded that may concern any of them."""
+    units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(school_ids), OrgUnit.kind == "school")
+    wanted = [_school(school_id, path) for school_id, path in await session.execute(units)]
+    await enqueue_all_unless_waiting(session, wanted)
+
+
+async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, student_id: UUID) -> None:
+    """Assess one student soon; a job that waits already will do."""
+    arguments = {"school_id": str(school_id), "path": path, "student_id": str(student_id)}
+    await enqueue_unless_waiting(session, assess_student, f"assess/{student_id}", **arguments)
+
+
+SCHOOLS_AT_ONCE = 20
+"""Schools of one job: few enough to be done in seconds, and that several workers share those of a province."""
+
+
+async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
+    """Assess whom a settled or voided roll call may concern: for some of its schools at once a job for those who missed
+    it, and one for the others, which keeps none of the first waiting.
+    """
+    launcher = await session.scalar(select(RollCall.launcher_path).where(RollCall.id == roll_call_id))
+    schools = (
+        select(OrgUnit.id)
+        .join(RollCallSchool, RollCallSchool.school_id == OrgUnit.id)
+        .where(RollCallSchool.roll_call_id == roll_call_id)
+        .order_by(OrgUnit.path)  # of one bureau the law and the terms are mostly the same
+    )
+    found = [str(school_id) for school_id in await session.scalars(schools)]
+    wanted: list[JobRequest] = []
+    for some in batches(found, SCHOOLS_AT_ONCE):
+        arguments = {"roll_call_id": str(roll_call_id), "path": launcher, "school_ids": some}
+        key = f"{roll_call_id}/{some[0]}"
+        wanted += [
+            (assess_audience, f"assess/{key}", arguments),
+            (assess_known, f"assess_known/{key}", arguments),
+        ]
+    await enqueue_all_unless_waiting(session, wanted)
+
+
+def _school(school_id: UUID, path: str) -> JobRequest:
+    return assess_one_school, f"assess/{school_id}", {"school_id": str(school_id), "path": path}
+
+
+# --- by the clock ---
+
+
+async def enqueue_unassessed(app_context: AppContext) -> int:
+    """A job for every school not yet assessed on the legal day of the runtime's clock; how many schools."""
+    async with app_context.database.transaction(Scope.none()) as session:
+        rows = (await session.execute(_UNASSESSED, {"day": legal_day(app_context.clock())})).all()
+        await enqueue_all_unless_waiting(session, [_school(school_id, path) for school_id, path in rows])
+    return len(rows)
+
+
+async def enqueue_due(app_context: AppContext) -> int:
+    """A job for every school with a student whose picture time alone has changed; how many schools."""
+    async with app_context.database.transaction(Scope.none()) as session:
+        rows = (await session.execute(_DUE, {"instant": app_context.clock()})).all()
+        wanted: list[JobRequest] = [
+            (assess_due, f"assess_due/{school_id}", {"school_id": str(school_id), "path": path})
+            for school_id, path in rows
+        ]
+        await enqueue_all_unless_waiting(session, wanted)
+    return len(rows)
+
+
+@job_app.periodic(cron="* * * * *", periodic_id="assess_daily")
+@job_app.task(
+    queue=DEFAULT,
+    name="assess_daily",
+    pass_context=True,
+    priority=Priority.SCHEDULED,
+    queueing_lock="assess_daily",
+)
+async def assess_daily(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
+    """Every minute; after a downtime, or when a demonstration moves its clock, it does what was missed."""
+    await enqueue_unassessed(context.additional_context["app_context"])
+
+
+@job_app.periodic(cron="* * * * * */5", periodic_id="standings_due")
+@job_app.task(
+    queue=DEFAULT,
+    name="standings_due",
+    pass_context=True,
+    priority=Priority.SCHEDULED,
+    queueing_lock="standings_due",
+)
+async def standings_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
+    """Every five seconds, so that what expires at 24:00 is kept soon after."""
+    await enqueue_due(context.additional_context["app_context"])
+
+
+# --- the work ---
+
+
+@job_app.task(queue=DEFAULT, name="assess_school", pass_context=True, retry=_RETRY)
+async def assess_one_school(context: JobContext, school_id: str, path: str) -> None:
+    """Assess everyone, then remind the registrars of what waits for them."""
+    app_context: AppContext = context.additional_context["app_context"]
+    school, at = SchoolOf(UUID(school_id), path), app_context.clock()
+    await assess_school(app_context, school.school_id, path, at)
+    async with app_context.database.transaction(school.scope) as session:
+        await remind_registrars(session, school.school_id, at)
+
+
+@job_app.task(queue=DEFAULT, name="assess_due", pass_context=True, priority=Priority.HIGH, retry=_RETRY)
+async def assess_due(context: JobContext, school_id: str, path: str) -> None:
+    """Keep what has expired in a school."""
+    app_context: AppContext = context.additional_context["app_context"]
+    school, at = SchoolOf(UUID(school_id), path), app_context.clock()
+    async with app_context.database.transaction(school.scope) as session:
+        asked = (await session.scalars(due(at))).all()
+    await recompute_each(app_context, school, asked, at)
+
+
+@job_app.task(queue=DEFAULT, name="assess_audience", pass_context=True, retry=_RETRY)
+async def assess_audience(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
+    """Leave that came too late for a miss becomes a claim first; then those of the schools who missed are assessed."""
+    app_context: AppContext = context.additional_context["app_context"]
+    schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), app_context.clock()
+    async with app_context.database.transaction(schools.scope) as session:
+        on_leave = (await session.scalars(missed_despite_leave(schools, UUID(roll_call_id)))).all()
+        missed = (await session.scalars(missed_by(schools, UUID(roll_call_id)))).all()
+    failures: dict[UUID, Exception] = {}
+    for student_id in on_leave:
+        try:
+            async with app_context.database.transaction(schools.scope) as session:
+                await claim_late_leave(session, student_id, at)
+        except Exception as error:  # noqa: BLE001 - raised below; it keeps no other school waiting
+            failures[student_id] = error
+    # Whoever's claim is not on file is not judged without it.
+    await recompute_each(app_context, schools, [each for each in missed if each not in failures], at)
+    if failures:
+        msg = f"leave of {len(failures)} students of {path} could not be claimed"
+        raise ExceptionGroup(msg, list(failures.values()))
+
+
+@job_app.task(queue=DEFAULT, name="assess_known", pass_context=True, priority=Priority.LOW, retry=_RETRY)
+async def assess_known(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
+    """Those of the schools who were asked in a roll call and of whom a picture is kept, where it has changed by it."""
+    app_context: AppContext = context.additional_context["app_context"]
+    schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), app_context.clock()
+    async with app_context.database.transaction(schools.scope) as session:
+        asked = (await session.scalars(known_in(schools, UUID(roll_call_id)))).all()
+    await assess_students(app_context, schools, asked, at)
+
+
+@job_app.task(queue=DEFAULT, name="assess_student", pass_context=True, priority=Priority.HIGH, retry=_RETRY)
+async def assess_student(context: JobContext, school_id: str, path: str, student_id: str) -> None:
+    """Run `recompute` under the school's scope."""
+    app_context: AppContext = context.additional_context["app_context"]
+    async with app_context.database.transaction(Scope.school(UUID(school_id), path)) as session:
+        await recompute(session, UUID(student_id), app_context.clock())
+
+
+async def reassess_after_leave(session: AsyncSession, student_id: UUID, at: datetime) -> None:
+    """Leave changed: what of it came too late for a miss becomes a claim, and the student is judged anew."""
+    await claim_late_leave(session, student_id, at)
+    await recompute(session, student_id, at)

@@ -1,0 +1,292 @@
+"""An engine of an operator's own ONNX models, described in YAML (`biometrics.engines.onnx_spec`).
+
+What the description leaves out is the shipped engine's: its detector with 5-point landmarks, or its network. The version
+ends in a hash of the description and the models, so that descriptors made by other numbers are never compared.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from PIL import Image
+
+from biometrics.engines.base import (
+    Contours,
+    Descriptor,
+    DetectedFace,
+    EngineInfo,
+    EngineKey,
+    Landmarks,
+    Metric,
+    Point,
+)
+from biometrics.engines.dlib_onnx import KEY as SHIPPED
+from biometrics.engines.dlib_onnx import DlibOnnxEngine
+from biometrics.engines.onnx_detector import Floats, Found, Outputs, find
+from biometrics.engines.onnx_spec import (
+    BoxDetector,
+    DlibHog,
+    Embedder,
+    EngineSpec,
+    ModelPart,
+    PointAlignment,
+    ScrfdDetector,
+    read_model,
+    read_spec,
+    spec_error,
+)
+from biometrics.errors import EngineUnavailable
+from biometrics.pictures.decoding import Picture, Pixels, picture_of
+
+_DIGEST_LENGTH = 12
+_TOLD_BY_SHIPPED = frozenset({"left_eye", "right_eye", "nose"})
+
+
+class OnnxEngine:
+    """Detector and embedder of one description, completed by the shipped engine; for one thread at a time."""
+
+    def __init__(self, file: Path, shipped: DlibOnnxEngine) -> None:
+        """Load and try everything that `file` describes; raises EngineSpecInvalid with file, field and value."""
+        self._spec = spec = read_spec(file)
+        self._shipped = shipped
+        self._detector = None if isinstance(spec.detector, DlibHog) else _Detector(file, spec.detector)
+        self._embedder = None if spec.embedder is None else _Embedder(file, spec.embedder)
+        self._points = (
+            self._detector is not None and self._embedder is not None and self._detector.tells_points
+        )
+        _check_points(file, spec, told=self._points)
+        self._info = _info(spec, self._shipped.info())
+
+    def info(self) -> EngineInfo:
+        return self._info
+
+    def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - the protocol's question; any picture may be a photograph
+        return True
+
+    def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
+        """All faces, the widest first; an operator's own detector has one size and always looks everywhere."""
+        if self._detector is None:
+            return self._shipped.detect(picture, thorough=thorough)
+        return [self._face(picture, each) for each in self._detector.find(picture)]
+
+    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        if self._detector is None:
+            return self._shipped.follow(pictures)
+        return [self.detect(picture) for picture in pictures]
+
+    def _face(self, picture: Picture, found: Found) -> DetectedFace:
+        if not self._points:
+            return self._shipped.marked(picture, found.box, found.score)
+        left, right, nose, *mouth = found.points
+        marks = Landmarks((left, left), (right, right), nose)
+        return DetectedFace(found.box, marks, found.score, (mouth[0], mouth[1]))
+
+    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
+        return self._shipped.contours(picture, face)
+
+    def embed(
+        self, found: Sequence[tuple[Picture, DetectedFace]], *, brief: bool = False
+    ) -> list[Descriptor]:
+        if not found:
+            return []
+        if self._embedder is None:
+            vectors = [descriptor.vector for descriptor in self._shipped.embed(found, brief=brief)]
+        else:
+            vectors = list(self._embedder.embed(found))
+        if not all(np.isfinite(vector).all() for vector in vectors):
+            raise EngineUnavailable(engine=str(self._info.key), reason="its descriptors are not finite")
+        return [Descriptor(self._info.key, self._info.metric, vector) for vector in vectors]
+
+
+class _Model:
+    """One session, whose inputs and outputs are those that the description names."""
+
+    def __init__(self, file: Path, field: str, part: ModelPart, outputs: dict[str, str]) -> None:
+        """`outputs` are names by the field that gives them."""
+        self.file, self.field, self._input = file, field, part.input
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 4
+        data = read_model(file, field, part)
+        try:
+            self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's errors have no common base
+            raise self.error("file", part.file, "不是可用的 ONNX 模型", f"no usable ONNX: {error}") from error
+        self._check_name("input.name", part.input.name, [each.name for each in self._session.get_inputs()])
+        for output, name in outputs.items():
+            self._check_name(output, name, [each.name for each in self._session.get_outputs()])
+        self._outputs = list(dict.fromkeys(outputs.values()))
+        self._single = self._session.get_inputs()[0].shape[:1] == [1]
+
+    def run(self, blob: Floats) -> Outputs:
+        """All named outputs for a batch; a model made for one picture gets them one by one."""
+        parts = np.split(blob, len(blob)) if self._single else [blob]
+        answers = [self._session.run(self._outputs, {self._input.name: part}) for part in parts]
+        return {
+            name: np.concatenate(values) if len(values) > 1 else values[0]
+            for name, *values in zip(self._outputs, *answers, strict=True)
+        }
+
+    def error(self, field: str, value: object, zh: str, en: str) -> Exception:
+        return spec_error(self.file, f"{self.field}.{field}", value, zh, en)
+
+    def _check_name(self, field: str, name: str, there: list[str]) -> None:
+        if name not in there:
+            names = ", ".join(there)
+            raise self.error(field, name, f"模型中只有 {names}", f"the model has {names}")
+
+
+class _Detector:
+    def __init__(self, file: Path, spec: BoxDetector | ScrfdDetector) -> None:
+        self._spec = spec
+        if isinstance(spec, BoxDetector):
+            outputs = _named("outputs", spec.outputs.model_dump(exclude_none=True))
+            self.tells_points = spec.outputs.landmarks is not None
+        else:
+            outputs = {}
+            for number, level in enumerate(spec.levels):
+                names = level.model_dump(exclude_none=True, exclude={"stride"})
+                outputs |= _named(f"levels.{number}", names)
+            self.tells_points = all(level.landmarks is not None for level in spec.levels)
+        self._model = _Model(file, "detector", spec, outputs)
+        try:
+            self.find(picture_of(np.zeros((spec.input.height, spec.input.width, 3), np.uint8)))
+        except Exception as error:  # whatever the runtime or the shapes make of the description
+            raise self._model.error(
+                "outputs", "…", f"试运行失败：{error}", f"a trial failed: {error}"
+            ) from error
+
+    def find(self, picture: Picture) -> list[Found]:
+        return find(picture, self._spec, self._model.run)
+
+
+class _Embedder:
+    def __init__(self, file: Path, spec: Embedder) -> None:
+        self._spec = spec
+        self._model = _Model(file, "embedder", spec, {"output": spec.output})
+        try:
+            shape = self._computed(np.zeros((2, spec.input.height, spec.input.width, 3), np.uint8)).shape
+        except Exception as error:  # as above
+            raise self._model.error(
+                "input", "…", f"试运行失败：{error}", f"a trial failed: {error}"
+            ) from error
+        if shape != (2, spec.dimension):
+            found = " × ".join(map(str, shape[1:]))
+            raise self._model.error(
+                "dimension", spec.dimension, f"模型输出 {found}", f"the model gives {found}"
+            )
+
+    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> Floats:
+        """Vectors of shape (n, dimension)."""
+        chips = np.stack([self._chip(picture, face) for picture, face in found])
+        vectors = self._computed(chips)
+        if self._spec.mirror:
+            vectors = np.mean([vectors, self._computed(chips[:, :, ::-1])], axis=0, dtype=np.float32)
+        if not self._spec.unit_length:
+            return vectors
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit: Floats = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
+        return unit
+
+    def _computed(self, chips: npt.NDArray[np.uint8]) -> Floats:
+        computed: Floats = self._model.run(self._spec.input.blob(chips))[self._spec.output]
+        return computed.astype(np.float32)
+
+    def _chip(self, picture: Picture, face: DetectedFace) -> Pixels:
+        decoded = picture.showing(face.box.width)
+        size = (self._spec.input.width, self._spec.input.height)
+        step, origin = self._placed(face, size)
+        return cut(decoded.pixels, step / decoded.factor, origin / decoded.factor, size)
+
+    def _placed(self, face: DetectedFace, size: tuple[int, int]) -> tuple[complex, complex]:
+        """One pixel of the chip as a step in the original, turned as the face is, and the chip's upper left corner."""
+        alignment, box = self._spec.alignment, face.box
+        if isinstance(alignment, PointAlignment):
+            told = _points(face)
+            chip = np.array([complex(*place) for place in alignment.points.values()])
+            return similarity(chip, np.array([told[name] for name in alignment.points]))
+        share = 1 + 2 * alignment.padding
+        step = complex(max(box.width * share / size[0], box.height * share / size[1]))
+        centre = complex(box.left + box.right, box.top + box.bottom) / 2
+        return step, centre - step * complex(*size) / 2
+
+
+def similarity(
+    places: npt.NDArray[np.complex128], there: npt.NDArray[np.complex128]
+) -> tuple[complex, complex]:
+    """`step` and `origin` for which `origin + step * places` comes nearest to `there`, in the sum of squares."""
+    middle, target = places.mean(), there.mean()
+    spread = places - middle
+    step = complex(np.vdot(spread, there - target) / np.vdot(spread, spread).real)
+    return step, complex(target - step * middle)
+
+
+def cut(pixels: Pixels, step: complex, origin: complex, size: tuple[int, int]) -> Pixels:
+    """The chip of `size` whose pixels lie `step` apart from `origin` on; black beyond the picture, averaged when coarser."""
+    height, width = pixels.shape[:2]
+    corners = [origin + step * complex(x, y) for x in (0, size[0]) for y in (0, size[1])]
+    coarse = max(1, int(abs(step)))
+    left, top = (max(0, int(min(side)) - coarse) for side in _coordinates(corners))
+    right, bottom = (int(max(side)) + 1 + coarse for side in _coordinates(corners))
+    right, bottom = min(width, right), min(height, bottom)
+    if right <= left or bottom <= top:
+        return np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    part = Image.fromarray(pixels).reduce(coarse, box=(left, top, right, bottom))
+    step, origin = step / coarse, (origin - complex(left, top)) / coarse
+    turned = (step.real, -step.imag, origin.real, step.imag, step.real, origin.imag)
+    return np.asarray(part.transform(size, Image.Transform.AFFINE, turned, Image.Resampling.BILINEAR))
+
+
+def _coordinates(places: list[complex]) -> tuple[list[float], list[float]]:
+    return [place.real for place in places], [place.imag for place in places]
+
+
+def _points(face: DetectedFace) -> dict[str, complex]:
+    """The points of a face by name; eyes are the middle of their corners."""
+    marks = face.landmarks
+    named = {
+        "left_eye": (_complex(marks.left_eye[0]) + _complex(marks.left_eye[1])) / 2,
+        "right_eye": (_complex(marks.right_eye[0]) + _complex(marks.right_eye[1])) / 2,
+        "nose": _complex(marks.nose),
+    }
+    if face.mouth is not None:
+        named |= {"mouth_left": _complex(face.mouth[0]), "mouth_right": _complex(face.mouth[1])}
+    return named
+
+
+def _complex(point: Point) -> complex:
+    return complex(point.x, point.y)
+
+
+def _named(field: str, names: dict[str, str]) -> dict[str, str]:
+    return {f"{field}.{key}": name for key, name in names.items()}
+
+
+def _check_points(file: Path, spec: EngineSpec, *, told: bool) -> None:
+    """A point of the alignment that the detector does not tell would fail at the first face only."""
+    if told or spec.embedder is None or not isinstance(spec.embedder.alignment, PointAlignment):
+        return
+    for name in spec.embedder.alignment.points:
+        if name not in _TOLD_BY_SHIPPED:
+            raise spec_error(
+                file,
+                "embedder.alignment.points",
+                name,
+                "检测器不提供这个点",
+                "the detector does not tell this point",
+            )
+
+
+def _info(spec: EngineSpec, shipped: EngineInfo) -> EngineInfo:
+    with_shipped = isinstance(spec.detector, DlibHog) or spec.embedder is None
+    digest = spec.digest(str(SHIPPED) if with_shipped else "")
+    return EngineInfo(
+        key=EngineKey(spec.id, f"{spec.version}-{digest[:_DIGEST_LENGTH]}"),
+        metric=Metric.L2,
+        dimension=shipped.dimension if spec.embedder is None else spec.embedder.dimension,
+        licence=f"{spec.licence}; {shipped.licence}" if with_shipped else spec.licence,
+        weights_sha256=digest,
+        contour_model=shipped.contour_model,
+    )

@@ -1,0 +1,69 @@
+"""Outlines of eyes, mouth and nose in a detected face: what the actions of a challenge are measured on.
+
+The shipped model is dlib's 68-point shape predictor from the package `face_recognition_models`. It was trained on the
+300-W set, whose licence excludes commercial use: an operator who may not use it passes another ContourModel to the
+engine, or None. Without one no action can be measured, and challenges are answered in front of a person.
+"""
+
+import threading
+from pathlib import Path
+from typing import Protocol
+
+import dlib
+import numpy as np
+import numpy.typing as npt
+
+from biometrics.engines.base import Box, Contours, Point
+from biometrics.pictures.decoding import Pixels
+
+Marks = npt.NDArray[np.float64]
+"""The 68 points of the Multi-PIE mark-up, shape (68, 2), x and y in pixels."""
+
+SHAPE_68 = "shape_predictor_68_face_landmarks.dat"
+
+
+class ContourModel(Protocol):
+    """Finds outlines in an upright RGB picture. Positions are pixels of that picture."""
+
+    name: str
+    """Model and licence, as an operator should read them."""
+
+    def outline(self, pixels: Pixels, box: Box) -> Contours:
+        """The outlines of the face in `box`."""
+        ...
+
+
+class Dlib68Contours:
+    """dlib's 68 points; the file of 100 MB is read when the first face asks for it."""
+
+    name = "dlib 68-point shape predictor, trained on 300-W: no commercial use"
+
+    def __init__(self, models: Path) -> None:
+        self._file = models / SHAPE_68
+        self._lock = threading.Lock()
+        self._predictor: dlib.shape_predictor | None = None
+
+    def outline(self, pixels: Pixels, box: Box) -> Contours:
+        return contours_of(self.marks(pixels, box))
+
+    def marks(self, pixels: Pixels, box: Box) -> Marks:
+        """All 68 points, in the mark-up's order."""
+        with self._lock:
+            if self._predictor is None:
+                self._predictor = dlib.shape_predictor(str(self._file))
+        where = dlib.rectangle(*(round(side) for side in (box.left, box.top, box.right, box.bottom)))
+        shape = self._predictor(pixels, where)
+        return np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64)
+
+
+def contours_of(marks: Marks) -> Contours:
+    """What is needed of the 68 points: eyes 36–47, inner lips 60–67, nose 27–35 with its base 33."""
+    points = tuple(Point(float(x), float(y)) for x, y in marks)
+    corners = (points[36], points[39], points[42], points[45])
+    return Contours(
+        left_eye=points[36:42],
+        right_eye=points[42:48],
+        mouth=points[60:68],
+        nose=points[33],
+        rigid=(*corners, *points[27:36]),
+    )

@@ -1,0 +1,120 @@
+"""What is kept of a face: the template and, of pictures that were accepted, a mean descriptor with their hashes.
+
+Numbers are stored in half precision: `bench/template_loss.py` measures what that changes (docs/biometrics.md).
+"""
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from biometrics.engines.base import Descriptor, EngineKey, Metric, Vector
+from biometrics.matching.decision import FaceTemplate
+from biometrics.templates.sealing import (
+    Binding,
+    Cipher,
+    DataKey,
+    TemplateUnreadable,
+    open_record,
+    seal_record,
+)
+
+_HEADER = struct.Struct("<4sHHf")
+"""Magic, dimension, number of shots, spread; then metric and values (float16, little-endian)."""
+_VALUES_MAGIC = b"DMV1"
+_SELFIE_HEADER = struct.Struct("<4sHH")
+"""Magic, dimension, number of hashes; then metric, values and hashes (64 bits each, little-endian)."""
+_SELFIE_MAGIC = b"DMP1"
+_VALUE, _HASH = np.dtype("<f2"), np.dtype("<u8")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SelfieRecord:
+    """What tells later that a picture was sent before: the mean descriptor of its burst, a hash of each frame."""
+
+    descriptor: Descriptor
+    hashes: tuple[int, ...]
+    """Perceptual hashes (`Fingerprint.phash`) in the order of the frames."""
+
+
+def half(vector: Vector) -> Vector:
+    """What is left of a vector that was stored: rounded to half precision."""
+    return vector.astype(_VALUE).astype(np.float32)
+
+
+# --- templates ---
+
+
+def seal(template: FaceTemplate, binding: Binding, key: DataKey, cipher: Cipher) -> bytes:
+    """Sealed bytes of a template; raises TemplateUnreadable for a binding or a key that is not its own."""
+    if template.engine != binding.engine:
+        raise TemplateUnreadable
+    return seal_record(serialise(template), binding, key, cipher)
+
+
+def unseal(sealed: bytes, binding: Binding, key: DataKey) -> FaceTemplate:
+    """The template; raises TemplateUnreadable unless every byte and every part of the binding is right."""
+    return parse(open_record(sealed, binding, key), binding.engine)
+
+
+def serialise(template: FaceTemplate) -> bytes:
+    """Header, metric, values: about 270 bytes for 128 dimensions."""
+    header = _HEADER.pack(_VALUES_MAGIC, template.mean.size, template.shots, template.spread)
+    return header + _metric_and_values(template.metric, template.mean)
+
+
+def parse(data: bytes, engine: EngineKey) -> FaceTemplate:
+    """The inverse of `serialise`; raises TemplateUnreadable."""
+    try:
+        magic, dimension, shots, spread = _HEADER.unpack_from(data)
+    except struct.error as error:
+        raise TemplateUnreadable from error
+    metric, mean, rest = _read_values(data[_HEADER.size :], dimension)
+    if magic != _VALUES_MAGIC or rest:
+        raise TemplateUnreadable
+    return FaceTemplate(engine, metric, mean, shots, spread)
+
+
+# --- accepted pictures ---
+
+
+def serialise_selfie(descriptor: Descriptor, hashes: Sequence[int]) -> bytes:
+    """Header, metric, values, hashes: about 340 bytes for 128 dimensions and eight frames."""
+    header = _SELFIE_HEADER.pack(_SELFIE_MAGIC, descriptor.vector.size, len(hashes))
+    values = _metric_and_values(descriptor.metric, descriptor.vector)
+    return header + values + np.array(hashes, dtype=_HASH).tobytes()
+
+
+def parse_selfie(data: bytes, engine: EngineKey) -> SelfieRecord:
+    """The inverse of `serialise_selfie`; raises TemplateUnreadable."""
+    try:
+        magic, dimension, count = _SELFIE_HEADER.unpack_from(data)
+    except struct.error as error:
+        raise TemplateUnreadable from error
+    metric, vector, rest = _read_values(data[_SELFIE_HEADER.size :], dimension)
+    if magic != _SELFIE_MAGIC or len(rest) != count * _HASH.itemsize:
+        raise TemplateUnreadable
+    hashes = tuple(int(each) for each in np.frombuffer(rest, dtype=_HASH))
+    return SelfieRecord(Descriptor(engine, metric, vector), hashes)
+
+
+def _metric_and_values(metric: Metric, vector: Vector) -> bytes:
+    name = metric.value.encode()
+    return bytes([len(name)]) + name + vector.astype(_VALUE).tobytes()
+
+
+def _read_values(data: bytes, dimension: int) -> tuple[Metric, Vector, bytes]:
+    """Metric, values, and what is behind them."""
+    try:
+        start = 1 + data[0]
+        metric = Metric(data[1:start].decode("ascii"))
+    except (IndexError, ValueError) as error:
+        raise TemplateUnreadable from error
+    end = start + dimension * _VALUE.itemsize
+    if len(data) < end:
+        raise TemplateUnreadable
+    vector = np.frombuffer(data[start:end], dtype=_VALUE).astype(np.float32)
+    if not np.isfinite(vector).all():
+        raise TemplateUnreadable
+    return metric, vector, data[end:]

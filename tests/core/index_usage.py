@@ -1,0 +1,327 @@
+"""Of every index: who asks for it, and in which words. Read by `test_indexes.py`.
+
+What keeps a row from being there twice is no matter of speed and is not here: primary keys, unique and exclusion
+constraints, unique indexes.
+"""
+
+# Whoever asks is a function of the product, one of the database, or the row-level security of a table.
+ASKED: dict[str, tuple[str, str]] = {
+    "ix_account_org": (
+        "backend.standing.change_requests.notifications:_staff",
+        "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",
+    ),
+    "ix_aid_application_school": (
+        "backend.aid.queries:applications_page",
+        "aid_application WHERE school_id = $1 AND term_code = $2",
+    ),
+    "ix_aid_award_school": (
+        "backend.aid.queries:balances",
+        "aid_award WHERE school_id = $1 GROUP BY school_id, term_code",
+    ),
+    "ix_aid_duplicate_student": (
+        "backend.aid.eligibility:duplicates",
+        "aid_duplicate WHERE student_id = ANY ($1)",
+    ),
+    "ix_aid_filing_school": (
+        "backend.aid.withdrawals:filings_page",
+        "aid_filing WHERE school_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",
+    ),
+    "ix_aid_filing_student": (
+        "backend.aid.queries:student_aid",
+        "aid_filing WHERE student_id = $1 ORDER BY id",
+    ),
+    "ix_aid_instalment_student": (
+        "backend.aid.ledger_service:books_of",
+        "aid_instalment WHERE student_id = ANY ($1) ORDER BY month",
+    ),
+    "ix_aid_payment_award": (
+        "backend.aid.queries:_sums",
+        (
+            "aid_payment JOIN aid_award ON aid_award.id = award_id WHERE aid_award.school_id = $1"
+            " AND term_code = $2"
+        ),
+    ),
+    "ix_aid_payment_student": (
+        "backend.aid.queries:_payments",
+        "aid_payment WHERE student_id = $1 ORDER BY at, id",
+    ),
+    "ix_aid_posting_cause": ("backend.aid.payments:_beyond_due", "aid_posting WHERE cause = ANY ($1)"),
+    "ix_aid_posting_instalment": ("aid_balanced", "aid_posting WHERE award_id = $1 AND month = $2"),
+    "ix_aid_posting_student": (
+        "backend.aid.queries:student_aid",
+        "aid_posting WHERE student_id = $1 ORDER BY at, id",
+    ),
+    "ix_appeal_case_unit": (
+        "backend.appeal.queries:appeals_page",
+        "appeal_case WHERE unit_id = $1 AND appeal_id < $2 ORDER BY appeal_id DESC LIMIT 51",
+    ),
+    "ix_appeal_due_due_at": ("backend.appeal.queries:appeals_page", "appeal_due WHERE due_at <= $1"),
+    "ix_attachment_student": (
+        "backend.people.attachments:_within_quota",
+        "attachment WHERE student_id = $1 AND uploaded_by = $2 AND uploaded_at >= $3",
+    ),
+    "ix_challenge_student": (
+        "backend.roll_call.check_in.challenges:_given",
+        (
+            "challenge WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2 AND student_id = $3"
+            " ORDER BY expires_at DESC"
+        ),
+    ),
+    "ix_change_request_school": (
+        "backend.standing.change_requests.queries:cases_page",
+        "change_request WHERE school_id = $1",
+    ),
+    "ix_change_request_student": (
+        "backend.standing.change_requests.queries:open_case_of",
+        "change_request WHERE student_id = $1",
+    ),
+    "ix_class_counselor_counselor": (
+        "backend.people.queries:classes_of_counselor",
+        "class_counselor WHERE counselor_id = $1 AND until IS NULL",
+    ),
+    "ix_consent_student": (
+        "backend.identity.accounts.activation:_consented",
+        "consent WHERE student_id = $1 AND kind = $2 ORDER BY at DESC LIMIT 1",
+    ),
+    "ix_device_key_student": (
+        "backend.identity.devices.service:bind_device",
+        "device_key WHERE student_id = $1",
+    ),
+    "ix_dpop_proof_seen_at": ("definer.purge_proofs", "dpop_proof WHERE seen_at < $1"),
+    "ix_face_enrolment_shots_kept": (
+        "backend.retention.faces:due_shots",
+        "face_enrolment WHERE shots_gone_at IS NULL AND decided_at <= $1 ORDER BY decided_at LIMIT 500",
+    ),
+    "ix_face_enrolment_student": (
+        "backend.identity.face.enrolment:newest_enrolment",
+        "face_enrolment WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
+    ),
+    "ix_face_template_sample": (
+        "backend.identity.face.templates:school_templates",
+        (
+            "face_template WHERE school_id = $1 AND engine_id = $2 AND engine_version = $3 AND status = 'active'"
+            " ORDER BY md5(CAST(student_id AS text)) LIMIT 20"
+        ),
+    ),
+    "ix_gaokao_finding_student": (
+        "backend.appeal.gaokao:_finding",
+        "gaokao_finding WHERE student_id = $1 AND exam_year = $2",
+    ),
+    "ix_selfie_record_student": (
+        "backend.identity.face.selfie_records:_forget_oldest",
+        "selfie_record WHERE student_id = ANY ($1)",
+    ),
+    "ix_leave_request_ends_at": (
+        "backend.leave.queries:claims_page",
+        "leave_request WHERE starts_at < $1 AND ends_at > $2",
+    ),
+    "ix_leave_request_student": (
+        "backend.leave.service:_refuse_overlap",
+        "leave_request WHERE student_id = $1 AND starts_at < $2 AND ends_at > $3",
+    ),
+    "ix_leave_stand_in_stand_in": (
+        "backend.leave.queries:standing_in",
+        "leave_stand_in WHERE stand_in_id = $1 AND starts_at <= $2 AND ends_at > $2",
+    ),
+    "ix_non_face_route_student": (
+        "backend.roll_call.eligibility:_without_face",
+        "non_face_route WHERE student_id = $1",
+    ),
+    "ix_notice_account": (
+        "backend.notice.inbox:_mine",
+        "notice WHERE account_id = $1 AND student_id IS NULL ORDER BY message_id DESC LIMIT 51",
+    ),
+    "ix_notice_school": ("policy of notice_message", "notice WHERE message_id = $1 AND school_id = $2"),
+    "ix_notice_student": (
+        "backend.notice.inbox:_mine",
+        "notice WHERE student_id = $1 ORDER BY message_id DESC LIMIT 51",
+    ),
+    "ix_notice_delivery_group": (
+        "backend.notice.queries:group_statistics",
+        "notice_delivery WHERE group_id = $1",
+    ),
+    "ix_notice_delivery_out": (
+        "definer.record_sms_reports",
+        "notice_delivery WHERE out_id = $1 AND channel = 'sms'",
+    ),
+    "ix_notice_delivery_waiting": (
+        "backend.notice.delivery:Slice.waiting",
+        "notice_delivery WHERE message_id = $1 AND slice = $2 AND state = 'queued' AND channel <> 'in_app'",
+    ),
+    "ix_notice_message_group": (
+        "backend.notice.queries:first_delivered_at",
+        "notice_message WHERE group_id = $1",
+    ),
+    "ix_obligation_class": (
+        "backend.roll_call.results:_audience",
+        (
+            "obligation WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2"
+            " AND class_id = $3"
+        ),
+    ),
+    "ix_org_unit_path": ("backend.org.queries:under", "org_unit WHERE path <@ $1"),
+    "ix_outage_org_path": ("backend.standing.store.load:_outages", "outage WHERE org_path = ANY ($1)"),
+    "ix_outcome_count_version": (
+        "definer.progress_since",
+        "outcome_count WHERE roll_call_id = $1 AND version > $2",
+    ),
+    "ix_outcome_count_pending_roll_call": (
+        "definer.progress_since",
+        "outcome_count_pending WHERE roll_call_id = $1 GROUP BY class_id",
+    ),
+    "ix_outcome_entry_missed": (
+        "backend.standing.batch_assessment:_missed",
+        (
+            "outcome_entry WHERE term_code = '2026-spring' AND school_id = $1 AND roll_call_id = $2"
+            " AND outcome = 'missed'"
+        ),
+    ),
+    "ix_outcome_entry_others": (
+        "backend.roll_call.results:_ever_otherwise",
+        (
+            "outcome_entry WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = ANY ($2)"
+            " AND outcome <> 'present'"
+        ),
+    ),
+    "ix_portrait_student": (
+        "backend.identity.face.portraits:newest_portrait",
+        "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
+    ),
+    "ix_prompt_raised_at": (
+        "backend.standing.prompts.queries:_page",
+        "prompt WHERE (raised_at, id) < ($1, $2) ORDER BY raised_at DESC, id DESC LIMIT 51",
+    ),
+    "ix_prompt_school": (
+        "backend.standing.prompts.queries:_page",
+        "prompt WHERE school_id = $1 ORDER BY raised_at DESC LIMIT 51",
+    ),
+    "ix_prompt_student": (
+        "backend.standing.change_requests.queries:open_prompts_of",
+        "prompt WHERE student_id = $1 ORDER BY raised_at",
+    ),
+    "ix_prompt_decision_prompt": (
+        "backend.standing.prompts.queries:_decisions",
+        "prompt_decision WHERE prompt_id = $1 ORDER BY at",
+    ),
+    "ix_prompt_decision_student": (
+        "backend.standing.store.load:_read_decisions",
+        "prompt_decision WHERE student_id = ANY ($1)",
+    ),
+    "ix_prompt_statement_prompt": (
+        "backend.standing.prompts.queries:_statements",
+        "prompt_statement WHERE prompt_id = $1",
+    ),
+    "ix_prompt_step_student": (
+        "backend.standing.store.save:_stored_steps",
+        "prompt_step WHERE student_id = ANY ($1) ORDER BY prompt_id, seq",
+    ),
+    "ix_reason_claim_roll_call": (
+        "backend.standing.claims.queries:claims_page",
+        "reason_claim WHERE roll_call_id = $1",
+    ),
+    "ix_reason_claim_student": (
+        "backend.standing.claims.queries:claims_page",
+        "reason_claim WHERE student_id = $1",
+    ),
+    "ix_record_check_student": (
+        "backend.identity.student_record:own_checks",
+        "record_check WHERE student_id = $1 ORDER BY at DESC LIMIT 1",
+    ),
+    "ix_refusal_student": (
+        "backend.roll_call.queries:refusals_of",
+        (
+            "refusal WHERE term_code = '2026-spring' AND roll_call_id = $1 AND student_id = $2 AND school_id = $3"
+            " ORDER BY at"
+        ),
+    ),
+    "ix_registration_jkt": ("definer.open_registration", "registration WHERE jkt = $1 AND created_at > $2"),
+    "ix_registration_student": (
+        "definer.open_registration",
+        "registration WHERE student_id = $1 AND created_at > $2",
+    ),
+    "ix_roll_call_closes_at": ("definer.due_roll_calls", "roll_call WHERE closes_at < $1"),
+    "ix_roll_call_school_school": (
+        "backend.roll_call.facts_for_standing:_frames",
+        "roll_call_school WHERE school_id = ANY ($1)",
+    ),
+    "ix_site_version_school": (
+        "backend.campus.queries:effective_versions",
+        "site_version WHERE school_id = ANY ($1)",
+    ),
+    "ix_standing_edit_student": (
+        "backend.standing.store.load:_read_edits",
+        "standing_edit WHERE student_id = ANY ($1) ORDER BY at, id",
+    ),
+    "ix_standing_entry_school": (
+        "backend.standing.ledger.queries:changes_page",
+        "standing_entry WHERE school_id = $1 AND at >= $2 AND at < $3",
+    ),
+    "ix_standing_warning_student": (
+        "backend.standing.store.replay:stored_of",
+        "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
+    ),
+    "ix_student_class": ("backend.people.queries:classes_page", "student WHERE class_id = $1"),
+    "ix_student_id_number_index": ("backend.people.queries:_matches", "student WHERE id_number_index = $1"),
+    "ix_student_code_student": (
+        "backend.roll_call.attestation:_check_code",
+        "student_code WHERE student_id = $1 ORDER BY issued_at DESC LIMIT 1",
+    ),
+    "ix_student_standing_next_at": ("definer.due_standings", "student_standing WHERE next_at <= $1"),
+    "ix_student_standing_school": (
+        "backend.standing.notifications.reminders:_due_today",
+        "student_standing WHERE school_id = $1",
+    ),
+    "ix_submission_frames_kept": (
+        "backend.retention.frames:due_frames",
+        "submission WHERE frames_gone_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
+    ),
+    "ix_submission_student": (
+        "backend.roll_call.queries:own_submissions",
+        (
+            "submission WHERE term_code = '2026-spring' AND roll_call_id = $1 AND student_id = $2 AND school_id = $3"
+            " ORDER BY received_at"
+        ),
+    ),
+    "ix_submission_frame_as_sent": (
+        "backend.retention.frame_reencoding:_judged",
+        "submission_frame WHERE kept_sha256 IS NULL ORDER BY received_at LIMIT 500",
+    ),
+    "ix_submission_frame_sha256": (
+        "definer.with_frames_seen_elsewhere",
+        "submission_frame WHERE sha256 = $1",
+    ),
+    "ix_reminder_roll_call": (
+        "backend.roll_call.oversight:_classes_to_remind",
+        "reminder WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2 AND at > $3",
+    ),
+    "ix_vacation_term_id": ("backend.org.terms:term_views", "vacation WHERE term_id = ANY ($1)"),
+    "ix_verdict_student": (
+        "backend.roll_call.eligibility:_findings",
+        (
+            "verdict WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2"
+            " AND student_id = $3"
+        ),
+    ),
+    "ix_verification_task_dead": (
+        "backend.roll_call.verification.dead_letters:dead_letters_page",
+        (
+            "verification_task WHERE state = 'dead' AND (died_at, submission_id) < ($1, $2)"
+            " ORDER BY died_at DESC, submission_id DESC LIMIT 51"
+        ),
+    ),
+    "ix_verification_task_leased": (
+        "definer.claim_verifications",
+        "verification_task WHERE state = 'leased' AND lease_until <= $1 ORDER BY lease_until LIMIT 1",
+    ),
+    "ix_verification_task_of_school": (
+        "definer.claim_verifications",
+        (
+            "verification_task WHERE state = 'waiting' AND school_id = $1 AND not_before <= $2"
+            " ORDER BY not_before LIMIT 16"
+        ),
+    ),
+    "ix_verification_task_waiting": (
+        "definer.claim_verifications",
+        "verification_task WHERE state = 'waiting' AND not_before <= $1 ORDER BY not_before LIMIT 1",
+    ),
+}

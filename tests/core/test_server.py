@@ -1,0 +1,31 @@
+"""Ends of a port: every process has its own, and nobody else's port is taken."""
+
+import pickle
+import socket
+
+import pytest
+
+from backend.core.web.server import End
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def test_the_end_of_another_process_listens_on_the_same_port() -> None:
+    with End.claim("127.0.0.1", free_port()) as first, pickle.loads(pickle.dumps(first)) as second:
+        assert second.getsockname() == first.getsockname()
+        second.listen()
+        with socket.create_connection(second.getsockname(), timeout=5):
+            connection, _ = second.accept()
+            connection.close()
+
+
+def test_a_port_on_which_somebody_listens_cannot_be_claimed() -> None:
+    port = free_port()
+    with End.claim("127.0.0.1", port) as taken:
+        taken.listen()
+        with pytest.raises(OSError, match="in use"):
+            End.claim("127.0.0.1", port)

@@ -1,0 +1,262 @@
+"""The services of one run: a cluster copied from the template, a Redis and an nginx, each to be killed at will."""
+
+import ctypes
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from backend.devstack.errors import RedisNotFound, ServiceDidNotStart
+from backend.devstack.packages import nginx_program, redis_program
+from backend.devstack.paths import POSTGRES_PORT, Place, find_place, make_private, write_as
+from backend.devstack.postgres import (
+    APP,
+    START_SECONDS,
+    Cluster,
+    choose_programs,
+    clear_stale_pid,
+    last_line,
+    make_cluster,
+    postmaster_of,
+    processes_in,
+    stop_cluster,
+    wait_until,
+    write_settings,
+)
+from backend.devstack.redis_server import SETTINGS as REDIS_SETTINGS
+from backend.devstack.redis_server import ask, redis_is_running
+
+POSTGRES_OPTIONS = (
+    "-c fsync=off -c shared_buffers=64MB -c max_connections=120 -c log_min_duration_statement=-1"
+)
+"""A killed process loses nothing that the kernel was given, so that fsync may rest; synchronous_commit stays on."""
+_PR_SET_PDEATHSIG = 1
+NGINX = """\
+worker_processes 1;
+daemon off;
+pid {folder}/nginx.pid;
+error_log {folder}/nginx.log warn;
+events {{ worker_connections 512; }}
+http {{
+    access_log off;
+    client_max_body_size 16m;
+    client_body_temp_path {folder}/nginx-body;
+    proxy_temp_path {folder}/nginx-proxy;
+    fastcgi_temp_path {folder}/nginx-f;
+    uwsgi_temp_path {folder}/nginx-u;
+    scgi_temp_path {folder}/nginx-s;
+    upstream api {{
+        {servers}
+        keepalive 16;
+    }}
+    server {{
+        listen 127.0.0.1:{port};
+        location / {{
+            proxy_pass http://api;
+            proxy_http_version 1.1;
+            proxy_set_header Connection "";
+            proxy_set_header Host $host;
+            proxy_connect_timeout 1s;
+            proxy_read_timeout 6s;
+            proxy_buffering off;
+        }}
+    }}
+}}
+"""
+
+
+def _end_with_parent() -> None:
+    """In the child: the kernel ends it with the harness, even one that was killed outright."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def start_postgres(cluster: Cluster) -> None:
+    """Start the cluster whatever became of it before, by the house's own settings."""
+    if not cluster.data.exists():
+        make_cluster(cluster)
+    clear_stale_pid(cluster)
+    write_settings(cluster)
+    started = cluster.run(
+        *("pg_ctl", "start", "--silent", "--pgdata", str(cluster.data), "--log", str(cluster.log)),
+        *("--wait", "--timeout", str(START_SECONDS), "--options", POSTGRES_OPTIONS),
+    )
+    if started.returncode != 0:
+        raise ServiceDidNotStart(service="PostgreSQL", log=cluster.log, last=last_line(cluster.log))
+
+
+@dataclass(slots=True)
+class Ground:
+    """One run's directory and services."""
+
+    place: Place
+    cluster: Cluster
+    evidence: Path
+    _redis: subprocess.Popen[bytes] | None = None
+    _nginx: subprocess.Popen[bytes] | None = None
+
+    @property
+    def folder(self) -> Path:
+        return self.place.data
+
+    @property
+    def superuser_dsn(self) -> str:
+        return f"host={self.place.sockets} port={POSTGRES_PORT} dbname=dianming user=postgres"
+
+    @property
+    def postgres_socket(self) -> Path:
+        return self.place.sockets / f".s.PGSQL.{POSTGRES_PORT}"
+
+    @property
+    def redis_socket(self) -> Path:
+        return self.place.sockets / "redis.sock"
+
+    # --- PostgreSQL ---
+
+    def start_postgres(self) -> None:
+        start_postgres(self.cluster)
+
+    def kill_postgres(self) -> None:
+        """kill -9 of the postmaster; its children notice and leave."""
+        pid = postmaster_of(self.cluster.data)
+        if pid is not None:
+            os.kill(pid, signal.SIGKILL)
+
+    def stop_postgres_at_once(self) -> None:
+        """Immediate shutdown: no checkpoint, recovery at the next start."""
+        self.cluster.run(
+            "pg_ctl", "stop", "--pgdata", str(self.cluster.data), "--silent", "--mode", "immediate"
+        )
+
+    def postgres_processes(self) -> list[int]:
+        return list(processes_in(self.cluster.data.resolve()))
+
+    def postgres_backends(self) -> list[int]:
+        """Processes that serve a connection of the house."""
+        asked = f"SELECT pid FROM pg_stat_activity WHERE usename = '{APP}'"
+        try:
+            return [int(line) for line in self.cluster.sql(asked).split()]
+        except subprocess.CalledProcessError:
+            return []
+
+    # --- Redis ---
+
+    def start_redis(self) -> None:
+        program = redis_program()
+        if program is None:
+            raise RedisNotFound
+        settings = self.folder / "redis.conf"
+        text = REDIS_SETTINGS.format(
+            socket=self.redis_socket, data=self.folder, log=self.folder / "redis.log"
+        ).replace("daemonize yes", "daemonize no")
+        write_as(self.place.account, settings, text)
+        self._redis = self._spawn([program, str(settings)])
+        if not wait_until(lambda: redis_is_running(self.place), 15):
+            raise ServiceDidNotStart(
+                service="Redis", log=self.folder / "redis.log", last=last_line(self.folder / "redis.log")
+            )
+
+    def signal_redis(self, number: signal.Signals) -> None:
+        if self._redis is not None:
+            self._redis.send_signal(number)
+            if number == signal.SIGKILL:
+                self._redis.wait()
+
+    def fill_redis(self, *, full: bool) -> None:
+        """No write is taken any more while it is full."""
+        ask(self.redis_socket, b"CONFIG SET maxmemory " + (b"1" if full else b"268435456"))
+
+    # --- nginx ---
+
+    def start_nginx(self, port: int, upstream: list[int]) -> bool:
+        """False where it is not installed."""
+        program = nginx_program()
+        if program is None:
+            return False
+        servers = "\n        ".join(
+            f"server 127.0.0.1:{each} max_fails=1 fail_timeout=1s;" for each in upstream
+        )
+        conf = self.folder / "nginx.conf"
+        write_as(self.place.account, conf, NGINX.format(folder=self.folder, servers=servers, port=port))
+        self._nginx = self._spawn(
+            [program, "-p", str(self.folder), "-e", f"{self.folder}/nginx.log", "-c", str(conf)]
+        )
+        return True
+
+    def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
+        account = self.place.account
+        demoted = os.geteuid() != account.uid
+        with (self.folder / "services.log").open("ab") as log:
+            return subprocess.Popen(
+                command,
+                user=account.uid if demoted else None,
+                group=account.gid if demoted else None,
+                extra_groups=[] if demoted else None,
+                cwd="/",
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, no lock
+            )
+
+    def heal(self) -> None:
+        """Whatever was stopped, filled or ended runs again as in the beginning."""
+        self.signal_redis(signal.SIGCONT)
+        if not redis_is_running(self.place):
+            self.start_redis()
+        self.fill_redis(full=False)
+        if postmaster_of(self.cluster.data) is None:
+            self.start_postgres()
+
+    def stop(self) -> None:
+        for service in (self._nginx, self._redis):
+            if service is not None:
+                with suppress(ProcessLookupError):
+                    os.killpg(service.pid, signal.SIGCONT)
+                    os.killpg(service.pid, signal.SIGKILL)
+                service.wait()
+        for pid in self.postgres_processes():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        stop_cluster(self.cluster)
+
+
+def _sweep(folder: Path) -> None:
+    """What runs that were killed left behind: their directories carry their process ids."""
+    for left in folder.glob("run-*"):
+        if Path("/proc", left.name.split("-")[1]).exists():
+            continue
+        for pid in processes_in((left / "postgres").resolve()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def prepared(template: Path, root: Path) -> Iterator[Ground]:
+    """A run's own directory with a copy of the template's cluster and keys; nothing runs yet. It goes at the end."""
+    found = find_place(root, "faults")
+    _sweep(found.data)
+    data = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=found.data))
+    sockets = Path(tempfile.mkdtemp(prefix="dm-faults-"))
+    make_private(data, found.account)
+    make_private(sockets, found.account)
+    place = Place(data=data, sockets=sockets, account=found.account)
+    copy = ["cp", "-a", "--reflink=auto", str(template / "postgres"), str(data / "postgres")]
+    subprocess.run(copy, check=True)
+    for name in ("keys.json", "world.json"):
+        shutil.copy(template / name, data / name)
+    evidence = data / "evidence"
+    evidence.mkdir(mode=0o700)
+    ground = Ground(place, Cluster(place, choose_programs(place), durable=True), evidence)
+    try:
+        yield ground
+    finally:
+        ground.stop()
+        shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(data, ignore_errors=True)

@@ -1,0 +1,221 @@
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from geo.datum import Datum, convert
+from geo.errors import FixAccuracyInvalid, FixMissing, FixNotFinite, FixOutOfRange, FixStale, GeoError
+from geo.local_projection import LocalPlane
+from geo.location_fixes import (
+    Fix,
+    Signal,
+    SignalLimits,
+    SignalName,
+    combine,
+    signals,
+    validate,
+    validate_many,
+)
+
+GOOD = Fix(113.6, 34.7, 12.0, age_s=1.0)
+LIMITS = SignalLimits(min_fixes=3, max_speed_m_s=100.0, min_jitter_m=0.05, min_accuracy_m=1.0)
+METRE_NORTH = 1 / 110_940
+
+
+def code_of(fix: Fix) -> str:
+    with pytest.raises(GeoError) as refusal:
+        validate(fix, max_age_s=60.0)
+    assert refusal.value.sentence("zh")
+    return refusal.value.code
+
+
+@pytest.mark.parametrize("field", ["lon", "lat", "accuracy_m", "age_s"])
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_value_that_is_not_finite_is_refused_by_name(field: str, value: float) -> None:
+    values = {"lon": 113.6, "lat": 34.7, "accuracy_m": 12.0, "age_s": 1.0} | {field: value}
+    fix = Fix(values["lon"], values["lat"], values["accuracy_m"], age_s=values["age_s"])
+    with pytest.raises(FixNotFinite) as refusal:
+        validate(fix, max_age_s=60.0)
+    assert refusal.value.params == {"field": field}
+
+
+@pytest.mark.parametrize(
+    ("lon", "lat"), [(180.1, 0), (-180.1, 0), (0, 90.1), (0, -90.1), (1e300, 0), (113.6, 95)]
+)
+def test_a_place_not_on_earth_is_refused(lon: float, lat: float) -> None:
+    assert code_of(replace(GOOD, lon=lon, lat=lat)) == "fix_out_of_range"
+
+
+def test_swapped_axes_are_named_as_such() -> None:
+    with pytest.raises(FixOutOfRange, match="Latitude seems to come first") as refusal:
+        validate(replace(GOOD, lon=34.7, lat=113.6), max_age_s=60.0)
+    assert "颠倒" in refusal.value.sentence("zh")
+    with pytest.raises(FixOutOfRange, match="Take it again"):
+        validate(replace(GOOD, lat=95.0, lon=113.6), max_age_s=60.0)
+
+
+@pytest.mark.parametrize("accuracy", [-1.0, -1e-9, 0.0, -0.0, 2.1e7, 1e308])
+def test_an_accuracy_that_means_nothing_is_refused(accuracy: float) -> None:
+    assert code_of(replace(GOOD, accuracy_m=accuracy)) == FixAccuracyInvalid.code == "fix_accuracy_invalid"
+
+
+@pytest.mark.parametrize("age", [60.001, -60.001, 86_400.0])
+def test_a_fix_of_another_time_is_stale_whichever_way_the_phones_clock_is_off(age: float) -> None:
+    assert code_of(replace(GOOD, age_s=age)) == FixStale.code == "fix_stale"
+
+
+@pytest.mark.parametrize("age", [None, 0.0, 60.0, -60.0])
+def test_a_fresh_fix_and_one_whose_age_is_not_in_question_pass(age: float | None) -> None:
+    validate(replace(GOOD, age_s=age), max_age_s=60.0)
+
+
+@given(lon=st.floats(), lat=st.floats(), accuracy=st.floats())
+def test_many_are_refused_exactly_as_one(lon: float, lat: float, accuracy: float) -> None:
+    def outcome(check: Callable[[], None]) -> str | None:
+        try:
+            check()
+        except GeoError as refusal:
+            return refusal.code
+        return None
+
+    many = np.array([113.6, lon]), np.array([34.7, lat]), np.array([12.0, accuracy])
+    assert outcome(lambda: validate_many(*many)) == outcome(
+        lambda: validate(Fix(lon, lat, accuracy), max_age_s=60.0)
+    )
+
+
+def test_a_fix_keeps_its_accuracy_and_age_when_converted() -> None:
+    lon, lat = convert(113.6, 34.7, source=Datum.WGS84, target=Datum.BD09)
+    back = Fix(lon, lat, 12.0, Datum.BD09, 3.0).in_wgs84()
+    assert (back.lon, back.lat) == pytest.approx((113.6, 34.7), abs=1e-9)
+    assert (back.accuracy_m, back.datum, back.age_s) == (12.0, Datum.WGS84, 3.0)
+
+
+NEARBY = st.builds(
+    Fix, st.floats(113.59, 113.61), st.floats(34.69, 34.71), st.floats(0.01, 2000), age_s=st.floats(-60, 60)
+)
+
+
+@given(fixes=st.lists(NEARBY, min_size=1, max_size=8))
+def test_together_fixes_are_never_more_accurate_than_the_best_of_them(fixes: list[Fix]) -> None:
+    assert combine(fixes).accuracy_m >= min(fix.accuracy_m for fix in fixes)
+
+
+@given(fix=NEARBY, times=st.integers(1, 50))
+def test_repeating_one_fix_proves_nothing_more(fix: Fix, times: int) -> None:
+    together = combine([fix] * times)
+    assert together.accuracy_m == pytest.approx(fix.accuracy_m, rel=1e-6, abs=1e-6)
+    assert (together.lon, together.lat) == pytest.approx((fix.lon, fix.lat), abs=1e-9)
+
+
+ORDERS = st.lists(NEARBY, min_size=2, max_size=6).flatmap(
+    lambda fixes: st.tuples(st.just(fixes), st.permutations(fixes))
+)
+
+
+@given(orders=ORDERS)
+def test_the_order_of_the_fixes_does_not_matter(orders: tuple[list[Fix], list[Fix]]) -> None:
+    one, other = map(combine, orders)
+    assert (one.lon, one.lat) == pytest.approx((other.lon, other.lat), abs=1e-9)
+    assert one.accuracy_m == pytest.approx(other.accuracy_m, rel=1e-6)
+
+
+def test_disagreement_widens_the_circle_until_it_holds_both() -> None:
+    apart = 400.0
+    fixes = [GOOD, replace(GOOD, lat=GOOD.lat + apart * METRE_NORTH)]
+    together = combine(fixes)
+    assert together.lat == pytest.approx(GOOD.lat + apart / 2 * METRE_NORTH)
+    assert together.accuracy_m > apart / 2
+
+
+def test_a_fine_fix_outweighs_a_coarse_one() -> None:
+    coarse = replace(GOOD, lat=GOOD.lat + 300 * METRE_NORTH, accuracy_m=500.0)
+    together = combine([coarse, replace(GOOD, accuracy_m=10.0)])
+    x, y = LocalPlane(GOOD.lon, GOOD.lat).project(together.lon, together.lat)
+    assert np.hypot(x, y)[0] < 1.0
+    assert together.accuracy_m < 20.0
+
+
+def test_the_age_of_the_combined_fix_is_the_worst_and_unknown_if_none_is_known() -> None:
+    assert (
+        combine([replace(GOOD, age_s=3.0), replace(GOOD, age_s=-9.0), replace(GOOD, age_s=None)]).age_s
+        == -9.0
+    )
+    assert combine([replace(GOOD, age_s=None), replace(GOOD, age_s=None)]).age_s is None
+
+
+def test_no_fix_at_all_is_refused() -> None:
+    with pytest.raises(FixMissing):
+        combine([])
+
+
+def walk(count: int = 4, step_m: float = 1.3) -> list[Fix]:
+    """An honest walk: a fix a second, wandering, with changing accuracy."""
+    return [
+        Fix(113.6, 34.7 + i * step_m * METRE_NORTH, 9.0 + 0.7 * i, age_s=float(count - i))
+        for i in range(count)
+    ]
+
+
+def names(fixes: list[Fix], earlier: list[Fix] | None = None) -> list[SignalName]:
+    return [signal.name for signal in signals(fixes, earlier=earlier or [], limits=LIMITS)]
+
+
+def test_an_honest_walk_raises_no_signal() -> None:
+    assert names(walk(), earlier=[replace(GOOD, lon=113.61)]) == []
+
+
+def test_a_jump_no_vehicle_makes_is_a_teleport_with_its_speed() -> None:
+    fixes = [*walk(), Fix(113.6, 34.7 + 5000 * METRE_NORTH, 10.0, age_s=0.0)]
+    (signal,) = signals(fixes, earlier=[], limits=LIMITS)
+    assert signal.name is SignalName.TELEPORT
+    assert 4900 < signal.measured < 5000
+    assert signal.limit == 100.0
+
+
+def test_a_jump_within_both_circles_is_no_teleport() -> None:
+    assert (
+        names([Fix(113.6, 34.7, 900, age_s=2.0), Fix(113.6, 34.7 + 900 * METRE_NORTH, 10, age_s=1.0)]) == []
+    )
+
+
+def test_two_places_at_one_moment_are_a_teleport() -> None:
+    (signal,) = signals(
+        [Fix(113.6, 34.7, 10, age_s=1.0), Fix(113.7, 34.7, 11, age_s=1.0)], earlier=[], limits=LIMITS
+    )
+    assert signal == Signal(SignalName.TELEPORT, math.inf, 100.0)
+
+
+def test_a_teleport_is_judged_in_one_datum() -> None:
+    lon, lat = convert(113.6, 34.7, source=Datum.WGS84, target=Datum.GCJ02)
+    assert names([Fix(113.6, 34.7, 10, age_s=2.0), Fix(lon, lat, 11, Datum.GCJ02, age_s=1.0)]) == []
+
+
+def test_identical_coordinates_and_accuracies_are_frozen_and_constant() -> None:
+    fixes = [replace(GOOD, age_s=float(age)) for age in (3, 2, 1)]
+    assert names(fixes) == [SignalName.FROZEN, SignalName.CONSTANT_ACCURACY]
+
+
+def test_less_movement_than_a_receiver_has_is_zero_jitter() -> None:
+    fixes = [Fix(113.6, 34.7 + i * 0.01 * METRE_NORTH, 9.0 + i, age_s=3.0 - i) for i in range(3)]
+    assert names(fixes) == [SignalName.ZERO_JITTER]
+
+
+def test_two_equal_fixes_are_too_few_to_mean_anything() -> None:
+    assert names([GOOD, GOOD]) == []
+
+
+def test_an_accuracy_no_phone_reaches_is_noted() -> None:
+    assert names([replace(GOOD, accuracy_m=0.5)]) == [SignalName.IMPOSSIBLE_ACCURACY]
+
+
+def test_coordinates_of_an_earlier_check_are_noted_as_repeated() -> None:
+    assert names(walk(), earlier=walk(count=2)) == [SignalName.REPEATED]
+
+
+def test_no_fix_raises_no_signal() -> None:
+    assert names([]) == []

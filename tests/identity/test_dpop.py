@@ -1,0 +1,138 @@
+"""DPoP proofs (RFC 9449) and thumbprints (RFC 7638), pure."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.demo.phone import Phone
+from backend.identity.errors import ProofInvalid
+from backend.identity.sign_in.dpop import ProvenRequest, base64url, check_proof, public_jwk, thumbprint
+from tests.support.roll_call.student_phone import OFFLINE
+
+NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
+URL = "http://testserver/v1/me"
+
+
+def phone() -> Phone:
+    return Phone(OFFLINE, clock=NOW.timestamp)
+
+
+def asked(token: str | None = None, at: datetime = NOW) -> ProvenRequest:
+    return ProvenRequest("GET", URL, at, timedelta(seconds=60), token)
+
+
+def forged(phone: Phone, header: dict[str, Any] | None = None, **claims: Any) -> str:
+    body = {"jti": "1", "htm": "GET", "htu": URL, "iat": NOW.timestamp()} | claims
+    head = {"typ": "dpop+jwt", "jwk": phone.jwk} | (header or {})
+    return jwt.encode(
+        {k: v for k, v in body.items() if v is not None}, phone.key, algorithm="ES256", headers=head
+    )
+
+
+def reason(token: str, request: ProvenRequest) -> str:
+    with pytest.raises(ProofInvalid) as refused:
+        check_proof(token, request)
+    return str(refused.value.params["reason"])
+
+
+def test_the_thumbprint_is_that_of_rfc_7638() -> None:
+    jwk = {
+        "kty": "EC",
+        "crv": "P-256",
+        "x": "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU",
+        "y": "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0",
+    }
+    assert thumbprint(public_jwk(jwk)) == "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
+
+
+def test_a_proof_of_this_request_is_accepted_and_names_its_key() -> None:
+    own = phone()
+    proof = check_proof(own.proof("GET", "/v1/me", "a-token"), asked("a-token"))
+    assert (proof.jkt, proof.jwk) == (own.thumbprint, public_jwk(own.jwk))
+
+
+@pytest.mark.parametrize(
+    ("claims", "expected"),
+    [
+        ({"htm": "POST"}, "htm"),
+        ({"htu": "http://testserver/v1/you"}, "htu"),
+        ({"htu": "http://elsewhere/v1/me"}, "htu"),
+        ({"htu": "https://testserver/v1/me"}, "htu"),
+        ({"htu": "http://[oops"}, "htu"),
+        ({"htu": None}, "htu"),
+        ({"jti": ""}, "jti"),
+        ({"jti": "x" * 129}, "jti"),
+        ({"jti": "a\0b"}, "jti"),
+        ({"jti": None}, "jti"),
+        ({"iat": None}, "iat"),
+        ({"iat": True}, "iat"),
+        ({"iat": float("nan")}, "iat"),
+        ({"iat": NOW.timestamp() - 61}, "iat"),
+        ({"iat": NOW.timestamp() + 61}, "iat"),
+    ],
+)
+def test_a_proof_of_something_else_is_refused(claims: dict[str, Any], expected: str) -> None:
+    assert reason(forged(phone(), **claims), asked()) == expected
+
+
+def test_query_and_fragment_are_left_out_of_the_address() -> None:
+    assert check_proof(forged(phone(), htu=URL + "?page=2#top"), asked()).jti == "1"
+
+
+@pytest.mark.parametrize("ath", [None, "", base64url(b"\0" * 32)])
+def test_a_proof_speaks_of_its_own_token_only(ath: str | None) -> None:
+    assert reason(forged(phone(), ath=ath), asked("a-token")) == "ath"
+
+
+def test_only_the_key_in_the_proof_can_have_signed_it() -> None:
+    thief, owner = phone(), phone()
+    assert reason(forged(thief, {"jwk": owner.jwk}), asked()) == "signature"
+
+
+def test_a_proof_in_another_form_is_refused() -> None:
+    own = phone()
+    numbers = own.key.private_numbers()
+    private = own.jwk | {"d": base64url(numbers.private_value.to_bytes(32, "big"))}
+    off_curve = own.jwk | {"y": own.jwk["x"]}
+    for header in (
+        {"typ": "jwt"},
+        {"jwk": private},
+        {"jwk": own.jwk | {"crv": "P-384"}},
+        {"jwk": off_curve},
+        {"jwk": "text"},
+        {"jwk": None},
+    ):
+        assert reason(forged(own, header), asked()) in {"typ", "jwk"}
+    unsigned = jwt.encode({"jti": "1"}, "", algorithm="none", headers={"typ": "dpop+jwt", "jwk": own.jwk})
+    for token in ("", "a.b.c", "x" * 5000, unsigned):
+        assert reason(token, asked()) in {"missing", "form", "typ"}
+
+
+def test_one_key_has_one_spelling_so_that_it_has_one_thumbprint() -> None:
+    own = phone()
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    last = alphabet.index(own.jwk["x"][-1])
+    twin = own.jwk["x"][:-1] + alphabet[last ^ 1]
+    for other in (twin, own.jwk["x"] + "=", " " + own.jwk["x"], own.jwk["x"] + "\n"):
+        with pytest.raises(ProofInvalid):
+            public_jwk(own.jwk | {"x": other})
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.dictionaries(st.text(), inner)
+    )
+)
+def test_no_candidate_for_a_key_ends_in_anything_but_a_key_or_a_refusal(candidate: Any) -> None:
+    with pytest.raises(ProofInvalid):
+        public_jwk(candidate)
+
+
+@given(st.text(max_size=200))
+def test_no_text_ends_in_anything_but_a_refusal(token: str) -> None:
+    with pytest.raises(ProofInvalid):
+        check_proof(token, asked())

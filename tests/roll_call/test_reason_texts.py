@@ -1,0 +1,56 @@
+"""What people are told: a sentence for every code, and one thing to do."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from backend.roll_call.reason_texts import reason, what_to_do
+from backend.roll_call.rules import Attempt, Evidence, Outcome, judge, settle, settle_silence
+from biometrics.liveness.burst import NO_DEPTH, NOT_DONE
+from geo.fence import FenceReason
+
+STATES = ("announced", "open", "closed", "voided")
+
+
+@given(
+    st.builds(
+        Evidence,
+        frames_complete=st.booleans(),
+        fence=st.sampled_from(["inside", "outside", "uncertain", None]),
+        fence_reasons=st.lists(st.sampled_from([reason.value for reason in FenceReason]), max_size=2).map(
+            tuple
+        ),
+        face=st.sampled_from(["accept", "step_up", "reject", "unusable", None]),
+        face_reasons=st.sampled_from([(), ("too_dark", "image_broken"), ("nearer_classmate",)]),
+        liveness=st.sampled_from([(), tuple(each.code for each in NOT_DONE.values()), (NO_DEPTH.code,)]),
+        likeness=st.just(()),
+        reused=st.booleans(),
+        in_cool_down=st.booleans(),
+    )
+)
+def test_every_reason_of_a_judgement_has_a_sentence_of_its_own(evidence: Evidence) -> None:
+    for code in judge(evidence).reasons:
+        explained = reason(code)
+        assert code not in explained.zh
+        assert code not in explained.en
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("duty", ["owed", "excused", "exempt"])
+@pytest.mark.parametrize("outcome", [None, *Outcome])
+def test_there_is_one_thing_to_do_in_every_situation(state: str, duty: str, outcome: str | None) -> None:
+    advice = what_to_do(state, duty, outcome)
+    assert advice.zh
+    assert advice.en
+
+
+@pytest.mark.parametrize("state", ["announced", "open"])
+def test_who_is_on_leave_is_not_told_to_check_in(state: str) -> None:
+    assert what_to_do(state, "excused", None).code == "excused"
+
+
+@pytest.mark.clause("R8")
+def test_silence_is_a_miss_only_for_those_who_could_know() -> None:
+    assert settle_silence(announced=True) == settle([])
+    assert settle_silence(announced=False).outcome is Outcome.UNDETERMINED
+    assert settle([Attempt(None, ())]).outcome is Outcome.UNDETERMINED

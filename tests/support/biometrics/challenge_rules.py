@@ -1,0 +1,62 @@
+"""Rules of a challenge, and heads that do things, for the tests of liveness."""
+
+from collections.abc import Callable
+
+from biometrics.engines.base import Contours, Point
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
+from biometrics.liveness.actions import Action
+from biometrics.liveness.burst import BurstRules, ChallengeRules
+from biometrics.liveness.challenge import ActionRules
+from biometrics.liveness.risk import RiskRules
+from biometrics.pictures.decoding import DecodeLimits, Picture
+
+ACTIONS = ActionRules(
+    closed_eyes=0.6,
+    closed_eyes_frames=2,
+    closed_mouth=0.25,
+    open_mouth=0.35,
+    min_turn=0.15,
+    min_depth=0.03,
+    unasked_frames=2,
+)
+BURST = BurstRules(min_frames=8, min_gap_ms=50, max_gap_ms=5000, max_frame_distance=0.5)
+CHALLENGE = ChallengeRules(
+    actions=ACTIONS,
+    max_span_ms=20_000,
+    max_lost_frames=1,
+    max_nose_offset=0.6,
+    max_jump=0.5,
+    max_growth=1.5,
+    risk=RiskRules(
+        moire=(1.0, 2.0),
+        irregular=(0.3, 0.5),
+        flash=(0.2, -0.5),
+        stillness=(0.004, 0.0005),
+        rhythm=(0.9, 1.0),
+    ),
+)
+
+
+def head(action: Action | None = None) -> Contours:
+    """The test engine's head, doing something."""
+    engine = PatternEngine()
+    picture = Picture.open(render_pattern(1, 0, action), DecodeLimits())
+    (face,) = engine.detect(picture)
+    contours = engine.contours(picture, face)
+    assert contours is not None
+    return contours
+
+
+def carried(contours: Contours, to: Callable[[Point], Point]) -> Contours:
+    """Every point moved."""
+
+    def each(outline: tuple[Point, ...]) -> tuple[Point, ...]:
+        return tuple(to(point) for point in outline)
+
+    return Contours(
+        each(contours.left_eye),
+        each(contours.right_eye),
+        each(contours.mouth),
+        to(contours.nose),
+        each(contours.rigid),
+    )

@@ -1,0 +1,37 @@
+"""Rotation reaches every school of the province: the keys of other tests are put aside meanwhile."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import make_transient
+
+from backend.core.database import Database
+from backend.core.tenancy import Scope
+from backend.identity.tables import SchoolTemplateKey, TemplateKey
+from tests.support.province import PROVINCE_PATH
+
+_PROVINCE = Scope.wide(PROVINCE_PATH)
+
+
+@asynccontextmanager
+async def put_aside(owner: Database) -> AsyncIterator[None]:
+    """Without the keys that are there; they are back afterwards, and those that were made are gone."""
+    async with owner.transaction(_PROVINCE) as session:
+        schools = (await session.scalars(select(SchoolTemplateKey))).all()
+        students = (await session.scalars(select(TemplateKey))).all()
+        await _clear(session)
+    yield
+    async with owner.transaction(_PROVINCE) as session:
+        await _clear(session)
+        for rows in (schools, students):
+            for row in rows:
+                make_transient(row)
+            session.add_all(rows)
+            await session.flush()
+
+
+async def _clear(session: AsyncSession) -> None:
+    await session.execute(delete(TemplateKey))
+    await session.execute(delete(SchoolTemplateKey))

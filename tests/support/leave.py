@@ -1,0 +1,177 @@
+"""Leave as one-liners on a stage whose clock stands in the middle of a term, so that no test meets its edges."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.clock import LEGAL_ZONE, legal_day
+from backend.core.database import Database
+from backend.core.tables import OutboxEvent
+from backend.events import deliver
+from backend.leave.queries import Leave, tally_of
+from backend.leave.rules import LeaveTally
+from backend.leave.service import (
+    Answer,
+    DecideLeave,
+    HalfDay,
+    RequestLeave,
+    cancel_leave,
+    decide_leave,
+    record_return,
+    request_leave,
+)
+from backend.leave.stand_ins import NameStandIn, name_stand_in
+from backend.notice.tables import Notice, NoticeMessage
+from backend.org.terms import term_of
+from tests.support.province import Pupil, School, counselor_account, student_account
+from tests.support.roll_call.scenario import Stage, staged
+
+INTO_THE_TERM = timedelta(days=40)
+
+
+@dataclass(slots=True)
+class Desk:
+    """A school's students and staff around requests for leave. `today` is the clock's legal day."""
+
+    stage: Stage
+
+    @property
+    def school(self) -> School:
+        return self.stage.school
+
+    @property
+    def pupil(self) -> Pupil:
+        return self.school.classes[0].students[0]
+
+    @property
+    def counselor(self) -> Actor:
+        return counselor_account(self.school, self.school.classes[0])
+
+    @property
+    def colleague(self) -> Actor:
+        return counselor_account(self.school, self.school.classes[1])
+
+    @property
+    def at(self) -> datetime:
+        return self.stage.clock()
+
+    @property
+    def today(self) -> date:
+        return legal_day(self.at)
+
+    def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
+        """Move to an hour of the day that lies so many days from today."""
+        day = self.today + timedelta(days=days)
+        self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
+
+    def next_act(self) -> datetime:
+        """Each act on leave has an instant of its own, as on a real clock; it is `at` until the next."""
+        self.stage.clock.at += timedelta(milliseconds=1)
+        return self.at
+
+    def transaction(self, actor: Actor) -> Any:
+        return self.stage.app_context.database.transaction(actor.scope)
+
+    def student(self, pupil: Pupil | None = None) -> Actor:
+        return student_account(self.school, pupil or self.pupil)
+
+    async def ask(self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any) -> Leave:
+        """Sick leave of whole days, the first so many days from today."""
+        begins = self.today + timedelta(days=first)
+        command = RequestLeave(
+            "sick",
+            HalfDay(begins, halves.get("first_half", "morning")),
+            HalfDay(begins + timedelta(days=days - 1), halves.get("last_half", "afternoon")),
+            "发烧就医",
+        )
+        actor = self.student(pupil)
+        async with self.transaction(actor) as session:
+            return await request_leave(session, actor, self.stage.app_context.keys, command, self.next_act())
+
+    async def decide(
+        self,
+        leave: Leave,
+        outcome: Answer = "approved",
+        actor: Actor | None = None,
+        opinion: str | None = None,
+    ) -> Leave:
+        actor = actor or self.counselor
+        command = DecideLeave(leave.request.id, outcome, opinion)
+        async with self.transaction(actor) as session:
+            return await decide_leave(session, actor, command, self.next_act())
+
+    async def approved(
+        self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
+    ) -> Leave:
+        leave = await self.ask(first, days, pupil, **halves)
+        return await self.decide(leave, actor=self.stage.registrar)
+
+    async def cancel(self, leave: Leave, actor: Actor | None = None) -> Leave:
+        actor = actor or self.student()
+        async with self.transaction(actor) as session:
+            return await cancel_leave(session, actor, leave.request.id, None, self.next_act())
+
+    async def come_back(
+        self, leave: Leave, actor: Actor | None = None, returned_at: datetime | None = None
+    ) -> Leave:
+        actor = actor or self.student()
+        async with self.transaction(actor) as session:
+            return await record_return(session, actor, leave.request.id, returned_at, self.next_act())
+
+    async def tally(self, pupil: Pupil | None = None) -> LeaveTally:
+        actor = self.student(pupil)
+        assert actor.student_id is not None
+        async with self.transaction(actor) as session:
+            return await tally_of(session, actor.student_id, self.at)
+
+    async def name_stand_in(self, colleague: Actor, **changes: Any) -> UUID:
+        """The counselor of the first class names a colleague for three days."""
+        assert colleague.counselor_id is not None
+        command = NameStandIn(
+            changes.get("stand_in_id", colleague.counselor_id),
+            changes.get("starts_at", self.at),
+            changes.get("ends_at", self.at + timedelta(days=3)),
+        )
+        actor = changes.get("acting", self.counselor)
+        async with self.transaction(actor) as session:
+            return (await name_stand_in(session, actor, command, self.at)).row.id
+
+    async def deliver(self, name: str, leave: Leave) -> None:
+        """Tell the consumers of the event, as the worker does."""
+        async with self.stage.arrange() as session:
+            event_id = await session.scalar(
+                select(OutboxEvent.id).where(
+                    OutboxEvent.name == name,
+                    OutboxEvent.payload["leave_id"].astext == str(leave.request.id),
+                )
+            )
+        assert event_id is not None, f"{name} was not recorded"
+        await deliver(self.stage.app_context, str(event_id))
+
+    async def told(self, leave: Leave) -> list[tuple[str, UUID, str]]:
+        """Kind, addressee (student or account) and Chinese text of the notices about a leave."""
+        async with self.stage.arrange() as session:
+            rows = await session.execute(
+                select(Notice, NoticeMessage)
+                .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
+                .where(NoticeMessage.group_id == leave.request.id)
+                .order_by(NoticeMessage.created_at, Notice.id)
+            )
+            return [
+                (message.kind, notice.student_id or notice.account_id, message.body_zh)
+                for notice, message in rows
+            ]
+
+
+async def opened(app_context: AppContext, owner: Database) -> Desk:
+    """A desk on a new world, forty days into the term at eight in the morning."""
+    stage = await staged(app_context, owner)
+    async with stage.arrange() as session:
+        term = await term_of(session, stage.school.id, legal_day(stage.clock()))
+    stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
+    return Desk(stage)

@@ -1,0 +1,309 @@
+"""A small province for tests: real divisions, and schools of their own for each test that plants one.
+
+The province and its term are planted once a database and shared; schools, classes and people are new each time,
+with codes and ID numbers of their own. Everything is synthetic.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from hashlib import sha256
+from itertools import count
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core.actor import Actor
+from backend.core.clock import legal_day, now
+from backend.core.database import Database
+from backend.core.errors import NotFound
+from backend.core.ids import new_id
+from backend.core.keys import KeyRing
+from backend.core.tenancy import Scope
+from backend.org.divisions import Divisions
+from backend.org.paths import path_of
+from backend.org.queries import unit_by_code
+from backend.org.service import NewSchool, add_school, plant_province
+from backend.org.tables import OrgUnit
+from backend.org.terms import NewTerm, open_term, terms_of
+from backend.people.categories import DocumentKind, Programme, StudyForm
+from backend.people.identifiers import check_character
+from backend.people.queries import id_number_context, student_number_context
+from backend.people.tables import ClassCounselor, Counselor, SchoolClass, Student
+from backend.policy import load_policies
+
+PROVINCE_CODE = "410000"
+PROVINCE_PATH = path_of("province", PROVINCE_CODE, None)
+CITY_CODE, OTHER_CITY_CODE = "410100", "410300"
+
+_serials = count()
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """An authority or a school."""
+
+    id: UUID
+    kind: str
+    code: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pupil:
+    """A student on the roll; the numbers are in the clear here and nowhere else."""
+
+    id: UUID
+    school_id: UUID
+    class_id: UUID
+    name: str
+    id_number: str
+    student_number: str
+
+
+@dataclass(frozen=True, slots=True)
+class Klass:
+    """A class with its counselor."""
+
+    id: UUID
+    school_id: UUID
+    name: str
+    counselor_id: UUID
+    students: tuple[Pupil, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class School:
+    """A school with its classes."""
+
+    unit: Unit
+    classes: tuple[Klass, ...]
+
+    @property
+    def id(self) -> UUID:
+        return self.unit.id
+
+    @property
+    def path(self) -> str:
+        return self.unit.path
+
+    @property
+    def students(self) -> tuple[Pupil, ...]:
+        return tuple(student for each in self.classes for student in each.students)
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """`school` and `sister` report to `city`, `direct` to the province itself; `other_city` has none of them."""
+
+    province: Unit
+    city: Unit
+    other_city: Unit
+    county: Unit
+    school: School
+    sister: School
+    direct: School
+    term_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What all worlds of a database stand on."""
+
+    province: Unit
+    city: Unit
+    other_city: Unit
+    county: Unit
+    term_code: str
+
+
+_planted: WeakKeyDictionary[Database, _Shared] = WeakKeyDictionary()
+
+
+async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: int = 2) -> World:
+    """A world of three new schools with `classes` classes of `students` students each."""
+    async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        shared = _planted.get(owner) or await _shared(session)
+        units = [
+            await _add_school(session, above.id) for above in (shared.city, shared.city, shared.province)
+        ]
+        school, sister, direct = await _people_them(session, keys, units, classes, students)
+    _planted[owner] = shared  # it is committed now
+    return World(
+        shared.province,
+        shared.city,
+        shared.other_city,
+        shared.county,
+        school,
+        sister,
+        direct,
+        shared.term_code,
+    )
+
+
+async def _shared(session: AsyncSession) -> _Shared:
+    province, term_code = await plant_shared(session)
+    city = await unit_by_code(session, "city", CITY_CODE)
+    other_city = await unit_by_code(session, "city", OTHER_CITY_CODE)
+    county = await unit_by_code(session, "county", "410181")
+    return _Shared(_unit(province), _unit(city), _unit(other_city), _unit(county), term_code)
+
+
+async def plant_shared(session: AsyncSession) -> tuple[OrgUnit, str]:
+    """The province with its divisions and the term of today, whoever plants them first."""
+    at, today = now(), legal_day(now())
+    try:
+        province = await unit_by_code(session, "province", PROVINCE_CODE)
+    except NotFound:
+        province = await plant_province(session, Divisions.of(load_policies()), PROVINCE_CODE, at)
+    standing = await terms_of(session, [province.id], today)
+    if province.id in standing:
+        return province, standing[province.id].code
+    term = _term_around(today, province.id)
+    await open_term(session, province_account(_unit(province)), term, at)
+    return province, term.code
+
+
+def _term_around(today: date, org_id: UUID) -> NewTerm:
+    """Autumn from September, spring from February: together they cover every day."""
+    if 2 <= today.month <= 8:
+        return NewTerm(org_id, f"{today.year}-spring", date(today.year, 2, 1), date(today.year, 8, 31))
+    year = today.year - (today.month == 1)
+    return NewTerm(org_id, f"{year}-autumn", date(year, 9, 1), date(year + 1, 1, 31))
+
+
+async def plant_school(
+    session: AsyncSession, keys: KeyRing, parent: OrgUnit, *, classes: int, students: int
+) -> School:
+    """A new school under `parent` with people in it, in the owner's transaction."""
+    [school] = await _people_them(session, keys, [await _add_school(session, parent.id)], classes, students)
+    return school
+
+
+async def _add_school(session: AsyncSession, parent_id: UUID) -> Unit:
+    actor = Actor(new_id(), "province", parent_id, PROVINCE_PATH)
+    code = unique_school_code()
+    return _unit(await add_school(session, actor, NewSchool(code, f"第{code}职业学校", parent_id), now()))
+
+
+async def _people_them(
+    session: AsyncSession, keys: KeyRing, units: Sequence[Unit], classes: int, students: int
+) -> list[School]:
+    """Classes, counselors and students of all the schools at once: a statement for each table, not for each row."""
+    rooms = [_empty_class(unit, number) for unit in units for number in range(1, classes + 1)]
+    session.add_all([row for room in rooms for row in room])
+    await session.flush()  # before the rows that refer to them
+    planted = [_fill_class(session, keys, *room, students) for room in rooms]
+    await session.flush()
+    return [School(unit, tuple(each for each in planted if each.school_id == unit.id)) for unit in units]
+
+
+def unique_school_code() -> str:
+    """Ten digits that no other test of this database uses: drawn ones would meet among thousands of schools."""
+    return f"41{next(_school_numbers):08d}"
+
+
+_school_numbers = count(50_000_000)
+"""A process of tests has a database of its own."""
+
+
+def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:
+    at, name = now(), f"2024级{number}班"
+    counselor = Counselor(
+        id=new_id(), school_id=school.id, name=f"辅导员{number}", phone=None, profile={}, created_at=at
+    )
+    group = SchoolClass(
+        id=new_id(), school_id=school.id, name=name, grade=2024, major="机电技术应用", created_at=at
+    )
+    return counselor, group
+
+
+def _fill_class(
+    session: AsyncSession, keys: KeyRing, counselor: Counselor, group: SchoolClass, students: int
+) -> Klass:
+    """The counselor looks after the class since it is there."""
+    care = ClassCounselor(
+        id=new_id(),
+        school_id=group.school_id,
+        class_id=group.id,
+        counselor_id=counselor.id,
+        since=group.created_at,
+        until=None,
+    )
+    session.add(care)
+    pupils = tuple(_plant_student(session, keys, group) for _ in range(students))
+    return Klass(group.id, group.school_id, group.name, counselor.id, pupils)
+
+
+def _plant_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:
+    serial = next(_serials)
+    number = synthetic_id_number(serial)
+    pupil = Pupil(new_id(), group.school_id, group.id, f"学生{serial}", number, f"G{number}")
+    session.add(student_of(pupil, keys))
+    return pupil
+
+
+def student_of(pupil: Pupil, keys: KeyRing) -> Student:
+    """The row of a full-time student in standing; tests may change it before they add it."""
+    at = now()
+    return Student(
+        id=pupil.id,
+        school_id=pupil.school_id,
+        class_id=pupil.class_id,
+        name=pupil.name,
+        sex="male" if int(pupil.id_number[16]) % 2 else "female",
+        birth_date=date.fromisoformat(pupil.id_number[6:14]),
+        document_kind=DocumentKind.RESIDENT_ID,
+        id_number_sealed=keys.encrypt("identifier", pupil.id_number.encode(), id_number_context(pupil.id)),
+        id_number_index=keys.blind_index(pupil.id_number),
+        student_number_sealed=keys.encrypt(
+            "identifier", pupil.student_number.encode(), student_number_context(pupil.id)
+        ),
+        student_number_index=keys.blind_index(pupil.student_number),
+        programme=Programme.REGULAR,
+        study_form=StudyForm.FULL_TIME,
+        standing="01",
+        entry_month="202409",
+        major="机电技术应用",
+        phone=None,
+        record={},
+        row_digest=sha256(pupil.id.bytes).digest(),
+        created_at=at,
+        updated_at=at,
+    )
+
+
+def synthetic_id_number(serial: int) -> str:
+    """A valid ID number of nobody, a thousand to a birthday from 2008 on."""
+    born = date(2008, 1, 1) + timedelta(days=serial // 1000)
+    digits = f"410102{born:%Y%m%d}{serial % 1000:03d}"
+    return digits + check_character(digits)
+
+
+def _unit(row: OrgUnit) -> Unit:
+    return Unit(row.id, row.kind, row.code, row.name, row.path)
+
+
+def province_account(province: Unit) -> Actor:
+    """An account of the province, new each time, as those below."""
+    return Actor(new_id(), "province", province.id, province.path)
+
+
+def bureau_account(unit: Unit) -> Actor:
+    return Actor(new_id(), "bureau", unit.id, unit.path)
+
+
+def registrar_account(school: School) -> Actor:
+    return Actor(new_id(), "registrar", school.id, school.path, school_id=school.id)
+
+
+def counselor_account(school: School, klass: Klass) -> Actor:
+    return Actor(
+        new_id(), "counselor", school.id, school.path, school_id=school.id, counselor_id=klass.counselor_id
+    )
+
+
+def student_account(school: School, pupil: Pupil) -> Actor:
+    return Actor(new_id(), "student", school.id, school.path, school_id=school.id, student_id=pupil.id)

@@ -1,0 +1,107 @@
+"""A stage's roll calls behind real routes; of the sign-in, only the envelope's is real."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, get_args
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI, Request
+
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.database import Database
+from backend.core.web.problems import install_problem_handlers
+from backend.core.web.requests import Caller
+from backend.identity.sign_in.access_tokens import issue_phone_token
+from biometrics.pool import FacePool
+from mobile_api import envelopes
+from mobile_api.caller import PhoneCaller
+from mobile_api.roll_calls import router
+from tests.support.roll_call.scenario import Stage, staged
+from tests.support.roll_call.student_phone import Candidate, acted, envelope
+
+ACCOUNT = "x-test-account"
+
+
+@dataclass(slots=True)
+class Api:
+    """The stage's roll calls behind real routes."""
+
+    stage: Stage
+    http: httpx.AsyncClient
+    accounts: dict[str, Actor] = field(default_factory=dict)
+    frames: list[bytes] = field(default_factory=list)
+    """Those that the newest envelope declared."""
+
+    async def call(self, actor: Actor, method: str, path: str, **options: Any) -> httpx.Response:
+        self.accounts[str(actor.account_id)] = actor
+        headers = {**options.pop("headers", {}), ACCOUNT: str(actor.account_id)}
+        return await self.http.request(method, f"/v1{path}", headers=headers, **options)
+
+    async def get(self, candidate: Candidate, path: str, **options: Any) -> httpx.Response:
+        return await self.call(candidate.actor, "GET", path, **options)
+
+    async def challenge(self, candidate: Candidate, roll_call_id: UUID, **body: Any) -> httpx.Response:
+        path = f"/roll-calls/{roll_call_id}/challenges"
+        return await self.call(candidate.actor, "POST", path, **({"json": body} if body else {}))
+
+    async def envelope(
+        self, candidate: Candidate, roll_call_id: UUID, compact: str, **more: Any
+    ) -> httpx.Response:
+        """The one route that reads its caller itself: under a token and a proof."""
+        path, at, phone = f"/v1/roll-calls/{roll_call_id}/envelopes", self.stage.clock(), candidate.phone
+        phone.clock = at.timestamp
+        life = timedelta(minutes=10)
+        token = issue_phone_token(
+            self.stage.app_context.keys, candidate.actor.account_id, phone.thumbprint, at, life
+        )
+        headers = {
+            "Authorization": f"DPoP {token.value}",
+            "DPoP": phone.proof("POST", path, token.value),
+        }
+        return await self.http.post(path, headers=headers, json={"envelope": compact, **more})
+
+    async def frame(
+        self, candidate: Candidate, submission_id: str, position: int, data: bytes
+    ) -> httpx.Response:
+        path = f"/submissions/{submission_id}/frames/{position}"
+        return await self.call(candidate.actor, "PUT", path, content=data)
+
+    async def signed(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
+        answer = await self.challenge(candidate, roll_call_id)
+        assert answer.status_code == 201, answer.text
+        nonce, asked = answer.json()["nonce"], answer.json()["actions"]
+        self.frames = acted(candidate.person, [each["action"] for each in asked])
+        return envelope(candidate, roll_call_id, nonce, self.frames, **changes)
+
+    async def submitted(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
+        compact = await self.signed(candidate, roll_call_id, **changes)
+        answer = await self.envelope(candidate, roll_call_id, compact)
+        assert answer.status_code == 201, answer.text
+        submission_id: str = answer.json()["submission_id"]
+        return submission_id
+
+
+@asynccontextmanager
+async def opened(
+    app_context: AppContext, owner: Database, pool: FacePool | None = None
+) -> AsyncIterator[Api]:
+    """A new stage behind its routes."""
+    stage = await staged(app_context, owner, pool)
+    app = FastAPI()
+    app.state.app_context = stage.app_context
+    install_problem_handlers(app)
+    app.include_router(router)
+    app.include_router(envelopes.router)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+        api = Api(stage, http)
+
+        def signed_in(request: Request) -> Caller:
+            return Caller(stage.app_context, api.accounts[request.headers[ACCOUNT]])
+
+        app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
+        yield api

@@ -1,0 +1,453 @@
+"""A school with a filed site, students who finished activation, and a clock that the test sets."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any, cast
+from uuid import UUID
+
+from procrastinate import JobContext
+from sqlalchemy import delete, func, insert, select, text
+
+from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.batching.batch_writer import Deferred
+from backend.core.clock import now
+from backend.core.database import Database, driver_connection
+from backend.core.ids import new_id
+from backend.core.tables import OutboxEvent, ServiceHeartbeat
+from backend.core.tenancy import Scope
+from backend.demo.phone import Phone
+from backend.identity.face.enrolment import face_pool
+from backend.identity.face.templates import store_template
+from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
+from backend.people.tables import Consent, RecordCheck
+from backend.roll_call.check_in import evaluate
+from backend.roll_call.check_in import frames as frame_store
+from backend.roll_call.check_in.challenges import issue_challenge
+from backend.roll_call.eligibility import Refused
+from backend.roll_call.launch.audience import Audience
+from backend.roll_call.launch.notifications import announce
+from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
+from backend.roll_call.outcomes import effective
+from backend.roll_call.settlement.service import Settlement, settle_roll_call
+from backend.roll_call.tables import (
+    Challenge,
+    OutcomeEntry,
+    Refusal,
+    RollCall,
+    Submission,
+    Verdict,
+    VerificationTask,
+)
+from backend.roll_call.verification.queue import Lease, QueueConfig, enqueue_verification
+from backend.roll_call.verification.service import verify_batch
+from biometrics.liveness.actions import Action
+from biometrics.pool import FacePool, PoolLimits
+from tests.support.biometrics.faulty_engines import pattern_engines
+from tests.support.campus import drawn
+from tests.support.province import (
+    PROVINCE_PATH,
+    Klass,
+    Pupil,
+    School,
+    World,
+    bureau_account,
+    plant,
+    registrar_account,
+    student_account,
+)
+from tests.support.roll_call.student_phone import (
+    OFFLINE,
+    Candidate,
+    acted,
+    arrival,
+    envelope,
+    in_pieces,
+    template_of,
+)
+
+WINDOW = timedelta(hours=1)
+GRACE = timedelta(seconds=120)
+MICROSECOND = timedelta(microseconds=1)
+TERMS = QueueConfig(batch=16, lease=timedelta(seconds=30), attempts=3)
+
+
+@dataclass(slots=True)
+class Clock:
+    """Stands still until the test moves it."""
+
+    at: datetime
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@contextmanager
+def pattern_pool() -> Iterator[FacePool]:
+    """One face process that knows the test engine only."""
+    with FacePool(pattern_engines, PoolLimits(workers=1)) as pool:
+        yield pool
+
+
+def job_of(app_context: AppContext) -> JobContext:
+    """What a task reads of its context."""
+
+    @dataclass
+    class _Context:
+        additional_context: dict[str, Any]
+
+    return cast("JobContext", _Context({"app_context": app_context}))
+
+
+@dataclass(slots=True)
+class Stage:
+    """A planted world, a runtime of its own, and the steps of a roll call as one-liners."""
+
+    app_context: AppContext
+    owner: Database
+    world: World
+    clock: Clock
+
+    @property
+    def school(self) -> School:
+        return self.world.school
+
+    @property
+    def bureau(self) -> Actor:
+        return bureau_account(self.world.city)
+
+    @property
+    def registrar(self) -> Actor:
+        return registrar_account(self.school)
+
+    def arrange(self) -> Any:
+        """A transaction as the owner, for what no service of this room writes."""
+        return self.owner.transaction(Scope.wide(PROVINCE_PATH))
+
+    # --- people and places ---
+
+    async def file_site(self, school: School | None = None) -> UUID:
+        """An approved site around INSIDE."""
+        school = school or self.school
+        registrar, superior = registrar_account(school), self.bureau
+        async with self.app_context.database.transaction(registrar.scope) as session:
+            new = NewSite(f"校区{new_id()}", "main", "郑州市某路1号")
+            version = await file_site(session, registrar, new, Filing(drawn()), self.clock())
+        async with self.app_context.database.transaction(superior.scope) as session:
+            await decide_filing(session, superior, version.id, Decision("approved"), self.clock())
+        return version.id
+
+    async def activate(self, pupil: Pupil, *, face: bool = True, school: School | None = None) -> Candidate:
+        """Everything that HN334-3.1 asks; without `face`, the non-face route is recorded instead."""
+        person = new_id().int % 10**9
+        actor = student_account(school or self.school, pupil)
+        phone = Phone(OFFLINE)
+        at = self.clock()
+        common: dict[str, Any] = {"school_id": pupil.school_id, "student_id": pupil.id}
+        async with self.arrange() as session:
+            session.add(
+                DeviceKey(
+                    id=new_id(),
+                    jkt=phone.thumbprint,
+                    public_jwk=phone.jwk,
+                    status="active",
+                    bound_at=at,
+                    **common,
+                )
+            )
+            session.add(_account_of(actor, at))
+            session.add(RecordCheck(id=new_id(), status="confirmed", at=at, **common))
+            kinds = ("location", "face_use", "face_template_storage") if face else ("location",)
+            for kind in kinds:
+                session.add(
+                    Consent(id=new_id(), kind=kind, text_version=f"{kind}-1", granted=True, at=at, **common)
+                )
+            session.add(
+                Portrait(
+                    id=new_id(),
+                    evidence_key="portraits/none",
+                    sha256=b"\0" * 32,
+                    status="accepted",
+                    reasons=[],
+                    submitted_at=at,
+                    **common,
+                )
+            )
+            if face:
+                await self._enrol(session, person, common)
+            else:
+                session.add(NonFaceRoute(id=new_id(), reason="本人选择", at=at, **common))
+        return Candidate(actor, phone, person)
+
+    async def _enrol(self, session: Any, person: int, common: dict[str, Any]) -> None:
+        enrolment = FaceEnrolment(
+            id=new_id(), status="accepted", shots=3, reasons=[], submitted_at=self.clock(), **common
+        )
+        session.add(enrolment)
+        await session.flush()
+        await store_template(session, self.app_context.keys, enrolment, template_of(person), self.clock())
+
+    async def account(self, kind: str, school: School, klass: Klass | None = None) -> Actor:
+        """An active staff account of a school, so that notices find it."""
+        account_id = new_id()
+        counselor_id = klass.counselor_id if klass else None
+        async with self.arrange() as session:
+            session.add(
+                Account(
+                    id=account_id,
+                    kind=kind,
+                    org_id=school.id,
+                    org_path=school.path,
+                    school_id=school.id,
+                    counselor_id=counselor_id,
+                    login=f"t{account_id.hex}",
+                    display_name="某某",
+                    status="active",
+                    password_hash="-",
+                    totp_sealed=b"-",
+                    failed_attempts=0,
+                    created_at=self.clock(),
+                )
+            )
+        return Actor(
+            account_id,
+            cast("Any", kind),
+            school.id,
+            school.path,
+            school_id=school.id,
+            counselor_id=counselor_id,
+        )
+
+    # --- the roll call ---
+
+    async def launch(self, actor: Actor | None = None, *, told: bool = True, **changes: Any) -> Launched:
+        """A spot check over the school, opening now and closing in an hour, announced unless `told` is False."""
+        at = self.clock()
+        command = LaunchRollCall(
+            kind="spot_check",
+            title="学籍核验",
+            opens_at=at,
+            closes_at=at + WINDOW,
+            audience=Audience(unit_ids=(self.school.id,)),
+        )
+        actor = actor or self.bureau
+        async with self.app_context.database.transaction(actor.scope) as session:
+            launched = await launch_roll_call(session, actor, replace(command, **changes), at)
+        if told:
+            await self.announce(launched.roll_call)
+        return launched
+
+    async def announce(self, roll_call: RollCall) -> int:
+        async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+            return await announce(session, roll_call.id, self.clock())
+
+    async def serve(self, roll_call: RollCall, *, but: range = range(0)) -> None:
+        """The service leaves its marks through the window and four hours beyond, but for the minutes of an outage."""
+        first = roll_call.opens_at.replace(second=0, microsecond=0)
+        last = int((roll_call.closes_at - first).total_seconds() // 60) + 240
+        rows = [{"minute": first + timedelta(minutes=each)} for each in range(last) if each not in but]
+        async with self.arrange() as session:
+            await session.execute(delete(ServiceHeartbeat).where(ServiceHeartbeat.minute >= first))
+            await session.execute(insert(ServiceHeartbeat).values(rows))
+
+    async def settle(self, roll_call: RollCall) -> Settlement:
+        async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
+            return await settle_roll_call(session, roll_call.id, self.clock())
+
+    async def challenge(
+        self, candidate: Candidate, roll_call_id: UUID, *cannot: Action
+    ) -> Challenge | Refused:
+        async with self.app_context.database.transaction(candidate.actor.scope) as session:
+            return await issue_challenge(session, candidate.actor, roll_call_id, cannot, self.clock())
+
+    async def challenged(self, candidate: Candidate, roll_call_id: UUID, *cannot: Action) -> Challenge:
+        """The challenge; while it is unanswered, the same one again."""
+        issued = await self.challenge(candidate, roll_call_id, *cannot)
+        assert isinstance(issued, Challenge), issued
+        return issued
+
+    async def nonce(self, candidate: Candidate, roll_call_id: UUID) -> str:
+        return (await self.challenged(candidate, roll_call_id)).nonce
+
+    async def answer(self, candidate: Candidate, roll_call_id: UUID, first: int = 0) -> list[bytes]:
+        """What the candidate does before the camera when asked now."""
+        return acted(candidate.person, (await self.challenged(candidate, roll_call_id)).actions, first)
+
+    async def send(
+        self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
+    ) -> evaluate.Received | Refused:
+        arriving = arrival(candidate, roll_call_id, compact, at or self.clock())
+        async with self.app_context.database.transaction(Scope.none()) as session:
+            (answer,) = await evaluate.receive_batch(
+                await driver_connection(session), [arriving], self.app_context.keys, wait=True
+            )
+        if isinstance(answer, evaluate.UnrecordedError):
+            raise answer.error
+        assert not isinstance(answer, Deferred)
+        return answer
+
+    async def submit(
+        self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
+    ) -> evaluate.Received:
+        """Challenge and envelope; the frames are not uploaded."""
+        challenge = await self.challenged(candidate, roll_call_id)
+        frames = frames or acted(candidate.person, challenge.actions)
+        signed = envelope(candidate, roll_call_id, challenge.nonce, frames, **content)
+        received = await self.send(candidate, roll_call_id, signed)
+        assert isinstance(received, evaluate.Received), received
+        return received
+
+    async def upload(
+        self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
+    ) -> tuple[frame_store.FrameToStore, bool]:
+        database, actor, at = self.app_context.database, candidate.actor, self.clock()
+        frame = await frame_store.frame_to_store(database, actor, submission_id, position, at)
+        size = await frame_store.store_frame(self.app_context, frame, in_pieces(data))
+        async with database.transaction(Scope.none()) as session:
+            stored = frame_store.StoredFrame(frame, actor, size, at)
+            return frame, (await frame_store.record_frames(session, [stored]))[0]
+
+    async def check_in(
+        self,
+        candidate: Candidate,
+        roll_call_id: UUID,
+        frames: list[bytes] | None = None,
+        *,
+        first: int = 0,
+        **content: Any,
+    ) -> UUID:
+        """Challenge, envelope and every frame; not yet verified. Another `first` makes other pictures."""
+        frames = frames or await self.answer(candidate, roll_call_id, first)
+        received = await self.submit(candidate, roll_call_id, frames, **content)
+        for position, data in enumerate(frames):
+            await self.upload(candidate, received.submission_id, position, data)
+        return received.submission_id
+
+    async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
+        """Judge a submission, whether it is in the queue yet or not; the verdict that was written."""
+        lease = await self.leased(submission_id, school)
+        await verify_batch(self.app_context, [lease], TERMS)
+        return await self.verdict(submission_id)
+
+    async def leased(self, submission_id: UUID, school: School | None = None) -> Lease:
+        """A new lease of one submission, whatever else waits; whoever held one before has lost it."""
+        take = text(
+            "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"
+            " lease_until = :until, fence = nextval('verification_fence') WHERE submission_id = :id"
+            " RETURNING attempts, fence"
+        )
+        async with self.arrange() as session:
+            await enqueue_verification(session, Submission.id == submission_id, self.clock())
+            values = {"id": submission_id, "until": self.clock() + TERMS.lease}
+            attempts, fence = (await session.execute(take, values)).one()
+        return Lease(submission_id, (school or self.school).id, attempts, fence)
+
+    async def task(self, submission_id: UUID) -> VerificationTask | None:
+        """What the queue holds of a submission."""
+        async with self.arrange() as session:
+            task: VerificationTask | None = await session.get(VerificationTask, submission_id)
+        return task
+
+    async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
+        return await self.verify(await self.check_in(candidate, roll_call_id))
+
+    # --- what is in the database ---
+
+    async def blocked(self, *kinds: str) -> None:
+        """Returns once some transaction of this database waits for a lock of these kinds; of advisory ones if not said."""
+        waiting = text(
+            "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+            " WHERE locktype = ANY(:kinds) AND NOT granted AND datname = current_database()"
+        )
+        while True:
+            async with self.arrange() as session:
+                if await session.scalar(waiting, {"kinds": list(kinds or ("advisory",))}):
+                    return
+
+    async def verdict(self, submission_id: UUID) -> Verdict:
+        async with self.arrange() as session:
+            verdict: Verdict = await session.get_one(Verdict, submission_id)
+        return verdict
+
+    async def outcomes(self, roll_call_id: UUID) -> dict[UUID, OutcomeEntry]:
+        """Outcomes in effect, by student."""
+        async with self.arrange() as session:
+            rows = await session.scalars(effective().where(OutcomeEntry.roll_call_id == roll_call_id))
+            return {row.student_id: row for row in rows}
+
+    async def outcome(self, roll_call_id: UUID, candidate: Candidate) -> tuple[str, str] | None:
+        entry = (await self.outcomes(roll_call_id)).get(candidate.student_id)
+        return (entry.outcome, entry.reason) if entry else None
+
+    async def refusals(self, candidate: Candidate) -> list[tuple[str, str]]:
+        """Step and code of each refusal kept, oldest first."""
+        async with self.arrange() as session:
+            rows = await session.scalars(
+                select(Refusal).where(Refusal.student_id == candidate.student_id).order_by(Refusal.id)
+            )
+            return [(row.step, row.code) for row in rows]
+
+    async def submissions(self, candidate: Candidate) -> int:
+        async with self.arrange() as session:
+            count = await session.scalar(
+                select(func.count())
+                .select_from(Submission)
+                .where(Submission.student_id == candidate.student_id)
+            )
+        return int(count)
+
+    async def jobs(self, task: str, **arguments: object) -> int:
+        """How many jobs of a task were enqueued with these arguments."""
+        wanted = {name: str(value) for name, value in arguments.items()}
+        return sum(
+            all(found.get(name) == value for name, value in wanted.items())
+            for found in await self.jobs_of(task)
+        )
+
+    async def jobs_of(self, task: str) -> Sequence[dict[str, Any]]:
+        """The arguments of the jobs of a task that were enqueued."""
+        found = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
+        async with self.arrange() as session:
+            return [dict(args) for args in await session.scalars(found, {"task": task})]
+
+    async def events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
+        async with self.arrange() as session:
+            rows = await session.scalars(
+                select(OutboxEvent)
+                .where(
+                    OutboxEvent.name == name,
+                    OutboxEvent.payload["roll_call_id"].astext == str(roll_call_id),
+                )
+                .order_by(OutboxEvent.id)
+            )
+            return list(rows)
+
+
+def _account_of(actor: Actor, at: datetime) -> Account:
+    return Account(
+        id=actor.account_id,
+        kind="student",
+        org_id=actor.org_id,
+        org_path=actor.org_path,
+        school_id=actor.school_id,
+        student_id=actor.student_id,
+        display_name="某同学",
+        status="active",
+        failed_attempts=0,
+        created_at=at,
+    )
+
+
+async def staged(
+    app_context: AppContext, owner: Database, pool: FacePool | None = None, *, students: int = 3
+) -> Stage:
+    """A new world with a filed site and a clock that stands at the present."""
+    clock = Clock(now())
+    services = {**app_context.services} | ({face_pool: pool} if pool else {})
+    own = replace(app_context, clock=clock, services=services)
+    stage = Stage(own, owner, await plant(owner, app_context.keys, classes=2, students=students), clock)
+    await stage.file_site()
+    return stage

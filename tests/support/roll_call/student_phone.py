@@ -1,0 +1,119 @@
+"""A student with a phone, and what the phone says: pictures, places and signed envelopes."""
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from backend.core.actor import Actor
+from backend.core.ids import new_id
+from backend.core.jws import signed_digest
+from backend.demo.phone import Phone
+from backend.demo.poses import posed
+from backend.identity.sign_in.dpop import Proof
+from backend.roll_call.check_in.repository import CheckInRequest
+from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope
+from backend.roll_call.errors import CheckInRefusal
+from biometrics.checks import FaceRules, Shot, enrol_shots
+from biometrics.engines.base import EngineSet
+from biometrics.engines.test_pattern import PatternEngine, render_pattern
+from biometrics.liveness.actions import Action
+from biometrics.liveness.burst import BurstRules
+from biometrics.matching.decision import EnrolmentRules, FaceTemplate
+from tests.support.campus import SIDE, SOUTH, WEST
+
+OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
+"""Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
+INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
+OUTSIDE = (WEST + 10 * SIDE, SOUTH)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A student with a phone; `person` is the face that the phone sees."""
+
+    actor: Actor
+    phone: Phone
+    person: int
+
+    @property
+    def student_id(self) -> UUID:
+        assert self.actor.student_id is not None
+        return self.actor.student_id
+
+
+@cache
+def template_of(person: int) -> FaceTemplate:
+    """The template of a pattern person, from three shots."""
+    shots = [Shot(render_pattern(person, shot)) for shot in range(100, 103)]
+    rules = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
+    template = enrol_shots(EngineSet([PatternEngine()]), shots, rules).template
+    assert template is not None
+    return template
+
+
+@cache
+def picture(person: int, shot: int, action: Action | None = None) -> bytes:
+    return render_pattern(person, shot, action)
+
+
+def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime) -> CheckInRequest:
+    """An envelope under a fresh proof of the candidate's phone."""
+    phone = candidate.phone
+    key = phone.key.public_key()
+    opened: OpenedEnvelope | CheckInRefusal
+    try:
+        opened = open_envelope(compact, key)
+    except CheckInRefusal as refusal:
+        opened = refusal
+    proof = Proof(phone.thumbprint, str(new_id()), phone.jwk, key)
+    return CheckInRequest(roll_call_id, compact, signed_digest(compact), opened, proof, at, at)
+
+
+def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
+    """Frames of one person who does nothing."""
+    return [picture(person, shot) for shot in range(first, first + count)]
+
+
+def acted(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
+    """Frames of one person who does what was asked."""
+    return [picture(person, first + number, action) for number, action in enumerate(posed(actions))]
+
+
+def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
+    """Three samples in WGS-84, a few centimetres apart."""
+    lon, lat = place
+    return [
+        {"lon": lon + step * 1e-7, "lat": lat, "accuracy_m": 10.0, "datum": "wgs84", "age_s": 1.0} | changes
+        for step in range(3)
+    ]
+
+
+def content(
+    roll_call_id: UUID, nonce: str, frames: list[bytes], /, *, pace_ms: int = 300, **changes: Any
+) -> dict[str, Any]:
+    """The payload of an envelope whose frames were taken so many milliseconds apart."""
+    declared = [
+        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": pace_ms * position}
+        for position, data in enumerate(frames)
+    ]
+    plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": fixes(), "frames": declared}
+    return plain | {"claims": {"liveness": 1}} | changes
+
+
+def envelope(
+    candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any
+) -> str:
+    """A signed envelope; each call has a signature of its own."""
+    return candidate.phone.sign(content(roll_call_id, nonce, frames, **changes), typ=TYPE)
+
+
+async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
+    """As a request brings them."""
+    for at in range(0, len(data), size):
+        yield data[at : at + size]

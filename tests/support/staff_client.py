@@ -1,0 +1,74 @@
+"""The staff API in the process of the test: real routes, real database, the sign-in alone replaced.
+
+Sign-in has tests of its own; here a request says by a header as whom it comes.
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Any, get_args
+from uuid import UUID
+
+from fastapi import APIRouter, FastAPI, Request
+from httpx import ASGITransport, AsyncClient, Response
+
+from backend.core.actor import Actor
+from backend.core.app_context import AppContext
+from backend.core.web.problems import install_problem_handlers
+from backend.core.web.requests import Caller
+from backend.staff_api.caller import StaffCaller
+
+ACCOUNT = "x-test-account"
+
+
+@dataclass(frozen=True, slots=True)
+class StaffClient:
+    """Requests to a set of routers, each as an account of the test's choosing."""
+
+    http: AsyncClient
+    accounts: dict[UUID, Actor]
+
+    async def get(self, actor: Actor, path: str, **params: Any) -> Response:
+        return await self.http.get(path, params=params, headers=self._as(actor))
+
+    async def post(self, actor: Actor, path: str, body: Any) -> Response:
+        """`body` goes out in ASCII, so that even what is no Unicode text can be sent, escaped."""
+        headers = self._as(actor) | {"content-type": "application/json"}
+        return await self.http.post(path, content=json.dumps(body), headers=headers)
+
+    async def every(self, actor: Actor, path: str, **params: Any) -> list[dict[str, Any]]:
+        """All items of a list, page by page."""
+        items: list[dict[str, Any]] = []
+        cursor: dict[str, str] = {}
+        while True:
+            page = (await self.get(actor, path, **params, **cursor)).json()
+            items += page["items"]
+            if page["next_cursor"] is None:
+                return items
+            cursor = {"cursor": page["next_cursor"]}
+
+    def _as(self, actor: Actor) -> dict[str, str]:
+        self.accounts[actor.account_id] = actor
+        return {ACCOUNT: str(actor.account_id)}
+
+
+def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
+    """A client of these routers; close its `http` when done."""
+    app = FastAPI()
+    app.state.app_context = app_context
+    install_problem_handlers(app)
+    for router in routers:
+        app.include_router(router)
+    accounts: dict[UUID, Actor] = {}
+
+    def signed_in(request: Request) -> Caller:
+        return Caller(app_context, accounts[UUID(request.headers[ACCOUNT])])
+
+    app.dependency_overrides[get_args(StaffCaller)[1].dependency] = signed_in
+    transport = ASGITransport(app, raise_app_exceptions=False)
+    return StaffClient(AsyncClient(transport=transport, base_url="http://testserver"), accounts)
+
+
+def same_refusal(one: Response, other: Response) -> bool:
+    """Whether two answers differ in nothing but the address that was asked for."""
+    bodies = [answer.json() | {"instance": ""} for answer in (one, other)]
+    return (one.status_code, bodies[0]) == (other.status_code, bodies[1])

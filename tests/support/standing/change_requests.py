@@ -1,0 +1,121 @@
+"""Filing changes and giving opinions as one-liners, and records that a verification has locked."""
+
+from dataclasses import dataclass, field
+
+from sqlalchemy import select, update
+
+from backend.core.actor import Actor
+from backend.core.ids import new_id
+from backend.org.divisions import Divisions
+from backend.org.service import NewCounty, add_county
+from backend.org.tables import OrgUnit
+from backend.people.tables import Student
+from backend.policy import load_policies
+from backend.standing.change_requests.queries import ChangeCase
+from backend.standing.change_requests.service import (
+    GiveOpinion,
+    Opinion,
+    RequestChange,
+    give_opinion,
+    request_change,
+    withdraw_request,
+)
+from backend.standing.store.tables import PromptDecision, PromptDelivered, PromptRecord
+from tests.support.province import Pupil, School, Unit, plant_school, province_account
+from tests.support.standing.scenario import Registry
+
+
+@dataclass(slots=True)
+class ChangeDesk:
+    """A registry with a registrar who files, a colleague, and the authorities of the school."""
+
+    registry: Registry
+    registrar: Actor = field(init=False)
+    colleague: Actor = field(init=False)
+    bureau: Actor = field(init=False)
+    province: Actor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.registrar, self.colleague = self.registry.registrar, self.registry.registrar
+        self.bureau, self.province = self.registry.bureau, self.registry.province
+
+    @property
+    def pupil(self) -> Pupil:
+        return self.registry.pupil
+
+    async def file(self, kind: str, pupil: Pupil | None = None, actor: Actor | None = None) -> ChangeCase:
+        actor = actor or self.registrar
+        command = RequestChange((pupil or self.pupil).id, kind, "因病住院，需休养")
+        async with self.registry.transaction(actor) as session:
+            return await request_change(session, actor, command, self.registry.at)
+
+    async def answer(
+        self, case: ChangeCase, actor: Actor, outcome: Opinion = "agreed", opinion: str | None = None
+    ) -> ChangeCase:
+        command = GiveOpinion(case.request.id, outcome, opinion)
+        async with self.registry.transaction(actor) as session:
+            return await give_opinion(session, actor, command, self.registry.at)
+
+    async def withdraw(self, case: ChangeCase, actor: Actor | None = None) -> ChangeCase:
+        actor = actor or self.registrar
+        async with self.registry.transaction(actor) as session:
+            return await withdraw_request(session, actor, case.request.id, "不再需要", self.registry.at)
+
+    async def change(self, kind: str, *levels: Actor) -> ChangeCase:
+        """A request that every level agrees to."""
+        case = await self.file(kind)
+        for actor in levels:
+            case = await self.answer(case, actor)
+        return case
+
+    async def lock(self, outcome: str = "part_time") -> None:
+        """Two misses, a prompt delivered, and the registrar's decision on it."""
+        await self.registry.misses(2)
+        await self.registry.recompute()
+        await self.decide(outcome)
+
+    async def decide(self, outcome: str = "part_time") -> None:
+        """The registrar receives the student's newest prompt and decides it."""
+        [*_, prompt] = sorted(await self.registry.rows(PromptRecord), key=lambda row: row.raised_at)
+        common = {"school_id": prompt.school_id, "student_id": prompt.student_id, "prompt_id": prompt.id}
+        async with self.registry.stage.arrange() as session:
+            session.add(
+                PromptDelivered(**common, at=self.registry.at, how="in_app", note=None, acting_account=None)
+            )
+            await session.flush()
+            session.add(
+                PromptDecision(
+                    id=new_id(),
+                    **common,
+                    role="registrar",
+                    outcome=outcome,
+                    reasons="核实属实",
+                    found_reason=None,
+                    found_text="",
+                    decided_by=new_id(),
+                    at=self.registry.at,
+                )
+            )
+        await self.registry.recompute()
+        self.registry.pass_time(hours=1)
+
+    async def enrol_in(self, programme: str) -> None:
+        """The pupil's programme."""
+        async with self.registry.stage.arrange() as session:
+            await session.execute(
+                update(Student).where(Student.id == self.pupil.id).values(programme=programme)
+            )
+
+    async def county_school(self) -> tuple[School, Unit]:
+        """A school of a county that reports to the city, and the county."""
+        world, stage = self.registry.stage.world, self.registry.stage
+        async with stage.arrange() as session:
+            county = await session.scalar(
+                select(OrgUnit).where(OrgUnit.kind == "county", OrgUnit.code == "410122")
+            )
+            if county is None:
+                new, divisions = NewCounty("410122", "中牟县"), Divisions.of(load_policies())
+                province = province_account(world.province)
+                county = await add_county(session, province, new, divisions, self.registry.at)
+            school = await plant_school(session, stage.app_context.keys, county, classes=1, students=1)
+            return school, Unit(county.id, county.kind, county.code, county.name, county.path)

@@ -1,0 +1,94 @@
+"""Acts on prompts as one-liners, each in a transaction of its own."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import delete
+
+from backend.core.actor import Actor
+from backend.core.tables import ServiceHeartbeat
+from backend.policy import Policy, installed, load_policies
+from backend.roll_call.tables import RollCall
+from backend.standing.prompts.decisions import (
+    AnswerDismissal,
+    DecidePrompt,
+    ReverseExecution,
+    answer_dismissal,
+    decide_prompt,
+    reverse_execution,
+)
+from backend.standing.prompts.deliveries import OtherWay, RecordDelivery, record_delivery
+from backend.standing.store.tables import PromptDecision
+from tests.support.province import CITY_CODE
+from tests.support.standing.prompts import prompted, receive
+from tests.support.standing.scenario import Registry
+
+
+async def received(registry: Registry) -> UUID:
+    """The first student's prompt, received by the school."""
+    prompt_id = await prompted(registry)
+    await receive(registry, prompt_id)
+    return prompt_id
+
+
+async def decide(
+    registry: Registry,
+    prompt_id: UUID,
+    outcome: str = "part_time",
+    actor: Actor | None = None,
+    **more: Any,
+) -> PromptDecision:
+    actor = actor or registry.registrar
+    async with registry.transaction(actor) as session:
+        return await decide_prompt(session, actor, DecidePrompt(prompt_id, outcome, **more), registry.at)
+
+
+async def dismiss(registry: Registry, prompt_id: UUID, actor: Actor | None = None) -> PromptDecision:
+    return await decide(registry, prompt_id, "dismiss", actor, found_reason="illness")
+
+
+async def answer(
+    registry: Registry, decision_id: UUID, actor: Actor | None = None, *, accepted: bool = True
+) -> UUID:
+    actor = actor or registry.bureau
+    command = AnswerDismissal(decision_id, accepted, "病历已核实")
+    async with registry.transaction(actor) as session:
+        return await answer_dismissal(session, actor, command, registry.at)
+
+
+async def reverse(registry: Registry, entry_id: UUID, actor: Actor | None = None) -> UUID:
+    actor = actor or registry.bureau
+    async with registry.transaction(actor) as session:
+        return await reverse_execution(session, actor, ReverseExecution(entry_id, "当日停电"), registry.at)
+
+
+async def deliver_otherwise(
+    registry: Registry,
+    prompt_id: UUID,
+    ago: timedelta = timedelta(),
+    actor: Actor | None = None,
+    how: OtherWay = "written",
+) -> None:
+    actor = actor or registry.bureau
+    command = RecordDelivery(prompt_id, how, registry.at - ago, "送达回证〔2026〕12号")
+    async with registry.transaction(actor) as session:
+        await record_delivery(session, actor, command, registry.at)
+
+
+async def lose_pulses(registry: Registry, roll_call: RollCall) -> None:
+    """As if the service had been down through the window."""
+    window = ServiceHeartbeat.minute.between(roll_call.opens_at, roll_call.closes_at)
+    async with registry.stage.arrange() as session:
+        await session.execute(delete(ServiceHeartbeat).where(window))
+
+
+def escalate_on_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The law of the school's city hands what expires to the superior instead of executing it."""
+    law = load_policies()
+    [shipped] = [each for each in law.parameters if each.id == "decision.on_expiry"]
+    value = shipped.values[0].model_copy(update={"value": "escalate"})
+    local = shipped.model_copy(update={"place": CITY_CODE, "values": (value,)})
+    amended = Policy((*law.parameters, local), law.divisions)
+    monkeypatch.setattr(installed, "installed_policy", lambda: amended)

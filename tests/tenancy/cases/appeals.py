@@ -1,0 +1,109 @@
+"""Appeals: all against a check that the superior launched, so the province decides."""
+
+from typing import Any
+from uuid import UUID
+
+from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
+from backend.appeal.statements import Said
+from backend.core.actor import Actor
+from backend.core.clock import legal_day
+from tests.support.province import Pupil, School, registrar_account, student_account
+from tests.tenancy.rows import Made, Of, Row
+
+GROUNDS = {"text": "当天在校实训，有考勤记录为证。"}
+AGAINST = {"kind": "check", "roll_call_id": Of("missed_check")}
+SCHOOLS = {"appeal_id": Of("school_appeal")}
+OWN = {"appeal_id": Of("own_appeal")}
+
+STAFF: tuple[Row, ...] = (
+    # ----------------------------------------------- province bureau registrar counselor
+    Row("GET /v1/appeals", "ok       ok     ok        403", query={"student_id": Of("student")}),
+    Row(
+        "POST /v1/appeals",
+        "403      403    ok/409    403",
+        {"student_id": Of("student"), "against": AGAINST, "grounds": GROUNDS},
+    ),
+    Row("GET /v1/appeals/{appeal_id}", "ok       ok     ok        403", path=SCHOOLS),
+    Row("GET /v1/appeals/{appeal_id}/messages", "ok       ok     ok        403", path=SCHOOLS),
+    Row("POST /v1/appeals/{appeal_id}/messages", "ok/409   403    ok/409    403", GROUNDS, path=SCHOOLS),
+    Row("POST /v1/appeals/{appeal_id}/read", "ok       ok     ok        403", path=SCHOOLS),
+    Row(
+        "POST /v1/appeals/{appeal_id}/decision",
+        "ok/409   403    403       403",
+        {"upheld": False, "reasons": "考勤记录不符"},
+        path=SCHOOLS,
+    ),
+    Row(
+        "POST /v1/appeals/{appeal_id}/withdrawal",
+        "403      403    ok/409    403",
+        {},
+        path={"appeal_id": Of("spare_appeal")},
+    ),
+    Row(
+        "POST /v1/appeals/{appeal_id}/next-level",
+        "403      403    409       403",
+        GROUNDS,
+        path={"appeal_id": Of("spare_appeal")},
+        why="of one that is not rejected",
+    ),
+    Row("GET /v1/students/{student_id}/gaokao-eligibility", "ok       ok     ok        ok"),
+)
+MOBILE: tuple[Row, ...] = (
+    Row("GET /v1/me/appeals", "ok"),
+    Row("POST /v1/me/appeals", "409", {"against": AGAINST, "grounds": GROUNDS}, why="a second time"),
+    Row("GET /v1/me/appeals/{appeal_id}", "ok", path=OWN),
+    Row("GET /v1/me/appeals/{appeal_id}/messages", "ok", path=OWN),
+    Row("POST /v1/me/appeals/{appeal_id}/messages", "ok/409", GROUNDS, path=OWN),
+    Row("POST /v1/me/appeals/{appeal_id}/read", "ok", path=OWN),
+    Row("POST /v1/me/appeals/{appeal_id}/withdrawal", "ok/409", {}, path=OWN),
+    Row(
+        "POST /v1/me/appeals/{appeal_id}/next-level",
+        "409",
+        GROUNDS,
+        path=OWN,
+        why="of one that is not rejected",
+    ),
+    Row(
+        "GET /v1/me/gaokao-eligibility",
+        "ok",
+        query={"on": Made(lambda company: legal_day(company.clock()).isoformat())},
+    ),
+)
+
+
+async def things(
+    assembly: Any,
+    school: School,
+    superior: Actor,
+    made: dict[str, Any],
+) -> dict[str, Any]:
+    """Appeals of the student, of a classmate, and of the school for students of another class."""
+    first, second, _ = school.classes
+    room = _Room(assembly, school, made["missed_check"])
+    return {
+        "own_appeal": await room.own(first.students[0]),
+        "classmate_own_appeal": await room.own(first.students[2]),
+        "school_appeal": await room.of_the_school(second.students[1]),
+        "spare_appeal": await room.of_the_school(second.students[2]),
+    }
+
+
+class _Room:
+    """Filing, each in a transaction of its own."""
+
+    def __init__(self, assembly: Any, school: School, check: UUID) -> None:
+        self.assembly = assembly
+        self.school = school
+        self.check = check
+
+    async def own(self, pupil: Pupil) -> UUID:
+        return await self._file(student_account(self.school, pupil), pupil)
+
+    async def of_the_school(self, pupil: Pupil) -> UUID:
+        return await self._file(registrar_account(self.school), pupil)
+
+    async def _file(self, actor: Actor, pupil: Pupil) -> UUID:
+        command = FileAppeal(AgainstCheck(self.check), Said("当天在校。"), pupil.id)
+        async with self.assembly.identity.app_context.database.transaction(actor.scope) as session:
+            appeal = await file_appeal(session, actor, command, self.assembly.at)
+        return appeal.filed.id

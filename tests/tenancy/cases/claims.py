@@ -1,0 +1,121 @@
+"""Reason claims, outages, attendance."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import select
+
+from backend.core.actor import Actor
+from backend.roll_call.tables import RollCall, RollCallClass
+from backend.standing.claims.service import FileClaim, file_claim
+from backend.standing.outages.service import DeclareOutage, declare_outage
+from tests.support.province import Pupil, School, registrar_account, student_account
+from tests.tenancy.rows import Made, Of, Row
+
+MISSED = {"roll_call_id": Of("missed_check")}
+NO_PHONE = {"reason_code": "no_phone", "text": "手机送修"}
+
+
+def _ago(**span: float) -> Made:
+    return Made(lambda company: (company.clock() - timedelta(**span)).isoformat())
+
+
+STAFF: tuple[Row, ...] = (
+    # ----------------------------------------------- province bureau registrar counselor
+    Row("GET /v1/justified-reasons", "ok"),
+    Row(
+        "GET /v1/reason-claims",
+        "ok       ok     ok        ok",
+        query={"roll_call_id": Of("missed_check"), "student_id": Of("student")},
+    ),
+    Row("GET /v1/reason-claims/{claim_id}", "ok       ok     ok        ok"),
+    Row(
+        "POST /v1/roll-calls/{roll_call_id}/reason-claims",
+        "403      403    ok/409    ok/409",
+        NO_PHONE | {"student_id": Of("student")},
+        path=MISSED,
+    ),
+    Row(
+        "POST /v1/reason-claims/{claim_id}/decision",
+        "ok/409   ok/409 403       403",
+        {"accepted": False, "opinion": "未提供证明"},
+    ),
+    Row(
+        "POST /v1/outages",
+        "ok       ok     ok        403",
+        {
+            "org_id": Of("school"),
+            "what": "校园网故障",
+            "starts_at": _ago(days=20, hours=1),
+            "ends_at": _ago(days=20),
+        },
+    ),
+    Row("GET /v1/outages", "ok", query={"org_id": Of("school")}),
+    Row("GET /v1/outages/{outage_id}", "ok"),
+    Row("POST /v1/outages/{outage_id}/end", "403      403    ok        403", {}),
+    Row(
+        "POST /v1/outages/{outage_id}/decision",
+        "ok/409   ok/409 403       403",
+        {"approved": True, "opinion": "已核实"},
+    ),
+    Row("GET /v1/roll-calls/{roll_call_id}/availability", "ok"),
+    Row("GET /v1/students/{student_id}/attendance", "403      403    ok        ok"),
+    Row(
+        "POST /v1/students/{student_id}/attendance",
+        "403      403    ok/409    ok/409",
+        {"at": _ago(hours=2), "present": True},
+    ),
+)
+MOBILE: tuple[Row, ...] = (
+    Row("GET /v1/justified-reasons", "ok"),
+    Row("GET /v1/reason-claims", "ok"),
+    Row("GET /v1/reason-claims/{claim_id}", "ok"),
+    Row("POST /v1/roll-calls/{roll_call_id}/reason-claims", "ok/409", NO_PHONE, path=MISSED),
+)
+
+
+async def things(
+    assembly: Any,
+    school: School,
+    superior: Actor,
+    made: dict[str, Any],
+) -> dict[str, Any]:
+    """Claims against the earlier of the checks that everybody missed, and an outage that goes on."""
+    earlier = await _earlier_check(assembly, school, made["missed_check"])
+    first, second, _ = school.classes
+    return {
+        "claim": await _claim(assembly, school, earlier, first.students[0]),
+        "classmate_claim": await _claim(assembly, school, earlier, first.students[2]),
+        "colleague_claim": await _claim(assembly, school, earlier, second.students[0]),
+        "outage": await _outage(assembly, school),
+    }
+
+
+async def _earlier_check(assembly: Any, school: School, missed: UUID) -> UUID:
+    """The settled check of the school before the one that is named."""
+    async with assembly.roll.arrange() as session:
+        closed = (await session.get_one(RollCall, missed)).opens_at
+        earlier: UUID = await session.scalar(
+            select(RollCall.id)
+            .join(RollCallClass, RollCallClass.roll_call_id == RollCall.id)
+            .where(RollCallClass.school_id == school.id, RollCall.closes_at < closed)
+            .order_by(RollCall.closes_at)
+            .limit(1)
+        )
+    return earlier
+
+
+async def _claim(assembly: Any, school: School, roll_call_id: UUID, pupil: Pupil) -> UUID:
+    actor = student_account(school, pupil)
+    async with assembly.identity.app_context.database.transaction(actor.scope) as session:
+        view = await file_claim(session, actor, FileClaim(roll_call_id, "illness"), assembly.at)
+    return view.claim.id
+
+
+async def _outage(assembly: Any, school: School) -> UUID:
+    registrar = registrar_account(school)
+    command = DeclareOutage(school.id, "停电", assembly.at - timedelta(minutes=5))
+    async with assembly.identity.app_context.database.transaction(registrar.scope) as session:
+        view = await declare_outage(session, registrar, command, assembly.at)
+    return view.outage.id

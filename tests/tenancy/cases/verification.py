@@ -1,0 +1,43 @@
+"""The queue of verification: a dead letter of a superior's roll call in each school."""
+
+from typing import Any
+
+from sqlalchemy import update
+
+from backend.core.actor import Actor
+from backend.roll_call.tables import Submission, VerificationTask
+from backend.roll_call.verification.queue import enqueue_verification
+from tests.support.province import School
+from tests.tenancy.rows import Of, Row
+
+STAFF: tuple[Row, ...] = (
+    # ---------------------------------------------------- province bureau registrar counselor
+    Row("GET /v1/roll-calls/{roll_call_id}/verification", "ok       ok     403       403"),
+    Row("GET /v1/dead-letters", "ok       ok     ok        403", why="of all roll calls"),
+    Row(
+        "GET /v1/dead-letters",
+        "ok       ok     403       403",
+        query={"roll_call_id": Of("roll_call")},
+    ),
+    Row("POST /v1/dead-letters/{submission_id}/retry", "ok       ok/409 403       403"),
+    Row("POST /v1/roll-calls/{roll_call_id}/dead-letters/retry", "ok       ok     403       403"),
+)
+MOBILE: tuple[Row, ...] = ()
+
+
+async def things(
+    assembly: Any,
+    school: School,
+    superior: Actor,
+    made: dict[str, Any],
+) -> dict[str, Any]:
+    """The submission that is there already is given up."""
+    which = Submission.id == made["submission"]
+    async with assembly.roll.arrange() as session:
+        await enqueue_verification(session, which, assembly.at)
+        await session.execute(
+            update(VerificationTask)
+            .where(VerificationTask.submission_id == made["submission"])
+            .values(state="dead", died_at=assembly.at, attempts=5, last_error="judging_failed")
+        )
+    return {}

@@ -1,0 +1,471 @@
+"""Everybody at once on the real application: accounts of every kind, signed in, and two schools full of things.
+
+The clock stands still, so that no token expires and no window closes while the tests run. A school's things are
+ids by name (`student`, `class`, `roll_call`, …), as the matrix names them.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Any, Protocol, cast
+from uuid import UUID
+
+from httpx import ASGITransport, AsyncByteStream, AsyncClient, Request, Response
+from sqlalchemy import select
+
+from backend.app import create_app
+from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
+from backend.core.actor import Actor, Role
+from backend.core.app_context import AppContext
+from backend.core.clock import legal_day, now
+from backend.core.database import Database
+from backend.core.ids import new_id
+from backend.demo.phone import Phone
+from backend.identity.accounts.passwords import password_hasher
+from backend.identity.ports import real_name_verifier
+from backend.identity.student_record import ClaimWrong, claim_wrong
+from backend.identity.tables import Account, Portrait
+from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, decide_leave, request_leave
+from backend.notice.tables import Notice, NoticeDelivery
+from backend.org.terms import NewTerm, open_term, term_of
+from backend.people.counselors import AssignClasses, assign_classes
+from backend.roll_call.attestation import AttestPresence, attest_presence, issue_student_code
+from backend.roll_call.launch.audience import Audience
+from tests.support.campus import drawn
+from tests.support.identity.scenario import CHEAP, Dial, PlayedRealName
+from tests.support.identity.scenario import Stage as IdentityStage
+from tests.support.identity.staff_user import Staffer, invitation
+from tests.support.province import (
+    Pupil,
+    School,
+    World,
+    bureau_account,
+    counselor_account,
+    plant,
+    province_account,
+    registrar_account,
+    student_account,
+)
+from tests.support.roll_call.scenario import Stage as RollStage
+from tests.support.roll_call.student_phone import Candidate, burst
+from tests.tenancy.cases import ROOMS
+
+WINDOW = timedelta(hours=1)
+Things = dict[str, Any]
+
+
+@dataclass(slots=True)
+class StandingClock(Dial):
+    """The instant at which the company was built; only a test moves it."""
+
+    start: datetime = field(default_factory=now)
+
+    def __call__(self) -> datetime:
+        return self.start + self.ahead
+
+
+class FirstPiece(ASGITransport):
+    """Endless answers (server-sent events) end after their first piece, as if the client had hung up."""
+
+    async def handle_async_request(self, request: Request) -> Response:
+        if request.url.path.endswith("/stream"):
+            return await first_piece(self.app, request)
+        return await super().handle_async_request(request)
+
+
+class _Bytes(AsyncByteStream):
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        yield self._content
+
+
+async def first_piece(app: Any, request: Request) -> Response:
+    """The head of an answer and the first piece of its body; then the client is gone."""
+    head: dict[str, Any] = {}
+    pieces: list[bytes] = []
+    gone = asyncio.Event()
+    opening = iter([{"type": "http.request", "body": b"", "more_body": False}])
+
+    async def receive() -> dict[str, Any]:
+        first = next(opening, None)
+        if first is None:
+            await gone.wait()
+        return first or {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            head.update(message)
+        elif not gone.is_set():
+            pieces.append(message.get("body", b""))
+            gone.set()
+
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": request.method,
+        "headers": [(name.lower(), value) for name, value in request.headers.raw],
+        "scheme": request.url.scheme,
+        "path": request.url.path,
+        "raw_path": request.url.raw_path.split(b"?")[0],
+        "query_string": request.url.query,
+        "server": (request.url.host, request.url.port),
+        "client": ("127.0.0.1", 1),
+        "root_path": "",
+    }
+    await app(scope, receive, send)
+    return Response(head["status"], headers=head["headers"], stream=_Bytes(b"".join(pieces)))
+
+
+class Client(Protocol):
+    """Sends requests as somebody."""
+
+    def request(self, method: str, path: str, **options: Any) -> Awaitable[Response]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Sends requests with the headers given, and no others."""
+
+    http: AsyncClient
+    headers: dict[str, str] = field(default_factory=dict)
+
+    async def request(self, method: str, path: str, **options: Any) -> Response:
+        headers = {**options.pop("headers", {}), **self.headers}
+        return await self.http.request(method, path, headers=headers, **options)
+
+
+@dataclass(slots=True)
+class StaffMember:
+    """An account of staff with its bearer token."""
+
+    staffer: Staffer
+    http: AsyncClient
+
+    async def request(self, method: str, path: str, **options: Any) -> Response:
+        token = self.staffer.tokens["access_token"]
+        return await Nobody(self.http, {"Authorization": f"Bearer {token}"}).request(method, path, **options)
+
+
+@dataclass(frozen=True, slots=True)
+class Company:
+    """The application, who is signed in to it (by name), and what there is (by whose it is)."""
+
+    app_context: AppContext
+    owner: Database
+    world: World
+    clock: StandingClock
+    identity: IdentityStage
+    roll: RollStage
+    people: dict[str, Client]
+    estates: dict[str, Things]
+    candidate: Candidate
+    location_text: str
+
+    @property
+    def mobile(self) -> AsyncClient:
+        return self.identity.mobile
+
+    @property
+    def staff(self) -> AsyncClient:
+        return self.identity.staff
+
+    async def signed_in_again(self, name: str) -> "StaffMember":
+        """The same account by a second sign-in, which may be spent."""
+        second = replace(self.staff_member(name).staffer)
+        answer = await second.sign_in()
+        assert answer.is_success, answer.text
+        return StaffMember(second, self.staff)
+
+    def staff_member(self, name: str) -> StaffMember:
+        return cast("StaffMember", self.people[name])
+
+    @property
+    def phone(self) -> Phone:
+        """The student's."""
+        return self.candidate.phone
+
+
+@asynccontextmanager
+async def assembled(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
+    """A new company on a new world."""
+    clock, real_name = StandingClock(), PlayedRealName()
+    services = {**app_context.services, real_name_verifier: real_name, password_hasher: CHEAP}
+    own = replace(app_context, services=services, clock=clock)
+    world = await plant(owner, app_context.keys, classes=3, students=3)
+    transport = FirstPiece(create_app(own), raise_app_exceptions=False)
+    url = app_context.settings.public_url
+    async with (
+        AsyncClient(transport=transport, base_url=f"{url}/mobile") as mobile,
+        AsyncClient(transport=transport, base_url=f"{url}/staff") as staff,
+    ):
+        identity = IdentityStage(own, owner, world, real_name, clock, mobile, staff)
+        roll = RollStage(own, owner, world, cast("Any", clock))
+        yield await _Assembly(identity, roll).company()
+
+
+@dataclass(slots=True)
+class _Assembly:
+    """The steps, in the order that they need one another."""
+
+    identity: IdentityStage
+    roll: RollStage
+    people: dict[str, Client] = field(default_factory=dict)
+    accounts: dict[str, UUID] = field(default_factory=dict)
+    location_text: str = ""
+
+    @property
+    def world(self) -> World:
+        return self.identity.world
+
+    @property
+    def at(self) -> datetime:
+        return self.identity.dial()
+
+    async def company(self) -> Company:
+        await self._hire()
+        candidate = await self._enrol(self.world.school.students[0])
+        self.people["student"] = candidate.phone
+        school = await self._things(self.world.school, bureau_account(self.world.city), candidate)
+        stranger = await self.roll.activate(self.world.direct.students[0], school=self.world.direct)
+        direct = await self._things(self.world.direct, province_account(self.world.province), stranger)
+        estates = {"school": school, "direct": direct, **await self._neighbours(school)}
+        return Company(
+            app_context=self.identity.app_context,
+            owner=self.identity.owner,
+            world=self.world,
+            clock=cast("StandingClock", self.identity.dial),
+            identity=self.identity,
+            roll=self.roll,
+            people=self.people,
+            estates=estates,
+            candidate=candidate,
+            location_text=self.location_text,
+        )
+
+    async def _hire(self) -> None:
+        """Staff accounts go the whole way: invitation, two factors, sign-in."""
+        world = self.world
+        posts: dict[str, tuple[Role, UUID]] = {
+            "province": ("province", world.province.id),
+            "bureau": ("bureau", world.city.id),
+            "other_bureau": ("bureau", world.other_city.id),
+            "registrar": ("registrar", world.school.id),
+            "other_registrar": ("registrar", world.sister.id),
+            "counselor": ("counselor", world.school.id),
+        }
+        staff = {name: await invitation(self.identity, kind, unit) for name, (kind, unit) in posts.items()}
+        for name, each in staff.items():
+            for step in (each.begin, each.confirm):
+                answer = await step()
+                assert answer.is_success, answer.text
+            self.accounts[name] = each.account_id
+            self.people[name] = StaffMember(each, self.identity.staff)
+        for each in staff.values():
+            answer = await each.sign_in()
+            assert answer.is_success, answer.text
+        await self._assign(await self._counselor_of(self.accounts["counselor"]))
+
+    async def _counselor_of(self, account_id: UUID) -> UUID:
+        async with self.roll.arrange() as session:
+            counselor_id: UUID = (await session.get_one(Account, account_id)).counselor_id
+        return counselor_id
+
+    async def _assign(self, counselor_id: UUID) -> None:
+        """The signed-in counselor looks after the first class."""
+        registrar, klass = registrar_account(self.world.school), self.world.school.classes[0]
+        async with self.identity.app_context.database.transaction(registrar.scope) as session:
+            await assign_classes(
+                session, registrar, AssignClasses(counselor_id, frozenset([klass.id])), self.at
+            )
+
+    async def _enrol(self, pupil: Pupil) -> Candidate:
+        """The student's phone is bound by the whole way; the pictures, which workers judge, are in place."""
+        phone = await self.identity.bound(pupil)
+        for consent in (await phone.get("/v1/me/consents")).json():
+            answer = await phone.consent(consent["kind"], consent["text_version"])
+            assert answer.status_code == 201, answer.text
+            if consent["kind"] == "location":
+                self.location_text = consent["text_version"]
+        answer = await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
+        assert answer.status_code == 201, answer.text
+        person = new_id().int % 10**9
+        common = {"school_id": pupil.school_id, "student_id": pupil.id}
+        async with self.roll.arrange() as session:
+            session.add(
+                Portrait(
+                    id=new_id(),
+                    evidence_key="portraits/none",
+                    sha256=b"\0" * 32,
+                    status="accepted",
+                    reasons=[],
+                    submitted_at=self.at,
+                    **common,
+                )
+            )
+            await self.roll._enrol(session, person, common)
+        return Candidate(student_account(self.world.school, pupil), phone, person)
+
+    async def _things(self, school: School, superior: Actor, candidate: Candidate) -> Things:
+        """One of everything in a school: the first class is in use, the others are there to be acted on."""
+        first, second, third = school.classes
+        attested, bystander = first.students[1], first.students[2]
+        version, pending = await self._sites(school, superior)
+        roll_call = await self._launch(superior, school, timedelta())
+        voidable = await self._launch(superior, school, timedelta(days=1))
+        beside = await self.roll.activate(bystander, school=school)
+        spare = await invitation(self.identity, "counselor", school.id)
+        doomed = await invitation(self.identity, "counselor", school.id)
+        submission = await self.roll.submit(candidate, roll_call, burst(candidate.person))
+        await self._attest(school, attested, roll_call, version)
+        things: Things = {
+            "school": school.id,
+            "class": first.id,
+            "student": candidate.student_id,
+            "second_student": second.students[0].id,
+            "bystander": bystander.id,
+            "bystander_code": await self._code(school, bystander),
+            "attested": attested.id,
+            "spare_class": third.id,
+            "counselor": await self._counselor_of(spare.account_id),
+            "account": spare.account_id,
+            "doomed_account": doomed.account_id,
+            "site": pending[0],
+            "site_version": version,
+            "pending_version": pending[1],
+            "term": await self._term(school),
+            "correction": await self._correction(school, bystander),
+            "roll_call": roll_call,
+            "voidable": voidable,
+            "notice_group": roll_call,
+            "notice": await self._notice(Notice.student_id == candidate.student_id),
+            "submission": submission.submission_id,
+            "classmate_submission": (await self.roll.submit(beside, roll_call)).submission_id,
+            "frame": burst(candidate.person)[0],
+            "registration": new_id(),
+            **await self._leave(school),
+            "city": self.world.city.id if school is self.world.school else self.world.other_city.id,
+        }
+        for room in ROOMS:
+            things |= await room.things(self, school, superior, things)
+        return things
+
+    async def _launch(self, superior: Actor, school: School, ahead: timedelta) -> UUID:
+        """A spot check over the school, an hour from then on; announced at once."""
+        opens = self.at + ahead
+        audience = Audience(unit_ids=(school.id,))
+        launched = await self.roll.launch(
+            superior, audience=audience, opens_at=opens, closes_at=opens + WINDOW
+        )
+        return launched.roll_call.id
+
+    async def _sites(self, school: School, superior: Actor) -> tuple[UUID, tuple[UUID, UUID]]:
+        """An approved version, and a site with a version that waits for its decision."""
+        registrar, database = registrar_account(school), self.identity.app_context.database
+        async with database.transaction(registrar.scope) as session:
+            version = await file_site(
+                session, registrar, NewSite("主校区", "main", "郑州市某路1号"), Filing(drawn()), self.at
+            )
+        async with database.transaction(superior.scope) as session:
+            await decide_filing(session, superior, version.id, Decision("approved"), self.at)
+        async with database.transaction(registrar.scope) as session:
+            pending = await file_version(session, registrar, version.site_id, Filing(drawn()), self.at)
+        return version.id, (version.site_id, pending.id)
+
+    async def _code(self, school: School, pupil: Pupil) -> str:
+        registrar, app_context = registrar_account(school), self.identity.app_context
+        async with app_context.database.transaction(registrar.scope) as session:
+            return await issue_student_code(session, registrar, pupil.id, self.at, app_context.keys)
+
+    async def _attest(self, school: School, pupil: Pupil, roll_call_id: UUID, version_id: UUID) -> None:
+        """An attestation by the counselor of the class, whoever that is now."""
+        code, app_context, klass = (
+            await self._code(school, pupil),
+            self.identity.app_context,
+            school.classes[0],
+        )
+        counselor = counselor_account(school, klass)
+        if school is self.world.school:
+            counselor = replace(counselor, counselor_id=await self._counselor_of(self.accounts["counselor"]))
+        command = AttestPresence(roll_call_id, pupil.id, code, version_id, "手机损坏")
+        async with app_context.database.transaction(counselor.scope) as session:
+            await attest_presence(session, counselor, command, self.at, app_context.keys)
+
+    async def _term(self, school: School) -> UUID:
+        """The school's own dates of the province's term."""
+        province = province_account(self.world.province)
+        async with self.roll.arrange() as session:
+            term = await term_of(session, school.id, legal_day(self.at))
+            own = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
+            return (await open_term(session, province, own, self.at)).id
+
+    async def _correction(self, school: School, pupil: Pupil) -> UUID:
+        actor, app_context = student_account(school, pupil), self.identity.app_context
+        claim = ClaimWrong("phone", "13900000000", None)
+        async with app_context.database.transaction(actor.scope) as session:
+            check = await claim_wrong(session, actor, app_context.keys, claim, self.at)
+        return check.id
+
+    async def _leave(self, school: School) -> Things:
+        """Leave of today, which comes too late for the roll calls: waiting, begun, and some to be taken back."""
+        own, second, third = school.classes[0].students
+        return {
+            "own_begun_leave": await self._ask(school, own, "morning", approved=True),
+            "own_leave": await self._ask(school, own, "afternoon"),
+            "begun_leave": await self._ask(school, second, "morning", approved=True),
+            "waiting_leave": await self._ask(school, second, "afternoon"),
+            "spare_leave": await self._ask(school, third, "afternoon"),
+        }
+
+    async def _ask(self, school: School, pupil: Pupil, half: Half, *, approved: bool = False) -> UUID:
+        actor, registrar = student_account(school, pupil), registrar_account(school)
+        database, today = self.identity.app_context.database, HalfDay(legal_day(self.at), half)
+        async with database.transaction(actor.scope) as session:
+            command = RequestLeave("sick", today, today, "发烧就医")
+            leave = await request_leave(session, actor, self.identity.app_context.keys, command, self.at)
+        if approved:
+            async with database.transaction(registrar.scope) as session:
+                await decide_leave(session, registrar, DecideLeave(leave.request.id, "approved"), self.at)
+        return leave.request.id
+
+    async def _notice(self, whose: Any) -> UUID:
+        """One that the app shows; a code that went out by SMS alone is none of those."""
+        shown = select(NoticeDelivery.notice_id).where(NoticeDelivery.channel == "in_app")
+        async with self.roll.arrange() as session:
+            notice = await session.scalar(select(Notice.id).where(whose, Notice.id.in_(shown)).limit(1))
+        assert isinstance(notice, UUID)
+        return notice
+
+    async def _neighbours(self, school: Things) -> dict[str, Things]:
+        """Own notices of staff; a classmate's things; and a class of the same school that is a colleague's."""
+        second = self.world.school.classes[1]
+        classmate = self.world.school.classes[0].students[2]
+        colleagues_leave = await self._ask(self.world.school, second.students[0], "morning", approved=True)
+        return {
+            "registrar": {"notice": await self._notice(Notice.account_id == self.accounts["registrar"])},
+            "counselor": {"notice": await self._notice(Notice.account_id == self.accounts["counselor"])},
+            "colleague": {
+                "class": second.id,
+                "student": second.students[0].id,
+                "second_student": second.students[1].id,
+                "bystander": second.students[0].id,
+                "correction": await self._correction(self.world.school, second.students[0]),
+                "notice": school["notice"],
+                **dict.fromkeys(("begun_leave", "waiting_leave", "spare_leave"), colleagues_leave),
+                **_whose(school, "colleague_"),
+            },
+            "classmate": {
+                **dict.fromkeys(("own_begun_leave", "own_leave"), school["begun_leave"]),
+                "notice": await self._notice(Notice.student_id == classmate.id),
+                **_whose(school, "classmate_"),
+            },
+        }
+
+
+def _whose(things: Things, prefix: str) -> Things:
+    """The things of a school that a room made for a colleague or a classmate, by the names of the matrix."""
+    return {name.removeprefix(prefix): each for name, each in things.items() if name.startswith(prefix)}

@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from backend.core.pagination import Cursor, Limit
 from backend.core.web.problems import documented
 from backend.notice.inbox import fetch_notices, open_notice
-from backend.notice.schemas import Inbox, Opened, inbox_of, position_of
+from backend.notice.schemas import Inbox, Opened, inbox_out, parse_position
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1/notices", tags=["notices"])
@@ -16,10 +16,10 @@ router = APIRouter(prefix="/v1/notices", tags=["notices"])
 @router.get("", responses=documented(401, 403, 422))
 async def list_notices(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = None) -> Inbox:
     """我的通知（新的在前） · My notices, newest first. What is returned counts as delivered now."""
-    before = position_of(cursor)
+    before = parse_position(cursor)
     async with caller.transaction() as session:
         page = await fetch_notices(session, caller.actor, caller.at, limit, before)
-    return inbox_of(page)
+    return inbox_out(page)
 
 
 @router.post("/{notice_id}/read", responses=documented(401, 403, 404, 422))

@@ -10,8 +10,8 @@ import uvicorn
 
 from backend.commands.output import refuse
 from backend.core.clock import legal_day, now, shifted_clock
-from backend.notice.aliyun import report_token
-from backend.notice.fake_gateway import FakeGateway
+from backend.notice.delivery_reports import report_token
+from backend.notice.sms.fake import FakeGateway
 from backend.people.identifiers import IdNumber, parse_id_number
 
 _LOUD = """
@@ -55,7 +55,7 @@ def command(
     gateway = FakeGateway(
         access_key=access_key,
         secret=secret,
-        knows=is_id_number,
+        is_id_number=is_id_number,
         report_url=reports_to and f"{reports_to.rstrip('/')}/v1/callbacks/sms-reports/{report_token(secret)}",
         mismatching=mismatch.upper(),
         undeliverable=set(undeliverable or ()),

@@ -3,7 +3,7 @@
 from typing import Literal, Protocol
 
 from backend.core.app_context import AppContext
-from backend.notice import gateway
+from backend.notice.real_name.aliyun import real_name_client
 
 RealNameAnswer = Literal["match", "mismatch", "unavailable"]
 
@@ -18,4 +18,4 @@ class RealNameVerifier(Protocol):
 
 def real_name_verifier(app_context: AppContext) -> RealNameVerifier:
     """The gateway's client; tests provide another."""
-    return gateway.real_name_client(app_context)
+    return real_name_client(app_context)

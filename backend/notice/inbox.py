@@ -1,4 +1,4 @@
-"""A person's own notices: fetching proves delivery, opening is recorded, both with the server's time."""
+"""A person's own notices. Fetching proves delivery and opening is recorded, both at the server's time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.notice.receipts import COUNTED, Received, tell_received
+from backend.notice.receipts import LEGALLY_RELEVANT, Receipt, emit_received
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
 
 Row = TypeVarTuple("Row")
@@ -29,7 +29,7 @@ class InboxItem:
 
 @dataclass(frozen=True, slots=True)
 class InboxPage:
-    """Newest first; `more` tells whether older ones follow; `unread` counts all unopened ones."""
+    """Notices, newest first. `more`: older ones follow. `unread`: the number of all unopened notices."""
 
     items: list[InboxItem]
     more: bool
@@ -43,7 +43,7 @@ async def fetch_notices(
     limit: int,
     before: tuple[datetime, UUID] | None = None,
 ) -> InboxPage:
-    """A page of the caller's own notices, older than `before`; what it returns is delivered in-app at `at`."""
+    """Return a page of the caller's own notices older than `before`, and mark them as delivered in-app at `at`."""
     opened = NoticeReceipt.__table__.alias("opened")
     query = (
         _own_in_app(actor, select(Notice, NoticeMessage, opened.c.at))
@@ -66,7 +66,7 @@ async def fetch_notices(
 
 
 async def open_notice(session: AsyncSession, actor: Actor, notice_id: UUID, at: datetime) -> datetime:
-    """Record that the caller opened an own notice; returns when that first happened. Raises `NotFound`."""
+    """Record that the caller opened a notice of their own; returns when it was first opened. Raises `NotFound`."""
     own = (
         await session.execute(
             _own_in_app(actor, select(Notice, NoticeMessage))
@@ -89,39 +89,39 @@ async def open_notice(session: AsyncSession, actor: Actor, notice_id: UUID, at: 
     return (await session.scalars(first)).one()
 
 
-def _mine(actor: Actor) -> ColumnElement[bool]:
+def _addressed_to(actor: Actor) -> ColumnElement[bool]:
     if actor.student_id is not None:
         return Notice.student_id == actor.student_id
     return (Notice.account_id == actor.account_id) & Notice.student_id.is_(None)
 
 
 def _own_in_app(actor: Actor, query: Select[*Row]) -> Select[*Row]:
-    """The caller's notices that the app shows; a one-time code, sent by SMS alone, is not among them."""
+    """Restrict to the caller's in-app notices. One-time codes are sent by SMS only and are not shown."""
     in_app = (NoticeDelivery.notice_id == Notice.id) & (NoticeDelivery.channel == "in_app")
-    return query.select_from(Notice).join(NoticeDelivery, in_app).where(_mine(actor))
+    return query.select_from(Notice).join(NoticeDelivery, in_app).where(_addressed_to(actor))
 
 
 async def _mark_delivered(
-    session: AsyncSession, actor: Actor, told: Sequence[tuple[Notice, NoticeMessage]], at: datetime
+    session: AsyncSession, actor: Actor, items: Sequence[tuple[Notice, NoticeMessage]], at: datetime
 ) -> None:
-    fresh = (
-        NoticeDelivery.notice_id.in_([notice.id for notice, _ in told])
+    undelivered = (
+        NoticeDelivery.notice_id.in_([notice.id for notice, _ in items])
         & (NoticeDelivery.channel == "in_app")
         & (NoticeDelivery.state != "delivered")
     )
-    receipt = select(
+    receipts = select(
         NoticeDelivery.notice_id,
         NoticeDelivery.channel,
         literal("delivered"),
         literal(at),
         literal(at),
         literal(actor.account_id),
-    ).where(fresh)
+    ).where(undelivered)
     names = ["notice_id", "channel", "event", "at", "recorded_at", "account_id"]
-    await session.execute(insert(NoticeReceipt).from_select(names, receipt).on_conflict_do_nothing())
-    marked = update(NoticeDelivery).where(fresh).values(state="delivered", delivered_at=at)
-    first = set(await session.scalars(marked.returning(NoticeDelivery.notice_id)))
-    for notice, message in told:
-        if notice.id in first and message.kind in COUNTED:
-            received = Received(message.kind, message.group_id, "in_app", at)
-            await tell_received(session, received, notice, at)
+    await session.execute(insert(NoticeReceipt).from_select(names, receipts).on_conflict_do_nothing())
+    marked = update(NoticeDelivery).where(undelivered).values(state="delivered", delivered_at=at)
+    newly_delivered = set(await session.scalars(marked.returning(NoticeDelivery.notice_id)))
+    for notice, message in items:
+        if notice.id in newly_delivered and message.kind in LEGALLY_RELEVANT:
+            receipt = Receipt(message.kind, message.group_id, "in_app", at)
+            await emit_received(session, receipt, notice, at)

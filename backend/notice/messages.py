@@ -1,4 +1,4 @@
-"""What is told and to whom: the values that other rooms hand to this one."""
+"""Messages and recipients: the values that other packages pass to this one."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -6,14 +6,14 @@ from typing import Any, Literal
 from uuid import UUID
 
 Channel = Literal["in_app", "sms"]
-"""Ways a notice can travel today; `in_app` always applies."""
+"""Delivery channels in use; `in_app` always applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmsText:
     """An SMS by the logical name of its template and that template's parameters.
 
-    Carriers in China send registered templates only; the deployment maps names to registered codes.
+    Providers in China send registered templates only; `DIANMING_SMS_TEMPLATES` maps names to registered codes.
     """
 
     template: str
@@ -22,9 +22,9 @@ class SmsText:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One text for any number of recipients. `data` carries identifiers for links, nothing personal.
+    """One text for any number of recipients. `data` holds identifiers for links and no personal data.
 
-    Messages of one cause share `group_id`; delivery statistics are counted by it.
+    Messages of one cause share a `group_id`; delivery statistics are counted per group.
     """
 
     kind: str

@@ -1,8 +1,7 @@
-"""Read models: how far the notices of one cause have come, and whether one recipient was reached."""
+"""Delivery statistics of the notices of one cause."""
 
 from collections import defaultdict
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -10,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
-from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
+from backend.notice.tables import NoticeDelivery, NoticeReceipt
 
 
 @dataclass(frozen=True, slots=True)
 class GroupStatistics:
-    """Deliveries of a group by channel and state, as far as the caller sees them; `opened` counts notices."""
+    """Deliveries of a group by channel and state, within the caller's scope; `opened` counts notices."""
 
     group_id: UUID
     recipients: int
@@ -24,20 +23,23 @@ class GroupStatistics:
 
 
 async def group_statistics(session: AsyncSession, actor: Actor, group_id: UUID) -> GroupStatistics:
-    """Counts of the group below the caller's unit. Raises `NotFound` for none, `NotPermitted` for counselors."""
+    """Count the group's deliveries below the caller's unit.
+
+    Raises `NotFound` for an unknown group, `NotPermitted` for counselors and students.
+    """
     if actor.role in {"counselor", "student"}:
         raise NotPermitted(
             reason_zh="只有学校管理员和教育局可以查看送达统计",
             reason_en="delivery statistics are for registrars and bureaus",
         )
     of_group = NoticeDelivery.group_id == group_id
-    counted = (
+    counts = (
         select(NoticeDelivery.channel, NoticeDelivery.state, func.count())
         .where(of_group)
         .group_by(NoticeDelivery.channel, NoticeDelivery.state)
     )
     channels: dict[str, dict[str, int]] = defaultdict(dict)
-    for channel, state, count in await session.execute(counted):
+    for channel, state, count in await session.execute(counts):
         channels[channel][state] = count
     if not channels:
         raise NotFound
@@ -60,22 +62,3 @@ async def group_statistics(session: AsyncSession, actor: Actor, group_id: UUID) 
         opened=await session.scalar(opened) or 0,
         channels=dict(channels),
     )
-
-
-async def first_delivered_at(session: AsyncSession, student_id: UUID, group_id: UUID) -> datetime | None:
-    """When a notice of the group first reached the student by any channel, or None: it never provably did.
-
-    A notice that was never delivered blocks a sanction, so this asks the append-only receipts, not the
-    working state of deliveries.
-    """
-    earliest = (
-        select(func.min(NoticeReceipt.at))
-        .join(Notice, Notice.id == NoticeReceipt.notice_id)
-        .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
-        .where(
-            Notice.student_id == student_id,
-            NoticeMessage.group_id == group_id,
-            NoticeReceipt.event == "delivered",
-        )
-    )
-    return await session.scalar(earliest)

@@ -1,4 +1,4 @@
-"""Notices whose first receipt has legal consequences are announced to the rooms above when they are received."""
+"""Receipts with legal consequences: emits `NoticeReceived` when such a notice is first received."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,12 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import outbox
 
-COUNTED = frozenset({"prompt_raised"})
-"""The kinds that count; of all others only the receipt is kept."""
+LEGALLY_RELEVANT = frozenset({"prompt_raised"})
+"""Kinds of notices whose receipt starts a period. For all others only the receipt is stored."""
 
 
-class Addressed(Protocol):
-    """Whom a notice was addressed to."""
+class Addressee(Protocol):
+    """The person a notice was addressed to."""
 
     account_id: UUID | None
     school_id: UUID | None
@@ -22,8 +22,8 @@ class Addressed(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What was received, in which channel and when."""
+class Receipt:
+    """Which notice was received, through which channel and when."""
 
     kind: str
     group_id: UUID
@@ -31,17 +31,17 @@ class Received:
     received_at: datetime
 
 
-async def tell_received(session: AsyncSession, received: Received, to: Addressed, at: datetime) -> None:
-    """Emit `NoticeReceived` for a notice to an account of a school's staff; nothing else counts so far."""
-    if to.account_id is None or to.school_id is None or to.org_path is None:
+async def emit_received(session: AsyncSession, receipt: Receipt, addressee: Addressee, at: datetime) -> None:
+    """Emit `NoticeReceived` for a notice to a school's staff account. Other receipts have no consequences yet."""
+    if addressee.account_id is None or addressee.school_id is None or addressee.org_path is None:
         return
     payload = {
-        "kind": received.kind,
-        "group_id": str(received.group_id),
-        "channel": received.channel,
-        "received_at": received.received_at.isoformat(),
-        "account_id": str(to.account_id),
-        "school_id": str(to.school_id),
-        "path": to.org_path,
+        "kind": receipt.kind,
+        "group_id": str(receipt.group_id),
+        "channel": receipt.channel,
+        "received_at": receipt.received_at.isoformat(),
+        "account_id": str(addressee.account_id),
+        "school_id": str(addressee.school_id),
+        "path": addressee.org_path,
     }
     await outbox.emit(session, "NoticeReceived", payload, at)

@@ -1,4 +1,4 @@
-"""A person's notices on the wire, the same in both APIs."""
+"""Wire schemas of notices, for both APIs."""
 
 from datetime import datetime
 from typing import Any
@@ -39,18 +39,37 @@ class Opened(BaseModel):
     opened_at: datetime = Field(description="首次打开的时间 · when it was first opened")
 
 
-def inbox_of(page: InboxPage) -> Inbox:
-    """The page as it is answered."""
+class NoticeGroup(BaseModel):
+    """Delivery statistics of the notices of one cause, within the caller's unit."""
+
+    group_id: UUID
+    recipients: int = Field(description="通知人数 · notices", examples=[2000])
+    opened: int = Field(description="已打开 · opened", examples=[1650])
+    channels: dict[str, dict[str, int]] = Field(
+        description="各渠道各状态的数量 · counts by channel and state",
+        examples=[{"in_app": {"queued": 200, "delivered": 1800}, "sms": {"sent": 40, "delivered": 1960}}],
+    )
+
+
+class CallbackAnswer(BaseModel):
+    """The answer that the SMS provider expects."""
+
+    code: int = 0
+    msg: str = "成功"
+
+
+def inbox_out(page: InboxPage) -> Inbox:
+    """Convert a page of notices."""
     last = page.items[-1].notice if page.more else None
     return Inbox(
-        items=[_notice(item) for item in page.items],
+        items=[_notice_out(item) for item in page.items],
         next_cursor=encode_cursor(last.created_at.isoformat(), str(last.id)) if last else None,
         unread=page.unread,
     )
 
 
-def position_of(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """Where the page before ended; raises `BadInput` for a mangled cursor."""
+def parse_position(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """Decode where the previous page ended; raises `BadInput` for an invalid cursor."""
     if cursor is None:
         return None
     created_at, notice_id = decode_cursor(cursor, 2)
@@ -67,7 +86,7 @@ def position_of(cursor: str | None) -> tuple[datetime, UUID] | None:
     return instant, identifier
 
 
-def _notice(item: InboxItem) -> NoticeOut:
+def _notice_out(item: InboxItem) -> NoticeOut:
     message = item.message
     return NoticeOut(
         id=item.notice.id,

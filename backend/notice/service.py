@@ -1,4 +1,4 @@
-"""Telling people: one message to one or to a million recipients, in the transaction of its cause."""
+"""Posting notices: one message to one or to a million recipients, in the transaction of its cause."""
 
 from collections.abc import Callable, Collection
 from dataclasses import asdict
@@ -33,8 +33,8 @@ from backend.notice.messages import Channel, Message, Recipient, SmsText, Studen
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage
 from backend.notice.tasks import enqueue_slice
 
-SLICE = 5000
-"""Recipients a job: fifty batches of the carrier, some seconds of work."""
+SLICE_SIZE = 5000
+"""Recipients per job: fifty batches of the provider, a few seconds of work."""
 
 _RECIPIENT: dict[str, TypeEngine[Any]] = {
     "student_id": Uuid(),
@@ -52,38 +52,40 @@ async def post_notices(
     at: datetime,
     over: timedelta = timedelta(0),
 ) -> int:
-    """Address `message` to every row of `recipients` without loading one; returns how many.
+    """Post `message` to every row of `recipients` by set-based SQL; returns the number of recipients.
 
     `recipients` has columns among student_id, school_id, account_id, org_path, phone: for students student_id
-    and school_id, for staff account_id and org_path (text) at least. One row is one notice. In-app always
-    applies; with `sms`, one job sends each slice of `SLICE` rows after the commit. The session's scope must
-    hold the recipients: a school's scope cannot address its superiors, nor a student's scope staff.
-    The slices go out evenly `over` a time.
-    Raises ValueError if `sms` is asked for a message without an SMS text.
+    and school_id, for staff account_id and org_path (text) at least. Each row becomes one notice. In-app always
+    applies; with `sms`, one job sends each slice of `SLICE_SIZE` rows after the commit, spread evenly `over` a
+    period. The session's scope must contain the recipients: a school's scope cannot address its superiors, nor a
+    student's scope staff. Raises ValueError for `sms` without an SMS text.
     """
     if "sms" in channels and message.sms is None:
         msg = f"message {message.kind!r} has no SMS text"
         raise ValueError(msg)
-    message_id = await _store(session, message, at)
-    addressed = _addressed(recipients)
-    writes = [_notices(addressed, message_id, at), _in_app(addressed, message_id, message.group_id)]
+    message_id = await _insert_message(session, message, at)
+    addressed = _number_recipients(recipients)
+    writes = [
+        _insert_notices(addressed, message_id, at),
+        _insert_in_app(addressed, message_id, message.group_id),
+    ]
     if "sms" in channels:
-        writes.append(_sms(addressed, message_id, message.group_id))
+        writes.append(_insert_sms(addressed, message_id, message.group_id))
     slices = func.array_agg(distinct(addressed.c.slice)).filter(addressed.c.phone.is_not(None))
-    counted = select(func.count(), slices).select_from(addressed).add_cte(*writes)
-    count, reachable = (await session.execute(counted)).one()
+    totals = select(func.count(), slices).select_from(addressed).add_cte(*writes)
+    count, reachable = (await session.execute(totals)).one()
     scope = scope_of(session)
     numbers = sorted(reachable or ()) if "sms" in channels else []
-    for turn, number in enumerate(numbers):
+    for position, number in enumerate(numbers):
         part = Slice(message_id, number, scope.org_path, scope.school_id)
-        await enqueue_slice(session, part, over * turn / len(numbers))
+        await enqueue_slice(session, part, over * position / len(numbers))
     return int(count)
 
 
 async def post_notice(
     session: AsyncSession, recipient: Recipient, message: Message, channels: Collection[Channel], at: datetime
 ) -> None:
-    """Address `message` to one student or one staff account; otherwise as `post_notices`."""
+    """Post `message` to one student or one staff account; otherwise like `post_notices`."""
     columns: list[ColumnElement[Any]] = [
         cast(value, _RECIPIENT.get(name, String())).label(name) for name, value in asdict(recipient).items()
     ]
@@ -100,10 +102,10 @@ async def send_sms_code(
     keys: KeyRing,
     at: datetime,
 ) -> UUID:
-    """Send a one-time code by SMS only; returns the notice's id. Run it in the student's or the school's scope.
+    """Send a one-time code by SMS only; returns the notice's id. Requires the student's or the school's scope.
 
-    The code is in no notice text, no job argument and no log. It waits encrypted in the delivery row, under a
-    key that neither staff nor the database has, and is erased when the gateway took or finally refused it.
+    The code appears in no notice text, job argument or log. The delivery row holds it encrypted, under a key that
+    neither staff nor the database has, until the provider accepts or finally refuses it.
     """
     message = Message(
         kind="one_time_code",
@@ -115,29 +117,29 @@ async def send_sms_code(
         sms=SmsText("one_time_code"),
     )
     to = StudentRecipient(student_id, school_id, phone=phone)
-    return await _by_sms_alone(
+    return await _post_sms_only(
         session, to, message, at, lambda notice: seal_params(keys, notice, {"code": code})
     )
 
 
 async def post_sms(session: AsyncSession, to: StudentRecipient, message: Message, at: datetime) -> UUID:
-    """Send `message` by SMS only, on a student's record but perhaps to a guardian's phone; returns the notice's id.
+    """Send `message` by SMS only, to the student's or a guardian's phone; returns the notice's id.
 
-    No app shows it. Run it in the student's or the school's scope.
+    The app does not show it. Requires the student's or the school's scope.
     """
-    return await _by_sms_alone(session, to, message, at, lambda _: None)
+    return await _post_sms_only(session, to, message, at, lambda _: None)
 
 
-async def _by_sms_alone(
+async def _post_sms_only(
     session: AsyncSession,
     to: StudentRecipient,
     message: Message,
     at: datetime,
-    sealed: Callable[[UUID], bytes | None],
+    seal_for: Callable[[UUID], bytes | None],
 ) -> UUID:
-    message_id, notice_id = await _store(session, message, at), new_id()
-    whose = {"student_id": to.student_id, "school_id": to.school_id}
-    session.add(Notice(id=notice_id, message_id=message_id, created_at=at, **whose))
+    message_id, notice_id = await _insert_message(session, message, at), new_id()
+    student = {"student_id": to.student_id, "school_id": to.school_id}
+    session.add(Notice(id=notice_id, message_id=message_id, created_at=at, **student))
     await session.flush()
     session.add(
         NoticeDelivery(
@@ -148,9 +150,9 @@ async def _by_sms_alone(
             slice=0,
             state="queued",
             phone=to.phone,
-            sealed_params=sealed(notice_id),
+            sealed_params=seal_for(notice_id),
             attempts=0,
-            **whose,
+            **student,
         )
     )
     await session.flush()
@@ -158,7 +160,7 @@ async def _by_sms_alone(
     return notice_id
 
 
-async def _store(session: AsyncSession, message: Message, at: datetime) -> UUID:
+async def _insert_message(session: AsyncSession, message: Message, at: datetime) -> UUID:
     row = NoticeMessage(
         id=new_id(),
         group_id=message.group_id,
@@ -177,30 +179,30 @@ async def _store(session: AsyncSession, message: Message, at: datetime) -> UUID:
     return row.id
 
 
-def _addressed(recipients: Select[*tuple[Any, ...]]) -> CTE:
-    """The recipients with a fresh notice id and the number of their slice; evaluated once for all writes."""
-    given = recipients.subquery("given")
+def _number_recipients(recipients: Select[*tuple[Any, ...]]) -> CTE:
+    """The recipients with a new notice id and a slice number each; evaluated once for all inserts."""
+    source = recipients.subquery("source")
 
     def column(name: str) -> ColumnElement[Any]:
         kind = _RECIPIENT.get(name, String())
-        return (given.c[name] if name in given.c else cast(null(), kind)).label(name)
+        return (source.c[name] if name in source.c else cast(null(), kind)).label(name)
 
     return select(
         func.gen_random_uuid(type_=Uuid()).label("id"),
         *(column(name) for name in (*_RECIPIENT, "phone")),
-        func.div(func.row_number().over() - 1, SLICE, type_=Integer()).cast(Integer()).label("slice"),
+        func.div(func.row_number().over() - 1, SLICE_SIZE, type_=Integer()).cast(Integer()).label("slice"),
     ).cte("addressed")
 
 
-def _notices(addressed: CTE, message_id: UUID, at: datetime) -> CTE:
+def _insert_notices(addressed: CTE, message_id: UUID, at: datetime) -> CTE:
     who = [addressed.c[name] for name in _RECIPIENT]
     rows = select(addressed.c.id, literal(message_id, Uuid()), literal(at), *who)
     names = ["id", "message_id", "created_at", *_RECIPIENT]
     return insert(Notice).from_select(names, rows).cte("notices")
 
 
-def _deliveries(
-    addressed: CTE, channel: Channel, message_id: UUID, group_id: UUID, more: dict[str, ColumnElement[Any]]
+def _insert_deliveries(
+    addressed: CTE, channel: Channel, message_id: UUID, group_id: UUID, extra: dict[str, ColumnElement[Any]]
 ) -> CTE:
     row: dict[str, ColumnElement[Any]] = {
         "notice_id": addressed.c.id,
@@ -210,21 +212,21 @@ def _deliveries(
         **{name: addressed.c[name] for name in _RECIPIENT},
         "slice": addressed.c.slice,
         "attempts": literal(0),
-        **more,
+        **extra,
     }
     return insert(NoticeDelivery).from_select(list(row), select(*row.values())).cte(f"by_{channel}")
 
 
-def _in_app(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
-    return _deliveries(addressed, "in_app", message_id, group_id, {"state": literal("queued")})
+def _insert_in_app(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
+    return _insert_deliveries(addressed, "in_app", message_id, group_id, {"state": literal("queued")})
 
 
-def _sms(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
-    """Without a phone number on file there is a row too: a failure that somebody can see and mend."""
+def _insert_sms(addressed: CTE, message_id: UUID, group_id: UUID) -> CTE:
+    """A recipient without a phone number gets a failed row, so that staff see it and can add the number."""
     phone = addressed.c.phone
-    more = {
+    extra = {
         "phone": phone,
         "state": case((phone.is_(None), "failed"), else_="queued"),
         "last_error": case((phone.is_(None), "no_phone"), else_=null()),
     }
-    return _deliveries(addressed, "sms", message_id, group_id, more)
+    return _insert_deliveries(addressed, "sms", message_id, group_id, extra)

@@ -1,20 +1,11 @@
-"""What the notice room alone needs to know of its deployment."""
+"""Settings of the notice package."""
 
 from functools import lru_cache
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from backend.core.errors import DomainError
-
-
-class SmsTemplateUnknown(DomainError):
-    """No registered template code is configured for a logical template name."""
-
-    code = "sms_template_unknown"
-    status = 500
-    zh = "短信模板“{name}”没有配置模板编码，请在 DIANMING_SMS_TEMPLATES 中填写。"
-    en = "The SMS template “{name}” has no registered code; add it to DIANMING_SMS_TEMPLATES."
+from backend.notice.errors import SmsTemplateUnknown
 
 
 class NoticeSettings(BaseSettings):
@@ -22,8 +13,9 @@ class NoticeSettings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="DIANMING_", extra="ignore")
 
+    sms_provider: str = Field(default="aliyun", description="a key of `sms.providers.PROVIDERS`")
     sms_sign_name: str = Field(
-        default="点名核验", description="the signature (签名) registered with the carrier"
+        default="点名核验", description="the signature (签名) registered with the provider"
     )
     sms_templates: dict[str, str] = Field(
         default={

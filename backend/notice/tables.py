@@ -1,4 +1,4 @@
-"""Messages, whom they were addressed to, how each was delivered, and the receipts that prove it."""
+"""Messages, the notices that address them to a person, their deliveries by channel, and the receipts."""
 
 from datetime import datetime
 from typing import Any
@@ -11,9 +11,9 @@ from backend.core.database import Base
 
 
 class NoticeMessage(Base):
-    """What is told, stored once however many are told it. Its text is read only by those it was told to.
+    """A text, stored once for all of its recipients, and readable by them only.
 
-    `group_id` joins the messages of one cause (a launch tells students, counselors and registrars).
+    `group_id` joins the messages of one cause (a launch notifies students, counselors and registrars).
     """
 
     __tablename__ = "notice_message"
@@ -59,11 +59,11 @@ class Notice(Base):
 
 
 class NoticeDelivery(Base):
-    """One notice on its way through one channel: working state, while `NoticeReceipt` is the evidence.
+    """The delivery of one notice through one channel. This is working state; `NoticeReceipt` is the evidence.
 
-    The recipient is repeated so that row-level security judges a row by itself. `slice` is the batch whose
-    job sends it. `out_id` goes to the carrier and comes back in its reports. `sealed_params` holds the
-    encrypted parameters of a message whose text must not be read later; it is erased once sent.
+    The recipient is repeated so that row-level security can check each row alone. `slice` is the part whose job
+    sends it. `out_id` is passed to the provider and comes back in its reports. `sealed_params` holds the encrypted
+    parameters of a one-time code; it is cleared once sent.
     """
 
     __tablename__ = "notice_delivery"
@@ -103,9 +103,9 @@ class NoticeDelivery(Base):
 
 
 class NoticeReceipt(Base):
-    """Evidence, append-only: the first time a notice was delivered, failed or was opened in a channel.
+    """Append-only evidence: the first time a notice was delivered, failed or was opened in a channel.
 
-    `at` is when it happened (for SMS by the carrier's report), `recorded_at` when we learned of it.
+    `at` is when it happened (for SMS by the provider's report), `recorded_at` when we stored it.
     """
 
     __tablename__ = "notice_receipt"

@@ -1,7 +1,4 @@
-"""The background entry of this room: one job sends one slice of a message's SMS.
-
-The worker hands in the process's parts as `additional_context["app_context"]`.
-"""
+"""Background task: one job sends one slice of a message's SMS."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -14,22 +11,14 @@ from backend.core.app_context import AppContext
 from backend.core.database import driver_connection
 from backend.core.errors import DomainError
 from backend.core.jobs import NOTICES, job_app
-from backend.notice.delivery import Slice, deliver_slice, give_up
-from backend.notice.gateway import sms_client
+from backend.notice.delivery import Slice, deliver_slice, fail_slice
+from backend.notice.errors import SmsStillQueued
+from backend.notice.sms.providers import sms_provider
 
 log = structlog.get_logger()
 
 RETRIES = 5
 """With `exponential_wait=4` the waits are 4 s, 16 s, 64 s, 4 min and 17 min."""
-
-
-class StillWaiting(DomainError):
-    """Some rows of the slice were put off by the gateway; the job runs again later."""
-
-    code = "sms_still_waiting"
-    status = 503
-    zh = "还有 {count} 条短信等待重发。"
-    en = "{count} SMS still wait to be sent again."
 
 
 @job_app.task(
@@ -41,32 +30,32 @@ class StillWaiting(DomainError):
 async def deliver_sms(
     context: JobContext, message_id: str, number: int, org_path: str, school_id: str | None
 ) -> None:
-    """Send what waits of the slice; after the last try, what still waits has failed, with a receipt."""
+    """Send the queued rows of the slice. After the last retry, rows still queued fail with a receipt."""
     app_context: AppContext = context.additional_context["app_context"]
     part = Slice(UUID(message_id), number, org_path, UUID(school_id) if school_id else None)
     last = context.job.attempts >= RETRIES
     try:
-        waiting = await deliver_slice(app_context, part, app_context.service(sms_client))
-        if waiting:
-            raise StillWaiting(count=waiting)
+        queued = await deliver_slice(app_context, part, app_context.service(sms_provider))
+        if queued:
+            raise SmsStillQueued(count=queued)
     except DomainError as error:
         if not last:
             raise
         code = error.code
     else:
         return
-    # Only the code is logged: a traceback may show the frames' numbers and parameters.
+    # Log only the code: a traceback may contain phone numbers and template parameters.
     log.error(
-        "SMS given up",
+        "SMS failed for good",
         message_id=message_id,
         slice=number,
         code=code,
-        failed=await give_up(app_context, part),
+        failed=await fail_slice(app_context, part),
     )
 
 
 async def enqueue_slice(session: AsyncSession, part: Slice, wait: timedelta) -> None:
-    """Enqueue the slice's job in the session's transaction, due after `wait`; its lock keeps two runs from meeting."""
+    """Enqueue the slice's job in the session's transaction, due after `wait`. Its lock prevents concurrent runs."""
     seconds = round(wait.total_seconds())
     job = deliver_sms.configure(
         lock=f"sms:{part.message_id}:{part.number}",

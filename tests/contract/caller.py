@@ -10,7 +10,7 @@ from httpx import AsyncClient, Response
 from requests import Request
 from schemathesis import Case
 
-from backend.notice.aliyun import report_token
+from backend.notice.delivery_reports import report_token
 from tests.tenancy.fixtures import Company
 from tests.tenancy.matrix import OPEN, ROWS
 from tests.tenancy.requests import own

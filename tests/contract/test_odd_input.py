@@ -10,7 +10,7 @@ import pytest
 from httpx import Response
 
 from backend.core.ids import new_id
-from backend.notice.aliyun import report_token
+from backend.notice.delivery_reports import report_token
 from backend.roll_call.envelope import TYPE
 from tests.contract.caller import person_for
 from tests.support.roll_call.student_phone import content

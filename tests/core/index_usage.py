@@ -128,12 +128,12 @@ ASKED: dict[str, tuple[str, str]] = {
         "non_face_route WHERE student_id = $1",
     ),
     "ix_notice_account": (
-        "backend.notice.inbox:_mine",
+        "backend.notice.inbox:_addressed_to",
         "notice WHERE account_id = $1 AND student_id IS NULL ORDER BY message_id DESC LIMIT 51",
     ),
     "ix_notice_school": ("policy of notice_message", "notice WHERE message_id = $1 AND school_id = $2"),
     "ix_notice_student": (
-        "backend.notice.inbox:_mine",
+        "backend.notice.inbox:_addressed_to",
         "notice WHERE student_id = $1 ORDER BY message_id DESC LIMIT 51",
     ),
     "ix_notice_delivery_group": (
@@ -145,11 +145,11 @@ ASKED: dict[str, tuple[str, str]] = {
         "notice_delivery WHERE out_id = $1 AND channel = 'sms'",
     ),
     "ix_notice_delivery_waiting": (
-        "backend.notice.delivery:Slice.waiting",
+        "backend.notice.delivery:Slice.queued",
         "notice_delivery WHERE message_id = $1 AND slice = $2 AND state = 'queued' AND channel <> 'in_app'",
     ),
     "ix_notice_message_group": (
-        "backend.notice.queries:first_delivered_at",
+        "backend.roll_call.facts_for_standing:_delivered",
         "notice_message WHERE group_id = $1",
     ),
     "ix_obligation_class": (

@@ -18,7 +18,7 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.core.web.problems import install_problem_handlers
 from backend.core.web.requests import Caller
-from backend.notice.aliyun import report_token
+from backend.notice.delivery_reports import report_token
 from backend.notice.messages import Message, SmsText, StaffRecipient, StudentRecipient
 from backend.notice.service import post_notice
 from backend.notice.tables import NoticeDelivery, NoticeReceipt

@@ -19,10 +19,11 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
-from backend.notice.aliyun import AliyunRpc, AliyunSms, Endpoint
-from backend.notice.fake_gateway import FakeGateway
-from backend.notice.gateway import sms_client
+from backend.notice.aliyun_rpc import AliyunRpc, Endpoint
 from backend.notice.messages import Message, SmsText
+from backend.notice.sms.aliyun import AliyunSms
+from backend.notice.sms.fake import FakeGateway
+from backend.notice.sms.providers import sms_provider
 
 
 class Clock:
@@ -142,7 +143,7 @@ class Served:
 async def served(clock: Clock) -> AsyncIterator[Served]:
     """The fake gateway on a free port of a real socket."""
     gateway = FakeGateway(
-        access_key="demo", secret="demo-secret", knows=is_id_number, mismatching="7", clock=clock
+        access_key="demo", secret="demo-secret", is_id_number=is_id_number, mismatching="7", clock=clock
     )
     listener = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(gateway.app(), log_level="warning", ws="none"))
@@ -160,14 +161,15 @@ async def parts(app_context: AppContext, served: Served, clock: Clock) -> AsyncI
     settings = app_context.settings.model_copy(update={"gateway_url": served.url})
     parts = replace(app_context, settings=settings, clock=clock, services={})
     client = AliyunSms(AliyunRpc(Endpoint.of(settings), clock))
-    parts.provide(sms_client, client)
+    parts.services[sms_provider] = client
     yield parts
     await client.aclose()
 
 
 @pytest.fixture
 def sms(parts: AppContext) -> AliyunSms:
-    return parts.service(sms_client)
+    client: AliyunSms = parts.services[sms_provider]
+    return client
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
-"""Sending a slice: claimed, sent, recorded; retried without doubling; reported by the carrier."""
+"""Sending a slice: claim, send, record; retries without duplicates; delivery reports."""
 
 import json
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
 import procrastinate
@@ -17,21 +18,23 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import NOTICES, conninfo, job_app
 from backend.core.tenancy import Scope
-from backend.notice.aliyun import AliyunRpc, AliyunSms, Endpoint, GatewayUnreachable, Outcome, Sms
+from backend.notice.aliyun_rpc import AliyunRpc, Endpoint
 from backend.notice.delivery import Slice, deliver_slice
-from backend.notice.delivery_reports import SmsReport, record_sms_reports
+from backend.notice.delivery_reports import record_sms_reports
+from backend.notice.errors import GatewayUnreachable, SmsStillQueued
 from backend.notice.messages import Message, StudentRecipient
-from backend.notice.queries import first_delivered_at
 from backend.notice.service import post_notice, post_notices, send_sms_code
+from backend.notice.sms.aliyun import AliyunSms, AliyunSmsReport
+from backend.notice.sms.port import SendResult, Sms
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage, NoticeReceipt
-from backend.notice.tasks import RETRIES, StillWaiting, deliver_sms
+from backend.notice.tasks import RETRIES, deliver_sms
 from tests.notice.conftest import Clock, School, Served
 
 Numbers = Callable[[int], list[str]]
 
 
 async def post_to(database: Database, school: School, message: Message, phones: Sequence[str]) -> Slice:
-    """Students of the school with these numbers are told; returns their slice."""
+    """Post the message to students of the school with these numbers; returns their slice."""
     people = values(
         column("student_id", Uuid()), column("school_id", Uuid()), column("phone", String()), name="people"
     ).data([(new_id(), school.id, phone) for phone in phones])
@@ -56,6 +59,12 @@ async def receipts(session: AsyncSession, part: Slice) -> list[NoticeReceipt]:
     return list(await session.scalars(query))
 
 
+async def first_delivery(session: AsyncSession, part: Slice) -> datetime | None:
+    """The earliest receipt of a delivery in the slice."""
+    delivered = [row.at for row in await receipts(session, part) if row.event == "delivered"]
+    return min(delivered, default=None)
+
+
 def context_of(parts: AppContext, part: Slice, attempts: int) -> procrastinate.JobContext:
     job = Job(id=1, queue=NOTICES, lock=None, queueing_lock=None, task_name="deliver_sms", attempts=attempts)
     return procrastinate.JobContext(
@@ -78,14 +87,14 @@ async def run_job(parts: AppContext, part: Slice, attempts: int = 0) -> None:
 
 
 class CrashAfterSending(AliyunSms):
-    """The process dies after the gateway took the messages and before anything is recorded."""
+    """Simulates a crash after the gateway accepted the messages and before anything is recorded."""
 
-    async def send(self, phones: Sequence[str], sms: Sms) -> Outcome:
+    async def send(self, phones: Sequence[str], sms: Sms) -> SendResult:
         await super().send(phones, sms)
         raise KeyboardInterrupt
 
 
-async def test_a_slice_is_sent_in_batches_and_recorded(
+async def test_slice_is_sent_in_batches_and_recorded(
     database: Database,
     school: School,
     message: Message,
@@ -106,7 +115,7 @@ async def test_a_slice_is_sent_in_batches_and_recorded(
         assert received.out_id == rows[phone].out_id
 
 
-async def test_a_second_run_sends_nothing_again(
+async def test_second_run_sends_nothing(
     database: Database,
     school: School,
     message: Message,
@@ -121,7 +130,7 @@ async def test_a_second_run_sends_nothing_again(
     assert [len(await served.inbox(phone)) for phone in phone_numbers(2)] == [1, 1]
 
 
-async def test_a_crash_between_sending_and_recording_doubles_no_message(
+async def test_crash_between_sending_and_recording_sends_no_duplicate(
     database: Database,
     school: School,
     message: Message,
@@ -147,7 +156,7 @@ async def test_a_crash_between_sending_and_recording_doubles_no_message(
         assert received["out_id"] == before[phone].out_id == after[phone].out_id
 
 
-async def test_what_did_not_leave_before_a_crash_leaves_later_under_the_same_out_id(
+async def test_unsent_messages_are_sent_after_a_crash_with_the_same_out_id(
     database: Database,
     school: School,
     message: Message,
@@ -168,7 +177,7 @@ async def test_what_did_not_leave_before_a_crash_leaves_later_under_the_same_out
     assert [received["out_id"] for received in await served.inbox(phone)] == [tried.out_id]
 
 
-async def test_one_bad_number_fails_alone(
+async def test_one_bad_number_does_not_fail_the_others(
     database: Database,
     school: School,
     message: Message,
@@ -188,7 +197,7 @@ async def test_one_bad_number_fails_alone(
     assert (receipt.event, receipt.report) == ("failed", {"err_code": "isv.MOBILE_NUMBER_ILLEGAL"})
 
 
-async def test_a_number_that_is_put_off_is_tried_again_and_given_up_at_last(
+async def test_rate_limited_number_is_retried_and_finally_fails(
     database: Database,
     school: School,
     message: Message,
@@ -199,7 +208,7 @@ async def test_a_number_that_is_put_off_is_tried_again_and_given_up_at_last(
     busy, free = phone_numbers(2)
     served.gateway.refusals[busy] = "isv.BUSINESS_LIMIT_CONTROL"
     part = await post_to(database, school, message, [busy, free])
-    with pytest.raises(StillWaiting):
+    with pytest.raises(SmsStillQueued):
         await run_job(parts, part)
     rows = await deliveries(database, part)
     assert (rows[busy].state, rows[free].state) == ("queued", "sent")
@@ -208,7 +217,7 @@ async def test_a_number_that_is_put_off_is_tried_again_and_given_up_at_last(
     assert (rows[busy].state, rows[busy].last_error) == ("failed", "isv.BUSINESS_LIMIT_CONTROL")
 
 
-async def test_in_production_nothing_counts_as_sent_by_a_fake(
+async def test_production_records_nothing_as_sent_by_a_fake(
     database: Database,
     school: School,
     message: Message,
@@ -227,7 +236,7 @@ async def test_in_production_nothing_counts_as_sent_by_a_fake(
     assert (row.state, row.last_error) == ("queued", "fake_gateway_refused")
 
 
-async def test_a_worker_runs_the_job_that_was_enqueued_with_its_cause(
+async def test_worker_runs_the_enqueued_job(
     database: Database,
     school: School,
     message: Message,
@@ -250,7 +259,7 @@ async def test_a_worker_runs_the_job_that_was_enqueued_with_its_cause(
     assert len(await served.inbox(phone)) == 1
 
 
-async def test_a_one_time_code_reaches_the_phone_and_is_then_erased(
+async def test_one_time_code_is_sent_and_then_erased(
     database: Database,
     school: School,
     parts: AppContext,
@@ -283,9 +292,8 @@ async def test_a_one_time_code_reaches_the_phone_and_is_then_erased(
 async def note(database: Database, reports: list[dict[str, Any]]) -> int:
     """What the callback does with a push."""
     async with database.transaction(Scope.none()) as session:
-        return await record_sms_reports(
-            session, [SmsReport.model_validate(json.loads(json.dumps(each))) for each in reports], now()
-        )
+        pushed = [AliyunSmsReport.model_validate(json.loads(json.dumps(each))) for each in reports]
+        return await record_sms_reports(session, [report.to_report() for report in pushed], now())
 
 
 def report(row: NoticeDelivery, *, success: bool, minute: int) -> dict[str, Any]:
@@ -302,7 +310,7 @@ def report(row: NoticeDelivery, *, success: bool, minute: int) -> dict[str, Any]
     }
 
 
-async def test_a_repeated_report_is_kept_once_with_the_first_time(
+async def test_repeated_report_is_stored_once_with_the_first_time(
     database: Database,
     school: School,
     message: Message,
@@ -322,7 +330,7 @@ async def test_a_repeated_report_is_kept_once_with_the_first_time(
     assert {row.state for row in (await deliveries(database, part)).values()} == {"delivered"}
 
 
-async def test_a_failure_may_become_a_delivery_but_a_delivery_never_a_failure(
+async def test_report_may_turn_failure_into_delivery_but_not_the_reverse(
     database: Database,
     school: School,
     message: Message,
@@ -341,7 +349,7 @@ async def test_a_failure_may_become_a_delivery_but_a_delivery_never_a_failure(
     assert states == ["failed", "delivered", "delivered"]
 
 
-async def test_a_report_that_overtakes_the_record_of_sending_stands(
+async def test_report_that_arrives_before_the_send_is_recorded_is_kept(
     database: Database,
     school: School,
     message: Message,
@@ -351,7 +359,7 @@ async def test_a_report_that_overtakes_the_record_of_sending_stands(
     phone_numbers: Numbers,
 ) -> None:
     class ReportFirst(AliyunSms):
-        async def send(self, phones: Sequence[str], sms: Sms) -> Outcome:
+        async def send(self, phones: Sequence[str], sms: Sms) -> SendResult:
             outcome = await super().send(phones, sms)
             await note(
                 database,
@@ -367,7 +375,7 @@ async def test_a_report_that_overtakes_the_record_of_sending_stands(
     assert row.state == "delivered"
 
 
-async def test_a_report_that_writes_the_country_code_finds_its_delivery(
+async def test_report_with_country_code_matches_its_delivery(
     database: Database,
     school: School,
     message: Message,
@@ -382,12 +390,12 @@ async def test_a_report_that_writes_the_country_code_finds_its_delivery(
     assert await note(database, [report(row, success=True, minute=0) | {"phone_number": f"86{phone}"}]) == 1
 
 
-async def test_reports_about_strangers_are_taken_and_change_nothing(database: Database) -> None:
+async def test_reports_for_unknown_messages_change_nothing(database: Database) -> None:
     unknown = NoticeDelivery(phone="13800000000", out_id="no-such-id")
     assert await note(database, [report(unknown, success=True, minute=0)]) == 0
 
 
-async def test_only_a_receipt_proves_that_a_notice_reached_a_student(
+async def test_only_a_receipt_proves_delivery(
     database: Database,
     school: School,
     message: Message,
@@ -404,11 +412,11 @@ async def test_only_a_receipt_proves_that_a_notice_reached_a_student(
         part = Slice((await session.scalars(query)).one(), 0, school.path, school.id)
     await deliver_slice(parts, part, sms)
     async with database.transaction(school.scope) as session:
-        assert await first_delivered_at(session, student.student_id, message.group_id) is None
+        assert await first_delivery(session, part) is None
     row = (await deliveries(database, part))[phone]
     await note(database, [report(row, success=True, minute=3)])
     async with database.transaction(school.scope) as session:
-        reached = await first_delivered_at(session, student.student_id, message.group_id)
+        reached = await first_delivery(session, part)
     assert reached is not None
     assert reached.isoformat() == "2026-03-02T00:03:00+00:00"
 
@@ -422,7 +430,7 @@ async def test_only_a_receipt_proves_that_a_notice_reached_a_student(
         "UPDATE notice SET created_at = now()",
     ],
 )
-async def test_evidence_can_be_neither_changed_nor_deleted(database: Database, statement: str) -> None:
+async def test_evidence_cannot_be_changed_or_deleted(database: Database, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with database.transaction(Scope.none()) as session:
             await session.execute(text(statement))

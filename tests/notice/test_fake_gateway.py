@@ -1,4 +1,4 @@
-"""The fake tells of deliveries like the carrier: pushed over a socket, again until they are taken."""
+"""The fake pushes delivery reports over a socket, like Aliyun, until they are accepted."""
 
 import asyncio
 import socket
@@ -21,11 +21,13 @@ from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.notice.aliyun import AliyunSms, Sms, report_token
 from backend.notice.delivery import Slice, deliver_slice
-from backend.notice.fake_gateway import FakeGateway
+from backend.notice.delivery_reports import report_token
 from backend.notice.messages import Message, StudentRecipient
 from backend.notice.service import post_notice
+from backend.notice.sms.aliyun import AliyunSms
+from backend.notice.sms.fake import FakeGateway
+from backend.notice.sms.port import Sms
 from backend.notice.tables import NoticeDelivery, NoticeMessage
 from backend.staff_api.notices import router
 from tests.notice.conftest import School, Served
@@ -43,7 +45,7 @@ async def listening(app: Starlette) -> AsyncIterator[str]:
     listener.close()
 
 
-async def test_an_sms_comes_back_as_delivered_through_the_staff_api(
+async def test_sms_is_reported_as_delivered_through_the_staff_api(
     database: Database, school: School, message: Message, parts: AppContext, sms: AliyunSms, served: Served
 ) -> None:
     student, phone = school.student(), "13612345678"
@@ -68,7 +70,7 @@ async def test_an_sms_comes_back_as_delivered_through_the_staff_api(
         assert (await session.scalars(states)).all() == ["delivered"]
 
 
-async def test_reports_that_were_not_taken_are_kept_for_the_next_push(served: Served, sms: AliyunSms) -> None:
+async def test_rejected_reports_are_pushed_again(served: Served, sms: AliyunSms) -> None:
     taken: list[object] = []
     answers = iter([{"code": 1, "msg": "稍后"}, {"code": 0, "msg": "成功"}])
 
@@ -86,7 +88,7 @@ async def test_reports_that_were_not_taken_are_kept_for_the_next_push(served: Se
     assert first is not second
 
 
-async def test_a_gateway_with_a_report_address_pushes_by_itself() -> None:
+async def test_gateway_with_report_url_pushes_reports() -> None:
     arrived: asyncio.Future[list[dict[str, object]]] = asyncio.get_running_loop().create_future()
 
     async def take(request: Request) -> JSONResponse:
@@ -94,7 +96,7 @@ async def test_a_gateway_with_a_report_address_pushes_by_itself() -> None:
         return JSONResponse({"code": 0, "msg": "成功"})
 
     async with listening(Starlette(routes=[Route("/", take, methods=["POST"])])) as url:
-        gateway = FakeGateway(access_key="demo", secret="s", knows=is_id_number, report_url=url)
+        gateway = FakeGateway(access_key="demo", secret="s", is_id_number=is_id_number, report_url=url)
         async with listening(gateway.app()):
             asked = {"TemplateCode": "SMS_1", "SignName": "点名核验", "PhoneNumbers": "13612345670"}
             gateway._send_one(asked)
@@ -102,7 +104,7 @@ async def test_a_gateway_with_a_report_address_pushes_by_itself() -> None:
     assert (report["phone_number"], report["err_code"]) == ("13612345670", "DELIVERED")
 
 
-def test_the_fake_does_not_start_in_production() -> None:
+def test_fake_does_not_start_in_production() -> None:
     cli = typer.Typer()
     cli.command()(command)
     ended = CliRunner().invoke(cli, ["--port", "0"], env={"DIANMING_ENV": "production"})
@@ -113,5 +115,5 @@ def test_the_fake_does_not_start_in_production() -> None:
 @pytest.mark.parametrize(
     ("number", "valid"), [("11010519491231002X", True), ("110105194912310021", False), ("张三", False)]
 )
-def test_the_fake_knows_id_numbers_by_their_check_character(number: str, valid: bool) -> None:
+def test_fake_validates_id_numbers_by_check_character(number: str, valid: bool) -> None:
     assert is_id_number(number) is valid

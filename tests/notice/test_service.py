@@ -13,7 +13,7 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.notice.messages import Message, StaffRecipient, StudentRecipient
-from backend.notice.service import SLICE, post_notice, post_notices, send_sms_code
+from backend.notice.service import SLICE_SIZE, post_notice, post_notices, send_sms_code
 from backend.notice.tables import Notice, NoticeDelivery, NoticeMessage
 from tests.notice.conftest import Clock, School
 
@@ -48,12 +48,12 @@ async def message_id_of(database: Database, scope: Scope, message: Message) -> U
         return (await session.scalars(query)).one()
 
 
-async def test_five_thousand_and_one_students_are_notified_in_one_statement_and_two_jobs(
+async def test_5001_students_take_one_statement_and_two_jobs(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     async with database.transaction(school.city_scope) as session:
-        count = await post_notices(session, students_of(school, SLICE + 1), message, {"sms"}, clock())
-    assert count == SLICE + 1
+        count = await post_notices(session, students_of(school, SLICE_SIZE + 1), message, {"sms"}, clock())
+    assert count == SLICE_SIZE + 1
     async with database.transaction(school.city_scope) as session:
         rows = await session.execute(
             select(NoticeDelivery.channel, NoticeDelivery.state, func.count())
@@ -63,10 +63,10 @@ async def test_five_thousand_and_one_students_are_notified_in_one_statement_and_
         counts = {(channel, state): number for channel, state, number in rows}
         notices = select(func.count()).select_from(Notice).join(NoticeMessage)
         stored = await session.scalar(notices.where(NoticeMessage.group_id == message.group_id))
-    assert stored == SLICE + 1
+    assert stored == SLICE_SIZE + 1
     assert counts == {
-        ("in_app", "queued"): SLICE + 1,
-        ("sms", "queued"): SLICE + 1 - 500,
+        ("in_app", "queued"): SLICE_SIZE + 1,
+        ("sms", "queued"): SLICE_SIZE + 1 - 500,
         ("sms", "failed"): 500,
     }
     jobs = await jobs_of(database, await message_id_of(database, school.city_scope, message))
@@ -74,7 +74,7 @@ async def test_five_thousand_and_one_students_are_notified_in_one_statement_and_
     assert all(isinstance(job["number"], int) for job in jobs)
 
 
-async def test_a_cause_that_is_rolled_back_tells_nobody(
+async def test_rollback_of_the_cause_sends_no_notice(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     with pytest.raises(ZeroDivisionError):
@@ -99,7 +99,7 @@ async def test_without_sms_no_job_is_enqueued(
     assert await jobs_of(database, await message_id_of(database, school.city_scope, message)) == []
 
 
-async def test_staff_are_addressed_as_a_set_by_account_and_path(
+async def test_staff_are_addressed_by_account_and_path(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     accounts = [school.registrar(), school.registrar()]
@@ -115,7 +115,7 @@ async def test_staff_are_addressed_as_a_set_by_account_and_path(
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_students_notice_is_seen_by_the_student_the_school_and_its_superiors_only(
+async def test_student_notice_is_visible_to_student_school_and_superiors(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     student, classmate = school.student(), school.student()
@@ -148,7 +148,7 @@ async def test_a_students_notice_is_seen_by_the_student_the_school_and_its_super
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_staff_notices_text_is_read_by_its_account_alone(
+async def test_staff_notice_is_readable_by_its_account_only(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     registrar, colleague = school.registrar(), school.registrar()
@@ -167,7 +167,7 @@ async def test_a_staff_notices_text_is_read_by_its_account_alone(
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_nobody_can_address_a_student_of_another_school(
+async def test_student_of_another_school_cannot_be_addressed(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     foreign = StudentRecipient(new_id(), school.other_school_id)
@@ -176,7 +176,7 @@ async def test_nobody_can_address_a_student_of_another_school(
             await post_notice(session, foreign, message, (), clock())
 
 
-async def test_a_message_without_an_sms_text_cannot_go_by_sms(
+async def test_sms_channel_requires_an_sms_text(
     database: Database, school: School, message: Message, clock: Clock
 ) -> None:
     silent = Message("x", new_id(), "题", "t", "文", "b")
@@ -185,7 +185,7 @@ async def test_a_message_without_an_sms_text_cannot_go_by_sms(
             await post_notices(session, students_of(school, 1), silent, {"sms"}, clock())
 
 
-async def test_a_one_time_code_is_in_no_text_job_or_readable_column(
+async def test_one_time_code_is_in_no_text_job_or_readable_column(
     database: Database,
     app_context: AppContext,
     school: School,

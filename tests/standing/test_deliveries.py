@@ -12,10 +12,11 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
-from backend.notice.delivery_reports import SmsReport, record_sms_reports
+from backend.notice.delivery_reports import record_sms_reports
 from backend.notice.inbox import fetch_notices, open_notice
 from backend.notice.messages import Message, SmsText, StaffRecipient
 from backend.notice.service import post_notice
+from backend.notice.sms.aliyun import AliyunSmsReport
 from backend.notice.tables import NoticeDelivery
 from backend.roll_call.oversight import void_roll_call
 from backend.standing.prompts.deliveries import receive_prompt
@@ -101,7 +102,7 @@ async def test_the_counselors_notice_is_nobodys_delivery(registry: Registry) -> 
     assert await deliveries(registry) == []
 
 
-async def report_of(registry: Registry, account_id: UUID, reported_at: datetime) -> SmsReport:
+async def report_of(registry: Registry, account_id: UUID, reported_at: datetime) -> AliyunSmsReport:
     """The carrier's report on the SMS to the account, as it will come in."""
     async with registry.stage.arrange() as session:
         out_id = new_id().hex
@@ -111,7 +112,7 @@ async def report_of(registry: Registry, account_id: UUID, reported_at: datetime)
             .values(out_id=out_id, state="sent")
         )
     local = f"{reported_at.astimezone(LEGAL_ZONE):%Y-%m-%d %H:%M:%S}"
-    return SmsReport.model_validate(
+    return AliyunSmsReport.model_validate(
         {
             "phone_number": PHONE,
             "send_time": local,
@@ -133,9 +134,9 @@ async def by_sms(registry: Registry, prompt_id: UUID, kind: str = "prompt_raised
     return registrar.account_id
 
 
-async def note(registry: Registry, report: SmsReport) -> None:
+async def note(registry: Registry, report: AliyunSmsReport) -> None:
     async with registry.app_context.database.transaction(Scope.none()) as session:
-        await record_sms_reports(session, [report], registry.at)
+        await record_sms_reports(session, [report.to_report()], registry.at)
     await registry.run_events("NoticeReceived")
 
 

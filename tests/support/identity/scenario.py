@@ -106,7 +106,9 @@ class Stage:
         if delivery is None or delivery.sealed_params is None:
             return None
         context = b"sms-params:" + delivery.notice_id.bytes
-        opened = self.app_context.keys.decrypt(sms_delivery._SEALING, delivery.sealed_params, context)
+        opened = self.app_context.keys.decrypt(
+            sms_delivery._ENCRYPTION_PURPOSE, delivery.sealed_params, context
+        )
         code: str = json.loads(opened)["code"]
         return code
 

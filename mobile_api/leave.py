@@ -1,50 +1,24 @@
-"""The student's own leave: ask, take back, come back, and how many days the term still has (HN334-3.5a, 3.5b)."""
+"""The student's own leave: request, cancel, return, and the leave days of the term (HN334-3.5a, 3.5b)."""
 
-from datetime import date
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import Field
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import documented
-from backend.core.web.schema_types import Paragraph, Schema
-from backend.leave.queries import LeaveSearch, leave_for, leaves_page, tally_of
-from backend.leave.schemas import LeaveDaysOut, LeaveOut, shown
+from backend.leave.queries import LeaveSearch, leaves_page, load_leave, tally_of
+from backend.leave.schemas import CancellationIn, Day, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
 from backend.leave.service import (
-    Half,
     HalfDay,
-    LeaveKind,
     RequestLeave,
     cancel_leave,
     record_return,
     request_leave,
 )
-from backend.people.attachment_schemas import AttachmentIds
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
-
-Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
-
-
-class LeaveIn(Schema):
-    """Leave in whole or half days, the first and the last included."""
-
-    kind: LeaveKind = Field(description="事假 personal, 病假 sick, 其他 other", examples=["sick"])
-    first_day: Day = Field(examples=["2026-10-12"])
-    first_half: Half = Field(default="morning", description="从上午或下午开始 · which half it begins with")
-    last_day: Day = Field(examples=["2026-10-13"])
-    last_half: Half = Field(default="afternoon", description="到上午或下午结束 · which half it ends with")
-    reason: Paragraph = Field(examples=["发烧就医"])
-    attachment_ids: AttachmentIds = Field(default_factory=list)
-
-
-class CancellationIn(Schema):
-    """Why leave is taken back, if the student wants to say so."""
-
-    reason: Paragraph | None = Field(default=None, examples=["已康复，不再需要"])
 
 
 @router.get("/leave-requests", responses=documented(401, 403, 422))
@@ -53,20 +27,20 @@ async def list_leave(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = No
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
         rows = await leaves_page(session, caller.actor, LeaveSearch(), caller.at, before, limit + 1)
-        items = await shown(session, caller.app_context.keys, rows[:limit], caller.at)
-    following = encode_cursor(str(items[-1].id)) if len(rows) > limit else None
-    return Page(items=items, next_cursor=following)
+        items = await leaves_out(session, caller.app_context.keys, rows[:limit], caller.at)
+    next_cursor = encode_cursor(str(items[-1].id)) if len(rows) > limit else None
+    return Page(items=items, next_cursor=next_cursor)
 
 
 @router.post("/leave-requests", status_code=201, responses=documented(401, 403, 409, 422))
 async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
-    """申请请假 · Ask for leave. Until it is approved it exempts from nothing."""
+    """申请请假 · Request leave. It exempts from nothing until it is approved."""
     first, last = HalfDay(body.first_day, body.first_half), HalfDay(body.last_day, body.last_half)
     keys = caller.app_context.keys
     command = RequestLeave(body.kind, first, last, body.reason, tuple(body.attachment_ids))
     async with caller.transaction() as session:
         leave = await request_leave(session, caller.actor, keys, command, caller.at)
-        (out,) = await shown(session, keys, [leave], caller.at)
+        (out,) = await leaves_out(session, keys, [leave], caller.at)
     return out
 
 
@@ -74,8 +48,8 @@ async def post_leave(caller: PhoneCaller, body: LeaveIn) -> LeaveOut:
 async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request of mine."""
     async with caller.transaction() as session:
-        leave = await leave_for(session, caller.actor, leave_id, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        leave = await load_leave(session, caller.actor, leave_id, caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -83,10 +57,10 @@ async def get_leave(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     "/leave-requests/{leave_id}/cancellation", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_cancellation(caller: PhoneCaller, leave_id: UUID, body: CancellationIn) -> LeaveOut:
-    """撤销请假（未审批或未开始） · Take back what is undecided or has not begun."""
+    """撤销请假（未审批或未开始） · Cancel a request that is undecided or has not started."""
     async with caller.transaction() as session:
         leave = await cancel_leave(session, caller.actor, leave_id, body.reason, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -97,7 +71,7 @@ async def post_return(caller: PhoneCaller, leave_id: UUID) -> LeaveOut:
     """销假 · I am back: the leave ends now, by the server's clock."""
     async with caller.transaction() as session:
         leave = await record_return(session, caller.actor, leave_id, None, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -108,7 +82,7 @@ async def get_leave_days(
         Day | None, Query(description="学期内任一日，默认今天 · any day of the term; today")
     ] = None,
 ) -> LeaveDaysOut:
-    """本学期请假天数与上限 · The days of leave in the term, and the limit."""
+    """本学期请假天数与上限 · Leave days in the term, and the limit."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
         count = await tally_of(session, caller.actor.student_id, caller.at, on)

@@ -1,7 +1,7 @@
-"""Telling the guardians on file of leave, by SMS, where that was consented to: they have no account and no app.
+"""SMS to guardians about leave. Guardians have no account and no app.
 
-From fourteen on the student consents, below it the guardian (PIPL, article 31). An SMS names no reason and no school,
-and of the student the surname alone: a phone may lie open.
+An SMS requires consent: the student's from the age of fourteen, the guardian's below (PIPL, article 31). It contains
+neither reason nor school and only the student's surname, because other people may see the phone.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
 from backend.identity.consents import GUARDIAN_NOTICE, newest_consents
-from backend.leave.notifications import found_leave, span_of
+from backend.leave.notifications import format_interval, load_leave
 from backend.leave.queries import tally_of
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_sms
@@ -21,17 +21,17 @@ from backend.people.tables import Guardian, Student
 
 
 async def tell_approved(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
-    """The guardians learn of approved leave, and how much of the term's leave it takes."""
-    leave = await found_leave(session, leave_id)
+    """Notify the guardians of approved leave and of the leave days of the term."""
+    leave = await load_leave(session, leave_id)
     if leave.decision is None or leave.decision.outcome != "approved":
         return
     student_id = leave.request.student_id
-    to = await _guardians(session, student_id)
+    to = await _load_consented_guardians(session, student_id)
     if not to:
         return
-    child = await _called(session, student_id)
+    child = await _short_name(session, student_id)
     count = await tally_of(session, student_id, at, legal_day(leave.request.starts_at))
-    opens, closes = span_of(leave)
+    opens, closes = format_interval(leave)
     days, cap = str(count.planned), str(count.cap)
     params = {"student": child, "from": opens, "until": closes, "days": days, "cap": cap}
     message = Message(
@@ -43,15 +43,15 @@ async def tell_approved(session: AsyncSession, leave_id: UUID, at: datetime) -> 
         body_en=f"{child}: leave from {opens} to {closes} was approved; {days} days this term, {cap} at most.",
         sms=SmsText("guardian_leave", params),
     )
-    await _send(session, to, message, at)
+    await _send_sms(session, to, message, at)
 
 
 async def tell_over_limit(session: AsyncSession, student_id: UUID, prompt_id: UUID, at: datetime) -> None:
-    """The guardians learn that leave has passed the limit of the term (HN334-3.5b)."""
-    to = await _guardians(session, student_id)
+    """Notify the guardians that leave exceeds the limit of the term (HN334-3.5b)."""
+    to = await _load_consented_guardians(session, student_id)
     if not to:
         return
-    child = await _called(session, student_id)
+    child = await _short_name(session, student_id)
     count = await tally_of(session, student_id, at)
     days, cap = str(len(count.used)), str(count.cap)
     message = Message(
@@ -63,11 +63,11 @@ async def tell_over_limit(session: AsyncSession, student_id: UUID, prompt_id: UU
         body_en=f"{child}: {days} days of leave this term, more than {cap}. Please call the counselor.",
         sms=SmsText("guardian_leave_limit", {"student": child, "days": days, "cap": cap}),
     )
-    await _send(session, to, message, at)
+    await _send_sms(session, to, message, at)
 
 
-async def _guardians(session: AsyncSession, student_id: UUID) -> Sequence[Guardian]:
-    """Those who can be told and may be: nobody without a standing consent."""
+async def _load_consented_guardians(session: AsyncSession, student_id: UUID) -> Sequence[Guardian]:
+    """Guardians with a phone number, if the newest consent allows notices; otherwise none."""
     answer = (await newest_consents(session, student_id)).get(GUARDIAN_NOTICE)
     if answer is None or not answer.granted:
         return ()
@@ -77,12 +77,12 @@ async def _guardians(session: AsyncSession, student_id: UUID) -> Sequence[Guardi
     return (await session.scalars(reachable.order_by(Guardian.position))).all()
 
 
-async def _called(session: AsyncSession, student_id: UUID) -> str:
+async def _short_name(session: AsyncSession, student_id: UUID) -> str:
     student = await session.get_one(Student, student_id)
     return f"{student.name[:1]}同学"
 
 
-async def _send(session: AsyncSession, to: Sequence[Guardian], message: Message, at: datetime) -> None:
+async def _send_sms(session: AsyncSession, to: Sequence[Guardian], message: Message, at: datetime) -> None:
     for guardian in to:
         recipient = StudentRecipient(guardian.student_id, guardian.school_id, phone=guardian.phone)
         await post_sms(session, recipient, message, at)

@@ -1,4 +1,4 @@
-"""Notices of leave between student and counselor. They carry no reason and no name: a phone may lie open."""
+"""Notices of leave between student and counselor, without reason or name, because other people may see the phone."""
 
 from datetime import datetime
 from typing import Any
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound
 from backend.identity.tables import Account
-from backend.leave.queries import Leave, leaves, stands_in, tally_of
+from backend.leave.queries import Leave, select_leaves, stand_in_active_at, tally_of
 from backend.leave.rules import LeaveTally
 from backend.leave.tables import LeaveRequest, LeaveStandIn
 from backend.notice.messages import Channel, Message, StudentRecipient
@@ -21,20 +21,20 @@ IN_APP: tuple[Channel, ...] = ("in_app",)
 
 
 async def tell_requested(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
-    """The class's counselor and whoever stands in for them learn that a request waits."""
-    leave = await found_leave(session, leave_id)
-    text = _staff_text(leave, "leave_requested", ("新的请假申请", "A request for leave"))
-    await post_notices(session, _counselors(leave, at), text, IN_APP, at)
+    """Notify the class's counselor and any stand-in of a new request."""
+    leave = await load_leave(session, leave_id)
+    text = _short_message(leave, "leave_requested", ("新的请假申请", "A request for leave"))
+    await post_notices(session, _select_counselors(leave, at), text, IN_APP, at)
 
 
 async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
-    """The student learns the answer, and how many days of the term it leaves."""
-    leave = await found_leave(session, leave_id)
+    """Notify the student of the decision and of the leave days of the term."""
+    leave = await load_leave(session, leave_id)
     assert leave.decision is not None
     zh, en = ("已批准", "approved") if leave.decision.outcome == "approved" else ("未批准", "declined")
     count = await tally_of(session, leave.request.student_id, at, legal_day(leave.request.starts_at))
     days_zh, days_en = days_sentence(count)
-    opens, closes = span_of(leave)
+    opens, closes = format_interval(leave)
     message = Message(
         kind="leave_decided",
         group_id=leave.request.id,
@@ -44,25 +44,25 @@ async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> N
         body_en=f"Your leave from {opens} to {closes} was {en}. {days_en}",
         data={"leave_id": str(leave.request.id)},
     )
-    await _tell_student(session, leave, message, at)
+    await _notify_student(session, leave, message, at)
 
 
 async def tell_ended(session: AsyncSession, leave_id: UUID, by: str, at: datetime) -> None:
-    """A return or a cancellation is told to the other side: the counselor of a student's, the student of staff's."""
-    leave = await found_leave(session, leave_id)
+    """Notify the other side of a return or a cancellation: the counselor if the student acted, else the student."""
+    leave = await load_leave(session, leave_id)
     if leave.cancellation is not None:
         kind, title = "leave_cancelled", ("请假已撤销", "Leave cancelled")
     else:
         kind, title = "leave_returned", ("已销假", "Return recorded")
-    text = _staff_text(leave, kind, title)
+    text = _short_message(leave, kind, title)
     if by == "student":
-        await post_notices(session, _counselors(leave, at), text, IN_APP, at)
+        await post_notices(session, _select_counselors(leave, at), text, IN_APP, at)
     else:
-        await _tell_student(session, leave, text, at)
+        await _notify_student(session, leave, text, at)
 
 
 def days_sentence(count: LeaveTally) -> tuple[str, str]:
-    """The days of the term in plain words, Chinese and English, with the warning that applies."""
+    """The leave days of the term in Chinese and English, with the applicable warning."""
     used, cap = len(count.used), count.cap
     zh = f"本学期已请假 {used} 天，连同已批准的共 {count.planned} 天，上限 {cap} 天。"
     en = f"Leave this term: {used} days used, {count.planned} with what is approved, {cap} at most."
@@ -81,39 +81,39 @@ def days_sentence(count: LeaveTally) -> tuple[str, str]:
     return zh, en
 
 
-async def found_leave(session: AsyncSession, leave_id: UUID) -> Leave:
-    """The leave that an event names; raises `NotFound`."""
-    found = (await session.execute(leaves().where(LeaveRequest.id == leave_id))).one_or_none()
-    if found is None:
+async def load_leave(session: AsyncSession, leave_id: UUID) -> Leave:
+    """Load the leave named by an event; raises `NotFound`."""
+    row = (await session.execute(select_leaves().where(LeaveRequest.id == leave_id))).one_or_none()
+    if row is None:
         raise NotFound
-    return Leave(*found)
+    return Leave(*row)
 
 
-def _counselors(leave: Leave, at: datetime) -> Select[*tuple[Any, ...]]:
+def _select_counselors(leave: Leave, at: datetime) -> Select[*tuple[Any, ...]]:
     responsible = (
         select(ClassCounselor.counselor_id)
         .join(Student, Student.class_id == ClassCounselor.class_id)
         .where(Student.id == leave.request.student_id, ClassCounselor.until.is_(None))
     )
-    standing_in = select(LeaveStandIn.stand_in_id).where(
-        LeaveStandIn.counselor_id.in_(responsible), stands_in(at)
+    stand_ins = select(LeaveStandIn.stand_in_id).where(
+        LeaveStandIn.counselor_id.in_(responsible), stand_in_active_at(at)
     )
     return select(
         Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
     ).where(
         Account.kind == "counselor",
         Account.status == "active",
-        or_(Account.counselor_id.in_(responsible), Account.counselor_id.in_(standing_in)),
+        or_(Account.counselor_id.in_(responsible), Account.counselor_id.in_(stand_ins)),
     )
 
 
-async def _tell_student(session: AsyncSession, leave: Leave, message: Message, at: datetime) -> None:
+async def _notify_student(session: AsyncSession, leave: Leave, message: Message, at: datetime) -> None:
     recipient = StudentRecipient(leave.request.student_id, leave.request.school_id)
     await post_notice(session, recipient, message, IN_APP, at)
 
 
-def _staff_text(leave: Leave, kind: str, title: tuple[str, str]) -> Message:
-    opens, closes = span_of(leave)
+def _short_message(leave: Leave, kind: str, title: tuple[str, str]) -> Message:
+    opens, closes = format_interval(leave)
     zh, en = title
     return Message(
         kind=kind,
@@ -126,8 +126,8 @@ def _staff_text(leave: Leave, kind: str, title: tuple[str, str]) -> Message:
     )
 
 
-def span_of(leave: Leave) -> tuple[str, str]:
-    """First and last instant as people read them."""
+def format_interval(leave: Leave) -> tuple[str, str]:
+    """Start and end, formatted in China Standard Time."""
     form = "%Y-%m-%d %H:%M"
     return (
         leave.request.starts_at.astimezone(LEGAL_ZONE).strftime(form),

@@ -1,4 +1,4 @@
-"""The figures of leave, read from policy at a day and place."""
+"""Leave parameters by day and place."""
 
 from datetime import date
 
@@ -8,5 +8,5 @@ from backend.policy.installed import policy_at
 
 
 def leave_policy(day: date, org_path: str) -> LeavePolicy:
-    """The figures of leave on a legal day for the school at the path."""
+    """The leave parameters on a legal day for the school at the path."""
     return LeavePolicy.at(policy_at(day, division_of(org_path)))

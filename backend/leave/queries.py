@@ -1,4 +1,4 @@
-"""Reading leave: who may see what, the facts as the rules take them, and who is on leave during a window."""
+"""Reading leave: access, the facts that the rules need, and which students are on leave during a window."""
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -44,22 +44,22 @@ from backend.people.queries import classes_of_counselor
 from backend.people.tables import ClassCounselor, Student
 
 LEAVE_FILES = "leave_request"
-"""What attachments hang on that go with a request."""
+"""The attachment owner type of leave requests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """A request with all that became of it."""
+    """A request with its decision, cancellation and return."""
 
     request: LeaveRequest
     decision: LeaveDecision | None
     cancellation: LeaveCancellation | None
-    homecoming: LeaveReturn | None
+    return_record: LeaveReturn | None
 
     @property
     def interval(self) -> LeaveInterval:
-        """The facts as the rules take them."""
-        decision, homecoming = self.decision, self.homecoming
+        """The facts that the rules need."""
+        decision, return_record = self.decision, self.return_record
         approved = decision is not None and decision.outcome == "approved"
         decided_at = decision.decided_at if decision else None
         return LeaveInterval(
@@ -70,18 +70,18 @@ class Leave:
             approved_at=decided_at if approved else None,
             refused_at=None if approved else decided_at,
             cancelled_at=self.cancellation.cancelled_at if self.cancellation else None,
-            returned_at=homecoming.returned_at if homecoming else None,
-            return_recorded_at=homecoming.recorded_at if homecoming else None,
+            returned_at=return_record.returned_at if return_record else None,
+            return_recorded_at=return_record.recorded_at if return_record else None,
         )
 
     def state(self, at: datetime) -> LeaveState:
-        """What the leave is now, by all that is recorded: a turn's instant may lie a tick ahead of the clock."""
+        """The state by all recorded facts. An instant of a student lock may be a tick later than `at`."""
         facts = self.interval
         return facts.state(max(at, *facts.instants())) or LeaveState.PENDING
 
 
-def leaves() -> Select[*tuple[Any, ...]]:
-    """Every request that the scope admits, with what became of it."""
+def select_leaves() -> Select[*tuple[Any, ...]]:
+    """All requests in the scope, with decision, cancellation and return."""
     return (
         select(LeaveRequest, LeaveDecision, LeaveCancellation, LeaveReturn)
         .outerjoin(LeaveDecision, LeaveDecision.leave_id == LeaveRequest.id)
@@ -90,57 +90,60 @@ def leaves() -> Select[*tuple[Any, ...]]:
     )
 
 
-# --- who may see what ---
+# --- access ---
 
 
-def stands_in(at: datetime) -> ColumnElement[bool]:
-    """The condition, over a row of `LeaveStandIn`, that it holds at the instant."""
+def stand_in_active_at(at: datetime) -> ColumnElement[bool]:
+    """A condition on `LeaveStandIn`: the arrangement is in effect at the instant."""
     ended = exists().where(
         LeaveStandInEnded.arrangement_id == LeaveStandIn.id, LeaveStandInEnded.ended_at <= at
     )
     return and_(LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at, ~ended)
 
 
-def standing_in(stand_in_id: UUID | None, at: datetime) -> Select[UUID]:
-    """The counselors in whose place this one decides at the instant."""
-    return select(LeaveStandIn.counselor_id).where(LeaveStandIn.stand_in_id == stand_in_id, stands_in(at))
+def counselors_represented_by(stand_in_id: UUID | None, at: datetime) -> Select[UUID]:
+    """The counselors for whom this one decides at the instant."""
+    return select(LeaveStandIn.counselor_id).where(
+        LeaveStandIn.stand_in_id == stand_in_id, stand_in_active_at(at)
+    )
 
 
 def classes_in_care(actor: Actor, class_id: ColumnElement[UUID], at: datetime) -> ColumnElement[bool]:
-    """Limits a counselor to the own classes and, while standing in for a colleague, to the colleague's."""
+    """Restrict counselors to their own classes and those of colleagues for whom they stand in."""
     if actor.role != "counselor":
         return true() if actor.role == "registrar" else false()
     others = select(ClassCounselor.class_id).where(
-        ClassCounselor.counselor_id.in_(standing_in(actor.counselor_id, at)), ClassCounselor.until.is_(None)
+        ClassCounselor.counselor_id.in_(counselors_represented_by(actor.counselor_id, at)),
+        ClassCounselor.until.is_(None),
     )
     return or_(class_id.in_(classes_of_counselor(actor.counselor_id)), class_id.in_(others))
 
 
-async def leave_for(session: AsyncSession, actor: Actor, leave_id: UUID, at: datetime) -> Leave:
-    """One request, if it is the student's own or in the care of the staff; else `NotFound`, whatever the cause."""
-    found = (await session.execute(_seen_by(actor, at).where(LeaveRequest.id == leave_id))).one_or_none()
-    if found is None:
+async def load_leave(session: AsyncSession, actor: Actor, leave_id: UUID, at: datetime) -> Leave:
+    """Load one request that the caller may see; raises `NotFound` for absent and forbidden ones alike."""
+    row = (await session.execute(_visible_to(actor, at).where(LeaveRequest.id == leave_id))).one_or_none()
+    if row is None:
         raise NotFound
-    return Leave(*found)
+    return Leave(*row)
 
 
-def _seen_by(actor: Actor, at: datetime) -> Select[*tuple[Any, ...]]:
+def _visible_to(actor: Actor, at: datetime) -> Select[*tuple[Any, ...]]:
     if actor.role == "student":
-        return leaves().where(LeaveRequest.student_id == actor.student_id)
-    joined = leaves().join(Student, Student.id == LeaveRequest.student_id)
+        return select_leaves().where(LeaveRequest.student_id == actor.student_id)
+    joined = select_leaves().join(Student, Student.id == LeaveRequest.student_id)
     return joined.where(classes_in_care(actor, Student.class_id.expression, at))
 
 
 @dataclass(frozen=True, slots=True)
 class LeaveSearch:
-    """Which requests; what is not given narrows nothing."""
+    """Filters of a list of requests; None does not filter."""
 
     state: LeaveState | None = None
     class_id: UUID | None = None
     student_id: UUID | None = None
 
 
-_STATES: dict[LeaveState, ColumnElement[bool]] = {
+_STATE_CONDITIONS: dict[LeaveState, ColumnElement[bool]] = {
     LeaveState.CANCELLED: LeaveCancellation.leave_id.is_not(None),
     LeaveState.REFUSED: and_(LeaveCancellation.leave_id.is_(None), LeaveDecision.outcome == "declined"),
     LeaveState.PENDING: and_(LeaveCancellation.leave_id.is_(None), LeaveDecision.leave_id.is_(None)),
@@ -151,7 +154,7 @@ _STATES: dict[LeaveState, ColumnElement[bool]] = {
         LeaveDecision.outcome == "approved",
     ),
 }
-"""The states of `LeaveInterval.state` at the present, for filtering a list."""
+"""`LeaveInterval.state` at the present instant, as SQL conditions for filtering."""
 
 
 async def leaves_page(
@@ -162,10 +165,10 @@ async def leaves_page(
     before: UUID | None,
     limit: int,
 ) -> Sequence[Leave]:
-    """At most `limit` requests that the caller may see, newest first, older than the id `before`."""
-    page = _seen_by(actor, at).order_by(LeaveRequest.id.desc()).limit(limit)
+    """At most `limit` visible requests, newest first, with ids below `before`."""
+    page = _visible_to(actor, at).order_by(LeaveRequest.id.desc()).limit(limit)
     if search.state is not None:
-        page = page.where(_STATES[search.state])
+        page = page.where(_STATE_CONDITIONS[search.state])
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
     if search.student_id is not None:
@@ -176,11 +179,11 @@ async def leaves_page(
 
 
 async def student_in_care(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> None:
-    """Raises `NotFound` unless the student is in the care of the staff."""
-    cared = select(Student.id).where(
+    """Raise `NotFound` unless the caller may see the student's leave."""
+    visible = select(Student.id).where(
         Student.id == student_id, classes_in_care(actor, Student.class_id.expression, at)
     )
-    if await session.scalar(cared) is None:
+    if await session.scalar(visible) is None:
         raise NotFound
 
 
@@ -188,18 +191,18 @@ async def student_in_care(session: AsyncSession, actor: Actor, student_id: UUID,
 
 
 async def intervals(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, list[LeaveInterval]]:
-    """All leave of each student, as the rules take it."""
-    found: dict[UUID, list[LeaveInterval]] = {student_id: [] for student_id in student_ids}
-    rows = await session.execute(leaves().where(among(LeaveRequest.student_id, student_ids)))
+    """All leave of each student, as facts for the rules."""
+    intervals_of: dict[UUID, list[LeaveInterval]] = {student_id: [] for student_id in student_ids}
+    rows = await session.execute(select_leaves().where(among(LeaveRequest.student_id, student_ids)))
     for leave in (Leave(*row) for row in rows):
-        found[leave.request.student_id].append(leave.interval)
-    return found
+        intervals_of[leave.request.student_id].append(leave.interval)
+    return intervals_of
 
 
 async def tally_of(
     session: AsyncSession, student_id: UUID, at: datetime, day: date | None = None
 ) -> LeaveTally:
-    """The student's leave in the term that holds `day` (today if not said); raises `NotFound`, `TermNotSet`."""
+    """The student's leave days in the term of `day` (default today); raises `NotFound`, `TermNotSet`."""
     school = await session.scalar(
         select(OrgUnit).join(Student, Student.school_id == OrgUnit.id).where(Student.id == student_id)
     )
@@ -221,9 +224,9 @@ def _school_term(term: TermView) -> SchoolTerm:
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What leave is held against: a noticed window, and the least that leave may leave of it.
+    """The window that leave must cover, and the minimum that must remain free for the student to owe presence.
 
-    Facts later than `as_of` do not exist.
+    Facts later than `as_of` are ignored.
     """
 
     window: NoticedWindow
@@ -232,13 +235,13 @@ class Reach:
 
 
 def on_leave(reach: Reach) -> Select[UUID]:
-    """The students whose approved leave exempts them from the window, as `rules.exempts` says it, for any number.
+    """The students whose approved leave exempts them from the window: `rules.exempts` as one SQL query.
 
-    At a launch `as_of` is the launch itself, so nothing that comes after it alters what it froze (invariant 10). The
-    settlement asks again as of the notice, which is the law's boundary.
+    A launch uses its own instant as `as_of`, so later facts do not alter what it froze (invariant 10). The settlement
+    evaluates the query again as of the notice, which is the legal boundary (reading 6).
     """
     window = reach.window
-    span = _spans(reach.as_of).subquery("span")
+    span = _approved_spans(reach.as_of).subquery("span")
     taken = (
         select(
             span.c.student_id,
@@ -263,8 +266,8 @@ def on_leave(reach: Reach) -> Select[UUID]:
     )
 
 
-def _spans(as_of: datetime) -> Select[*tuple[Any, ...]]:
-    """Student, beginning and end of every approved leave as it is known at the instant (`LeaveInterval.span`)."""
+def _approved_spans(as_of: datetime) -> Select[*tuple[Any, ...]]:
+    """Student, start and end of every approved leave as known at the instant (`LeaveInterval.span`)."""
     ended = func.least(
         LeaveRequest.ends_at,
         LeaveReturn.returned_at,
@@ -297,7 +300,7 @@ def _spans(as_of: datetime) -> Select[*tuple[Any, ...]]:
 
 @dataclass(frozen=True, slots=True)
 class LeaveClaim:
-    """Leave over a window that did not exempt at the notice: a reason to be judged, not a right (reading 6)."""
+    """Leave over the window that was not in force at the notice: a claim to be decided, not a right (reading 6)."""
 
     student_id: UUID
     leave_id: UUID
@@ -307,12 +310,12 @@ class LeaveClaim:
     filed_at: datetime
     approved_at: datetime | None
     after_notice: bool
-    """Filed or approved after the notice. False: it stood before, but did not suffice without one that came after."""
+    """Filed or approved after the notice. False: in force before, but insufficient without a later one."""
 
 
 @dataclass(frozen=True, slots=True)
 class ClaimsPage:
-    """Claims by student; `further` is the student behind whom the next page begins, None on the last."""
+    """A page of late leave by student. `further`: the last student of this page, None on the last page."""
 
     items: Sequence[LeaveClaim]
     further: UUID | None
@@ -325,15 +328,15 @@ async def claims_page(
     after: UUID | None,
     limit: int,
 ) -> ClaimsPage:
-    """Leave of those who owe presence that would excuse them had it stood at the notice.
+    """Leave that would have exempted students who owe presence, had it been in force at the notice.
 
-    A page looks at no more than `limit` students with leave over the window, behind the id `after`.
+    A page examines at most `limit` students with leave over the window, with ids above `after`.
     """
     window = reach.window
-    near = and_(LeaveRequest.starts_at < window.closes_at, LeaveRequest.ends_at > window.opens_at)
+    overlapping = and_(LeaveRequest.starts_at < window.closes_at, LeaveRequest.ends_at > window.opens_at)
     students = (
         select(LeaveRequest.student_id)
-        .where(near, LeaveRequest.student_id.in_(owing))
+        .where(overlapping, LeaveRequest.student_id.in_(owing))
         .distinct()
         .order_by(LeaveRequest.student_id)
         .limit(limit + 1)
@@ -344,15 +347,15 @@ async def claims_page(
     shown = ids[:limit]
     held: dict[UUID, list[Leave]] = {student_id: [] for student_id in shown}
     rows = await session.execute(
-        leaves().where(near, LeaveRequest.student_id.in_(shown)).order_by(LeaveRequest.id)
+        select_leaves().where(overlapping, LeaveRequest.student_id.in_(shown)).order_by(LeaveRequest.id)
     )
     for leave in (Leave(*row) for row in rows):
         held[leave.request.student_id].append(leave)
-    found = [claim for each in held.values() for claim in _claims(each, reach)]
+    found = [claim for each in held.values() for claim in _build_claims(each, reach)]
     return ClaimsPage(found, shown[-1] if len(ids) > limit else None)
 
 
-def _claims(held: Sequence[Leave], reach: Reach) -> Iterable[LeaveClaim]:
+def _build_claims(held: Sequence[Leave], reach: Reach) -> Iterable[LeaveClaim]:
     as_of = reach.as_of
     intervals = [leave.interval for leave in held]
     if rules.exempts(intervals, reach.window, reach.minimum, as_of) is not Exemption.CLAIM:

@@ -1,4 +1,4 @@
-"""Why somebody asks for leave, sealed at rest: opened for the student and the school's staff, for nobody above."""
+"""Reasons of leave, encrypted at rest. Only the student and the school's staff read them, never superiors."""
 
 from uuid import UUID
 
@@ -8,15 +8,15 @@ from backend.leave.tables import LeaveRequest
 _PURPOSE = "health"
 
 
-def sealed_reason(keys: KeyRing, leave_id: UUID, reason: str) -> bytes:
-    """The reason of one request, which opens in its own row only."""
-    return keys.encrypt(_PURPOSE, reason.encode(), _context(leave_id))
+def encrypt_reason(keys: KeyRing, leave_id: UUID, reason: str) -> bytes:
+    """Encrypt the reason, bound to the id of its request."""
+    return keys.encrypt(_PURPOSE, reason.encode(), _associated_data(leave_id))
 
 
-def reason_of(keys: KeyRing, request: LeaveRequest) -> str:
-    """The reason in clear; for showing, never for storing or logging."""
-    return keys.decrypt(_PURPOSE, request.reason_sealed, _context(request.id)).decode()
+def decrypt_reason(keys: KeyRing, request: LeaveRequest) -> str:
+    """Decrypt the reason for display. Never store or log it."""
+    return keys.decrypt(_PURPOSE, request.reason_sealed, _associated_data(request.id)).decode()
 
 
-def _context(leave_id: UUID) -> bytes:
+def _associated_data(leave_id: UUID) -> bytes:
     return b"leave-reason:" + leave_id.bytes

@@ -1,4 +1,4 @@
-"""The rules of leave, pure: requests and their times in; what is exempt and how many days are used out.
+"""Rules of leave, pure: which roll calls leave exempts from, and how many days of the term it uses.
 
 HN334-3.5a and 3.5b, readings 4 and 6. An instant is timezone-aware; a day is a legal day in Asia/Shanghai.
 """
@@ -20,7 +20,7 @@ TICK = timedelta.resolution
 
 @dataclass(frozen=True, slots=True)
 class SchoolTerm:
-    """A term as it holds in the student's school; the first and last days of term and vacations belong to them."""
+    """A term of the student's school. First and last days of term and vacations are inclusive."""
 
     code: str
     starts_on: date
@@ -31,12 +31,12 @@ class SchoolTerm:
         return self.starts_on <= day <= self.ends_on
 
     def in_session(self, day: date) -> bool:
-        """A day of the term that lies in no vacation."""
+        """Whether the day is in the term and not in a vacation."""
         return self.covers(day) and not any(first <= day <= last for first, last in self.vacations)
 
 
 class LeaveState(StrEnum):
-    """What a request is at an instant."""
+    """State of a request at an instant."""
 
     PENDING = "pending"
     APPROVED = "approved"
@@ -49,8 +49,8 @@ class LeaveState(StrEnum):
 class LeaveInterval:
     """One request for leave. `ends_at` is exclusive: three whole days end at 24:00 of the third.
 
-    `returned_at` is when the student was back (销假); `return_recorded_at` when that became known, the same
-    instant unless told otherwise. A cancellation before the start undoes the leave; a later one ends it.
+    `returned_at` is the actual return (销假), `return_recorded_at` when it was recorded (default: the same). A
+    cancellation before the start voids the leave; a later one ends it.
     """
 
     leave_id: str
@@ -64,26 +64,26 @@ class LeaveInterval:
     return_recorded_at: datetime | None = None
 
     def state(self, as_of: datetime) -> LeaveState | None:
-        """What is known of the request at the instant; None before it is filed."""
+        """The state by the facts known at the instant; None before the request is filed."""
         if as_of < self.filed_at:
             return None
-        if _by(self.cancelled_at, as_of):
+        if _not_later_than(self.cancelled_at, as_of):
             return LeaveState.CANCELLED
-        if _by(self.refused_at, as_of):
+        if _not_later_than(self.refused_at, as_of):
             return LeaveState.REFUSED
-        if not _by(self.approved_at, as_of):
+        if not _not_later_than(self.approved_at, as_of):
             return LeaveState.PENDING
         return LeaveState.RETURNED if self.return_known(as_of) else LeaveState.APPROVED
 
     def return_known(self, as_of: datetime) -> bool:
-        return _by(self.return_recorded_at or self.returned_at, as_of)
+        return _not_later_than(self.return_recorded_at or self.returned_at, as_of)
 
     def span(self, as_of: datetime) -> tuple[datetime, datetime] | None:
-        """The stretch under approved leave as it is known at the instant, planned days included; None if empty.
+        """The interval of approved leave as known at the instant, including future days; None if empty.
 
-        A return ends it (reading 4). Coming back late does not lengthen it: the overstay was never granted.
+        A return ends it (reading 4). A late return does not extend it, because the extra days were never approved.
         """
-        if not _by(self.approved_at, as_of) or _by(self.refused_at, as_of):
+        if not _not_later_than(self.approved_at, as_of) or _not_later_than(self.refused_at, as_of):
             return None
         ends = [self.ends_at]
         if self.returned_at is not None and self.return_known(as_of):
@@ -94,7 +94,7 @@ class LeaveInterval:
         return (self.starts_at, end) if self.starts_at < end else None
 
     def instants(self) -> tuple[datetime, ...]:
-        """Every instant at which something about the request may change."""
+        """All instants at which the state may change."""
         times = (
             self.filed_at,
             self.approved_at,
@@ -105,7 +105,7 @@ class LeaveInterval:
         return tuple(at for at in times if at is not None)
 
 
-def _by(at: datetime | None, as_of: datetime) -> bool:
+def _not_later_than(at: datetime | None, as_of: datetime) -> bool:
     return at is not None and at <= as_of
 
 
@@ -114,7 +114,7 @@ def _by(at: datetime | None, as_of: datetime) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class NoticedWindow:
-    """The window of a roll call and the instant its notice went out."""
+    """The window of a roll call and the instant of its notice."""
 
     notified_at: datetime
     opens_at: datetime
@@ -122,16 +122,16 @@ class NoticedWindow:
 
 
 class Exemption(StrEnum):
-    """What leave means for one roll call."""
+    """The effect of leave on one roll call."""
 
     EXEMPT = "exempt"
     CLAIM = "claim"
-    """It covers the window but was filed, or only approved, after the notice: a reason to be judged, not a right."""
+    """Leave covers the window but was filed or approved after the notice: a claim to be decided, not a right."""
     NONE = "none"
 
 
 def longest_free(window: tuple[datetime, datetime], taken: Iterable[tuple[datetime, datetime]]) -> timedelta:
-    """The longest unbroken stretch of the window that no interval takes."""
+    """The longest continuous part of the window outside all intervals."""
     free_from, closes_at = window
     longest = NO_TIME
     for begins, ends in sorted(taken):
@@ -143,28 +143,30 @@ def longest_free(window: tuple[datetime, datetime], taken: Iterable[tuple[dateti
 def exempts(
     leaves: Iterable[LeaveInterval], window: NoticedWindow, minimum: timedelta, as_of: datetime
 ) -> Exemption:
-    """Whether leave covers the window or leaves less than the minimum window, and from when it stood.
+    """Whether leave exempts from the window: it covers it, or leaves less than the minimum window free.
 
-    Approved by the time of the notice, it exempts. Filed or approved after it, it is a claim of a justified reason,
-    so that a school cannot hide absentees once a check is known. Pending leave does not exempt; a claim that is
-    still pending is one all the same. Several requests are judged together.
+    Leave approved by the time of the notice exempts. Leave filed or approved later is only a claim of a justified
+    reason, so that a school cannot hide absentees once a roll call is known. Pending leave never exempts, but can be
+    a claim. Several requests are evaluated together.
     """
     known = [leave for leave in leaves if leave.state(as_of) not in {None, LeaveState.REFUSED}]
-    stood = [leave for leave in known if _by(leave.approved_at, window.notified_at)]
-    if _fills([span for leave in stood if (span := leave.span(as_of))], window, minimum):
+    in_force = [leave for leave in known if _not_later_than(leave.approved_at, window.notified_at)]
+    if _covers_window([span for leave in in_force if (span := leave.span(as_of))], window, minimum):
         return Exemption.EXEMPT
-    asked = [span for leave in known if (span := leave.span(as_of) or _asked_span(leave, as_of)) is not None]
-    return Exemption.CLAIM if _fills(asked, window, minimum) else Exemption.NONE
+    claimed = [
+        span for leave in known if (span := leave.span(as_of) or _pending_span(leave, as_of)) is not None
+    ]
+    return Exemption.CLAIM if _covers_window(claimed, window, minimum) else Exemption.NONE
 
 
-def _asked_span(leave: LeaveInterval, as_of: datetime) -> tuple[datetime, datetime] | None:
+def _pending_span(leave: LeaveInterval, as_of: datetime) -> tuple[datetime, datetime] | None:
     return (leave.starts_at, leave.ends_at) if leave.state(as_of) is LeaveState.PENDING else None
 
 
-def _fills(spans: list[tuple[datetime, datetime]], window: NoticedWindow, minimum: timedelta) -> bool:
-    """Whether the spans touch the window and leave less than the minimum of it."""
-    touching = [span for span in spans if span[0] < window.closes_at and window.opens_at < span[1]]
-    return bool(touching) and longest_free((window.opens_at, window.closes_at), touching) < minimum
+def _covers_window(spans: list[tuple[datetime, datetime]], window: NoticedWindow, minimum: timedelta) -> bool:
+    """Whether the spans overlap the window and leave less than the minimum free."""
+    overlapping = [span for span in spans if span[0] < window.closes_at and window.opens_at < span[1]]
+    return bool(overlapping) and longest_free((window.opens_at, window.closes_at), overlapping) < minimum
 
 
 # --- days of a term (HN334-3.5b, reading 4) ---
@@ -179,7 +181,7 @@ class DayCount(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class LeavePolicy:
-    """The figures of leave in force on one day."""
+    """Leave parameters in force on one day."""
 
     day_count: DayCount
     cap: int
@@ -197,9 +199,9 @@ class LeavePolicy:
 
 
 def countable(term: SchoolTerm, mode: DayCount, calendar: WorkingCalendar) -> Callable[[date], bool]:
-    """Which days of the term count as leave: all but vacations, or of those the working days.
+    """A predicate for the days that count: all days of the term except vacations, or only working days of those.
 
-    In the teaching-day mode the answer raises `CalendarYearMissing` for a year that is not loaded.
+    In teaching-day mode it raises `CalendarYearMissing` for a calendar year that is not loaded.
     """
     if mode is DayCount.CALENDAR:
         return term.in_session
@@ -209,27 +211,29 @@ def countable(term: SchoolTerm, mode: DayCount, calendar: WorkingCalendar) -> Ca
 def days_used(
     leaves: Iterable[LeaveInterval], as_of: datetime, counts: Callable[[date], bool]
 ) -> tuple[date, ...]:
-    """The days on which approved leave has been in effect up to the instant, each once, in order.
+    """The distinct days of approved leave up to the instant, in order.
 
-    A legal day counts as soon as leave touches it: half a day of leave is a day of leave.
+    A legal day counts as soon as leave touches it: half a day of leave counts as one day.
     """
     so_far = as_of + TICK
-    return _days(((start, min(end, so_far)) for start, end in _spans(leaves, as_of)), counts)
+    return _touched_days(((start, min(end, so_far)) for start, end in _approved_spans(leaves, as_of)), counts)
 
 
 def days_planned(
     leaves: Iterable[LeaveInterval], as_of: datetime, counts: Callable[[date], bool]
 ) -> tuple[date, ...]:
-    """The days used together with those that approved leave will still take, if nobody returns early."""
-    return _days(_spans(leaves, as_of), counts)
+    """The days used plus the future days of approved leave, assuming no early return."""
+    return _touched_days(_approved_spans(leaves, as_of), counts)
 
 
-def _spans(leaves: Iterable[LeaveInterval], as_of: datetime) -> list[tuple[datetime, datetime]]:
+def _approved_spans(leaves: Iterable[LeaveInterval], as_of: datetime) -> list[tuple[datetime, datetime]]:
     return [span for leave in leaves if (span := leave.span(as_of)) is not None]
 
 
-def _days(spans: Iterable[tuple[datetime, datetime]], counts: Callable[[date], bool]) -> tuple[date, ...]:
-    """The legal days touched by half-open spans that count, each once."""
+def _touched_days(
+    spans: Iterable[tuple[datetime, datetime]], counts: Callable[[date], bool]
+) -> tuple[date, ...]:
+    """The distinct counting legal days that half-open spans touch."""
     touched: set[date] = set()
     for start, end in spans:
         if start < end:
@@ -240,18 +244,18 @@ def _days(spans: Iterable[tuple[datetime, datetime]], counts: Callable[[date], b
 
 @dataclass(frozen=True, slots=True)
 class LeaveTally:
-    """Leave in one term at an instant, in days by the mode of the law."""
+    """Leave days in one term at an instant, counted by the mode of the policy."""
 
     term: str
     used: tuple[date, ...]
     planned: int
     cap: int
     over: bool
-    """The day that opens a prompt for suspension has been reached."""
+    """The number of days that opens a prompt for suspension has been reached."""
     warning: int | None
-    """The highest warning mark of the law reached by the days used, while still within the cap."""
+    """The highest warning threshold reached by the days used, while within the cap."""
     plan_exceeds: bool
-    """Approved leave will pass the cap unless the student returns early."""
+    """Approved leave will exceed the cap unless the student returns early."""
 
     @property
     def left(self) -> int:
@@ -265,11 +269,11 @@ def tally(
     law: LeavePolicy,
     calendar: WorkingCalendar,
 ) -> LeaveTally:
-    """Count a term's leave; raises `CalendarYearMissing` where the mode needs a year that is not loaded."""
-    held = tuple(leaves)
+    """Count the leave days of a term; raises `CalendarYearMissing` if the mode needs a calendar year not loaded."""
+    requests = tuple(leaves)
     counts = countable(term, law.day_count, calendar)
-    used = days_used(held, as_of, counts)
-    planned = len(days_planned(held, as_of, counts))
+    used = days_used(requests, as_of, counts)
+    planned = len(days_planned(requests, as_of, counts))
     over = len(used) >= law.prompt_from
     reached = [mark for mark in law.warn_at if mark <= len(used)]
     return LeaveTally(
@@ -284,12 +288,12 @@ def tally(
 
 
 def midnights(spans: Iterable[tuple[datetime, datetime]]) -> tuple[datetime, ...]:
-    """The instants at which leave touches a new legal day: each start, and each midnight inside."""
-    found: set[datetime] = set()
+    """The instants at which leave enters a new legal day: each start, and each midnight within."""
+    instants: set[datetime] = set()
     for start, end in spans:
-        found.add(start)
+        instants.add(start)
         midnight = datetime.combine(legal_day(start) + ONE_DAY, time.min, tzinfo=LEGAL_ZONE)
         while midnight < end:
-            found.add(midnight)
+            instants.add(midnight)
             midnight += ONE_DAY
-    return tuple(sorted(found))
+    return tuple(sorted(instants))

@@ -1,24 +1,28 @@
-"""Leave as both APIs show it."""
+"""Wire schemas of leave, for both APIs."""
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from typing import Self
+from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.keys import KeyRing
+from backend.core.web.schema_types import Moment, Paragraph, Schema
+from backend.leave.kinds import KINDS_TEXT, LeaveKind
 from backend.leave.notifications import days_sentence
 from backend.leave.queries import LEAVE_FILES, Leave
-from backend.leave.reasons import reason_of
+from backend.leave.reasons import decrypt_reason
 from backend.leave.rules import LeaveTally
-from backend.people.attachment_schemas import AttachmentOut
+from backend.leave.service import Answer, Half
+from backend.leave.stand_ins import StandIn
+from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.people.attachments import AttachmentView, attachments_of
 
 
 class LeaveDecisionOut(BaseModel):
-    """The answer to a request."""
+    """The decision on a request."""
 
     outcome: str = Field(description="approved or declined", examples=["approved"])
     opinion: str | None = Field(examples=["同意，注意休息"])
@@ -26,11 +30,11 @@ class LeaveDecisionOut(BaseModel):
 
 
 class LeaveOut(BaseModel):
-    """A request for leave, and what became of it. `ends_at` is excluded: whole days end at 24:00."""
+    """A request for leave and its state. `ends_at` is exclusive: whole days end at 24:00."""
 
     id: UUID
     student_id: UUID
-    kind: str = Field(description="事假 personal, 病假 sick, 其他 other", examples=["sick"])
+    kind: str = Field(description=KINDS_TEXT, examples=["sick"])
     starts_at: datetime
     ends_at: datetime
     reason: str = Field(examples=["发烧就医"])
@@ -43,7 +47,7 @@ class LeaveOut(BaseModel):
 
     @classmethod
     def of(cls, leave: Leave, keys: KeyRing, files: Sequence[AttachmentView], at: datetime) -> Self:
-        """The leave as it stands at the instant, for those who may read its reason."""
+        """The leave at the instant, including its reason: the caller must be allowed to read it."""
         request, decision = leave.request, leave.decision
         answer = (
             LeaveDecisionOut(
@@ -58,13 +62,13 @@ class LeaveOut(BaseModel):
             kind=request.kind,
             starts_at=request.starts_at,
             ends_at=request.ends_at,
-            reason=reason_of(keys, request),
+            reason=decrypt_reason(keys, request),
             attachments=[AttachmentOut.model_validate(file) for file in files],
             filed_at=request.filed_at,
             state=leave.state(at).value,
             decision=answer,
             cancelled_at=leave.cancellation.cancelled_at if leave.cancellation else None,
-            returned_at=leave.homecoming.returned_at if leave.homecoming else None,
+            returned_at=leave.return_record.returned_at if leave.return_record else None,
         )
 
 
@@ -106,7 +110,102 @@ class LeaveDaysOut(BaseModel):
         )
 
 
-async def shown(session: AsyncSession, keys: KeyRing, rows: Sequence[Leave], at: datetime) -> list[LeaveOut]:
-    """Requests with their files, in the order given; the caller has judged who may see them."""
+async def leaves_out(
+    session: AsyncSession, keys: KeyRing, rows: Sequence[Leave], at: datetime
+) -> list[LeaveOut]:
+    """Convert requests with their attachments, in the given order. The caller has checked access."""
     files = await attachments_of(session, LEAVE_FILES, [leave.request.id for leave in rows])
     return [LeaveOut.of(leave, keys, files[leave.request.id], at) for leave in rows]
+
+
+# --- requests and stand-ins ---
+
+Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
+
+
+class LeaveIn(Schema):
+    """A request for leave in whole or half days, first and last day included."""
+
+    kind: LeaveKind = Field(description=KINDS_TEXT, examples=["sick"])
+    first_day: Day = Field(examples=["2026-10-12"])
+    first_half: Half = Field(default="morning", description="从上午或下午开始 · which half it begins with")
+    last_day: Day = Field(examples=["2026-10-13"])
+    last_half: Half = Field(default="afternoon", description="到上午或下午结束 · which half it ends with")
+    reason: Paragraph = Field(examples=["发烧就医"])
+    attachment_ids: AttachmentIds = Field(default_factory=list)
+
+
+class CancellationIn(Schema):
+    """The reason of a cancellation, optional for students."""
+
+    reason: Paragraph | None = Field(default=None, examples=["已康复，不再需要"])
+
+
+class LeaveDecisionIn(Schema):
+    """A decision on a request. Declining requires an opinion."""
+
+    outcome: Answer = Field(examples=["approved"])
+    opinion: Paragraph | None = Field(default=None, examples=["同意，注意休息"])
+
+
+class LeaveCancellationIn(Schema):
+    """The reason of a cancellation by staff."""
+
+    reason: Paragraph = Field(examples=["学生已提前返校上课"])
+
+
+class LeaveReturnIn(Schema):
+    """The actual return; now if omitted."""
+
+    returned_at: Moment | None = Field(default=None, examples=["2026-10-13T08:00:00+08:00"])
+
+
+class StandInIn(Schema):
+    """A stand-in for the caller from `starts_at` to `ends_at` (exclusive)."""
+
+    stand_in_id: UUID
+    starts_at: Moment = Field(examples=["2026-10-12T00:00:00+08:00"])
+    ends_at: Moment = Field(examples=["2026-10-17T00:00:00+08:00"])
+
+
+class StandInOut(BaseModel):
+    """A stand-in arrangement."""
+
+    id: UUID
+    counselor_id: UUID
+    stand_in_id: UUID
+    starts_at: datetime
+    ends_at: datetime
+    named_at: datetime
+    ended_at: datetime | None = Field(description="提前结束的时间 · when it was ended before its time")
+
+    @classmethod
+    def of(cls, stand_in: StandIn) -> Self:
+        """Convert an arrangement and its early end."""
+        row = stand_in.row
+        return cls(
+            id=row.id,
+            counselor_id=row.counselor_id,
+            stand_in_id=row.stand_in_id,
+            starts_at=row.starts_at,
+            ends_at=row.ends_at,
+            named_at=row.named_at,
+            ended_at=stand_in.ended.ended_at if stand_in.ended else None,
+        )
+
+
+class LeaveClaimOut(BaseModel):
+    """Leave over the window that was not in force at the notice, without its reason."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    student_id: UUID
+    leave_id: UUID
+    kind: str = Field(examples=["sick"])
+    starts_at: datetime
+    ends_at: datetime
+    filed_at: datetime
+    approved_at: datetime | None
+    after_notice: bool = Field(
+        description="通知发出后才申请或批准 · filed or approved after the notice went out", examples=[True]
+    )

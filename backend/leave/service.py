@@ -1,7 +1,7 @@
-"""Asking for leave, answering, taking back and coming back (HN334-3.5a). Each act adds a row; none changes one.
+"""Requesting, deciding, cancelling and ending leave (HN334-3.5a). Each act adds a row; no row is changed.
 
-Each takes the student's turn and is recorded under its instant, so that whatever is judged of the student knows of it
-or comes before it.
+Each act locks the student and is stamped with the lock's instant, so every assessment of the student either includes
+the act or precedes it.
 """
 
 from dataclasses import dataclass
@@ -28,8 +28,9 @@ from backend.leave.errors import (
     LeaveOverlaps,
     ReturnTimeInvalid,
 )
-from backend.leave.queries import LEAVE_FILES, Leave, leave_for, leaves
-from backend.leave.reasons import sealed_reason
+from backend.leave.kinds import LeaveKind
+from backend.leave.queries import LEAVE_FILES, Leave, load_leave, select_leaves
+from backend.leave.reasons import encrypt_reason
 from backend.leave.rules import LeaveState
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
 from backend.org.paths import division_of
@@ -40,12 +41,11 @@ from backend.people.tables import ClassCounselor, Student
 from backend.policy.installed import policy_at
 
 Half = Literal["morning", "afternoon"]
-LeaveKind = Literal["personal", "sick", "other"]
 Answer = Literal["approved", "declined"]
 
-HALF_A_DAY = timedelta(hours=12)
-_HALVES: dict[Half, time] = {"morning": time(0), "afternoon": time(12)}
-_LIVE = {LeaveState.PENDING, LeaveState.APPROVED}
+HALF_DAY = timedelta(hours=12)
+_HALF_DAY_START: dict[Half, time] = {"morning": time(0), "afternoon": time(12)}
+_ACTIVE_STATES = {LeaveState.PENDING, LeaveState.APPROVED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +57,16 @@ class HalfDay:
 
     @property
     def begins(self) -> datetime:
-        return datetime.combine(self.day, _HALVES[self.half], tzinfo=LEGAL_ZONE)
+        return datetime.combine(self.day, _HALF_DAY_START[self.half], tzinfo=LEGAL_ZONE)
 
     @property
     def ends(self) -> datetime:
-        return self.begins + HALF_A_DAY
+        return self.begins + HALF_DAY
 
 
 @dataclass(frozen=True, slots=True)
 class RequestLeave:
-    """Leave from the beginning of the first half day to the end of the last: 事假, 病假 or 其他.
-
-    `attachment_ids` are files that the student has uploaded.
-    """
+    """Leave from the start of the first half day to the end of the last. `attachment_ids`: uploaded files."""
 
     kind: LeaveKind
     first: HalfDay
@@ -80,7 +77,7 @@ class RequestLeave:
 
 @dataclass(frozen=True, slots=True)
 class DecideLeave:
-    """The answer to a request; a refusal says why."""
+    """A decision on a request. Declining requires an opinion."""
 
     leave_id: UUID
     outcome: Answer
@@ -92,18 +89,18 @@ async def request_leave(
 ) -> Leave:
     """File a request for the acting student.
 
-    It may begin in the past, as an illness does, since it exempts from nothing before it is approved. Raises
+    Leave may start in the past (illness), because it exempts from nothing until it is approved. Raises
     `LeaveIntervalInvalid`, `LeaveOverlaps`, `TermNotSet`, `DaysInTwoTerms` (days are counted by term),
     `AttachmentUnusable` and `TooManyAttachments`.
     """
     if actor.role != "student" or actor.school_id is None or actor.student_id is None:
-        raise NotPermitted(reason_zh="请假由学生本人申请", reason_en="students ask for leave themselves")
+        raise NotPermitted(reason_zh="请假由学生本人申请", reason_en="only the student may request leave")
     starts_at, ends_at = command.first.begins, command.last.ends
     if starts_at >= ends_at:
         raise LeaveIntervalInvalid
     await require_one_term(session, actor.school_id, command.first.day, command.last.day)
     at = await lock_student(session, actor.student_id, at)
-    await _refuse_overlap(session, actor.student_id, starts_at, ends_at, at)
+    await _reject_overlap(session, actor.student_id, starts_at, ends_at, at)
     leave_id = new_id()
     request = LeaveRequest(
         id=leave_id,
@@ -112,7 +109,7 @@ async def request_leave(
         kind=command.kind,
         starts_at=starts_at,
         ends_at=ends_at,
-        reason_sealed=sealed_reason(keys, leave_id, command.reason),
+        reason_sealed=encrypt_reason(keys, leave_id, command.reason),
         filed_by=actor.account_id,
         filed_at=at,
     )
@@ -121,65 +118,63 @@ async def request_leave(
     to = AttachedTo(LEAVE_FILES, leave_id, actor.school_id, actor.student_id)
     await attach(session, actor, command.attachment_ids, to, at)
     leave = Leave(request, None, None, None)
-    _trace(session, actor, leave, "leave_requested", _times(request), at)
+    _audit(session, actor, leave, "leave_requested", _format_interval(request), at)
     await outbox.emit(session, "LeaveRequested", _payload(actor, leave), at)
     return leave
 
 
-async def _refuse_overlap(
+async def _reject_overlap(
     session: AsyncSession, student_id: UUID, starts_at: datetime, ends_at: datetime, at: datetime
 ) -> None:
-    near = leaves().where(
+    overlapping = select_leaves().where(
         LeaveRequest.student_id == student_id,
         LeaveRequest.starts_at < ends_at,
         LeaveRequest.ends_at > starts_at,
     )
-    for other in [Leave(*row) for row in await session.execute(near)]:
-        if other.state(at) in _LIVE:
-            raise LeaveOverlaps(**_times(other.request))
+    for other in [Leave(*row) for row in await session.execute(overlapping)]:
+        if other.state(at) in _ACTIVE_STATES:
+            raise LeaveOverlaps(**_format_interval(other.request))
 
 
 async def decide_leave(session: AsyncSession, actor: Actor, command: DecideLeave, at: datetime) -> Leave:
-    """Approve or decline, once; by whom the law names, for a counselor in the own classes or a colleague's.
+    """Approve or decline a request, once. Counselors decide for their own classes and as stand-ins.
 
-    Authority is that of this moment (invariant 9). Raises `NotFound`, `NotPermitted`, `LeaveDecided`, `LeaveOver`
-    and `LeaveOpinionMissing`.
+    The roles that may decide are policy (`leave.approvers`); authority is checked as of now (invariant 9). Raises
+    `NotFound`, `NotPermitted`, `LeaveDecided`, `LeaveOver` and `LeaveOpinionMissing`.
     """
     if command.outcome == "declined" and command.opinion is None:
         raise LeaveOpinionMissing
-    leave, at = await _held(session, actor, command.leave_id, at)
-    _must_be_approver(actor, at)
+    leave, at = await _lock_leave(session, actor, command.leave_id, at)
+    _require_approver(actor, at)
     if leave.decision is not None:
         raise LeaveDecided
     if leave.cancellation is not None:
         raise LeaveOver
     decision = LeaveDecision(
-        **_of(leave),
+        **_ids(leave),
         outcome=command.outcome,
         opinion=command.opinion,
         filed_by=leave.request.filed_by,
         decided_by=actor.account_id,
-        stood_in_for=await _stood_in_for(session, actor, leave),
+        stood_in_for=await _find_represented_counselor(session, actor, leave),
         decided_at=at,
     )
     session.add(decision)
     await session.flush()
     decided = Leave(leave.request, decision, None, None)
-    facts = {"outcome": command.outcome, "stood_in_for": str(decision.stood_in_for or "")}
-    _trace(session, actor, decided, "leave_decided", facts, at)
+    details = {"outcome": command.outcome, "stood_in_for": str(decision.stood_in_for or "")}
+    _audit(session, actor, decided, "leave_decided", details, at)
     await outbox.emit(session, "LeaveDecided", _payload(actor, decided), at)
     return decided
 
 
-def _must_be_approver(actor: Actor, at: datetime) -> None:
+def _require_approver(actor: Actor, at: datetime) -> None:
     if actor.role not in policy_at(legal_day(at), division_of(actor.org_path)).texts("leave.approvers"):
-        raise NotPermitted(
-            reason_zh="请假由规定的审批人审批", reason_en="leave is decided by those whom the law names"
-        )
+        raise NotPermitted(reason_zh="请假由规定的审批人审批", reason_en="your role may not decide on leave")
 
 
-async def _stood_in_for(session: AsyncSession, actor: Actor, leave: Leave) -> UUID | None:
-    """The counselor of the class, if another counselor decides in their place."""
+async def _find_represented_counselor(session: AsyncSession, actor: Actor, leave: Leave) -> UUID | None:
+    """The counselor of the class if a stand-in decides, else None."""
     if actor.role != "counselor":
         return None
     own = select(ClassCounselor.counselor_id).join(Student, Student.class_id == ClassCounselor.class_id)
@@ -192,24 +187,25 @@ async def _stood_in_for(session: AsyncSession, actor: Actor, leave: Leave) -> UU
 async def cancel_leave(
     session: AsyncSession, actor: Actor, leave_id: UUID, reason: str | None, at: datetime
 ) -> Leave:
-    """Take leave back: a student what is undecided or has not begun, staff at any time while it lasts.
+    """Cancel leave: students before it starts, staff also while it lasts.
 
-    Before the start it was never taken; afterwards it ends now. Raises `NotFound`, `LeaveOver`, `LeaveBegun`.
+    Cancelled before its start, the leave has no effect; later, it ends now. Raises `NotFound`, `LeaveOver`,
+    `LeaveBegun`.
     """
-    leave, at = await _held(session, actor, leave_id, at)
+    leave, at = await _lock_leave(session, actor, leave_id, at)
     state = leave.state(at)
-    lapsed = state is LeaveState.APPROVED and leave.request.ends_at <= at
-    if state not in _LIVE or lapsed:
+    is_past = state is LeaveState.APPROVED and leave.request.ends_at <= at
+    if state not in _ACTIVE_STATES or is_past:
         raise LeaveOver
     if actor.role == "student" and state is LeaveState.APPROVED and leave.request.starts_at <= at:
         raise LeaveBegun
     cancellation = LeaveCancellation(
-        **_of(leave), reason=reason, cancelled_by=actor.account_id, cancelled_at=at
+        **_ids(leave), reason=reason, cancelled_by=actor.account_id, cancelled_at=at
     )
     session.add(cancellation)
     await session.flush()
     cancelled = Leave(leave.request, leave.decision, cancellation, None)
-    _trace(session, actor, cancelled, "leave_cancelled", {"state_before": state.value}, at)
+    _audit(session, actor, cancelled, "leave_cancelled", {"state_before": state.value}, at)
     await outbox.emit(session, "LeaveCancelled", _payload(actor, cancelled) | {"by": actor.role}, at)
     return cancelled
 
@@ -217,12 +213,12 @@ async def cancel_leave(
 async def record_return(
     session: AsyncSession, actor: Actor, leave_id: UUID, returned_at: datetime | None, at: datetime
 ) -> Leave:
-    """End approved leave by the return (销假), whose actual instant counts.
+    """End approved leave by the actual return (销假).
 
-    A student's is now, by the server's clock, whatever is said; staff may name an earlier instant that they know
-    of. Raises `NotFound`, `LeaveOver`, `LeaveNotBegun` and `ReturnTimeInvalid`.
+    A student returns now, by the server's clock; staff may state an earlier instant. Raises `NotFound`,
+    `LeaveOver`, `LeaveNotBegun` and `ReturnTimeInvalid`.
     """
-    leave, at = await _held(session, actor, leave_id, at)
+    leave, at = await _lock_leave(session, actor, leave_id, at)
     state = leave.state(at)
     if state is LeaveState.PENDING or (state is LeaveState.APPROVED and at < leave.request.starts_at):
         raise LeaveNotBegun
@@ -231,37 +227,41 @@ async def record_return(
     back_at = at if actor.role == "student" or returned_at is None else returned_at
     if not leave.request.starts_at <= back_at <= at:
         raise ReturnTimeInvalid
-    homecoming = LeaveReturn(**_of(leave), returned_at=back_at, recorded_by=actor.account_id, recorded_at=at)
-    session.add(homecoming)
+    return_record = LeaveReturn(
+        **_ids(leave), returned_at=back_at, recorded_by=actor.account_id, recorded_at=at
+    )
+    session.add(return_record)
     await session.flush()
-    returned = Leave(leave.request, leave.decision, None, homecoming)
-    _trace(session, actor, returned, "leave_returned", {"returned_at": back_at.isoformat()}, at)
+    returned = Leave(leave.request, leave.decision, None, return_record)
+    _audit(session, actor, returned, "leave_returned", {"returned_at": back_at.isoformat()}, at)
     await outbox.emit(session, "LeaveReturned", _payload(actor, returned) | {"by": actor.role}, at)
     return returned
 
 
-async def _held(session: AsyncSession, actor: Actor, leave_id: UUID, at: datetime) -> tuple[Leave, datetime]:
-    """The leave as the caller may see it, in the student's turn until the commit, and the turn's instant.
+async def _lock_leave(
+    session: AsyncSession, actor: Actor, leave_id: UUID, at: datetime
+) -> tuple[Leave, datetime]:
+    """Lock the student and return the leave as the caller may see it, with the lock's instant.
 
-    Seen twice: nobody holds up a student whose leave they may not see, and what is judged is what stands once
-    everybody who came before is done.
+    The leave is read twice: before the lock to check access, so that callers without access never block a student,
+    and after it to see what earlier transactions committed.
     """
-    request = (await leave_for(session, actor, leave_id, at)).request
+    request = (await load_leave(session, actor, leave_id, at)).request
     at = await lock_student(session, request.student_id, at)
-    return await leave_for(session, actor, leave_id, at), at
+    return await load_leave(session, actor, leave_id, at), at
 
 
-def _of(leave: Leave) -> dict[str, UUID]:
+def _ids(leave: Leave) -> dict[str, UUID]:
     request = leave.request
     return {"leave_id": request.id, "school_id": request.school_id, "student_id": request.student_id}
 
 
 def _payload(actor: Actor, leave: Leave) -> dict[str, str]:
-    """Who acts on leave is of the school, so its path is theirs."""
-    return {name: str(value) for name, value in _of(leave).items()} | {"path": actor.org_path}
+    """The event payload. Actors on leave belong to the school, so their path is the school's."""
+    return {name: str(value) for name, value in _ids(leave).items()} | {"path": actor.org_path}
 
 
-def _times(request: LeaveRequest) -> dict[str, str]:
+def _format_interval(request: LeaveRequest) -> dict[str, str]:
     form = "%Y-%m-%d %H:%M"
     return {
         "starts_at": request.starts_at.astimezone(LEGAL_ZONE).strftime(form),
@@ -269,9 +269,9 @@ def _times(request: LeaveRequest) -> dict[str, str]:
     }
 
 
-def _trace(
+def _audit(
     session: AsyncSession, actor: Actor, leave: Leave, action: str, after: dict[str, Any], at: datetime
 ) -> None:
-    """Into the audit; never the kind of leave or its reason, which tell of people's health."""
+    """Write an audit entry, without the kind of leave and its reason: they are health data."""
     act = audit.Act(action, "leave_request", str(leave.request.id), actor.org_path, after=after)
     audit.record(session, act, at)

@@ -1,4 +1,4 @@
-"""A counselor who is away names a colleague to decide on leave in their place."""
+"""Stand-ins: a counselor names a colleague who decides on leave in their place."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ from backend.people.tables import Counselor
 
 @dataclass(frozen=True, slots=True)
 class NameStandIn:
-    """Who decides in the caller's place, from when until when (the end excluded)."""
+    """Name a stand-in for the caller from `starts_at` to `ends_at` (exclusive)."""
 
     stand_in_id: UUID
     starts_at: datetime
@@ -31,16 +31,16 @@ class NameStandIn:
 
 @dataclass(frozen=True, slots=True)
 class StandIn:
-    """An arrangement, and whether it was ended before its time."""
+    """A stand-in arrangement and its early end, if any."""
 
     row: LeaveStandIn
     ended: LeaveStandInEnded | None
 
 
 async def name_stand_in(session: AsyncSession, actor: Actor, command: NameStandIn, at: datetime) -> StandIn:
-    """Name another active counselor of the own school; raises `NotPermitted`, `NotFound` and `StandInUnfit`.
+    """Name another active counselor of the school; raises `NotPermitted`, `NotFound` and `StandInUnfit`.
 
-    A stand-in takes over the classes that the caller looks after, not those for which the caller stands in.
+    The stand-in takes over the caller's own classes, not those for which the caller stands in.
     """
     if actor.role != "counselor" or actor.counselor_id is None:
         raise NotPermitted(
@@ -51,8 +51,8 @@ async def name_stand_in(session: AsyncSession, actor: Actor, command: NameStandI
     active = select(Account.id).where(
         Account.counselor_id == command.stand_in_id, Account.kind == "counselor", Account.status == "active"
     )
-    over = command.ends_at <= max(command.starts_at, at)
-    if over or command.stand_in_id == actor.counselor_id or await session.scalar(active) is None:
+    is_past = command.ends_at <= max(command.starts_at, at)
+    if is_past or command.stand_in_id == actor.counselor_id or await session.scalar(active) is None:
         raise StandInUnfit
     row = LeaveStandIn(
         id=new_id(),
@@ -77,18 +77,21 @@ async def name_stand_in(session: AsyncSession, actor: Actor, command: NameStandI
 
 
 async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID, at: datetime) -> StandIn:
-    """End a stand-in before its time, by whoever named it or a registrar; what was decided stays decided.
+    """End a stand-in early. Decisions already made stay valid.
 
-    Raises `NotFound`, `NotPermitted` for the stand-in themselves, and `StandInOver`.
+    The counselor who named it and registrars may end it. Raises `NotFound`, `NotPermitted` for the stand-in, and
+    `StandInOver`.
     """
-    found = (await session.execute(_stand_ins(actor).where(LeaveStandIn.id == arrangement_id))).one_or_none()
-    if found is None:
+    row_pair = (
+        await session.execute(_visible_stand_ins(actor).where(LeaveStandIn.id == arrangement_id))
+    ).one_or_none()
+    if row_pair is None:
         raise NotFound
-    row, ended = found
+    row, ended = row_pair
     if actor.role == "counselor" and row.counselor_id != actor.counselor_id:
         raise NotPermitted(
             reason_zh="代审由指定人或学籍管理员提前结束",
-            reason_en="whoever named the stand-in, or a registrar, ends it",
+            reason_en="only the counselor who named the stand-in or a registrar may end it",
         )
     if ended is not None or row.ends_at <= at:
         raise StandInOver
@@ -98,8 +101,8 @@ async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID
     try:
         async with session.begin_nested():
             session.add(ended)
-    except IntegrityError as ended_meanwhile:
-        raise StandInOver from ended_meanwhile
+    except IntegrityError as already_ended:
+        raise StandInOver from already_ended
     act = audit.Act("stand_in_ended", "counselor", str(row.counselor_id), actor.org_path)
     audit.record(session, act, at)
     return StandIn(row, ended)
@@ -108,14 +111,14 @@ async def end_stand_in(session: AsyncSession, actor: Actor, arrangement_id: UUID
 async def stand_ins_page(
     session: AsyncSession, actor: Actor, before: UUID | None, limit: int
 ) -> Sequence[StandIn]:
-    """At most `limit` stand-ins, newest first, older than `before`: a registrar's school's, a counselor's own."""
-    page = _stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
+    """At most `limit` stand-ins, newest first, with ids below `before`: all of the school for registrars, else own."""
+    page = _visible_stand_ins(actor).order_by(LeaveStandIn.id.desc()).limit(limit)
     if before is not None:
         page = page.where(LeaveStandIn.id < before)
     return [StandIn(*row) for row in await session.execute(page)]
 
 
-def _stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:
+def _visible_stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:
     page = select(LeaveStandIn, LeaveStandInEnded).outerjoin(
         LeaveStandInEnded, LeaveStandInEnded.arrangement_id == LeaveStandIn.id
     )
@@ -127,7 +130,5 @@ def _stand_ins(actor: Actor) -> Select[*tuple[Any, ...]]:
             )
         )
     elif actor.role != "registrar":
-        raise NotPermitted(
-            reason_zh="代审安排由学校查阅", reason_en="stand-ins are the school's own business"
-        )
+        raise NotPermitted(reason_zh="代审安排由学校查阅", reason_en="only the school sees its stand-ins")
     return page

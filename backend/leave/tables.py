@@ -1,4 +1,4 @@
-"""Leave as it was asked for, answered, taken back and ended. Every row is written once; what happens later is another."""
+"""Leave requests with their decisions, cancellations and returns. All tables are append-only."""
 
 from datetime import datetime
 from uuid import UUID
@@ -7,21 +7,22 @@ from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, Index,
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
+from backend.leave.kinds import LeaveKind
 
 _LEAVE = ("leave_id", "school_id", "student_id")
 _REQUEST = ("leave_request.id", "leave_request.school_id", "leave_request.student_id")
 
 
 class LeaveRequest(Base):
-    """A student asks for leave from `starts_at` to `ends_at`, the end excluded.
+    """A request for leave from `starts_at` to `ends_at` (exclusive).
 
-    The reason is sealed (`backend.leave.reasons`): it tells of somebody's health or family.
+    The reason is encrypted (`backend.leave.reasons`), because it may be health data.
     """
 
     __tablename__ = "leave_request"
     __tenancy__ = "student"
     __table_args__ = (
-        CheckConstraint("kind IN ('personal', 'sick', 'other')", name="kind"),
+        CheckConstraint(f"kind IN ({', '.join(repr(kind.value) for kind in LeaveKind)})", name="kind"),
         CheckConstraint("starts_at < ends_at", name="interval"),
         UniqueConstraint("id", "school_id", "student_id"),
         UniqueConstraint("id", "filed_by"),
@@ -41,7 +42,7 @@ class LeaveRequest(Base):
 
 
 class LeaveDecision(Base):
-    """The one answer to a request; `filed_by` repeats the request's, so that a constraint can compare."""
+    """The decision on a request, at most one. `filed_by` repeats the request's so that a constraint can compare it."""
 
     __tablename__ = "leave_decision"
     __tenancy__ = "student"
@@ -61,12 +62,12 @@ class LeaveDecision(Base):
     filed_by: Mapped[UUID]
     decided_by: Mapped[UUID]
     stood_in_for: Mapped[UUID | None] = mapped_column(ForeignKey("counselor.id"))
-    """The counselor in whose place a stand-in decided."""
+    """The counselor for whom a stand-in decided."""
     decided_at: Mapped[datetime]
 
 
 class LeaveCancellation(Base):
-    """Leave taken back: before its start it was never taken, after it the leave ends here."""
+    """A cancellation. Before the start the leave has no effect; later, the leave ends at `cancelled_at`."""
 
     __tablename__ = "leave_cancellation"
     __tenancy__ = "student"
@@ -81,7 +82,7 @@ class LeaveCancellation(Base):
 
 
 class LeaveReturn(Base):
-    """The student was back at `returned_at` (销假), which became known at `recorded_at`."""
+    """The student's return at `returned_at` (销假), recorded at `recorded_at`."""
 
     __tablename__ = "leave_return"
     __tenancy__ = "student"
@@ -99,7 +100,7 @@ class LeaveReturn(Base):
 
 
 class LeaveStandIn(Base):
-    """A counselor decides on leave in another's place from `starts_at` to `ends_at`, the end excluded."""
+    """A counselor decides on leave for another from `starts_at` to `ends_at` (exclusive)."""
 
     __tablename__ = "leave_stand_in"
     __tenancy__ = "school"
@@ -120,7 +121,7 @@ class LeaveStandIn(Base):
 
 
 class LeaveStandInEnded(Base):
-    """A stand-in ended before its time, from `ended_at` on."""
+    """The early end of a stand-in."""
 
     __tablename__ = "leave_stand_in_ended"
     __tenancy__ = "school"

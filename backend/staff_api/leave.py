@@ -1,30 +1,38 @@
-"""Leave as counselors and registrars handle it, and as a launcher sees what came too late (HN334-3.5a, reading 6)."""
+"""Leave for counselors and registrars, and late leave for the launching side (HN334-3.5a, reading 6)."""
 
-from datetime import date, datetime
-from typing import Annotated, Self
+from datetime import date
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from backend.core.errors import NotPermitted
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor
 from backend.core.web.problems import documented
-from backend.core.web.schema_types import Moment, Paragraph, Schema
 from backend.leave.queries import (
     LeaveSearch,
     Reach,
     claims_page,
-    leave_for,
     leaves_page,
+    load_leave,
     student_in_care,
     tally_of,
 )
 from backend.leave.rules import LeaveState, NoticedWindow
-from backend.leave.schemas import LeaveDaysOut, LeaveOut, shown
-from backend.leave.service import Answer, DecideLeave, cancel_leave, decide_leave, record_return
-from backend.leave.stand_ins import NameStandIn, StandIn, end_stand_in, name_stand_in, stand_ins_page
+from backend.leave.schemas import (
+    LeaveCancellationIn,
+    LeaveClaimOut,
+    LeaveDaysOut,
+    LeaveDecisionIn,
+    LeaveOut,
+    LeaveReturnIn,
+    StandInIn,
+    StandInOut,
+    leaves_out,
+)
+from backend.leave.service import DecideLeave, cancel_leave, decide_leave, record_return
+from backend.leave.stand_ins import NameStandIn, end_stand_in, name_stand_in, stand_ins_page
 from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.policy import law_of
 from backend.roll_call.tables import Obligation
@@ -32,76 +40,6 @@ from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
 
 router = APIRouter(prefix="/v1", tags=["请假 · leave"])
-
-
-class LeaveDecisionIn(Schema):
-    """The answer to a request; a refusal says why."""
-
-    outcome: Answer = Field(examples=["approved"])
-    opinion: Paragraph | None = Field(default=None, examples=["同意，注意休息"])
-
-
-class LeaveCancellationIn(Schema):
-    """Why leave is taken back or ends early."""
-
-    reason: Paragraph = Field(examples=["学生已提前返校上课"])
-
-
-class LeaveReturnIn(Schema):
-    """When the student was really back; now, if nothing is said."""
-
-    returned_at: Moment | None = Field(default=None, examples=["2026-10-13T08:00:00+08:00"])
-
-
-class StandInIn(Schema):
-    """A colleague who decides in the caller's place, from when until when (the end excluded)."""
-
-    stand_in_id: UUID
-    starts_at: Moment = Field(examples=["2026-10-12T00:00:00+08:00"])
-    ends_at: Moment = Field(examples=["2026-10-17T00:00:00+08:00"])
-
-
-class StandInOut(BaseModel):
-    """Who decides in whose place, and when."""
-
-    id: UUID
-    counselor_id: UUID
-    stand_in_id: UUID
-    starts_at: datetime
-    ends_at: datetime
-    named_at: datetime
-    ended_at: datetime | None = Field(description="提前结束的时间 · when it was ended before its time")
-
-    @classmethod
-    def of(cls, stand_in: StandIn) -> Self:
-        """The arrangement as it was named, and its early end."""
-        row = stand_in.row
-        return cls(
-            id=row.id,
-            counselor_id=row.counselor_id,
-            stand_in_id=row.stand_in_id,
-            starts_at=row.starts_at,
-            ends_at=row.ends_at,
-            named_at=row.named_at,
-            ended_at=stand_in.ended.ended_at if stand_in.ended else None,
-        )
-
-
-class LeaveClaimOut(BaseModel):
-    """Leave over the window that exempted nobody when the notice went out; its reason is not told here."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    student_id: UUID
-    leave_id: UUID
-    kind: str = Field(examples=["sick"])
-    starts_at: datetime
-    ends_at: datetime
-    filed_at: datetime
-    approved_at: datetime | None
-    after_notice: bool = Field(
-        description="通知发出后才申请或批准 · filed or approved after the notice went out", examples=[True]
-    )
 
 
 @router.get("/leave-requests", responses=documented(401, 403, 422))
@@ -113,17 +51,17 @@ async def list_leave(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[LeaveOut]:
-    """请假申请（新的在前） · Requests of the own classes, for a registrar of the school; newest first."""
-    _must_be_of_a_school(caller)
+    """请假申请（新的在前） · Requests of the counselor's classes or the registrar's school, newest first."""
+    _require_school_staff(caller)
     search = LeaveSearch(state, class_id, student_id)
     async with caller.transaction() as session:
         rows = await leaves_page(session, caller.actor, search, caller.at, position_id(cursor), limit + 1)
-        items = await shown(session, caller.app_context.keys, rows, caller.at)
+        items = await leaves_out(session, caller.app_context.keys, rows, caller.at)
     return page_of(items, limit, lambda item: item, lambda item: item.id)
 
 
-def _must_be_of_a_school(caller: StaffCaller) -> None:
-    """Why somebody is ill is the school's business; superiors see what bears on their roll calls."""
+def _require_school_staff(caller: StaffCaller) -> None:
+    """Leave reasons are health data: superiors see only late leave that affects their roll calls."""
     if caller.actor.role not in {"registrar", "counselor"}:
         raise NotPermitted(reason_zh="请假由学校办理", reason_en="leave is handled by the school")
 
@@ -131,10 +69,10 @@ def _must_be_of_a_school(caller: StaffCaller) -> None:
 @router.get("/leave-requests/{leave_id}", responses=documented(401, 403, 404, 422))
 async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
     """查看请假 · One request."""
-    _must_be_of_a_school(caller)
+    _require_school_staff(caller)
     async with caller.transaction() as session:
-        leave = await leave_for(session, caller.actor, leave_id, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        leave = await load_leave(session, caller.actor, leave_id, caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -143,11 +81,11 @@ async def get_leave(caller: StaffCaller, leave_id: UUID) -> LeaveOut:
 )
 async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecisionIn) -> LeaveOut:
     """审批请假（不批准须写明理由） · Approve or decline, once."""
-    _must_be_of_a_school(caller)
+    _require_school_staff(caller)
     command = DecideLeave(leave_id, body.outcome, body.opinion)
     async with caller.transaction() as session:
         leave = await decide_leave(session, caller.actor, command, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -155,11 +93,11 @@ async def post_decision(caller: StaffCaller, leave_id: UUID, body: LeaveDecision
     "/leave-requests/{leave_id}/cancellation", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCancellationIn) -> LeaveOut:
-    """撤销请假 · Take leave back; once begun, it ends now."""
-    _must_be_of_a_school(caller)
+    """撤销请假 · Cancel leave; once started, it ends now."""
+    _require_school_staff(caller)
     async with caller.transaction() as session:
         leave = await cancel_leave(session, caller.actor, leave_id, body.reason, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -167,11 +105,11 @@ async def post_cancellation(caller: StaffCaller, leave_id: UUID, body: LeaveCanc
     "/leave-requests/{leave_id}/return", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_return(caller: StaffCaller, leave_id: UUID, body: LeaveReturnIn) -> LeaveOut:
-    """代为销假 · Record when the student was back."""
-    _must_be_of_a_school(caller)
+    """代为销假 · Record the student's return."""
+    _require_school_staff(caller)
     async with caller.transaction() as session:
         leave = await record_return(session, caller.actor, leave_id, body.returned_at, caller.at)
-        (out,) = await shown(session, caller.app_context.keys, [leave], caller.at)
+        (out,) = await leaves_out(session, caller.app_context.keys, [leave], caller.at)
     return out
 
 
@@ -183,8 +121,8 @@ async def get_leave_days(
         date | None, Query(description="学期内任一日，默认今天 · any day of the term; today")
     ] = None,
 ) -> LeaveDaysOut:
-    """学生本学期请假天数与上限 · A student's days of leave in the term, and the limit."""
-    _must_be_of_a_school(caller)
+    """学生本学期请假天数与上限 · A student's leave days in the term, and the limit."""
+    _require_school_staff(caller)
     async with caller.transaction() as session:
         await student_in_care(session, caller.actor, student_id, caller.at)
         count = await tally_of(session, student_id, caller.at, on)
@@ -193,7 +131,7 @@ async def get_leave_days(
 
 @router.get("/leave-stand-ins", responses=documented(401, 403, 422))
 async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor = None) -> Page[StandInOut]:
-    """代审安排（新的在前） · Who stands in for whom; a counselor sees the own."""
+    """代审安排（新的在前） · Stand-in arrangements, newest first; counselors see their own."""
     async with caller.transaction() as session:
         rows = await stand_ins_page(session, caller.actor, position_id(cursor), limit + 1)
     return page_of(rows, limit, StandInOut.of, lambda each: each.row.id)
@@ -201,7 +139,7 @@ async def list_stand_ins(caller: StaffCaller, limit: Limit = 50, cursor: Cursor 
 
 @router.post("/leave-stand-ins", status_code=201, responses=documented(401, 403, 404, 422))
 async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
-    """指定代审人 · Name a colleague who decides on leave in my place for a time."""
+    """指定代审人 · Name a colleague who decides on leave in my place for a period."""
     command = NameStandIn(body.stand_in_id, body.starts_at, body.ends_at)
     async with caller.transaction() as session:
         stand_in = await name_stand_in(session, caller.actor, command, caller.at)
@@ -212,7 +150,7 @@ async def post_stand_in(caller: StaffCaller, body: StandInIn) -> StandInOut:
     "/leave-stand-ins/{stand_in_id}/end", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOut:
-    """提前结束代审 · End a stand-in now; what was decided stays decided."""
+    """提前结束代审 · End a stand-in now; decisions already made stay valid."""
     async with caller.transaction() as session:
         stand_in = await end_stand_in(session, caller.actor, stand_in_id, caller.at)
     return StandInOut.of(stand_in)
@@ -222,24 +160,22 @@ async def post_stand_in_end(caller: StaffCaller, stand_in_id: UUID) -> StandInOu
 async def list_leave_claims(
     caller: StaffCaller, roll_call_id: UUID, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[LeaveClaimOut]:
-    """未能免核验的请假（供发起单位判断） · Leave that came too late to exempt, for the launching side to judge.
+    """未能免核验的请假（供发起单位判断） · Leave filed or approved after the notice, for the launching side to decide.
 
-    A page looks at `limit` students with leave over the window and lists those whom it would have excused.
+    A page examines `limit` students with leave over the window and lists those it would have exempted.
     """
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         if not on_launching_side(roll_call, caller.actor):
-            raise NotPermitted(
-                reason_zh="由发起单位查阅", reason_en="these are for the launching side to judge"
-            )
-        owing = select(Obligation.student_id).where(
+            raise NotPermitted(reason_zh="由发起单位查阅", reason_en="only the launching side sees these")
+        obliged = select(Obligation.student_id).where(
             Obligation.term_code == roll_call.term_code,
             Obligation.roll_call_id == roll_call.id,
             Obligation.duty == "owed",
         )
         window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.deadline)
         reach = Reach(window, law_of(roll_call).duration("roll_call.window.minimum"), caller.at)
-        page = await claims_page(session, owing, reach, position_id(cursor), limit)
-    following = encode_cursor(str(page.further)) if page.further else None
+        page = await claims_page(session, obliged, reach, position_id(cursor), limit)
+    next_cursor = encode_cursor(str(page.further)) if page.further else None
     items = [LeaveClaimOut.model_validate(each) for each in page.items]
-    return Page(items=items, next_cursor=following)
+    return Page(items=items, next_cursor=next_cursor)

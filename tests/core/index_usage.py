@@ -120,7 +120,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "leave_request WHERE student_id = $1 AND starts_at < $2 AND ends_at > $3",
     ),
     "ix_leave_stand_in_stand_in": (
-        "backend.leave.queries:standing_in",
+        "backend.leave.queries:counselors_represented_by",
         "leave_stand_in WHERE stand_in_id = $1 AND starts_at <= $2 AND ends_at > $2",
     ),
     "ix_non_face_route_student": (

@@ -13,6 +13,7 @@ from backend.appeal.statements import Said
 from backend.core.errors import DomainError
 from backend.demo.phone import Phone
 from backend.identity.devices.service import BindDevice, bind_device
+from backend.leave.kinds import LeaveKind
 from backend.leave.service import (
     DecideLeave,
     HalfDay,
@@ -165,7 +166,9 @@ async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_w
     counselor = counselor_account(stage.school, stage.school.classes[0])
     day = (stage.clock() + timedelta(days=3)).date()
     async with stage.app_context.database.transaction(candidate.actor.scope) as session:
-        command = RequestLeave("personal", HalfDay(day, "morning"), HalfDay(day, "afternoon"), "家中有事")
+        command = RequestLeave(
+            LeaveKind.PERSONAL, HalfDay(day, "morning"), HalfDay(day, "afternoon"), "家中有事"
+        )
         leave = await request_leave(session, candidate.actor, stage.app_context.keys, command, stage.clock())
 
     async def approve(on: Stage) -> None:

@@ -67,7 +67,7 @@ async def approved(desk: Desk) -> Leave:
     return leave
 
 
-async def test_a_guardian_with_a_phone_is_told_of_approved_leave_without_the_reason(desk: Desk) -> None:
+async def test_guardian_is_notified_of_approved_leave_without_the_reason(desk: Desk) -> None:
     await family(desk)
     await consent(desk)
     leave = await approved(desk)
@@ -77,7 +77,7 @@ async def test_a_guardian_with_a_phone_is_told_of_approved_leave_without_the_rea
     assert not any("发烧" in value or desk.pupil.name in value for value in params.values())
 
 
-async def test_without_a_standing_consent_no_guardian_is_told(desk: Desk) -> None:
+async def test_guardian_is_not_notified_without_consent(desk: Desk) -> None:
     await family(desk)
     assert await sent(desk, (await approved(desk)).request.id) == []
     await consent(desk)
@@ -87,7 +87,7 @@ async def test_without_a_standing_consent_no_guardian_is_told(desk: Desk) -> Non
     assert await sent(desk, leave.request.id) == []
 
 
-async def test_of_declined_leave_no_guardian_is_told(desk: Desk) -> None:
+async def test_guardian_is_not_notified_of_declined_leave(desk: Desk) -> None:
     await family(desk)
     await consent(desk)
     leave = await desk.decide(await desk.ask(), "declined", opinion="证明不全")
@@ -106,7 +106,7 @@ async def test_below_fourteen_the_guardian_consents(desk: Desk) -> None:
     assert len(await sent(desk, (await approved(desk)).request.id)) == 1
 
 
-async def test_what_went_to_a_guardian_is_not_in_the_students_app(desk: Desk) -> None:
+async def test_guardian_sms_is_not_shown_in_the_students_app(desk: Desk) -> None:
     await family(desk)
     await consent(desk)
     leave = await approved(desk)
@@ -117,7 +117,7 @@ async def test_what_went_to_a_guardian_is_not_in_the_students_app(desk: Desk) ->
     assert kinds == ["leave_decided"]
 
 
-async def test_the_guardian_is_told_when_a_prompt_says_that_leave_passed_the_limit(desk: Desk) -> None:
+async def test_guardian_is_notified_when_leave_exceeds_the_limit(desk: Desk) -> None:
     await family(desk)
     await consent(desk)
     await desk.approved(days=16)
@@ -138,6 +138,6 @@ async def test_the_guardian_is_told_when_a_prompt_says_that_leave_passed_the_lim
         assert found == ([("guardian_leave_limit", "16")] if kind == "leave_over_cap" else [])
 
 
-def test_every_text_to_guardians_has_a_registered_template() -> None:
+def test_every_guardian_text_has_a_registered_template() -> None:
     codes = [get_notice_settings().template_code(name) for name in ("guardian_leave", "guardian_leave_limit")]
     assert len(set(codes)) == 2

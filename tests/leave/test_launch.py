@@ -36,7 +36,7 @@ async def duties(desk: Desk, launch: Launched) -> dict[Pupil, tuple[str, str | N
     return {pupil: found[pupil.id] for pupil in desk.school.students if pupil.id in found}
 
 
-async def test_approved_leave_excuses_and_pending_declined_cancelled_or_ended_leave_does_not(
+async def test_only_approved_leave_in_force_exempts(
     desk: Desk,
 ) -> None:
     approved, pending, declined, cancelled, returned, none = desk.school.students
@@ -62,7 +62,7 @@ async def test_approved_leave_excuses_and_pending_declined_cancelled_or_ended_le
 @pytest.mark.parametrize(
     ("opens_hour", "minutes_left", "duty"), [(11, 59, "excused"), (11, 60, "owed"), (11, 90, "owed")]
 )
-async def test_leave_that_leaves_less_than_the_minimum_window_excuses(
+async def test_leave_exempts_if_less_than_the_minimum_window_is_free(
     desk: Desk, opens_hour: int, minutes_left: int, duty: str
 ) -> None:
     """The leave ends at noon; the window opens an hour before and closes so many minutes after it."""
@@ -72,7 +72,7 @@ async def test_leave_that_leaves_less_than_the_minimum_window_excuses(
     assert (await duties(desk, launch))[desk.pupil][0] == duty
 
 
-async def test_two_half_days_excuse_together_from_a_window_over_noon(desk: Desk) -> None:
+async def test_two_half_days_together_exempt_from_a_window_over_noon(desk: Desk) -> None:
     await desk.approved(last_half="morning")
     await desk.approved(first_half="afternoon")
     launch = await launched(desk, 3 * HOUR, 2 * HOUR)
@@ -80,7 +80,7 @@ async def test_two_half_days_excuse_together_from_a_window_over_noon(desk: Desk)
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_nothing_after_the_launch_alters_who_is_excused(desk: Desk) -> None:
+async def test_changes_after_the_launch_do_not_alter_exemptions(desk: Desk) -> None:
     leave = await desk.approved()
     late = desk.school.students[1]
     launch = await launched(desk)
@@ -91,7 +91,7 @@ async def test_nothing_after_the_launch_alters_who_is_excused(desk: Desk) -> Non
     assert (frozen[desk.pupil], frozen[late]) == (("excused", "on_leave"), ("owed", None))
 
 
-async def test_whoever_is_on_leave_is_excused_at_the_settlement_too(desk: Desk) -> None:
+async def test_student_on_leave_is_excused_at_the_settlement(desk: Desk) -> None:
     await desk.approved()
     launch = await launched(desk)
     desk.stage.clock.at = launch.roll_call.opens_at
@@ -103,7 +103,7 @@ async def test_whoever_is_on_leave_is_excused_at_the_settlement_too(desk: Desk) 
     assert len(outcomes) == launch.owed + launch.excused
 
 
-async def test_leave_approved_between_launch_and_notice_excuses_at_the_settlement_and_later_leave_does_not(
+async def test_leave_approved_before_the_notice_excuses_and_later_does_not(
     desk: Desk,
 ) -> None:
     """The law's boundary is the notice; what the launch froze stays as it was (invariant 10)."""
@@ -124,7 +124,7 @@ async def test_leave_approved_between_launch_and_notice_excuses_at_the_settlemen
     assert found == [("excused", "on_leave"), ("missed", "no_check_in"), ("missed", "no_check_in")]
 
 
-async def test_leave_alters_nobody_elses_lot_in_a_sample(desk: Desk) -> None:
+async def test_leave_does_not_change_the_sampling_of_other_students(desk: Desk) -> None:
     audience = Audience(unit_ids=(desk.school.id,), sample=Sample(size=3))
     before = await duties(desk, await launched(desk, audience=audience, seed="同一种子"))
     drawn = next(iter(before))
@@ -134,7 +134,7 @@ async def test_leave_alters_nobody_elses_lot_in_a_sample(desk: Desk) -> None:
     assert after[drawn] == ("excused", "on_leave")
 
 
-async def test_leave_of_other_schools_stays_hidden_from_a_launcher(desk: Desk) -> None:
+async def test_launcher_does_not_see_leave_of_other_schools(desk: Desk) -> None:
     """A bureau's launch sees what its own scope admits, and no more."""
     await desk.approved()
     reach = Reach(NoticedWindow(desk.at, desk.at, desk.at + HOUR), HOUR, desk.at)
@@ -186,13 +186,13 @@ class History:
         cancellation = LeaveCancellation(
             cancelled_by=new_id(), cancelled_at=start + max(self.decided, self.ended) * STEP, **identity
         )
-        homecoming = LeaveReturn(
+        return_record = LeaveReturn(
             returned_at=start + min(self.back, self.ended) * STEP,
             recorded_by=new_id(),
             recorded_at=start + max(self.decided, self.ended) * STEP,
             **identity,
         )
-        became = {"pending": [], "cancelled": [decision, cancellation], "returned": [decision, homecoming]}
+        became = {"pending": [], "cancelled": [decision, cancellation], "returned": [decision, return_record]}
         return [request, *became.get(self.happened, [decision])]
 
 
@@ -209,7 +209,7 @@ HISTORIES = st.builds(
 
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(held=st.lists(HISTORIES, max_size=4), opens=STEPS, lasts=st.integers(2, 8), as_of=STEPS)
-async def test_the_database_excuses_exactly_whom_the_rules_excuse(
+async def test_sql_exempts_exactly_the_students_that_the_rules_exempt(
     desk: Desk, held: list[History], opens: int, lasts: int, as_of: int
 ) -> None:
     pupil, start = desk.pupil, desk.at

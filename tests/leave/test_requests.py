@@ -21,10 +21,11 @@ from backend.leave.errors import (
     LeaveOver,
     LeaveOverlaps,
 )
+from backend.leave.kinds import LeaveKind
 from backend.leave.queries import LeaveSearch, leaves_page
-from backend.leave.reasons import reason_of
+from backend.leave.reasons import decrypt_reason
 from backend.leave.rules import LeaveState
-from backend.leave.schemas import shown
+from backend.leave.schemas import leaves_out
 from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.leave.tables import LeaveDecision, LeaveRequest
 from backend.org.errors import DaysInTwoTerms, TermNotSet
@@ -38,7 +39,7 @@ from tests.support.province import bureau_account, province_account, registrar_a
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
 
-async def test_a_request_is_pending_until_it_is_approved(desk: Desk) -> None:
+async def test_request_is_pending_until_approved(desk: Desk) -> None:
     asked = await desk.ask(days=2)
     assert asked.state(desk.at) is LeaveState.PENDING
     assert asked.request.ends_at - asked.request.starts_at == timedelta(days=2)
@@ -59,7 +60,7 @@ async def test_half_days_meet_at_noon(desk: Desk) -> None:
         await desk.ask(first=2, first_half="afternoon", last_half="morning")
 
 
-async def test_one_stretch_of_time_is_asked_for_once_while_the_first_request_lives(desk: Desk) -> None:
+async def test_overlapping_request_is_rejected_while_the_first_is_active(desk: Desk) -> None:
     first = await desk.ask(first=1, days=3)
     with pytest.raises(LeaveOverlaps):
         await desk.ask(first=3, days=2)
@@ -68,10 +69,10 @@ async def test_one_stretch_of_time_is_asked_for_once_while_the_first_request_liv
     assert again.state(desk.at) is LeaveState.PENDING
 
 
-async def test_of_two_requests_at_once_for_the_same_days_one_is_refused(desk: Desk) -> None:
+async def test_concurrent_requests_for_the_same_days_reject_one(desk: Desk) -> None:
     day = HalfDay(desk.today, "morning")
     async with desk.transaction(desk.student()) as session:
-        command = RequestLeave("sick", day, day, "发烧就医")
+        command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医")
         await request_leave(session, desk.student(), desk.stage.app_context.keys, command, desk.at)
         second = asyncio.create_task(desk.ask())
         waits = asyncio.create_task(desk.stage.blocked("transactionid", "tuple"))
@@ -81,7 +82,7 @@ async def test_of_two_requests_at_once_for_the_same_days_one_is_refused(desk: De
         await second
 
 
-async def test_whoever_acts_on_leave_sees_what_was_decided_a_moment_before(desk: Desk) -> None:
+async def test_concurrent_act_sees_the_committed_decision(desk: Desk) -> None:
     asked = await desk.ask()
     command = DecideLeave(asked.request.id, "approved")
     async with desk.transaction(desk.counselor) as session:
@@ -96,18 +97,18 @@ async def test_whoever_acts_on_leave_sees_what_was_decided_a_moment_before(desk:
 
 
 @pytest.mark.parametrize("days", [200, 4000])
-async def test_leave_lies_in_one_term(desk: Desk, days: int) -> None:
+async def test_leave_must_lie_in_one_term(desk: Desk, days: int) -> None:
     with pytest.raises((DaysInTwoTerms, TermNotSet)):
         await desk.ask(days=days)
 
 
-async def test_staff_do_not_ask_for_leave_and_students_do_not_answer(desk: Desk) -> None:
+async def test_staff_cannot_request_and_students_cannot_decide(desk: Desk) -> None:
     asked = await desk.ask()
     with pytest.raises(NotPermitted):
         await desk.decide(asked, actor=desk.student())
 
 
-async def test_nobody_is_recorded_as_deciding_their_own_request(desk: Desk) -> None:
+async def test_deciding_an_own_request_violates_a_constraint(desk: Desk) -> None:
     asked = await desk.ask()
     request = asked.request
     row = LeaveDecision(
@@ -126,7 +127,7 @@ async def test_nobody_is_recorded_as_deciding_their_own_request(desk: Desk) -> N
             session.add(row)
 
 
-async def test_a_request_is_answered_once(desk: Desk) -> None:
+async def test_request_is_decided_once(desk: Desk) -> None:
     asked = await desk.ask()
     await desk.decide(asked)
     answers: tuple[Answer, ...] = ("approved", "declined")
@@ -135,7 +136,7 @@ async def test_a_request_is_answered_once(desk: Desk) -> None:
             await desk.decide(asked, again, desk.stage.registrar, "证明不全")
 
 
-async def test_declining_needs_an_opinion_and_ends_the_request(desk: Desk) -> None:
+async def test_declining_requires_an_opinion_and_ends_the_request(desk: Desk) -> None:
     asked = await desk.ask()
     with pytest.raises(LeaveOpinionMissing):
         await desk.decide(asked, "declined")
@@ -147,7 +148,7 @@ async def test_declining_needs_an_opinion_and_ends_the_request(desk: Desk) -> No
         await desk.come_back(asked)
 
 
-async def test_a_cancelled_request_is_not_approved_any_more(desk: Desk) -> None:
+async def test_cancelled_request_cannot_be_approved(desk: Desk) -> None:
     asked = await desk.ask()
     await desk.cancel(asked)
     with pytest.raises(LeaveOver):
@@ -155,7 +156,7 @@ async def test_a_cancelled_request_is_not_approved_any_more(desk: Desk) -> None:
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_leave_of_others_answers_as_if_absent(desk: Desk) -> None:
+async def test_leave_of_others_is_not_found(desk: Desk) -> None:
     asked = await desk.ask()
     world = desk.stage.world
     classmate = desk.student(desk.school.classes[0].students[1])
@@ -171,7 +172,7 @@ async def test_leave_of_others_answers_as_if_absent(desk: Desk) -> None:
             await desk.come_back(asked, stranger)
 
 
-async def test_a_student_cannot_file_in_anothers_name_even_past_the_service(desk: Desk) -> None:
+async def test_database_rejects_a_request_for_another_student(desk: Desk) -> None:
     other = desk.school.classes[0].students[1]
     row = LeaveRequest(
         id=new_id(),
@@ -201,7 +202,7 @@ async def test_a_student_cannot_file_in_anothers_name_even_past_the_service(desk
     ],
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET school_id = school_id"])
-async def test_what_happened_to_leave_is_never_rewritten(desk: Desk, table: str, statement: str) -> None:
+async def test_leave_rows_cannot_be_updated_or_deleted(desk: Desk, table: str, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with desk.transaction(desk.stage.registrar) as session:
             await session.execute(text(statement.format(table)))
@@ -210,7 +211,7 @@ async def test_what_happened_to_leave_is_never_rewritten(desk: Desk, table: str,
 # --- notices ---
 
 
-async def test_the_counselor_learns_of_a_request_and_the_student_of_the_answer_with_the_days(
+async def test_counselor_and_student_are_notified_with_the_days(
     desk: Desk,
 ) -> None:
     counselor = await desk.stage.account("counselor", desk.school, desk.school.classes[0])
@@ -234,7 +235,7 @@ async def test_the_counselor_learns_of_a_request_and_the_student_of_the_answer_w
     assert ended == {counselor.account_id, colleague.account_id}
 
 
-async def test_the_student_learns_when_staff_cancel(desk: Desk) -> None:
+async def test_student_is_notified_when_staff_cancel(desk: Desk) -> None:
     leave = await desk.approved(days=2)
     await desk.cancel(leave, desk.counselor)
     await desk.deliver("LeaveCancelled", leave)
@@ -244,7 +245,7 @@ async def test_the_student_learns_when_staff_cancel(desk: Desk) -> None:
 # --- lists ---
 
 
-async def test_a_list_filters_by_the_state_that_the_rules_say(desk: Desk) -> None:
+async def test_list_filters_by_the_state_of_the_rules(desk: Desk) -> None:
     pupils = desk.school.students
     made = {
         LeaveState.PENDING: await desk.ask(pupil=pupils[0]),
@@ -268,33 +269,31 @@ async def test_a_list_filters_by_the_state_that_the_rules_say(desk: Desk) -> Non
 # --- what tells of health is sealed, and files go with a request ---
 
 
-async def test_the_reason_stands_nowhere_in_clear_and_opens_in_its_own_row_only(
-    desk: Desk, owner: Database
-) -> None:
+async def test_reason_is_encrypted_and_bound_to_its_row(desk: Desk, owner: Database) -> None:
     keys, day = desk.stage.app_context.keys, HalfDay(desk.today, "morning")
     reason = f"慢性病复查{new_id()}"
     actor = desk.student()
     async with desk.transaction(actor) as session:
         asked = await request_leave(
-            session, actor, keys, RequestLeave("sick", day, day, reason), desk.next_act()
+            session, actor, keys, RequestLeave(LeaveKind.SICK, day, day, reason), desk.next_act()
         )
-    assert reason_of(keys, asked.request) == reason
+    assert decrypt_reason(keys, asked.request) == reason
     assert await columns_holding(owner, [reason]) == set()
     other = await desk.ask(first=3)
     other.request.reason_sealed = asked.request.reason_sealed
     with pytest.raises(InvalidTag):
-        reason_of(keys, other.request)
+        decrypt_reason(keys, other.request)
 
 
-async def test_files_go_with_a_request_and_are_shown_with_it(desk: Desk) -> None:
+async def test_attachments_are_shown_with_the_request(desk: Desk) -> None:
     app_context, actor, pupil = desk.stage.app_context, desk.student(), desk.pupil
     day, scan = HalfDay(desk.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
     file = await receive(app_context, actor, pupil.id, scan, desk.at)
-    command = RequestLeave("sick", day, day, "发烧就医", (file.id,))
+    command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医", (file.id,))
     async with desk.transaction(actor) as session:
         asked = await request_leave(session, actor, app_context.keys, command, desk.next_act())
     async with desk.transaction(desk.counselor) as session:
-        (out,) = await shown(session, app_context.keys, [asked], desk.at)
+        (out,) = await leaves_out(session, app_context.keys, [asked], desk.at)
     assert ([each.id for each in out.attachments], out.reason) == ([file.id], "发烧就医")
     later = replace(command, first=replace(day, half="afternoon"), last=HalfDay(desk.today, "afternoon"))
     with pytest.raises(AttachmentUnusable):
@@ -305,7 +304,7 @@ async def test_files_go_with_a_request_and_are_shown_with_it(desk: Desk) -> None
 # --- the student's turn ---
 
 
-async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_student_before(
+async def test_acts_are_stamped_after_earlier_assessments_of_the_student(
     desk: Desk,
 ) -> None:
     """A clock that lags, as a second server's may, slips no fact behind a judgement that did not know of it."""
@@ -326,7 +325,7 @@ async def test_each_act_on_leave_is_recorded_after_whatever_was_judged_of_the_st
     assert instants == sorted(set(instants))
 
 
-async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
+async def test_act_on_leave_waits_for_the_student_lock(desk: Desk) -> None:
     asked = await desk.ask(first=1)
     async with desk.stage.arrange() as session:
         turn = await lock_student(session, desk.pupil.id, desk.at)
@@ -338,7 +337,7 @@ async def test_an_act_on_leave_waits_for_the_students_turn(desk: Desk) -> None:
     assert decided.decision.decided_at > turn
 
 
-async def test_nobody_holds_up_a_student_whose_leave_they_may_not_see(desk: Desk) -> None:
+async def test_caller_without_access_does_not_take_the_student_lock(desk: Desk) -> None:
     asked = await desk.ask(first=1)
     async with desk.stage.arrange() as session:
         await lock_student(session, desk.pupil.id, desk.at)

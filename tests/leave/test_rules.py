@@ -63,7 +63,7 @@ def test_days_are_the_union_of_the_intervals(spans: list[tuple[datetime, datetim
 
 @pytest.mark.clause("R4")
 @given(st.lists(stretches, max_size=4), moments, moments)
-def test_days_used_only_grow_and_never_pass_the_plan(
+def test_days_used_only_grow_and_never_exceed_the_planned_days(
     spans: list[tuple[datetime, datetime]], one: datetime, other: datetime
 ) -> None:
     leaves = [leave(*span, name=str(number)) for number, span in enumerate(spans)]
@@ -75,7 +75,7 @@ def test_days_used_only_grow_and_never_pass_the_plan(
 
 @pytest.mark.clause("HN334-3.5b")
 @given(stretches, st.integers(0, 200))
-def test_returning_early_never_adds_a_day(span: tuple[datetime, datetime], hours: int) -> None:
+def test_early_return_never_adds_a_day(span: tuple[datetime, datetime], hours: int) -> None:
     whole = leave(*span)
     back = leave(*span, returned_at=span[0] + hours * HOUR)
     assert set(days_used([back], LATER, TERM.in_session)) <= set(days_used([whole], LATER, TERM.in_session))
@@ -83,7 +83,7 @@ def test_returning_early_never_adds_a_day(span: tuple[datetime, datetime], hours
 
 @pytest.mark.clause("R6")
 @given(st.lists(stretches, max_size=4), stretches)
-def test_the_longest_free_stretch_is_that_of_a_walk_by_the_hour(
+def test_longest_free_interval_equals_an_hourly_scan(
     taken: list[tuple[datetime, datetime]], window: tuple[datetime, datetime]
 ) -> None:
     longest = run = timedelta(0)
@@ -104,14 +104,14 @@ def test_pending_leave_never_exempts(span: tuple[datetime, datetime]) -> None:
 
 
 @pytest.mark.clause("R6")
-def test_two_leaves_that_cover_the_window_together_exempt() -> None:
+def test_two_leaves_together_cover_the_window_and_exempt() -> None:
     halves = [leave(moment(15, 9), moment(15, 10)), leave(moment(15, 10), moment(15, 11), name="m")]
     assert exempts(halves, WINDOW, MINIMUM, LATER) is Exemption.EXEMPT
     assert exempts(halves[:1], WINDOW, MINIMUM, LATER) is Exemption.NONE
 
 
 @pytest.mark.clause("R6")
-def test_leave_approved_in_time_and_leave_claimed_late_make_a_claim_together() -> None:
+def test_timely_and_late_leave_together_are_a_claim() -> None:
     halves = [
         leave(moment(15, 9), moment(15, 10)),
         leave(moment(15, 10), moment(15, 11), name="m", approved_at=moment(15, 12)),
@@ -119,7 +119,7 @@ def test_leave_approved_in_time_and_leave_claimed_late_make_a_claim_together() -
     assert exempts(halves, WINDOW, MINIMUM, LATER) is Exemption.CLAIM
 
 
-def test_a_request_passes_through_its_states() -> None:
+def test_request_states_over_time() -> None:
     asked = leave(moment(10), moment(12), returned_at=moment(11, 8), return_recorded_at=moment(11, 20))
     states = [asked.state(at) for at in (moment(7), moment(8), moment(9), moment(11, 10), moment(11, 20))]
     assert states == [
@@ -133,7 +133,7 @@ def test_a_request_passes_through_its_states() -> None:
     assert leave(moment(10), moment(12), cancelled_at=moment(9)).state(moment(9)) is LeaveState.CANCELLED
 
 
-def test_a_cancellation_in_the_middle_ends_the_leave() -> None:
+def test_cancellation_during_leave_ends_it() -> None:
     cut = leave(moment(10), moment(20), cancelled_at=moment(12, 9))
     assert days_used([cut], LATER, TERM.in_session) == (
         date(2025, 9, 10),
@@ -146,7 +146,7 @@ def test_a_cancellation_in_the_middle_ends_the_leave() -> None:
 @pytest.mark.parametrize(
     ("days", "over", "warning"), [(9, False, None), (10, False, 10), (15, False, 15), (16, True, None)]
 )
-def test_the_tally_warns_before_the_limit_and_triggers_on_the_sixteenth_day(
+def test_balance_warns_before_the_limit_and_exceeds_on_day_sixteen(
     days: int, *, over: bool, warning: int | None
 ) -> None:
     asked = leave(moment(1), moment(1) + timedelta(days=days))

@@ -21,7 +21,7 @@ async def ended(desk: Desk, actor: Actor, arrangement_id: UUID) -> None:
         await end_stand_in(session, actor, arrangement_id, desk.next_act())
 
 
-async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recorded(desk: Desk) -> None:
+async def test_stand_in_decides_during_the_period_and_is_recorded(desk: Desk) -> None:
     klass = desk.school.classes[1]
     colleague = await desk.stage.account("counselor", desk.school, klass)
     asked, later = await desk.ask(), await desk.ask(first=4)
@@ -34,7 +34,7 @@ async def test_a_stand_in_decides_for_a_colleague_while_it_lasts_and_it_is_recor
         await desk.decide(later, actor=colleague)
 
 
-async def test_a_stand_in_that_was_ended_early_decides_no_more_and_both_counselors_see_it(desk: Desk) -> None:
+async def test_stand_in_ended_early_cannot_decide(desk: Desk) -> None:
     klass = desk.school.classes[1]
     colleague = await desk.stage.account("counselor", desk.school, klass)
     asked = await desk.ask()
@@ -57,7 +57,7 @@ async def test_a_stand_in_that_was_ended_early_decides_no_more_and_both_counselo
 
 
 @pytest.mark.parametrize("wrong", ["myself", "inactive", "over", "nobody", "registrar"])
-async def test_only_an_active_colleague_of_the_school_stands_in(desk: Desk, wrong: str) -> None:
+async def test_stand_in_must_be_an_active_colleague_of_the_school(desk: Desk, wrong: str) -> None:
     colleague = desk.colleague
     if wrong != "inactive":
         colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])

@@ -11,9 +11,7 @@ from tests.support.standing.scenario import opened
 pytestmark = pytest.mark.clause("HN334-3.5b")
 
 
-async def test_the_tenth_thirteenth_and_fifteenth_day_of_leave_warn_once_each(
-    app_context: AppContext, owner: Database
-) -> None:
+async def test_days_ten_thirteen_and_fifteen_warn_once_each(app_context: AppContext, owner: Database) -> None:
     registry = await opened(app_context, owner)
     desk = Desk(registry.stage)
     await desk.approved(days=15)

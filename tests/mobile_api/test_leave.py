@@ -70,7 +70,7 @@ async def api(app_context: AppContext, owner: Database) -> AsyncIterator[Api]:
         yield api
 
 
-async def test_leave_from_the_request_to_the_return(api: Api) -> None:
+async def test_leave_from_request_to_return(api: Api) -> None:
     asked = await api.call("POST", "/leave-requests", json=api.body(days=2, last_half="morning"))
     assert asked.status_code == 201, asked.text
     leave = asked.json()
@@ -94,7 +94,7 @@ async def test_leave_from_the_request_to_the_return(api: Api) -> None:
 
 
 @pytest.mark.clause("HN334-3.5b")
-async def test_the_days_are_shown_with_the_limit_and_a_warning_in_words(api: Api) -> None:
+async def test_days_are_shown_with_the_limit_and_a_warning(api: Api) -> None:
     await api.desk.approved(days=13)
     api.desk.set_clock(days=12)
     days = (await api.call("GET", "/me/leave-days")).json()
@@ -105,7 +105,7 @@ async def test_the_days_are_shown_with_the_limit_and_a_warning_in_words(api: Api
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_classmates_leave_is_answered_like_nobodys(api: Api) -> None:
+async def test_leave_of_a_classmate_is_not_found(api: Api) -> None:
     stored = await api.desk.ask()
     classmate = api.desk.student(api.desk.school.classes[0].students[1])
     for leave_id in (stored.request.id, new_id()):
@@ -131,12 +131,12 @@ async def test_a_classmates_leave_is_answered_like_nobodys(api: Api) -> None:
         {"approved": True},
     ],
 )
-async def test_a_request_that_makes_no_sense_is_refused(api: Api, change: dict[str, Any]) -> None:
+async def test_invalid_request_is_rejected(api: Api, change: dict[str, Any]) -> None:
     answer = await api.call("POST", "/leave-requests", json=api.body() | change)
     assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 
-async def test_the_refusals_of_a_request_say_what_to_do(api: Api) -> None:
+async def test_rejections_say_what_to_do(api: Api) -> None:
     first = await api.call("POST", "/leave-requests", json=api.body(days=3))
     assert first.status_code == 201
     again = await api.call("POST", "/leave-requests", json=api.body(first=2))

@@ -29,9 +29,7 @@ async def api(desk: Desk) -> AsyncIterator[StaffClient]:
     await client.http.aclose()
 
 
-async def test_a_counselor_decides_ends_and_counts_the_leave_of_the_own_class(
-    api: StaffClient, desk: Desk
-) -> None:
+async def test_counselor_decides_ends_and_counts_leave_of_own_class(api: StaffClient, desk: Desk) -> None:
     asked = await desk.ask(days=3)
     path = f"/v1/leave-requests/{asked.request.id}"
     waiting = await api.every(desk.counselor, "/v1/leave-requests", state="pending")
@@ -52,7 +50,7 @@ async def test_a_counselor_decides_ends_and_counts_the_leave_of_the_own_class(
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_leave_of_a_colleagues_class_answers_as_if_absent_and_superiors_read_none(
+async def test_leave_of_other_classes_is_not_found_and_hidden_from_superiors(
     api: StaffClient, desk: Desk
 ) -> None:
     asked = await desk.ask()
@@ -77,7 +75,7 @@ async def test_leave_of_a_colleagues_class_answers_as_if_absent_and_superiors_re
             assert (await api.get(superior, path)).status_code == 403
 
 
-async def test_a_counselor_names_a_stand_in_who_then_sees_the_class(api: StaffClient, desk: Desk) -> None:
+async def test_stand_in_sees_the_class_of_the_counselor(api: StaffClient, desk: Desk) -> None:
     colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
     asked = await desk.ask()
     body: dict[str, Any] = {
@@ -103,9 +101,7 @@ async def test_a_counselor_names_a_stand_in_who_then_sees_the_class(api: StaffCl
 
 
 @pytest.mark.clause("R6")
-async def test_leave_that_comes_after_the_notice_is_a_claim_for_the_launcher_and_no_exemption(
-    api: StaffClient, desk: Desk
-) -> None:
+async def test_late_leave_is_a_claim_for_the_launcher(api: StaffClient, desk: Desk) -> None:
     stood, between, late, pending, elsewhere, _ = desk.school.students
     await desk.approved(pupil=stood)
     hour = timedelta(hours=1)

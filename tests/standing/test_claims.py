@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeMessage
 from backend.people.attachments import Content, receive
@@ -273,7 +274,7 @@ async def test_a_claim_never_reopens_a_case_that_was_decided(registry: Registry)
 async def leave(registry: Registry, *, approved: bool = False) -> UUID:
     """Sick leave of the pupil over the whole of today."""
     student, today = registry.student(), registry.today
-    command = RequestLeave("sick", HalfDay(today, "morning"), HalfDay(today, "afternoon"), "发烧就医")
+    command = RequestLeave(LeaveKind.SICK, HalfDay(today, "morning"), HalfDay(today, "afternoon"), "发烧就医")
     async with registry.transaction(student) as session:
         asked = await request_leave(session, student, registry.app_context.keys, command, registry.at)
     if approved:

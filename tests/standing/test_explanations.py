@@ -16,6 +16,7 @@ from sqlalchemy import select
 from backend.core.actor import Actor
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
+from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.policy import installed
 from backend.roll_call.rules import Outcome
@@ -408,7 +409,9 @@ async def on_leave(registry: Registry, days: int) -> UUID:
     """Approved leave over so many days from today on."""
     actor, app_context = student(registry), registry.app_context
     last = registry.today + timedelta(days=days - 1)
-    command = RequestLeave("sick", HalfDay(registry.today, "morning"), HalfDay(last, "afternoon"), "骨折住院")
+    command = RequestLeave(
+        LeaveKind.SICK, HalfDay(registry.today, "morning"), HalfDay(last, "afternoon"), "骨折住院"
+    )
     async with registry.transaction(actor) as session:
         leave = await request_leave(session, actor, app_context.keys, command, registry.at)
     registry.pass_time(minutes=1)

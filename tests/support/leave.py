@@ -13,6 +13,7 @@ from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.database import Database
 from backend.core.tables import OutboxEvent
 from backend.events import deliver
+from backend.leave.kinds import LeaveKind
 from backend.leave.queries import Leave, tally_of
 from backend.leave.rules import LeaveTally
 from backend.leave.service import (
@@ -84,7 +85,7 @@ class Desk:
         """Sick leave of whole days, the first so many days from today."""
         begins = self.today + timedelta(days=first)
         command = RequestLeave(
-            "sick",
+            LeaveKind.SICK,
             HalfDay(begins, halves.get("first_half", "morning")),
             HalfDay(begins + timedelta(days=days - 1), halves.get("last_half", "afternoon")),
             "发烧就医",

@@ -27,6 +27,7 @@ from backend.identity.accounts.passwords import password_hasher
 from backend.identity.ports import real_name_verifier
 from backend.identity.student_record import ClaimWrong, claim_wrong
 from backend.identity.tables import Account, Portrait
+from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, Half, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeDelivery
 from backend.org.terms import NewTerm, open_term, term_of
@@ -425,7 +426,7 @@ class _Assembly:
         actor, registrar = student_account(school, pupil), registrar_account(school)
         database, today = self.identity.app_context.database, HalfDay(legal_day(self.at), half)
         async with database.transaction(actor.scope) as session:
-            command = RequestLeave("sick", today, today, "发烧就医")
+            command = RequestLeave(LeaveKind.SICK, today, today, "发烧就医")
             leave = await request_leave(session, actor, self.identity.app_context.keys, command, self.at)
         if approved:
             async with database.transaction(registrar.scope) as session:

@@ -18,6 +18,7 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.leave.kinds import CLAIM_REASONS, LeaveKind
 from backend.leave.rules import Exemption, LeaveInterval, LeaveState, exempts
 from backend.leave.tables import LeaveRequest
 from backend.people.attachments import AttachedTo, attach
@@ -37,8 +38,6 @@ from backend.standing.store.tables import ClaimDecision, ReasonClaimRecord
 
 SCHOOL = "school"
 LATE_LEAVE = "通知发出后才申请或批准的请假"
-_REASON_OF_LEAVE = {"sick": "illness"}
-"""What leave says in words of the catalogue; any other kind is 其他 with a text."""
 _REASON_OBJECTIONS: dict[str, type[DomainError]] = {
     "reason_not_in_catalogue": errors.ClaimReasonUnknown,
     "reason_needs_text": errors.ClaimReasonNeedsText,
@@ -159,7 +158,7 @@ async def claim_late_leave(session: AsyncSession, student_id: UUID, at: datetime
     new = 0
     for check, leave in late:
         request = filed[UUID(leave.leave_id)]
-        reason = _REASON_OF_LEAVE.get(request.kind, "other")
+        reason = CLAIM_REASONS.get(LeaveKind(request.kind), "other")
         put = insert(ReasonClaimRecord).values(
             id=new_id(),
             roll_call_id=UUID(check.check_id),

@@ -116,7 +116,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "leave_request WHERE starts_at < $1 AND ends_at > $2",
     ),
     "ix_leave_request_student": (
-        "backend.leave.service:_refuse_overlap",
+        "backend.leave.service:_reject_overlap",
         "leave_request WHERE student_id = $1 AND starts_at < $2 AND ends_at > $3",
     ),
     "ix_leave_stand_in_stand_in": (

@@ -29,13 +29,13 @@ import xlsxwriter
 
 from backend.core.app_context import open_app_context
 from backend.core.tenancy import Scope
-from backend.exchange.roster.csv_reader import delimited_rows
+from backend.exchange.roster.csv_reader import read_csv_rows
 from backend.exchange.roster.generator import generate_students, plan_school
-from backend.exchange.roster.importer import RosterImport, enter_roster
+from backend.exchange.roster.importer import RosterImport, import_roster_as_system
 from backend.exchange.roster.reader import read_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.template import load_order, load_template
-from backend.exchange.roster.validation import CheckedRoster, check_roster
+from backend.exchange.roster.validation import ValidatedRoster, validate_roster
 from backend.exchange.roster.writer import Record, write_roster
 from backend.exchange.roster.xlsx_reader import Workbook
 from backend.org.queries import unit_by_code
@@ -90,7 +90,7 @@ def iterate_xlsx(path: Path) -> int:
 
 
 def iterate_csv(path: Path) -> int:
-    return sum(1 for _ in delimited_rows(path, lambda _: None)) - 1
+    return sum(1 for _ in read_csv_rows(path, lambda _: None)) - 1
 
 
 def iterate_calamine(path: Path) -> int:
@@ -105,18 +105,18 @@ def read_checked(path: Path) -> int:
 
 def import_checked(school_code: str, path: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        checked = check_roster(path, Path(folder) / "rows", today=TODAY)
+        checked = validate_roster(path, Path(folder) / "rows", today=TODAY)
         return asyncio.run(_enter(checked, school_code))
 
 
-async def _enter(checked: CheckedRoster, school_code: str) -> int:
+async def _enter(checked: ValidatedRoster, school_code: str) -> int:
     app_context = open_app_context(get_settings())
     try:
         async with app_context.database.transaction(Scope.none()) as session:
             school = await unit_by_code(session, "school", school_code)
         async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
             command = RosterImport(school, checked.rows(), checked.sha256)
-            report = await enter_roster(session, command, app_context.keys, app_context.clock())
+            report = await import_roster_as_system(session, command, app_context.keys, app_context.clock())
     finally:
         await app_context.close()
     return report.rows

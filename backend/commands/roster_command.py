@@ -20,9 +20,9 @@ from backend.core.tenancy import Scope
 from backend.exchange.roster import xlsx_reader
 from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.generator import generate_students, plan_school
-from backend.exchange.roster.importer import ImportReport, RosterImport, enter_roster
+from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster_as_system
 from backend.exchange.roster.rows import RosterRow
-from backend.exchange.roster.validation import CheckedRoster, check_roster
+from backend.exchange.roster.validation import ValidatedRoster, validate_roster
 from backend.exchange.roster.writer import write_roster, write_template
 from backend.org.queries import unit_by_code
 from backend.people.identifiers import Defect, parse_school_code
@@ -93,12 +93,12 @@ def import_file(
     answer(told, as_json=as_json, render=_render_summary)
 
 
-def _checked(file: Path, spool: Path, shown: int) -> CheckedRoster:
+def _checked(file: Path, spool: Path, shown: int) -> ValidatedRoster:
     with _bar("读取花名册 Reading") as progressed:
-        return check_roster(file, spool, today=legal_day(now()), shown=shown, progress=progressed)
+        return validate_roster(file, spool, today=legal_day(now()), shown=shown, progress=progressed)
 
 
-def _demand_sound(checked: CheckedRoster, told: dict[str, Any], *, skip_bad_rows: bool) -> None:
+def _demand_sound(checked: ValidatedRoster, told: dict[str, Any], *, skip_bad_rows: bool) -> None:
     """Refuse to import errors; the findings go to stderr, where messages go."""
     if checked.summary.errors and not skip_bad_rows:
         sys.stderr.write(_render_summary(told) + "\n")
@@ -107,7 +107,7 @@ def _demand_sound(checked: CheckedRoster, told: dict[str, Any], *, skip_bad_rows
         raise RosterEmpty
 
 
-async def _entered(checked: CheckedRoster, school_code: str, settings: Settings) -> ImportReport:
+async def _entered(checked: ValidatedRoster, school_code: str, settings: Settings) -> ImportReport:
     """In the scope of the school and on nobody's account: who runs commands here answers for the deployment."""
     app_context = open_app_context(settings)
     try:
@@ -117,12 +117,12 @@ async def _entered(checked: CheckedRoster, school_code: str, settings: Settings)
             rows = _counted(checked, progressed)
             async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
                 command = RosterImport(school, rows, checked.sha256)
-                return await enter_roster(session, command, app_context.keys, app_context.clock())
+                return await import_roster_as_system(session, command, app_context.keys, app_context.clock())
     finally:
         await app_context.close()
 
 
-def _counted(checked: CheckedRoster, progressed: xlsx_reader.Progress) -> Iterator[RosterRow]:
+def _counted(checked: ValidatedRoster, progressed: xlsx_reader.Progress) -> Iterator[RosterRow]:
     for number, row in enumerate(checked.rows(), start=1):
         yield row
         progressed(number, checked.summary.students)

@@ -17,7 +17,7 @@ from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.staging import stage_row
-from backend.exchange.roster.validation import check_roster
+from backend.exchange.roster.validation import validate_roster
 from backend.exchange.roster.writer import write_roster
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character, mask
@@ -54,7 +54,7 @@ def rows_of(tmp_path: Path) -> Reader:
     def read(records: Records) -> list[RosterRow]:
         path = tmp_path / "roster.csv"
         write_roster(path, records, variant="national", form="csv-utf8")
-        return list(check_roster(path, tmp_path / "rows", today=TODAY).rows())
+        return list(validate_roster(path, tmp_path / "rows", today=TODAY).rows())
 
     return read
 
@@ -110,7 +110,7 @@ def test_an_examination_number_that_is_no_id_number_is_kept(
 ) -> None:
     kept = "410102200801010000"
     [row] = rows_of([{**invented[0], "准考证号": kept, "考生号": f"1{kept}"}])
-    record = stage_row(row, app_context.keys).record.obj
+    record = stage_row(row, app_context.keys).values["record"].obj
     assert (record["准考证号"], record["考生号"]) == (kept, f"1{kept}")
 
 
@@ -126,7 +126,7 @@ def test_the_digest_of_a_row_tells_no_student_number_to_who_lacks_the_key(
 
     keys = Forgetful(app_context.keys.current, app_context.keys.secrets, app_context.keys.signers)
     digests = {
-        stage_row(replace(row, student_number=number), keys).digest
+        stage_row(replace(row, student_number=number), keys).values["digest"]
         for number in (row.student_number, other_number(1))
     }
     assert len(digests) == 1

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.exchange.roster.generator import (
-    LARGEST_CLASS,
+    MAX_CLASS_SIZE,
+    MIN_CLASS_SIZE,
     PHONE_PREFIX,
-    SMALLEST_CLASS,
     generate_students,
     plan_school,
 )
@@ -42,7 +42,7 @@ def test_generated_students_are_plainly_generated() -> None:
 def test_a_school_is_cut_into_classes_of_forty_to_sixty(students: int) -> None:
     sizes = [plan.size for plan in plan_school("4141000001", "示例", students=students).classes]
     assert sum(sizes) == students
-    assert all(SMALLEST_CLASS <= size <= LARGEST_CLASS for size in sizes)
+    assert all(MIN_CLASS_SIZE <= size <= MAX_CLASS_SIZE for size in sizes)
 
 
 @pytest.mark.clause("HN334-2.1")

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from backend.exchange.roster.cells import RawRow
 from backend.exchange.roster.errors import RosterColumnsMissing, RosterColumnsRepeated
-from backend.exchange.roster.header import is_header, match_header, normal
+from backend.exchange.roster.header import is_header, match_header, normalise
 from backend.exchange.roster.template import VARIANTS, load_order, load_template
 
 
@@ -29,7 +29,7 @@ def test_every_written_header_is_a_known_column_once(variant: str) -> None:
 
 def test_no_header_or_alias_names_two_columns() -> None:
     spellings = [
-        normal(text) for column in load_template().columns for text in (column.name, *column.aliases)
+        normalise(text) for column in load_template().columns for text in (column.name, *column.aliases)
     ]
     assert len(set(spellings)) == len(spellings)
 
@@ -38,7 +38,7 @@ def test_no_header_or_alias_names_two_columns() -> None:
 def test_columns_are_matched_by_name_in_any_order(order: list[str]) -> None:
     header = match_header("学生", as_row(order))
     assert {place.header: place.index for place in header.fields.values()} | {
-        name: index for index, name in header.kept.items()
+        name: index for index, name in header.extra.items()
     } == {name: index for index, name in enumerate(order)}
     assert header.unknown == ()
 
@@ -47,7 +47,7 @@ def test_columns_are_matched_by_name_in_any_order(order: list[str]) -> None:
     "spelt", ["*姓名", "＊姓 名", "姓名（必填）", "姓名(必填)", " 姓　名\n", "【必填】姓名", "姓名*："]
 )
 def test_marks_and_spaces_around_a_header_do_not_matter(spelt: str) -> None:
-    assert normal(spelt) == "姓名"
+    assert normalise(spelt) == "姓名"
 
 
 def test_a_missing_mandatory_column_is_named() -> None:

@@ -23,9 +23,14 @@ from backend.core.tenancy import Scope
 from backend.exchange.roster import validation
 from backend.exchange.roster.errors import RosterKindUnsupported, RosterTooLarge, StudentNumbersTaken
 from backend.exchange.roster.generator import generate_students, plan_school
-from backend.exchange.roster.importer import ImportReport, RosterImport, enter_roster, import_roster
+from backend.exchange.roster.importer import (
+    ImportReport,
+    RosterImport,
+    import_roster,
+    import_roster_as_system,
+)
 from backend.exchange.roster.rows import RosterRow
-from backend.exchange.roster.validation import check_roster, check_upload
+from backend.exchange.roster.validation import validate_roster, validate_upload
 from backend.exchange.roster.writer import FORMATS, write_roster
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character
@@ -66,7 +71,7 @@ def rows_of(tmp_path: Path) -> Callable[..., list[RosterRow]]:
     def read(records: Records, *, variant: str = "national", form: str = "csv-utf8") -> list[RosterRow]:
         path = tmp_path / f"roster.{form.partition('-')[0]}"
         write_roster(path, records, variant=variant, form=form)
-        checked = check_roster(path, tmp_path / "rows", today=TODAY)
+        checked = validate_roster(path, tmp_path / "rows", today=TODAY)
         assert checked.summary.importable
         return list(checked.rows())
 
@@ -352,7 +357,7 @@ async def test_an_import_under_another_schools_scope_is_refused_by_the_database(
     async def enter_from_next_door() -> None:
         async with app_context.database.transaction(registrar_account(world.sister).scope) as session:
             unit = await session.get_one(OrgUnit, world.school.id)
-            await enter_roster(session, RosterImport(unit, rows, ""), app_context.keys, now())
+            await import_roster_as_system(session, RosterImport(unit, rows, ""), app_context.keys, now())
 
     with pytest.raises(ProgrammingError, match="row-level security"):
         await enter_from_next_door()
@@ -382,8 +387,8 @@ async def test_an_import_leaves_its_counts_and_the_files_digest_in_the_audit_and
 async def test_an_upload_read_apart_gives_the_same_as_reading_it_here(tmp_path: Path) -> None:
     path = tmp_path / "roster.xlsx"
     write_roster(path, invented(), variant="national", form="xlsx")
-    here = check_roster(path, tmp_path / "here", today=TODAY)
-    apart = await check_upload(path, tmp_path / "apart", today=TODAY)
+    here = validate_roster(path, tmp_path / "here", today=TODAY)
+    apart = await validate_upload(path, tmp_path / "apart", today=TODAY)
     assert (apart.summary, apart.sha256) == (here.summary, here.sha256)
     assert list(apart.rows()) == list(here.rows())
 
@@ -392,7 +397,7 @@ async def test_a_refusal_of_an_upload_read_apart_is_the_same_refusal(tmp_path: P
     path = tmp_path / "roster.xlsx"
     path.write_bytes(b"\xd0\xcf\x11\xe0" * 10)
     with pytest.raises(RosterKindUnsupported, match="roster"):
-        await check_upload(path, tmp_path / "rows", today=TODAY)
+        await validate_upload(path, tmp_path / "rows", today=TODAY)
 
 
 async def test_an_upload_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
@@ -406,4 +411,6 @@ async def test_an_upload_that_takes_too_much_memory_is_refused(tmp_path: Path) -
                 content = content.replace(b"</row>", b"<c/>" * 2_000_000 + b"</row>", 1)
             hostile.writestr(name, content)
     with pytest.raises(RosterTooLarge, match="memory"):
-        await asyncio.to_thread(validation._check_in_child, swollen, tmp_path / "rows", TODAY, 5, 64 * 2**20)
+        await asyncio.to_thread(
+            validation._validate_in_child, swollen, tmp_path / "rows", TODAY, 5, 64 * 2**20
+        )

@@ -32,21 +32,21 @@ from backend.exchange.roster.cells import (
     parse_month,
     plain,
 )
-from backend.exchange.roster.csv_reader import delimited_rows
+from backend.exchange.roster.csv_reader import read_csv_rows
 from backend.exchange.roster.errors import (
     RosterColumnsMissing,
     RosterColumnsRepeated,
     RosterKindUnsupported,
     RosterTooLarge,
 )
-from backend.exchange.roster.header import SEARCHED_ROWS, normal
+from backend.exchange.roster.header import SEARCHED_ROWS, normalise
 from backend.exchange.roster.issues import (
     BAD_DAY,
     BAD_MONTH,
     EXCEL_ERROR,
     PRECISION_LOST,
     REQUIRED,
-    Place,
+    ColumnRef,
     RowIssue,
     Severity,
     not_in_list,
@@ -115,7 +115,7 @@ class PaymentRow:
     fen: int
     paid_on: date
     reference: str | None
-    columns: Mapping[str, Place]
+    columns: Mapping[str, ColumnRef]
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ def _sheets(path: Path) -> Iterator[tuple[str, date, Iterator[RawRow]]]:
         """Nobody watches."""
 
     if path.suffix.lower() == ".csv":
-        yield CSV_SHEET, EPOCH_1900, delimited_rows(path, quiet)
+        yield CSV_SHEET, EPOCH_1900, read_csv_rows(path, quiet)
     elif path.suffix.lower() == ".xlsx" and zipfile.is_zipfile(path):
         with closing(Workbook(path)) as workbook:
             for sheet in workbook.sheets:
@@ -212,21 +212,21 @@ def _sheets(path: Path) -> Iterator[tuple[str, date, Iterator[RawRow]]]:
 @dataclass(frozen=True, slots=True)
 class _Sheet:
     name: str
-    columns: Mapping[str, Place]
+    columns: Mapping[str, ColumnRef]
     epoch: date
     today: date
 
 
-def _columns(sheet: str, raw: RawRow) -> dict[str, Place] | None:
+def _columns(sheet: str, raw: RawRow) -> dict[str, ColumnRef] | None:
     """The columns by field, if the row names the student number and one more."""
-    found: dict[str, Place] = {}
+    found: dict[str, ColumnRef] = {}
     for index, cell in raw.cells.items():
-        field = HEADERS.get(normal(cell))
+        field = HEADERS.get(normalise(cell))
         if field is None:
             continue
         if field in found:
             raise RosterColumnsRepeated(sheet=sheet, columns=found[field].header)
-        found[field] = Place(index, plain(cell)[:50], personal=field == "student_number")
+        found[field] = ColumnRef(index, plain(cell)[:50], personal=field == "student_number")
     return found if "student_number" in found and len(found) > 1 else None
 
 

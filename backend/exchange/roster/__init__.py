@@ -1,6 +1,6 @@
-"""The national roster template (学生信息模板): read row by row in bounded memory, checked, written, generated.
+"""The national roster template (学生信息模板): read in bounded memory, validated, staged, imported, written, generated.
 
-`reading.read_roster` is the way in. A file becomes sheets of raw cells (`xlsx`, `delimited`), a header
-row is matched to the template by name (`header`, `template`), and each row becomes a `RosterRow` or the list
-of what is wrong with it (`rows`).
+`reader.read_roster` turns a file into `RosterRow`s and findings: `xlsx_reader` and `csv_reader` yield raw rows,
+`header` matches columns to the template by name, `rows` parses each row. `validation` runs that in a child process,
+and `importer` compares the staged rows with the roll and writes them in one transaction.
 """

@@ -1,4 +1,4 @@
-"""Cells as files hold them, and the text, dates and months a person meant by them."""
+"""Cell values as stored in files, and the texts, dates and months they mean."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class Numeric(str):
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
-    """One row of a sheet: its number as a person sees it, and its non-empty cells by column index from 0."""
+    """One row of a sheet: its number as displayed, and its non-empty cells by column index from 0."""
 
     number: int
     cells: dict[int, str]
@@ -23,18 +23,18 @@ class RawRow:
 EXCEL_ERRORS = frozenset({"#N/A", "#REF!", "#VALUE!", "#NAME?", "#DIV/0!", "#NULL!", "#NUM!"})
 
 EXCEL_DIGITS = 15
-"""Excel keeps fifteen significant digits of a number; the rest of a longer one are lost for good."""
+"""Excel stores fifteen significant digits of a number; further digits are lost."""
 
-LONGEST_NUMBER = 30
-"""Digits before or after the point beyond which a number is left as the file writes it."""
+MAX_NUMBER_DIGITS = 30
+"""Numbers with more digits before or after the point are left as written in the file."""
 
 _HALF_WIDTH = str.maketrans({code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)} | {0x3000: " "})
-_UNSEEN: dict[int, str | None] = {
+_INVISIBLE: dict[int, str | None] = {
     **dict.fromkeys((*range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060, 0xFEFF)),
     0x3000: " ",
     0x00A0: " ",
 }
-"""Zero-width and direction marks go, the wide and the unbreakable space become plain ones."""
+"""Zero-width and direction marks are removed; wide and no-break spaces become plain spaces."""
 _SCIENTIFIC = re.compile(r"[0-9](\.[0-9]+)?[Ee]\+?[0-9]{1,3}")
 _DIGITS = re.compile(r"[0-9]+")
 _DAY = re.compile(r"([0-9]{4})[-/.年]([0-9]{1,2})[-/.月]([0-9]{1,2})日?(?:[ T]00:00(?::00(?:\.0+)?)?)?")
@@ -45,36 +45,36 @@ FIRST_SERIAL, LAST_SERIAL = 10_000, 99_999
 
 
 def plain(cell: str) -> str:
-    """The cell's text without what people do not see: spaces around, invisible marks, a leading apostrophe."""
+    """The cell's text without surrounding spaces, invisible marks and a leading apostrophe."""
     if type(cell) is Numeric:
         return _decimal_text(cell)
-    if cell.isalnum():  # most cells, and nothing that could be stripped
+    if cell.isalnum():  # the common case: nothing to strip
         return cell
-    return cell.translate(_UNSEEN).strip().removeprefix("'").strip()
+    return cell.translate(_INVISIBLE).strip().removeprefix("'").strip()
 
 
 def half_width(text: str) -> str:
-    """Full-width digits, letters and signs as ASCII, with no spaces: for numbers and codes, never for names."""
+    """Convert full-width characters to ASCII and remove spaces. For numbers and codes, never for names."""
     if not text.isascii():
         text = text.translate(_HALF_WIDTH)
     return text.replace(" ", "")
 
 
 def _decimal_text(raw: str) -> str:
-    """`3.0` → `3`, `1.54E10` → `15400000000`; what is no number stays as it is."""
+    """`3.0` → `3`, `1.54E10` → `15400000000`; other text is unchanged."""
     if _DIGITS.fullmatch(raw):
         return str(raw)
     try:
         number = Decimal(raw)
     except InvalidOperation:
         return str(raw)
-    if number.is_finite() and abs(number.adjusted()) < LONGEST_NUMBER:
+    if number.is_finite() and abs(number.adjusted()) < MAX_NUMBER_DIGITS:
         return f"{number:f}".rstrip("0").rstrip(".") if number % 1 else str(int(number))
     return str(raw)
 
 
 def lost_precision(cell: str, text: str) -> bool:
-    """Whether a long number went through a numeric cell and its last digits are gone.
+    """Whether a long number was stored in a numeric cell and lost its last digits.
 
     `text` is the cell after `plain` and `half_width`. A CSV that Excel wrote shows `4.10102E+17`.
     """

@@ -1,4 +1,4 @@
-"""Why a whole file is refused. What is wrong with a single row is a `RowIssue`, not an error."""
+"""Errors about a whole file. Problems of a single row are `RowIssue` findings, not errors."""
 
 from backend.core.errors import DomainError
 
@@ -14,23 +14,21 @@ class RosterKindUnsupported(DomainError):
     code = "roster_kind_unsupported"
     status = 415
     zh = "无法读取“{name}”：只支持 .xlsx 和 .csv。请在 Excel 或 WPS 中“另存为”.xlsx（不设密码）后重试。"
-    en = (
-        "“{name}” cannot be read: only .xlsx and .csv are. Save it as .xlsx without a password and try again."
-    )
+    en = "“{name}” cannot be read: only .xlsx and .csv are supported. Save it as .xlsx without a password and try again."
 
 
 class RosterHasMacros(DomainError):
     code = "roster_has_macros"
     status = 415
     zh = "文件含有宏，不予打开。请“另存为”不含宏的 .xlsx 后重试。"
-    en = "The file contains macros and is not opened. Save it as .xlsx without macros and try again."
+    en = "The file contains macros and was not opened. Save it as .xlsx without macros and try again."
 
 
 class RosterTooLarge(DomainError):
     code = "roster_too_large"
     status = 413
     zh = "文件过大或结构异常（{what_zh}），为安全起见不予打开。请按学校或年级拆分后重试。"
-    en = "The file is too large or oddly built ({what_en}) and is not opened. Split it by school or grade."
+    en = "The file is too large or malformed ({what_en}) and was not opened. Split it by school or grade."
 
 
 class RosterDamaged(DomainError):
@@ -69,19 +67,19 @@ class RosterColumnsRepeated(DomainError):
 
 
 class RosterHasErrors(DomainError):
-    """A roster is imported whole or not at all, unless its bad rows are left out on purpose."""
+    """Some rows have errors. A roster is imported whole unless the caller chose to skip those rows."""
 
     code = "roster_has_errors"
     status = 422
     zh = "有 {rows} 行存在错误，未导入任何学生。请改正后重试，或选择跳过有错误的行。"
-    en = "{rows} rows have errors; nobody was imported. Correct them, or choose to leave those rows out."
+    en = "{rows} rows have errors; no student was imported. Correct them, or choose to skip those rows."
 
 
 class RosterEmpty(DomainError):
     code = "roster_empty"
     status = 422
     zh = "表中没有可导入的学生，请填写后重试。"
-    en = "There is no student to import; fill in the roster and try again."
+    en = "The roster has no student to import. Fill it in and try again."
 
 
 class StudentNumbersTaken(DomainError):
@@ -90,6 +88,4 @@ class StudentNumbersTaken(DomainError):
     code = "student_numbers_taken"
     status = 409
     zh = "以下各行的学号已属于本校另一名学生，未导入任何学生：{places}。请核对学号与身份证件号。"
-    en = (
-        "Student numbers of these rows belong to other students of the school: {places}. Nobody was imported."
-    )
+    en = "The student numbers of these rows belong to other students of the school: {places}. No student was imported."

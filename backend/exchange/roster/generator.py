@@ -1,8 +1,7 @@
-"""Invented students for demonstrations, benchmarks and tests; the same seed gives the same students.
+"""Generates fictional students for demos, benchmarks and tests; the same seed gives the same students.
 
-Nobody here exists. The numbers are formed by the rules so that every check runs on them, and it is plain that
-they are generated: telephone numbers lie in a range that is assigned to nobody, addresses and mail addresses
-say so and carry the serial.
+Numbers follow the official rules so that every check applies to them, and are recognisably generated: phone numbers
+use an unassigned prefix, and addresses contain a serial number and say that they are generated.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,7 +19,7 @@ DIVISIONS = (
     *("410502", "410526", "410602", "410702", "410783", "410802", "410902", "411002", "411102", "411202"),
     *("411302", "411381", "411402", "411481", "411502", "411525", "411602", "411628", "411702", "411729"),
 )
-"""Divisions of Henan (GB/T 2260) that open the generated ID numbers."""
+"""Divisions of Henan (GB/T 2260) for the first six digits of ID numbers."""
 
 SURNAMES = "王李张刘陈杨赵黄周吴徐孙胡朱高林何郭马罗梁宋郑谢韩唐冯于董萧程曹袁邓许傅沈曾彭吕"
 GIVEN = "安柏辰承楚丹德恩芳菲冠光涵浩荷宏慧嘉建景静君凯可兰乐立丽林龙茂美铭宁沛平奇倩清然仁如瑞"
@@ -40,17 +39,17 @@ MAJORS = (
 )
 
 PHONE_PREFIX = "154"
-"""A mobile prefix that is assigned to no network."""
+"""A mobile prefix that no network uses."""
 
 ENTRY_AGE = 15
-"""Age in whole years at which most enter, in September after the ninth school year."""
+"""Usual age at entry, in September after the ninth school year."""
 
-SMALLEST_CLASS, LARGEST_CLASS = 40, 60
+MIN_CLASS_SIZE, MAX_CLASS_SIZE = 40, 60
 
 
 @dataclass(frozen=True, slots=True)
 class ClassPlan:
-    """A class to be filled: its name, what is studied there, when it entered (`YYYY-MM`), and how many sit in it."""
+    """A class to generate: name, major, programme, study form, entry month (`YYYY-MM`) and size."""
 
     name: str
     major: str
@@ -80,10 +79,10 @@ def plan_school(
     newest_entry: int = 2026,
     part_time_classes: int = 1,
 ) -> SchoolPlan:
-    """Cut `students` into classes of 40 to 60 over three entry years, taking majors and programmes in turn.
+    """Divide `students` into classes of 40 to 60 over three entry years, cycling through majors and programmes.
 
-    The last `part_time_classes` are part-time. Fewer than 40 students make one small class; a count such as 70,
-    which no classes of 40 to 60 add up to, raises ValueError.
+    The last `part_time_classes` are part-time. Fewer than 40 students form one small class. Raises ValueError for a
+    count such as 70 that no classes of 40 to 60 add up to.
     """
     sizes = _class_sizes(students)
     full_time = len(sizes) - part_time_classes
@@ -95,11 +94,11 @@ def plan_school(
 
 
 def _class_sizes(students: int) -> list[int]:
-    count = max(1, round(students / ((SMALLEST_CLASS + LARGEST_CLASS) // 2)))
+    count = max(1, round(students / ((MIN_CLASS_SIZE + MAX_CLASS_SIZE) // 2)))
     size, larger = divmod(students, count)
     sizes = [size + (index < larger) for index in range(count)]
-    if students >= SMALLEST_CLASS and not all(SMALLEST_CLASS <= size <= LARGEST_CLASS for size in sizes):
-        msg = f"{students} students do not make classes of {SMALLEST_CLASS} to {LARGEST_CLASS}"
+    if students >= MIN_CLASS_SIZE and not all(MIN_CLASS_SIZE <= size <= MAX_CLASS_SIZE for size in sizes):
+        msg = f"{students} students do not make classes of {MIN_CLASS_SIZE} to {MAX_CLASS_SIZE}"
         raise ValueError(msg)
     return sizes
 
@@ -128,8 +127,8 @@ def _plan_class(
 
 
 def generate_students(seed: int, schools: Iterable[SchoolPlan]) -> Iterator[Record]:
-    """The students of all schools, class by class, no ID number twice; serials run through from 1."""
-    # Invented data must be repeatable, which is what a seeded, insecure generator is for.
+    """Generate the students of all schools, class by class, with unique ID numbers and serials from 1."""
+    # Generated data must be reproducible, so a seeded generator is intended.
     random = Random(seed)  # noqa: S311
     taken: set[str] = set()
     serial = 0

@@ -1,4 +1,4 @@
-"""Finding the header row and matching it to the template by name, never by position."""
+"""Finding the header row and matching its columns to the template by name, never by position."""
 
 import re
 import unicodedata
@@ -10,31 +10,31 @@ from types import MappingProxyType
 
 from backend.exchange.roster.cells import RawRow, plain
 from backend.exchange.roster.errors import RosterColumnsMissing, RosterColumnsRepeated
-from backend.exchange.roster.issues import UNKNOWN_COLUMN, Place, RowIssue, Severity
+from backend.exchange.roster.issues import UNKNOWN_COLUMN, ColumnRef, RowIssue, Severity
 from backend.exchange.roster.template import Column, load_template
 
 SEARCHED_ROWS = 10
-"""Titles and instructions may stand above the header row, but not more than this."""
+"""The header row is searched in the first rows; titles and instructions may precede it."""
 
-RECOGNISED_AT_LEAST = 3
+MIN_RECOGNISED = 3
 """A row with fewer template headers is not a header row."""
 
-LONGEST_HEADER = 100
-"""Characters of a cell that are looked at: instructions above the header may be pages long."""
+MAX_HEADER_LENGTH = 100
+"""Characters of a cell that are compared; instructions above the header may be pages long."""
 
 _MARKS = re.compile(r"\(.*?\)|\[.*?\]|【.*?】|[*★※:\s]")
 
 
-def normal(header: str) -> str:
-    """The header without what schools add to it: `＊姓 名（必填）` → `姓名`."""
-    return _MARKS.sub("", unicodedata.normalize("NFKC", header[:LONGEST_HEADER]))
+def normalise(header: str) -> str:
+    """Remove what schools add to a header: `＊姓 名（必填）` → `姓名`."""
+    return _MARKS.sub("", unicodedata.normalize("NFKC", header[:MAX_HEADER_LENGTH]))
 
 
 @cache
 def _columns_by_header() -> Mapping[str, Column]:
     columns = load_template().columns
     return MappingProxyType(
-        {normal(text): column for column in columns for text in (column.name, *column.aliases)}
+        {normalise(text): column for column in columns for text in (column.name, *column.aliases)}
     )
 
 
@@ -42,17 +42,17 @@ def _columns_by_header() -> Mapping[str, Column]:
 class Header:
     """A matched header row.
 
-    `fields` are the places of columns that have a field; `kept` the canonical headers of the other template
-    columns, by index; `unknown` the places of columns that the template does not have.
+    `fields`: columns with a field, by field. `extra`: canonical headers of the other template columns, by index.
+    `unknown`: columns that the template does not have.
     """
 
     row: int
-    fields: Mapping[str, Place]
-    kept: Mapping[int, str]
-    unknown: tuple[Place, ...]
+    fields: Mapping[str, ColumnRef]
+    extra: Mapping[int, str]
+    unknown: tuple[ColumnRef, ...]
 
     def warnings(self, sheet: str) -> list[RowIssue]:
-        """One warning for each column whose content is left out."""
+        """One warning for each unknown column; its content is not imported."""
         return [
             place.issue(sheet, self.row, place.header, UNKNOWN_COLUMN, Severity.WARNING)
             for place in self.unknown
@@ -60,16 +60,16 @@ class Header:
 
 
 def is_header(row: RawRow) -> bool:
-    """Whether the row names at least a few columns of the template, with a mandatory one among them."""
+    """Whether the row contains at least `MIN_RECOGNISED` template headers, one of them mandatory."""
     known = _columns_by_header()
-    columns = [known[name] for cell in row.cells.values() if (name := normal(cell)) in known]
-    return len(columns) >= RECOGNISED_AT_LEAST and any(column.mandatory for column in columns)
+    columns = [known[name] for cell in row.cells.values() if (name := normalise(cell)) in known]
+    return len(columns) >= MIN_RECOGNISED and any(column.mandatory for column in columns)
 
 
 def match_header(sheet: str, row: RawRow) -> Header:
-    """Match a header row; raises where a mandatory column is missing or any column stands twice."""
+    """Match a header row; raises `RosterColumnsMissing` and `RosterColumnsRepeated`."""
     known = _columns_by_header()
-    matched = {index: known.get(normal(cell)) for index, cell in row.cells.items()}
+    matched = {index: known.get(normalise(cell)) for index, cell in row.cells.items()}
     names = Counter(column.name for column in matched.values() if column)
     if twice := [name for name, count in names.items() if count > 1]:
         raise RosterColumnsRepeated(sheet=sheet, columns="、".join(twice))
@@ -78,14 +78,14 @@ def match_header(sheet: str, row: RawRow) -> Header:
     return Header(
         row=row.number,
         fields={
-            column.field: Place(index, column.name, column.personal)
+            column.field: ColumnRef(index, column.name, column.personal)
             for index, column in matched.items()
             if column and column.field
         },
-        kept={index: column.name for index, column in matched.items() if column and not column.field},
+        extra={index: column.name for index, column in matched.items() if column and not column.field},
         unknown=tuple(
-            Place(index, plain(row.cells[index])[:50], personal=False)
+            ColumnRef(index, plain(row.cells[index])[:50], personal=False)
             for index, column in matched.items()
-            if column is None and normal(row.cells[index])
+            if column is None and normalise(row.cells[index])
         ),
     )

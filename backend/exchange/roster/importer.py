@@ -1,7 +1,7 @@
-"""Entering a roster: one transaction per school and file, set-based, and the same file twice changes nothing.
+"""Imports a roster by set-based SQL in one transaction per school and file. The same file again changes nothing.
 
-Study form and standing are legal states. A student comes onto the roll with the form that the file states and
-with the standing 在读; from then on both change by a decided standing change (HN334-4.1), never by a file.
+Study form and standing are legal states. A new student gets the study form of the file and the standing 在读; after
+that both change only by a decided standing change (HN334-4.1), never by a file.
 """
 
 import asyncio
@@ -28,7 +28,7 @@ from backend.exchange.roster.issues import (
     Severity,
 )
 from backend.exchange.roster.rows import RosterRow
-from backend.exchange.roster.staging import copy_to_staging
+from backend.exchange.roster.staging import STUDENT_COLUMNS, UPDATED_COLUMNS, copy_to_staging
 from backend.exchange.roster.template import load_template
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import Defect
@@ -36,15 +36,15 @@ from backend.people.queries import student_number_context
 from backend.people.tables import SchoolClass, Student
 
 ENROLLED = "01"
-"""The standing 在读, in which a student comes onto the roll."""
+"""The standing 在读 of a new student."""
 
-LISTED = 200
-"""Findings of each kind that the report lists; all are counted."""
+MAX_LISTED = 200
+"""Findings of each kind listed in the report; all are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class RosterImport:
-    """What to enter: the school, its checked rows (read once), and the SHA-256 of the file they came from."""
+    """What to import: the school, its valid rows (iterated once), and the SHA-256 of their file."""
 
     school: OrgUnit
     rows: Iterable[RosterRow]
@@ -53,10 +53,10 @@ class RosterImport:
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
-    """What became of the rows: each is created, updated or unchanged.
+    """The result of an import. Each row is created, updated or unchanged.
 
-    `flagged` rows state another study form than the roll, which was kept. `elsewhere` rows are people whose ID
-    number stands on another school's roll too. `not_in_file` students of the school were left as they are.
+    `flagged`: rows with another study form than the roll, which was not changed. `elsewhere`: persons whose ID number
+    is also on another school's roll. `not_in_file`: students of the school without a row; they were not changed.
     """
 
     created: int
@@ -70,87 +70,96 @@ class ImportReport:
 
     @property
     def rows(self) -> int:
-        """The rows that were entered."""
+        """The number of imported rows."""
         return self.created + self.updated + self.unchanged
 
     def as_dict(self) -> dict[str, Any]:
-        """The report as JSON holds it."""
+        """The report as JSON-compatible values."""
         return {"rows": self.rows, **asdict(self)}
 
 
 async def import_roster(
     session: AsyncSession, actor: Actor, command: RosterImport, keys: KeyRing, at: datetime
 ) -> ImportReport:
-    """Enter a roster for the registrar of its school; anyone else's school answers `NotFound`."""
+    """Import a roster as the registrar of its school; raises `NotPermitted`, and `NotFound` for other schools."""
     if actor.role != "registrar":
         raise NotPermitted(
-            reason_zh="花名册由学校管理员导入", reason_en="a roster is imported by the school's registrar"
+            reason_zh="花名册由学校管理员导入", reason_en="only the school's registrar may import a roster"
         )
     if actor.school_id != command.school.id:
         raise NotFound
-    return await enter_roster(session, command, keys, at)
+    return await import_roster_as_system(session, command, keys, at)
 
 
-async def enter_roster(
+async def import_roster_as_system(
     session: AsyncSession, command: RosterImport, keys: KeyRing, at: datetime
 ) -> ImportReport:
-    """Enter a roster on nobody's account: the operator of the deployment answers for who may call this.
+    """Import a roster without an acting account; the caller is responsible for authorisation.
 
-    The session's scope is the school's. Imports of one school wait for each other; what makes a student one is the
-    unique index on school and ID number. Raises `StudentNumbersTaken`.
+    Requires the school's scope. Imports of one school are serialised; the unique index on school and ID number
+    prevents duplicate students. Raises `StudentNumbersTaken`.
     """
     school = command.school
     of_school = {"school": school.id, "at": at}
-    await session.execute(_ONE_AT_A_TIME, {"school": str(school.id)})
-    await session.execute(_JOIN_SETS)
+    await session.execute(_LOCK_SCHOOL, {"school": str(school.id)})
+    await session.execute(_DISABLE_NESTED_LOOPS)
     await copy_to_staging(session, command.rows, keys)
     await session.execute(_COMPARE, of_school)
-    await _refuse_taken_numbers(session, of_school)
+    await _reject_taken_numbers(session, of_school)
     classes = await _create_classes(session, school, at)
-    await _renumber(session, keys, of_school)
-    created = await _count(session, _CREATE, {**of_school, "standing": ENROLLED})
-    updated = await _count(session, _UPDATE, of_school)
-    await session.execute(_DROP_GUARDIANS)
-    await session.execute(_ADD_GUARDIANS, of_school)
+    await _update_student_numbers(session, keys, of_school)
+    created = await _count(session, _INSERT_STUDENTS, {**of_school, "standing": ENROLLED})
+    updated = await _count(session, _UPDATE_STUDENTS, of_school)
+    await session.execute(_DELETE_GUARDIANS)
+    await session.execute(_INSERT_GUARDIANS, of_school)
     unchanged = await session.scalar(_UNCHANGED) or 0
     not_in_file = await session.scalar(_NOT_IN_FILE, of_school) or 0
-    free, kept = await _findings(
+    unlocked, unlocked_findings = await _query_findings(
         session, _FLAGGED, of_school | {"locked": False}, "study_form", STUDY_FORM_KEPT
     )
-    locked, closed = await _findings(
+    locked, locked_findings = await _query_findings(
         session, _FLAGGED, of_school | {"locked": True}, "study_form", STUDY_FORM_LOCKED
     )
-    elsewhere, found = await _findings(session, _ELSEWHERE, of_school, "document_number", ON_ANOTHER_ROLL)
-    await session.execute(_DONE)
-    await session.execute(_JOIN_FREELY)
-    report = ImportReport(
-        created, updated, unchanged, free + locked, elsewhere, not_in_file, classes, (*closed, *kept, *found)
+    elsewhere, elsewhere_findings = await _query_findings(
+        session, _ELSEWHERE, of_school, "document_number", ON_ANOTHER_ROLL
     )
-    await _leave_trace(session, command, report, at)
+    await session.execute(_DROP_STAGING)
+    await session.execute(_ENABLE_NESTED_LOOPS)
+    report = ImportReport(
+        created=created,
+        updated=updated,
+        unchanged=unchanged,
+        flagged=unlocked + locked,
+        elsewhere=elsewhere,
+        not_in_file=not_in_file,
+        classes_created=classes,
+        findings=(*locked_findings, *unlocked_findings, *elsewhere_findings),
+    )
+    await _audit_import(session, command, report, at)
     return report
 
 
 async def _count(session: AsyncSession, statement: TextClause, parameters: dict[str, Any]) -> int:
-    """How many rows a writing statement returned."""
+    """The count returned by a writing statement."""
     return await session.scalar(statement, parameters) or 0
 
 
-async def _refuse_taken_numbers(session: AsyncSession, of_school: dict[str, Any]) -> None:
+async def _reject_taken_numbers(session: AsyncSession, of_school: dict[str, Any]) -> None:
     taken = (await session.execute(_TAKEN_NUMBERS, of_school)).all()
     if taken:
         places = "、".join(f"{sheet}!{row}" for sheet, row in taken)
         raise StudentNumbersTaken(places=places)
 
 
-async def _renumber(session: AsyncSession, keys: KeyRing, of_school: dict[str, Any]) -> None:
-    """Write the student numbers that changed; the staged ones are bound to ids that were not needed."""
-    changed = (await session.execute(_RENUMBERED, of_school)).all()
+async def _update_student_numbers(session: AsyncSession, keys: KeyRing, of_school: dict[str, Any]) -> None:
+    """Write changed student numbers, encrypted again: the staged ones are bound to ids that were not used."""
+    changed = (await session.execute(_CHANGED_NUMBERS, of_school)).all()
 
     def numbers() -> list[dict[str, Any]]:
         return [
             {
                 "id": student_id,
-                "student_number_sealed": sealed and _rebound(sealed, keys, staged_for, student_id),
+                "student_number_sealed": sealed and _reencrypt(sealed, keys, staged_for, student_id),
                 "student_number_index": index,
             }
             for student_id, staged_for, sealed, index in changed
@@ -160,13 +169,13 @@ async def _renumber(session: AsyncSession, keys: KeyRing, of_school: dict[str, A
         await session.execute(update(Student), await asyncio.to_thread(numbers))
 
 
-def _rebound(sealed: bytes, keys: KeyRing, staged_for: UUID, student_id: UUID) -> bytes:
+def _reencrypt(sealed: bytes, keys: KeyRing, staged_for: UUID, student_id: UUID) -> bytes:
     number = keys.decrypt("identifier", sealed, student_number_context(staged_for))
     return keys.encrypt("identifier", number, student_number_context(student_id))
 
 
 async def _create_classes(session: AsyncSession, school: OrgUnit, at: datetime) -> int:
-    """The classes of the file that the school has not yet; grade and major are what most of its rows say."""
+    """Create the classes that the school lacks. Grade and major are the most frequent values of their rows."""
     known = set(await session.scalars(select(SchoolClass.name).where(SchoolClass.school_id == school.id)))
     new = [
         {
@@ -185,45 +194,55 @@ async def _create_classes(session: AsyncSession, school: OrgUnit, at: datetime) 
     return len(new)
 
 
-async def _findings(
+async def _query_findings(
     session: AsyncSession, statement: TextClause, of_school: dict[str, Any], field: str, defect: Defect
 ) -> tuple[int, list[RowIssue]]:
-    """How many rows a query finds, and a warning for each of the first."""
+    """Run a query for findings; returns their number and a warning for each listed one."""
     template = load_template()
     header = next(column.name for column in template.columns if column.field == field)
-    rows = (await session.execute(statement, {**of_school, "listed": LISTED})).all()
-    spelt = {value: texts[0] for value, texts in template.values.get(field, {}).items()}
+    rows = (await session.execute(statement, {**of_school, "listed": MAX_LISTED})).all()
+    spellings = {value: texts[0] for value, texts in template.values.get(field, {}).items()}
     listed = [
         RowIssue(
-            sheet, row, header, "", spelt.get(cell, cell), defect.code, Severity.WARNING, defect.zh, defect.en
+            sheet,
+            row,
+            header,
+            "",
+            spellings.get(cell, cell),
+            defect.code,
+            Severity.WARNING,
+            defect.zh,
+            defect.en,
         )
         for sheet, row, cell, _ in rows
     ]
     return (rows[0][3] if rows else 0), listed
 
 
-async def _leave_trace(
+async def _audit_import(
     session: AsyncSession, command: RosterImport, report: ImportReport, at: datetime
 ) -> None:
     school = command.school
     counts = report.as_dict()
     del counts["findings"]
-    facts = {**counts, "file_sha256": command.sha256}
-    audit.record(session, audit.Act("roster.import", "school", str(school.id), school.path, after=facts), at)
-    await outbox.emit(session, "RosterImported", {"school_id": str(school.id), **facts}, at)
+    details = {**counts, "file_sha256": command.sha256}
+    audit.record(
+        session, audit.Act("roster.import", "school", str(school.id), school.path, after=details), at
+    )
+    await outbox.emit(session, "RosterImported", {"school_id": str(school.id), **details}, at)
 
 
-_ONE_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended('roster:' || :school, 0))")
+_LOCK_SCHOOL = text("SELECT pg_advisory_xact_lock(hashtextextended('roster:' || :school, 0))")
 
-_JOIN_SETS = text("SET LOCAL enable_nestloop = off")
-"""Of a school new to the roll the planner's statistics know nothing; it expects one student and loops over all rows
-for each of twenty thousand. Every join here is one of whole sets."""
+_DISABLE_NESTED_LOOPS = text("SET LOCAL enable_nestloop = off")
+"""The planner has no statistics for a new school: it expects one student and would scan all rows in a nested loop for
+each of twenty thousand. Every join here joins whole sets."""
 
 _COMPARE = text(
     """
     UPDATE roster_staging s
     SET student_id = t.id, stored_study_form = t.study_form,
-        fate = CASE WHEN t.row_digest = s.digest THEN 'unchanged' ELSE 'updated' END
+        action = CASE WHEN t.row_digest = s.digest THEN 'unchanged' ELSE 'updated' END
     FROM student t WHERE t.school_id = :school AND t.id_number_index = s.id_number_index
     """
 )
@@ -243,38 +262,38 @@ _CLASSES = text(
     """
 )
 
-_CREATE = text(
-    """
+_ALL_COLUMNS = ", ".join(STUDENT_COLUMNS)
+_ALL_STAGED = ", ".join(f"s.{name}" for name in STUDENT_COLUMNS)
+_ASSIGNMENTS = ", ".join(f"{name} = s.{name}" for name in UPDATED_COLUMNS)
+
+_INSERT_STUDENTS = text(
+    f"""
     WITH created AS (
-      INSERT INTO student (id, school_id, class_id, name, sex, birth_date, document_kind, id_number_sealed,
-        id_number_index, student_number_sealed, student_number_index, programme, study_form, standing, entry_month,
-        major, phone, record, row_digest, created_at, updated_at)
-      SELECT s.new_id, :school, c.id, s.name, s.sex, s.birth_date, s.document_kind, s.id_number_sealed,
-        s.id_number_index, s.student_number_sealed, s.student_number_index, s.programme, s.study_form, :standing,
-        s.entry_month, s.major, s.phone, s.record, s.digest, :at, :at
+      INSERT INTO student (id, school_id, class_id, {_ALL_COLUMNS}, id_number_sealed, id_number_index,
+        student_number_sealed, student_number_index, standing, record, row_digest, created_at, updated_at)
+      SELECT s.new_id, :school, c.id, {_ALL_STAGED}, s.id_number_sealed, s.id_number_index,
+        s.student_number_sealed, s.student_number_index, :standing, s.record, s.digest, :at, :at
       FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name = s.class_name
-      WHERE s.fate IS NULL
+      WHERE s.action IS NULL
       RETURNING 1)
     SELECT count(*) FROM created
-    """
+    """  # noqa: S608 - the names are those of our own declaration
 )
 
-_UPDATE = text(
-    """
+_UPDATE_STUDENTS = text(
+    f"""
     WITH updated AS (
       UPDATE student t
-      SET class_id = c.id, name = s.name, sex = s.sex, birth_date = s.birth_date, document_kind = s.document_kind,
-        programme = s.programme, entry_month = s.entry_month, major = s.major, phone = s.phone,
-        record = s.record, row_digest = s.digest, updated_at = :at
+      SET class_id = c.id, {_ASSIGNMENTS}, record = s.record, row_digest = s.digest, updated_at = :at
       FROM roster_staging s JOIN school_class c ON c.school_id = :school AND c.name = s.class_name
-      WHERE t.id = s.student_id AND t.school_id = :school AND s.fate = 'updated'
+      WHERE t.id = s.student_id AND t.school_id = :school AND s.action = 'updated'
       RETURNING 1)
     SELECT count(*) FROM updated
-    """
+    """  # noqa: S608 - the names are those of our own declaration
 )
-"""Neither `study_form` nor `standing`; the student number is sealed anew by `_renumber` before."""
+"""Neither `study_form` nor `standing`. `_update_student_numbers` has written the student number before."""
 
-_RENUMBERED = text(
+_CHANGED_NUMBERS = text(
     """
     SELECT t.id, s.new_id, s.student_number_sealed, s.student_number_index
     FROM roster_staging s JOIN student t ON t.id = s.student_id
@@ -282,21 +301,21 @@ _RENUMBERED = text(
     """
 )
 
-_DROP_GUARDIANS = text(
-    "DELETE FROM guardian g USING roster_staging s WHERE g.student_id = s.student_id AND s.fate = 'updated'"
+_DELETE_GUARDIANS = text(
+    "DELETE FROM guardian g USING roster_staging s WHERE g.student_id = s.student_id AND s.action = 'updated'"
 )
 
-_ADD_GUARDIANS = text(
+_INSERT_GUARDIANS = text(
     """
     INSERT INTO guardian (id, school_id, student_id, position, name, relation, is_guardian, phone)
     SELECT m.id, :school, coalesce(s.student_id, s.new_id), m.position, m.name, m.relation, m.is_guardian, m.phone
     FROM roster_staging s CROSS JOIN LATERAL jsonb_to_recordset(s.guardians)
       AS m(id uuid, position integer, name text, relation text, is_guardian boolean, phone text)
-    WHERE s.fate IS DISTINCT FROM 'unchanged'
+    WHERE s.action IS DISTINCT FROM 'unchanged'
     """
 )
 
-_UNCHANGED = text("SELECT count(*) FROM roster_staging WHERE fate = 'unchanged'")
+_UNCHANGED = text("SELECT count(*) FROM roster_staging WHERE action = 'unchanged'")
 
 _NOT_IN_FILE = text(
     """
@@ -313,7 +332,8 @@ _FLAGGED = text(
     ORDER BY 1, 2 LIMIT :listed
     """
 )
-"""A locked record says so: after a change that a verification caused, only the province opens it (HN334-4.1c)."""
+"""Locked records are reported separately: after a change caused by a verification, only the province unlocks them
+(HN334-4.1c)."""
 
 _ELSEWHERE = text(
     """
@@ -323,5 +343,5 @@ _ELSEWHERE = text(
     """
 )
 
-_DONE = text("DROP TABLE roster_staging")
-_JOIN_FREELY = text("SET LOCAL enable_nestloop = on")
+_DROP_STAGING = text("DROP TABLE roster_staging")
+_ENABLE_NESTED_LOOPS = text("SET LOCAL enable_nestloop = on")

@@ -1,4 +1,4 @@
-"""What is wrong with a row, as a value: where it is, what it says, and what to do about it."""
+"""Findings about rows: where, which value, and what to do about it."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ from backend.people.identifiers import Defect, mask
 
 
 class Severity(StrEnum):
-    """An error keeps the row out; a warning lets it in."""
+    """An error blocks the row; a warning does not."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -17,7 +17,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowIssue:
-    """One finding. `row` counts as the spreadsheet program shows it; `value` is masked where it is personal."""
+    """One finding. `row` is the number shown by the spreadsheet program; personal values are masked."""
 
     sheet: str
     row: int
@@ -31,21 +31,21 @@ class RowIssue:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A column of the sheet at hand, as findings name it."""
+class ColumnRef:
+    """A column of the sheet, as findings name it."""
 
     index: int
     header: str
     personal: bool
 
     def issue(self, sheet: str, row: int, value: str, defect: Defect, severity: Severity) -> RowIssue:
-        """The finding that a cell of this column has a defect."""
+        """Build a finding about a cell of this column."""
         shown = mask(value) if self.personal else value[:50]
         letter = get_column_letter(self.index + 1) if self.index >= 0 else ""
         return RowIssue(sheet, row, self.header, letter, shown, defect.code, severity, defect.zh, defect.en)
 
 
-REQUIRED = Defect("value_missing", "必填项为空，请填写。", "A mandatory cell is empty; fill it in.")
+REQUIRED = Defect("value_missing", "必填项为空，请填写。", "A mandatory cell is empty. Fill it in.")
 EXCEL_ERROR = Defect(
     "cell_is_error",
     "单元格是公式错误值，请改为实际内容。",
@@ -79,12 +79,12 @@ BAD_LENGTH = Defect(
 BAD_PHONE = Defect(
     "phone_unreadable",
     "电话号码格式不对，未导入；请填写11位手机号或带区号的固定电话。",
-    "Not a phone number, left out; give an 11-digit mobile number or a landline with its area code.",
+    "Not a phone number; it was not imported. Enter an 11-digit mobile number or a landline with its area code.",
 )
 GUARDIAN_UNCLEAR = Defect(
     "guardian_unclear",
     "“是否监护人”应填“是”或“否”，按“否”处理。",
-    "Whether a member is a guardian is 是 or 否; read as 否.",
+    "Enter 是 or 否 for whether a member is a guardian; it was read as 否.",
 )
 BIRTH_DATE_DIFFERS = Defect(
     "birth_date_differs_from_id",
@@ -99,28 +99,28 @@ SEX_DIFFERS = Defect(
 UNKNOWN_COLUMN = Defect(
     "column_unknown",
     "模板中没有这一列，内容不导入。",
-    "The template has no such column; its content is left out.",
+    "The template has no such column; its content is not imported.",
 )
 STUDY_FORM_KEPT = Defect(
     "study_form_kept",
     "学习形式与学籍不一致，学籍未改动。学习形式不能通过导入变更，请提交学籍异动申请。",
-    "The study form differs from the roll, which was kept. A file cannot change it: file a change request.",
+    "The study form differs from the roll and was not changed. A roster cannot change it: file a change request.",
 )
 STUDY_FORM_LOCKED = Defect(
     "study_form_locked",
     "学习形式与学籍不一致，学籍未改动。该生因核验异动已被锁定，再次异动须提交学籍异动申请，逐级报省教育厅批准。",
-    "The study form differs from the roll, which was kept. A verification has locked this record: file a change"
-    " request, which climbs to the province.",
+    "The study form differs from the roll and was not changed. A verification has locked this record: file a change"
+    " request, which the province must approve.",
 )
 ON_ANOTHER_ROLL = Defect(
     "on_another_roll",
     "同一身份证件号已在其他学校建有学籍，请核实；不得重复建立学籍。",
-    "The same ID number is on another school's roll; look into it, nobody may have two standings.",
+    "The same ID number is on another school's roll. Check it: a person may be on one roll only.",
 )
 
 
 def not_in_list(choices: tuple[str, ...]) -> Defect:
-    """A coded cell says something that the template does not know."""
+    """The cell of a coded column has a value that the template does not define."""
     return Defect(
         "value_not_in_list",
         f"内容不在可选范围内，请填写：{'、'.join(choices)}。",
@@ -129,5 +129,5 @@ def not_in_list(choices: tuple[str, ...]) -> Defect:
 
 
 def repeated(code: str, zh: str, en: str, first: str) -> Defect:
-    """The same person or number stands in an earlier row, named by `first`."""
+    """The person or number already occurs in an earlier row, named by `first`."""
     return Defect(code, f"{zh}与{first}重复，请只保留一行。", f"The same {en} as in {first}; keep one row.")

@@ -1,13 +1,18 @@
-"""One row of a roster: checked cell by cell and against itself, then a typed student."""
+"""One row of a roster: each cell is checked, cells are compared with each other, and the result is typed.
+
+To add a column that is stored in a `student` column: name its header in `policies/templates/columns.yaml`, add a
+field here annotated with `StudentColumn` and read it in `_RowParser.parse`, and add the column to `people/tables.py` with its
+migration. Staging, insert, update and digest follow from the field.
+"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
 from functools import cache
-from typing import TypeVar
+from typing import Annotated, Any, TypeVar
 
 from backend.exchange.roster.cells import (
     EXCEL_ERRORS,
@@ -31,7 +36,7 @@ from backend.exchange.roster.issues import (
     PRECISION_LOST,
     REQUIRED,
     SEX_DIFFERS,
-    Place,
+    ColumnRef,
     RowIssue,
     Severity,
     not_in_list,
@@ -52,7 +57,7 @@ _NAME = re.compile(r"[^\d\x00-\x1f\x7f]{1,50}")
 _PHONE = re.compile(r"1[3-9][0-9]{9}|0[0-9]{2,3}-?[0-9]{7,8}(-[0-9]{1,6})?|[2-9][0-9]{6,7}")
 _YEARS = re.compile(r"[0-9](\.[05])?")
 _ROUNDED = "000"
-"""How a long number ends that went through a numeric cell."""
+"""The last digits of a long number that was stored in a numeric cell."""
 
 Code = TypeVar("Code", bound=StrEnum)
 
@@ -75,38 +80,62 @@ class Member:
     phone: str | None
 
 
+def _unwrap(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+def _without_hyphen(month: str) -> str:
+    return month.replace("-", "")
+
+
+@dataclass(frozen=True, slots=True)
+class StudentColumn:
+    """Annotates a field of `RosterRow` that is stored in the `student` column of the same name.
+
+    `updated`: a later roster may change it. Legal states are set when the student is created and never by a file.
+    `convert` turns the value of the field into that of the column.
+    """
+
+    sql_type: str
+    updated: bool = True
+    convert: Callable[[Any], Any] = _unwrap
+
+
+_TEXT = StudentColumn("text")
+
+
 @dataclass(frozen=True, slots=True)
 class RosterRow:
-    """A student as the roster states them. `entry_month` is `YYYY-MM`; `extras` the other filled columns by header."""
+    """A student as stated by the roster. `entry_month` is `YYYY-MM`; `extras`: other filled columns by header."""
 
     sheet: str
     row: int
-    name: str = field(repr=False)
-    sex: Sex
-    birth_date: date = field(repr=False)
-    document_kind: DocumentKind
+    name: Annotated[str, _TEXT] = field(repr=False)
+    sex: Annotated[Sex, _TEXT]
+    birth_date: Annotated[date, StudentColumn("date")] = field(repr=False)
+    document_kind: Annotated[DocumentKind, _TEXT]
     document_number: str = field(repr=False)
     student_number: str | None = field(repr=False)
     class_name: str
-    programme: Programme
-    study_form: StudyForm
+    programme: Annotated[Programme, _TEXT]
+    study_form: Annotated[StudyForm, StudentColumn("text", updated=False)]
     attendance: str | None
-    entry_month: str
-    major: str
+    entry_month: Annotated[str, StudentColumn("text", convert=_without_hyphen)]
+    major: Annotated[str, _TEXT]
     length_years: Decimal | None
-    phone: str | None = field(repr=False)
+    phone: Annotated[str | None, _TEXT] = field(repr=False)
     members: tuple[Member, ...] = field(repr=False)
     extras: Mapping[str, str] = field(repr=False)
 
     @property
     def guardians(self) -> tuple[Member, ...]:
-        """The members whom the roster marks as guardians."""
+        """The members marked as guardians."""
         return tuple(member for member in self.members if member.is_guardian)
 
 
 @dataclass(frozen=True, slots=True)
 class SheetContext:
-    """What all rows of a sheet share: its name and header, day zero of its serial dates, and today."""
+    """The context of all rows of a sheet: name, header, day zero of its serial dates, and today."""
 
     sheet: str
     header: Header
@@ -125,14 +154,14 @@ def _not_in_list(name: str) -> Defect:
 
 
 def check_row(context: SheetContext, raw: RawRow) -> tuple[RosterRow | None, list[RowIssue]]:
-    """The student of a row, or None where an error keeps the row out; and every finding about it."""
-    reading = _Reading(context, raw)
-    row = reading.row()
-    return row, reading.issues
+    """Parse a row. Returns the student, or None if there is an error, and all findings."""
+    parser = _RowParser(context, raw)
+    row = parser.parse()
+    return row, parser.issues
 
 
-class _Reading:
-    """The state of reading one row: its cells and the findings so far."""
+class _RowParser:
+    """Parses the cells of one row and collects the findings."""
 
     def __init__(self, context: SheetContext, raw: RawRow) -> None:
         self.issues: list[RowIssue] = []
@@ -140,8 +169,8 @@ class _Reading:
         self._raw = raw
         self._failed = False
 
-    def row(self) -> RosterRow | None:
-        """Read every field, so that a person sees all findings of a row at once."""
+    def parse(self) -> RosterRow | None:
+        """Parse every field, so that all findings of the row are reported at once."""
         name = self._name()
         sex = self._coded("sex", Sex)
         birth_date = self._birth_date()
@@ -153,10 +182,10 @@ class _Reading:
         study_form = self._coded("study_form", StudyForm)
         entry_month = self._entry_month()
         if isinstance(document, IdNumber):
-            self._compare(document, birth_date, sex)
+            self._compare_with_id_number(document, birth_date, sex)
         attendance, length_years = self._text("attendance"), self._length_years()
         phone, members = self._phone("phone"), self._members()
-        # Whatever is None has left an error; naming each tells the type checker so.
+        # Each None has reported an error already; listing them narrows the types.
         if self._failed or sex is None or birth_date is None or kind is None:
             return None
         if document is None or programme is None or study_form is None or entry_month is None:
@@ -187,7 +216,7 @@ class _Reading:
         return self._raw.cells.get(place.index, "") if place else ""
 
     def _text(self, name: str) -> str:
-        """The field's text, with a finding where it is a formula error."""
+        """The text of a field; reports formula errors."""
         text = plain(self._cell(name))
         if text in EXCEL_ERRORS:
             self._error(name, text, EXCEL_ERROR)
@@ -195,7 +224,7 @@ class _Reading:
         return text
 
     def _report(self, name: str, value: str, defect: Defect, severity: Severity) -> None:
-        place = self._context.header.fields.get(name) or Place(-1, name, personal=True)
+        place = self._context.header.fields.get(name) or ColumnRef(-1, name, personal=True)
         self.issues.append(place.issue(self._context.sheet, self._raw.number, value, defect, severity))
 
     def _error(self, name: str, value: str, defect: Defect) -> None:
@@ -278,7 +307,7 @@ class _Reading:
             return None
         return number.number
 
-    def _compare(self, document: IdNumber, birth_date: date | None, sex: Sex | None) -> None:
+    def _compare_with_id_number(self, document: IdNumber, birth_date: date | None, sex: Sex | None) -> None:
         if birth_date is not None and birth_date != document.birth_date:
             self._error("birth_date", birth_date.isoformat(), BIRTH_DATE_DIFFERS)
         if sex is not None and sex != document.sex:
@@ -294,7 +323,7 @@ class _Reading:
         return Decimal(text)
 
     def _phone(self, name: str) -> str | None:
-        """Contact data never keeps a student off the roll: a bad number is left out, with a warning."""
+        """An invalid phone number is left out with a warning; it never blocks the row."""
         text = half_width(self._text(name))
         if not text:
             return None
@@ -314,18 +343,18 @@ class _Reading:
         if not name:
             return None
         flag = self._text(prefix + "is_guardian")
-        says = _spellings("is_guardian").get(flag)
-        if flag and says is None:
+        answer = _spellings("is_guardian").get(flag)
+        if flag and answer is None:
             self._warn(prefix + "is_guardian", flag, GUARDIAN_UNCLEAR)
         return Member(
             position=position,
             name=name,
             relation=self._text(prefix + "relation") or None,
-            is_guardian=says == YesNo.YES,
+            is_guardian=answer == YesNo.YES,
             phone=self._phone(prefix + "phone"),
         )
 
     def _extras(self) -> dict[str, str]:
-        kept = self._context.header.kept
-        filled = ((kept[index], plain(cell)) for index, cell in self._raw.cells.items() if index in kept)
+        extra = self._context.header.extra
+        filled = ((extra[index], plain(cell)) for index, cell in self._raw.cells.items() if index in extra)
         return {header: text for header, text in filled if text and text not in EXCEL_ERRORS}

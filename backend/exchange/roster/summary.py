@@ -1,4 +1,4 @@
-"""What a person wants to know of a dry run, kept small however large the file is."""
+"""The summary of a dry run. Its size does not grow with the file."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -9,12 +9,12 @@ from backend.exchange.roster.issues import RowIssue, Severity
 from backend.exchange.roster.rows import RosterRow
 
 SHOWN = 100
-"""Findings listed one by one; the rest are counted by code."""
+"""Findings listed individually; all are counted by code."""
 
 
 @dataclass(slots=True)
 class RosterSummary:
-    """Counts over a reading. `rows` are all rows with content below a header."""
+    """Counts over the items of `read_roster`."""
 
     shown: int = SHOWN
     students: int = 0
@@ -29,7 +29,7 @@ class RosterSummary:
     _last_error: tuple[str, int] | None = None
 
     def add(self, item: RosterRow | RowIssue) -> None:
-        """Count one item of `read_roster`; findings of a row come one after another."""
+        """Count one item of `read_roster`. The findings of a row must be consecutive."""
         if isinstance(item, RosterRow):
             self.students += 1
             self.study_forms[item.study_form.value] += 1
@@ -50,11 +50,11 @@ class RosterSummary:
 
     @property
     def importable(self) -> bool:
-        """A roster is imported whole or not at all: not while a row has an error, nor when there is none."""
+        """Whether the roster has students and no row with an error."""
         return not self.errors and self.students > 0
 
     def as_dict(self) -> dict[str, Any]:
-        """The summary as JSON holds it."""
+        """The summary as JSON-compatible values."""
         return {
             "importable": self.importable,
             "rows": self.students + self.rows_with_errors,
@@ -73,7 +73,7 @@ class RosterSummary:
 
 
 def summarise(items: Iterable[RosterRow | RowIssue], *, shown: int = SHOWN) -> RosterSummary:
-    """Read to the end and count."""
+    """Consume all items and count them."""
     summary = RosterSummary(shown=shown)
     for item in items:
         summary.add(item)

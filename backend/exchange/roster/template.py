@@ -1,4 +1,4 @@
-"""The roster template as versioned data: which headers there are, and what each column means."""
+"""The roster template as versioned data: headers, the meaning of each column, and coded values."""
 
 from collections.abc import Mapping
 from functools import cache
@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict
 TEMPLATES = Path(__file__).resolve().parents[3] / "policies" / "templates"
 
 VARIANTS = ("national", "national-2022")
-"""The variants we can write; any order of any of their columns is read."""
+"""Variants that can be written. When reading, columns may come in any order."""
 
 MEMBERS = ("成员1", "成员2")
-"""Family members of the template; their columns are a block repeated under each name."""
+"""Family members of the template. Each has the same block of columns, prefixed by the name."""
 
 
 class Column(BaseModel):
-    """One column: its canonical header, other spellings, and what the reader does with it."""
+    """One column: its canonical header, other spellings, and the field it is parsed into."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,7 +31,7 @@ class Column(BaseModel):
 
 
 class Template(BaseModel):
-    """Every column of every variant, and the values that coded columns may hold."""
+    """All columns of all variants, and the values of coded columns."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -40,26 +40,26 @@ class Template(BaseModel):
     values: dict[str, dict[str, tuple[str, ...]]]
 
     def mandatory(self) -> tuple[Column, ...]:
-        """The columns without which no student can be entered."""
+        """The mandatory columns."""
         return tuple(column for column in self.columns if column.mandatory)
 
     def spellings(self, field: str) -> Mapping[str, str]:
-        """What a cell of a coded column may say → the value it stands for."""
+        """Cell texts of a coded column → value."""
         return MappingProxyType(
             {text: value for value, texts in self.values[field].items() for text in texts}
         )
 
     def spelling(self, field: str, value: str) -> str:
-        """The spelling we write for a value of a coded column."""
+        """The canonical spelling of a coded value."""
         return self.values[field][value][0]
 
 
-def _read(name: str) -> dict[str, Any]:
+def _load_yaml(name: str) -> dict[str, Any]:
     loaded: dict[str, Any] = yaml.safe_load((TEMPLATES / name).read_text(encoding="utf-8"))
     return loaded
 
 
-def _of_member(position: int, member: str, column: Mapping[str, Any]) -> Column:
+def _member_column(position: int, member: str, column: Mapping[str, Any]) -> Column:
     field = column.get("field")
     return Column(
         name=member + column["name"],
@@ -71,9 +71,9 @@ def _of_member(position: int, member: str, column: Mapping[str, Any]) -> Column:
 @cache
 def load_template() -> Template:
     """The columns of all variants (`policies/templates/columns.yaml`)."""
-    raw = _read("columns.yaml")
+    raw = _load_yaml("columns.yaml")
     members = [
-        _of_member(position, member, column)
+        _member_column(position, member, column)
         for position, member in enumerate(MEMBERS, start=1)
         for column in raw["member_columns"]
     ]
@@ -86,10 +86,10 @@ def load_template() -> Template:
 
 @cache
 def load_order(variant: str) -> tuple[str, ...]:
-    """The headers of a variant in the order in which it is written."""
+    """The headers of a variant in its written order."""
     members = {
         member: [column.name for column in load_template().columns if column.name.startswith(member)]
         for member in MEMBERS
     }
-    order = _read(f"{variant}.yaml")["order"]
+    order = _load_yaml(f"{variant}.yaml")["order"]
     return tuple(header for name in order for header in members.get(name, [name]))

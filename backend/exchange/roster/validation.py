@@ -1,6 +1,6 @@
-"""First a file is read to its end and judged, with no transaction open; then its students are entered.
+"""Validates a whole file with no transaction open, before its students are imported.
 
-Between the two the students wait on disk, one JSON line each, so that a large file is parsed once and never held.
+Valid rows are spooled to disk as JSON lines, so that a large file is parsed once and never held in memory.
 """
 
 import asyncio
@@ -19,37 +19,38 @@ from pydantic import TypeAdapter
 
 from backend.core.errors import DomainError
 from backend.exchange.roster.errors import RosterTooLarge
-from backend.exchange.roster.reader import quiet, read_roster
+from backend.exchange.roster.reader import no_progress, read_roster
 from backend.exchange.roster.rows import RosterRow
 from backend.exchange.roster.summary import SHOWN, RosterSummary
 from backend.exchange.roster.xlsx_reader import Progress
 
 READING_MEMORY = 2 * 2**30
-"""Bytes that reading one upload may take; 200,000 rows take about an eighth of it."""
+"""Memory limit in bytes for reading one upload; 200,000 rows take about an eighth of it."""
 
 _ROW = TypeAdapter(RosterRow)
 
 
 @dataclass(frozen=True, slots=True)
-class CheckedRoster:
-    """A file that was read: what is in it, its SHA-256 in hexadecimal, and its sound rows in a file beside it."""
+class ValidatedRoster:
+    """A validated file: its summary, its SHA-256 in hexadecimal, and the spool file with its valid rows."""
 
     summary: RosterSummary
     sha256: str
     spool: Path
 
     def rows(self) -> Iterator[RosterRow]:
-        """The rows without errors, in the order of the file."""
+        """The valid rows, in the order of the file."""
         with self.spool.open("rb") as lines:
             for line in lines:
                 yield _ROW.validate_json(line)
 
 
-def check_roster(
-    path: Path, spool: Path, *, today: date, shown: int = SHOWN, progress: Progress = quiet
-) -> CheckedRoster:
-    """Read `path` to the end and leave its sound rows in `spool`, which holds ID numbers in the clear: the caller
-    puts it into a directory that nobody else reads and removes it. Raises what `read_roster` raises.
+def validate_roster(
+    path: Path, spool: Path, *, today: date, shown: int = SHOWN, progress: Progress = no_progress
+) -> ValidatedRoster:
+    """Read `path` and write its valid rows to `spool`. Raises what `read_roster` raises.
+
+    The spool holds ID numbers in plain text: the caller creates it in a private directory and deletes it.
     """
     summary = RosterSummary(shown=shown)
     with spool.open("wb") as lines:
@@ -58,46 +59,46 @@ def check_roster(
             if isinstance(item, RosterRow):
                 lines.write(_ROW.dump_json(item) + b"\n")
     with path.open("rb") as stream:
-        return CheckedRoster(summary, hashlib.file_digest(stream, "sha256").hexdigest(), spool)
+        return ValidatedRoster(summary, hashlib.file_digest(stream, "sha256").hexdigest(), spool)
 
 
-async def check_upload(path: Path, spool: Path, *, today: date, shown: int = SHOWN) -> CheckedRoster:
-    """`check_roster` in a process of its own, with a ceiling on its memory.
+async def validate_upload(path: Path, spool: Path, *, today: date, shown: int = SHOWN) -> ValidatedRoster:
+    """Run `validate_roster` in a child process with a memory limit.
 
-    Parsing a workbook builds a tree of every row, and a hostile row may be as long as the archive unpacks: only a
-    ceiling bounds that. It also leaves this process its processor for the check-ins that arrive meanwhile.
+    Parsing a workbook builds a tree of every row, and a hostile row may be as large as the unpacked archive; only a
+    limit of the process bounds that. The child also keeps the CPU load out of the server process.
     """
-    return await asyncio.to_thread(_check_in_child, path, spool, today, shown)
+    return await asyncio.to_thread(_validate_in_child, path, spool, today, shown)
 
 
-def _check_in_child(
+def _validate_in_child(
     path: Path, spool: Path, today: date, shown: int, memory: int = READING_MEMORY
-) -> CheckedRoster:
+) -> ValidatedRoster:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(max_workers=1, mp_context=spawn) as child:
         try:
-            outcome = child.submit(_check_bounded, path, spool, today, shown, memory).result()
-        except BrokenProcessPool as killed:
-            raise _TOO_MUCH from killed
-    if isinstance(outcome, CheckedRoster):
+            outcome = child.submit(_validate_with_memory_limit, path, spool, today, shown, memory).result()
+        except BrokenProcessPool as error:
+            raise _TOO_MUCH_MEMORY from error
+    if isinstance(outcome, ValidatedRoster):
         return outcome
-    refusal, params = outcome
-    raise refusal(**params)
+    error_type, params = outcome
+    raise error_type(**params)
 
 
-_TOO_MUCH = RosterTooLarge(what_zh="读取所需内存过多", what_en="reading it takes too much memory")
+_TOO_MUCH_MEMORY = RosterTooLarge(what_zh="读取所需内存过多", what_en="reading it takes too much memory")
 
 
-def _check_bounded(
+def _validate_with_memory_limit(
     path: Path, spool: Path, today: date, shown: int, memory: int
-) -> CheckedRoster | tuple[type[DomainError], dict[str, Any]]:
-    """A refusal is returned as a value: an exception with named arguments does not survive pickling."""
+) -> ValidatedRoster | tuple[type[DomainError], dict[str, Any]]:
+    """Errors are returned as values, because exceptions with keyword arguments cannot be unpickled."""
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    ceiling = pages * resource.getpagesize() + memory
-    resource.setrlimit(resource.RLIMIT_AS, (ceiling, ceiling))
+    limit = pages * resource.getpagesize() + memory
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     try:
-        return check_roster(path, spool, today=today, shown=shown)
-    except DomainError as refusal:
-        return type(refusal), refusal.params
+        return validate_roster(path, spool, today=today, shown=shown)
+    except DomainError as error:
+        return type(error), error.params
     except MemoryError:
-        return RosterTooLarge, _TOO_MUCH.params
+        return RosterTooLarge, _TOO_MUCH_MEMORY.params

@@ -1,4 +1,4 @@
-"""Writing the template: empty for a school to fill in, or filled with records."""
+"""Writes the template, empty for a school to fill in or filled with records."""
 
 import csv
 from collections.abc import Iterable, Mapping
@@ -15,12 +15,12 @@ from backend.exchange.roster.template import Column, Template, load_order, load_
 SHEET = "学生信息"
 NOTES = "填写说明"
 LISTED_ROWS = 5_000
-"""How far down a drop-down list reaches in the empty template."""
+"""Number of rows with drop-down lists in the empty template."""
 
 FORMATS = ("xlsx", "csv-utf8", "csv-gb18030")
 
 Record = Mapping[str, str]
-"""A student as the template states them: canonical header → text of the cell."""
+"""One student: canonical header → cell text."""
 
 _ADVICE = (
     "带*的列必须有，且每行必填；其他列可以为空或删去。列的先后顺序不限，请不要改动表头文字。",
@@ -31,7 +31,7 @@ _ADVICE = (
 
 
 def write_roster(path: Path, records: Iterable[Record], *, variant: str, form: str) -> int:
-    """Write records in a variant of the template; returns how many. Memory does not grow with their number."""
+    """Write records in a variant of the template; returns their number. Memory use is constant."""
     order = load_order(variant)
     if form == "xlsx":
         return _write_workbook(path, records, order)
@@ -39,19 +39,19 @@ def write_roster(path: Path, records: Iterable[Record], *, variant: str, form: s
 
 
 def write_template(path: Path, *, variant: str) -> None:
-    """Write the empty template with drop-down lists for coded columns, and a sheet that says how to fill it in."""
+    """Write the empty template, with drop-down lists for coded columns and a sheet of instructions."""
     with path.open("wb") as stream, closing(_open_workbook(stream)) as workbook:
         template = load_template()
         order = load_order(variant)
         sheet = _start_sheet(workbook, order)
-        _offer_lists(sheet, template, order)
+        _add_drop_down_lists(sheet, template, order)
         _write_notes(workbook.add_worksheet(NOTES), template, order)
 
 
 def _open_workbook(stream: IO[bytes]) -> Workbook:
     options = {
         "constant_memory": True,
-        # A cell that begins with = or looks like a link stays the text it is.
+        # Store cells that begin with = or look like links as text.
         "strings_to_formulas": False,
         "strings_to_urls": False,
         "strings_to_numbers": False,
@@ -89,12 +89,12 @@ def _write_delimited(path: Path, records: Iterable[Record], order: tuple[str, ..
         writer.writerow(order)
         for record in records:
             count += 1
-            writer.writerow([_inert(record.get(header, "")) for header in order])
+            writer.writerow([_escape_formula(record.get(header, "")) for header in order])
     return count
 
 
-def _inert(text: str) -> str:
-    """The text so that no spreadsheet program runs it as a formula; the reader drops the apostrophe again."""
+def _escape_formula(text: str) -> str:
+    """Prefix text that a spreadsheet program would run as a formula; the reader removes the apostrophe."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
@@ -103,7 +103,7 @@ def _choices(template: Template, column: Column) -> list[str]:
     return [texts[0] for texts in template.values.get(field or "", {}).values()]
 
 
-def _offer_lists(sheet: Worksheet, template: Template, order: tuple[str, ...]) -> None:
+def _add_drop_down_lists(sheet: Worksheet, template: Template, order: tuple[str, ...]) -> None:
     columns = {column.name: column for column in template.columns}
     for index, header in enumerate(order):
         if choices := _choices(template, columns[header]):

@@ -1,7 +1,7 @@
-"""A workbook read as a stream of rows, by openpyxl's read-only mode (docs/adr/0002-reading-excel.md).
+"""Reads a workbook as a stream of rows with openpyxl's read-only mode (docs/adr/0002-reading-excel.md).
 
-What is ours here: judging the archive before anything is unpacked, and giving back what a cell holds in the
-form that the checks need. openpyxl refuses document types and entities by way of defusedxml.
+This module checks the archive before anything is unpacked and converts cells to the form that the checks need.
+openpyxl rejects document types and entities through defusedxml.
 """
 
 import warnings
@@ -32,27 +32,27 @@ MAX_CELL_CHARACTERS = 32_767
 LAST_ROW, LAST_COLUMN = 1_048_576, 16_384
 """Excel's own limits."""
 BATCH = 100
-"""Rows taken from openpyxl at a time."""
+"""Rows read from openpyxl at a time."""
 
 EPOCH_1900 = date(1899, 12, 30)
 EPOCH_1904 = date(1904, 1, 1)
 
 Progress = Callable[[int, int], None]
-"""Told how many bytes of the file are read, and how many there are."""
+"""Called with the bytes read and the total bytes of the file."""
 
 _SHEETS, _SHARED_STRINGS = "xl/worksheets/", "xl/sharedstrings.xml"
-_PARSED = (".xml", ".rels", ".vml")
+_PARSED_SUFFIXES = (".xml", ".rels", ".vml")
 
-_OPENPYXL_RAISES = (
+_OPENPYXL_ERRORS = (
     *(ArithmeticError, AttributeError, EOFError, LookupError, OSError, RuntimeError, SyntaxError),
     *(TypeError, ValueError, InvalidFileException, zipfile.BadZipFile, zlib.error),
 )
-"""A damaged part reaches openpyxl's descriptors unchecked, and any of these comes out. The XML parser's own
-error is a SyntaxError, defusedxml's are ValueErrors."""
+"""openpyxl does not validate damaged parts and may raise any of these. The XML parser raises SyntaxError,
+defusedxml ValueError."""
 
 
 class Sheet(Protocol):
-    """A worksheet of openpyxl's read-only mode; the published types know the writable one only."""
+    """A worksheet of openpyxl's read-only mode; the published type stubs lack it."""
 
     title: str
     sheet_state: str
@@ -63,13 +63,13 @@ class Sheet(Protocol):
 
 
 class Workbook:
-    """An `.xlsx` file opened for streaming; refuses what is oversized on its face or carries macros."""
+    """An `.xlsx` file opened for streaming. Rejects oversized archives and macros."""
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("rb")
         try:
-            _judge_archive(self._stream, path.name)
-            with _refusing_damage():
+            _check_archive(self._stream, path.name)
+            with _convert_damage():
                 self._book = load_workbook(self._stream, read_only=True, data_only=True, keep_links=False)
         except BaseException:
             self._stream.close()
@@ -83,18 +83,18 @@ class Workbook:
 
     @property
     def sheets(self) -> tuple[Sheet, ...]:
-        """The visible worksheets. Hidden ones hold code lists, or what somebody meant to leave out."""
+        """The visible worksheets. Hidden ones hold code lists or data that the author excluded."""
         worksheets = cast("list[Sheet]", self._book.worksheets)
         return tuple(sheet for sheet in worksheets if sheet.sheet_state == "visible")
 
     def close(self) -> None:
         self._stream.close()
 
-    def rows(self, sheet: Sheet, advanced: Callable[[int], None]) -> Iterator[RawRow]:
-        """The rows of a sheet that have any content, as they are unpacked; `advanced` is told the packed bytes."""
-        sheet.reset_dimensions()  # programs write the first cell's range there, or a stale one
+    def rows(self, sheet: Sheet, advance: Callable[[int], None]) -> Iterator[RawRow]:
+        """Yield the non-empty rows of a sheet as they are unpacked. `advance` receives the packed bytes read."""
+        sheet.reset_dimensions()  # some programs write a wrong or stale range
         values, first = sheet.iter_rows(values_only=True), 1
-        while batch := self._next_rows(values, advanced):
+        while batch := self._next_rows(values, advance):
             for number, row in enumerate(batch, start=first):
                 if len(row) > LAST_COLUMN:
                     raise RosterDamaged(where=f"{sheet.title}!{number}")
@@ -106,22 +106,22 @@ class Workbook:
                 raise RosterTooLarge(what_zh=f"超过{LAST_ROW}行", what_en=f"beyond {LAST_ROW} rows")
 
     def _next_rows(
-        self, values: Iterator[tuple[object, ...]], advanced: Callable[[int], None]
+        self, values: Iterator[tuple[object, ...]], advance: Callable[[int], None]
     ) -> list[tuple[object, ...]]:
-        with _refusing_damage():
+        with _convert_damage():
             batch = list(islice(values, BATCH))
-        # Parts are not always packed in the order of the sheets; progress never goes back.
+        # Parts are not always packed in sheet order; progress never goes backwards.
         ahead = self._stream.tell() - self._reached
         if ahead > 0:
             self._reached += ahead
-            advanced(ahead)
+            advance(ahead)
         return batch
 
     def _text(self, value: object) -> str:
-        """What a cell holds, as text; `Numeric` where the workbook stores a number.
+        """The cell's value as text; `Numeric` if the workbook stores a number.
 
-        A number that is formatted as a date is given as the serial it is: `202409` under a date format is still
-        a month, not a day in the year 2454.
+        A number with a date format is returned as its serial number: `202409` under a date format is still a month,
+        not a day in the year 2454.
         """
         match value:
             case str():
@@ -141,26 +141,26 @@ class Workbook:
 
 
 @contextmanager
-def _refusing_damage() -> Iterator[None]:
-    """Whatever openpyxl stumbles over is a damaged file; what it warns of (styles, extensions) is nothing to us."""
+def _convert_damage() -> Iterator[None]:
+    """Convert any error of openpyxl to `RosterDamaged` and ignore its warnings about styles and extensions."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", category=UserWarning, module="openpyxl")
         try:
             yield
-        except _OPENPYXL_RAISES as damage:
-            raise RosterDamaged(where=type(damage).__name__) from damage
+        except _OPENPYXL_ERRORS as error:
+            raise RosterDamaged(where=type(error).__name__) from error
 
 
-def _judge_archive(stream: IO[bytes], name: str) -> None:
-    """Refuse an archive by its directory alone.
+def _check_archive(stream: IO[bytes], name: str) -> None:
+    """Reject an archive by its directory alone.
 
-    A declared size is a promise that zipfile holds an entry to: it never inflates past it.
+    zipfile never inflates an entry beyond its declared size, so the declared sizes are safe limits.
     """
     try:
         with zipfile.ZipFile(stream) as archive:
             entries = archive.infolist()
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as damage:
-        raise RosterDamaged(where=name) from damage
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+        raise RosterDamaged(where=name) from error
     if len(entries) > MAX_ENTRIES:
         raise RosterTooLarge(what_zh="压缩包内文件过多", what_en="too many archive entries")
     if sum(entry.file_size for entry in entries) > MAX_UNPACKED_BYTES:
@@ -169,7 +169,7 @@ def _judge_archive(stream: IO[bytes], name: str) -> None:
         part = entry.filename.lower()
         if part.endswith("vbaproject.bin") or "/macrosheets/" in part:
             raise RosterHasMacros
-        if part.endswith(_PARSED) and not part.startswith(_SHEETS):
+        if part.endswith(_PARSED_SUFFIXES) and not part.startswith(_SHEETS):
             limit = MAX_SHARED_STRINGS_BYTES if part == _SHARED_STRINGS else MAX_PART_BYTES
             if entry.file_size > limit:
                 raise RosterTooLarge(what_zh=f"{part}过大", what_en=f"{part} is too large")

@@ -17,7 +17,7 @@ from backend.exchange.roster.errors import RosterEmpty, RosterHasErrors
 from backend.exchange.roster.importer import ImportReport, RosterImport, import_roster
 from backend.exchange.roster.issues import RowIssue, Severity
 from backend.exchange.roster.summary import RosterSummary
-from backend.exchange.roster.validation import CheckedRoster, check_upload
+from backend.exchange.roster.validation import ValidatedRoster, validate_upload
 from backend.exchange.roster.writer import write_template
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
@@ -155,7 +155,7 @@ async def post_roster_import(
     )
 
 
-async def _checked(request: Request, caller: Caller, folder: Path, file_name: str) -> CheckedRoster:
+async def _checked(request: Request, caller: Caller, folder: Path, file_name: str) -> ValidatedRoster:
     """The body on disk, then read to its end, in no transaction. The name serves for its suffix only."""
     upload = folder / f"roster{Path(file_name).suffix.lower()}"
     taken = 0
@@ -166,10 +166,10 @@ async def _checked(request: Request, caller: Caller, folder: Path, file_name: st
                 raise BodyTooLarge(limit=MAX_UPLOAD)
             file.write(chunk)
     async with _READING:
-        return await check_upload(upload, folder / "rows", today=legal_day(caller.at), shown=FINDINGS)
+        return await validate_upload(upload, folder / "rows", today=legal_day(caller.at), shown=FINDINGS)
 
 
-async def _entered(caller: Caller, checked: CheckedRoster) -> ImportReport:
+async def _entered(caller: Caller, checked: ValidatedRoster) -> ImportReport:
     async with caller.transaction() as session:
         school = await session.get_one(OrgUnit, caller.actor.org_id)
         command = RosterImport(school, checked.rows(), checked.sha256)

@@ -1,0 +1,89 @@
+"""Events of accounts, devices, faces and student records."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from backend.core.event import Event
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountActivated(Event):
+    """A staff account was activated."""
+
+    account_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountDisabled(Event):
+    """A staff account was disabled."""
+
+    account_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceBound(Event):
+    """A student bound a first device key."""
+
+    school_id: UUID
+    student_id: UUID
+    device_id: UUID
+    cool_down_until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRebound(DeviceBound):
+    """A student replaced the bound device key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceRevoked(Event):
+    """A registrar revoked a student's device key."""
+
+    school_id: UUID
+    student_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceEnrolled(Event):
+    """A face enrolment was accepted."""
+
+    school_id: UUID
+    student_id: UUID
+    enrolment_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceEnrolmentRefused(FaceEnrolled):
+    """A face enrolment was refused."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NonFaceRouteChosen(Event):
+    """A student chose to check in without a face (HN334-3.1)."""
+
+    school_id: UUID
+    student_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortraitJudged(Event):
+    """An ID portrait was accepted, refused or sent to review."""
+
+    school_id: UUID
+    student_id: UUID
+    status: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordCorrectionRequested(Event):
+    """A student reported an error in the own record."""
+
+    school_id: UUID
+    student_id: UUID
+    check_id: UUID
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordCorrectionDecided(RecordCorrectionRequested):
+    """A registrar decided on a reported error."""

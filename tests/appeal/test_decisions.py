@@ -293,7 +293,7 @@ async def test_tenants_do_not_see_each_others_appeals(appeals: AppealScenario) -
         assert appeal.filed.id not in await appeals.list_ids(stranger)
 
 
-# --- reading ---
+# --- helpers ---
 
 
 async def _load_first_roll_call(appeals: AppealScenario) -> RollCall:

@@ -44,17 +44,17 @@ def changes(registry: Registry) -> ChangeDesk:
 
 
 async def test_a_filed_change_waits_for_the_superior_and_has_no_effect_yet(changes: ChangeDesk) -> None:
-    case = await changes.file("11")
-    assert case.state is RequestState.OPEN
-    assert [(each.level, each.org_id) for each in case.chain] == [("city", changes.bureau.org_id)]
+    view = await changes.file("11")
+    assert view.state is RequestState.OPEN
+    assert [(each.level, each.org_id) for each in view.chain] == [("city", changes.bureau.org_id)]
     assert await changes.registry.status() == ("01", "full_time")
 
 
 @pytest.mark.clause("SD13-4")
 async def test_suspension_in_a_five_year_programme_goes_to_the_province(changes: ChangeDesk) -> None:
     await changes.enrol_in("five_year")
-    case = await changes.change("11", changes.bureau, changes.province)
-    assert [each.level for each in case.chain] == ["city", "province"]
+    view = await changes.change("11", changes.bureau, changes.province)
+    assert [each.level for each in view.chain] == ["city", "province"]
     assert await changes.registry.status() == ("02", "full_time")
     assert await changes.registry.rows(ProvinceApproved) == []
 
@@ -112,8 +112,8 @@ async def test_one_of_two_concurrent_requests_is_refused(changes: ChangeDesk) ->
 
 
 async def test_the_last_agreement_writes_the_change_trace_and_event(changes: ChangeDesk) -> None:
-    case = await changes.change("11", changes.bureau)
-    assert case.state is RequestState.AGREED
+    view = await changes.change("11", changes.bureau)
+    assert view.state is RequestState.AGREED
     [entry] = await changes.registry.rows(StandingEntry)
     assert (entry.cause, entry.standing_before, entry.standing_after) == ("edit", "01", "02")
     assert entry.trace["rule"] == "standing.edited"
@@ -136,61 +136,61 @@ async def test_repeating_a_year_is_in_the_ledger_and_keeps_the_status(changes: C
 
 
 async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: ChangeDesk) -> None:
-    case = await changes.file("11")
+    view = await changes.file("11")
     with pytest.raises(ChangeOpinionMissing):
-        await changes.answer(case, changes.bureau, "refused")
-    refused = await changes.answer(case, changes.bureau, "refused", "材料不全")
+        await changes.answer(view, changes.bureau, "refused")
+    refused = await changes.answer(view, changes.bureau, "refused", "材料不全")
     assert refused.state is RequestState.REFUSED
     with pytest.raises(ChangeClosed):
-        await changes.answer(case, changes.bureau)
+        await changes.answer(view, changes.bureau)
     assert await changes.registry.status() == ("01", "full_time")
 
 
 async def test_only_the_current_level_gives_an_opinion(changes: ChangeDesk) -> None:
     await changes.enrol_in("five_year")
-    case = await changes.file("11")
+    view = await changes.file("11")
     with pytest.raises(NotYourTurn):
-        await changes.answer(case, changes.province)
-    await changes.answer(case, changes.bureau)
+        await changes.answer(view, changes.province)
+    await changes.answer(view, changes.bureau)
     with pytest.raises(NotYourTurn):
-        await changes.answer(case, changes.bureau)
-    await changes.answer(case, changes.province)
+        await changes.answer(view, changes.bureau)
+    await changes.answer(view, changes.province)
     assert await changes.registry.status() == ("02", "full_time")
 
 
 async def test_a_superior_outside_the_chain_only_reads_the_request(
     changes: ChangeDesk,
 ) -> None:
-    case = await changes.file("11")
+    view = await changes.file("11")
     for actor in (changes.province, changes.colleague, changes.registrar, changes.registry.counselor):
         with pytest.raises(NotPermitted):
-            await changes.answer(case, actor)
+            await changes.answer(view, actor)
 
 
 async def test_a_bureau_of_another_city_cannot_find_the_request(changes: ChangeDesk) -> None:
-    case = await changes.file("11")
+    view = await changes.file("11")
     with pytest.raises(NotFound):
-        await changes.answer(case, bureau_account(changes.registry.stage.world.other_city))
+        await changes.answer(view, bureau_account(changes.registry.stage.world.other_city))
 
 
 async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: ChangeDesk) -> None:
-    case = await changes.file("29")
-    assert [each.level for each in case.chain] == ["school"]
+    view = await changes.file("29")
+    assert [each.level for each in view.chain] == ["school"]
     with pytest.raises(OwnRequest):
-        await changes.answer(case, changes.registrar)
+        await changes.answer(view, changes.registrar)
     with pytest.raises(NotPermitted):
-        await changes.answer(case, changes.registry.counselor)
-    assert (await changes.answer(case, changes.colleague)).state is RequestState.AGREED
+        await changes.answer(view, changes.registry.counselor)
+    assert (await changes.answer(view, changes.colleague)).state is RequestState.AGREED
 
 
 async def test_concurrent_opinions_write_the_change_once(
     changes: ChangeDesk,
 ) -> None:
-    case = await changes.file("11")
+    view = await changes.file("11")
     colleague = bureau_account(changes.registry.stage.world.city)
     results = await asyncio.gather(
-        changes.answer(case, changes.bureau),
-        changes.answer(case, colleague, "refused", "材料不全"),
+        changes.answer(view, changes.bureau),
+        changes.answer(view, colleague, "refused", "材料不全"),
         return_exceptions=True,
     )
     assert sorted(type(each).__name__ for each in results) == ["ChangeClosed", "ChangeRequestView"]
@@ -200,29 +200,29 @@ async def test_concurrent_opinions_write_the_change_once(
 
 
 async def test_an_opinion_on_a_record_changed_since_filing_is_refused(changes: ChangeDesk) -> None:
-    case = await changes.file("11")
+    view = await changes.file("11")
     async with changes.registry.stage.arrange() as session:
         await session.execute(update(Student).where(Student.id == changes.pupil.id).values(standing="02"))
     with pytest.raises(NothingChanges):
-        await changes.answer(case, changes.bureau)
+        await changes.answer(view, changes.bureau)
     assert await changes.registry.rows(ChangeRequestStep) == []
 
 
 async def test_the_school_can_withdraw_an_open_request(changes: ChangeDesk) -> None:
-    case = await changes.file("11")
-    assert (await changes.withdraw(case, changes.colleague)).state is RequestState.WITHDRAWN
-    for act in (changes.withdraw(case), changes.answer(case, changes.bureau)):
+    view = await changes.file("11")
+    assert (await changes.withdraw(view, changes.colleague)).state is RequestState.WITHDRAWN
+    for act in (changes.withdraw(view), changes.answer(view, changes.bureau)):
         with pytest.raises(ChangeClosed):
             await act
 
 
 async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeDesk) -> None:
-    case = await changes.change("11", changes.bureau)
+    view = await changes.change("11", changes.bureau)
     async with changes.registry.stage.arrange() as session:
         acts = (
             await session.scalars(
                 select(AuditEntry)
-                .where(AuditEntry.subject_id == str(case.request.id))
+                .where(AuditEntry.subject_id == str(view.request.id))
                 .order_by(AuditEntry.id)
             )
         ).all()
@@ -237,19 +237,19 @@ async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeDesk)
 
 
 async def load_notice_recipients(
-    changes: ChangeDesk, case: ChangeRequestView
+    changes: ChangeDesk, view: ChangeRequestView
 ) -> list[tuple[str, UUID | None]]:
     """Kind and recipient of every notice about a request."""
-    return [(kind, who) for kind, who, _ in await load_notices(changes.registry, case.request.id)]
+    return [(kind, who) for kind, who, _ in await load_notices(changes.registry, view.request.id)]
 
 
 async def test_filing_notifies_the_superior_and_the_student(
     changes: ChangeDesk,
 ) -> None:
     city = await create_superior_account(changes.registry)
-    case = await changes.file("11")
+    view = await changes.file("11")
     await changes.registry.run_events("ChangeRequested")
-    found = await load_notice_recipients(changes, case)
+    found = await load_notice_recipients(changes, view)
     assert found.count(("change_request_waiting", city)) == 1
     assert found.count(("change_request_filed", changes.pupil.id)) == 1
     assert {kind for kind, _ in found} == {"change_request_waiting", "change_request_filed"}
@@ -258,15 +258,15 @@ async def test_filing_notifies_the_superior_and_the_student(
 async def test_an_agreement_notifies_the_next_level(changes: ChangeDesk) -> None:
     province = await create_superior_account(changes.registry, changes.registry.stage.world.province)
     await changes.enrol_in("five_year")
-    case = await changes.change("11", changes.bureau)
+    view = await changes.change("11", changes.bureau)
     await changes.registry.run_events("ChangeRequestDecided")
-    assert ("change_request_waiting", province) in await load_notice_recipients(changes, case)
+    assert ("change_request_waiting", province) in await load_notice_recipients(changes, view)
 
 
 async def test_a_closed_request_notifies_the_student_and_no_level(changes: ChangeDesk) -> None:
-    case = await changes.change("11", changes.bureau)
+    view = await changes.change("11", changes.bureau)
     await changes.registry.run_events("ChangeRequestDecided")
-    assert await load_notice_recipients(changes, case) == [("change_request_agreed", changes.pupil.id)]
+    assert await load_notice_recipients(changes, view) == [("change_request_agreed", changes.pupil.id)]
 
 
 # --- lists ---
@@ -276,22 +276,22 @@ async def list_waiting_requests(changes: ChangeDesk, actor: Actor) -> list[Chang
     async with changes.registry.transaction(actor) as session:
         found = await load_requests_page(session, actor, ChangeRequestSearch(waiting=True), None, 50)
     mine = {pupil.id for pupil in changes.registry.school.students}
-    return [case for case in found if case.request.student_id in mine]
+    return [view for view in found if view.request.student_id in mine]
 
 
 async def test_a_request_is_listed_only_for_the_current_levels_unit(
     changes: ChangeDesk,
 ) -> None:
     await changes.enrol_in("five_year")
-    case = await changes.file("11")
+    view = await changes.file("11")
     assert [each.request.id for each in await list_waiting_requests(changes, changes.bureau)] == [
-        case.request.id
+        view.request.id
     ]
     assert await list_waiting_requests(changes, changes.province) == []
-    await changes.answer(case, changes.bureau)
+    await changes.answer(view, changes.bureau)
     assert await list_waiting_requests(changes, changes.bureau) == []
     assert [each.request.id for each in await list_waiting_requests(changes, changes.province)] == [
-        case.request.id
+        view.request.id
     ]
 
 
@@ -314,4 +314,4 @@ async def test_the_list_filter_agrees_with_the_state_of_each_request(
         found = await load_requests_page(
             session, changes.registrar, ChangeRequestSearch(state=state), None, 50
         )
-    assert [case.state for case in found] == [state]
+    assert [view.state for view in found] == [state]

@@ -332,7 +332,7 @@ async def test_a_withdrawn_prompt_cannot_be_decided(registry: Registry) -> None:
         await decide(registry, prompt_id)
 
 
-# --- two at once ---
+# --- concurrent decisions ---
 
 
 async def test_one_of_two_concurrent_decisions_is_refused(registry: Registry) -> None:

@@ -70,11 +70,11 @@ async def test_no_status_before_the_record_or_in_the_future(changes: ChangeDesk)
 
 
 async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: ChangeDesk) -> None:
-    case = await changes.change("11", changes.bureau)
+    request_view = await changes.change("11", changes.bureau)
     async with changes.registry.transaction(changes.registry.student()) as session:
         ledger = await ledger_of(session, changes.registry.student(), changes.pupil.id)
     [view] = ledger.entries
-    assert (view.request_id, view.change_kind, view.reversed) == (case.request.id, "11", False)
+    assert (view.request_id, view.change_kind, view.reversed) == (request_view.request.id, "11", False)
     assert ledger.locked_by is None
     assert ledger.status == Status("02", "full_time")
 

@@ -1,4 +1,4 @@
-"""The student's own reasons against misses (reading 10)."""
+"""The student's own reason claims (reading 10)."""
 
 from uuid import UUID
 
@@ -6,7 +6,7 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import documented
-from backend.standing.claims.queries import ClaimSearch, claim_for, claims_page, justified_reasons
+from backend.standing.claims.queries import ClaimSearch, justified_reasons, load_claim, load_claims_page
 from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import FileClaim, file_claim
 from mobile_api.caller import PhoneCaller
@@ -17,14 +17,16 @@ router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 @router.get("/justified-reasons", responses=documented(401))
 async def list_justified_reasons(caller: PhoneCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
-    return [JustifiedReasonOut.model_validate(each) for each in justified_reasons(caller.actor, caller.at)]
+    return [
+        JustifiedReasonOut.model_validate(reason) for reason in justified_reasons(caller.actor, caller.at)
+    ]
 
 
 @router.post(
     "/roll-calls/{roll_call_id}/reason-claims", status_code=201, responses=documented(401, 404, 409, 422)
 )
 async def post_claim(caller: PhoneCaller, roll_call_id: UUID, body: ClaimIn) -> ClaimOut:
-    """对未按时核验提出正当理由 · Claim a justified reason against a missed check, once."""
+    """对未按时核验提出正当理由 · Claim a justified reason for a missed roll call, once."""
     command = FileClaim(
         roll_call_id, body.reason_code, body.text or "", attachment_ids=tuple(body.attachment_ids)
     )
@@ -38,7 +40,7 @@ async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = N
     """我提出的理由（新的在前） · My claims, newest first."""
     before = None if cursor is None else parse_id(decode_cursor(cursor, 1)[0])
     async with caller.transaction() as session:
-        rows = await claims_page(session, caller.actor, ClaimSearch(), before, limit + 1)
+        rows = await load_claims_page(session, caller.actor, ClaimSearch(), before, limit + 1)
     shown = rows[:limit]
     following = encode_cursor(str(shown[-1].claim.id)) if len(rows) > limit else None
     return Page(items=[ClaimOut.of(view) for view in shown], next_cursor=following)
@@ -48,5 +50,5 @@ async def list_claims(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = N
 async def get_claim(caller: PhoneCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim of mine."""
     async with caller.transaction() as session:
-        view = await claim_for(session, caller.actor, claim_id)
+        view = await load_claim(session, caller.actor, claim_id)
     return ClaimOut.of(view)

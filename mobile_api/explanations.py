@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.appeal.explanations import CaseKind, explained
+from backend.appeal.explanations import ExplanationKind, explained
 from backend.core.web.problems import documented
 from backend.standing.explanations.schemas import ExplanationOut
 from mobile_api.caller import PhoneCaller
@@ -13,8 +13,8 @@ router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
 
 
 @router.get("/me/explanations/{kind}/{case_id}", responses=documented(401, 403, 404, 422))
-async def get_explanation(caller: PhoneCaller, kind: CaseKind, case_id: UUID) -> ExplanationOut:
-    """查看与我有关的说明 · Why it is so, by which rule and on which facts, what comes next, and what I can do now."""
+async def get_explanation(caller: PhoneCaller, kind: ExplanationKind, case_id: UUID) -> ExplanationOut:
+    """查看与我有关的说明 · The rule and facts behind a result, what comes next, and what I can do now."""
     async with caller.transaction() as session:
-        told = await explained(session, caller.actor, kind, case_id)
-    return ExplanationOut.of(told)
+        explanation = await explained(session, caller.actor, kind, case_id)
+    return ExplanationOut.of(explanation)

@@ -41,7 +41,7 @@ async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
     """查看提示 · One prompt about me: what it rests on, what was decided, what I said."""
     async with caller.transaction() as session:
         found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return OwnPromptFileOut.of_file(found)
+    return OwnPromptFileOut.of_detail(found)
 
 
 @router.post(

@@ -13,10 +13,17 @@ from backend.core.errors import NotFound
 from backend.standing.access import visible_students
 from backend.standing.engine.trace import Rule, document, trace
 from backend.standing.explanations.citations import figures_of, references, references_of
-from backend.standing.explanations.fact_lines import fact_lines
+from backend.standing.explanations.fact_lines import load_fact_lines
+from backend.standing.explanations.model import (
+    HELP,
+    NOTHING_TO_DO,
+    Explanation,
+    FactLine,
+    Reader,
+    reader_for_role,
+)
 from backend.standing.explanations.phrases import AID_KINDS, Bilingual, instant, term_words
-from backend.standing.explanations.prompt import HELP, NOTHING_TO_DO, Explanation, FactLine, Reader, reader_of
-from backend.standing.explanations.service import book_of
+from backend.standing.explanations.service import load_policy_history
 from backend.standing.policy import StandingPolicy
 
 FEN = 100
@@ -37,7 +44,7 @@ def yuan(fen: int) -> str:
     return f"{fen // FEN}.{fen % FEN:02d}"
 
 
-async def filing_explained(session: AsyncSession, actor: Actor, filing_id: UUID) -> Explanation:
+async def load_filing_explanation(session: AsyncSession, actor: Actor, filing_id: UUID) -> Explanation:
     """A filing of a student whom the caller may see; else `NotFound`, whatever the cause."""
     own = visible_students(actor, AidFiling.student_id.expression)
     row = (await session.execute(filings().where(AidFiling.id == filing_id, own))).one_or_none()
@@ -45,9 +52,9 @@ async def filing_explained(session: AsyncSession, actor: Actor, filing_id: UUID)
         raise NotFound
     filing = Filing(*row)
     lines = (await lines_of(session, [filing.filing]))[filing_id]
-    law = (await book_of(session, filing.filing.school_id)).on(legal_day(filing.filing.filed_at))
-    facts = await fact_lines(session, filing.filing.student_id, [f"change:{filing.filing.change_id}"])
-    return explain_aid(filing, lines, facts, law, reader_of(actor.role))
+    law = (await load_policy_history(session, filing.filing.school_id)).on(legal_day(filing.filing.filed_at))
+    facts = await load_fact_lines(session, filing.filing.student_id, [f"change:{filing.filing.change_id}"])
+    return explain_aid(filing, lines, facts, law, reader_for_role(actor.role))
 
 
 def explain_aid(

@@ -1,1 +1,1 @@
-"""Appeals: cases on their way up, what both sides say, decisions with reasons, and what they restore (HN334-4.2)."""
+"""Appeals: filing, routing to an authority, messages, decisions and restoration; gaokao eligibility (HN334-4.2)."""

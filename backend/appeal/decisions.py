@@ -1,8 +1,8 @@
-"""Deciding an appeal with reasons, and what follows at once (HN334-4.2; invariants 8 and 9; PIPL art. 24).
+"""Decide an appeal with reasons and apply the effects at once (HN334-4.2; invariants 8 and 9; PIPL art. 24).
 
-An upheld appeal against a result also appends the outcome to the roll call, so that its lists agree. The rules then
-see the finding twice, as an upheld appeal and as a later result; both make the same place in the sequence, so it
-counts once.
+An upheld appeal against a result also appends the new outcome to the roll call, so that the roll call's lists agree. The
+rules then see the finding twice, as an upheld appeal and as a later result; both set the same status of the same roll
+call, so it counts once.
 """
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ from backend.appeal.errors import (
     FindingNotAsked,
     NotTheDecidingUnit,
 )
-from backend.appeal.parties import earlier_deciders, parties_to
-from backend.appeal.queries import AppealView, appeal_for
-from backend.appeal.statements import lock_appeal, must_be_open, payload
+from backend.appeal.parties import load_earlier_deciders, load_parties
+from backend.appeal.queries import AppealView, load_appeal
+from backend.appeal.statements import event_payload, lock_appeal, require_open
 from backend.appeal.tables import AppealImpartiality, GaokaoFinding
 from backend.core import audit, outbox
 from backend.core.actor import Actor
@@ -40,12 +40,12 @@ from backend.standing.store.save import save_current
 from backend.standing.store.tables import AppealDecided, AppealFiled
 
 UPHELD = "appeal_upheld"
-"""The reason and, as `appeal`, the method of the outcome that an upheld appeal writes."""
+"""The reason of an outcome that an upheld appeal writes; its method is `appeal`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecideAppeal:
-    """The command. An upheld appeal against a result says what it is to be: `present` or `excused`."""
+    """The decision. An upheld appeal against a result has a finding, the new result: `present` or `excused`."""
 
     appeal_id: UUID
     upheld: bool
@@ -56,20 +56,20 @@ class DecideAppeal:
 async def decide_appeal(
     session: AsyncSession, actor: Actor, command: DecideAppeal, at: datetime
 ) -> AppealView:
-    """Decide an open appeal, once, by the unit it was routed to and nobody who had a hand in the matter.
+    """Decide an open appeal, once, as an account of the deciding unit that took no part in the matter.
 
-    Restoration, lock, counts and prompts follow in the same transaction. Raises `NotFound`, `NotPermitted`,
+    Restoration, lock, counts and prompts are updated in the same transaction. Raises `NotFound`, `NotPermitted`,
     `NotTheDecidingUnit`, `AppealClosed`, `ConflictOfInterest`, `FindingMissing`, `FindingNotAsked`, `CheckVoided`.
     """
-    seen = await appeal_for(session, actor, command.appeal_id)
-    _must_decide(actor, seen)
-    held, _ = await hold_kept(session, actor, seen.filed.student_id, at)
+    unlocked_appeal = await load_appeal(session, actor, command.appeal_id)
+    _require_deciding_unit(actor, unlocked_appeal)
+    locked, _ = await hold_kept(session, actor, unlocked_appeal.filed.student_id, at)
     await lock_appeal(session, command.appeal_id)
-    appeal = await appeal_for(session, actor, command.appeal_id)
-    must_be_open(appeal)
-    took_part = await _impartial(session, actor, appeal.filed)
-    ruling = Ruling(command.upheld, _finding(appeal.filed, command), command.reasons)
-    decided = await record_ruling(session, actor, held, appeal.filed, ruling)
+    appeal = await load_appeal(session, actor, command.appeal_id)
+    require_open(appeal)
+    took_part = await _require_impartial(session, actor, appeal.filed)
+    ruling = Ruling(command.upheld, _validate_finding(appeal.filed, command), command.reasons)
+    decided = await record_ruling(session, actor, locked, appeal.filed, ruling)
     session.add(
         AppealImpartiality(
             appeal_id=decided.appeal_id,
@@ -81,48 +81,48 @@ async def decide_appeal(
     )
     await session.flush()
     if command.upheld:
-        await _uphold(session, appeal.filed, decided, held)
-    _trace(session, appeal.filed, decided, held)
-    await outbox.emit(session, "AppealDecided", payload(appeal, held.subject.path), held.at)
-    await save_current(session, held)
-    return await appeal_for(session, actor, command.appeal_id)
+        await _apply_upheld_appeal(session, appeal.filed, decided, locked)
+    _audit(session, appeal.filed, decided, locked)
+    await outbox.emit(session, "AppealDecided", event_payload(appeal, locked.subject.path), locked.at)
+    await save_current(session, locked)
+    return await load_appeal(session, actor, command.appeal_id)
 
 
-def _must_decide(actor: Actor, appeal: AppealView) -> None:
+def _require_deciding_unit(actor: Actor, appeal: AppealView) -> None:
     if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
             reason_zh="申诉由上级主管部门决定",
-            reason_en="appeals are decided by the authorities above the school",
+            reason_en="only the authorities above the school decide appeals",
         )
     if actor.org_id != appeal.case.unit_id:
         raise NotTheDecidingUnit(unit=appeal.unit_name)
 
 
-async def _impartial(session: AsyncSession, actor: Actor, filed: AppealFiled) -> frozenset[UUID]:
-    """Everybody who may not decide, as of now; raises `ConflictOfInterest`."""
-    parties = await parties_to(session, filed.student_id, filed.target, filed.target_id)
-    barred = parties.accounts | await earlier_deciders(session, filed)
-    if actor.account_id in barred | {filed.filed_by}:
+async def _require_impartial(session: AsyncSession, actor: Actor, filed: AppealFiled) -> frozenset[UUID]:
+    """The accounts that may not decide, as of now; raises `ConflictOfInterest` if the actor is one of them."""
+    parties = await load_parties(session, filed.student_id, filed.target, filed.target_id)
+    excluded = parties.accounts | await load_earlier_deciders(session, filed)
+    if actor.account_id in excluded | {filed.filed_by}:
         raise ConflictOfInterest
-    return barred
+    return excluded
 
 
-def _finding(filed: AppealFiled, command: DecideAppeal) -> Finding:
-    """What the rules take; apart from an overturned result it says nothing."""
-    asked = command.upheld and filed.target == "check"
-    if asked and command.finding is None:
+def _validate_finding(filed: AppealFiled, command: DecideAppeal) -> Finding:
+    """The finding, which only an upheld appeal against a result has. Otherwise it is stored as `excused` without effect."""
+    required = command.upheld and filed.target == "check"
+    if required and command.finding is None:
         raise FindingMissing
-    if not asked and command.finding is not None:
+    if not required and command.finding is not None:
         raise FindingNotAsked
     return command.finding or "excused"
 
 
-async def _uphold(
-    session: AsyncSession, filed: AppealFiled, decided: AppealDecided, held: LockedStudent
+async def _apply_upheld_appeal(
+    session: AsyncSession, filed: AppealFiled, decided: AppealDecided, locked: LockedStudent
 ) -> None:
     match filed.target:
         case "check":
-            await _correct_outcome(session, UUID(filed.target_id), decided, held)
+            await _correct_outcome(session, UUID(filed.target_id), decided, locked)
         case "gaokao":
             session.add(
                 GaokaoFinding(
@@ -131,17 +131,17 @@ async def _uphold(
                     student_id=filed.student_id,
                     exam_year=int(filed.target_id),
                     statement=decided.reasons,
-                    at=held.at,
+                    at=locked.at,
                 )
             )
             await session.flush()
 
 
 async def _correct_outcome(
-    session: AsyncSession, roll_call_id: UUID, decided: AppealDecided, held: LockedStudent
+    session: AsyncSession, roll_call_id: UUID, decided: AppealDecided, locked: LockedStudent
 ) -> None:
-    """Append the finding to the roll call, unless that is what it says by now."""
-    student_id, finding = held.subject.student_id, Outcome(decided.finding)
+    """Append the finding as an outcome of the roll call, unless the current outcome already says so."""
+    student_id, finding = locked.subject.student_id, Outcome(decided.finding)
     roll_call = await session.get_one(RollCall, roll_call_id)
     await lock_obligation(session, roll_call_id, student_id)
     await lock_roll_call_shared(session, roll_call_id)
@@ -153,18 +153,18 @@ async def _correct_outcome(
         return
     obligation = await session.get_one(Obligation, (roll_call_id, student_id))
     corrected = Decided(finding, UPHELD, "appeal", {"appeal": str(decided.appeal_id)})
-    if not await write_outcome(session, roll_call, obligation, corrected, held.at, replaces=earlier):
+    if not await write_outcome(session, roll_call, obligation, corrected, locked.at, replaces=earlier):
         raise Conflict(
-            reason_zh="该核验结果刚有变化，请重试", reason_en="the result changed just now; try again"
+            reason_zh="该核验结果刚有变化，请重试", reason_en="the result has just changed; try again"
         )
 
 
-def _trace(session: AsyncSession, filed: AppealFiled, decided: AppealDecided, held: LockedStudent) -> None:
-    facts = {
+def _audit(session: AsyncSession, filed: AppealFiled, decided: AppealDecided, locked: LockedStudent) -> None:
+    after = {
         "upheld": decided.upheld,
         "finding": decided.finding if filed.target == "check" and decided.upheld else None,
         "target": filed.target,
         "target_id": filed.target_id,
     }
-    act = audit.Act("appeal_decided", "appeal", str(filed.id), held.subject.path, after=facts)
-    audit.record(session, act, held.at)
+    act = audit.Act("appeal_decided", "appeal", str(filed.id), locked.subject.path, after=after)
+    audit.record(session, act, locked.at)

@@ -1,4 +1,7 @@
-"""Appeals in plain words; and, as the topmost of the rooms of law, the one door to every explanation (PIPL art. 24)."""
+"""Explain appeals, and load any explanation by its kind (PIPL art. 24).
+
+This package may import standing and aid, so the table of all kinds is here.
+"""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
@@ -7,22 +10,39 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.aid.explanations import filing_explained
-from backend.appeal.queries import AppealView, appeal_for, due_of
-from backend.appeal.rules import CaseState, Due
+from backend.aid.explanations import load_filing_explanation
+from backend.appeal.queries import AppealView, load_appeal, load_deadline
+from backend.appeal.rules import AppealDeadline, AppealState
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.org.tables import OrgUnit
 from backend.standing.engine.trace import Rule, document, trace
 from backend.standing.explanations.citations import figures_of, references_of
-from backend.standing.explanations.fact_lines import fact_lines
-from backend.standing.explanations.phrases import TARGETS, Bilingual, blocker_words, instant, until
-from backend.standing.explanations.prompt import HELP, NOTHING_TO_DO, Explanation, FactLine, Reader, reader_of
-from backend.standing.explanations.service import entry_explained, prompt_explained, warning_explained
+from backend.standing.explanations.fact_lines import load_fact_lines
+from backend.standing.explanations.model import (
+    HELP,
+    NOTHING_TO_DO,
+    Explanation,
+    FactLine,
+    Reader,
+    reader_for_role,
+)
+from backend.standing.explanations.phrases import (
+    APPEAL_TARGETS,
+    Bilingual,
+    blocker_words,
+    format_end,
+    instant,
+)
+from backend.standing.explanations.service import (
+    load_entry_explanation,
+    load_prompt_explanation,
+    load_warning_explanation,
+)
 from backend.standing.policy import StandingPolicy
 from backend.standing.store.lock import policy_history
 
-CaseKind = Literal["prompt", "entry", "warning", "withdrawal", "appeal"]
+ExplanationKind = Literal["prompt", "entry", "warning", "withdrawal", "appeal"]
 
 APPEAL = Rule(
     "appeal.decided",
@@ -30,11 +50,11 @@ APPEAL = Rule(
     ("R12",),
     ("appeal.filing.days", "appeal.deciding.working_days", "appeal.levels"),
 )
-STATES: Mapping[CaseState, Bilingual] = {
-    CaseState.OPEN: Bilingual("还没有决定", "not decided yet"),
-    CaseState.UPHELD: Bilingual("申诉成立", "upheld"),
-    CaseState.REJECTED: Bilingual("申诉不成立", "rejected"),
-    CaseState.WITHDRAWN: Bilingual("已撤回", "taken back"),
+STATES: Mapping[AppealState, Bilingual] = {
+    AppealState.OPEN: Bilingual("还没有决定", "not decided yet"),
+    AppealState.UPHELD: Bilingual("申诉成立", "upheld"),
+    AppealState.REJECTED: Bilingual("申诉不成立", "rejected"),
+    AppealState.WITHDRAWN: Bilingual("已撤回", "withdrawn"),
 }
 APPELLANTS: Mapping[str, Bilingual] = {
     "student": Bilingual("学生", "the student"),
@@ -46,33 +66,39 @@ FINDINGS: Mapping[str, Bilingual] = {
     ),
     "excused": Bilingual(
         "那次核验不再计入次数，次数重新计算。",
-        "The check is taken out of the count, and misses are recounted.",
+        "The check no longer counts, and misses are recounted.",
     ),
 }
 
 
-async def explained(session: AsyncSession, actor: Actor, kind: CaseKind, case_id: UUID) -> Explanation:
-    """The explanation of a case that the caller may see; else `NotFound`, whatever the cause."""
+async def explained(session: AsyncSession, actor: Actor, kind: ExplanationKind, case_id: UUID) -> Explanation:
+    """The explanation of a visible record of any kind; raises `NotFound`."""
     return await EXPLAINERS[kind](session, actor, case_id)
 
 
-async def appeal_explained(session: AsyncSession, actor: Actor, appeal_id: UUID) -> Explanation:
-    """An appeal that the caller may read; raises `NotFound`, and `NotPermitted` for a counselor."""
-    appeal = await appeal_for(session, actor, appeal_id)
+async def load_appeal_explanation(session: AsyncSession, actor: Actor, appeal_id: UUID) -> Explanation:
+    """Explain a readable appeal; raises `NotFound`, and `NotPermitted` for a counselor."""
+    appeal = await load_appeal(session, actor, appeal_id)
     path = (await session.get_one(OrgUnit, appeal.filed.school_id)).path
     law = policy_history(path).on(legal_day(appeal.filed.filed_at))
     keys = [] if appeal.filed.target == "gaokao" else [f"{appeal.filed.target}:{appeal.filed.target_id}"]
-    facts = await fact_lines(session, appeal.filed.student_id, keys)
-    return explain_appeal(appeal, await due_of(session, appeal, path), facts, law, reader_of(actor.role))
+    facts = await load_fact_lines(session, appeal.filed.student_id, keys)
+    return explain_appeal(
+        appeal, await load_deadline(session, appeal, path), facts, law, reader_for_role(actor.role)
+    )
 
 
 def explain_appeal(
-    appeal: AppealView, due: Due, facts: Iterable[FactLine], law: StandingPolicy, reader: Reader
+    appeal: AppealView,
+    deadline: AppealDeadline,
+    facts: Iterable[FactLine],
+    law: StandingPolicy,
+    reader: Reader,
 ) -> Explanation:
-    """How an appeal stands or ended, and what follows."""
-    filed, target, state = appeal.filed, TARGETS[appeal.filed.target], STATES[appeal.state]
+    """Explain the state or result of an appeal and what comes next to a reader."""
+    filed, target, state = appeal.filed, APPEAL_TARGETS[appeal.filed.target], STATES[appeal.state]
     who, at = APPELLANTS[filed.appellant], instant(filed.filed_at)
-    rested_on = document(trace(APPEAL, law, filed.filed_at, (f"appeal:{filed.id}",)))
+    appeal_trace = document(trace(APPEAL, law, filed.filed_at, (f"appeal:{filed.id}",)))
     return Explanation(
         title=Bilingual(f"申诉：{target.zh}（{state.zh}）", f"An appeal: {target.en} ({state.en})"),
         paragraphs=(
@@ -80,21 +106,21 @@ def explain_appeal(
                 f"{who.zh}在 {at} 对{target.zh}提出申诉，由{appeal.unit_name}决定，这是第 {appeal.case.level} 级。",
                 f"At {at} {who.en} appealed against {target.en}. {appeal.unit_name} decides, as level {appeal.case.level}.",
             ),
-            *_ended(appeal),
+            *_ending_paragraphs(appeal),
         ),
         facts=tuple(facts),
-        figures=figures_of(rested_on, law),
-        next_steps=tuple(_next(appeal, due, law, reader)),
-        references=references_of(rested_on),
+        figures=figures_of(appeal_trace, law),
+        next_steps=tuple(_next_steps(appeal, deadline, law, reader)),
+        references=references_of(appeal_trace),
     )
 
 
-def _ended(appeal: AppealView) -> Iterable[Bilingual]:
+def _ending_paragraphs(appeal: AppealView) -> Iterable[Bilingual]:
     if appeal.withdrawn is not None:
         at = instant(appeal.withdrawn.at)
         yield Bilingual(
             f"申诉已在 {at} 由申诉方撤回，没有作出决定。",
-            f"It was taken back at {at}, and nothing was decided.",
+            f"The appellant withdrew it at {at}, and nothing was decided.",
         )
     elif appeal.decided is not None:
         at, state = instant(appeal.decided.at), STATES[appeal.state]
@@ -104,25 +130,28 @@ def _ended(appeal: AppealView) -> Iterable[Bilingual]:
         )
 
 
-def _next(appeal: AppealView, due: Due, law: StandingPolicy, reader: Reader) -> Iterable[Bilingual]:
+def _next_steps(
+    appeal: AppealView, deadline: AppealDeadline, law: StandingPolicy, reader: Reader
+) -> Iterable[Bilingual]:
     match appeal.state:
-        case CaseState.OPEN:
-            yield from _while_open(due, reader)
-        case CaseState.UPHELD:
-            yield from _restored(appeal)
-        case CaseState.REJECTED:
-            yield from _after_rejection(appeal, law, reader)
-        case CaseState.WITHDRAWN:
+        case AppealState.OPEN:
+            yield from _open_steps(deadline, reader)
+        case AppealState.UPHELD:
+            yield from _upheld_steps(appeal)
+        case AppealState.REJECTED:
+            yield from _rejected_steps(appeal, law, reader)
+        case AppealState.WITHDRAWN:
             yield NOTHING_TO_DO
 
 
-def _while_open(due: Due, reader: Reader) -> Iterable[Bilingual]:
-    if due.at is not None:
+def _open_steps(deadline: AppealDeadline, reader: Reader) -> Iterable[Bilingual]:
+    if deadline.at is not None:
         yield Bilingual(
-            f"作出决定的期限到 {until(due.at)} 为止。", f"It is to be decided by {until(due.at)}."
+            f"作出决定的期限到 {format_end(deadline.at)} 为止。",
+            f"The deadline for the decision is {format_end(deadline.at)}.",
         )
     else:
-        why = blocker_words(f"calendar_year_missing:{due.missing_year}")
+        why = blocker_words(f"calendar_year_missing:{deadline.missing_year}")
         yield Bilingual(f"{why.zh}。", f"{why.en[0].upper()}{why.en[1:]}.")
     yield Bilingual(
         "在决定之前，不会因为这件事自动执行任何处理。",
@@ -131,34 +160,34 @@ def _while_open(due: Due, reader: Reader) -> Iterable[Bilingual]:
     if reader is Reader.STUDENT:
         yield Bilingual(
             "您可以在申诉里补充说明和材料，也可以撤回申诉。",
-            "You can add words and files to the appeal, or take it back.",
+            "You can add messages and files to the appeal, or withdraw it.",
         )
     elif reader is Reader.SUPERIOR:
         yield Bilingual(
             "由受理单位审阅双方的说明和证据，在期限内作出决定并写明理由。",
-            "The unit that decides reads both sides and the evidence, and decides in time, with reasons.",
+            "The deciding unit reads the messages of both sides and the evidence, and decides within the deadline, with reasons.",
         )
 
 
-def _restored(appeal: AppealView) -> Iterable[Bilingual]:
+def _upheld_steps(appeal: AppealView) -> Iterable[Bilingual]:
     if appeal.filed.target == "check" and appeal.decided is not None:
         yield FINDINGS[appeal.decided.finding]
     if appeal.filed.target == "gaokao":
-        yield Bilingual("报考资格按申诉结果认定。", "Eligibility is as the appeal found it.")
+        yield Bilingual("报考资格按申诉结果认定。", "Eligibility follows the result of the appeal.")
     else:
         yield Bilingual(
             "因此发生的学籍变动已撤销，原来的学籍状态、锁定和资助都恢复到变动之前。",
-            "Whatever change of standing rested on it is undone: status, lock and aid are as they were before.",
+            "The change of standing that resulted from it is reversed: status, lock and aid are restored.",
         )
     yield NOTHING_TO_DO
 
 
-def _after_rejection(appeal: AppealView, law: StandingPolicy, reader: Reader) -> Iterable[Bilingual]:
+def _rejected_steps(appeal: AppealView, law: StandingPolicy, reader: Reader) -> Iterable[Bilingual]:
     assert appeal.decided is not None, "a rejection is a decision"
     yield Bilingual("原来的结果不变。", "The result stays as it was.")
     if appeal.case.level >= law.appeal_levels:
         yield Bilingual(
-            "申诉的级数已用完，这件事到此为止。", "No level of appeal is left; the matter ends here."
+            "申诉的级数已用完，这件事到此为止。", "No level of appeal is left. This decision is final."
         )
         return
     days = law.policy.integer("appeal.filing.days")
@@ -168,22 +197,22 @@ def _after_rejection(appeal: AppealView, law: StandingPolicy, reader: Reader) ->
     ):
         yield Bilingual(
             f"如果不同意，可以向再上一级申诉，到 {last} 为止（含当天）。",
-            f"If you disagree, carry the appeal one level up until {last}, that day included.",
+            f"If you disagree, you can appeal to the next level until {last}, that day included.",
         )
         if reader is Reader.STUDENT:
             yield HELP
     else:
         yield Bilingual(
             f"申诉方可以在 {last} 之前（含当天）向再上一级申诉。",
-            f"The appellant may carry it one level up until {last}, that day included.",
+            f"The appellant can appeal to the next level until {last}, that day included.",
         )
 
 
-EXPLAINERS: Mapping[CaseKind, Callable[[AsyncSession, Actor, UUID], Awaitable[Explanation]]] = {
-    "prompt": prompt_explained,
-    "entry": entry_explained,
-    "warning": warning_explained,
-    "withdrawal": filing_explained,
-    "appeal": appeal_explained,
+EXPLAINERS: Mapping[ExplanationKind, Callable[[AsyncSession, Actor, UUID], Awaitable[Explanation]]] = {
+    "prompt": load_prompt_explanation,
+    "entry": load_entry_explanation,
+    "warning": load_warning_explanation,
+    "withdrawal": load_filing_explanation,
+    "appeal": load_appeal_explanation,
 }
-"""Who explains what."""
+"""The loader of each kind of explanation."""

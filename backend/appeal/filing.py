@@ -1,4 +1,4 @@
-"""Filing an appeal, carrying a rejected one up, taking one back (HN334-4.2)."""
+"""File an appeal, take a rejected one to the next level, withdraw one (HN334-4.2)."""
 
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -8,12 +8,19 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.errors import EligibleAlready, NotThisGaokao
-from backend.appeal.gaokao import eligibility
-from backend.appeal.parties import parties_to
+from backend.appeal.gaokao import load_eligibility
+from backend.appeal.parties import load_parties
 from backend.appeal.policy import AppealPolicy
-from backend.appeal.queries import AppealView, appeal_for, computed_due
-from backend.appeal.rules import Authority, exam_year, instance
-from backend.appeal.statements import Said, lock_appeal, must_be_appellant, must_be_open, payload, say
+from backend.appeal.queries import AppealView, compute_deadline, load_appeal
+from backend.appeal.rules import Authority, deciding_authority, exam_year
+from backend.appeal.statements import (
+    Said,
+    append_message,
+    event_payload,
+    lock_appeal,
+    require_appellant,
+    require_open,
+)
 from backend.appeal.tables import AppealCase, AppealDue
 from backend.core import audit, outbox
 from backend.core.actor import Actor
@@ -40,127 +47,135 @@ class AgainstCheck:
 
 @dataclass(frozen=True, slots=True)
 class AgainstChange:
-    """A standing change, by its entry of the ledger."""
+    """A change of standing, by its ledger entry."""
 
     change_id: UUID
 
 
 @dataclass(frozen=True, slots=True)
 class AgainstIneligibility:
-    """That the student was not eligible for the coming gaokao on a day."""
+    """That the student was not eligible for the upcoming gaokao on a day."""
 
     on: date
 
 
-Matter = AgainstCheck | AgainstChange | AgainstIneligibility
+AppealSubject = AgainstCheck | AgainstChange | AgainstIneligibility
 
 
 @dataclass(frozen=True, slots=True)
 class FileAppeal:
-    """The command. `student_id`: whom a registrar files for; a student files for nobody else."""
+    """The appeal to file. `student_id` is the student that a registrar files for; None if a student files."""
 
-    matter: Matter
+    subject: AppealSubject
     grounds: Said
     student_id: UUID | None = None
 
 
 async def file_appeal(session: AsyncSession, actor: Actor, command: FileAppeal, at: datetime) -> AppealView:
-    """File at level one. While it is open, no prompt on the student is executed (reading 12).
+    """File an appeal at level one. While it is open, no prompt of the student is executed (reading 12).
 
-    Raises `NotFound`, `NotPermitted`, what `record_appeal` refuses, and for a gaokao `NotThisGaokao` and
+    Raises `NotFound`, `NotPermitted`, the errors of `record_appeal`, and for a gaokao `NotThisGaokao` and
     `EligibleAlready`.
     """
-    student_id = _whom(actor, command)
-    target, target_id = _target(actor, command.matter, at)
+    student_id = _resolve_student_id(actor, command)
+    target, target_id = _resolve_target(actor, command.subject, at)
     new = NewAppeal(student_id, target, target_id)
     filed = await record_appeal(session, actor, new, at)
     judged_on = None
-    if isinstance(command.matter, AgainstIneligibility):
-        judged_on = command.matter.on
-        await _must_be_ineligible(session, filed, judged_on)
-    above = await _authorities(session, filed)
-    parties = await parties_to(session, student_id, new.target, new.target_id)
-    unit = instance(above, parties.units)
+    if isinstance(command.subject, AgainstIneligibility):
+        judged_on = command.subject.on
+        await _require_ineligible(session, filed, judged_on)
+    authorities = await _load_authorities(session, filed)
+    parties = await load_parties(session, student_id, new.target, new.target_id)
+    unit = deciding_authority(authorities, parties.units)
     return await _open_case(session, actor, filed, _Route(1, unit, judged_on), command.grounds)
 
 
-async def carry_up(
+async def appeal_to_next_level(
     session: AsyncSession, actor: Actor, appeal_id: UUID, grounds: Said, at: datetime
 ) -> AppealView:
-    """Take a rejected appeal to the authority above, once. Raises `NotFound`, `NotPermitted` and as `record_appeal`."""
-    rejected = await appeal_for(session, actor, appeal_id)
-    must_be_appellant(actor, rejected)
-    below = rejected.filed
-    new = NewAppeal(below.student_id, cast("Target", below.target), below.target_id, previous=below.id)
+    """Take a rejected appeal to the next level, once.
+
+    Raises `NotFound`, `NotPermitted` and the errors of `record_appeal`.
+    """
+    rejected = await load_appeal(session, actor, appeal_id)
+    require_appellant(actor, rejected)
+    previous = rejected.filed
+    new = NewAppeal(
+        previous.student_id, cast("Target", previous.target), previous.target_id, previous=previous.id
+    )
     filed = await record_appeal(session, actor, new, at)
-    above = await _authorities(session, filed)
-    parties = await parties_to(session, below.student_id, below.target, below.target_id)
-    unit = instance(above, parties.units, rejected.case.unit_id)
+    authorities = await _load_authorities(session, filed)
+    parties = await load_parties(session, previous.student_id, previous.target, previous.target_id)
+    unit = deciding_authority(authorities, parties.units, rejected.case.unit_id)
     route = _Route(rejected.case.level + 1, unit, rejected.case.judged_on)
     return await _open_case(session, actor, filed, route, grounds)
 
 
-async def withdraw(
+async def withdraw_appeal(
     session: AsyncSession, actor: Actor, appeal_id: UUID, reason: str | None, at: datetime
 ) -> AppealView:
-    """The appellant takes an open appeal back, for good. Raises `NotFound`, `NotPermitted`, `AppealClosed`."""
-    seen = await appeal_for(session, actor, appeal_id)
-    must_be_appellant(actor, seen)
-    held, _ = await hold_kept(session, actor, seen.filed.student_id, at)
+    """Withdraw an open appeal as its appellant; final. Raises `NotFound`, `NotPermitted`, `AppealClosed`."""
+    unlocked_appeal = await load_appeal(session, actor, appeal_id)
+    require_appellant(actor, unlocked_appeal)
+    locked, _ = await hold_kept(session, actor, unlocked_appeal.filed.student_id, at)
     await lock_appeal(session, appeal_id)
-    appeal = await appeal_for(session, actor, appeal_id)
-    must_be_open(appeal)
-    await record_withdrawal(session, actor, held, appeal.filed, reason)
-    act = audit.Act("appeal_withdrawn", "appeal", str(appeal_id), held.subject.path)
-    audit.record(session, act, held.at)
-    await outbox.emit(session, "AppealWithdrawn", payload(appeal, held.subject.path), held.at)
-    await keep_after(session, actor, held)
-    return await appeal_for(session, actor, appeal_id)
+    appeal = await load_appeal(session, actor, appeal_id)
+    require_open(appeal)
+    await record_withdrawal(session, actor, locked, appeal.filed, reason)
+    act = audit.Act("appeal_withdrawn", "appeal", str(appeal_id), locked.subject.path)
+    audit.record(session, act, locked.at)
+    await outbox.emit(session, "AppealWithdrawn", event_payload(appeal, locked.subject.path), locked.at)
+    await keep_after(session, actor, locked)
+    return await load_appeal(session, actor, appeal_id)
 
 
-def _whom(actor: Actor, command: FileAppeal) -> UUID:
+def _resolve_student_id(actor: Actor, command: FileAppeal) -> UUID:
     if actor.role == "student" and actor.student_id is not None:
         return actor.student_id
     if actor.role == "registrar" and command.student_id is not None:
         return command.student_id
     raise NotPermitted(
-        reason_zh="申诉由学生本人或学校管理员提出", reason_en="the student or the school's registrar appeals"
+        reason_zh="申诉由学生本人或学校管理员提出",
+        reason_en="only the student or the school's registrar may appeal",
     )
 
 
-def _target(actor: Actor, matter: Matter, at: datetime) -> tuple[Target, str]:
-    match matter:
+def _resolve_target(actor: Actor, subject: AppealSubject, at: datetime) -> tuple[Target, str]:
+    match subject:
         case AgainstCheck(roll_call_id):
             return "check", str(roll_call_id)
         case AgainstChange(change_id):
             return "change", str(change_id)
         case AgainstIneligibility(on):
-            return "gaokao", str(_this_gaokao(actor, on, at))
+            return "gaokao", str(_upcoming_exam_year(actor, on, at))
 
 
-def _this_gaokao(actor: Actor, on: date, at: datetime) -> int:
-    """One matter a year: eligibility for the examination that is coming up."""
+def _upcoming_exam_year(actor: Actor, on: date, at: datetime) -> int:
+    """The exam year of the day, which must be that of the upcoming gaokao: one appeal per exam year."""
     today = legal_day(at)
     month = AppealPolicy.on(today, actor.org_path).gaokao_month
-    coming = exam_year(today, month)
-    if on > today or exam_year(on, month) != coming:
-        raise NotThisGaokao(exam_year=coming)
-    return coming
+    upcoming = exam_year(today, month)
+    if on > today or exam_year(on, month) != upcoming:
+        raise NotThisGaokao(exam_year=upcoming)
+    return upcoming
 
 
-async def _must_be_ineligible(session: AsyncSession, filed: Filed, on: date) -> None:
-    found = await eligibility(session, filed.appeal.student_id, on, filed.held.at)
-    if found.eligible:
-        raise EligibleAlready(on=on, exam_year=found.exam_year)
+async def _require_ineligible(session: AsyncSession, filed: Filed, on: date) -> None:
+    eligibility = await load_eligibility(session, filed.appeal.student_id, on, filed.held.at)
+    if eligibility.eligible:
+        raise EligibleAlready(on=on, exam_year=eligibility.exam_year)
 
 
-async def _authorities(session: AsyncSession, filed: Filed) -> list[Authority]:
+async def _load_authorities(session: AsyncSession, filed: Filed) -> list[Authority]:
     units = await superiors(session, filed.appeal.school_id)
     return [Authority(unit.id, unit.path) for unit in units]
 
 
 @dataclass(frozen=True, slots=True)
 class _Route:
+    """The level and the deciding authority of an appeal."""
+
     level: int
     unit: Authority
     judged_on: date | None
@@ -169,28 +184,28 @@ class _Route:
 async def _open_case(
     session: AsyncSession, actor: Actor, filed: Filed, route: _Route, grounds: Said
 ) -> AppealView:
-    """The case with its term and its grounds, told and audited; what follows for standing is kept."""
+    """Insert the case, its deadline and the grounds; audit, emit the event and recompute the student."""
     row, path, at = filed.appeal, filed.held.subject.path, filed.held.at
-    of = {"appeal_id": row.id, "school_id": row.school_id, "student_id": row.student_id}
+    keys = {"appeal_id": row.id, "school_id": row.school_id, "student_id": row.student_id}
     unit = route.unit
     session.add(
-        AppealCase(**of, level=route.level, unit_id=unit.id, unit_path=unit.path, judged_on=route.judged_on)
+        AppealCase(**keys, level=route.level, unit_id=unit.id, unit_path=unit.path, judged_on=route.judged_on)
     )
     await session.flush()
-    due = await computed_due(session, row.filed_at, path)
-    if due.at is not None:
-        session.add(AppealDue(**of, due_at=due.at, computed_at=at))
+    deadline = await compute_deadline(session, row.filed_at, path)
+    if deadline.at is not None:
+        session.add(AppealDue(**keys, due_at=deadline.at, computed_at=at))
         await session.flush()
-    appeal = await appeal_for(session, actor, row.id)
-    await say(session, actor, appeal, "appellant", grounds, at)
-    facts = {
+    appeal = await load_appeal(session, actor, row.id)
+    await append_message(session, actor, appeal, "appellant", grounds, at)
+    after = {
         "appellant": row.appellant,
         "target": row.target,
         "target_id": row.target_id,
         "level": route.level,
         "unit": str(unit.id),
     }
-    audit.record(session, audit.Act("appeal_filed", "appeal", str(row.id), path, after=facts), at)
-    await outbox.emit(session, "AppealFiled", payload(appeal, path), at)
+    audit.record(session, audit.Act("appeal_filed", "appeal", str(row.id), path, after=after), at)
+    await outbox.emit(session, "AppealFiled", event_payload(appeal, path), at)
     await keep_after(session, actor, filed.held)
     return appeal

@@ -1,6 +1,6 @@
-"""Eligibility for the gaokao on a legal day, as the ledger gives it (HN334-2.4): full-time, and attending school.
+"""Eligibility for the gaokao on a legal day, derived from the ledger (HN334-2.4): full-time and attending school.
 
-A change that was reversed leaves no mark, whenever it was reversed; an upheld appeal makes eligible for its year.
+A reversed change is ignored, no matter when it was reversed. An upheld appeal makes the student eligible for its year.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ from backend.standing.store.lock import assess_now
 
 @dataclass(frozen=True, slots=True)
 class Eligibility:
-    """Whether a student may take the gaokao of `exam_year` as of the end of a day, and why."""
+    """Whether a student was eligible for the gaokao of `exam_year` at the end of a day, and why."""
 
     on: date
     exam_year: int
@@ -35,30 +35,35 @@ class Eligibility:
     status: Status
     reasons: tuple[str, ...]
     entries: tuple[Entry, ...]
-    """The changes that made the status of the day, oldest first."""
+    """The changes behind the status of the day, oldest first."""
     finding: GaokaoFinding | None
 
 
-async def eligibility(session: AsyncSession, student_id: UUID, on: date, at: datetime) -> Eligibility:
-    """As it is known at the instant; raises `NotFound`, `DayToCome`, and `AbsentLaw` for a day before the notice."""
-    found = await load_student_refs(session, [student_id])
-    if student_id not in found:
+async def load_eligibility(session: AsyncSession, student_id: UUID, on: date, at: datetime) -> Eligibility:
+    """Eligibility on a day, as known at `at`.
+
+    Raises `NotFound`, `DayToCome`, and `AbsentLaw` for a day before the policy is in force.
+    """
+    refs = await load_student_refs(session, [student_id])
+    if student_id not in refs:
         raise NotFound
     if on > legal_day(at):
         raise DayToCome
-    subject = found[student_id]
-    assessment = (await assess_now(session, [subject], at))[student_id]
-    year = exam_year(on, AppealPolicy.on(on, subject.path).gaokao_month)
-    return judged(assessment, on, year, await _finding(session, student_id, year))
+    student = refs[student_id]
+    assessment = (await assess_now(session, [student], at))[student_id]
+    year = exam_year(on, AppealPolicy.on(on, student.path).gaokao_month)
+    return assess_eligibility(assessment, on, year, await _load_finding(session, student_id, year))
 
 
-def judged(assessment: Assessment, on: date, year: int, finding: GaokaoFinding | None) -> Eligibility:
-    """Eligibility by a picture's ledger."""
-    gone = reversed_ids(assessment.ledger)
+def assess_eligibility(
+    assessment: Assessment, on: date, year: int, finding: GaokaoFinding | None
+) -> Eligibility:
+    """Eligibility on a day from the ledger of an assessment."""
+    reversed_entries = reversed_ids(assessment.ledger)
     entries = tuple(
         entry
         for entry in assessment.ledger
-        if entry.reverses is None and entry.entry_id not in gone and legal_day(entry.at) <= on
+        if entry.reverses is None and entry.entry_id not in reversed_entries and legal_day(entry.at) <= on
     )
     initial = assessment.ledger[0].before if assessment.ledger else assessment.status
     status = replay(initial, entries)
@@ -73,7 +78,7 @@ def judged(assessment: Assessment, on: date, year: int, finding: GaokaoFinding |
     return Eligibility(on, year, eligible, status, tuple(reasons or ["in_good_standing"]), entries, finding)
 
 
-async def _finding(session: AsyncSession, student_id: UUID, year: int) -> GaokaoFinding | None:
+async def _load_finding(session: AsyncSession, student_id: UUID, year: int) -> GaokaoFinding | None:
     return await session.scalar(
         select(GaokaoFinding)
         .where(GaokaoFinding.student_id == student_id, GaokaoFinding.exam_year == year)
@@ -82,7 +87,7 @@ async def _finding(session: AsyncSession, student_id: UUID, year: int) -> Gaokao
     )
 
 
-REASONS: dict[str, tuple[str, str]] = {
+REASON_TEXTS: dict[str, tuple[str, str]] = {
     "in_good_standing": (
         "当日为全日制在读，具备报考资格。",
         "Full-time and attending on that day: eligible.",
@@ -93,11 +98,11 @@ REASONS: dict[str, tuple[str, str]] = {
     ),
     "not_attending": (
         "当日学籍状态不是在读或复学。",
-        "The standing on that day is not that of a student attending school.",
+        "The standing on that day is not that of an attending student.",
     ),
     "appeal_upheld": (
         "申诉成立，认定具备该年度报考资格。",
         "An appeal was upheld: eligible in that year.",
     ),
 }
-"""Reason codes in plain words, Chinese and English."""
+"""The Chinese and English text of each reason code."""

@@ -1,6 +1,7 @@
-"""Notices of appeals to student, school and authorities. They carry no grounds and no name: a phone may lie open.
+"""Notices about appeals to the student, the school and the authorities.
 
-Each runs under the scope of the deciding unit, which holds everybody concerned.
+They contain no grounds and no name, because others may see the phone. All functions run in the scope of the deciding
+unit, which includes every recipient.
 """
 
 from datetime import datetime
@@ -10,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, null, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.appeal.queries import AppealView, appeals
+from backend.appeal.queries import AppealView, select_appeals
 from backend.appeal.statements import Side
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
@@ -36,136 +37,136 @@ FINDINGS = {
 
 
 async def tell_filed(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
-    """The deciding unit learns that a case waits; student, registrars and counselor that it is under way."""
-    appeal = await _appeal(session, appeal_id)
+    """Notify the deciding unit of a new appeal, and confirm it to the student, the registrars and the counselor."""
+    appeal = await _load_appeal(session, appeal_id)
     zh, en = TARGETS[appeal.filed.target]
     by_zh, by_en = ("学生", "the student") if appeal.filed.appellant == "student" else ("学校", "the school")
-    until_zh, until_en = _until(appeal)
-    unit = _message(
+    deadline_zh, deadline_en = _deadline_text(appeal)
+    unit = _build_message(
         appeal,
         "appeal_to_decide",
         ("新的申诉待决定", "An appeal to decide"),
-        (f"{by_zh}对{zh}提出申诉。{until_zh}", f"An appeal by {by_en} against {en}. {until_en}"),
+        (f"{by_zh}对{zh}提出申诉。{deadline_zh}", f"An appeal by {by_en} against {en}. {deadline_en}"),
     )
-    await post_notices(session, _unit(appeal), unit, IN_APP, at)
-    others = _message(
+    await post_notices(session, _select_deciding_unit(appeal), unit, IN_APP, at)
+    others = _build_message(
         appeal,
         "appeal_filed",
         ("申诉已受理", "Appeal received"),
         (
-            f"{by_zh}对{zh}的申诉已送达{appeal.unit_name}。{until_zh}决定之前，相关提示不会自动执行。",
-            f"The appeal by {by_en} against {en} is with {appeal.unit_name}. {until_en} Nothing is executed till then.",
+            f"{by_zh}对{zh}的申诉已送达{appeal.unit_name}。{deadline_zh}决定之前，相关提示不会自动执行。",
+            f"The appeal by {by_en} against {en} is with {appeal.unit_name}. {deadline_en} No related prompt is executed before the decision.",
         ),
     )
-    await _tell_school_and_student(session, appeal, others, at)
+    await _notify_school_and_student(session, appeal, others, at)
 
 
 async def tell_message(session: AsyncSession, appeal_id: UUID, side: Side, at: datetime) -> None:
-    """The other side learns that something was said."""
-    appeal = await _appeal(session, appeal_id)
-    text = _message(
+    """Notify the other side of a new message."""
+    appeal = await _load_appeal(session, appeal_id)
+    text = _build_message(
         appeal,
         "appeal_message",
         ("申诉有新消息", "A message in an appeal"),
-        ("申诉中有新的消息，请在应用中查看。", "There is a new message in an appeal; see the app."),
+        ("申诉中有新的消息，请在应用中查看。", "There is a new message in an appeal. Read it in the app."),
     )
     if side == "appellant":
-        await post_notices(session, _unit(appeal), text, IN_APP, at)
+        await post_notices(session, _select_deciding_unit(appeal), text, IN_APP, at)
     elif appeal.filed.appellant == "student":
-        await _tell_student(session, appeal, text, at)
+        await _notify_student(session, appeal, text, at)
     else:
-        await post_notices(session, _registrars(appeal), text, IN_APP, at)
+        await post_notices(session, _select_registrars(appeal), text, IN_APP, at)
 
 
 async def tell_withdrawn(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
-    """Everybody who was told of the appeal learns that it is over."""
-    appeal = await _appeal(session, appeal_id)
+    """Notify everyone who was notified of the filing."""
+    appeal = await _load_appeal(session, appeal_id)
     zh, en = TARGETS[appeal.filed.target]
-    text = _message(
+    text = _build_message(
         appeal,
         "appeal_withdrawn",
         ("申诉已撤回", "Appeal withdrawn"),
         (
             f"对{zh}的申诉已由申诉方撤回，原结果继续有效。",
-            f"The appeal against {en} was withdrawn; what it was against stands.",
+            f"The appellant withdrew the appeal against {en}. The original result stays in effect.",
         ),
     )
-    await post_notices(session, _unit(appeal), text, IN_APP, at)
-    await _tell_school_and_student(session, appeal, text, at)
+    await post_notices(session, _select_deciding_unit(appeal), text, IN_APP, at)
+    await _notify_school_and_student(session, appeal, text, at)
 
 
 async def tell_decided(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
-    """Student, registrars, counselor and every authority from the deciding one down learn the outcome."""
-    appeal = await _appeal(session, appeal_id)
-    zh, en = await _outcome(session, appeal)
-    title = ("申诉成立", "Appeal upheld") if _upheld(appeal) else ("申诉被驳回", "Appeal rejected")
-    text = _message(appeal, "appeal_decided", title, (zh, en))
+    """Notify the student, the registrars, the counselor and the authorities above the school of the decision."""
+    appeal = await _load_appeal(session, appeal_id)
+    zh, en = await _outcome_text(session, appeal)
+    title = ("申诉成立", "Appeal upheld") if _is_upheld(appeal) else ("申诉被驳回", "Appeal rejected")
+    text = _build_message(appeal, "appeal_decided", title, (zh, en))
     school = await session.get_one(OrgUnit, appeal.filed.school_id)
     above = Account.org_path.in_(superior_paths(school.path)[1:])
-    await post_notices(session, _staff(above, ("province", "bureau")), text, IN_APP, at)
-    await _tell_school_and_student(session, appeal, text, at)
+    await post_notices(session, _select_active_accounts(above, ("province", "bureau")), text, IN_APP, at)
+    await _notify_school_and_student(session, appeal, text, at)
 
 
-async def tell_due(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
-    """The deciding unit is reminded of an open appeal."""
-    appeal = await _appeal(session, appeal_id)
-    until_zh, until_en = _until(appeal)
-    text = _message(
+async def notify_appeal_due(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
+    """Remind the deciding unit of an open appeal."""
+    appeal = await _load_appeal(session, appeal_id)
+    deadline_zh, deadline_en = _deadline_text(appeal)
+    text = _build_message(
         appeal,
         "appeal_due",
         ("申诉即将到期", "An appeal is due soon"),
-        (f"有一件申诉尚未决定。{until_zh}", f"An appeal waits for a decision. {until_en}"),
+        (f"有一件申诉尚未决定。{deadline_zh}", f"An appeal has not been decided yet. {deadline_en}"),
     )
-    await post_notices(session, _unit(appeal), text, IN_APP, at)
+    await post_notices(session, _select_deciding_unit(appeal), text, IN_APP, at)
 
 
-async def tell_overdue(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
-    """The deciding unit and the authorities above it learn that the term has passed."""
-    appeal = await _appeal(session, appeal_id)
-    text = _message(
+async def notify_appeal_overdue(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
+    """Notify the deciding unit and the authorities above it that the deadline has passed."""
+    appeal = await _load_appeal(session, appeal_id)
+    text = _build_message(
         appeal,
         "appeal_overdue",
         ("申诉逾期未决定", "An appeal is overdue"),
         (
             f"{appeal.unit_name}受理的一件申诉已超过决定期限，请尽快办理。逾期期间不执行相关提示。",
-            f"An appeal with {appeal.unit_name} is past its term; decide it now. Nothing is executed meanwhile.",
+            f"An appeal with {appeal.unit_name} is past its deadline. Decide it as soon as possible. Related prompts are not executed until then.",
         ),
     )
     above = Account.org_path.in_(superior_paths(appeal.case.unit_path))
-    await post_notices(session, _staff(above, ("province", "bureau")), text, IN_APP, at)
+    await post_notices(session, _select_active_accounts(above, ("province", "bureau")), text, IN_APP, at)
 
 
-async def _outcome(session: AsyncSession, appeal: AppealView) -> tuple[str, str]:
-    """What was decided and what follows, in plain words."""
+async def _outcome_text(session: AsyncSession, appeal: AppealView) -> tuple[str, str]:
+    """The decision and its effects as text."""
     zh, en = TARGETS[appeal.filed.target]
-    if not _upheld(appeal):
+    if not _is_upheld(appeal):
         return (
             f"{appeal.unit_name}驳回了对{zh}的申诉，理由见应用。如不服，可在期限内向上一级申诉一次。",
-            f"{appeal.unit_name} rejected the appeal against {en} (reasons in the app). It can go one level up, once.",
+            f"{appeal.unit_name} rejected the appeal against {en} (reasons in the app). You can appeal to the next level once, within the deadline.",
         )
-    said_zh, said_en = (
+    text_zh, text_en = (
         f"{appeal.unit_name}认定对{zh}的申诉成立。",
         f"{appeal.unit_name} upheld the appeal against {en}.",
     )
     if appeal.filed.target == "check" and appeal.decided is not None:
         more_zh, more_en = FINDINGS[appeal.decided.finding]
-        said_zh, said_en = (
-            f"{said_zh}{more_zh}未核验次数已重新计算。",
-            f"{said_en} {more_en} Misses are recounted.",
+        text_zh, text_en = (
+            f"{text_zh}{more_zh}未核验次数已重新计算。",
+            f"{text_en} {more_en} Misses are recounted.",
         )
     if appeal.filed.target == "gaokao":
         year = appeal.filed.target_id
-        said_zh, said_en = (
-            f"{said_zh}具备 {year} 年报考资格。",
-            f"{said_en} Eligible for the gaokao of {year}.",
+        text_zh, text_en = (
+            f"{text_zh}具备 {year} 年报考资格。",
+            f"{text_en} Eligible for the gaokao of {year}.",
         )
-    if await _restored(session, appeal):
-        said_zh += "相关异动已撤销，学籍恢复原状；据此撤回的资助将恢复。"
-        said_en += " The change is reversed and the standing is as before; aid withdrawn for it comes back."
-    return said_zh, said_en
+    if await _has_restored_change(session, appeal):
+        text_zh += "相关异动已撤销，学籍恢复原状；据此撤回的资助将恢复。"
+        text_en += " The change is reversed and the standing is restored; aid withdrawn because of it will be restored too."
+    return text_zh, text_en
 
 
-async def _restored(session: AsyncSession, appeal: AppealView) -> bool:
+async def _has_restored_change(session: AsyncSession, appeal: AppealView) -> bool:
     restored = select(StandingEntry.id).where(
         StandingEntry.student_id == appeal.filed.student_id,
         StandingEntry.cause == Cause.APPEAL,
@@ -174,18 +175,21 @@ async def _restored(session: AsyncSession, appeal: AppealView) -> bool:
     return await session.scalar(restored.limit(1)) is not None
 
 
-def _upheld(appeal: AppealView) -> bool:
+def _is_upheld(appeal: AppealView) -> bool:
     return appeal.decided is not None and appeal.decided.upheld
 
 
-def _until(appeal: AppealView) -> tuple[str, str]:
+def _deadline_text(appeal: AppealView) -> tuple[str, str]:
     if appeal.due_at is None:
-        return "决定期限待工作日历载入后计算。", "The term is computed once the calendar is loaded."
+        return (
+            "决定期限待工作日历载入后计算。",
+            "The deadline is computed once the working calendar is loaded.",
+        )
     end = appeal.due_at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")
-    return f"应在 {end} 前决定。", f"To be decided before {end}."
+    return f"应在 {end} 前决定。", f"The deadline is {end}."
 
 
-def _message(appeal: AppealView, kind: str, title: tuple[str, str], body: tuple[str, str]) -> Message:
+def _build_message(appeal: AppealView, kind: str, title: tuple[str, str], body: tuple[str, str]) -> Message:
     return Message(
         kind=kind,
         group_id=appeal.filed.id,
@@ -197,45 +201,47 @@ def _message(appeal: AppealView, kind: str, title: tuple[str, str], body: tuple[
     )
 
 
-async def _appeal(session: AsyncSession, appeal_id: UUID) -> AppealView:
-    found = (await session.execute(appeals().where(AppealFiled.id == appeal_id))).one_or_none()
-    if found is None:
+async def _load_appeal(session: AsyncSession, appeal_id: UUID) -> AppealView:
+    row = (await session.execute(select_appeals().where(AppealFiled.id == appeal_id))).one_or_none()
+    if row is None:
         raise NotFound
-    return AppealView(*found)
+    return AppealView(*row)
 
 
-async def _tell_school_and_student(
+async def _notify_school_and_student(
     session: AsyncSession, appeal: AppealView, message: Message, at: datetime
 ) -> None:
-    await _tell_student(session, appeal, message, at)
-    await post_notices(session, _registrars(appeal), message, IN_APP, at)
-    await post_notices(session, _counselors(appeal), message, IN_APP, at)
+    await _notify_student(session, appeal, message, at)
+    await post_notices(session, _select_registrars(appeal), message, IN_APP, at)
+    await post_notices(session, _select_counselors(appeal), message, IN_APP, at)
 
 
-async def _tell_student(session: AsyncSession, appeal: AppealView, message: Message, at: datetime) -> None:
+async def _notify_student(session: AsyncSession, appeal: AppealView, message: Message, at: datetime) -> None:
     await post_notice(
         session, StudentRecipient(appeal.filed.student_id, appeal.filed.school_id), message, IN_APP, at
     )
 
 
-def _unit(appeal: AppealView) -> Select[*tuple[Any, ...]]:
-    return _staff(Account.org_id == appeal.case.unit_id, ("province", "bureau"))
+def _select_deciding_unit(appeal: AppealView) -> Select[*tuple[Any, ...]]:
+    return _select_active_accounts(Account.org_id == appeal.case.unit_id, ("province", "bureau"))
 
 
-def _registrars(appeal: AppealView) -> Select[*tuple[Any, ...]]:
-    return _staff(Account.school_id == appeal.filed.school_id, ("registrar",))
+def _select_registrars(appeal: AppealView) -> Select[*tuple[Any, ...]]:
+    return _select_active_accounts(Account.school_id == appeal.filed.school_id, ("registrar",))
 
 
-def _counselors(appeal: AppealView) -> Select[*tuple[Any, ...]]:
+def _select_counselors(appeal: AppealView) -> Select[*tuple[Any, ...]]:
     responsible = (
         select(ClassCounselor.counselor_id)
         .join(Student, Student.class_id == ClassCounselor.class_id)
         .where(Student.id == appeal.filed.student_id, ClassCounselor.until.is_(None))
     )
-    return _staff(Account.counselor_id.in_(responsible), ("counselor",))
+    return _select_active_accounts(Account.counselor_id.in_(responsible), ("counselor",))
 
 
-def _staff(which: ColumnElement[bool], kinds: tuple[str, ...]) -> Select[*tuple[Any, ...]]:
+def _select_active_accounts(
+    condition: ColumnElement[bool], roles: tuple[str, ...]
+) -> Select[*tuple[Any, ...]]:
     return select(
         Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(which, Account.kind.in_(kinds), Account.status == "active")
+    ).where(condition, Account.kind.in_(roles), Account.status == "active")

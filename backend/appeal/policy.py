@@ -1,4 +1,4 @@
-"""The figures of appeals, read from policy at the day of the filing (reading 14)."""
+"""The policy figures of appeals, as of the day of filing (reading 14)."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -10,7 +10,7 @@ from backend.policy.installed import policy_at
 
 @dataclass(frozen=True, slots=True)
 class AppealPolicy:
-    """Working days, messages a side, and the month in which a gaokao's year begins."""
+    """Working days to decide, reminders, messages per side, and the month in which the gaokao year begins."""
 
     working_days: int
     reminders: tuple[int, ...]
@@ -19,7 +19,7 @@ class AppealPolicy:
 
     @property
     def overdue_mark(self) -> int:
-        """The first working day after the last."""
+        """The first working day after the deadline."""
         return self.working_days + 1
 
     @classmethod

@@ -1,7 +1,7 @@
-"""Reading appeals: the cases, what was said in them, and what each is against.
+"""Queries on appeals and their messages.
 
-Superiors read those of the schools below them, a school its own, a student the own; counselors learn of them by
-notices. Absent and forbidden answer alike.
+Superiors read the appeals of the schools below them, a school and a student their own; counselors only get notices. An
+appeal that does not exist and one that is not visible give the same answer.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from sqlalchemy import ColumnElement, Select, and_, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.policy import AppealPolicy
-from backend.appeal.rules import CaseState, Due, due
+from backend.appeal.rules import AppealDeadline, AppealState, appeal_deadline
 from backend.appeal.tables import AppealCase, AppealDue, AppealMessage, AppealMessageRead
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
@@ -25,12 +25,12 @@ from backend.people.attachments import AttachmentView, attachments_of
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn
 
 MESSAGE = "appeal_message"
-"""What attachments hang on."""
+"""The subject noun of attachments of a message."""
 
 
 @dataclass(frozen=True, slots=True)
 class AppealView:
-    """An appeal, where it was routed, and how it ended."""
+    """An appeal with its deciding unit, deadline and result."""
 
     filed: AppealFiled
     case: AppealCase
@@ -40,21 +40,20 @@ class AppealView:
     unit_name: str
 
     @property
-    def state(self) -> CaseState:
-        """Where it stands."""
+    def state(self) -> AppealState:
         if self.withdrawn is not None:
-            return CaseState.WITHDRAWN
+            return AppealState.WITHDRAWN
         if self.decided is None:
-            return CaseState.OPEN
-        return CaseState.UPHELD if self.decided.upheld else CaseState.REJECTED
+            return AppealState.OPEN
+        return AppealState.UPHELD if self.decided.upheld else AppealState.REJECTED
 
     def overdue(self, at: datetime) -> bool:
-        """Open past its end; what has no computable end is not overdue."""
-        return self.state is CaseState.OPEN and self.due_at is not None and self.due_at <= at
+        """Whether the appeal is open after its deadline. Without a computed deadline it is never overdue."""
+        return self.state is AppealState.OPEN and self.due_at is not None and self.due_at <= at
 
 
-def appeals() -> Select[*tuple[Any, ...]]:
-    """The columns of `AppealView`."""
+def select_appeals() -> Select[*tuple[Any, ...]]:
+    """Select the columns of `AppealView`."""
     return (
         select(AppealFiled, AppealCase, AppealDue.due_at, AppealDecided, AppealWithdrawn, OrgUnit.name)
         .join(AppealCase, AppealCase.appeal_id == AppealFiled.id)
@@ -65,39 +64,39 @@ def appeals() -> Select[*tuple[Any, ...]]:
     )
 
 
-OPEN = and_(AppealDecided.appeal_id.is_(None), AppealWithdrawn.appeal_id.is_(None))
-_STATES: dict[CaseState, ColumnElement[bool]] = {
-    CaseState.OPEN: OPEN,
-    CaseState.UPHELD: AppealDecided.upheld.is_(True),
-    CaseState.REJECTED: AppealDecided.upheld.is_(False),
-    CaseState.WITHDRAWN: AppealWithdrawn.appeal_id.is_not(None),
+IS_OPEN = and_(AppealDecided.appeal_id.is_(None), AppealWithdrawn.appeal_id.is_(None))
+_STATES: dict[AppealState, ColumnElement[bool]] = {
+    AppealState.OPEN: IS_OPEN,
+    AppealState.UPHELD: AppealDecided.upheld.is_(True),
+    AppealState.REJECTED: AppealDecided.upheld.is_(False),
+    AppealState.WITHDRAWN: AppealWithdrawn.appeal_id.is_not(None),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class AppealSearch:
-    """Which appeals; what is not given narrows nothing."""
+    """Filters of the list; None or False means no filter."""
 
     to_decide: bool = False
     filed_by_school: bool = False
-    state: CaseState | None = None
+    state: AppealState | None = None
     overdue: bool = False
     student_id: UUID | None = None
 
 
-async def appeals_page(
+async def load_appeals_page(
     session: AsyncSession, actor: Actor, search: AppealSearch, at: datetime, before: UUID | None, limit: int
 ) -> Sequence[AppealView]:
-    """At most `limit` appeals that the caller may read, newest first, behind the id `before`."""
-    page = _read_by(actor).order_by(AppealFiled.id.desc()).limit(limit)
+    """At most `limit` readable appeals, newest first, older than the id `before`."""
+    page = _select_readable_appeals(actor).order_by(AppealFiled.id.desc()).limit(limit)
     if search.to_decide:
-        page = page.where(AppealCase.unit_id == actor.org_id, OPEN)
+        page = page.where(AppealCase.unit_id == actor.org_id, IS_OPEN)
     if search.filed_by_school:
         page = page.where(AppealFiled.appellant == "school")
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.overdue:
-        page = page.where(OPEN, AppealDue.due_at <= at)
+        page = page.where(IS_OPEN, AppealDue.due_at <= at)
     if search.student_id is not None:
         page = page.where(AppealFiled.student_id == search.student_id)
     if before is not None:
@@ -105,54 +104,56 @@ async def appeals_page(
     return [AppealView(*row) for row in await session.execute(page)]
 
 
-def _read_by(actor: Actor) -> Select[*tuple[Any, ...]]:
+def _select_readable_appeals(actor: Actor) -> Select[*tuple[Any, ...]]:
     if actor.role == "counselor":
         raise NotPermitted(
             reason_zh="申诉由学校管理员和上级主管部门办理",
-            reason_en="appeals are for registrars and superiors",
+            reason_en="only registrars and superior authorities handle appeals",
         )
     if actor.role == "student":
-        return appeals().where(AppealFiled.student_id == actor.student_id)
-    return appeals()
+        return select_appeals().where(AppealFiled.student_id == actor.student_id)
+    return select_appeals()
 
 
-async def appeal_for(session: AsyncSession, actor: Actor, appeal_id: UUID) -> AppealView:
-    """One appeal that the caller may read; raises `NotFound`."""
-    found = (await session.execute(_read_by(actor).where(AppealFiled.id == appeal_id))).one_or_none()
-    if found is None:
+async def load_appeal(session: AsyncSession, actor: Actor, appeal_id: UUID) -> AppealView:
+    """One readable appeal; raises `NotFound`."""
+    row = (
+        await session.execute(_select_readable_appeals(actor).where(AppealFiled.id == appeal_id))
+    ).one_or_none()
+    if row is None:
         raise NotFound
-    return AppealView(*found)
+    return AppealView(*row)
 
 
-async def due_of(session: AsyncSession, appeal: AppealView, school_path: str) -> Due:
-    """The end of the term to decide, or the calendar year that is missing for it."""
+async def load_deadline(session: AsyncSession, appeal: AppealView, school_path: str) -> AppealDeadline:
+    """The stored deadline, or one computed now, which may name a missing calendar year."""
     if appeal.due_at is not None:
-        return Due(appeal.due_at, None)
-    return await computed_due(session, appeal.filed.filed_at, school_path)
+        return AppealDeadline(appeal.due_at, None)
+    return await compute_deadline(session, appeal.filed.filed_at, school_path)
 
 
-async def computed_due(session: AsyncSession, filed_at: datetime, school_path: str) -> Due:
-    """By the law of the day of filing and the calendar as loaded now."""
+async def compute_deadline(session: AsyncSession, filed_at: datetime, school_path: str) -> AppealDeadline:
+    """Compute the deadline by the policy of the day of filing and the calendar as loaded now."""
     law = AppealPolicy.on(legal_day(filed_at), school_path)
-    return due(filed_at, law.working_days, await working_calendar(session))
+    return appeal_deadline(filed_at, law.working_days, await working_calendar(session))
 
 
-# --- what was said ---
+# --- messages ---
 
 
 @dataclass(frozen=True, slots=True)
 class MessageView:
-    """One message with its files; `read_at`: first read by an account of the other side."""
+    """A message with its files. `read_at`: when an account of the other side first read it."""
 
     message: AppealMessage
     attachments: Sequence[AttachmentView]
     read_at: datetime | None
 
 
-async def messages_page(
+async def load_messages_page(
     session: AsyncSession, appeal_id: UUID, after: UUID | None, limit: int
 ) -> Sequence[MessageView]:
-    """At most `limit` messages behind the one named, oldest first. Whoever calls may read the appeal."""
+    """At most `limit` messages after the given one, oldest first. The caller must have checked access to the appeal."""
     page = (
         select(AppealMessage)
         .where(AppealMessage.appeal_id == appeal_id)
@@ -160,15 +161,17 @@ async def messages_page(
         .limit(limit)
     )
     if after is not None:
-        named = select(AppealMessage.seq).where(
+        seq_of_last = select(AppealMessage.seq).where(
             AppealMessage.appeal_id == appeal_id, AppealMessage.id == after
         )
-        page = page.where(AppealMessage.seq > named.scalar_subquery())
-    return await message_views(session, (await session.scalars(page)).all())
+        page = page.where(AppealMessage.seq > seq_of_last.scalar_subquery())
+    return await load_message_views(session, (await session.scalars(page)).all())
 
 
-async def message_views(session: AsyncSession, messages: Sequence[AppealMessage]) -> Sequence[MessageView]:
-    """The messages with their files and when they were read."""
+async def load_message_views(
+    session: AsyncSession, messages: Sequence[AppealMessage]
+) -> Sequence[MessageView]:
+    """The messages with their files and read times."""
     ids = [message.id for message in messages]
     files = await attachments_of(session, MESSAGE, ids)
     read = await session.execute(
@@ -176,5 +179,5 @@ async def message_views(session: AsyncSession, messages: Sequence[AppealMessage]
         .where(AppealMessageRead.message_id.in_(ids))
         .group_by(AppealMessageRead.message_id)
     )
-    first = {row.message_id: row.first for row in read}
-    return [MessageView(message, files[message.id], first.get(message.id)) for message in messages]
+    read_times = {row.message_id: row.first for row in read}
+    return [MessageView(message, files[message.id], read_times.get(message.id)) for message in messages]

@@ -1,9 +1,9 @@
-"""Whom an appeal goes to, who may not decide it, and by when it is due. Pure (HN334-4.2; readings 7 and 11).
+"""Rules of appeals: the deciding authority, the deadline and the reminders. Pure (HN334-4.2; readings 7 and 11).
 
-The notice says "to the superior". We read: level one is the authority nearest above the school that had no hand in
-what is appealed against (the launcher of a check, the authority that decided or determined); level two the next
-above it, again without a hand in it. Where none is left the province decides, by an account that took no part: so it
-is for schools directly under it, and for its own checks.
+The instrument says only "to the superior". Our reading: level one is the nearest authority above the school that took no
+part in the matter under appeal (did not launch the roll call, did not decide or determine the result). Level two is the
+next authority above it that took no part. If none is left, the province decides, by an account that took no part; this
+applies to schools directly under the province and to roll calls that the province launched.
 """
 
 from collections.abc import Collection, Sequence
@@ -23,17 +23,17 @@ class Authority:
     path: str
 
 
-def instance(
+def deciding_authority(
     superiors: Sequence[Authority], took_part: Collection[UUID], below: UUID | None = None
 ) -> Authority:
-    """The authority that decides; `superiors` nearest first, `below` the one that rejected the appeal before."""
+    """The authority that decides. `superiors`: nearest first; `below`: the authority that rejected the appeal."""
     ids = [authority.id for authority in superiors]
-    left = superiors[ids.index(below) + 1 :] if below in ids else superiors
-    return next((authority for authority in left if authority.id not in took_part), superiors[-1])
+    candidates = superiors[ids.index(below) + 1 :] if below in ids else superiors
+    return next((authority for authority in candidates if authority.id not in took_part), superiors[-1])
 
 
-class CaseState(StrEnum):
-    """Where an appeal stands."""
+class AppealState(StrEnum):
+    """The state of an appeal."""
 
     OPEN = "open"
     UPHELD = "upheld"
@@ -42,28 +42,27 @@ class CaseState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """24:00 of the last working day (exclusive), or the calendar year that keeps it from being known."""
+class AppealDeadline:
+    """24:00 of the last working day (exclusive), or the calendar year that is missing to compute it."""
 
     at: datetime | None
     missing_year: int | None
 
 
-def due(filed_at: datetime, working_days: int, calendar: WorkingCalendar) -> Due:
-    """By when to decide; fails closed where the calendar does not cover the way (reading 7)."""
+def appeal_deadline(filed_at: datetime, working_days: int, calendar: WorkingCalendar) -> AppealDeadline:
+    """The deadline of the decision; names the missing year if the calendar does not cover it (reading 7)."""
     try:
-        return Due(calendar.deadline_instant(filed_at, working_days), None)
+        return AppealDeadline(calendar.deadline_instant(filed_at, working_days), None)
     except CalendarYearMissing as missing:
-        return Due(None, int(missing.params["year"]))
+        return AppealDeadline(None, int(missing.params["year"]))
 
 
-def reminder_due(
-    filed_on: date, today: date, marks: Collection[int], given: Collection[int], calendar: WorkingCalendar
+def due_reminder(
+    filed_on: date, today: date, reminders: Collection[int], sent: Collection[int], calendar: WorkingCalendar
 ) -> int | None:
-    """The latest mark (a number of working days) that is reached and later than all that were given.
+    """The latest reminder (a number of working days) that is due and later than all sent ones, or None.
 
-    Marks that a long outage skipped are not given one after the other. None also where the calendar does not
-    reach today.
+    Reminders that a long outage skipped are not sent later. None also if the calendar does not cover today.
     """
     if today <= filed_on:
         return None
@@ -71,10 +70,10 @@ def reminder_due(
         passed = calendar.working_days_between(filed_on, today)
     except CalendarYearMissing:
         return None
-    reached = max((mark for mark in marks if mark <= passed), default=None)
-    return reached if reached is not None and reached > max(given, default=0) else None
+    reached = max((reminder for reminder in reminders if reminder <= passed), default=None)
+    return reached if reached is not None and reached > max(sent, default=0) else None
 
 
 def exam_year(day: date, begins_in_month: int) -> int:
-    """The gaokao whose year the day belongs to: from the month on, that of the next calendar year."""
+    """The year of the gaokao that the day belongs to: from `begins_in_month` on, the next calendar year."""
     return day.year + (day.month >= begins_in_month)

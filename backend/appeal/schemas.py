@@ -1,4 +1,4 @@
-"""Appeals as both APIs take and show them."""
+"""Request and response schemas of appeals and gaokao eligibility for both APIs."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
@@ -6,19 +6,20 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.appeal.filing import AgainstChange, AgainstCheck, AgainstIneligibility, Matter
-from backend.appeal.gaokao import REASONS, Eligibility
+from backend.appeal.filing import AgainstChange, AgainstCheck, AgainstIneligibility, AppealSubject
+from backend.appeal.gaokao import REASON_TEXTS, Eligibility
 from backend.appeal.queries import AppealView, MessageView
-from backend.appeal.rules import Due
+from backend.appeal.rules import AppealDeadline
 from backend.appeal.statements import Said
-from backend.appeal.subjects import ChangeMatter, CheckMatter, MatterView
+from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
 from backend.core.web.schema_types import Paragraph, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.roll_call.reason_texts import reason
+from backend.standing.appeal_effects import Finding
 
 Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
-# --- what is asked ---
+# --- requests ---
 
 
 class AgainstCheckIn(Schema):
@@ -27,65 +28,79 @@ class AgainstCheckIn(Schema):
     kind: Literal["check"] = Field(examples=["check"])
     roll_call_id: UUID
 
-    def matter(self) -> Matter:
-        """For the service."""
+    def to_subject(self) -> AppealSubject:
         return AgainstCheck(self.roll_call_id)
 
 
 class AgainstChangeIn(Schema):
-    """Against a standing change, by its entry of the ledger."""
+    """Against a change of standing, by its ledger entry."""
 
     kind: Literal["change"] = Field(examples=["change"])
     change_id: UUID
 
-    def matter(self) -> Matter:
-        """For the service."""
+    def to_subject(self) -> AppealSubject:
         return AgainstChange(self.change_id)
 
 
 class AgainstIneligibilityIn(Schema):
-    """Against missing eligibility for the coming gaokao on a day."""
+    """Against missing eligibility for the upcoming gaokao on a day."""
 
     kind: Literal["gaokao"] = Field(examples=["gaokao"])
     on: Day = Field(examples=["2026-11-05"])
 
-    def matter(self) -> Matter:
-        """For the service."""
+    def to_subject(self) -> AppealSubject:
         return AgainstIneligibility(self.on)
 
 
 AgainstIn = Annotated[AgainstCheckIn | AgainstChangeIn | AgainstIneligibilityIn, Field(discriminator="kind")]
 
 
-class SaidIn(Schema):
-    """What a side says, with files."""
+class AppealMessageIn(Schema):
+    """A message of one side, with files."""
 
     text: Paragraph = Field(examples=["当天在校实训，有考勤记录和照片为证。"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
-    def said(self) -> Said:
-        """For the service."""
+    def to_message(self) -> Said:
         return Said(self.text, self.attachment_ids)
 
 
 class AppealIn(Schema):
-    """What the appeal is against, and its grounds."""
+    """An appeal: what it is against, and its grounds."""
 
     against: AgainstIn
-    grounds: SaidIn
+    grounds: AppealMessageIn
+
+
+class SchoolAppealIn(AppealIn):
+    """An appeal of the school, about one of its students."""
+
+    student_id: UUID
+
+
+class AppealDecisionIn(Schema):
+    """The decision with its reasons. An upheld appeal against a result has a finding, the new result."""
+
+    upheld: bool
+    reasons: Paragraph = Field(examples=["考勤记录与照片相符，认定到场。"])
+    finding: Finding | None = Field(
+        default=None,
+        description="仅用于对核验结果的申诉成立时 · only when an appeal against a result is upheld",
+        examples=["present"],
+    )
 
 
 class WithdrawalIn(Schema):
-    """Why the appeal is taken back, if anything is to be said."""
+    """The optional reason for withdrawing the appeal."""
 
     reason: Paragraph | None = Field(default=None, examples=["学校已说明情况"])
 
 
-# --- what is shown ---
+# --- responses ---
 
 
 class AppealDecisionOut(BaseModel):
-    """How an appeal ended."""
+    """The decision on an appeal."""
 
     upheld: bool
     finding: str | None = Field(description="present or excused, of an upheld appeal against a result")
@@ -102,7 +117,9 @@ class AppealOut(BaseModel):
     appellant: str = Field(description="student or school", examples=["student"])
     target: str = Field(description="check, change or gaokao", examples=["check"])
     target_id: str
-    previous: UUID | None = Field(description="被驳回的原申诉 · the rejected appeal that this one carries up")
+    previous: UUID | None = Field(
+        description="被驳回的原申诉 · the rejected appeal that this one takes to the next level"
+    )
     level: int = Field(examples=[1])
     deciding_unit_id: UUID
     deciding_unit: str = Field(examples=["郑州市教育局"])
@@ -117,12 +134,11 @@ class AppealOut(BaseModel):
 
     @classmethod
     def of(cls, appeal: AppealView, at: datetime) -> Self:
-        """The appeal as it stands at the instant."""
-        return cls(**_shown(appeal, at))
+        return cls(**_appeal_fields(appeal, at))
 
 
 class OutcomeOut(BaseModel):
-    """One result of a roll call; the last is in effect. `trace` is for the authorities."""
+    """One result of a roll call; the last one is in effect. Only authorities see `trace`."""
 
     outcome: str = Field(examples=["missed"])
     reason_zh: str
@@ -132,8 +148,8 @@ class OutcomeOut(BaseModel):
     trace: dict[str, Any] | None
 
 
-class CheckMatterOut(BaseModel):
-    """The roll call appealed against."""
+class RollCallSubjectOut(BaseModel):
+    """The roll call that is the subject of the appeal."""
 
     kind: Literal["check"] = "check"
     roll_call_id: UUID
@@ -145,8 +161,8 @@ class CheckMatterOut(BaseModel):
     outcomes: list[OutcomeOut]
 
 
-class ChangeMatterOut(BaseModel):
-    """The change appealed against, with the traces of change and prompt."""
+class ChangeSubjectOut(BaseModel):
+    """The change that is the subject of the appeal, with the traces of change and prompt."""
 
     kind: Literal["change"] = "change"
     change_id: UUID
@@ -165,7 +181,7 @@ class ChangeMatterOut(BaseModel):
 
 
 class ReasonOut(BaseModel):
-    """A reason in plain words."""
+    """A reason code with its text in both languages."""
 
     code: str = Field(examples=["not_full_time"])
     zh: str
@@ -173,7 +189,7 @@ class ReasonOut(BaseModel):
 
 
 class EligibilityChangeOut(BaseModel):
-    """A change that made the status of the day."""
+    """A change behind the status of the day."""
 
     change_id: UUID
     at: datetime
@@ -182,7 +198,7 @@ class EligibilityChangeOut(BaseModel):
 
 
 class GaokaoEligibilityOut(BaseModel):
-    """Eligibility for a gaokao as of the end of a day, and why."""
+    """Eligibility for a gaokao at the end of a day, and why."""
 
     kind: Literal["gaokao"] = "gaokao"
     on: date
@@ -196,16 +212,16 @@ class GaokaoEligibilityOut(BaseModel):
     finding: str | None
 
     @classmethod
-    def of(cls, found: Eligibility) -> Self:
-        """With the reasons in words."""
+    def of(cls, eligibility: Eligibility) -> Self:
         return cls(
-            on=found.on,
-            exam_year=found.exam_year,
-            eligible=found.eligible,
-            standing=found.status.standing,
-            study_form=found.status.study_form,
+            on=eligibility.on,
+            exam_year=eligibility.exam_year,
+            eligible=eligibility.eligible,
+            standing=eligibility.status.standing,
+            study_form=eligibility.status.study_form,
             reasons=[
-                ReasonOut(code=code, zh=REASONS[code][0], en=REASONS[code][1]) for code in found.reasons
+                ReasonOut(code=code, zh=REASON_TEXTS[code][0], en=REASON_TEXTS[code][1])
+                for code in eligibility.reasons
             ],
             changes=[
                 EligibilityChangeOut(
@@ -214,35 +230,38 @@ class GaokaoEligibilityOut(BaseModel):
                     cause=entry.cause.value,
                     outcome=entry.outcome,
                 )
-                for entry in found.entries
+                for entry in eligibility.entries
             ],
-            finding_appeal_id=found.finding.appeal_id if found.finding else None,
-            finding=found.finding.statement if found.finding else None,
+            finding_appeal_id=eligibility.finding.appeal_id if eligibility.finding else None,
+            finding=eligibility.finding.statement if eligibility.finding else None,
         )
 
 
 class AppealDetailOut(AppealOut):
-    """An appeal with what it is against; what was said is a list of its own."""
+    """An appeal with its subject. Its messages are a separate list."""
 
     due_missing_year: int | None = Field(
-        description="缺少哪一年的工作日历 · the calendar year that is missing for the term", examples=[None]
+        description="缺少哪一年的工作日历 · the calendar year that is missing for the deadline",
+        examples=[None],
     )
     judged_on: date | None
-    against: CheckMatterOut | ChangeMatterOut | GaokaoEligibilityOut
+    against: RollCallSubjectOut | ChangeSubjectOut | GaokaoEligibilityOut
 
     @classmethod
-    def whole(cls, appeal: AppealView, due: Due, matter: MatterView, at: datetime, *, traces: bool) -> Self:
-        """`traces`: whether the reader may see how a roll call's result was judged."""
+    def of_detail(
+        cls, appeal: AppealView, deadline: AppealDeadline, subject: SubjectView, at: datetime, *, traces: bool
+    ) -> Self:
+        """`traces`: whether the reader may see the trace of a roll call's result."""
         return cls(
-            **_shown(appeal, at) | {"due_at": due.at},
-            due_missing_year=due.missing_year,
+            **_appeal_fields(appeal, at) | {"due_at": deadline.at},
+            due_missing_year=deadline.missing_year,
             judged_on=appeal.case.judged_on,
-            against=_matter(matter, traces=traces),
+            against=_subject_out(subject, traces=traces),
         )
 
 
 class AppealMessageOut(BaseModel):
-    """What a side said."""
+    """A message of one side."""
 
     id: UUID
     seq: int = Field(examples=[1])
@@ -254,7 +273,6 @@ class AppealMessageOut(BaseModel):
 
     @classmethod
     def of(cls, view: MessageView) -> Self:
-        """With its files."""
         message = view.message
         return cls(
             id=message.id,
@@ -267,7 +285,7 @@ class AppealMessageOut(BaseModel):
         )
 
 
-def _shown(appeal: AppealView, at: datetime) -> dict[str, Any]:
+def _appeal_fields(appeal: AppealView, at: datetime) -> dict[str, Any]:
     filed, case, decided = appeal.filed, appeal.case, appeal.decided
     return {
         "id": filed.id,
@@ -296,20 +314,22 @@ def _shown(appeal: AppealView, at: datetime) -> dict[str, Any]:
     }
 
 
-def _matter(matter: MatterView, *, traces: bool) -> CheckMatterOut | ChangeMatterOut | GaokaoEligibilityOut:
-    match matter:
-        case CheckMatter():
-            return _check(matter, traces=traces)
-        case ChangeMatter():
-            return _change(matter)
+def _subject_out(
+    subject: SubjectView, *, traces: bool
+) -> RollCallSubjectOut | ChangeSubjectOut | GaokaoEligibilityOut:
+    match subject:
+        case RollCallSubject():
+            return _roll_call_subject_out(subject, traces=traces)
+        case ChangeSubject():
+            return _change_subject_out(subject)
         case Eligibility():
-            return GaokaoEligibilityOut.of(matter)
+            return GaokaoEligibilityOut.of(subject)
 
 
-def _check(matter: CheckMatter, *, traces: bool) -> CheckMatterOut:
-    roll_call = matter.roll_call
+def _roll_call_subject_out(subject: RollCallSubject, *, traces: bool) -> RollCallSubjectOut:
+    roll_call = subject.roll_call
     outcomes = []
-    for entry in matter.outcomes:
+    for entry in subject.outcomes:
         words = reason(entry.reason)
         outcomes.append(
             OutcomeOut(
@@ -321,20 +341,20 @@ def _check(matter: CheckMatter, *, traces: bool) -> CheckMatterOut:
                 trace=entry.trace if traces else None,
             )
         )
-    return CheckMatterOut(
+    return RollCallSubjectOut(
         roll_call_id=roll_call.id,
         title=roll_call.title,
         roll_call_kind=roll_call.kind,
-        launcher=matter.launcher,
+        launcher=subject.launcher,
         opens_at=roll_call.opens_at,
         closes_at=roll_call.deadline,
         outcomes=outcomes,
     )
 
 
-def _change(matter: ChangeMatter) -> ChangeMatterOut:
-    entry, prompt = matter.entry, matter.prompt
-    return ChangeMatterOut(
+def _change_subject_out(subject: ChangeSubject) -> ChangeSubjectOut:
+    entry, prompt = subject.entry, subject.prompt
+    return ChangeSubjectOut(
         change_id=entry.id,
         cause=entry.cause,
         outcome=entry.outcome,
@@ -343,7 +363,7 @@ def _change(matter: ChangeMatter) -> ChangeMatterOut:
         standing_after=entry.standing_after,
         study_form_after=entry.study_form_after,
         at=entry.at,
-        reversed_at=matter.reversed_at,
+        reversed_at=subject.reversed_at,
         trace=entry.trace,
         prompt_id=prompt.id if prompt else None,
         prompt_kind=prompt.kind if prompt else None,

@@ -1,4 +1,4 @@
-"""What both sides say while an appeal is open, and who has read it."""
+"""Messages between the two sides of an open appeal, and their read marks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.errors import AppealClosed, MessagesExhausted, NotTheDecidingUnit
 from backend.appeal.policy import AppealPolicy
-from backend.appeal.queries import MESSAGE, AppealView, appeal_for
-from backend.appeal.rules import CaseState
+from backend.appeal.queries import MESSAGE, AppealView, load_appeal
+from backend.appeal.rules import AppealState
 from backend.appeal.tables import AppealMessage, AppealMessageRead
 from backend.core import audit, outbox
 from backend.core.actor import Actor
@@ -28,65 +28,69 @@ Side = Literal["appellant", "unit"]
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """A text with the files that go with it."""
+    """The text and files of a message to post."""
 
     text: str
     attachment_ids: Sequence[UUID] = ()
 
 
 async def post_message(
-    session: AsyncSession, actor: Actor, appeal_id: UUID, said: Said, at: datetime
+    session: AsyncSession, actor: Actor, appeal_id: UUID, content: Said, at: datetime
 ) -> AppealMessage:
-    """Say something to the other side while the appeal is open.
+    """Post a message to the other side of an open appeal.
 
-    Raises `NotFound`, `NotPermitted` (another's appeal), `NotTheDecidingUnit`, `AppealClosed`, `MessagesExhausted`
-    and what attachments raise.
+    Raises `NotFound`, `NotPermitted` (not a side of this appeal), `NotTheDecidingUnit`, `AppealClosed`,
+    `MessagesExhausted` and the errors of `attach`.
     """
     await lock_appeal(session, appeal_id)
-    appeal = await appeal_for(session, actor, appeal_id)
-    side = side_of(actor, appeal)
-    must_be_open(appeal)
+    appeal = await load_appeal(session, actor, appeal_id)
+    side = require_side(actor, appeal)
+    require_open(appeal)
     school = await session.get_one(OrgUnit, appeal.filed.school_id)
-    await _within_limit(session, appeal, side, AppealPolicy.on(legal_day(appeal.filed.filed_at), school.path))
-    message = await say(session, actor, appeal, side, said, at)
-    facts = {"seq": message.seq, "side": side, "attachments": len(said.attachment_ids)}
-    act = audit.Act("appeal_message_posted", "appeal", str(appeal_id), school.path, after=facts)
+    await _require_within_limit(
+        session, appeal, side, AppealPolicy.on(legal_day(appeal.filed.filed_at), school.path)
+    )
+    message = await append_message(session, actor, appeal, side, content, at)
+    after = {"seq": message.seq, "side": side, "attachments": len(content.attachment_ids)}
+    act = audit.Act("appeal_message_posted", "appeal", str(appeal_id), school.path, after=after)
     audit.record(session, act, at)
-    await outbox.emit(session, "AppealMessagePosted", payload(appeal, school.path) | {"side": side}, at)
+    await outbox.emit(session, "AppealMessagePosted", event_payload(appeal, school.path) | {"side": side}, at)
     return message
 
 
-async def say(
-    session: AsyncSession, actor: Actor, appeal: AppealView, side: Side, said: Said, at: datetime
+async def append_message(
+    session: AsyncSession, actor: Actor, appeal: AppealView, side: Side, content: Said, at: datetime
 ) -> AppealMessage:
-    """Append a message; whoever calls holds the appeal."""
+    """Append a message. The caller must hold the lock of the appeal."""
     filed = appeal.filed
-    last = select(func.coalesce(func.max(AppealMessage.seq), 0)).where(AppealMessage.appeal_id == filed.id)
+    last_seq = select(func.coalesce(func.max(AppealMessage.seq), 0)).where(
+        AppealMessage.appeal_id == filed.id
+    )
     message = AppealMessage(
         id=new_id(),
         appeal_id=filed.id,
         school_id=filed.school_id,
         student_id=filed.student_id,
-        seq=int(await session.scalar(last) or 0) + 1,
+        seq=int(await session.scalar(last_seq) or 0) + 1,
         side=side,
         author=actor.account_id,
-        text=said.text,
+        text=content.text,
         at=at,
     )
     session.add(message)
     await session.flush()
     to = AttachedTo(MESSAGE, message.id, filed.school_id, filed.student_id)
-    await attach(session, actor, said.attachment_ids, to, at)
+    await attach(session, actor, content.attachment_ids, to, at)
     return message
 
 
-async def mark_read(session: AsyncSession, actor: Actor, appeal_id: UUID, at: datetime) -> None:
-    """The caller has read everything the other side has said so far. Whoever is of neither side leaves no mark."""
-    appeal = await appeal_for(session, actor, appeal_id)
-    side = _side(actor, appeal)
+async def mark_messages_read(session: AsyncSession, actor: Actor, appeal_id: UUID, at: datetime) -> None:
+    """Mark all messages of the other side as read. Accounts of neither side leave no mark."""
+    appeal = await load_appeal(session, actor, appeal_id)
+    side = find_side(actor, appeal)
     if side is None:
         return
-    theirs = select(
+    rows = select(
         AppealMessage.id,
         literal(actor.account_id, Uuid()),
         AppealMessage.school_id,
@@ -94,45 +98,43 @@ async def mark_read(session: AsyncSession, actor: Actor, appeal_id: UUID, at: da
         literal(at),
     ).where(AppealMessage.appeal_id == appeal_id, AppealMessage.side != side)
     columns = ["message_id", "account_id", "school_id", "student_id", "at"]
-    put = insert(AppealMessageRead).from_select(columns, theirs)
-    await session.execute(put.on_conflict_do_nothing())
+    statement = insert(AppealMessageRead).from_select(columns, rows)
+    await session.execute(statement.on_conflict_do_nothing())
 
 
-def side_of(actor: Actor, appeal: AppealView) -> Side:
-    """The side that the caller speaks for; raises `NotPermitted` and `NotTheDecidingUnit`."""
-    side = _side(actor, appeal)
+def require_side(actor: Actor, appeal: AppealView) -> Side:
+    """The actor's side of the appeal; raises `NotPermitted` or `NotTheDecidingUnit` if there is none."""
+    side = find_side(actor, appeal)
     if side is not None:
         return side
     if actor.role in {"province", "bureau"}:
         raise NotTheDecidingUnit(unit=appeal.unit_name)
     raise NotPermitted(
         reason_zh="这件申诉由另一方提出，您只能查看",
-        reason_en="somebody else filed this appeal; you may read it",
+        reason_en="the other party filed this appeal; you can only read it",
     )
 
 
-def must_be_appellant(actor: Actor, appeal: AppealView) -> None:
-    """Raises `NotPermitted` for anybody else: a student takes no step of the school's appeal, nor the reverse."""
-    if _side(actor, appeal) != "appellant":
-        raise NotPermitted(
-            reason_zh="只有提出申诉的一方可以办理", reason_en="only the side that appealed may do this"
-        )
+def require_appellant(actor: Actor, appeal: AppealView) -> None:
+    """Raises `NotPermitted` unless the actor's side filed the appeal. Student and school act only on their own appeals."""
+    if find_side(actor, appeal) != "appellant":
+        raise NotPermitted(reason_zh="只有提出申诉的一方可以办理", reason_en="only the appellant may do this")
 
 
-def must_be_open(appeal: AppealView) -> None:
-    """Raises `AppealClosed`."""
-    if appeal.state is not CaseState.OPEN:
+def require_open(appeal: AppealView) -> None:
+    """Raises `AppealClosed` if the appeal is decided or withdrawn."""
+    if appeal.state is not AppealState.OPEN:
         raise AppealClosed
 
 
 async def lock_appeal(session: AsyncSession, appeal_id: UUID) -> None:
-    """Let acts on one appeal come one after the other; after the student's turn, where both are needed."""
+    """Serialise acts on one appeal until the commit. If both locks are needed, lock the student first."""
     key = func.hashtextextended(f"appeal/{appeal_id}", 0)
     await session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def payload(appeal: AppealView, school_path: str) -> dict[str, str]:
-    """What events of appeals carry: ids, the school's path, and that of the deciding unit."""
+def event_payload(appeal: AppealView, school_path: str) -> dict[str, str]:
+    """The payload of appeal events: ids, the school's path and the deciding unit's path."""
     filed = appeal.filed
     return {
         "appeal_id": str(filed.id),
@@ -143,17 +145,19 @@ def payload(appeal: AppealView, school_path: str) -> dict[str, str]:
     }
 
 
-def _side(actor: Actor, appeal: AppealView) -> Side | None:
+def find_side(actor: Actor, appeal: AppealView) -> Side | None:
     filed = appeal.filed
     if actor.role == "student" and filed.appellant == "student" and actor.student_id == filed.student_id:
         return "appellant"
     if actor.role == "registrar" and filed.appellant == "school" and actor.school_id == filed.school_id:
         return "appellant"
-    decides = actor.role in {"province", "bureau"} and actor.org_id == appeal.case.unit_id
-    return "unit" if decides else None
+    is_deciding_unit = actor.role in {"province", "bureau"} and actor.org_id == appeal.case.unit_id
+    return "unit" if is_deciding_unit else None
 
 
-async def _within_limit(session: AsyncSession, appeal: AppealView, side: Side, law: AppealPolicy) -> None:
-    said = select(func.count()).where(AppealMessage.appeal_id == appeal.filed.id, AppealMessage.side == side)
-    if int(await session.scalar(said) or 0) >= law.messages:
+async def _require_within_limit(
+    session: AsyncSession, appeal: AppealView, side: Side, law: AppealPolicy
+) -> None:
+    count = select(func.count()).where(AppealMessage.appeal_id == appeal.filed.id, AppealMessage.side == side)
+    if int(await session.scalar(count) or 0) >= law.messages:
         raise MessagesExhausted(limit=law.messages)

@@ -1,4 +1,4 @@
-"""What an appeal is against, as it stands now, with the trace behind it."""
+"""Load the subject of an appeal (what it is against) as of now, with its trace."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.appeal.gaokao import Eligibility, eligibility
+from backend.appeal.gaokao import Eligibility, load_eligibility
 from backend.appeal.queries import AppealView
 from backend.org.tables import OrgUnit
 from backend.roll_call.tables import OutcomeEntry, RollCall
@@ -16,8 +16,8 @@ from backend.standing.store.tables import PromptRecord, StandingEntry
 
 
 @dataclass(frozen=True, slots=True)
-class CheckMatter:
-    """A roll call, by whom it was launched, and every result of the student in it, oldest first."""
+class RollCallSubject:
+    """A roll call, its launcher and all results of the student in it, oldest first."""
 
     roll_call: RollCall
     launcher: str
@@ -25,30 +25,32 @@ class CheckMatter:
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeMatter:
-    """A change with the prompt that caused it, and what has reversed it."""
+class ChangeSubject:
+    """A change of standing, the prompt that caused it, and when it was reversed."""
 
     entry: StandingEntry
     prompt: PromptRecord | None
     reversed_at: datetime | None
 
 
-MatterView = CheckMatter | ChangeMatter | Eligibility
+SubjectView = RollCallSubject | ChangeSubject | Eligibility
 
 
-async def matter_of(session: AsyncSession, appeal: AppealView, at: datetime) -> MatterView:
-    """Whoever calls may read the appeal."""
+async def load_subject(session: AsyncSession, appeal: AppealView, at: datetime) -> SubjectView:
+    """Load the subject. The caller must have checked access to the appeal."""
     filed = appeal.filed
     match filed.target:
         case "check":
-            return await _check(session, UUID(filed.target_id), filed.student_id)
+            return await _load_roll_call_subject(session, UUID(filed.target_id), filed.student_id)
         case "change":
-            return await _change(session, UUID(filed.target_id))
+            return await _load_change_subject(session, UUID(filed.target_id))
     assert appeal.case.judged_on is not None
-    return await eligibility(session, filed.student_id, appeal.case.judged_on, at)
+    return await load_eligibility(session, filed.student_id, appeal.case.judged_on, at)
 
 
-async def _check(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> CheckMatter:
+async def _load_roll_call_subject(
+    session: AsyncSession, roll_call_id: UUID, student_id: UUID
+) -> RollCallSubject:
     roll_call = await session.get_one(RollCall, roll_call_id)
     launcher = await session.get_one(OrgUnit, roll_call.launcher_id)
     outcomes = await session.scalars(
@@ -60,11 +62,11 @@ async def _check(session: AsyncSession, roll_call_id: UUID, student_id: UUID) ->
         )
         .order_by(OutcomeEntry.seq)
     )
-    return CheckMatter(roll_call, launcher.name, outcomes.all())
+    return RollCallSubject(roll_call, launcher.name, outcomes.all())
 
 
-async def _change(session: AsyncSession, entry_id: UUID) -> ChangeMatter:
+async def _load_change_subject(session: AsyncSession, entry_id: UUID) -> ChangeSubject:
     entry = await session.get_one(StandingEntry, entry_id)
     prompt = await session.get(PromptRecord, entry.prompt_id) if entry.prompt_id else None
     reversal = await session.scalar(select(StandingEntry.at).where(StandingEntry.reverses == entry_id))
-    return ChangeMatter(entry, prompt, reversal)
+    return ChangeSubject(entry, prompt, reversal)

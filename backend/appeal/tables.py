@@ -1,4 +1,4 @@
-"""The cases of appeals. Rows are added, never altered; the fact that one was filed or decided is standing's."""
+"""Tables of appeals. Rows are only inserted. `AppealFiled` and `AppealDecided` belong to `backend.standing`."""
 
 from datetime import date, datetime
 from uuid import UUID
@@ -10,9 +10,9 @@ from backend.core.database import Base
 
 
 class AppealCase(Base):
-    """Who decides on an appeal, as it was routed when it was filed. `unit_path` is that authority's.
+    """The level and the deciding authority of an appeal, fixed when it was filed.
 
-    `judged_on` is the legal day on which eligibility for the gaokao was found missing.
+    `unit_path` is the authority's path. `judged_on` is the legal day on which the student was not eligible for the gaokao.
     """
 
     __tablename__ = "appeal_case"
@@ -32,7 +32,7 @@ class AppealCase(Base):
 
 
 class AppealDue(Base):
-    """By when an appeal is to be decided; no row while a calendar year on the way is missing (reading 7)."""
+    """The deadline of an appeal; no row while a calendar year is missing to compute it (reading 7)."""
 
     __tablename__ = "appeal_due"
     __tenancy__ = "student"
@@ -46,7 +46,7 @@ class AppealDue(Base):
 
 
 class AppealMessage(Base):
-    """What a side says, in the order of `seq`; the first are the grounds. Files hang on a message."""
+    """A message of one side, in the order of `seq`. The first one holds the grounds. Files are attached to messages."""
 
     __tablename__ = "appeal_message"
     __tenancy__ = "student"
@@ -67,7 +67,7 @@ class AppealMessage(Base):
 
 
 class AppealMessageRead(Base):
-    """An account of one side has read a message of the other."""
+    """An account of one side has read a message of the other side."""
 
     __tablename__ = "appeal_message_read"
     __tenancy__ = "student"
@@ -80,7 +80,7 @@ class AppealMessageRead(Base):
 
 
 class AppealReminder(Base):
-    """The deciding unit was reminded on the `working_day`-th working day; the last one says that it is overdue."""
+    """A reminder sent to the deciding unit on the `working_day`-th working day; the last one says it is overdue."""
 
     __tablename__ = "appeal_reminder"
     __tenancy__ = "school"
@@ -92,7 +92,7 @@ class AppealReminder(Base):
 
 
 class AppealImpartiality(Base):
-    """Who took part in what was appealed against, as found when it was decided: the decider is none of them."""
+    """The accounts that took part in the matter under appeal, as of the decision; the decider is not among them."""
 
     __tablename__ = "appeal_impartiality"
     __tenancy__ = "school"
@@ -109,7 +109,7 @@ class AppealImpartiality(Base):
 
 
 class GaokaoFinding(Base):
-    """An upheld appeal: the student is eligible for this year's gaokao (HN334-2.4, 4.2)."""
+    """The result of an upheld appeal: the student is eligible for the gaokao of the year (HN334-2.4, 4.2)."""
 
     __tablename__ = "gaokao_finding"
     __tenancy__ = "student"

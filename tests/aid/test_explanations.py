@@ -4,10 +4,10 @@ from uuid import UUID
 
 import pytest
 
-from backend.aid.explanations import filing_explained
+from backend.aid.explanations import load_filing_explanation
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
-from backend.standing.explanations.prompt import Explanation
+from backend.standing.explanations.model import Explanation
 from tests.support.aid import AidDesk
 from tests.support.province import student_account
 
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.clause("HN334-4.1d")
 
 async def told(desk: AidDesk, actor: Actor, filing_id: UUID) -> Explanation:
     async with desk.registry.transaction(actor) as session:
-        return await filing_explained(session, actor, filing_id)
+        return await load_filing_explanation(session, actor, filing_id)
 
 
 async def test_the_unpaid_months_are_withdrawn_and_the_paid_one_is_listed_untouched(desk: AidDesk) -> None:

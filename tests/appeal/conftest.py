@@ -1,13 +1,13 @@
-"""A docket for each test."""
+"""A new appeal scenario for each test."""
 
 import pytest
 
 from backend.core.app_context import AppContext
 from backend.core.database import Database
-from tests.support.appeal import Docket
+from tests.support.appeal import AppealScenario
 from tests.support.standing.scenario import opened
 
 
 @pytest.fixture
-async def docket(app_context: AppContext, owner: Database) -> Docket:
-    return Docket(await opened(app_context, owner))
+async def appeals(app_context: AppContext, owner: Database) -> AppealScenario:
+    return AppealScenario(await opened(app_context, owner))

@@ -1,4 +1,4 @@
-"""Deciding: exact restoration, counts without the overturned result, who may decide, and that one decision stands."""
+"""Decisions on appeals: exact restoration, recounting, who may decide, and that there is only one decision."""
 
 import asyncio
 from collections import Counter
@@ -17,7 +17,7 @@ from backend.appeal.errors import (
     FindingNotAsked,
     NotTheDecidingUnit,
 )
-from backend.appeal.rules import CaseState
+from backend.appeal.rules import AppealState
 from backend.appeal.tables import AppealImpartiality
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar import official_calendar
@@ -31,7 +31,7 @@ from backend.standing.engine.facts import Result, StudentFacts
 from backend.standing.engine.prompts import PromptState
 from backend.standing.store.lock import policy_history
 from backend.standing.store.tables import AidReleaseRecord, AppealDecided, StudentStanding
-from tests.support.appeal import Docket
+from tests.support.appeal import AppealScenario
 from tests.support.province import bureau_account
 from tests.support.standing.prompt_actions import decide as decide_prompt
 from tests.support.standing.prompts import prompt_of, receive
@@ -39,33 +39,33 @@ from tests.support.standing.prompts import prompt_of, receive
 pytestmark = pytest.mark.clause("HN334-4.2")
 
 
-async def test_an_upheld_appeal_before_the_execution_withdraws_the_prompt(docket: Docket) -> None:
-    missed, _ = await docket.registry.misses(2)
-    assessment = await docket.registry.recompute()
-    decided = await docket.decide(await docket.against_check(missed), finding="present")
-    assert decided.state is CaseState.UPHELD
+async def test_an_upheld_appeal_before_the_execution_withdraws_the_prompt(appeals: AppealScenario) -> None:
+    missed, _ = await appeals.registry.misses(2)
+    assessment = await appeals.registry.recompute()
+    decided = await appeals.decide(await appeals.against_check(missed), finding="present")
+    assert decided.state is AppealState.UPHELD
     [prompt] = assessment.prompts
-    _, now = await docket.facts()
+    _, now = await appeals.load_facts()
     assert [each.state for each in now.prompts] == [PromptState.WITHDRAWN]
     assert [(term.misses.consecutive, term.misses.cumulative) for term in now.terms] == [(1, 1)]
-    assert len(await docket.registry.events("PromptMoved")) == 1
+    assert len(await appeals.registry.events("PromptMoved")) == 1
     assert prompt.prompt_id == now.prompts[0].prompt_id
 
 
 @pytest.mark.clause("R11")
-async def test_an_upheld_appeal_after_the_execution_restores_exactly_and_lifts_the_lock(
-    docket: Docket,
+async def test_an_upheld_appeal_restores_exactly_and_lifts_the_lock(
+    appeals: AppealScenario,
 ) -> None:
-    change = await docket.executed()
-    registry = docket.registry
+    change = await appeals.execute_prompt()
+    registry = appeals.registry
     assert await registry.status() == ("01", "part_time")
     [standing] = await registry.rows(StudentStanding)
     assert standing.locked_by == change.id
-    await docket.decide(await docket.against_change(change.id))
+    await appeals.decide(await appeals.against_change(change.id))
     assert await registry.status() == ("01", "full_time")
     [standing] = await registry.rows(StudentStanding)
     assert standing.locked_by is None
-    entries = await docket.entries()
+    entries = await appeals.load_entries()
     assert [(entry.cause, entry.reverses) for entry in entries] == [("expiry", None), ("appeal", change.id)]
     causes = [event["cause"] for event in await registry.events("StandingChanged")]
     assert causes == ["expiry", "appeal"]
@@ -73,165 +73,173 @@ async def test_an_upheld_appeal_after_the_execution_restores_exactly_and_lifts_t
 
 @pytest.mark.parametrize("finding", ["present", "excused"])
 @pytest.mark.clause("R13")
-async def test_what_is_left_is_as_if_the_miss_had_never_been(docket: Docket, finding: Finding) -> None:
-    change = await docket.executed()
-    missed = await _first_check(docket)
-    await docket.decide(await docket.against_check(missed), finding=finding)
-    facts, assessment = await docket.facts()
-    assert (await docket.entries())[-1].reverses == change.id
-    innocent = _never(facts, str(missed.id), Outcome(finding))
-    assert _left(assessment) == _left(
-        assess(innocent, policy_history(docket.registry.school.path), official_calendar(), assessment.as_of)
+async def test_an_upheld_appeal_equals_a_life_without_the_miss(
+    appeals: AppealScenario, finding: Finding
+) -> None:
+    change = await appeals.execute_prompt()
+    missed = await _load_first_roll_call(appeals)
+    await appeals.decide(await appeals.against_check(missed), finding=finding)
+    facts, assessment = await appeals.load_facts()
+    assert (await appeals.load_entries())[-1].reverses == change.id
+    innocent = _rewrite_result(facts, str(missed.id), Outcome(finding))
+    assert _current_state(assessment) == _current_state(
+        assess(innocent, policy_history(appeals.registry.school.path), official_calendar(), assessment.as_of)
     )
     assert assessment.ledger[-1].after == innocent.initial
 
 
-async def test_an_overturned_result_is_written_to_the_roll_call_and_counts_once(docket: Docket) -> None:
-    missed, _, _ = await docket.registry.misses(3)
-    await docket.decide(await docket.against_check(missed), finding="excused")
-    async with docket.registry.transaction(docket.province) as session:
-        entry = await outcome_of(session, missed.id, docket.registry.pupil.id)
+async def test_an_overturned_result_is_written_once(
+    appeals: AppealScenario,
+) -> None:
+    missed, _, _ = await appeals.registry.misses(3)
+    await appeals.decide(await appeals.against_check(missed), finding="excused")
+    async with appeals.registry.transaction(appeals.province) as session:
+        entry = await outcome_of(session, missed.id, appeals.registry.pupil.id)
     assert entry is not None
     assert (entry.outcome, entry.method, entry.reason, entry.seq) == ("excused", "appeal", "appeal_upheld", 2)
-    _, assessment = await docket.facts()
+    _, assessment = await appeals.load_facts()
     [term] = assessment.terms
     assert Counter(place.place for place in term.sequence) == {"out": 1, "missed": 2}
     assert (term.misses.consecutive, term.misses.cumulative) == (2, 2)
 
 
-async def test_a_pass_that_an_appeal_finds_resets_the_consecutive_count(docket: Docket) -> None:
-    _, middle, _ = await docket.registry.misses(3)
-    await docket.decide(await docket.against_check(middle), finding="present")
-    _, assessment = await docket.facts()
+async def test_a_pass_found_by_an_appeal_resets_the_consecutive_count(appeals: AppealScenario) -> None:
+    _, middle, _ = await appeals.registry.misses(3)
+    await appeals.decide(await appeals.against_check(middle), finding="present")
+    _, assessment = await appeals.load_facts()
     [term] = assessment.terms
     assert (term.misses.consecutive, term.misses.cumulative) == (1, 2)
 
 
-async def test_both_sides_appeals_upheld_write_one_outcome_and_one_reversal(docket: Docket) -> None:
-    await docket.executed()
-    missed = await _first_check(docket)
-    student = await docket.against_check(missed)
-    school = await docket.against_check(missed, docket.registry.registrar)
-    await docket.decide(student, finding="excused")
-    await docket.decide(school, docket.other_province, finding="excused")
-    outcomes = [row for row in await docket.registry.rows(OutcomeEntry) if row.roll_call_id == missed.id]
+async def test_two_upheld_appeals_write_one_outcome_and_one_reversal(appeals: AppealScenario) -> None:
+    await appeals.execute_prompt()
+    missed = await _load_first_roll_call(appeals)
+    student = await appeals.against_check(missed)
+    school = await appeals.against_check(missed, appeals.registry.registrar)
+    await appeals.decide(student, finding="excused")
+    await appeals.decide(school, appeals.other_province, finding="excused")
+    outcomes = [row for row in await appeals.registry.rows(OutcomeEntry) if row.roll_call_id == missed.id]
     assert sorted(row.seq for row in outcomes) == [1, 2]
-    assert [entry.cause for entry in await docket.entries()] == ["expiry", "appeal"]
+    assert [entry.cause for entry in await appeals.load_entries()] == ["expiry", "appeal"]
 
 
 @pytest.mark.clause("HN334-4.1d")
-async def test_after_aid_was_released_the_restoration_is_an_event_for_it(docket: Docket) -> None:
-    change = await docket.executed()
-    assert [row.change_id for row in await docket.registry.rows(AidReleaseRecord)] == [change.id]
-    await docket.decide(await docket.against_change(change.id))
-    restored = (await docket.registry.events("StandingChanged"))[-1]
-    assert restored["entry_id"] == str((await docket.entries())[-1].id)
+async def test_restoration_after_an_aid_release_emits_an_event(appeals: AppealScenario) -> None:
+    change = await appeals.execute_prompt()
+    assert [row.change_id for row in await appeals.registry.rows(AidReleaseRecord)] == [change.id]
+    await appeals.decide(await appeals.against_change(change.id))
+    restored = (await appeals.registry.events("StandingChanged"))[-1]
+    assert restored["entry_id"] == str((await appeals.load_entries())[-1].id)
 
 
-async def test_a_rejection_leaves_the_change_and_says_so_in_plain_words(docket: Docket) -> None:
-    registrar = await docket.registry.stage.account("registrar", docket.registry.school)
-    city = await docket.authority(docket.registry.stage.world.city)
-    change = await docket.executed()
-    appeal = await docket.against_change(change.id)
-    rejected = await docket.reject(appeal)
-    assert rejected.state is CaseState.REJECTED
-    assert await docket.registry.status() == ("01", "part_time")
-    await docket.registry.run_events("AppealDecided")
-    told = await docket.told(appeal, "appeal_decided")
-    assert {docket.registry.pupil.id, registrar.account_id, city.account_id} <= told
-    assert "可在期限内向上一级申诉一次" in await docket.words(appeal, "appeal_decided")
+async def test_a_rejection_keeps_the_change_and_explains_it(appeals: AppealScenario) -> None:
+    registrar = await appeals.registry.stage.account("registrar", appeals.registry.school)
+    city = await appeals.create_authority(appeals.registry.stage.world.city)
+    change = await appeals.execute_prompt()
+    appeal = await appeals.against_change(change.id)
+    rejected = await appeals.reject(appeal)
+    assert rejected.state is AppealState.REJECTED
+    assert await appeals.registry.status() == ("01", "part_time")
+    await appeals.registry.run_events("AppealDecided")
+    recipients = await appeals.load_recipients(appeal, "appeal_decided")
+    assert {appeals.registry.pupil.id, registrar.account_id, city.account_id} <= recipients
+    assert "可在期限内向上一级申诉一次" in await appeals.load_notice_text(appeal, "appeal_decided")
 
 
-async def test_an_upheld_appeal_tells_what_was_restored(docket: Docket) -> None:
-    change = await docket.executed()
-    appeal = await docket.against_change(change.id)
-    await docket.decide(appeal)
-    await docket.registry.run_events("AppealDecided")
-    assert "学籍恢复原状" in await docket.words(appeal, "appeal_decided")
+async def test_the_notice_of_an_upheld_appeal_names_the_restoration(appeals: AppealScenario) -> None:
+    change = await appeals.execute_prompt()
+    appeal = await appeals.against_change(change.id)
+    await appeals.decide(appeal)
+    await appeals.registry.run_events("AppealDecided")
+    assert "学籍恢复原状" in await appeals.load_notice_text(appeal, "appeal_decided")
 
 
-async def test_a_result_is_overturned_with_a_finding_and_nothing_else_has_one(docket: Docket) -> None:
-    change = await docket.executed()
-    missed = await _first_check(docket)
-    by_check = await docket.against_check(missed)
-    by_change = await docket.against_change(change.id)
+async def test_only_an_overturned_result_has_a_finding(
+    appeals: AppealScenario,
+) -> None:
+    change = await appeals.execute_prompt()
+    missed = await _load_first_roll_call(appeals)
+    by_check = await appeals.against_check(missed)
+    by_change = await appeals.against_change(change.id)
     with pytest.raises(FindingMissing):
-        await docket.decide(by_check)
+        await appeals.decide(by_check)
     for appeal, upheld in ((by_check, False), (by_change, True)):
         with pytest.raises(FindingNotAsked):
-            await docket.decide(appeal, upheld=upheld, finding="present")
+            await appeals.decide(appeal, upheld=upheld, finding="present")
 
 
-async def test_nobody_was_present_in_a_voided_check(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
-    async with docket.registry.transaction(docket.city) as session:
-        await void_roll_call(session, docket.city, missed.id, "系统故障", docket.registry.at)
+async def test_a_voided_roll_call_cannot_be_found_present(appeals: AppealScenario) -> None:
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
+    async with appeals.registry.transaction(appeals.city) as session:
+        await void_roll_call(session, appeals.city, missed.id, "系统故障", appeals.registry.at)
     with pytest.raises(CheckVoided):
-        await docket.decide(appeal, finding="present")
-    assert (await docket.decide(appeal, finding="excused")).state is CaseState.UPHELD
+        await appeals.decide(appeal, finding="present")
+    assert (await appeals.decide(appeal, finding="excused")).state is AppealState.UPHELD
 
 
 # --- who may decide ---
 
 
-async def test_only_the_unit_that_it_was_routed_to_decides(docket: Docket) -> None:
-    registry = docket.registry
-    appeal = await docket.against_check(await registry.check(actor=docket.province))
+async def test_only_the_deciding_unit_decides(appeals: AppealScenario) -> None:
+    registry = appeals.registry
+    appeal = await appeals.against_check(await registry.check(actor=appeals.province))
     with pytest.raises(NotTheDecidingUnit):
-        await docket.decide(appeal, docket.other_province)
+        await appeals.decide(appeal, appeals.other_province)
     with pytest.raises(NotPermitted):
-        await docket.decide(appeal, registry.registrar)
+        await appeals.decide(appeal, registry.registrar)
     with pytest.raises(NotFound):
-        await docket.decide(appeal, bureau_account(registry.stage.world.other_city))
+        await appeals.decide(appeal, bureau_account(registry.stage.world.other_city))
 
 
-async def test_who_launched_the_check_does_not_decide_on_it(docket: Docket) -> None:
-    appeal = await docket.against_check(await docket.registry.check(actor=docket.province))
-    await docket.reject(appeal, docket.city)
-    second = await docket.carry_up(appeal)
+async def test_the_launcher_of_the_check_cannot_decide(appeals: AppealScenario) -> None:
+    appeal = await appeals.against_check(await appeals.registry.check(actor=appeals.province))
+    await appeals.reject(appeal, appeals.city)
+    second = await appeals.appeal_to_next_level(appeal)
     with pytest.raises(ConflictOfInterest):
-        await docket.decide(second, docket.province)
-    assert (await docket.decide(second, docket.other_province, finding="present")).state is CaseState.UPHELD
+        await appeals.decide(second, appeals.province)
+    assert (
+        await appeals.decide(second, appeals.other_province, finding="present")
+    ).state is AppealState.UPHELD
 
 
-async def test_a_second_level_of_the_province_is_decided_by_another_account(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    first = await docket.against_check(missed)
-    await docket.reject(first, docket.province)
-    second = await docket.carry_up(first)
+async def test_the_provinces_second_level_needs_another_account(appeals: AppealScenario) -> None:
+    [missed] = await appeals.registry.misses(1)
+    first = await appeals.against_check(missed)
+    await appeals.reject(first, appeals.province)
+    second = await appeals.appeal_to_next_level(first)
     assert second.case.unit_id == first.case.unit_id
     with pytest.raises(ConflictOfInterest):
-        await docket.decide(second, docket.province)
-    await docket.decide(second, docket.other_province, finding="excused")
+        await appeals.decide(second, appeals.province)
+    await appeals.decide(second, appeals.other_province, finding="excused")
 
 
-async def test_a_change_decided_by_the_school_goes_to_the_bureau_and_names_who_took_part(
-    docket: Docket,
+async def test_the_decision_stores_who_took_part(
+    appeals: AppealScenario,
 ) -> None:
-    registry = docket.registry
+    registry = appeals.registry
     for _ in range(2):
-        await registry.check(actor=docket.province)
+        await registry.check(actor=appeals.province)
         registry.set_clock(days=1)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
     await receive(registry, prompt_id)
     await decide_prompt(registry, prompt_id, reasons="多次未核验")
-    [change] = await docket.entries()
-    appeal = await docket.against_change(change.id)
+    [change] = await appeals.load_entries()
+    appeal = await appeals.against_change(change.id)
     assert appeal.case.unit_id == registry.stage.world.city.id
     [decided_by] = {change.acting_account}
-    await docket.decide(appeal, docket.city)
-    [row] = [row for row in await _impartiality(docket) if row.appeal_id == appeal.filed.id]
+    await appeals.decide(appeal, appeals.city)
+    [row] = [row for row in await _load_impartiality(appeals) if row.appeal_id == appeal.filed.id]
     assert decided_by in row.took_part
-    assert docket.province.account_id in row.took_part
+    assert appeals.province.account_id in row.took_part
 
 
-async def test_the_database_refuses_a_decider_who_took_part(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
+async def test_the_database_refuses_a_decider_who_took_part(appeals: AppealScenario) -> None:
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
     row = {"school_id": appeal.filed.school_id, "filed_by": appeal.filed.filed_by}
-    decider = docket.province.account_id
+    decider = appeals.province.account_id
     decided = AppealDecided(
         appeal_id=appeal.filed.id,
         student_id=appeal.filed.student_id,
@@ -239,11 +247,11 @@ async def test_the_database_refuses_a_decider_who_took_part(docket: Docket) -> N
         finding="excused",
         reasons="–",
         decided_by=decider,
-        at=docket.registry.at,
+        at=appeals.registry.at,
         **row,
     )
     with pytest.raises(IntegrityError, match="ck_appeal_impartiality_took_no_part"):
-        async with docket.registry.transaction(docket.province) as session:
+        async with appeals.registry.transaction(appeals.province) as session:
             session.add(decided)
             await session.flush()
             session.add(
@@ -251,58 +259,58 @@ async def test_the_database_refuses_a_decider_who_took_part(docket: Docket) -> N
             )
 
 
-async def test_of_two_decisions_at_once_one_stands(docket: Docket) -> None:
-    change = await docket.executed()
-    appeal = await docket.against_change(change.id)
+async def test_one_of_two_concurrent_decisions_is_refused(appeals: AppealScenario) -> None:
+    change = await appeals.execute_prompt()
+    appeal = await appeals.against_change(change.id)
     results = await asyncio.gather(
-        docket.decide(appeal, docket.province),
-        docket.reject(appeal, docket.other_province),
+        appeals.decide(appeal, appeals.province),
+        appeals.reject(appeal, appeals.other_province),
         return_exceptions=True,
     )
     assert sorted(type(result).__name__ for result in results) == ["AppealClosed", "AppealView"]
-    [decided] = await docket.registry.rows(AppealDecided)
+    [decided] = await appeals.registry.rows(AppealDecided)
     expected = ("01", "full_time") if decided.upheld else ("01", "part_time")
-    assert await docket.registry.status() == expected
+    assert await appeals.registry.status() == expected
 
 
-async def test_a_decided_appeal_is_closed(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
-    await docket.reject(appeal)
-    for act in (docket.decide, docket.reject):
+async def test_a_decided_appeal_accepts_no_acts(appeals: AppealScenario) -> None:
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
+    await appeals.reject(appeal)
+    for act in (appeals.decide, appeals.reject):
         with pytest.raises(AppealClosed):
-            await act(appeal, docket.other_province)
+            await act(appeal, appeals.other_province)
 
 
-async def test_tenants_do_not_see_one_anothers_appeals(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
-    world = docket.registry.stage.world
-    for reader in (docket.province, docket.city, docket.registry.registrar, docket.student):
-        assert appeal.filed.id in await docket.listed(reader)
-    classmate = docket.registry.student(docket.registry.school.students[1])
+async def test_tenants_do_not_see_each_others_appeals(appeals: AppealScenario) -> None:
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
+    world = appeals.registry.stage.world
+    for reader in (appeals.province, appeals.city, appeals.registry.registrar, appeals.student):
+        assert appeal.filed.id in await appeals.list_ids(reader)
+    classmate = appeals.registry.student(appeals.registry.school.students[1])
     for stranger in (bureau_account(world.other_city), classmate):
-        assert appeal.filed.id not in await docket.listed(stranger)
+        assert appeal.filed.id not in await appeals.list_ids(stranger)
 
 
-# --- reading ---
+# --- helpers ---
 
 
-async def _first_check(docket: Docket) -> RollCall:
+async def _load_first_roll_call(appeals: AppealScenario) -> RollCall:
     """The first roll call that the student missed."""
-    facts, _ = await docket.facts()
-    async with docket.registry.stage.arrange() as session:
+    facts, _ = await appeals.load_facts()
+    async with appeals.registry.stage.arrange() as session:
         found: RollCall = await session.get_one(RollCall, UUID(facts.checks[0].check_id))
     return found
 
 
-async def _impartiality(docket: Docket) -> list[AppealImpartiality]:
-    async with docket.registry.stage.arrange() as session:
+async def _load_impartiality(appeals: AppealScenario) -> list[AppealImpartiality]:
+    async with appeals.registry.stage.arrange() as session:
         return list(await session.scalars(select(AppealImpartiality)))
 
 
-def _never(facts: StudentFacts, check_id: str, outcome: Outcome) -> StudentFacts:
-    """The same life with that result from the beginning, and so without prompt, appeal and change."""
+def _rewrite_result(facts: StudentFacts, check_id: str, outcome: Outcome) -> StudentFacts:
+    """The same facts with that result from the start, and so without prompt, appeal and change."""
     checks = tuple(
         replace(check, results=(Result(outcome, check.results[0].at),))
         if check.check_id == check_id
@@ -312,8 +320,8 @@ def _never(facts: StudentFacts, check_id: str, outcome: Outcome) -> StudentFacts
     return replace(facts, checks=checks, deliveries=(), appeals=())
 
 
-def _left(assessment: Assessment) -> object:
-    """What a picture says of now: status, counts, lock, absence, open prompts and warnings."""
+def _current_state(assessment: Assessment) -> object:
+    """The current part of an assessment: status, counts, lock, absence, open prompts and warnings."""
     counts = [(term.term, term.misses, term.leave) for term in assessment.terms]
     open_prompts = [prompt.prompt_id for prompt in assessment.open_prompts]
     return (assessment.status, counts, assessment.lock, assessment.absence, open_prompts, assessment.warnings)

@@ -1,11 +1,11 @@
-"""Routing, terms and reminders, pure."""
+"""The pure rules of routing, deadlines and reminders."""
 
 from datetime import date, datetime
 from uuid import UUID
 
 import pytest
 
-from backend.appeal.rules import Authority, due, exam_year, instance, reminder_due
+from backend.appeal.rules import Authority, appeal_deadline, deciding_authority, due_reminder, exam_year
 from backend.core.clock import LEGAL_ZONE
 from backend.org.calendar import official_calendar
 
@@ -28,10 +28,10 @@ pytestmark = pytest.mark.clause("HN334-4.2")
         (LINE, PROVINCE),
     ],
 )
-def test_the_nearest_authority_without_a_hand_in_it_decides_else_the_province(
+def test_the_nearest_uninvolved_authority_or_the_province_decides(
     took_part: tuple[Authority, ...], expected: Authority
 ) -> None:
-    assert instance(LINE, {each.id for each in took_part}) == expected
+    assert deciding_authority(LINE, {each.id for each in took_part}) == expected
 
 
 @pytest.mark.parametrize(
@@ -44,15 +44,15 @@ def test_the_nearest_authority_without_a_hand_in_it_decides_else_the_province(
         (PROVINCE, (), PROVINCE),
     ],
 )
-def test_the_second_level_lies_above_the_first_and_the_province_has_none_above(
+def test_the_second_level_is_above_the_first_up_to_the_province(
     below: Authority, took_part: tuple[Authority, ...], expected: Authority
 ) -> None:
-    assert instance(LINE, {each.id for each in took_part}, below.id) == expected
+    assert deciding_authority(LINE, {each.id for each in took_part}, below.id) == expected
 
 
-def test_a_school_directly_under_the_province_has_the_province_alone() -> None:
-    assert instance((PROVINCE,), set()) == PROVINCE
-    assert instance((PROVINCE,), {PROVINCE.id}, PROVINCE.id) == PROVINCE
+def test_a_school_under_the_province_appeals_to_the_province() -> None:
+    assert deciding_authority((PROVINCE,), set()) == PROVINCE
+    assert deciding_authority((PROVINCE,), {PROVINCE.id}, PROVINCE.id) == PROVINCE
 
 
 @pytest.mark.clause("R7")
@@ -63,24 +63,24 @@ def test_a_school_directly_under_the_province_has_the_province_alone() -> None:
         (datetime(2026, 2, 12, 23, 59, tzinfo=LEGAL_ZONE), date(2026, 3, 11)),
     ],
 )
-def test_holidays_and_make_up_workdays_move_the_end_of_the_term(filed: datetime, last_day: date) -> None:
+def test_holidays_and_make_up_workdays_move_the_deadline(filed: datetime, last_day: date) -> None:
     assert CALENDAR.working_days_between(filed.date(), last_day) == 15
-    found = due(filed, 15, CALENDAR)
+    found = appeal_deadline(filed, 15, CALENDAR)
     assert found.at == datetime(last_day.year, last_day.month, last_day.day + 1, tzinfo=LEGAL_ZONE)
 
 
 @pytest.mark.clause("R7")
-def test_a_term_through_a_year_that_is_not_loaded_has_no_end_and_names_the_year() -> None:
+def test_a_deadline_in_a_missing_year_names_the_year() -> None:
     last = CALENDAR.years[-1]
-    found = due(datetime(last, 12, 28, 9, tzinfo=LEGAL_ZONE), 15, CALENDAR)
+    found = appeal_deadline(datetime(last, 12, 28, 9, tzinfo=LEGAL_ZONE), 15, CALENDAR)
     assert (found.at, found.missing_year) == (None, last + 1)
 
 
-def test_reminders_are_given_once_and_skipped_ones_are_not_made_up_for() -> None:
+def test_reminders_are_sent_once_and_skipped_ones_never() -> None:
     filed, marks = date(2025, 9, 26), (10, 14, 16)
 
     def on(day: date, *given: int) -> int | None:
-        return reminder_due(filed, day, marks, given, CALENDAR)
+        return due_reminder(filed, day, marks, given, CALENDAR)
 
     tenth = CALENDAR.add_working_days(filed, 10)
     overdue = CALENDAR.add_working_days(filed, 16)
@@ -89,10 +89,10 @@ def test_reminders_are_given_once_and_skipped_ones_are_not_made_up_for() -> None
     assert on(tenth, 10) is None
     assert on(overdue) == 16
     assert on(overdue, 10, 16) is None
-    assert reminder_due(filed, date(CALENDAR.years[-1] + 1, 3, 1), marks, (), CALENDAR) is None
+    assert due_reminder(filed, date(CALENDAR.years[-1] + 1, 3, 1), marks, (), CALENDAR) is None
 
 
 @pytest.mark.clause("HN334-2.4")
-def test_from_september_on_eligibility_is_that_of_next_years_gaokao() -> None:
+def test_from_september_on_the_next_exam_year_counts() -> None:
     assert exam_year(date(2026, 8, 31), 9) == 2026
     assert exam_year(date(2026, 9, 1), 9) == 2027

@@ -1,4 +1,4 @@
-"""What both sides say and who has read it; the term, its reminders, and what is overdue."""
+"""Messages of both sides with their read marks; the deadline, its reminders and the overdue list."""
 
 from datetime import datetime, timedelta
 
@@ -10,132 +10,141 @@ from backend.appeal.filing import AgainstCheck
 from backend.appeal.policy import AppealPolicy
 from backend.appeal.statements import Said
 from backend.appeal.tables import AppealDue, AppealReminder
-from backend.appeal.tasks import watch_open_appeals
+from backend.appeal.tasks import check_open_appeals
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar import official_calendar
 from backend.org.calendars import working_calendar
 from backend.people.attachments import Content, receive
-from tests.support.appeal import Docket
+from tests.support.appeal import AppealScenario
 
 pytestmark = pytest.mark.clause("HN334-4.2")
 
 
-async def test_both_sides_write_and_each_sees_what_the_other_has_read(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
-    await docket.say(appeal, docket.province)
-    await docket.say(appeal, docket.student, "已补充。")
-    await docket.read(appeal, docket.province)
-    for bystander in (docket.city, docket.registry.registrar):
-        await docket.read(appeal, bystander)
-    assert await docket.said(appeal) == [
+async def test_both_sides_post_messages_and_see_read_marks(appeals: AppealScenario) -> None:
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
+    await appeals.post_message(appeal, appeals.province)
+    await appeals.post_message(appeal, appeals.student, "已补充。")
+    await appeals.mark_read(appeal, appeals.province)
+    for bystander in (appeals.city, appeals.registry.registrar):
+        await appeals.mark_read(appeal, bystander)
+    assert await appeals.load_messages(appeal) == [
         ("appellant", "当天在校实训，有考勤记录为证。", True),
         ("unit", "请补充当日考勤。", False),
         ("appellant", "已补充。", True),
     ]
-    await docket.read(appeal, docket.student)
-    assert [read for _, _, read in await docket.said(appeal)] == [True, True, True]
+    await appeals.mark_read(appeal, appeals.student)
+    assert [read for _, _, read in await appeals.load_messages(appeal)] == [True, True, True]
 
 
-async def test_files_hang_on_what_is_said(docket: Docket) -> None:
-    app_context, pupil = docket.registry.app_context, docket.registry.pupil
+async def test_files_are_attached_to_messages(appeals: AppealScenario) -> None:
+    app_context, pupil = appeals.registry.app_context, appeals.registry.pupil
     content = Content("application/pdf", b"%PDF-1.7 attendance")
-    file = await receive(app_context, docket.student, pupil.id, content, docket.registry.at)
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.file(AgainstCheck(missed.id), grounds=Said("见附件。", [file.id]))
-    async with docket.registry.transaction(docket.province) as session:
-        [row] = await queries.messages_page(session, appeal.filed.id, None, 10)
+    file = await receive(app_context, appeals.student, pupil.id, content, appeals.registry.at)
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.file(AgainstCheck(missed.id), grounds=Said("见附件。", [file.id]))
+    async with appeals.registry.transaction(appeals.province) as session:
+        [row] = await queries.load_messages_page(session, appeal.filed.id, None, 10)
     assert [(each.id, each.media_type) for each in row.attachments] == [(file.id, "application/pdf")]
 
 
-async def test_the_other_side_is_told_of_a_message(docket: Docket) -> None:
-    province = await docket.authority(docket.registry.stage.world.province)
-    registrar = await docket.registry.stage.account("registrar", docket.registry.school)
-    [missed] = await docket.registry.misses(1)
-    ours = await docket.against_check(missed)
-    schools = await docket.against_check(missed, docket.registry.registrar)
-    await docket.say(ours, docket.province)
-    await docket.say(schools, docket.province)
-    await docket.say(schools, docket.registry.registrar)
-    await docket.registry.run_events("AppealMessagePosted")
-    assert await docket.told(ours, "appeal_message") == {docket.registry.pupil.id}
-    assert await docket.told(schools, "appeal_message") >= {registrar.account_id, province.account_id}
+async def test_a_message_notifies_the_other_side(appeals: AppealScenario) -> None:
+    province = await appeals.create_authority(appeals.registry.stage.world.province)
+    registrar = await appeals.registry.stage.account("registrar", appeals.registry.school)
+    [missed] = await appeals.registry.misses(1)
+    ours = await appeals.against_check(missed)
+    schools = await appeals.against_check(missed, appeals.registry.registrar)
+    await appeals.post_message(ours, appeals.province)
+    await appeals.post_message(schools, appeals.province)
+    await appeals.post_message(schools, appeals.registry.registrar)
+    await appeals.registry.run_events("AppealMessagePosted")
+    assert await appeals.load_recipients(ours, "appeal_message") == {appeals.registry.pupil.id}
+    assert await appeals.load_recipients(schools, "appeal_message") >= {
+        registrar.account_id,
+        province.account_id,
+    }
 
 
-async def test_only_the_appellant_and_the_deciding_unit_write_while_it_is_open(docket: Docket) -> None:
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
+async def test_only_the_two_sides_write_while_the_appeal_is_open(
+    appeals: AppealScenario,
+) -> None:
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
     with pytest.raises(NotTheDecidingUnit):
-        await docket.say(appeal, docket.city)
+        await appeals.post_message(appeal, appeals.city)
     with pytest.raises(NotPermitted):
-        await docket.say(appeal, docket.registry.registrar)
+        await appeals.post_message(appeal, appeals.registry.registrar)
     with pytest.raises(NotFound):
-        await docket.say(appeal, docket.registry.student(docket.registry.school.students[1]))
-    await docket.reject(appeal)
+        await appeals.post_message(appeal, appeals.registry.student(appeals.registry.school.students[1]))
+    await appeals.reject(appeal)
     with pytest.raises(AppealClosed):
-        await docket.say(appeal, docket.student)
+        await appeals.post_message(appeal, appeals.student)
 
 
-async def test_a_side_has_a_limit_of_messages(docket: Docket, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_side_has_a_message_limit(
+    appeals: AppealScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
     figures = AppealPolicy(working_days=15, reminders=(10,), messages=2, gaokao_month=9)
     monkeypatch.setattr(AppealPolicy, "on", classmethod(lambda *_: figures))
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
-    await docket.say(appeal, docket.student)
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
+    await appeals.post_message(appeal, appeals.student)
     with pytest.raises(MessagesExhausted):
-        await docket.say(appeal, docket.student)
-    await docket.say(appeal, docket.province)
+        await appeals.post_message(appeal, appeals.student)
+    await appeals.post_message(appeal, appeals.province)
 
 
 @pytest.mark.clause("R7")
-async def test_the_deciding_unit_is_reminded_once_and_an_overdue_appeal_is_shown(docket: Docket) -> None:
-    registry = docket.registry
-    province = await docket.authority(registry.stage.world.province)
-    city = await docket.authority(registry.stage.world.city)
-    appeal = await docket.against_check(await registry.check(actor=docket.province))
+async def test_the_deciding_unit_is_reminded_once_and_overdue_is_listed(
+    appeals: AppealScenario,
+) -> None:
+    registry = appeals.registry
+    province = await appeals.create_authority(registry.stage.world.province)
+    city = await appeals.create_authority(registry.stage.world.city)
+    appeal = await appeals.against_check(await registry.check(actor=appeals.province))
     filed_on = legal_day(appeal.filed.filed_at)
-    await _on_working_day(docket, appeal.filed.filed_at, 10)
+    await _move_to_working_day(appeals, appeal.filed.filed_at, 10)
     for _ in range(2):
-        await watch_open_appeals(registry.app_context)
-    assert city.account_id in await docket.told(appeal, "appeal_due")
-    assert province.account_id not in await docket.told(appeal, "appeal_due")
+        await check_open_appeals(registry.app_context)
+    assert city.account_id in await appeals.load_recipients(appeal, "appeal_due")
+    assert province.account_id not in await appeals.load_recipients(appeal, "appeal_due")
     assert await registry.count(AppealReminder) == 1
-    assert await docket.listed(docket.city, overdue=True, student_id=registry.pupil.id) == []
-    await _on_working_day(docket, appeal.filed.filed_at, 16)
-    await watch_open_appeals(registry.app_context)
-    assert await docket.told(appeal, "appeal_overdue") >= {city.account_id, province.account_id}
-    for superior in (docket.city, docket.province):
-        assert appeal.filed.id in await docket.listed(superior, overdue=True)
-    assert appeal.filed.id in await docket.listed(docket.city, to_decide=True)
-    assert appeal.filed.id not in await docket.listed(docket.province, to_decide=True)
+    assert await appeals.list_ids(appeals.city, overdue=True, student_id=registry.pupil.id) == []
+    await _move_to_working_day(appeals, appeal.filed.filed_at, 16)
+    await check_open_appeals(registry.app_context)
+    assert await appeals.load_recipients(appeal, "appeal_overdue") >= {city.account_id, province.account_id}
+    for superior in (appeals.city, appeals.province):
+        assert appeal.filed.id in await appeals.list_ids(superior, overdue=True)
+    assert appeal.filed.id in await appeals.list_ids(appeals.city, to_decide=True)
+    assert appeal.filed.id not in await appeals.list_ids(appeals.province, to_decide=True)
     assert appeal.due_at is not None
     assert legal_day(appeal.due_at - timedelta(seconds=1)) == official_calendar().add_working_days(
         filed_on, 15
     )
-    await docket.reject(appeal, docket.city)
-    assert await docket.listed(docket.city, overdue=True, student_id=registry.pupil.id) == []
+    await appeals.reject(appeal, appeals.city)
+    assert await appeals.list_ids(appeals.city, overdue=True, student_id=registry.pupil.id) == []
 
 
 @pytest.mark.clause("R7")
-async def test_without_the_calendar_an_appeal_is_taken_and_its_term_computed_when_the_year_is_loaded(
-    docket: Docket, monkeypatch: pytest.MonkeyPatch
+async def test_the_deadline_is_computed_once_the_calendar_is_loaded(
+    appeals: AppealScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def nothing_loaded(_: object) -> object:
         return type(official_calendar())([])
 
     monkeypatch.setattr(queries, "working_calendar", nothing_loaded)
-    [missed] = await docket.registry.misses(1)
-    appeal = await docket.against_check(missed)
-    assert await docket.registry.rows(AppealDue) == []
-    async with docket.registry.transaction(docket.student) as session:
-        due = await queries.due_of(session, appeal, docket.registry.school.path)
-    assert (due.at, due.missing_year) == (None, docket.registry.today.year)
+    [missed] = await appeals.registry.misses(1)
+    appeal = await appeals.against_check(missed)
+    assert await appeals.registry.rows(AppealDue) == []
+    async with appeals.registry.transaction(appeals.student) as session:
+        due = await queries.load_deadline(session, appeal, appeals.registry.school.path)
+    assert (due.at, due.missing_year) == (None, appeals.registry.today.year)
     monkeypatch.setattr(queries, "working_calendar", working_calendar)
-    await watch_open_appeals(docket.registry.app_context)
-    assert len(await docket.registry.rows(AppealDue)) == 1
+    await check_open_appeals(appeals.registry.app_context)
+    assert len(await appeals.registry.rows(AppealDue)) == 1
 
 
-async def _on_working_day(docket: Docket, filed_at: datetime, number: int) -> None:
+async def _move_to_working_day(appeals: AppealScenario, filed_at: datetime, number: int) -> None:
     day = official_calendar().add_working_days(legal_day(filed_at), number)
-    docket.registry.set_clock(days=(day - docket.registry.today).days, hour=9)
+    appeals.registry.set_clock(days=(day - appeals.registry.today).days, hour=9)

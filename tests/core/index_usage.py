@@ -7,7 +7,7 @@ constraints, unique indexes.
 # Whoever asks is a function of the product, one of the database, or the row-level security of a table.
 ASKED: dict[str, tuple[str, str]] = {
     "ix_account_org": (
-        "backend.standing.change_requests.notifications:_staff",
+        "backend.standing.change_requests.notifications:_select_active_accounts",
         "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",
     ),
     "ix_aid_application_school": (
@@ -52,10 +52,10 @@ ASKED: dict[str, tuple[str, str]] = {
         "aid_posting WHERE student_id = $1 ORDER BY at, id",
     ),
     "ix_appeal_case_unit": (
-        "backend.appeal.queries:appeals_page",
+        "backend.appeal.queries:load_appeals_page",
         "appeal_case WHERE unit_id = $1 AND appeal_id < $2 ORDER BY appeal_id DESC LIMIT 51",
     ),
-    "ix_appeal_due_due_at": ("backend.appeal.queries:appeals_page", "appeal_due WHERE due_at <= $1"),
+    "ix_appeal_due_due_at": ("backend.appeal.queries:load_appeals_page", "appeal_due WHERE due_at <= $1"),
     "ix_attachment_student": (
         "backend.people.attachments:_within_quota",
         "attachment WHERE student_id = $1 AND uploaded_by = $2 AND uploaded_at >= $3",
@@ -68,11 +68,11 @@ ASKED: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_change_request_school": (
-        "backend.standing.change_requests.queries:cases_page",
+        "backend.standing.change_requests.queries:load_requests_page",
         "change_request WHERE school_id = $1",
     ),
     "ix_change_request_student": (
-        "backend.standing.change_requests.queries:open_case_of",
+        "backend.standing.change_requests.queries:find_open_request",
         "change_request WHERE student_id = $1",
     ),
     "ix_class_counselor_counselor": (
@@ -104,7 +104,7 @@ ASKED: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_gaokao_finding_student": (
-        "backend.appeal.gaokao:_finding",
+        "backend.appeal.gaokao:_load_finding",
         "gaokao_finding WHERE student_id = $1 AND exam_year = $2",
     ),
     "ix_selfie_record_student": (
@@ -188,19 +188,19 @@ ASKED: dict[str, tuple[str, str]] = {
         "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
     ),
     "ix_prompt_raised_at": (
-        "backend.standing.prompts.queries:_page",
+        "backend.standing.prompts.queries:_select_page_ids",
         "prompt WHERE (raised_at, id) < ($1, $2) ORDER BY raised_at DESC, id DESC LIMIT 51",
     ),
     "ix_prompt_school": (
-        "backend.standing.prompts.queries:_page",
+        "backend.standing.prompts.queries:_select_page_ids",
         "prompt WHERE school_id = $1 ORDER BY raised_at DESC LIMIT 51",
     ),
     "ix_prompt_student": (
-        "backend.standing.change_requests.queries:open_prompts_of",
+        "backend.standing.change_requests.queries:load_open_prompt_ids",
         "prompt WHERE student_id = $1 ORDER BY raised_at",
     ),
     "ix_prompt_decision_prompt": (
-        "backend.standing.prompts.queries:_decisions",
+        "backend.standing.prompts.queries:_load_decisions",
         "prompt_decision WHERE prompt_id = $1 ORDER BY at",
     ),
     "ix_prompt_decision_student": (
@@ -208,7 +208,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "prompt_decision WHERE student_id = ANY ($1)",
     ),
     "ix_prompt_statement_prompt": (
-        "backend.standing.prompts.queries:_statements",
+        "backend.standing.prompts.queries:_load_statements",
         "prompt_statement WHERE prompt_id = $1",
     ),
     "ix_prompt_step_student": (
@@ -216,11 +216,11 @@ ASKED: dict[str, tuple[str, str]] = {
         "prompt_step WHERE student_id = ANY ($1) ORDER BY prompt_id, seq",
     ),
     "ix_reason_claim_roll_call": (
-        "backend.standing.claims.queries:claims_page",
+        "backend.standing.claims.queries:load_claims_page",
         "reason_claim WHERE roll_call_id = $1",
     ),
     "ix_reason_claim_student": (
-        "backend.standing.claims.queries:claims_page",
+        "backend.standing.claims.queries:load_claims_page",
         "reason_claim WHERE student_id = $1",
     ),
     "ix_record_check_student": (
@@ -268,7 +268,7 @@ ASKED: dict[str, tuple[str, str]] = {
     ),
     "ix_student_standing_next_at": ("definer.due_standings", "student_standing WHERE next_at <= $1"),
     "ix_student_standing_school": (
-        "backend.standing.notifications.reminders:_due_today",
+        "backend.standing.notifications.reminders:_load_due_reminders",
         "student_standing WHERE school_id = $1",
     ),
     "ix_submission_frames_kept": (

@@ -1,4 +1,4 @@
-"""What a change of the record may be, and who must agree: rules over the shipped law, level by level."""
+"""Rules of change requests under the shipped policy: change kinds and chains of approval."""
 
 from dataclasses import replace
 from datetime import date
@@ -11,7 +11,13 @@ from hypothesis import strategies as st
 from backend.core.ids import new_id
 from backend.people.categories import Programme
 from backend.policy import load_policies
-from backend.standing.change_requests.policy import ChangePolicy, Level, RequestState, UpTo, request_state
+from backend.standing.change_requests.policy import (
+    ChangePolicy,
+    HighestLevel,
+    Level,
+    RequestState,
+    request_state,
+)
 from backend.standing.engine.facts import Status
 
 LAW = ChangePolicy.of(load_policies().at(date(2025, 10, 13), "410100"))
@@ -22,34 +28,34 @@ statuses = st.builds(Status, st.sampled_from(STANDINGS), st.sampled_from(FORMS))
 kinds = st.sampled_from(sorted(LAW.kinds))
 
 
-def names(up_to: UpTo, *levels: Level, law: ChangePolicy = LAW) -> list[str]:
+def names(up_to: HighestLevel, *levels: Level, law: ChangePolicy = LAW) -> list[str]:
     return [each.level for each in law.chain(up_to, levels)]
 
 
 @pytest.mark.clause("MOE19-2.3b")
 @pytest.mark.parametrize("code", sorted(set(LAW.kinds) - {"29"}))
-def test_a_change_of_an_ordinary_programme_climbs_to_the_direct_superior(code: str) -> None:
-    up_to = LAW.usual_reach(LAW.kinds[code], Programme.REGULAR)
+def test_a_change_in_an_ordinary_programme_goes_to_the_direct_superior(code: str) -> None:
+    up_to = LAW.required_level(LAW.kinds[code], Programme.REGULAR)
     assert names(up_to, SCHOOL, COUNTY, CITY, PROVINCE) == ["county"]
     assert names(up_to, SCHOOL, CITY, PROVINCE) == ["city"]
     assert names(up_to, SCHOOL, PROVINCE) == ["province"]
 
 
-def test_a_change_of_class_stays_in_the_school_and_needs_a_second_registrar() -> None:
-    up_to = LAW.usual_reach(LAW.kinds["29"], Programme.REGULAR)
+def test_a_class_change_needs_only_a_second_registrar() -> None:
+    up_to = LAW.required_level(LAW.kinds["29"], Programme.REGULAR)
     assert LAW.chain(up_to, [SCHOOL, CITY, PROVINCE]) == (SCHOOL,)
 
 
 @pytest.mark.clause("SD13-4")
 @pytest.mark.parametrize("code", ["02", "11", "12", "19", "21", "23"])
-def test_the_province_decides_suspension_transfer_and_repeating_in_five_year_programmes(code: str) -> None:
-    up_to = LAW.usual_reach(LAW.kinds[code], Programme.FIVE_YEAR)
+def test_the_province_decides_some_changes_in_five_year_programmes(code: str) -> None:
+    up_to = LAW.required_level(LAW.kinds[code], Programme.FIVE_YEAR)
     assert names(up_to, SCHOOL, COUNTY, CITY, PROVINCE) == ["county", "city", "province"]
 
 
 @pytest.mark.clause("SD13-4")
-def test_the_province_does_not_decide_withdrawal_in_five_year_programmes() -> None:
-    up_to = LAW.usual_reach(LAW.kinds["31"], Programme.FIVE_YEAR)
+def test_withdrawal_in_a_five_year_programme_ends_below_the_province() -> None:
+    up_to = LAW.required_level(LAW.kinds["31"], Programme.FIVE_YEAR)
     assert names(up_to, SCHOOL, CITY, PROVINCE) == ["city"]
 
 
@@ -63,21 +69,19 @@ def test_the_province_does_not_decide_withdrawal_in_five_year_programmes() -> No
         ((SCHOOL, PROVINCE), ["province"]),
     ],
 )
-def test_a_locked_record_climbs_through_every_level_that_exists(
-    levels: tuple[Level, ...], expected: list[str]
-) -> None:
+def test_a_locked_record_needs_every_existing_level(levels: tuple[Level, ...], expected: list[str]) -> None:
     assert names(LAW.locked_up_to, *levels) == expected
 
 
-def test_a_policy_may_ask_a_second_registrar_for_the_schools_opinion() -> None:
+def test_a_policy_can_require_a_second_registrar() -> None:
     law = replace(LAW, school_opinion="second_registrar")
-    assert names(UpTo.PROVINCE, SCHOOL, CITY, PROVINCE, law=law) == ["school", "city", "province"]
-    assert names(UpTo.SUPERIOR, SCHOOL, CITY, PROVINCE, law=law) == ["school", "city"]
-    assert names(UpTo.SCHOOL, SCHOOL, CITY, PROVINCE, law=law) == ["school"]
+    assert names(HighestLevel.PROVINCE, SCHOOL, CITY, PROVINCE, law=law) == ["school", "city", "province"]
+    assert names(HighestLevel.SUPERIOR, SCHOOL, CITY, PROVINCE, law=law) == ["school", "city"]
+    assert names(HighestLevel.SCHOOL, SCHOOL, CITY, PROVINCE, law=law) == ["school"]
 
 
 @pytest.mark.clause("R11")
-def test_the_lock_covers_every_kind_of_change_but_death() -> None:
+def test_the_lock_covers_every_change_kind_except_death() -> None:
     assert {code for code, kind in LAW.kinds.items() if kind.item not in LAW.locked_items} == {"51"}
 
 
@@ -100,7 +104,7 @@ COMES_FROM = {
 
 
 @pytest.mark.parametrize("code", sorted(COMES_FROM))
-def test_each_kind_comes_from_the_statuses_that_the_law_names_and_from_no_other(code: str) -> None:
+def test_each_kind_applies_only_to_the_statuses_in_the_policy(code: str) -> None:
     standings, forms = COMES_FROM[code]
     fitting = {
         (standing, form)
@@ -112,11 +116,9 @@ def test_each_kind_comes_from_the_statuses_that_the_law_names_and_from_no_other(
 
 
 @given(code=kinds, status=statuses)
-def test_a_change_that_is_admitted_writes_what_its_kind_says_and_nothing_else(
-    code: str, status: Status
-) -> None:
+def test_an_allowed_change_writes_only_the_values_of_its_kind(code: str, status: Status) -> None:
     kind = LAW.kinds[code]
-    after = kind.applied(status)
+    after = kind.apply_to(status)
     assert after.standing == (kind.standing or status.standing)
     assert after.study_form == (kind.study_form or status.study_form)
     if kind.objection(status) is None and (kind.standing or kind.study_form):
@@ -124,10 +126,10 @@ def test_a_change_that_is_admitted_writes_what_its_kind_says_and_nothing_else(
 
 
 @given(code=kinds, status=statuses)
-def test_what_is_so_already_is_said_to_change_nothing(code: str, status: Status) -> None:
+def test_a_change_without_effect_is_reported_as_such(code: str, status: Status) -> None:
     kind = LAW.kinds[code]
     if kind.standing or kind.study_form:
-        assert kind.objection(kind.applied(status)) == "nothing_changes"
+        assert kind.objection(kind.apply_to(status)) == "nothing_changes"
 
 
 @pytest.mark.parametrize(
@@ -141,7 +143,7 @@ def test_what_is_so_already_is_said_to_change_nothing(code: str, status: Status)
         (2, ["agreed", "withdrawn"], RequestState.WITHDRAWN),
     ],
 )
-def test_a_request_is_what_its_last_opinion_made_it(
+def test_the_last_opinion_determines_the_request_state(
     length: int, outcomes: list[str], expected: RequestState
 ) -> None:
     assert request_state(length, outcomes) is expected

@@ -1,4 +1,4 @@
-"""Prompts are decided by whose turn it is, on complete evidence, once; dismissals are answered; executions taken back."""
+"""Decisions on prompts, answers to dismissals, and reversals of automatic executions."""
 
 import asyncio
 from dataclasses import replace
@@ -38,10 +38,10 @@ from tests.support.province import bureau_account, registrar_account
 from tests.support.standing.prompt_actions import (
     answer,
     decide,
+    delete_heartbeats,
     dismiss,
     escalate_on_expiry,
-    lose_pulses,
-    received,
+    raise_received_prompt,
     reverse,
 )
 from tests.support.standing.prompts import prompt_of, prompted, receive
@@ -51,12 +51,12 @@ pytestmark = pytest.mark.clause("HN334-4.1b")
 MICROSECOND = timedelta(microseconds=1)
 
 
-async def state(registry: Registry, prompt_id: UUID) -> str:
+async def load_prompt_state(registry: Registry, prompt_id: UUID) -> str:
     return (await registry.step(prompt_id)).state
 
 
-async def expired(registry: Registry) -> tuple[UUID, StandingEntry]:
-    """A prompt that was executed when its deadline ended, and the change."""
+async def execute_prompt(registry: Registry) -> tuple[UUID, StandingEntry]:
+    """Raise a prompt and let it be executed at its deadline; returns the prompt and the change."""
     prompt_id = await prompted(registry)
     registry.stage.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
@@ -67,11 +67,11 @@ async def expired(registry: Registry) -> tuple[UUID, StandingEntry]:
 # --- the registrar ---
 
 
-async def test_a_confirmed_outcome_changes_the_study_form_and_locks_the_record(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_confirmed_outcome_changes_the_study_form_and_locks(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     made = await decide(registry, prompt_id)
     assert await registry.status() == ("01", "part_time")
-    assert await state(registry, prompt_id) == "decided"
+    assert await load_prompt_state(registry, prompt_id) == "decided"
     [entry] = await registry.rows(StandingEntry)
     assert (entry.cause, entry.caused_by, entry.outcome) == ("decision", str(made.id), "part_time")
     [standing] = await registry.rows(StudentStanding)
@@ -79,27 +79,27 @@ async def test_a_confirmed_outcome_changes_the_study_form_and_locks_the_record(r
 
 
 async def test_another_outcome_with_reasons_is_applied(registry: Registry) -> None:
-    prompt_id = await received(registry)
+    prompt_id = await raise_received_prompt(registry)
     await decide(registry, prompt_id, "suspension", reasons="已离校务工，家长申请休学")
     assert await registry.status() == ("02", "full_time")
 
 
 async def test_another_outcome_without_reasons_is_refused(registry: Registry) -> None:
-    prompt_id = await received(registry)
+    prompt_id = await raise_received_prompt(registry)
     with pytest.raises(ReasonsRequired):
         await decide(registry, prompt_id, "suspension")
 
 
-async def test_an_outcome_that_the_law_does_not_know_is_refused_with_those_it_knows(
+async def test_an_unknown_outcome_is_refused_with_the_known_ones(
     registry: Registry,
 ) -> None:
-    prompt_id = await received(registry)
+    prompt_id = await raise_received_prompt(registry)
     with pytest.raises(UnknownOutcome, match="part_time, suspension, withdrawal"):
         await decide(registry, prompt_id, "expulsion")
 
 
-async def test_a_decision_is_in_the_audit_with_who_made_it(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_decision_is_audited_with_its_account(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     registrar = registry.registrar
     made = await decide(registry, prompt_id, actor=registrar)
     async with registry.stage.arrange() as session:
@@ -107,33 +107,33 @@ async def test_a_decision_is_in_the_audit_with_who_made_it(registry: Registry) -
     assert (entry.action, entry.acting_account) == ("prompt.decision", registrar.account_id)
 
 
-async def test_a_prompt_that_was_not_received_cannot_be_decided(registry: Registry) -> None:
+async def test_an_undelivered_prompt_cannot_be_decided(registry: Registry) -> None:
     prompt_id = await prompted(registry)
     with pytest.raises(PromptNotDelivered):
         await decide(registry, prompt_id)
 
 
-async def test_a_decided_prompt_is_not_decided_again(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_decided_prompt_cannot_be_decided_again(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     await decide(registry, prompt_id)
     with pytest.raises(PromptDecided):
         await decide(registry, prompt_id)
 
 
-async def test_another_schools_registrar_finds_no_prompt(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_registrar_of_another_school_cannot_find_the_prompt(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     with pytest.raises(NotFound):
         await decide(registry, prompt_id, actor=registrar_account(registry.stage.world.sister))
 
 
-async def test_a_counselor_never_decides(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_counselor_cannot_decide(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     with pytest.raises(NotPermitted):
         await decide(registry, prompt_id, actor=registry.counselor)
 
 
-async def test_the_superior_does_not_decide_in_the_registrars_time(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_the_superior_cannot_decide_before_the_deadline(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     with pytest.raises(ForRegistrarToDecide):
         await decide(registry, prompt_id, actor=registry.bureau)
 
@@ -142,9 +142,9 @@ async def test_the_superior_does_not_decide_in_the_registrars_time(registry: Reg
 
 
 @pytest.mark.clause("R12")
-async def test_evidence_that_is_missing_is_named_and_nothing_is_decided(registry: Registry) -> None:
+async def test_missing_evidence_is_named_and_prevents_a_decision(registry: Registry) -> None:
     [first, _] = await registry.misses(2)
-    await lose_pulses(registry, first)
+    await delete_heartbeats(registry, first)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
     await receive(registry, prompt_id)
@@ -156,7 +156,7 @@ async def test_evidence_that_is_missing_is_named_and_nothing_is_decided(registry
     assert await registry.rows(PromptDecision) == []
 
 
-async def test_a_notice_that_never_arrived_is_named_and_nothing_is_decided(registry: Registry) -> None:
+async def test_an_undelivered_notice_is_named_and_prevents_a_decision(registry: Registry) -> None:
     await registry.misses(1)
     unnoticed = await registry.check(told=False, title="未送达的核验")
     await registry.recompute()
@@ -166,13 +166,13 @@ async def test_a_notice_that_never_arrived_is_named_and_nothing_is_decided(regis
         await decide(registry, prompt_id)
 
 
-async def test_incomplete_evidence_does_not_keep_a_prompt_from_being_dismissed(registry: Registry) -> None:
+async def test_a_prompt_with_incomplete_evidence_can_be_dismissed(registry: Registry) -> None:
     [first, _] = await registry.misses(2)
-    await lose_pulses(registry, first)
+    await delete_heartbeats(registry, first)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
     await dismiss(registry, prompt_id)
-    assert await state(registry, prompt_id) == "dismissal_pending"
+    assert await load_prompt_state(registry, prompt_id) == "dismissal_pending"
 
 
 # --- the deadline ---
@@ -187,7 +187,7 @@ async def test_the_last_instant_of_the_fifth_working_day_is_in_time(registry: Re
 
 
 @pytest.mark.clause("R12")
-async def test_one_instant_after_the_deadline_the_law_has_been_applied_already(registry: Registry) -> None:
+async def test_one_instant_after_the_deadline_the_prompt_is_executed(registry: Registry) -> None:
     prompt_id = await prompted(registry)
     registry.stage.clock.at = await receive(registry, prompt_id)
     with pytest.raises(PromptExecuted):
@@ -197,14 +197,14 @@ async def test_one_instant_after_the_deadline_the_law_has_been_applied_already(r
     assert (entry.cause, entry.outcome, entry.at) == ("expiry", "part_time", registry.at)
 
 
-async def test_after_an_escalation_the_superior_decides_and_the_school_no_more(
+async def test_after_an_escalation_only_the_superior_decides(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     escalate_on_expiry(monkeypatch)
     prompt_id = await prompted(registry)
     registry.stage.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
-    assert await state(registry, prompt_id) == "escalated"
+    assert await load_prompt_state(registry, prompt_id) == "escalated"
     with pytest.raises(ForSuperiorToDecide):
         await decide(registry, prompt_id)
     made = await decide(registry, prompt_id, actor=registry.bureau)
@@ -220,11 +220,11 @@ async def test_after_an_escalation_the_superiors_dismissal_needs_no_answer(
     registry.stage.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     await dismiss(registry, prompt_id, registry.bureau)
-    assert await state(registry, prompt_id) == "dismissed"
+    assert await load_prompt_state(registry, prompt_id) == "dismissed"
     assert await registry.status() == ("01", "full_time")
 
 
-async def test_a_unit_above_that_is_not_the_superior_decides_nothing(
+async def test_a_unit_above_the_superior_cannot_decide(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     escalate_on_expiry(monkeypatch)
@@ -240,29 +240,29 @@ async def test_a_unit_above_that_is_not_the_superior_decides_nothing(
 
 
 @pytest.mark.clause("R10")
-async def test_an_acknowledged_dismissal_takes_the_misses_out_of_the_count(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_an_accepted_dismissal_excludes_the_misses(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     made = await dismiss(registry, prompt_id)
-    assert await state(registry, prompt_id) == "dismissal_pending"
+    assert await load_prompt_state(registry, prompt_id) == "dismissal_pending"
     await answer(registry, made.id)
-    assert await state(registry, prompt_id) == "dismissed"
+    assert await load_prompt_state(registry, prompt_id) == "dismissed"
     assessment = await registry.recompute()
     assert [term.misses.cumulative for term in assessment.terms if term.sequence] == [0]
     assert await registry.status() == ("01", "full_time")
 
 
 @pytest.mark.clause("R10")
-async def test_a_refused_dismissal_leaves_the_prompt_running_on(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_refused_dismissal_reopens_the_prompt(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     made = await dismiss(registry, prompt_id)
     await answer(registry, made.id, accepted=False)
-    assert await state(registry, prompt_id) == "running"
+    assert await load_prompt_state(registry, prompt_id) == "running"
     await decide(registry, prompt_id)
     assert await registry.status() == ("01", "part_time")
 
 
 @pytest.mark.clause("R12")
-async def test_a_dismissal_that_waits_for_its_answer_stops_the_execution(registry: Registry) -> None:
+async def test_a_pending_dismissal_blocks_the_execution(registry: Registry) -> None:
     prompt_id = await prompted(registry)
     due_at = await receive(registry, prompt_id)
     made = await dismiss(registry, prompt_id)
@@ -270,11 +270,11 @@ async def test_a_dismissal_that_waits_for_its_answer_stops_the_execution(registr
     await registry.recompute()
     assert await registry.rows(StandingEntry) == []
     await answer(registry, made.id, accepted=False)
-    assert await state(registry, prompt_id) == "executed"
+    assert await load_prompt_state(registry, prompt_id) == "executed"
 
 
-async def test_while_a_dismissal_waits_nothing_else_is_decided(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_prompt_with_a_pending_dismissal_cannot_be_decided(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     await dismiss(registry, prompt_id)
     with pytest.raises(DismissalPending):
         await decide(registry, prompt_id)
@@ -284,45 +284,45 @@ async def test_while_a_dismissal_waits_nothing_else_is_decided(registry: Registr
     ("reason", "refusal"),
     [(None, ReasonNotInCatalogue), ("overslept", ReasonNotInCatalogue), ("other", ReasonNeedsText)],
 )
-async def test_a_dismissal_needs_a_reason_of_the_catalogue(
+async def test_a_dismissal_needs_a_reason_from_the_catalogue(
     registry: Registry, reason: str | None, refusal: type[DomainError]
 ) -> None:
-    prompt_id = await received(registry)
+    prompt_id = await raise_received_prompt(registry)
     command = DecidePrompt(prompt_id, "dismiss", found_reason=reason)
     async with registry.transaction(registry.registrar) as session:
         with pytest.raises(refusal):
             await decide_prompt(session, registry.registrar, command, registry.at)
 
 
-async def test_a_dismissal_is_answered_once(registry: Registry) -> None:
-    made = await dismiss(registry, await received(registry))
+async def test_a_dismissal_is_answered_only_once(registry: Registry) -> None:
+    made = await dismiss(registry, await raise_received_prompt(registry))
     await answer(registry, made.id)
     with pytest.raises(NoDismissalPending):
         await answer(registry, made.id)
 
 
-async def test_nobody_answers_their_own_dismissal(registry: Registry) -> None:
-    prompt_id, moved = await received(registry), registry.bureau
+async def test_an_account_cannot_answer_its_own_dismissal(registry: Registry) -> None:
+    prompt_id, moved = await raise_received_prompt(registry), registry.bureau
     registrar = replace(registry.registrar, account_id=moved.account_id)
     made = await dismiss(registry, prompt_id, registrar)
     with pytest.raises(OwnDismissal):
         await answer(registry, made.id, moved)
 
 
-async def test_the_school_does_not_answer_dismissals(registry: Registry) -> None:
-    made = await dismiss(registry, await received(registry))
+async def test_the_school_cannot_answer_dismissals(registry: Registry) -> None:
+    made = await dismiss(registry, await raise_received_prompt(registry))
     with pytest.raises(NotPermitted):
         await answer(registry, made.id, registry.registrar)
 
 
-async def test_a_dismissed_prompt_is_not_decided_any_more(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_a_dismissed_prompt_cannot_be_decided(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     await answer(registry, (await dismiss(registry, prompt_id)).id)
     with pytest.raises(PromptDismissed):
         await decide(registry, prompt_id)
 
 
-async def test_a_prompt_whose_basis_is_gone_is_not_decided_any_more(registry: Registry) -> None:
+async def test_a_withdrawn_prompt_cannot_be_decided(registry: Registry) -> None:
     missed = await registry.misses(2)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
@@ -332,11 +332,11 @@ async def test_a_prompt_whose_basis_is_gone_is_not_decided_any_more(registry: Re
         await decide(registry, prompt_id)
 
 
-# --- two at once ---
+# --- concurrent decisions ---
 
 
-async def test_of_two_decisions_at_once_one_takes_effect_and_the_other_is_told_so(registry: Registry) -> None:
-    prompt_id = await received(registry)
+async def test_one_of_two_concurrent_decisions_is_refused(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
     asked = [decide(registry, prompt_id, actor=registrar_account(registry.school)) for _ in range(2)]
     results = await asyncio.gather(*asked, return_exceptions=True)
     assert sorted(type(result).__name__ for result in results) == ["PromptDecided", "PromptDecision"]
@@ -347,8 +347,8 @@ async def test_of_two_decisions_at_once_one_takes_effect_and_the_other_is_told_s
 
 
 @pytest.mark.clause("R12")
-async def test_an_automatic_execution_is_taken_back_in_one_step(registry: Registry) -> None:
-    _, entry = await expired(registry)
+async def test_an_automatic_execution_is_reversed_in_one_step(registry: Registry) -> None:
+    _, entry = await execute_prompt(registry)
     assert await registry.status() == ("01", "part_time")
     await reverse(registry, entry.id)
     assert await registry.status() == ("01", "full_time")
@@ -358,35 +358,35 @@ async def test_an_automatic_execution_is_taken_back_in_one_step(registry: Regist
     assert standing.locked_by is None
 
 
-async def test_what_was_taken_back_raises_no_second_prompt(registry: Registry) -> None:
-    _, entry = await expired(registry)
+async def test_a_reversed_execution_raises_no_second_prompt(registry: Registry) -> None:
+    _, entry = await execute_prompt(registry)
     await reverse(registry, entry.id)
     registry.pass_time(days=1)
     assessment = await registry.recompute()
     assert assessment.open_prompts == ()
 
 
-async def test_an_execution_is_taken_back_once(registry: Registry) -> None:
-    _, entry = await expired(registry)
+async def test_an_execution_is_reversed_only_once(registry: Registry) -> None:
+    _, entry = await execute_prompt(registry)
     await reverse(registry, entry.id)
     with pytest.raises(ChangeNotInForce):
         await reverse(registry, entry.id)
 
 
-async def test_a_persons_decision_is_not_taken_back(registry: Registry) -> None:
-    await decide(registry, await received(registry))
+async def test_a_persons_decision_cannot_be_reversed(registry: Registry) -> None:
+    await decide(registry, await raise_received_prompt(registry))
     [entry] = await registry.rows(StandingEntry)
     with pytest.raises(ChangeNotAutomatic):
         await reverse(registry, entry.id)
 
 
 @pytest.mark.parametrize("who", ["registrar", "counselor", "province"])
-async def test_only_the_superior_takes_an_execution_back(registry: Registry, who: str) -> None:
-    _, entry = await expired(registry)
+async def test_only_the_superior_can_reverse_an_execution(registry: Registry, who: str) -> None:
+    _, entry = await execute_prompt(registry)
     with pytest.raises(NotPermitted):
         await reverse(registry, entry.id, getattr(registry, who))
 
 
-async def test_nobody_takes_back_what_does_not_exist(registry: Registry) -> None:
+async def test_reversing_an_unknown_entry_is_not_found(registry: Registry) -> None:
     with pytest.raises(NotFound):
         await reverse(registry, new_id())

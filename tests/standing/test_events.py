@@ -1,4 +1,4 @@
-"""What happens elsewhere reaches the standing of exactly those whom it concerns."""
+"""Events of other packages recompute exactly the students that they affect."""
 
 from uuid import UUID
 
@@ -31,8 +31,8 @@ from tests.support.standing.scenario import Registry
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
-async def assess(registry: Registry, roll_call: RollCall) -> None:
-    """Run the jobs that the settlement or voiding of the roll call made for the school."""
+async def run_assessment_jobs(registry: Registry, roll_call: RollCall) -> None:
+    """Run the school's assessment jobs of a settled or voided roll call."""
     await registry.run_events("RollCallSettled", "RollCallVoided")
     for job in (assess_audience, assess_known):
         [arguments] = [
@@ -43,33 +43,33 @@ async def assess(registry: Registry, roll_call: RollCall) -> None:
         await job(job_of(registry.app_context), **arguments)
 
 
-def school_of(registry: Registry) -> SchoolOf:
+def find_school(registry: Registry) -> SchoolOf:
     return SchoolOf(registry.school.id, registry.school.path)
 
 
-async def selected(registry: Registry, roll_call: RollCall) -> set[UUID]:
+async def select_students(registry: Registry, roll_call: RollCall) -> set[UUID]:
     async with registry.as_worker() as session:
-        of = (school_of(registry), roll_call.id)
+        of = (find_school(registry), roll_call.id)
         return {*await session.scalars(missed_by(*of)), *await session.scalars(known_in(*of))}
 
 
-async def test_who_missed_most_is_assessed_first(registry: Registry) -> None:
+async def test_students_with_most_misses_are_assessed_first(registry: Registry) -> None:
     first, second, *others = sorted(registry.school.students, key=lambda pupil: pupil.id)
     await registry.check(present=[first, *others])
     last = await registry.check(present=others)
     async with registry.as_worker() as session:
-        assert list(await session.scalars(missed_by(school_of(registry), last.id))) == [second.id, first.id]
+        assert list(await session.scalars(missed_by(find_school(registry), last.id))) == [second.id, first.id]
 
 
-async def test_a_settlement_prompts_those_who_missed(registry: Registry) -> None:
+async def test_a_settlement_raises_prompts_for_missing_students(registry: Registry) -> None:
     missed = await registry.misses(2, present=[registry.pupil])
-    await assess(registry, missed[1])
+    await run_assessment_jobs(registry, missed[1])
     assert await registry.rows(PromptRecord) == []
     assert await registry.count(PromptRecord) == len(registry.school.students) - 1
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-async def test_every_school_of_a_roll_call_is_assessed_some_by_one_job(
+async def test_a_roll_call_of_many_schools_is_assessed_in_few_jobs(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr(tasks, "SCHOOLS_AT_ONCE", at_once)
@@ -96,13 +96,13 @@ async def test_every_school_of_a_roll_call_is_assessed_some_by_one_job(
     assert len(asked) == len(schools) // at_once
 
 
-async def test_a_settlement_concerns_who_missed_and_of_whom_a_picture_is_kept(registry: Registry) -> None:
+async def test_a_settlement_assesses_missing_and_assessed_students(registry: Registry) -> None:
     back, passing, absent, *others = registry.school.students
     await registry.check(present=[passing, absent, *others])
     await registry.recompute(back)
     registry.set_clock(days=1)
     second = await registry.check(present=[back, passing, *others])
-    assert await selected(registry, second) == {back.id, absent.id}
+    assert await select_students(registry, second) == {back.id, absent.id}
 
 
 @pytest.mark.clause("R1")
@@ -110,23 +110,23 @@ async def test_a_pass_resets_the_count_as_soon_as_it_is_settled(registry: Regist
     await registry.misses(1)
     await registry.recompute()
     passed = await registry.check(present=[registry.pupil])
-    await assess(registry, passed)
+    await run_assessment_jobs(registry, passed)
     [standing] = await registry.rows(StudentStanding)
     [counts] = [term["misses"] for term in standing.assessment["terms"] if term["sequence"]]
     assert (counts["consecutive"], counts["cumulative"]) == (0, 1)
 
 
-async def test_a_voided_check_takes_its_prompts_along(registry: Registry) -> None:
+async def test_a_voided_roll_call_withdraws_its_prompts(registry: Registry) -> None:
     missed = await registry.misses(2)
-    await assess(registry, missed[1])
+    await run_assessment_jobs(registry, missed[1])
     async with registry.transaction(registry.bureau) as session:
         await void_roll_call(session, registry.bureau, missed[0].id, "误操作", registry.at)
-    await assess(registry, missed[0])
+    await run_assessment_jobs(registry, missed[0])
     steps = sorted(await registry.rows(PromptStep), key=lambda step: step.seq)
     assert steps[-1].state == "withdrawn"
 
 
-async def test_a_result_that_is_changed_recounts_its_student(registry: Registry) -> None:
+async def test_a_changed_result_recomputes_the_student(registry: Registry) -> None:
     missed = await registry.misses(2)
     await registry.recompute()
     async with registry.transaction(registry.bureau) as session:
@@ -141,7 +141,7 @@ async def test_a_result_that_is_changed_recounts_its_student(registry: Registry)
 
 @pytest.mark.clause("R6")
 @pytest.mark.clause("HN334-3.5a")
-async def test_leave_asked_for_after_a_miss_becomes_a_claim_and_is_counted_at_once(
+async def test_leave_requested_after_a_miss_becomes_a_claim(
     registry: Registry,
 ) -> None:
     missed = await registry.check()
@@ -154,21 +154,21 @@ async def test_leave_asked_for_after_a_miss_becomes_a_claim_and_is_counted_at_on
 
 
 @pytest.mark.clause("R6")
-async def test_leave_that_waits_when_a_check_is_settled_becomes_a_claim_then(registry: Registry) -> None:
+async def test_leave_pending_at_settlement_becomes_a_claim(registry: Registry) -> None:
     desk = Desk(registry.stage)
     leave = await desk.ask()
     missed = await registry.check()
     async with registry.as_worker() as session:
-        assert set(await session.scalars(missed_despite_leave(school_of(registry), missed.id))) == {
+        assert set(await session.scalars(missed_despite_leave(find_school(registry), missed.id))) == {
             registry.pupil.id
         }
-    await assess(registry, missed)
+    await run_assessment_jobs(registry, missed)
     [claim] = await registry.rows(ReasonClaimRecord)
     assert claim.leave_id == leave.request.id
 
 
 @pytest.mark.clause("R6")
-async def test_leave_that_cannot_be_claimed_keeps_nobody_else_waiting_and_is_judged_later(
+async def test_a_failed_leave_claim_does_not_delay_other_students(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await registry.misses(1)
@@ -196,7 +196,7 @@ async def test_leave_that_cannot_be_claimed_keeps_nobody_else_waiting_and_is_jud
 
 
 @pytest.mark.clause("HN334-3.5b")
-async def test_approved_leave_of_sixteen_days_is_warned_of_when_it_is_decided(registry: Registry) -> None:
+async def test_approving_sixteen_days_of_leave_creates_a_warning(registry: Registry) -> None:
     desk = Desk(registry.stage)
     await desk.approved(days=9)
     second = await desk.approved(first=10, days=7)
@@ -208,10 +208,10 @@ async def test_approved_leave_of_sixteen_days_is_warned_of_when_it_is_decided(re
     assert standing.assessment["warnings"] == []
 
 
-# --- contracts with other rooms ---
+# --- contracts with other packages ---
 
 
-async def test_a_school_and_a_student_are_assessed_once_however_often_they_are_asked_for(
+async def test_duplicate_assessment_jobs_are_enqueued_once(
     registry: Registry,
 ) -> None:
     for _ in range(2):
@@ -222,7 +222,7 @@ async def test_a_school_and_a_student_are_assessed_once_however_often_they_are_a
     assert await registry.stage.jobs("assess_student", student_id=registry.pupil.id) == 1
 
 
-async def test_the_job_of_a_student_keeps_what_follows(registry: Registry) -> None:
+async def test_the_job_of_a_student_saves_the_assessment(registry: Registry) -> None:
     await registry.misses(2)
     await assess_student(
         job_of(registry.app_context),

@@ -1,4 +1,4 @@
-"""Who learns what of standing: each thing once, in words that say what to do, with nothing personal in the links."""
+"""Notices of standing: recipients, once each, with instructions and no personal data."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,7 +20,7 @@ from backend.standing.store import tables
 from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import LockedStudent
 from backend.standing.store.save import note_difference
-from tests.support.standing.notices import notices, superior_account
+from tests.support.standing.notices import create_superior_account, load_notices
 from tests.support.standing.prompts import prompt_of, prompted, receive
 from tests.support.standing.scenario import Registry
 
@@ -29,7 +29,7 @@ pytestmark = pytest.mark.clause("HN334-4.1b")
 
 @dataclass(frozen=True, slots=True)
 class Staff:
-    """Accounts of the pupil's counselor, the registrar and the authority above; `strangers` have nothing to learn."""
+    """Accounts of the pupil's counselor, registrar and superior. `strangers` must receive no notices."""
 
     counselor: UUID
     registrar: UUID
@@ -42,48 +42,52 @@ async def staff(registry: Registry) -> Staff:
     stage = registry.stage
     colleague = await stage.account("counselor", registry.school, registry.school.classes[1])
     elsewhere = await stage.account("registrar", stage.world.sister)
-    beside = await superior_account(registry, stage.world.other_city)
-    above = await superior_account(registry, stage.world.province)
+    other_city = await create_superior_account(registry, stage.world.other_city)
+    above = await create_superior_account(registry, stage.world.province)
     counselor = await stage.account("counselor", registry.school, registry.school.classes[0])
     registrar = await stage.account("registrar", registry.school)
     return Staff(
         counselor.account_id,
         registrar.account_id,
-        await superior_account(registry),
-        frozenset({colleague.account_id, elsewhere.account_id, beside, above}),
+        await create_superior_account(registry),
+        frozenset({colleague.account_id, elsewhere.account_id, other_city, above}),
     )
 
 
-async def told(registry: Registry, staff: Staff, about: object) -> list[tuple[str, UUID | None]]:
-    """Kind and recipient of every notice to one of them or the pupil; authorities have accounts of other tests too."""
+async def load_notice_recipients(
+    registry: Registry, staff: Staff, about: object
+) -> list[tuple[str, UUID | None]]:
+    """Kind and recipient of every notice to this staff or the pupil. Authorities also have accounts of other tests."""
     known = {staff.counselor, staff.registrar, staff.superior, registry.pupil.id, *staff.strangers}
-    return sorted((kind, who) for kind, who, _ in await notices(registry, about) if who in known)
+    return sorted((kind, who) for kind, who, _ in await load_notices(registry, about) if who in known)
 
 
-async def decide(registry: Registry, prompt_id: UUID, outcome: str, found_reason: str | None = None) -> UUID:
+async def decide_as_registrar(
+    registry: Registry, prompt_id: UUID, outcome: str, found_reason: str | None = None
+) -> UUID:
     async with registry.transaction(registry.registrar) as session:
         command = DecidePrompt(prompt_id, outcome, found_reason=found_reason, found_text="住院")
         return (await decide_prompt(session, registry.registrar, command, registry.at)).id
 
 
-async def answer(registry: Registry, decision_id: UUID, *, accepted: bool) -> None:
+async def answer_as_superior(registry: Registry, decision_id: UUID, *, accepted: bool) -> None:
     async with registry.transaction(registry.bureau) as session:
         command = AnswerDismissal(decision_id, accepted, "已核对")
         await answer_dismissal(session, registry.bureau, command, registry.at)
 
 
-async def warnings(registry: Registry, code: str) -> list[UUID]:
+async def load_warning_ids(registry: Registry, code: str) -> list[UUID]:
     return [row.id for row in await registry.rows(tables.StandingWarningRecord) if row.code == code]
 
 
 # --- prompts ---
 
 
-async def test_a_prompt_is_told_to_school_student_and_superior_once(registry: Registry, staff: Staff) -> None:
+async def test_a_prompt_notifies_school_student_and_superior_once(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await registry.run_events("PromptRaised")
     await registry.run_events("PromptRaised")
-    assert await told(registry, staff, prompt_id) == [
+    assert await load_notice_recipients(registry, staff, prompt_id) == [
         ("prompt_raised", staff.registrar),
         ("prompt_raised_counselor", staff.counselor),
         ("prompt_raised_student", registry.pupil.id),
@@ -92,25 +96,23 @@ async def test_a_prompt_is_told_to_school_student_and_superior_once(registry: Re
 
 
 @pytest.mark.clause("R7")
-async def test_only_the_registrars_notice_is_the_delivery_of_the_prompt(
-    registry: Registry, staff: Staff
-) -> None:
+async def test_only_the_registrars_notice_delivers_the_prompt(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await registry.run_events("PromptRaised")
-    by_kind = {kind: message for kind, _, message in await notices(registry, prompt_id)}
+    by_kind = {kind: message for kind, _, message in await load_notices(registry, prompt_id)}
     assert [kind for kind, message in by_kind.items() if message.group_id == prompt_id] == ["prompt_raised"]
     assert "5 个工作日内" in by_kind["prompt_raised"].body_zh
     assert "学习形式变更为非全日制" in by_kind["prompt_raised"].body_zh
 
 
-async def test_the_student_learns_of_a_prompt_by_sms_too(registry: Registry, staff: Staff) -> None:
+async def test_the_student_is_notified_of_a_prompt_by_sms_too(registry: Registry, staff: Staff) -> None:
     async with registry.stage.arrange() as session:
         mine = update(Student).where(Student.id == registry.pupil.id)
         await session.execute(mine.values(phone="13900000001"))
     prompt_id = await prompted(registry)
     await registry.run_events("PromptRaised")
     [message] = [
-        each for kind, _, each in await notices(registry, prompt_id) if kind == "prompt_raised_student"
+        each for kind, _, each in await load_notices(registry, prompt_id) if kind == "prompt_raised_student"
     ]
     async with registry.stage.arrange() as session:
         channels = await session.scalars(
@@ -122,32 +124,32 @@ async def test_the_student_learns_of_a_prompt_by_sms_too(registry: Registry, sta
     assert (message.sms_template, message.sms_params) == ("standing", {"title": "请说明情况"})
 
 
-async def test_notices_name_nobody(registry: Registry, staff: Staff) -> None:
+async def test_notices_contain_no_names(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await registry.run_events("PromptRaised")
-    for _, _, message in await notices(registry, prompt_id):
+    for _, _, message in await load_notices(registry, prompt_id):
         assert registry.pupil.name not in message.body_zh + message.title_zh
         assert message.data == {"prompt_id": str(prompt_id)}
 
 
-async def test_a_receipt_moves_a_prompt_and_tells_nobody(registry: Registry, staff: Staff) -> None:
+async def test_a_receipt_changes_the_state_without_a_notice(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
     await registry.run_events("PromptMoved")
-    assert await told(registry, staff, prompt_id) == []
+    assert await load_notice_recipients(registry, staff, prompt_id) == []
 
 
 @pytest.mark.clause("R12")
-async def test_an_execution_is_told_to_the_superior_and_the_change_to_those_whom_it_concerns(
-    registry: Registry, staff: Staff
-) -> None:
+async def test_an_execution_notifies_the_superior_and_the_school(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     registry.stage.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     await registry.run_events("PromptMoved", "StandingChanged")
-    assert await told(registry, staff, prompt_id) == [("prompt_executed_superior", staff.superior)]
+    assert await load_notice_recipients(registry, staff, prompt_id) == [
+        ("prompt_executed_superior", staff.superior)
+    ]
     [entry] = await registry.rows(tables.StandingEntry)
-    assert await told(registry, staff, entry.id) == sorted(
+    assert await load_notice_recipients(registry, staff, entry.id) == sorted(
         [
             ("standing_changed", registry.pupil.id),
             ("standing_changed_staff", staff.counselor),
@@ -156,26 +158,22 @@ async def test_an_execution_is_told_to_the_superior_and_the_change_to_those_whom
     )
 
 
-async def test_the_student_learns_what_changed_why_and_how_to_appeal(
-    registry: Registry, staff: Staff
-) -> None:
+async def test_the_notice_says_what_changed_why_and_how_to_appeal(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
-    await decide(registry, prompt_id, "part_time")
+    await decide_as_registrar(registry, prompt_id, "part_time")
     await registry.run_events("StandingChanged")
     [entry] = await registry.rows(tables.StandingEntry)
     [text] = [
         message.body_zh
-        for kind, _, message in await notices(registry, entry.id)
+        for kind, _, message in await load_notices(registry, entry.id)
         if kind == "standing_changed"
     ]
-    for said in ("学习形式变更为非全日制", "未按时核验", "核实后决定", "申诉"):
-        assert said in text
+    for phrase in ("学习形式变更为非全日制", "未按时核验", "核实后决定", "申诉"):
+        assert phrase in text
 
 
-async def test_a_deadline_that_ends_with_matters_open_is_told_to_registrar_and_superior(
-    registry: Registry, staff: Staff
-) -> None:
+async def test_a_blocked_prompt_notifies_registrar_and_superior(registry: Registry, staff: Staff) -> None:
     for _ in range(2):
         await registry.check(told=False)
         registry.set_clock(days=1)
@@ -184,24 +182,26 @@ async def test_a_deadline_that_ends_with_matters_open_is_told_to_registrar_and_s
     registry.stage.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     await registry.run_events("PromptMoved")
-    assert await told(registry, staff, prompt_id) == [
+    assert await load_notice_recipients(registry, staff, prompt_id) == [
         ("prompt_blocked", staff.registrar),
         ("prompt_blocked_superior", staff.superior),
     ]
 
 
-async def test_a_dismissal_is_told_to_the_superior_and_its_acceptance_to_those_whom_it_concerns(
-    registry: Registry, staff: Staff
-) -> None:
+async def test_a_dismissal_and_its_acceptance_send_notices(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
-    decision_id = await decide(registry, prompt_id, "dismiss", "illness")
+    decision_id = await decide_as_registrar(registry, prompt_id, "dismiss", "illness")
     await registry.run_events("PromptMoved")
-    assert await told(registry, staff, prompt_id) == [("prompt_dismissal_pending_superior", staff.superior)]
-    await answer(registry, decision_id, accepted=True)
+    assert await load_notice_recipients(registry, staff, prompt_id) == [
+        ("prompt_dismissal_pending_superior", staff.superior)
+    ]
+    await answer_as_superior(registry, decision_id, accepted=True)
     await registry.run_events("PromptMoved")
     closed = [
-        each for each in await told(registry, staff, prompt_id) if each[0].startswith("prompt_dismissed")
+        each
+        for each in await load_notice_recipients(registry, staff, prompt_id)
+        if each[0].startswith("prompt_dismissed")
     ]
     assert closed == sorted(
         [
@@ -212,18 +212,16 @@ async def test_a_dismissal_is_told_to_the_superior_and_its_acceptance_to_those_w
     )
 
 
-async def test_the_registrar_learns_that_the_superior_did_not_agree(registry: Registry, staff: Staff) -> None:
+async def test_a_refused_dismissal_notifies_the_registrar(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
-    decision_id = await decide(registry, prompt_id, "dismiss", "illness")
-    await answer(registry, decision_id, accepted=False)
+    decision_id = await decide_as_registrar(registry, prompt_id, "dismiss", "illness")
+    await answer_as_superior(registry, decision_id, accepted=False)
     await registry.run_events("PromptMoved")
-    assert ("dismissal_refused", staff.registrar) in await told(registry, staff, prompt_id)
+    assert ("dismissal_refused", staff.registrar) in await load_notice_recipients(registry, staff, prompt_id)
 
 
-async def test_a_prompt_that_is_withdrawn_is_told_to_student_counselor_and_registrar(
-    registry: Registry, staff: Staff
-) -> None:
+async def test_a_withdrawn_prompt_notifies_student_and_school(registry: Registry, staff: Staff) -> None:
     missed = await registry.misses(2)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
@@ -231,7 +229,7 @@ async def test_a_prompt_that_is_withdrawn_is_told_to_student_counselor_and_regis
         await void_roll_call(session, registry.bureau, missed[0].id, "误操作", registry.at)
     await registry.recompute()
     await registry.run_events("PromptMoved")
-    assert await told(registry, staff, prompt_id) == sorted(
+    assert await load_notice_recipients(registry, staff, prompt_id) == sorted(
         [
             ("prompt_withdrawn", staff.counselor),
             ("prompt_withdrawn", staff.registrar),
@@ -243,32 +241,34 @@ async def test_a_prompt_that_is_withdrawn_is_told_to_student_counselor_and_regis
 # --- warnings and differences ---
 
 
-async def test_a_warning_is_told_to_the_student_and_the_counselor(registry: Registry, staff: Staff) -> None:
+async def test_a_warning_notifies_the_student_and_the_counselor(registry: Registry, staff: Staff) -> None:
     await registry.misses(1)
     await registry.recompute()
     await registry.run_events("StudentWarned")
-    [warning_id] = await warnings(registry, "one_more_miss")
-    assert await told(registry, staff, warning_id) == [
+    [warning_id] = await load_warning_ids(registry, "one_more_miss")
+    assert await load_notice_recipients(registry, staff, warning_id) == [
         ("student_warned", registry.pupil.id),
         ("student_warned_counselor", staff.counselor),
     ]
 
 
-async def test_a_difference_is_told_to_the_superior_alone(registry: Registry, staff: Staff) -> None:
+async def test_a_replay_difference_notifies_only_the_superior(registry: Registry, staff: Staff) -> None:
     async with registry.as_worker() as session:
         found = await load_student_refs(session, [registry.pupil.id])
-        held = LockedStudent(found[registry.pupil.id], registry.at)
-        await note_difference(session, held, [{"kind": "entry_without_basis", "id": "-"}], "replay")
+        locked = LockedStudent(found[registry.pupil.id], registry.at)
+        await note_difference(session, locked, [{"kind": "entry_without_basis", "id": "-"}], "replay")
     await registry.run_events("ReplayDifferenceFound")
     [difference] = await registry.rows(tables.ReplayDifference)
-    assert await told(registry, staff, difference.id) == [("record_differs", staff.superior)]
+    assert await load_notice_recipients(registry, staff, difference.id) == [
+        ("record_differs", staff.superior)
+    ]
 
 
-async def test_a_change_that_has_lost_its_basis_is_told_to_registrar_and_superior(
+async def test_a_change_without_basis_notifies_registrar_and_superior(
     registry: Registry, staff: Staff
 ) -> None:
     warning_id = new_id()
-    whose = {"school_id": registry.school.id, "student_id": registry.pupil.id}
+    owner_columns = {"school_id": registry.school.id, "student_id": registry.pupil.id}
     async with registry.as_worker() as session:
         row: dict[str, Any] = {
             "code": "change_without_basis",
@@ -276,19 +276,19 @@ async def test_a_change_that_has_lost_its_basis_is_told_to_registrar_and_superio
             "facts": [],
             "proposed": None,
         }
-        session.add(tables.StandingWarningRecord(id=warning_id, **whose, **row, at=registry.at))
-        payload = {name: str(value) for name, value in whose.items()} | {
+        session.add(tables.StandingWarningRecord(id=warning_id, **owner_columns, **row, at=registry.at))
+        payload = {name: str(value) for name, value in owner_columns.items()} | {
             "warning_id": str(warning_id),
             "path": registry.school.path,
         }
         await emit(session, "StudentWarned", payload, registry.at)
     await registry.run_events("StudentWarned")
-    assert await told(registry, staff, warning_id) == [
+    assert await load_notice_recipients(registry, staff, warning_id) == [
         ("change_without_basis", staff.registrar),
         ("change_without_basis_superior", staff.superior),
     ]
 
 
-def test_every_state_that_closes_without_effect_has_words_for_student_and_staff() -> None:
+def test_every_state_closed_without_effect_has_notice_texts() -> None:
     assert set(texts.CLOSED_TO_STUDENT) == set(texts.CLOSED_TO_STAFF) == CLOSED_WITHOUT_EFFECT
     assert PromptState.DECIDED not in texts.TO_SUPERIOR

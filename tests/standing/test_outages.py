@@ -1,4 +1,4 @@
-"""An outage of ours, or of a site's network, is nobody's miss once a superior has approved it (reading 8)."""
+"""An approved outage of the service or of a site's network excuses misses (reading 8)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,9 +15,9 @@ from backend.core.ids import new_id
 from backend.core.tables import ServiceHeartbeat
 from backend.roll_call.tables import RollCall
 from backend.staff_api.standing.outages import router
-from backend.standing.claims import errors
 from backend.standing.engine.prompts import PromptState
-from backend.standing.outages.queries import OutageSearch, OutageView, outage_for, outages_page
+from backend.standing.outages import errors
+from backend.standing.outages.queries import OutageSearch, OutageView, load_outage, load_outages_page
 from backend.standing.outages.service import (
     DecideOutage,
     DeclareOutage,
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R8")]
 HOUR = timedelta(hours=1)
 
 
-async def declare(
+async def declare_school_outage(
     registry: Registry,
     actor: Actor | None = None,
     *,
@@ -43,7 +43,7 @@ async def declare(
     starts_at: datetime | None = None,
     ends_at: datetime | None = None,
 ) -> OutageView:
-    """Of the school by its registrar, the last hour, unless a test says otherwise."""
+    """Declare an outage, by default of the school, as its registrar, for the last hour."""
     actor = actor or registry.registrar
     starts_at = starts_at or registry.at - HOUR
     command = DeclareOutage(org_id or registry.school.id, "校园网故障", starts_at, ends_at)
@@ -52,19 +52,23 @@ async def declare(
 
 
 async def declare_for_city(registry: Registry, actor: Actor, hour: int) -> OutageView:
-    """For an hour before dawn, since the city is every test's and no other test has a window there."""
+    """Declare an outage before dawn: all tests share the city, and no other test has a window at that time."""
     starts_at = registry.at.replace(hour=hour)
     city = registry.stage.world.city
-    return await declare(registry, actor, org_id=city.id, starts_at=starts_at, ends_at=starts_at + HOUR)
+    return await declare_school_outage(
+        registry, actor, org_id=city.id, starts_at=starts_at, ends_at=starts_at + HOUR
+    )
 
 
-async def decide(registry: Registry, view: OutageView, actor: Actor, *, approved: bool = True) -> OutageView:
+async def decide_outage_as(
+    registry: Registry, view: OutageView, actor: Actor, *, approved: bool = True
+) -> OutageView:
     async with registry.transaction(actor) as session:
         command = DecideOutage(view.outage.id, approved, "已核实")
         return await decide_outage(session, actor, command, registry.at)
 
 
-async def end(
+async def end_outage_as(
     registry: Registry, view: OutageView, actor: Actor | None = None, ends_at: datetime | None = None
 ) -> OutageView:
     actor = actor or registry.registrar
@@ -72,43 +76,43 @@ async def end(
         return await end_outage(session, actor, view.outage.id, ends_at, registry.at)
 
 
-async def over(registry: Registry, roll_call: RollCall) -> OutageView:
-    """Declared by the school over the whole window."""
-    return await declare(registry, starts_at=roll_call.opens_at, ends_at=roll_call.closes_at)
+async def declare_over_window(registry: Registry, roll_call: RollCall) -> OutageView:
+    """Declare an outage of the school for the whole window."""
+    return await declare_school_outage(registry, starts_at=roll_call.opens_at, ends_at=roll_call.closes_at)
 
 
-async def the_prompt(registry: Registry) -> tuple[str, list[str]]:
+async def load_prompt_state(registry: Registry) -> tuple[str, list[str]]:
     [prompt] = await registry.rows(PromptRecord)
     step = await registry.step(prompt.id)
     return step.state, step.blockers
 
 
-async def test_a_declared_outage_stops_the_execution_and_an_approved_one_excuses_everybody_below(
+async def test_a_declared_outage_blocks_and_an_approved_one_excuses(
     registry: Registry,
 ) -> None:
     _, second = await registry.misses(2)
     await registry.recompute()
-    declared = await over(registry, second)
+    declared = await declare_over_window(registry, second)
     await registry.recompute()
-    state, blockers = await the_prompt(registry)
+    state, blockers = await load_prompt_state(registry)
     assert (state, "declared_outage" in blockers) == (PromptState.UNDELIVERED, True)
-    await decide(registry, declared, registry.bureau)
+    await decide_outage_as(registry, declared, registry.bureau)
     await registry.recompute()
-    assert (await the_prompt(registry))[0] == PromptState.WITHDRAWN
+    assert (await load_prompt_state(registry))[0] == PromptState.WITHDRAWN
     classmate = await registry.recompute(registry.school.students[-1])
     assert [place.why for term in classmate.terms for place in term.sequence] == ["", "outage"]
 
 
-async def test_a_refused_outage_excuses_nobody_and_stops_nothing(registry: Registry) -> None:
+async def test_a_refused_outage_has_no_effect(registry: Registry) -> None:
     _, second = await registry.misses(2)
-    declared = await over(registry, second)
-    await decide(registry, declared, registry.bureau, approved=False)
+    declared = await declare_over_window(registry, second)
+    await decide_outage_as(registry, declared, registry.bureau, approved=False)
     await registry.recompute()
-    state, blockers = await the_prompt(registry)
+    state, blockers = await load_prompt_state(registry)
     assert (state, "declared_outage" in blockers) == (PromptState.UNDELIVERED, False)
 
 
-async def test_each_act_enqueues_the_assessment_of_every_school_below(registry: Registry) -> None:
+async def test_each_act_enqueues_an_assessment_of_every_school_below(registry: Registry) -> None:
     async def enqueued() -> list[int]:
         schools = (registry.school, registry.stage.world.sister, registry.stage.world.direct)
         return [await registry.stage.jobs("assess_school", school_id=school.id) for school in schools]
@@ -117,36 +121,38 @@ async def test_each_act_enqueues_the_assessment_of_every_school_below(registry: 
     assert await enqueued() == [1, 1, 0]
 
 
-async def test_the_superior_of_the_declaring_unit_decides_and_nobody_else(registry: Registry) -> None:
+async def test_only_a_superior_of_the_declaring_unit_decides(registry: Registry) -> None:
     world = registry.stage.world
     bureau, province = bureau_account(world.city), registry.province
-    by_school = await declare(registry)
+    by_school = await declare_school_outage(registry)
     for actor in (registry.registrar, registry.counselor, registrar_account(registry.school)):
         with pytest.raises(NotPermitted):
-            await decide(registry, by_school, actor)
+            await decide_outage_as(registry, by_school, actor)
     with pytest.raises(NotFound):
-        await decide(registry, by_school, bureau_account(world.other_city))
-    assert (await decide(registry, by_school, bureau)).state == "approved"
-    by_bureau = await declare(registry, bureau)
+        await decide_outage_as(registry, by_school, bureau_account(world.other_city))
+    assert (await decide_outage_as(registry, by_school, bureau)).state == "approved"
+    by_bureau = await declare_school_outage(registry, bureau)
     for actor in (bureau, bureau_account(world.city), registry.registrar):
         with pytest.raises(NotPermitted):
-            await decide(registry, by_bureau, actor)
-    assert (await decide(registry, by_bureau, province)).state == "approved"
-    by_province = await declare(registry, province)
+            await decide_outage_as(registry, by_bureau, actor)
+    assert (await decide_outage_as(registry, by_bureau, province)).state == "approved"
+    by_province = await declare_school_outage(registry, province)
     with pytest.raises(NotPermitted):
-        await decide(registry, by_province, province)
-    assert (await decide(registry, by_province, province_account(world.province))).state == "approved"
+        await decide_outage_as(registry, by_province, province)
+    assert (
+        await decide_outage_as(registry, by_province, province_account(world.province))
+    ).state == "approved"
 
 
-async def test_a_decision_stays(registry: Registry) -> None:
-    declared = await declare(registry)
-    await decide(registry, declared, registry.bureau, approved=False)
+async def test_a_decision_is_final(registry: Registry) -> None:
+    declared = await declare_school_outage(registry)
+    await decide_outage_as(registry, declared, registry.bureau, approved=False)
     with pytest.raises(errors.OutageDecided):
-        await decide(registry, declared, registry.province)
+        await decide_outage_as(registry, declared, registry.province)
 
 
-async def test_the_database_itself_lets_nobody_approve_what_they_declared(registry: Registry) -> None:
-    declared = (await declare(registry)).outage
+async def test_the_database_rejects_approval_by_the_declaring_account(registry: Registry) -> None:
+    declared = (await declare_school_outage(registry)).outage
     answer = {"outage_id": declared.id, "org_path": declared.org_path, "approved": True, "opinion": ""}
     for declared_by in (declared.declared_by, new_id()):
         row = answer | {"declared_by": declared_by, "decided_by": declared.declared_by, "at": registry.at}
@@ -156,10 +162,10 @@ async def test_the_database_itself_lets_nobody_approve_what_they_declared(regist
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_units_are_declared_for_from_above_or_by_themselves(registry: Registry) -> None:
+async def test_a_unit_or_an_authority_above_declares_outages(registry: Registry) -> None:
     world = registry.stage.world
     with pytest.raises(NotPermitted):
-        await declare(registry, registry.counselor)
+        await declare_school_outage(registry, registry.counselor)
     for actor, unit in (
         (registry.registrar, world.sister.id),
         (registry.registrar, world.city.id),
@@ -168,12 +174,12 @@ async def test_units_are_declared_for_from_above_or_by_themselves(registry: Regi
         (registry.province, new_id()),
     ):
         with pytest.raises(NotFound):
-            await declare(registry, actor, org_id=unit)
+            await declare_school_outage(registry, actor, org_id=unit)
     of_city = await declare_for_city(registry, registry.province, 4)
     assert of_city.outage.org_path == world.city.path
 
 
-async def test_an_outage_lies_in_the_past_and_ends_after_it_began(registry: Registry) -> None:
+async def test_an_outage_lies_in_the_past_and_ends_after_its_start(registry: Registry) -> None:
     now = registry.at
     for starts_at, ends_at in (
         (now + HOUR, None),
@@ -182,35 +188,35 @@ async def test_an_outage_lies_in_the_past_and_ends_after_it_began(registry: Regi
         (now - HOUR, now - 2 * HOUR),
     ):
         with pytest.raises(errors.OutageTimesInvalid):
-            await declare(registry, starts_at=starts_at, ends_at=ends_at)
+            await declare_school_outage(registry, starts_at=starts_at, ends_at=ends_at)
 
 
 async def test_one_declaration_covers_72_hours_and_not_a_second_more(registry: Registry) -> None:
     longest = 72 * HOUR
     with pytest.raises(errors.OutageTooLong):
-        await declare(registry, starts_at=registry.at - longest - timedelta(seconds=1))
+        await declare_school_outage(registry, starts_at=registry.at - longest - timedelta(seconds=1))
     ended = registry.at - HOUR
     with pytest.raises(errors.OutageTooLong):
-        await declare(registry, starts_at=ended - longest - timedelta(seconds=1), ends_at=ended)
-    assert await declare(registry, starts_at=ended - longest, ends_at=ended)
+        await declare_school_outage(registry, starts_at=ended - longest - timedelta(seconds=1), ends_at=ended)
+    assert await declare_school_outage(registry, starts_at=ended - longest, ends_at=ended)
 
 
-async def test_the_same_stretch_is_declared_once_even_after_a_refusal(registry: Registry) -> None:
+async def test_a_period_is_declared_once_even_after_a_refusal(registry: Registry) -> None:
     now = registry.at
-    declared = await declare(registry, starts_at=now - 3 * HOUR, ends_at=now - HOUR)
-    await decide(registry, declared, registry.bureau, approved=False)
+    declared = await declare_school_outage(registry, starts_at=now - 3 * HOUR, ends_at=now - HOUR)
+    await decide_outage_as(registry, declared, registry.bureau, approved=False)
     with pytest.raises(errors.OutageDeclaredBefore):
-        await declare(registry, starts_at=now - 2 * HOUR, ends_at=now)
-    assert await declare(registry, starts_at=now - HOUR, ends_at=now)
-    assert await declare(registry, registry.bureau, starts_at=now - 2 * HOUR, ends_at=now)
+        await declare_school_outage(registry, starts_at=now - 2 * HOUR, ends_at=now)
+    assert await declare_school_outage(registry, starts_at=now - HOUR, ends_at=now)
+    assert await declare_school_outage(registry, registry.bureau, starts_at=now - 2 * HOUR, ends_at=now)
 
 
-async def test_of_two_declarations_at_once_one_is_refused(registry: Registry) -> None:
+async def test_one_of_two_concurrent_declarations_is_refused(registry: Registry) -> None:
     registrar = registry.registrar
     command = DeclareOutage(registry.school.id, "停电", registry.at - HOUR)
     async with registry.transaction(registrar) as session:
         await declare_outage(session, registrar, command, registry.at)
-        second = asyncio.create_task(declare(registry))
+        second = asyncio.create_task(declare_school_outage(registry))
         waits = asyncio.create_task(registry.stage.blocked())
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
@@ -218,24 +224,24 @@ async def test_of_two_declarations_at_once_one_is_refused(registry: Registry) ->
         await second
 
 
-async def test_what_goes_on_is_ended_once_by_the_side_that_declared_it(registry: Registry) -> None:
-    going_on = await declare(registry)
+async def test_only_the_declaring_unit_ends_an_outage_once(registry: Registry) -> None:
+    going_on = await declare_school_outage(registry)
     assert going_on.ends_at is None
     with pytest.raises(NotPermitted):
-        await end(registry, going_on, registry.bureau)
+        await end_outage_as(registry, going_on, registry.bureau)
     registry.pass_time(hours=2)
     for wrong in (registry.at + HOUR, going_on.outage.starts_at):
         with pytest.raises(errors.OutageTimesInvalid):
-            await end(registry, going_on, ends_at=wrong)
-    ended = await end(registry, going_on, registrar_account(registry.school), registry.at - HOUR)
+            await end_outage_as(registry, going_on, ends_at=wrong)
+    ended = await end_outage_as(registry, going_on, registrar_account(registry.school), registry.at - HOUR)
     assert ended.ends_at == registry.at - HOUR
     with pytest.raises(errors.OutageOver):
-        await end(registry, going_on)
+        await end_outage_as(registry, going_on)
 
 
-async def test_an_outage_that_nobody_ends_excuses_no_further_than_its_longest(registry: Registry) -> None:
-    going_on = await declare(registry)
-    await decide(registry, going_on, registry.bureau)
+async def test_an_outage_without_end_excuses_up_to_the_maximum(registry: Registry) -> None:
+    going_on = await declare_school_outage(registry)
+    await decide_outage_as(registry, going_on, registry.bureau)
     excused = await registry.check()
     registry.set_clock(days=4)
     counted = await registry.check()
@@ -243,13 +249,13 @@ async def test_an_outage_that_nobody_ends_excuses_no_further_than_its_longest(re
     whys = {place.check_id: place.why for term in assessment.terms for place in term.sequence}
     assert whys == {str(excused.id): "outage", str(counted.id): ""}
     with pytest.raises(errors.OutageOver):
-        await end(registry, going_on)
+        await end_outage_as(registry, going_on)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_an_outage_is_seen_by_the_units_above_and_by_those_it_reaches(registry: Registry) -> None:
+async def test_an_outage_is_visible_to_units_above_and_below(registry: Registry) -> None:
     world = registry.stage.world
-    of_school = await declare(registry)
+    of_school = await declare_school_outage(registry)
     of_city = await declare_for_city(registry, registry.bureau, 5)
     seen = {
         "registrar": (registry.registrar, {of_school, of_city}),
@@ -261,12 +267,12 @@ async def test_an_outage_is_seen_by_the_units_above_and_by_those_it_reaches(regi
     }
     for name, (actor, expected) in seen.items():
         async with registry.transaction(actor) as session:
-            found = await outages_page(session, actor, OutageSearch(state="waiting"), None, 100)
+            found = await load_outages_page(session, actor, OutageSearch(state="waiting"), None, 100)
             ids = {view.outage.id for view in found} & {of_school.outage.id, of_city.outage.id}
             assert ids == {view.outage.id for view in expected}, name
             if of_school not in expected:
                 with pytest.raises(NotFound):
-                    await outage_for(session, actor, of_school.outage.id)
+                    await load_outage(session, actor, of_school.outage.id)
 
 
 @pytest.fixture
@@ -276,9 +282,7 @@ async def api(registry: Registry) -> AsyncIterator[StaffClient]:
     await client.http.aclose()
 
 
-async def test_a_gap_in_the_marks_of_a_window_is_shown_to_whoever_may_declare(
-    api: StaffClient, registry: Registry
-) -> None:
+async def test_availability_shows_a_gap_in_the_heartbeats(api: StaffClient, registry: Registry) -> None:
     roll_call = await registry.check()
     path = f"/v1/roll-calls/{roll_call.id}/availability"
     whole = (await api.get(registry.bureau, path)).json()
@@ -295,7 +299,7 @@ async def test_a_gap_in_the_marks_of_a_window_is_shown_to_whoever_may_declare(
     assert (await api.get(stranger, path)).status_code == 404
 
 
-async def test_of_a_window_that_goes_on_only_the_part_that_is_over_is_judged(
+async def test_availability_of_an_open_window_covers_the_past_part(
     api: StaffClient, registry: Registry
 ) -> None:
     roll_call = (await registry.stage.launch()).roll_call

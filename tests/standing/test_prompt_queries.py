@@ -1,4 +1,4 @@
-"""Who reads which prompts, and what a case tells: names instead of codes, facts instead of keys, no ID number."""
+"""Visible prompts and their details: names instead of codes, facts instead of keys, no ID number."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -14,7 +14,7 @@ from backend.standing.student_view.queries import OwnStanding, own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
 from tests.support.province import bureau_account, counselor_account, registrar_account
 from tests.support.staff_client import StaffClient, staff_client
-from tests.support.standing.prompt_actions import decide, lose_pulses, received
+from tests.support.standing.prompt_actions import decide, delete_heartbeats, raise_received_prompt
 from tests.support.standing.prompts import prompt_of, prompted, receive
 from tests.support.standing.scenario import Registry
 
@@ -28,35 +28,33 @@ async def client(registry: Registry) -> AsyncIterator[StaffClient]:
     await client.http.aclose()
 
 
-async def listed(registry: Registry, actor: Actor, **narrowed: Any) -> list[UUID]:
+async def list_prompt_ids(registry: Registry, actor: Actor, **narrowed: Any) -> list[UUID]:
     search = PromptSearch(**narrowed)
     async with registry.transaction(actor) as session:
         rows = await prompts_page(session, actor, search, registry.at, None, 50)
     return [row.prompt.id for row in rows]
 
 
-async def test_a_counselor_sees_the_own_classes_only(registry: Registry) -> None:
+async def test_a_counselor_sees_only_the_own_classes(registry: Registry) -> None:
     own = await prompted(registry)
     other_class = registry.school.classes[1]
     await registry.recompute(other_class.students[0])
     other = await prompt_of(registry, other_class.students[0])
-    assert await listed(registry, registry.counselor) == [own]
-    assert await listed(registry, counselor_account(registry.school, other_class)) == [other]
-    assert set(await listed(registry, registry.registrar)) == {own, other}
+    assert await list_prompt_ids(registry, registry.counselor) == [own]
+    assert await list_prompt_ids(registry, counselor_account(registry.school, other_class)) == [other]
+    assert set(await list_prompt_ids(registry, registry.registrar)) == {own, other}
 
 
-async def test_superiors_see_what_is_below_them_and_nobody_else_anything(registry: Registry) -> None:
+async def test_superiors_see_only_prompts_below_them(registry: Registry) -> None:
     prompt_id, world = await prompted(registry), registry.stage.world
     here = {"school_id": registry.school.id}
-    assert await listed(registry, registry.bureau, **here) == [prompt_id]
-    assert await listed(registry, registry.province, **here) == [prompt_id]
-    assert await listed(registry, bureau_account(world.other_city), **here) == []
-    assert await listed(registry, registrar_account(world.sister)) == []
+    assert await list_prompt_ids(registry, registry.bureau, **here) == [prompt_id]
+    assert await list_prompt_ids(registry, registry.province, **here) == [prompt_id]
+    assert await list_prompt_ids(registry, bureau_account(world.other_city), **here) == []
+    assert await list_prompt_ids(registry, registrar_account(world.sister)) == []
 
 
-async def test_the_superior_finds_what_no_school_has_received(
-    registry: Registry, client: StaffClient
-) -> None:
+async def test_the_superior_filters_undelivered_prompts(registry: Registry, client: StaffClient) -> None:
     prompt_id = await prompted(registry)
     asked = {"school_id": str(registry.school.id), "state": "undelivered"}
     assert [item["id"] for item in await client.every(registry.bureau, "/v1/prompts", **asked)] == [
@@ -66,19 +64,17 @@ async def test_the_superior_finds_what_no_school_has_received(
     assert await client.every(registry.bureau, "/v1/prompts", **asked) == []
 
 
-async def test_overdue_is_what_is_open_past_its_deadline(registry: Registry) -> None:
+async def test_overdue_means_open_past_the_deadline(registry: Registry) -> None:
     prompt_id = await prompted(registry)
     registry.stage.clock.at = await receive(registry, prompt_id) - timedelta(minutes=1)
-    assert await listed(registry, registry.registrar, overdue=True) == []
+    assert await list_prompt_ids(registry, registry.registrar, overdue=True) == []
     registry.pass_time(minutes=1)
-    assert await listed(registry, registry.registrar, overdue=True) == [prompt_id]
+    assert await list_prompt_ids(registry, registry.registrar, overdue=True) == [prompt_id]
     await registry.recompute()
-    assert await listed(registry, registry.registrar, overdue=True) == []
+    assert await list_prompt_ids(registry, registry.registrar, overdue=True) == []
 
 
-async def test_pages_follow_one_another_without_gap_or_repetition(
-    registry: Registry, client: StaffClient
-) -> None:
+async def test_pages_have_no_gap_or_repetition(registry: Registry, client: StaffClient) -> None:
     await registry.misses(2)
     for pupil in registry.school.students:
         await registry.recompute(pupil)
@@ -88,10 +84,8 @@ async def test_pages_follow_one_another_without_gap_or_repetition(
     assert [item["id"] for item in paged] == [item["id"] for item in whole]
 
 
-async def test_a_case_names_student_evidence_deadline_and_choices_without_numbers(
-    registry: Registry, client: StaffClient
-) -> None:
-    prompt_id = await received(registry)
+async def test_prompt_details_have_names_and_no_id_numbers(registry: Registry, client: StaffClient) -> None:
+    prompt_id = await raise_received_prompt(registry)
     answer = await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")
     case = answer.json()
     assert (case["student_name"], case["class_name"]) == (
@@ -111,11 +105,9 @@ async def test_a_case_names_student_evidence_deadline_and_choices_without_number
     assert registry.pupil.id_number not in answer.text
 
 
-async def test_missing_evidence_and_blockers_are_told_in_words(
-    registry: Registry, client: StaffClient
-) -> None:
+async def test_missing_evidence_and_blockers_have_texts(registry: Registry, client: StaffClient) -> None:
     [first, _] = await registry.misses(2)
-    await lose_pulses(registry, first)
+    await delete_heartbeats(registry, first)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
     case = (await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")).json()
@@ -124,8 +116,10 @@ async def test_missing_evidence_and_blockers_are_told_in_words(
     assert all(each["zh"] and each["en"] for each in case["blockers"])
 
 
-async def test_a_decided_case_shows_decision_and_change(registry: Registry, client: StaffClient) -> None:
-    prompt_id = await received(registry)
+async def test_details_of_a_decided_prompt_show_decision_and_change(
+    registry: Registry, client: StaffClient
+) -> None:
+    prompt_id = await raise_received_prompt(registry)
     answer = await client.post(
         registry.registrar,
         f"/v1/prompts/{prompt_id}/decisions",
@@ -143,7 +137,7 @@ async def test_a_decided_case_shows_decision_and_change(registry: Registry, clie
 # --- the student's own ---
 
 
-async def own(registry: Registry) -> OwnStanding:
+async def load_own_standing_view(registry: Registry) -> OwnStanding:
     student = registry.student()
     async with registry.transaction(student) as session:
         found = await own_standing(session, student, registry.at)
@@ -151,8 +145,8 @@ async def own(registry: Registry) -> OwnStanding:
     return found
 
 
-async def test_of_whom_nothing_was_said_every_count_is_zero(registry: Registry) -> None:
-    found = await own(registry)
+async def test_a_student_without_assessment_has_zero_counts(registry: Registry) -> None:
+    found = await load_own_standing_view(registry)
     assert found.misses is not None
     assert (found.misses.consecutive, found.misses.cumulative, found.locked) == (0, 0, False)
     assert (found.law.consecutive, found.law.cumulative) == (2, 4)
@@ -162,18 +156,18 @@ async def test_of_whom_nothing_was_said_every_count_is_zero(registry: Registry) 
 async def test_one_miss_shows_with_its_warning(registry: Registry) -> None:
     await registry.misses(1)
     await registry.recompute()
-    found = await own(registry)
+    found = await load_own_standing_view(registry)
     assert found.misses is not None
     assert found.misses.consecutive == 1
     assert [warning["code"] for warning in found.warnings] == ["one_more_miss"]
 
 
-async def test_a_prompt_shows_while_it_is_open_and_the_lock_after_its_decision(registry: Registry) -> None:
-    prompt_id = await received(registry)
-    assert [row.prompt.id for row in (await own(registry)).prompts] == [prompt_id]
+async def test_an_open_prompt_is_shown_and_then_the_lock(registry: Registry) -> None:
+    prompt_id = await raise_received_prompt(registry)
+    assert [row.prompt.id for row in (await load_own_standing_view(registry)).prompts] == [prompt_id]
     await decide(registry, prompt_id)
-    found = await own(registry)
+    found = await load_own_standing_view(registry)
     assert found.prompts == []
     assert found.locked
     assert found.status.study_form == "part_time"
-    assert await listed(registry, registry.student()) == [prompt_id]
+    assert await list_prompt_ids(registry, registry.student()) == [prompt_id]

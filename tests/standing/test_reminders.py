@@ -1,4 +1,4 @@
-"""The registrar is reminded on the working days that the law names, once each, and never of what is past."""
+"""Reminders to the registrar: on the working days of the policy, once each, never late."""
 
 from datetime import date, datetime, time
 
@@ -10,71 +10,71 @@ from backend.standing.prompts.decisions import DecidePrompt, decide_prompt
 from backend.standing.store.tables import PromptReminder
 from backend.standing.tasks import assess_one_school
 from tests.support.roll_call.scenario import job_of
-from tests.support.standing.notices import notices
+from tests.support.standing.notices import load_notices
 from tests.support.standing.prompts import prompted, receive
 from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R7")]
 
 
-async def reminder_days(registry: Registry) -> list[date]:
-    """Of the pupil's only prompt, by the rules."""
+async def load_reminder_days(registry: Registry) -> list[date]:
+    """The reminder days of the pupil's only prompt in the assessment."""
     assessment = await registry.recompute()
     [prompt] = assessment.prompts
     assert prompt.deadline is not None
     return [reminder.on for reminder in prompt.deadline.reminders]
 
 
-async def remind(registry: Registry, day: date) -> int:
+async def send_reminders_on(registry: Registry, day: date) -> int:
     registry.stage.clock.at = datetime.combine(day, time(0, 5), tzinfo=LEGAL_ZONE)
     async with registry.as_worker() as session:
         return await remind_registrars(session, registry.school.id, registry.at)
 
 
-async def test_the_registrar_is_reminded_on_the_days_of_the_law_once_each(registry: Registry) -> None:
+async def test_the_registrar_is_reminded_once_on_each_policy_day(registry: Registry) -> None:
     registrar = await registry.stage.account("registrar", registry.school)
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
-    first, third, fifth = await reminder_days(registry)
-    assert [await remind(registry, day) for day in (first, first, third, fifth)] == [1, 0, 1, 1]
-    found = [item for item in await notices(registry, prompt_id) if item[0] == "prompt_reminder"]
+    first, third, fifth = await load_reminder_days(registry)
+    assert [await send_reminders_on(registry, day) for day in (first, first, third, fifth)] == [1, 0, 1, 1]
+    found = [item for item in await load_notices(registry, prompt_id) if item[0] == "prompt_reminder"]
     assert [who for _, who, _ in found] == [registrar.account_id] * 3
     assert f"{fifth.isoformat()} 24:00" in found[0][2].body_zh
 
 
-async def test_on_other_days_nobody_is_reminded(registry: Registry) -> None:
+async def test_no_reminder_on_other_days(registry: Registry) -> None:
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
-    days = await reminder_days(registry)
+    days = await load_reminder_days(registry)
     spanned = [date.fromordinal(number) for number in range(days[0].toordinal(), days[-1].toordinal())]
-    assert {await remind(registry, day) for day in spanned if day not in days} == {0}
+    assert {await send_reminders_on(registry, day) for day in spanned if day not in days} == {0}
 
 
-async def test_a_late_job_sends_todays_reminder_and_not_those_that_are_past(registry: Registry) -> None:
+async def test_a_late_job_sends_only_todays_reminder(registry: Registry) -> None:
     await receive(registry, await prompted(registry))
-    days = await reminder_days(registry)
-    assert await remind(registry, days[-1]) == 1
+    days = await load_reminder_days(registry)
+    assert await send_reminders_on(registry, days[-1]) == 1
     assert await registry.count(PromptReminder) == 1
 
 
-async def test_of_a_prompt_that_was_decided_nobody_is_reminded(registry: Registry) -> None:
+async def test_a_decided_prompt_has_no_reminders(registry: Registry) -> None:
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
-    days = await reminder_days(registry)
+    days = await load_reminder_days(registry)
     async with registry.transaction(registry.registrar) as session:
         command = DecidePrompt(prompt_id, "part_time")
         await decide_prompt(session, registry.registrar, command, registry.at)
-    assert await remind(registry, days[0]) == 0
+    assert await send_reminders_on(registry, days[0]) == 0
 
 
-async def test_a_prompt_that_nobody_received_has_no_days_to_be_reminded_on(registry: Registry) -> None:
+async def test_an_undelivered_prompt_has_no_reminders(registry: Registry) -> None:
     await prompted(registry)
-    assert await remind(registry, registry.today) == 0
+    assert await send_reminders_on(registry, registry.today) == 0
 
 
-async def test_the_daily_job_of_a_school_reminds(registry: Registry) -> None:
+async def test_the_daily_job_of_a_school_sends_reminders(registry: Registry) -> None:
     await receive(registry, await prompted(registry))
-    days = await reminder_days(registry)
+    days = await load_reminder_days(registry)
     registry.stage.clock.at = datetime.combine(days[0], time(0, 1), tzinfo=LEGAL_ZONE)
     await assess_one_school(
         job_of(registry.app_context), school_id=str(registry.school.id), path=registry.school.path

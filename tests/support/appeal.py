@@ -1,7 +1,7 @@
-"""Appeals as one-liners over a registry, each act in a transaction of its own.
+"""Helpers for tests of appeals; each act runs in its own transaction.
 
-Checks are launched by the city unless a test says otherwise, so the city has had a hand in them and the province
-decides. `province` is one account of it, `other_province` a colleague.
+The city launches the roll calls by default. The city therefore took part in them, and the province decides appeals.
+`province` and `other_province` are two accounts of the province.
 """
 
 from dataclasses import dataclass, field
@@ -16,15 +16,15 @@ from backend.appeal.filing import (
     AgainstChange,
     AgainstCheck,
     AgainstIneligibility,
+    AppealSubject,
     FileAppeal,
-    Matter,
-    carry_up,
+    appeal_to_next_level,
     file_appeal,
-    withdraw,
+    withdraw_appeal,
 )
-from backend.appeal.gaokao import Eligibility, eligibility
-from backend.appeal.queries import AppealSearch, AppealView, appeals_page, messages_page
-from backend.appeal.statements import Said, mark_read, post_message
+from backend.appeal.gaokao import Eligibility, load_eligibility
+from backend.appeal.queries import AppealSearch, AppealView, load_appeals_page, load_messages_page
+from backend.appeal.statements import Said, mark_messages_read, post_message
 from backend.core.actor import Actor
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
@@ -42,8 +42,8 @@ GROUNDS = Said("当天在校实训，有考勤记录为证。")
 
 
 @dataclass(slots=True)
-class Docket:
-    """The first student's appeals."""
+class AppealScenario:
+    """Appeals of the first student of a standing scenario."""
 
     registry: Registry
     province: Actor = field(init=False)
@@ -56,10 +56,12 @@ class Docket:
         self.province, self.other_province = province_account(unit), province_account(unit)
         self.city, self.student = self.registry.bureau, self.registry.student()
 
-    async def file(self, matter: Matter, actor: Actor | None = None, grounds: Said = GROUNDS) -> AppealView:
+    async def file(
+        self, subject: AppealSubject, actor: Actor | None = None, grounds: Said = GROUNDS
+    ) -> AppealView:
         actor = actor or self.student
-        whom = self.registry.pupil.id if actor.role != "student" else None
-        command = FileAppeal(matter, grounds, whom)
+        student_id = self.registry.pupil.id if actor.role != "student" else None
+        command = FileAppeal(subject, grounds, student_id)
         async with self.registry.transaction(actor) as session:
             return await file_appeal(session, actor, command, self.registry.at)
 
@@ -88,43 +90,47 @@ class Docket:
     async def reject(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
         return await self.decide(appeal, actor, upheld=False)
 
-    async def carry_up(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
+    async def appeal_to_next_level(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
         actor = actor or self.student
         async with self.registry.transaction(actor) as session:
-            return await carry_up(session, actor, appeal.filed.id, GROUNDS, self.registry.at)
+            return await appeal_to_next_level(session, actor, appeal.filed.id, GROUNDS, self.registry.at)
 
     async def withdraw(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
         actor = actor or self.student
         async with self.registry.transaction(actor) as session:
-            return await withdraw(session, actor, appeal.filed.id, None, self.registry.at)
+            return await withdraw_appeal(session, actor, appeal.filed.id, None, self.registry.at)
 
-    async def say(self, appeal: AppealView, actor: Actor, text: str = "请补充当日考勤。") -> None:
+    async def post_message(self, appeal: AppealView, actor: Actor, text: str = "请补充当日考勤。") -> None:
         async with self.registry.transaction(actor) as session:
             await post_message(session, actor, appeal.filed.id, Said(text), self.registry.at)
 
-    async def read(self, appeal: AppealView, actor: Actor) -> None:
+    async def mark_read(self, appeal: AppealView, actor: Actor) -> None:
         async with self.registry.transaction(actor) as session:
-            await mark_read(session, actor, appeal.filed.id, self.registry.at)
+            await mark_messages_read(session, actor, appeal.filed.id, self.registry.at)
 
-    async def said(self, appeal: AppealView) -> list[tuple[str, str, bool]]:
-        """Side, text, and whether the other side has read it."""
+    async def load_messages(self, appeal: AppealView) -> list[tuple[str, str, bool]]:
+        """Side, text, and whether the other side has read the message."""
         async with self.registry.transaction(self.province) as session:
-            rows = await messages_page(session, appeal.filed.id, None, 100)
+            rows = await load_messages_page(session, appeal.filed.id, None, 100)
         return [(row.message.side, row.message.text, row.read_at is not None) for row in rows]
 
-    async def listed(self, actor: Actor, **search: Any) -> list[UUID]:
+    async def list_ids(self, actor: Actor, **search: Any) -> list[UUID]:
         async with self.registry.transaction(actor) as session:
-            rows = await appeals_page(session, actor, AppealSearch(**search), self.registry.at, None, 100)
+            rows = await load_appeals_page(
+                session, actor, AppealSearch(**search), self.registry.at, None, 100
+            )
         return [row.filed.id for row in rows]
 
-    async def eligible(self, on: date, actor: Actor | None = None) -> Eligibility:
+    async def load_eligibility(self, on: date, actor: Actor | None = None) -> Eligibility:
         actor = actor or self.province
-        self.registry.pass_time(seconds=1)  # behind the turns that were taken while the clock stood still
+        self.registry.pass_time(
+            seconds=1
+        )  # after the lock timestamps, which advance while the test clock stands still
         async with self.registry.transaction(actor) as session:
-            return await eligibility(session, self.registry.pupil.id, on, self.registry.at)
+            return await load_eligibility(session, self.registry.pupil.id, on, self.registry.at)
 
-    async def authority(self, unit: Unit) -> Actor:
-        """An active account of an authority, so that notices and routing find it."""
+    async def create_authority(self, unit: Unit) -> Actor:
+        """Create an active account of an authority, which then receives notices."""
         actor = province_account(unit) if unit.kind == "province" else bureau_account(unit)
         async with self.registry.stage.arrange() as session:
             session.add(
@@ -144,8 +150,8 @@ class Docket:
             )
         return actor
 
-    async def told(self, appeal: AppealView, kind: str) -> set[UUID | None]:
-        """Who got a notice of this kind about the appeal: students and accounts."""
+    async def load_recipients(self, appeal: AppealView, kind: str) -> set[UUID | None]:
+        """The students and accounts that received a notice of this kind about the appeal."""
         async with self.registry.stage.arrange() as session:
             rows = await session.execute(
                 select(Notice.student_id, Notice.account_id)
@@ -154,7 +160,7 @@ class Docket:
             )
             return {student_id or account_id for student_id, account_id in rows}
 
-    async def words(self, appeal: AppealView, kind: str) -> str:
+    async def load_notice_text(self, appeal: AppealView, kind: str) -> str:
         """The Chinese text of a notice about the appeal."""
         async with self.registry.stage.arrange() as session:
             found = await session.scalar(
@@ -165,27 +171,27 @@ class Docket:
         assert found is not None
         return str(found)
 
-    # --- what is appealed against ---
+    # --- subjects of appeals ---
 
-    async def due(self) -> UUID:
-        """Two misses, a prompt that the school received, and its five working days over; the prompt."""
+    async def reach_deadline(self) -> UUID:
+        """Raise a prompt by two misses, confirm its receipt and move the clock to its deadline; returns the prompt's id."""
         prompt_id = await prompted(self.registry)
         self.registry.stage.clock.at = await receive(self.registry, prompt_id)
         return prompt_id
 
-    async def executed(self) -> StandingEntry:
-        """The same, and the policy has executed; the change."""
-        await self.due()
+    async def execute_prompt(self) -> StandingEntry:
+        """Reach the deadline and recompute, so that the prompt is executed; returns the change."""
+        await self.reach_deadline()
         await self.registry.recompute()
-        return (await self.entries())[0]
+        return (await self.load_entries())[0]
 
-    async def entries(self) -> list[StandingEntry]:
-        """The student's ledger in its order."""
+    async def load_entries(self) -> list[StandingEntry]:
+        """The student's ledger entries in order."""
         rows = await self.registry.rows(StandingEntry)
         return sorted(rows, key=lambda entry: entry.seq)
 
-    async def facts(self) -> tuple[StudentFacts, Assessment]:
-        """Everything recorded of the student, and what the law makes of it now."""
+    async def load_facts(self) -> tuple[StudentFacts, Assessment]:
+        """The student's facts and the current assessment."""
         async with self.registry.as_worker() as session:
-            held = await lock_and_assess(session, self.registry.pupil.id, self.registry.at)
-            return await load_facts_and_assess(session, held)
+            locked = await lock_and_assess(session, self.registry.pupil.id, self.registry.at)
+            return await load_facts_and_assess(session, locked)

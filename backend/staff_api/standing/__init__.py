@@ -1,0 +1,1 @@
+"""Staff API routes of standing: prompts, claims, change requests, outages, attendance, ledger, explanations."""

@@ -1,45 +1,32 @@
-"""Justified reasons against misses: filed by the school for a student, judged by the launching side (readings 6, 10)."""
+"""Reason claims: the school files them for a student, the launching side decides them (readings 6 and 10)."""
 
 from uuid import UUID
 
 from fastapi import APIRouter
-from pydantic import Field
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
-from backend.core.web.schema_types import Paragraph, Schema
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
 from backend.standing.claims.queries import (
     ClaimSearch,
     ClaimState,
-    claim_for,
-    claims_page,
     justified_reasons,
+    load_claim,
+    load_claims_page,
 )
-from backend.standing.claims.schemas import ClaimIn, ClaimOut, JustifiedReasonOut
+from backend.standing.claims.schemas import ClaimDecisionIn, ClaimForIn, ClaimOut, JustifiedReasonOut
 from backend.standing.claims.service import DecideClaim, FileClaim, decide_claim, file_claim
 
 router = APIRouter(prefix="/v1", tags=["正当理由 · reason claims"])
 
 
-class ClaimForIn(ClaimIn):
-    """A claim on behalf of a student."""
-
-    student_id: UUID
-
-
-class ClaimDecisionIn(Schema):
-    """The launching side's answer; the opinion is told to the student."""
-
-    accepted: bool
-    opinion: Paragraph = Field(examples=["维修单属实，予以认可"])
-
-
 @router.get("/justified-reasons", responses=documented(401))
 async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut]:
     """正当理由目录 · The catalogue of justified reasons in force today."""
-    return [JustifiedReasonOut.model_validate(each) for each in justified_reasons(caller.actor, caller.at)]
+    return [
+        JustifiedReasonOut.model_validate(reason) for reason in justified_reasons(caller.actor, caller.at)
+    ]
 
 
 @router.post(
@@ -48,7 +35,7 @@ async def list_justified_reasons(caller: StaffCaller) -> list[JustifiedReasonOut
     responses=documented(401, 403, 404, 409, 422),
 )
 async def post_claim(caller: StaffCaller, roll_call_id: UUID, body: ClaimForIn) -> ClaimOut:
-    """代学生提出未核验的正当理由 · Claim a reason for a student, by the counselor of the class or a registrar."""
+    """代学生提出未核验的正当理由 · File a claim for a student, as the counselor of the class or a registrar."""
     command = FileClaim(
         roll_call_id, body.reason_code, body.text or "", body.student_id, tuple(body.attachment_ids)
     )
@@ -66,10 +53,10 @@ async def list_claims(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[ClaimOut]:
-    """未核验理由（新的在前） · Claims of the schools below, of the school, or of the own classes; newest first."""
+    """未核验理由（新的在前） · Claims of the schools below, of the own school or of the own classes; newest first."""
     search = ClaimSearch(state, roll_call_id, student_id)
     async with caller.transaction() as session:
-        rows = await claims_page(session, caller.actor, search, position_id(cursor), limit + 1)
+        rows = await load_claims_page(session, caller.actor, search, position_id(cursor), limit + 1)
     return page_of(rows, limit, ClaimOut.of, lambda view: view.claim.id)
 
 
@@ -77,7 +64,7 @@ async def list_claims(
 async def get_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     """查看理由 · One claim."""
     async with caller.transaction() as session:
-        view = await claim_for(session, caller.actor, claim_id)
+        view = await load_claim(session, caller.actor, claim_id)
     return ClaimOut.of(view)
 
 
@@ -85,7 +72,7 @@ async def get_claim(caller: StaffCaller, claim_id: UUID) -> ClaimOut:
     "/reason-claims/{claim_id}/decision", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_decision(caller: StaffCaller, claim_id: UUID, body: ClaimDecisionIn) -> ClaimOut:
-    """认定理由（由发起单位或其上级） · Accept or refuse, once, by the launching side."""
+    """认定理由（由发起单位或其上级） · Accept or refuse a claim, once, as the launching side."""
     command = DecideClaim(claim_id, body.accepted, body.opinion)
     async with caller.transaction() as session:
         view = await decide_claim(session, caller.actor, command, caller.at)

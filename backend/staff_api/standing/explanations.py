@@ -1,10 +1,10 @@
-"""Explanations for staff: every prompt, change, warning, withdrawal of aid and appeal in plain words (PIPL art. 24)."""
+"""Explanations for staff: prompts, changes, warnings, withdrawals of aid and appeals (PIPL art. 24)."""
 
 from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.appeal.explanations import CaseKind, explained
+from backend.appeal.explanations import ExplanationKind, explained
 from backend.core.web.problems import documented
 from backend.staff_api.caller import StaffCaller
 from backend.standing.explanations.schemas import ExplanationOut
@@ -13,8 +13,8 @@ router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
 
 
 @router.get("/explanations/{kind}/{case_id}", responses=documented(401, 403, 404, 422))
-async def get_explanation(caller: StaffCaller, kind: CaseKind, case_id: UUID) -> ExplanationOut:
-    """查看说明 · Why it is so, by which rule and on which facts, what comes next, and what you can do now."""
+async def get_explanation(caller: StaffCaller, kind: ExplanationKind, case_id: UUID) -> ExplanationOut:
+    """查看说明 · The rule and facts behind a result, what comes next, and what you can do now."""
     async with caller.transaction() as session:
-        told = await explained(session, caller.actor, kind, case_id)
-    return ExplanationOut.of(told)
+        explanation = await explained(session, caller.actor, kind, case_id)
+    return ExplanationOut.of(explanation)

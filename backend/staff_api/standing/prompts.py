@@ -1,4 +1,4 @@
-"""Prompts as schools and their superiors work on them (HN334-4.1b, readings 7, 10 and 12)."""
+"""Prompts for schools and their superiors (HN334-4.1b, readings 7, 10 and 12)."""
 
 from typing import Annotated
 from uuid import UUID
@@ -24,15 +24,15 @@ from backend.standing.prompts.schemas import (
     DeliveryIn,
     DismissalAnswerIn,
     ReversalIn,
-    StaffPromptFileOut,
+    StaffPromptDetailOut,
     StaffPromptOut,
 )
 
 router = APIRouter(prefix="/v1", tags=["提示 · prompts"])
 
-Open = Annotated[bool | None, Query(description="只列未结束的 · only those that are open")]
+Open = Annotated[bool | None, Query(description="只列未结束的 · only open prompts")]
 Overdue = Annotated[
-    bool | None, Query(description="只列已过处理期限而未结束的 · only those open past the deadline")
+    bool | None, Query(description="只列已过处理期限而未结束的 · only open prompts past their deadline")
 ]
 
 
@@ -49,9 +49,9 @@ async def list_prompts(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[StaffPromptOut]:
-    """提示列表（新的在前） · Prompts of the school, of the own classes, or of the schools below; newest first.
+    """提示列表（新的在前） · Prompts of the own school, the own classes or the schools below; newest first.
 
-    查看不等于签收 · Reading is not receiving: see POST /v1/prompts/{id}/receipt.
+    查看不等于签收 · Reading a prompt is not a receipt: use POST /v1/prompts/{id}/receipt.
     """
     search = PromptSearch(
         state, kind, school_id, class_id, student_id, open_only=bool(open_only), overdue=bool(overdue)
@@ -66,34 +66,34 @@ async def list_prompts(
 
 
 @router.get("/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
-async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptFileOut:
+async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
     """查看提示（依据、陈述、处理） · One prompt with its evidence, statements and decisions."""
     async with caller.transaction() as session:
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return StaffPromptFileOut.of_file(found)
+        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
 
 
 @router.post("/prompts/{prompt_id}/receipt", responses=documented(401, 403, 404, 409, 422))
-async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptFileOut:
-    """签收提示（处理期限由此起算） · The registrar receives the prompt; the working days run from the first receipt."""
+async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
+    """签收提示（处理期限由此起算） · Confirm the receipt as the registrar; the first receipt starts the working days."""
     async with caller.transaction() as session:
         await receive_prompt(session, caller.actor, prompt_id, caller.at)
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return StaffPromptFileOut.of_file(found)
+        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
 
 
 @router.post("/prompts/{prompt_id}/delivery", status_code=201, responses=documented(401, 403, 404, 409, 422))
-async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) -> StaffPromptFileOut:
-    """登记其他方式送达（送达回证） · The superior proves a delivery outside the system; an earlier one stays."""
+async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) -> StaffPromptDetailOut:
+    """登记其他方式送达（送达回证） · Record a delivery outside the system as the superior; an earlier delivery stays in effect."""
     command = RecordDelivery(prompt_id, body.how, body.received_at, body.text)
     async with caller.transaction() as session:
         await record_delivery(session, caller.actor, command, caller.at)
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return StaffPromptFileOut.of_file(found)
+        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
 
 
 @router.post("/prompts/{prompt_id}/decisions", status_code=201, responses=documented(401, 403, 404, 409, 422))
-async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) -> StaffPromptFileOut:
+async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) -> StaffPromptDetailOut:
     """处理提示：确认、改选或撤销 · Confirm the proposed outcome, choose another with reasons, or dismiss."""
     command = DecidePrompt(
         prompt_id=prompt_id,
@@ -105,29 +105,31 @@ async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) 
     )
     async with caller.transaction() as session:
         await decide_prompt(session, caller.actor, command, caller.at)
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return StaffPromptFileOut.of_file(found)
+        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
 
 
 @router.post(
     "/prompt-decisions/{decision_id}/answer", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
-async def post_answer(caller: StaffCaller, decision_id: UUID, body: DismissalAnswerIn) -> StaffPromptFileOut:
-    """答复撤销申请 · The superior accepts or refuses a dismissal."""
+async def post_answer(
+    caller: StaffCaller, decision_id: UUID, body: DismissalAnswerIn
+) -> StaffPromptDetailOut:
+    """答复撤销申请 · Accept or refuse a dismissal as the superior."""
     command = AnswerDismissal(decision_id, body.accepted, body.opinion)
     async with caller.transaction() as session:
         prompt_id = await answer_dismissal(session, caller.actor, command, caller.at)
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return StaffPromptFileOut.of_file(found)
+        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)
 
 
 @router.post(
     "/standing-entries/{entry_id}/reversal", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
-async def post_reversal(caller: StaffCaller, entry_id: UUID, body: ReversalIn) -> StaffPromptFileOut:
-    """撤回自动执行（一步恢复） · The authority takes an automatic execution back, in one step."""
+async def post_reversal(caller: StaffCaller, entry_id: UUID, body: ReversalIn) -> StaffPromptDetailOut:
+    """撤回自动执行（一步恢复） · Reverse an automatic execution as the superior, in one step."""
     command = ReverseExecution(entry_id, body.reasons)
     async with caller.transaction() as session:
         prompt_id = await reverse_execution(session, caller.actor, command, caller.at)
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return StaffPromptFileOut.of_file(found)
+        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return StaffPromptDetailOut.of_detail(detail)

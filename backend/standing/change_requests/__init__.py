@@ -1,0 +1,1 @@
+"""Change requests: changes of standing without a prompt, approved level by level."""

@@ -1,4 +1,4 @@
-"""Why a change of the record is refused. Codes are stable; each sentence says what to do."""
+"""Errors of change requests. Codes are stable; each message says what to do."""
 
 from backend.core.errors import DomainError
 
@@ -7,82 +7,82 @@ class ChangeKindUnknown(DomainError):
     code = "change_kind_unknown"
     status = 422
     zh = "没有代码为“{change_kind}”的异动类别，请从异动类别表中选择。"
-    en = "There is no kind of change “{change_kind}”; choose one of the list."
+    en = "There is no change kind “{change_kind}”. Choose one from the list of change kinds."
 
 
 class ChangeUnfit(DomainError):
-    """A kind that cannot come from the present status, such as a return of somebody who attends."""
+    """The change kind does not apply to the current status, such as a return of a student who attends."""
 
     code = "change_unfit"
     status = 409
     zh = "学生当前为学籍状态 {standing}、学习形式 {study_form}，不能办理“{change_zh}”。请核对后重新选择异动类别。"
-    en = "The record stands at {standing}, {study_form}; “{change_en}” cannot follow. Check it and choose another kind."
+    en = "The current standing is {standing} and the study form {study_form}, so “{change_en}” does not apply. Check the record and choose another change kind."
 
 
 class NothingChanges(DomainError):
     code = "nothing_changes"
     status = 409
     zh = "学籍已经是该状态，无须办理异动。"
-    en = "The record is so already; there is nothing to change."
+    en = "The record already has this status. No change is needed."
 
 
 class ChangeOpen(DomainError):
-    """One request of a student at a time, so that nobody approves on a status that is about to change."""
+    """One open request per student, so that no unit approves a change of a status that is about to change."""
 
     code = "change_open"
     status = 409
     zh = "该生已有一份异动申请在办理中。请等待其办结，或先撤回。"
-    en = "A request for this student is under way; wait for its end, or withdraw it first."
+    en = "A change request for this student is open. Wait until it is closed, or withdraw it first."
 
 
 class ChangeClosed(DomainError):
     code = "change_closed"
     status = 409
     zh = "这份异动申请已办结，不能再审核或撤回。如需再次异动，请另行申请。"
-    en = "This request has ended. For another change, file another request."
+    en = "This request is closed. File a new request for another change."
 
 
 class NotYourTurn(DomainError):
-    """The report climbs level by level; each gives its opinion when it is there."""
+    """The levels give their opinions one after the other."""
 
     code = "not_your_turn"
     status = 409
     zh = "这份异动申请目前由 {level} 级审核，尚未到您单位或您单位已审核。"
-    en = "The request is with the {level} now: not yet, or no longer, with your unit."
+    en = "The {level} level is reviewing this request: your unit's review is not due yet or already done."
 
 
 class OwnRequest(DomainError):
-    """Who asks never approves (invariant 9)."""
+    """An account never approves its own request (invariant 9)."""
 
     code = "own_request"
     status = 403
     zh = "不能审核本人提交的异动申请，请由另一名学籍管理员审核。"
-    en = "You filed this request; another registrar decides on it."
+    en = "You filed this request and cannot review it. Another registrar must."
 
 
 class ChangeOpinionMissing(DomainError):
     code = "change_opinion_missing"
     status = 422
     zh = "不同意异动须写明意见，请补充。"
-    en = "A refusal needs an opinion; add it."
+    en = "A refusal requires an opinion. Add it."
 
 
 class LockedSinceFiled(DomainError):
-    """A change after a verification has locked the record since; this request did not climb for that (HN334-4.1c)."""
+    """A verification locked the record after filing; the chain of this request lacks the province (HN334-4.1c)."""
 
     code = "locked_since_filed"
     status = 409
     zh = "申请提交后，该生学籍因核验异动被锁定，须逐级报省教育厅批准。请学校撤回本申请，重新申报。"
     en = (
-        "Since this was filed, a verification has locked the record: a change must climb to the province."
-        " Let the school withdraw the request and file it anew."
+        "After this request was filed, a verification locked the record: a change now needs the approval of every level up to"
+        " the province. The school must withdraw this request and file a new one."
     )
 
 
 class StandingBeforeRecord(DomainError):
-    """A status is answered from what is on file, never guessed."""
+    """A past status is reproduced from the ledger, never guessed."""
 
     code = "standing_before_record"
     status = 409
     zh = "该生学籍自 {since} 起在本系统建档，此前的状态无从查证。"
-    en = "The record is on file from {since}; of the time before nothing is known here."
+    en = "This record exists since {since}; the status before that is unknown."

@@ -1,6 +1,7 @@
-"""Who is told of a change request: the unit whose turn it is, and at the end the school and the student.
+"""Notices of change requests to the unit of the current level, the school and the student.
 
-Notices carry no reason and no name. A superior is told under a scope of theirs, since a school's cannot address them.
+Notices contain no reason and no name. Notices to a superior run in the superior's scope, because a school's scope does
+not include its accounts.
 """
 
 from datetime import datetime
@@ -21,7 +22,7 @@ from backend.standing.change_requests.policy import ChangeKind, RequestState, ch
 from backend.standing.store.tables import ChangeRequest
 
 IN_APP: tuple[Channel, ...] = ("in_app",)
-ENDED = {
+END_PHRASES = {
     RequestState.AGREED: ("已批准并生效", "was approved and is in effect"),
     RequestState.REFUSED: ("未获批准", "was refused"),
     RequestState.WITHDRAWN: ("已由学校撤回", "was withdrawn by the school"),
@@ -29,43 +30,43 @@ ENDED = {
 
 
 async def tell_turn(session: AsyncSession, request_id: UUID, turn_org: UUID, at: datetime) -> None:
-    """The accounts of the unit whose turn it is learn that a request waits."""
-    request, kind = await _request(session, request_id)
-    turn = next(each for each in request.chain if each["org_id"] == str(turn_org))
+    """Notify the accounts of the current level's unit that a request waits for its opinion."""
+    request, kind = await _load_request(session, request_id)
+    level = next(level for level in request.chain if level["org_id"] == str(turn_org))
     message = Message(
         kind="change_request_waiting",
         group_id=request.id,
         title_zh="学籍异动申请待审核",
-        title_en="A change of standing waits for you",
+        title_en="A change request is waiting for you",
         body_zh=f"一份“{kind.zh}”异动申请等待您单位审核，请在系统中查看。",
-        body_en=f"A request for a change of standing ({kind.en}) waits for your unit's opinion.",
+        body_en=f"A request for a change of standing ({kind.en}) is waiting for your unit's opinion.",
         data={"request_id": str(request.id)},
     )
-    await post_notices(session, _deciding(turn, request), message, IN_APP, at)
+    await post_notices(session, _select_deciders(level, request), message, IN_APP, at)
 
 
 async def tell_filed(session: AsyncSession, request_id: UUID, at: datetime) -> None:
-    """The student learns that the school asks for a change of the record."""
-    request, kind = await _request(session, request_id)
+    """Notify the student that the school requested a change of standing."""
+    request, kind = await _load_request(session, request_id)
     message = Message(
         kind="change_request_filed",
         group_id=request.id,
         title_zh="学校已提交学籍异动申请",
-        title_en="Your school has asked for a change of your standing",
+        title_en="Your school has requested a change of your standing",
         body_zh=f"学校为您提交了“{kind.zh}”异动申请，正在审核。如有疑问，请联系辅导员。",
-        body_en=f"Your school has filed a change of your standing ({kind.en}); it is under review."
-        " If that surprises you, ask your counselor.",
+        body_en=f"Your school has requested a change of your standing ({kind.en}). It is under review."
+        " If you have questions, contact your counselor.",
         data={"request_id": str(request.id)},
     )
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 
 
 async def tell_ended(session: AsyncSession, request_id: UUID, state: RequestState, at: datetime) -> None:
-    """The school's registrars and the student learn how a request ended; nothing while it climbs."""
-    if state not in ENDED:
+    """Notify the school's registrars and the student of how a request was closed; no notice while it is open."""
+    if state not in END_PHRASES:
         return
-    request, kind = await _request(session, request_id)
-    zh, en = ENDED[state]
+    request, kind = await _load_request(session, request_id)
+    zh, en = END_PHRASES[state]
     message = Message(
         kind=f"change_request_{state.value}",
         group_id=request.id,
@@ -75,24 +76,24 @@ async def tell_ended(session: AsyncSession, request_id: UUID, state: RequestStat
         body_en=f"The request for a change of standing ({kind.en}) {en}.",
         data={"request_id": str(request.id)},
     )
-    await post_notices(session, _staff(request.school_id, "registrar"), message, IN_APP, at)
+    await post_notices(session, _select_active_accounts(request.school_id, "registrar"), message, IN_APP, at)
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 
 
-async def _request(session: AsyncSession, request_id: UUID) -> tuple[ChangeRequest, ChangeKind]:
+async def _load_request(session: AsyncSession, request_id: UUID) -> tuple[ChangeRequest, ChangeKind]:
     request = await session.get_one(ChangeRequest, request_id)
     school = await session.get_one(OrgUnit, request.school_id)
     kinds = change_kinds(policy_at(legal_day(request.filed_at), division_of(school.path)))
     return request, kinds[request.change_kind]
 
 
-def _deciding(turn: dict[str, str], request: ChangeRequest) -> Select[*tuple[Any, ...]]:
-    """Who may give the opinion of a level: never the registrar who filed."""
-    kind = {"school": "registrar", "province": "province"}.get(turn["level"], "bureau")
-    return _staff(UUID(turn["org_id"]), kind).where(Account.id != request.filed_by)
+def _select_deciders(level: dict[str, str], request: ChangeRequest) -> Select[*tuple[Any, ...]]:
+    """The accounts that may give the opinion of a level; never the registrar who filed."""
+    kind = {"school": "registrar", "province": "province"}.get(level["level"], "bureau")
+    return _select_active_accounts(UUID(level["org_id"]), kind).where(Account.id != request.filed_by)
 
 
-def _staff(org_id: UUID, kind: str) -> Select[*tuple[Any, ...]]:
+def _select_active_accounts(org_id: UUID, kind: str) -> Select[*tuple[Any, ...]]:
     return select(
         Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
     ).where(Account.org_id == org_id, Account.kind == kind, Account.status == "active")

@@ -1,7 +1,7 @@
-"""What a change of the record may be, and who must agree to it (HN334-4.1c, MOE19-2.3b, SD13-4, reading 11). Pure.
+"""Rules of change requests: change kinds and chains of approval (HN334-4.1c, MOE19-2.3b, SD13-4, reading 11). Pure.
 
-The levels of a chain are those that exist above the school: where there is no county, the city follows at once; a
-school directly under the province has the province alone above it.
+A chain consists of the levels that exist above the school: without a county the city comes next, and a school directly
+under the province has only the province above it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,11 +14,11 @@ from backend.policy import PolicyAt
 from backend.standing.engine.facts import Status
 
 FILING = "filing"
-"""The filing is the school's opinion; any other value of `change.school_opinion` asks a second registrar."""
+"""The filing counts as the school's opinion; any other value of `change.school_opinion` requires a second registrar."""
 
 
-class UpTo(StrEnum):
-    """How far a report climbs."""
+class HighestLevel(StrEnum):
+    """The highest level that must approve a change."""
 
     SCHOOL = "school"
     SUPERIOR = "superior"
@@ -26,7 +26,7 @@ class UpTo(StrEnum):
 
 
 class RequestState(StrEnum):
-    """What has become of a request."""
+    """The state of a request."""
 
     OPEN = "open"
     AGREED = "agreed"
@@ -36,7 +36,7 @@ class RequestState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ChangeKind:
-    """A kind of change: what it writes (None leaves the earlier value), and the status it may come from."""
+    """A change kind: the values it writes (None keeps the earlier value) and the statuses it applies to."""
 
     code: str
     item: str
@@ -47,20 +47,20 @@ class ChangeKind:
     zh: str
     en: str
 
-    def applied(self, status: Status) -> Status:
-        """The status that the change makes."""
+    def apply_to(self, status: Status) -> Status:
+        """The status after the change."""
         return Status(self.standing or status.standing, self.study_form or status.study_form)
 
     def objection(self, status: Status) -> str | None:
-        """Why a record of this status cannot be changed so, or None.
+        """Why the change does not apply to this status, or None if it does.
 
-        `nothing_changes`: everything that the kind writes is so already; `unfit`: it does not come from this status.
+        `nothing_changes`: the status already has every value that the kind writes; `unfit`: the kind does not apply.
         """
         writes = self.standing or self.study_form
-        if writes and self.applied(status) == status:
+        if writes and self.apply_to(status) == status:
             return "nothing_changes"
-        fits = status.standing in self.from_standings and status.study_form in self.from_study_forms
-        return None if fits else "unfit"
+        applies = status.standing in self.from_standings and status.study_form in self.from_study_forms
+        return None if applies else "unfit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,50 +73,50 @@ class Level:
 
 @dataclass(frozen=True, slots=True)
 class ChangePolicy:
-    """The figures of changes on one day at one place."""
+    """The policy on change requests on one day at one place."""
 
     kinds: Mapping[str, ChangeKind]
-    usual: Mapping[str, UpTo]
-    by_programme: Mapping[tuple[str, str], UpTo]
+    usual: Mapping[str, HighestLevel]
+    by_programme: Mapping[tuple[str, str], HighestLevel]
     school_opinion: str
     locked_items: tuple[str, ...]
-    locked_up_to: UpTo
+    locked_up_to: HighestLevel
     version: str
 
     @classmethod
     def of(cls, policy: PolicyAt) -> Self:
-        """Raises `AbsentLaw` where the place has no law on changes."""
+        """Raises `AbsentLaw` if the place has no policy on changes."""
         return cls(
             kinds=change_kinds(policy),
             usual={
-                str(row["change_kind"]): UpTo(str(row["up_to"]))
+                str(row["change_kind"]): HighestLevel(str(row["up_to"]))
                 for row in policy.table("change.approval.usual")
             },
             by_programme={
-                (str(row["programme"]), str(row["change_kind"])): UpTo(str(row["up_to"]))
+                (str(row["programme"]), str(row["change_kind"])): HighestLevel(str(row["up_to"]))
                 for row in policy.table("change.approval.by_programme")
             },
             school_opinion=policy.text("change.school_opinion"),
             locked_items=policy.texts("lock.covers"),
-            locked_up_to=UpTo(policy.text("lock.up_to")),
+            locked_up_to=HighestLevel(policy.text("lock.up_to")),
             version=policy.version,
         )
 
-    def usual_reach(self, kind: ChangeKind, programme: str) -> UpTo:
-        """How far a change of an unlocked record climbs: by the programme if the law has a rule for it."""
+    def required_level(self, kind: ChangeKind, programme: str) -> HighestLevel:
+        """The highest level for a change of an unlocked record; a rule for the programme takes precedence."""
         return self.by_programme.get((programme, kind.code)) or self.usual[kind.code]
 
-    def chain(self, up_to: UpTo, levels: Sequence[Level]) -> tuple[Level, ...]:
-        """The units that must agree, lowest first. `levels` are the school and all above it, lowest first."""
+    def chain(self, up_to: HighestLevel, levels: Sequence[Level]) -> tuple[Level, ...]:
+        """The units that must agree, lowest first. `levels` are the school and all units above it, lowest first."""
         school, above = tuple(levels[:1]), tuple(levels[1:])
-        if up_to is UpTo.SCHOOL:
+        if up_to is HighestLevel.SCHOOL:
             return school
-        climbing = above[:1] if up_to is UpTo.SUPERIOR else above
-        return climbing if self.school_opinion == FILING else school + climbing
+        approving = above[:1] if up_to is HighestLevel.SUPERIOR else above
+        return approving if self.school_opinion == FILING else school + approving
 
 
 def change_kinds(policy: PolicyAt) -> dict[str, ChangeKind]:
-    """The kinds of change by code."""
+    """The change kinds by code."""
     return {
         str(row["code"]): ChangeKind(
             code=str(row["code"]),
@@ -133,7 +133,7 @@ def change_kinds(policy: PolicyAt) -> dict[str, ChangeKind]:
 
 
 def request_state(length: int, outcomes: Sequence[str]) -> RequestState:
-    """The state of a request whose chain has `length` levels, by the outcomes of its steps in order."""
+    """The state of a request whose chain has `length` levels, from the outcomes of its steps in order."""
     if outcomes and outcomes[-1] != "agreed":
         return RequestState(outcomes[-1])
     return RequestState.AGREED if len(outcomes) == length else RequestState.OPEN

@@ -1,4 +1,4 @@
-"""Reading change requests: one with its steps, those that wait for the caller's unit, those of a school."""
+"""Queries on change requests: one with its steps, and pages by state, school or the unit to give an opinion."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,19 +13,19 @@ from backend.standing.change_requests.policy import Level, RequestState, request
 from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, PromptRecord, PromptStep
 
 CHANGE_REQUEST = "change_request"
-"""What audits and attachments call a request."""
+"""The subject noun of audit entries and attachments."""
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeCase:
-    """A request with the opinions given so far, in their order."""
+class ChangeRequestView:
+    """A request with the opinions given so far, in order."""
 
     request: ChangeRequest
     steps: tuple[ChangeRequestStep, ...]
 
     @property
     def chain(self) -> tuple[Level, ...]:
-        """Who must agree, lowest first, as it was when the request was filed."""
+        """The units that must agree, lowest first, as fixed when the request was filed."""
         return tuple(Level(each["level"], UUID(each["org_id"])) for each in self.request.chain)
 
     @property
@@ -34,13 +34,13 @@ class ChangeCase:
 
     @property
     def current(self) -> Level | None:
-        """Whose turn it is; None once the request has ended."""
+        """The level that gives the next opinion; None once the request is closed."""
         return self.chain[len(self.steps)] if self.state is RequestState.OPEN else None
 
 
 @dataclass(frozen=True, slots=True)
-class ChangeSearch:
-    """Which requests; what is not given narrows nothing. `waiting`: those that wait for the caller's unit."""
+class ChangeRequestSearch:
+    """Filters of the list; None means no filter. `waiting`: only requests that wait for the caller's unit."""
 
     state: RequestState | None = None
     waiting: bool = False
@@ -48,45 +48,45 @@ class ChangeSearch:
     student_id: UUID | None = None
 
 
-async def case_for(session: AsyncSession, actor: Actor, request_id: UUID) -> ChangeCase:
-    """One request that the scope admits, as it stands now; else `NotFound`."""
-    _must_handle_changes(actor)
+async def load_change_request(session: AsyncSession, actor: Actor, request_id: UUID) -> ChangeRequestView:
+    """One request of the tenant scope; raises `NotFound`."""
+    _require_reviewing_role(actor)
     request = await session.get(ChangeRequest, request_id)
     if request is None:
         raise NotFound
-    return (await _cases(session, [request]))[0]
+    return (await _load_views(session, [request]))[0]
 
 
-async def open_case_of(session: AsyncSession, student_id: UUID) -> ChangeCase | None:
-    """The student's request that is under way; ask it while holding the student's turn."""
-    found = await session.scalars(
-        select(ChangeRequest).where(ChangeRequest.student_id == student_id, _in_state(RequestState.OPEN))
+async def find_open_request(session: AsyncSession, student_id: UUID) -> ChangeRequestView | None:
+    """The student's open request. Call it with the student locked."""
+    rows = await session.scalars(
+        select(ChangeRequest).where(ChangeRequest.student_id == student_id, _is_in_state(RequestState.OPEN))
     )
-    cases = await _cases(session, found.all())
-    return cases[0] if cases else None
+    views = await _load_views(session, rows.all())
+    return views[0] if views else None
 
 
-async def cases_page(
-    session: AsyncSession, actor: Actor, search: ChangeSearch, before: UUID | None, limit: int
-) -> Sequence[ChangeCase]:
-    """At most `limit` requests of the scope, newest first, older than the id `before`."""
-    _must_handle_changes(actor)
+async def load_requests_page(
+    session: AsyncSession, actor: Actor, search: ChangeRequestSearch, before: UUID | None, limit: int
+) -> Sequence[ChangeRequestView]:
+    """At most `limit` requests of the tenant scope, newest first, older than the id `before`."""
+    _require_reviewing_role(actor)
     page = select(ChangeRequest).order_by(ChangeRequest.id.desc()).limit(limit)
     if search.state is not None:
-        page = page.where(_in_state(search.state))
+        page = page.where(_is_in_state(search.state))
     if search.waiting:
-        page = page.where(_waits_for(actor))
+        page = page.where(_waits_for_unit_of(actor))
     if search.school_id is not None:
         page = page.where(ChangeRequest.school_id == search.school_id)
     if search.student_id is not None:
         page = page.where(ChangeRequest.student_id == search.student_id)
     if before is not None:
         page = page.where(ChangeRequest.id < before)
-    return await _cases(session, (await session.scalars(page)).all())
+    return await _load_views(session, (await session.scalars(page)).all())
 
 
-async def open_prompts_of(session: AsyncSession, student_id: UUID) -> list[UUID]:
-    """The student's prompts that nothing has closed; a change that ends the duty of presence ends them too."""
+async def load_open_prompt_ids(session: AsyncSession, student_id: UUID) -> list[UUID]:
+    """The student's open prompts. A change that ends the obligation to be present withdraws them."""
     ended = exists().where(PromptStep.prompt_id == PromptRecord.id, PromptStep.closed_at.is_not(None))
     rows = await session.scalars(
         select(PromptRecord.id)
@@ -96,54 +96,56 @@ async def open_prompts_of(session: AsyncSession, student_id: UUID) -> list[UUID]
     return list(rows)
 
 
-def _must_handle_changes(actor: Actor) -> None:
-    """Reasons and opinions are for those who file and decide; a counselor sees what became of them, in the ledger."""
+def _require_reviewing_role(actor: Actor) -> None:
+    """Only units that file or decide see reasons and opinions. Counselors see the result in the ledger."""
     if actor.role not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="异动申请由学校学籍管理员和上级教育部门办理",
-            reason_en="change requests are for registrars and authorities",
+            reason_en="only registrars and authorities handle change requests",
         )
 
 
-async def _cases(session: AsyncSession, requests: Sequence[ChangeRequest]) -> list[ChangeCase]:
+async def _load_views(session: AsyncSession, requests: Sequence[ChangeRequest]) -> list[ChangeRequestView]:
     step = ChangeRequestStep
     steps: dict[UUID, list[ChangeRequestStep]] = {request.id: [] for request in requests}
     for row in await session.scalars(
         select(step).where(step.request_id.in_(steps)).order_by(step.request_id, step.position)
     ):
         steps[row.request_id].append(row)
-    return [ChangeCase(request, tuple(steps[request.id])) for request in requests]
+    return [ChangeRequestView(request, tuple(steps[request.id])) for request in requests]
 
 
-# --- the state of a request in SQL, as `request_state` says it ---
+# --- the state of a request in SQL, equal to `request_state` ---
 
 
-def _agreed() -> ColumnElement[int]:
+def _count_agreements() -> ColumnElement[int]:
     step = ChangeRequestStep
-    counted = select(func.count()).where(step.request_id == ChangeRequest.id, step.outcome == "agreed")
-    return counted.correlate(ChangeRequest).scalar_subquery()
+    count = select(func.count()).where(step.request_id == ChangeRequest.id, step.outcome == "agreed")
+    return count.correlate(ChangeRequest).scalar_subquery()
 
 
-def _ended_by(*outcomes: str) -> ColumnElement[bool]:
+def _has_step(*outcomes: str) -> ColumnElement[bool]:
     step = ChangeRequestStep
     return exists().where(step.request_id == ChangeRequest.id, step.outcome.in_(outcomes))
 
 
-def _in_state(state: RequestState) -> ColumnElement[bool]:
+def _is_in_state(state: RequestState) -> ColumnElement[bool]:
     length = func.jsonb_array_length(ChangeRequest.chain)
     match state:
         case RequestState.OPEN:
-            return and_(~_ended_by("refused", "withdrawn"), _agreed() < length)
+            return and_(~_has_step("refused", "withdrawn"), _count_agreements() < length)
         case RequestState.AGREED:
-            return _agreed() == length
-    return _ended_by(state.value)
+            return _count_agreements() == length
+    return _has_step(state.value)
 
 
-def _waits_for(actor: Actor) -> ColumnElement[bool]:
-    """Requests at the caller's own level, but those the caller filed."""
-    turn = func.jsonb_extract_path_text(ChangeRequest.chain, cast(_agreed(), String), "org_id")
+def _waits_for_unit_of(actor: Actor) -> ColumnElement[bool]:
+    """Open requests whose current level is the actor's unit, except those that the actor filed."""
+    current_org_id = func.jsonb_extract_path_text(
+        ChangeRequest.chain, cast(_count_agreements(), String), "org_id"
+    )
     return and_(
-        _in_state(RequestState.OPEN),
-        turn == str(actor.org_id),
+        _is_in_state(RequestState.OPEN),
+        current_org_id == str(actor.org_id),
         ChangeRequest.filed_by != actor.account_id,
     )

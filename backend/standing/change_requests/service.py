@@ -1,7 +1,7 @@
-"""Changes of the record that no prompt causes: filed by the school, climbing level by level (HN334-4.1c, SD13-4).
+"""Change requests: changes of standing without a prompt, approved level by level (HN334-4.1c, SD13-4).
 
-The chain is fixed when the request is filed; what has happened to the record since is looked at again by whoever
-agrees. The last agreement writes the change in its own transaction. Every act holds the student's turn.
+The school files a request, which fixes its chain of approval. Every agreement checks again that the change still
+applies to the record. The last agreement writes the change in its own transaction. Every act locks the student.
 """
 
 from collections.abc import Sequence
@@ -36,7 +36,12 @@ from backend.standing.change_requests.errors import (
     OwnRequest,
 )
 from backend.standing.change_requests.policy import ChangeKind, ChangePolicy, Level, RequestState
-from backend.standing.change_requests.queries import CHANGE_REQUEST, ChangeCase, case_for, open_case_of
+from backend.standing.change_requests.queries import (
+    CHANGE_REQUEST,
+    ChangeRequestView,
+    find_open_request,
+    load_change_request,
+)
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import Status
 from backend.standing.prompts.errors import RecordUnderReview
@@ -50,12 +55,12 @@ from backend.standing.store.tables import (
     StandingEntry,
 )
 
-Opinion = Literal["agreed", "refused"]
+OpinionOutcome = Literal["agreed", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class RequestChange:
-    """A change to file: the kind says what it writes. `reasons` and files are read at every level."""
+    """A change to file; its kind determines what it writes. Every level reads the reasons and files."""
 
     student_id: UUID
     change_kind: str
@@ -65,73 +70,85 @@ class RequestChange:
 
 @dataclass(frozen=True, slots=True)
 class GiveOpinion:
-    """One level's answer; a refusal says why, and ends the request."""
+    """The opinion of one level. A refusal requires an opinion and closes the request."""
 
     request_id: UUID
-    outcome: Opinion
+    outcome: OpinionOutcome
     opinion: str | None = None
 
 
 async def request_change(
     session: AsyncSession, actor: Actor, command: RequestChange, at: datetime
-) -> ChangeCase:
-    """File a change of a student of the registrar's school; its chain is fixed now, longer where the record is locked.
+) -> ChangeRequestView:
+    """File a change for a student of the registrar's school and fix its chain, which is longer for a locked record.
 
-    Raises `NotFound`, `ChangeKindUnknown`, `NothingChanges`, `ChangeUnfit`, `ChangeOpen` and what `attach` raises.
+    Raises `NotFound`, `ChangeKindUnknown`, `NothingChanges`, `ChangeUnfit`, `ChangeOpen` and the errors of `attach`.
     """
-    _must_be_registrar(actor)
-    held, assessment = await _take_up(session, command.student_id, at)
-    law = ChangePolicy.of(policy_at(legal_day(held.at), division_of(held.subject.path)))
+    _require_registrar(actor)
+    locked, assessment = await _lock_and_save_due(session, command.student_id, at)
+    law = ChangePolicy.of(policy_at(legal_day(locked.at), division_of(locked.subject.path)))
     kind = law.kinds.get(command.change_kind)
     if kind is None:
         raise ChangeKindUnknown(change_kind=command.change_kind)
-    _must_fit(kind, assessment.status)
-    if await open_case_of(session, command.student_id) is not None:
+    _require_applicable(kind, assessment.status)
+    if await find_open_request(session, command.student_id) is not None:
         raise ChangeOpen
-    locked = _locked(assessment) and kind.item in law.locked_items
-    programme = (await session.get_one(Student, command.student_id)).programme
-    up_to = law.locked_up_to if locked else law.usual_reach(kind, programme)
-    chain = law.chain(up_to, await _levels(session, held.subject.school_id))
+    record_locked = _is_locked(assessment) and kind.item in law.locked_items
+    chain = await _build_chain(session, locked, law, kind, record_locked=record_locked)
     request = ChangeRequest(
         id=new_id(),
-        **_of(held),
+        **_owner_columns(locked),
         item=kind.item,
         change_kind=kind.code,
         standing=kind.standing,
         study_form=kind.study_form,
         reasons=command.reasons,
-        chain=[{"level": each.level, "org_id": str(each.org_id)} for each in chain],
-        locked=locked,
+        chain=[{"level": level.level, "org_id": str(level.org_id)} for level in chain],
+        locked=record_locked,
         policy_version=law.version,
         filed_by=actor.account_id,
-        filed_at=held.at,
+        filed_at=locked.at,
     )
     session.add(request)
     await session.flush()
-    subject = AttachedTo(CHANGE_REQUEST, request.id, request.school_id, request.student_id)
-    await attach(session, actor, command.attachment_ids, subject, held.at)
-    case = ChangeCase(request, ())
+    to = AttachedTo(CHANGE_REQUEST, request.id, request.school_id, request.student_id)
+    await attach(session, actor, command.attachment_ids, to, locked.at)
+    return await _publish_request(session, locked, request)
+
+
+async def _build_chain(
+    session: AsyncSession, locked: LockedStudent, law: ChangePolicy, kind: ChangeKind, *, record_locked: bool
+) -> tuple[Level, ...]:
+    programme = (await session.get_one(Student, locked.subject.student_id)).programme
+    up_to = law.locked_up_to if record_locked else law.required_level(kind, programme)
+    return law.chain(up_to, await _load_levels(session, locked.subject.school_id))
+
+
+async def _publish_request(
+    session: AsyncSession, locked: LockedStudent, request: ChangeRequest
+) -> ChangeRequestView:
+    view = ChangeRequestView(request, ())
     after = {
-        "change_kind": kind.code,
-        "standing": kind.standing,
-        "study_form": kind.study_form,
-        "chain": [each.level for each in chain],
-        "locked": locked,
-        "policy": law.version,
+        "change_kind": request.change_kind,
+        "standing": request.standing,
+        "study_form": request.study_form,
+        "chain": [level.level for level in view.chain],
+        "locked": request.locked,
+        "policy": request.policy_version,
     }
-    _trace(session, held, case, "change.requested", after)
-    await outbox.emit(session, "ChangeRequested", await _payload(session, held, case), held.at)
-    return case
+    _audit(session, locked, view, "change.requested", after)
+    await outbox.emit(session, "ChangeRequested", await _event_payload(session, locked, view), locked.at)
+    return view
 
 
-def _must_be_registrar(actor: Actor) -> None:
+def _require_registrar(actor: Actor) -> None:
     if actor.role != "registrar":
         raise NotPermitted(
-            reason_zh="学籍异动由学校学籍管理员申报", reason_en="changes are filed by the school's registrar"
+            reason_zh="学籍异动由学校学籍管理员申报", reason_en="only the school's registrar files changes"
         )
 
 
-def _must_fit(kind: ChangeKind, status: Status) -> None:
+def _require_applicable(kind: ChangeKind, status: Status) -> None:
     match kind.objection(status):
         case "nothing_changes":
             raise NothingChanges
@@ -141,85 +158,94 @@ def _must_fit(kind: ChangeKind, status: Status) -> None:
             )
 
 
-async def give_opinion(session: AsyncSession, actor: Actor, command: GiveOpinion, at: datetime) -> ChangeCase:
-    """The opinion of the unit whose turn it is; the last agreement writes the change.
+async def give_opinion(
+    session: AsyncSession, actor: Actor, command: GiveOpinion, at: datetime
+) -> ChangeRequestView:
+    """Record the opinion of the current level; the last agreement writes the change.
 
-    Authority is that of this moment (invariant 9). Raises `NotFound`, `NotPermitted`, `OwnRequest`, `ChangeClosed`,
-    `NotYourTurn`, `ChangeOpinionMissing`, and on an agreement that the record no longer admits `LockedSinceFiled`,
-    `NothingChanges`, `ChangeUnfit` or `RecordUnderReview`.
+    The actor's authority is checked as of now (invariant 9). Raises `NotFound`, `NotPermitted`, `OwnRequest`,
+    `ChangeClosed`, `NotYourTurn`, `ChangeOpinionMissing`; for an agreement that no longer fits the record also
+    `LockedSinceFiled`, `NothingChanges`, `ChangeUnfit` or `RecordUnderReview`.
     """
     if actor.role not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="异动由学校学籍管理员和上级教育部门审核",
-            reason_en="changes are decided by registrars and authorities",
+            reason_en="only registrars and authorities review changes",
         )
     if command.outcome == "refused" and command.opinion is None:
         raise ChangeOpinionMissing
-    filed = await case_for(session, actor, command.request_id)
-    held, assessment = await _take_up(session, filed.request.student_id, at)
-    case = await case_for(session, actor, command.request_id)
-    level = _turn_of(case, actor)
+    unlocked_view = await load_change_request(session, actor, command.request_id)
+    locked, assessment = await _lock_and_save_due(session, unlocked_view.request.student_id, at)
+    view = await load_change_request(session, actor, command.request_id)
+    level = _require_current_level(view, actor)
     if command.outcome == "agreed":
-        _must_still_fit(case, assessment, held)
-    decided = await _step(session, actor, case, level, (command.outcome, command.opinion or ""), held)
+        _require_still_applicable(view, assessment, locked)
+    decided = await _insert_step(
+        session, actor, view, level, (command.outcome, command.opinion or ""), locked
+    )
     if decided.state is RequestState.AGREED:
-        await _apply(session, actor, decided, held, assessment)
+        await _write_change(session, actor, decided, locked, assessment)
     before = {"level": level.level}
-    await _tell(session, held, decided, "change.opinion", before, {"outcome": command.outcome})
+    await _publish_decision(session, locked, decided, "change.opinion", before, {"outcome": command.outcome})
     return decided
 
 
-def _turn_of(case: ChangeCase, actor: Actor) -> Level:
-    """The level that the request is with, if it is the caller's own unit and not the caller's own request."""
-    if actor.org_id not in {each.org_id for each in case.chain}:
+def _require_current_level(view: ChangeRequestView, actor: Actor) -> Level:
+    """The current level, which must be the actor's unit; the request must not be the actor's own."""
+    if actor.org_id not in {level.org_id for level in view.chain}:
         raise NotPermitted(
             reason_zh="您的单位不在这份异动申请的审批链上",
-            reason_en="your unit is not on this request's chain",
+            reason_en="your unit is not in the chain of approval of this request",
         )
-    current = case.current
+    current = view.current
     if current is None:
         raise ChangeClosed
     if current.org_id != actor.org_id:
         raise NotYourTurn(level=current.level)
-    if actor.account_id == case.request.filed_by:
+    if actor.account_id == view.request.filed_by:
         raise OwnRequest
     return current
 
 
-def _must_still_fit(case: ChangeCase, assessment: Assessment, held: LockedStudent) -> None:
-    """What was filed may have been overtaken: by a change after a verification, or by any other."""
-    law = ChangePolicy.of(policy_at(legal_day(held.at), division_of(held.subject.path)))
-    request = case.request
-    if _locked(assessment) and request.item in law.locked_items and not request.locked:
+def _require_still_applicable(view: ChangeRequestView, assessment: Assessment, locked: LockedStudent) -> None:
+    """Check again: a verification may have locked the record since filing, or another change may have come first."""
+    division = division_of(locked.subject.path)
+    law = ChangePolicy.of(policy_at(legal_day(locked.at), division))
+    request = view.request
+    if _is_locked(assessment) and request.item in law.locked_items and not request.locked:
         raise LockedSinceFiled
-    filed_under = ChangePolicy.of(policy_at(legal_day(request.filed_at), division_of(held.subject.path)))
-    _must_fit(filed_under.kinds[request.change_kind], assessment.status)
+    law_at_filing = ChangePolicy.of(policy_at(legal_day(request.filed_at), division))
+    _require_applicable(law_at_filing.kinds[request.change_kind], assessment.status)
 
 
-async def _apply(
-    session: AsyncSession, actor: Actor, case: ChangeCase, held: LockedStudent, assessment: Assessment
+async def _write_change(
+    session: AsyncSession,
+    actor: Actor,
+    view: ChangeRequestView,
+    locked: LockedStudent,
+    assessment: Assessment,
 ) -> None:
-    """Write the change; of a locked record with the province's approval, which it uses up (reading 11)."""
-    request, approval_id = case.request, None
-    if _locked(assessment) and request.locked:
-        session.add(ProvinceApproved(request_id=request.id, **_of(held), at=held.at))
+    """Write the change. For a locked record, store the province's approval, which this change uses up (reading 11)."""
+    request, approval_id = view.request, None
+    if _is_locked(assessment) and request.locked:
+        session.add(ProvinceApproved(request_id=request.id, **_owner_columns(locked), at=locked.at))
         await session.flush()
         approval_id = request.id
     edit = StandingEdit(
         id=new_id(),
-        **_of(held),
+        **_owner_columns(locked),
         item=request.item,
         standing=request.standing,
         study_form=request.study_form,
         request_id=request.id,
         approval_id=approval_id,
         acting_account=actor.account_id,
-        at=held.at,
+        at=locked.at,
     )
     session.add(edit)
     await session.flush()
-    # What was due has been applied by now, so the roll shows what the picture said.
-    await save_current(session, replace(held, subject=replace(held.subject, status=assessment.status)))
+    # `_lock_and_save_due` has already written the assessed status to the roll.
+    await save_current(session, replace(locked, subject=replace(locked.subject, status=assessment.status)))
     entry = select(StandingEntry.id).where(
         StandingEntry.student_id == request.student_id, StandingEntry.caused_by == str(edit.id)
     )
@@ -229,105 +255,109 @@ async def _apply(
 
 async def withdraw_request(
     session: AsyncSession, actor: Actor, request_id: UUID, reason: str, at: datetime
-) -> ChangeCase:
-    """Take a request back while it is under way; any registrar of the school. Raises `NotFound`, `ChangeClosed`."""
-    _must_be_registrar(actor)
-    filed = await case_for(session, actor, request_id)
-    held = await lock_and_assess(session, filed.request.student_id, at)
-    case = await case_for(session, actor, request_id)
-    current = case.current
+) -> ChangeRequestView:
+    """Withdraw an open request as any registrar of the school. Raises `NotFound`, `ChangeClosed`."""
+    _require_registrar(actor)
+    unlocked_view = await load_change_request(session, actor, request_id)
+    locked = await lock_and_assess(session, unlocked_view.request.student_id, at)
+    view = await load_change_request(session, actor, request_id)
+    current = view.current
     if current is None:
         raise ChangeClosed
-    decided = await _step(session, actor, case, current, ("withdrawn", reason), held)
-    await _tell(session, held, decided, "change.withdrawn", {"level": current.level}, {})
+    decided = await _insert_step(session, actor, view, current, ("withdrawn", reason), locked)
+    await _publish_decision(session, locked, decided, "change.withdrawn", {"level": current.level}, {})
     return decided
 
 
-# --- the parts of an act ---
+# --- shared steps ---
 
 
-async def _take_up(session: AsyncSession, student_id: UUID, at: datetime) -> tuple[LockedStudent, Assessment]:
-    """Hold the student's turn, with everything applied that is due by now."""
-    held = await lock_and_assess(session, student_id, at)
-    _, assessment = await load_facts_and_assess(session, held)
-    await save_assessment(session, held, assessment)
-    return held, assessment
+async def _lock_and_save_due(
+    session: AsyncSession, student_id: UUID, at: datetime
+) -> tuple[LockedStudent, Assessment]:
+    """Lock the student and save whatever is due by now."""
+    locked = await lock_and_assess(session, student_id, at)
+    _, assessment = await load_facts_and_assess(session, locked)
+    await save_assessment(session, locked, assessment)
+    return locked, assessment
 
 
-def _locked(assessment: Assessment) -> bool:
+def _is_locked(assessment: Assessment) -> bool:
     return assessment.lock.locked_by is not None
 
 
-async def _levels(session: AsyncSession, school_id: UUID) -> Sequence[Level]:
-    """The school and the authorities above it that exist, lowest first."""
-    above = await superiors(session, school_id)
-    return [Level("school", school_id), *(Level(unit.kind, unit.id) for unit in above)]
+async def _load_levels(session: AsyncSession, school_id: UUID) -> Sequence[Level]:
+    """The school and the existing authorities above it, lowest first."""
+    authorities = await superiors(session, school_id)
+    return [Level("school", school_id), *(Level(unit.kind, unit.id) for unit in authorities)]
 
 
-async def _step(
+async def _insert_step(
     session: AsyncSession,
     actor: Actor,
-    case: ChangeCase,
+    view: ChangeRequestView,
     level: Level,
-    said: tuple[str, str],
-    held: LockedStudent,
-) -> ChangeCase:
-    """Record what was said at a level: the outcome and the opinion."""
-    outcome, opinion = said
+    answer: tuple[str, str],
+    locked: LockedStudent,
+) -> ChangeRequestView:
+    """Insert the outcome and opinion of a level."""
+    outcome, opinion = answer
     step = ChangeRequestStep(
-        request_id=case.request.id,
-        position=len(case.steps) + 1,
-        **_of(held),
+        request_id=view.request.id,
+        position=len(view.steps) + 1,
+        **_owner_columns(locked),
         level=level.level,
         org_id=level.org_id,
         outcome=outcome,
         opinion=opinion,
-        filed_by=case.request.filed_by,
+        filed_by=view.request.filed_by,
         decided_by=actor.account_id,
-        at=held.at,
+        at=locked.at,
     )
     session.add(step)
     await session.flush()
-    return ChangeCase(case.request, (*case.steps, step))
+    return ChangeRequestView(view.request, (*view.steps, step))
 
 
-async def _tell(
+async def _publish_decision(
     session: AsyncSession,
-    held: LockedStudent,
-    case: ChangeCase,
+    locked: LockedStudent,
+    view: ChangeRequestView,
     action: str,
     before: dict[str, Any],
     after: dict[str, Any],
 ) -> None:
-    state = {"state": case.state.value}
-    _trace(session, held, case, action, after | state, before)
-    payload = await _payload(session, held, case) | state
-    await outbox.emit(session, "ChangeRequestDecided", payload, held.at)
+    state = {"state": view.state.value}
+    _audit(session, locked, view, action, after | state, before)
+    payload = await _event_payload(session, locked, view) | state
+    await outbox.emit(session, "ChangeRequestDecided", payload, locked.at)
 
 
-def _of(held: LockedStudent) -> dict[str, UUID]:
-    return {"school_id": held.subject.school_id, "student_id": held.subject.student_id}
+def _owner_columns(locked: LockedStudent) -> dict[str, UUID]:
+    return {"school_id": locked.subject.school_id, "student_id": locked.subject.student_id}
 
 
-async def _payload(session: AsyncSession, held: LockedStudent, case: ChangeCase) -> dict[str, str]:
-    """While a request is under way, `turn_org` is the unit whose turn it is; `turn_path` its path, or the school's."""
-    path, current = held.subject.path, case.current
-    payload = {name: str(value) for name, value in _of(held).items()}
-    payload |= {"request_id": str(case.request.id), "path": path, "turn_path": path}
+async def _event_payload(
+    session: AsyncSession, locked: LockedStudent, view: ChangeRequestView
+) -> dict[str, str]:
+    """For an open request `turn_org` and `turn_path` are the current level's unit; otherwise `turn_path` is the school's."""
+    path, current = locked.subject.path, view.current
+    payload = {name: str(value) for name, value in _owner_columns(locked).items()}
+    payload |= {"request_id": str(view.request.id), "path": path, "turn_path": path}
     if current is not None:
         unit = await session.get_one(OrgUnit, current.org_id)
         payload |= {"turn_org": str(unit.id), "turn_path": unit.path}
     return payload
 
 
-def _trace(
+def _audit(
     session: AsyncSession,
-    held: LockedStudent,
-    case: ChangeCase,
+    locked: LockedStudent,
+    view: ChangeRequestView,
     action: str,
     after: dict[str, Any],
     before: dict[str, Any] | None = None,
 ) -> None:
-    """Into the audit; reasons and opinions stay in the request, they may tell of people's health."""
-    act = audit.Act(action, CHANGE_REQUEST, str(case.request.id), held.subject.path, before, after)
-    audit.record(session, act, held.at)
+    """Write the audit entry. Reasons and opinions stay in the request: they may be about health."""
+    act = audit.Act(action, CHANGE_REQUEST, str(view.request.id), locked.subject.path, before, after)
+    audit.record(session, act, locked.at)

@@ -1,0 +1,1 @@
+"""Reason claims: justified reasons for missed roll calls, filed by the school side and decided by the launcher."""

@@ -1,4 +1,4 @@
-"""Reading claims: the student's own, those of the classes in care, or all that the scope admits."""
+"""Queries on reason claims. Students see their own, counselors those of their classes, others those of their scope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ ClaimState = Literal["open", "accepted", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class ClaimView:
-    """A claim with its roll call, its answer and its files."""
+    """A claim with its roll call, decision and files."""
 
     claim: ReasonClaimRecord
     roll_call: RollCall
@@ -40,7 +40,7 @@ class ClaimView:
 
 @dataclass(frozen=True, slots=True)
 class ClaimSearch:
-    """Which claims; what is not given narrows nothing."""
+    """Filters of the list; None means no filter."""
 
     state: ClaimState | None = None
     roll_call_id: UUID | None = None
@@ -54,19 +54,19 @@ _STATES = {
 }
 
 
-async def claim_for(session: AsyncSession, actor: Actor, claim_id: UUID) -> ClaimView:
-    """One claim that the caller may see; else `NotFound`, whatever the cause."""
-    found = await _views(session, _seen_by(actor).where(ReasonClaimRecord.id == claim_id))
-    if not found:
+async def load_claim(session: AsyncSession, actor: Actor, claim_id: UUID) -> ClaimView:
+    """One visible claim; raises `NotFound` if it does not exist or is not visible."""
+    views = await _load_views(session, _select_visible_claims(actor).where(ReasonClaimRecord.id == claim_id))
+    if not views:
         raise NotFound
-    return found[0]
+    return views[0]
 
 
-async def claims_page(
+async def load_claims_page(
     session: AsyncSession, actor: Actor, search: ClaimSearch, before: UUID | None, limit: int
 ) -> Sequence[ClaimView]:
-    """At most `limit` claims that the caller may see, newest first, older than the id `before`."""
-    page = _seen_by(actor).order_by(ReasonClaimRecord.id.desc()).limit(limit)
+    """At most `limit` visible claims, newest first, older than the id `before`."""
+    page = _select_visible_claims(actor).order_by(ReasonClaimRecord.id.desc()).limit(limit)
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.roll_call_id is not None:
@@ -75,10 +75,10 @@ async def claims_page(
         page = page.where(ReasonClaimRecord.student_id == search.student_id)
     if before is not None:
         page = page.where(ReasonClaimRecord.id < before)
-    return await _views(session, page)
+    return await _load_views(session, page)
 
 
-def _seen_by(actor: Actor) -> Select[*tuple[Any, ...]]:
+def _select_visible_claims(actor: Actor) -> Select[*tuple[Any, ...]]:
     return (
         select(ReasonClaimRecord, RollCall, ClaimDecision)
         .join(RollCall, RollCall.id == ReasonClaimRecord.roll_call_id)
@@ -87,7 +87,7 @@ def _seen_by(actor: Actor) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def _views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ClaimView]:
+async def _load_views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list[ClaimView]:
     rows = (await session.execute(query)).all()
     files = await attachments_of(session, "reason_claim", [claim.id for claim, _, _ in rows])
     return [ClaimView(claim, roll_call, decision, files[claim.id]) for claim, roll_call, decision in rows]
@@ -95,7 +95,7 @@ async def _views(session: AsyncSession, query: Select[*tuple[Any, ...]]) -> list
 
 @dataclass(frozen=True, slots=True)
 class JustifiedReason:
-    """One entry of the catalogue (reading 10)."""
+    """One entry of the catalogue of justified reasons (reading 10)."""
 
     code: str
     zh: str
@@ -104,7 +104,7 @@ class JustifiedReason:
 
 
 def justified_reasons(actor: Actor, at: datetime) -> list[JustifiedReason]:
-    """The catalogue in force today where the caller is; raises `AbsentLaw` where there is none."""
+    """The catalogue in force today at the caller's place; raises `AbsentLaw` if there is none."""
     return [
         JustifiedReason(str(row["code"]), str(row["zh"]), str(row["en"]), bool(row["needs_text"]))
         for row in policy_at(legal_day(at), division_of(actor.org_path)).table("misses.justified_reasons")

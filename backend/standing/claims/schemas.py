@@ -1,4 +1,4 @@
-"""Claims as both APIs take and show them."""
+"""Request and response schemas of reason claims for both APIs."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -14,7 +14,7 @@ Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
 
 
 class ClaimIn(Schema):
-    """A justified reason against a missed check, by its code in the catalogue."""
+    """A justified reason for a missed roll call, by its code in the catalogue."""
 
     reason_code: Code = Field(
         description="目录代码，见 GET /v1/justified-reasons · a code of the catalogue", examples=["no_phone"]
@@ -23,8 +23,21 @@ class ClaimIn(Schema):
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
+class ClaimForIn(ClaimIn):
+    """A claim on behalf of a student."""
+
+    student_id: UUID
+
+
+class ClaimDecisionIn(Schema):
+    """The decision of the launching side. The student sees the opinion."""
+
+    accepted: bool
+    opinion: Paragraph = Field(examples=["维修单属实，予以认可"])
+
+
 class ClaimDecisionOut(BaseModel):
-    """The launching side's answer."""
+    """The decision of the launching side."""
 
     accepted: bool
     opinion: str = Field(examples=["维修单属实，予以认可"])
@@ -32,7 +45,7 @@ class ClaimDecisionOut(BaseModel):
 
 
 class ClaimOut(BaseModel):
-    """A claim and what became of it. `leave_id` names leave that came too late to exempt (reading 6)."""
+    """A claim and its state. `leave_id` is a leave that came too late to exempt the student (reading 6)."""
 
     id: UUID
     roll_call_id: UUID
@@ -49,7 +62,7 @@ class ClaimOut(BaseModel):
     @classmethod
     def of(cls, view: ClaimView) -> Self:
         claim, decision = view.claim, view.decision
-        answer = (
+        decision_out = (
             ClaimDecisionOut(accepted=decision.accepted, opinion=decision.opinion, decided_at=decision.at)
             if decision
             else None
@@ -64,7 +77,7 @@ class ClaimOut(BaseModel):
             leave_id=claim.leave_id,
             filed_at=claim.filed_at,
             state=view.state,
-            decision=answer,
+            decision=decision_out,
             attachments=[AttachmentOut.model_validate(each) for each in view.attachments],
         )
 
@@ -77,4 +90,4 @@ class JustifiedReasonOut(BaseModel):
     code: str = Field(examples=["illness"])
     zh: str = Field(examples=["疾病"])
     en: str = Field(examples=["illness"])
-    needs_text: bool = Field(description="须写明情况 · a text is needed")
+    needs_text: bool = Field(description="须写明情况 · a text is required")

@@ -1,7 +1,7 @@
-"""Claims that a miss had a justified reason: filed by whoever is concerned, judged by the launching side.
+"""File and decide claims that a miss had a justified reason (readings 6 and 10).
 
-Readings 6 and 10: the catalogue is the law's; leave that came too late is such a claim; the school that is checked
-never judges its own absentees.
+The student, the counselor or the registrar files a claim with a reason of the catalogue; leave that came too late
+becomes a claim automatically. The launching side decides: a school never judges its own absentees.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.rules import Outcome
 from backend.standing.access import require_student_access
 from backend.standing.claims import errors
-from backend.standing.claims.queries import ClaimView, claim_for
+from backend.standing.claims.queries import ClaimView, load_claim
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import RollCallFact, StudentFacts
 from backend.standing.engine.misses import CheckStatus, check_key, event_day, reason_objection, result_at
@@ -36,18 +36,18 @@ from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lo
 from backend.standing.store.save import save_assessment, save_current
 from backend.standing.store.tables import ClaimDecision, ReasonClaimRecord
 
-SCHOOL = "school"
-LATE_LEAVE = "通知发出后才申请或批准的请假"
+SCHOOL_LAUNCHER = "school"
+LATE_LEAVE_TEXT = "通知发出后才申请或批准的请假"
 _REASON_OBJECTIONS: dict[str, type[DomainError]] = {
     "reason_not_in_catalogue": errors.ClaimReasonUnknown,
     "reason_needs_text": errors.ClaimReasonNeedsText,
 }
-_CLOSED = {PromptState.DECIDED, PromptState.EXECUTED}
+_FINAL_STATES = {PromptState.DECIDED, PromptState.EXECUTED}
 
 
 @dataclass(frozen=True, slots=True)
 class FileClaim:
-    """A reason of the catalogue against one missed check; `student_id` is None for the acting student."""
+    """A reason of the catalogue for one missed roll call. `student_id` is None if the student files."""
 
     roll_call_id: UUID
     reason: str
@@ -58,7 +58,7 @@ class FileClaim:
 
 @dataclass(frozen=True, slots=True)
 class DecideClaim:
-    """The launching side's answer, with its opinion."""
+    """The decision of the launching side, with its opinion."""
 
     claim_id: UUID
     accepted: bool
@@ -66,39 +66,39 @@ class DecideClaim:
 
 
 async def file_claim(session: AsyncSession, actor: Actor, command: FileClaim, at: datetime) -> ClaimView:
-    """File a claim: a student for themselves, the counselor of the class or a registrar on the student's behalf.
+    """File a claim as the student, or for the student as the counselor of the class or a registrar.
 
-    What follows from it (an automatic execution waits) is kept by the consumer of `ReasonClaimFiled`, since a
-    student's own scope writes nothing but the claim. Raises `NotFound` for a check that the student did not owe.
+    The consumer of `ReasonClaimFiled` recomputes the student (the claim blocks an automatic execution), because the
+    student's own scope may write only the claim. Raises `NotFound` if the student was not part of the roll call.
     """
-    student_id = await _claimant(session, actor, command)
-    held = await lock_and_assess(session, student_id, at)
-    facts, assessment = await load_facts_and_assess(session, held)
-    check = next((each for each in facts.checks if each.check_id == str(command.roll_call_id)), None)
-    if check is None or check.notified_at > held.at:
+    student_id = await _resolve_student_id(session, actor, command)
+    locked = await lock_and_assess(session, student_id, at)
+    facts, assessment = await load_facts_and_assess(session, locked)
+    check = next((fact for fact in facts.checks if fact.check_id == str(command.roll_call_id)), None)
+    if check is None or check.notified_at > locked.at:
         raise NotFound
-    _must_be_claimable(check, facts, assessment, held)
-    _must_be_a_reason(held, check, command.reason, command.text)
+    _require_claimable(check, facts, assessment, locked)
+    _require_valid_reason(locked, check, command.reason, command.text)
     row = ReasonClaimRecord(
         id=new_id(),
         roll_call_id=command.roll_call_id,
-        school_id=held.subject.school_id,
+        school_id=locked.subject.school_id,
         student_id=student_id,
         reason=command.reason,
         text=command.text,
         leave_id=None,
         filed_by=actor.account_id,
-        filed_at=held.at,
+        filed_at=locked.at,
     )
     session.add(row)
     await session.flush()
     to = AttachedTo("reason_claim", row.id, row.school_id, row.student_id)
-    await attach(session, actor, command.attachment_ids, to, held.at)
-    await _tell_filed(session, row, held)
-    return await claim_for(session, actor, row.id)
+    await attach(session, actor, command.attachment_ids, to, locked.at)
+    await _publish_filed_claim(session, row, locked)
+    return await load_claim(session, actor, row.id)
 
 
-async def _claimant(session: AsyncSession, actor: Actor, command: FileClaim) -> UUID:
+async def _resolve_student_id(session: AsyncSession, actor: Actor, command: FileClaim) -> UUID:
     if actor.role == "student":
         assert actor.student_id is not None
         return actor.student_id
@@ -107,31 +107,31 @@ async def _claimant(session: AsyncSession, actor: Actor, command: FileClaim) -> 
     return command.student_id
 
 
-def _must_be_claimable(
-    check: RollCallFact, facts: StudentFacts, assessment: Assessment, held: LockedStudent
+def _require_claimable(
+    check: RollCallFact, facts: StudentFacts, assessment: Assessment, locked: LockedStudent
 ) -> None:
-    """A settled miss of a superior's check about which nothing has been decided."""
-    if check.launcher == SCHOOL:
+    """Require a settled, counted miss of a superior's roll call without a claim and without a decided prompt."""
+    if check.launcher == SCHOOL_LAUNCHER:
         raise errors.ClaimOfSchoolCheck
-    found = result_at(check, held.at)
-    if check.closes_at > held.at or found is None:
+    result = result_at(check, locked.at)
+    if check.closes_at > locked.at or result is None:
         raise errors.ClaimTooEarly
-    against = [claim for claim in facts.claims if claim.check_id == check.check_id]
-    if any(claim.leave_id is None or claim.accepted for claim in against):
+    earlier_claims = [claim for claim in facts.claims if claim.check_id == check.check_id]
+    if any(claim.leave_id is None or claim.accepted for claim in earlier_claims):
         raise errors.ClaimExists
-    places = {each.check_id: each.place for term in assessment.terms for each in term.sequence}
+    statuses = {item.check_id: item.place for term in assessment.terms for item in term.sequence}
     if (
-        found is not Outcome.MISSED
-        or places.get(check.check_id, CheckStatus.MISSED) is not CheckStatus.MISSED
+        result is not Outcome.MISSED
+        or statuses.get(check.check_id, CheckStatus.MISSED) is not CheckStatus.MISSED
     ):
         raise errors.ClaimOfNoMiss
-    resting = [prompt for prompt in assessment.prompts if check_key(check.check_id) in prompt.evidence]
-    if any(prompt.state in _CLOSED for prompt in resting):
+    prompts = [prompt for prompt in assessment.prompts if check_key(check.check_id) in prompt.evidence]
+    if any(prompt.state in _FINAL_STATES for prompt in prompts):
         raise errors.ClaimCaseClosed
 
 
-def _must_be_a_reason(held: LockedStudent, check: RollCallFact, reason: str, text: str) -> None:
-    law = policy_history(held.subject.path).on(event_day(check))
+def _require_valid_reason(locked: LockedStudent, check: RollCallFact, reason: str, text: str) -> None:
+    law = policy_history(locked.subject.path).on(event_day(check))
     objection = reason_objection(law, reason, text)
     if objection is not None:
         raise _REASON_OBJECTIONS[objection]
@@ -141,80 +141,82 @@ def _must_be_a_reason(held: LockedStudent, check: RollCallFact, reason: str, tex
 
 
 async def claim_late_leave(session: AsyncSession, student_id: UUID, at: datetime) -> int:
-    """File a claim for each leave that would have exempted from a known check, had it stood at the notice.
+    """File a claim for each leave that would have exempted the student, had it been approved before the notice.
 
-    Run whenever leave or a roll call of the student changed; running it again files nothing twice. Whoever launched
-    the check judges, so that a school cannot hide absentees. Returns how many claims are new.
+    Called whenever a leave or a roll call of the student changes; idempotent. The launcher decides these claims too,
+    so that a school cannot hide absentees. Returns the number of new claims.
     """
-    held = await lock_and_assess(session, student_id, at)
-    facts = (await load_facts(session, [held.subject]))[student_id]
-    late = [(check, leave) for check in facts.checks for leave in _late_leaves(check, facts, held)]
-    if not late:
+    locked = await lock_and_assess(session, student_id, at)
+    facts = (await load_facts(session, [locked.subject]))[student_id]
+    late_leaves = [
+        (check, leave) for check in facts.checks for leave in _find_late_leaves(check, facts, locked)
+    ]
+    if not late_leaves:
         return 0
-    filed = {
+    requests = {
         row.id: row
         for row in await session.scalars(select(LeaveRequest).where(LeaveRequest.student_id == student_id))
     }
-    new = 0
-    for check, leave in late:
-        request = filed[UUID(leave.leave_id)]
+    new_claims = 0
+    for check, leave in late_leaves:
+        request = requests[UUID(leave.leave_id)]
         reason = CLAIM_REASONS.get(LeaveKind(request.kind), "other")
-        put = insert(ReasonClaimRecord).values(
+        statement = insert(ReasonClaimRecord).values(
             id=new_id(),
             roll_call_id=UUID(check.check_id),
-            school_id=held.subject.school_id,
+            school_id=locked.subject.school_id,
             student_id=student_id,
             reason=reason,
-            text=LATE_LEAVE,
+            text=LATE_LEAVE_TEXT,
             leave_id=request.id,
             filed_by=request.filed_by,
-            filed_at=held.at,
+            filed_at=locked.at,
         )
-        row = await session.scalar(put.on_conflict_do_nothing().returning(ReasonClaimRecord))
+        row = await session.scalar(statement.on_conflict_do_nothing().returning(ReasonClaimRecord))
         if row is not None:
-            new += 1
-            await _tell_filed(session, row, held)
-    return new
+            new_claims += 1
+            await _publish_filed_claim(session, row, locked)
+    return new_claims
 
 
-def _late_leaves(check: RollCallFact, facts: StudentFacts, held: LockedStudent) -> list[LeaveInterval]:
-    """Live leave over the window that did not stand at the notice, where together it would have exempted."""
+def _find_late_leaves(check: RollCallFact, facts: StudentFacts, locked: LockedStudent) -> list[LeaveInterval]:
+    """Leave over the window, not approved at the notice, if all leave together would have exempted the student."""
     window = check.window
-    if check.voided_at is not None or window.notified_at > held.at:
+    if check.voided_at is not None or window.notified_at > locked.at:
         return []
-    law = policy_history(held.subject.path).on(event_day(check))
-    if exempts(facts.leaves, window, law.minimum_window, held.at) is not Exemption.CLAIM:
+    law = policy_history(locked.subject.path).on(event_day(check))
+    if exempts(facts.leaves, window, law.minimum_window, locked.at) is not Exemption.CLAIM:
         return []
     return [
         leave
         for leave in facts.leaves
-        if leave.state(held.at) not in {None, LeaveState.REFUSED, LeaveState.CANCELLED}
+        if leave.state(locked.at) not in {None, LeaveState.REFUSED, LeaveState.CANCELLED}
         and leave.starts_at < window.closes_at
         and window.opens_at < leave.ends_at
         and (leave.approved_at is None or leave.approved_at > window.notified_at)
     ]
 
 
-# --- the answer ---
+# --- the decision ---
 
 
 async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim, at: datetime) -> ClaimView:
-    """Accept or refuse, once, by the launching side of the check or a unit above it; whoever filed it is of the school.
+    """Accept or refuse a claim, once. Only the launching side of the roll call or a unit above it decides.
 
-    The consequences are kept at once: an accepted reason takes the check out of the count, and withdraws a prompt
-    that has lost its basis. Raises `NotFound`, `NotPermitted`, `ClaimDecided`.
+    The student is recomputed in the same transaction: an accepted reason excludes the roll call from the count and
+    withdraws a prompt that has lost its basis. Raises `NotFound`, `NotPermitted`, `ClaimDecided`.
     """
-    claim = (await claim_for(session, actor, command.claim_id)).claim
+    claim = (await load_claim(session, actor, command.claim_id)).claim
     roll_call = await access_roll_call(session, actor, claim.roll_call_id, at)
     if not on_launching_side(roll_call, actor):
         raise NotPermitted(
             reason_zh="理由由发起单位或其上级认定",
-            reason_en="claims are judged by the launcher or its superior",
+            reason_en="only the launching unit or its superior decides claims",
         )
-    held = await lock_and_assess(session, claim.student_id, at)
-    facts, assessment = await load_facts_and_assess(session, held)
-    await save_assessment(session, held, assessment)
-    if any(each.claim_id == str(claim.id) and each.decided_at for each in facts.claims):
+    locked = await lock_and_assess(session, claim.student_id, at)
+    facts, assessment = await load_facts_and_assess(session, locked)
+    await save_assessment(session, locked, assessment)
+    if any(fact.claim_id == str(claim.id) and fact.decided_at for fact in facts.claims):
         raise errors.ClaimDecided
     decision = ClaimDecision(
         claim_id=claim.id,
@@ -224,30 +226,30 @@ async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim
         opinion=command.opinion,
         filed_by=claim.filed_by,
         decided_by=actor.account_id,
-        at=held.at,
+        at=locked.at,
     )
     session.add(decision)
     await session.flush()
-    _trace(session, held, claim.id, "reason_claim.decided", {"accepted": command.accepted})
-    await save_current(session, held)
-    await outbox.emit(session, "ReasonClaimDecided", _payload(claim, held), held.at)
-    return await claim_for(session, actor, claim.id)
+    _audit(session, locked, claim.id, "reason_claim.decided", {"accepted": command.accepted})
+    await save_current(session, locked)
+    await outbox.emit(session, "ReasonClaimDecided", _event_payload(claim, locked), locked.at)
+    return await load_claim(session, actor, claim.id)
 
 
-async def _tell_filed(session: AsyncSession, row: ReasonClaimRecord, held: LockedStudent) -> None:
-    """Into the audit without the reason, which may tell of somebody's health; and to whoever keeps what follows."""
-    facts = {"roll_call_id": str(row.roll_call_id), "leave_id": str(row.leave_id or "")}
-    _trace(session, held, row.id, "reason_claim.filed", facts)
-    await outbox.emit(session, "ReasonClaimFiled", _payload(row, held), held.at)
+async def _publish_filed_claim(session: AsyncSession, row: ReasonClaimRecord, locked: LockedStudent) -> None:
+    """Audit the claim and emit its event. Neither holds the reason, which may be about health."""
+    after = {"roll_call_id": str(row.roll_call_id), "leave_id": str(row.leave_id or "")}
+    _audit(session, locked, row.id, "reason_claim.filed", after)
+    await outbox.emit(session, "ReasonClaimFiled", _event_payload(row, locked), locked.at)
 
 
-def _payload(claim: ReasonClaimRecord, held: LockedStudent) -> dict[str, str]:
+def _event_payload(claim: ReasonClaimRecord, locked: LockedStudent) -> dict[str, str]:
     ids = {"claim_id": claim.id, "student_id": claim.student_id, "school_id": claim.school_id}
-    return {name: str(value) for name, value in ids.items()} | {"path": held.subject.path}
+    return {name: str(value) for name, value in ids.items()} | {"path": locked.subject.path}
 
 
-def _trace(
-    session: AsyncSession, held: LockedStudent, claim_id: UUID, action: str, after: dict[str, Any]
+def _audit(
+    session: AsyncSession, locked: LockedStudent, claim_id: UUID, action: str, after: dict[str, Any]
 ) -> None:
-    act = audit.Act(action, "reason_claim", str(claim_id), held.subject.path, after=after)
-    audit.record(session, act, held.at)
+    act = audit.Act(action, "reason_claim", str(claim_id), locked.subject.path, after=after)
+    audit.record(session, act, locked.at)

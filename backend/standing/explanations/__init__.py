@@ -1,0 +1,1 @@
+"""Explanations of prompts, changes and warnings in plain language."""

@@ -1,6 +1,6 @@
-"""Every code of the rules of standing in plain words, Chinese first, English beside; the one place for them.
+"""The Chinese and English text of every code of the standing rules.
 
-A code without words is a fault that `tests/standing/test_explanations.py` finds before anybody reads it.
+`tests/standing/test_explanation_texts.py` fails for a code without a text.
 """
 
 import re
@@ -13,25 +13,25 @@ from backend.standing.policy import StandingPolicy
 
 
 class Bilingual(NamedTuple):
-    """A sentence, or a part of one, in both languages."""
+    """A sentence or phrase in both languages."""
 
     zh: str
     en: str
 
 
 def joined(parts: Iterable[Bilingual]) -> Bilingual:
-    """A list in one line."""
-    found = tuple(parts)
-    return Bilingual("、".join(part.zh for part in found), ", ".join(part.en for part in found))
+    """Join phrases into one list."""
+    phrases = tuple(parts)
+    return Bilingual("、".join(phrase.zh for phrase in phrases), ", ".join(phrase.en for phrase in phrases))
 
 
 def instant(at: datetime) -> str:
-    """An instant as clocks in China show it."""
+    """An instant in China's time zone, to the minute."""
     return at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")
 
 
-def until(at: datetime) -> str:
-    """The last minute before an exclusive end: 24:00 of a day reads as that day, not as the next."""
+def format_end(at: datetime) -> str:
+    """An exclusive end in China's time zone. Midnight is written as 24:00 of the day that ends."""
     local = at.astimezone(LEGAL_ZONE)
     if (local.hour, local.minute, local.second) == (0, 0, 0):
         return f"{date.fromordinal(local.date().toordinal() - 1).isoformat()} 24:00"
@@ -42,13 +42,13 @@ _TERM = re.compile(r"([0-9]{4})-(spring|autumn)")
 
 
 def term_words(code: str) -> Bilingual:
-    """A term by its code; a school's own kind of code is a name already."""
-    found = _TERM.fullmatch(code)
-    if found is None:
+    """The name of a term by its code. A code in a school's own format is used as the name."""
+    match = _TERM.fullmatch(code)
+    if match is None:
         return (
             Bilingual(f"学期 {code}", f"term {code}") if code else Bilingual("学期之外", "outside the terms")
         )
-    year, half = found.groups()
+    year, half = match.groups()
     return Bilingual(f"{year} 年{'春' if half == 'spring' else '秋'}季学期", f"{half} term of {year}")
 
 
@@ -61,10 +61,12 @@ KINDS: Mapping[str, Bilingual] = {
 
 STATES: Mapping[str, Bilingual] = {
     "undelivered": Bilingual("待学校接收", "not received by the school yet"),
-    "running": Bilingual("待学校处理", "waits for the school"),
-    "dismissal_pending": Bilingual("已申请免予处理，待上级答复", "a dismissal waits for the superior"),
-    "blocked": Bilingual("期限届满，因故暂缓执行", "the deadline has ended; execution is held up"),
-    "escalated": Bilingual("已转上级处理", "waits for the superior"),
+    "running": Bilingual("待学校处理", "waiting for the school"),
+    "dismissal_pending": Bilingual(
+        "已申请免予处理，待上级答复", "dismissed by the school; waiting for the superior's answer"
+    ),
+    "blocked": Bilingual("期限届满，因故暂缓执行", "the deadline has ended; execution is blocked"),
+    "escalated": Bilingual("已转上级处理", "waiting for the superior"),
     "decided": Bilingual("已处理", "decided"),
     "executed": Bilingual("已自动执行", "executed when the deadline ended"),
     "dismissed": Bilingual("已免予处理", "dismissed"),
@@ -77,7 +79,7 @@ BLOCKERS: Mapping[str, Bilingual] = {
     "open_reason_claim": Bilingual("有正当理由申请尚未答复", "a claim of a justified reason is open"),
     "pending_leave": Bilingual("有请假尚未审批", "a request for leave is pending"),
     "declared_outage": Bilingual(
-        "有申报的故障尚未认定或仍在持续", "a declared outage lasts or is not judged yet"
+        "有申报的故障尚未认定或仍在持续", "a declared outage is not decided yet or is still ongoing"
     ),
     "notice_undelivered": Bilingual("有通知未及时送达", "a notice was not delivered in time"),
     "incomplete_evidence": Bilingual("证据不齐", "the evidence is incomplete"),
@@ -86,40 +88,40 @@ BLOCKERS: Mapping[str, Bilingual] = {
         "the working calendar of {year} is not loaded, so the deadline cannot be computed",
     ),
 }
-"""What holds an automatic execution up, as parts of a sentence; a code may carry a year behind a colon."""
+"""The blockers of an automatic execution, as parts of a sentence. A code may end with a colon and a year."""
 
-PARTS: Mapping[str, Bilingual] = {
-    "notice": Bilingual("通知及时送达的回执", "the receipt of the notice in time"),
+EVIDENCE_PARTS: Mapping[str, Bilingual] = {
+    "notice": Bilingual("通知及时送达的回执", "proof that the notice arrived in time"),
     "window": Bilingual("核验时段", "the window"),
     "availability": Bilingual("系统可用性记录", "the record of the service's availability"),
-    "submissions": Bilingual("学生提交内容的判定", "the judgement of what the student submitted"),
+    "submissions": Bilingual("学生提交内容的判定", "the verdict on the student's submissions"),
     "versions": Bilingual("备案地址等版本", "the versions of the filed site"),
 }
-"""The parts of evidence that a sanction must name (invariant 7)."""
+"""The parts of evidence that a sanction requires (invariant 7)."""
 
 CAUTIONS: Mapping[str, Bilingual] = {
     "one_more_miss": Bilingual(
         "再有一次未按时核验，学校会收到处理提示。", "One more missed check brings a prompt to the school."
     ),
     "leave_days_used": Bilingual(
-        "请假天数已接近学期上限，请合理安排。", "The leave of this term nears its limit; plan the rest."
+        "请假天数已接近学期上限，请合理安排。", "The leave of this term is close to its limit. Plan the rest."
     ),
     "leave_plan_exceeds": Bilingual(
         "如不提前返校，请假将超过学期上限。",
-        "Unless the student returns early, leave will pass the limit of the term.",
+        "Unless the student returns early, leave will exceed the limit of the term.",
     ),
     "absence_continues": Bilingual(
         "有未请假缺席的记录，请尽快返校或补办手续。",
-        "There is a record of absence without leave; return, or ask for leave.",
+        "There is a record of absence without leave. Return to school or ask for leave.",
     ),
     "change_without_basis": Bilingual(
         "一项学籍异动的依据已发生变化，可提出申诉。",
-        "What a change of standing rested on has changed; an appeal is possible.",
+        "The basis of a change of standing has changed. An appeal is possible.",
     ),
 }
-"""Warnings: what will follow if nothing changes."""
+"""Warnings: what happens if nothing changes."""
 
-GROUNDS: Mapping[str, Bilingual] = {
+PROMPT_GROUNDS: Mapping[str, Bilingual] = {
     "consecutive": Bilingual("连续次数达到上限", "the limit of misses in a row is reached"),
     "cumulative": Bilingual("累计次数达到上限", "the limit of misses in the term is reached"),
     "over_cap": Bilingual("本学期请假天数超过上限", "leave in the term is over the limit"),
@@ -130,54 +132,58 @@ GROUNDS: Mapping[str, Bilingual] = {
 
 WITHDRAWN_BECAUSE: Mapping[str, Bilingual] = {
     "standing_changed": Bilingual(
-        "学籍状态已经改变，不再需要参加核验。", "The standing has changed, and presence is no longer owed."
+        "学籍状态已经改变，不再需要参加核验。", "The standing has changed, so roll calls no longer apply."
     ),
     "basis_gone": Bilingual(
         "所依据的记录已被认可理由、更正或作废，不再成立。",
-        "The records it rested on were excused, corrected or voided.",
+        "The records it was based on were excused, corrected or voided.",
     ),
 }
 
 CAUSES: Mapping[str, Bilingual] = {
     "decision": Bilingual("人工决定", "decided by a person"),
-    "expiry": Bilingual("期满自动执行", "carried out when the deadline ended"),
+    "expiry": Bilingual("期满自动执行", "executed when the deadline ended"),
     "appeal": Bilingual("申诉成立，恢复原状态", "restored by an appeal"),
-    "reversal": Bilingual("主管部门撤回自动执行", "taken back by the authority"),
+    "reversal": Bilingual("主管部门撤回自动执行", "reversed by the authority"),
     "edit": Bilingual("学籍变更", "change of the record"),
 }
-"""`Cause`: what wrote an entry of the ledger."""
+"""`Cause`: why a ledger entry was written."""
 
 OBJECTIONS: Mapping[str, Bilingual] = {
     "prompt_unknown": Bilingual("没有这条提示。", "There is no such prompt."),
     **{
-        f"prompt_{code}": Bilingual(f"提示的状态是“{words.zh}”。", f"The prompt stands as: {words.en}.")
+        f"prompt_{code}": Bilingual(f"提示的状态是“{words.zh}”。", f"The state of the prompt is: {words.en}.")
         for code, words in STATES.items()
     },
-    "for_registrar_to_decide": Bilingual("现在应由学校管理员处理。", "It is the registrar's turn to decide."),
-    "for_superior_to_decide": Bilingual("现在应由上级主管部门处理。", "It is the superior's turn to decide."),
+    "for_registrar_to_decide": Bilingual("现在应由学校管理员处理。", "The registrar decides now."),
+    "for_superior_to_decide": Bilingual("现在应由上级主管部门处理。", "The superior decides now."),
     "reason_not_in_catalogue": Bilingual("这不是目录中的正当理由。", "The reason is not in the catalogue."),
-    "reason_needs_text": Bilingual("这种理由须写明情况。", "This reason needs a text."),
-    "unknown_outcome": Bilingual("规定中没有这种处理结果。", "The law knows no such outcome."),
+    "reason_needs_text": Bilingual("这种理由须写明情况。", "This reason requires a text."),
+    "unknown_outcome": Bilingual("规定中没有这种处理结果。", "There is no such outcome."),
     "prompt_not_delivered": Bilingual("提示还没有送达学校。", "The prompt has not reached the school yet."),
     "notice_undelivered": Bilingual("有通知没有及时送达。", "A notice did not arrive in time."),
     "incomplete_evidence": Bilingual("证据不齐。", "The evidence is incomplete."),
     "reasons_required": Bilingual(
-        "选择与提示不同的处理，须写明理由。", "Another outcome than the proposed one needs reasons."
+        "选择与提示不同的处理，须写明理由。", "An outcome other than the proposed one requires reasons."
     ),
-    "no_dismissal_pending": Bilingual("没有等待答复的免予处理申请。", "No dismissal waits for an answer."),
-    "own_dismissal": Bilingual("提出免予处理的人不能自己答复。", "Who dismissed may not answer it."),
-    "unknown_target": Bilingual("不能就这件事申诉。", "This is nothing to appeal against."),
+    "no_dismissal_pending": Bilingual(
+        "没有等待答复的免予处理申请。", "No dismissal is waiting for an answer."
+    ),
+    "own_dismissal": Bilingual("提出免予处理的人不能自己答复。", "The account that dismissed cannot answer."),
+    "unknown_target": Bilingual("不能就这件事申诉。", "This cannot be appealed."),
     "no_result_yet": Bilingual("核验还没有截止，没有结果可以申诉。", "The check has no result yet."),
-    "already_appealed": Bilingual("已就这件事申诉过。", "This matter was appealed already."),
+    "already_appealed": Bilingual("已就这件事申诉过。", "This matter has already been appealed."),
     "previous_not_rejected": Bilingual(
         "上一次申诉没有被驳回，不能继续向上申诉。", "The earlier appeal was not rejected."
     ),
-    "already_carried_up": Bilingual("这件申诉已提交到上一级。", "The appeal was carried up already."),
+    "already_carried_up": Bilingual(
+        "这件申诉已提交到上一级。", "The appeal has already gone to the next level."
+    ),
     "appeal_exhausted": Bilingual("申诉的级数已用完。", "No level of appeal is left."),
     "no_such_change": Bilingual("没有这次学籍变动。", "There is no such change."),
     "no_such_change_in_force": Bilingual("没有这次仍然有效的变动。", "No such change is in force."),
     "not_automatic": Bilingual(
-        "这是人作出的决定，应通过申诉改变。", "A person decided this; only an appeal undoes it."
+        "这是人作出的决定，应通过申诉改变。", "A person decided this; only an appeal can change it."
     ),
     "locked": Bilingual(
         "学籍已锁定，须先经省教育厅批准。", "The record is locked; the province must approve first."
@@ -185,10 +191,10 @@ OBJECTIONS: Mapping[str, Bilingual] = {
 }
 """Why a recorded act had no effect."""
 
-PLACES: Mapping[str, Bilingual] = {
+CHECK_STATUSES: Mapping[str, Bilingual] = {
     "appeal_upheld": Bilingual("申诉成立", "an appeal was upheld"),
     "voided": Bilingual("核验已作废", "the check was voided"),
-    "relaunched": Bilingual("核验已重新发起", "the check was launched anew"),
+    "relaunched": Bilingual("核验已重新发起", "the check was launched again"),
     "excused": Bilingual("免于核验", "excused"),
     "undetermined": Bilingual("结果待定", "undetermined"),
     "unsettled": Bilingual("尚未结算", "not settled yet"),
@@ -196,14 +202,14 @@ PLACES: Mapping[str, Bilingual] = {
     "on_leave": Bilingual("请假获批准", "on approved leave"),
     "outage": Bilingual("系统或网络中断", "an outage"),
     "outside_one_term": Bilingual("时段不在一个学期内", "not inside one term"),
-    "overlapping_window": Bilingual("与另一次核验时段重叠", "its window overlapped another's"),
-    "answered": Bilingual("此前的变动已处理过", "answered for by an earlier change"),
-    "reversed": Bilingual("所致变动已被撤销", "the change it caused was taken back"),
+    "overlapping_window": Bilingual("与另一次核验时段重叠", "its window overlapped with another check"),
+    "answered": Bilingual("此前的变动已处理过", "already sanctioned by an earlier change"),
+    "reversed": Bilingual("所致变动已被撤销", "the change it caused was reversed"),
     "dismissed": Bilingual("提示已免予处理", "its prompt was dismissed"),
 }
-"""Why a check is out of the count."""
+"""Why a roll call is excluded from the count."""
 
-RESULTS: Mapping[str, Bilingual] = {
+ROLL_CALL_RESULTS: Mapping[str, Bilingual] = {
     "present": Bilingual("通过", "passed"),
     "missed": Bilingual("未按时核验", "missed"),
     "excused": Bilingual("免于核验", "excused"),
@@ -211,7 +217,7 @@ RESULTS: Mapping[str, Bilingual] = {
     "unsettled": Bilingual("尚未结算", "not settled yet"),
 }
 
-CHECK_KINDS: Mapping[str, Bilingual] = {
+ROLL_CALL_KINDS: Mapping[str, Bilingual] = {
     "spot_check": Bilingual("上级核验", "spot check"),
     "registration": Bilingual("注册核验", "registration check"),
     "rehearsal": Bilingual("联调测试", "rehearsal"),
@@ -242,14 +248,14 @@ STANDINGS: Mapping[str, Bilingual] = {
     "15": Bilingual("下落不明", "missing"),
     "99": Bilingual("其他", "other"),
 }
-"""National codes of standing."""
+"""The national codes of standing."""
 
 STUDY_FORMS: Mapping[str, Bilingual] = {
     "full_time": Bilingual("全日制", "full-time"),
     "part_time": Bilingual("非全日制", "part-time"),
 }
 
-ITEMS: Mapping[str, Bilingual] = {
+RECORD_ITEMS: Mapping[str, Bilingual] = {
     "standing_change": Bilingual("学籍状态变动", "change of standing"),
     "return_from_suspension": Bilingual("复学", "return from suspension"),
     "study_form": Bilingual("学习形式变更", "change of study form"),
@@ -258,14 +264,14 @@ ITEMS: Mapping[str, Bilingual] = {
     "death": Bilingual("死亡", "death"),
     "restoration_by_appeal": Bilingual("申诉恢复", "restoration by appeal"),
 }
-"""What the lock covers and what it leaves free; an edit of the record is one of them."""
+"""Items of the record that the lock covers or excludes; a change request changes one of them."""
 
 OTHER_OUTCOMES: Mapping[str, Bilingual] = {
-    **ITEMS,
+    **RECORD_ITEMS,
     "restored": Bilingual("恢复原状态", "the earlier standing restored"),
     "dismiss": Bilingual("免予处理", "dismissed"),
 }
-"""What an entry or a decision may say beside the outcomes of the law."""
+"""Outcomes of entries and decisions that the policy does not define."""
 
 DAY_COUNTS: Mapping[str, Bilingual] = {
     "calendar_days": Bilingual("按自然日", "calendar days"),
@@ -282,7 +288,7 @@ ROLES: Mapping[str, Bilingual] = {
     "superior": Bilingual("上级主管部门", "the superior"),
 }
 
-TARGETS: Mapping[str, Bilingual] = {
+APPEAL_TARGETS: Mapping[str, Bilingual] = {
     "check": Bilingual("一次核验的结果", "the result of a check"),
     "change": Bilingual("一次学籍变动", "a change of standing"),
     "gaokao": Bilingual("高考报名资格", "gaokao eligibility"),
@@ -305,25 +311,25 @@ UNITS: Mapping[str, Bilingual] = {
 
 
 def blocker_words(code: str) -> Bilingual:
-    """A blocker; `calendar_year_missing:2027` names its year."""
+    """The text of a blocker; `calendar_year_missing:2027` includes its year."""
     name, _, year = code.partition(":")
     words = BLOCKERS[name]
     return Bilingual(words.zh.format(year=year), words.en.format(year=year))
 
 
 def outcome_words(law: StandingPolicy, outcome: str) -> Bilingual:
-    """An outcome as the law words it, or one that no table of the law holds; raises `LookupError`."""
+    """The text of an outcome from the policy or `OTHER_OUTCOMES`; raises `LookupError`."""
     if outcome in OTHER_OUTCOMES:
         return OTHER_OUTCOMES[outcome]
-    return _worded(law, "decision.outcome_effects", "outcome", outcome)
+    return _policy_phrase(law, "decision.outcome_effects", "outcome", outcome)
 
 
 def reason_words(law: StandingPolicy, reason: str) -> Bilingual:
-    """A justified reason as the law's catalogue words it; raises `LookupError`."""
-    return _worded(law, "misses.justified_reasons", "code", reason)
+    """The text of a justified reason from the policy's catalogue; raises `LookupError`."""
+    return _policy_phrase(law, "misses.justified_reasons", "code", reason)
 
 
-def _worded(law: StandingPolicy, table: str, column: str, code: str) -> Bilingual:
+def _policy_phrase(law: StandingPolicy, table: str, column: str, code: str) -> Bilingual:
     for row in law.policy.table(table):
         if row[column] == code:
             return Bilingual(str(row["zh"]), str(row["en"]))
@@ -331,6 +337,5 @@ def _worded(law: StandingPolicy, table: str, column: str, code: str) -> Bilingua
 
 
 def status_words(standing: str, study_form: str) -> Bilingual:
-    """Standing and study form in one."""
-    one, other = STANDINGS[standing], STUDY_FORMS[study_form]
-    return Bilingual(f"{one.zh}、{other.zh}", f"{one.en}, {other.en}")
+    """Standing and study form as one phrase."""
+    return joined((STANDINGS[standing], STUDY_FORMS[study_form]))

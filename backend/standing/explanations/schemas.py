@@ -1,4 +1,4 @@
-"""Explanations as both APIs show them."""
+"""Response schemas of explanations for both APIs."""
 
 from datetime import date
 from typing import Self
@@ -6,11 +6,11 @@ from typing import Self
 from pydantic import BaseModel, Field
 
 from backend.standing.explanations.citations import Figure, Reference
+from backend.standing.explanations.model import Explanation
 from backend.standing.explanations.phrases import Bilingual
-from backend.standing.explanations.prompt import Explanation
 
 
-class WordsOut(BaseModel):
+class BilingualOut(BaseModel):
     """One sentence in both languages."""
 
     zh: str = Field(examples=["学校已在 2026-10-12 09:00 收到提示，正在处理。"])
@@ -25,72 +25,71 @@ class FactOut(BaseModel):
     """A fact that the result rests on."""
 
     key: str = Field(
-        description="留痕中的编号 · its key in the trace",
+        description="留痕中的编号 · the key in the trace",
         examples=["check:01890a5d-ac96-774b-bcce-b302099a8057"],
     )
-    words: WordsOut
+    words: BilingualOut
 
 
 class FigureOut(BaseModel):
-    """A figure of the law as it was applied, and since when it holds."""
+    """A figure of the policy as it was applied, and the day from which it is in force."""
 
     parameter: str = Field(examples=["misses.consecutive"])
-    name: WordsOut
-    value: WordsOut
+    name: BilingualOut
+    value: BilingualOut
     since: date = Field(examples=["2022-10-09"])
-    instrument: WordsOut
+    instrument: BilingualOut
     article: str = Field(examples=["四、1"])
 
     @classmethod
     def of(cls, figure: Figure) -> Self:
         return cls(
             parameter=figure.parameter,
-            name=WordsOut.of(figure.name),
-            value=WordsOut.of(figure.value),
+            name=BilingualOut.of(figure.name),
+            value=BilingualOut.of(figure.value),
             since=figure.since,
-            instrument=WordsOut.of(figure.instrument),
+            instrument=BilingualOut.of(figure.instrument),
             article=figure.article,
         )
 
 
 class ReferenceOut(BaseModel):
-    """A clause, or a reading of ours, by reference."""
+    """A reference to a clause or a reading."""
 
     clause: str = Field(examples=["HN334-4.1b"])
-    instrument: WordsOut
+    instrument: BilingualOut
     article: str = Field(examples=["四、1"])
-    title: WordsOut
+    title: BilingualOut
 
     @classmethod
     def of(cls, reference: Reference) -> Self:
         return cls(
             clause=reference.clause,
-            instrument=WordsOut.of(reference.instrument),
+            instrument=BilingualOut.of(reference.instrument),
             article=reference.article,
-            title=WordsOut.of(reference.title),
+            title=BilingualOut.of(reference.title),
         )
 
 
 class ExplanationOut(BaseModel):
-    """A result in plain words: what was found, by which rule and figures, on which facts, and what comes next."""
+    """A result in plain language: the finding, its rule, figures and facts, and what comes next."""
 
-    title: WordsOut
-    paragraphs: list[WordsOut]
+    title: BilingualOut
+    paragraphs: list[BilingualOut]
     facts: list[FactOut]
     figures: list[FigureOut]
-    next_steps: list[WordsOut] = Field(
+    next_steps: list[BilingualOut] = Field(
         description="接下来会怎样、现在可以做什么 · what comes next and what you can do now"
     )
     references: list[ReferenceOut]
 
     @classmethod
-    def of(cls, told: Explanation) -> Self:
-        """The explanation as JSON."""
+    def of(cls, explanation: Explanation) -> Self:
         return cls(
-            title=WordsOut.of(told.title),
-            paragraphs=[WordsOut.of(words) for words in told.paragraphs],
-            facts=[FactOut(key=fact.key, words=WordsOut.of(fact.words)) for fact in told.facts],
-            figures=[FigureOut.of(figure) for figure in told.figures],
-            next_steps=[WordsOut.of(words) for words in told.next_steps],
-            references=[ReferenceOut.of(reference) for reference in told.references],
+            title=BilingualOut.of(explanation.title),
+            paragraphs=[BilingualOut.of(words) for words in explanation.paragraphs],
+            facts=[FactOut(key=fact.key, words=BilingualOut.of(fact.words)) for fact in explanation.facts],
+            figures=[FigureOut.of(figure) for figure in explanation.figures],
+            next_steps=[BilingualOut.of(words) for words in explanation.next_steps],
+            references=[ReferenceOut.of(reference) for reference in explanation.references],
         )

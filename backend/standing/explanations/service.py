@@ -1,4 +1,4 @@
-"""Explanations of stored prompts, entries and warnings, for whoever may see the student (PIPL art. 24)."""
+"""Load and explain stored prompts, ledger entries and warnings of visible students (PIPL art. 24)."""
 
 from datetime import timedelta
 from typing import Any
@@ -14,69 +14,68 @@ from backend.org.tables import OrgUnit
 from backend.standing.access import visible_students
 from backend.standing.engine.facts import Status
 from backend.standing.engine.trace import document, trace
-from backend.standing.explanations.change import EntryCase, explain_entry
-from backend.standing.explanations.fact_lines import fact_lines
-from backend.standing.explanations.prompt import (
-    Explanation,
-    PersonsDecision,
-    PromptCase,
-    explain_prompt,
-    reader_of,
-)
-from backend.standing.explanations.warning import WARNING_RULES, WarningCase, explain_warning
+from backend.standing.explanations.change import EntryExplanationInput, explain_entry
+from backend.standing.explanations.fact_lines import load_fact_lines
+from backend.standing.explanations.model import Explanation, reader_for_role
+from backend.standing.explanations.prompt import HumanDecision, PromptExplanationInput, explain_prompt
+from backend.standing.explanations.warning import WARNING_RULES, WarningExplanationInput, explain_warning
 from backend.standing.policy import PolicyHistory
 from backend.standing.store import tables
 from backend.standing.store.lock import policy_history
 
 
-async def prompt_explained(session: AsyncSession, actor: Actor, prompt_id: UUID) -> Explanation:
-    """A prompt that the caller may see; else `NotFound`, whatever the cause."""
-    prompt = await _own(session, actor, tables.PromptRecord, prompt_id)
-    case = await _prompt_case(session, prompt, await book_of(session, prompt.school_id))
-    facts = await fact_lines(session, prompt.student_id, case.evidence)
-    return explain_prompt(case, facts, reader_of(actor.role))
+async def load_prompt_explanation(session: AsyncSession, actor: Actor, prompt_id: UUID) -> Explanation:
+    """Explain a visible prompt; raises `NotFound`."""
+    prompt = await _load_visible(session, actor, tables.PromptRecord, prompt_id)
+    prompt_input = await _load_prompt_input(
+        session, prompt, await load_policy_history(session, prompt.school_id)
+    )
+    facts = await load_fact_lines(session, prompt.student_id, prompt_input.evidence)
+    return explain_prompt(prompt_input, facts, reader_for_role(actor.role))
 
 
-async def entry_explained(session: AsyncSession, actor: Actor, entry_id: UUID) -> Explanation:
-    """An entry of the ledger that the caller may see; else `NotFound`, whatever the cause."""
-    entry = await _own(session, actor, tables.StandingEntry, entry_id)
-    case = await _entry_case(session, entry, await book_of(session, entry.school_id))
-    facts = await fact_lines(session, entry.student_id, case.trace["facts"])
-    return explain_entry(case, facts, reader_of(actor.role))
+async def load_entry_explanation(session: AsyncSession, actor: Actor, entry_id: UUID) -> Explanation:
+    """Explain a visible ledger entry; raises `NotFound`."""
+    entry = await _load_visible(session, actor, tables.StandingEntry, entry_id)
+    entry_input = await _load_entry_input(session, entry, await load_policy_history(session, entry.school_id))
+    facts = await load_fact_lines(session, entry.student_id, entry_input.trace["facts"])
+    return explain_entry(entry_input, facts, reader_for_role(actor.role))
 
 
-async def warning_explained(session: AsyncSession, actor: Actor, warning_id: UUID) -> Explanation:
-    """A warning that the caller may see; else `NotFound`, whatever the cause."""
-    warning = await _own(session, actor, tables.StandingWarningRecord, warning_id)
-    law = (await book_of(session, warning.school_id)).on(legal_day(warning.at))
-    rested_on = trace(WARNING_RULES[warning.code], law, warning.at, warning.facts)
-    case = WarningCase(
+async def load_warning_explanation(session: AsyncSession, actor: Actor, warning_id: UUID) -> Explanation:
+    """Explain a visible warning; raises `NotFound`."""
+    warning = await _load_visible(session, actor, tables.StandingWarningRecord, warning_id)
+    law = (await load_policy_history(session, warning.school_id)).on(legal_day(warning.at))
+    warning_trace = trace(WARNING_RULES[warning.code], law, warning.at, warning.facts)
+    warning_input = WarningExplanationInput(
         code=warning.code,
         term=warning.term_code,
         at=warning.at,
         proposed=warning.proposed,
-        trace=document(rested_on),
+        trace=document(warning_trace),
         law=law,
     )
-    facts = await fact_lines(session, warning.student_id, warning.facts)
-    return explain_warning(case, facts, reader_of(actor.role))
+    facts = await load_fact_lines(session, warning.student_id, warning.facts)
+    return explain_warning(warning_input, facts, reader_for_role(actor.role))
 
 
-async def _own(session: AsyncSession, actor: Actor, table: Any, row_id: UUID) -> Any:
-    found = await session.scalar(
+async def _load_visible(session: AsyncSession, actor: Actor, table: Any, row_id: UUID) -> Any:
+    row = await session.scalar(
         select(table).where(table.id == row_id, visible_students(actor, table.student_id.expression))
     )
-    if found is None:
+    if row is None:
         raise NotFound
-    return found
+    return row
 
 
-async def book_of(session: AsyncSession, school_id: UUID) -> PolicyHistory:
-    """The law of the school through time."""
+async def load_policy_history(session: AsyncSession, school_id: UUID) -> PolicyHistory:
+    """The policy of the school by day."""
     return policy_history((await session.get_one(OrgUnit, school_id)).path)
 
 
-async def _prompt_case(session: AsyncSession, prompt: tables.PromptRecord, book: PolicyHistory) -> PromptCase:
+async def _load_prompt_input(
+    session: AsyncSession, prompt: tables.PromptRecord, history: PolicyHistory
+) -> PromptExplanationInput:
     step = await session.scalar(
         select(tables.PromptStep)
         .where(tables.PromptStep.prompt_id == prompt.id)
@@ -84,8 +83,10 @@ async def _prompt_case(session: AsyncSession, prompt: tables.PromptRecord, book:
         .limit(1)
     )
     assert step is not None, "a prompt is stored with its first step"
-    made = step.dismissal or (_id_of(step.closed_by) if step.state in {"decided", "dismissed"} else None)
-    return PromptCase(
+    decision_id = step.dismissal or (
+        _parse_id(step.closed_by) if step.state in {"decided", "dismissed"} else None
+    )
+    return PromptExplanationInput(
         kind=prompt.kind,
         term=prompt.term_code,
         grounds=tuple(prompt.grounds),
@@ -99,32 +100,34 @@ async def _prompt_case(session: AsyncSession, prompt: tables.PromptRecord, book:
         blockers=tuple(step.blockers),
         closed_at=step.closed_at,
         closed_by=step.closed_by,
-        decision=await _decision(session, made),
-        law=book.on(prompt.event_day),
+        decision=await _load_decision(session, decision_id),
+        law=history.on(prompt.event_day),
     )
 
 
-def _id_of(text: str | None) -> UUID | None:
+def _parse_id(text: str | None) -> UUID | None:
     return UUID(text) if text else None
 
 
-async def _decision(session: AsyncSession, decision_id: UUID | None) -> PersonsDecision | None:
+async def _load_decision(session: AsyncSession, decision_id: UUID | None) -> HumanDecision | None:
     if decision_id is None:
         return None
     row = await session.get_one(tables.PromptDecision, decision_id)
-    return PersonsDecision(row.role, row.outcome, row.reasons, row.found_reason, row.found_text, row.at)
+    return HumanDecision(row.role, row.outcome, row.reasons, row.found_reason, row.found_text, row.at)
 
 
-async def _entry_case(session: AsyncSession, entry: tables.StandingEntry, book: PolicyHistory) -> EntryCase:
-    law = book.on(legal_day(entry.at))
+async def _load_entry_input(
+    session: AsyncSession, entry: tables.StandingEntry, history: PolicyHistory
+) -> EntryExplanationInput:
+    law = history.on(legal_day(entry.at))
     known_on = legal_day(entry.recorded_at)
-    days = book.on(known_on).policy.integer("appeal.filing.days")
+    days = history.on(known_on).policy.integer("appeal.filing.days")
     prompt = await session.get(tables.PromptRecord, entry.prompt_id) if entry.prompt_id else None
     reversal = await session.scalar(
         select(tables.StandingEntry.at).where(tables.StandingEntry.reverses == entry.id)
     )
     release = await session.get(tables.AidReleaseRecord, entry.id)
-    return EntryCase(
+    return EntryExplanationInput(
         at=entry.at,
         cause=entry.cause,
         outcome=entry.outcome,
@@ -133,17 +136,17 @@ async def _entry_case(session: AsyncSession, entry: tables.StandingEntry, book: 
         policy_version=entry.policy_version,
         trace=entry.trace,
         law=law,
-        prompt=await _prompt_case(session, prompt, book) if prompt else None,
-        decision=await _decision(session, UUID(entry.caused_by)) if entry.cause == "decision" else None,
-        reasons=await _reasons(session, entry),
+        prompt=await _load_prompt_input(session, prompt, history) if prompt else None,
+        decision=await _load_decision(session, UUID(entry.caused_by)) if entry.cause == "decision" else None,
+        reasons=await _load_reasons(session, entry),
         reversed_at=reversal,
         aid_released_at=release.at if release else None,
-        aid_blockers=() if release else await _aid_blockers(session, entry),
+        aid_blockers=() if release else await _load_aid_blockers(session, entry),
         appeal_until=known_on + timedelta(days=days),
     )
 
 
-async def _reasons(session: AsyncSession, entry: tables.StandingEntry) -> str | None:
+async def _load_reasons(session: AsyncSession, entry: tables.StandingEntry) -> str | None:
     match entry.cause:
         case "appeal":
             return (await session.get_one(tables.AppealDecided, UUID(entry.caused_by))).reasons
@@ -152,10 +155,10 @@ async def _reasons(session: AsyncSession, entry: tables.StandingEntry) -> str | 
     return None
 
 
-async def _aid_blockers(session: AsyncSession, entry: tables.StandingEntry) -> tuple[str, ...]:
-    """What the withdrawal of aid waits for, by the newest picture."""
-    newest = await session.get(tables.StudentStanding, entry.student_id)
-    releases = newest.assessment["aid"] if newest else []
+async def _load_aid_blockers(session: AsyncSession, entry: tables.StandingEntry) -> tuple[str, ...]:
+    """The blockers of the withdrawal of aid in the stored assessment."""
+    standing = await session.get(tables.StudentStanding, entry.student_id)
+    releases = standing.assessment["aid"] if standing else []
     return next(
         (tuple(release["blockers"]) for release in releases if release["change_id"] == str(entry.id)), ()
     )

@@ -1,0 +1,1 @@
+"""Notices about prompts, changes, warnings and claims."""

@@ -1,4 +1,4 @@
-"""The student learns what became of a claim. The notice carries no reason: a phone may lie open."""
+"""Notify the student of the decision on a claim. The notice contains no reason: others may see the phone."""
 
 from datetime import datetime
 from uuid import UUID
@@ -13,7 +13,7 @@ IN_APP: tuple[Channel, ...] = ("in_app",)
 
 
 async def tell_decided(session: AsyncSession, claim_id: UUID, at: datetime) -> None:
-    """In the app, with the way that is left after a refusal."""
+    """Notify the student in the app; after a refusal, mention the appeal."""
     decision = await session.get_one(ClaimDecision, claim_id)
     zh, en = ("已认可", "accepted") if decision.accepted else ("未予认可", "not accepted")
     after_zh, after_en = (
@@ -27,7 +27,7 @@ async def tell_decided(session: AsyncSession, claim_id: UUID, at: datetime) -> N
         title_zh=f"未核验理由{zh}",
         title_en=f"Reason {en}",
         body_zh=f"您的未核验理由{zh}。{after_zh}请在应用中查看意见。",
-        body_en=f"Your reason for a missed check was {en}. {after_en} See the app for the opinion.",
+        body_en=f"Your reason for a missed check was {en}. {after_en} Open the app to read the opinion.",
         data={"claim_id": str(claim_id)},
     )
     recipient = StudentRecipient(decision.student_id, decision.school_id)

@@ -1,4 +1,4 @@
-"""The registrar is reminded of a prompt that waits for a decision, on the working days that the law names."""
+"""Remind registrars of undecided prompts, on the working days that the policy names."""
 
 from datetime import date, datetime
 from typing import Any
@@ -10,27 +10,27 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
 from backend.standing.engine.prompts import PromptState
-from backend.standing.notifications.prompts import tell_reminder
+from backend.standing.notifications.prompts import notify_prompt_reminder
 from backend.standing.store import tables
 
 
 async def remind_registrars(session: AsyncSession, school_id: UUID, at: datetime) -> int:
-    """Send today's reminders of the school's undecided prompts, each once; returns how many.
+    """Send today's reminders of the school's undecided prompts, each once; returns how many were sent.
 
-    A job that comes a day late sends what is due on its own day; what it missed is past and is not sent after.
+    A job that runs a day late sends only the reminders of its own day, not those it missed.
     """
     sent = 0
-    for prompt_id, working_day in await _due_today(session, school_id, legal_day(at)):
+    for prompt_id, working_day in await _load_due_reminders(session, school_id, legal_day(at)):
         row = {"prompt_id": prompt_id, "working_day": working_day, "school_id": school_id, "at": at}
-        put = insert(tables.PromptReminder).values(row).on_conflict_do_nothing()
-        if await session.scalar(put.returning(tables.PromptReminder.prompt_id)) is not None:
-            await tell_reminder(session, prompt_id, at)
+        statement = insert(tables.PromptReminder).values(row).on_conflict_do_nothing()
+        if await session.scalar(statement.returning(tables.PromptReminder.prompt_id)) is not None:
+            await notify_prompt_reminder(session, prompt_id, at)
             sent += 1
     return sent
 
 
-async def _due_today(session: AsyncSession, school_id: UUID, today: date) -> list[tuple[UUID, int]]:
-    """Prompt and working day of every reminder that the kept pictures put on this day."""
+async def _load_due_reminders(session: AsyncSession, school_id: UUID, today: date) -> list[tuple[UUID, int]]:
+    """Prompt and working day of every reminder that the stored assessments schedule for today."""
     assessments = await session.stream_scalars(
         select(tables.StudentStanding.assessment)
         .where(
@@ -42,14 +42,14 @@ async def _due_today(session: AsyncSession, school_id: UUID, today: date) -> lis
     return [
         (UUID(prompt["prompt_id"]), reminder["working_day"])
         async for assessment in assessments
-        for prompt in _running(assessment)
+        for prompt in _prompts_awaiting_registrar(assessment)
         for reminder in prompt["deadline"]["reminders"]
         if reminder["on"] == today.isoformat()
     ]
 
 
-def _running(assessment: dict[str, Any]) -> list[dict[str, Any]]:
-    """Delivered and neither decided nor ended; a dismissal that waits for the superior is not the registrar's."""
+def _prompts_awaiting_registrar(assessment: dict[str, Any]) -> list[dict[str, Any]]:
+    """Prompts that the registrar must decide: delivered, open and without a pending dismissal."""
     return [
         prompt
         for prompt in assessment["prompts"]

@@ -1,6 +1,6 @@
-"""The notices of standing, Chinese and English: what happened, what to do, until when. No name, no reason, no threat.
+"""The Chinese and English texts of the notices of standing: what happened, what to do and until when.
 
-A phone may lie open, and a notice is read before a case is: it says where to look, and nobody is judged in it.
+Others may see the phone, so a notice contains no name, no reason and no threat; it says where to find the details.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backend.standing.engine.prompts import PromptState
-from backend.standing.explanations.phrases import KINDS, Bilingual, instant, until
+from backend.standing.explanations.phrases import KINDS, Bilingual, format_end, instant
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Title and body in both languages."""
+    """Title and body of a notice in both languages."""
 
     title: Bilingual
     body: Bilingual
@@ -31,12 +31,12 @@ APPEAL = Bilingual(
 def raised_to_registrar(kind: str, proposed: Bilingual, days: int) -> Text:
     what = KINDS[kind]
     return Text(
-        Bilingual("学籍处理提示", "A prompt for a decision"),
+        Bilingual("学籍处理提示", "A prompt for your decision"),
         Bilingual(
             f"贵校一名学生{what.zh}，拟处理意见为“{proposed.zh}”。请在应用中确认收到并核实情况，"
             f"自收到之日起 {days} 个工作日内作出决定。",
-            f"One of your students: {what.en}; proposed: {proposed.en}. Confirm the receipt in the app, look into the "
-            f"case, and decide within {days} working days of the receipt.",
+            f"One of your students: {what.en}; proposed: {proposed.en}. Confirm the receipt in the app, check the "
+            f"facts, and decide within {days} working days of the receipt.",
         ),
     )
 
@@ -44,12 +44,12 @@ def raised_to_registrar(kind: str, proposed: Bilingual, days: int) -> Text:
 def raised_to_counselor(kind: str) -> Text:
     what = KINDS[kind]
     return Text(
-        Bilingual("请了解一名学生的情况", "Please look after a student"),
+        Bilingual("请了解一名学生的情况", "Please contact a student"),
         Bilingual(
             f"您负责的一名学生{what.zh}，学校已收到提示，将核实后作出决定。请尽快联系学生；"
             "如有正当理由，请提醒学生在学校决定之前在应用中说明。",
-            f"One of your students: {what.en}. The school was prompted and will decide. Get in touch soon; with a "
-            "justified reason, the student should say so in the app before the school decides.",
+            f"One of your students: {what.en}. The school received a prompt and will decide. Contact the student soon; a "
+            "justified reason should be stated in the app before the school decides.",
         ),
     )
 
@@ -57,12 +57,12 @@ def raised_to_counselor(kind: str) -> Text:
 def raised_to_student(kind: str) -> Text:
     what = KINDS[kind]
     return Text(
-        Bilingual("请说明情况", "Please tell your side"),
+        Bilingual("请说明情况", "Please explain"),
         Bilingual(
             f"记录显示：{what.zh}。学校正在核实，尚未作出决定。如有正当理由（如生病、请假、设备故障），"
             "请在学校作出决定之前在应用中说明；也可以联系辅导员帮助您。",
-            f"Your record shows: {what.en}. The school is looking into it and has decided nothing. With a justified "
-            "reason (illness, leave, a broken phone), say so in the app before the school decides; your counselor helps.",
+            f"Your record shows: {what.en}. The school is checking it and has not decided yet. If you had a justified "
+            "reason (illness, leave, a broken phone), state it in the app before the school decides. Your counselor can help.",
         ),
     )
 
@@ -70,96 +70,96 @@ def raised_to_student(kind: str) -> Text:
 def raised_to_superior(kind: str, school: str) -> Text:
     what = KINDS[kind]
     return Text(
-        Bilingual("已向学校发出处理提示", "A school was prompted"),
+        Bilingual("已向学校发出处理提示", "A school received a prompt"),
         Bilingual(
             f"“{school}”一名学生{what.zh}，系统已提示学校核实处理。目前无需您操作。",
-            f"A student of “{school}”: {what.en}. The school was prompted; you need do nothing now.",
+            f"A student of “{school}”: {what.en}. The school received a prompt. No action is needed from you now.",
         ),
     )
 
 
-def reminder(kind: str, due: datetime) -> Text:
+def reminder_to_registrar(kind: str, due: datetime) -> Text:
     what = KINDS[kind]
     return Text(
-        Bilingual("待处理提示", "A prompt waits for you"),
+        Bilingual("待处理提示", "A prompt is waiting for you"),
         Bilingual(
-            f"一名学生（{what.zh}）的处理提示尚未作出决定，期限至 {until(due)}。请在应用中核实并作出决定。",
-            f"A prompt ({what.en}) waits for a decision until {until(due)}. Look into it and decide in the app.",
+            f"一名学生（{what.zh}）的处理提示尚未作出决定，期限至 {format_end(due)}。请在应用中核实并作出决定。",
+            f"A prompt ({what.en}) is waiting for your decision until {format_end(due)}. Check the facts and decide in the app.",
         ),
     )
 
 
-# --- a prompt moves ---
+# --- a prompt changes its state ---
 
 TO_SUPERIOR = {
     PromptState.DISMISSAL_PENDING: Text(
-        Bilingual("请答复学校的免予处理意见", "A dismissal waits for you"),
+        Bilingual("请答复学校的免予处理意见", "A dismissal is waiting for your answer"),
         Bilingual(
             "“{school}”认为一名学生有正当理由，拟免予处理。请在应用中查看并答复。",
-            "“{school}” found a justified reason and would dismiss a prompt. See the app and answer.",
+            "“{school}” found a justified reason and wants to dismiss a prompt. Review it in the app and answer.",
         ),
     ),
     PromptState.BLOCKED: Text(
-        Bilingual("期限已到，暂缓执行", "A deadline has ended; execution is held up"),
+        Bilingual("期限已到，暂缓执行", "A deadline has ended; execution is blocked"),
         Bilingual(
             "“{school}”一项提示期限已到，但尚有事项未了结，系统不会自动执行。请在应用中查看并督促了结。",
-            "A deadline of “{school}” has ended with matters open, so nothing is executed. See the app and help to settle them.",
+            "A deadline of “{school}” has ended with open matters, so nothing is executed. Review them in the app and have them settled.",
         ),
     ),
     PromptState.ESCALATED: Text(
-        Bilingual("请作出决定", "A decision is yours now"),
+        Bilingual("请作出决定", "Please decide"),
         Bilingual(
             "“{school}”未在期限内作出决定，该提示已转由您处理。请在应用中核实并作出决定。",
-            "“{school}” did not decide in time, and the prompt is yours now. Look into it and decide in the app.",
+            "“{school}” did not decide in time, so you decide this prompt now. Check the facts and decide in the app.",
         ),
     ),
     PromptState.EXECUTED: Text(
         Bilingual("期限已到，已自动执行", "A deadline has ended; the proposal was executed"),
         Bilingual(
             "“{school}”一项提示期限内未作决定，系统已按拟处理意见执行。请核查；如有不当，可在应用中一步撤销。",
-            "“{school}” did not decide in time, and the proposal was executed. Check it; one step in the app takes it back.",
+            "“{school}” did not decide in time, and the proposal was executed. Check it; you can reverse it in one step in the app.",
         ),
     ),
 }
 
 TO_REGISTRAR = {
     PromptState.BLOCKED: Text(
-        Bilingual("期限已到，暂缓执行", "A deadline has ended; execution is held up"),
+        Bilingual("期限已到，暂缓执行", "A deadline has ended; execution is blocked"),
         Bilingual(
             "一项提示期限已到，但尚有事项未了结，系统不会自动执行。请在应用中查看未了结的事项，并作出决定。",
-            "A deadline has ended with matters open, so nothing is executed. See the app for what is open, and decide.",
+            "A deadline has ended with open matters, so nothing is executed. Review them in the app and decide.",
         ),
     ),
     PromptState.ESCALATED: Text(
-        Bilingual("提示已转上级处理", "A prompt went to your superior"),
+        Bilingual("提示已转上级处理", "A prompt was escalated to your superior"),
         Bilingual(
             "一项提示期限内未作决定，已转上级处理。请配合上级核实。",
-            "A prompt was not decided in time and went to your superior. Please help with the facts.",
+            "A prompt was not decided in time and was escalated to your superior. Please help to check the facts.",
         ),
     ),
 }
 
-REFUSED_DISMISSAL = Text(
+DISMISSAL_REFUSED = Text(
     Bilingual("上级未同意免予处理", "Your superior did not agree to a dismissal"),
     Bilingual(
         "上级未同意一项免予处理意见，意见全文见应用。请在期限内重新作出决定。",
-        "Your superior did not agree to a dismissal; the app shows why. Decide again before the deadline ends.",
+        "Your superior did not agree to a dismissal; the app shows the opinion. Decide again before the deadline ends.",
     ),
 )
 
 CLOSED_TO_STUDENT = {
     PromptState.DISMISSED: Text(
-        Bilingual("情况已核实，不作处理", "Looked into: nothing follows"),
+        Bilingual("情况已核实，不作处理", "Checked: no further action"),
         Bilingual(
             "经核实，您有正当理由，此前的提示已了结，不作任何处理。您无需操作。",
-            "You had a justified reason. The prompt is closed, nothing follows, and you need do nothing.",
+            "You had a justified reason. The prompt is closed without consequences. You do not need to do anything.",
         ),
     ),
     PromptState.WITHDRAWN: Text(
         Bilingual("提示已撤回", "A prompt was withdrawn"),
         Bilingual(
             "此前关于您的提示所依据的记录已不成立，提示已撤回，不作任何处理。您无需操作。",
-            "What the prompt rested on holds no more. It was withdrawn, nothing follows, and you need do nothing.",
+            "The basis of the prompt no longer holds. It was withdrawn without consequences. You do not need to do anything.",
         ),
     ),
 }
@@ -169,14 +169,14 @@ CLOSED_TO_STAFF = {
         Bilingual("提示已免予处理", "A prompt was dismissed"),
         Bilingual(
             "一名学生的提示经核实免予处理，已经了结，无需再作决定。",
-            "A student's prompt was dismissed for a justified reason; no decision is needed any more.",
+            "A student's prompt was dismissed for a justified reason. No decision is needed.",
         ),
     ),
     PromptState.WITHDRAWN: Text(
         Bilingual("提示已撤回", "A prompt was withdrawn"),
         Bilingual(
             "一名学生的提示所依据的记录已不成立，提示已撤回，无需再作决定。",
-            "What a student's prompt rested on holds no more. It was withdrawn; no decision is needed any more.",
+            "The basis of a student's prompt no longer holds. It was withdrawn. No decision is needed.",
         ),
     ),
 }
@@ -184,19 +184,23 @@ CLOSED_TO_STAFF = {
 
 # --- the status changes ---
 
-WHY_CHANGED = {
-    "decision": Bilingual("经学校或上级核实后决定", "after the school or its superior looked into it"),
-    "expiry": Bilingual("规定期限内未作其他决定，按规定执行", "because nothing else was decided in time"),
+CAUSE_PHRASES = {
+    "decision": Bilingual(
+        "经学校或上级核实后决定", "decided after the school or its superior checked the facts"
+    ),
+    "expiry": Bilingual(
+        "规定期限内未作其他决定，按规定执行", "executed because there was no other decision in time"
+    ),
 }
 
 
 def changed_to_student(cause: str, outcome: Bilingual, kind: str, at: datetime) -> Text:
-    what, why = KINDS[kind], WHY_CHANGED[cause]
+    what, why = KINDS[kind], CAUSE_PHRASES[cause]
     return Text(
         Bilingual("学籍状态有变动", "Your status has changed"),
         Bilingual(
             f"您的学籍状态自 {instant(at)} 起变动：{outcome.zh}。原因：{what.zh}，{why.zh}。依据和证据可在应用中查看。{APPEAL.zh}",
-            f"Your status has changed from {instant(at)}: {outcome.en}. Why: {what.en}, {why.en}. The app shows the rule and "
+            f"Your status has changed from {instant(at)}: {outcome.en}. Reason: {what.en}, {why.en}. The app shows the rule and "
             f"the evidence. {APPEAL.en}",
         ),
     )
@@ -206,28 +210,28 @@ RESTORED_TO_STUDENT = Text(
     Bilingual("学籍状态已恢复", "Your status is restored"),
     Bilingual(
         "此前的一项学籍变动已撤销，您的学籍状态已恢复。您无需操作，详情可在应用中查看。",
-        "An earlier change was taken back and your status is restored. You need do nothing; see the app.",
+        "An earlier change was reversed and your status is restored. You do not need to do anything; the app shows the details.",
     ),
 )
 EDITED_TO_STUDENT = Text(
     Bilingual("学籍信息有变动", "Your record has changed"),
     Bilingual(
         "您的学籍信息已按审批结果变动，详情可在应用中查看。如与事实不符，请联系辅导员。",
-        "Your record has changed as it was approved; see the app. If it is not right, tell your counselor.",
+        "Your record was changed as approved; the app shows the details. If it is wrong, contact your counselor.",
     ),
 )
 CHANGED_TO_STAFF = Text(
     Bilingual("一名学生的学籍状态有变动", "A student's status has changed"),
     Bilingual(
         "一名学生的学籍状态有变动，变动和依据可在应用中查看。请当面告知学生，并告知可以申诉。",
-        "A student's status has changed; the app shows how and why. Please speak with the student, also of the appeal.",
+        "A student's status has changed; the app shows how and why. Please tell the student in person and mention the right to appeal.",
     ),
 )
 RESTORED_TO_STAFF = Text(
     Bilingual("一名学生的学籍状态已恢复", "A student's status is restored"),
     Bilingual(
         "一名学生的一项学籍变动已撤销，学籍状态已恢复。请告知学生并恢复正常管理。",
-        "A change of a student's status was taken back. Please tell the student and carry on as before.",
+        "A change of a student's status was reversed. Please tell the student and resume normal management.",
     ),
 )
 
@@ -235,72 +239,72 @@ RESTORED_TO_STAFF = Text(
 # --- warnings ---
 
 
-def warned_student(code: str, cap: int) -> Text:
-    return Text(Bilingual("请留意", "Please take note"), _WARNED_STUDENT[code](cap))
+def warning_to_student(code: str, cap: int) -> Text:
+    return Text(Bilingual("请留意", "Please take note"), _STUDENT_WARNINGS[code](cap))
 
 
-def warned_counselor(code: str) -> Text:
-    said = _WARNED_COUNSELOR[code]
+def warning_to_counselor(code: str) -> Text:
+    warning = _COUNSELOR_WARNINGS[code]
     return Text(
-        Bilingual("请关心一名学生", "Please look after a student"),
+        Bilingual("请关心一名学生", "Please contact a student"),
         Bilingual(
-            f"您负责的一名学生{said.zh}请尽快联系学生，详情见应用。",
-            f"{said.en} Get in touch soon; see the app.",
+            f"您负责的一名学生{warning.zh}请尽快联系学生，详情见应用。",
+            f"{warning.en} Contact the student soon; the app shows the details.",
         ),
     )
 
 
-_WARNED_STUDENT: Mapping[str, Callable[[int], Bilingual]] = {
+_STUDENT_WARNINGS: Mapping[str, Callable[[int], Bilingual]] = {
     "one_more_miss": lambda _: Bilingual(
         "本学期再有一次未按时核验，学校就会收到提示。请留意下一次核验通知并按时完成；做不到时，请提前告诉辅导员。",
-        "One more missed check this term prompts your school. Watch for the next one and take part in time; if you "
-        "cannot, tell your counselor before it.",
+        "If you miss one more check this term, your school receives a prompt. Watch for the next one and check in on time; "
+        "if you cannot, tell your counselor beforehand.",
     ),
     "leave_days_used": lambda cap: Bilingual(
         f"本学期请假天数已接近上限（{cap} 天）。请合理安排；确需再请假的，请先与辅导员商量。",
-        f"Your leave this term nears its limit ({cap} days). Plan the rest, and speak with your counselor before asking for more.",
+        f"Your leave this term is close to its limit ({cap} days). Plan the rest, and talk to your counselor before asking for more.",
     ),
     "leave_plan_exceeds": lambda cap: Bilingual(
         f"已批准的请假用完后，将超过本学期上限（{cap} 天）。请在此之前返校销假，或尽快与辅导员商量。",
-        f"With the leave that is approved you will pass this term's limit ({cap} days). Return before that, or speak with "
+        f"With your approved leave you will exceed this term's limit ({cap} days). Return before that, or talk to "
         "your counselor soon.",
     ),
     "absence_continues": lambda _: Bilingual(
         "学校有您未请假缺席的记录。请尽快返校，或在应用中补办请假；如记录有误，请联系辅导员更正。",
         "Your school has recorded you absent without leave. Return or ask for leave in the app soon; if the record is "
-        "wrong, tell your counselor.",
+        "wrong, contact your counselor.",
     ),
 }
-_WARNED_COUNSELOR = {
+_COUNSELOR_WARNINGS = {
     "one_more_miss": Bilingual(
         "本学期再有一次未按时核验，学校就会收到提示。",
-        "One more missed check of a student prompts the school.",
+        "If a student misses one more check, the school receives a prompt.",
     ),
     "leave_days_used": Bilingual(
-        "本学期请假天数已接近上限。", "A student's leave nears the limit of the term."
+        "本学期请假天数已接近上限。", "A student's leave is close to the limit of the term."
     ),
     "leave_plan_exceeds": Bilingual(
-        "已批准的请假将超过学期上限。", "A student's approved leave will pass the limit of the term."
+        "已批准的请假将超过学期上限。", "A student's approved leave will exceed the limit of the term."
     ),
     "absence_continues": Bilingual(
         "未请假缺席已有多日。", "A student has been recorded absent without leave for days."
     ),
 }
 
-UNFOUNDED = Text(
+CHANGE_WITHOUT_BASIS = Text(
     Bilingual("一项学籍变动可能失去依据", "A change may have lost its basis"),
     Bilingual(
         "一名学生学籍变动所依据的未核验记录，后来被认定为有正当理由。系统不会自动改动已了结的事项，请核查，"
         "必要时撤销该变动，或告知学生可以申诉。",
-        "Misses behind a student's change were excused since. A closed case is never reopened by itself: check it, take "
-        "the change back if need be, or tell the student of the appeal.",
+        "Misses behind a student's change were excused later. Closed cases are never changed automatically: check it, reverse "
+        "the change if necessary, or tell the student about the right to appeal.",
     ),
 )
-DIFFERS = Text(
-    Bilingual("学籍记录需要核查", "A record needs a look"),
+REPLAY_DIFFERENCE = Text(
+    Bilingual("学籍记录需要核查", "A record needs a review"),
     Bilingual(
         "“{school}”一名学生的存档与按事实重新推算的结果不一致。系统未作任何改动，请在应用中查看差异并核查。",
-        "What is stored of a student of “{school}” differs from what the facts give. Nothing was changed; see the app "
-        "and look into it.",
+        "The stored record of a student of “{school}” differs from the result of the facts. Nothing was changed; review "
+        "the difference in the app.",
     ),
 )

@@ -1,0 +1,1 @@
+"""Outages of the service or of a network: declared, ended and decided."""

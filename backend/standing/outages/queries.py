@@ -1,4 +1,4 @@
-"""Reading outages: those of the units below the caller, and those above that reach down to it."""
+"""Queries on outages: those of the units below the caller, and those of units above, which affect the caller too."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ OutageState = Literal["waiting", "approved", "refused"]
 
 @dataclass(frozen=True, slots=True)
 class OutageView:
-    """An outage, the end that was recorded later, and the superior's answer."""
+    """An outage, its end if recorded later, and the superior's decision."""
 
     outage: OutageRecord
     ended: OutageEnded | None
@@ -27,7 +27,7 @@ class OutageView:
 
     @property
     def ends_at(self) -> datetime | None:
-        """When it was over; None while that is not known."""
+        """The end of the outage; None if it is not known."""
         return self.outage.ends_at or (self.ended.ends_at if self.ended else None)
 
     @property
@@ -39,7 +39,7 @@ class OutageView:
 
 @dataclass(frozen=True, slots=True)
 class OutageSearch:
-    """Which outages; what is not given narrows nothing."""
+    """Filters of the list; None means no filter."""
 
     state: OutageState | None = None
     org_id: UUID | None = None
@@ -52,20 +52,20 @@ _STATES = {
 }
 
 
-async def outage_for(session: AsyncSession, actor: Actor, outage_id: UUID) -> OutageView:
-    """One outage that concerns the caller; else `NotFound`, whatever the cause."""
-    asked = _seen_by(actor).where(OutageRecord.id == outage_id)
-    found = (await session.execute(asked)).one_or_none()
-    if found is None:
+async def load_outage(session: AsyncSession, actor: Actor, outage_id: UUID) -> OutageView:
+    """One visible outage; raises `NotFound` if it does not exist or is not visible."""
+    query = _select_visible_outages(actor).where(OutageRecord.id == outage_id)
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
         raise NotFound
-    return OutageView(*found)
+    return OutageView(*row)
 
 
-async def outages_page(
+async def load_outages_page(
     session: AsyncSession, actor: Actor, search: OutageSearch, before: UUID | None, limit: int
 ) -> Sequence[OutageView]:
-    """At most `limit` outages that concern the caller, newest first, older than the id `before`."""
-    page = _seen_by(actor).order_by(OutageRecord.id.desc()).limit(limit)
+    """At most `limit` visible outages, newest first, older than the id `before`."""
+    page = _select_visible_outages(actor).order_by(OutageRecord.id.desc()).limit(limit)
     if search.state is not None:
         page = page.where(_STATES[search.state])
     if search.org_id is not None:
@@ -75,10 +75,10 @@ async def outages_page(
     return [OutageView(*row) for row in await session.execute(page)]
 
 
-async def outages_over(session: AsyncSession, row: OutageRecord) -> bool:
-    """Whether the same side declared an outage of the same unit for some of that time before, whatever became of it."""
+async def overlaps_declared_outage(session: AsyncSession, row: OutageRecord) -> bool:
+    """Whether the same declaring unit already declared an overlapping outage of the same unit, whatever its state."""
     ends_at = func.coalesce(OutageRecord.ends_at, OutageEnded.ends_at, OutageRecord.lapses_at)
-    near = (
+    overlapping = (
         select(OutageRecord.id)
         .outerjoin(OutageEnded, OutageEnded.outage_id == OutageRecord.id)
         .where(
@@ -89,19 +89,19 @@ async def outages_over(session: AsyncSession, row: OutageRecord) -> bool:
         )
         .limit(1)
     )
-    return await session.scalar(near) is not None
+    return await session.scalar(overlapping) is not None
 
 
-def _seen_by(actor: Actor) -> Select[*tuple[Any, ...]]:
+def _select_visible_outages(actor: Actor) -> Select[*tuple[Any, ...]]:
     return (
         select(OutageRecord, OutageEnded, OutageDecision)
         .outerjoin(OutageEnded, OutageEnded.outage_id == OutageRecord.id)
         .outerjoin(OutageDecision, OutageDecision.outage_id == OutageRecord.id)
-        .where(_concerns(actor))
+        .where(_concerns_unit_of(actor))
     )
 
 
-def _concerns(actor: Actor) -> ColumnElement[bool]:
+def _concerns_unit_of(actor: Actor) -> ColumnElement[bool]:
     path = OutageRecord.org_path
     return or_(
         path.startswith(actor.org_path + ".", autoescape=True), path.in_(superior_paths(actor.org_path))

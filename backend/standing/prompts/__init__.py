@@ -1,0 +1,1 @@
+"""Prompts: deliveries, decisions, reversals, statements and queries."""

@@ -1,4 +1,4 @@
-"""A prompt taken up to be acted on: the student's turn is held, and what was due by then has happened."""
+"""Open a prompt before acting on it: lock the student, recompute, and save whatever has become due."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -28,9 +28,9 @@ from backend.standing.store.tables import PromptRecord, StudentStanding
 
 @dataclass(frozen=True, slots=True)
 class PromptCase:
-    """A prompt as it stands at the turn's instant, with the facts and the law that judge it."""
+    """A prompt at the instant of the lock, with the facts and the assessment that it is part of."""
 
-    held: LockedStudent
+    locked: LockedStudent
     facts: StudentFacts
     assessment: Assessment
     prompt: Prompt
@@ -40,67 +40,81 @@ class PromptCase:
         return UUID(self.prompt.prompt_id)
 
     @property
-    def law(self) -> StandingPolicy:
-        """The law of the prompt's event day (reading 14)."""
-        return policy_history(self.held.subject.path).on(self.prompt.event_day)
+    def at(self) -> datetime:
+        """The instant of the lock, under which every act on the prompt is recorded."""
+        return self.locked.at
 
     @property
-    def whose(self) -> dict[str, UUID]:
-        """School and student, as every row names them."""
-        return {"school_id": self.held.subject.school_id, "student_id": self.held.subject.student_id}
+    def school_path(self) -> str:
+        return self.locked.subject.path
+
+    @property
+    def law(self) -> StandingPolicy:
+        """The policy of the prompt's event day (reading 14)."""
+        return policy_history(self.school_path).on(self.prompt.event_day)
+
+    @property
+    def owner_columns(self) -> dict[str, UUID]:
+        """The school and student columns that every row about the prompt has."""
+        return {"school_id": self.locked.subject.school_id, "student_id": self.locked.subject.student_id}
 
 
 async def open_prompt_case(session: AsyncSession, prompt_id: UUID, at: datetime) -> PromptCase:
-    """Hold the student's turn and let come what is due, before anybody acts.
+    """Lock the student, save what is due by now, and return the prompt.
 
-    Raises `NotFound` where the scope admits no such prompt, `RecordUnderReview` where facts and record differ.
+    Raises `NotFound` if the tenant scope has no such prompt, `RecordUnderReview` if the stored record does not
+    follow from the facts.
     """
     stored = await session.get(PromptRecord, prompt_id)
     if stored is None:
         raise NotFound
-    held = await lock_and_assess(session, stored.student_id, at)
-    facts, assessment = await load_facts_and_assess(session, held)
-    await save_assessment(session, held, assessment)
-    return PromptCase(held, facts, assessment, _prompt_in(assessment, prompt_id))
+    locked = await lock_and_assess(session, stored.student_id, at)
+    facts, assessment = await load_facts_and_assess(session, locked)
+    await save_assessment(session, locked, assessment)
+    return PromptCase(locked, facts, assessment, _find_prompt(assessment, prompt_id))
 
 
 async def apply_and_verify(session: AsyncSession, case: PromptCase) -> None:
-    """Keep what follows from the act just recorded; raises `RecordUnderReview` if that contradicts the record."""
-    assessment = await save_current(session, case.held)
-    kept = await session.scalar(
-        select(StudentStanding.digest).where(StudentStanding.student_id == case.held.subject.student_id)
+    """Recompute the student after the act just recorded and save the result.
+
+    Raises `RecordUnderReview` if the saved record differs from the assessment.
+    """
+    assessment = await save_current(session, case.locked)
+    stored_digest = await session.scalar(
+        select(StudentStanding.digest).where(StudentStanding.student_id == case.locked.subject.student_id)
     )
-    if kept != digest(assessment):
+    if stored_digest != digest(assessment):
         raise RecordUnderReview
 
 
-def _prompt_in(assessment: Assessment, prompt_id: UUID) -> Prompt:
-    found = next((prompt for prompt in assessment.prompts if prompt.prompt_id == str(prompt_id)), None)
-    if found is None:
-        raise RecordUnderReview
-    return found
+def _find_prompt(assessment: Assessment, prompt_id: UUID) -> Prompt:
+    for prompt in assessment.prompts:
+        if prompt.prompt_id == str(prompt_id):
+            return prompt
+    raise RecordUnderReview
 
 
 def is_superior(actor: Actor, school_path: str) -> bool:
-    """Whether this is the school's superior: a bureau above it, or the province if no bureau is in between."""
+    """Whether the actor acts for the school's superior: a bureau above it, or the province if there is no bureau."""
     if actor.role == "bureau":
         return is_below(school_path, actor.org_path)
     return actor.role == "province" and superior_paths(school_path)[1:2] == (actor.org_path,)
 
 
-def must_be_superior(actor: Actor, school_path: str) -> None:
+def require_superior(actor: Actor, school_path: str) -> None:
     if not is_superior(actor, school_path):
         raise NotPermitted(
-            reason_zh="须由学校的上级主管部门办理", reason_en="this is for the school's superior to do"
+            reason_zh="须由学校的上级主管部门办理",
+            reason_en="only the school's superior authority may do this",
         )
 
 
-def must_be_superior_side(actor: Actor) -> None:
-    """Refuse the school's own accounts before anything is looked up, so that they learn nothing from it."""
+def require_superior_role(actor: Actor) -> None:
+    """Reject accounts of the school before any query, so that the answer tells them nothing."""
     if actor.role not in {"bureau", "province"}:
-        must_be_superior(actor, "")
+        require_superior(actor, "")
 
 
-def must_be_registrar(actor: Actor) -> None:
+def require_registrar(actor: Actor) -> None:
     if actor.role != "registrar":
-        raise NotPermitted(reason_zh="由学校管理员办理", reason_en="this is for the school's registrar to do")
+        raise NotPermitted(reason_zh="由学校管理员办理", reason_en="only the school's registrar may do this")

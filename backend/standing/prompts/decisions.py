@@ -1,6 +1,7 @@
-"""Deciding prompts, answering dismissals, taking automatic executions back (HN334-4.1b, readings 10 and 12).
+"""Decide prompts, answer dismissals and reverse automatic executions (HN334-4.1b, readings 10 and 12).
 
-What the law says of an act is asked of the rules before it is recorded; the change itself follows from the facts.
+Each act is first checked by the decision rules and then recorded as a fact. The change of standing itself is not
+written here: it follows when the student is recomputed (`apply_and_verify`).
 """
 
 from collections.abc import Sequence
@@ -29,16 +30,16 @@ from backend.standing.engine.decision_rules import (
     decision_objections,
 )
 from backend.standing.engine.ledger import Cause, in_force
-from backend.standing.explanations.phrases import PARTS, Bilingual, joined
+from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, joined
 from backend.standing.prompts.case import (
     PromptCase,
     apply_and_verify,
-    must_be_superior,
-    must_be_superior_side,
     open_prompt_case,
+    require_superior,
+    require_superior_role,
 )
 from backend.standing.prompts.errors import (
-    REFUSALS,
+    OBJECTION_ERRORS,
     ChangeNotAutomatic,
     ChangeNotInForce,
 )
@@ -47,7 +48,7 @@ from backend.standing.store import tables
 
 @dataclass(frozen=True, slots=True)
 class DecidePrompt:
-    """An outcome of the law with its reasons, or `dismiss` with a justified reason that was found."""
+    """An outcome that the policy offers, with reasons; or `dismiss` with the justified reason that was found."""
 
     prompt_id: UUID
     outcome: str
@@ -59,7 +60,7 @@ class DecidePrompt:
 
 @dataclass(frozen=True, slots=True)
 class AnswerDismissal:
-    """The superior accepts a dismissal or refuses it, with an opinion."""
+    """The superior accepts or refuses a dismissal and gives an opinion."""
 
     decision_id: UUID
     accepted: bool
@@ -68,7 +69,7 @@ class AnswerDismissal:
 
 @dataclass(frozen=True, slots=True)
 class ReverseExecution:
-    """The authority takes an automatic execution back, with reasons."""
+    """The superior reverses an automatic execution and gives reasons."""
 
     entry_id: UUID
     reasons: str
@@ -77,18 +78,18 @@ class ReverseExecution:
 async def decide_prompt(
     session: AsyncSession, actor: Actor, command: DecidePrompt, at: datetime
 ) -> tables.PromptDecision:
-    """Decide for the school, or after an escalation for its superior. What was due by then has come first.
+    """Decide a prompt for the school or, after an escalation, for its superior. Whatever is due by now is saved first.
 
-    Raises `NotFound`, `NotPermitted`, and whatever the rules object (`errors.REFUSALS`).
+    Raises `NotFound`, `NotPermitted`, and the error of the first objection (`errors.OBJECTION_ERRORS`).
     """
-    role = _role(actor)
+    role = _require_deciding_role(actor)
     case = await open_prompt_case(session, command.prompt_id, at)
     if role is Role.SUPERIOR:
-        must_be_superior(actor, case.held.subject.path)
+        require_superior(actor, case.school_path)
     decision = facts.Decision(
         decision_id=str(new_id()),
         prompt_id=str(command.prompt_id),
-        at=case.held.at,
+        at=case.at,
         by=str(actor.account_id),
         role=role.value,
         outcome=command.outcome,
@@ -96,34 +97,34 @@ async def decide_prompt(
         found_reason=command.found_reason if command.outcome == DISMISS else None,
         found_text=command.found_text,
     )
-    objections = decision_objections(decision, case.prompt, case.facts, case.law, case.held.at)
+    objections = decision_objections(decision, case.prompt, case.facts, case.law, case.at)
     if objections:
-        raise await _refusal(session, case, command, objections)
-    row = await _record(session, actor, case, decision)
+        raise await _objection_error(session, case, command, objections)
+    row = await _insert_decision(session, actor, case, decision)
     to = AttachedTo("prompt_decision", row.id, row.school_id, row.student_id)
-    await attach(session, actor, command.attachment_ids, to, case.held.at)
+    await attach(session, actor, command.attachment_ids, to, case.at)
     await apply_and_verify(session, case)
     return row
 
 
-def _role(actor: Actor) -> Role:
+def _require_deciding_role(actor: Actor) -> Role:
     if actor.role == "registrar":
         return Role.REGISTRAR
     if actor.role in {"bureau", "province"}:
         return Role.SUPERIOR
     raise NotPermitted(
         reason_zh="提示由学校管理员处理，逾期后由上级处理",
-        reason_en="prompts are decided by the registrar, after an escalation by the superior",
+        reason_en="the registrar decides prompts; after an escalation the superior does",
     )
 
 
-async def _record(
+async def _insert_decision(
     session: AsyncSession, actor: Actor, case: PromptCase, decision: facts.Decision
 ) -> tables.PromptDecision:
     row = tables.PromptDecision(
         id=UUID(decision.decision_id),
         prompt_id=case.prompt_id,
-        **case.whose,
+        **case.owner_columns,
         role=decision.role,
         outcome=decision.outcome,
         reasons=decision.reasons,
@@ -144,25 +145,25 @@ async def _record(
     return row
 
 
-# --- what the rules object, in words ---
+# --- objections of the rules as errors ---
 
 
-async def _refusal(
+async def _objection_error(
     session: AsyncSession, case: PromptCase, command: DecidePrompt, objections: Sequence[str]
 ) -> DomainError:
-    """The first objection, with the names of what is missing or to choose from."""
-    told: dict[str, Any] = {
+    """The error of the first objection, with the allowed values and the missing evidence for its message."""
+    params: dict[str, Any] = {
         "outcome": command.outcome,
         "outcomes": ", ".join(case.law.outcomes),
         "reasons": ", ".join(case.law.reasons),
     }
     if not {"notice_undelivered", "incomplete_evidence"}.isdisjoint(objections):
-        told |= await _missing(session, case)
-    return REFUSALS[objections[0]](**told)
+        params |= await _describe_missing_evidence(session, case)
+    return OBJECTION_ERRORS[objections[0]](**params)
 
 
-async def _missing(session: AsyncSession, case: PromptCase) -> dict[str, str]:
-    """Which checks lack their notice, and which parts each check lacks, by the checks' titles."""
+async def _describe_missing_evidence(session: AsyncSession, case: PromptCase) -> dict[str, str]:
+    """The titles of roll calls without a timely notice, and the parts of evidence that each roll call lacks."""
     checks = evidence_checks(case.prompt, case.facts)
     rows = await session.execute(
         select(RollCall.id, RollCall.title).where(RollCall.id.in_([UUID(check.check_id) for check in checks]))
@@ -171,11 +172,11 @@ async def _missing(session: AsyncSession, case: PromptCase) -> dict[str, str]:
     unnoticed, missing = [], []
     for check in checks:
         title = f"《{titles.get(check.check_id, '')}》{check.closes_at.astimezone(LEGAL_ZONE):%Y-%m-%d}"
-        late = not notice_in_time(check, case.law, case.held.at)
-        parts = [*missing_evidence(check, case.law, case.held.at), *([NOTICE] if late else [])]
+        late = not notice_in_time(check, case.law, case.at)
+        parts = [*missing_evidence(check, case.law, case.at), *([NOTICE] if late else [])]
         unnoticed += [title] if late else []
         if parts:
-            words = joined(PARTS[part] for part in parts)
+            words = joined(EVIDENCE_PARTS[part] for part in parts)
             missing.append(Bilingual(f"{title}：{words.zh}", f"{title}: {words.en}"))
     return {
         "checks_zh": "、".join(unnoticed),
@@ -185,40 +186,41 @@ async def _missing(session: AsyncSession, case: PromptCase) -> dict[str, str]:
     }
 
 
-# --- the superior ---
+# --- acts of the superior ---
 
 
 async def answer_dismissal(
     session: AsyncSession, actor: Actor, command: AnswerDismissal, at: datetime
 ) -> UUID:
-    """Accept a dismissal, which takes the misses out of the count, or refuse it, and the prompt runs on.
+    """Accept a dismissal, which excludes its misses from the count, or refuse it, which reopens the prompt.
 
-    Returns the prompt's id. Never by the one who dismissed. Raises `NotFound`, `NotPermitted`, `NoDismissalPending`, `OwnDismissal`.
+    Returns the prompt's id. The account that dismissed cannot answer (invariant 9). Raises `NotFound`, `NotPermitted`,
+    `NoDismissalPending`, `OwnDismissal`.
     """
-    must_be_superior_side(actor)
-    made = await session.get(tables.PromptDecision, command.decision_id)
-    if made is None:
+    require_superior_role(actor)
+    dismissal = await session.get(tables.PromptDecision, command.decision_id)
+    if dismissal is None:
         raise NotFound
-    case = await open_prompt_case(session, made.prompt_id, at)
-    must_be_superior(actor, case.held.subject.path)
-    decision = next((each for each in case.facts.decisions if each.decision_id == str(made.id)), None)
-    answer = facts.Acknowledgement(str(made.id), case.held.at, str(actor.account_id), command.accepted)
+    case = await open_prompt_case(session, dismissal.prompt_id, at)
+    require_superior(actor, case.school_path)
+    decision = next((each for each in case.facts.decisions if each.decision_id == str(dismissal.id)), None)
+    answer = facts.Acknowledgement(str(dismissal.id), case.at, str(actor.account_id), command.accepted)
     objection = acknowledgement_objection(answer, decision, case.prompt)
     if objection is not None:
-        raise REFUSALS[objection]
+        raise OBJECTION_ERRORS[objection]
     row = tables.DismissalAnswer(
-        decision_id=made.id,
-        **case.whose,
+        decision_id=dismissal.id,
+        **case.owner_columns,
         accepted=command.accepted,
         opinion=command.opinion,
-        decided_by=made.decided_by,
+        decided_by=dismissal.decided_by,
         answered_by=actor.account_id,
-        at=case.held.at,
+        at=case.at,
     )
     session.add(row)
     await session.flush()
-    after = {"prompt": str(made.prompt_id), "accepted": row.accepted}
-    _audit(session, case, "prompt.dismissal_answer", ("prompt_decision", made.id), after)
+    after = {"prompt": str(dismissal.prompt_id), "accepted": row.accepted}
+    _audit(session, case, "prompt.dismissal_answer", ("prompt_decision", dismissal.id), after)
     await apply_and_verify(session, case)
     return case.prompt_id
 
@@ -226,28 +228,29 @@ async def answer_dismissal(
 async def reverse_execution(
     session: AsyncSession, actor: Actor, command: ReverseExecution, at: datetime
 ) -> UUID:
-    """Take back what was executed on expiry, in one step: the earlier status returns, its misses count no more.
+    """Reverse an automatic execution in one step: the earlier status is restored and its misses no longer count.
 
-    By the school's superior. Returns the prompt's id. Raises `NotFound`, `NotPermitted`, `ChangeNotAutomatic`, `ChangeNotInForce`.
+    Only the school's superior may do this. Returns the prompt's id. Raises `NotFound`, `NotPermitted`,
+    `ChangeNotAutomatic`, `ChangeNotInForce`.
     """
-    must_be_superior_side(actor)
+    require_superior_role(actor)
     entry = await session.get(tables.StandingEntry, command.entry_id)
     if entry is None:
         raise NotFound
     if entry.cause != Cause.EXPIRY or entry.prompt_id is None:
-        must_be_superior(actor, (await session.get_one(OrgUnit, entry.school_id)).path)
+        require_superior(actor, (await session.get_one(OrgUnit, entry.school_id)).path)
         raise ChangeNotAutomatic
     case = await open_prompt_case(session, entry.prompt_id, at)
-    must_be_superior(actor, case.held.subject.path)
+    require_superior(actor, case.school_path)
     if str(entry.id) not in {each.entry_id for each in in_force(case.assessment.ledger)}:
         raise ChangeNotInForce
     row = tables.ChangeReversed(
         id=new_id(),
         change_id=entry.id,
-        **case.whose,
+        **case.owner_columns,
         reasons=command.reasons,
         reversed_by=actor.account_id,
-        at=case.held.at,
+        at=case.at,
     )
     session.add(row)
     await session.flush()
@@ -260,5 +263,5 @@ def _audit(
     session: AsyncSession, case: PromptCase, action: str, subject: tuple[str, UUID], after: dict[str, Any]
 ) -> None:
     noun, identifier = subject
-    act = audit.Act(action, noun, str(identifier), case.held.subject.path, after=after)
-    audit.record(session, act, case.held.at)
+    act = audit.Act(action, noun, str(identifier), case.school_path, after=after)
+    audit.record(session, act, case.at)

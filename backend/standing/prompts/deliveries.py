@@ -1,8 +1,8 @@
-"""The delivery of a prompt to its school, from which the working days run (HN334-4.1b, reading 7).
+"""Record the delivery of a prompt to its school, which starts the working days (HN334-4.1b, reading 7).
 
-A prompt is delivered when a registrar of the school first receives it: its notice was fetched in the app or reported
-delivered by SMS, the registrar said so, or the superior proves it otherwise (送达回证), so that nobody stalls by not
-looking. Reading a prompt writes nothing. The first delivery counts.
+A prompt counts as delivered once a registrar of the school receives it: the app fetched its notice, the carrier
+reported the SMS as delivered, the registrar confirmed the receipt, or the superior proved a delivery by other means
+(送达回证), so that a school cannot stall by not looking. Reading a prompt is not a delivery. The first delivery counts.
 """
 
 from dataclasses import dataclass
@@ -21,24 +21,24 @@ from backend.standing.engine.deadlines import deadline
 from backend.standing.prompts.case import (
     PromptCase,
     apply_and_verify,
-    must_be_registrar,
-    must_be_superior,
-    must_be_superior_side,
     open_prompt_case,
+    require_registrar,
+    require_superior,
+    require_superior_role,
 )
-from backend.standing.prompts.errors import REFUSALS, DeliveryTimeInvalid, DeliveryTooOld
+from backend.standing.prompts.errors import OBJECTION_ERRORS, DeliveryTimeInvalid, DeliveryTooOld
 from backend.standing.store.tables import PromptDelivered
 
 PROMPT_RAISED = "prompt_raised"
-"""The kind of the notice that tells registrars of a prompt; its group is the prompt's id."""
+"""The kind of the notice to registrars about a new prompt; its group is the prompt's id."""
 
-OtherWay = Literal["written", "in_person", "post"]
-"""How a superior delivered outside the system: 书面签收, 当面送达, 邮寄送达."""
+OfflineMethod = Literal["written", "in_person", "post"]
+"""How a superior delivered outside the system: signed for in writing 书面签收, in person 当面送达, by post 邮寄送达."""
 
 
 @dataclass(frozen=True, slots=True)
-class Receipt:
-    """That a prompt reached the school: how, to whom or by whose word, and what proves it."""
+class Delivery:
+    """How a prompt reached the school, the account that received or recorded it, and the proof."""
 
     how: str
     account_id: UUID | None
@@ -47,10 +47,10 @@ class Receipt:
 
 @dataclass(frozen=True, slots=True)
 class RecordDelivery:
-    """A superior's proof of a delivery outside the system; `note` names the document."""
+    """A delivery outside the system, recorded by the superior; `note` names the document that proves it."""
 
     prompt_id: UUID
-    how: OtherWay
+    how: OfflineMethod
     received_at: datetime
     note: str
 
@@ -58,39 +58,39 @@ class RecordDelivery:
 async def receive_prompt(
     session: AsyncSession, actor: Actor, prompt_id: UUID, at: datetime
 ) -> PromptDelivered:
-    """The registrar confirms the receipt; repeating it changes nothing. Raises why the prompt is closed."""
-    must_be_registrar(actor)
+    """Confirm the receipt as the registrar; idempotent. Raises the error of the prompt's state if it is closed."""
+    require_registrar(actor)
     case = await open_prompt_case(session, prompt_id, at)
-    delivered = await _deliver(session, case, Receipt("receipt", actor.account_id), case.held.at)
+    delivered = await _insert_delivery(session, case, Delivery("receipt", actor.account_id), case.at)
     if delivered is None:
-        raise REFUSALS[f"prompt_{case.prompt.state}"]
+        raise OBJECTION_ERRORS[f"prompt_{case.prompt.state}"]
     return delivered
 
 
 async def record_delivery(
     session: AsyncSession, actor: Actor, command: RecordDelivery, at: datetime
 ) -> PromptDelivered:
-    """The superior records a delivery in another way. An earlier one stays.
+    """Record a delivery outside the system as the superior. An earlier delivery on record stays in effect.
 
-    Raises `DeliveryTimeInvalid`, `DeliveryTooOld`, and why the prompt is closed.
+    Raises `DeliveryTimeInvalid`, `DeliveryTooOld`, and the error of the prompt's state if it is closed.
     """
-    must_be_superior_side(actor)
+    require_superior_role(actor)
     case = await open_prompt_case(session, command.prompt_id, at)
-    must_be_superior(actor, case.held.subject.path)
-    if not case.prompt.raised_at <= command.received_at <= case.held.at:
+    require_superior(actor, case.school_path)
+    if not case.prompt.raised_at <= command.received_at <= case.at:
         raise DeliveryTimeInvalid
-    if await _over_already(session, case, command.received_at):
+    if await _deadline_has_passed(session, case, command.received_at):
         raise DeliveryTooOld
-    receipt = Receipt(command.how, actor.account_id, command.note)
-    delivered = await _deliver(session, case, receipt, command.received_at)
+    delivery = Delivery(command.how, actor.account_id, command.note)
+    delivered = await _insert_delivery(session, case, delivery, command.received_at)
     if delivered is None:
-        raise REFUSALS[f"prompt_{case.prompt.state}"]
+        raise OBJECTION_ERRORS[f"prompt_{case.prompt.state}"]
     return delivered
 
 
 @dataclass(frozen=True, slots=True)
 class PromptNotice:
-    """The first receipt of a prompt's notice by an account, as the room of notices tells it."""
+    """The first receipt of a prompt's notice by an account, from the event `NoticeReceived`."""
 
     prompt_id: UUID
     account_id: UUID
@@ -99,49 +99,52 @@ class PromptNotice:
 
 
 async def deliver_prompt(session: AsyncSession, receipt: PromptNotice, at: datetime) -> None:
-    """The notice delivers the prompt if it reached a registrar of its school; under the school's scope."""
+    """Record the delivery if the notice reached a registrar of the prompt's school. Runs in the school's scope."""
     registrar = await session.get(Account, receipt.account_id)
     if registrar is None or registrar.kind != "registrar":
         return
     case = await open_prompt_case(session, receipt.prompt_id, at)
-    if registrar.school_id != case.held.subject.school_id:
+    if registrar.school_id != case.locked.subject.school_id:
         return
-    counted = min(max(receipt.received_at, case.prompt.raised_at), case.held.at)
-    if await _over_already(session, case, counted):
-        counted = case.held.at  # we learned of it too late to count from then
-    await _deliver(session, case, Receipt(receipt.channel, receipt.account_id), counted)
+    delivered_at = min(max(receipt.received_at, case.prompt.raised_at), case.at)
+    if await _deadline_has_passed(session, case, delivered_at):
+        delivered_at = case.at  # reported too late: the deadline would end in the past
+    await _insert_delivery(session, case, Delivery(receipt.channel, receipt.account_id), delivered_at)
 
 
-async def _over_already(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
-    """Whether a deadline counted from then would have ended by now: nothing may come about in the past."""
-    now, calendar = case.held.at, await working_calendar(session)
+async def _deadline_has_passed(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
+    """Whether the deadline of a delivery at `received_at` is over by now. No effect may lie in the past."""
+    now, calendar = case.at, await working_calendar(session)
     due = deadline(received_at, case.law, calendar, case.facts.calendar_loads, now)
     return due.at is not None and due.at <= now
 
 
-async def _deliver(
-    session: AsyncSession, case: PromptCase, receipt: Receipt, received_at: datetime
+async def _insert_delivery(
+    session: AsyncSession, case: PromptCase, delivery: Delivery, received_at: datetime
 ) -> PromptDelivered | None:
-    known = await session.scalar(select(PromptDelivered).where(PromptDelivered.prompt_id == case.prompt_id))
-    if known is not None or not case.prompt.is_open:
-        return known
+    """Insert the first delivery and return it, or the earlier one; None if the prompt is closed without any."""
+    existing = await session.scalar(
+        select(PromptDelivered).where(PromptDelivered.prompt_id == case.prompt_id)
+    )
+    if existing is not None or not case.prompt.is_open:
+        return existing
     delivered = PromptDelivered(
         prompt_id=case.prompt_id,
-        **case.whose,
+        **case.owner_columns,
         at=received_at,
-        how=receipt.how,
-        note=receipt.note,
-        acting_account=receipt.account_id,
+        how=delivery.how,
+        note=delivery.note,
+        acting_account=delivery.account_id,
     )
     session.add(delivered)
     await session.flush()
     after = {
-        "how": receipt.how,
+        "how": delivery.how,
         "received_at": delivered.at.isoformat(),
-        "by": str(receipt.account_id or ""),
-        "note": receipt.note,
+        "by": str(delivery.account_id or ""),
+        "note": delivery.note,
     }
-    act = audit.Act("prompt.delivered", "prompt", str(case.prompt_id), case.held.subject.path, after=after)
-    audit.record(session, act, case.held.at)
+    act = audit.Act("prompt.delivered", "prompt", str(case.prompt_id), case.school_path, after=after)
+    audit.record(session, act, case.at)
     await apply_and_verify(session, case)
     return delivered

@@ -1,6 +1,6 @@
-"""Reading prompts: lists for whoever works on them, and one case with everything that bears on the decision.
+"""Queries on prompts: pages for lists, and one prompt with everything that matters for the decision.
 
-Reading writes nothing; a receipt is an act of its own (`delivery.receive_prompt`).
+Reading a prompt is not a receipt; that is a separate act (`deliveries.receive_prompt`).
 """
 
 from collections.abc import Collection, Sequence
@@ -41,26 +41,26 @@ from backend.standing.store.tables import (
 
 @dataclass(frozen=True, slots=True)
 class PromptRow:
-    """A prompt and the state in effect, with the names that a person goes by. No ID number."""
+    """A prompt with its step in effect and the names of student, class and school. It holds no ID number."""
 
     prompt: PromptRecord
     step: PromptStep
     student_name: str
     class_id: UUID
     class_name: str | None
-    """None for the student, who is not told of classes."""
+    """None in a student's scope, which does not include classes."""
     school_name: str
     school_path: str
 
     @property
     def law(self) -> StandingPolicy:
-        """The law of the prompt's event day (reading 14)."""
+        """The policy of the prompt's event day (reading 14)."""
         return policy_history(self.school_path).on(self.prompt.event_day)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptSearch:
-    """Which prompts; what is not given narrows nothing. `overdue`: open past the deadline, executed or not."""
+    """Filters of the list; None means no filter. `overdue`: open after its deadline."""
 
     state: PromptState | None = None
     kind: PromptKind | None = None
@@ -71,19 +71,19 @@ class PromptSearch:
     overdue: bool = False
 
 
-_NEWEST = (
+_LATEST_STEP = (
     select(PromptStep)
     .where(PromptStep.prompt_id == PromptRecord.id)
     .order_by(PromptStep.seq.desc())
     .limit(1)
     .lateral("newest")
 )
-_STEP = aliased(PromptStep, _NEWEST)
-"""The step in effect, found by the primary key."""
+_STEP = aliased(PromptStep, _LATEST_STEP)
+"""The step in effect, read by the primary key."""
 
 
-def _rows(actor: Actor) -> Select[*tuple[Any, ...]]:
-    """Every prompt of the scope with its step in effect; a counselor's own classes, a student's own."""
+def _select_prompt_rows(actor: Actor) -> Select[*tuple[Any, ...]]:
+    """The visible prompts with their step in effect and names."""
     names = (Student.name, Student.class_id, SchoolClass.name, OrgUnit.name, OrgUnit.path)
     return (
         select(PromptRecord, _STEP, *names)
@@ -104,16 +104,20 @@ async def prompts_page(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[PromptRow]:
-    """At most `limit` prompts that the caller may see, newest first, older than `before` (raised, id).
+    """At most `limit` visible prompts, newest first, older than `before` (raised_at, id).
 
-    First which, then all about them: a province has thousands, and names would be looked up for each.
+    The ids are selected first and joined to names afterwards: otherwise PostgreSQL joins the names of all the
+    thousands of prompts of a province before it applies the limit.
     """
-    which = (await session.scalars(_page(actor, search, at, before, limit))).all()
-    rows = [PromptRow(*row) for row in await session.execute(_rows(actor).where(PromptRecord.id.in_(which)))]
+    ids = (await session.scalars(_select_page_ids(actor, search, at, before, limit))).all()
+    rows = [
+        PromptRow(*row)
+        for row in await session.execute(_select_prompt_rows(actor).where(PromptRecord.id.in_(ids)))
+    ]
     return sorted(rows, key=lambda row: (row.prompt.raised_at, row.prompt.id), reverse=True)
 
 
-def _page(
+def _select_page_ids(
     actor: Actor,
     search: PromptSearch,
     at: datetime,
@@ -140,8 +144,8 @@ def _page(
     if search.school_id is not None:
         page = page.where(PromptRecord.school_id == search.school_id)
     if search.class_id is not None:
-        of_class = select(Student.id).where(Student.class_id == search.class_id)
-        page = page.where(PromptRecord.student_id.in_(of_class))
+        students = select(Student.id).where(Student.class_id == search.class_id)
+        page = page.where(PromptRecord.student_id.in_(students))
     if search.student_id is not None:
         page = page.where(PromptRecord.student_id == search.student_id)
     if before is not None:
@@ -149,23 +153,25 @@ def _page(
     return page
 
 
-async def prompt_row(session: AsyncSession, actor: Actor, prompt_id: UUID) -> PromptRow:
-    """One prompt; raises `NotFound` alike for another's and for none."""
-    found = (await session.execute(_rows(actor).where(PromptRecord.id == prompt_id))).one_or_none()
-    if found is None:
+async def load_prompt_row(session: AsyncSession, actor: Actor, prompt_id: UUID) -> PromptRow:
+    """One prompt; raises `NotFound` if it does not exist or is not visible."""
+    row = (
+        await session.execute(_select_prompt_rows(actor).where(PromptRecord.id == prompt_id))
+    ).one_or_none()
+    if row is None:
         raise NotFound
-    return PromptRow(*found)
+    return PromptRow(*row)
 
 
-# --- one case ---
+# --- one prompt in detail ---
 
 
 @dataclass(frozen=True, slots=True)
 class EvidenceItem:
-    """One fact that a prompt rests on, as a person knows it.
+    """One fact that a prompt rests on, in terms that a person recognises.
 
-    A check has its title and window, leave its interval, attendance its instant. `missing`: the parts of evidence
-    that a check still lacks, its notice in time among them.
+    A roll call has its title and window, leave its interval, attendance its instant. `missing`: the parts of evidence
+    that a roll call lacks, including a timely notice.
     """
 
     kind: str
@@ -180,7 +186,7 @@ class EvidenceItem:
 
 @dataclass(frozen=True, slots=True)
 class DecisionView:
-    """A decision, and the superior's answer if it dismissed."""
+    """A decision with its files and, for a dismissal, the superior's answer."""
 
     decision: PromptDecision
     answer: DismissalAnswer | None
@@ -189,15 +195,15 @@ class DecisionView:
 
 @dataclass(frozen=True, slots=True)
 class StatementView:
-    """What the student said, and the files with it."""
+    """A student's statement with its files."""
 
     statement: PromptStatement
     attachments: Sequence[AttachmentView]
 
 
 @dataclass(frozen=True, slots=True)
-class PromptFile:
-    """A prompt with everything that bears on it, oldest first."""
+class PromptDetail:
+    """A prompt with its evidence, decisions, statements and changes, each oldest first."""
 
     row: PromptRow
     delivered: PromptDelivered | None
@@ -207,24 +213,24 @@ class PromptFile:
     changes: Sequence[StandingEntry]
 
 
-async def prompt_file(session: AsyncSession, actor: Actor, prompt_id: UUID, at: datetime) -> PromptFile:
-    """One prompt in full; raises `NotFound`."""
-    row = await prompt_row(session, actor, prompt_id)
+async def prompt_file(session: AsyncSession, actor: Actor, prompt_id: UUID, at: datetime) -> PromptDetail:
+    """One visible prompt in detail; raises `NotFound`."""
+    row = await load_prompt_row(session, actor, prompt_id)
     delivered = await session.scalar(select(PromptDelivered).where(PromptDelivered.prompt_id == prompt_id))
     changes = await session.scalars(
         select(StandingEntry).where(StandingEntry.prompt_id == prompt_id).order_by(StandingEntry.seq)
     )
-    return PromptFile(
+    return PromptDetail(
         row=row,
         delivered=delivered,
-        evidence=await _evidence(session, row, at),
-        decisions=await _decisions(session, prompt_id),
-        statements=await _statements(session, prompt_id),
+        evidence=await _load_evidence(session, row, at),
+        decisions=await _load_decisions(session, prompt_id),
+        statements=await _load_statements(session, prompt_id),
         changes=list(changes),
     )
 
 
-async def _decisions(session: AsyncSession, prompt_id: UUID) -> list[DecisionView]:
+async def _load_decisions(session: AsyncSession, prompt_id: UUID) -> list[DecisionView]:
     rows = (
         await session.execute(
             select(PromptDecision, DismissalAnswer)
@@ -237,7 +243,7 @@ async def _decisions(session: AsyncSession, prompt_id: UUID) -> list[DecisionVie
     return [DecisionView(decision, answer, files[decision.id]) for decision, answer in rows]
 
 
-async def _statements(session: AsyncSession, prompt_id: UUID) -> list[StatementView]:
+async def _load_statements(session: AsyncSession, prompt_id: UUID) -> list[StatementView]:
     rows = (
         await session.scalars(
             select(PromptStatement)
@@ -249,33 +255,33 @@ async def _statements(session: AsyncSession, prompt_id: UUID) -> list[StatementV
     return [StatementView(row, files[row.id]) for row in rows]
 
 
-# --- evidence as people know it ---
+# --- evidence ---
 
 
-async def _evidence(session: AsyncSession, row: PromptRow, at: datetime) -> list[EvidenceItem]:
-    """The facts in the order in which the prompt names them."""
+async def _load_evidence(session: AsyncSession, row: PromptRow, at: datetime) -> list[EvidenceItem]:
+    """The facts in the order in which the prompt lists them."""
     keys = [str(key).partition(":") for key in row.prompt.evidence]
     ids: dict[str, list[UUID]] = {"check": [], "leave": [], "attendance": []}
     for kind, _, identifier in keys:
         ids[kind].append(UUID(identifier))
-    known = await _checks(session, row, ids["check"], at)
-    known |= await _leaves(session, ids["leave"])
-    known |= await _attendance(session, ids["attendance"])
-    return [known[UUID(identifier)] for _, _, identifier in keys if UUID(identifier) in known]
+    items = await _load_roll_call_evidence(session, row, ids["check"], at)
+    items |= await _load_leave_evidence(session, ids["leave"])
+    items |= await _load_attendance_evidence(session, ids["attendance"])
+    return [items[UUID(identifier)] for _, _, identifier in keys if UUID(identifier) in items]
 
 
-async def _checks(
+async def _load_roll_call_evidence(
     session: AsyncSession, row: PromptRow, ids: Collection[UUID], at: datetime
 ) -> dict[UUID, EvidenceItem]:
     if not ids:
         return {}
-    found = await session.execute(
+    rows = await session.execute(
         select(RollCall, OrgUnit.name)
         .join(OrgUnit, OrgUnit.id == RollCall.launcher_id)
         .where(RollCall.id.in_(ids))
     )
-    asked = await load_student_refs(session, [row.prompt.student_id])
-    facts = (await load_facts(session, list(asked.values())))[row.prompt.student_id]
+    refs = await load_student_refs(session, [row.prompt.student_id])
+    facts = (await load_facts(session, list(refs.values())))[row.prompt.student_id]
     checks = {UUID(check.check_id): check for check in facts.checks}
     return {
         roll_call.id: EvidenceItem(
@@ -286,26 +292,26 @@ async def _checks(
             title=roll_call.title,
             launcher=launcher,
             notice_delivered_at=checks[roll_call.id].notice_delivered_at,
-            missing=_missing(checks[roll_call.id], row.law, at),
+            missing=_missing_parts(checks[roll_call.id], row.law, at),
         )
-        for roll_call, launcher in found
+        for roll_call, launcher in rows
     }
 
 
-def _missing(check: RollCallFact, law: StandingPolicy, at: datetime) -> tuple[str, ...]:
+def _missing_parts(check: RollCallFact, law: StandingPolicy, at: datetime) -> tuple[str, ...]:
     late = () if notice_in_time(check, law, at) else (NOTICE,)
     return late + missing_evidence(check, law, at)
 
 
-async def _leaves(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, EvidenceItem]:
-    """Intervals only: why somebody was on leave is the school's business."""
+async def _load_leave_evidence(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, EvidenceItem]:
+    """Intervals only: the reason for leave is visible to the school alone."""
     if not ids:
         return {}
     rows = await session.scalars(select(LeaveRequest).where(LeaveRequest.id.in_(ids)))
     return {row.id: EvidenceItem("leave", row.id, row.starts_at, row.ends_at) for row in rows}
 
 
-async def _attendance(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, EvidenceItem]:
+async def _load_attendance_evidence(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, EvidenceItem]:
     if not ids:
         return {}
     rows = await session.scalars(select(AttendanceEntry).where(AttendanceEntry.id.in_(ids)))

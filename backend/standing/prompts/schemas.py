@@ -1,4 +1,4 @@
-"""Prompts as both APIs take and show them. Every code comes with its words in both languages."""
+"""Request and response schemas of prompts for both APIs. Every code comes with its text in both languages."""
 
 from datetime import date, datetime
 from typing import Annotated, Any, Literal, Self
@@ -11,8 +11,8 @@ from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.standing.engine.decision_rules import DISMISS
 from backend.standing.explanations.phrases import (
     CAUSES,
+    EVIDENCE_PARTS,
     KINDS,
-    PARTS,
     STANDINGS,
     STATES,
     STUDY_FORMS,
@@ -23,15 +23,21 @@ from backend.standing.explanations.phrases import (
     reason_words,
 )
 from backend.standing.policy import StandingPolicy
-from backend.standing.prompts.deliveries import OtherWay
-from backend.standing.prompts.queries import DecisionView, EvidenceItem, PromptFile, PromptRow, StatementView
+from backend.standing.prompts.deliveries import OfflineMethod
+from backend.standing.prompts.queries import (
+    DecisionView,
+    EvidenceItem,
+    PromptDetail,
+    PromptRow,
+    StatementView,
+)
 from backend.standing.store.tables import StandingEntry
 
 Code = Annotated[str, StringConstraints(pattern=r"^[a-z_]{1,40}$")]
 
 
-class NamedOut(BaseModel):
-    """A code with its words."""
+class LabelledCodeOut(BaseModel):
+    """A code with its text in both languages."""
 
     code: str = Field(examples=["part_time"])
     zh: str = Field(examples=["学习形式变更为非全日制"])
@@ -42,11 +48,11 @@ class NamedOut(BaseModel):
         return cls(code=code, zh=words.zh, en=words.en)
 
 
-# --- what comes in ---
+# --- requests ---
 
 
 class DecisionIn(Schema):
-    """A decision on a prompt: an outcome of the law, or `dismiss` with a justified reason of the catalogue."""
+    """A decision on a prompt: one of its outcomes, or `dismiss` with a justified reason of the catalogue."""
 
     outcome: Code = Field(
         description="处理结果代码，dismiss 为撤销提示 · a code of `choices`, or dismiss",
@@ -54,12 +60,12 @@ class DecisionIn(Schema):
     )
     reasons: Paragraph | None = Field(
         default=None,
-        description="与提示建议不同时必填 · needed for another outcome than the proposed one",
+        description="与提示建议不同时必填 · required for an outcome other than the proposed one",
         examples=["经核实，该生已离校务工，仅周末返校学习"],
     )
     found_reason: Code | None = Field(
         default=None,
-        description="撤销提示时认定的正当理由 · the reason found, for a dismissal",
+        description="撤销提示时认定的正当理由 · the justified reason, for a dismissal",
         examples=[None],
     )
     found_text: Paragraph | None = Field(default=None, examples=[None])
@@ -76,7 +82,7 @@ class DismissalAnswerIn(Schema):
 class DeliveryIn(Schema):
     """A delivery outside the system (送达回证)."""
 
-    how: OtherWay = Field(
+    how: OfflineMethod = Field(
         description="书面签收 written, 当面送达 in_person, 邮寄送达 post", examples=["written"]
     )
     received_at: Moment = Field(examples=["2026-11-20T10:00:00+08:00"])
@@ -84,19 +90,19 @@ class DeliveryIn(Schema):
 
 
 class ReversalIn(Schema):
-    """Why an automatic execution is taken back."""
+    """Reasons for reversing an automatic execution."""
 
     reasons: Paragraph = Field(examples=["核验当日全县停电，未及申报"])
 
 
 class StatementIn(Schema):
-    """What the student says to a prompt, with files."""
+    """A student's statement on a prompt, with files."""
 
     text: Paragraph = Field(examples=["当天在医院陪护家人，附住院证明"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
 
-# --- what goes out ---
+# --- responses ---
 
 
 class StatementOut(BaseModel):
@@ -130,26 +136,26 @@ class DecisionOut(BaseModel):
 
     id: UUID
     role: str = Field(examples=["registrar"])
-    outcome: NamedOut
+    outcome: LabelledCodeOut
     reasons: str = Field(examples=["情况属实"])
-    found_reason: NamedOut | None
+    found_reason: LabelledCodeOut | None
     found_text: str = Field(examples=[""])
     at: datetime
-    answer: DismissalAnswerOut | None = Field(description="上级对撤销的答复 · to a dismissal")
+    answer: DismissalAnswerOut | None = Field(description="上级对撤销的答复 · the answer to a dismissal")
     attachments: list[AttachmentOut]
 
     @classmethod
     def of(cls, view: DecisionView, law: StandingPolicy) -> Self:
-        made, answer = view.decision, view.answer
-        found = made.found_reason
+        decision, answer = view.decision, view.answer
+        reason = decision.found_reason
         return cls(
-            id=made.id,
-            role=made.role,
-            outcome=NamedOut.of(made.outcome, outcome_words(law, made.outcome)),
-            reasons=made.reasons,
-            found_reason=NamedOut.of(found, reason_words(law, found)) if found else None,
-            found_text=made.found_text,
-            at=made.at,
+            id=decision.id,
+            role=decision.role,
+            outcome=LabelledCodeOut.of(decision.outcome, outcome_words(law, decision.outcome)),
+            reasons=decision.reasons,
+            found_reason=LabelledCodeOut.of(reason, reason_words(law, reason)) if reason else None,
+            found_text=decision.found_text,
+            at=decision.at,
             answer=DismissalAnswerOut(accepted=answer.accepted, opinion=answer.opinion, at=answer.at)
             if answer
             else None,
@@ -158,23 +164,25 @@ class DecisionOut(BaseModel):
 
 
 class EvidenceOut(BaseModel):
-    """A fact that a prompt rests on: a missed check with its window, leave, or a recorded absence."""
+    """A fact that a prompt rests on: a missed roll call with its window, leave, or a recorded absence."""
 
     kind: Literal["check", "leave", "attendance"]
     id: UUID
     title: str | None = Field(examples=["十月学籍核验"])
-    launcher: str | None = Field(description="发起单位 · who launched it", examples=["郑州市教育局"])
+    launcher: str | None = Field(
+        description="发起单位 · the unit that launched it", examples=["郑州市教育局"]
+    )
     starts_at: datetime
     ends_at: datetime | None
     notice_delivered_at: datetime | None = Field(
         description="通知送达学生 · when the notice reached the student"
     )
-    missing: list[NamedOut] | None = Field(
-        description="尚缺的证据；学生端不列 · parts of evidence that are missing; not told to the student"
+    missing: list[LabelledCodeOut] | None = Field(
+        description="尚缺的证据；学生端不列 · missing parts of the evidence; not shown to the student"
     )
 
     @classmethod
-    def of(cls, item: EvidenceItem, *, with_gaps: bool) -> Self:
+    def of(cls, item: EvidenceItem, *, with_missing: bool) -> Self:
         return cls(
             kind=item.kind,
             id=item.id,
@@ -183,31 +191,33 @@ class EvidenceOut(BaseModel):
             starts_at=item.starts_at,
             ends_at=item.ends_at,
             notice_delivered_at=item.notice_delivered_at,
-            missing=[NamedOut.of(part, PARTS[part]) for part in item.missing] if with_gaps else None,
+            missing=[LabelledCodeOut.of(part, EVIDENCE_PARTS[part]) for part in item.missing]
+            if with_missing
+            else None,
         )
 
 
 class StatusOut(BaseModel):
-    """Standing by the national codes, and study form."""
+    """Standing by its national code, and study form."""
 
-    standing: NamedOut
-    study_form: NamedOut
+    standing: LabelledCodeOut
+    study_form: LabelledCodeOut
 
     @classmethod
     def of(cls, standing: str, study_form: str) -> Self:
         return cls(
-            standing=NamedOut.of(standing, STANDINGS[standing]),
-            study_form=NamedOut.of(study_form, STUDY_FORMS[study_form]),
+            standing=LabelledCodeOut.of(standing, STANDINGS[standing]),
+            study_form=LabelledCodeOut.of(study_form, STUDY_FORMS[study_form]),
         )
 
 
 class PromptChangeOut(BaseModel):
-    """A change of the ledger that came of a prompt; one that took another back names it in `reverses`."""
+    """A ledger entry that the prompt caused. `reverses` is the entry that it reverses."""
 
     id: UUID
     at: datetime
-    cause: NamedOut
-    outcome: NamedOut
+    cause: LabelledCodeOut
+    outcome: LabelledCodeOut
     before: StatusOut
     after: StatusOut
     reverses: UUID | None
@@ -217,8 +227,8 @@ class PromptChangeOut(BaseModel):
         return cls(
             id=entry.id,
             at=entry.at,
-            cause=NamedOut.of(entry.cause, CAUSES[entry.cause]),
-            outcome=NamedOut.of(entry.outcome, outcome_words(law, entry.outcome)),
+            cause=LabelledCodeOut.of(entry.cause, CAUSES[entry.cause]),
+            outcome=LabelledCodeOut.of(entry.outcome, outcome_words(law, entry.outcome)),
             before=StatusOut.of(entry.standing_before, entry.study_form_before),
             after=StatusOut.of(entry.standing_after, entry.study_form_after),
             reverses=entry.reverses,
@@ -226,30 +236,32 @@ class PromptChangeOut(BaseModel):
 
 
 class PromptOut(BaseModel):
-    """A prompt and how it stands. `due_at` is exclusive: 24:00 of the last working day."""
+    """A prompt and its state. `due_at` is exclusive: 24:00 of the last working day."""
 
     id: UUID
-    kind: NamedOut
-    state: NamedOut
+    kind: LabelledCodeOut
+    state: LabelledCodeOut
     term_code: str = Field(examples=["2026-autumn"])
-    proposed: NamedOut = Field(description="提示建议的处理 · the outcome it proposes")
+    proposed: LabelledCodeOut = Field(description="提示建议的处理 · the proposed outcome")
     raised_at: datetime
     delivered_at: datetime | None = Field(description="学校签收 · when the school received it")
     due_at: datetime | None = Field(description="处理期限 · when the decision is due")
     missing_year: int | None = Field(
-        description="工作日历缺少的年份 · a calendar year that is not loaded", examples=[None]
+        description="工作日历缺少的年份 · the calendar year that is not loaded", examples=[None]
     )
-    blockers: list[NamedOut] = Field(description="暂缓自动执行的情形 · what holds up an automatic execution")
+    blockers: list[LabelledCodeOut] = Field(
+        description="暂缓自动执行的情形 · what blocks the automatic execution"
+    )
     closed_at: datetime | None
-    withdrawn_because: NamedOut | None
+    withdrawn_because: LabelledCodeOut | None
 
     @classmethod
     def of(cls, row: PromptRow) -> Self:
-        return cls(**_common(row))
+        return cls(**_prompt_fields(row))
 
 
 class StaffPromptOut(PromptOut):
-    """A prompt with whose it is."""
+    """A prompt with its student, class and school."""
 
     student_id: UUID
     student_name: str = Field(examples=["李明"])
@@ -260,7 +272,7 @@ class StaffPromptOut(PromptOut):
 
     @classmethod
     def of(cls, row: PromptRow) -> Self:
-        return cls(**_common(row), **_whose(row))
+        return cls(**_prompt_fields(row), **_student_fields(row))
 
 
 class DeliveryOut(BaseModel):
@@ -272,14 +284,14 @@ class DeliveryOut(BaseModel):
 
 
 class ChoicesOut(BaseModel):
-    """What the law offers for the decision."""
+    """The outcomes and justified reasons to choose from."""
 
-    outcomes: list[NamedOut]
-    reasons: list[NamedOut] = Field(description="正当理由目录 · the catalogue of justified reasons")
+    outcomes: list[LabelledCodeOut]
+    reasons: list[LabelledCodeOut] = Field(description="正当理由目录 · the catalogue of justified reasons")
 
 
-class StaffPromptFileOut(StaffPromptOut):
-    """A prompt with everything that bears on the decision."""
+class StaffPromptDetailOut(StaffPromptOut):
+    """A prompt with everything that matters for the decision."""
 
     grounds: list[str] = Field(examples=[["consecutive"]])
     event_day: date
@@ -292,20 +304,22 @@ class StaffPromptFileOut(StaffPromptOut):
     trace: dict[str, Any] = Field(description="规则、依据及版本 · the rule, the figures and their versions")
 
     @classmethod
-    def of_file(cls, found: PromptFile) -> Self:
-        row, law = found.row, found.row.law
+    def of_detail(cls, detail: PromptDetail) -> Self:
+        row, law = detail.row, detail.row.law
         return cls(
-            **_common(row),
-            **_whose(row),
-            **_matter(found, with_gaps=True),
+            **_prompt_fields(row),
+            **_student_fields(row),
+            **_detail_fields(detail, with_missing=True),
             grounds=row.prompt.grounds,
             event_day=row.prompt.event_day,
-            delivery=DeliveryOut(at=found.delivered.at, how=found.delivered.how, note=found.delivered.note)
-            if found.delivered
+            delivery=DeliveryOut(at=detail.delivered.at, how=detail.delivered.how, note=detail.delivered.note)
+            if detail.delivered
             else None,
             choices=ChoicesOut(
-                outcomes=[NamedOut.of(code, outcome_words(law, code)) for code in (*law.outcomes, DISMISS)],
-                reasons=[NamedOut.of(code, reason_words(law, code)) for code in law.reasons],
+                outcomes=[
+                    LabelledCodeOut.of(code, outcome_words(law, code)) for code in (*law.outcomes, DISMISS)
+                ],
+                reasons=[LabelledCodeOut.of(code, reason_words(law, code)) for code in law.reasons],
             ),
             trace=row.prompt.trace,
         )
@@ -320,30 +334,30 @@ class OwnPromptFileOut(PromptOut):
     changes: list[PromptChangeOut]
 
     @classmethod
-    def of_file(cls, found: PromptFile) -> Self:
-        return cls(**_common(found.row), **_matter(found, with_gaps=False))
+    def of_detail(cls, detail: PromptDetail) -> Self:
+        return cls(**_prompt_fields(detail.row), **_detail_fields(detail, with_missing=False))
 
 
-def _common(row: PromptRow) -> dict[str, Any]:
-    prompt, step, named = row.prompt, row.step, NamedOut.of
+def _prompt_fields(row: PromptRow) -> dict[str, Any]:
+    prompt, step, labelled = row.prompt, row.step, LabelledCodeOut.of
     because = WITHDRAWN_BECAUSE.get(step.closed_by or "")
     return {
         "id": prompt.id,
-        "kind": named(prompt.kind, KINDS[prompt.kind]),
-        "state": named(step.state, STATES[step.state]),
+        "kind": labelled(prompt.kind, KINDS[prompt.kind]),
+        "state": labelled(step.state, STATES[step.state]),
         "term_code": prompt.term_code,
-        "proposed": named(prompt.proposed, outcome_words(row.law, prompt.proposed)),
+        "proposed": labelled(prompt.proposed, outcome_words(row.law, prompt.proposed)),
         "raised_at": prompt.raised_at,
         "delivered_at": step.delivered_at,
         "due_at": step.due_at,
         "missing_year": step.missing_year,
-        "blockers": [named(code, blocker_words(code)) for code in step.blockers],
+        "blockers": [labelled(code, blocker_words(code)) for code in step.blockers],
         "closed_at": step.closed_at,
-        "withdrawn_because": named(str(step.closed_by), because) if because else None,
+        "withdrawn_because": labelled(str(step.closed_by), because) if because else None,
     }
 
 
-def _whose(row: PromptRow) -> dict[str, Any]:
+def _student_fields(row: PromptRow) -> dict[str, Any]:
     return {
         "student_id": row.prompt.student_id,
         "student_name": row.student_name,
@@ -354,11 +368,11 @@ def _whose(row: PromptRow) -> dict[str, Any]:
     }
 
 
-def _matter(found: PromptFile, *, with_gaps: bool) -> dict[str, Any]:
-    law = found.row.law
+def _detail_fields(detail: PromptDetail, *, with_missing: bool) -> dict[str, Any]:
+    law = detail.row.law
     return {
-        "evidence": [EvidenceOut.of(item, with_gaps=with_gaps) for item in found.evidence],
-        "decisions": [DecisionOut.of(view, law) for view in found.decisions],
-        "statements": [StatementOut.of(view) for view in found.statements],
-        "changes": [PromptChangeOut.of(entry, law) for entry in found.changes],
+        "evidence": [EvidenceOut.of(item, with_missing=with_missing) for item in detail.evidence],
+        "decisions": [DecisionOut.of(view, law) for view in detail.decisions],
+        "statements": [StatementOut.of(view) for view in detail.statements],
+        "changes": [PromptChangeOut.of(entry, law) for entry in detail.changes],
     }

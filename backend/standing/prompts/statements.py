@@ -1,4 +1,4 @@
-"""What a student says to a prompt; it stands on the case for whoever decides."""
+"""The student's written statements on a prompt, which the deciding account reads."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,14 +14,14 @@ from backend.core.ids import new_id
 from backend.people.attachments import AttachedTo, attach, attachments_of
 from backend.people.student_lock import lock_student
 from backend.standing.engine.prompts import OPEN, PromptState
-from backend.standing.prompts.errors import REFUSALS
+from backend.standing.prompts.errors import OBJECTION_ERRORS
 from backend.standing.prompts.queries import StatementView
 from backend.standing.store.tables import PromptRecord, PromptStatement, PromptStep
 
 
 @dataclass(frozen=True, slots=True)
 class FileStatement:
-    """The student's words and files on one prompt."""
+    """A statement with files on one prompt."""
 
     prompt_id: UUID
     text: str
@@ -31,22 +31,20 @@ class FileStatement:
 async def file_statement(
     session: AsyncSession, actor: Actor, command: FileStatement, at: datetime
 ) -> StatementView:
-    """Add a statement to an own prompt while it is open, any number of times. It decides nothing by itself.
+    """Add a statement to the student's own open prompt. There is no limit, and a statement has no effect by itself.
 
-    Raises `NotFound`, and why the prompt is closed.
+    Raises `NotFound`, and the error of the prompt's state if it is closed.
     """
     if actor.role != "student" or actor.student_id is None:
-        raise NotPermitted(
-            reason_zh="由学生本人陈述", reason_en="a statement is made by the student in person"
-        )
+        raise NotPermitted(reason_zh="由学生本人陈述", reason_en="only the student may make a statement")
     prompt = await session.get(PromptRecord, command.prompt_id)
     if prompt is None or prompt.student_id != actor.student_id:
         raise NotFound
-    turn = await lock_student(session, prompt.student_id, at)
-    newest = select(PromptStep.state).where(PromptStep.prompt_id == prompt.id).order_by(PromptStep.seq.desc())
-    state = PromptState((await session.scalars(newest.limit(1))).one())
+    locked_at = await lock_student(session, prompt.student_id, at)
+    states = select(PromptStep.state).where(PromptStep.prompt_id == prompt.id).order_by(PromptStep.seq.desc())
+    state = PromptState((await session.scalars(states.limit(1))).one())
     if state not in OPEN:
-        raise REFUSALS[f"prompt_{state}"]
+        raise OBJECTION_ERRORS[f"prompt_{state}"]
     statement = PromptStatement(
         id=new_id(),
         prompt_id=prompt.id,
@@ -54,14 +52,14 @@ async def file_statement(
         student_id=prompt.student_id,
         text=command.text,
         filed_by=actor.account_id,
-        at=turn,
+        at=locked_at,
     )
     session.add(statement)
     await session.flush()
     to = AttachedTo("prompt_statement", statement.id, prompt.school_id, prompt.student_id)
-    await attach(session, actor, command.attachment_ids, to, turn)
+    await attach(session, actor, command.attachment_ids, to, locked_at)
     after = {"prompt": str(prompt.id), "attachments": len(command.attachment_ids)}
     act = audit.Act("prompt.statement", "prompt_statement", str(statement.id), actor.org_path, after=after)
-    audit.record(session, act, turn)
+    audit.record(session, act, locked_at)
     files = await attachments_of(session, "prompt_statement", [statement.id])
     return StatementView(statement, files[statement.id])

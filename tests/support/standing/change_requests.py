@@ -1,4 +1,4 @@
-"""Filing changes and giving opinions as one-liners, and records that a verification has locked."""
+"""Helpers for tests of change requests, including records that a verification has locked."""
 
 from dataclasses import dataclass, field
 
@@ -11,10 +11,10 @@ from backend.org.service import NewCounty, add_county
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
 from backend.policy import load_policies
-from backend.standing.change_requests.queries import ChangeCase
+from backend.standing.change_requests.queries import ChangeRequestView
 from backend.standing.change_requests.service import (
     GiveOpinion,
-    Opinion,
+    OpinionOutcome,
     RequestChange,
     give_opinion,
     request_change,
@@ -27,7 +27,7 @@ from tests.support.standing.scenario import Registry
 
 @dataclass(slots=True)
 class ChangeDesk:
-    """A registry with a registrar who files, a colleague, and the authorities of the school."""
+    """A standing scenario with two registrars (the second never files) and the authorities of the school."""
 
     registry: Registry
     registrar: Actor = field(init=False)
@@ -43,39 +43,45 @@ class ChangeDesk:
     def pupil(self) -> Pupil:
         return self.registry.pupil
 
-    async def file(self, kind: str, pupil: Pupil | None = None, actor: Actor | None = None) -> ChangeCase:
+    async def file(
+        self, kind: str, pupil: Pupil | None = None, actor: Actor | None = None
+    ) -> ChangeRequestView:
         actor = actor or self.registrar
         command = RequestChange((pupil or self.pupil).id, kind, "因病住院，需休养")
         async with self.registry.transaction(actor) as session:
             return await request_change(session, actor, command, self.registry.at)
 
     async def answer(
-        self, case: ChangeCase, actor: Actor, outcome: Opinion = "agreed", opinion: str | None = None
-    ) -> ChangeCase:
-        command = GiveOpinion(case.request.id, outcome, opinion)
+        self,
+        view: ChangeRequestView,
+        actor: Actor,
+        outcome: OpinionOutcome = "agreed",
+        opinion: str | None = None,
+    ) -> ChangeRequestView:
+        command = GiveOpinion(view.request.id, outcome, opinion)
         async with self.registry.transaction(actor) as session:
             return await give_opinion(session, actor, command, self.registry.at)
 
-    async def withdraw(self, case: ChangeCase, actor: Actor | None = None) -> ChangeCase:
+    async def withdraw(self, view: ChangeRequestView, actor: Actor | None = None) -> ChangeRequestView:
         actor = actor or self.registrar
         async with self.registry.transaction(actor) as session:
-            return await withdraw_request(session, actor, case.request.id, "不再需要", self.registry.at)
+            return await withdraw_request(session, actor, view.request.id, "不再需要", self.registry.at)
 
-    async def change(self, kind: str, *levels: Actor) -> ChangeCase:
-        """A request that every level agrees to."""
-        case = await self.file(kind)
+    async def change(self, kind: str, *levels: Actor) -> ChangeRequestView:
+        """File a request and let every given level agree."""
+        view = await self.file(kind)
         for actor in levels:
-            case = await self.answer(case, actor)
-        return case
+            view = await self.answer(view, actor)
+        return view
 
     async def lock(self, outcome: str = "part_time") -> None:
-        """Two misses, a prompt delivered, and the registrar's decision on it."""
+        """Lock the record: two misses, a delivered prompt and the registrar's decision."""
         await self.registry.misses(2)
         await self.registry.recompute()
         await self.decide(outcome)
 
     async def decide(self, outcome: str = "part_time") -> None:
-        """The registrar receives the student's newest prompt and decides it."""
+        """Deliver the student's newest prompt and decide it as the registrar."""
         [*_, prompt] = sorted(await self.registry.rows(PromptRecord), key=lambda row: row.raised_at)
         common = {"school_id": prompt.school_id, "student_id": prompt.student_id, "prompt_id": prompt.id}
         async with self.registry.stage.arrange() as session:
@@ -100,14 +106,14 @@ class ChangeDesk:
         self.registry.pass_time(hours=1)
 
     async def enrol_in(self, programme: str) -> None:
-        """The pupil's programme."""
+        """Set the pupil's programme."""
         async with self.registry.stage.arrange() as session:
             await session.execute(
                 update(Student).where(Student.id == self.pupil.id).values(programme=programme)
             )
 
     async def county_school(self) -> tuple[School, Unit]:
-        """A school of a county that reports to the city, and the county."""
+        """A school of a county below the city, and the county."""
         world, stage = self.registry.stage.world, self.registry.stage
         async with stage.arrange() as session:
             county = await session.scalar(

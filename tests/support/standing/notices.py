@@ -1,4 +1,4 @@
-"""Staff accounts that notices find, and what has reached whom."""
+"""Create staff accounts that receive notices, and load sent notices."""
 
 from uuid import UUID
 
@@ -11,8 +11,8 @@ from tests.support.province import Unit
 from tests.support.standing.scenario import Registry
 
 
-async def superior_account(registry: Registry, unit: Unit | None = None) -> UUID:
-    """An active account of the authority right above the school, or of another one."""
+async def create_superior_account(registry: Registry, unit: Unit | None = None) -> UUID:
+    """Create an active account of the authority directly above the school, or of the given one."""
     authority = unit or registry.stage.world.city
     account_id = new_id()
     async with registry.stage.arrange() as session:
@@ -34,8 +34,8 @@ async def superior_account(registry: Registry, unit: Unit | None = None) -> UUID
     return account_id
 
 
-async def notices(registry: Registry, about: object) -> list[tuple[str, UUID | None, NoticeMessage]]:
-    """Kind, recipient (account or student) and message of every notice whose links lead to the thing."""
+async def load_notices(registry: Registry, linked_id: object) -> list[tuple[str, UUID | None, NoticeMessage]]:
+    """Kind, recipient (account or student) and message of every notice whose links contain the id."""
     async with registry.stage.arrange() as session:
         rows = await session.execute(
             select(NoticeMessage, Notice)
@@ -45,5 +45,5 @@ async def notices(registry: Registry, about: object) -> list[tuple[str, UUID | N
         return [
             (message.kind, notice.account_id or notice.student_id, message)
             for message, notice in rows
-            if str(about) in message.data.values()
+            if str(linked_id) in message.data.values()
         ]

@@ -1,4 +1,4 @@
-"""Acts on prompts as one-liners, each in a transaction of its own."""
+"""Acts on prompts, each in its own transaction."""
 
 from datetime import timedelta
 from typing import Any
@@ -19,15 +19,15 @@ from backend.standing.prompts.decisions import (
     decide_prompt,
     reverse_execution,
 )
-from backend.standing.prompts.deliveries import OtherWay, RecordDelivery, record_delivery
+from backend.standing.prompts.deliveries import OfflineMethod, RecordDelivery, record_delivery
 from backend.standing.store.tables import PromptDecision
 from tests.support.province import CITY_CODE
 from tests.support.standing.prompts import prompted, receive
 from tests.support.standing.scenario import Registry
 
 
-async def received(registry: Registry) -> UUID:
-    """The first student's prompt, received by the school."""
+async def raise_received_prompt(registry: Registry) -> UUID:
+    """Raise the first student's prompt and confirm its receipt; returns its id."""
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
     return prompt_id
@@ -64,12 +64,12 @@ async def reverse(registry: Registry, entry_id: UUID, actor: Actor | None = None
         return await reverse_execution(session, actor, ReverseExecution(entry_id, "当日停电"), registry.at)
 
 
-async def deliver_otherwise(
+async def record_offline_delivery(
     registry: Registry,
     prompt_id: UUID,
     ago: timedelta = timedelta(),
     actor: Actor | None = None,
-    how: OtherWay = "written",
+    how: OfflineMethod = "written",
 ) -> None:
     actor = actor or registry.bureau
     command = RecordDelivery(prompt_id, how, registry.at - ago, "送达回证〔2026〕12号")
@@ -77,18 +77,18 @@ async def deliver_otherwise(
         await record_delivery(session, actor, command, registry.at)
 
 
-async def lose_pulses(registry: Registry, roll_call: RollCall) -> None:
-    """As if the service had been down through the window."""
+async def delete_heartbeats(registry: Registry, roll_call: RollCall) -> None:
+    """Delete the heartbeats of the window, as if the service had been down."""
     window = ServiceHeartbeat.minute.between(roll_call.opens_at, roll_call.closes_at)
     async with registry.stage.arrange() as session:
         await session.execute(delete(ServiceHeartbeat).where(window))
 
 
 def escalate_on_expiry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The law of the school's city hands what expires to the superior instead of executing it."""
-    law = load_policies()
-    [shipped] = [each for each in law.parameters if each.id == "decision.on_expiry"]
+    """Install a policy of the school's city that escalates expired prompts instead of executing them."""
+    policies = load_policies()
+    [shipped] = [each for each in policies.parameters if each.id == "decision.on_expiry"]
     value = shipped.values[0].model_copy(update={"value": "escalate"})
     local = shipped.model_copy(update={"place": CITY_CODE, "values": (value,)})
-    amended = Policy((*law.parameters, local), law.divisions)
+    amended = Policy((*policies.parameters, local), policies.divisions)
     monkeypatch.setattr(installed, "installed_policy", lambda: amended)

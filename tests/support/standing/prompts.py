@@ -1,4 +1,4 @@
-"""A student who was prompted for, and the receipt of the prompt by the school."""
+"""Raise a prompt for a student and confirm its receipt."""
 
 from datetime import datetime
 from uuid import UUID
@@ -12,21 +12,21 @@ from tests.support.standing.scenario import Registry
 
 
 async def prompted(registry: Registry, pupil: Pupil | None = None) -> UUID:
-    """Two consecutive misses of everyone, and this student's prompt kept; its id."""
+    """Let everyone miss two roll calls and save this student's prompt; returns its id."""
     await registry.misses(2)
     await registry.recompute(pupil)
     return await prompt_of(registry, pupil)
 
 
 async def prompt_of(registry: Registry, pupil: Pupil | None = None) -> UUID:
-    """The student's only prompt."""
+    """The id of the student's only prompt."""
     [prompt] = await registry.rows(PromptRecord, pupil)
-    found: UUID = prompt.id
-    return found
+    prompt_id: UUID = prompt.id
+    return prompt_id
 
 
 async def receive(registry: Registry, prompt_id: UUID) -> datetime:
-    """The registrar confirms the receipt now; when the decision is due."""
+    """Confirm the receipt as the registrar; returns the deadline."""
     async with registry.transaction(registry.registrar) as session:
         await receive_prompt(session, registry.registrar, prompt_id, registry.at)
     due_at = (await registry.step(prompt_id)).due_at
@@ -35,7 +35,7 @@ async def receive(registry: Registry, prompt_id: UUID) -> datetime:
 
 
 async def finish_jobs(registry: Registry) -> None:
-    """As if a worker had run every job of the school."""
-    done = text("DELETE FROM procrastinate_jobs WHERE args ->> 'school_id' = :school_id")
+    """Delete the school's queued jobs, as if a worker had run them."""
+    delete = text("DELETE FROM procrastinate_jobs WHERE args ->> 'school_id' = :school_id")
     async with registry.stage.arrange() as session:
-        await session.execute(done, {"school_id": str(registry.school.id)})
+        await session.execute(delete, {"school_id": str(registry.school.id)})

@@ -1,0 +1,149 @@
+"""The ledger: past status, entries, the feed of changes, and the report of conversions to part-time."""
+
+from datetime import datetime, timedelta
+
+import pytest
+from sqlalchemy import update
+
+from backend.core.errors import BadInput, NotFound, NotPermitted
+from backend.core.ids import new_id
+from backend.people.tables import Student
+from backend.standing.change_requests.errors import (
+    StandingBeforeRecord,
+)
+from backend.standing.engine.facts import Status
+from backend.standing.ledger.conversions import Conversions, conversions_page
+from backend.standing.ledger.queries import (
+    ChangesSearch,
+    FeedItem,
+    StatusOn,
+    changes_page,
+    feed_page,
+    ledger_of,
+    status_on,
+)
+from tests.support.province import counselor_account
+from tests.support.standing.change_requests import ChangeDesk
+from tests.support.standing.scenario import Registry
+
+pytestmark = pytest.mark.clause("MOE19-2.3b")
+
+
+@pytest.fixture
+def changes(registry: Registry) -> ChangeDesk:
+    return ChangeDesk(registry)
+
+
+async def _load_status(changes: ChangeDesk, at: datetime) -> StatusOn:
+    async with changes.registry.transaction(changes.bureau) as session:
+        return await status_on(session, changes.bureau, changes.pupil.id, at.date(), changes.registry.at)
+
+
+@pytest.mark.clause("HN334-2.4")
+async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeDesk) -> None:
+    registry = changes.registry
+    async with registry.stage.arrange() as session:
+        earlier = registry.at - timedelta(days=20)
+        await session.execute(
+            update(Student).where(Student.id == changes.pupil.id).values(created_at=earlier)
+        )
+    suspended = registry.at
+    await changes.change("11", changes.bureau)
+    registry.pass_time(days=10)
+    await changes.change("12", changes.bureau)
+    registry.pass_time(days=10)
+    found = {
+        days: (await _load_status(changes, suspended + timedelta(days=days))).status
+        for days in (-1, 0, 9, 10, 20)
+    }
+    attending, away, back = (Status(code, "full_time") for code in ("01", "02", "05"))
+    assert found == {-1: attending, 0: away, 9: away, 10: back, 20: back}
+
+
+@pytest.mark.clause("HN334-2.4")
+async def test_no_status_before_the_record_or_in_the_future(changes: ChangeDesk) -> None:
+    await changes.change("11", changes.bureau)
+    with pytest.raises(StandingBeforeRecord):
+        await _load_status(changes, changes.registry.at - timedelta(days=400))
+    with pytest.raises(BadInput):
+        await _load_status(changes, changes.registry.at + timedelta(days=1))
+
+
+async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: ChangeDesk) -> None:
+    request_view = await changes.change("11", changes.bureau)
+    async with changes.registry.transaction(changes.registry.student()) as session:
+        ledger = await ledger_of(session, changes.registry.student(), changes.pupil.id)
+    [view] = ledger.entries
+    assert (view.request_id, view.change_kind, view.reversed) == (request_view.request.id, "11", False)
+    assert ledger.locked_by is None
+    assert ledger.status == Status("02", "full_time")
+
+
+async def test_a_counselor_reads_only_ledgers_of_the_own_classes(changes: ChangeDesk) -> None:
+    school = changes.registry.school
+    counselor = counselor_account(school, school.classes[1])
+    async with changes.registry.transaction(counselor) as session:
+        assert (await ledger_of(session, counselor, school.classes[1].students[0].id)).entries == ()
+        with pytest.raises(NotFound):
+            await ledger_of(session, counselor, changes.pupil.id)
+
+
+async def _load_feed(changes: ChangeDesk, after: int, limit: int = 50) -> list[FeedItem]:
+    async with changes.registry.transaction(changes.registrar) as session:
+        return list(await feed_page(session, changes.registrar, after, limit))
+
+
+@pytest.mark.clause("HN334-2.4")
+async def test_the_feed_has_every_change_once_in_order(changes: ChangeDesk) -> None:
+    await changes.change("11", changes.bureau)
+    await changes.change("12", changes.bureau)
+    assert await _load_feed(changes, 0) == []
+    for _ in range(2):
+        await changes.registry.run_events("StandingChanged")
+    feed = await _load_feed(changes, 0)
+    assert [item.view.entry.standing_after for item in feed] == ["02", "05"]
+    assert [item.seq for item in await _load_feed(changes, feed[0].seq)] == [feed[1].seq]
+    assert await _load_feed(changes, feed[1].seq) == []
+
+
+async def test_superiors_filter_changes_by_school_term_and_cause(changes: ChangeDesk) -> None:
+    school, term = changes.registry.school, changes.registry.stage.world.term_code
+    await changes.change("11", changes.bureau)
+    searches = {
+        ChangesSearch(school.id): 1,
+        ChangesSearch(school.id, term, "edit"): 1,
+        ChangesSearch(school.id, cause="decision"): 0,
+        ChangesSearch(new_id()): 0,
+    }
+    async with changes.registry.transaction(changes.bureau) as session:
+        for search, expected in searches.items():
+            assert len(await changes_page(session, changes.bureau, search, None, 50)) == expected
+        with pytest.raises(BadInput):
+            await changes_page(session, changes.bureau, ChangesSearch(term="1999-autumn"), None, 50)
+
+
+async def _load_conversions(changes: ChangeDesk) -> Conversions:
+    term = changes.registry.stage.world.term_code
+    async with changes.registry.transaction(changes.bureau) as session:
+        rows = await conversions_page(session, changes.bureau, term, None, 10_000)
+    return next(row for row in rows if row.school_id == changes.registry.school.id)
+
+
+@pytest.mark.clause("R15")
+async def test_conversions_to_part_time_are_counted_by_cause_and_share(changes: ChangeDesk) -> None:
+    await changes.lock()
+    second = changes.registry.school.students[1]
+    await changes.answer(await changes.file("L1", second), changes.bureau)
+    found = await _load_conversions(changes)
+    assert (found.students, found.by_decision, found.by_expiry, found.by_edit) == (2, 1, 0, 1)
+    everybody = len(changes.registry.school.students)
+    assert (found.full_time, found.share) == (everybody - 2, round(2 / everybody, 4))
+
+
+@pytest.mark.clause("R15")
+async def test_only_superiors_read_the_conversion_report(changes: ChangeDesk) -> None:
+    async with changes.registry.transaction(changes.registrar) as session:
+        with pytest.raises(NotPermitted):
+            await conversions_page(
+                session, changes.registrar, changes.registry.stage.world.term_code, None, 50
+            )

@@ -1,13 +1,13 @@
-"""Verification: submissions a second by one and by two workers, beside the bare judging of the same frames.
+"""Verification: submissions per second with one and two workers, compared with the bare face check of the same frames.
 
     python -m bench.verification [--schools 8] [--students 40]
 
-The floor is `judge_burst` alone, in one process, over the same pictures with the same templates: what would be left if
-queue, database, evidence store, place, pipes and records cost nothing. The engine is the test-pattern one, so that the
-cost of everything else shows; with a real engine the floor is higher, and the ratio nearer to 1.
+The baseline is `judge_burst` alone, in one process, over the same pictures with the same templates: the cost if queue,
+database, evidence store, fence, pipes and records cost nothing. The engine is the test-pattern engine, so that the cost
+of everything else is visible; with a real engine the baseline costs more, and the ratio is closer to 1.
 
-Wall time says what this machine does now; processor time, of a worker with its face process, what it costs. The last
-row is the work without any face: a pool that answers at once, so that statements and their time can be told apart.
+Wall time depends on the machine; processor time is that of a worker with its face process. The last row is measured
+with a face pool that answers immediately, to show the time of the SQL statements alone.
 """
 
 import argparse
@@ -47,7 +47,7 @@ from backend.roll_call.verification.queue import QueueConfig, enqueue_verificati
 from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import Settings
 from bench.report import publish
-from bench.verification_data import PATH, PROVINCE, SEED, Sent, Setting, forget_verdicts
+from bench.verification_data import PATH, PROVINCE, SEED, SentCheckIn, SubmittedCheckIns, forget_verdicts
 from biometrics.checks import BurstResult, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineSet
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
@@ -65,8 +65,8 @@ def engines() -> EngineSet:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
-    """Where a process finds its database, its pictures and its keys."""
+class BenchEnvironment:
+    """Database, evidence folder and keys of a process."""
 
     url: str
     owner_url: str
@@ -90,8 +90,8 @@ class House:
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What one worker did between its first look and its last verdict."""
+class WorkerMeasurement:
+    """Measurements of one worker from the start to its last verdict."""
 
     batches: int
     began: float
@@ -102,32 +102,32 @@ class Share:
     sql_seconds: float
 
 
-# --- the floor ---
+# --- the baseline ---
 
 
-def floor(sent: Sequence[Sent]) -> tuple[float, float]:
-    """Wall and processor seconds of judging every burst, one after the other, in this process."""
-    own, law = engines(), policy_at(legal_day(now()), PROVINCE)
+def measure_baseline(sent: Sequence[SentCheckIn]) -> tuple[float, float]:
+    """Measure wall and processor seconds of checking every burst, one after the other, in this process."""
+    engine_set, law = engines(), policy_at(legal_day(now()), PROVINCE)
     rules = face_rules(law, "test-pattern")
     work = []
     for each in sent:
         shots = [Shot(render_pattern(each.person, shot)) for shot in range(100, 103)]
-        template = enrol_shots(own, shots, rules).template
+        template = enrol_shots(engine_set, shots, rules).template
         assert template is not None
         reference = Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
         burst = [Shot(data, EACH_MS * number) for number, data in enumerate(each.frames)]
         work.append((burst, reference, each.actions))
     began, cpu = time.perf_counter(), time.process_time()
     for burst, reference, actions in work:
-        judge_burst(own, burst, reference, rules, actions)
+        judge_burst(engine_set, burst, reference, rules, actions)
     return time.perf_counter() - began, time.process_time() - cpu
 
 
 # --- workers ---
 
 
-class AnsweredAtOnce:
-    """A pool that gives the same answer to every burst, without looking."""
+class ImmediatePool:
+    """A face pool that gives the same answer to every burst immediately."""
 
     def __init__(self, answer: BurstResult) -> None:
         self._answer = answer
@@ -136,104 +136,107 @@ class AnsweredAtOnce:
         return self._answer
 
 
-def an_answer(each: Sent) -> BurstResult:
-    own, rules = engines(), face_rules(policy_at(legal_day(now()), PROVINCE), "test-pattern")
+def make_answer(each: SentCheckIn) -> BurstResult:
+    engine_set, rules = engines(), face_rules(policy_at(legal_day(now()), PROVINCE), "test-pattern")
     template = enrol_shots(
-        own, [Shot(render_pattern(each.person, shot)) for shot in range(100, 103)], rules
+        engine_set, [Shot(render_pattern(each.person, shot)) for shot in range(100, 103)], rules
     ).template
     assert template is not None
     reference = Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
     burst = [Shot(data, EACH_MS * number) for number, data in enumerate(each.frames)]
-    return judge_burst(own, burst, reference, rules, each.actions)
+    return judge_burst(engine_set, burst, reference, rules, each.actions)
 
 
-def timed(engine: AsyncEngine) -> list[float]:
-    """Seconds that each statement took, as the process saw it."""
-    taken: list[float] = []
+def time_statements(engine: AsyncEngine) -> list[float]:
+    """Record the seconds of each SQL statement in the returned list."""
+    seconds: list[float] = []
 
     def before(_connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool) -> None:  # noqa: FBT001
         context.bench_began = time.perf_counter()
 
     def after(_connection: Any, _cursor: Any, _text: str, _values: Any, context: Any, _many: bool) -> None:  # noqa: FBT001
-        taken.append(time.perf_counter() - context.bench_began)
+        seconds.append(time.perf_counter() - context.bench_began)
 
     event.listen(engine.sync_engine, "before_cursor_execute", before)
     event.listen(engine.sync_engine, "after_cursor_execute", after)
-    return taken
+    return seconds
 
 
-_ready: Any = None
+_barrier: Any = None
 
 
-def _wait_for(barrier: Any) -> None:
-    global _ready  # noqa: PLW0603 - how a barrier reaches a process of an executor
-    _ready = barrier
+def _set_barrier(barrier: Any) -> None:
+    global _barrier  # noqa: PLW0603 - passes the barrier to a process of the executor
+    _barrier = barrier
 
 
 def _cpu() -> tuple[float, float]:
-    """Of this process, and of its children that ended."""
+    """Return processor seconds of this process, and of its finished children."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return time.process_time(), children.ru_utime + children.ru_stime
 
 
-def _worker(house: House, answer: BurstResult | None) -> Share:
-    return asyncio.run(_work(house, answer))
+def _worker(environment: BenchEnvironment, answer: BurstResult | None) -> WorkerMeasurement:
+    return asyncio.run(_work(environment, answer))
 
 
-async def _work(house: House, answer: BurstResult | None) -> Share:
+async def _work(environment: BenchEnvironment, answer: BurstResult | None) -> WorkerMeasurement:
     configure_logging(as_json=True)
-    app_context = house.app_context(house.url)
+    app_context = environment.app_context(environment.url)
     pool = None
     if answer is None:
         pool = FacePool(engines, PoolLimits(workers=1))
         pool.start()
         app_context.services[face_pool] = pool
     else:
-        app_context.services[face_pool] = AnsweredAtOnce(answer)
-    verifier = VerificationWorker(app_context, QueueConfig.of(app_context.settings))
-    statements = timed(app_context.database.engine)
-    await (
-        verifier.take()
-    )  # nothing waits yet: connections, law and statements are as in a worker that has run a while
+        app_context.services[face_pool] = ImmediatePool(answer)
+    worker = VerificationWorker(app_context, QueueConfig.of(app_context.settings))
+    statements = time_statements(app_context.database.engine)
+    # The queue is still empty: this opens connections and prepares statements as in a worker that runs for a while.
+    await worker.run_batch()
     policy_at(legal_day(now()), PROVINCE)
     statements.clear()
-    await asyncio.to_thread(_ready.wait)
-    await asyncio.to_thread(_ready.wait)
+    await asyncio.to_thread(_barrier.wait)
+    await asyncio.to_thread(_barrier.wait)
     before, began = _cpu(), time.time()
-    batches = sum(await asyncio.gather(_until_empty(verifier), _until_empty(verifier)))
-    ended, own = time.time(), time.process_time() - before[0]
+    batches = sum(await asyncio.gather(_until_empty(worker), _until_empty(worker)))
+    ended, own_cpu = time.time(), time.process_time() - before[0]
     if pool is not None:
         pool.close()
-    cpu = own + _cpu()[1] - before[1]
+    cpu = own_cpu + _cpu()[1] - before[1]
     await app_context.close()
-    return Share(batches, began, ended, own, cpu, len(statements), sum(statements))
+    return WorkerMeasurement(batches, began, ended, own_cpu, cpu, len(statements), sum(statements))
 
 
-async def _until_empty(verifier: VerificationWorker) -> int:
-    """As the loop of a worker does, for as long as there is something."""
-    taken = 0
-    while await verifier.take():
-        taken += 1
-    return taken
+async def _until_empty(worker: VerificationWorker) -> int:
+    """Run batches like the worker's loop until the queue is empty. Returns the number of batches."""
+    batches = 0
+    while await worker.run_batch():
+        batches += 1
+    return batches
 
 
 def measure(
-    house: House, app_context: AppContext, workers: int, count: int, answer: BurstResult | None = None
-) -> list[Share]:
-    """Let so many workers judge everything, from a standing start."""
+    environment: BenchEnvironment,
+    app_context: AppContext,
+    workers: int,
+    count: int,
+    answer: BurstResult | None = None,
+) -> list[WorkerMeasurement]:
+    """Let `workers` workers verify all submissions, started together."""
     asyncio.run(_prepare(app_context))
     spawn = multiprocessing.get_context("spawn")
     barrier = spawn.Barrier(workers + 1)
     with ProcessPoolExecutor(
-        workers, mp_context=spawn, initializer=_wait_for, initargs=(barrier,)
+        workers, mp_context=spawn, initializer=_set_barrier, initargs=(barrier,)
     ) as processes:
-        asked = [processes.submit(_worker, house, answer) for _ in range(workers)]
+        futures = [processes.submit(_worker, environment, answer) for _ in range(workers)]
         barrier.wait()
         asyncio.run(_enqueue(app_context))
         barrier.wait()
-        shares = [each.result() for each in asked]
+        measurements = [each.result() for each in futures]
     asyncio.run(_check(app_context, count))
-    return shares
+    return measurements
 
 
 async def _prepare(owner: AppContext) -> None:
@@ -251,35 +254,37 @@ async def _enqueue(owner: AppContext) -> None:
 
 async def _check(owner: AppContext, count: int) -> None:
     async with owner.database.transaction(WIDE) as session:
-        found = (await session.scalars(select(Verdict.finding))).all()
+        findings = (await session.scalars(select(Verdict.finding))).all()
     await owner.database.close()
-    if found.count("accepted") != count:
-        msg = f"{len(found)} of {count} were judged, {found.count('accepted')} accepted"
+    if findings.count("accepted") != count:
+        msg = f"{len(findings)} of {count} were verified, {findings.count('accepted')} accepted"
         raise RuntimeError(msg)
 
 
 def row(
-    name: str, count: int, shares: Sequence[Share], floors: tuple[float, float] | None
+    name: str, count: int, measurements: Sequence[WorkerMeasurement], baseline: tuple[float, float] | None
 ) -> dict[str, object]:
-    wall = max(share.ended for share in shares) - min(share.began for share in shares)
-    cpu = sum(share.cpu for share in shares) / count
-    statements = sum(share.statements for share in shares) / count
+    wall = max(measurement.ended for measurement in measurements) - min(
+        measurement.began for measurement in measurements
+    )
+    cpu = sum(measurement.cpu for measurement in measurements) / count
+    statements = sum(measurement.statements for measurement in measurements) / count
     return {
         "run": name,
         "submissions": count,
-        "a batch": count / sum(share.batches for share in shares),
+        "a batch": count / sum(measurement.batches for measurement in measurements),
         "per second": count / wall,
-        "of floor": "" if floors is None else count / wall / (count / floors[0]),
+        "of floor": "" if baseline is None else count / wall / (count / baseline[0]),
         "cpu ms": 1000 * cpu,
-        "cpu of floor": "" if floors is None else cpu * count / floors[1],
-        "worker's own cpu ms": 1000 * sum(share.own_cpu for share in shares) / count,
+        "cpu of floor": "" if baseline is None else cpu * count / baseline[1],
+        "worker's own cpu ms": 1000 * sum(measurement.own_cpu for measurement in measurements) / count,
         "statements": statements,
-        "in SQL ms": 1000 * sum(share.sql_seconds for share in shares) / count,
+        "in SQL ms": 1000 * sum(measurement.sql_seconds for measurement in measurements) / count,
     }
 
 
-def floor_row(count: int, floors: tuple[float, float]) -> dict[str, object]:
-    wall, cpu = floors
+def baseline_row(count: int, baseline: tuple[float, float]) -> dict[str, object]:
+    wall, cpu = baseline
     return {
         "run": "judge_burst alone (floor)",
         "submissions": count,
@@ -294,9 +299,11 @@ def floor_row(count: int, floors: tuple[float, float]) -> dict[str, object]:
     }
 
 
-async def build(app_context: AppContext, schools: int, students: int) -> list[Sent]:
+async def build(app_context: AppContext, schools: int, students: int) -> list[SentCheckIn]:
     async with app_context.database.transaction(WIDE) as session:
-        sent = await Setting(session, app_context.keys, app_context.evidence, now()).plant(schools, students)
+        sent = await SubmittedCheckIns(session, app_context.keys, app_context.evidence, now()).plant(
+            schools, students
+        )
     await app_context.database.close()
     return sent
 
@@ -307,30 +314,32 @@ def main() -> None:
     )
     parser.add_argument("--schools", type=int, default=8)
     parser.add_argument("--students", type=int, default=40, help="of each school")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     stack = Stack.from_environment(os.environ)
     drop_database(stack, DATABASE)
     stack = create_database(stack, DATABASE)
     command.upgrade(alembic_config(stack.owner_url), "heads")
     with tempfile.TemporaryDirectory() as folder:
-        house = House(stack.app_url, stack.owner_url, Path(folder))
-        create_key_file(house.folder / "keys.json")
-        app_context = house.app_context(house.owner_url)
-        sys.stderr.write(f"planting {asked.schools * asked.students} check-ins\n")
-        sent = asyncio.run(build(app_context, asked.schools, asked.students))
-        rows = measured(house, app_context, sent)
+        environment = BenchEnvironment(stack.app_url, stack.owner_url, Path(folder))
+        create_key_file(environment.folder / "keys.json")
+        app_context = environment.app_context(environment.owner_url)
+        sys.stderr.write(f"planting {arguments.schools * arguments.students} check-ins\n")
+        sent = asyncio.run(build(app_context, arguments.schools, arguments.students))
+        rows = measure_all(environment, app_context, sent)
     drop_database(stack, DATABASE)
     publish("verification", "judge_burst on the same frames, one process", rows, SEED)
 
 
-def measured(house: House, app_context: AppContext, sent: list[Sent]) -> list[dict[str, object]]:
+def measure_all(
+    environment: BenchEnvironment, app_context: AppContext, sent: list[SentCheckIn]
+) -> list[dict[str, object]]:
     count = len(sent)
-    floors = floor(sent)
-    rows = [floor_row(count, floors)]
+    baseline = measure_baseline(sent)
+    rows = [baseline_row(count, baseline)]
     for workers in (1, 2):
-        shares = measure(house, app_context, workers, count)
-        rows.append(row(f"{workers} worker{'s' * (workers > 1)}", count, shares, floors))
-    answered = measure(house, app_context, 1, count, an_answer(sent[0]))
+        measurements = measure(environment, app_context, workers, count)
+        rows.append(row(f"{workers} worker{'s' * (workers > 1)}", count, measurements, baseline))
+    answered = measure(environment, app_context, 1, count, make_answer(sent[0]))
     rows.append(row("1 worker, answered at once", count, answered, None))
     return rows
 

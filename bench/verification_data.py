@@ -1,7 +1,7 @@
-"""Schools whose students have just sent their check-ins, for the benchmark of verification.
+"""Data of the verification benchmark: schools whose students have submitted complete check-ins.
 
-Every student has a face of their own, drawn by the test-pattern engine, and answers a challenge of their own. Classes
-have forty students, of whom the rule that looks beside a student opens every template.
+Every student has their own face, rendered by the test-pattern engine, and answers their own challenge. Classes have
+forty students; the nearest-classmate rule opens all their templates.
 """
 
 import hashlib
@@ -54,15 +54,15 @@ from biometrics.matching.decision import EnrolmentRules
 from geo.datum import Datum
 
 PROVINCE, PATH, TERM = "410000", "p410000", "2026-autumn"
-A_CLASS, SEED = 40, seed(0)
-_NOBODYS = ec.generate_private_key(ec.SECP256R1())
+CLASS_SIZE, SEED = 40, seed(0)
+_THROWAWAY_KEY = ec.generate_private_key(ec.SECP256R1())
 WEST, SOUTH, SIDE = 113.62, 34.75, 0.005
 _RULES = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """One check-in: who, what was asked, and the pictures."""
+class SentCheckIn:
+    """One check-in: the student's face, the requested actions and the frames."""
 
     submission_id: UUID
     person: int
@@ -71,16 +71,16 @@ class Sent:
 
 
 @dataclass(slots=True)
-class Setting:
-    """Plants it all in one transaction of the owner."""
+class SubmittedCheckIns:
+    """Creates all rows in one transaction of the database owner."""
 
     session: AsyncSession
     keys: KeyRing
     evidence: EvidenceStore
     at: datetime
 
-    async def plant(self, schools: int, students: int) -> list[Sent]:
-        """So many schools, each with so many students who sent something."""
+    async def plant(self, schools: int, students: int) -> list[SentCheckIn]:
+        """Create schools with students who submitted a check-in."""
         province = self._unit("province", PROVINCE, PATH, None)
         roll_call = RollCall(
             id=new_id(),
@@ -146,16 +146,16 @@ class Setting:
     async def _students(self, school: OrgUnit, roll_call: RollCall, count: int, number: int) -> Any:
         group = None
         for student in range(count):
-            if student % A_CLASS == 0:
+            if student % CLASS_SIZE == 0:
                 group = SchoolClass(
                     id=new_id(),
                     school_id=school.id,
-                    name=f"{student // A_CLASS}班",
+                    name=f"{student // CLASS_SIZE}班",
                     grade=2024,
                     created_at=self.at,
                 )
                 self.session.add(group)
-                owed = min(A_CLASS, count - student)
+                owed = min(CLASS_SIZE, count - student)
                 self.session.add(
                     RollCallClass(
                         roll_call_id=roll_call.id,
@@ -171,7 +171,7 @@ class Setting:
             assert group is not None
             yield await self._student(group, roll_call, number * count + student + 1)
 
-    async def _student(self, group: SchoolClass, roll_call: RollCall, person: int) -> Sent:
+    async def _student(self, group: SchoolClass, roll_call: RollCall, person: int) -> SentCheckIn:
         of: dict[str, Any] = {"school_id": group.school_id, "student_id": new_id()}
         self.session.add(_row(of["student_id"], group, person, self.at))
         await self.session.flush()
@@ -199,10 +199,10 @@ class Setting:
         await store_template(self.session, self.keys, enrolment, template, self.at)
         return await self._send(roll_call, of, person)
 
-    async def _send(self, roll_call: RollCall, of: dict[str, Any], person: int) -> Sent:
-        hand = random.Random(SEED + person)
-        actions = tuple(draw_actions(hand, list(Action), hand.choice((2, 3))))
-        frames = tuple(render_pattern(person, shot, doing) for shot, doing in enumerate(posed(actions)))
+    async def _send(self, roll_call: RollCall, of: dict[str, Any], person: int) -> SentCheckIn:
+        generator = random.Random(SEED + person)
+        actions = tuple(draw_actions(generator, list(Action), generator.choice((2, 3))))
+        frames = tuple(render_pattern(person, shot, action) for shot, action in enumerate(posed(actions)))
         nonce, submission_id = f"{person:030d}", new_id()
         challenge = Challenge(
             nonce=nonce,
@@ -254,7 +254,7 @@ class Setting:
                 )
             )
         self.session.add_all(frames_in)
-        return Sent(submission_id, person, actions, frames)
+        return SentCheckIn(submission_id, person, actions, frames)
 
 
 def _row(student_id: UUID, group: SchoolClass, person: int, at: datetime) -> Student:
@@ -279,7 +279,7 @@ def _row(student_id: UUID, group: SchoolClass, person: int, at: datetime) -> Stu
 
 
 def _envelope(roll_call_id: UUID, nonce: str, frames: tuple[bytes, ...]) -> str:
-    """As a phone writes it; signed by nobody's key, since the signature was judged when it was accepted."""
+    """Make an envelope like a phone's, signed with a throw-away key: the worker does not check the signature again."""
     place = {"lon": WEST + SIDE / 2, "lat": SOUTH + SIDE / 2, "accuracy_m": 10.0, "datum": "wgs84"}
     declared = [
         {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": EACH_MS * position}
@@ -291,10 +291,10 @@ def _envelope(roll_call_id: UUID, nonce: str, frames: tuple[bytes, ...]) -> str:
         "fixes": [{**place, "age_s": 1.0}] * 3,
         "frames": declared,
     }
-    return jws.sign({"typ": TYPE, "kid": "-"}, content, _NOBODYS)
+    return jws.sign({"typ": TYPE, "kid": "-"}, content, _THROWAWAY_KEY)
 
 
 async def forget_verdicts(session: AsyncSession) -> None:
-    """As if nothing had been judged."""
+    """Delete all verdicts and outcomes."""
     for table in (OutcomeEntry, Verdict, OutboxEvent):
         await session.execute(delete(table))

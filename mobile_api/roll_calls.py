@@ -1,4 +1,4 @@
-"""Roll calls on the phone: what is asked, challenge, envelope, frames, and what became of them."""
+"""Routes of roll calls for the mobile app: list, challenge, frames, attempts. Envelopes: `mobile_api/envelopes.py`."""
 
 from datetime import datetime
 from typing import Annotated
@@ -21,14 +21,14 @@ from backend.roll_call.eligibility import Refused
 from backend.roll_call.launch.arrival_jitter import jitter_fraction
 from backend.roll_call.policy import arrival_jitter_of, check_in_figures, law_of
 from backend.roll_call.student_schemas import (
-    AttemptsOut,
     ChallengeIn,
     ChallengeOut,
+    ExplainedReasonOut,
     FrameOut,
-    ReasonOut,
-    RefusalOut,
+    OwnAttemptsOut,
+    OwnRefusalOut,
+    OwnRollCallOut,
     RegistrationOut,
-    RollCallOut,
     SubmissionOut,
 )
 from backend.roll_call.tables import RollCall
@@ -37,7 +37,7 @@ from mobile_api.caller import PhoneCaller
 router = APIRouter(prefix="/v1", tags=["核验 · roll calls"])
 
 
-def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
+def _roll_call_state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
     if voided:
         return "voided"
     if at < roll_call.opens_at:
@@ -45,23 +45,23 @@ def _state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
     return "open" if at <= roll_call.deadline else "closed"
 
 
-def _asks_at(view: queries.OwnRollCall, keys: KeyRing) -> datetime:
-    """When a phone that acts by itself should ask for its challenge."""
+def _challenge_time(view: queries.OwnRollCall, keys: KeyRing) -> datetime:
+    """When an app should request its challenge automatically; jitter spreads the students over time."""
     roll_call = view.roll_call
-    share = jitter_fraction(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
-    return max(roll_call.notify_at, roll_call.opens_at) + share * arrival_jitter_of(roll_call)
+    fraction = jitter_fraction(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
+    return max(roll_call.notify_at, roll_call.opens_at) + fraction * arrival_jitter_of(roll_call)
 
 
-def _rendered(view: queries.OwnRollCall, at: datetime, keys: KeyRing) -> RollCallOut:
+def _render_roll_call(view: queries.OwnRollCall, at: datetime, keys: KeyRing) -> OwnRollCallOut:
     roll_call, outcome = view.roll_call, view.outcome
-    state = _state(roll_call, at, voided=view.voided)
+    state = _roll_call_state(roll_call, at, voided=view.voided)
     advice = reason_texts.what_to_do(
         state,
         view.obligation.duty,
         outcome.outcome if outcome else None,
         sent_to_a_person=view.sent_to_a_person,
     )
-    return RollCallOut(
+    return OwnRollCallOut(
         id=roll_call.id,
         kind=roll_call.kind,
         title=roll_call.title,
@@ -76,13 +76,13 @@ def _rendered(view: queries.OwnRollCall, at: datetime, keys: KeyRing) -> RollCal
         what_to_do_zh=advice.zh,
         what_to_do_en=advice.en,
         server_time=at,
-        ask_after_s=max(0.0, (_asks_at(view, keys) - at).total_seconds()),
+        ask_after_s=max(0.0, (_challenge_time(view, keys) - at).total_seconds()),
     )
 
 
 @router.get(
     "/roll-calls",
-    response_model=Page[RollCallOut],
+    response_model=Page[OwnRollCallOut],
     responses={**NOT_MODIFIED, **documented(401, 403, 422)},
 )
 async def list_roll_calls(
@@ -91,7 +91,7 @@ async def list_roll_calls(
     limit: Limit = 20,
     cursor: Cursor = None,
     if_none_match: IfNoneMatch = None,
-) -> Page[RollCallOut] | Response:
+) -> Page[OwnRollCallOut] | Response:
     """我的核验（新的在前） · This student's roll calls, newest first."""
     at, after = caller.at, instant_position(cursor)
     assert caller.actor.student_id is not None
@@ -101,33 +101,35 @@ async def list_roll_calls(
             return unchanged
         rows = await queries.own_roll_calls(session, caller.actor.student_id, at, after, limit + 1)
     response.headers["ETag"] = tag
-    shown = rows[:limit]
-    last = shown[-1].roll_call if len(rows) > limit else None
-    following = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[_rendered(row, at, caller.app_context.keys) for row in shown], next_cursor=following)
+    page = rows[:limit]
+    last = page[-1].roll_call if len(rows) > limit else None
+    next_cursor = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
+    return Page(
+        items=[_render_roll_call(row, at, caller.app_context.keys) for row in page], next_cursor=next_cursor
+    )
 
 
 @router.get(
     "/roll-calls/{roll_call_id}",
-    response_model=RollCallOut,
+    response_model=OwnRollCallOut,
     responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
 )
 async def get_roll_call(
     caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
-) -> RollCallOut | Response:
+) -> OwnRollCallOut | Response:
     """一次核验的详情 · One roll call."""
     at = caller.at
     async with caller.transaction() as session:
-        tag = await _version(session, caller, roll_call_id)
+        tag = await _roll_call_etag(session, caller, roll_call_id)
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
         view = await queries.own_roll_call(session, caller.actor, roll_call_id, at)
     response.headers["ETag"] = tag
-    return _rendered(view, at, caller.app_context.keys)
+    return _render_roll_call(view, at, caller.app_context.keys)
 
 
-async def _version(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
-    """The tag of the student's view of one roll call; raises NotFound where there is none."""
+async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
+    """Return the ETag of the student's view of one roll call; raises NotFound if there is none."""
     assert caller.actor.student_id is not None
     student_id, announced, *rest = await queries.own_version(
         session, caller.actor.student_id, caller.at, roll_call_id
@@ -146,7 +148,7 @@ async def _version(session: AsyncSession, caller: Caller, roll_call_id: UUID) ->
 async def post_challenge(
     caller: PhoneCaller, roll_call_id: UUID, request: Request, body: ChallengeIn | None = None
 ) -> Response:
-    """获取核验口令和要做的动作 · Ask for a nonce and what to do. While an unanswered one lives, its actions stay."""
+    """获取核验口令和要做的动作 · Request a nonce and actions. An unanswered challenge keeps its actions until it expires."""
     at = caller.at
     cannot = body.cannot if body else ()
     async with caller.transaction() as session:
@@ -171,40 +173,40 @@ async def post_challenge(
 async def put_frame(
     caller: PhoneCaller, submission_id: UUID, position: Annotated[int, Path(ge=0, le=1000)], request: Request
 ) -> FrameOut:
-    """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must hash to what the envelope declared."""
+    """上传一帧图片（与信封中声明的摘要一致） · Upload one frame; it must match the hash declared in the envelope."""
     app_context, at = caller.app_context, caller.at
-    frame = await frames.frame_to_store(app_context.database, caller.actor, submission_id, position, at)
+    frame = await frames.load_declared_frame(app_context.database, caller.actor, submission_id, position, at)
     size = await frames.store_frame(app_context, frame, request.stream())
     stored = frames.StoredFrame(frame, caller.actor, size, at)
-    complete = await app_context.service(frames.FrameRegister).record(stored)
+    complete = await app_context.service(frames.FrameRecorder).record(stored)
     return FrameOut(position=position, complete=complete)
 
 
 @router.get(
     "/roll-calls/{roll_call_id}/attempts",
-    response_model=AttemptsOut,
+    response_model=OwnAttemptsOut,
     responses={**NOT_MODIFIED, **documented(401, 403, 404, 422)},
 )
 async def get_attempts(
     caller: PhoneCaller, roll_call_id: UUID, response: Response, if_none_match: IfNoneMatch = None
-) -> AttemptsOut | Response:
-    """我的提交及结果 · What this student sent, what was found, and what was refused, with what to do."""
+) -> OwnAttemptsOut | Response:
+    """我的提交及结果 · Submissions of this student with their verdicts, and refusals."""
     student_id = caller.actor.student_id
     assert student_id is not None
     async with caller.transaction() as session:
-        tag = await _version(session, caller, roll_call_id)
+        tag = await _roll_call_etag(session, caller, roll_call_id)
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
         submissions = await queries.own_submissions(session, roll_call_id, student_id)
         refusals = await queries.refusals_of(session, roll_call_id, student_id)
     response.headers["ETag"] = tag
-    return AttemptsOut(
-        submissions=[_submission(view) for view in submissions],
-        refusals=[RefusalOut(at=each.at, step=each.step, code=each.code) for each in refusals],
+    return OwnAttemptsOut(
+        submissions=[_render_submission(view) for view in submissions],
+        refusals=[OwnRefusalOut(at=each.at, step=each.step, code=each.code) for each in refusals],
     )
 
 
-def _submission(view: queries.SubmissionView) -> SubmissionOut:
+def _render_submission(view: queries.SubmissionView) -> SubmissionOut:
     verdict = view.verdict
     reasons = [reason_texts.reason(code) for code in verdict.reasons] if verdict else []
     return SubmissionOut(
@@ -212,18 +214,18 @@ def _submission(view: queries.SubmissionView) -> SubmissionOut:
         received_at=view.submission.received_at,
         frames_due_at=view.submission.frames_due_at,
         finding=verdict.finding if verdict else None,
-        reasons=[ReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
+        reasons=[ExplainedReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
     )
 
 
 @router.get("/submissions/{submission_id}", responses=documented(401, 403, 404, 422))
 async def get_submission(caller: PhoneCaller, submission_id: UUID) -> SubmissionOut:
-    """一次提交的结果 · One attempt and what became of it."""
+    """一次提交的结果 · One submission and its verdict."""
     async with caller.transaction() as session:
         view = await queries.own_submission(session, caller.actor, submission_id)
     if view is None:
         raise NotFound
-    return _submission(view)
+    return _render_submission(view)
 
 
 @router.post("/me/half-year-registrations", status_code=201, responses=documented(401, 403, 404, 409, 422))

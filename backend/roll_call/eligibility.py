@@ -1,7 +1,7 @@
-"""What stands before an attempt: the roll call as its student meets it, and what speaks against trying again.
+"""Whether a student may make another attempt in a roll call, and the record of a refused attempt.
 
-A refusal on the spot is a row with a code (`Refusal`), committed like any other fact; services return it instead
-of raising, so that the edge can commit before it answers.
+A refusal is stored as a row with a code (`Refusal`). Services return it instead of raising, so that the API commits the
+row before it answers.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ from backend.roll_call.tables import Obligation, Refusal, RollCall, RollCallStep
 
 @dataclass(frozen=True, slots=True)
 class StudentCheck:
-    """A roll call, one student's part in it, and the bounds of a check-in under its law."""
+    """A roll call, one student's obligation in it, and the limits of a check-in under its policy."""
 
     roll_call: RollCall
     obligation: Obligation
@@ -35,23 +35,14 @@ class StudentCheck:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A refusal that has been recorded; `error` is what the edge answers after the commit."""
+    """A refusal that has been recorded; the API answers with `error` after the commit."""
 
     error: DomainError
 
 
-async def load_student_check(
-    session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime
-) -> StudentCheck:
-    """The roll call as this student sees it; one not announced yet, or not addressed to them, is not there."""
-    view = await own_roll_call(session, actor, roll_call_id, at)
-    roll_call, obligation = view.roll_call, view.obligation
-    return StudentCheck(roll_call, obligation, check_in_figures(law_of(roll_call)))
-
-
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """What may stand against another attempt; `findings` are the reasons of each verdict so far."""
+    """What decides whether another attempt is allowed; `verdict_reasons` holds the reason codes of each verdict so far."""
 
     voided: bool
     opens_at: datetime
@@ -61,102 +52,108 @@ class AttemptState:
     outcome: str | None
     without_face: bool
     gaps: Sequence[str]
-    findings: Sequence[Sequence[str]]
+    verdict_reasons: Sequence[Sequence[str]]
 
 
-def ineligibility(
-    standing: AttemptState, figures: CheckInFigures, at: datetime
-) -> errors.CheckInRefusal | None:
-    """What stands against another attempt at `at`, if anything: first of the roll call, then of the student."""
+# --- the rule (pure) ---
+
+
+def find_refusal(state: AttemptState, figures: CheckInFigures, at: datetime) -> errors.CheckInRefusal | None:
+    """Return why another attempt at `at` is refused, or None: the window first, then the student."""
     return (
-        _of_the_window(standing, at)
-        or _of_the_student(standing)
-        or attempts_exhausted(standing.findings, figures)
+        _find_window_refusal(state, at)
+        or _find_student_refusal(state)
+        or find_exhaustion(state.verdict_reasons, figures)
     )
 
 
-def _of_the_window(standing: AttemptState, at: datetime) -> errors.CheckInRefusal | None:
-    if standing.voided:
+def _find_window_refusal(state: AttemptState, at: datetime) -> errors.CheckInRefusal | None:
+    if state.voided:
         return errors.RollCallVoided()
-    match rules.timing(at, standing.opens_at, standing.closes_at):
+    match rules.timing(at, state.opens_at, state.closes_at):
         case rules.Timing.EARLY:
-            return errors.NotOpenYet(opens_at=standing.opens_at.isoformat())
+            return errors.NotOpenYet(opens_at=state.opens_at.isoformat())
         case rules.Timing.LATE:
-            return errors.WindowClosed(closes_at=standing.closes_at.isoformat())
+            return errors.WindowClosed(closes_at=state.closes_at.isoformat())
     return None
 
 
-def _of_the_student(standing: AttemptState) -> errors.CheckInRefusal | None:
-    if standing.duty != "owed":
-        return errors.NotAsked(reason=standing.duty_reason)
-    if standing.outcome == rules.Outcome.PRESENT:
+def _find_student_refusal(state: AttemptState) -> errors.CheckInRefusal | None:
+    if state.duty != "owed":
+        return errors.NotAsked(reason=state.duty_reason)
+    if state.outcome == rules.Outcome.PRESENT:
         return errors.AlreadyPresent()
-    if standing.without_face:
-        return errors.FaceRouteClosed()
-    if standing.gaps:
-        return errors.ActivationIncomplete(gaps="、".join(standing.gaps))
+    if state.without_face:
+        return errors.NonFaceRouteChosen()
+    if state.gaps:
+        return errors.ActivationIncomplete(gaps="、".join(state.gaps))
     return None
 
 
-def attempts_exhausted(
-    findings: Sequence[Sequence[str]], figures: CheckInFigures
+def find_exhaustion(
+    verdict_reasons: Sequence[Sequence[str]], figures: CheckInFigures
 ) -> errors.CheckInRefusal | None:
-    """Whether the machine has had its tries, so that a person is next (THREATS 15)."""
-    tries = rules.face_tries(findings)
-    if tries.mismatches >= figures.face_failures:
-        return errors.TooManyFailures(attempts=tries.mismatches)
-    if tries.doubts >= figures.step_ups:
-        return errors.StepUpsExhausted(attempts=tries.doubts)
+    """Return the refusal if the automatic attempts are used up and a person decides next (THREATS 15)."""
+    failures = rules.count_face_failures(verdict_reasons)
+    if failures.mismatches >= figures.face_failures:
+        return errors.TooManyFailures(attempts=failures.mismatches)
+    if failures.doubts >= figures.step_ups:
+        return errors.StepUpsExhausted(attempts=failures.doubts)
     return None
 
 
-async def stored_ineligibility(
-    session: AsyncSession, task: StudentCheck, at: datetime
-) -> errors.CheckInRefusal | None:
-    """What stands against another attempt of this student, if anything."""
-    student_id, roll_call = task.obligation.student_id, task.roll_call
+# --- the facts ---
+
+
+async def load_student_check(
+    session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime
+) -> StudentCheck:
+    """Load the roll call of this student; raises NotFound if it is not announced yet or not addressed to them."""
+    view = await own_roll_call(session, actor, roll_call_id, at)
+    roll_call, obligation = view.roll_call, view.obligation
+    return StudentCheck(roll_call, obligation, check_in_figures(law_of(roll_call)))
+
+
+async def load_attempt_state(session: AsyncSession, check: StudentCheck) -> AttemptState:
+    """Load what `find_refusal` needs for this student."""
+    student_id, roll_call = check.obligation.student_id, check.roll_call
     outcome = await outcome_of(session, roll_call.id, student_id)
-    standing = AttemptState(
+    return AttemptState(
         voided=await session.get(RollCallStep, (roll_call.id, "voided")) is not None,
         opens_at=roll_call.opens_at,
         closes_at=roll_call.deadline,
-        duty=task.obligation.duty,
-        duty_reason=task.obligation.reason,
+        duty=check.obligation.duty,
+        duty_reason=check.obligation.reason,
         outcome=outcome.outcome if outcome else None,
-        without_face=await _without_face(session, student_id),
+        without_face=await _has_only_non_face_route(session, student_id),
         gaps=await activation_gaps(session, student_id),
-        findings=await _findings(session, task),
+        verdict_reasons=await load_verdict_reasons(session, check),
     )
-    return ineligibility(standing, task.figures, at)
 
 
-async def _without_face(session: AsyncSession, student_id: UUID) -> bool:
-    """Whether the student chose the non-face route and has no template that a burst could be judged by."""
+async def _has_only_non_face_route(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student chose the non-face route and has no active template to compare a burst with."""
     chosen = exists().where(NonFaceRoute.student_id == student_id)
     enrolled = exists().where(FaceTemplate.student_id == student_id, FaceTemplate.status == "active")
     return bool(await session.scalar(select(chosen & ~enrolled)))
 
 
-async def _findings(session: AsyncSession, task: StudentCheck) -> Sequence[Sequence[str]]:
-    found = await session.scalars(
+async def load_verdict_reasons(session: AsyncSession, check: StudentCheck) -> Sequence[Sequence[str]]:
+    """Load the reasons of each verdict of this student in this roll call."""
+    rows = await session.scalars(
         select(Verdict.reasons).where(
-            Verdict.term_code == task.roll_call.term_code,
-            Verdict.roll_call_id == task.roll_call.id,
-            Verdict.school_id == task.obligation.school_id,
-            Verdict.student_id == task.obligation.student_id,
+            Verdict.term_code == check.roll_call.term_code,
+            Verdict.roll_call_id == check.roll_call.id,
+            Verdict.school_id == check.obligation.school_id,
+            Verdict.student_id == check.obligation.student_id,
         )
     )
-    return found.all()
+    return rows.all()
 
 
-async def exhausted(session: AsyncSession, task: StudentCheck) -> DomainError | None:
-    """Whether the machine has had its tries with this student."""
-    return attempts_exhausted(await _findings(session, task), task.figures)
-
-
-async def refuse(
+async def record_refusal(
     session: AsyncSession,
-    task: StudentCheck,
+    check: StudentCheck,
     step: str,
     error: DomainError,
     at: datetime,
@@ -166,10 +163,10 @@ async def refuse(
     session.add(
         Refusal(
             id=new_id(),
-            roll_call_id=task.roll_call.id,
-            school_id=task.obligation.school_id,
-            term_code=task.roll_call.term_code,
-            student_id=task.obligation.student_id,
+            roll_call_id=check.roll_call.id,
+            school_id=check.obligation.school_id,
+            term_code=check.roll_call.term_code,
+            student_id=check.obligation.student_id,
             step=step,
             code=error.code,
             detail={key: str(value) for key, value in error.params.items()},

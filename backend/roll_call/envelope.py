@@ -1,4 +1,7 @@
-"""The signed envelope: a JWS (ES256) by the phone's key over what it saw and when. Pure: text in, values out."""
+"""The signed envelope of a check-in: a JWS (ES256) by the phone's key over its location fixes and frame hashes.
+
+Pure: text in, values out.
+"""
 
 import hashlib
 import re
@@ -17,12 +20,12 @@ from geo.location_fixes import Fix
 TYPE = "dianming-check-in+jws"
 
 
-class _Part(BaseModel):
+class _StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
 
-class FixPart(_Part):
-    """A raw location sample: degrees in its datum, metres, seconds before the envelope was signed."""
+class FixPart(_StrictModel):
+    """A location fix: degrees in its datum, accuracy in metres, age in seconds when the envelope was signed."""
 
     lon: float
     lat: float
@@ -30,23 +33,23 @@ class FixPart(_Part):
     datum: Literal["wgs84", "gcj02", "bd09"] = "wgs84"
     age_s: float
 
-    def fix(self) -> Fix:
-        """The sample as the location library takes it."""
+    def to_fix(self) -> Fix:
+        """Convert to the type of the location library."""
         return Fix(
             lon=self.lon, lat=self.lat, accuracy_m=self.accuracy_m, datum=Datum(self.datum), age_s=self.age_s
         )
 
 
-class FramePart(_Part):
-    """A picture that will follow: its hash, its size in bytes, and milliseconds since the burst began."""
+class FramePart(_StrictModel):
+    """A frame that will be uploaded: its hash, its size in bytes, and milliseconds since the burst began."""
 
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
     size: Annotated[int, Field(gt=0)]
     at_ms: Annotated[int, Field(ge=0, le=600_000)]
 
 
-class Envelope(_Part):
-    """The signed content. `claims` is what the client says of itself: stored, never believed."""
+class Envelope(_StrictModel):
+    """The signed content. `claims` is what the client reports about itself; it is stored but never trusted."""
 
     roll_call: Annotated[UUID, Field(strict=False)]
     nonce: Annotated[str, Field(min_length=20, max_length=100, pattern=r"^[A-Za-z0-9_-]+$")]
@@ -57,9 +60,9 @@ class Envelope(_Part):
 
 @dataclass(frozen=True, slots=True)
 class OpenedEnvelope:
-    """A verified envelope and the digest of what was signed (header and payload, not the signature).
+    """A verified envelope and the digest of its signing input (header and payload, without the signature).
 
-    ECDSA signatures differ each time; the digest is the same when a client signs the same content again.
+    ECDSA signatures differ each time; the digest stays the same when a client signs the same content again.
     """
 
     content: Envelope
@@ -67,40 +70,43 @@ class OpenedEnvelope:
 
 
 def open_envelope(compact: str, key: ec.EllipticCurvePublicKey) -> OpenedEnvelope:
-    """Verify the signature by the student's device key and parse; raises the two envelope refusals."""
-    taken = _taken(compact)
-    if taken.header.get("typ") != TYPE:
+    """Verify the signature with the student's device key and parse the content.
+
+    Raises EnvelopeMalformed or EnvelopeSignatureInvalid.
+    """
+    token = _parse_jws(compact)
+    if token.header.get("typ") != TYPE:
         raise EnvelopeMalformed(reason="header")
     try:
-        taken.verify(key)
+        token.verify(key)
     except jws.SignatureWrong as error:
         raise EnvelopeSignatureInvalid from error
-    return OpenedEnvelope(_parse(taken.payload), hashlib.sha256(taken.signed).digest())
+    return OpenedEnvelope(_parse_content(token.payload), hashlib.sha256(token.signed).digest())
 
 
-def parse_stored(compact: str) -> Envelope:
-    """The content of an envelope whose signature was verified when it was accepted."""
-    return _parse(_taken(compact).payload)
+def parse_stored_envelope(compact: str) -> Envelope:
+    """Parse a stored envelope; its signature was verified when it was accepted."""
+    return _parse_content(_parse_jws(compact).payload)
 
 
-def _taken(compact: str) -> jws.Jws:
+def _parse_jws(compact: str) -> jws.Jws:
     try:
         return jws.take_apart(compact)
     except jws.NotCompact as error:
         raise EnvelopeMalformed(reason="JWS") from error
 
 
-def _parse(payload: bytes) -> Envelope:
+def _parse_content(payload: bytes) -> Envelope:
     try:
         return Envelope.model_validate_json(payload)
     except ValidationError as error:
-        raise EnvelopeMalformed(reason=_place(error)) from error
+        raise EnvelopeMalformed(reason=_error_path(error)) from error
 
 
-def _place(error: ValidationError) -> str:
-    """Where the first fault lies. Names come from the client, so that only a short, plain spelling is kept."""
+def _error_path(error: ValidationError) -> str:
+    """Return the path of the first invalid field. Names come from the client, so unusual characters are replaced."""
     first = error.errors(include_input=False)[0]
     if first["type"] == "json_invalid":
         return "JSON"
-    where = ".".join(str(part) for part in first["loc"])
-    return re.sub(r"[^A-Za-z0-9_.]", "?", where)[:80] or "payload"
+    path = ".".join(str(part) for part in first["loc"])
+    return re.sub(r"[^A-Za-z0-9_.]", "?", path)[:80] or "payload"

@@ -1,4 +1,4 @@
-"""Reason codes in plain words: what happened and what the person can do now."""
+"""Sentences for reason codes: what happened, and what the student can do now."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from geo.fence import FenceReason
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """A reason code with its sentences for the user."""
+    """A reason code with its sentence in both languages."""
 
     code: str
     zh: str
@@ -24,7 +24,7 @@ _REASONS = {
     "attested_on_site": ("辅导员现场核验通过。", "Attested on site by the counselor."),
     "frame_reused": (
         "图片与此前提交的图片相同，请现场重新拍摄。",
-        "A picture is the very one of an earlier submission; take new ones now.",
+        "A picture is identical to one of an earlier submission; take new pictures now.",
     ),
     "outside_site": (
         "您的位置在学校备案办学地址之外，请到校内后重试；如定位有误请找辅导员。",
@@ -32,70 +32,70 @@ _REASONS = {
     ),
     "frames_missing": (
         "图片未在宽限时间内全部上传，结果待定；截止前可重新核验。",
-        "Not all pictures arrived within the grace; undetermined. Try again before the close.",
+        "Not all pictures were uploaded in time; the result is undetermined. Try again before the close.",
     ),
     "face_mismatch": (
         "人脸与采集的本人照片不符，将由人工复核；您可重试或找辅导员现场核验。",
-        "The face does not match the enrolled one; a person will look. Try again or see your counselor.",
+        "The face does not match the enrolled one; a person will review it. Try again or see your counselor.",
     ),
     "verification_unavailable": (
         "核验服务暂不可用，结果待定，不计为未核验。",
-        "Verification was unavailable; undetermined, not a miss.",
+        "Verification was unavailable; the result is undetermined and not a miss.",
     ),
     "site_not_filed": (
         "学校尚无已批准的办学地址，结果待定，请联系学校管理员。",
-        "The school has no approved filed site; undetermined. Tell the registrar.",
+        "The school has no approved filed site; the result is undetermined. Tell the registrar.",
     ),
     "face_unusable": (
         "照片无法用于核验，请按提示调整后重试。",
-        "The pictures cannot be judged; follow the hints and try again.",
+        "The pictures cannot be used; follow the hints and try again.",
     ),
     "challenge_unanswered": (
         "未能确认您按要求完成了动作，请重新获取动作口令，按顺序缓慢完成；做不到的动作可以不选。",
-        "The actions asked for were not seen. Ask again and do them slowly, in order; leave out what you cannot do.",
+        "The requested actions were not recognised. Request new actions and do them slowly, in order; exclude what you cannot do.",
     ),
     "face_unsure": (
         "人脸相似度不足以确认，请在光线充足处正对镜头重试，或找辅导员现场核验。",
-        "The face is not certain enough; face the camera in good light and try again, or see your counselor.",
+        "The face match is uncertain; face the camera in good light and try again, or see your counselor.",
     ),
     "nearer_classmate": (
         "照片不足以与本班其他同学区分，请本人独自在光线充足处重试，或找辅导员现场核验。",
-        "The pictures cannot be told from a classmate's; be alone, in good light, and try again, or see your counselor.",
+        "The pictures could also be a classmate's; try again alone and in good light, or see your counselor.",
     ),
     "picture_seen_before": (
         "照片与此前提交或采集的照片过于相似，请用相机现场重新拍摄，不要使用已有照片。",
-        "The pictures are too much like earlier ones; take new ones now with the camera, never stored ones.",
+        "The pictures are too similar to earlier ones; take new pictures with the camera, not stored ones.",
     ),
     "location_uncertain": (
         "定位无法确定您是否在校内，请到开阔处重试，或找辅导员现场核验。",
-        "The location cannot tell whether you are inside; try in the open, or see your counselor.",
+        "The location is too inaccurate to tell whether you are inside; try again in the open, or see your counselor.",
     ),
     "device_rebound_recently": (
         "您近期更换过手机，需辅导员现场核验确认。",
-        "You changed phones recently; let your counselor attest your presence.",
+        "You changed phones recently; ask your counselor to attest your presence on site.",
     ),
     "not_announced": (
         "核验通知未能及时发出，结果待定，不计为未核验。",
-        "The notice did not go out in time; undetermined, not a miss.",
+        "The notice was not sent in time; the result is undetermined and not a miss.",
     ),
     "non_face_route_unattended": (
         "您在时段内应由辅导员现场核验，但无人核验，结果待定，不计为未核验。",
-        "Your counselor was to attest your presence in time and nobody did; undetermined, not a miss.",
+        "Your counselor did not attest your presence during the window; the result is undetermined and not a miss.",
     ),
     "no_check_in": ("截止前未提交核验。", "Nothing was submitted before the close."),
     "verification_pending": (
         "已提交，核验尚未完成，结果待定。",
-        "Submitted in time; verification is not finished.",
+        "Submitted in time; verification is not finished, and the result is undetermined.",
     ),
     "voided": ("此次核验已作废。", "The roll call was voided."),
-    "appeal_upheld": ("申诉成立，结果已更正。", "Corrected: an appeal was upheld."),
+    "appeal_upheld": ("申诉成立，结果已更正。", "An appeal was upheld and the result was corrected."),
     "attestation_not_upheld": (
         "现场核验未通过复核，结果待定。",
-        "The attestation was not upheld on review; undetermined.",
+        "The attestation was not upheld on review; the result is undetermined.",
     ),
-    "determined_by_person": ("由管理部门人工认定。", "Determined by a person of the authority."),
+    "determined_by_person": ("由管理部门人工认定。", "Determined by a person of the responsible authority."),
     "on_leave": ("核验期间请假已获批准，免于核验。", "On approved leave during the window; excused."),
-    "part_time": ("非全日制学生不参加核验。", "Part-time students owe no presence."),
+    "part_time": ("非全日制学生不参加核验。", "Part-time students do not take part in roll calls."),
 }
 _IMAGE = (
     "有图片无法读取，请更新应用，用应用内的相机现场拍摄。",
@@ -103,8 +103,8 @@ _IMAGE = (
 )
 
 
-def _said(library: ModuleType) -> Iterator[quality.Reason]:
-    """The reasons that a module of the face library keeps as constants, alone or by action."""
+def _reasons_in(library: ModuleType) -> Iterator[quality.Reason]:
+    """Yield the reasons that a module of the face library defines as constants, single or by action."""
     for value in vars(library).values():
         if isinstance(value, quality.Reason):
             yield value
@@ -115,37 +115,43 @@ def _said(library: ModuleType) -> Iterator[quality.Reason]:
 _SENTENCES = (
     _REASONS
     | {reason.value: (reason.zh, reason.en) for reason in FenceReason}
-    | {reason.code: (reason.zh, reason.en) for reason in (*_said(quality), *_said(liveness), *_said(reuse))}
+    | {
+        reason.code: (reason.zh, reason.en)
+        for reason in (*_reasons_in(quality), *_reasons_in(liveness), *_reasons_in(reuse))
+    }
 )
 
 _ADVICE = {
-    "voided": ("核验已作废，您无须操作。", "Voided; you need do nothing."),
-    "not_asked": ("您无须参加本次核验。", "You are not asked to take part."),
-    "announced": ("核验尚未开始，请留意时间并保持在校。", "Not open yet; note the time and be at school."),
+    "voided": ("核验已作废，您无须操作。", "Voided; you do not need to do anything."),
+    "not_asked": ("您无须参加本次核验。", "You do not have to take part."),
+    "announced": (
+        "核验尚未开始，请留意时间并保持在校。",
+        "Not open yet; note the time and be at school then.",
+    ),
     "open": (
         "请在校内打开摄像头和精确定位，现在完成核验。",
-        "Be at school, allow camera and precise location, and check in now.",
+        "Check in now, at school, with camera and precise location allowed.",
     ),
     "see_counselor": (
         "请在截止前携带学生卡找辅导员现场核验；此情形不会直接记为未核验。",
         "Before the close, see your counselor with your student card; this alone never counts as a miss.",
     ),
-    "present": ("您已通过核验，无须操作。", "You have passed; nothing more to do."),
+    "present": ("您已通过核验，无须操作。", "You have passed; you do not need to do anything."),
     "missed": (
         "您被记为未按时核验。如有正当理由，请联系辅导员或提出申诉。",
-        "Counted as missed. With a justified reason, tell your counselor or appeal.",
+        "Counted as missed. If you have a justified reason, tell your counselor or appeal.",
     ),
     "excused": ("您因请假或作废免于本次核验。", "You are excused from this roll call."),
     "undetermined": (
         "结果待定，将由人工认定，不计为未核验。",
-        "Undetermined; a person will decide. It is not a miss.",
+        "Undetermined; a person will decide. It does not count as a miss.",
     ),
-    "closed": ("核验已截止，结果正在结算。", "Closed; results are being settled."),
+    "closed": ("核验已截止，结果正在结算。", "Closed; the results are being settled."),
 }
 
 
 def reason(code: str) -> Explanation:
-    """The sentences of a reason code."""
+    """Return the sentences of a reason code."""
     if code in _SENTENCES:
         return Explanation(code, *_SENTENCES[code])
     if code.startswith("image_"):
@@ -154,7 +160,7 @@ def reason(code: str) -> Explanation:
 
 
 def what_to_do(state: str, duty: str, outcome: str | None, *, sent_to_a_person: bool = False) -> Explanation:
-    """The one thing a student should know of a roll call now."""
+    """Return the advice to a student about a roll call right now."""
     if state == "voided":
         key = "voided"
     elif duty == "exempt":

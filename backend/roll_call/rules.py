@@ -1,4 +1,4 @@
-"""The rules of a roll call, pure: facts in, decisions with their reasons out. No clock, no I/O."""
+"""Rules of a roll call as pure functions: facts in, decisions with reasons out. No clock, no I/O."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,11 +12,11 @@ Kind = str
 SPOT_CHECK: Kind = "spot_check"
 
 ACTIVE_STANDINGS = ("01", "05")
-"""National codes of standings that attend: 在读 and 复学. Every other one is on the roll but not in school."""
+"""National codes of the standings that attend school: 在读 and 复学. All others are on the roll but not in school."""
 
 
 class Outcome(StrEnum):
-    """The one result of an obligation."""
+    """The result of one obligation."""
 
     PRESENT = "present"
     MISSED = "missed"
@@ -25,7 +25,7 @@ class Outcome(StrEnum):
 
 
 class Finding(StrEnum):
-    """What verification says of one submission."""
+    """What verification decides about one submission. Stored in the column `verdict.finding`."""
 
     ACCEPTED = "accepted"
     STEP_UP = "step_up"
@@ -52,7 +52,7 @@ def launch_objection(
     launcher_path: str,
     schools: Iterable[TargetSchool],
 ) -> str | None:
-    """Why this account may not launch, or None. `permissions` is the policy table `launch.permissions`."""
+    """Return why this account may not launch, or None. `permissions` is the policy table `launch.permissions`."""
     over = next(
         (str(row["over"]) for row in permissions if row["kind"] == kind and row["account"] == account), None
     )
@@ -83,7 +83,7 @@ class Window:
 
 
 def window_objection(window: Window, minimum: timedelta, maximum: timedelta) -> str | None:
-    """Why the times do not make a fair window, or None."""
+    """Return which rule the window breaks, or None."""
     if window.notify_at < window.launched_at:
         return "notify_in_past"
     if window.opens_at < window.notify_at:
@@ -100,13 +100,15 @@ def window_objection(window: Window, minimum: timedelta, maximum: timedelta) -> 
 
 
 class Timing(StrEnum):
+    """Where an instant lies relative to the window."""
+
     EARLY = "early"
     IN_TIME = "in_time"
     LATE = "late"
 
 
 def timing(received_at: datetime, opens_at: datetime, closes_at: datetime) -> Timing:
-    """By the server's clock only. The closing instant itself is in time; anything after it is late."""
+    """Compare with the window by the server's clock only. The closing instant is in time, anything after it is late."""
     if received_at < opens_at:
         return Timing.EARLY
     return Timing.IN_TIME if received_at <= closes_at else Timing.LATE
@@ -115,12 +117,12 @@ def timing(received_at: datetime, opens_at: datetime, closes_at: datetime) -> Ti
 def extended_close(
     closes_at: datetime, deadline: datetime, lost: timedelta, at: datetime, longest: timedelta
 ) -> datetime | None:
-    """When a window closes that must make up for `lost` time, or None where nothing changes (reading 8).
+    """Return the new close of a window that lost time to an outage, or None if it does not change (reading 8).
 
-    It closes at `closes_at` as launched and at `deadline` as things stand; `lost` is what the service was away for between
-    its opening and the earlier of `deadline` and `at`. Everyone is owed as much time with the service there as the
-    launch gave; what is still owed begins now, where the service was away at the close. Beyond `longest` after the
-    launched close nothing is extended: whom that concerns is a matter for people (an outage declared, the check voided).
+    `closes_at` is the close as launched, `deadline` the current close. `lost` is the downtime between the opening and
+    the earlier of `deadline` and `at`. Students get as much time with a working service as the launch gave them; the
+    time still owed starts at `at`. A window is never extended beyond `longest` after the launched close: past that, a
+    person decides (declares an outage, or voids the roll call).
     """
     owed = closes_at - min(at, deadline) + lost
     until = at + owed
@@ -134,12 +136,11 @@ def extended_close(
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What the parts of verification found. None means that a part could not be judged.
+    """Results of the single checks. None means that a check could not be made.
 
-    `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable. `liveness`: why the burst is no
-    answer to its challenge, nothing if it is one. `likeness`: why a picture looks like one that was used before.
-    `reused`: a frame is the very file that another submission carried. `in_cool_down`: the phone was re-bound a
-    short while ago.
+    `fence`: inside, outside, uncertain. `face`: accept, step_up, reject, unusable. `liveness`: why the burst does not
+    answer its challenge, empty if it does. `likeness`: why a picture looks like one that was used before. `reused`: a
+    frame has the same hash as a frame of another submission. `in_cool_down`: the student changed phones recently.
     """
 
     frames_complete: bool
@@ -154,10 +155,10 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
-    """A finding and the codes that explain it, most decisive first."""
+class Verdict:
+    """The decision about one submission and the codes that explain it, most decisive first."""
 
-    finding: Finding
+    decision: Finding
     reasons: tuple[str, ...]
 
 
@@ -167,35 +168,35 @@ UNANSWERED = "challenge_unanswered"
 SEEN_BEFORE = "picture_seen_before"
 
 
-def judge(evidence: Evidence) -> Judgement:
-    """Presence needs every part; a definite "no" of one part rejects; whatever cannot be judged is said so.
+def decide_verdict(evidence: Evidence) -> Verdict:
+    """Accept if every check passed, reject if one definitely failed, otherwise ask again or leave undetermined.
 
-    A face is only ever rejected in a burst that nothing else speaks against; every doubt about the burst asks again.
-    Nothing here makes a miss: a miss is what remains at the close (see `settle`).
+    A face mismatch rejects only if the burst answers its challenge; any doubt about the burst asks for another try.
+    A verdict is never a miss: misses are determined at the close (see `settle`).
     """
-    no = _definite_no(evidence)
-    if no is not None:
-        return no
+    rejection = _find_rejection(evidence)
+    if rejection is not None:
+        return rejection
     if not evidence.frames_complete:
-        return Judgement(Finding.UNDETERMINED, ("frames_missing",))
+        return Verdict(Finding.UNDETERMINED, ("frames_missing",))
     if evidence.face is None or evidence.fence is None:
         missing = "verification_unavailable" if evidence.face is None else "site_not_filed"
-        return Judgement(Finding.UNDETERMINED, (missing, *evidence.fence_reasons, *evidence.face_reasons))
-    doubts = tuple(_doubts(evidence))
-    return Judgement(Finding.STEP_UP, doubts) if doubts else Judgement(Finding.ACCEPTED, ("verified",))
+        return Verdict(Finding.UNDETERMINED, (missing, *evidence.fence_reasons, *evidence.face_reasons))
+    doubts = tuple(_list_doubts(evidence))
+    return Verdict(Finding.STEP_UP, doubts) if doubts else Verdict(Finding.ACCEPTED, ("verified",))
 
 
-def _definite_no(evidence: Evidence) -> Judgement | None:
+def _find_rejection(evidence: Evidence) -> Verdict | None:
     if evidence.reused:
-        return Judgement(Finding.REJECTED, ("frame_reused",))
+        return Verdict(Finding.REJECTED, ("frame_reused",))
     if evidence.fence == "outside":
-        return Judgement(Finding.REJECTED, ("outside_site", *evidence.fence_reasons))
+        return Verdict(Finding.REJECTED, ("outside_site", *evidence.fence_reasons))
     if evidence.frames_complete and evidence.face == "reject" and not evidence.liveness:
-        return Judgement(Finding.REJECTED, (MISMATCH, *evidence.face_reasons))
+        return Verdict(Finding.REJECTED, (MISMATCH, *evidence.face_reasons))
     return None
 
 
-def _doubts(evidence: Evidence) -> Iterable[str]:
+def _list_doubts(evidence: Evidence) -> Iterable[str]:
     if evidence.face == "unusable":
         yield "face_unusable"
         yield from evidence.face_reasons
@@ -215,47 +216,49 @@ def _doubts(evidence: Evidence) -> Iterable[str]:
         yield "device_rebound_recently"
 
 
-# --- how often the machine may try before a person does (THREATS 15) ---
+# --- automatic attempts before a person decides (THREATS 15) ---
 
 
 @dataclass(frozen=True, slots=True)
-class FaceTries:
-    """Findings of one student in one roll call: faces that did not match, and answers in doubt."""
+class FaceFailures:
+    """Verdicts of one student in one roll call: faces that did not match, and answers in doubt."""
 
     mismatches: int
     doubts: int
 
 
-def face_tries(reasons: Iterable[Iterable[str]]) -> FaceTries:
-    """Counted over the reasons of each verdict. Poor pictures and a poor position are neither: they are only tried again."""
-    findings = [set(each) for each in reasons]
-    return FaceTries(
-        mismatches=sum(MISMATCH in each for each in findings),
-        doubts=sum(not {UNSURE, UNANSWERED, SEEN_BEFORE}.isdisjoint(each) for each in findings),
+def count_face_failures(reasons: Iterable[Iterable[str]]) -> FaceFailures:
+    """Count over the reasons of each verdict. Poor pictures and an uncertain position do not count."""
+    verdicts = [set(each) for each in reasons]
+    return FaceFailures(
+        mismatches=sum(MISMATCH in each for each in verdicts),
+        doubts=sum(not {UNSURE, UNANSWERED, SEEN_BEFORE}.isdisjoint(each) for each in verdicts),
     )
 
 
 # --- the close ---
 
-HUMAN_PATH = frozenset({MISMATCH})
-"""Rejections that only a person may turn into a miss: no score alone decides against anyone (PIPL art. 24)."""
+HUMAN_REVIEW_REASONS = frozenset({MISMATCH})
+"""Rejections that only a person may turn into a miss: a score alone never decides against a student (PIPL art. 24)."""
 
 
 NO_CHECK_IN = "no_check_in"
 UNATTENDED = "non_face_route_unattended"
-"""Was sent to the counselor in the window, by choice or by the machine, and nobody attested it."""
+"""The student was referred to the counselor during the window, and no attestation was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An in-time submission as the close finds it; `finding` is None while it is unjudged."""
+    """A submission received in time, as seen at the close; `finding` is None while it has no verdict."""
 
     finding: Finding | None
     reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Settled:
+class SettledOutcome:
+    """The outcome of an obligation at the close, with its reason code."""
+
     outcome: Outcome
     reason: str
 
@@ -263,10 +266,10 @@ class Settled:
 def told_in_time(
     announced_at: datetime | None, window: tuple[datetime, datetime], *, minimum: timedelta, grace: timedelta
 ) -> bool:
-    """Whether the notice left everyone a fair window (readings 6 and 8): less than the minimum is nobody's miss.
+    """Whether the notice left students at least the minimum window (readings 6 and 8). If not, silence is not a miss.
 
-    `window` is when it opens and closes. The dispatch may take as long as a burst's frames may, so that a
-    window of exactly the minimum stays one.
+    `window` is (opens_at, closes_at). Sending the notice may take as long as the grace for frames, so that a window of
+    exactly the minimum length stays valid.
     """
     if announced_at is None:
         return False
@@ -274,42 +277,42 @@ def told_in_time(
     return closes_at - max(announced_at, opens_at) + grace >= minimum
 
 
-def settle_silence(*, announced: bool) -> Settled:
-    """What becomes of those who sent nothing: a miss, unless they were not told in time (reading 8)."""
+def settle_silence(*, announced: bool) -> SettledOutcome:
+    """Return the outcome of students who submitted nothing: a miss if the notice went out in time (reading 8)."""
     if announced:
-        return Settled(Outcome.MISSED, NO_CHECK_IN)
-    return Settled(Outcome.UNDETERMINED, "not_announced")
+        return SettledOutcome(Outcome.MISSED, NO_CHECK_IN)
+    return SettledOutcome(Outcome.UNDETERMINED, "not_announced")
 
 
-def settle(attempts: Sequence[Attempt], *, sent_to_a_person: bool = False) -> Settled:
-    """What becomes of an owed obligation that has no outcome when the roll call is settled.
+def settle(attempts: Sequence[Attempt], *, sent_to_a_person: bool = False) -> SettledOutcome:
+    """Return the outcome of an owed obligation that has none when the roll call is settled.
 
-    Nothing submitted in time is a miss. Whatever was submitted in time and is not finally judged against the
-    student is undetermined, which never means absent (invariants 2 and 5). Nor is anybody missed whom the machine
-    sent to the counselor in the window, whatever it had found before (THREATS 15).
+    No submission in time is a miss. A submission in time without a final negative verdict is undetermined, which
+    never means absent (invariants 2 and 5). A student who was referred to the counselor during the window is never
+    missed, whatever the earlier verdicts say (THREATS 15).
     """
-    settled = _settled(attempts)
+    settled = _settle_submissions(attempts)
     if settled.outcome is Outcome.MISSED and sent_to_a_person:
-        return Settled(Outcome.UNDETERMINED, UNATTENDED)
+        return SettledOutcome(Outcome.UNDETERMINED, UNATTENDED)
     return settled
 
 
-def _settled(attempts: Sequence[Attempt]) -> Settled:
+def _settle_submissions(attempts: Sequence[Attempt]) -> SettledOutcome:
     if not attempts:
         return settle_silence(announced=True)
     if any(attempt.finding is Finding.ACCEPTED for attempt in attempts):
-        return Settled(Outcome.PRESENT, "verified")
+        return SettledOutcome(Outcome.PRESENT, "verified")
     for attempt in attempts:
         if attempt.finding is None:
-            return Settled(Outcome.UNDETERMINED, "verification_pending")
-        if attempt.finding is not Finding.REJECTED or HUMAN_PATH & set(attempt.reasons):
-            return Settled(Outcome.UNDETERMINED, attempt.reasons[0])
-    return Settled(Outcome.MISSED, attempts[-1].reasons[0])
+            return SettledOutcome(Outcome.UNDETERMINED, "verification_pending")
+        if attempt.finding is not Finding.REJECTED or HUMAN_REVIEW_REASONS & set(attempt.reasons):
+            return SettledOutcome(Outcome.UNDETERMINED, attempt.reasons[0])
+    return SettledOutcome(Outcome.MISSED, attempts[-1].reasons[0])
 
 
 # --- the non-face route ---
 
 
 def attestation_quota(class_owed: int, share: float, minimum: int) -> int:
-    """How many of a class a counselor may attest in one roll call."""
+    """Return how many students of a class a counselor may attest in one roll call."""
     return min(class_owed, max(minimum, math.floor(class_owed * share)))

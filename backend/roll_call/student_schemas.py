@@ -1,4 +1,4 @@
-"""What roll calls look like on the wire to a phone."""
+"""Request and response schemas of roll calls for the mobile API."""
 
 from datetime import datetime
 from typing import Annotated, Self
@@ -11,11 +11,11 @@ from backend.roll_call.policy import CheckInFigures
 from backend.roll_call.tables import Challenge
 from biometrics.liveness.actions import INSTRUCTIONS, Action
 
-MAX_ENVELOPE = 65536
+MAX_ENVELOPE_LENGTH = 65536
 
 
-class RollCallOut(BaseModel):
-    """A roll call as its student sees it. The fence and the thresholds are never told."""
+class OwnRollCallOut(BaseModel):
+    """A roll call as its student sees it. The fence and the thresholds are never disclosed."""
 
     id: UUID
     kind: str = Field(examples=["spot_check"])
@@ -23,7 +23,7 @@ class RollCallOut(BaseModel):
     opens_at: datetime
     closes_at: datetime
     extended_from: datetime | None = Field(
-        description="因系统中断而延长时，原定截止时间 · the close as launched, where an outage of ours lengthened the window"
+        description="因系统中断而延长时，原定截止时间 · the close as launched, if the window was extended because of a service outage"
     )
     duty: str = Field(description="owed, excused or exempt", examples=["owed"])
     duty_reason: str | None
@@ -36,14 +36,14 @@ class RollCallOut(BaseModel):
     what_to_do_en: str
     server_time: datetime
     ask_after_s: float = Field(
-        description="seconds from server_time after which a phone that acts by itself should ask for its challenge: each"
-        " has an instant of its own. Whoever asks earlier is answered too",
+        description="seconds from server_time after which an app should request its challenge automatically. The delay"
+        " differs per student to spread the load; earlier requests are answered too",
         examples=[41.7],
     )
 
 
 class FrameRules(BaseModel):
-    """How many pictures to take, in how many seconds all of them, and how large each may be."""
+    """How many pictures to take, within how many seconds, and how large each may be."""
 
     min_count: int
     max_count: int
@@ -52,7 +52,7 @@ class FrameRules(BaseModel):
 
 
 class FixRules(BaseModel):
-    """How many location samples to take, and how old each may be."""
+    """How many location fixes to take, and how old each may be."""
 
     min_count: int
     max_count: int
@@ -60,7 +60,7 @@ class FixRules(BaseModel):
 
 
 class ActionOut(BaseModel):
-    """One thing to do before the camera. Left and right are the person's own."""
+    """One action to do in front of the camera. Left and right are from the student's point of view."""
 
     action: Action
     zh: str = Field(examples=["请慢慢向左转头"])
@@ -68,9 +68,9 @@ class ActionOut(BaseModel):
 
 
 class FlashOut(BaseModel):
-    """Colours that the screen may show while the burst is taken, from its first frame on and over again.
+    """Colours that the screen may show during the burst, starting with its first frame and repeating.
 
-    Whoever shows them says so by `"flash": true` in the envelope's `claims`. Nobody needs to.
+    Showing them is optional. An app that shows them sets `"flash": true` in the envelope's `claims`.
     """
 
     colours: list[str] = Field(examples=[["#ff0000", "#00ffff", "#0000ff"]])
@@ -78,13 +78,13 @@ class FlashOut(BaseModel):
 
 
 class ChallengeIn(Schema):
-    """What the student cannot do, for whatever reason. It holds for the whole roll call; two actions must remain."""
+    """Actions that the student cannot do, for any reason. It applies to the whole roll call; two actions must remain."""
 
     cannot: list[Action] = Field(default=[], max_length=len(Action), examples=[["close_eyes"]])
 
 
 class ChallengeOut(BaseModel):
-    """Do `actions` in their order in one burst, never mirrored, and sign the nonce into an envelope before it expires."""
+    """Do `actions` in order in one burst, not mirrored, and sign the nonce in an envelope before it expires."""
 
     nonce: str
     issued_at: datetime
@@ -97,7 +97,7 @@ class ChallengeOut(BaseModel):
 
     @classmethod
     def of(cls, challenge: Challenge, figures: CheckInFigures, at: datetime) -> Self:
-        """A challenge as its student is told of it."""
+        """Build the response for a challenge."""
         actions = [Action(code) for code in challenge.actions]
         return cls(
             nonce=challenge.nonce,
@@ -129,18 +129,18 @@ class EnvelopeIn(Schema):
         str,
         StringConstraints(
             min_length=20,
-            max_length=MAX_ENVELOPE,
+            max_length=MAX_ENVELOPE_LENGTH,
             pattern=r"^[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+\.[A-Za-z0-9_\-]+$",
         ),
     ] = Field(examples=["eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"])
     attempted: Annotated[str, StringConstraints(max_length=2048)] | None = Field(
         default=None,
-        description="what an answer `intake_busy` to this very envelope gave; anything else counts for nothing",
+        description="the `attempted` token of an earlier `intake_busy` answer to the same envelope; any other value is ignored",
     )
 
 
 class ReceiptOut(BaseModel):
-    """The envelope is durable. `receipt` is a JWS of the server; a retry gets the very same one."""
+    """The envelope is stored. `receipt` is a JWS signed by the server; a retry returns the same one."""
 
     submission_id: UUID
     receipt: str
@@ -148,14 +148,14 @@ class ReceiptOut(BaseModel):
 
 
 class FrameOut(BaseModel):
-    """A stored frame; `complete` once the whole burst is here and verification has begun."""
+    """A stored frame. `complete` is true once all frames of the burst are stored and verification is queued."""
 
     position: int
     complete: bool
 
 
-class ReasonOut(BaseModel):
-    """Why, and what to do."""
+class ExplainedReasonOut(BaseModel):
+    """A reason and what to do."""
 
     code: str = Field(examples=["outside_site"])
     zh: str
@@ -163,28 +163,30 @@ class ReasonOut(BaseModel):
 
 
 class SubmissionOut(BaseModel):
-    """One attempt and what became of it."""
+    """One submission and its verdict."""
 
     id: UUID
     received_at: datetime
     frames_due_at: datetime
-    finding: str | None = Field(description="accepted, step_up, rejected, undetermined; null while verifying")
-    reasons: list[ReasonOut]
+    finding: str | None = Field(
+        description="accepted, step_up, rejected, undetermined; null while verification is pending"
+    )
+    reasons: list[ExplainedReasonOut]
 
 
-class RefusalOut(BaseModel):
-    """An attempt that was refused on the spot."""
+class OwnRefusalOut(BaseModel):
+    """An attempt that was refused immediately."""
 
     at: datetime
     step: str
     code: str
 
 
-class AttemptsOut(BaseModel):
-    """Everything this student sent for a roll call."""
+class OwnAttemptsOut(BaseModel):
+    """All attempts of this student in a roll call."""
 
     submissions: list[SubmissionOut]
-    refusals: list[RefusalOut]
+    refusals: list[OwnRefusalOut]
 
 
 class RegistrationOut(BaseModel):

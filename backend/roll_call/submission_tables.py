@@ -1,5 +1,6 @@
-"""What a student tries in a roll call, what was found, and the queue in between. But for the queue and the pictures, rows
-are added and never altered.
+"""Tables of check-in and verification: challenges, submissions, frames, verdicts, refusals and the verification queue.
+
+Rows are only inserted, except in the queue and for the pictures of frames.
 """
 
 from datetime import datetime
@@ -22,10 +23,10 @@ from backend.roll_call.partitioning import PARTITION_BY_TERM, mapper_key, of_rol
 
 
 class Challenge(Base):
-    """A nonce for one student, one roll call and one device key, and what the student is asked to do.
+    """A nonce for one student, one roll call and one device key, and the actions that the student must do.
 
-    `actions` are those that the server drew, in their order; `cannot` those that the student had said by then to be
-    unable to do; both hold codes of `biometrics.liveness.actions.Action`. `flash` is the colours that the screen may show meanwhile.
+    `actions` holds the drawn actions in order, `cannot` the actions that the student had reported as impossible; both
+    hold codes of `biometrics.liveness.actions.Action`. `flash` holds the colours that the screen may show meanwhile.
     """
 
     __tablename__ = "challenge"
@@ -52,7 +53,7 @@ class Challenge(Base):
 
 
 class Submission(Base):
-    """An envelope that was accepted in time and is durable: one attempt of one student.
+    """An envelope that was accepted in time: one attempt of one student.
 
     The nonce is unique, so an envelope takes effect once (invariant 12) and a retry finds this row.
     """
@@ -87,15 +88,15 @@ class Submission(Base):
     received_at: Mapped[datetime]
     frames_due_at: Mapped[datetime]
     frames_gone_at: Mapped[datetime | None]
-    """When retention deleted the pictures; the rows of the frames keep their hashes."""
+    """When retention deleted the pictures; the frame rows keep their hashes."""
 
     def frame_key(self, position: int) -> str:
-        """Where the evidence store keeps a frame."""
+        """Return the key of a frame in the evidence store."""
         return f"frames/{self.roll_call_id}/{self.id}/{position}"
 
 
 class SubmissionFrame(Base):
-    """One picture of a burst, stored and found equal to its declared hash."""
+    """One stored picture of a burst; its bytes match the hash declared in the envelope."""
 
     __tablename__ = "submission_frame"
     __tenancy__ = "student"
@@ -117,12 +118,12 @@ class SubmissionFrame(Base):
     evidence_key: Mapped[str]
     received_at: Mapped[datetime]
     kept_sha256: Mapped[bytes | None]
-    """Of the copy that was drawn anew after the verdict; null while the file is as sent, empty if none could be drawn
-    and nothing is kept."""
+    """Hash of the copy that was re-encoded after the verdict. Null while the file is as sent; empty if it could not be
+    re-encoded and no copy is kept."""
 
 
 class Verdict(Base):
-    """What verification found about one submission, with its trace; written once."""
+    """The verdict of verification about one submission, with its trace; written once."""
 
     __tablename__ = "verdict"
     __tenancy__ = "student"
@@ -148,7 +149,7 @@ class Verdict(Base):
 
 
 class Refusal(Base):
-    """An attempt that was refused on the spot: kept, with its code, for the student and for audits."""
+    """An attempt that was refused immediately, with its code; kept for the student and for audits."""
 
     __tablename__ = "refusal"
     __tenancy__ = "student"
@@ -172,10 +173,11 @@ class Refusal(Base):
 
 
 class VerificationTask(Base):
-    """A submission that verification still owes an answer; the row goes in the transaction that writes the verdict.
+    """A submission in the verification queue; the row is deleted in the transaction that writes the verdict.
 
-    `waiting` from `not_before` on; `leased` to a `worker` until `lease_until`; `dead` after too many attempts, until
-    somebody retries it. Each lease has a `fence` of its own, higher than any before: who records under it must hold it.
+    `waiting`: available from `not_before` on. `leased`: a `worker` holds it until `lease_until`. `dead`: given up after
+    too many attempts until staff retry it. Each lease has its own `fence` number, higher than all before it; a worker
+    may record a verdict only while its fence is current.
     """
 
     __tablename__ = "verification_task"
@@ -213,7 +215,7 @@ class VerificationTask(Base):
 
 
 class VerificationThroughput(Base):
-    """How many submissions a worker judged in ten seconds from `since` on, and how long it was at it."""
+    """How many submissions a worker verified in the ten seconds from `since` on, and how many seconds it was busy."""
 
     __tablename__ = "verification_throughput"
     __tenancy__ = "ledger"

@@ -77,3 +77,14 @@ def _span(start: float, end: float, length: int) -> slice:
     """At least one pixel inside the picture."""
     first = min(max(0, int(start)), length - 1)
     return slice(first, min(length, max(first + 1, int(end))))
+
+
+def screen_colour_at(flash: Sequence[str], colour_ms: int, at_ms: int) -> Colour | None:
+    """Return the screen colour `at_ms` after the burst began, or None without flash colours.
+
+    `flash` holds hex codes such as `#ff0000`; each is shown for `colour_ms`, and the sequence repeats.
+    """
+    if not flash:
+        return None
+    red, green, blue = bytes.fromhex(flash[at_ms // colour_ms % len(flash)].removeprefix("#"))
+    return float(red), float(green), float(blue)

@@ -1,4 +1,4 @@
-"""`dianming verification`: the queue at the command line."""
+"""`dianming verification`: the verification queue on the command line."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from backend.commands.verification_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.roll_call.tables import VerificationTask, VerificationThroughput
-from tests.staff_api.test_verification import given_up
+from tests.staff_api.test_verification import create_dead_letters
 from tests.support.roll_call.scenario import Stage, staged
 
 
@@ -29,16 +29,16 @@ async def run(*arguments: str) -> Result:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_an_operator_lists_retries_and_measures_at_the_command_line(stage: Stage) -> None:
-    roll_call_id, submissions = await given_up(stage, 2)
+async def test_operator_lists_retries_and_measures(stage: Stage) -> None:
+    roll_call_id, submissions = await create_dead_letters(stage, 2)
     listed = json.loads((await run("list", "--json")).stdout)["dead_letters"]
     assert {each["submission_id"] for each in listed} == {str(each) for each in submissions}
     assert "证据存储" in (await run("list", "--roll-call", str(roll_call_id))).stdout
     assert (await run("retry")).exit_code == 2
     assert json.loads((await run("retry", str(submissions[0]), "--json")).stdout) == {"retried": 1}
-    twice = await run("retry", str(submissions[0]), "--json")
-    assert (twice.exit_code, json.loads(twice.stdout)["error"]["code"]) == (2, "conflict")
+    second_retry = await run("retry", str(submissions[0]), "--json")
+    assert (second_retry.exit_code, json.loads(second_retry.stdout)["error"]["code"]) == (2, "conflict")
     assert "1" in (await run("retry", "--roll-call", str(roll_call_id))).stdout
-    found = json.loads((await run("gauge", "--json")).stdout)
-    assert (found["waiting"], found["dead"], found["seconds_left"]) == (2, 0, None)
+    metrics = json.loads((await run("gauge", "--json")).stdout)
+    assert (metrics["waiting"], metrics["dead"], metrics["seconds_left"]) == (2, 0, None)
     assert "未知" in (await run("gauge")).stdout

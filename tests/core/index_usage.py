@@ -61,7 +61,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "attachment WHERE student_id = $1 AND uploaded_by = $2 AND uploaded_at >= $3",
     ),
     "ix_challenge_student": (
-        "backend.roll_call.check_in.challenges:_given",
+        "backend.roll_call.check_in.challenges:_load_issued_challenges",
         (
             "challenge WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2 AND student_id = $3"
             " ORDER BY expires_at DESC"
@@ -124,7 +124,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "leave_stand_in WHERE stand_in_id = $1 AND starts_at <= $2 AND ends_at > $2",
     ),
     "ix_non_face_route_student": (
-        "backend.roll_call.eligibility:_without_face",
+        "backend.roll_call.eligibility:_has_only_non_face_route",
         "non_face_route WHERE student_id = $1",
     ),
     "ix_notice_account": (
@@ -296,7 +296,7 @@ ASKED: dict[str, tuple[str, str]] = {
     ),
     "ix_vacation_term_id": ("backend.org.terms:term_views", "vacation WHERE term_id = ANY ($1)"),
     "ix_verdict_student": (
-        "backend.roll_call.eligibility:_findings",
+        "backend.roll_call.eligibility:load_verdict_reasons",
         (
             "verdict WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2"
             " AND student_id = $3"

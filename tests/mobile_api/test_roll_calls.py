@@ -1,4 +1,4 @@
-"""Roll calls over HTTP as the phone sees them; the sign-in alone is replaced, it has tests of its own."""
+"""Roll calls of the mobile API over HTTP. Only the sign-in is replaced; it has its own tests."""
 
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime, timedelta
@@ -42,7 +42,7 @@ async def roll_call_id(api: Api) -> UUID:
     return (await api.stage.launch()).roll_call.id
 
 
-async def test_a_check_in_from_the_list_to_the_result(
+async def test_check_in_from_the_list_to_the_result(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     (listed,) = (await api.get(candidate, "/roll-calls")).json()["items"]
@@ -58,13 +58,13 @@ async def test_a_check_in_from_the_list_to_the_result(
     assert stored == [False] * (len(api.frames) - 1) + [True]
     assert (await api.get(candidate, f"/submissions/{submission_id}")).json()["finding"] is None
     await api.stage.verify(UUID(submission_id))
-    found = (await api.get(candidate, f"/submissions/{submission_id}")).json()
-    assert found["finding"] == "accepted"
+    submission = (await api.get(candidate, f"/submissions/{submission_id}")).json()
+    assert submission["finding"] == "accepted"
     shown = (await api.get(candidate, f"/roll-calls/{roll_call_id}")).json()
     assert (shown["outcome"], shown["outcome_reason"]) == ("present", "verified")
 
 
-async def test_neither_the_fence_nor_a_threshold_is_ever_told(
+async def test_answers_never_disclose_fence_or_thresholds(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id, fixes=fixes(OUTSIDE))
@@ -88,7 +88,7 @@ async def test_neither_the_fence_nor_a_threshold_is_ever_told(
     assert reason["zh"]
 
 
-async def test_a_retry_answers_200_with_the_same_receipt_even_after_the_close(
+async def test_retry_answers_200_with_the_same_receipt_after_the_close(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     compact = await api.signed(candidate, roll_call_id)
@@ -99,9 +99,7 @@ async def test_a_retry_answers_200_with_the_same_receipt_even_after_the_close(
     assert first.json() == again.json()
 
 
-async def test_a_late_envelope_is_a_problem_document_and_a_committed_refusal(
-    api: Api, candidate: Candidate
-) -> None:
+async def test_late_envelope_is_a_problem_document_and_stored_refusal(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     api.stage.clock.at = launched.roll_call.closes_at
     compact = await api.signed(candidate, launched.roll_call.id)
@@ -110,9 +108,9 @@ async def test_a_late_envelope_is_a_problem_document_and_a_committed_refusal(
     assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
     assert answer.headers["content-type"].startswith("application/problem+json")
     assert "截止" in answer.json()["detail_zh"]
-    kept = (await api.get(candidate, f"/roll-calls/{launched.roll_call.id}/attempts")).json()["refusals"]
-    assert [(each["step"], each["code"]) for each in kept] == [("envelope", "window_closed")]
-    assert datetime.fromisoformat(kept[0]["at"]) == api.stage.clock()
+    refusals = (await api.get(candidate, f"/roll-calls/{launched.roll_call.id}/attempts")).json()["refusals"]
+    assert [(each["step"], each["code"]) for each in refusals] == [("envelope", "window_closed")]
+    assert datetime.fromisoformat(refusals[0]["at"]) == api.stage.clock()
 
 
 @pytest.mark.parametrize(
@@ -124,7 +122,7 @@ async def test_a_late_envelope_is_a_problem_document_and_a_committed_refusal(
         ({"claims": {"padding": "x" * 20000}}, 413, "envelope_too_large"),
     ],
 )
-async def test_an_envelope_that_cannot_be_judged_is_refused_by_name(
+async def test_invalid_envelope_is_refused_with_its_code(
     api: Api, candidate: Candidate, roll_call_id: UUID, changes: dict[str, Any], status: int, code: str
 ) -> None:
     compact = await api.signed(candidate, roll_call_id, **changes)
@@ -133,14 +131,14 @@ async def test_an_envelope_that_cannot_be_judged_is_refused_by_name(
     assert (await api.stage.refusals(candidate))[-1] == ("envelope", code)
 
 
-async def test_no_extra_field_sets_a_result(api: Api, candidate: Candidate, roll_call_id: UUID) -> None:
+async def test_extra_field_cannot_set_a_result(api: Api, candidate: Candidate, roll_call_id: UUID) -> None:
     compact = await api.signed(candidate, roll_call_id)
     answer = await api.envelope(candidate, roll_call_id, compact, outcome="present")
     assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_what_is_not_the_students_answers_like_what_does_not_exist(
+async def test_foreign_resources_answer_like_missing_ones(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id)
@@ -148,9 +146,9 @@ async def test_what_is_not_the_students_answers_like_what_does_not_exist(
     outsider = await api.stage.activate(sister.students[0], school=sister)
     compact = envelope(outsider, roll_call_id, "n" * 32, burst(outsider.person))
     frame = burst(candidate.person)[0]
-    ghost = new_id()
+    missing_id = new_id()
 
-    async def answers(target: UUID, attempt: UUID) -> list[tuple[int, dict[str, Any]]]:
+    async def request_all(target: UUID, attempt: UUID) -> list[tuple[int, dict[str, Any]]]:
         sent = [
             await api.challenge(outsider, target),
             await api.envelope(outsider, target, compact),
@@ -161,43 +159,43 @@ async def test_what_is_not_the_students_answers_like_what_does_not_exist(
         ]
         return [(each.status_code, {**each.json(), "instance": ""}) for each in sent]
 
-    foreign = await answers(roll_call_id, UUID(submission_id))
-    assert foreign == await answers(ghost, new_id())
+    foreign = await request_all(roll_call_id, UUID(submission_id))
+    assert foreign == await request_all(missing_id, new_id())
     assert {status for status, _ in foreign} == {404}
     assert (await api.get(outsider, "/roll-calls")).json()["items"] == []
 
 
-async def test_a_classmates_submission_is_absent_too(
+async def test_submission_of_a_classmate_is_not_found(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id)
     classmate = await api.stage.activate(api.stage.school.students[1])
     assert (await api.get(classmate, f"/submissions/{submission_id}")).status_code == 404
-    stolen = await api.frame(classmate, submission_id, 0, api.frames[0])
-    assert stolen.status_code == 404
+    foreign_upload = await api.frame(classmate, submission_id, 0, api.frames[0])
+    assert foreign_upload.status_code == 404
 
 
 # --- the challenge ---
 
 
-async def test_a_challenge_says_what_to_do_in_both_languages(
+async def test_challenge_describes_actions_in_both_languages(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     answer = await api.challenge(candidate, roll_call_id, cannot=["close_eyes", "open_mouth"])
     assert answer.status_code == 201
-    asked = answer.json()["actions"]
-    assert {each["action"] for each in asked} == {"turn_left", "turn_right"}
-    assert all("转头" in each["zh"] and "Turn" in each["en"].title() for each in asked)
+    actions = answer.json()["actions"]
+    assert {each["action"] for each in actions} == {"turn_left", "turn_right"}
+    assert all("转头" in each["zh"] and "Turn" in each["en"].title() for each in actions)
 
 
-async def test_asking_again_does_not_make_it_easier(
+async def test_requesting_again_keeps_nonce_and_actions(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     first, again = [(await api.challenge(candidate, roll_call_id)).json() for _ in range(2)]
     assert (again["nonce"], again["actions"]) == (first["nonce"], first["actions"])
 
 
-async def test_whoever_can_do_too_little_is_told_of_the_other_way(
+async def test_student_with_too_few_actions_is_told_of_non_face_route(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     answer = await api.challenge(candidate, roll_call_id, cannot=["close_eyes", "turn_left", "turn_right"])
@@ -211,14 +209,14 @@ async def test_whoever_can_do_too_little_is_told_of_the_other_way(
     "cannot",
     [["wink"], "close_eyes", [1], ["close_eyes"] * 5, [None], [["close_eyes"]], {"close_eyes": True}],
 )
-async def test_an_action_that_there_is_not_is_refused(
+async def test_unknown_action_is_refused(
     api: Api, candidate: Candidate, roll_call_id: UUID, cannot: Any
 ) -> None:
     answer = await api.challenge(candidate, roll_call_id, cannot=cannot)
     assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 
-async def test_an_envelope_without_a_challenge_is_refused(
+async def test_envelope_without_a_challenge_is_refused(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     compact = envelope(candidate, roll_call_id, "n" * 32, burst(candidate.person))
@@ -229,7 +227,7 @@ async def test_an_envelope_without_a_challenge_is_refused(
 # --- frames ---
 
 
-async def test_a_frame_is_taken_once_and_again_alike(
+async def test_repeated_frame_upload_gets_the_same_answer(
     api: Api, candidate: Candidate, roll_call_id: UUID
 ) -> None:
     submission_id = await api.submitted(candidate, roll_call_id)
@@ -239,9 +237,7 @@ async def test_a_frame_is_taken_once_and_again_alike(
     assert answers[0].json() == answers[1].json() == {"position": 0, "complete": False}
 
 
-async def test_a_frame_that_does_not_fit_is_refused(
-    api: Api, candidate: Candidate, roll_call_id: UUID
-) -> None:
+async def test_invalid_frame_is_refused(api: Api, candidate: Candidate, roll_call_id: UUID) -> None:
     submission_id = await api.submitted(candidate, roll_call_id)
     frames = api.frames
     wrong = await api.frame(candidate, submission_id, 0, frames[1])
@@ -255,10 +251,10 @@ async def test_a_frame_that_does_not_fit_is_refused(
     assert (late.status_code, late.json()["code"]) == (409, "frames_too_late")
 
 
-# --- what the student is told ---
+# --- what the student sees ---
 
 
-async def test_a_scheduled_roll_call_is_absent_until_its_notice(api: Api, candidate: Candidate) -> None:
+async def test_scheduled_roll_call_is_hidden_until_its_notice(api: Api, candidate: Candidate) -> None:
     notice = api.stage.clock() + timedelta(hours=1)
     launched = await api.stage.launch(
         told=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
@@ -288,7 +284,7 @@ async def test_pages_join_without_a_gap(api: Api, candidate: Candidate) -> None:
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_a_refused_challenge_says_what_to_do(api: Api, roll_call_id: UUID) -> None:
+async def test_refused_challenge_says_what_to_do(api: Api, roll_call_id: UUID) -> None:
     candidate = await api.stage.activate(api.stage.school.students[1], face=False)
     answer = await api.challenge(candidate, roll_call_id)
     assert (answer.status_code, answer.json()["code"]) == (409, "non_face_route_recorded")
@@ -296,7 +292,7 @@ async def test_a_refused_challenge_says_what_to_do(api: Api, roll_call_id: UUID)
 
 
 @pytest.mark.clause("HN334-2.2")
-async def test_a_part_time_student_registers_twice_a_year(api: Api) -> None:
+async def test_part_time_student_registers_twice_a_year(api: Api) -> None:
     pupil = api.stage.school.students[2]
     async with api.stage.arrange() as session:
         (await session.get_one(Student, pupil.id)).study_form = "part_time"

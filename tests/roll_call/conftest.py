@@ -1,4 +1,4 @@
-"""A stage for each test of roll calls, and one face process for all of them."""
+"""Fixtures of roll call tests: a scenario for each test, and one face process for all of them."""
 
 from collections.abc import Iterator
 
@@ -22,13 +22,13 @@ def face_pool() -> Iterator[FacePool]:
 
 @pytest.fixture
 async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
-    """A new world with three students in each of two classes of every school."""
+    """A new province with two classes of three students in every school."""
     return await staged(app_context, owner, face_pool)
 
 
 @pytest.fixture(scope="module")
 def plain_log() -> Iterator[None]:
-    """Tracebacks as a deployment writes them; drawing them in colour takes seconds each."""
+    """Log tracebacks as JSON like a deployment; coloured tracebacks take seconds each."""
     configure_logging(as_json=True)
     yield
     structlog.reset_defaults()
@@ -36,7 +36,7 @@ def plain_log() -> Iterator[None]:
 
 @pytest.fixture
 async def empty_queue(stage: Stage) -> None:
-    """Other tests leave what they never judge."""
+    """Empty the queue; other tests leave tasks behind."""
     async with stage.arrange() as session:
         await session.execute(delete(VerificationTask))
         await session.execute(delete(VerificationThroughput))

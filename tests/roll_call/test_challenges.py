@@ -1,4 +1,4 @@
-"""Challenges: drawn by the server, kept while unanswered, bounded in number, and never a trap for who cannot do them."""
+"""Challenges: drawn by the server, kept while unanswered, limited in number, and fair to students who cannot do them."""
 
 from datetime import timedelta
 from itertools import pairwise
@@ -6,12 +6,12 @@ from itertools import pairwise
 import pytest
 from sqlalchemy import select, update
 
-from backend.roll_call.check_in.challenges import shown_at
 from backend.roll_call.check_in.evaluate import Received
 from backend.roll_call.eligibility import Refused
 from backend.roll_call.reason_texts import what_to_do
 from backend.roll_call.tables import Challenge
 from biometrics.liveness.actions import Action
+from biometrics.liveness.flash import screen_colour_at
 from tests.support.roll_call.scenario import MICROSECOND, Stage
 from tests.support.roll_call.student_phone import OUTSIDE, Candidate, acted, burst, envelope, fixes
 
@@ -26,21 +26,21 @@ async def candidate(stage: Stage) -> Candidate:
     return await stage.activate(stage.school.students[0])
 
 
-async def refused(stage: Stage, candidate: Candidate, answer: object) -> str:
-    """The code that was answered, which is the newest one kept."""
+async def recorded_refusal(stage: Stage, candidate: Candidate, answer: object) -> str:
+    """Assert that the answer is a refusal and the newest one recorded; returns its code."""
     assert isinstance(answer, Refused), answer
     assert (await stage.refusals(candidate))[-1] == ("challenge", answer.error.code)
     return answer.error.code
 
 
-async def use_up(stage: Stage, candidate: Candidate, roll_call_id: object) -> None:
-    """Let every challenge of the roll call expire but for the last."""
+async def exhaust_challenges(stage: Stage, candidate: Candidate, roll_call_id: object) -> None:
+    """Request the maximum number of challenges; only the last one has not expired."""
     for _ in range(DRAWS):
         stage.clock.at += LIFE + MICROSECOND
         assert isinstance(await stage.challenge(candidate, roll_call_id), Challenge)  # type: ignore[arg-type]
 
 
-async def test_two_or_three_actions_are_drawn_none_twice_in_a_row(stage: Stage, candidate: Candidate) -> None:
+async def test_two_or_three_actions_are_drawn_without_repetition(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch(closes_at=stage.clock() + timedelta(hours=2))
     drawn = []
     for _ in range(DRAWS):
@@ -53,23 +53,23 @@ async def test_two_or_three_actions_are_drawn_none_twice_in_a_row(stage: Stage, 
     assert len({tuple(actions) for actions in drawn}) > 1
 
 
-async def test_the_colours_for_the_screen_are_drawn_none_twice_in_a_row(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_flash_colours_are_drawn_without_repetition(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     flash = (await stage.challenged(candidate, launched.roll_call.id)).flash
     assert len(flash) == 8
     assert all(one != other for one, other in pairwise(flash))
-    assert shown_at(flash, 500, 0) == shown_at(flash, 500, 4000) == shown_at(flash, 500, 499)
-    assert shown_at([], 500, 0) is None
+    assert (
+        screen_colour_at(flash, 500, 0)
+        == screen_colour_at(flash, 500, 4000)
+        == screen_colour_at(flash, 500, 499)
+    )
+    assert screen_colour_at([], 500, 0) is None
 
 
-# --- asking again ---
+# --- repeated requests ---
 
 
-async def test_an_unanswered_challenge_is_given_again_while_it_is_fresh(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_fresh_unanswered_challenge_is_returned_again(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     first = await stage.challenged(candidate, launched.roll_call.id)
     stage.clock.at += LIFE / 2
@@ -77,7 +77,7 @@ async def test_an_unanswered_challenge_is_given_again_while_it_is_fresh(
     assert (again.nonce, again.actions) == (first.nonce, first.actions)
 
 
-async def test_asking_again_before_the_end_changes_the_nonce_and_not_the_actions(
+async def test_request_before_expiry_changes_nonce_but_not_actions(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
@@ -89,7 +89,7 @@ async def test_asking_again_before_the_end_changes_the_nonce_and_not_the_actions
         assert again.actions == first.actions
 
 
-async def test_an_answered_challenge_is_followed_by_a_new_one(stage: Stage, candidate: Candidate) -> None:
+async def test_answered_challenge_is_followed_by_a_new_one(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     first = await stage.nonce(candidate, launched.roll_call.id)
     await stage.submit(candidate, launched.roll_call.id)
@@ -98,9 +98,7 @@ async def test_an_answered_challenge_is_followed_by_a_new_one(stage: Stage, cand
     assert await stage.nonce(candidate, launched.roll_call.id) == second
 
 
-async def test_another_phone_gets_a_nonce_of_its_own_for_the_same_actions(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_new_phone_gets_its_own_nonce_with_the_same_actions(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     first = await stage.challenged(candidate, launched.roll_call.id)
     async with stage.arrange() as session:
@@ -112,19 +110,17 @@ async def test_another_phone_gets_a_nonce_of_its_own_for_the_same_actions(
     assert again.actions == first.actions
 
 
-async def test_there_are_only_so_many_challenges_and_then_a_person(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_number_of_challenges_is_limited(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch(closes_at=stage.clock() + timedelta(hours=2))
-    await use_up(stage, candidate, launched.roll_call.id)
+    await exhaust_challenges(stage, candidate, launched.roll_call.id)
     assert isinstance(await stage.challenge(candidate, launched.roll_call.id), Challenge)
     stage.clock.at += LIFE + MICROSECOND
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "challenges_exhausted"
+    assert await recorded_refusal(stage, candidate, answer) == "challenges_exhausted"
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_a_challenge_is_answered_once(stage: Stage, candidate: Candidate) -> None:
+async def test_challenge_accepts_only_one_envelope(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     challenge = await stage.challenged(candidate, launched.roll_call.id)
     sent = [
@@ -142,10 +138,10 @@ async def test_a_challenge_is_answered_once(stage: Stage, candidate: Candidate) 
     assert await stage.submissions(candidate) == 1
 
 
-# --- what a student cannot do ---
+# --- actions that a student cannot do ---
 
 
-async def test_what_a_student_cannot_do_is_not_asked_of_them(stage: Stage, candidate: Candidate) -> None:
+async def test_impossible_actions_are_not_drawn(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch(closes_at=stage.clock() + timedelta(hours=2))
     for _ in range(DRAWS):
         challenge = await stage.challenged(
@@ -156,7 +152,7 @@ async def test_what_a_student_cannot_do_is_not_asked_of_them(stage: Stage, candi
         stage.clock.at += LIFE + MICROSECOND
 
 
-async def test_what_was_said_holds_for_the_whole_roll_call(stage: Stage, candidate: Candidate) -> None:
+async def test_impossible_actions_apply_to_the_whole_roll_call(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch(closes_at=stage.clock() + timedelta(hours=2))
     await stage.challenged(candidate, launched.roll_call.id, Action.OPEN_MOUTH)
     for _ in range(5):
@@ -166,7 +162,9 @@ async def test_what_was_said_holds_for_the_whole_roll_call(stage: Stage, candida
         assert later.cannot == [Action.OPEN_MOUTH]
 
 
-async def test_saying_what_was_not_asked_anyway_draws_nothing_new(stage: Stage, candidate: Candidate) -> None:
+async def test_excluding_an_action_that_was_not_drawn_keeps_the_actions(
+    stage: Stage, candidate: Candidate
+) -> None:
     launched = await stage.launch()
     first = await stage.challenged(candidate, launched.roll_call.id)
     unasked = next(action for action in Action if action not in first.actions)
@@ -175,7 +173,7 @@ async def test_saying_what_was_not_asked_anyway_draws_nothing_new(stage: Stage, 
     assert (again.actions, again.cannot) == (first.actions, [unasked])
 
 
-async def test_an_asked_action_that_cannot_be_done_is_drawn_anew(stage: Stage, candidate: Candidate) -> None:
+async def test_excluding_a_drawn_action_draws_new_actions(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     first = await stage.challenged(candidate, launched.roll_call.id)
     unable = Action(first.actions[0])
@@ -184,27 +182,25 @@ async def test_an_asked_action_that_cannot_be_done_is_drawn_anew(stage: Stage, c
     assert unable not in again.actions
 
 
-@pytest.mark.parametrize("said", [list(Action), list(Action)[:3]])
-async def test_whoever_can_do_too_little_is_sent_to_a_person(
-    stage: Stage, candidate: Candidate, said: list[Action]
+@pytest.mark.parametrize("excluded", [list(Action), list(Action)[:3]])
+async def test_student_with_too_few_actions_is_referred_to_counselor(
+    stage: Stage, candidate: Candidate, excluded: list[Action]
 ) -> None:
     launched = await stage.launch()
-    answer = await stage.challenge(candidate, launched.roll_call.id, *said)
-    assert await refused(stage, candidate, answer) == "challenge_actions_too_few"
+    answer = await stage.challenge(candidate, launched.roll_call.id, *excluded)
+    assert await recorded_refusal(stage, candidate, answer) == "challenge_actions_too_few"
     assert isinstance(answer, Refused)
     assert "辅导员" in answer.error.sentence("zh")
     async with stage.arrange() as session:
-        kept = select(Challenge.nonce).where(Challenge.student_id == candidate.student_id)
-        assert await session.scalar(kept) is None
+        stored = select(Challenge.nonce).where(Challenge.student_id == candidate.student_id)
+        assert await session.scalar(stored) is None
 
 
-# --- nobody is missed for it (THREATS 15, 17) ---
+# --- a referral is never a miss (THREATS 15, 17) ---
 
 
 @pytest.mark.clause("R8")
-async def test_whoever_was_sent_to_a_person_is_undetermined_at_the_close(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_referred_student_is_undetermined_at_the_close(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     await stage.challenge(candidate, launched.roll_call.id, *Action)
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
@@ -216,7 +212,9 @@ async def test_whoever_was_sent_to_a_person_is_undetermined_at_the_close(
 
 
 @pytest.mark.clause("R8")
-async def test_not_even_after_a_rejection(stage: Stage, candidate: Candidate) -> None:
+async def test_referred_student_is_undetermined_even_after_a_rejection(
+    stage: Stage, candidate: Candidate
+) -> None:
     launched = await stage.launch(closes_at=stage.clock() + timedelta(hours=2))
     outside = await stage.check_in(candidate, launched.roll_call.id, fixes=fixes(OUTSIDE))
     assert (await stage.verify(outside)).reasons[0] == "outside_site"
@@ -229,7 +227,7 @@ async def test_not_even_after_a_rejection(stage: Stage, candidate: Candidate) ->
     )
 
 
-def test_whoever_was_sent_to_a_person_is_told_so_while_the_window_is_open() -> None:
+def test_referred_student_is_advised_to_see_counselor_while_open() -> None:
     assert what_to_do("open", "owed", None, sent_to_a_person=True).code == "see_counselor"
     assert what_to_do("open", "owed", "present", sent_to_a_person=True).code == "present"
     assert what_to_do("closed", "owed", None, sent_to_a_person=True).code == "closed"

@@ -1,4 +1,4 @@
-"""Check-in: every refusal is kept with its code, a retry gets the original receipt, one envelope counts once."""
+"""Check-in: every refusal is recorded with its code, a retry gets the original receipt, one envelope counts once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -33,16 +33,16 @@ async def candidate(stage: Stage) -> Candidate:
     return await stage.activate(stage.school.students[0])
 
 
-async def refused(stage: Stage, candidate: Candidate, answer: object) -> str:
-    """The code that was answered, which is the newest one kept."""
+async def recorded_refusal(stage: Stage, candidate: Candidate, answer: object) -> str:
+    """Assert that the answer is a refusal and the newest one recorded; returns its code."""
     assert isinstance(answer, Refused), answer
-    kept = await stage.refusals(candidate)
-    assert kept
-    assert kept[-1][1] == answer.error.code
+    refusals = await stage.refusals(candidate)
+    assert refusals
+    assert refusals[-1][1] == answer.error.code
     return answer.error.code
 
 
-async def signed(stage: Stage, candidate: Candidate, roll_call: RollCall, **changes: Any) -> str:
+async def sign_new_envelope(stage: Stage, candidate: Candidate, roll_call: RollCall, **changes: Any) -> str:
     nonce = await stage.nonce(candidate, roll_call.id)
     return envelope(candidate, roll_call.id, nonce, burst(candidate.person), **changes)
 
@@ -51,77 +51,77 @@ async def signed(stage: Stage, candidate: Candidate, roll_call: RollCall, **chan
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_before_the_window_there_is_no_challenge(stage: Stage, candidate: Candidate) -> None:
+async def test_no_challenge_before_the_window_opens(stage: Stage, candidate: Candidate) -> None:
     opens = stage.clock() + SECOND
     launched = await stage.launch(opens_at=opens, closes_at=opens + timedelta(hours=1))
     stage.clock.at = opens - MICROSECOND
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "window_not_open"
+    assert await recorded_refusal(stage, candidate, answer) == "window_not_open"
     stage.clock.at = opens
     assert isinstance(await stage.challenge(candidate, launched.roll_call.id), Challenge)
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_the_closing_instant_is_in_time_and_a_microsecond_later_is_late(
+async def test_closing_instant_is_in_time_and_a_microsecond_later_is_late(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
     closes = launched.roll_call.closes_at
     other = await stage.activate(stage.school.students[1])
     stage.clock.at = closes - SECOND
-    in_time, late = [await signed(stage, each, launched.roll_call) for each in (candidate, other)]
+    in_time, late = [await sign_new_envelope(stage, each, launched.roll_call) for each in (candidate, other)]
     stage.clock.at = closes
     assert isinstance(await stage.send(candidate, launched.roll_call.id, in_time), Received)
     stage.clock.at = closes + MICROSECOND
     answer = await stage.send(other, launched.roll_call.id, late)
-    assert await refused(stage, other, answer) == "window_closed"
+    assert await recorded_refusal(stage, other, answer) == "window_closed"
     assert await stage.submissions(other) == 0
 
 
-async def test_a_voided_roll_call_takes_nothing_more(stage: Stage, candidate: Candidate) -> None:
+async def test_voided_roll_call_refuses_envelopes(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    compact = await signed(stage, candidate, launched.roll_call)
+    compact = await sign_new_envelope(stage, candidate, launched.roll_call)
     bureau = stage.bureau
     async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == "roll_call_voided"
+    assert await recorded_refusal(stage, candidate, answer) == "roll_call_voided"
 
 
-# --- who ---
+# --- eligibility ---
 
 
 @pytest.mark.clause("HN334-2.2")
-async def test_an_exempt_student_is_not_asked(stage: Stage, candidate: Candidate) -> None:
+async def test_exempt_student_gets_no_challenge(stage: Stage, candidate: Candidate) -> None:
     async with stage.arrange() as session:
         (await session.get_one(Student, candidate.student_id)).study_form = "part_time"
     launched = await stage.launch()
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "not_asked"
+    assert await recorded_refusal(stage, candidate, answer) == "not_asked"
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_who_has_not_finished_activation_is_told_what_is_missing(
+async def test_incomplete_activation_is_refused_with_the_missing_steps(
     stage: Stage, candidate: Candidate
 ) -> None:
     async with stage.arrange() as session:
         await session.execute(delete(Portrait).where(Portrait.student_id == candidate.student_id))
     launched = await stage.launch()
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "activation_incomplete"
+    assert await recorded_refusal(stage, candidate, answer) == "activation_incomplete"
     assert isinstance(answer, Refused)
     assert answer.error.params == {"gaps": "portrait"}
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_who_chose_the_non_face_route_is_sent_to_the_counselor(stage: Stage) -> None:
+async def test_non_face_route_is_referred_to_counselor(stage: Stage) -> None:
     candidate = await stage.activate(stage.school.students[0], face=False)
     launched = await stage.launch()
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "non_face_route_recorded"
+    assert await recorded_refusal(stage, candidate, answer) == "non_face_route_recorded"
 
 
-async def test_another_schools_roll_call_is_absent(stage: Stage) -> None:
+async def test_roll_call_of_another_school_is_not_found(stage: Stage) -> None:
     launched = await stage.launch()
     outsider = await stage.activate(stage.world.sister.students[0], school=stage.world.sister)
     for identifier in (launched.roll_call.id, new_id()):
@@ -132,14 +132,14 @@ async def test_another_schools_roll_call_is_absent(stage: Stage) -> None:
     assert await stage.refusals(outsider) == []
 
 
-async def test_who_has_passed_has_nothing_more_to_do(stage: Stage, candidate: Candidate) -> None:
+async def test_student_who_has_passed_gets_no_challenge(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     await stage.pass_check(candidate, launched.roll_call.id)
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "already_present"
+    assert await recorded_refusal(stage, candidate, answer) == "already_present"
 
 
-async def test_too_many_face_failures_lead_to_a_person(stage: Stage, candidate: Candidate) -> None:
+async def test_too_many_face_mismatches_are_referred_to_counselor(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     stranger = replace(candidate, person=candidate.person + 1)
     for attempt in range(5):
@@ -147,16 +147,16 @@ async def test_too_many_face_failures_lead_to_a_person(stage: Stage, candidate: 
         submission_id = await stage.check_in(stranger, launched.roll_call.id, first=20 * attempt)
         assert (await stage.verify(submission_id)).reasons == ["face_mismatch"]
     answer = await stage.challenge(candidate, launched.roll_call.id)
-    assert await refused(stage, candidate, answer) == "face_attempts_exhausted"
+    assert await recorded_refusal(stage, candidate, answer) == "face_attempts_exhausted"
 
 
-async def test_envelopes_of_one_student_are_bounded_by_the_minute(stage: Stage, candidate: Candidate) -> None:
+async def test_envelopes_per_minute_are_limited(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     for _ in range(6):
         await stage.submit(candidate, launched.roll_call.id)
-    compact = await signed(stage, candidate, launched.roll_call)
+    compact = await sign_new_envelope(stage, candidate, launched.roll_call)
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == "too_many_attempts"
+    assert await recorded_refusal(stage, candidate, answer) == "too_many_attempts"
     stage.clock.at += timedelta(minutes=1)
     assert isinstance(await stage.send(candidate, launched.roll_call.id, compact), Received)
 
@@ -164,28 +164,28 @@ async def test_envelopes_of_one_student_are_bounded_by_the_minute(stage: Stage, 
 # --- the nonce ---
 
 
-async def test_a_nonce_lives_as_long_as_it_says(stage: Stage, candidate: Candidate) -> None:
+async def test_nonce_expires_after_its_lifetime(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    compact = await signed(stage, candidate, launched.roll_call)
+    compact = await sign_new_envelope(stage, candidate, launched.roll_call)
     stage.clock.at += timedelta(seconds=180) + MICROSECOND
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == "nonce_expired"
+    assert await recorded_refusal(stage, candidate, answer) == "nonce_expired"
 
 
-async def _invented(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
+async def _invented_nonce(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
     return "n" * 32
 
 
-async def _of_another_student(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
+async def _nonce_of_another_student(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
     return await stage.nonce(await stage.activate(stage.school.students[1]), roll_call.id)
 
 
-async def _of_another_roll_call(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
+async def _nonce_of_another_roll_call(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
     other = await stage.launch(stage.registrar, kind="school_own")
     return await stage.nonce(candidate, other.roll_call.id)
 
 
-async def _of_an_earlier_phone(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
+async def _nonce_of_an_earlier_phone(stage: Stage, candidate: Candidate, roll_call: RollCall) -> str:
     nonce = await stage.nonce(candidate, roll_call.id)
     async with stage.arrange() as session:
         challenge = await session.get_one(Challenge, nonce)
@@ -194,9 +194,10 @@ async def _of_an_earlier_phone(stage: Stage, candidate: Candidate, roll_call: Ro
 
 
 @pytest.mark.parametrize(
-    "origin", [_invented, _of_another_student, _of_another_roll_call, _of_an_earlier_phone]
+    "origin",
+    [_invented_nonce, _nonce_of_another_student, _nonce_of_another_roll_call, _nonce_of_an_earlier_phone],
 )
-async def test_a_nonce_that_was_not_given_for_this_is_unknown(
+async def test_nonce_issued_for_something_else_is_unknown(
     stage: Stage,
     candidate: Candidate,
     origin: Callable[[Stage, Candidate, RollCall], Awaitable[str]],
@@ -205,28 +206,28 @@ async def test_a_nonce_that_was_not_given_for_this_is_unknown(
     nonce = await origin(stage, candidate, launched.roll_call)
     compact = envelope(candidate, launched.roll_call.id, nonce, burst(candidate.person))
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == "nonce_unknown"
+    assert await recorded_refusal(stage, candidate, answer) == "nonce_unknown"
     assert await stage.submissions(candidate) == 0
 
 
 # --- the envelope ---
 
 
-async def test_an_envelope_of_another_roll_call_is_refused(stage: Stage, candidate: Candidate) -> None:
+async def test_envelope_of_another_roll_call_is_refused(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     other = await stage.launch(stage.registrar, kind="school_own")
-    compact = await signed(stage, candidate, other.roll_call)
+    compact = await sign_new_envelope(stage, candidate, other.roll_call)
     assert isinstance(await stage.send(candidate, other.roll_call.id, compact), Received)
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == "envelope_wrong_roll_call"
+    assert await recorded_refusal(stage, candidate, answer) == "envelope_wrong_roll_call"
 
 
-async def test_another_students_captured_envelope_is_refused(stage: Stage, candidate: Candidate) -> None:
+async def test_captured_envelope_of_another_student_is_refused(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     victim = await stage.activate(stage.school.students[1])
-    compact = await signed(stage, victim, launched.roll_call)
+    compact = await sign_new_envelope(stage, victim, launched.roll_call)
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == "envelope_signature_invalid"
+    assert await recorded_refusal(stage, candidate, answer) == "envelope_signature_invalid"
     assert isinstance(await stage.send(victim, launched.roll_call.id, compact), Received)
 
 
@@ -261,19 +262,19 @@ async def test_another_students_captured_envelope_is_refused(stage: Stage, candi
         ({"claims": {"padding": "x" * 16384}}, "envelope_too_large"),
     ],
 )
-async def test_what_cannot_be_judged_is_refused_by_name(
+async def test_invalid_content_is_refused_with_its_code(
     stage: Stage, candidate: Candidate, changes: dict[str, Any], code: str
 ) -> None:
     launched = await stage.launch()
-    compact = await signed(stage, candidate, launched.roll_call, **changes)
+    compact = await sign_new_envelope(stage, candidate, launched.roll_call, **changes)
     answer = await stage.send(candidate, launched.roll_call.id, compact)
-    assert await refused(stage, candidate, answer) == code
+    assert await recorded_refusal(stage, candidate, answer) == code
     assert await stage.submissions(candidate) == 0
 
 
-async def test_the_receipt_is_the_servers_signed_word(stage: Stage, candidate: Candidate) -> None:
+async def test_receipt_is_signed_by_the_server(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    compact = await signed(stage, candidate, launched.roll_call)
+    compact = await sign_new_envelope(stage, candidate, launched.roll_call)
     received = await stage.send(candidate, launched.roll_call.id, compact)
     assert isinstance(received, Received)
     _, key = stage.app_context.keys.signer("receipt")
@@ -284,7 +285,7 @@ async def test_the_receipt_is_the_servers_signed_word(stage: Stage, candidate: C
     assert claims["received_at"] == stage.clock().isoformat()
 
 
-async def test_a_phone_that_was_bound_lately_is_noted_at_receipt(stage: Stage, candidate: Candidate) -> None:
+async def test_recently_bound_phone_asks_for_step_up(stage: Stage, candidate: Candidate) -> None:
     async with stage.arrange() as session:
         device = await session.scalar(select(DeviceKey).where(DeviceKey.student_id == candidate.student_id))
         assert device is not None
@@ -299,11 +300,11 @@ async def test_a_phone_that_was_bound_lately_is_noted_at_receipt(stage: Stage, c
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_a_retry_gets_the_original_receipt_even_after_the_close(
+async def test_retry_gets_the_original_receipt_even_after_the_close(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
-    compact = await signed(stage, candidate, launched.roll_call)
+    compact = await sign_new_envelope(stage, candidate, launched.roll_call)
     first = await stage.send(candidate, launched.roll_call.id, compact)
     stage.clock.at = launched.roll_call.closes_at + timedelta(hours=1)
     again = await stage.send(candidate, launched.roll_call.id, compact)
@@ -338,18 +339,18 @@ async def test_twenty_simultaneous_pairs_are_stored_once_each(
         assert await stage.refusals(each) == []
 
 
-async def test_a_refused_challenge_leaves_only_its_refusal(stage: Stage, candidate: Candidate) -> None:
+async def test_refused_challenge_stores_only_the_refusal(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
     for _ in range(2):
         await stage.challenge(candidate, launched.roll_call.id)
     assert await stage.refusals(candidate) == [("challenge", "window_closed")] * 2
     async with stage.arrange() as session:
-        assert await session.scalar(_any(Challenge, candidate)) is None
-        assert await session.scalar(_any(Submission, candidate)) is None
-        assert await session.scalar(_any(Verdict, candidate)) is None
+        assert await session.scalar(_select_any(Challenge, candidate)) is None
+        assert await session.scalar(_select_any(Submission, candidate)) is None
+        assert await session.scalar(_select_any(Verdict, candidate)) is None
 
 
-def _any(table: Any, candidate: Candidate) -> Any:
+def _select_any(table: Any, candidate: Candidate) -> Any:
 
     return select(table.student_id).where(table.student_id == candidate.student_id).limit(1)

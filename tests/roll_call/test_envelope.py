@@ -1,4 +1,4 @@
-"""The envelope parser: whatever a phone signs, it is read or refused by name, and never crashes."""
+"""The envelope parser: any input is opened or refused with a code, and never raises anything else."""
 
 import base64
 import json
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from backend.core.jws import signed_digest
 from backend.demo.phone import Phone
-from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored
+from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored_envelope
 from backend.roll_call.errors import CheckInRefusal, EnvelopeMalformed, EnvelopeSignatureInvalid
 from tests.support.roll_call.student_phone import OFFLINE, content
 
@@ -22,7 +22,7 @@ KEY = PHONE.key.public_key()
 ROLL_CALL = uuid4()
 NONCE = "n" * 32
 
-anything = st.recursive(
+json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
     max_leaves=12,
@@ -34,17 +34,17 @@ def payload(**changes: Any) -> dict[str, Any]:
     return content(ROLL_CALL, NONCE, [b"one", b"two", b"three"], **changes)
 
 
-def part(data: bytes) -> str:
+def base64url(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
-def signed(body: bytes, header: bytes | None = None) -> str:
-    """A compact JWS over any bytes at all, with a true signature."""
+def sign_bytes(body: bytes, header: bytes | None = None) -> str:
+    """Return a compact JWS over any bytes, with a valid signature."""
 
     head = header if header is not None else json.dumps({"alg": "ES256", "typ": TYPE}).encode()
-    text = f"{part(head)}.{part(body)}"
+    text = f"{base64url(head)}.{base64url(body)}"
     r, s = utils.decode_dss_signature(PHONE.key.sign(text.encode(), ec.ECDSA(hashes.SHA256())))
-    return f"{text}.{part(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
+    return f"{text}.{base64url(r.to_bytes(32, 'big') + s.to_bytes(32, 'big'))}"
 
 
 def open_or_refusal(compact: str) -> OpenedEnvelope | CheckInRefusal:
@@ -60,11 +60,11 @@ def refusal_of(compact: str) -> CheckInRefusal:
     return refused.value
 
 
-def test_what_the_phone_signed_is_read() -> None:
+def test_signed_envelope_is_opened() -> None:
     compact = PHONE.sign(payload(), typ=TYPE)
     opened = open_envelope(compact, KEY)
     assert (opened.content.roll_call, opened.content.nonce) == (ROLL_CALL, NONCE)
-    assert opened.content == parse_stored(compact)
+    assert opened.content == parse_stored_envelope(compact)
 
 
 def test_signing_the_same_content_again_gives_the_same_digest() -> None:
@@ -73,13 +73,13 @@ def test_signing_the_same_content_again_gives_the_same_digest() -> None:
     assert signed_digest(one) == signed_digest(other)
 
 
-def test_a_claim_of_the_client_sets_no_field() -> None:
+def test_client_claims_set_no_field() -> None:
     opened = open_envelope(PHONE.sign(payload(claims={"liveness": 1, "inside": True}), typ=TYPE), KEY)
     assert opened.content.claims == {"liveness": 1, "inside": True}
 
 
 @pytest.mark.parametrize("field", ["roll_call", "nonce", "fixes", "frames"])
-def test_a_missing_field_is_named(field: str) -> None:
+def test_missing_field_is_named(field: str) -> None:
     plain = payload()
     del plain[field]
     refusal = refusal_of(PHONE.sign(plain, typ=TYPE))
@@ -106,7 +106,7 @@ def test_a_missing_field_is_named(field: str) -> None:
         {"\0": 1},
     ],
 )
-def test_a_value_out_of_bounds_is_malformed(changes: dict[str, Any]) -> None:
+def test_value_out_of_bounds_is_malformed(changes: dict[str, Any]) -> None:
     refusal = refusal_of(PHONE.sign(payload(**changes), typ=TYPE))
     assert isinstance(refusal, EnvelopeMalformed)
 
@@ -125,43 +125,43 @@ def test_a_value_out_of_bounds_is_malformed(changes: dict[str, Any]) -> None:
         (None, b""),
     ],
 )
-def test_bytes_that_are_no_envelope_are_malformed(header: bytes | None, body: bytes) -> None:
-    assert isinstance(refusal_of(signed(body, header)), EnvelopeMalformed)
+def test_bytes_that_are_not_an_envelope_are_malformed(header: bytes | None, body: bytes) -> None:
+    assert isinstance(refusal_of(sign_bytes(body, header)), EnvelopeMalformed)
 
 
-def test_another_phones_signature_is_refused() -> None:
+def test_signature_of_another_phone_is_refused() -> None:
     stranger = Phone(OFFLINE)
     assert isinstance(refusal_of(stranger.sign(payload(), typ=TYPE)), EnvelopeSignatureInvalid)
 
 
 def test_changed_content_is_refused() -> None:
     head, _, signature = PHONE.sign(payload(), typ=TYPE).split(".")
-    forged = f"{head}.{part(json.dumps(payload(claims={'liveness': 2})).encode())}.{signature}"
+    forged = f"{head}.{base64url(json.dumps(payload(claims={'liveness': 2})).encode())}.{signature}"
     assert isinstance(refusal_of(forged), EnvelopeSignatureInvalid)
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", str(10**400)])
-def test_numbers_that_are_none_reach_the_location_library_as_such(number: str) -> None:
+def test_nan_and_infinity_are_parsed_for_the_location_library(number: str) -> None:
     body = json.dumps(payload()).replace("10.0", number).encode()
-    opened = open_envelope(signed(body), KEY)
+    opened = open_envelope(sign_bytes(body), KEY)
     assert opened.content.fixes[0].accuracy_m != 10.0
 
 
-@given(st.sampled_from(FIELDS), anything)
+@given(st.sampled_from(FIELDS), json_values)
 @example("claims", {"\0": 1})
-def test_any_value_in_any_field_is_read_or_refused(field: str, value: Any) -> None:
+def test_any_value_in_any_field_is_opened_or_refused(field: str, value: Any) -> None:
     body = json.dumps(payload(**{field: value})).encode()
-    answer = open_or_refusal(signed(body))
+    answer = open_or_refusal(sign_bytes(body))
     if isinstance(answer, CheckInRefusal):
         assert "\0" not in str(answer.params)
 
 
 @given(st.binary(max_size=300))
-def test_any_bytes_under_a_true_signature_are_refused(body: bytes) -> None:
-    assert isinstance(open_or_refusal(signed(body)), EnvelopeMalformed)
+def test_random_bytes_with_a_valid_signature_are_refused(body: bytes) -> None:
+    assert isinstance(open_or_refusal(sign_bytes(body)), EnvelopeMalformed)
 
 
 @given(st.text(max_size=200))
-def test_any_text_at_all_is_refused(compact: str) -> None:
+def test_random_text_is_refused(compact: str) -> None:
     assert isinstance(open_or_refusal(compact), CheckInRefusal)
     assert len(signed_digest(compact)) == 32

@@ -1,4 +1,4 @@
-"""A batch of envelopes: each gets what it would have got alone, and the locks of one keep no other waiting."""
+"""Batches of envelopes: each request gets the same answer as alone, and locks of one do not delay the others."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -26,102 +26,98 @@ async def candidate(stage: Stage) -> Candidate:
     return await stage.activate(stage.school.students[0])
 
 
-async def arriving(stage: Stage, candidate: Candidate, roll_call_id: UUID) -> CheckInRequest:
-    """A good envelope of the candidate that comes now."""
+async def make_request(stage: Stage, candidate: Candidate, roll_call_id: UUID) -> CheckInRequest:
+    """Make a request with a valid envelope of the candidate, arriving now."""
     nonce = await stage.nonce(candidate, roll_call_id)
     signed = envelope(candidate, roll_call_id, nonce, burst(candidate.person))
     return arrival(candidate, roll_call_id, signed, stage.clock())
 
 
-async def taken(stage: Stage, *arrivals: CheckInRequest) -> list[object]:
+async def receive(stage: Stage, *arrivals: CheckInRequest) -> list[object]:
     async with stage.app_context.database.transaction(Scope.none()) as session:
         return list(await receive_batch(await driver_connection(session), arrivals, stage.app_context.keys))
 
 
-async def facts_of(stage: Stage, one: CheckInRequest) -> CheckInFacts:
+async def load_request_facts(stage: Stage, one: CheckInRequest) -> CheckInFacts:
     async with stage.app_context.database.transaction(Scope.none()) as session:
         (facts,) = await load_facts(await driver_connection(session), [one], wait=False)
-        await session.rollback()  # the proof is spent another time
+        await session.rollback()  # so that the proof is not marked as used
     assert facts is not None
     return facts
 
 
-async def test_whose_lock_is_held_elsewhere_is_set_aside_and_the_rest_of_the_batch_is_answered(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_locked_request_is_deferred_and_others_are_answered(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     other = await stage.activate(stage.school.students[1])
-    both = [await arriving(stage, who, launched.roll_call.id) for who in (candidate, other)]
+    both = [await make_request(stage, each, launched.roll_call.id) for each in (candidate, other)]
     async with stage.app_context.database.transaction(candidate.actor.scope) as session:
         await lock_obligation(session, launched.roll_call.id, candidate.student_id)
-        held, free = await taken(stage, *both)
-    assert held is DEFER
-    assert isinstance(free, Received)
-    (later,) = await taken(stage, both[0])
-    assert isinstance(later, Received), "its proof was not spent meanwhile"
+        locked, answered = await receive(stage, *both)
+    assert locked is DEFER
+    assert isinstance(answered, Received)
+    (later,) = await receive(stage, both[0])
+    assert isinstance(later, Received), "the proof of a deferred request is not marked as used"
 
 
-async def test_who_is_in_time_waits_for_a_settlement_apart_from_those_who_are_late(
+async def test_in_time_request_waits_for_settlement_and_late_one_does_not(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
     other = await stage.activate(stage.school.students[1])
     stage.clock.at = launched.roll_call.closes_at
-    in_time, late = [await arriving(stage, who, launched.roll_call.id) for who in (candidate, other)]
+    in_time, late = [await make_request(stage, each, launched.roll_call.id) for each in (candidate, other)]
     late = replace(late, at=launched.roll_call.closes_at + MICROSECOND)
     async with stage.arrange() as session:
         await lock_roll_call_exclusive(session, launched.roll_call.id)
-        waiting, told = await taken(stage, in_time, late)
-    assert waiting is DEFER
-    assert await stage.refusals(other) == [("envelope", "window_closed")], told
+        in_time_answer, late_answer = await receive(stage, in_time, late)
+    assert in_time_answer is DEFER
+    assert await stage.refusals(other) == [("envelope", "window_closed")], late_answer
 
 
-async def test_a_second_envelope_of_one_student_sees_what_became_of_the_first(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_second_envelope_of_a_student_waits_for_the_first(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    first = await arriving(stage, candidate, launched.roll_call.id)
-    again = arrival(candidate, launched.roll_call.id, first.compact, stage.clock())
-    one, other = await taken(stage, first, again)
+    first = await make_request(stage, candidate, launched.roll_call.id)
+    repeated = arrival(candidate, launched.roll_call.id, first.compact, stage.clock())
+    one, other = await receive(stage, first, repeated)
     assert isinstance(one, Received)
     assert other is DEFER
-    (retried,) = await taken(stage, again)
+    (retried,) = await receive(stage, repeated)
     assert isinstance(retried, Received)
     assert (retried.receipt, retried.first) == (one.receipt, False)
 
 
-async def unheard(stage: Stage, one: CheckInRequest) -> type[Exception]:
-    (answer,) = await taken(stage, one)
+async def receive_unrecorded_error(stage: Stage, one: CheckInRequest) -> type[Exception]:
+    (answer,) = await receive(stage, one)
     assert isinstance(answer, UnrecordedError), answer
     return type(answer.error)
 
 
-async def test_a_spent_proof_a_revoked_key_and_a_disabled_account_are_not_heard(
+async def test_used_proof_revoked_key_and_disabled_account_are_refused(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
-    first = await arriving(stage, candidate, launched.roll_call.id)
-    assert isinstance((await taken(stage, first))[0], Received)
-    assert await unheard(stage, first) is ProofReplayed
+    first = await make_request(stage, candidate, launched.roll_call.id)
+    assert isinstance((await receive(stage, first))[0], Received)
+    assert await receive_unrecorded_error(stage, first) is ProofReplayed
 
-    def again() -> CheckInRequest:
+    def send_again() -> CheckInRequest:
         return arrival(candidate, launched.roll_call.id, first.compact, stage.clock())
 
     mine = Account.student_id == candidate.student_id
     async with stage.arrange() as session:
         await session.execute(update(Account).where(mine).values(status="disabled"))
-    assert await unheard(stage, again()) is AccountDisabled
+    assert await receive_unrecorded_error(stage, send_again()) is AccountDisabled
     key = DeviceKey.student_id == candidate.student_id
     async with stage.arrange() as session:
         await session.execute(update(DeviceKey).where(key).values(status="revoked"))
-    assert await unheard(stage, again()) is KeyRevoked
+    assert await receive_unrecorded_error(stage, send_again()) is KeyRevoked
     assert await stage.refusals(candidate) == []
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_the_facts_know_the_same_gaps_as_activation(stage: Stage, candidate: Candidate) -> None:
+async def test_facts_contain_the_same_gaps_as_activation(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    one = await arriving(stage, candidate, launched.roll_call.id)
+    one = await make_request(stage, candidate, launched.roll_call.id)
     common = {"school_id": stage.school.id, "student_id": candidate.student_id, "at": stage.clock()}
     withdrawn = {"text_version": "1", "granted": False}
     changes = [
@@ -133,11 +129,11 @@ async def test_the_facts_know_the_same_gaps_as_activation(stage: Stage, candidat
         delete(NonFaceRoute).where(NonFaceRoute.student_id == candidate.student_id),
         delete(FaceTemplate).where(FaceTemplate.student_id == candidate.student_id),
     ]
-    assert (await facts_of(stage, one)).gaps == []
+    assert (await load_request_facts(stage, one)).gaps == []
     for change in changes:
         async with stage.arrange() as session:
             await session.execute(change)
         async with stage.app_context.database.transaction(candidate.actor.scope) as session:
-            known = await activation_gaps(session, candidate.student_id)
-        assert (await facts_of(stage, one)).gaps == known
-        assert known
+            gaps = await activation_gaps(session, candidate.student_id)
+        assert (await load_request_facts(stage, one)).gaps == gaps
+        assert gaps

@@ -1,4 +1,4 @@
-"""A worker that is killed in the middle of a batch loses nothing of it."""
+"""Tasks of a worker that is killed in the middle of a batch are not lost."""
 
 import asyncio
 import os
@@ -10,7 +10,7 @@ from sqlalchemy import delete
 from backend.core.tenancy import Scope
 from backend.roll_call.tables import VerificationTask
 from backend.roll_call.verification.queue import claim
-from backend.roll_call.verification.service import verify_batch
+from backend.roll_call.verification.worker import verify_batch
 from tests.support.roll_call.scenario import TERMS, Stage
 
 WORKER = """
@@ -38,7 +38,7 @@ asyncio.run(main())
 """
 
 
-async def test_another_worker_takes_over_what_a_killed_one_had_in_hand(stage: Stage) -> None:
+async def test_another_worker_takes_over_the_tasks_of_a_killed_one(stage: Stage) -> None:
     async with stage.arrange() as session:
         await session.execute(delete(VerificationTask))
     launched = await stage.launch()

@@ -1,11 +1,11 @@
-"""What people are told: a sentence for every code, and one thing to do."""
+"""Every reason code has a sentence, and every situation has advice."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.roll_call.reason_texts import reason, what_to_do
-from backend.roll_call.rules import Attempt, Evidence, Outcome, judge, settle, settle_silence
+from backend.roll_call.rules import Attempt, Evidence, Outcome, decide_verdict, settle, settle_silence
 from biometrics.liveness.burst import NO_DEPTH, NOT_DONE
 from geo.fence import FenceReason
 
@@ -28,8 +28,8 @@ STATES = ("announced", "open", "closed", "voided")
         in_cool_down=st.booleans(),
     )
 )
-def test_every_reason_of_a_judgement_has_a_sentence_of_its_own(evidence: Evidence) -> None:
-    for code in judge(evidence).reasons:
+def test_every_reason_of_a_verdict_has_its_own_sentence(evidence: Evidence) -> None:
+    for code in decide_verdict(evidence).reasons:
         explained = reason(code)
         assert code not in explained.zh
         assert code not in explained.en
@@ -38,19 +38,19 @@ def test_every_reason_of_a_judgement_has_a_sentence_of_its_own(evidence: Evidenc
 @pytest.mark.parametrize("state", STATES)
 @pytest.mark.parametrize("duty", ["owed", "excused", "exempt"])
 @pytest.mark.parametrize("outcome", [None, *Outcome])
-def test_there_is_one_thing_to_do_in_every_situation(state: str, duty: str, outcome: str | None) -> None:
+def test_every_situation_has_advice(state: str, duty: str, outcome: str | None) -> None:
     advice = what_to_do(state, duty, outcome)
     assert advice.zh
     assert advice.en
 
 
 @pytest.mark.parametrize("state", ["announced", "open"])
-def test_who_is_on_leave_is_not_told_to_check_in(state: str) -> None:
+def test_student_on_leave_is_not_advised_to_check_in(state: str) -> None:
     assert what_to_do(state, "excused", None).code == "excused"
 
 
 @pytest.mark.clause("R8")
-def test_silence_is_a_miss_only_for_those_who_could_know() -> None:
+def test_no_submission_is_a_miss_only_if_announced() -> None:
     assert settle_silence(announced=True) == settle([])
     assert settle_silence(announced=False).outcome is Outcome.UNDETERMINED
     assert settle([Attempt(None, ())]).outcome is Outcome.UNDETERMINED

@@ -1,4 +1,4 @@
-"""The rules of a roll call, without anything around them."""
+"""The pure rules of a roll call."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,8 +16,8 @@ from backend.roll_call.rules import (
     Timing,
     Window,
     attestation_quota,
-    face_tries,
-    judge,
+    count_face_failures,
+    decide_verdict,
     launch_objection,
     settle,
     timing,
@@ -74,20 +74,20 @@ evidence = st.builds(
         ("rehearsal", "bureau", "p1.c1", CITY_SCHOOL, "kind"),
     ],
 )
-def test_only_the_authority_over_a_school_launches(
+def test_only_the_authority_over_a_school_may_launch(
     kind: str, account: str, path: str, school: TargetSchool, objection: str | None
 ) -> None:
     assert launch_objection(PERMISSIONS, kind, account, path, [school]) == objection
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_one_foreign_school_spoils_the_whole_launch() -> None:
+def test_one_foreign_school_refuses_the_whole_launch() -> None:
     schools = [CITY_SCHOOL, OTHER_CITY_SCHOOL]
     assert launch_objection(PERMISSIONS, "spot_check", "bureau", "p1.c1", schools) == "school"
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_the_closing_instant_is_in_time_and_the_next_microsecond_is_late() -> None:
+def test_closing_instant_is_in_time_and_next_microsecond_is_late() -> None:
     assert timing(CLOSES, OPENS, CLOSES) is Timing.IN_TIME
     assert timing(CLOSES + timedelta(microseconds=1), OPENS, CLOSES) is Timing.LATE
     assert timing(OPENS, OPENS, CLOSES) is Timing.IN_TIME
@@ -95,7 +95,7 @@ def test_the_closing_instant_is_in_time_and_the_next_microsecond_is_late() -> No
 
 
 @pytest.mark.clause("R6")
-def test_a_window_keeps_the_laws_bounds() -> None:
+def test_window_follows_the_limits_of_the_policy() -> None:
     minimum, maximum = timedelta(minutes=60), timedelta(minutes=240)
 
     def objection(**changes: datetime) -> str | None:
@@ -116,38 +116,38 @@ def test_a_window_keeps_the_laws_bounds() -> None:
 
 
 @given(evidence)
-def test_presence_needs_every_part_to_say_yes(facts: Evidence) -> None:
-    accepted = judge(facts).finding is Finding.ACCEPTED
+def test_accepted_requires_every_check_to_pass(facts: Evidence) -> None:
+    accepted = decide_verdict(facts).decision is Finding.ACCEPTED
     every = facts.frames_complete and facts.fence == "inside" and facts.face == "accept"
     doubt = facts.liveness or facts.likeness or facts.reused or facts.in_cool_down
     assert accepted == (every and not doubt)
 
 
 @given(evidence)
-def test_a_part_that_could_not_be_judged_is_neither_present_nor_rejected(facts: Evidence) -> None:
+def test_missing_check_is_undetermined(facts: Evidence) -> None:
     mismatch = facts.frames_complete and facts.face == "reject" and not facts.liveness
     certain_no = facts.reused or facts.fence == "outside" or mismatch
     if (facts.face is None or facts.fence is None or not facts.frames_complete) and not certain_no:
-        assert judge(facts).finding is Finding.UNDETERMINED
+        assert decide_verdict(facts).decision is Finding.UNDETERMINED
 
 
 @given(evidence)
-def test_a_doubt_about_the_burst_never_rejects_the_face(facts: Evidence) -> None:
-    judgement = judge(facts)
-    if facts.liveness and judgement.finding is Finding.REJECTED:
-        assert judgement.reasons[0] in {"frame_reused", "outside_site"}
+def test_doubt_about_the_burst_never_rejects_the_face(facts: Evidence) -> None:
+    verdict = decide_verdict(facts)
+    if facts.liveness and verdict.decision is Finding.REJECTED:
+        assert verdict.reasons[0] in {"frame_reused", "outside_site"}
 
 
 @given(evidence)
-def test_what_was_used_before_asks_again(facts: Evidence) -> None:
+def test_reused_picture_asks_for_step_up(facts: Evidence) -> None:
     sure = replace(facts, face="accept", fence="inside", liveness=(), reused=False, frames_complete=True)
-    judgement = judge(replace(sure, likeness=("picture_repeated",)))
-    assert judgement.finding is Finding.STEP_UP
-    assert judgement.reasons[:2] == ("picture_seen_before", "picture_repeated")
+    verdict = decide_verdict(replace(sure, likeness=("picture_repeated",)))
+    assert verdict.decision is Finding.STEP_UP
+    assert verdict.reasons[:2] == ("picture_seen_before", "picture_repeated")
 
 
-def test_tries_are_counted_where_the_face_is_in_doubt_and_not_where_the_picture_is_poor() -> None:
-    tries = face_tries(
+def test_failures_count_uncertain_faces_but_not_poor_pictures() -> None:
+    tries = count_face_failures(
         [
             ["verified"],
             ["face_mismatch"],
@@ -162,12 +162,12 @@ def test_tries_are_counted_where_the_face_is_in_doubt_and_not_where_the_picture_
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_who_sent_nothing_missed() -> None:
+def test_no_submission_is_a_miss() -> None:
     assert settle([]).outcome is Outcome.MISSED
 
 
 @given(st.lists(attempts, min_size=1))
-def test_what_came_in_time_is_missed_only_by_final_negative_verdicts(sent: list[Attempt]) -> None:
+def test_submission_in_time_is_missed_only_by_final_rejections(sent: list[Attempt]) -> None:
     result = settle(sent)
     if result.outcome is Outcome.MISSED:
         assert all(each.finding is Finding.REJECTED for each in sent)
@@ -177,7 +177,7 @@ def test_what_came_in_time_is_missed_only_by_final_negative_verdicts(sent: list[
 
 
 @given(st.lists(attempts))
-def test_whoever_was_sent_to_a_person_is_never_missed(sent: list[Attempt]) -> None:
+def test_referred_student_is_never_missed(sent: list[Attempt]) -> None:
     result = settle(sent, sent_to_a_person=True)
     assert result.outcome is not Outcome.MISSED
     if settle(sent).outcome is not Outcome.MISSED:
@@ -185,14 +185,14 @@ def test_whoever_was_sent_to_a_person_is_never_missed(sent: list[Attempt]) -> No
 
 
 @given(st.lists(attempts))
-def test_adding_an_accepted_attempt_never_makes_things_worse(sent: list[Attempt]) -> None:
+def test_accepted_submission_always_makes_the_student_present(sent: list[Attempt]) -> None:
     passed = Attempt(Finding.ACCEPTED, ("verified",))
     for position in range(len(sent) + 1):
         assert settle([*sent[:position], passed, *sent[position:]]).outcome is Outcome.PRESENT
 
 
 @given(st.integers(0, 200), st.floats(0, 1), st.integers(0, 20))
-def test_the_quota_of_attestations_never_exceeds_the_class(owed: int, share: float, minimum: int) -> None:
+def test_attestation_quota_never_exceeds_the_class(owed: int, share: float, minimum: int) -> None:
     quota = attestation_quota(owed, share, minimum)
     assert 0 <= quota <= owed
     assert quota >= min(owed, minimum)
@@ -204,7 +204,7 @@ MINIMUM, GRACE = timedelta(hours=1), timedelta(minutes=2)
 @pytest.mark.clause("R6")
 @pytest.mark.clause("R8")
 @pytest.mark.parametrize(
-    ("announced_at", "told"),
+    ("announced_at", "in_time"),
     [
         (None, False),
         (OPENS - MINIMUM, True),
@@ -215,7 +215,5 @@ MINIMUM, GRACE = timedelta(hours=1), timedelta(minutes=2)
         (CLOSES, False),
     ],
 )
-def test_a_notice_that_leaves_less_than_the_minimum_window_told_nobody_in_time(
-    announced_at: datetime | None, told: bool
-) -> None:
-    assert told_in_time(announced_at, (OPENS, CLOSES), minimum=MINIMUM, grace=GRACE) is told
+def test_notice_must_leave_the_minimum_window(announced_at: datetime | None, in_time: bool) -> None:
+    assert told_in_time(announced_at, (OPENS, CLOSES), minimum=MINIMUM, grace=GRACE) is in_time

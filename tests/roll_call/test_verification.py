@@ -1,4 +1,4 @@
-"""Verification: present only if every part says so; a part that fails leaves it open, and never makes a miss."""
+"""Verification: accepted only if every check passes; a check that fails to run is undetermined and never a miss."""
 
 import asyncio
 import io
@@ -15,13 +15,13 @@ from sqlalchemy import delete, select, update
 from backend.core.evidence import EvidenceStore
 from backend.identity.face.enrolment import face_pool
 from backend.identity.tables import FaceTemplate, SelfieRecord, TemplateKey
-from backend.roll_call.check_in.challenges import shown_at
 from backend.roll_call.eligibility import Refused
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.verification.service import verify_batch
+from backend.roll_call.verification.worker import verify_batch
 from biometrics.checks import BurstResult, Shot
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import NOT_DONE
+from biometrics.liveness.flash import screen_colour_at
 from biometrics.pool import FacePool, FaceWorkerLost
 from tests.support.roll_call.scenario import MICROSECOND, TERMS, Stage, staged
 from tests.support.roll_call.student_phone import INSIDE, OUTSIDE, Candidate, acted, burst, fixes, picture
@@ -30,7 +30,7 @@ pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 class LostPool:
-    """A pool whose processes die."""
+    """A face pool whose processes die."""
 
     async def judge(self, *_: Any) -> Any:
         raise FaceWorkerLost
@@ -41,7 +41,7 @@ async def candidate(stage: Stage) -> Candidate:
     return await stage.activate(stage.school.students[0])
 
 
-async def test_presence_keeps_a_trace_that_a_person_can_check(stage: Stage, candidate: Candidate) -> None:
+async def test_accepted_verdict_keeps_a_verifiable_trace(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     verdict = await stage.pass_check(candidate, launched.roll_call.id)
     assert verdict.engine == "test-pattern/1"
@@ -55,9 +55,7 @@ async def test_presence_keeps_a_trace_that_a_person_can_check(stage: Stage, cand
     assert entry.trace == verdict.trace
 
 
-async def test_the_trace_tells_what_was_asked_and_in_which_frames_it_was_seen(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_trace_lists_requested_actions_and_their_frames(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     challenge = await stage.challenged(candidate, launched.roll_call.id)
     verdict = await stage.pass_check(candidate, launched.roll_call.id)
@@ -75,7 +73,7 @@ async def test_the_trace_tells_what_was_asked_and_in_which_frames_it_was_seen(
 # --- the challenge ---
 
 
-async def test_a_face_that_does_nothing_is_no_answer(stage: Stage, candidate: Candidate) -> None:
+async def test_face_without_action_does_not_answer_the_challenge(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     still = burst(candidate.person)
     verdict = await stage.verify(await stage.check_in(candidate, launched.roll_call.id, still))
@@ -86,7 +84,9 @@ async def test_a_face_that_does_nothing_is_no_answer(stage: Stage, candidate: Ca
     assert await stage.outcome(launched.roll_call.id, candidate) is None
 
 
-async def test_the_right_actions_in_another_order_are_no_answer(stage: Stage, candidate: Candidate) -> None:
+async def test_actions_in_another_order_do_not_answer_the_challenge(
+    stage: Stage, candidate: Candidate
+) -> None:
     launched = await stage.launch()
     unable = Action.CLOSE_EYES, Action.OPEN_MOUTH
     challenge = await stage.challenged(candidate, launched.roll_call.id, *unable)
@@ -99,30 +99,24 @@ async def test_the_right_actions_in_another_order_are_no_answer(stage: Stage, ca
     assert verdict.reasons[0] == "challenge_unanswered"
 
 
-async def test_an_answer_to_an_earlier_challenge_is_none_to_the_next(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_earlier_answer_does_not_answer_the_next_challenge(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    asked = await stage.challenged(candidate, launched.roll_call.id, Action.CLOSE_EYES, Action.OPEN_MOUTH)
+    challenge = await stage.challenged(candidate, launched.roll_call.id, Action.CLOSE_EYES, Action.OPEN_MOUTH)
     recorded = acted(candidate.person, [Action.CLOSE_EYES, Action.OPEN_MOUTH])
-    assert set(asked.actions).isdisjoint({Action.CLOSE_EYES, Action.OPEN_MOUTH})
+    assert set(challenge.actions).isdisjoint({Action.CLOSE_EYES, Action.OPEN_MOUTH})
     verdict = await stage.verify(await stage.check_in(candidate, launched.roll_call.id, recorded))
     assert verdict.finding == "step_up"
     assert {"challenge_unanswered", "head_not_turned_left", "head_not_turned_right"} <= set(verdict.reasons)
 
 
-async def test_an_answer_that_takes_longer_than_allowed_asks_again(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_slow_answer_asks_for_step_up(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     verdict = await stage.verify(await stage.check_in(candidate, launched.roll_call.id, pace_ms=2900))
     assert verdict.finding == "step_up"
     assert {"challenge_unanswered", "answer_too_slow"} <= set(verdict.reasons)
 
 
-async def test_somebody_else_who_does_not_answer_either_is_asked_again_and_not_rejected(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_other_face_without_answer_asks_for_step_up(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     verdict = await stage.verify(
         await stage.check_in(candidate, launched.roll_call.id, burst(candidate.person + 1))
@@ -132,7 +126,7 @@ async def test_somebody_else_who_does_not_answer_either_is_asked_again_and_not_r
 
 
 @pytest.mark.clause("R8")
-async def test_after_three_answers_in_doubt_a_person_is_next_and_nobody_is_missed(
+async def test_three_uncertain_results_refer_to_counselor_without_miss(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
@@ -151,7 +145,7 @@ async def test_after_three_answers_in_doubt_a_person_is_next_and_nobody_is_misse
     assert await stage.outcome(launched.roll_call.id, candidate) == ("undetermined", "challenge_unanswered")
 
 
-async def test_poor_pictures_use_up_no_try(stage: Stage, candidate: Candidate) -> None:
+async def test_poor_pictures_use_up_no_attempt(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     for attempt in range(4):
         junk = [f"no picture {candidate.person} {attempt} {number}".encode() for number in range(8)]
@@ -160,11 +154,11 @@ async def test_poor_pictures_use_up_no_try(stage: Stage, candidate: Candidate) -
     assert (await stage.pass_check(candidate, launched.roll_call.id)).finding == "accepted"
 
 
-# --- pictures that were used before ---
+# --- reused pictures ---
 
 
-def recoded(data: bytes) -> bytes:
-    """Another file with the same picture."""
+def re_encode(data: bytes) -> bytes:
+    """Return another file with the same picture."""
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(data)) as picture:
         picture.save(buffer, "PNG", compress_level=9)
@@ -172,13 +166,13 @@ def recoded(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-async def test_pictures_of_an_earlier_accepted_check_in_ask_again(stage: Stage, candidate: Candidate) -> None:
+async def test_pictures_of_an_earlier_check_in_ask_for_step_up(stage: Stage, candidate: Candidate) -> None:
     first, second = [await stage.launch(stage.registrar, kind="school_own") for _ in range(2)]
     assert (await stage.pass_check(candidate, first.roll_call.id)).finding == "accepted"
-    again = [recoded(frame) for frame in await stage.answer(candidate, second.roll_call.id)]
+    again = [re_encode(frame) for frame in await stage.answer(candidate, second.roll_call.id)]
     verdict = await stage.verify(await stage.check_in(candidate, second.roll_call.id, again))
     assert verdict.finding == "step_up"
-    # How close the two means come depends on which frames told of an action; the actions are drawn anew.
+    # The distance of the means depends on which frames show an action, and the actions are drawn again.
     assert verdict.reasons[:2] == ["picture_seen_before", "like_earlier_picture"]
     assert set(verdict.reasons[2:]) <= {"like_earlier_selfie"}
     reuse = verdict.trace["reuse"]
@@ -186,33 +180,31 @@ async def test_pictures_of_an_earlier_accepted_check_in_ask_again(stage: Stage, 
     assert reuse["nearest_selfie"] < 0.1
 
 
-async def test_new_pictures_of_the_same_person_are_none_of_the_earlier(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_new_pictures_of_the_same_person_are_accepted(stage: Stage, candidate: Candidate) -> None:
     first, second = [await stage.launch(stage.registrar, kind="school_own") for _ in range(2)]
     await stage.pass_check(candidate, first.roll_call.id)
     submission_id = await stage.check_in(candidate, second.roll_call.id, first=100)
     assert (await stage.verify(submission_id)).finding == "accepted"
 
 
-async def test_only_what_was_accepted_is_remembered(stage: Stage, candidate: Candidate) -> None:
+async def test_only_accepted_selfies_are_stored(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     still = burst(candidate.person)
     await stage.verify(await stage.check_in(candidate, launched.roll_call.id, still))
     accepted = await stage.check_in(candidate, launched.roll_call.id, first=50)
     await stage.verify(accepted)
     async with stage.arrange() as session:
-        kept = await session.scalars(
+        stored = await session.scalars(
             select(SelfieRecord.submission_id).where(SelfieRecord.student_id == candidate.student_id)
         )
-        assert kept.all() == [accepted]
+        assert stored.all() == [accepted]
 
 
-# --- the screen's colours ---
+# --- flash colours ---
 
 
-class WatchedPool:
-    """A pool that remembers what it was given."""
+class RecordingPool:
+    """A face pool that stores the burst it received."""
 
     def __init__(self, pool: FacePool) -> None:
         self.pool = pool
@@ -223,28 +215,28 @@ class WatchedPool:
         return await self.pool.judge(burst, *rest)
 
 
-async def test_colours_are_looked_for_only_where_the_phone_says_that_it_showed_them(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_flash_is_checked_only_if_the_phone_claims_it(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
-    watched = WatchedPool(stage.app_context.services[face_pool])
-    stage.app_context.services[face_pool] = watched
+    recording_pool = RecordingPool(stage.app_context.services[face_pool])
+    stage.app_context.services[face_pool] = recording_pool
     await stage.verify(await stage.check_in(candidate, launched.roll_call.id, burst(candidate.person)))
-    assert {shot.screen for shot in watched.burst} == {None}
+    assert {shot.screen for shot in recording_pool.burst} == {None}
     challenge = await stage.challenged(candidate, launched.roll_call.id)
     flashed = await stage.check_in(
         candidate, launched.roll_call.id, first=50, pace_ms=250, claims={"flash": True}
     )
     assert (await stage.verify(flashed)).finding == "accepted"
-    shown = [shown_at(challenge.flash, 500, 250 * number) for number in range(len(watched.burst))]
-    assert [shot.screen for shot in watched.burst] == shown
+    shown = [
+        screen_colour_at(challenge.flash, 500, 250 * number) for number in range(len(recording_pool.burst))
+    ]
+    assert [shot.screen for shot in recording_pool.burst] == shown
     assert shown[0] == shown[1] != shown[2]
 
 
-# --- many at once, and the place ---
+# --- concurrency and location ---
 
 
-async def test_judging_twice_at_once_writes_one_verdict_and_one_outcome(
+async def test_concurrent_verification_writes_one_verdict_and_outcome(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
@@ -257,7 +249,7 @@ async def test_judging_twice_at_once_writes_one_verdict_and_one_outcome(
 
 
 @pytest.mark.clause("R9")
-async def test_any_of_a_schools_filed_sites_will_do(stage: Stage, candidate: Candidate) -> None:
+async def test_any_filed_site_of_the_school_is_accepted(stage: Stage, candidate: Candidate) -> None:
     await stage.file_site()
     launched = await stage.launch()
     assert (await stage.pass_check(candidate, launched.roll_call.id)).finding == "accepted"
@@ -271,7 +263,7 @@ async def test_any_of_a_schools_filed_sites_will_do(stage: Stage, candidate: Can
         (fixes(accuracy_m=900.0), "step_up", "location_uncertain"),
     ],
 )
-async def test_the_fence_decides_by_the_accuracy(
+async def test_fence_takes_accuracy_into_account(
     stage: Stage, candidate: Candidate, sent: list[dict[str, Any]], finding: str, reason: str
 ) -> None:
     launched = await stage.launch()
@@ -281,7 +273,7 @@ async def test_the_fence_decides_by_the_accuracy(
     assert verdict.reasons[0] == reason
 
 
-async def test_a_picture_without_a_face_asks_for_another_try(stage: Stage, candidate: Candidate) -> None:
+async def test_picture_without_face_asks_for_step_up(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     junk = [f"not a picture {candidate.person} {number}".encode() for number in range(8)]
     verdict = await stage.verify(await stage.check_in(candidate, launched.roll_call.id, junk))
@@ -296,7 +288,7 @@ async def test_two_people_in_one_burst_are_not_accepted(stage: Stage, candidate:
     assert "different_people" in verdict.reasons
 
 
-async def test_frames_of_an_earlier_check_in_are_refused_and_the_original_stands(
+async def test_copied_frames_are_rejected_and_the_original_is_accepted(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
@@ -309,7 +301,7 @@ async def test_frames_of_an_earlier_check_in_are_refused_and_the_original_stands
     assert (await stage.verify(original)).finding == "accepted"
 
 
-async def test_an_envelope_sent_ahead_does_not_make_its_copied_frames_the_original(
+async def test_earlier_envelope_does_not_make_copied_frames_original(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
@@ -326,7 +318,7 @@ async def test_an_envelope_sent_ahead_does_not_make_its_copied_frames_the_origin
     assert (await stage.verify(ahead.submission_id)).reasons == ["frame_reused"]
 
 
-async def test_frames_of_a_foreign_school_are_noticed_too(stage: Stage, candidate: Candidate) -> None:
+async def test_frames_copied_from_another_school_are_rejected(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     frames = burst(candidate.person)
     await stage.check_in(candidate, launched.roll_call.id, frames)
@@ -338,7 +330,7 @@ async def test_frames_of_a_foreign_school_are_noticed_too(stage: Stage, candidat
     assert (await other.verify(copy)).reasons == ["frame_reused"]
 
 
-async def test_a_school_without_a_filed_site_leaves_its_students_undetermined(stage: Stage) -> None:
+async def test_school_without_filed_site_is_undetermined(stage: Stage) -> None:
 
     sister = stage.world.sister
     candidate = await stage.activate(sister.students[0], school=sister)
@@ -350,9 +342,7 @@ async def test_a_school_without_a_filed_site_leaves_its_students_undetermined(st
 
 
 @pytest.mark.clause("R8")
-async def test_a_lost_face_process_leaves_it_undetermined_and_is_no_miss(
-    stage: Stage, candidate: Candidate
-) -> None:
+async def test_lost_face_process_is_undetermined_and_no_miss(stage: Stage, candidate: Candidate) -> None:
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
     stage.app_context.services[face_pool] = LostPool()
@@ -364,9 +354,7 @@ async def test_a_lost_face_process_leaves_it_undetermined_and_is_no_miss(
 
 
 @pytest.mark.clause("R8")
-async def test_a_lost_evidence_file_leaves_it_undetermined(
-    stage: Stage, candidate: Candidate, tmp_path: Path
-) -> None:
+async def test_lost_evidence_file_is_undetermined(stage: Stage, candidate: Candidate, tmp_path: Path) -> None:
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
     empty = replace(stage.app_context, evidence=EvidenceStore.local(tmp_path))
@@ -378,7 +366,7 @@ async def test_a_lost_evidence_file_leaves_it_undetermined(
     )
 
 
-async def test_frames_that_were_exchanged_in_the_evidence_store_judge_nobody(
+async def test_altered_frames_in_the_evidence_store_are_undetermined(
     stage: Stage, candidate: Candidate
 ) -> None:
     launched = await stage.launch()
@@ -396,13 +384,13 @@ async def test_frames_that_were_exchanged_in_the_evidence_store_judge_nobody(
 
 
 @pytest.mark.parametrize("damage", ["shredded", "altered"])
-async def test_a_template_that_is_gone_or_unreadable_judges_nobody(
+async def test_missing_or_unreadable_template_is_undetermined(
     stage: Stage, candidate: Candidate, damage: str
 ) -> None:
 
     launched = await stage.launch()
     submission_id = await stage.check_in(candidate, launched.roll_call.id)
-    harm: Any = (
+    damage_statement: Any = (
         delete(TemplateKey).where(TemplateKey.student_id == candidate.student_id)
         if damage == "shredded"
         else update(FaceTemplate)
@@ -410,6 +398,6 @@ async def test_a_template_that_is_gone_or_unreadable_judges_nobody(
         .values(sealed=b"DMT1" + bytes(60))
     )
     async with stage.arrange() as session:
-        await session.execute(harm)
+        await session.execute(damage_statement)
     verdict = await stage.verify(submission_id)
     assert (verdict.finding, verdict.reasons) == ("undetermined", ["verification_unavailable"])

@@ -1,4 +1,4 @@
-"""What the launcher sees of the queue of verification, and sends round again."""
+"""The verification queue in the staff API: progress, dead letters, retry."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -36,8 +36,8 @@ async def api(stage: Stage) -> AsyncIterator[StaffClient]:
     await client.http.aclose()
 
 
-async def given_up(stage: Stage, count: int) -> tuple[UUID, list[UUID]]:
-    """A roll call with so many dead letters, a second apart."""
+async def create_dead_letters(stage: Stage, count: int) -> tuple[UUID, list[UUID]]:
+    """Create a roll call with `count` dead letters, a second apart."""
     launched = await stage.launch()
     submissions = []
     for pupil in stage.school.students[:count]:
@@ -53,13 +53,11 @@ async def given_up(stage: Stage, count: int) -> tuple[UUID, list[UUID]]:
     return launched.roll_call.id, submissions
 
 
-async def test_the_launcher_sees_how_far_verification_is_and_when_all_will_be_judged(
-    api: StaffClient, stage: Stage
-) -> None:
+async def test_launcher_sees_verification_progress_and_time_left(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     path = f"/v1/roll-calls/{launched.roll_call.id}/verification"
-    none = (await api.get(stage.bureau, path)).json()
-    assert (none["waiting"], none["oldest_seconds"], none["seconds_left"]) == (0, None, 0)
+    empty = (await api.get(stage.bureau, path)).json()
+    assert (empty["waiting"], empty["oldest_seconds"], empty["seconds_left"]) == (0, None, 0)
     for pupil in stage.school.students[:2]:
         await stage.check_in(await stage.activate(pupil), launched.roll_call.id)
     stage.clock.at += 5 * SECOND
@@ -68,15 +66,13 @@ async def test_the_launcher_sees_how_far_verification_is_and_when_all_will_be_ju
     assert (unknown["seconds_left"], unknown["all_judged_at"]) == (None, None)
     async with stage.arrange() as session:
         await record_throughput(session, "one", 3, 12.0, stage.clock())
-    known = (await api.get(stage.bureau, path)).json()
-    assert (known["judged_last_minute"], known["seconds_left"]) == (3, 8)
-    assert known["all_judged_at"] is not None
+    measured = (await api.get(stage.bureau, path)).json()
+    assert (measured["judged_last_minute"], measured["seconds_left"]) == (3, 8)
+    assert measured["all_judged_at"] is not None
 
 
-async def test_dead_letters_are_listed_newest_first_with_what_to_look_at(
-    api: StaffClient, stage: Stage
-) -> None:
-    roll_call_id, submissions = await given_up(stage, 3)
+async def test_dead_letters_are_listed_newest_first_with_advice(api: StaffClient, stage: Stage) -> None:
+    roll_call_id, submissions = await create_dead_letters(stage, 3)
     listed = await api.every(stage.bureau, "/v1/dead-letters", limit=2)
     assert [each["submission_id"] for each in listed] == [str(each) for each in submissions[::-1]]
     first = listed[0]
@@ -87,8 +83,8 @@ async def test_dead_letters_are_listed_newest_first_with_what_to_look_at(
     assert len(of_one) == 3
 
 
-async def test_a_retry_sends_one_or_all_round_again(api: StaffClient, stage: Stage) -> None:
-    roll_call_id, submissions = await given_up(stage, 3)
+async def test_retry_requeues_one_or_all_dead_letters(api: StaffClient, stage: Stage) -> None:
+    roll_call_id, submissions = await create_dead_letters(stage, 3)
     path = f"/v1/dead-letters/{submissions[0]}/retry"
     assert (await api.post(stage.bureau, path, {})).json() == {"retried": 1}
     task = await stage.task(submissions[0])
@@ -102,10 +98,10 @@ async def test_a_retry_sends_one_or_all_round_again(api: StaffClient, stage: Sta
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_only_the_launching_side_sees_and_retries(api: StaffClient, stage: Stage) -> None:
-    roll_call_id, [submission_id] = await given_up(stage, 1)
+async def test_only_the_launching_side_may_read_and_retry(api: StaffClient, stage: Stage) -> None:
+    roll_call_id, [submission_id] = await create_dead_letters(stage, 1)
     counselor = counselor_account(stage.school, stage.school.classes[0])
-    stranger = bureau_account(stage.world.other_city)
+    other_bureau = bureau_account(stage.world.other_city)
     for actor in (stage.registrar, counselor):
         for answer in (
             await api.get(actor, f"/v1/roll-calls/{roll_call_id}/verification"),
@@ -115,7 +111,7 @@ async def test_only_the_launching_side_sees_and_retries(api: StaffClient, stage:
             assert (answer.status_code, answer.json()["code"]) == (403, "not_permitted")
     assert (await api.get(stage.registrar, "/v1/dead-letters")).json()["items"] == []
     assert (await api.get(counselor, "/v1/dead-letters")).status_code == 403
-    assert (await api.get(stranger, "/v1/dead-letters")).json()["items"] == []
-    foreign = await api.post(stranger, f"/v1/dead-letters/{submission_id}/retry", {})
-    assert same_refusal(foreign, await api.post(stranger, f"/v1/dead-letters/{new_id()}/retry", {}))
+    assert (await api.get(other_bureau, "/v1/dead-letters")).json()["items"] == []
+    foreign = await api.post(other_bureau, f"/v1/dead-letters/{submission_id}/retry", {})
+    assert same_refusal(foreign, await api.post(other_bureau, f"/v1/dead-letters/{new_id()}/retry", {}))
     assert foreign.status_code == 404

@@ -1,0 +1,1 @@
+"""Check-in: challenges, the intake of signed envelopes, and the upload of frames. See README.md."""

@@ -1,6 +1,8 @@
-"""Check-in: signed envelopes, judged and stored by the batch. The server's clock decides; an answer follows the commit.
+"""Evaluation of check-in requests: accept with a signed receipt, refuse with a reason, or repeat the earlier receipt.
 
-An envelope is judged by itself, from its own facts, so that a batch gives each what it would have got alone.
+`receive_batch` loads the facts of a batch, evaluates each request and stores the results. `evaluate` is pure and sees
+only the facts of its own request, so a request gets the same answer in a batch as alone. Only the server's clock
+decides, and the caller answers after the commit.
 """
 
 from collections.abc import Sequence
@@ -8,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from backend.core import jws
 from backend.core.batching.batch_writer import DEFER, Deferred
 from backend.core.batching.fair_queue import yield_to_loop
 from backend.core.direct_connections import Connection
@@ -17,7 +20,6 @@ from backend.core.jobs import defer_all
 from backend.core.keys import KeyRing
 from backend.identity.errors import AccountDisabled, KeyRevoked, ProofReplayed
 from backend.roll_call import errors
-from backend.roll_call.check_in.receipts import ReceiptFacts, sign_receipt
 from backend.roll_call.check_in.repository import (
     Accepted,
     CheckInFacts,
@@ -26,7 +28,7 @@ from backend.roll_call.check_in.repository import (
     load_facts,
     store,
 )
-from backend.roll_call.eligibility import AttemptState, Refused, ineligibility
+from backend.roll_call.eligibility import AttemptState, Refused, find_refusal
 from backend.roll_call.envelope import Envelope, OpenedEnvelope
 from backend.roll_call.policy import CheckInFigures, figures_of
 from backend.roll_call.settlement.service import resettle_submission
@@ -36,7 +38,7 @@ from geo.location_fixes import validate
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """The receipt of an accepted envelope; `first` is False when a retry got the original one."""
+    """The receipt of a stored envelope. `first` is False for a retry, which gets the original receipt."""
 
     submission_id: UUID
     receipt: str
@@ -46,7 +48,7 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class UnrecordedError:
-    """Not the student's to send at all: nothing is kept but the spent proof."""
+    """A refusal for which no `refusal` row is stored, because the roll call is not known to be the student's."""
 
     error: DomainError
 
@@ -55,71 +57,71 @@ Answer = Received | Refused | UnrecordedError
 
 
 async def receive_batch(
-    connection: Connection, arrivals: Sequence[CheckInRequest], keys: KeyRing, *, wait: bool = False
+    connection: Connection, requests: Sequence[CheckInRequest], keys: KeyRing, *, wait: bool = False
 ) -> list[Answer | Deferred]:
-    """Judge each envelope and store it with its receipt, or record why not. The caller commits, then answers.
+    """Evaluate each request and store it with its receipt, or record why it was refused. The caller commits.
 
-    A retry of an envelope whose nonce this student has already used gets the original receipt, late or not:
-    what was acknowledged stays acknowledged. Those whose locks are held elsewhere are set aside, and so is a second
-    one of the same student, who must see what became of the first; `wait` waits, for a single arrival.
+    A retry of an envelope whose nonce this student already used gets the original receipt, even after the close: an
+    acknowledged envelope stays acknowledged. A request is deferred if another transaction holds its locks, and so is a
+    second request of the same student, which must see the result of the first. With `wait`, a single request waits for
+    its locks instead.
     """
-    firsts = {(each.proof.jkt, each.roll_call_id): each for each in reversed(arrivals)}
-    facts = await load_facts(connection, list(firsts.values()), wait=wait)
-    known_of = dict(zip(firsts.values(), facts, strict=True))
+    first_of_student = {(each.proof.jkt, each.roll_call_id): each for each in reversed(requests)}
+    facts = await load_facts(connection, list(first_of_student.values()), wait=wait)
+    facts_of = dict(zip(first_of_student.values(), facts, strict=True))
     answers: list[Answer | Deferred] = []
-    stored: list[Accepted] = []
-    declined: list[Rejected] = []
-    late: list[tuple[Accepted, CheckInFacts]] = []
-    for number, arrival in enumerate(arrivals):
+    accepted: list[Accepted] = []
+    rejected: list[Rejected] = []
+    resettle: list[dict[str, str]] = []
+    for number, request in enumerate(requests):
         await yield_to_loop(number)
-        known = known_of.get(arrival)
-        if known is None:
+        own = facts_of.get(request)
+        if own is None:
             answers.append(DEFER)
             continue
-        match evaluate(arrival, known, keys):
-            case Accepted() as accepted:
-                stored.append(accepted)
-                if known.settled:
-                    late.append((accepted, known))
-                answers.append(Received(accepted.id, accepted.receipt, accepted.frames_due_at, first=True))
-            case Rejected() as refused:
-                declined.append(refused)
-                answers.append(Refused(refused.error))
-            case told:
-                answers.append(told)
-    await store(connection, stored, declined)
-    if late:  # they arrived in time and waited here while the roll call was settled without them
-        jobs = [{"submission_id": str(each.id), "school_id": str(known.school_id)} for each, known in late]
-        await defer_all(connection, resettle_submission, jobs)
+        match evaluate(request, own, keys):
+            case Accepted() as result:
+                accepted.append(result)
+                if own.settled:  # in time, but the roll call was settled while the request was queued
+                    resettle.append({"submission_id": str(result.id), "school_id": str(own.school_id)})
+                answers.append(Received(result.id, result.receipt, result.frames_due_at, first=True))
+            case Rejected() as result:
+                rejected.append(result)
+                answers.append(Refused(result.error))
+            case answer:
+                answers.append(answer)
+    await store(connection, accepted, rejected)
+    if resettle:
+        await defer_all(connection, resettle_submission, resettle)
     return answers
 
 
 def evaluate(
-    arrival: CheckInRequest, facts: CheckInFacts, keys: KeyRing
+    request: CheckInRequest, facts: CheckInFacts, keys: KeyRing
 ) -> Accepted | Rejected | Received | UnrecordedError:
-    """What becomes of one envelope, from its facts alone."""
-    unheard = _unheard(facts)
-    if unheard is not None:
-        return UnrecordedError(unheard)
+    """Decide one request from its facts alone."""
+    error = _find_access_error(facts)
+    if error is not None:
+        return UnrecordedError(error)
     assert facts.place is not None
     assert facts.student_id is not None
     figures = figures_of(facts.launched_at, facts.place)
-    opened = arrival.opened
+    opened = request.opened
     try:
-        if len(arrival.compact) > figures.envelope_bytes:
+        if len(request.compact) > figures.envelope_bytes:
             raise errors.EnvelopeTooLarge(limit=figures.envelope_bytes)
         if not isinstance(opened, OpenedEnvelope):
             raise opened
         if facts.earlier_id is not None:
             return Received(facts.earlier_id, facts.earlier_receipt, facts.earlier_due, first=False)
-        _check_envelope(arrival, opened.content, facts, figures)
-    except errors.CheckInRefusal as error:
-        return Rejected(arrival, facts.student_id, error)
-    return _accepted(arrival, facts, figures, keys)
+        _check_envelope(request, opened.content, facts, figures)
+    except errors.CheckInRefusal as refusal:
+        return Rejected(request, facts.student_id, refusal)
+    return _accept(request, facts, figures, keys)
 
 
-def _unheard(facts: CheckInFacts) -> DomainError | None:
-    """As at every request of a phone: the proof is fresh, key and account stand; and the roll call is the student's."""
+def _find_access_error(facts: CheckInFacts) -> DomainError | None:
+    """Check proof, key and account like every phone request, and that the roll call exists for this student."""
     if not facts.fresh:
         return ProofReplayed()
     if facts.account_id is None or facts.key_status != "active":
@@ -130,23 +132,23 @@ def _unheard(facts: CheckInFacts) -> DomainError | None:
 
 
 def _check_envelope(
-    arrival: CheckInRequest, content: Envelope, facts: CheckInFacts, figures: CheckInFigures
+    request: CheckInRequest, content: Envelope, facts: CheckInFacts, figures: CheckInFigures
 ) -> None:
-    if content.roll_call != arrival.roll_call_id:
-        raise errors.EnvelopeElsewhere
-    refusal = ineligibility(_standing(facts), figures, arrival.at)
+    if content.roll_call != request.roll_call_id:
+        raise errors.EnvelopeWrongRollCall
+    refusal = find_refusal(_attempt_state(facts), figures, request.at)
     if refusal is not None:
         raise refusal
     if facts.nonce_until is None:
         raise errors.NonceUnknown
-    if arrival.at > facts.nonce_until:
+    if request.at > facts.nonce_until:
         raise errors.NonceExpired
     if facts.recent >= figures.envelopes_per_minute:
         raise errors.TooManyAttempts
     _check_content(content, figures)
 
 
-def _standing(facts: CheckInFacts) -> AttemptState:
+def _attempt_state(facts: CheckInFacts) -> AttemptState:
     return AttemptState(
         voided=facts.voided,
         opens_at=facts.opens_at,
@@ -156,7 +158,7 @@ def _standing(facts: CheckInFacts) -> AttemptState:
         outcome=facts.outcome,
         without_face=facts.without_face,
         gaps=facts.gaps,
-        findings=facts.findings or (),
+        verdict_reasons=facts.findings or (),
     )
 
 
@@ -170,27 +172,58 @@ def _check_content(content: Envelope, figures: CheckInFigures) -> None:
     if not figures.fixes_minimum <= len(content.fixes) <= figures.fixes_maximum:
         raise errors.EnvelopeMalformed(reason="fixes")
     try:
-        for part in content.fixes:
-            validate(part, max_age_s=figures.fix_age_s)
+        for fix in content.fixes:
+            validate(fix, max_age_s=figures.fix_age_s)
     except GeoError as error:
         raise errors.FixRefused(
             code=error.code, reason_zh=error.sentence("zh"), reason_en=error.sentence("en")
         ) from error
 
 
-def _accepted(
-    arrival: CheckInRequest, facts: CheckInFacts, figures: CheckInFigures, keys: KeyRing
-) -> Accepted:
-    """With its receipt. Whoever was turned away under load gets the frames' grace from when they came back."""
+def _accept(request: CheckInRequest, facts: CheckInFacts, figures: CheckInFigures, keys: KeyRing) -> Accepted:
+    """Sign the receipt. After a rejection because of load, the grace for frames starts when the retry arrived."""
     assert facts.student_id is not None
-    submission_id = new_id()
-    started = min(arrival.at, facts.closes_at) if arrival.came_at == arrival.at else arrival.came_at
-    frames_due_at = started + figures.frames_grace
-    receipt = sign_receipt(
-        keys,
-        ReceiptFacts(
-            submission_id, arrival.roll_call_id, facts.student_id, arrival.digest, arrival.at, frames_due_at
-        ),
+    is_retry = request.arrived_at != request.at
+    grace_starts = request.arrived_at if is_retry else min(request.at, facts.closes_at)
+    claims = ReceiptClaims(
+        submission_id=new_id(),
+        roll_call_id=request.roll_call_id,
+        student_id=facts.student_id,
+        envelope_digest=request.digest,
+        received_at=request.at,
+        frames_due_at=grace_starts + figures.frames_grace,
     )
-    cooling = facts.cool_down_until is not None and facts.cool_down_until > arrival.at
-    return Accepted(submission_id, arrival, facts.student_id, cooling, receipt, frames_due_at)
+    in_cool_down = facts.cool_down_until is not None and facts.cool_down_until > request.at
+    receipt = sign_receipt(keys, claims)
+    return Accepted(
+        claims.submission_id, request, facts.student_id, in_cool_down, receipt, claims.frames_due_at
+    )
+
+
+# --- receipts ---
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiptClaims:
+    """The content of a receipt: the server confirms that an envelope arrived in time and is stored."""
+
+    submission_id: UUID
+    roll_call_id: UUID
+    student_id: UUID
+    envelope_digest: bytes
+    received_at: datetime
+    frames_due_at: datetime
+
+
+def sign_receipt(keys: KeyRing, claims: ReceiptClaims) -> str:
+    """Sign the claims as a compact JWS (ES256). The receipt is stored, so that a retry gets the same bytes."""
+    version, key = keys.signer("receipt")
+    content = {
+        "submission": str(claims.submission_id),
+        "roll_call": str(claims.roll_call_id),
+        "student": str(claims.student_id),
+        "envelope_sha256": claims.envelope_digest.hex(),
+        "received_at": claims.received_at.isoformat(),
+        "frames_due_at": claims.frames_due_at.isoformat(),
+    }
+    return jws.sign({"kid": version, "typ": "dianming-receipt+jws"}, content, key)

@@ -1,7 +1,7 @@
-"""The frames of a burst: each must be the very picture that the envelope declared.
+"""Upload of the frames of a burst. The bytes of each frame must have the hash that the envelope declared.
 
-A frame takes one statement before its bytes, which says what they must be, and after them a share of a transaction with
-all that arrived meanwhile. The last frame of a burst puts it into the queue of verification in that same transaction.
+One query before the upload returns the declared hash; after the upload, frames are recorded in batches. The transaction
+that records the last frame of a burst also puts the submission into the verification queue.
 """
 
 import hashlib
@@ -22,16 +22,16 @@ from backend.core.errors import NotFound
 from backend.core.tenancy import Scope
 from backend.core.web.requests import BodyTooLarge
 from backend.roll_call import errors
-from backend.roll_call.envelope import parse_stored
+from backend.roll_call.envelope import parse_stored_envelope
 from backend.roll_call.policy import figures_of
 
 BATCH = 64
-"""Frames of a transaction at most: a row each, and no signature."""
+"""Maximum number of frames recorded in one transaction; each is one row without a signature check."""
 
 
 @dataclass(frozen=True, slots=True)
-class FrameToStore:
-    """A declared frame, still to be stored: where, and what its bytes must hash to."""
+class DeclaredFrame:
+    """A frame as the envelope declared it: its hash, its size limit, where to store it, and whether it is stored."""
 
     submission_id: UUID
     position: int
@@ -44,10 +44,10 @@ class FrameToStore:
 _DECLARED = text("SELECT * FROM definer.declared_frames(:submission, :school, :student, :position)")
 
 
-async def frame_to_store(
+async def load_declared_frame(
     database: Database, actor: Actor, submission_id: UUID, position: int, at: datetime
-) -> FrameToStore:
-    """Look up what the envelope declared for a frame; the upload itself happens outside any transaction."""
+) -> DeclaredFrame:
+    """Load what the envelope declared for a frame. The upload itself happens outside any transaction."""
     rows = await database.ask(
         _DECLARED,
         submission=submission_id,
@@ -58,7 +58,7 @@ async def frame_to_store(
     if not rows:
         raise NotFound
     row = rows[0]
-    declared = parse_stored(row["envelope"]).frames
+    declared = parse_stored_envelope(row["envelope"]).frames
     if not 0 <= position < len(declared):
         raise errors.FrameNotDeclared(position=position)
     if not row["stored"] and at > row["frames_due_at"]:
@@ -66,55 +66,55 @@ async def frame_to_store(
     limit = figures_of(row["launched_at"], row["place"]).frame_bytes
     key = f"frames/{row['roll_call_id']}/{submission_id}/{position}"
     digest = bytes.fromhex(declared[position].sha256)
-    return FrameToStore(submission_id, position, digest, limit, key, row["stored"])
+    return DeclaredFrame(submission_id, position, digest, limit, key, row["stored"])
 
 
 @dataclass(slots=True)
-class Checked:
-    """The bytes of a frame on their way into the store: counted, and refused at the end unless they are the declared ones.
+class HashCheckedStream:
+    """The uploaded bytes of a frame, checked while they are read.
 
-    Whoever stores them sees the refusal before the last byte is kept.
+    The stream raises before it ends if the bytes are not the declared ones, so that the evidence store discards them.
     """
 
-    frame: FrameToStore
-    pieces: AsyncIterator[bytes]
+    frame: DeclaredFrame
+    chunks: AsyncIterator[bytes]
     size: int = 0
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        """The pieces; raises BodyTooLarge or FrameHashMismatch."""
+        """Yield the chunks; raises BodyTooLarge or FrameHashMismatch."""
         digest = hashlib.sha256()
-        async for piece in self.pieces:
-            self.size += len(piece)
+        async for chunk in self.chunks:
+            self.size += len(chunk)
             if self.size > self.frame.limit:
                 raise BodyTooLarge(limit=self.frame.limit)
-            digest.update(piece)
-            yield piece
+            digest.update(chunk)
+            yield chunk
         if digest.digest() != self.frame.sha256:
             raise errors.FrameHashMismatch(position=self.frame.position)
 
 
-async def store_frame(app_context: AppContext, frame: FrameToStore, pieces: AsyncIterator[bytes]) -> int:
-    """Check the bytes and store them, unless they are stored already; how many there were."""
-    checked = Checked(frame, pieces)
+async def store_frame(app_context: AppContext, frame: DeclaredFrame, chunks: AsyncIterator[bytes]) -> int:
+    """Check the bytes and store them unless they are stored already. Returns the number of bytes."""
+    stream = HashCheckedStream(frame, chunks)
     if frame.stored:
-        async for _ in checked:
+        async for _ in stream:
             pass
     else:
-        await app_context.evidence.put_stream(frame.evidence_key, aiter(checked))
-    return checked.size
+        await app_context.evidence.put_stream(frame.evidence_key, aiter(stream))
+    return stream.size
 
 
 @dataclass(frozen=True, slots=True)
 class StoredFrame:
-    """A frame whose bytes are in the store."""
+    """A frame whose bytes are in the evidence store, and that is to be recorded."""
 
-    frame: FrameToStore
+    frame: DeclaredFrame
     actor: Actor
     size: int
     at: datetime
 
     def row(self) -> dict[str, object]:
-        """As the database takes it."""
+        """Return the JSON row for `definer.store_frames`."""
         return {
             "submission": str(self.frame.submission_id),
             "position": self.frame.position,
@@ -131,29 +131,29 @@ _STORE = text("SELECT * FROM definer.store_frames(CAST(:frames AS json))")
 
 
 async def record_frames(session: AsyncSession, frames: Sequence[StoredFrame]) -> list[bool]:
-    """Record stored frames; the last one of a burst enqueues its verification. For each, whether its burst is complete."""
-    found = await session.execute(_STORE, {"frames": json.dumps([each.row() for each in frames])})
-    complete = {row["submission_id"] for row in found.mappings() if row["complete"]}
+    """Record stored frames and enqueue each burst that became complete. Returns for each frame if its burst is complete."""
+    rows = await session.execute(_STORE, {"frames": json.dumps([each.row() for each in frames])})
+    complete = {row["submission_id"] for row in rows.mappings() if row["complete"]}
     return [each.frame.submission_id in complete for each in frames]
 
 
-class FrameRegister:
-    """Where the frames of a process are recorded by the batch."""
+class FrameRecorder:
+    """Records the frames of one process in batches."""
 
     def __init__(self, app_context: AppContext) -> None:
         self._database = app_context.database
-        self._gatherer: BatchWriter[StoredFrame, bool] = BatchWriter(
-            self._write, self._alone, BatchLimits(BATCH)
+        self._writer: BatchWriter[StoredFrame, bool] = BatchWriter(
+            self._write_batch, self._write_alone, BatchLimits(BATCH)
         )
 
     async def record(self, frame: StoredFrame) -> bool:
-        """Whether the burst is complete, once the frame is on record."""
-        return await self._gatherer.answer(frame)
+        """Record the frame and return whether its burst is complete."""
+        return await self._writer.answer(frame)
 
-    async def _write(self, frames: Sequence[StoredFrame]) -> list[bool]:
+    async def _write_batch(self, frames: Sequence[StoredFrame]) -> list[bool]:
         async with self._database.transaction(Scope.none()) as session:
             return await record_frames(session, frames)
 
-    async def _alone(self, frame: StoredFrame) -> bool:
-        (complete,) = await self._write([frame])
+    async def _write_alone(self, frame: StoredFrame) -> bool:
+        (complete,) = await self._write_batch([frame])
         return complete

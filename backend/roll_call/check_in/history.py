@@ -1,4 +1,4 @@
-"""What one student tried in one roll call, for the staff who help or decide."""
+"""All attempts of one student in one roll call, for the staff who help the student or decide the result."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from backend.roll_call.tables import Challenge, Obligation, Refusal, Submission,
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """An envelope with the challenge that it answered and what was found, if it is judged."""
+    """A submission with the challenge that it answered and its verdict, if there is one."""
 
     submission: Submission
     challenge: Challenge
@@ -27,8 +27,8 @@ class Attempt:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempts:
-    """Oldest first. `traced`: whether the reader may see how the verdicts came about, thresholds included."""
+class AttemptHistory:
+    """Attempts and refusals, oldest first. `traced`: whether the reader may see the traces with the thresholds."""
 
     attempts: Sequence[Attempt]
     refusals: Sequence[Refusal]
@@ -37,16 +37,16 @@ class Attempts:
 
 async def attempts_of(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, student_id: UUID, at: datetime
-) -> Attempts:
-    """Everything a student of the audience sent; a counselor sees the own classes.
+) -> AttemptHistory:
+    """Load all attempts of a student of the audience. Counselors see only the students of their own classes.
 
-    Thresholds are told to superiors on the launching side alone, never to a school: it is the one that is checked.
+    Only superiors on the launching side may see thresholds, never a school, because the school is what is checked.
     """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
     obligation = await obligation_of(session, roll_call, student_id)
-    if obligation is None or not await _oversees(session, actor, obligation):
+    if obligation is None or not await _is_overseen(session, actor, obligation):
         raise NotFound
-    found = await session.execute(
+    rows = await session.execute(
         select(Submission, Challenge, Verdict)
         .join(
             Challenge,
@@ -65,16 +65,17 @@ async def attempts_of(
         )
         .order_by(Submission.received_at)
     )
-    return Attempts(
-        attempts=[Attempt(*row) for row in found],
+    return AttemptHistory(
+        attempts=[Attempt(*row) for row in rows],
         refusals=await refusals_of(session, roll_call_id, student_id),
         traced=actor.school_id is None and on_launching_side(roll_call, actor),
     )
 
 
-async def _oversees(session: AsyncSession, actor: Actor, obligation: Obligation) -> bool:
+async def _is_overseen(session: AsyncSession, actor: Actor, obligation: Obligation) -> bool:
+    """Whether the student's class at the launch is one that the caller oversees."""
     classes = overseen_classes(actor)
     if classes is None:
         return True
-    own = exists().where(SchoolClass.id == obligation.class_id, SchoolClass.id.in_(classes))
-    return bool(await session.scalar(select(own)))
+    own_class = exists().where(SchoolClass.id == obligation.class_id, SchoolClass.id.in_(classes))
+    return bool(await session.scalar(select(own_class)))

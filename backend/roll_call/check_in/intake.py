@@ -1,4 +1,12 @@
-"""Where envelopes wait for the next batch: opened, judged and stored together, answered once that is committed."""
+"""The intake of envelopes: verify the request, write it with others in one transaction, answer after the commit.
+
+`CheckInIntake` is called once per request. It runs in this order:
+
+1. `take` rejects the request with a signed retry token if the queues are too long.
+2. `_verify` checks the access token, the DPoP proof and the envelope's signature. It needs no database.
+3. `_write_batch` evaluates and stores up to `BATCH` requests in one transaction (`evaluate.receive_batch`).
+4. A request whose locks are held by another transaction is written alone, by `_write_alone`, which waits for them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,103 +22,114 @@ from backend.core.jws import signed_digest
 from backend.identity.sign_in.authentication import HttpRequest, check_phone, phone_token, phone_tokens
 from backend.roll_call.check_in.evaluate import Answer, UnrecordedError, receive_batch
 from backend.roll_call.check_in.repository import CheckInRequest
-from backend.roll_call.check_in.retry_token import RetryToken, earlier_instant, retry_after, sign_retry_token
+from backend.roll_call.check_in.retry_token import (
+    RetryToken,
+    choose_retry_delay,
+    read_first_attempt,
+    sign_retry_token,
+)
 from backend.roll_call.envelope import OpenedEnvelope, open_envelope
 from backend.roll_call.errors import CheckInRefusal, IntakeBusy
 
 BATCH = 32
-"""Members of a transaction at most: its fixed cost is shared, and nobody waits for many others' signatures."""
+"""Maximum number of requests in one transaction: they share its fixed cost, and none waits for many signatures."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """A request with an envelope, as it came, and when it was here whole."""
+    """An HTTP request with an envelope, before anything is verified."""
 
-    request: HttpRequest
+    http: HttpRequest
     roll_call_id: UUID
     compact: str
-    came_at: datetime
-    attempted: str | None = None
-    """The word that it was given when it was turned away before."""
+    arrived_at: datetime
+    """When the body was read completely."""
+    retry_token: str | None = None
+    """The token from an earlier `intake_busy` answer, if the client sent one."""
 
 
 class CheckInIntake:
-    """The intake of one process."""
+    """Accepts the envelopes of one process."""
 
     def __init__(self, app_context: AppContext) -> None:
-        self._runtime = app_context
-        self._opening: FairQueue[Sent, CheckInRequest | UnrecordedError] = FairQueue(self._opened)
-        self._gatherer: BatchWriter[CheckInRequest, Answer] = BatchWriter(
-            self._write, self._wait, BatchLimits(BATCH)
+        self._app_context = app_context
+        self._verifying: FairQueue[Sent, CheckInRequest | UnrecordedError] = FairQueue(self._verify)
+        self._writer: BatchWriter[CheckInRequest, Answer] = BatchWriter(
+            self._write_batch, self._write_alone, BatchLimits(BATCH)
         )
 
-    async def take(self, sent: Sent) -> Answer:
-        """What becomes of an envelope, once that is durable; under too much load, a signed word that it came."""
-        settings, queued = self._runtime.settings, self._opening.queued + self._gatherer.queued
-        wait = self._opening.expected_wait() + self._gatherer.expected_wait()
+    async def take(self, request: Sent) -> Answer:
+        """Return the answer once it is committed, or `IntakeBusy` with a retry token if the queues are too long."""
+        settings, queued = self._app_context.settings, self._verifying.queued + self._writer.queued
+        wait = self._verifying.expected_wait() + self._writer.expected_wait()
         if queued >= settings.intake_queue or wait > settings.intake_wait:
             try:
-                return UnrecordedError(self._turned_away(sent, wait))
+                return UnrecordedError(self._reject(request, wait))
             except DomainError as error:
                 return UnrecordedError(error)
-        with self._gatherer.expect_item():
-            opened = await self._opening.done(sent)
-            if isinstance(opened, UnrecordedError):
-                return opened
-            answer = self._gatherer.join(opened)
+        with self._writer.expect_item():
+            verified = await self._verifying.done(request)
+            if isinstance(verified, UnrecordedError):
+                return verified
+            answer = self._writer.join(verified)
         return await answer
 
-    def _turned_away(self, sent: Sent, wait: float) -> IntakeBusy:
-        """Only the token is read: under load, each signature that is not checked serves somebody else.
-
-        Whoever gets the word without being the phone has no use for it: it speaks of an envelope that only the phone
-        could sign.
-        """
-        app_context, settings = self._runtime, self._runtime.settings
-        attempt = self._attempt(sent, signed_digest(sent.compact))
-        app_context.service(LoadShedding).note(sent.came_at)
-        life = timedelta(seconds=settings.intake_attempt_life)
-        word = sent.attempted
-        if word is None or earlier_instant(app_context.keys, word, attempt, life) is None:
-            word = sign_retry_token(app_context.keys, attempt)
-        seconds = retry_after(
-            app_context.keys, attempt.account_id, attempt.digest, wait, settings.intake_spread
-        )
-        return IntakeBusy(seconds=seconds, attempted=word)
-
-    def _attempt(self, sent: Sent, digest: bytes) -> RetryToken:
-        token = phone_tokens(self._runtime).read(phone_token(sent.request), sent.came_at)
-        return RetryToken(token.account_id, sent.roll_call_id, digest, sent.came_at)
-
-    async def _write(self, batch: Sequence[CheckInRequest]) -> list[Answer | Deferred]:
-        async with self._runtime.database.direct.transaction() as connection:
-            return await receive_batch(connection, batch, self._runtime.keys)
-
-    async def _wait(self, arrival: CheckInRequest) -> Answer:
-        async with self._runtime.database.direct.transaction() as connection:
-            (answer,) = await receive_batch(connection, [arrival], self._runtime.keys, wait=True)
-        assert not isinstance(answer, Deferred)
-        return answer
-
-    def _opened(self, sent: Sent) -> CheckInRequest | UnrecordedError:
-        """All that the request shows by itself."""
+    def _verify(self, request: Sent) -> CheckInRequest | UnrecordedError:
+        """Check everything that needs no database: access token, DPoP proof, envelope signature."""
         try:
-            proof = check_phone(self._runtime, sent.request, sent.came_at)
+            proof = check_phone(self._app_context, request.http, request.arrived_at)
         except DomainError as error:
             return UnrecordedError(error)
         opened: OpenedEnvelope | CheckInRefusal
         try:
-            opened = open_envelope(sent.compact, proof.key)
+            opened = open_envelope(request.compact, proof.key)
             digest = opened.digest
         except CheckInRefusal as refusal:
-            opened, digest = refusal, signed_digest(sent.compact)
-        at = self._counts_from(sent, digest)
-        return CheckInRequest(sent.roll_call_id, sent.compact, digest, opened, proof, at, sent.came_at)
+            opened, digest = refusal, signed_digest(request.compact)
+        at = self._effective_time(request, digest)
+        return CheckInRequest(
+            request.roll_call_id, request.compact, digest, opened, proof, at, request.arrived_at
+        )
 
-    def _counts_from(self, sent: Sent, digest: bytes) -> datetime:
-        """The instant that decides lateness."""
-        if sent.attempted is None:
-            return sent.came_at
-        life = timedelta(seconds=self._runtime.settings.intake_attempt_life)
-        attempt = self._attempt(sent, digest)
-        return earlier_instant(self._runtime.keys, sent.attempted, attempt, life) or sent.came_at
+    def _effective_time(self, request: Sent, digest: bytes) -> datetime:
+        """Return the time that decides lateness: that of the first attempt if a valid retry token proves one."""
+        if request.retry_token is None:
+            return request.arrived_at
+        ttl = timedelta(seconds=self._app_context.settings.intake_attempt_life)
+        attempt = self._make_retry_token(request, digest)
+        return (
+            read_first_attempt(self._app_context.keys, request.retry_token, attempt, ttl)
+            or request.arrived_at
+        )
+
+    async def _write_batch(self, batch: Sequence[CheckInRequest]) -> list[Answer | Deferred]:
+        async with self._app_context.database.direct.transaction() as connection:
+            return await receive_batch(connection, batch, self._app_context.keys)
+
+    async def _write_alone(self, request: CheckInRequest) -> Answer:
+        async with self._app_context.database.direct.transaction() as connection:
+            (answer,) = await receive_batch(connection, [request], self._app_context.keys, wait=True)
+        assert not isinstance(answer, Deferred)
+        return answer
+
+    def _reject(self, request: Sent, wait: float) -> IntakeBusy:
+        """Sign a retry token for a request that is rejected because of load.
+
+        Only the access token is checked, to save signature checks under load. That is safe: the retry token names the
+        digest of an envelope that only the student's phone could have signed, so it is useless to anyone else.
+        """
+        app_context, settings = self._app_context, self._app_context.settings
+        attempt = self._make_retry_token(request, signed_digest(request.compact))
+        app_context.service(LoadShedding).note(request.arrived_at)
+        ttl = timedelta(seconds=settings.intake_attempt_life)
+        token = request.retry_token
+        if token is None or read_first_attempt(app_context.keys, token, attempt, ttl) is None:
+            token = sign_retry_token(app_context.keys, attempt)
+        seconds = choose_retry_delay(
+            app_context.keys, attempt.account_id, attempt.digest, wait, settings.intake_spread
+        )
+        return IntakeBusy(seconds=seconds, attempted=token)
+
+    def _make_retry_token(self, request: Sent, digest: bytes) -> RetryToken:
+        access = phone_tokens(self._app_context).read(phone_token(request.http), request.arrived_at)
+        return RetryToken(access.account_id, request.roll_call_id, digest, request.arrived_at)

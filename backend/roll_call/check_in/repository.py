@@ -1,7 +1,7 @@
-"""Envelopes on their way in, and the two questions that a batch of them asks of the database.
+"""Database access of the intake: one query that loads the facts of a batch, and one that stores the results.
 
-The functions behind them (migration 0013) take and give what one envelope needs and nothing else, since no scope fits
-a batch of many students and schools.
+Both call SECURITY DEFINER functions (schema `definer`). They return and accept only what one envelope needs, because a
+batch contains many students and schools and no tenant scope fits it.
 """
 
 import json
@@ -23,10 +23,10 @@ from backend.roll_call.errors import CheckInRefusal
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CheckInRequest:
-    """One envelope whose request was proven: what was signed, or why it could not be read.
+    """A request whose access token and proof are valid, with the opened envelope or the reason it cannot be opened.
 
-    `at` is the instant that decides lateness; `came_at` is when this request came, later than `at` only for whoever
-    was turned away before under load.
+    `at` is the time that decides lateness, `arrived_at` when this request arrived. They differ only if a retry token
+    proves an earlier attempt.
     """
 
     roll_call_id: UUID
@@ -35,17 +35,20 @@ class CheckInRequest:
     opened: OpenedEnvelope | CheckInRefusal
     proof: Proof
     at: datetime
-    came_at: datetime
+    arrived_at: datetime
 
     @property
     def nonce(self) -> str | None:
-        """The challenge that it answers, if it can be read."""
+        """The nonce of the challenge that the envelope answers, if it could be opened."""
         return self.opened.content.nonce if isinstance(self.opened, OpenedEnvelope) else None
 
 
 @dataclass(frozen=True, slots=True)
 class CheckInFacts:
-    """What the database knows of one arrival. Without `place`, there is no such roll call for this key's student."""
+    """What the database knows about one request. Without `place`, the key's student has no such roll call.
+
+    The fields are the columns of `definer.check_in_facts`.
+    """
 
     n: int
     fresh: bool
@@ -59,7 +62,7 @@ class CheckInFacts:
     launched_at: datetime
     opens_at: datetime
     closes_at: datetime
-    """The close as it stands: as launched, or as extended."""
+    """The current close: as launched, or as extended."""
     duty: str
     duty_reason: str | None
     voided: bool
@@ -68,110 +71,116 @@ class CheckInFacts:
     without_face: bool
     gaps: list[str]
     findings: list[list[str]] | None
+    """The reason codes of each verdict of this student in this roll call."""
     nonce_until: datetime | None
-    """When the challenge of this nonce ends, if it is this student's, of this roll call and for this key."""
+    """When the challenge of this nonce expires; None unless it was issued for this student, roll call and key."""
     earlier_id: UUID | None
     earlier_receipt: str
     earlier_due: datetime
     recent: int
+    """How many envelopes of this student were accepted in the last minute."""
 
 
 _FACTS = "SELECT * FROM definer.check_in_facts(%s, %s, %s, %s, %s, %s, %s)"
 
 
 async def load_facts(
-    connection: Connection, arrivals: Sequence[CheckInRequest], *, wait: bool
+    connection: Connection, requests: Sequence[CheckInRequest], *, wait: bool
 ) -> list[CheckInFacts | None]:
-    """Take the locks of each arrival, spend its proof and learn the facts; None where the locks are held elsewhere.
+    """Lock each request's student and roll call, mark its proof as used, and load its facts.
 
-    With `wait` there is one arrival, and its locks are waited for: then no order of locks can ever make a deadlock.
+    Returns None for a request whose locks are held by another transaction. With `wait` there must be exactly one
+    request; it waits for its locks, and a single waiter cannot cause a deadlock.
     """
-    assert not wait or len(arrivals) == 1
+    assert not wait or len(requests) == 1
     parameters: tuple[Any, ...] = (
-        [each.proof.jkt for each in arrivals],
-        [each.proof.jti for each in arrivals],
-        [each.roll_call_id for each in arrivals],
-        [each.nonce for each in arrivals],
-        [each.at for each in arrivals],
-        arrivals[0].came_at,
+        [each.proof.jkt for each in requests],
+        [each.proof.jti for each in requests],
+        [each.roll_call_id for each in requests],
+        [each.nonce for each in requests],
+        [each.at for each in requests],
+        requests[0].arrived_at,
         wait,
     )
-    found: list[CheckInFacts | None] = [None] * len(arrivals)
+    facts: list[CheckInFacts | None] = [None] * len(requests)
     async with connection.cursor(row_factory=dict_row) as cursor:
         await cursor.execute(_FACTS, parameters, prepare=True)
         for row in await cursor.fetchall():
-            found[row["n"] - 1] = CheckInFacts(**row)
-    return found
+            facts[row["n"] - 1] = CheckInFacts(**row)
+    return facts
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """An envelope that was accepted, as it is stored."""
+    """An accepted envelope, as it is stored."""
 
     id: UUID
-    arrival: CheckInRequest
+    request: CheckInRequest
     student_id: UUID
     in_cool_down: bool
     receipt: str
     frames_due_at: datetime
 
     def row(self, number: int) -> dict[str, Any]:
-        """As the database takes it: the envelope itself, the number'th of the batch from one, comes beside."""
-        opened = self.arrival.opened
+        """Return the JSON row for `definer.store_check_ins`.
+
+        `number` is the position in the batch from one; the envelope itself is passed in a separate array.
+        """
+        opened = self.request.opened
         assert isinstance(opened, OpenedEnvelope)
         return {
             "n": number,
             "id": str(self.id),
-            "roll_call": str(self.arrival.roll_call_id),
+            "roll_call": str(self.request.roll_call_id),
             "student": str(self.student_id),
             "nonce": opened.content.nonce,
-            "jkt": self.arrival.proof.jkt,
+            "jkt": self.request.proof.jkt,
             "in_cool_down": self.in_cool_down,
-            "digest": self.arrival.digest.hex(),
+            "digest": self.request.digest.hex(),
             "frames": len(opened.content.frames),
             "receipt": self.receipt,
-            "received_at": self.arrival.at.isoformat(),
+            "received_at": self.request.at.isoformat(),
             "frames_due_at": self.frames_due_at.isoformat(),
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """An envelope that was refused on the spot, as it is kept."""
+    """A refused envelope, as it is recorded."""
 
-    arrival: CheckInRequest
+    request: CheckInRequest
     student_id: UUID
     error: DomainError
 
     def row(self) -> dict[str, Any]:
-        """As the database takes it."""
+        """Return the JSON row for `definer.store_check_ins`."""
         return {
             "id": str(new_id()),
-            "roll_call": str(self.arrival.roll_call_id),
+            "roll_call": str(self.request.roll_call_id),
             "student": str(self.student_id),
             "code": self.error.code,
             "detail": {key: str(value) for key, value in self.error.params.items()},
-            "digest": self.arrival.digest.hex(),
-            "at": self.arrival.at.isoformat(),
+            "digest": self.request.digest.hex(),
+            "at": self.request.at.isoformat(),
         }
 
 
 _STORE = "SELECT definer.store_check_ins(%s::json, %b::text[], %s::json)"
-"""Envelopes are most of the bytes: by themselves and in binary form, nobody looks for quotes in them."""
+"""Envelopes are most of the bytes. Sent apart and in binary form, they need no quoting."""
 
 
-async def store(connection: Connection, stored: Sequence[Accepted], declined: Sequence[Rejected]) -> None:
-    """Write a judged batch; raises what the database refuses it with."""
-    if not stored and not declined:
+async def store(connection: Connection, accepted: Sequence[Accepted], rejected: Sequence[Rejected]) -> None:
+    """Store an evaluated batch; raises RuntimeError if the database did not store every row."""
+    if not accepted and not rejected:
         return
     parameters = (
-        json.dumps([each.row(number) for number, each in enumerate(stored, start=1)]),
-        [each.arrival.compact for each in stored],
-        json.dumps([each.row() for each in declined]),
+        json.dumps([each.row(number) for number, each in enumerate(accepted, start=1)]),
+        [each.request.compact for each in accepted],
+        json.dumps([each.row() for each in rejected]),
     )
     async with connection.cursor() as cursor:
         await cursor.execute(_STORE, parameters, prepare=True)
-        found = await cursor.fetchone()
-    if found is None or found[0] != len(stored) + len(declined):
+        row = await cursor.fetchone()
+    if row is None or row[0] != len(accepted) + len(rejected):
         msg = "an envelope outside its audience reached the store"
         raise RuntimeError(msg)

@@ -1,7 +1,7 @@
-"""Turned away under load is not late: the server's signed word of when an envelope first came.
+"""Retry tokens: a request that was rejected because of load is not late when it is repeated.
 
-The token names the account, the roll call and the digest of the envelope, so that it helps nobody else and no other
-envelope: what was signed by then is what counts as having come then.
+The token is signed by the server and names the account, the roll call, the digest of the envelope and the time of the
+first attempt. It is valid only for that same envelope, which had been signed by then.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ KIND = "attempted"
 
 @dataclass(frozen=True, slots=True)
 class RetryToken:
-    """Who tried to send what, and when it came."""
+    """The content of a retry token: who tried to submit which envelope, and when."""
 
     account_id: UUID
     roll_call_id: UUID
@@ -29,7 +29,7 @@ class RetryToken:
 
 
 def sign_retry_token(keys: KeyRing, attempt: RetryToken) -> str:
-    """A compact JWS (ES256) over the attempt."""
+    """Sign the token as a compact JWS (ES256)."""
     version, key = keys.signer("receipt")
     claims = {
         "kind": KIND,
@@ -41,35 +41,35 @@ def sign_retry_token(keys: KeyRing, attempt: RetryToken) -> str:
     return jws.sign({"kid": version, "typ": TYPE}, claims, key)
 
 
-def earlier_instant(
-    keys: KeyRing, token: str | None, attempt: RetryToken, life: timedelta
+def read_first_attempt(
+    keys: KeyRing, token: str | None, attempt: RetryToken, ttl: timedelta
 ) -> datetime | None:
-    """When this very attempt first came, if `token` is our word for it and not older than `life`.
+    """Return the time of the first attempt if `token` is valid for this attempt and not older than `ttl`.
 
-    Anything else is as good as none: the attempt then counts from when it came now.
+    Returns None for any other token: the attempt then counts from its own arrival.
     """
     if token is None:
         return None
     try:
-        taken = jws.take_apart(token)
-        if taken.header.get("typ") != TYPE:
+        parsed = jws.take_apart(token)
+        if parsed.header.get("typ") != TYPE:
             return None
-        taken.verify(keys.signers["receipt", str(taken.header.get("kid"))].public_key())
+        parsed.verify(keys.signers["receipt", str(parsed.header.get("kid"))].public_key())
     except (jws.NotCompact, jws.SignatureWrong, KeyError):
         return None
-    claims = json.loads(taken.payload)  # ours, from here on
+    claims = json.loads(parsed.payload)  # the signature is ours, so the content is well-formed
     at = datetime.fromisoformat(claims["attempted_at"])
     same = (claims["account"], claims["roll_call"], claims["envelope_sha256"]) == (
         str(attempt.account_id),
         str(attempt.roll_call_id),
         attempt.digest.hex(),
     )
-    return at if same and at <= attempt.at <= at + life else None
+    return at if same and at <= attempt.at <= at + ttl else None
 
 
-def retry_after(keys: KeyRing, account_id: UUID, digest: bytes, wait: float, spread: int) -> int:
-    """Whole seconds after which this one comes back, each at an instant of their own, so that nobody comes in a crowd."""
-    drawn = hmac.new(
+def choose_retry_delay(keys: KeyRing, account_id: UUID, digest: bytes, wait: float, spread: int) -> int:
+    """Return the seconds to wait before the retry: the expected wait plus a pseudo-random jitter below `spread`."""
+    jitter = hmac.new(
         keys.secret("blind-index"), b"retry/" + account_id.bytes + digest, hashlib.sha256
     ).digest()
-    return 1 + int(wait) + int.from_bytes(drawn[:4]) % spread
+    return 1 + int(wait) + int.from_bytes(jitter[:4]) % spread

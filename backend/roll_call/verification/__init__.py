@@ -1,0 +1,1 @@
+"""Verification: the queue of complete submissions and the workers that decide their verdicts. See README.md."""

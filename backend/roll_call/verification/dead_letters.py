@@ -1,7 +1,7 @@
-"""Submissions that could not be judged however often it was tried: shown to who launched, and sent round again.
+"""Dead letters: submissions that could not be verified after all attempts. The launcher lists and retries them.
 
-A dead letter is no verdict. At the settlement its student is undetermined, never missed; a verdict that comes of a
-retry afterwards still resolves that.
+A dead letter is not a verdict. At the settlement its student is undetermined, never missed; a verdict after a later
+retry still resolves that.
 """
 
 from collections.abc import Sequence
@@ -18,23 +18,27 @@ from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.roll_call.oversight import access_roll_call, on_launching_side
 from backend.roll_call.reason_texts import Explanation
 from backend.roll_call.tables import RollCall, VerificationTask
-from backend.roll_call.verification.queue import WORKER_LOST
-from backend.roll_call.verification.service import JUDGING, READING, RECORDING
+from backend.roll_call.verification.queue import (
+    JUDGING_FAILED,
+    READING_FAILED,
+    RECORDING_FAILED,
+    WORKER_LOST,
+)
 
-_WHY = {
+_CAUSES = {
     WORKER_LOST: (
         "核验期间工作进程多次中断。请查看工作进程的内存和日志，排除原因后重试。",
-        "The worker was lost over it each time. Look at its memory and its log, then retry.",
+        "The worker process died at each attempt. Check its memory and its log, then retry.",
     ),
-    READING: (
+    READING_FAILED: (
         "读取核验所需资料时出错。请检查数据库、密钥文件和政策文件，排除原因后重试。",
-        "What verification needs could not be read. Check the database, the key file and the policies, then retry.",
+        "The data for verification could not be read. Check the database, the key file and the policies, then retry.",
     ),
-    JUDGING: (
+    JUDGING_FAILED: (
         "判定时出错。请检查证据存储和人脸引擎，排除原因后重试。",
         "It could not be judged. Check the evidence store and the face engine, then retry.",
     ),
-    RECORDING: (
+    RECORDING_FAILED: (
         "保存核验结果时出错。请检查数据库，排除原因后重试。",
         "The verdict could not be stored. Check the database, then retry.",
     ),
@@ -43,42 +47,37 @@ _WHY = {
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One of them, with the roll call that it was sent for."""
+    """A dead task with its roll call."""
 
     task: VerificationTask
     roll_call: RollCall
 
     @property
     def why(self) -> Explanation:
-        """In which part it failed last, and what to look at."""
+        """The step that failed last, and what to check."""
         code = self.task.last_error or WORKER_LOST
-        return Explanation(code, *_WHY[code])
+        return Explanation(code, *_CAUSES[code])
 
 
 def _launched_by(actor: Actor) -> ColumnElement[bool]:
-    """Of `roll_call` rows: launched by the caller's own side."""
+    """Condition on `roll_call` rows: launched by the caller's unit or a unit below it."""
     return func.starts_with(RollCall.launcher_path + ".", actor.org_path + ".")
 
 
-def _must_be_staff(actor: Actor) -> None:
-    if actor.role == "counselor":
-        raise _not_theirs()
-
-
-def _not_theirs() -> NotPermitted:
+def _launcher_only() -> NotPermitted:
     return NotPermitted(
         reason_zh="核验队列由发起单位或其上级查看和处理",
-        reason_en="the queue of verification is the launcher's and its superiors'",
+        reason_en="only the launcher and its superiors manage the verification queue",
     )
 
 
-async def launched_roll_call(
+async def access_launched_roll_call(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime
 ) -> RollCall:
-    """The roll call, for its launching side; raises NotFound and NotPermitted."""
+    """Return the roll call to its launching side; raises NotFound or NotPermitted."""
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
     if not on_launching_side(roll_call, actor):
-        raise _not_theirs()
+        raise _launcher_only()
     return roll_call
 
 
@@ -90,9 +89,10 @@ async def dead_letters_page(
     limit: int,
     at: datetime,
 ) -> Sequence[DeadLetter]:
-    """Dead letters of roll calls that the caller's side launched, the newest first."""
-    _must_be_staff(actor)
-    found = (
+    """Load dead letters of roll calls that the caller's side launched, newest first."""
+    if actor.role == "counselor":
+        raise _launcher_only()
+    query = (
         select(VerificationTask, RollCall)
         .join(RollCall, RollCall.id == VerificationTask.roll_call_id)
         .where(VerificationTask.state == "dead", _launched_by(actor))
@@ -100,45 +100,45 @@ async def dead_letters_page(
         .limit(limit)
     )
     if roll_call_id is not None:
-        await launched_roll_call(session, actor, roll_call_id, at)
-        found = found.where(VerificationTask.roll_call_id == roll_call_id)
+        await access_launched_roll_call(session, actor, roll_call_id, at)
+        query = query.where(VerificationTask.roll_call_id == roll_call_id)
     if after is not None:
-        found = found.where(tuple_(VerificationTask.died_at, VerificationTask.submission_id) < after)
-    return [DeadLetter(*row) for row in (await session.execute(found)).all()]
+        query = query.where(tuple_(VerificationTask.died_at, VerificationTask.submission_id) < after)
+    return [DeadLetter(*row) for row in (await session.execute(query)).all()]
 
 
 async def retry(session: AsyncSession, actor: Actor, submission_id: UUID, at: datetime) -> None:
-    """Send one round again, with all its attempts before it. Raises Conflict for what is no dead letter (any more)."""
+    """Put one dead letter back into the queue with a fresh number of attempts. Raises Conflict if it is not dead."""
     task = await session.get(VerificationTask, submission_id)
     if task is None:
         raise NotFound
-    roll_call = await launched_roll_call(session, actor, task.roll_call_id, at)
-    if not await _revive(session, VerificationTask.submission_id == submission_id, at):
-        raise Conflict(reason_zh="该提交已在核验队列中", reason_en="this submission is in the queue already")
+    roll_call = await access_launched_roll_call(session, actor, task.roll_call_id, at)
+    if not await _requeue(session, VerificationTask.submission_id == submission_id, at):
+        raise Conflict(reason_zh="该提交已在核验队列中", reason_en="this submission is already in the queue")
     before = {"code": task.last_error}
     act = audit.Act("verification.retry", "submission", str(submission_id), roll_call.launcher_path, before)
     audit.record(session, act, at)
 
 
 async def retry_all(session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime) -> int:
-    """Send every dead letter of a roll call round again; returns how many there were."""
-    roll_call = await launched_roll_call(session, actor, roll_call_id, at)
-    revived = await _revive(session, VerificationTask.roll_call_id == roll_call_id, at)
-    if revived:
-        after = {"submissions": revived}
+    """Put all dead letters of a roll call back into the queue. Returns how many there were."""
+    roll_call = await access_launched_roll_call(session, actor, roll_call_id, at)
+    requeued = await _requeue(session, VerificationTask.roll_call_id == roll_call_id, at)
+    if requeued:
+        after = {"submissions": requeued}
         act = audit.Act(
             "verification.retry", "roll_call", str(roll_call_id), roll_call.launcher_path, after=after
         )
         audit.record(session, act, at)
-    return revived
+    return requeued
 
 
-async def _revive(session: AsyncSession, which: ColumnElement[bool], at: datetime) -> int:
-    revived = (
+async def _requeue(session: AsyncSession, which: ColumnElement[bool], at: datetime) -> int:
+    requeued = (
         update(VerificationTask)
         .where(VerificationTask.state == "dead", which)
         .values(state="waiting", attempts=0, not_before=at, died_at=None)
         .returning(VerificationTask.submission_id)
         .execution_options(synchronize_session=False)
     )
-    return len((await session.scalars(revived)).all())
+    return len((await session.scalars(requeued)).all())

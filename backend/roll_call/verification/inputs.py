@@ -1,4 +1,4 @@
-"""What verification must know of a submission, read for several of one school in the same few statements."""
+"""The inputs of verification, loaded for several submissions of one school with a fixed number of queries."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -36,7 +36,7 @@ Row = TypeVar("Row")
 
 @dataclass(frozen=True, slots=True)
 class VerificationInput:
-    """All that a verification needs, read in one transaction."""
+    """Everything that the verification of one submission needs, read in one transaction."""
 
     submission: Submission
     challenge: Challenge
@@ -52,35 +52,38 @@ class VerificationInput:
 async def load_inputs(
     session: AsyncSession, app_context: AppContext, school_id: UUID, submission_ids: Collection[UUID]
 ) -> list[VerificationInput]:
-    """The facts of these submissions of one school, without those that have a verdict. Raises NotFound for any absent."""
+    """Load the inputs of these submissions of one school; submissions that have a verdict are left out.
+
+    Raises NotFound if a submission does not exist.
+    """
     of_school = Submission.school_id == school_id
-    sent = await _rows(session, select(Submission).where(of_school, Submission.id.in_(submission_ids)))
-    if len(sent) < len(set(submission_ids)):
+    rows = await _load_rows(session, select(Submission).where(of_school, Submission.id.in_(submission_ids)))
+    if len(rows) < len(set(submission_ids)):
         raise NotFound
-    terms = {each.term_code for each in sent}
-    judged = select(Verdict.submission_id).where(
+    terms = {each.term_code for each in rows}
+    with_verdict = select(Verdict.submission_id).where(
         Verdict.term_code.in_(terms),
         Verdict.school_id == school_id,
         Verdict.submission_id.in_(submission_ids),
     )
-    wanted = set(submission_ids).difference(await session.scalars(judged))
-    submissions = [each for each in sent if each.id in wanted]
+    pending = set(submission_ids).difference(await session.scalars(with_verdict))
+    submissions = [each for each in rows if each.id in pending]
     if not submissions:
         return []
-    frozen = await _Frozen.of(session, submissions)
-    frames = await _frame_keys(session, submissions)
-    references = await _references(session, app_context, school_id, submissions, frozen)
+    context = await _load_context(session, submissions)
+    frames = await _load_frame_keys(session, submissions)
+    references = await _load_references(session, app_context, school_id, submissions, context)
     earlier = await earlier_selfies(session, app_context.keys, {each.student_id for each in submissions})
-    seen = func.definer.with_frames_seen_elsewhere(cast(list(wanted), ARRAY(Uuid)))
-    reused = set(await session.scalars(select(seen)))
+    seen_elsewhere = func.definer.with_frames_seen_elsewhere(cast(list(pending), ARRAY(Uuid)))
+    reused = set(await session.scalars(select(seen_elsewhere)))
     return [
         VerificationInput(
             submission=each,
-            challenge=frozen.challenges[each.nonce],
-            roll_call=frozen.roll_calls[each.roll_call_id],
-            obligation=frozen.obligations[each.roll_call_id, each.student_id],
+            challenge=context.challenges[each.nonce],
+            roll_call=context.roll_calls[each.roll_call_id],
+            obligation=context.obligations[each.roll_call_id, each.student_id],
             frame_keys=tuple(frames[each.id]),
-            sites=frozen.sites[each.roll_call_id],
+            sites=context.sites[each.roll_call_id],
             reference=reference,
             earlier=tuple(earlier[each.student_id]),
             reused=each.id in reused,
@@ -89,52 +92,52 @@ async def load_inputs(
     ]
 
 
-async def _rows(session: AsyncSession, found: Select[Row]) -> Sequence[Row]:
-    return (await session.scalars(found)).all()
+async def _load_rows(session: AsyncSession, query: Select[Row]) -> Sequence[Row]:
+    return (await session.scalars(query)).all()
 
 
 @dataclass(frozen=True, slots=True)
-class _Frozen:
-    """What was there before the submissions: their roll calls, sites, obligations and challenges."""
+class _Context:
+    """The roll calls, obligations, challenges and sites of the submissions."""
 
     roll_calls: dict[UUID, RollCall]
     obligations: dict[tuple[UUID, UUID], Obligation]
     challenges: dict[str, Challenge]
     sites: dict[UUID, tuple[Site, ...]]
 
-    @classmethod
-    async def of(cls, session: AsyncSession, submissions: Sequence[Submission]) -> "_Frozen":
-        asked = {each.roll_call_id for each in submissions}
-        owed = [(each.roll_call_id, each.student_id) for each in submissions]
-        nonces = [each.nonce for each in submissions]
-        terms, school_id = {each.term_code for each in submissions}, submissions[0].school_id
-        obligations = select(Obligation).where(
-            Obligation.term_code.in_(terms),
-            Obligation.school_id == school_id,
-            tuple_(Obligation.roll_call_id, Obligation.student_id).in_(owed),
-        )
-        challenges = select(Challenge).where(
-            Challenge.term_code.in_(terms), Challenge.school_id == school_id, Challenge.nonce.in_(nonces)
-        )
-        roll_calls = select(RollCall).where(RollCall.id.in_(asked))
-        return cls(
-            {each.id: each for each in await _rows(session, roll_calls)},
-            {(each.roll_call_id, each.student_id): each for each in await _rows(session, obligations)},
-            {each.nonce: each for each in await _rows(session, challenges)},
-            await _sites(session, asked, submissions),
-        )
+
+async def _load_context(session: AsyncSession, submissions: Sequence[Submission]) -> _Context:
+    roll_call_ids = {each.roll_call_id for each in submissions}
+    owed = [(each.roll_call_id, each.student_id) for each in submissions]
+    nonces = [each.nonce for each in submissions]
+    terms, school_id = {each.term_code for each in submissions}, submissions[0].school_id
+    obligations = select(Obligation).where(
+        Obligation.term_code.in_(terms),
+        Obligation.school_id == school_id,
+        tuple_(Obligation.roll_call_id, Obligation.student_id).in_(owed),
+    )
+    challenges = select(Challenge).where(
+        Challenge.term_code.in_(terms), Challenge.school_id == school_id, Challenge.nonce.in_(nonces)
+    )
+    roll_calls = select(RollCall).where(RollCall.id.in_(roll_call_ids))
+    return _Context(
+        {each.id: each for each in await _load_rows(session, roll_calls)},
+        {(each.roll_call_id, each.student_id): each for each in await _load_rows(session, obligations)},
+        {each.nonce: each for each in await _load_rows(session, challenges)},
+        await _load_sites(session, roll_call_ids, submissions),
+    )
 
 
-async def _sites(
+async def _load_sites(
     session: AsyncSession, roll_call_ids: Collection[UUID], submissions: Sequence[Submission]
 ) -> dict[UUID, tuple[Site, ...]]:
     versions: dict[UUID, set[UUID]] = defaultdict(set)
-    frozen = select(RollCallSite.roll_call_id, RollCallSite.site_version_id).where(
+    rows = select(RollCallSite.roll_call_id, RollCallSite.site_version_id).where(
         RollCallSite.term_code.in_({each.term_code for each in submissions}),
         RollCallSite.roll_call_id.in_(roll_call_ids),
         RollCallSite.school_id == submissions[0].school_id,
     )
-    for roll_call_id, version_id in await session.execute(frozen):
+    for roll_call_id, version_id in await session.execute(rows):
         versions[roll_call_id].add(version_id)
     return {
         roll_call_id: await load_sites(session, versions[roll_call_id]) if versions[roll_call_id] else ()
@@ -142,8 +145,8 @@ async def _sites(
     }
 
 
-async def _frame_keys(session: AsyncSession, submissions: Sequence[Submission]) -> dict[UUID, list[str]]:
-    """By submission, in the order of the burst."""
+async def _load_frame_keys(session: AsyncSession, submissions: Sequence[Submission]) -> dict[UUID, list[str]]:
+    """Return the evidence keys by submission, in the order of the burst."""
     frames = await session.execute(
         select(SubmissionFrame.submission_id, SubmissionFrame.evidence_key)
         .where(
@@ -159,26 +162,26 @@ async def _frame_keys(session: AsyncSession, submissions: Sequence[Submission]) 
     return keys
 
 
-async def _references(
+async def _load_references(
     session: AsyncSession,
     app_context: AppContext,
     school_id: UUID,
     submissions: Sequence[Submission],
-    frozen: _Frozen,
+    context: _Context,
 ) -> list[Reference | None]:
-    """What each student's burst is compared with; a template that cannot be opened judges nobody."""
+    """Load the reference of each student; None if there is no template or it cannot be decrypted."""
     claimed = [
         Claimed(
             each.student_id,
-            law_of(frozen.roll_calls[each.roll_call_id]),
-            frozen.obligations[each.roll_call_id, each.student_id].class_id,
+            law_of(context.roll_calls[each.roll_call_id]),
+            context.obligations[each.roll_call_id, each.student_id].class_id,
         )
         for each in submissions
     ]
-    found: list[Reference | None] = []
+    usable: list[Reference | None] = []
     references = await references_of(session, app_context.keys, school_id, claimed)
     for submission, reference in zip(submissions, references, strict=True):
         if isinstance(reference, BiometricsError):
             log.warning("template unreadable", submission=str(submission.id), code=reference.code)
-        found.append(None if isinstance(reference, BiometricsError) else reference)
-    return found
+        usable.append(None if isinstance(reference, BiometricsError) else reference)
+    return usable

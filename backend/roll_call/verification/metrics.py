@@ -1,4 +1,4 @@
-"""How much verification still has to do, how fast it goes, and when all will be judged."""
+"""Metrics of the verification queue: length, throughput and estimated time left."""
 
 import math
 from collections.abc import Sequence
@@ -20,20 +20,20 @@ RECENT = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class QueueMetrics:
-    """What the queue holds of a roll call (or of all), and the pace of all workers together."""
+    """The tasks of one roll call (or of all) by state, and the throughput of all workers together."""
 
     waiting: int
     leased: int
     dead: int
     oldest: timedelta | None
-    """How long the one has waited that waits longest; dead letters left out. None if nothing waits."""
+    """The age of the oldest task, without dead letters. None if there is none."""
     judged_last_minute: int
     left: timedelta | None
-    """Until all are judged that wait now; None if nobody can tell, since no worker judged anything lately."""
+    """Estimated time until all current tasks are verified. None if no worker verified anything in the last minute."""
 
 
 class Throughput(Protocol):
-    """A worker's sum of ten seconds or more."""
+    """The throughput of one worker over ten seconds or more."""
 
     @property
     def worker(self) -> str: ...
@@ -43,18 +43,18 @@ class Throughput(Protocol):
     def busy_seconds(self) -> float: ...
 
 
-def time_left(unfinished: int, paces: Sequence[Throughput]) -> timedelta | None:
-    """By what the workers of late judged in the seconds in which they had something to judge.
+def estimate_time_left(unfinished: int, throughputs: Sequence[Throughput]) -> timedelta | None:
+    """Estimate from the rate of the workers while they were busy.
 
-    A worker that idled is not slower for it: that many came, not that many could have been judged.
+    Idle time does not count: it shows how many submissions arrived, not how many could have been verified.
     """
     if not unfinished:
         return timedelta(0)
     rate = 0.0
-    for worker in {pace.worker for pace in paces}:
-        own = [pace for pace in paces if pace.worker == worker]
-        busy = sum(pace.busy_seconds for pace in own)
-        rate += sum(pace.judged for pace in own) / busy if busy else 0.0
+    for worker in {each.worker for each in throughputs}:
+        own = [each for each in throughputs if each.worker == worker]
+        busy = sum(each.busy_seconds for each in own)
+        rate += sum(each.judged for each in own) / busy if busy else 0.0
     return timedelta(seconds=math.ceil(unfinished / rate)) if rate else None
 
 
@@ -62,10 +62,10 @@ _LOAD = text("SELECT state, own, tasks, oldest FROM definer.verification_load(:r
 
 
 async def queue_metrics(session: AsyncSession, roll_call_id: UUID | None, at: datetime) -> QueueMetrics:
-    """The queue as it stands, for a roll call that the caller may see whole; without one, the whole queue.
+    """Load the metrics of a roll call that the caller may see completely, or of the whole queue without one.
 
-    First come, first served over the whole deployment: what is left takes in whatever waits anywhere. Reads every
-    waiting task once, some tenths of a second while half a million wait.
+    The queue is first come, first served for the whole deployment, so the time left includes the tasks of all roll
+    calls. Reads every waiting task once: some tenths of a second for half a million tasks.
     """
     own: dict[str, int] = dict.fromkeys(("waiting", "leased", "dead"), 0)
     unfinished, oldest = 0, None
@@ -75,16 +75,16 @@ async def queue_metrics(session: AsyncSession, roll_call_id: UUID | None, at: da
             unfinished += tasks
             oldest = min(first, oldest or first) if is_own else oldest
     since = VerificationThroughput.since > at - RECENT - BUCKET
-    paces = (await session.scalars(select(VerificationThroughput).where(since))).all()
+    throughputs = (await session.scalars(select(VerificationThroughput).where(since))).all()
     return QueueMetrics(
         **own,
         oldest=at - oldest if oldest else None,
-        judged_last_minute=sum(pace.judged for pace in paces if pace.since > at - RECENT),
-        left=time_left(unfinished if oldest else 0, paces),
+        judged_last_minute=sum(each.judged for each in throughputs if each.since > at - RECENT),
+        left=estimate_time_left(unfinished if oldest else 0, throughputs),
     )
 
 
 async def has_pending_verifications(app_context: AppContext) -> bool:
-    """Whether anything waits or is being judged in the whole deployment."""
+    """Whether any submission in the deployment is waiting or being verified."""
     async with app_context.database.transaction(Scope.none()) as session:
         return bool(await session.scalar(select(func.definer.has_pending_verifications())))

@@ -1,8 +1,8 @@
-"""The queue of verification: who takes what, for how long, and what becomes of what could not be judged.
+"""The verification queue: leases, retries and dead letters.
 
-A task is a row from the end of its burst until its verdict. A worker holds it by a lease: until an instant, and under a
-fence that no other lease ever has. Whoever records asks for the fence in the same transaction, so that a worker who was
-given up on, and whose tasks went to another, changes nothing when it comes back.
+A task is a row of `verification_task` from the end of its burst until its verdict. A worker holds it by a lease with an
+end time and a fence number that no other lease has. A worker that records a verdict checks its fence in the same
+transaction. So a worker whose lease expired and went to another worker changes nothing when it comes back.
 """
 
 from collections.abc import Collection
@@ -24,22 +24,24 @@ from sqlalchemy import (
     text,
     update,
 )
-from sqlalchemy.dialects.postgresql import insert as insert_or_leave
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.roll_call.tables import Submission, VerificationTask, VerificationThroughput
 from backend.settings import Settings
 
 BUCKET = timedelta(seconds=10)
-"""Over which a worker sums what it judged."""
-THROUGHPUT_KEPT = timedelta(hours=1)
-_FIRST_WAIT = timedelta(seconds=2)
+"""The period over which a worker sums its throughput."""
+THROUGHPUT_RETENTION = timedelta(hours=1)
+_FIRST_RETRY_DELAY = timedelta(seconds=2)
 WORKER_LOST = "worker_lost"
+READING_FAILED, JUDGING_FAILED, RECORDING_FAILED = "reading_failed", "judging_failed", "recording_failed"
+"""Error codes of a task: the step in which it failed. They say nothing about the student."""
 
 
 @dataclass(frozen=True, slots=True)
 class QueueConfig:
-    """On which terms this deployment lends out its queue."""
+    """Limits of the queue in this deployment: tasks in a batch, length of a lease, attempts for each task."""
 
     batch: int
     lease: timedelta
@@ -47,6 +49,7 @@ class QueueConfig:
 
     @classmethod
     def of(cls, settings: Settings) -> Self:
+        """Read the limits from the settings."""
         return cls(
             settings.verification_batch,
             timedelta(seconds=settings.verification_lease),
@@ -56,19 +59,19 @@ class QueueConfig:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """One task, lent to one worker."""
+    """One task, leased to one worker."""
 
     submission_id: UUID
     school_id: UUID
     attempts: int
-    """This one included."""
+    """Including this one."""
     fence: int
 
 
 async def enqueue_verification(session: AsyncSession, which: ColumnElement[bool], at: datetime) -> None:
-    """Put these submissions into the queue, in the caller's transaction; those that are in it stay as they are.
+    """Put submissions into the queue, in the caller's transaction. Submissions that are already queued do not change.
 
-    `which` is of `submission` rows. A dead letter stays one until somebody retries it.
+    `which` is a condition on `submission` rows. A dead letter stays one until staff retry it.
     """
     row: dict[str, Any] = {
         "submission_id": Submission.id,
@@ -80,10 +83,8 @@ async def enqueue_verification(session: AsyncSession, which: ColumnElement[bool]
         "enqueued_at": literal(at, DateTime(timezone=True)),
         "not_before": literal(at, DateTime(timezone=True)),
     }
-    found = select(*row.values()).where(which)
-    await session.execute(
-        insert_or_leave(VerificationTask).from_select(list(row), found).on_conflict_do_nothing()
-    )
+    rows = select(*row.values()).where(which)
+    await session.execute(insert(VerificationTask).from_select(list(row), rows).on_conflict_do_nothing())
 
 
 _CLAIM = text(
@@ -92,23 +93,24 @@ _CLAIM = text(
 )
 
 
-async def claim(session: AsyncSession, worker: str, terms: QueueConfig, at: datetime) -> list[Lease]:
-    """Lend out what waits longest: several of one school, or one that another worker was lost over.
+async def claim(session: AsyncSession, worker: str, config: QueueConfig, at: datetime) -> list[Lease]:
+    """Lease the tasks that wait longest: several of one school, or a single one whose last worker was lost.
 
-    Needs no scope. Nothing is claimed twice however many ask at once. What was lost too often becomes a dead letter.
+    Needs no tenant scope. Concurrent workers never claim the same task. A task whose worker was lost too often becomes
+    a dead letter.
     """
-    asked = {
+    parameters = {
         "worker": worker,
         "instant": at,
-        "until": at + terms.lease,
-        "at_most": terms.batch,
-        "tries": terms.attempts,
+        "until": at + config.lease,
+        "at_most": config.batch,
+        "tries": config.attempts,
     }
-    return [Lease(*row) for row in await session.execute(_CLAIM, asked)]
+    return [Lease(*row) for row in await session.execute(_CLAIM, parameters)]
 
 
-def _held(leases: Collection[Lease]) -> ColumnElement[bool]:
-    """Of `verification_task` rows: still under one of these leases. A fence is one lease's alone."""
+def _is_leased_under(leases: Collection[Lease]) -> ColumnElement[bool]:
+    """Condition on `verification_task` rows: still held by one of these leases. A fence belongs to one lease only."""
     return and_(
         VerificationTask.submission_id.in_([lease.submission_id for lease in leases]),
         VerificationTask.fence.in_([lease.fence for lease in leases]),
@@ -117,33 +119,35 @@ def _held(leases: Collection[Lease]) -> ColumnElement[bool]:
 
 
 async def renew(
-    session: AsyncSession, leases: Collection[Lease], terms: QueueConfig, at: datetime
+    session: AsyncSession, leases: Collection[Lease], config: QueueConfig, at: datetime
 ) -> set[UUID]:
-    """Hold the leases for as long again; returns which of them are still held."""
-    renewed = update(VerificationTask).where(_held(leases)).values(lease_until=at + terms.lease)
+    """Extend the leases by a full lease time. Returns the submissions whose lease is still current."""
+    renewed = update(VerificationTask).where(_is_leased_under(leases)).values(lease_until=at + config.lease)
     return set(await session.scalars(renewed.returning(VerificationTask.submission_id)))
 
 
 async def complete(session: AsyncSession, leases: Collection[Lease]) -> set[UUID]:
-    """Take the tasks out of the queue, in the transaction that records their verdicts; returns those still held.
+    """Delete the tasks, in the transaction that records their verdicts. Returns those whose lease is still current.
 
-    The others were given to another worker, whose business they are now: nothing may be recorded of them.
+    The other tasks were leased to another worker; the caller must not record anything for them.
     """
-    gone = delete(VerificationTask).where(_held(leases)).returning(VerificationTask.submission_id)
-    return set(await session.scalars(gone))
+    deleted = (
+        delete(VerificationTask).where(_is_leased_under(leases)).returning(VerificationTask.submission_id)
+    )
+    return set(await session.scalars(deleted))
 
 
 async def retry_later(
-    session: AsyncSession, lease: Lease, code: str, terms: QueueConfig, at: datetime
+    session: AsyncSession, lease: Lease, code: str, config: QueueConfig, at: datetime
 ) -> bool:
-    """Leave a failed task for later, twice as long each time; after the last attempt it is a dead letter. True if so."""
-    dead = lease.attempts >= terms.attempts
-    wait = _FIRST_WAIT * 2 ** (lease.attempts - 1)
+    """Reschedule a failed task with exponential backoff. Returns True if it was the last attempt: then it is a dead letter."""
+    dead = lease.attempts >= config.attempts
+    delay = _FIRST_RETRY_DELAY * 2 ** (lease.attempts - 1)
     await session.execute(
-        _let_go([lease]).values(
+        _end_leases([lease]).values(
             state="dead" if dead else "waiting",
             died_at=at if dead else None,
-            not_before=at + wait,
+            not_before=at + delay,
             last_error=code,
         )
     )
@@ -151,28 +155,28 @@ async def retry_later(
 
 
 async def release(session: AsyncSession, leases: Collection[Lease]) -> None:
-    """Undo a lease, of a worker that stops: no attempt was made."""
-    await session.execute(_let_go(leases).values(state="waiting", attempts=VerificationTask.attempts - 1))
+    """Return tasks to the queue without counting an attempt, when a worker stops or was interrupted."""
+    await session.execute(_end_leases(leases).values(state="waiting", attempts=VerificationTask.attempts - 1))
 
 
-def _let_go(leases: Collection[Lease]) -> Update:
-    return update(VerificationTask).where(_held(leases)).values(lease_until=None, worker=None)
+def _end_leases(leases: Collection[Lease]) -> Update:
+    return update(VerificationTask).where(_is_leased_under(leases)).values(lease_until=None, worker=None)
 
 
 async def record_throughput(
     session: AsyncSession, worker: str, judged: int, busy_seconds: float, at: datetime
 ) -> None:
-    """Count what a worker judged in so many seconds of work; with each new sum, those of long ago are forgotten."""
+    """Add to a worker's sum of the current ten seconds. The first call for a new sum deletes sums that are too old."""
     since = at - (at - datetime.fromtimestamp(0, UTC)) % BUCKET
     row = {"worker": worker, "since": since, "judged": judged, "busy_seconds": busy_seconds}
-    added = insert_or_leave(VerificationThroughput).values(row)
+    added = insert(VerificationThroughput).values(row)
     sums = {
         "judged": VerificationThroughput.judged + added.excluded.judged,
         "busy_seconds": VerificationThroughput.busy_seconds + added.excluded.busy_seconds,
     }
     summed = added.on_conflict_do_update(index_elements=["worker", "since"], set_=sums)
-    begun = await session.scalar(summed.returning(literal_column("xmax = 0")))
-    if begun:
+    is_new_sum = await session.scalar(summed.returning(literal_column("xmax = 0")))
+    if is_new_sum:
         await session.execute(
-            delete(VerificationThroughput).where(VerificationThroughput.since < at - THROUGHPUT_KEPT)
+            delete(VerificationThroughput).where(VerificationThroughput.since < at - THROUGHPUT_RETENTION)
         )

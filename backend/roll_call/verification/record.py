@@ -1,4 +1,8 @@
-"""Verdicts of several submissions of one school, and what follows from them, in one transaction."""
+"""Recording of verdicts: the verdicts of several submissions of one school, and their effects, in one transaction.
+
+An accepted submission makes its student present and stores the selfie for later reuse checks. A verdict that uses up
+the automatic attempts refers the student to the counselor.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,7 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.app_context import AppContext
 from backend.identity.face.selfie_records import Shown, keep_selfies
-from backend.roll_call.eligibility import StudentCheck, exhausted, refuse
+from backend.roll_call.eligibility import (
+    StudentCheck,
+    find_exhaustion,
+    load_verdict_reasons,
+    record_refusal,
+)
 from backend.roll_call.outcomes import (
     Decided,
     effective,
@@ -23,164 +32,163 @@ from backend.roll_call.outcomes import (
     write_outcome,
 )
 from backend.roll_call.policy import check_in_figures, law_of
-from backend.roll_call.rules import Finding, Judgement, Outcome
-from backend.roll_call.tables import OutcomeEntry, RollCall, RollCallStep, Verdict
-from backend.roll_call.verification.evidence import hashes_of
+from backend.roll_call.rules import Finding, Outcome
+from backend.roll_call.tables import OutcomeEntry, RollCallStep, Verdict
+from backend.roll_call.verification.analysis import Analysis, frame_hashes
 from backend.roll_call.verification.inputs import VerificationInput
 from backend.roll_call.verification.queue import Lease, complete
-from biometrics.checks import BurstResult
-
-
-@dataclass(frozen=True, slots=True)
-class Analysis:
-    """What was found, how, and the burst if it could be judged."""
-
-    judgement: Judgement
-    trace: dict[str, Any]
-    burst: BurstResult | None
 
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A submission whose verdict is to be written, under the lease that it was judged under."""
+    """An analysed submission whose verdict is to be recorded, with the lease under which it was analysed."""
 
     lease: Lease
-    facts: VerificationInput
-    examined: Analysis
+    input: VerificationInput
+    analysis: Analysis
 
     @property
     def submission_id(self) -> UUID:
         return self.lease.submission_id
 
     @property
-    def owed(self) -> tuple[UUID, UUID]:
-        """The obligation: roll call and student."""
-        return self.facts.submission.roll_call_id, self.facts.submission.student_id
+    def obligation_key(self) -> tuple[UUID, UUID]:
+        """Roll call and student."""
+        return self.input.submission.roll_call_id, self.input.submission.student_id
 
     @property
     def accepted(self) -> bool:
-        return self.examined.judgement.finding is Finding.ACCEPTED
+        return self.analysis.verdict.decision is Finding.ACCEPTED
 
 
 async def record_verdicts(
-    session: AsyncSession, app_context: AppContext, judged: Sequence[Verified], at: datetime
+    session: AsyncSession, app_context: AppContext, verified: Sequence[Verified], at: datetime
 ) -> list[Verified]:
-    """Write each verdict once, and outcome, memory or refusal that follows from it; returns those that were written.
+    """Record each verdict once with its effects. Returns the submissions whose verdict was written.
 
-    Left out is what another worker holds by now, or had judged before. Every lock is taken before anything is written,
-    in the order that all who decide on obligations keep.
+    Left out are submissions that another worker holds by now or has already recorded. All locks are taken before the
+    first write, in the order that every writer of outcomes uses.
     """
-    await lock_obligations(session, {each.owed for each in judged})
-    for roll_call_id in sorted({each.owed[0] for each in judged}):
+    await lock_obligations(session, {each.obligation_key for each in verified})
+    for roll_call_id in sorted({each.input.roll_call.id for each in verified}):
         await lock_roll_call_shared(session, roll_call_id)
-    held = await complete(session, [each.lease for each in judged])
-    if not held:
+    still_leased = await complete(session, [each.lease for each in verified])
+    if not still_leased:
         return []
-    written = await _write_verdicts(session, [each for each in judged if each.submission_id in held], at)
+    written = await _insert_verdicts(
+        session, [each for each in verified if each.submission_id in still_leased], at
+    )
     accepted = [each for each in written if each.accepted]
     if accepted:
         await _make_present(session, accepted, at)
-        await _remember(session, app_context, accepted, at)
-    for each in {each.owed: each for each in written if not each.accepted}.values():
-        await _send_to_a_person(session, each.facts, at)
+        await _save_selfies(session, app_context, accepted, at)
+    newest_not_accepted = {each.obligation_key: each for each in written if not each.accepted}
+    for each in newest_not_accepted.values():
+        await _refer_if_exhausted(session, each.input, at)
     return written
 
 
-async def _write_verdicts(session: AsyncSession, judged: Sequence[Verified], at: datetime) -> list[Verified]:
-    rows = [_verdict(each, at) for each in judged]
+async def _insert_verdicts(
+    session: AsyncSession, verified: Sequence[Verified], at: datetime
+) -> list[Verified]:
+    """Insert the verdicts; returns those that were new, in the order in which their submissions were received."""
+    rows = [_verdict_row(each, at) for each in verified]
     added = insert(Verdict).on_conflict_do_nothing().returning(Verdict.submission_id)
     written = set(await session.scalars(added, rows))
-    first = sorted(judged, key=lambda each: each.facts.submission.received_at)
-    return [each for each in first if each.submission_id in written]
+    by_time = sorted(verified, key=lambda each: each.input.submission.received_at)
+    return [each for each in by_time if each.submission_id in written]
 
 
-def _verdict(judged: Verified, at: datetime) -> dict[str, Any]:
-    submission, examined = judged.facts.submission, judged.examined
-    face = examined.trace.get("face")
+def _verdict_row(verified: Verified, at: datetime) -> dict[str, Any]:
+    submission, analysis = verified.input.submission, verified.analysis
+    face = analysis.trace.get("face")
     return {
         "submission_id": submission.id,
         "roll_call_id": submission.roll_call_id,
         "school_id": submission.school_id,
         "term_code": submission.term_code,
         "student_id": submission.student_id,
-        "finding": examined.judgement.finding.value,
-        "reasons": list(examined.judgement.reasons),
+        "finding": analysis.verdict.decision.value,
+        "reasons": list(analysis.verdict.reasons),
         "engine": face["engine"] if face else None,
-        "trace": examined.trace,
+        "trace": analysis.trace,
         "at": at,
     }
 
 
-async def _send_to_a_person(session: AsyncSession, facts: VerificationInput, at: datetime) -> None:
-    """Say so at once, while the window is open, when this finding used up the machine's tries."""
-    roll_call = facts.roll_call
-    task = StudentCheck(roll_call, facts.obligation, check_in_figures(law_of(roll_call)))
-    told = await exhausted(session, task)
-    if told is not None and at <= roll_call.deadline:
-        await refuse(session, task, "verification", told, at, facts.submission.envelope_digest)
+async def _refer_if_exhausted(session: AsyncSession, inputs: VerificationInput, at: datetime) -> None:
+    """Refer the student to the counselor while the window is open, if this verdict used up the attempts."""
+    roll_call = inputs.roll_call
+    check = StudentCheck(roll_call, inputs.obligation, check_in_figures(law_of(roll_call)))
+    exhaustion = find_exhaustion(await load_verdict_reasons(session, check), check.figures)
+    if exhaustion is not None and at <= roll_call.deadline:
+        digest = inputs.submission.envelope_digest
+        await record_refusal(session, check, "verification", exhaustion, at, digest)
 
 
-async def _remember(
+async def _save_selfies(
     session: AsyncSession, app_context: AppContext, accepted: Sequence[Verified], at: datetime
 ) -> None:
-    """Keep what accepted bursts showed, so that it is noticed when it is sent again."""
-    shown = [
-        Shown(each.owed[1], each.submission_id, burst.probe, hashes_of(burst))
+    """Store what accepted bursts showed, so that a later use of the same pictures is detected."""
+    selfies = [
+        Shown(each.input.submission.student_id, each.submission_id, burst.probe, frame_hashes(burst))
         for each in accepted
-        if (burst := each.examined.burst) is not None and burst.probe is not None
+        if (burst := each.analysis.burst) is not None and burst.probe is not None
     ]
-    if shown:
-        await keep_selfies(session, app_context.keys, shown, at)
+    if selfies:
+        await keep_selfies(session, app_context.keys, selfies, at)
 
 
 async def _make_present(session: AsyncSession, accepted: Sequence[Verified], at: datetime) -> None:
-    """Accepted submissions make their students present, unless the roll call was voided.
+    """Write the outcome "present" for accepted submissions, unless the roll call was voided.
 
-    A verdict that comes after the settlement left the student undetermined, or had not yet seen the submission,
-    resolves that: it was sent in time.
+    This also applies after the settlement if it left the student undetermined or had not yet seen the submission,
+    because the submission arrived in time.
     """
-    voided = await _voided(session, {each.owed[0] for each in accepted})
-    counting = [each for each in accepted if each.owed[0] not in voided]
-    in_effect = await _in_effect(session, counting)
-    with session.no_autoflush:  # the audit entries of all go out together
+    voided = await _load_voided(session, {each.input.roll_call.id for each in accepted})
+    counting = [each for each in accepted if each.input.roll_call.id not in voided]
+    current = await _load_current_outcomes(session, counting)
+    with session.no_autoflush:  # writes the audit entries of all students in one statement
         for each in counting:
             decided = Decided(
                 Outcome.PRESENT,
-                each.examined.judgement.reasons[0],
+                each.analysis.verdict.reasons[0],
                 "face",
-                each.examined.trace,
+                each.analysis.trace,
                 each.submission_id,
             )
-            await _decide(session, each.facts, decided, in_effect.get(each.owed), at)
+            await _write_if_supersedable(session, each.input, decided, current.get(each.obligation_key), at)
 
 
-async def _voided(session: AsyncSession, roll_call_ids: Collection[UUID]) -> set[UUID]:
+async def _load_voided(session: AsyncSession, roll_call_ids: Collection[UUID]) -> set[UUID]:
     steps = select(RollCallStep.roll_call_id).where(
         RollCallStep.roll_call_id.in_(roll_call_ids), RollCallStep.step == "voided"
     )
     return set(await session.scalars(steps))
 
 
-async def _in_effect(
-    session: AsyncSession, judged: Sequence[Verified]
+async def _load_current_outcomes(
+    session: AsyncSession, verified: Sequence[Verified]
 ) -> dict[tuple[UUID, UUID], OutcomeEntry]:
-    found = effective().where(
-        OutcomeEntry.term_code.in_({each.facts.submission.term_code for each in judged}),
-        tuple_(OutcomeEntry.roll_call_id, OutcomeEntry.student_id).in_({each.owed for each in judged}),
+    query = effective().where(
+        OutcomeEntry.term_code.in_({each.input.submission.term_code for each in verified}),
+        tuple_(OutcomeEntry.roll_call_id, OutcomeEntry.student_id).in_(
+            {each.obligation_key for each in verified}
+        ),
     )
-    return {(each.roll_call_id, each.student_id): each for each in await session.scalars(found)}
+    return {(each.roll_call_id, each.student_id): each for each in await session.scalars(query)}
 
 
-async def _decide(
+async def _write_if_supersedable(
     session: AsyncSession,
-    facts: VerificationInput,
+    inputs: VerificationInput,
     decided: Decided,
-    earlier: OutcomeEntry | None,
+    current: OutcomeEntry | None,
     at: datetime,
 ) -> None:
-    roll_call: RollCall = facts.roll_call
-    while earlier is None or supersedable(earlier):
-        if await write_outcome(session, roll_call, facts.obligation, decided, at, replaces=earlier):
+    roll_call = inputs.roll_call
+    while current is None or supersedable(current):
+        if await write_outcome(session, roll_call, inputs.obligation, decided, at, replaces=current):
             return
-        # Another entry was written since, perhaps by this very batch; it is looked at again.
-        earlier = await outcome_of(session, roll_call.id, facts.submission.student_id)
+        # Another entry was written in the meantime, possibly by this same batch: check that one.
+        current = await outcome_of(session, roll_call.id, inputs.submission.student_id)

@@ -1,4 +1,4 @@
-"""A stage's roll calls behind real routes; of the sign-in, only the envelope's is real."""
+"""A client of the mobile roll call API. Only the envelope route authenticates for real; the others use a header."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,21 +20,22 @@ from biometrics.pool import FacePool
 from mobile_api import envelopes
 from mobile_api.caller import PhoneCaller
 from mobile_api.roll_calls import router
+from tests.support.roll_call import student_phone
 from tests.support.roll_call.scenario import Stage, staged
-from tests.support.roll_call.student_phone import Candidate, acted, envelope
+from tests.support.roll_call.student_phone import Candidate
 
 ACCOUNT = "x-test-account"
 
 
 @dataclass(slots=True)
 class Api:
-    """The stage's roll calls behind real routes."""
+    """Calls the roll call routes of a scenario as a student."""
 
     stage: Stage
     http: httpx.AsyncClient
     accounts: dict[str, Actor] = field(default_factory=dict)
     frames: list[bytes] = field(default_factory=list)
-    """Those that the newest envelope declared."""
+    """The frames that the newest envelope declared."""
 
     async def call(self, actor: Actor, method: str, path: str, **options: Any) -> httpx.Response:
         self.accounts[str(actor.account_id)] = actor
@@ -51,7 +52,7 @@ class Api:
     async def envelope(
         self, candidate: Candidate, roll_call_id: UUID, compact: str, **more: Any
     ) -> httpx.Response:
-        """The one route that reads its caller itself: under a token and a proof."""
+        """Post an envelope with a real access token and DPoP proof."""
         path, at, phone = f"/v1/roll-calls/{roll_call_id}/envelopes", self.stage.clock(), candidate.phone
         phone.clock = at.timestamp
         life = timedelta(minutes=10)
@@ -73,9 +74,9 @@ class Api:
     async def signed(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
         answer = await self.challenge(candidate, roll_call_id)
         assert answer.status_code == 201, answer.text
-        nonce, asked = answer.json()["nonce"], answer.json()["actions"]
-        self.frames = acted(candidate.person, [each["action"] for each in asked])
-        return envelope(candidate, roll_call_id, nonce, self.frames, **changes)
+        nonce, actions = answer.json()["nonce"], answer.json()["actions"]
+        self.frames = student_phone.acted(candidate.person, [each["action"] for each in actions])
+        return student_phone.envelope(candidate, roll_call_id, nonce, self.frames, **changes)
 
     async def submitted(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
         compact = await self.signed(candidate, roll_call_id, **changes)
@@ -89,7 +90,7 @@ class Api:
 async def opened(
     app_context: AppContext, owner: Database, pool: FacePool | None = None
 ) -> AsyncIterator[Api]:
-    """A new stage behind its routes."""
+    """Create a scenario and a client of its routes."""
     stage = await staged(app_context, owner, pool)
     app = FastAPI()
     app.state.app_context = stage.app_context

@@ -1,4 +1,4 @@
-"""A school with a filed site, students who finished activation, and a clock that the test sets."""
+"""The scenario of roll call tests: a province with a filed site, activated students, and a clock that the test sets."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -43,7 +43,7 @@ from backend.roll_call.tables import (
     VerificationTask,
 )
 from backend.roll_call.verification.queue import Lease, QueueConfig, enqueue_verification
-from backend.roll_call.verification.service import verify_batch
+from backend.roll_call.verification.worker import verify_batch
 from biometrics.liveness.actions import Action
 from biometrics.pool import FacePool, PoolLimits
 from tests.support.biometrics.faulty_engines import pattern_engines
@@ -77,7 +77,7 @@ TERMS = QueueConfig(batch=16, lease=timedelta(seconds=30), attempts=3)
 
 @dataclass(slots=True)
 class Clock:
-    """Stands still until the test moves it."""
+    """A clock that stands still until the test sets it."""
 
     at: datetime
 
@@ -87,13 +87,13 @@ class Clock:
 
 @contextmanager
 def pattern_pool() -> Iterator[FacePool]:
-    """One face process that knows the test engine only."""
+    """Start one face process with the test engine only."""
     with FacePool(pattern_engines, PoolLimits(workers=1)) as pool:
         yield pool
 
 
 def job_of(app_context: AppContext) -> JobContext:
-    """What a task reads of its context."""
+    """Make the context that a procrastinate task receives."""
 
     @dataclass
     class _Context:
@@ -104,7 +104,7 @@ def job_of(app_context: AppContext) -> JobContext:
 
 @dataclass(slots=True)
 class Stage:
-    """A planted world, a runtime of its own, and the steps of a roll call as one-liners."""
+    """A test province with its own application context, and each step of a roll call as one method."""
 
     app_context: AppContext
     owner: Database
@@ -124,13 +124,13 @@ class Stage:
         return registrar_account(self.school)
 
     def arrange(self) -> Any:
-        """A transaction as the owner, for what no service of this room writes."""
+        """Open a transaction as the database owner, for rows that no service of this package writes."""
         return self.owner.transaction(Scope.wide(PROVINCE_PATH))
 
     # --- people and places ---
 
     async def file_site(self, school: School | None = None) -> UUID:
-        """An approved site around INSIDE."""
+        """File and approve a site that contains INSIDE."""
         school = school or self.school
         registrar, superior = registrar_account(school), self.bureau
         async with self.app_context.database.transaction(registrar.scope) as session:
@@ -141,7 +141,7 @@ class Stage:
         return version.id
 
     async def activate(self, pupil: Pupil, *, face: bool = True, school: School | None = None) -> Candidate:
-        """Everything that HN334-3.1 asks; without `face`, the non-face route is recorded instead."""
+        """Complete the activation of a student (HN334-3.1); without `face`, record the non-face route instead."""
         person = new_id().int % 10**9
         actor = student_account(school or self.school, pupil)
         phone = Phone(OFFLINE)
@@ -191,7 +191,7 @@ class Stage:
         await store_template(session, self.app_context.keys, enrolment, template_of(person), self.clock())
 
     async def account(self, kind: str, school: School, klass: Klass | None = None) -> Actor:
-        """An active staff account of a school, so that notices find it."""
+        """Create an active staff account of a school that can receive notices."""
         account_id = new_id()
         counselor_id = klass.counselor_id if klass else None
         async with self.arrange() as session:
@@ -224,7 +224,7 @@ class Stage:
     # --- the roll call ---
 
     async def launch(self, actor: Actor | None = None, *, told: bool = True, **changes: Any) -> Launched:
-        """A spot check over the school, opening now and closing in an hour, announced unless `told` is False."""
+        """Launch a spot check over the school, open for one hour from now, announced unless `told` is False."""
         at = self.clock()
         command = LaunchRollCall(
             kind="spot_check",
@@ -245,7 +245,7 @@ class Stage:
             return await announce(session, roll_call.id, self.clock())
 
     async def serve(self, roll_call: RollCall, *, but: range = range(0)) -> None:
-        """The service leaves its marks through the window and four hours beyond, but for the minutes of an outage."""
+        """Record heartbeats through the window and four hours beyond, except for the minutes `but` of an outage."""
         first = roll_call.opens_at.replace(second=0, microsecond=0)
         last = int((roll_call.closes_at - first).total_seconds() // 60) + 240
         rows = [{"minute": first + timedelta(minutes=each)} for each in range(last) if each not in but]
@@ -264,7 +264,7 @@ class Stage:
             return await issue_challenge(session, candidate.actor, roll_call_id, cannot, self.clock())
 
     async def challenged(self, candidate: Candidate, roll_call_id: UUID, *cannot: Action) -> Challenge:
-        """The challenge; while it is unanswered, the same one again."""
+        """Issue a challenge; an unanswered one is returned again."""
         issued = await self.challenge(candidate, roll_call_id, *cannot)
         assert isinstance(issued, Challenge), issued
         return issued
@@ -273,16 +273,16 @@ class Stage:
         return (await self.challenged(candidate, roll_call_id)).nonce
 
     async def answer(self, candidate: Candidate, roll_call_id: UUID, first: int = 0) -> list[bytes]:
-        """What the candidate does before the camera when asked now."""
+        """Render frames that answer the current challenge."""
         return acted(candidate.person, (await self.challenged(candidate, roll_call_id)).actions, first)
 
     async def send(
         self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
     ) -> evaluate.Received | Refused:
-        arriving = arrival(candidate, roll_call_id, compact, at or self.clock())
+        check_in_request = arrival(candidate, roll_call_id, compact, at or self.clock())
         async with self.app_context.database.transaction(Scope.none()) as session:
             (answer,) = await evaluate.receive_batch(
-                await driver_connection(session), [arriving], self.app_context.keys, wait=True
+                await driver_connection(session), [check_in_request], self.app_context.keys, wait=True
             )
         if isinstance(answer, evaluate.UnrecordedError):
             raise answer.error
@@ -292,7 +292,7 @@ class Stage:
     async def submit(
         self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
     ) -> evaluate.Received:
-        """Challenge and envelope; the frames are not uploaded."""
+        """Request a challenge and send an envelope; the frames are not uploaded."""
         challenge = await self.challenged(candidate, roll_call_id)
         frames = frames or acted(candidate.person, challenge.actions)
         signed = envelope(candidate, roll_call_id, challenge.nonce, frames, **content)
@@ -302,9 +302,9 @@ class Stage:
 
     async def upload(
         self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
-    ) -> tuple[frame_store.FrameToStore, bool]:
+    ) -> tuple[frame_store.DeclaredFrame, bool]:
         database, actor, at = self.app_context.database, candidate.actor, self.clock()
-        frame = await frame_store.frame_to_store(database, actor, submission_id, position, at)
+        frame = await frame_store.load_declared_frame(database, actor, submission_id, position, at)
         size = await frame_store.store_frame(self.app_context, frame, in_pieces(data))
         async with database.transaction(Scope.none()) as session:
             stored = frame_store.StoredFrame(frame, actor, size, at)
@@ -319,7 +319,7 @@ class Stage:
         first: int = 0,
         **content: Any,
     ) -> UUID:
-        """Challenge, envelope and every frame; not yet verified. Another `first` makes other pictures."""
+        """Request a challenge, send an envelope and upload all frames. Another `first` renders other pictures."""
         frames = frames or await self.answer(candidate, roll_call_id, first)
         received = await self.submit(candidate, roll_call_id, frames, **content)
         for position, data in enumerate(frames):
@@ -327,14 +327,14 @@ class Stage:
         return received.submission_id
 
     async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
-        """Judge a submission, whether it is in the queue yet or not; the verdict that was written."""
+        """Verify a submission, queued or not, and return the verdict."""
         lease = await self.leased(submission_id, school)
         await verify_batch(self.app_context, [lease], TERMS)
         return await self.verdict(submission_id)
 
     async def leased(self, submission_id: UUID, school: School | None = None) -> Lease:
-        """A new lease of one submission, whatever else waits; whoever held one before has lost it."""
-        take = text(
+        """Lease one submission, regardless of the queue; an earlier lease loses its fence."""
+        lease_task = text(
             "UPDATE verification_task SET state = 'leased', attempts = attempts + 1, died_at = NULL,"
             " lease_until = :until, fence = nextval('verification_fence') WHERE submission_id = :id"
             " RETURNING attempts, fence"
@@ -342,22 +342,22 @@ class Stage:
         async with self.arrange() as session:
             await enqueue_verification(session, Submission.id == submission_id, self.clock())
             values = {"id": submission_id, "until": self.clock() + TERMS.lease}
-            attempts, fence = (await session.execute(take, values)).one()
+            attempts, fence = (await session.execute(lease_task, values)).one()
         return Lease(submission_id, (school or self.school).id, attempts, fence)
 
     async def task(self, submission_id: UUID) -> VerificationTask | None:
-        """What the queue holds of a submission."""
+        """Load the queue row of a submission, if there is one."""
         async with self.arrange() as session:
-            task: VerificationTask | None = await session.get(VerificationTask, submission_id)
-        return task
+            row: VerificationTask | None = await session.get(VerificationTask, submission_id)
+        return row
 
     async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
         return await self.verify(await self.check_in(candidate, roll_call_id))
 
-    # --- what is in the database ---
+    # --- database contents ---
 
     async def blocked(self, *kinds: str) -> None:
-        """Returns once some transaction of this database waits for a lock of these kinds; of advisory ones if not said."""
+        """Wait until a transaction of this database waits for a lock of these kinds (default: advisory)."""
         waiting = text(
             "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
             " WHERE locktype = ANY(:kinds) AND NOT granted AND datname = current_database()"
@@ -369,11 +369,11 @@ class Stage:
 
     async def verdict(self, submission_id: UUID) -> Verdict:
         async with self.arrange() as session:
-            verdict: Verdict = await session.get_one(Verdict, submission_id)
-        return verdict
+            row: Verdict = await session.get_one(Verdict, submission_id)
+        return row
 
     async def outcomes(self, roll_call_id: UUID) -> dict[UUID, OutcomeEntry]:
-        """Outcomes in effect, by student."""
+        """Load the current outcomes by student."""
         async with self.arrange() as session:
             rows = await session.scalars(effective().where(OutcomeEntry.roll_call_id == roll_call_id))
             return {row.student_id: row for row in rows}
@@ -383,7 +383,7 @@ class Stage:
         return (entry.outcome, entry.reason) if entry else None
 
     async def refusals(self, candidate: Candidate) -> list[tuple[str, str]]:
-        """Step and code of each refusal kept, oldest first."""
+        """Load step and code of each recorded refusal, oldest first."""
         async with self.arrange() as session:
             rows = await session.scalars(
                 select(Refusal).where(Refusal.student_id == candidate.student_id).order_by(Refusal.id)
@@ -399,19 +399,19 @@ class Stage:
             )
         return int(count)
 
-    async def jobs(self, task: str, **arguments: object) -> int:
-        """How many jobs of a task were enqueued with these arguments."""
-        wanted = {name: str(value) for name, value in arguments.items()}
+    async def jobs(self, task_name: str, **arguments: object) -> int:
+        """Count the enqueued jobs of a task with these arguments."""
+        expected = {name: str(value) for name, value in arguments.items()}
         return sum(
-            all(found.get(name) == value for name, value in wanted.items())
-            for found in await self.jobs_of(task)
+            all(args.get(name) == value for name, value in expected.items())
+            for args in await self.jobs_of(task_name)
         )
 
-    async def jobs_of(self, task: str) -> Sequence[dict[str, Any]]:
-        """The arguments of the jobs of a task that were enqueued."""
-        found = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
+    async def jobs_of(self, task_name: str) -> Sequence[dict[str, Any]]:
+        """Load the arguments of the enqueued jobs of a task."""
+        query = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
         async with self.arrange() as session:
-            return [dict(args) for args in await session.scalars(found, {"task": task})]
+            return [dict(args) for args in await session.scalars(query, {"task": task_name})]
 
     async def events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
         async with self.arrange() as session:
@@ -444,10 +444,12 @@ def _account_of(actor: Actor, at: datetime) -> Account:
 async def staged(
     app_context: AppContext, owner: Database, pool: FacePool | None = None, *, students: int = 3
 ) -> Stage:
-    """A new world with a filed site and a clock that stands at the present."""
+    """Create a new province with a filed site and a clock that starts now."""
     clock = Clock(now())
     services = {**app_context.services} | ({face_pool: pool} if pool else {})
-    own = replace(app_context, clock=clock, services=services)
-    stage = Stage(own, owner, await plant(owner, app_context.keys, classes=2, students=students), clock)
+    own_context = replace(app_context, clock=clock, services=services)
+    stage = Stage(
+        own_context, owner, await plant(owner, app_context.keys, classes=2, students=students), clock
+    )
     await stage.file_site()
     return stage

@@ -1,4 +1,4 @@
-"""A student with a phone, and what the phone says: pictures, places and signed envelopes."""
+"""A test student with a phone: rendered frames, location fixes and signed envelopes."""
 
 import hashlib
 from collections.abc import AsyncIterator, Iterable
@@ -28,14 +28,14 @@ from biometrics.matching.decision import EnrolmentRules, FaceTemplate
 from tests.support.campus import SIDE, SOUTH, WEST
 
 OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
-"""Of phones that only sign. A client without a transport of its own reads all certificates of the system."""
+"""HTTP client of phones that only sign. Without a transport, httpx would load all system certificates."""
 INSIDE = (WEST + SIDE / 2, SOUTH + SIDE / 2)
 OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A student with a phone; `person` is the face that the phone sees."""
+    """An activated student with a phone; `person` is the number of the rendered face."""
 
     actor: Actor
     phone: Phone
@@ -49,7 +49,7 @@ class Candidate:
 
 @cache
 def template_of(person: int) -> FaceTemplate:
-    """The template of a pattern person, from three shots."""
+    """Enrol a pattern person from three shots."""
     shots = [Shot(render_pattern(person, shot)) for shot in range(100, 103)]
     rules = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
     template = enrol_shots(EngineSet([PatternEngine()]), shots, rules).template
@@ -63,7 +63,7 @@ def picture(person: int, shot: int, action: Action | None = None) -> bytes:
 
 
 def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime) -> CheckInRequest:
-    """An envelope under a fresh proof of the candidate's phone."""
+    """Make a check-in request with a fresh proof of the candidate's phone."""
     phone = candidate.phone
     key = phone.key.public_key()
     opened: OpenedEnvelope | CheckInRefusal
@@ -76,17 +76,17 @@ def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime
 
 
 def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
-    """Frames of one person who does nothing."""
+    """Render frames of one person without any action."""
     return [picture(person, shot) for shot in range(first, first + count)]
 
 
 def acted(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
-    """Frames of one person who does what was asked."""
+    """Render frames of one person who does the actions."""
     return [picture(person, first + number, action) for number, action in enumerate(posed(actions))]
 
 
 def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
-    """Three samples in WGS-84, a few centimetres apart."""
+    """Make three fixes in WGS-84, a few centimetres apart."""
     lon, lat = place
     return [
         {"lon": lon + step * 1e-7, "lat": lat, "accuracy_m": 10.0, "datum": "wgs84", "age_s": 1.0} | changes
@@ -97,7 +97,7 @@ def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str,
 def content(
     roll_call_id: UUID, nonce: str, frames: list[bytes], /, *, pace_ms: int = 300, **changes: Any
 ) -> dict[str, Any]:
-    """The payload of an envelope whose frames were taken so many milliseconds apart."""
+    """Make the payload of an envelope whose frames were taken `pace_ms` apart."""
     declared = [
         {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": pace_ms * position}
         for position, data in enumerate(frames)
@@ -109,11 +109,11 @@ def content(
 def envelope(
     candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any
 ) -> str:
-    """A signed envelope; each call has a signature of its own."""
+    """Sign an envelope; each call makes a new signature."""
     return candidate.phone.sign(content(roll_call_id, nonce, frames, **changes), typ=TYPE)
 
 
 async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
-    """As a request brings them."""
+    """Stream the bytes in chunks like a request body."""
     for at in range(0, len(data), size):
         yield data[at : at + size]

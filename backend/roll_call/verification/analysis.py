@@ -1,0 +1,239 @@
+"""Analysis of one submission: position and face checks, the verdict, and the trace that lets a person follow it."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from backend.campus.fences import decide_any
+from backend.core.app_context import AppContext
+from backend.identity.face import policy as face_policy
+from backend.identity.face.enrolment import face_pool
+from backend.policy import PolicyAt
+from backend.roll_call.envelope import Envelope, parse_stored_envelope
+from backend.roll_call.policy import check_in_figures, face_rules, fence_thresholds, law_of, reuse_rules
+from backend.roll_call.rules import Evidence, Verdict, decide_verdict
+from backend.roll_call.verification.inputs import VerificationInput
+from biometrics.checks import BurstResult, Shot
+from biometrics.errors import BiometricsError
+from biometrics.liveness.actions import Action
+from biometrics.liveness.flash import screen_colour_at
+from biometrics.liveness.reuse import ReuseSignals, reuse_signals
+from biometrics.matching.decision import Decision, decide
+from biometrics.matching.scoring import Reference
+from biometrics.pictures.quality import Reason
+from biometrics.pool import FacePoolClosed
+from geo.fence import FenceDecision
+
+_FACE = {Decision.ACCEPT: "accept", Decision.STEP_UP: "step_up", Decision.REJECT: "reject"}
+
+log = structlog.get_logger()
+
+
+class FrameAltered(Exception):
+    """A frame in the evidence store differs from the hash that the phone signed, so it cannot be used."""
+
+    code = "frame_altered"
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """The verdict about a submission, its trace, and the burst result if the face could be checked."""
+
+    verdict: Verdict
+    trace: dict[str, Any]
+    burst: BurstResult | None
+
+
+@dataclass(frozen=True, slots=True)
+class FaceEvidence:
+    """The face part of `rules.Evidence`; `face` is None if the face could not be checked."""
+
+    face: str | None = None
+    reasons: tuple[str, ...] = ()
+    liveness: tuple[str, ...] = ()
+    likeness: tuple[str, ...] = ()
+
+
+async def analyse(app_context: AppContext, inputs: VerificationInput) -> Analysis:
+    """Check position and face outside any transaction. A check that cannot be made leaves its evidence empty."""
+    law = law_of(inputs.roll_call)
+    submission = inputs.submission
+    trace: dict[str, Any] = {"policy_version": law.version, "in_cool_down": submission.in_cool_down}
+    envelope = parse_stored_envelope(submission.envelope)
+    fence = _check_fence(inputs, envelope, law)
+    if fence is not None:
+        trace["fence"] = fence_trace(law, fence)
+    complete = len(inputs.frame_keys) == submission.frame_count
+    face, burst = FaceEvidence(), None
+    if complete and inputs.reference is not None:
+        try:
+            burst = await _check_burst(app_context, inputs, envelope, inputs.reference, law)
+        except FacePoolClosed:  # this worker is stopping; another one verifies the submission
+            raise
+        except (BiometricsError, FileNotFoundError, FrameAltered) as error:
+            face = FaceEvidence(reasons=(getattr(error, "code", "frame_lost"),))
+            log.warning("face check failed", submission=str(submission.id), code=face.reasons[0])
+        else:
+            face, details = _evaluate_burst(law, inputs, inputs.reference, burst)
+            trace |= details
+    evidence = Evidence(
+        frames_complete=complete,
+        fence=None if fence is None else fence.decision.value,
+        fence_reasons=() if fence is None else tuple(reason.value for reason in fence.reasons),
+        face=face.face,
+        face_reasons=face.reasons,
+        liveness=face.liveness,
+        likeness=face.likeness,
+        reused=inputs.reused,
+        in_cool_down=submission.in_cool_down,
+    )
+    return Analysis(decide_verdict(evidence), trace, burst)
+
+
+def _check_fence(inputs: VerificationInput, envelope: Envelope, law: PolicyAt) -> FenceDecision | None:
+    if not inputs.sites:
+        return None
+    fixes = [fix.to_fix() for fix in envelope.fixes]
+    return decide_any(fixes, inputs.sites, fence_thresholds(law))
+
+
+async def _check_burst(
+    app_context: AppContext,
+    inputs: VerificationInput,
+    envelope: Envelope,
+    reference: Reference,
+    law: PolicyAt,
+) -> BurstResult:
+    declared = envelope.frames
+    images = [await app_context.evidence.get(key) for key in inputs.frame_keys]
+    for data, frame in zip(images, declared, strict=True):
+        if hashlib.sha256(data).hexdigest() != frame.sha256:
+            raise FrameAltered
+    rules = face_rules(law, reference.template.engine.id)
+    # The client only claims that its screen flashed. The flash check can raise the risk but never lowers it.
+    flash = inputs.challenge.flash if envelope.claims.get("flash") is True else ()
+    colour_ms = check_in_figures(law).flash_ms
+    burst = [
+        Shot(data, frame.at_ms, screen_colour_at(flash, colour_ms, frame.at_ms))
+        for data, frame in zip(images, declared, strict=True)
+    ]
+    actions = tuple(Action(code) for code in inputs.challenge.actions)
+    result: BurstResult = await app_context.service(face_pool).judge(burst, reference, rules, actions)
+    return result
+
+
+def _evaluate_burst(
+    law: PolicyAt, inputs: VerificationInput, reference: Reference, burst: BurstResult
+) -> tuple[FaceEvidence, dict[str, Any]]:
+    """Evaluate the burst under the thresholds of `law`; returns the evidence and the parts of the trace."""
+    rules = reuse_rules(law, burst.engine.key.id)
+    reuse = reuse_signals(burst.probe, frame_hashes(burst), inputs.earlier, reference.template, rules)
+    face = _face_evidence(law, burst, reuse)
+    answered_after = inputs.submission.received_at - inputs.challenge.issued_at
+    return face, {
+        "face": face_trace(law, burst, face),
+        "reuse": reuse_trace(law, burst, reuse, len(inputs.earlier)),
+        "liveness": liveness_trace(law, burst, answered_after),
+    }
+
+
+def _face_evidence(law: PolicyAt, burst: BurstResult, reuse: ReuseSignals) -> FaceEvidence:
+    """Return what the burst shows. Poor pictures are `unusable`: neither an answer nor a failed one."""
+    liveness, likeness = _codes(burst.liveness.reasons), _codes(reuse.reasons)
+    if burst.score is None or burst.quality_reasons:
+        return FaceEvidence("unusable", (*_codes(burst.quality_reasons), *liveness), likeness=likeness)
+    score = burst.score
+    thresholds = face_policy.thresholds(law, burst.engine.key, score.method)
+    decision = decide(score.value, score.method, thresholds)
+    if decision is Decision.ACCEPT and score.nearer_in_roster:
+        return FaceEvidence("step_up", ("nearer_classmate",), liveness, likeness)
+    return FaceEvidence(_FACE[decision], (), liveness, likeness)
+
+
+def frame_hashes(burst: BurstResult) -> list[int]:
+    """Return the perceptual hashes of all frames that could be decoded."""
+    return [report.fingerprint.phash for report in burst.frames if report.fingerprint is not None]
+
+
+# --- traces ---
+
+
+def fence_trace(law: PolicyAt, fence: FenceDecision) -> dict[str, Any]:
+    """Return how the position was evaluated."""
+    thresholds = fence_thresholds(law)
+    return {
+        "decision": fence.decision.value,
+        "distance_m": round(fence.distance_m, 2),
+        "probability_inside": round(fence.probability_inside, 6),
+        "accuracy_m": round(fence.judged.accuracy_m, 2),
+        "reasons": [reason.value for reason in fence.reasons],
+        "inside_at": thresholds.inside_at,
+        "outside_at": thresholds.outside_at,
+    }
+
+
+def face_trace(law: PolicyAt, burst: BurstResult, result: FaceEvidence) -> dict[str, Any]:
+    """Return how the face was evaluated: score, thresholds and engine, but no picture."""
+    return {
+        "decision": result.face,
+        "engine": str(burst.engine.key),
+        **_score_trace(law, burst),
+        "quality": list(_codes(burst.quality_reasons)),
+        "frames": [list(_codes(report.reasons)) for report in burst.frames],
+        "ms": burst.ms,
+    }
+
+
+def _score_trace(law: PolicyAt, burst: BurstResult) -> dict[str, Any]:
+    if burst.score is None:
+        return {"score": None}
+    limits = face_policy.thresholds(law, burst.engine.key, burst.score.method)
+    return {
+        "score": round(burst.score.value, 6),
+        "method": burst.score.method.value,
+        "population": burst.score.population_version,
+        "nearer_in_class": burst.score.nearer_in_roster,
+        "accept_from": limits.accept_from,
+        "reject_below": limits.reject_below,
+    }
+
+
+def liveness_trace(law: PolicyAt, burst: BurstResult, answered_after: timedelta) -> dict[str, Any]:
+    """Return which actions were asked and recognised, in which frames, and by which thresholds.
+
+    `answered_after` is the time between challenge and envelope on the server's clock. A burst that claims to be longer
+    was not taken in that time: a sign of a script, for the person who reviews it.
+    """
+    rules = face_rules(law, burst.engine.key.id).challenge
+    assert rules is not None
+    return {
+        "reasons": list(_codes(burst.liveness.reasons)),
+        **burst.liveness.figures(),
+        "contour_model": burst.engine.contour_model,
+        "answered_after_s": round(answered_after.total_seconds(), 3),
+        "thresholds": asdict(rules),
+    }
+
+
+def reuse_trace(law: PolicyAt, burst: BurstResult, reuse: ReuseSignals, kept: int) -> dict[str, Any]:
+    """Return how similar the burst is to the records of earlier pictures; `kept` is their number."""
+    return {
+        "reasons": list(_codes(reuse.reasons)),
+        "kept": kept,
+        "like_frames": reuse.like_frames,
+        "nearest_selfie": _rounded(reuse.nearest_selfie),
+        "to_template": _rounded(reuse.to_template),
+        "thresholds": asdict(reuse_rules(law, burst.engine.key.id)),
+    }
+
+
+def _codes(reasons: Iterable[Reason]) -> tuple[str, ...]:
+    return tuple(reason.code for reason in reasons)
+
+
+def _rounded(figure: float | None) -> float | None:
+    return None if figure is None else round(figure, 6)

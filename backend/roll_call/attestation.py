@@ -102,17 +102,12 @@ async def attest_presence(
     """Record that a counselor saw the student, inside the window and within the quota of the class."""
     roll_call = await access_roll_call(session, actor, command.roll_call_id, at)
     obligation = await _load_own_obligation(session, actor, command)
-    _require_open_window(roll_call, obligation, at)
+    _require_owed_in_window(roll_call, obligation, at)
     await _require_valid_code(session, command, keys)
     site = await session.get(RollCallSite, (roll_call.id, command.site_version_id))
     if site is None or site.school_id != obligation.school_id:
         raise NotFound
-    lock = func.pg_advisory_xact_lock(
-        func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
-    )
-    await session.execute(select(lock))
-    await lock_obligation(session, roll_call.id, command.student_id)
-    await lock_roll_call_shared(session, roll_call.id)
+    await _lock_for_attestation(session, roll_call, obligation)
     if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
         raise RollCallVoided
     if await session.get(Attestation, (roll_call.id, command.student_id)) is not None:
@@ -144,6 +139,14 @@ async def attest_presence(
     return attestation
 
 
+async def _lock_for_attestation(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
+    """Lock the class, whose quota is counted, then the obligation and the roll call."""
+    class_key = func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(class_key)))
+    await lock_obligation(session, roll_call.id, obligation.student_id)
+    await lock_roll_call_shared(session, roll_call.id)
+
+
 def _is_sampled(roll_call: RollCall, student_id: UUID, keys: KeyRing) -> bool:
     """Whether the attestation needs a review: a keyed hash decides, which staff can neither choose nor predict."""
     digest = hashlib.sha256(keys.secret("blind-index") + f"{roll_call.id}/{student_id}".encode()).digest()
@@ -161,7 +164,7 @@ async def _load_own_obligation(session: AsyncSession, actor: Actor, command: Att
     return obligation
 
 
-def _require_open_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
+def _require_owed_in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
     match rules.timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             raise NotOpenYet(opens_at=roll_call.opens_at.isoformat())

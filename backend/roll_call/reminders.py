@@ -39,7 +39,7 @@ async def send_reminder(
     if actor.role not in policy.texts("roll_call.urging.accounts") or actor.school_id is None:
         raise NotPermitted(
             reason_zh="仅学校管理员和辅导员可以督促",
-            reason_en="only registrars and counselors send reminders",
+            reason_en="only registrars and counselors may send reminders",
         )
     voided = await session.get(RollCallStep, (roll_call_id, "voided"))
     if voided is not None or timing(at, roll_call.opens_at, roll_call.deadline) is not Timing.IN_TIME:

@@ -32,7 +32,7 @@ async def void_roll_call(
     if not on_launching_side(roll_call, actor):
         raise NotPermitted(
             reason_zh="只有发起单位或其上级可以作废",
-            reason_en="only the launcher or its superior voids a roll call",
+            reason_en="only the launcher or its superior may void a roll call",
         )
     await lock_roll_call_exclusive(session, roll_call_id)
     written = await session.scalar(

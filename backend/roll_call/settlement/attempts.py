@@ -1,7 +1,7 @@
 """Loads the attempts of students in a roll call and derives the outcome that a settlement writes for them."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -28,8 +28,8 @@ def is_referral(roll_call: RollCall) -> ColumnElement[bool]:
 
 async def load_attempts(
     session: AsyncSession, roll_call: RollCall, student_ids: Sequence[UUID]
-) -> Mapping[UUID, list[Attempt]]:
-    """The submissions of each student with their verdicts, oldest first."""
+) -> defaultdict[UUID, list[Attempt]]:
+    """The submissions of each student with their verdicts, oldest first; empty for a student without any."""
     rows = await session.execute(
         select(Submission.student_id, Verdict.finding, Verdict.reasons)
         .select_from(Submission)
@@ -40,7 +40,7 @@ async def load_attempts(
         .where(*in_roll_call(Submission, roll_call), Submission.student_id.in_(student_ids))
         .order_by(Submission.received_at)
     )
-    attempts: dict[UUID, list[Attempt]] = defaultdict(list)
+    attempts = defaultdict[UUID, list[Attempt]](list)
     for student_id, finding, reasons in rows:
         attempts[student_id].append(Attempt(Finding(finding) if finding else None, tuple(reasons or ())))
     return attempts

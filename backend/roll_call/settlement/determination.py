@@ -42,7 +42,7 @@ async def determine(session: AsyncSession, actor: Actor, command: Determine, at:
     if not on_launching_side(roll_call, actor):
         raise NotPermitted(
             reason_zh="待定结果由发起单位或其上级认定",
-            reason_en="only the launcher or its superior resolves an undetermined result",
+            reason_en="only the launcher or its superior may resolve an undetermined result",
         )
     obligation = await obligation_of(session, roll_call, command.student_id)
     if obligation is None:

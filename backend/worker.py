@@ -40,6 +40,7 @@ JOB_MODULES = (
     "backend.identity.face.tasks",
     "backend.identity.face.population_tasks",
     "backend.notice.tasks",
+    "backend.roll_call.progress.tasks",
     "backend.roll_call.settlement.tasks",
     "backend.appeal.tasks",
     "backend.standing.tasks",

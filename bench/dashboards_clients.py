@@ -1,8 +1,8 @@
-"""Thousands of open dashboards in a process of their own, over real sockets; answers are read only as far as their figures.
+"""Thousands of open dashboards in one process, over real sockets. Only the number of present students is parsed.
 
     python -m bench.dashboards_clients PORT < dashboards.json > events.jsonl
 
-The first line on stdout says how the opening went; what was seen follows when stdin is closed. Times are those of the
+The first line on stdout reports the opening; the received events follow when stdin is closed. Times are those of the
 monotonic clock, which all processes of a machine share.
 """
 
@@ -20,13 +20,13 @@ from backend.core.process.open_files import raise_open_file_limit
 
 _END = b"\r\n\r\n"
 _EVENT, _PRESENT = b"event: progress", b'"present":'
-_AT_ONCE = 64
-_PATIENCE = 300.0
+_CONCURRENT_OPENINGS = 64
+_TIMEOUT_SECONDS = 300.0
 
 
 @dataclass(slots=True)
 class Opened:
-    """How the opening of all went, in seconds; `refused` by status."""
+    """Result of the opening, in seconds; `refused` counts by status."""
 
     seconds: float
     first_boards: list[float]
@@ -34,7 +34,7 @@ class Opened:
 
 
 class Dashboard(asyncio.Protocol):
-    """One open stream: what it showed, and when."""
+    """One open stream with the received numbers and their times."""
 
     def __init__(self, request: bytes) -> None:
         self._request = request
@@ -47,7 +47,7 @@ class Dashboard(asyncio.Protocol):
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is one in all but name
+        self._transport = cast("asyncio.Transport", transport)  # the type in uvloop
         self._transport.write(self._request)
 
     def data_received(self, data: bytes) -> None:
@@ -63,47 +63,47 @@ class Dashboard(asyncio.Protocol):
         if not self.first.done() and (self.events or self.status != 200):
             self.first.set_result(None)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the protocol's
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - signature of the protocol
         self.closed = True
         if not self.first.done():
             self.first.set_result(None)
 
 
 @dataclass(slots=True)
-class _Wall:
+class _Dashboards:
     port: int
-    boards: list[Dashboard] = field(default_factory=list)
+    opened: list[Dashboard] = field(default_factory=list)
     firsts: list[float] = field(default_factory=list)
 
     async def open(self, requests: Sequence[bytes]) -> Opened:
-        began, few = monotonic(), asyncio.Semaphore(_AT_ONCE)
+        started, limit = monotonic(), asyncio.Semaphore(_CONCURRENT_OPENINGS)
 
         async def one(request: bytes) -> Dashboard:
-            async with few:
-                asked = monotonic()
-                _, board = await asyncio.get_running_loop().create_connection(
+            async with limit:
+                requested_at = monotonic()
+                _, dashboard = await asyncio.get_running_loop().create_connection(
                     lambda: Dashboard(request), "127.0.0.1", self.port
                 )
-                await asyncio.wait_for(board.first, _PATIENCE)
-                self.firsts.append(monotonic() - asked)
-                return board
+                await asyncio.wait_for(dashboard.first, _TIMEOUT_SECONDS)
+                self.firsts.append(monotonic() - requested_at)
+                return dashboard
 
-        self.boards = await asyncio.gather(*(one(request) for request in requests))
+        self.opened = await asyncio.gather(*(one(request) for request in requests))
         refused: dict[str, int] = {}
-        for board in self.boards:
-            if not board.events:
-                name = str(board.status or "closed")
+        for dashboard in self.opened:
+            if not dashboard.events:
+                name = str(dashboard.status or "closed")
                 refused[name] = refused.get(name, 0) + 1
-        return Opened(monotonic() - began, self.firsts, refused)
+        return Opened(monotonic() - started, self.firsts, refused)
 
 
-async def _watch(port: int, asked: Sequence[dict[str, Any]]) -> None:
+async def _watch(port: int, targets: Sequence[dict[str, Any]]) -> None:
     requests = [
         f"GET {each['path']} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {each['token']}\r\n\r\n".encode()
-        for each in asked
+        for each in targets
     ]
-    wall = _Wall(port)
-    opened = await wall.open(requests)
+    dashboards = _Dashboards(port)
+    opened = await dashboards.open(requests)
     print(
         json.dumps(
             {"seconds": opened.seconds, "first_boards": opened.first_boards, "refused": opened.refused}
@@ -113,17 +113,17 @@ async def _watch(port: int, asked: Sequence[dict[str, Any]]) -> None:
     cpu = process_time()
     await asyncio.to_thread(sys.stdin.read)
     cpu = process_time() - cpu
-    for board in wall.boards:
-        print(json.dumps({"closed": board.closed, "bytes": board.bytes, "events": board.events}))
+    for dashboard in dashboards.opened:
+        print(json.dumps({"closed": dashboard.closed, "bytes": dashboard.bytes, "events": dashboard.events}))
     print(json.dumps({"cpu": cpu}), flush=True)
 
 
 def main() -> None:
-    """Open them all, wait, tell what they showed."""
+    """Open all dashboards, wait, and print what they received."""
     raise_open_file_limit()
     uvloop.install()
-    asked = json.loads(sys.stdin.readline())
-    asyncio.run(_watch(int(sys.argv[1]), asked))
+    targets = json.loads(sys.stdin.readline())
+    asyncio.run(_watch(int(sys.argv[1]), targets))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A province's dashboards: 500 schools with 25,000 classes in one roll call, and the staff who look at it.
+"""Data for `bench.dashboards`: 500 schools with 25,000 classes in one roll call, and staff with dashboards.
 
-Only the classes of `intake_school` have students with phones; of the others the roll call knows the figures alone, as
-many as 1.2 million students give, which is all that progress reads. Everything is synthetic.
+Only the classes of `bench.intake_data` have students with phones. The other classes have only the counts that 1.2
+million students would give, because progress reads nothing else. Everything is synthetic.
 """
 
 from collections import Counter
@@ -20,16 +20,16 @@ CITIES, SCHOOLS, CLASSES = 18, 500, 50
 PROVINCE = UUID("018f0001-0000-7000-8000-000000000000")
 _LIFE = timedelta(minutes=30)
 _KINDS = (("province", 0.05), ("bureau", 0.15), ("registrar", 0.55), ("counselor", 0.25))
-"""Who looks: a few at the province, some at cities, most at their school or at their own class."""
+"""Shares of the dashboards by role."""
 
 
 def city_id(n: int) -> UUID:
-    """A city of a number below `CITIES`."""
+    """Id of a city by its number below `CITIES`."""
     return UUID(f"018f0001-0000-7000-8000-{0xC0000 + n:012x}")
 
 
 def school_id(n: int) -> UUID:
-    """A school of a number below `SCHOOLS`."""
+    """Id of a school by its number below `SCHOOLS`."""
     return UUID(f"018f0001-0000-7000-8000-{0xA0000 + n:012x}")
 
 
@@ -39,37 +39,37 @@ def _id(kind: int, n: int) -> UUID:
 
 @dataclass(frozen=True, slots=True)
 class Watcher:
-    """A member of staff with an open dashboard: the number of their school or city, and their token."""
+    """A staff account with an open dashboard: the number of its school or city, and its token."""
 
     kind: str
     place: int
     token: str
 
     def unit(self) -> str:
-        """By what the figures of their board are counted."""
+        """Key of the snapshot that this account receives."""
         return f"{self.kind}/{self.place}" if self.kind != "province" else self.kind
 
 
-class Written:
-    """How many were found present so far, by board; whoever writes outcomes keeps it."""
+class PresentCounter:
+    """Number of present students by snapshot, maintained by the writer of outcomes."""
 
     def __init__(self) -> None:
-        self._by_board: Counter[str] = Counter()
+        self._by_snapshot: Counter[str] = Counter()
 
     def add(self, school: int, *, first_class: bool) -> None:
-        """One student of a school, of its first class or of another."""
-        for board in ("province", f"bureau/{school % CITIES}", f"registrar/{school}"):
-            self._by_board[board] += 1
+        """Count one student of a school, of its first class or of another one."""
+        for key in ("province", f"bureau/{school % CITIES}", f"registrar/{school}"):
+            self._by_snapshot[key] += 1
         if first_class:
-            self._by_board[f"counselor/{school}"] += 1
+            self._by_snapshot[f"counselor/{school}"] += 1
 
-    def so_far(self) -> dict[str, int]:
-        """By board."""
-        return dict(self._by_board)
+    def snapshot(self) -> dict[str, int]:
+        """The current numbers by snapshot."""
+        return dict(self._by_snapshot)
 
 
 def plant(dsn: str, keys: KeyRing, dashboards: int) -> list[Watcher]:
-    """Units, classes, figures and staff; the watchers, each with a sign-in of their own."""
+    """Insert units, classes, counts and staff. Returns the watchers, each with its own session."""
     watchers = [_watcher(keys, n, dashboards) for n in range(dashboards)]
     with psycopg.connect(dsn, autocommit=True) as server:
         server.execute("SET session_replication_role = replica")  # foreign keys hold by construction
@@ -78,7 +78,7 @@ def plant(dsn: str, keys: KeyRing, dashboards: int) -> list[Watcher]:
             for n, each in enumerate(watchers):
                 copy.write_row((n, each.kind, each.place))
         server.execute(_HELPERS)
-        for statement in _PLANTING:
+        for statement in _INSERTS:
             server.execute(
                 statement.format(
                     schools=SCHOOLS, classes=CLASSES, cities=CITIES, roll_call=ROLL_CALL, term=TERM
@@ -109,9 +109,9 @@ RETURN pg_temp.id(2, 655360 + 1000 * school + n);
 CREATE FUNCTION pg_temp.path(school bigint, cities int) RETURNS text LANGUAGE sql IMMUTABLE
 RETURN 'p410000.c4199' || lpad(CAST(school % cities AS text), 2, '0') || '.s42' || lpad(CAST(school AS text), 8, '0');
 """
-"""Kinds: as in `intake_school`; 20 account of staff, 21 their sign-in, 22 counselor."""
+"""Kinds of ids as in `bench.intake_data`; 20 staff account, 21 staff session, 22 counselor."""
 
-_PLANTING = (
+_INSERTS = (
     (
         "INSERT INTO org_unit (id, kind, code, name, parent_id, path, created_at)"
         " SELECT pg_temp.city(n), 'city', '4199' || lpad(CAST(n AS text), 2, '0'), '第' || n || '市', pg_temp.id(1, 0),"

@@ -1,19 +1,19 @@
-"""A roll call of a whole province: launched, settled with 4 % absent, prompts raised, and read.
+"""A roll call of a whole province: launch, settlement with 4 % absent, prompts, and reads.
 
     python -m bench.province [--sizes 12000 120000] [--full]
 
-Every step is the product's own, under row-level security as the application's role, beside what the same rows cost
-plain SQL without constraints to other tables:
+Every step runs the product's own code under row-level security with the application's role. Its cost is compared with
+plain SQL that writes the same rows into tables without foreign keys:
 
-- `launch`: `launch_roll_call`; its floor is an INSERT … SELECT of the obligations into a table with the same indexes.
-- `settle`: `settle_roll_call`; its floor is an UPDATE of the absent students' rows in a table with a result for each.
-- `prompts`: the jobs that follow for those who missed before. Their floor are plain INSERTs of everything that is recorded
-  of the prompts (turns, prompts, steps, pictures, audit, events) by a client that has the rows. What a copy of them inside
-  the database costs, which knows of nothing outside it, stands beside. `settle and prompts` is the sum of both.
-- reads: the 95th of a hundred latencies, through the queries that the API calls.
+- `launch`: `launch_roll_call`; its baseline is an INSERT … SELECT of the obligations into a table with the same indexes.
+- `settle`: `settle_roll_call`; its baseline is an UPDATE of the absent students' rows in a table with a result for each.
+- `prompts`: the jobs that follow for students who missed an earlier roll call too. The baseline is plain INSERTs of all
+  rows recorded for the prompts (locks, prompts, steps, assessments, audit, events) by a client that has the rows. A
+  second baseline copies the rows inside the database. `settle and prompts` is the sum of both steps.
+- reads: the 95th percentile of a hundred latencies, through the queries that the API calls.
 
-Processor seconds are those of this process and of the whole cluster: they tell the cost where others use the machine
-too. `--full` goes up to 1,200,000 students; the databases are built once and kept.
+CPU seconds are those of this process and of the whole PostgreSQL cluster, so that they are meaningful on a shared
+machine. `--full` goes up to 1,200,000 students; the databases are built once and cached.
 """
 
 import argparse
@@ -45,9 +45,9 @@ from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
 from backend.roll_call.progress import counters
 from backend.roll_call.progress.cache import TotalsCache
 from backend.roll_call.progress.totals import Unit
-from backend.roll_call.queries import own_roll_calls
-from backend.roll_call.results import missing_page
+from backend.roll_call.results import load_missing_page
 from backend.roll_call.settlement.service import settle_roll_call
+from backend.roll_call.student_queries import own_roll_calls
 from backend.roll_call.tables import RollCall
 from backend.standing import tasks as standing_jobs
 from backend.standing.batch_assessment import SchoolOf, SchoolsBelow, batches, missed_by, recompute_each
@@ -55,25 +55,25 @@ from backend.standing.prompts.queries import PromptSearch, prompts_page
 from backend.standing.store.tables import PromptRecord
 from bench.province_baselines import (
     Cost,
-    cluster_of,
-    costing,
-    launch_floor,
-    prompts_copied,
-    prompts_floor,
-    settlement_floor,
+    cluster_directory,
+    launch_baseline,
+    measure_cost,
+    prompts_baseline,
+    prompts_copy_baseline,
+    settlement_baseline,
 )
 from bench.province_data import (
-    A_SCHOOL,
-    BY,
-    CLOSES,
-    OPENS,
-    PROVINCE,
-    SETTLED,
+    CLOSES_AT,
+    OPENS_AT,
+    PROVINCE_PATH,
+    SETTLED_AT,
+    STAFF_ID,
+    STUDENTS_PER_SCHOOL,
     Province,
-    begin_anew,
-    province_of,
+    open_province,
     refresh_statistics,
-    rush,
+    reset_province,
+    simulate_window,
 )
 from bench.report import Stolen, publish, seed
 from bench.standing import runtime_at
@@ -89,166 +89,169 @@ PAGES = 100
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A step of the product, its floor, and how many rows it was about."""
+    """A step of the product with its cost, its baseline, and the number of rows."""
 
     step: str
     rows: int
     cost: Cost
-    floor: Cost | None
-    copied: Cost | None = None
-    """The floor where the database has the rows already."""
+    baseline: Cost | None
+    copy_baseline: Cost | None = None
+    """The baseline if the rows are copied inside the database."""
 
 
-def together(step: str, *parts: Measured) -> Measured:
-    """Steps that the law sees as one."""
+def add_steps(step: str, *parts: Measured) -> Measured:
+    """The sum of several steps."""
     costs = [each.cost for each in parts]
-    floors = [each.floor for each in parts if each.floor]
-    copied = [each.copied or each.floor for each in parts]
-    return Measured(step, parts[0].rows, _sum(costs), _sum(floors), _sum(each for each in copied if each))
+    baselines = [each.baseline for each in parts if each.baseline]
+    copies = [each.copy_baseline or each.baseline for each in parts]
+    return Measured(step, parts[0].rows, _sum(costs), _sum(baselines), _sum(each for each in copies if each))
 
 
 def _sum(costs: Iterable[Cost]) -> Cost:
-    whole = Cost()
+    total = Cost()
     for each in costs:
-        whole.add(each)
-    return whole
+        total.add(each)
+    return total
 
 
 async def launch(app_context: AppContext, cluster: Path) -> tuple[RollCall, Cost]:
-    """The whole province asked, half an hour before it opens."""
-    at = OPENS - timedelta(minutes=30)
+    """Launch over the whole province, half an hour before the window opens."""
+    at = OPENS_AT - timedelta(minutes=30)
     async with app_context.database.transaction(Scope.none()) as session:
         province = await session.scalar(select(OrgUnit.id).where(OrgUnit.kind == "province"))
     assert province is not None
-    actor = Actor(BY, "province", province, PROVINCE)
-    command = LaunchRollCall("spot_check", "学籍核验", OPENS, CLOSES, Audience())
-    with costing(cluster) as cost:
+    actor = Actor(STAFF_ID, "province", province, PROVINCE_PATH)
+    command = LaunchRollCall("spot_check", "学籍核验", OPENS_AT, CLOSES_AT, Audience())
+    with measure_cost(cluster) as cost:
         async with app_context.database.transaction(actor.scope) as session:
             launched = await launch_roll_call(session, actor, command, at)
     return launched.roll_call, cost
 
 
 async def settle(app_context: AppContext, cluster: Path, roll_call_id: UUID) -> tuple[int, Cost]:
-    """The close; how many had no result by then."""
-    with costing(cluster) as cost:
-        async with app_context.database.transaction(Scope.wide(PROVINCE)) as session:
-            settlement = await settle_roll_call(session, roll_call_id, SETTLED)
+    """Settle; returns the number of misses and the cost."""
+    with measure_cost(cluster) as cost:
+        async with app_context.database.transaction(Scope.wide(PROVINCE_PATH)) as session:
+            settlement = await settle_roll_call(session, roll_call_id, SETTLED_AT)
             await standing_jobs.enqueue_audience(session, roll_call_id)
     return settlement.figures["missed"], cost
 
 
-async def schools_of(app_context: AppContext) -> list[SchoolOf]:
+async def load_schools(app_context: AppContext) -> list[SchoolOf]:
     async with app_context.database.transaction(Scope.none()) as session:
         units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.path)
         return [SchoolOf(school_id, path) for school_id, path in await session.execute(units)]
 
 
-Again = list[tuple[SchoolsBelow, list[UUID], list[UUID]]]
-"""By the schools of a job: who missed more than once in the term, and who missed only now."""
+MissedBySchools = list[tuple[SchoolsBelow, list[UUID], list[UUID]]]
+"""For the schools of each job: students with more than one miss in the term, and students with their first miss."""
 
 
-async def who_missed(app_context: AppContext, roll_call_id: UUID) -> Again:
-    """As the jobs ask."""
-    found: Again = []
-    for some in batches(await schools_of(app_context), standing_jobs.SCHOOLS_AT_ONCE):
-        schools = SchoolsBelow(PROVINCE, tuple(school.school_id for school in some))
+async def load_missed(app_context: AppContext, roll_call_id: UUID) -> MissedBySchools:
+    """Load the students to assess in the same way as the jobs."""
+    missed_by_schools: MissedBySchools = []
+    for some in batches(await load_schools(app_context), standing_jobs.SCHOOLS_AT_ONCE):
+        schools = SchoolsBelow(PROVINCE_PATH, tuple(school.school_id for school in some))
         async with app_context.database.transaction(schools.scope) as session:
             missed = (await session.execute(missed_by(schools, roll_call_id))).all()
-        again = [student_id for student_id, misses in missed if misses > 1]
-        found.append((schools, again, [student_id for student_id, misses in missed if misses == 1]))
-    return found
+        repeated = [student_id for student_id, misses in missed if misses > 1]
+        first = [student_id for student_id, misses in missed if misses == 1]
+        missed_by_schools.append((schools, repeated, first))
+    return missed_by_schools
 
 
 async def raise_prompts(
     app_context: AppContext, cluster: Path, roll_call_id: UUID
-) -> tuple[int, Cost, Again]:
-    """What the jobs of the schools do first: those who missed more than once in the term. Prompts raised, their cost."""
-    with costing(cluster) as cost:
-        missed = await who_missed(app_context, roll_call_id)
-        for schools, again, _ in missed:
-            await recompute_each(app_context, schools, again, SETTLED)
-    async with app_context.database.transaction(Scope.wide(PROVINCE)) as session:
+) -> tuple[int, Cost, MissedBySchools]:
+    """Assess the students with more than one miss, as the jobs do first. Returns the prompts raised and the cost."""
+    with measure_cost(cluster) as cost:
+        missed = await load_missed(app_context, roll_call_id)
+        for schools, repeated, _ in missed:
+            await recompute_each(app_context, schools, repeated, SETTLED_AT)
+    async with app_context.database.transaction(Scope.wide(PROVINCE_PATH)) as session:
         prompts = await session.scalar(select(func.count()).select_from(PromptRecord))
     return int(prompts or 0), cost, missed
 
 
-async def warn(app_context: AppContext, cluster: Path, missed: Again) -> tuple[int, Cost]:
-    """And then: everyone else who missed."""
-    with costing(cluster) as cost:
-        for schools, _, once in missed:
-            await recompute_each(app_context, schools, once, SETTLED)
-    return sum(len(once) for _, _, once in missed), cost
+async def raise_warnings(app_context: AppContext, cluster: Path, missed: MissedBySchools) -> tuple[int, Cost]:
+    """Assess the students with their first miss, as the jobs do next."""
+    with measure_cost(cluster) as cost:
+        for schools, _, first in missed:
+            await recompute_each(app_context, schools, first, SETTLED_AT)
+    return sum(len(first) for _, _, first in missed), cost
 
 
 # --- reads ---
 
 
 Latencies = tuple[str, list[float], float]
-"""Of what, in milliseconds, and what the machine's host took meanwhile (`Stolen`)."""
+"""Name of the list, milliseconds, and the CPU share that the host took meanwhile (`Stolen`)."""
 
 
-async def latencies(name: str, read: Callable[[], Awaitable[object]]) -> Latencies:
-    """Of each page, after a few that nobody counts."""
-    taken, stolen = [], Stolen()
+async def measure_latencies(name: str, read: Callable[[], Awaitable[object]]) -> Latencies:
+    """Measure a read many times, after a few warm-up calls."""
+    milliseconds, stolen = [], Stolen()
     for number in range(PAGES + 5):
-        began = time.perf_counter()
+        started = time.perf_counter()
         await read()
         if number >= 5:
-            taken.append((time.perf_counter() - began) * 1000)
-    return name, taken, stolen.share()
+            milliseconds.append((time.perf_counter() - started) * 1000)
+    return name, milliseconds, stolen.share()
 
 
-async def reads(app_context: AppContext, roll_call: RollCall) -> list[Latencies]:
-    """Each list by somebody else every time."""
-    chosen = random.Random(SEED)
-    schools = await schools_of(app_context)
-    async with app_context.database.transaction(Scope.wide(PROVINCE)) as session:
+async def measure_reads(app_context: AppContext, roll_call: RollCall) -> list[Latencies]:
+    """Read each list as a different, random account every time."""
+    rng = random.Random(SEED)
+    schools = await load_schools(app_context)
+    async with app_context.database.transaction(Scope.wide(PROVINCE_PATH)) as session:
         province = await session.scalar(select(OrgUnit).where(OrgUnit.kind == "province"))
-        pupils = select(Student.id, Student.school_id, SchoolClass.id).join(
+        students_with_class = select(Student.id, Student.school_id, SchoolClass.id).join(
             SchoolClass, SchoolClass.id == Student.class_id
         )
-        some = (await session.execute(pupils.order_by(func.md5(Student.name)).limit(500))).all()
+        sample = (
+            await session.execute(students_with_class.order_by(func.md5(Student.name)).limit(500))
+        ).all()
     assert province is not None
-    of_province = Actor(BY, "province", province.id, PROVINCE)
+    of_province = Actor(STAFF_ID, "province", province.id, PROVINCE_PATH)
 
     def registrar() -> Actor:
-        school = chosen.choice(schools)
-        return Actor(BY, "registrar", school.school_id, school.path, school_id=school.school_id)
+        school = rng.choice(schools)
+        return Actor(STAFF_ID, "registrar", school.school_id, school.path, school_id=school.school_id)
 
     async def missing(actor: Actor, class_id: UUID | None) -> None:
         async with app_context.database.transaction(actor.scope) as session:
-            await missing_page(session, actor, roll_call, class_id, None, 101)
+            await load_missing_page(session, actor, roll_call, class_id, None, 101)
 
     async def missing_of_class() -> None:
-        _, school_id, class_id = chosen.choice(some)
-        await missing(Actor(BY, "registrar", school_id, "", school_id=school_id), class_id)
+        _, school_id, class_id = rng.choice(sample)
+        await missing(Actor(STAFF_ID, "registrar", school_id, "", school_id=school_id), class_id)
 
     async def history() -> None:
-        student_id, school_id, _ = chosen.choice(some)
+        student_id, school_id, _ = rng.choice(sample)
         async with app_context.database.transaction(Scope.student(school_id, student_id)) as session:
-            await own_roll_calls(session, student_id, SETTLED, None, 21)
+            await own_roll_calls(session, student_id, SETTLED_AT, None, 21)
 
     async def prompts(actor: Actor) -> None:
         async with app_context.database.transaction(actor.scope) as session:
-            await prompts_page(session, actor, PromptSearch(open_only=True), SETTLED, None, 51)
+            await prompts_page(session, actor, PromptSearch(open_only=True), SETTLED_AT, None, 51)
 
-    tallies = TotalsCache(app_context)
+    totals_cache = TotalsCache(app_context)
 
     async def progress_of_school() -> None:
         actor = registrar()
         async with app_context.database.transaction(actor.scope) as session:
             school = await session.get_one(OrgUnit, actor.org_id)
-        tally = await tallies.fresh(roll_call.id, roll_call.launcher_path)
-        tally.board(Unit(school.id, school.kind, school.name, school.path))
+        totals = await totals_cache.load_current(roll_call.id, roll_call.launcher_path)
+        totals.render(Unit(school.id, school.kind, school.name, school.path))
 
     return [
-        await latencies("missing, a class", missing_of_class),
-        await latencies("missing, a school", lambda: missing(registrar(), None)),
-        await latencies("missing, the province", lambda: missing(of_province, None)),
-        await latencies("own history", history),
-        await latencies("prompts, a registrar", lambda: prompts(registrar())),
-        await latencies("prompts, the province", lambda: prompts(of_province)),
-        await latencies("progress, a school", progress_of_school),
+        await measure_latencies("missing, a class", missing_of_class),
+        await measure_latencies("missing, a school", lambda: missing(registrar(), None)),
+        await measure_latencies("missing, the province", lambda: missing(of_province, None)),
+        await measure_latencies("own history", history),
+        await measure_latencies("prompts, a registrar", lambda: prompts(registrar())),
+        await measure_latencies("prompts, the province", lambda: prompts(of_province)),
+        await measure_latencies("progress, a school", progress_of_school),
     ]
 
 
@@ -256,38 +259,41 @@ async def reads(app_context: AppContext, roll_call: RollCall) -> list[Latencies]
 
 
 async def measure(province: Province) -> tuple[list[Measured], list[Latencies]]:
-    """Launch, the window, the settlement and what follows, and the reads before and after it."""
-    cluster, app_context = cluster_of(province), runtime_at(province.stack.app_url, SETTLED)
+    """Measure launch, settlement, the jobs that follow, and the reads."""
+    cluster, app_context = cluster_directory(province), runtime_at(province.stack.app_url, SETTLED_AT)
     try:
         async with app_context.database.transaction(Scope.none()) as session:
             await session.execute(text("SELECT 1"))
-        floor = launch_floor(province, cluster)
+        baseline = launch_baseline(province, cluster)
         roll_call, cost = await launch(app_context, cluster)
-        measured = [Measured("launch", province.students, cost, floor)]
-        rush(province, roll_call.id)
+        measured = [Measured("launch", province.students, cost, baseline)]
+        simulate_window(province, roll_call.id)
         refresh_statistics(province)
-        floor = settlement_floor(province, cluster, roll_call.id)
+        baseline = settlement_baseline(province, cluster, roll_call.id)
         missed, cost = await settle(app_context, cluster, roll_call.id)
-        measured.append(Measured("settle", missed, cost, floor))
+        measured.append(Measured("settle", missed, cost, baseline))
         settled = measured[-1]
-        with costing(cluster) as cost:  # what a job does every two seconds
+        with measure_cost(cluster) as cost:  # as the periodic task does
             async with app_context.database.transaction(Scope.none()) as session:
                 classes = await counters.flush_counters(session)
         measured.append(Measured("counters folded", classes, cost, None))
-        prompts, cost, who = await raise_prompts(app_context, cluster, roll_call.id)
-        floor, copied = prompts_floor(province, cluster), prompts_copied(province, cluster)
-        measured.append(Measured("prompts", prompts, cost, floor, copied))
-        measured.append(together("settle and prompts", settled, measured[-1]))
-        others, later = await warn(app_context, cluster, who)
-        measured.append(Measured("warnings", others, later, None))
+        prompts, cost, missed_by_schools = await raise_prompts(app_context, cluster, roll_call.id)
+        baseline, copy_baseline = (
+            prompts_baseline(province, cluster),
+            prompts_copy_baseline(province, cluster),
+        )
+        measured.append(Measured("prompts", prompts, cost, baseline, copy_baseline))
+        measured.append(add_steps("settle and prompts", settled, measured[-1]))
+        warnings, cost = await raise_warnings(app_context, cluster, missed_by_schools)
+        measured.append(Measured("warnings", warnings, cost, None))
         refresh_statistics(province)
-        return measured, await reads(app_context, roll_call)
+        return measured, await measure_reads(app_context, roll_call)
     finally:
         await app_context.close()
 
 
-def _row(province: Province, each: Measured) -> dict[str, Any]:
-    floor = each.floor
+def _to_row(province: Province, each: Measured) -> dict[str, Any]:
+    baseline, copy_baseline = each.baseline, each.copy_baseline
     return {
         "students": province.students,
         "step": each.step,
@@ -296,29 +302,32 @@ def _row(province: Province, each: Measured) -> dict[str, Any]:
         "cpu s": each.cost.cpu,
         "in Python": each.cost.python,
         "µs a row": each.cost.cpu / max(1, each.rows) * 1e6,
-        "floor s": floor.seconds if floor else "",
-        "floor cpu s": floor.cpu if floor else "",
-        "times floor": each.cost.cpu / floor.cpu if floor and floor.cpu else "",
-        "times a copy": each.cost.cpu / each.copied.cpu if each.copied and each.copied.cpu else "",
+        "floor s": baseline.seconds if baseline else "",
+        "floor cpu s": baseline.cpu if baseline else "",
+        "times floor": each.cost.cpu / baseline.cpu if baseline and baseline.cpu else "",
+        "times a copy": each.cost.cpu / copy_baseline.cpu if copy_baseline and copy_baseline.cpu else "",
     }
 
 
 def main() -> None:
+    """Measure the given sizes and publish the rows."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES))
     parser.add_argument("--full", action="store_true")
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     stack = Stack.from_environment(os.environ)
     freeze_startup_objects()  # as a worker does
-    rows, pages = [], []
-    for size in [*asked.sizes, *([FULL] if asked.full else [])]:
-        province = province_of(stack, max(size, A_SCHOOL), lambda line: sys.stderr.write(line + "\n"))
-        begin_anew(province)
-        measured, taken = asyncio.run(measure(province))
-        rows += [_row(province, each) for each in measured]
-        pages += [
+    rows, read_rows = [], []
+    for size in [*arguments.sizes, *([FULL] if arguments.full else [])]:
+        province = open_province(
+            stack, max(size, STUDENTS_PER_SCHOOL), lambda line: sys.stderr.write(line + "\n")
+        )
+        reset_province(province)
+        measured, latencies = asyncio.run(measure(province))
+        rows += [_to_row(province, each) for each in measured]
+        read_rows += [
             {
                 "students": province.students,
                 "list": name,
@@ -326,7 +335,7 @@ def main() -> None:
                 "p95 ms": statistics.quantiles(each, n=20)[-1],
                 "stolen": stolen,
             }
-            for name, each, stolen in taken
+            for name, each, stolen in latencies
         ]
         for row in rows[-len(measured) :]:
             sys.stderr.write(f"  {row['step']}: {row['seconds']:.1f} s, {row['cpu s']:.1f} s of processors\n")
@@ -334,7 +343,7 @@ def main() -> None:
     publish(
         "province", "the same rows by plain INSERT … SELECT, UPDATE and INSERT; at most 3 times", rows, SEED
     )
-    publish("province-reads", "50 ms", pages, SEED)
+    publish("province-reads", "50 ms", read_rows, SEED)
     sys.stderr.write(f"peak memory of Python: {peak} MB\n")
 
 

@@ -1,8 +1,8 @@
-"""A synthetic province for `bench.province`: schools of 2,400 in 50 classes, written set by set, built once a size.
+"""A synthetic province for `bench.province`: schools of 2,400 students in 50 classes, built once per size.
 
-Three earlier spot checks are on file, one of a term that is over and two of the running one, every result with them.
-Of each hundred students four missed either of the latter, and one of those of the last check misses the measured one
-too: a prompt follows for one student in a hundred. Of everyone who missed before, a picture is kept.
+It has three earlier spot checks with all their outcomes, one in a past term and two in the current one. Of each hundred
+students four missed each of the latter two, and one of the four who missed the last one also misses the measured one, so
+that one student in a hundred gets a prompt. Students with an earlier miss have a stored assessment.
 """
 
 from dataclasses import dataclass
@@ -16,71 +16,73 @@ from backend.core.clock import LEGAL_ZONE
 from backend.devstack.services import Stack
 from bench.cached_databases import Say, Server, reused_database, without_indexes
 
-CLASSES, A_CLASS = 50, 48
-A_SCHOOL = CLASSES * A_CLASS
+CLASSES, STUDENTS_PER_CLASS = 50, 48
+STUDENTS_PER_SCHOOL = CLASSES * STUDENTS_PER_CLASS
 CITIES = 18
-OVER, RUNNING = "2025-autumn", "2026-spring"
+PAST_TERM, CURRENT_TERM = "2025-autumn", "2026-spring"
 TERMS = (
-    (OVER, "2025-09-01", "2026-01-31"),
-    (RUNNING, "2026-02-20", "2026-07-10"),
+    (PAST_TERM, "2025-09-01", "2026-01-31"),
+    (CURRENT_TERM, "2026-02-20", "2026-07-10"),
     ("2026-autumn", "2026-09-01", "2027-01-31"),
 )
-OPENS = datetime(2026, 5, 20, 10, tzinfo=LEGAL_ZONE)
-CLOSES = OPENS + timedelta(minutes=60)
-SETTLED = CLOSES + timedelta(minutes=5)
-BY = UUID("018f0009-0000-7000-8000-000000000000")
-PROVINCE = "p410000"
-KEPT_BY_TERM = ("obligation", "outcome_entry")
+OPENS_AT = datetime(2026, 5, 20, 10, tzinfo=LEGAL_ZONE)
+CLOSES_AT = OPENS_AT + timedelta(minutes=60)
+SETTLED_AT = CLOSES_AT + timedelta(minutes=5)
+STAFF_ID = UUID("018f0009-0000-7000-8000-000000000000")
+PROVINCE_PATH = "p410000"
+PARTITIONED_TABLES = ("obligation", "outcome_entry")
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
-    """A check on file, and which of each hundred students missed it."""
+class EarlierRollCall:
+    """An earlier roll call, and the numbers from 0 to 99 of the students who missed it."""
 
     number: int
     term: str
     opens: datetime
-    who: tuple[int, ...]
+    absent: tuple[int, ...]
 
 
-CHECKS = (
-    Missed(0, OVER, datetime(2025, 11, 12, 10, tzinfo=LEGAL_ZONE), (0, 1, 2, 3)),
-    Missed(1, RUNNING, datetime(2026, 3, 18, 10, tzinfo=LEGAL_ZONE), (0, 1, 2, 3)),
-    Missed(2, RUNNING, datetime(2026, 4, 15, 10, tzinfo=LEGAL_ZONE), (10, 11, 12, 13)),
+EARLIER_ROLL_CALLS = (
+    EarlierRollCall(0, PAST_TERM, datetime(2025, 11, 12, 10, tzinfo=LEGAL_ZONE), (0, 1, 2, 3)),
+    EarlierRollCall(1, CURRENT_TERM, datetime(2026, 3, 18, 10, tzinfo=LEGAL_ZONE), (0, 1, 2, 3)),
+    EarlierRollCall(2, CURRENT_TERM, datetime(2026, 4, 15, 10, tzinfo=LEGAL_ZONE), (10, 11, 12, 13)),
 )
-ABSENT = (10, 20, 21, 22)
-"""Of each hundred, who misses the measured check; the first of them the one before too."""
+ABSENT_NUMBERS = (10, 20, 21, 22)
+"""Numbers from 0 to 99 of the students who miss the measured roll call; the first missed the previous one too."""
 
 
-LATER = "abs(CAST(hashtext(CAST({of} AS text)) AS bigint)) % 40000 * interval '37 milliseconds'"
-"""Up to twenty-five minutes: nobody's result and nobody's receipt has the instant of another's."""
+RANDOM_DELAY = "abs(CAST(hashtext(CAST({of} AS text)) AS bigint)) % 40000 * interval '37 milliseconds'"
+"""Up to 25 minutes by student, so that outcomes and receipts have different times."""
 
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """Where the province is stored, and how large it is."""
+    """The database of the province and its size."""
 
     stack: Stack
     schools: int
 
     @property
     def students(self) -> int:
-        return self.schools * A_SCHOOL
+        return self.schools * STUDENTS_PER_SCHOOL
 
 
-def province_of(stack: Stack, students: int, say: Say) -> Province:
-    """The province of so many students, built if it is not there."""
-    schools = max(1, students // A_SCHOOL)
-    name = f"bench_province_{schools * A_SCHOOL}"
-    own = reused_database(stack, name, Path(__file__), lambda server: fill(server, schools, say), say)
+def open_province(stack: Stack, students: int, say: Say) -> Province:
+    """Open the database of a province with about this many students; build it if it does not exist."""
+    schools = max(1, students // STUDENTS_PER_SCHOOL)
+    name = f"bench_province_{schools * STUDENTS_PER_SCHOOL}"
+    own = reused_database(
+        stack, name, Path(__file__), lambda server: fill_database(server, schools, say), say
+    )
     return Province(own, schools)
 
 
-def begin_anew(province: Province) -> None:
-    """Forget the measured check and all that followed from it."""
+def reset_province(province: Province) -> None:
+    """Delete the measured roll call and everything that followed from it."""
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
         server.execute("SET session_replication_role = replica")
-        earlier = [f"'{_id(5, check.number)}'" for check in CHECKS]
+        earlier = [f"'{_id(5, roll_call.number)}'" for roll_call in EARLIER_ROLL_CALLS]
         for table in (
             *("obligation", "outcome_entry", "roll_call_class", "roll_call_school", "roll_call_site"),
             *(
@@ -99,29 +101,29 @@ def begin_anew(province: Province) -> None:
             " student_standing, student_lock, audit_entry, audit_seal, outbox_event, outbox_delivery, procrastinate_jobs"
             " CASCADE"
         )
-        for statement in KNOWN:
+        for statement in INSERT_STANDINGS:
             server.execute(statement)
         server.execute("VACUUM ANALYZE")
         server.execute("CHECKPOINT")
 
 
-def rush(province: Province, roll_call_id: UUID) -> None:
-    """What the window leaves behind: everyone but the absent sent an envelope that was accepted."""
+def simulate_window(province: Province, roll_call_id: UUID) -> None:
+    """Write what a window produces: all students except the absent ones sent an accepted envelope."""
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
         server.execute("SET session_replication_role = replica")
         server.execute("SET synchronous_commit = off")
-        leave_behind(server, roll_call_id)
+        insert_window_rows(server, roll_call_id)
         server.execute("CHECKPOINT")
 
 
-def leave_behind(server: Server, roll_call_id: UUID) -> None:
-    """The statements of a window, and of its notices."""
-    for statement in _RUSH:
-        server.execute(statement, {"call": roll_call_id, "absent": list(ABSENT)})
+def insert_window_rows(server: Server, roll_call_id: UUID) -> None:
+    """Insert the rows of a window and of its notices."""
+    for statement in _WINDOW_ROWS:
+        server.execute(statement, {"call": roll_call_id, "absent": list(ABSENT_NUMBERS)})
 
 
 def refresh_statistics(province: Province) -> None:
-    """What the database's own housekeeping does soon after many rows were written."""
+    """Run ANALYZE, as autovacuum does soon after many rows were written."""
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
         server.execute("ANALYZE")
 
@@ -130,25 +132,25 @@ def _id(kind: int, number: int) -> UUID:
     return UUID(f"018f{kind:04x}-0000-7000-8000-{number:012x}")
 
 
-def fill(server: Server, schools: int, say: Say) -> None:
-    """People, places, terms and the earlier checks."""
+def fill_database(server: Server, schools: int, say: Say) -> None:
+    """Insert schools, students, sites, terms and the earlier roll calls."""
     for statement in _PEOPLE:
-        server.execute(statement.format(schools=schools, students=schools * A_SCHOOL))
+        server.execute(statement.format(schools=schools, students=schools * STUDENTS_PER_SCHOOL))
     for number, (code, first, last) in enumerate(TERMS):
         server.execute(_TERM.format(number=number, code=code, first=first, last=last))
     say("  people")
-    indexes = [definition for table in KEPT_BY_TERM for definition in without_indexes(server, table)]
-    for check in CHECKS:
-        of = {
-            "n": check.number,
-            "term": check.term,
-            "opens": check.opens.isoformat(),
-            "absent": ", ".join(map(str, check.who)),
-            "later": LATER.format(of="o.student_id"),
+    indexes = [definition for table in PARTITIONED_TABLES for definition in without_indexes(server, table)]
+    for roll_call in EARLIER_ROLL_CALLS:
+        parameters = {
+            "n": roll_call.number,
+            "term": roll_call.term,
+            "opens": roll_call.opens.isoformat(),
+            "absent": ", ".join(map(str, roll_call.absent)),
+            "delay": RANDOM_DELAY.format(of="o.student_id"),
         }
         for statement in (*_ROLL_CALL, *_RESULTS):
-            server.execute(statement.format(**of))
-        say(f"  check {check.number + 1} of {len(CHECKS)}")
+            server.execute(statement.format(**parameters))
+        say(f"  roll_call {roll_call.number + 1} of {len(EARLIER_ROLL_CALLS)}")
     for definition in indexes:
         server.execute(definition)
 
@@ -158,12 +160,12 @@ def fill(server: Server, schools: int, say: Say) -> None:
 _PEOPLE = (
     (
         "INSERT INTO org_unit (id, kind, code, name, parent_id, path, created_at) VALUES"
-        f" (pg_temp.id(1, 0), 'province', '410000', '省', NULL, '{PROVINCE}', '2025-01-01')"
+        f" (pg_temp.id(1, 0), 'province', '410000', '省', NULL, '{PROVINCE_PATH}', '2025-01-01')"
     ),
     (
         "INSERT INTO org_unit (id, kind, code, name, parent_id, path, created_at)"
         " SELECT pg_temp.id(1, c), 'city', '41' || lpad(CAST(c AS text), 2, '0') || '00', '市' || c, pg_temp.id(1, 0),"
-        f" CAST('{PROVINCE}.c41' || lpad(CAST(c AS text), 2, '0') || '00' AS ltree), '2025-01-01'"
+        f" CAST('{PROVINCE_PATH}.c41' || lpad(CAST(c AS text), 2, '0') || '00' AS ltree), '2025-01-01'"
         f" FROM generate_series(1, {CITIES}) c"
     ),
     (
@@ -181,7 +183,7 @@ _PEOPLE = (
     (
         "INSERT INTO student (id, school_id, class_id, name, sex, birth_date, document_kind, id_number_sealed,"
         " id_number_index, programme, study_form, standing, record, row_digest, created_at, updated_at)"
-        f" SELECT pg_temp.id(3, s), pg_temp.id(1, 100 + s / {A_SCHOOL}), pg_temp.id(2, s / {A_CLASS}), '学生' || s, 'female',"
+        f" SELECT pg_temp.id(3, s), pg_temp.id(1, 100 + s / {STUDENTS_PER_SCHOOL}), pg_temp.id(2, s / {STUDENTS_PER_CLASS}), '学生' || s, 'female',"
         " '2008-01-01', 'resident_id', '\\x00', decode(lpad(to_hex(s), 16, '0'), 'hex'), 'regular', 'full_time', '01',"
         " '{{}}', '\\x00', '2025-01-01', '2025-01-01' FROM generate_series(CAST(0 AS bigint), {students} - 1) s"
     ),
@@ -212,7 +214,7 @@ _ROLL_CALL = (
     (
         "INSERT INTO roll_call (id, kind, title, launcher_id, launcher_path, launched_by, term_code, audience, place,"
         " policy_version, launched_at, notify_at, opens_at, closes_at, frames_until)"
-        f" SELECT pg_temp.id(5, {{n}}), 'spot_check', '学籍核验', pg_temp.id(1, 0), '{PROVINCE}', pg_temp.id(9, 0),"
+        f" SELECT pg_temp.id(5, {{n}}), 'spot_check', '学籍核验', pg_temp.id(1, 0), '{PROVINCE_PATH}', pg_temp.id(9, 0),"
         " '{term}', '{{}}', '410000', '', at, at, at, at + interval '60 minutes', at + interval '62 minutes'"
         " FROM (SELECT CAST('{opens}' AS timestamptz)) o (at)"
     ),
@@ -223,11 +225,11 @@ _ROLL_CALL = (
     ),
     (
         "INSERT INTO roll_call_class (roll_call_id, term_code, school_id, class_id, owed, excused, exempt)"
-        f" SELECT pg_temp.id(5, {{n}}), '{{term}}', school_id, id, {A_CLASS}, 0, 0 FROM school_class"
+        f" SELECT pg_temp.id(5, {{n}}), '{{term}}', school_id, id, {STUDENTS_PER_CLASS}, 0, 0 FROM school_class"
     ),
     (
         "INSERT INTO roll_call_school (roll_call_id, school_id, owed, excused, exempt)"
-        f" SELECT pg_temp.id(5, {{n}}), id, {A_SCHOOL}, 0, 0 FROM org_unit WHERE kind = 'school'"
+        f" SELECT pg_temp.id(5, {{n}}), id, {STUDENTS_PER_SCHOOL}, 0, 0 FROM org_unit WHERE kind = 'school'"
     ),
     (
         "INSERT INTO roll_call_site (roll_call_id, term_code, school_id, site_version_id)"
@@ -252,14 +254,14 @@ _RESULTS = (
         " CASE WHEN missed THEN 'missed' ELSE 'present' END, CASE WHEN missed THEN 'no_check_in' ELSE 'accepted' END,"
         " CASE WHEN missed THEN 'settlement' ELSE 'face' END, '', '{{}}',"
         " CAST('{opens}' AS timestamptz)"
-        " + CASE WHEN missed THEN interval '65 minutes' ELSE interval '9 minutes' + {later} END"
+        " + CASE WHEN missed THEN interval '65 minutes' ELSE interval '9 minutes' + {delay} END"
         " FROM obligation o,"
         " LATERAL (SELECT ('x' || right(CAST(o.student_id AS text), 12))::bit(48)::bigint % 100 IN ({absent})) m (missed)"
         " WHERE o.term_code = '{term}' AND o.roll_call_id = pg_temp.id(5, {n})"
     ),
 )
 
-KNOWN = (
+INSERT_STANDINGS = (
     (
         "INSERT INTO student_standing (student_id, school_id, as_of, policy_version, digest, assessment)"
         " SELECT DISTINCT student_id, school_id, CAST('2026-04-16' AS timestamptz), '', CAST('' AS bytea), CAST('{}' AS jsonb)"
@@ -269,7 +271,7 @@ KNOWN = (
         "INSERT INTO student_lock (student_id, school_id, as_of) SELECT student_id, school_id, as_of FROM student_standing"
     ),
 )
-"""Of those who missed before; what their pictures say is not compared with anything but themselves."""
+"""Stored assessments of the students with an earlier miss. Their content does not matter for the benchmark."""
 
 _PRESENT = """
 CREATE TEMP TABLE present ON COMMIT PRESERVE ROWS AS
@@ -280,9 +282,9 @@ WHERE o.roll_call_id = %(call)s
   AND NOT ('x' || right(CAST(o.student_id AS text), 12))::bit(48)::bigint %% 100 = ANY (%(absent)s)
 ORDER BY arrival
 """
-"""In the order in which they came, which is nobody's order on the roll."""
+"""In the order of arrival, which differs from the order of the students."""
 
-_RUSH = (
+_WINDOW_ROWS = (
     "DROP TABLE IF EXISTS present",
     _PRESENT,
     (
@@ -328,6 +330,6 @@ _RUSH = (
         " RETURNING id, student_id, created_at)"
         " INSERT INTO notice_receipt (notice_id, channel, event, at, recorded_at)"
         " SELECT id, 'in_app', 'delivered', created_at + late, created_at + 1.1 * late"
-        f" FROM told, LATERAL (SELECT {LATER.format(of='student_id').replace('%', '%%')} / 60) l (late)"
+        f" FROM told, LATERAL (SELECT {RANDOM_DELAY.format(of='student_id').replace('%', '%%')} / 60) l (late)"
     ),
 )

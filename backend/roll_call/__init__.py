@@ -1,1 +1,1 @@
-"""Roll calls: launch, obligations, check-in, verification, settlement, progress (HN334 三、3–4)."""
+"""Roll calls: launch, check-in, verification, settlement and progress (HN334 三、3–4). See README.md."""

@@ -1,7 +1,7 @@
-"""The non-face route: a counselor on the filed site, the code of the student's card, and a second look (THREATS 17).
+"""The non-face route: a counselor on the filed site attests a student by the code of the student's card (THREATS 17).
 
-An equal alternative without penalty: it counts like any other presence. Against vouching for ghosts there is a
-quota, a sample drawn beyond anyone's influence, and a reviewer who is never the one who attested.
+It is an equal alternative without penalty and counts like any other presence. Against false attestations there are a
+quota per class, a random sample that staff cannot influence, and a review by a person other than the attester.
 """
 
 import hashlib
@@ -22,6 +22,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.people.tables import Student
 from backend.roll_call import rules
+from backend.roll_call.access import access_roll_call, on_launching_side, overseen_classes
 from backend.roll_call.errors import (
     AlreadyPresent,
     CodeWrong,
@@ -38,7 +39,6 @@ from backend.roll_call.outcomes import (
     outcome_of,
     write_outcome,
 )
-from backend.roll_call.oversight import access_roll_call, on_launching_side, overseen_classes
 from backend.roll_call.policy import law_of
 from backend.roll_call.tables import (
     Attestation,
@@ -52,7 +52,7 @@ from backend.roll_call.tables import (
 )
 
 CODE_DIGITS = 8
-METHOD = "attested"
+ATTESTATION_METHOD = "attested"
 
 
 def _code_hash(keys: KeyRing, student_id: UUID, code: str) -> bytes:
@@ -62,7 +62,7 @@ def _code_hash(keys: KeyRing, student_id: UUID, code: str) -> bytes:
 async def issue_student_code(
     session: AsyncSession, actor: Actor, student_id: UUID, at: datetime, keys: KeyRing
 ) -> str:
-    """A fresh code for the student's card, told once; it replaces the one before."""
+    """Create a new code for the student's card, replacing the previous one. The code is returned once and stored as a hash."""
     if actor.role != "registrar":
         raise NotPermitted(
             reason_zh="仅学校管理员可以制发学生卡", reason_en="only a registrar issues student cards"
@@ -87,7 +87,7 @@ async def issue_student_code(
 
 @dataclass(frozen=True, slots=True)
 class AttestPresence:
-    """The command: whom the counselor sees, on which frozen site, and why not by phone."""
+    """Command: the student, the frozen site, the code of the card, and why the phone was not used."""
 
     roll_call_id: UUID
     student_id: UUID
@@ -99,35 +99,26 @@ class AttestPresence:
 async def attest_presence(
     session: AsyncSession, actor: Actor, command: AttestPresence, at: datetime, keys: KeyRing
 ) -> Attestation:
-    """Record presence by a counselor's own eyes, inside the window, within the class's quota."""
+    """Record that a counselor saw the student, inside the window and within the quota of the class."""
     roll_call = await access_roll_call(session, actor, command.roll_call_id, at)
-    obligation = await _own_student(session, actor, command)
-    _in_window(roll_call, obligation, at)
-    await _check_code(session, command, keys)
+    obligation = await _load_own_obligation(session, actor, command)
+    _require_owed_in_window(roll_call, obligation, at)
+    await _require_valid_code(session, command, keys)
     site = await session.get(RollCallSite, (roll_call.id, command.site_version_id))
     if site is None or site.school_id != obligation.school_id:
         raise NotFound
-    lock = func.pg_advisory_xact_lock(
-        func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
-    )
-    await session.execute(select(lock))
-    await lock_obligation(session, roll_call.id, command.student_id)
-    await lock_roll_call_shared(session, roll_call.id)
+    await _lock_for_attestation(session, roll_call, obligation)
     if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
         raise RollCallVoided
     if await session.get(Attestation, (roll_call.id, command.student_id)) is not None:
         raise Conflict(
             reason_zh="该生本次核验已办理过现场核验", reason_en="this student was attested already"
         )
-    await _within_quota(session, roll_call, obligation)
+    await _require_quota(session, roll_call, obligation)
     earlier = await outcome_of(session, roll_call.id, command.student_id)
     if earlier is not None and earlier.outcome == rules.Outcome.PRESENT:
         raise AlreadyPresent
-    law = law_of(roll_call)
-    lot = hashlib.sha256(
-        keys.secret("blind-index") + f"{roll_call.id}/{command.student_id}".encode()
-    ).digest()
-    sampled = int.from_bytes(lot[:8], "big") / 2**64 < law.ratio("attestation.review_share")
+    sampled = _is_sampled(roll_call, command.student_id, keys)
     attestation = Attestation(
         roll_call_id=roll_call.id,
         student_id=command.student_id,
@@ -142,24 +133,38 @@ async def attest_presence(
     )
     session.add(attestation)
     trace = {"site_version": str(command.site_version_id), "sampled": sampled}
-    decided = Decided(rules.Outcome.PRESENT, "attested_on_site", METHOD, trace)
-    if not await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier):
+    decision = Decided(rules.Outcome.PRESENT, "attested_on_site", ATTESTATION_METHOD, trace)
+    if not await write_outcome(session, roll_call, obligation, decision, at, replaces=earlier):
         raise AlreadyPresent
     return attestation
 
 
-async def _own_student(session: AsyncSession, actor: Actor, command: AttestPresence) -> Obligation:
+async def _lock_for_attestation(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
+    """Lock the class, whose quota is counted, then the obligation and the roll call."""
+    class_key = func.hashtextextended(f"attest/{roll_call.id}/{obligation.class_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(class_key)))
+    await lock_obligation(session, roll_call.id, obligation.student_id)
+    await lock_roll_call_shared(session, roll_call.id)
+
+
+def _is_sampled(roll_call: RollCall, student_id: UUID, keys: KeyRing) -> bool:
+    """Whether the attestation needs a review: a keyed hash decides, which staff can neither choose nor predict."""
+    digest = hashlib.sha256(keys.secret("blind-index") + f"{roll_call.id}/{student_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") / 2**64 < law_of(roll_call).ratio("attestation.review_share")
+
+
+async def _load_own_obligation(session: AsyncSession, actor: Actor, command: AttestPresence) -> Obligation:
     if actor.role != "counselor":
         raise NotPermitted(reason_zh="现场核验须由辅导员办理", reason_en="only a counselor attests presence")
     obligation = await session.get(Obligation, (command.roll_call_id, command.student_id))
-    classes = overseen_classes(actor)
-    assert classes is not None
-    if obligation is None or obligation.class_id not in set(await session.scalars(classes)):
+    own_classes = overseen_classes(actor)
+    assert own_classes is not None
+    if obligation is None or obligation.class_id not in set(await session.scalars(own_classes)):
         raise NotFound
     return obligation
 
 
-def _in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
+def _require_owed_in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> None:
     match rules.timing(at, roll_call.opens_at, roll_call.deadline):
         case rules.Timing.EARLY:
             raise NotOpenYet(opens_at=roll_call.opens_at.isoformat())
@@ -169,7 +174,7 @@ def _in_window(roll_call: RollCall, obligation: Obligation, at: datetime) -> Non
         raise NotAsked(reason=obligation.reason)
 
 
-async def _check_code(session: AsyncSession, command: AttestPresence, keys: KeyRing) -> None:
+async def _require_valid_code(session: AsyncSession, command: AttestPresence, keys: KeyRing) -> None:
     newest = await session.scalar(
         select(StudentCode.code_hash)
         .where(StudentCode.student_id == command.student_id)
@@ -180,11 +185,11 @@ async def _check_code(session: AsyncSession, command: AttestPresence, keys: KeyR
         raise CodeWrong
 
 
-async def _within_quota(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
-    law = law_of(roll_call)
-    figures = await session.get_one(RollCallClass, (roll_call.id, obligation.class_id))
-    share, minimum = law.ratio("attestation.quota_share"), law.integer("attestation.quota_minimum")
-    quota = rules.attestation_quota(figures.owed, share, minimum)
+async def _require_quota(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
+    policy = law_of(roll_call)
+    roll_call_class = await session.get_one(RollCallClass, (roll_call.id, obligation.class_id))
+    share, minimum = policy.ratio("attestation.quota_share"), policy.integer("attestation.quota_minimum")
+    quota = rules.attestation_quota(roll_call_class.owed, share, minimum)
     used = await session.scalar(
         select(func.count()).where(
             Attestation.term_code == roll_call.term_code,
@@ -198,7 +203,7 @@ async def _within_quota(session: AsyncSession, roll_call: RollCall, obligation: 
 
 @dataclass(frozen=True, slots=True)
 class ReviewAttestation:
-    """The command: whether a second person stands by a sampled attestation."""
+    """Command: whether a second person confirms an attestation."""
 
     roll_call_id: UUID
     student_id: UUID
@@ -209,9 +214,9 @@ class ReviewAttestation:
 async def review_attestation(
     session: AsyncSession, actor: Actor, command: ReviewAttestation, at: datetime
 ) -> AttestationReview:
-    """The second look at an attestation, from the side that launched (THREATS: another organisation's person).
+    """Review an attestation, as a person of the launcher or a superior of it (THREATS: another organisation).
 
-    One not upheld leaves its student undetermined, never absent; in a voided roll call, excused.
+    If it is not upheld, the student becomes undetermined, never missed; in a voided roll call, excused.
     """
     roll_call = await access_roll_call(session, actor, command.roll_call_id, at)
     attestation = await session.get(Attestation, (command.roll_call_id, command.student_id))
@@ -241,18 +246,18 @@ async def review_attestation(
     if written is None:
         raise Conflict(reason_zh="该现场核验已复核", reason_en="this attestation was reviewed already")
     if not command.upheld:
-        await _take_back(session, roll_call, command, at)
+        await _replace_presence(session, roll_call, command, at)
     return await session.get_one(AttestationReview, (command.roll_call_id, command.student_id))
 
 
-async def _take_back(
+async def _replace_presence(
     session: AsyncSession, roll_call: RollCall, command: ReviewAttestation, at: datetime
 ) -> None:
-    """Compensate the presence that rested on the attestation alone."""
+    """Replace the presence if it is based on the attestation alone."""
     await lock_obligation(session, roll_call.id, command.student_id)
     await lock_roll_call_shared(session, roll_call.id)
     earlier = await outcome_of(session, roll_call.id, command.student_id)
-    if earlier is None or earlier.method != METHOD:
+    if earlier is None or earlier.method != ATTESTATION_METHOD:
         return
     voided = await session.get(RollCallStep, (roll_call.id, "voided")) is not None
     outcome, reason = (
@@ -261,5 +266,5 @@ async def _take_back(
         else (rules.Outcome.UNDETERMINED, "attestation_not_upheld")
     )
     obligation = await session.get_one(Obligation, (roll_call.id, command.student_id))
-    decided = Decided(outcome, reason, "review", {"note": command.note})
-    await write_outcome(session, roll_call, obligation, decided, at, replaces=earlier)
+    decision = Decided(outcome, reason, "review", {"note": command.note})
+    await write_outcome(session, roll_call, obligation, decision, at, replaces=earlier)

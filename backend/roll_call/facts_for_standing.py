@@ -1,4 +1,4 @@
-"""What roll calls recorded of students, for the rooms that draw consequences from it. Facts only; no judgement."""
+"""Read model for the package `standing`: what roll calls recorded about students. Facts only, no assessment."""
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from backend.core.availability import heartbeats_in, lost_time
 from backend.core.database import among
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
-from backend.roll_call.partitioning import of_own_school
+from backend.roll_call.partitioning import own_school_filter
 from backend.roll_call.policy import law_of
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import (
@@ -34,11 +34,12 @@ WINDOW, AVAILABILITY, SUBMISSIONS, VERSIONS = "window", "availability", "submiss
 
 @dataclass(frozen=True, slots=True)
 class RollCallFacts:
-    """One roll call as it concerned one student who owed presence.
+    """One roll call with the facts about one student who owed presence.
 
-    `results` are (outcome, instant) in the order in which they were written; `launcher` is province, bureau or
-    school. Of a missed one: when the notice reached the student by the first receipt that we had, and when that came
-    in; what else is on file as evidence, and since when the attempts are all judged (None: there were none).
+    `results` are pairs (outcome, time) in the order in which they were written; `launcher` is province, bureau or
+    school. The other fields are set for a missed roll call only: when the notice was delivered according to the first
+    receipt, and when that receipt was recorded; which other evidence is on file; and when the last attempt got its
+    verdict (None without attempts).
     """
 
     roll_call: RollCall
@@ -52,51 +53,55 @@ class RollCallFacts:
     evidence_since: datetime | None
 
 
+StudentInRollCall = tuple[UUID, UUID]
+"""Student id and roll call id."""
+
+
 async def load_roll_call_facts(
     session: AsyncSession, schools: Mapping[UUID, UUID]
 ) -> dict[UUID, list[RollCallFacts]]:
-    """Every roll call of their school that each student owed presence in, oldest launch first; given their schools.
+    """For each student the roll calls in which they owed presence, oldest launch first. `schools` maps student to school.
 
-    The roll calls come first: by them and the students the rows are found, in the partitions of their terms alone.
+    The roll calls of the schools are loaded first, so that all other rows are found by roll call and student in the
+    partitions of their terms only.
     """
     student_ids = list(schools)
-    frames = await _frames(session, set(schools.values()))
-    within = _Within.of(frame.roll_call for frame in frames.values())
-    owed = await _owed(session, within, student_ids)
-    results = await _results(session, within, student_ids)
-    missed = {key for key, found in results.items() if any(o is Outcome.MISSED for o, _ in found)}
-    delivered = await _delivered(session, missed)
-    judged = await _last_verdicts(session, within, missed)
-    evidence = await _evidence(session, frames, missed, {(s, r): school for s, school, r in owed})
-    found: dict[UUID, list[RollCallFacts]] = {student_id: [] for student_id in student_ids}
-    for student_id, _, roll_call_id in owed:
-        frame, key = frames[roll_call_id], (student_id, roll_call_id)
-        delivered_at, recorded_at = delivered.get(key, (None, None))
-        found[student_id].append(
+    headers = await _load_headers(session, set(schools.values()))
+    by_term = _RollCallsByTerm.group(header.roll_call for header in headers.values())
+    obligations = await _load_obligations(session, by_term, student_ids)
+    results = await _load_results(session, by_term, student_ids)
+    missed = {
+        key for key, entries in results.items() if any(outcome is Outcome.MISSED for outcome, _ in entries)
+    }
+    deliveries = await _load_deliveries(session, missed)
+    last_verdicts = await _load_last_verdicts(session, by_term, missed)
+    school_of = {(student_id, roll_call_id): school_id for student_id, school_id, roll_call_id in obligations}
+    evidence = await _load_evidence(session, headers, missed, school_of)
+    facts: dict[UUID, list[RollCallFacts]] = {student_id: [] for student_id in student_ids}
+    for student_id, _, roll_call_id in obligations:
+        header, key = headers[roll_call_id], (student_id, roll_call_id)
+        delivered_at, recorded_at = deliveries.get(key, (None, None))
+        facts[student_id].append(
             RollCallFacts(
-                roll_call=frame.roll_call,
-                launcher=frame.launcher,
-                notified_at=frame.notified_at,
-                voided_at=frame.voided_at,
+                roll_call=header.roll_call,
+                launcher=header.launcher,
+                notified_at=header.notified_at,
+                voided_at=header.voided_at,
                 results=tuple(results.get(key, ())),
                 notice_delivered_at=delivered_at,
                 notice_recorded_at=recorded_at,
                 evidence=evidence.get(key, frozenset()),
-                evidence_since=judged.get(key),
+                evidence_since=last_verdicts.get(key),
             )
         )
-    for checks in found.values():
-        checks.sort(key=lambda check: (check.roll_call.launched_at, check.roll_call.id))
-    return found
-
-
-Key = tuple[UUID, UUID]
-"""Student and roll call."""
+    for each in facts.values():
+        each.sort(key=lambda fact: (fact.roll_call.launched_at, fact.roll_call.id))
+    return facts
 
 
 @dataclass(frozen=True, slots=True)
-class _Frame:
-    """What is the same for everyone in a roll call."""
+class _Header:
+    """The facts of a roll call that are the same for all its students."""
 
     roll_call: RollCall
     launcher: str
@@ -104,37 +109,35 @@ class _Frame:
     voided_at: datetime | None
 
 
-Kept = type[Obligation | OutcomeEntry | Submission | Verdict]
-"""What is kept by term."""
+PartitionedTable = type[Obligation | OutcomeEntry | Submission | Verdict]
+"""Tables that are partitioned by term."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Within:
-    """The roll calls to look among, by their terms."""
+class _RollCallsByTerm:
+    """Ids of roll calls grouped by term, to query each partition only for its own roll calls."""
 
     roll_calls: Mapping[str, Collection[UUID]]
 
     @classmethod
-    def of(cls, roll_calls: Iterable[RollCall]) -> Self:
-        found: dict[str, list[UUID]] = defaultdict(list)
+    def group(cls, roll_calls: Iterable[RollCall]) -> Self:
+        by_term: dict[str, list[UUID]] = defaultdict(list)
         for roll_call in roll_calls:
-            found[roll_call.term_code].append(roll_call.id)
-        return cls(dict(sorted(found.items())))
+            by_term[roll_call.term_code].append(roll_call.id)
+        return cls(dict(sorted(by_term.items())))
 
-    async def rows(
+    async def fetch(
         self,
         session: AsyncSession,
-        table: Kept,
+        table: PartitionedTable,
         student_ids: Collection[UUID],
-        ask: Callable[[Sequence[ColumnElement[bool]]], Select[*tuple[Any, ...]]],
+        build: Callable[[Sequence[ColumnElement[bool]]], Select[*tuple[Any, ...]]],
     ) -> Sequence[Row[*tuple[Any, ...]]]:
-        """What `ask` selects of the students' rows. Each term is asked only for its own roll calls: all of them in every
-        partition would be as many look-ups for nothing.
-        """
+        """Run one SELECT per term, joined by UNION ALL. `build` gets the conditions for the students' rows in a term."""
         statements = [
-            ask(
+            build(
                 (
-                    *of_own_school(session, table.school_id),
+                    *own_school_filter(session, table.school_id),
                     table.term_code == term_code,
                     among(table.roll_call_id, roll_calls),
                     among(table.student_id, student_ids),
@@ -145,33 +148,33 @@ class _Within:
         return (await session.execute(union_all(*statements))).all() if statements else []
 
 
-async def _owed(
-    session: AsyncSession, within: _Within, student_ids: Collection[UUID]
+async def _load_obligations(
+    session: AsyncSession, by_term: _RollCallsByTerm, student_ids: Collection[UUID]
 ) -> list[tuple[UUID, UUID, UUID]]:
-    rows = await within.rows(
+    rows = await by_term.fetch(
         session,
         Obligation,
         student_ids,
-        lambda theirs: select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
-            *theirs, Obligation.duty != "exempt"
+        lambda conditions: select(Obligation.student_id, Obligation.school_id, Obligation.roll_call_id).where(
+            *conditions, Obligation.duty != "exempt"
         ),
     )
     return [(student_id, school_id, roll_call_id) for student_id, school_id, roll_call_id in rows]
 
 
-async def _frames(session: AsyncSession, school_ids: Collection[UUID]) -> dict[UUID, _Frame]:
-    """The roll calls that the schools were asked in."""
-    asked = select(RollCallSchool.roll_call_id).where(among(RollCallSchool.school_id, school_ids))
+async def _load_headers(session: AsyncSession, school_ids: Collection[UUID]) -> dict[UUID, _Header]:
+    """The roll calls whose audience includes any of the schools."""
+    of_schools = select(RollCallSchool.roll_call_id).where(among(RollCallSchool.school_id, school_ids))
     announced, voided = aliased(RollCallStep), aliased(RollCallStep)
     rows = await session.execute(
         select(RollCall, OrgUnit.kind, announced.at, voided.at)
         .join(OrgUnit, OrgUnit.id == RollCall.launcher_id)
         .outerjoin(announced, and_(announced.roll_call_id == RollCall.id, announced.step == "announced"))
         .outerjoin(voided, and_(voided.roll_call_id == RollCall.id, voided.step == "voided"))
-        .where(RollCall.id.in_(asked))
+        .where(RollCall.id.in_(of_schools))
     )
     return {
-        roll_call.id: _Frame(
+        roll_call.id: _Header(
             roll_call,
             "bureau" if kind in {"city", "county"} else kind,
             announced_at or roll_call.notify_at,
@@ -181,28 +184,30 @@ async def _frames(session: AsyncSession, school_ids: Collection[UUID]) -> dict[U
     }
 
 
-async def _results(
-    session: AsyncSession, within: _Within, student_ids: Collection[UUID]
-) -> dict[Key, list[tuple[Outcome, datetime]]]:
+async def _load_results(
+    session: AsyncSession, by_term: _RollCallsByTerm, student_ids: Collection[UUID]
+) -> dict[StudentInRollCall, list[tuple[Outcome, datetime]]]:
     entry = OutcomeEntry
-    rows = await within.rows(
+    rows = await by_term.fetch(
         session,
         entry,
         student_ids,
-        lambda theirs: select(entry.student_id, entry.roll_call_id, entry.seq, entry.outcome, entry.at).where(
-            *theirs
-        ),
+        lambda conditions: select(
+            entry.student_id, entry.roll_call_id, entry.seq, entry.outcome, entry.at
+        ).where(*conditions),
     )
-    entries: dict[Key, list[tuple[int, Outcome, datetime]]] = defaultdict(list)
+    entries: dict[StudentInRollCall, list[tuple[int, Outcome, datetime]]] = defaultdict(list)
     for student_id, roll_call_id, seq, outcome, at in rows:
         entries[student_id, roll_call_id].append((seq, Outcome(outcome), at))
-    return {key: [(outcome, at) for _, outcome, at in sorted(found)] for key, found in entries.items()}
+    return {key: [(outcome, at) for _, outcome, at in sorted(rows)] for key, rows in entries.items()}
 
 
-async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key, tuple[datetime, datetime]]:
-    """When the notice reached the student by the first receipt that came in, in any channel, and when that was.
+async def _load_deliveries(
+    session: AsyncSession, missed: Collection[StudentInRollCall]
+) -> dict[StudentInRollCall, tuple[datetime, datetime]]:
+    """When the notice was delivered, and when this was recorded, by the receipt recorded first in any channel.
 
-    A receipt that comes later may tell of an earlier delivery; it alters nothing that was judged before.
+    A receipt recorded later may report an earlier delivery. It is ignored, so that it changes no earlier assessment.
     """
     if not missed:
         return {}
@@ -224,90 +229,101 @@ async def _delivered(session: AsyncSession, missed: Collection[Key]) -> dict[Key
     }
 
 
-async def _last_verdicts(
-    session: AsyncSession, within: _Within, missed: Collection[Key]
-) -> dict[Key, datetime]:
-    """When the last attempt of each was judged."""
+async def _load_last_verdicts(
+    session: AsyncSession, by_term: _RollCallsByTerm, missed: Collection[StudentInRollCall]
+) -> dict[StudentInRollCall, datetime]:
+    """When the last attempt of each missed roll call got its verdict."""
     if not missed:
         return {}
-    rows = await within.rows(
+    rows = await by_term.fetch(
         session,
         Verdict,
         {student_id for student_id, _ in missed},
-        lambda theirs: (
+        lambda conditions: (
             select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
-            .where(*theirs)
+            .where(*conditions)
             .group_by(Verdict.student_id, Verdict.roll_call_id)
         ),
     )
     return {(student_id, roll_call_id): at for student_id, roll_call_id, at in rows}
 
 
-async def _evidence(
+async def _load_evidence(
     session: AsyncSession,
-    frames: Mapping[UUID, _Frame],
-    missed: Collection[Key],
-    schools: Mapping[Key, UUID],
-) -> dict[Key, frozenset[str]]:
-    """The parts that are on file of each missed check."""
+    headers: Mapping[UUID, _Header],
+    missed: Collection[StudentInRollCall],
+    schools: Mapping[StudentInRollCall, UUID],
+) -> dict[StudentInRollCall, frozenset[str]]:
+    """Which evidence is on file for each missed roll call."""
     if not missed:
         return {}
-    roll_calls = {roll_call_id: frames[roll_call_id].roll_call for _, roll_call_id in missed}
-    within = _Within.of(roll_calls.values())
-    measured = await _measured(session, roll_calls.values())
-    frozen = {
-        (school_id, roll_call_id)
-        for school_id, roll_call_id in await session.execute(
-            select(RollCallSite.school_id, RollCallSite.roll_call_id)
-            .where(
-                RollCallSite.term_code.in_(within.roll_calls),
-                among(RollCallSite.roll_call_id, roll_calls),
-                among(RollCallSite.school_id, set(schools.values())),
-            )
-            .distinct()
-        )
-    }
-    unjudged = {
-        (student_id, roll_call_id)
-        for student_id, roll_call_id in await within.rows(
-            session,
-            Submission,
-            {student_id for student_id, _ in missed},
-            lambda theirs: select(Submission.student_id, Submission.roll_call_id).where(
-                *theirs,
-                ~exists().where(
-                    Verdict.term_code == Submission.term_code, Verdict.submission_id == Submission.id
-                ),
-            ),
-        )
-    }
-    found: dict[Key, frozenset[str]] = {}
+    roll_calls = {roll_call_id: headers[roll_call_id].roll_call for _, roll_call_id in missed}
+    by_term = _RollCallsByTerm.group(roll_calls.values())
+    measured = await _load_measured_windows(session, roll_calls.values())
+    with_frozen_site = await _load_schools_with_frozen_site(session, by_term, set(schools.values()))
+    without_verdict = await _load_without_verdict(session, by_term, missed)
+    evidence: dict[StudentInRollCall, frozenset[str]] = {}
     for key in missed:
         _, roll_call_id = key
         parts = {
             WINDOW: True,
             AVAILABILITY: roll_call_id in measured,
-            SUBMISSIONS: key not in unjudged,
-            VERSIONS: (schools[key], roll_call_id) in frozen,
+            SUBMISSIONS: key not in without_verdict,
+            VERSIONS: (schools[key], roll_call_id) in with_frozen_site,
         }
-        found[key] = frozenset(part for part, there in parts.items() if there)
-    return found
+        evidence[key] = frozenset(part for part, is_on_file in parts.items() if is_on_file)
+    return evidence
+
+
+async def _load_schools_with_frozen_site(
+    session: AsyncSession, by_term: _RollCallsByTerm, school_ids: Collection[UUID]
+) -> set[tuple[UUID, UUID]]:
+    """Pairs of school and roll call for which the launch froze at least one site."""
+    roll_call_ids = [each for roll_calls in by_term.roll_calls.values() for each in roll_calls]
+    rows = await session.execute(
+        select(RollCallSite.school_id, RollCallSite.roll_call_id)
+        .where(
+            RollCallSite.term_code.in_(by_term.roll_calls),
+            among(RollCallSite.roll_call_id, roll_call_ids),
+            among(RollCallSite.school_id, school_ids),
+        )
+        .distinct()
+    )
+    return {(school_id, roll_call_id) for school_id, roll_call_id in rows}
+
+
+async def _load_without_verdict(
+    session: AsyncSession, by_term: _RollCallsByTerm, missed: Collection[StudentInRollCall]
+) -> set[StudentInRollCall]:
+    """Students and roll calls with a submission that has no verdict."""
+    rows = await by_term.fetch(
+        session,
+        Submission,
+        {student_id for student_id, _ in missed},
+        lambda conditions: select(Submission.student_id, Submission.roll_call_id).where(
+            *conditions,
+            ~exists().where(
+                Verdict.term_code == Submission.term_code, Verdict.submission_id == Submission.id
+            ),
+        ),
+    )
+    return {(student_id, roll_call_id) for student_id, roll_call_id in rows}
 
 
 def tolerated_gap(roll_call: RollCall) -> timedelta:
-    """The longest gap in the marks of the service through which a window still counts as watched."""
+    """The longest gap between heartbeats of the service that does not count as an outage."""
     return law_of(roll_call).duration("evidence.availability.longest_gap")
 
 
-async def _measured(session: AsyncSession, roll_calls: Iterable[RollCall]) -> frozenset[UUID]:
-    """Roll calls in whose windows the service is known to have answered as long as the launch had promised.
+async def _load_measured_windows(session: AsyncSession, roll_calls: Iterable[RollCall]) -> frozenset[UUID]:
+    """Roll calls in which the service was measurably available for as long as the launch had announced (reading 8).
 
-    What it was away for has been made up by an extension, or counts against the window (reading 8).
+    Lost time is either compensated by an extension or makes the window too short.
     """
-    found: set[UUID] = set()
+    measured: set[UUID] = set()
     for roll_call in roll_calls:
         window = (roll_call.opens_at, roll_call.deadline)
         lost = lost_time(window, await heartbeats_in(session, window), tolerated_gap(roll_call))
         if lost <= roll_call.deadline - roll_call.closes_at:
-            found.add(roll_call.id)
-    return frozenset(found)
+            measured.add(roll_call.id)
+    return frozenset(measured)

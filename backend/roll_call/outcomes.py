@@ -1,7 +1,7 @@
-"""The only place that writes an outcome. Entries are appended; the highest sequence number is in effect.
+"""Reads and writes outcomes; no other module writes them. Entries are appended, and the highest `seq` is current.
 
-Whoever decides on one obligation holds `lock_obligation`; whoever still adds to an open roll call holds
-`lock_roll_call_shared`, always after the former; a settlement or a voiding holds `lock_roll_call_exclusive`. Locks end with the transaction.
+Locks, in this order: `lock_obligation` to decide on one obligation, then `lock_roll_call_shared` to add to a roll call
+that is not settled. Settlement and voiding take `lock_roll_call_exclusive`. Locks end with the transaction.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,6 +19,7 @@ from sqlalchemy import (
     Select,
     String,
     Uuid,
+    and_,
     case,
     cast,
     exists,
@@ -33,14 +34,14 @@ from sqlalchemy.orm import aliased
 from backend.core import audit, outbox
 from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
-from backend.roll_call.partitioning import of_own_school
+from backend.roll_call.partitioning import own_school_filter
 from backend.roll_call.rules import NO_CHECK_IN, Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """What is to be recorded for one obligation, how it came about, and its trace."""
+    """An outcome to write for one obligation, with its reason, the method that found it, and its trace."""
 
     outcome: Outcome
     reason: str
@@ -50,27 +51,25 @@ class Decided:
 
 
 async def lock_obligation(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> None:
-    """Serialise all that decides on one student's obligation; nobody else waits."""
+    """Serialise decisions on one obligation without blocking other students."""
     await session.execute(select(func.pg_advisory_xact_lock(_key(f"{roll_call_id}/{student_id}"))))
 
 
-async def lock_obligations(session: AsyncSession, owed: Collection[tuple[UUID, UUID]]) -> None:
-    """`lock_obligation` for several pairs of roll call and student, in an order that is everybody's, so that no two
-    who lock several wait for each other.
-    """
-    names = [f"{roll_call_id}/{student_id}" for roll_call_id, student_id in owed]
+async def lock_obligations(session: AsyncSession, pairs: Collection[tuple[UUID, UUID]]) -> None:
+    """Lock several pairs of roll call and student, always in the same order to avoid deadlocks."""
+    names = [f"{roll_call_id}/{student_id}" for roll_call_id, student_id in pairs]
     named = func.unnest(cast(names, ARRAY(String))).column_valued("name")
     keys = select(func.hashtextextended(named, 0).label("key")).order_by("key").subquery()
     await session.execute(select(func.pg_advisory_xact_lock(keys.c.key)))
 
 
 async def lock_roll_call_shared(session: AsyncSession, roll_call_id: UUID) -> None:
-    """Keep settlement and voiding waiting until this transaction has ended."""
+    """Block settlement and voiding until this transaction ends."""
     await session.execute(select(func.pg_advisory_xact_lock_shared(_key(f"settle/{roll_call_id}"))))
 
 
 async def lock_roll_call_exclusive(session: AsyncSession, roll_call_id: UUID) -> None:
-    """Wait for everyone who holds the roll call open, and keep all others out."""
+    """Wait for all holders of the shared lock and block new ones."""
     await session.execute(select(func.pg_advisory_xact_lock(_key(f"settle/{roll_call_id}"))))
 
 
@@ -79,27 +78,27 @@ def _key(name: str) -> ColumnElement[int]:
 
 
 def load_term(roll_call_id: UUID) -> ScalarSelect[str]:
-    """The term of a roll call as part of a statement, so that it looks nowhere else."""
+    """Subquery for the term of a roll call, so that a statement scans only the partition of that term."""
     return select(RollCall.term_code).where(RollCall.id == roll_call_id).scalar_subquery()
 
 
 async def obligation_of(session: AsyncSession, roll_call: RollCall, student_id: UUID) -> Obligation | None:
-    """A student's part in a roll call; None if there is none."""
+    """The obligation of a student in a roll call, or None."""
     return await session.scalar(
         select(Obligation).where(
             Obligation.term_code == roll_call.term_code,
             Obligation.roll_call_id == roll_call.id,
             Obligation.student_id == student_id,
-            *of_own_school(session, Obligation.school_id),
+            *own_school_filter(session, Obligation.school_id),
         )
     )
 
 
 def effective() -> Select[OutcomeEntry]:
-    """Outcome entries in effect: those without a successor."""
+    """The current outcome entries: those with the highest `seq` of their obligation."""
     later = aliased(OutcomeEntry)
-    # By key for each, and not as a join: of a roll call that is new to it the planner expects one row, and would look
-    # through all of them for each.
+    # A correlated subquery by key instead of a join: for a new roll call the planner expects a single row and would
+    # choose a nested loop over all of them.
     newest = select(func.max(later.seq)).where(
         later.term_code == OutcomeEntry.term_code,
         later.roll_call_id == OutcomeEntry.roll_call_id,
@@ -109,14 +108,14 @@ def effective() -> Select[OutcomeEntry]:
 
 
 async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> OutcomeEntry | None:
-    """The outcome in effect for one obligation, if there is one yet."""
+    """The current outcome of one obligation, or None."""
     return await session.scalar(
         select(OutcomeEntry)
         .where(
             OutcomeEntry.term_code == load_term(roll_call_id),
             OutcomeEntry.roll_call_id == roll_call_id,
             OutcomeEntry.student_id == student_id,
-            *of_own_school(session, OutcomeEntry.school_id),
+            *own_school_filter(session, OutcomeEntry.school_id),
         )
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
@@ -124,7 +123,7 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
 
 
 def supersedable(entry: OutcomeEntry) -> bool:
-    """Whether an accepted submission still changes this result: undetermined, or missed for having sent nothing."""
+    """Whether an accepted submission still replaces this outcome: undetermined, or missed without a check-in."""
     return entry.outcome == Outcome.UNDETERMINED or (
         entry.outcome == Outcome.MISSED and entry.reason == NO_CHECK_IN
     )
@@ -134,26 +133,25 @@ async def write_outcome(
     session: AsyncSession,
     roll_call: RollCall,
     obligation: Obligation,
-    decided: Decided,
+    decision: Decided,
     at: datetime,
     *,
     replaces: OutcomeEntry | None = None,
 ) -> bool:
-    """Append `decided`, as the first entry or as the successor of `replaces`.
+    """Append an entry, as the first one or as the successor of `replaces`. Returns False if there is one already.
 
-    The key (roll call, student, seq) is what makes two simultaneous writers end with one entry: the later one
-    is told False and has changed nothing.
+    The key (roll call, student, seq) ensures that of two concurrent writers only one appends.
     """
     seq = 1 if replaces is None else replaces.seq + 1
-    if not await _append(session, roll_call, [(obligation, decided)], seq, at):
+    if not await _append(session, roll_call, [(obligation, decision)], seq, at):
         return False
     before = {"outcome": replaces.outcome, "reason": replaces.reason} if replaces else None
-    await _trace(session, obligation, decided, before, seq, at)
+    await _audit(session, obligation, decision, before, seq, at)
     payload = {
         "roll_call_id": str(roll_call.id),
         "student_id": str(obligation.student_id),
         "school_id": str(obligation.school_id),
-        "outcome": decided.outcome.value,
+        "outcome": decision.outcome.value,
         "seq": seq,
     }
     if replaces is not None:
@@ -161,24 +159,24 @@ async def write_outcome(
     return True
 
 
-async def write_each_first(
-    session: AsyncSession, roll_call: RollCall, judged: Sequence[tuple[Obligation, Decided]], at: datetime
+async def write_first_outcomes(
+    session: AsyncSession, roll_call: RollCall, decisions: Sequence[tuple[Obligation, Decided]], at: datetime
 ) -> None:
-    """`write_outcome` of a first entry for each of some obligations, in one statement; who has one already keeps it."""
-    written = await _append(session, roll_call, judged, 1, at)
-    for obligation, decided in judged:
+    """Write the first entry of several obligations in one statement; obligations with an outcome are left unchanged."""
+    written = await _append(session, roll_call, decisions, 1, at)
+    for obligation, decision in decisions:
         if obligation.student_id in written:
-            await _trace(session, obligation, decided, None, 1, at)
+            await _audit(session, obligation, decision, None, 1, at)
 
 
 async def _append(
     session: AsyncSession,
     roll_call: RollCall,
-    judged: Sequence[tuple[Obligation, Decided]],
+    decisions: Sequence[tuple[Obligation, Decided]],
     seq: int,
     at: datetime,
 ) -> set[UUID]:
-    """The students whose entry was written."""
+    """Insert entries. Returns the students whose entry was inserted."""
     rows = [
         {
             "roll_call_id": roll_call.id,
@@ -187,78 +185,105 @@ async def _append(
             "school_id": obligation.school_id,
             "term_code": obligation.term_code,
             "class_id": obligation.class_id,
-            "outcome": decided.outcome.value,
-            "reason": decided.reason,
-            "method": decided.method,
-            "submission_id": decided.submission_id,
+            "outcome": decision.outcome.value,
+            "reason": decision.reason,
+            "method": decision.method,
+            "submission_id": decision.submission_id,
             "acting_account": scope_of(session).account_id,
             "policy_version": roll_call.policy_version,
-            "trace": decided.trace,
+            "trace": decision.trace,
             "at": at,
         }
-        for obligation, decided in judged
+        for obligation, decision in decisions
     ]
-    put = insert(OutcomeEntry).values(rows).on_conflict_do_nothing()
-    return set(await session.scalars(put.returning(OutcomeEntry.student_id)))
+    statement = insert(OutcomeEntry).values(rows).on_conflict_do_nothing()
+    return set(await session.scalars(statement.returning(OutcomeEntry.student_id)))
 
 
-async def _trace(
+async def _audit(
     session: AsyncSession,
     obligation: Obligation,
-    decided: Decided,
+    decision: Decided,
     before: dict[str, Any] | None,
     seq: int,
     at: datetime,
 ) -> None:
     subject = f"{obligation.roll_call_id}/{obligation.student_id}"
-    after = {"outcome": decided.outcome.value, "reason": decided.reason, "method": decided.method, "seq": seq}
+    after = {
+        "outcome": decision.outcome.value,
+        "reason": decision.reason,
+        "method": decision.method,
+        "seq": seq,
+    }
     school = await session.get_one(OrgUnit, obligation.school_id)
     audit.record(session, audit.Act("outcome.write", "outcome", subject, school.path, before, after), at)
 
 
-def without_outcome(roll_call: RollCall) -> Select[Obligation]:
-    """Obligations of a roll call that have no outcome at all."""
-    decided = exists().where(
+def select_open_obligations(roll_call: RollCall) -> Select[Obligation]:
+    """The obligations of a roll call that have no outcome yet."""
+    has_outcome = exists().where(
         OutcomeEntry.term_code == roll_call.term_code,
         OutcomeEntry.roll_call_id == roll_call.id,
         OutcomeEntry.student_id == Obligation.student_id,
     )
-    of_it = (Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id)
-    return select(Obligation).where(*of_it, ~decided)
+    return select(Obligation).where(
+        Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id, ~has_outcome
+    )
 
 
-async def write_first_outcomes(
+def is_owed_and_not_present(roll_call_id: UUID) -> ColumnElement[bool]:
+    """Condition for `obligation` rows of a roll call: owed, and the student is not present yet."""
+    present = (
+        effective()
+        .where(
+            OutcomeEntry.term_code == Obligation.term_code,
+            OutcomeEntry.roll_call_id == Obligation.roll_call_id,
+            OutcomeEntry.student_id == Obligation.student_id,
+            OutcomeEntry.outcome == Outcome.PRESENT.value,
+        )
+        .exists()
+    )
+    return and_(
+        Obligation.term_code == load_term(roll_call_id),
+        Obligation.roll_call_id == roll_call_id,
+        Obligation.duty == "owed",
+        ~present,
+    )
+
+
+async def fill_open_outcomes(
     session: AsyncSession,
     roll_call: RollCall,
-    decided: Decided,
+    decision: Decided,
     at: datetime,
     *,
     among: FromClause | None = None,
 ) -> None:
-    """`decided` for everyone who owes presence and has no outcome, in one statement; the excused stay excused.
+    """Write one decision for all open obligations in one statement; excused students get the outcome excused instead.
 
-    `among` narrows it to rows of `student_id, school_id, class_id, duty, reason` from obligations of the roll call.
-
-    The other half of `write_outcome`, for rows that need no judgement one by one: the audit entry of the
-    settlement or voiding stands for all of them.
+    `among` limits it to some open obligations, as rows of `student_id, school_id, class_id, duty, reason`. There is no
+    audit entry per student: the entry of the settlement or voiding covers all of them.
     """
-    everyone = without_outcome(roll_call).where(Obligation.duty != "exempt")
-    open_ones = everyone.subquery() if among is None else among
-    excused = open_ones.c.duty == "excused"
+    open_obligations = (
+        select_open_obligations(roll_call).where(Obligation.duty != "exempt").subquery()
+        if among is None
+        else among
+    )
+    is_excused = open_obligations.c.duty == "excused"
     row: dict[str, ColumnElement[Any]] = {
         "roll_call_id": literal(roll_call.id),
-        "student_id": open_ones.c.student_id,
+        "student_id": open_obligations.c.student_id,
         "seq": literal(1),
-        "school_id": open_ones.c.school_id,
+        "school_id": open_obligations.c.school_id,
         "term_code": literal(roll_call.term_code),
-        "class_id": open_ones.c.class_id,
-        "outcome": case((excused, Outcome.EXCUSED.value), else_=decided.outcome.value),
-        "reason": case((excused, open_ones.c.reason), else_=decided.reason),
-        "method": literal(decided.method),
+        "class_id": open_obligations.c.class_id,
+        "outcome": case((is_excused, Outcome.EXCUSED.value), else_=decision.outcome.value),
+        "reason": case((is_excused, open_obligations.c.reason), else_=decision.reason),
+        "method": literal(decision.method),
         "acting_account": literal(scope_of(session).account_id, Uuid()),
         "policy_version": literal(roll_call.policy_version),
-        "trace": literal(decided.trace, JSONB()),
+        "trace": literal(decision.trace, JSONB()),
         "at": literal(at, DateTime(timezone=True)),
     }
-    written = insert(OutcomeEntry).from_select(list(row), select(*row.values()))
-    await session.execute(written.on_conflict_do_nothing())
+    statement = insert(OutcomeEntry).from_select(list(row), select(*row.values()))
+    await session.execute(statement.on_conflict_do_nothing())

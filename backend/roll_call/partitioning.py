@@ -1,8 +1,9 @@
-"""What grows with students and roll calls is kept by term: each term has a partition of its own in every such table.
+"""Helpers for tables that are partitioned by term.
 
-The partitions are made in the transaction that opens the term. So `term_code` is in every key, beside `school_id`, by
-which the rows would be spread over several machines. The mappers go by the narrower key that says the same: a student
-has one obligation in a roll call, and a roll call one term. A statement that does not name the term looks through all.
+Tables that grow with students and roll calls have one partition per term, created in the transaction that opens the
+term. Therefore `term_code` is part of every key, and so is `school_id`, by which rows could be distributed over several
+machines. The mappers use the narrower key that identifies a row already: a student has one obligation per roll call, and
+a roll call one term. A statement that does not name the term scans all partitions.
 """
 
 from collections.abc import Sequence
@@ -16,33 +17,33 @@ from sqlalchemy.orm import InstrumentedAttribute
 from backend.core.tenancy import scope_of
 
 PARTITION_BY_TERM = {"postgresql_partition_by": "LIST (term_code)"}
-"""The last argument of a table that is kept by term."""
+"""Last item of `__table_args__` of a partitioned table."""
 
 
 def mapper_key(*columns: str) -> dict[str, Any]:
-    """The mapper's arguments: the columns that alone tell one row from another."""
+    """`__mapper_args__` with the columns that identify a row."""
     return {"primary_key": list(columns)}
 
 
 def of_roll_call() -> ForeignKeyConstraint:
-    """With the term, so that no row lies in another term's partition than its roll call."""
+    """Foreign key to the roll call that includes the term, so that a row cannot be in another term's partition."""
     return ForeignKeyConstraint(["roll_call_id", "term_code"], ["roll_call.id", "roll_call.term_code"])
 
 
 def of_submission() -> ForeignKeyConstraint:
-    """A submission of the same school and term."""
+    """Foreign key to a submission of the same school and term."""
     return ForeignKeyConstraint(
         ["submission_id", "school_id", "term_code"],
         ["submission.id", "submission.school_id", "submission.term_code"],
     )
 
 
-def of_own_school(
+def own_school_filter(
     session: AsyncSession, school: InstrumentedAttribute[UUID]
 ) -> Sequence[ColumnElement[bool]]:
-    """The school of the session's scope, if it has one, said in the statement itself.
+    """Condition for the school of the session's scope; empty if the scope is wider than a school.
 
-    The policies hide the rows of other schools anyway; but only what a statement names leads it to one machine.
+    Row-level security hides other schools anyway, but only a condition in the statement can route it to one machine.
     """
     school_id = scope_of(session).school_id
     return () if school_id is None else (school == school_id,)

@@ -1,4 +1,4 @@
-"""The audience of a roll call as lists: who is missing, and how everyone stands."""
+"""Lists over the audience of a roll call: missing students, and the results of all students."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,8 +26,8 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from backend.core.actor import Actor
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
+from backend.roll_call.access import overseen_classes
 from backend.roll_call.errors import SENT_TO_A_PERSON
-from backend.roll_call.oversight import overseen_classes
 from backend.roll_call.tables import (
     Obligation,
     OutcomeEntry,
@@ -41,8 +41,8 @@ from backend.roll_call.tables import (
 
 
 @dataclass(frozen=True, slots=True)
-class Missing:
-    """A student who has not proven presence, with what the counselor needs to help."""
+class MissingStudent:
+    """A student who is not present yet, with what a counselor needs to help."""
 
     school_id: UUID
     student_id: UUID
@@ -57,83 +57,84 @@ class Missing:
     outcome: str | None
 
     @property
-    def position(self) -> "MissingAfter":
-        """Where a page that ends here goes on."""
+    def position(self) -> "MissingPosition":
+        """Start of the next page if this student is the last of a page."""
         return self.school_id, self.class_name, self.student_id
 
 
-MissingAfter = tuple[UUID, str, UUID]
-"""Where a page of the missing goes on: behind this school, name of a class, and student."""
+MissingPosition = tuple[UUID, str, UUID]
+"""Position in the list: the school, the name of the class, and the student."""
 
 
-async def missing_page(
+async def load_missing_page(
     session: AsyncSession,
     actor: Actor,
     roll_call: RollCall,
     class_id: UUID | None,
-    after: MissingAfter | None,
+    after: MissingPosition | None,
     limit: int,
-) -> Sequence[Missing]:
-    """Who is missing, by school, class and name; a counselor sees the own classes.
+) -> Sequence[MissingStudent]:
+    """A page of the missing students, by school and class. A counselor sees the own classes only.
 
-    An authority's list is read school by school, twice as many each time, until the page is full: a province is not
-    sorted for a hundred lines.
+    For an authority the schools are read in groups of growing size until the page is full, so that a province need not
+    be sorted for a hundred rows.
     """
     if actor.school_id is not None:
-        return await _missing(session, actor, roll_call, class_id, after, limit)
-    asked = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
+        return await _load_missing(session, actor, roll_call, class_id, after, limit)
+    school_ids = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
     if after is not None:
-        asked = asked.where(RollCallSchool.school_id >= after[0])
-    schools = (await session.scalars(asked.order_by(RollCallSchool.school_id))).all()
-    found: list[Missing] = []
+        school_ids = school_ids.where(RollCallSchool.school_id >= after[0])
+    schools = (await session.scalars(school_ids.order_by(RollCallSchool.school_id))).all()
+    rows: list[MissingStudent] = []
     first, size = 0, 2
-    while first < len(schools) and len(found) < limit:
-        some = schools[first : first + size]
-        left = limit - len(found)
-        found += await _missing(session, actor, roll_call, class_id, after, left, some)
+    while first < len(schools) and len(rows) < limit:
+        group = schools[first : first + size]
+        left = limit - len(rows)
+        rows += await _load_missing(session, actor, roll_call, class_id, after, left, group)
         first, size = first + size, size * 2
-    return found
+    return rows
 
 
-async def _missing(
+async def _load_missing(
     session: AsyncSession,
     actor: Actor,
     roll_call: RollCall,
     class_id: UUID | None,
-    after: MissingAfter | None,
+    after: MissingPosition | None,
     limit: int,
     schools: Sequence[UUID] = (),
-) -> Sequence[Missing]:
-    # Who it is comes first, and only then what is told of them: most of an audience is present.
-    within = schools or ([actor.school_id] if actor.school_id is not None else [])
-    owed = _overseen(
+) -> Sequence[MissingStudent]:
+    # First find the missing students, then load their details: most of an audience is present.
+    schools = schools or ([actor.school_id] if actor.school_id is not None else [])
+    owed = _filter_classes(
         select(Obligation.school_id, Obligation.student_id, Obligation.class_id), actor, class_id
-    ).where(*_audience(roll_call, actor), Obligation.duty == "owed")
-    if within:
-        owed = owed.where(Obligation.school_id.in_(within))
+    ).where(*_audience_filter(roll_call, actor), Obligation.duty == "owed")
+    if schools:
+        owed = owed.where(Obligation.school_id.in_(schools))
     if await session.get(RollCallStep, (roll_call.id, "settled")) is not None:
-        # Everyone has a result by now, so that the missing are among those who ever had another one than "present".
-        owed = owed.where(Obligation.student_id.in_(_ever_otherwise(roll_call, within)))
-    # The offset keeps the planner, who knows no sizes here, from looking everyone's result up before it is asked whose.
-    asked = owed.offset(0).subquery("asked")
-    newest = _newest_outcome(roll_call, asked)
-    who = (
-        select(*asked.c, SchoolClass.name.label("class_name"), newest.c.outcome)
-        .join(SchoolClass, SchoolClass.id == asked.c.class_id)
-        .outerjoin(newest, true())
-        .where(func.coalesce(newest.c.outcome, "") != rules.Outcome.PRESENT.value)
-        .order_by(asked.c.school_id, SchoolClass.name, asked.c.student_id)
+        # Every student has an outcome now, so missing students have an entry other than "present".
+        owed = owed.where(Obligation.student_id.in_(_select_students_not_present(roll_call, schools)))
+    # OFFSET 0 is an optimisation fence: without it the planner joins the outcomes before it filters the students.
+    audience = owed.offset(0).subquery("audience")
+    current = _join_current_outcome(roll_call, audience)
+    missing = (
+        select(*audience.c, SchoolClass.name.label("class_name"), current.c.outcome)
+        .join(SchoolClass, SchoolClass.id == audience.c.class_id)
+        .outerjoin(current, true())
+        .where(func.coalesce(current.c.outcome, "") != rules.Outcome.PRESENT.value)
+        .order_by(audience.c.school_id, SchoolClass.name, audience.c.student_id)
         .limit(limit)
     )
     if after is not None:
-        who = who.where(tuple_(asked.c.school_id, SchoolClass.name, asked.c.student_id) > after)
-    found = await session.execute(_told_of(roll_call, who.subquery("missing")))
-    return [Missing(*row) for row in found]
+        missing = missing.where(tuple_(audience.c.school_id, SchoolClass.name, audience.c.student_id) > after)
+    rows = await session.execute(_select_details(roll_call, missing.subquery("missing")))
+    return [MissingStudent(**row) for row in rows.mappings()]
 
 
-def _told_of(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any, ...]]:
-    """The columns of `Missing`, in the order of the list."""
-    reasons = _tried(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at)
+def _select_details(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any, ...]]:
+    """The fields of `MissingStudent` for each missing student, in the order of the list."""
+    reasons = _select_attempts(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at)
+    last_refusal = _select_attempts(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at)
     return (
         select(
             missing.c.school_id,
@@ -142,10 +143,10 @@ def _told_of(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any, ...]]
             Student.phone,
             missing.c.class_id,
             missing.c.class_name,
-            _tried(roll_call, missing, Submission, func.count()),
-            func.coalesce(reasons, cast([], JSONB)),
-            _tried(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at),
-            _sent_there(roll_call, missing),
+            _select_attempts(roll_call, missing, Submission, func.count()).label("submissions"),
+            func.coalesce(reasons, cast([], JSONB)).label("last_reasons"),
+            last_refusal.label("last_refusal"),
+            _was_referred(roll_call, missing).label("sent_to_a_person"),
             missing.c.outcome,
         )
         .join_from(missing, Student, Student.id == missing.c.student_id)
@@ -153,89 +154,96 @@ def _told_of(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any, ...]]
     )
 
 
-def _newest_outcome(roll_call: RollCall, asked: Subquery) -> FromClause:
-    """The outcome in effect of each who was asked."""
-    return _newest(select(OutcomeEntry.outcome), roll_call, asked.c).correlate(asked).lateral("newest")
+def _join_current_outcome(roll_call: RollCall, audience: Subquery) -> FromClause:
+    """The current outcome of each student of a subquery, as a lateral join."""
+    return (
+        _select_current(select(OutcomeEntry.outcome), roll_call, audience.c)
+        .correlate(audience)
+        .lateral("newest")
+    )
 
 
-def _ever_otherwise(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID]:
-    """Who has, or had, a result that is not "present": the few of whom an index knows."""
-    found = select(OutcomeEntry.student_id).where(
+def _select_students_not_present(roll_call: RollCall, schools: Sequence[UUID]) -> Select[UUID]:
+    """Students who have or had an outcome other than "present": a few, found by a partial index."""
+    students = select(OutcomeEntry.student_id).where(
         OutcomeEntry.term_code == roll_call.term_code,
         OutcomeEntry.roll_call_id == roll_call.id,
         OutcomeEntry.outcome != rules.Outcome.PRESENT.value,
     )
-    return found.where(OutcomeEntry.school_id.in_(schools)) if schools else found
+    return students.where(OutcomeEntry.school_id.in_(schools)) if schools else students
 
 
-def _audience(roll_call: RollCall, actor: Actor) -> Sequence[ColumnElement[bool]]:
-    """Of `obligation` rows: those of the roll call, and of the caller's school, which an index finds."""
-    of_it = [Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id]
-    return of_it if actor.school_id is None else [*of_it, Obligation.school_id == actor.school_id]
+def _audience_filter(roll_call: RollCall, actor: Actor) -> Sequence[ColumnElement[bool]]:
+    """Conditions for the `obligation` rows of the roll call, and of the caller's school so that an index is used."""
+    conditions = [Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id]
+    return conditions if actor.school_id is None else [*conditions, Obligation.school_id == actor.school_id]
 
 
-def _tried(
+def _select_attempts(
     roll_call: RollCall,
-    of: Subquery,
+    students: Subquery,
     table: type[Submission | Verdict | Refusal],
-    what: ColumnElement[Any] | InstrumentedAttribute[Any],
+    column: ColumnElement[Any] | InstrumentedAttribute[Any],
     newest: InstrumentedAttribute[datetime] | None = None,
 ) -> ScalarSelect[Any]:
-    """Of each student's attempts in the roll call: of all, or of the newest one."""
-    found = select(what).where(
+    """A value of each student's attempts in the roll call: over all of them, or of the newest by a column."""
+    rows = select(column).where(
         table.term_code == roll_call.term_code,
         table.roll_call_id == roll_call.id,
-        table.school_id == of.c.school_id,
-        table.student_id == of.c.student_id,
+        table.school_id == students.c.school_id,
+        table.student_id == students.c.student_id,
     )
     if newest is not None:
-        found = found.order_by(newest.desc()).limit(1)
-    return found.correlate(of).scalar_subquery()
+        rows = rows.order_by(newest.desc()).limit(1)
+    return rows.correlate(students).scalar_subquery()
 
 
-def _sent_there(roll_call: RollCall, of: Subquery) -> ColumnElement[bool]:
+def _was_referred(roll_call: RollCall, students: Subquery) -> ColumnElement[bool]:
     """Whether the student was sent to the counselor."""
     return exists().where(
         Refusal.term_code == roll_call.term_code,
         Refusal.roll_call_id == roll_call.id,
-        Refusal.school_id == of.c.school_id,
-        Refusal.student_id == of.c.student_id,
+        Refusal.school_id == students.c.school_id,
+        Refusal.student_id == students.c.student_id,
         Refusal.code.in_(SENT_TO_A_PERSON),
     )
 
 
-def _in_effect(roll_call: RollCall) -> type[OutcomeEntry]:
-    """The outcome in effect of each `obligation` row, to be joined as an entity."""
-    newest = _newest(select(OutcomeEntry), roll_call, Obligation)
+def _current_outcome_entity(roll_call: RollCall) -> type[OutcomeEntry]:
+    """The current outcome of each `obligation` row, to be joined as an entity."""
+    newest = _select_current(select(OutcomeEntry), roll_call, Obligation)
     return aliased(OutcomeEntry, newest.correlate(Obligation).lateral())
 
 
-def _newest(found: Select[*tuple[Any, ...]], roll_call: RollCall, of: Any) -> Select[*tuple[Any, ...]]:
-    """What is `found` of the entry in effect of each student `of` something."""
+def _select_current(
+    columns: Select[*tuple[Any, ...]], roll_call: RollCall, students: Any
+) -> Select[*tuple[Any, ...]]:
+    """Limit a selection from outcome entries to the current entry of each student."""
     return (
-        found.where(
+        columns.where(
             OutcomeEntry.term_code == roll_call.term_code,
             OutcomeEntry.roll_call_id == roll_call.id,
-            OutcomeEntry.school_id == of.school_id,
-            OutcomeEntry.student_id == of.student_id,
+            OutcomeEntry.school_id == students.school_id,
+            OutcomeEntry.student_id == students.student_id,
         )
         .order_by(OutcomeEntry.seq.desc())
         .limit(1)
     )
 
 
-def _overseen(
-    found: Select[*tuple[Any, ...]], actor: Actor, class_id: UUID | None
+def _filter_classes(
+    statement: Select[*tuple[Any, ...]], actor: Actor, class_id: UUID | None
 ) -> Select[*tuple[Any, ...]]:
-    classes = overseen_classes(actor)
-    if classes is not None:
-        found = found.where(Obligation.class_id.in_(classes))
-    return found if class_id is None else found.where(Obligation.class_id == class_id)
+    """Limit obligations to the classes of a counselor and to the class requested."""
+    counselor_classes = overseen_classes(actor)
+    if counselor_classes is not None:
+        statement = statement.where(Obligation.class_id.in_(counselor_classes))
+    return statement if class_id is None else statement.where(Obligation.class_id == class_id)
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One line of the results of a roll call."""
+    """A student of the audience with the current outcome."""
 
     obligation: Obligation
     student: Student
@@ -252,33 +260,37 @@ class ResultFilter:
     school_id: UUID | None = None
 
 
-async def results_page(
+async def load_results_page(
     session: AsyncSession,
     actor: Actor,
     roll_call: RollCall,
-    wanted: ResultFilter,
+    filters: ResultFilter,
     after: UUID | None,
     limit: int,
 ) -> Sequence[Result]:
-    """Everyone of the audience with the result in effect, in a stable order."""
-    outcome = _in_effect(roll_call)
-    found = (
+    """A page of the audience with the current outcomes, ordered by student id."""
+    outcome = _current_outcome_entity(roll_call)
+    statement = (
         select(Obligation, Student, SchoolClass, outcome)
         .join(Student, Student.id == Obligation.student_id)
         .join(SchoolClass, SchoolClass.id == Obligation.class_id)
         .outerjoin(outcome, true())
-        .where(*_audience(roll_call, actor))
+        .where(*_audience_filter(roll_call, actor))
         .order_by(Obligation.student_id)
         .limit(limit)
     )
-    found = _overseen(found, actor, wanted.class_id)
-    if wanted.school_id is not None:
-        found = found.where(Obligation.school_id == wanted.school_id)
-    if wanted.outcome is not None:
-        found = found.where(outcome.outcome == wanted.outcome)
-    if wanted.outcome not in {None, rules.Outcome.PRESENT}:
-        ever = _ever_otherwise(roll_call, [wanted.school_id] if wanted.school_id is not None else [])
-        found = found.where(Obligation.student_id.in_(ever.where(OutcomeEntry.outcome == wanted.outcome)))
+    statement = _filter_classes(statement, actor, filters.class_id)
+    if filters.school_id is not None:
+        statement = statement.where(Obligation.school_id == filters.school_id)
+    if filters.outcome is not None:
+        statement = statement.where(outcome.outcome == filters.outcome)
+    if filters.outcome not in {None, rules.Outcome.PRESENT}:
+        ever_not_present = _select_students_not_present(
+            roll_call, [filters.school_id] if filters.school_id is not None else []
+        )
+        statement = statement.where(
+            Obligation.student_id.in_(ever_not_present.where(OutcomeEntry.outcome == filters.outcome))
+        )
     if after is not None:
-        found = found.where(Obligation.student_id > after)
-    return [Result(*row) for row in (await session.execute(found)).all()]
+        statement = statement.where(Obligation.student_id > after)
+    return [Result(*row) for row in (await session.execute(statement)).all()]

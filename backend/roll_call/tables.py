@@ -1,4 +1,4 @@
-"""What a roll call is made of. Almost everything here is written once: what happens later is another row."""
+"""Tables of roll calls. Almost every row is written once; later events are rows of their own."""
 
 from datetime import datetime
 from typing import Any
@@ -57,7 +57,7 @@ __all__ = [
 
 
 class RollCallExtension(Base):
-    """The window was lengthened by what the service was away for (reading 8); it only ever gives more time."""
+    """An extension of the window by the time the service was unavailable (reading 8). It only ever adds time."""
 
     __tablename__ = "roll_call_extension"
     __tenancy__ = "roll_call"
@@ -70,7 +70,7 @@ class RollCallExtension(Base):
 
 
 class RollCall(Base):
-    """One launch, frozen: nothing after the launch alters this row (invariant 10)."""
+    """A roll call as launched. The row is never changed (invariant 10)."""
 
     __tablename__ = "roll_call"
     __tenancy__ = "roll_call"
@@ -106,17 +106,17 @@ class RollCall(Base):
 
     @property
     def deadline(self) -> datetime:
-        """When it really closes: as launched, or as extended last (reading 8)."""
+        """The actual close: the latest extension, otherwise the close as launched (reading 8)."""
         return self.extended_until or self.closes_at
 
     @property
     def frames_deadline(self) -> datetime:
-        """Until when the frames of the last envelopes may come."""
+        """Until when the frames of the last envelopes may arrive."""
         return self.deadline + (self.frames_until - self.closes_at)
 
 
 class RollCallStep(Base):
-    """Something that happened to a roll call once: announced, settled, voided."""
+    """A step that a roll call takes at most once: announced, settled, voided."""
 
     __tablename__ = "roll_call_step"
     __tenancy__ = "roll_call"
@@ -131,7 +131,7 @@ class RollCallStep(Base):
 
 
 class RollCallSchool(Base):
-    """A school of the audience, with how many are asked in it, frozen at launch: who may see a roll call rests on it."""
+    """A school of the audience with its counts, frozen at launch. Visibility of the roll call is based on this table."""
 
     __tablename__ = "roll_call_school"
     __tenancy__ = "shared_school"
@@ -145,7 +145,7 @@ class RollCallSchool(Base):
 
 
 class RollCallClass(Base):
-    """How many of a class are in the audience, frozen at launch: the denominators of every progress figure."""
+    """A class of the audience with its counts, frozen at launch: the denominators of progress."""
 
     __tablename__ = "roll_call_class"
     __tenancy__ = "shared_school"
@@ -182,16 +182,16 @@ class RollCallSite(Base):
 
 
 class Obligation(Base):
-    """One person of the audience, frozen at launch, taken from the roll by the statement that freezes it.
+    """A student of the audience, frozen at launch by one INSERT … SELECT from the roll.
 
-    `duty` is `owed` (must prove presence), `excused` (owed, but on approved leave) or `exempt` (not asked:
-    part-time, suspended, …), with its reason. Obligations, in every sum, are the owed and the excused.
+    `duty` is `owed` (must prove presence), `excused` (owed, but on approved leave) or `exempt` (part-time, suspended,
+    …), with its reason. In every sum, obligations are the owed and the excused.
     """
 
     __tablename__ = "obligation"
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("roll_call_id", "student_id")
-    __table_args__ = (  # of a roll call that there is: a trigger asks once a statement, not once a row
+    __table_args__ = (  # instead of a foreign key, a trigger checks the roll call once per statement
         CheckConstraint("duty IN ('owed', 'excused', 'exempt')", name="duty"),
         CheckConstraint("(duty = 'owed') = (reason IS NULL)", name="reason"),
         Index("ix_obligation_class", "roll_call_id", "school_id", "class_id"),
@@ -211,7 +211,7 @@ class Obligation(Base):
 
 
 class OutcomeEntry(Base):
-    """The legal result of one obligation. The highest `seq` is in effect; nothing is overwritten (invariant 3, 8)."""
+    """The legal result of one obligation. The highest `seq` is current; nothing is overwritten (invariants 3 and 8)."""
 
     __tablename__ = "outcome_entry"
     __tenancy__ = "student"
@@ -255,9 +255,9 @@ class OutcomeEntry(Base):
 
 
 class OutcomeCount(Base):
-    """How many outcomes of a class are in effect, by kind; the database keeps it, the application only reads.
+    """Current outcomes of a class by kind. Maintained by the database; the application only reads it.
 
-    `version` grows from one folding to the next: what is newer than the newest known is all that changed.
+    `version` increases with every flush, so that a reader can ask for the counters above the highest version it knows.
     """
 
     __tablename__ = "outcome_count"
@@ -276,7 +276,7 @@ class OutcomeCount(Base):
 
 
 class OutcomeCountPending(Base):
-    """What one statement added to, or took from, the outcomes of a class, until it is folded into `outcome_count`."""
+    """The change that one statement made to the outcomes of a class, until it is flushed into `outcome_count`."""
 
     __tablename__ = "outcome_count_pending"
     __tenancy__ = "shared_school"
@@ -294,7 +294,7 @@ class OutcomeCountPending(Base):
 
 
 class StudentCode(Base):
-    """The code on a student's card for the non-face route; only its hash is kept, the newest counts."""
+    """The code on a student's card for the non-face route, stored as a hash. Only the newest code is valid."""
 
     __tablename__ = "student_code"
     __tenancy__ = "school"
@@ -309,7 +309,7 @@ class StudentCode(Base):
 
 
 class Attestation(Base):
-    """A counselor saw the student on the filed site and entered the code of the student's card."""
+    """A counselor saw the student on a filed site and entered the code of the student's card."""
 
     __tablename__ = "attestation"
     __tenancy__ = "student"
@@ -332,7 +332,7 @@ class Attestation(Base):
 
 
 class AttestationReview(Base):
-    """A second person looked at a sampled attestation; never the one who attested."""
+    """The review of an attestation by a person other than the attester."""
 
     __tablename__ = "attestation_review"
     __tenancy__ = "student"
@@ -354,7 +354,7 @@ class AttestationReview(Base):
 
 
 class Reminder(Base):
-    """Staff reminded those who had not yet proven presence (HN334-3.4)."""
+    """Staff reminded the students of a class who were not present yet (HN334-3.4)."""
 
     __tablename__ = "reminder"
     __tenancy__ = "school"
@@ -376,7 +376,7 @@ class Reminder(Base):
 
 
 class HalfYearRegistration(Base):
-    """A part-time student's registration; two a year and no third (HN334-2.2)."""
+    """A part-time student's registration; at most two a year (HN334-2.2)."""
 
     __tablename__ = "half_year_registration"
     __tenancy__ = "student"

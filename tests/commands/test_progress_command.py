@@ -1,4 +1,4 @@
-"""`dianming progress`: counters are compared with the outcomes and counted anew."""
+"""`dianming progress`: compares counters with the outcomes and recounts them."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ async def run(*arguments: str) -> Result:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_wrong_counter_is_named_and_counted_anew(stage: Stage) -> None:
+async def test_wrong_counter_is_reported_and_recounted(stage: Stage) -> None:
     launched = await stage.launch()
     stage.clock.at = launched.roll_call.closes_at + MICROSECOND
     await stage.settle(launched.roll_call)
@@ -45,6 +45,6 @@ async def test_a_wrong_counter_is_named_and_counted_anew(stage: Stage) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_a_roll_call_that_is_not_there_is_said_to_be_missing() -> None:
-    answered = await run("check", str(new_id()), "--json")
-    assert (answered.exit_code, json.loads(answered.stdout)["error"]["code"]) == (2, "not_found")
+async def test_unknown_roll_call_is_reported_as_not_found() -> None:
+    result = await run("check", str(new_id()), "--json")
+    assert (result.exit_code, json.loads(result.stdout)["error"]["code"]) == (2, "not_found")

@@ -153,7 +153,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "notice_message WHERE group_id = $1",
     ),
     "ix_obligation_class": (
-        "backend.roll_call.results:_audience",
+        "backend.roll_call.results:_audience_filter",
         (
             "obligation WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2"
             " AND class_id = $3"
@@ -177,7 +177,7 @@ ASKED: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_outcome_entry_others": (
-        "backend.roll_call.results:_ever_otherwise",
+        "backend.roll_call.results:_select_students_not_present",
         (
             "outcome_entry WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = ANY ($2)"
             " AND outcome <> 'present'"
@@ -228,7 +228,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "record_check WHERE student_id = $1 ORDER BY at DESC LIMIT 1",
     ),
     "ix_refusal_student": (
-        "backend.roll_call.queries:refusals_of",
+        "backend.roll_call.student_queries:refusals_of",
         (
             "refusal WHERE term_code = '2026-spring' AND roll_call_id = $1 AND student_id = $2 AND school_id = $3"
             " ORDER BY at"
@@ -241,7 +241,7 @@ ASKED: dict[str, tuple[str, str]] = {
     ),
     "ix_roll_call_closes_at": ("definer.due_roll_calls", "roll_call WHERE closes_at < $1"),
     "ix_roll_call_school_school": (
-        "backend.roll_call.facts_for_standing:_frames",
+        "backend.roll_call.facts_for_standing:_load_headers",
         "roll_call_school WHERE school_id = ANY ($1)",
     ),
     "ix_site_version_school": (
@@ -263,7 +263,7 @@ ASKED: dict[str, tuple[str, str]] = {
     "ix_student_class": ("backend.people.queries:classes_page", "student WHERE class_id = $1"),
     "ix_student_id_number_index": ("backend.people.queries:_matches", "student WHERE id_number_index = $1"),
     "ix_student_code_student": (
-        "backend.roll_call.attestation:_check_code",
+        "backend.roll_call.attestation:_require_valid_code",
         "student_code WHERE student_id = $1 ORDER BY issued_at DESC LIMIT 1",
     ),
     "ix_student_standing_next_at": ("definer.due_standings", "student_standing WHERE next_at <= $1"),
@@ -276,7 +276,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "submission WHERE frames_gone_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
     ),
     "ix_submission_student": (
-        "backend.roll_call.queries:own_submissions",
+        "backend.roll_call.student_queries:own_submissions",
         (
             "submission WHERE term_code = '2026-spring' AND roll_call_id = $1 AND student_id = $2 AND school_id = $3"
             " ORDER BY received_at"
@@ -291,7 +291,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "submission_frame WHERE sha256 = $1",
     ),
     "ix_reminder_roll_call": (
-        "backend.roll_call.oversight:_classes_to_remind",
+        "backend.roll_call.reminders:_load_reminded_classes",
         "reminder WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2 AND at > $3",
     ),
     "ix_vacation_term_id": ("backend.org.terms:term_views", "vacation WHERE term_id = ANY ($1)"),

@@ -1,4 +1,4 @@
-"""An outage of ours lengthens the window: everyone gets as much time with the service there as the launch gave."""
+"""A service outage extends the window, so that students get the time the launch announced."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -10,10 +10,10 @@ from sqlalchemy import delete, select
 from backend.core.availability import record_overload
 from backend.core.tables import AuditEntry, ServiceOverload
 from backend.notice.tables import NoticeMessage
-from backend.roll_call.launch import notifications as announcing
+from backend.roll_call.launch import notifications
 from backend.roll_call.rules import extended_close
 from backend.roll_call.settlement.extension import extend_roll_call
-from backend.roll_call.settlement.tasks import run_due
+from backend.roll_call.settlement.tasks import run_due_steps
 from backend.roll_call.tables import RollCall, RollCallExtension, RollCallStep
 from tests.support.roll_call.scenario import Stage
 
@@ -25,41 +25,41 @@ CLOSES = OPENS + 60 * MINUTE
 LONGEST = 240 * MINUTE
 
 
-def extended(lost: int, at: datetime, deadline: datetime = CLOSES) -> datetime | None:
+def close_after_loss(lost: int, at: datetime, deadline: datetime = CLOSES) -> datetime | None:
     return extended_close(CLOSES, deadline, lost * MINUTE, at, LONGEST)
 
 
-def test_what_was_lost_is_added_to_the_close() -> None:
-    assert extended(12, CLOSES - 30 * SECOND) == CLOSES + 12 * MINUTE
+def test_lost_time_is_added_to_the_close() -> None:
+    assert close_after_loss(12, CLOSES - 30 * SECOND) == CLOSES + 12 * MINUTE
 
 
-def test_what_was_lost_at_the_close_begins_when_the_service_is_back() -> None:
-    assert extended(12, CLOSES + 20 * MINUTE) == CLOSES + 32 * MINUTE
+def test_time_lost_at_the_close_is_added_from_now() -> None:
+    assert close_after_loss(12, CLOSES + 20 * MINUTE) == CLOSES + 32 * MINUTE
 
 
-def test_what_was_made_up_once_is_not_made_up_again() -> None:
-    assert extended(12, CLOSES + 5 * MINUTE, CLOSES + 12 * MINUTE) is None
-    assert extended(12, CLOSES + 90 * MINUTE, CLOSES + 12 * MINUTE) is None
-    assert extended(20, CLOSES + 5 * MINUTE, CLOSES + 12 * MINUTE) == CLOSES + 20 * MINUTE
+def test_lost_time_is_compensated_only_once() -> None:
+    assert close_after_loss(12, CLOSES + 5 * MINUTE, CLOSES + 12 * MINUTE) is None
+    assert close_after_loss(12, CLOSES + 90 * MINUTE, CLOSES + 12 * MINUTE) is None
+    assert close_after_loss(20, CLOSES + 5 * MINUTE, CLOSES + 12 * MINUTE) == CLOSES + 20 * MINUTE
 
 
-def test_a_worker_that_comes_late_to_a_served_window_extends_nothing() -> None:
-    assert extended(0, CLOSES + 90 * MINUTE) is None
+def test_late_worker_does_not_extend_an_available_window() -> None:
+    assert close_after_loss(0, CLOSES + 90 * MINUTE) is None
 
 
-def test_nobody_waits_for_longer_than_the_law_allows() -> None:
-    assert extended(60, CLOSES + 180 * MINUTE) == CLOSES + LONGEST
-    assert extended(60, CLOSES + 180 * MINUTE + SECOND) is None
+def test_extension_is_limited_by_policy() -> None:
+    assert close_after_loss(60, CLOSES + 180 * MINUTE) == CLOSES + LONGEST
+    assert close_after_loss(60, CLOSES + 180 * MINUTE + SECOND) is None
 
 
 @given(st.integers(0, 60), st.integers(-60, 300), st.integers(0, 240))
-def test_an_extension_only_ever_gives_more_time(lost: int, minute: int, earlier: int) -> None:
+def test_extension_never_shortens_the_window(lost: int, minute: int, earlier: int) -> None:
     at, deadline = CLOSES + minute * MINUTE, CLOSES + earlier * MINUTE
-    until = extended(lost, at, deadline)
+    until = close_after_loss(lost, at, deadline)
     assert until is None or (until > deadline and until > at)
 
 
-async def _extensions(stage: Stage, roll_call: RollCall) -> list[timedelta]:
+async def load_extensions(stage: Stage, roll_call: RollCall) -> list[timedelta]:
     async with stage.arrange() as session:
         rows = await session.scalars(
             select(RollCallExtension.until).where(RollCallExtension.roll_call_id == roll_call.id)
@@ -67,36 +67,36 @@ async def _extensions(stage: Stage, roll_call: RollCall) -> list[timedelta]:
         return sorted(until - roll_call.closes_at for until in rows)
 
 
-async def _is_settled(stage: Stage, roll_call: RollCall) -> bool:
+async def is_settled(stage: Stage, roll_call: RollCall) -> bool:
     async with stage.arrange() as session:
         return await session.get(RollCallStep, (roll_call.id, "settled")) is not None
 
 
-async def test_a_window_that_was_served_is_not_extended(stage: Stage) -> None:
+async def test_available_window_is_not_extended(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     await stage.serve(roll_call)
     stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due(stage.app_context)
-    assert await _extensions(stage, roll_call) == []
+    await run_due_steps(stage.app_context)
+    assert await load_extensions(stage, roll_call) == []
 
 
-async def test_a_student_checks_in_after_the_launched_close_and_is_in_time(stage: Stage) -> None:
+async def test_check_in_after_the_original_close_is_in_time(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     candidate = await stage.activate(stage.school.students[0])
     await stage.serve(roll_call, but=range(20, 35))
     stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due(stage.app_context)
-    assert await _extensions(stage, roll_call) == [15 * MINUTE]
+    await run_due_steps(stage.app_context)
+    assert await load_extensions(stage, roll_call) == [15 * MINUTE]
     stage.clock.at = roll_call.closes_at + 10 * MINUTE
-    await run_due(stage.app_context)
-    assert not await _is_settled(stage, roll_call)
+    await run_due_steps(stage.app_context)
+    assert not await is_settled(stage, roll_call)
     await stage.check_in(candidate, roll_call.id)
     assert await stage.submissions(candidate) == 1
 
 
-@pytest.mark.parametrize(("seconds", "gained"), [(300, []), (420, [7 * MINUTE])])
-async def test_time_in_which_students_were_turned_away_is_made_up_too(
-    stage: Stage, seconds: int, gained: list[timedelta]
+@pytest.mark.parametrize(("seconds", "extensions"), [(300, []), (420, [7 * MINUTE])])
+async def test_time_of_load_shedding_is_compensated(
+    stage: Stage, seconds: int, extensions: list[timedelta]
 ) -> None:
     roll_call = (await stage.launch()).roll_call
     await stage.serve(roll_call)
@@ -105,48 +105,50 @@ async def test_time_in_which_students_were_turned_away_is_made_up_too(
         await session.execute(delete(ServiceOverload))
         await record_overload(session, {first + number * SECOND: 3 for number in range(seconds)})
     stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due(stage.app_context)
+    await run_due_steps(stage.app_context)
     async with stage.arrange() as session:
         await session.execute(delete(ServiceOverload))
-    assert await _extensions(stage, roll_call) == gained
+    assert await load_extensions(stage, roll_call) == extensions
 
 
-async def test_after_the_extension_it_is_settled(stage: Stage) -> None:
+async def test_roll_call_is_settled_after_the_extension(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     await stage.serve(roll_call, but=range(20, 35))
     stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due(stage.app_context)
+    await run_due_steps(stage.app_context)
     stage.clock.at = roll_call.closes_at + 15 * MINUTE + SECOND
-    await run_due(stage.app_context)
-    assert await _is_settled(stage, roll_call)
+    await run_due_steps(stage.app_context)
+    assert await is_settled(stage, roll_call)
 
 
-async def test_a_service_away_at_the_close_opens_the_window_again(stage: Stage) -> None:
+async def test_outage_at_the_close_reopens_the_window(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     await stage.serve(roll_call, but=range(50, 75))
     stage.clock.at = roll_call.closes_at + 15 * MINUTE
-    await run_due(stage.app_context)
-    lengthened = await _extensions(stage, roll_call)
-    assert not await _is_settled(stage, roll_call)
-    assert len(lengthened) == 1
-    assert lengthened[0] >= 25 * MINUTE  # ten were lost, and it is a quarter of an hour later now
+    await run_due_steps(stage.app_context)
+    extensions = await load_extensions(stage, roll_call)
+    assert not await is_settled(stage, roll_call)
+    assert len(extensions) == 1
+    assert (
+        extensions[0] >= 25 * MINUTE
+    )  # ten minutes were lost in the window, and fifteen have passed since its close
 
 
-async def test_an_extension_is_told_and_audited(stage: Stage) -> None:
+async def test_extension_is_notified_and_audited(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     await stage.serve(roll_call, but=range(20, 35))
     stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due(stage.app_context)
+    await run_due_steps(stage.app_context)
     assert len(await stage.events("RollCallExtended", roll_call.id)) == 1
     async with stage.arrange() as session:
-        assert await announcing.tell_extended(session, roll_call.id, stage.clock())
+        assert await notifications.tell_extended(session, roll_call.id, stage.clock())
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.action == "roll_call.extend"))
-        told = await session.scalar(select(NoticeMessage).where(NoticeMessage.kind == "roll_call_extended"))
+        notice = await session.scalar(select(NoticeMessage).where(NoticeMessage.kind == "roll_call_extended"))
     assert entry is not None
-    assert told is not None
+    assert notice is not None
 
 
-async def test_a_voided_roll_call_is_not_extended(stage: Stage) -> None:
+async def test_voided_roll_call_is_not_extended(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     async with stage.arrange() as session:
         session.add(

@@ -1,4 +1,4 @@
-"""What a sanction must be able to name of every missed check, and what is missing where it is missing (invariant 7)."""
+"""Facts for standing: the evidence of every missed roll call, and which part is not on file (invariant 7)."""
 
 from datetime import timedelta
 from typing import Any
@@ -13,9 +13,9 @@ from backend.core.tables import ServiceHeartbeat
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.roll_call.facts_for_standing import RollCallFacts, load_roll_call_facts
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Challenge, RollCall, RollCallSite, Submission, Verdict
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.store.tables import PromptRecord
 from tests.support.standing.scenario import Registry, opened
 
@@ -29,36 +29,36 @@ async def registry(app_context: AppContext, owner: Database) -> Registry:
     return await opened(app_context, owner)
 
 
-async def recorded(registry: Registry) -> list[RollCallFacts]:
+async def load_facts(registry: Registry) -> list[RollCallFacts]:
     async with registry.as_worker() as session:
         return (await load_roll_call_facts(session, {registry.pupil.id: registry.school.id}))[
             registry.pupil.id
         ]
 
 
-async def evidence(registry: Registry) -> set[str]:
-    """Of the newest check."""
-    return set((await recorded(registry))[-1].evidence)
+async def load_evidence(registry: Registry) -> set[str]:
+    """The evidence of the newest roll call."""
+    return set((await load_facts(registry))[-1].evidence)
 
 
-async def blockers(registry: Registry) -> list[str]:
-    """Of the prompt that two misses raised."""
+async def load_blockers(registry: Registry) -> list[str]:
+    """The blockers of the prompt that two misses raise."""
     await registry.recompute()
     [prompt] = await registry.rows(PromptRecord)
     return (await registry.step(prompt.id)).blockers
 
 
-async def lose_marks(registry: Registry, roll_call: RollCall, minutes: int) -> None:
-    """So many minutes in the middle of the window left no mark."""
+async def delete_heartbeats(registry: Registry, roll_call: RollCall, minutes: int) -> None:
+    """Delete the heartbeats of some minutes in the middle of the window."""
     first = roll_call.opens_at.replace(second=0, microsecond=0) + timedelta(minutes=20)
-    lost = ServiceHeartbeat.minute.between(first, first + timedelta(minutes=minutes - 1))
+    in_gap = ServiceHeartbeat.minute.between(first, first + timedelta(minutes=minutes - 1))
     async with registry.stage.arrange() as session:
-        await session.execute(delete(ServiceHeartbeat).where(lost))
+        await session.execute(delete(ServiceHeartbeat).where(in_gap))
 
 
-async def send_something(registry: Registry, roll_call: RollCall, finding: str | None) -> None:
-    """An envelope in time of the pupil, judged as `finding` says, or not at all."""
-    of = {
+async def store_submission(registry: Registry, roll_call: RollCall, finding: str | None) -> None:
+    """Store an in-time submission of the pupil, with a verdict if `finding` is given."""
+    common = {
         "roll_call_id": roll_call.id,
         "school_id": registry.school.id,
         "term_code": roll_call.term_code,
@@ -67,7 +67,7 @@ async def send_something(registry: Registry, roll_call: RollCall, finding: str |
     nonce, submission_id = new_id().hex, new_id()
     challenge = Challenge(
         nonce=nonce,
-        **of,
+        **common,
         key_thumbprint="t",
         actions=["close_eyes", "turn_left"],
         cannot=[],
@@ -77,7 +77,7 @@ async def send_something(registry: Registry, roll_call: RollCall, finding: str |
     )
     submission = Submission(
         id=submission_id,
-        **of,
+        **common,
         nonce=nonce,
         key_thumbprint="t",
         in_cool_down=False,
@@ -100,76 +100,76 @@ async def send_something(registry: Registry, roll_call: RollCall, finding: str |
                 "engine": None,
                 "trace": {},
             }
-            session.add(Verdict(submission_id=submission_id, **of, **verdict, at=roll_call.closes_at))
+            session.add(Verdict(submission_id=submission_id, **common, **verdict, at=roll_call.closes_at))
 
 
-async def test_a_check_that_went_as_it_should_carries_all_its_evidence(registry: Registry) -> None:
+async def test_regular_roll_call_has_complete_evidence(registry: Registry) -> None:
     missed = await registry.misses(2)
-    found = await recorded(registry)
-    assert [check.roll_call.id for check in found] == [each.id for each in missed]
-    assert all(check.evidence == COMPLETE for check in found)
-    assert all(check.notice_delivered_at == check.roll_call.opens_at for check in found)
-    assert all(check.launcher == "bureau" for check in found)
-    assert {outcome for check in found for outcome, _ in check.results} == {Outcome.MISSED}
-    assert "incomplete_evidence" not in await blockers(registry)
+    facts = await load_facts(registry)
+    assert [fact.roll_call.id for fact in facts] == [each.id for each in missed]
+    assert all(fact.evidence == COMPLETE for fact in facts)
+    assert all(fact.notice_delivered_at == fact.roll_call.opens_at for fact in facts)
+    assert all(fact.launcher == "bureau" for fact in facts)
+    assert {outcome for fact in facts for outcome, _ in fact.results} == {Outcome.MISSED}
+    assert "incomplete_evidence" not in await load_blockers(registry)
 
 
 @pytest.mark.clause("R8")
-async def test_a_gap_in_the_marks_within_what_is_tolerated_takes_no_evidence(registry: Registry) -> None:
+async def test_heartbeat_gap_within_tolerance_keeps_the_evidence(registry: Registry) -> None:
     _, second = await registry.misses(2)
-    await lose_marks(registry, second, 5)
-    assert await evidence(registry) == COMPLETE
+    await delete_heartbeats(registry, second, 5)
+    assert await load_evidence(registry) == COMPLETE
 
 
 @pytest.mark.clause("R8")
-async def test_one_minute_more_and_nobody_can_say_that_the_student_could_have_been_there(
+async def test_heartbeat_gap_above_tolerance_removes_availability(
     registry: Registry,
 ) -> None:
     _, second = await registry.misses(2)
-    await lose_marks(registry, second, 6)
-    assert await evidence(registry) == COMPLETE - {"availability"}
-    assert "incomplete_evidence" in await blockers(registry)
+    await delete_heartbeats(registry, second, 6)
+    assert await load_evidence(registry) == COMPLETE - {"availability"}
+    assert "incomplete_evidence" in await load_blockers(registry)
 
 
-async def test_a_submission_that_nobody_judged_leaves_the_evidence_incomplete(registry: Registry) -> None:
+async def test_submission_without_verdict_leaves_incomplete_evidence(registry: Registry) -> None:
     _, second = await registry.misses(2)
-    await send_something(registry, second, finding=None)
-    assert await evidence(registry) == COMPLETE - {"submissions"}
-    assert "incomplete_evidence" in await blockers(registry)
+    await store_submission(registry, second, finding=None)
+    assert await load_evidence(registry) == COMPLETE - {"submissions"}
+    assert "incomplete_evidence" in await load_blockers(registry)
 
 
-async def test_a_submission_that_was_judged_is_evidence(registry: Registry) -> None:
+async def test_submission_with_verdict_keeps_the_evidence(registry: Registry) -> None:
     _, second = await registry.misses(2)
-    await send_something(registry, second, finding="rejected")
-    assert await evidence(registry) == COMPLETE
+    await store_submission(registry, second, finding="rejected")
+    assert await load_evidence(registry) == COMPLETE
 
 
-async def test_without_a_frozen_site_there_is_no_version_to_name(registry: Registry) -> None:
+async def test_evidence_without_a_frozen_site_has_no_versions(registry: Registry) -> None:
     _, second = await registry.misses(2)
     async with registry.stage.arrange() as session:
         await session.execute(delete(RollCallSite).where(RollCallSite.roll_call_id == second.id))
-    assert await evidence(registry) == COMPLETE - {"versions"}
-    assert "incomplete_evidence" in await blockers(registry)
+    assert await load_evidence(registry) == COMPLETE - {"versions"}
+    assert "incomplete_evidence" in await load_blockers(registry)
 
 
-async def test_a_notice_that_reached_nobody_leaves_no_delivery(registry: Registry) -> None:
+async def test_undelivered_notice_has_no_delivery_time(registry: Registry) -> None:
     await registry.misses(1)
     await registry.check(told=False)
-    assert [check.notice_delivered_at is None for check in await recorded(registry)] == [False, True]
-    assert "notice_undelivered" in await blockers(registry)
+    assert [fact.notice_delivered_at is None for fact in await load_facts(registry)] == [False, True]
+    assert "notice_undelivered" in await load_blockers(registry)
 
 
-async def test_a_notice_that_came_too_late_to_heed_does_not_count_as_delivered(registry: Registry) -> None:
+async def test_late_delivery_counts_as_undelivered(registry: Registry) -> None:
     await registry.misses(1)
     late = await registry.check(told=False)
     registry.stage.clock.at = late.opens_at + timedelta(seconds=1)
     await registry.receive_notices(late.id)
     registry.set_clock(hour=12)
-    assert (await recorded(registry))[-1].notice_delivered_at == late.opens_at + timedelta(seconds=1)
-    assert "notice_undelivered" in await blockers(registry)
+    assert (await load_facts(registry))[-1].notice_delivered_at == late.opens_at + timedelta(seconds=1)
+    assert "notice_undelivered" in await load_blockers(registry)
 
 
-async def test_the_first_receipt_in_any_channel_counts_and_a_failed_one_is_none(registry: Registry) -> None:
+async def test_first_successful_receipt_in_any_channel_counts(registry: Registry) -> None:
     missed = await registry.check(told=False)
     async with registry.stage.arrange() as session:
         notice_id = await session.scalar(
@@ -187,33 +187,33 @@ async def test_the_first_receipt_in_any_channel_counts_and_a_failed_one_is_none(
         ]
         common = {"notice_id": notice_id, "recorded_at": registry.at}
         await session.execute(insert(NoticeReceipt), [common | row for row in rows])
-    assert (await recorded(registry))[-1].notice_delivered_at == missed.opens_at + timedelta(minutes=3)
+    assert (await load_facts(registry))[-1].notice_delivered_at == missed.opens_at + timedelta(minutes=3)
 
 
-async def test_a_check_that_was_passed_needs_no_evidence(registry: Registry) -> None:
+async def test_passed_roll_call_has_no_evidence(registry: Registry) -> None:
     await registry.check(present=[registry.pupil])
-    [check] = await recorded(registry)
-    assert [outcome for outcome, _ in check.results] == [Outcome.PRESENT]
-    assert check.evidence == frozenset()
+    [fact] = await load_facts(registry)
+    assert [outcome for outcome, _ in fact.results] == [Outcome.PRESENT]
+    assert fact.evidence == frozenset()
 
 
-async def test_who_owed_no_presence_has_no_check(registry: Registry) -> None:
+async def test_student_without_obligation_has_no_facts(registry: Registry) -> None:
     await registry.check(audience=Audience(class_ids=(registry.school.classes[1].id,)))
-    assert await recorded(registry) == []
+    assert await load_facts(registry) == []
 
 
-async def test_a_voided_check_says_when_and_keeps_both_results(registry: Registry) -> None:
+async def test_voided_roll_call_has_time_and_both_results(registry: Registry) -> None:
     missed = await registry.check()
     registry.pass_time(minutes=5)
     bureau = registry.bureau
     async with registry.transaction(bureau) as session:
         await void_roll_call(session, bureau, missed.id, "时间有误", registry.at)
-    [check] = await recorded(registry)
-    assert check.voided_at == registry.at
-    assert [outcome for outcome, _ in check.results] == [Outcome.MISSED, Outcome.EXCUSED]
+    [fact] = await load_facts(registry)
+    assert fact.voided_at == registry.at
+    assert [outcome for outcome, _ in fact.results] == [Outcome.MISSED, Outcome.EXCUSED]
 
 
-async def test_a_schools_own_check_is_launched_by_the_school(registry: Registry) -> None:
+async def test_launcher_of_a_schools_own_roll_call_is_the_school(registry: Registry) -> None:
     await registry.check(actor=registry.registrar, kind="school_own")
-    [check] = await recorded(registry)
-    assert check.launcher == "school"
+    [fact] = await load_facts(registry)
+    assert fact.launcher == "school"

@@ -1,4 +1,4 @@
-"""Part-time students register twice a year and no third time (HN334-2.2)."""
+"""Part-time students register at most twice a year (HN334-2.2)."""
 
 import asyncio
 from datetime import UTC, datetime
@@ -18,43 +18,47 @@ pytestmark = pytest.mark.clause("HN334-2.2")
 
 
 @pytest.fixture
-async def part_timer(stage: Stage) -> Pupil:
+async def part_time_student(stage: Stage) -> Pupil:
     pupil = stage.school.students[0]
     async with stage.arrange() as session:
         (await session.get_one(Student, pupil.id)).study_form = "part_time"
     return pupil
 
 
-async def registered(stage: Stage, pupil: Pupil, at: datetime | None = None) -> HalfYearRegistration:
+async def register_student(stage: Stage, pupil: Pupil, at: datetime | None = None) -> HalfYearRegistration:
     actor = student_account(stage.school, pupil)
     async with stage.app_context.database.transaction(actor.scope) as session:
         return await register(session, actor, division_of(actor.org_path), at or stage.clock())
 
 
-async def test_two_a_year_are_open_and_the_third_is_refused(stage: Stage, part_timer: Pupil) -> None:
-    assert [(await registered(stage, part_timer)).number for _ in range(2)] == [1, 2]
+async def test_third_registration_of_the_year_is_refused(stage: Stage, part_time_student: Pupil) -> None:
+    assert [(await register_student(stage, part_time_student)).number for _ in range(2)] == [1, 2]
     with pytest.raises(RegistrationsUsedUp) as refused:
-        await registered(stage, part_timer)
+        await register_student(stage, part_time_student)
     assert refused.value.params["allowed"] == 2
 
 
-async def test_the_year_is_the_legal_one(stage: Stage, part_timer: Pupil) -> None:
+async def test_year_starts_at_midnight_in_the_legal_time_zone(stage: Stage, part_time_student: Pupil) -> None:
     last_minute = datetime(2026, 12, 31, 15, 59, tzinfo=UTC)
     for _ in range(2):
-        assert (await registered(stage, part_timer, last_minute)).year == 2026
+        assert (await register_student(stage, part_time_student, last_minute)).year == 2026
     with pytest.raises(RegistrationsUsedUp):
-        await registered(stage, part_timer, last_minute)
-    new_year = await registered(stage, part_timer, datetime(2026, 12, 31, 16, 0, tzinfo=UTC))
+        await register_student(stage, part_time_student, last_minute)
+    new_year = await register_student(stage, part_time_student, datetime(2026, 12, 31, 16, 0, tzinfo=UTC))
     assert (new_year.year, new_year.number) == (2027, 1)
 
 
-async def test_eight_at_once_make_exactly_two(stage: Stage, part_timer: Pupil) -> None:
-    answers = await asyncio.gather(*(registered(stage, part_timer) for _ in range(8)), return_exceptions=True)
+async def test_concurrent_requests_make_exactly_two_registrations(
+    stage: Stage, part_time_student: Pupil
+) -> None:
+    answers = await asyncio.gather(
+        *(register_student(stage, part_time_student) for _ in range(8)), return_exceptions=True
+    )
     numbers = sorted(each.number for each in answers if isinstance(each, HalfYearRegistration))
     assert numbers == [1, 2]
     assert sum(isinstance(each, RegistrationsUsedUp) for each in answers) == 6
 
 
-async def test_full_time_students_prove_presence_instead(stage: Stage) -> None:
+async def test_full_time_student_may_not_register(stage: Stage) -> None:
     with pytest.raises(NotPermitted):
-        await registered(stage, stage.school.students[1])
+        await register_student(stage, stage.school.students[1])

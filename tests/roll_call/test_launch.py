@@ -1,4 +1,4 @@
-"""Launching: authority, window, audience, and that everything is frozen."""
+"""Launch: authority, window, audience, and what is frozen."""
 
 import asyncio
 import hashlib
@@ -50,13 +50,13 @@ def command(school: School, **changes: Any) -> LaunchRollCall:
 
 
 async def launch(
-    database: Database, actor: Actor, asked: LaunchRollCall, at: datetime | None = None
+    database: Database, actor: Actor, launch_command: LaunchRollCall, at: datetime | None = None
 ) -> Launched:
     async with database.transaction(actor.scope) as session:
-        return await launch_roll_call(session, actor, asked, at or now())
+        return await launch_roll_call(session, actor, launch_command, at or now())
 
 
-async def obligations(database: Database, actor: Actor, launched: Launched) -> dict[str, Obligation]:
+async def load_obligations(database: Database, actor: Actor, launched: Launched) -> dict[str, Obligation]:
     async with database.transaction(actor.scope) as session:
         rows = await session.scalars(
             select(Obligation).where(Obligation.roll_call_id == launched.roll_call.id)
@@ -65,7 +65,7 @@ async def obligations(database: Database, actor: Actor, launched: Launched) -> d
 
 
 @pytest.mark.clause("HN334-2.1")
-async def test_every_full_time_student_of_every_programme_owes_presence(
+async def test_full_time_students_of_every_programme_owe_presence(
     database: Database, owner: Database, world: World
 ) -> None:
     programmes = ("regular", "higher_institution_secondary", "five_year_secondary_stage")
@@ -74,14 +74,14 @@ async def test_every_full_time_student_of_every_programme_owes_presence(
             row = await session.get_one(Student, pupil.id)
             row.programme = programme
     launched = await launch(database, bureau_account(world.city), command(world.school))
-    rows = await obligations(database, bureau_account(world.city), launched)
+    rows = await load_obligations(database, bureau_account(world.city), launched)
     assert launched.owed == len(world.school.students) == len(rows)
     assert {row.programme for row in rows.values()} >= set(programmes)
     assert {row.duty for row in rows.values()} == {"owed"}
 
 
 @pytest.mark.clause("HN334-2.2")
-async def test_part_time_and_suspended_students_are_exempt_with_the_reason(
+async def test_part_time_and_suspended_students_are_exempt(
     database: Database, owner: Database, world: World
 ) -> None:
     part_time, suspended, *_ = world.school.students
@@ -89,7 +89,7 @@ async def test_part_time_and_suspended_students_are_exempt_with_the_reason(
         (await session.get_one(Student, part_time.id)).study_form = "part_time"
         (await session.get_one(Student, suspended.id)).standing = "02"
     launched = await launch(database, bureau_account(world.city), command(world.school))
-    rows = await obligations(database, bureau_account(world.city), launched)
+    rows = await load_obligations(database, bureau_account(world.city), launched)
     assert (rows[str(part_time.id)].duty, rows[str(part_time.id)].reason) == ("exempt", "part_time")
     assert (rows[str(suspended.id)].duty, rows[str(suspended.id)].reason) == ("exempt", "standing_02")
     assert (launched.owed, launched.exempt) == (len(world.school.students) - 2, 2)
@@ -97,9 +97,7 @@ async def test_part_time_and_suspended_students_are_exempt_with_the_reason(
 
 @pytest.mark.clause("HN334-3.4")
 @pytest.mark.parametrize("who", ["other_bureau", "bureau_over_direct", "registrar", "counselor"])
-async def test_nobody_without_authority_launches_a_spot_check(
-    database: Database, world: World, who: str
-) -> None:
+async def test_spot_check_without_authority_is_refused(database: Database, world: World, who: str) -> None:
     actor, school = {
         "other_bureau": (bureau_account(world.other_city), world.school),
         "bureau_over_direct": (bureau_account(world.city), world.direct),
@@ -111,44 +109,44 @@ async def test_nobody_without_authority_launches_a_spot_check(
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_the_province_launches_over_schools_directly_under_it(database: Database, world: World) -> None:
+async def test_province_launches_for_schools_directly_under_it(database: Database, world: World) -> None:
     launched = await launch(database, province_account(world.province), command(world.direct))
     assert launched.owed == len(world.direct.students)
 
 
-async def test_a_unit_that_does_not_exist_is_not_found(database: Database, world: World) -> None:
+async def test_unknown_unit_is_not_found(database: Database, world: World) -> None:
     ghost = replace(command(world.school), audience=Audience(unit_ids=(world.school.classes[0].id,)))
     with pytest.raises(NotFound):
         await launch(database, bureau_account(world.city), ghost)
 
 
 @pytest.mark.clause("R6")
-async def test_a_window_shorter_than_the_law_is_refused(database: Database, world: World) -> None:
-    asked = command(world.school)
-    short = replace(asked, closes_at=asked.opens_at + timedelta(minutes=59))
+async def test_window_below_the_legal_minimum_is_refused(database: Database, world: World) -> None:
+    spot_check = command(world.school)
+    short = replace(spot_check, closes_at=spot_check.opens_at + timedelta(minutes=59))
     with pytest.raises(WindowInvalid):
         await launch(database, bureau_account(world.city), short)
 
 
 @pytest.mark.clause("R3")
-async def test_the_later_of_two_overlapping_superior_checks_is_refused(
-    database: Database, world: World
-) -> None:
-    asked = command(world.school)
-    await launch(database, bureau_account(world.city), asked)
+async def test_later_of_two_overlapping_spot_checks_is_refused(database: Database, world: World) -> None:
+    spot_check = command(world.school)
+    await launch(database, bureau_account(world.city), spot_check)
     with pytest.raises(WindowsOverlap) as refused:
-        await launch(database, province_account(world.province), asked)
+        await launch(database, province_account(world.province), spot_check)
     assert refused.value.params == {"students": len(world.school.students)}
     later = replace(
-        asked, opens_at=asked.closes_at + timedelta(seconds=1), closes_at=asked.closes_at + timedelta(hours=2)
+        spot_check,
+        opens_at=spot_check.closes_at + timedelta(seconds=1),
+        closes_at=spot_check.closes_at + timedelta(hours=2),
     )
     await launch(database, province_account(world.province), later)
 
 
-async def test_an_audience_without_anyone_who_owes_is_refused(database: Database, world: World) -> None:
-    nobody = replace(command(world.school), audience=Audience(unit_ids=(world.school.id,), grades=(1999,)))
+async def test_audience_without_obligations_is_refused(database: Database, world: World) -> None:
+    empty = replace(command(world.school), audience=Audience(unit_ids=(world.school.id,), grades=(1999,)))
     with pytest.raises(AudienceEmpty):
-        await launch(database, bureau_account(world.city), nobody)
+        await launch(database, bureau_account(world.city), empty)
 
 
 async def test_class_grade_and_major_narrow_the_audience(database: Database, world: World) -> None:
@@ -157,33 +155,31 @@ async def test_class_grade_and_major_narrow_the_audience(database: Database, wor
         unit_ids=(world.school.id,), class_ids=(klass.id,), grades=(2024,), majors=("机电技术应用",)
     )
     launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
-    rows = await obligations(database, bureau_account(world.city), launched)
+    rows = await load_obligations(database, bureau_account(world.city), launched)
     assert set(rows) == {str(pupil.id) for pupil in klass.students}
 
 
-async def test_a_sample_can_be_drawn_again_from_its_recorded_seed(database: Database, world: World) -> None:
+async def test_sample_is_reproducible_from_its_recorded_seed(database: Database, world: World) -> None:
     audience = Audience(unit_ids=(world.school.id,), sample=Sample(size=3))
     launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
     seed = launched.roll_call.seed
     assert seed
-    lots = sorted(
+    ranked = sorted(
         (hashlib.sha256(f"{seed}{pupil.id}".encode()).digest(), str(pupil.id))
         for pupil in world.school.students
     )
-    rows = await obligations(database, bureau_account(world.city), launched)
-    assert set(rows) == {student_id for _, student_id in lots[:3]}
+    rows = await load_obligations(database, bureau_account(world.city), launched)
+    assert set(rows) == {student_id for _, student_id in ranked[:3]}
 
 
-async def test_a_share_is_rounded_up(database: Database, world: World) -> None:
+async def test_sample_share_is_rounded_up(database: Database, world: World) -> None:
     audience = Audience(unit_ids=(world.school.id,), sample=Sample(share=0.11))
     launched = await launch(database, bureau_account(world.city), command(world.school, audience=audience))
     assert launched.owed == 2
 
 
 @pytest.mark.clause("HN334-3.3")
-async def test_a_rehearsal_is_hidden_from_superiors_until_it_is_settled(
-    database: Database, world: World
-) -> None:
+async def test_rehearsal_is_hidden_from_superiors_until_settled(database: Database, world: World) -> None:
     registrar = registrar_account(world.school)
     launched = await launch(database, registrar, command(world.school, kind="rehearsal", audience=Audience()))
     async with database.transaction(registrar.scope) as session:
@@ -193,7 +189,7 @@ async def test_a_rehearsal_is_hidden_from_superiors_until_it_is_settled(
 
 
 @pytest.mark.parametrize("table", ["roll_call", "obligation", "roll_call_site", "roll_call_class"])
-async def test_nothing_can_alter_what_the_launch_froze(database: Database, world: World, table: str) -> None:
+async def test_frozen_rows_cannot_be_changed(database: Database, world: World, table: str) -> None:
     launched = await launch(database, bureau_account(world.city), command(world.school))
     assert launched.owed
     with pytest.raises(ProgrammingError, match="permission denied"):
@@ -201,7 +197,7 @@ async def test_nothing_can_alter_what_the_launch_froze(database: Database, world
             await session.execute(text(f"DELETE FROM {table}"))
 
 
-async def test_a_school_without_a_filed_site_is_reported(database: Database, world: World) -> None:
+async def test_school_without_a_filed_site_is_reported(database: Database, world: World) -> None:
     launched = await launch(database, bureau_account(world.city), command(world.school))
     assert launched.schools_without_site == 1
     async with database.transaction(bureau_account(world.city).scope) as session:
@@ -212,20 +208,20 @@ async def test_a_school_without_a_filed_site_is_reported(database: Database, wor
 
 
 @pytest.mark.clause("R3")
-async def test_of_two_launches_at_once_over_the_same_students_one_is_refused(
+async def test_one_of_two_concurrent_overlapping_launches_is_refused(
     database: Database, world: World
 ) -> None:
-    asked = command(world.school)
+    spot_check = command(world.school)
     answers = await asyncio.gather(
-        launch(database, bureau_account(world.city), asked),
-        launch(database, province_account(world.province), asked),
+        launch(database, bureau_account(world.city), spot_check),
+        launch(database, province_account(world.province), spot_check),
         return_exceptions=True,
     )
     assert sorted(type(answer).__name__ for answer in answers) == ["Launched", "WindowsOverlap"]
 
 
 @pytest.mark.parametrize("wrong", ["roll_call_id", "term_code"])
-async def test_an_obligation_of_a_roll_call_that_there_is_not_is_refused(
+async def test_obligation_of_an_unknown_roll_call_is_refused(
     database: Database, owner: Database, world: World, wrong: str
 ) -> None:
     launched = await launch(database, bureau_account(world.city), command(world.school))

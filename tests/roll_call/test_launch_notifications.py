@@ -1,4 +1,4 @@
-"""Notices of a launch: to everyone concerned, exactly once, and not a moment too soon."""
+"""Notices of a launch: to every recipient, exactly once, and not before they are due."""
 
 import asyncio
 from datetime import timedelta
@@ -9,26 +9,27 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.events import deliver
 from backend.people.tables import Student
-from backend.roll_call.oversight import access_roll_call
-from backend.roll_call.queries import own_roll_call, own_roll_calls, roll_calls_page
-from backend.roll_call.settlement.tasks import run_due
+from backend.roll_call.access import access_roll_call
+from backend.roll_call.settlement.tasks import run_due_steps
+from backend.roll_call.staff_queries import load_roll_calls_page
+from backend.roll_call.student_queries import own_roll_call, own_roll_calls
 from backend.roll_call.tables import RollCall
-from tests.roll_call.test_oversight import told
 from tests.support.province import registrar_account, student_account
+from tests.support.roll_call.notices import count_notices
 from tests.support.roll_call.scenario import MICROSECOND, Stage
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
-async def visible(stage: Stage, actor: Actor, roll_call: RollCall) -> tuple[bool, bool]:
-    """Whether the roll call is in the account's list, and whether it can be opened."""
+async def visibility(stage: Stage, actor: Actor, roll_call: RollCall) -> tuple[bool, bool]:
+    """Whether the roll call is in the account's list, and whether the account can open it."""
     at = stage.clock()
     async with stage.app_context.database.transaction(actor.scope) as session:
         if actor.student_id is not None:
             views = await own_roll_calls(session, actor.student_id, at, None, 50)
             listed = {view.roll_call.id for view in views}
         else:
-            listed = {row.id for row in await roll_calls_page(session, actor, at, None, 50)}
+            listed = {row.id for row in await load_roll_calls_page(session, actor, at, None, 50)}
         try:
             if actor.role == "student":
                 await own_roll_call(session, actor, roll_call.id, at)
@@ -39,7 +40,7 @@ async def visible(stage: Stage, actor: Actor, roll_call: RollCall) -> tuple[bool
     return roll_call.id in listed, True
 
 
-async def test_students_registrars_and_their_counselors_are_told_once(stage: Stage) -> None:
+async def test_students_registrars_and_counselors_are_notified_once(stage: Stage) -> None:
     part_time, *others = stage.school.students
     async with stage.arrange() as session:
         (await session.get_one(Student, part_time.id)).study_form = "part_time"
@@ -51,16 +52,16 @@ async def test_students_registrars_and_their_counselors_are_told_once(stage: Sta
     await asyncio.gather(
         deliver(stage.app_context, str(event.id)),
         deliver(stage.app_context, str(event.id)),
-        run_due(stage.app_context),
+        run_due_steps(stage.app_context),
         stage.announce(launched.roll_call),
     )
-    students = await told(stage, "roll_call_launched", launched.roll_call)
+    students = await count_notices(stage, "roll_call_launched", launched.roll_call)
     assert students == {pupil.id: 1 for pupil in others}
-    staff = await told(stage, "roll_call_launched_staff", launched.roll_call)
+    staff = await count_notices(stage, "roll_call_launched_staff", launched.roll_call)
     assert staff == {registrar.account_id: 1, counselor.account_id: 1}
 
 
-async def test_a_scheduled_roll_call_is_secret_until_its_notice(stage: Stage) -> None:
+async def test_scheduled_roll_call_is_secret_until_its_notice(stage: Stage) -> None:
     notice = stage.clock() + timedelta(hours=1)
     launched = await stage.launch(
         told=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
@@ -69,46 +70,46 @@ async def test_a_scheduled_roll_call_is_secret_until_its_notice(stage: Stage) ->
     student = student_account(stage.school, stage.school.students[0])
     stage.clock.at = notice - MICROSECOND
     await deliver(stage.app_context, str(event.id))
-    await run_due(stage.app_context)
-    assert await told(stage, "roll_call_launched", launched.roll_call) == {}
+    await run_due_steps(stage.app_context)
+    assert await count_notices(stage, "roll_call_launched", launched.roll_call) == {}
     for actor in (student, stage.registrar):
-        assert await visible(stage, actor, launched.roll_call) == (False, False)
-    assert await visible(stage, stage.bureau, launched.roll_call) == (True, True)
+        assert await visibility(stage, actor, launched.roll_call) == (False, False)
+    assert await visibility(stage, stage.bureau, launched.roll_call) == (True, True)
     stage.clock.at = notice
-    await run_due(stage.app_context)
-    await run_due(stage.app_context)
-    assert len(await told(stage, "roll_call_launched", launched.roll_call)) == 6
+    await run_due_steps(stage.app_context)
+    await run_due_steps(stage.app_context)
+    assert len(await count_notices(stage, "roll_call_launched", launched.roll_call)) == 6
     for actor in (student, stage.registrar):
-        assert await visible(stage, actor, launched.roll_call) == (True, True)
+        assert await visibility(stage, actor, launched.roll_call) == (True, True)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_school_that_is_not_addressed_sees_nothing(stage: Stage) -> None:
+async def test_school_outside_the_audience_sees_nothing(stage: Stage) -> None:
     launched = await stage.launch()
     sister = stage.world.sister
     for actor in (registrar_account(sister), student_account(sister, sister.students[0])):
-        assert await visible(stage, actor, launched.roll_call) == (False, False)
+        assert await visibility(stage, actor, launched.roll_call) == (False, False)
 
 
 @pytest.mark.clause("R8")
-async def test_after_an_outage_over_the_whole_window_nobody_is_missed_or_told(stage: Stage) -> None:
+async def test_outage_beyond_the_maximum_extension_leaves_no_miss(stage: Stage) -> None:
     launched = await stage.launch(told=False)
     await stage.serve(launched.roll_call, but=range(250))
     stage.clock.at = launched.roll_call.closes_at + timedelta(hours=4)
-    await run_due(stage.app_context)
+    await run_due_steps(stage.app_context)
     outcomes = await stage.outcomes(launched.roll_call.id)
     assert {entry.outcome for entry in outcomes.values()} == {"undetermined"}
 
 
 @pytest.mark.clause("R8")
-async def test_after_a_shorter_outage_over_the_whole_window_everyone_is_told_and_gets_all_of_it(
+async def test_outage_of_the_whole_window_is_announced_and_extended(
     stage: Stage,
 ) -> None:
     launched = await stage.launch(told=False)
     await stage.serve(launched.roll_call, but=range(90))
     stage.clock.at = launched.roll_call.closes_at + timedelta(minutes=30)
     for _ in range(2):
-        await run_due(stage.app_context)
+        await run_due_steps(stage.app_context)
     assert await stage.outcomes(launched.roll_call.id) == {}
     student = student_account(stage.school, stage.school.students[0])
-    assert await visible(stage, student, launched.roll_call) == (True, True)
+    assert await visibility(stage, student, launched.roll_call) == (True, True)

@@ -1,4 +1,4 @@
-"""The figures of a roll call in memory: sums go up the tree, and what was noted is replaced."""
+"""Roll call totals in memory: changes propagate up the tree, and pending changes are replaced."""
 
 import json
 from typing import Any
@@ -19,58 +19,56 @@ FIRST, SECOND = new_id(), new_id()
 
 
 @pytest.fixture
-def tally() -> RollCallTotals:
+def totals() -> RollCallTotals:
     classes = [
         ClassObligations(FIRST, SCHOOL.id, "一班", 40, 1),
         ClassObligations(SECOND, SCHOOL.id, "二班", 30, 0),
     ]
-    return RollCallTotals.of([SCHOOL, OTHER, CITY, PROVINCE], classes)
+    return RollCallTotals.build([SCHOOL, OTHER, CITY, PROVINCE], classes)
 
 
-def shown(tally: RollCallTotals, unit: Unit) -> dict[str, Any]:
-    board: dict[str, Any] = json.loads(tally.board(unit))
-    return board
+def render(totals: RollCallTotals, unit: Unit) -> dict[str, Any]:
+    rendered: dict[str, Any] = json.loads(totals.render(unit))
+    return rendered
 
 
-def test_a_change_of_a_class_reaches_all_above_it(tally: RollCallTotals) -> None:
-    before = [tally.board(unit) for unit in (PROVINCE, CITY, SCHOOL)]
-    tally.count([(FIRST, (5, 1, 0, 0), 1)])
+def test_change_of_class_reaches_all_ancestors(totals: RollCallTotals) -> None:
+    before = [totals.render(unit) for unit in (PROVINCE, CITY, SCHOOL)]
+    totals.apply_counters([(FIRST, (5, 1, 0, 0), 1)])
     for unit, stale in zip((PROVINCE, CITY, SCHOOL), before, strict=True):
-        assert tally.board(unit) != stale
-        whole = shown(tally, unit)
-        assert (whole["obligations"], whole["present"], whole["missed"], whole["waiting"]) == (70, 5, 1, 64)
+        assert totals.render(unit) != stale
+        node = render(totals, unit)
+        assert (node["obligations"], node["present"], node["missed"], node["waiting"]) == (70, 5, 1, 64)
 
 
-def test_a_board_that_did_not_change_is_not_drawn_again(tally: RollCallTotals) -> None:
-    tally.count([(FIRST, (5, 0, 0, 0), 1)])
-    board = tally.board(SCHOOL)
-    tally.count([(FIRST, (5, 0, 0, 0), 2)])
-    assert tally.board(SCHOOL) is board
-    assert tally.version == 2
+def test_unchanged_totals_are_not_rendered_again(totals: RollCallTotals) -> None:
+    totals.apply_counters([(FIRST, (5, 0, 0, 0), 1)])
+    rendered = totals.render(SCHOOL)
+    totals.apply_counters([(FIRST, (5, 0, 0, 0), 2)])
+    assert totals.render(SCHOOL) is rendered
+    assert totals.version == 2
 
 
-def test_what_was_noted_and_then_folded_is_counted_once(tally: RollCallTotals) -> None:
-    tally.note({FIRST: (2, 0, 0, 0), SECOND: (1, 0, 0, 0)})
-    assert shown(tally, CITY)["present"] == 3
-    tally.count([(FIRST, (2, 0, 0, 0), 1)])
-    tally.note({SECOND: (1, 0, 0, 0)})
-    assert shown(tally, CITY)["present"] == 3
+def test_flushed_pending_change_is_counted_once(totals: RollCallTotals) -> None:
+    totals.replace_pending({FIRST: (2, 0, 0, 0), SECOND: (1, 0, 0, 0)})
+    assert render(totals, CITY)["present"] == 3
+    totals.apply_counters([(FIRST, (2, 0, 0, 0), 1)])
+    totals.replace_pending({SECOND: (1, 0, 0, 0)})
+    assert render(totals, CITY)["present"] == 3
 
 
-def test_below_a_unit_are_those_that_are_asked_in_the_given_order(tally: RollCallTotals) -> None:
-    assert [child["name"] for child in shown(tally, PROVINCE)["children"]] == ["市"]
-    assert [child["name"] for child in shown(tally, SCHOOL)["children"]] == ["一班", "二班"]
-    elsewhere = shown(tally, OTHER)
+def test_children_are_units_of_the_audience_in_given_order(totals: RollCallTotals) -> None:
+    assert [child["name"] for child in render(totals, PROVINCE)["children"]] == ["市"]
+    assert [child["name"] for child in render(totals, SCHOOL)["children"]] == ["一班", "二班"]
+    elsewhere = render(totals, OTHER)
     assert (elsewhere["name"], elsewhere["obligations"], elsewhere["children"]) == ("邻市", 0, [])
 
 
 @pytest.mark.parametrize(("mine", "obligations"), [({FIRST}, 40), ({FIRST, SECOND}, 70), (set[UUID](), 0)])
-def test_some_classes_of_a_school_add_up_to_it(
-    tally: RollCallTotals, mine: set[UUID], obligations: int
-) -> None:
-    tally.count([(FIRST, (5, 0, 0, 0), 1)])
-    whole = json.loads(tally.board_of_classes(SCHOOL, mine))
-    assert whole["unit_id"] == str(SCHOOL.id)
-    assert whole["obligations"] == obligations
-    assert whole["present"] == (5 if FIRST in mine else 0)
-    assert {child["unit_id"] for child in whole["children"]} == {str(each) for each in mine}
+def test_totals_of_some_classes_add_up(totals: RollCallTotals, mine: set[UUID], obligations: int) -> None:
+    totals.apply_counters([(FIRST, (5, 0, 0, 0), 1)])
+    school = json.loads(totals.render_classes(SCHOOL, mine))
+    assert school["unit_id"] == str(SCHOOL.id)
+    assert school["obligations"] == obligations
+    assert school["present"] == (5 if FIRST in mine else 0)
+    assert {child["unit_id"] for child in school["children"]} == {str(each) for each in mine}

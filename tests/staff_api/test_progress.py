@@ -1,4 +1,4 @@
-"""Progress over HTTP: figures that add up, and a stream that goes on with and without Redis."""
+"""Progress over HTTP: totals of units, conditional requests, and a stream with and without Redis."""
 
 import asyncio
 import json
@@ -23,7 +23,7 @@ from backend.core.redis_client import RedisClient, open_redis
 from backend.core.web.requests import Caller
 from backend.roll_call.outcomes import Decided, write_outcome
 from backend.roll_call.progress import stream as progress_stream
-from backend.roll_call.progress.access import publish_changed
+from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.progress.stream import ProgressStreams
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
@@ -48,23 +48,23 @@ async def api(stage: Stage) -> AsyncIterator[StaffClient]:
     await client.http.aclose()
 
 
-async def found_present(stage: Stage, roll_call: RollCall, number: int) -> None:
-    """A student is present, by whatever way."""
+async def mark_present(stage: Stage, roll_call: RollCall, number: int) -> None:
+    """Write the outcome present for a student."""
     student_id = stage.school.students[number].id
     actor = stage.registrar
     async with stage.app_context.database.transaction(actor.scope) as session:
         obligation = await session.get_one(Obligation, (roll_call.id, student_id))
-        decided = Decided(Outcome.PRESENT, "verified", "face")
-        await write_outcome(session, roll_call, obligation, decided, stage.clock())
+        decision = Decided(Outcome.PRESENT, "verified", "face")
+        await write_outcome(session, roll_call, obligation, decision, stage.clock())
 
 
-async def test_the_figures_of_a_unit_and_of_what_lies_below(api: StaffClient, stage: Stage) -> None:
+async def test_totals_of_a_unit_and_its_children(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
-    await found_present(stage, launched.roll_call, 0)
+    await mark_present(stage, launched.roll_call, 0)
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
-    whole = (await api.get(stage.bureau, path)).json()
-    assert (whole["kind"], whole["obligations"], whole["present"], whole["waiting"]) == ("city", 6, 1, 5)
-    (school,) = whole["children"]
+    unit = (await api.get(stage.bureau, path)).json()
+    assert (unit["kind"], unit["obligations"], unit["present"], unit["waiting"]) == ("city", 6, 1, 5)
+    (school,) = unit["children"]
     assert school["unit_id"] == str(stage.school.id)
     below = (await api.get(stage.bureau, path, unit_id=str(stage.school.id))).json()
     assert sorted(child["present"] for child in below["children"]) == [0, 1]
@@ -73,7 +73,7 @@ async def test_the_figures_of_a_unit_and_of_what_lies_below(api: StaffClient, st
     assert [child["unit_id"] for child in own["children"]] == [str(mine.id)]
 
 
-async def test_what_has_not_changed_is_not_sent_again(api: StaffClient, stage: Stage) -> None:
+async def test_unchanged_totals_answer_304(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
     actor = stage.bureau
@@ -82,13 +82,13 @@ async def test_what_has_not_changed_is_not_sent_again(api: StaffClient, stage: S
     tag = (await api.http.get(path, headers=headers)).headers["ETag"]
     known = headers | {"If-None-Match": tag}
     assert (await api.http.get(path, headers=known)).status_code == 304
-    await found_present(stage, launched.roll_call, 0)
+    await mark_present(stage, launched.roll_call, 0)
     changed = await api.http.get(path, headers=known)
     assert (changed.status_code, changed.json()["present"]) == (200, 1)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_units_and_roll_calls_of_others_answer_as_if_absent(api: StaffClient, stage: Stage) -> None:
+async def test_units_and_roll_calls_of_others_answer_404(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
     foreign = await api.get(stage.registrar, path, unit_id=str(stage.world.sister.id))
@@ -106,20 +106,20 @@ async def test_units_and_roll_calls_of_others_answer_as_if_absent(api: StaffClie
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test waits for the pauses of a real dashboard."""
-    monkeypatch.setattr(progress_stream, "LEAST_SECONDS_BETWEEN", 0.0)
-    monkeypatch.setattr(progress_stream, "LOOK_AGAIN_SECONDS", 0.05)
+def fast_stream(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shorten the intervals of the stream."""
+    monkeypatch.setattr(progress_stream, "MIN_INTERVAL_SECONDS", 0.0)
+    monkeypatch.setattr(progress_stream, "POLL_SECONDS", 0.05)
 
 
 @asynccontextmanager
-async def streaming(stage: Stage, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
-    """The events that an open dashboard gets, as plain data."""
+async def open_stream(stage: Stage, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
+    """The events of a stream, parsed."""
     caller = Caller(stage.app_context, actor)
-    view, first = await progress._progress(caller, roll_call.id, None)
+    access, first = await progress._load_snapshot(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
-        async with aclosing(progress._events(caller, view, first)) as stream:  # type: ignore[type-var]  # it is an async generator
+        async with aclosing(progress._stream_events(caller, access, first)) as stream:  # type: ignore[type-var]  # it is an async generator
             async for event in stream:
                 name, data = event.decode().removesuffix("\r\n\r\n").split("\r\n")
                 assert name == "event: progress"
@@ -129,44 +129,42 @@ async def streaming(stage: Stage, roll_call: RollCall, actor: Actor) -> AsyncIte
         yield plain
 
 
-async def test_a_stream_begins_at_once_and_goes_on_after_a_poke(
+async def test_stream_starts_immediately_and_continues_on_change(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(progress_stream, "LEAST_SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(progress_stream, "MIN_INTERVAL_SECONDS", 0.0)
     launched = await stage.launch()
-    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         following = asyncio.create_task(anext(stream))
-        await _watched(stage.app_context.redis)
-        await found_present(stage, launched.roll_call, 0)
+        await wait_for_listener(stage.app_context.redis)
+        await mark_present(stage, launched.roll_call, 0)
         await publish_changed(stage.app_context.redis, launched.roll_call.id)
         assert (await following)["present"] == 1
 
 
-async def _watched(redis: RedisClient) -> None:
-    """Until this process listens to the nudges."""
+async def wait_for_listener(redis: RedisClient) -> None:
+    """Return once this process is subscribed to the Redis channel."""
     while not await redis.pubsub_numpat():
         pass
 
 
-async def test_many_who_watch_one_unit_have_one_board_that_goes_with_the_last(stage: Stage) -> None:
+async def test_subscribers_of_one_unit_share_a_snapshot(stage: Stage) -> None:
     launched = await stage.launch()
-    shared = stage.app_context.service(ProgressStreams)
+    streams = stage.app_context.service(ProgressStreams)
     counselor = counselor_account(stage.school, stage.school.classes[0])
-    async with AsyncExitStack() as watching:
+    async with AsyncExitStack() as stack:
         for actor in (stage.bureau, stage.bureau, stage.registrar, counselor):
-            stream = await watching.enter_async_context(streaming(stage, launched.roll_call, actor))
+            stream = await stack.enter_async_context(open_stream(stage, launched.roll_call, actor))
             await anext(stream)
-        assert len(shared) == 3
-    assert len(shared) == 0
+        assert len(streams) == 3
+    assert len(streams) == 0
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_board_that_cannot_be_read_once_is_read_again(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.usefixtures("fast_stream")
+async def test_stream_continues_after_a_failed_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     launched = await stage.launch()
-    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
         await anext(stream)
         failed = asyncio.Event()
 
@@ -174,36 +172,36 @@ async def test_a_board_that_cannot_be_read_once_is_read_again(
             failed.set()
             raise OSError
 
-        with monkeypatch.context() as away:
-            away.setattr(Database, "ask", fail)
+        with monkeypatch.context() as outage:
+            outage.setattr(Database, "ask", fail)
             await failed.wait()
-        await found_present(stage, launched.roll_call, 0)
+        await mark_present(stage, launched.roll_call, 0)
         assert (await anext(stream))["present"] == 1
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_without_redis_a_stream_goes_on_more_slowly(stage: Stage) -> None:
+@pytest.mark.usefixtures("fast_stream")
+async def test_stream_without_redis_continues_by_polling(stage: Stage) -> None:
     stage.app_context = replace(stage.app_context, redis=open_redis("unix:///nonexistent/redis.sock"))
     launched = await stage.launch()
-    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         for number in range(2):
-            await found_present(stage, launched.roll_call, number)
+            await mark_present(stage, launched.roll_call, number)
             assert (await anext(stream))["present"] == number + 1
     await stage.app_context.redis.aclose()
 
 
-@pytest.mark.usefixtures("impatient")
-async def test_a_stream_ends_with_the_life_of_a_token(stage: Stage) -> None:
+@pytest.mark.usefixtures("fast_stream")
+async def test_stream_ends_with_the_lifetime_of_a_token(stage: Stage) -> None:
     launched = await stage.launch()
-    async with streaming(stage, launched.roll_call, stage.bureau) as stream:
+    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
         await anext(stream)
         stage.clock.at += timedelta(seconds=601)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
 
 
-async def test_the_stream_is_server_sent_events_on_the_wire(api: StaffClient, stage: Stage) -> None:
+async def test_stream_over_http_is_server_sent_events(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     actor = stage.registrar
     api.accounts[actor.account_id] = actor

@@ -1,4 +1,4 @@
-"""Launching, watching and ending roll calls over HTTP."""
+"""Launch, list, reminders, results and voiding of roll calls over HTTP."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -44,14 +44,14 @@ def body(stage: Stage, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
-async def launched(api: StaffClient, stage: Stage, actor: Actor | None = None, **changes: Any) -> str:
+async def post_launch(api: StaffClient, stage: Stage, actor: Actor | None = None, **changes: Any) -> str:
     answer = await api.post(actor or stage.bureau, "/v1/roll-calls", body(stage, **changes))
     assert answer.status_code == 201, answer.text
     identifier: str = answer.json()["id"]
     return identifier
 
 
-async def test_a_launch_answers_with_what_was_frozen(api: StaffClient, stage: Stage) -> None:
+async def test_launch_answers_with_the_frozen_counts(api: StaffClient, stage: Stage) -> None:
     answer = await api.post(stage.bureau, "/v1/roll-calls", body(stage))
     frozen = answer.json()
     assert (frozen["owed"], frozen["exempt"], frozen["schools"], frozen["schools_without_site"]) == (
@@ -77,7 +77,7 @@ async def test_a_launch_answers_with_what_was_frozen(api: StaffClient, stage: St
         ({"kind": "rehearsal"}, 403, "launch_not_permitted"),
     ],
 )
-async def test_a_launch_that_cannot_be_is_refused_by_name(
+async def test_invalid_launch_is_refused_with_its_code(
     api: StaffClient, stage: Stage, changes: dict[str, Any], status: int, code: str
 ) -> None:
     if "audience" in changes:
@@ -87,16 +87,16 @@ async def test_a_launch_that_cannot_be_is_refused_by_name(
 
 
 @pytest.mark.clause("R3")
-async def test_a_window_that_overlaps_another_superiors_is_a_conflict(api: StaffClient, stage: Stage) -> None:
-    await launched(api, stage)
+async def test_overlap_with_another_superiors_window_is_a_conflict(api: StaffClient, stage: Stage) -> None:
+    await post_launch(api, stage)
     province = province_account(stage.world.province)
     answer = await api.post(province, "/v1/roll-calls", body(stage))
     assert (answer.status_code, answer.json()["code"]) == (409, "windows_overlap")
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_another_tenants_roll_call_answers_as_if_absent(api: StaffClient, stage: Stage) -> None:
-    identifier = await launched(api, stage)
+async def test_roll_call_of_another_tenant_answers_404(api: StaffClient, stage: Stage) -> None:
+    identifier = await post_launch(api, stage)
     strangers = (bureau_account(stage.world.other_city), registrar_account(stage.world.sister))
     for stranger in strangers:
         for path in ("", "/missing", "/results"):
@@ -111,14 +111,14 @@ async def test_another_tenants_roll_call_answers_as_if_absent(api: StaffClient, 
         assert identifier not in {item["id"] for item in await api.every(stranger, "/v1/roll-calls")}
 
 
-async def test_a_scheduled_roll_call_is_its_launchers_secret(api: StaffClient, stage: Stage) -> None:
+async def test_scheduled_roll_call_is_visible_only_to_its_launcher(api: StaffClient, stage: Stage) -> None:
     notice = stage.clock() + timedelta(hours=1)
     times: dict[str, Any] = {
         "notify_at": notice.isoformat(),
         "opens_at": notice.isoformat(),
         "closes_at": (notice + WINDOW).isoformat(),
     }
-    identifier = await launched(api, stage, **times)
+    identifier = await post_launch(api, stage, **times)
     assert (await api.get(stage.registrar, f"/v1/roll-calls/{identifier}")).status_code == 404
     assert await api.every(stage.registrar, "/v1/roll-calls") == []
     shown = await api.get(stage.bureau, f"/v1/roll-calls/{identifier}")
@@ -128,9 +128,7 @@ async def test_a_scheduled_roll_call_is_its_launchers_secret(api: StaffClient, s
 
 
 @pytest.mark.clause("HN334-3.3")
-async def test_a_rehearsal_is_seen_by_superiors_only_once_it_is_completed(
-    api: StaffClient, stage: Stage
-) -> None:
+async def test_superiors_see_a_rehearsal_only_after_settlement(api: StaffClient, stage: Stage) -> None:
     rehearsal = await stage.launch(stage.registrar, kind="rehearsal")
     path = f"/v1/roll-calls/{rehearsal.roll_call.id}"
     klass = stage.school.classes[0]
@@ -142,10 +140,8 @@ async def test_a_rehearsal_is_seen_by_superiors_only_once_it_is_completed(
     assert (await api.get(stage.bureau, path)).json()["phase"] == "settled"
 
 
-async def test_a_counselor_sees_who_of_the_own_class_is_missing_and_why(
-    api: StaffClient, stage: Stage
-) -> None:
-    identifier = UUID(await launched(api, stage))
+async def test_counselor_sees_missing_students_of_own_class(api: StaffClient, stage: Stage) -> None:
+    identifier = UUID(await post_launch(api, stage))
     klass, other = stage.school.classes
     stuck = await stage.activate(klass.students[0], face=False)
     await stage.challenge(stuck, identifier)
@@ -160,8 +156,8 @@ async def test_a_counselor_sees_who_of_the_own_class_is_missing_and_why(
     assert len(await api.every(stage.registrar, path, limit=2)) == 6
 
 
-async def test_who_was_sent_to_a_person_stands_out_among_the_missing(api: StaffClient, stage: Stage) -> None:
-    identifier = UUID(await launched(api, stage))
+async def test_missing_list_marks_students_sent_to_a_person(api: StaffClient, stage: Stage) -> None:
+    identifier = UUID(await post_launch(api, stage))
     klass = stage.school.classes[0]
     unable, able = [await stage.activate(pupil) for pupil in klass.students[:2]]
     await stage.challenge(unable, identifier, *Action)
@@ -171,10 +167,8 @@ async def test_who_was_sent_to_a_person_stands_out_among_the_missing(api: StaffC
     assert sent == {str(unable.student_id)}
 
 
-async def test_what_a_student_tried_is_seen_by_who_helps_and_its_thresholds_by_superiors_alone(
-    api: StaffClient, stage: Stage
-) -> None:
-    identifier = UUID(await launched(api, stage))
+async def test_staff_see_attempts_and_only_superiors_see_the_trace(api: StaffClient, stage: Stage) -> None:
+    identifier = UUID(await post_launch(api, stage))
     klass, other = stage.school.classes
     candidate = await stage.activate(klass.students[0])
     challenge = await stage.challenged(candidate, identifier, Action.OPEN_MOUTH)
@@ -208,36 +202,34 @@ async def test_what_a_student_tried_is_seen_by_who_helps_and_its_thresholds_by_s
     assert traces == {"bureau": {"liveness": {"thresholds": {}}}, "registrar": None, "counselor": None}
     for stranger in (counselor_account(stage.school, other), registrar_account(stage.world.sister)):
         assert (await api.get(stranger, path)).status_code == 404
-    nobody = f"/v1/roll-calls/{identifier}/results/{new_id()}/attempts"
-    assert (await api.get(stage.bureau, nobody)).status_code == 404
+    unknown_student = f"/v1/roll-calls/{identifier}/results/{new_id()}/attempts"
+    assert (await api.get(stage.bureau, unknown_student)).status_code == 404
 
 
-async def test_results_name_everyone_once_settled(api: StaffClient, stage: Stage) -> None:
-    identifier = await launched(api, stage)
+async def test_results_after_settlement_list_all_students(api: StaffClient, stage: Stage) -> None:
+    identifier = await post_launch(api, stage)
     at = stage.clock()
-    await stage.announce(await _row(stage, identifier))
+    await stage.announce(await load_row(stage, identifier))
     stage.clock.at = at + WINDOW + MICROSECOND
-    await stage.settle(await _row(stage, identifier))
+    await stage.settle(await load_row(stage, identifier))
     rows = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", limit=4)
     assert len(rows) == 6
     assert {(row["outcome"], row["reason"], row["seq"]) for row in rows} == {("missed", "no_check_in", 1)}
     assert all(row["reason_zh"] and row["reason_en"] for row in rows)
-    nobody = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", outcome="present")
-    assert nobody == []
+    present = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", outcome="present")
+    assert present == []
     shown = (await api.get(stage.bureau, f"/v1/roll-calls/{identifier}")).json()
     assert (shown["phase"], shown["figures"]["missed"]) == ("settled", 6)
 
 
-async def _row(stage: Stage, identifier: str) -> RollCall:
+async def load_row(stage: Stage, identifier: str) -> RollCall:
     async with stage.arrange() as session:
         row: RollCall = await session.get_one(RollCall, UUID(identifier))
     return row
 
 
-async def test_urging_over_http_counts_those_reached_and_keeps_the_interval(
-    api: StaffClient, stage: Stage
-) -> None:
-    identifier = await launched(api, stage)
+async def test_reminder_counts_students_and_keeps_the_interval(api: StaffClient, stage: Stage) -> None:
+    identifier = await post_launch(api, stage)
     path = f"/v1/roll-calls/{identifier}/urges"
     first = await api.post(stage.registrar, path, {})
     assert (first.status_code, first.json()) == (201, {"students": 6})
@@ -250,8 +242,8 @@ async def test_urging_over_http_counts_those_reached_and_keeps_the_interval(
     assert (late.status_code, late.json()["code"]) == (409, "urging_closed")
 
 
-async def test_voiding_over_http_needs_a_reason_and_works_once(api: StaffClient, stage: Stage) -> None:
-    identifier = await launched(api, stage)
+async def test_voiding_needs_a_reason_and_works_once(api: StaffClient, stage: Stage) -> None:
+    identifier = await post_launch(api, stage)
     path = f"/v1/roll-calls/{identifier}/voiding"
     assert (await api.post(stage.bureau, path, {"reason": "  "})).status_code == 422
     assert (await api.post(stage.registrar, path, {"reason": "停电"})).status_code == 403
@@ -262,24 +254,17 @@ async def test_voiding_over_http_needs_a_reason_and_works_once(api: StaffClient,
 
 
 @pytest.mark.clause("HN334-4.1a")
-async def test_a_school_owes_one_registration_check_a_term_and_a_voided_one_is_none(
-    api: StaffClient, stage: Stage
-) -> None:
-    async def owing() -> set[str]:
+async def test_voided_registration_check_does_not_count(api: StaffClient, stage: Stage) -> None:
+    async def load_overdue() -> set[str]:
         answer = await api.get(stage.bureau, "/v1/registration-checks/overdue")
         return {row["school_id"] for row in answer.json()}
 
     schools = {str(stage.school.id), str(stage.world.sister.id)}
-    assert owing_of(await owing(), schools) == schools
+    assert await load_overdue() & schools == schools
     check = await stage.launch(stage.registrar, kind="registration")
     stage.clock.at = check.roll_call.closes_at + MICROSECOND
     await stage.settle(check.roll_call)
-    assert owing_of(await owing(), schools) == {str(stage.world.sister.id)}
+    assert await load_overdue() & schools == {str(stage.world.sister.id)}
     path = f"/v1/roll-calls/{check.roll_call.id}/voiding"
     assert (await api.post(stage.registrar, path, {"reason": "名单有误"})).status_code == 201
-    assert owing_of(await owing(), schools) == schools
-
-
-def owing_of(found: set[str], schools: set[str]) -> set[str]:
-    """Only the schools of this test."""
-    return found & schools
+    assert await load_overdue() & schools == schools

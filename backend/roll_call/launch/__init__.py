@@ -1,0 +1,1 @@
+"""Launch of a roll call: authority, window, audience, notices and the spread of arrivals."""

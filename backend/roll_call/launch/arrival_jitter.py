@@ -1,6 +1,6 @@
-"""A province does not come in one second: everyone has an instant of their own within a spread that the law leaves room for.
+"""Spreads the arrivals of a large audience: each student gets a random offset within a period that the law permits.
 
-Pure. The instant is keyed, so that nobody can tell whose comes when; it is a hint, and whoever comes earlier is served.
+Pure. The offset is a keyed hash, so that it cannot be predicted. It is a hint only: earlier check-ins are accepted.
 """
 
 import hashlib
@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-_PARTS = 2**32
-NONE = timedelta(0)
+_HASH_RANGE = 2**32
+ZERO = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
-    """When people are told and may check in, the shortest window that is fair to them, and the grace of the dispatch."""
+class ArrivalWindow:
+    """Times of the notice and the window, the minimum window of the law, and the grace period after the close."""
 
     notify_at: datetime
     opens_at: datetime
@@ -25,16 +25,16 @@ class Window:
 
     @property
     def starts_at(self) -> datetime:
-        """From when on somebody who was told can check in."""
+        """The earliest time at which a notified student can check in."""
         return max(self.notify_at, self.opens_at)
 
-    def room(self, spread: timedelta) -> timedelta:
-        """How far the last one may be put off: what is left to each is still told in time (readings 6 and 8)."""
-        latest = self.closes_at + self.grace - self.minimum
-        return max(NONE, min(spread, latest - self.starts_at))
+    def max_jitter(self, spread: timedelta) -> timedelta:
+        """The largest offset, up to `spread`, that still leaves every student the minimum window (readings 6 and 8)."""
+        latest_start = self.closes_at + self.grace - self.minimum
+        return max(ZERO, min(spread, latest_start - self.starts_at))
 
 
 def jitter_fraction(key: bytes, roll_call_id: UUID, student_id: UUID) -> float:
-    """A number from 0 to below 1 that is this student's in this roll call."""
-    drawn = hmac.new(key, b"spread/" + roll_call_id.bytes + student_id.bytes, hashlib.sha256).digest()
-    return int.from_bytes(drawn[:4]) / _PARTS
+    """The offset of a student in a roll call, as a fraction from 0 up to but excluding 1."""
+    digest = hmac.new(key, b"spread/" + roll_call_id.bytes + student_id.bytes, hashlib.sha256).digest()
+    return int.from_bytes(digest[:4]) / _HASH_RANGE

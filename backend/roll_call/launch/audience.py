@@ -1,4 +1,4 @@
-"""Who is asked: the audience of a launch as one set-based selection, never a list in memory."""
+"""The audience of a launch as one set-based SELECT, never a list in memory."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -15,7 +15,7 @@ from backend.roll_call.rules import ACTIVE_STANDINGS
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A random sample of those who owe presence: a fixed number or a share, drawn by a recorded seed."""
+    """A random sample of the students who owe presence: a number or a share, drawn with a recorded seed."""
 
     size: int | None = None
     share: float | None = None
@@ -23,7 +23,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """Units (with all below them), narrowed by what is given; an empty filter narrows nothing."""
+    """Units with everything below them, narrowed by filters. An empty filter does not narrow."""
 
     unit_ids: tuple[UUID, ...] = ()
     class_ids: tuple[UUID, ...] = ()
@@ -32,19 +32,19 @@ class Audience:
     programmes: tuple[str, ...] = ()
     sample: Sample | None = None
 
-    def recorded(self) -> dict[str, Any]:
-        """The audience as it is kept with the roll call."""
-        plain = asdict(self)
-        plain["unit_ids"] = [str(each) for each in self.unit_ids]
-        plain["class_ids"] = [str(each) for each in self.class_ids]
-        return plain
+    def as_json(self) -> dict[str, Any]:
+        """The audience as it is stored with the roll call."""
+        fields = asdict(self)
+        fields["unit_ids"] = [str(each) for each in self.unit_ids]
+        fields["class_ids"] = [str(each) for each in self.class_ids]
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
-    """What the selection needs beside the audience: the term, paths of its units, the law's study forms, the seed.
+class AudienceContext:
+    """Further input of the selection: roll call, term, unit paths, the study forms that are verified by law, the seed.
 
-    `on_leave` selects the students whose approved leave excuses them (HN334-3.5a).
+    `on_leave` selects the students who are excused by approved leave (HN334-3.5a).
     """
 
     roll_call_id: UUID
@@ -56,7 +56,7 @@ class Roll:
 
 
 ON_LEAVE = "on_leave"
-"""The reason of those whom approved leave excuses."""
+"""Reason of an obligation or outcome that is excused by approved leave."""
 
 OBLIGATION_COLUMNS = (
     "roll_call_id",
@@ -72,19 +72,19 @@ OBLIGATION_COLUMNS = (
 )
 
 
-def within(paths: tuple[str, ...]) -> ColumnElement[bool]:
-    """Units at or below any of the paths."""
+def is_within(paths: tuple[str, ...]) -> ColumnElement[bool]:
+    """Condition for `org_unit` rows at or below any of the paths."""
     return or_(*(OrgUnit.path.op("<@")(cast(literal(path, String), Ltree())) for path in paths))
 
 
-def _chosen(audience: Audience, roll: Roll) -> Select[Any]:
-    """Every student of the audience with the reason, if any, for which presence is not asked."""
+def _select_students(audience: Audience, context: AudienceContext) -> Select[Any]:
+    """The students of the audience, with the reason why they are exempt, if any."""
     reason = case(
-        (Student.study_form.not_in(roll.verified_forms), literal("part_time")),
+        (Student.study_form.not_in(context.verified_forms), literal("part_time")),
         (Student.standing.not_in(ACTIVE_STANDINGS), literal("standing_") + Student.standing),
         else_=null(),
     )
-    chosen = (
+    students = (
         select(
             Student.id.label("student_id"),
             Student.school_id,
@@ -96,63 +96,62 @@ def _chosen(audience: Audience, roll: Roll) -> Select[Any]:
         )
         .join(OrgUnit, OrgUnit.id == Student.school_id)
         .join(SchoolClass, SchoolClass.id == Student.class_id)
-        .where(OrgUnit.kind == "school", within(roll.paths))
+        .where(OrgUnit.kind == "school", is_within(context.paths))
     )
     if audience.class_ids:
-        chosen = chosen.where(Student.class_id.in_(audience.class_ids))
+        students = students.where(Student.class_id.in_(audience.class_ids))
     if audience.grades:
-        chosen = chosen.where(SchoolClass.grade.in_(audience.grades))
+        students = students.where(SchoolClass.grade.in_(audience.grades))
     if audience.majors:
-        chosen = chosen.where(Student.major.in_(audience.majors))
+        students = students.where(Student.major.in_(audience.majors))
     if audience.programmes:
-        chosen = chosen.where(Student.programme.in_(audience.programmes))
-    return chosen
+        students = students.where(Student.programme.in_(audience.programmes))
+    return students
 
 
-def _draw(seed: str, student_id: ColumnElement[UUID]) -> ColumnElement[bytes]:
-    """Each student's lot: SHA-256 of seed and identifier, so that anyone can draw the same sample again."""
+def _sample_key(seed: str, student_id: ColumnElement[UUID]) -> ColumnElement[bytes]:
+    """Sort key of the sample: SHA-256 of seed and student id, so that anyone can reproduce the sample."""
     return func.sha256(func.convert_to(literal(seed) + cast(student_id, String), text("'UTF8'")), type_=BYTEA)
 
 
-def obligations(audience: Audience, roll: Roll) -> Select[Any]:
-    """Rows for `obligation`, in the order of OBLIGATION_COLUMNS.
+def select_obligations(audience: Audience, context: AudienceContext) -> Select[Any]:
+    """Rows to insert into `obligation`, in the order of OBLIGATION_COLUMNS.
 
-    A sample is drawn among those who owe presence, on leave or not, so that leave alters nobody else's lot; those
-    who would be exempt are listed only when everyone is asked, where their exemption explains an absence from the
-    figures.
+    A sample is drawn among the students who owe presence, on leave or not, so that leave does not change the chances
+    of others. Exempt students are included only without a sample, where they explain the difference to the roll.
     """
-    chosen = _chosen(audience, roll).subquery()
-    away = chosen.c.student_id.in_(roll.on_leave)
+    students = _select_students(audience, context).subquery()
+    is_on_leave = students.c.student_id.in_(context.on_leave)
     duty = case(
-        (chosen.c.reason.is_not(None), literal("exempt")),
-        (away, literal("excused")),
+        (students.c.reason.is_not(None), literal("exempt")),
+        (is_on_leave, literal("excused")),
         else_=literal("owed"),
     )
-    reason = case((chosen.c.reason.is_not(None), chosen.c.reason), (away, literal(ON_LEAVE)), else_=null())
+    reason = case(
+        (students.c.reason.is_not(None), students.c.reason), (is_on_leave, literal(ON_LEAVE)), else_=null()
+    )
     columns: list[ColumnElement[Any]] = [
-        literal(roll.roll_call_id).label("roll_call_id"),
-        literal(roll.term_code).label("term_code"),
-        chosen.c.student_id,
-        chosen.c.school_id,
-        chosen.c.class_id,
+        literal(context.roll_call_id).label("roll_call_id"),
+        literal(context.term_code).label("term_code"),
+        students.c.student_id,
+        students.c.school_id,
+        students.c.class_id,
         duty.label("duty"),
         reason.label("reason"),
-        chosen.c.standing,
-        chosen.c.study_form,
-        chosen.c.programme,
+        students.c.standing,
+        students.c.study_form,
+        students.c.programme,
     ]
     sample = audience.sample
     if sample is None:
         return select(*columns)
-    lot = func.row_number().over(order_by=_draw(roll.seed, chosen.c.student_id)).label("lot")
-    drawn = (
-        select(*columns, lot, func.count().over().label("everyone"))
-        .where(chosen.c.reason.is_(None))
+    rank = func.row_number().over(order_by=_sample_key(context.seed, students.c.student_id)).label("rank")
+    ranked = (
+        select(*columns, rank, func.count().over().label("total"))
+        .where(students.c.reason.is_(None))
         .subquery()
     )
     limit: ColumnElement[Any] = (
-        literal(sample.size)
-        if sample.size is not None
-        else func.ceil(drawn.c.everyone * literal(sample.share))
+        literal(sample.size) if sample.size is not None else func.ceil(ranked.c.total * literal(sample.share))
     )
-    return select(*(drawn.c[name] for name in OBLIGATION_COLUMNS)).where(drawn.c.lot <= limit)
+    return select(*(ranked.c[name] for name in OBLIGATION_COLUMNS)).where(ranked.c.rank <= limit)

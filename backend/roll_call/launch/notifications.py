@@ -1,4 +1,7 @@
-"""Notices of a roll call to registrars, counselors and students, in the transaction that records them (HN334-3.4)."""
+"""Notices about a roll call to students, registrars and counselors (HN334-3.4).
+
+They are posted in the transaction that records them as sent.
+"""
 
 from datetime import datetime
 from typing import Any
@@ -14,8 +17,7 @@ from backend.identity.tables import Account
 from backend.notice.messages import Channel, Message, SmsText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
-from backend.roll_call.outcomes import load_term, lock_roll_call_shared
-from backend.roll_call.oversight import still_waiting
+from backend.roll_call.outcomes import is_owed_and_not_present, load_term, lock_roll_call_shared
 from backend.roll_call.policy import arrival_jitter_of, law_of
 from backend.roll_call.rules import SPOT_CHECK
 from backend.roll_call.tables import (
@@ -37,9 +39,9 @@ _KIND_ZH = {
 
 
 async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
-    """Send the notices of a launched roll call, once and when they are due; returns how many people were addressed.
+    """Post the notices of a launched roll call when they are due, and only once. Returns the number of recipients.
 
-    One that was voided, settled or closed before its notice is announced to nobody: nobody could heed it.
+    A roll call that was voided, settled or closed before its notice is not announced, because it is too late to react.
     """
     roll_call = await session.get(RollCall, roll_call_id)
     if roll_call is None:
@@ -65,10 +67,9 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
     if not is_due or await session.scalar(select(ended)) or await session.scalar(step) is None:
         return 0
     recipients = law_of(roll_call).texts("roll_call.notice.recipients")
-    channels: tuple[Channel, ...] = ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP
-    told = 0
+    sent = 0
     if "student" in recipients:
-        asked = (
+        students = (
             select(Obligation.student_id, Obligation.school_id, Student.phone)
             .join(Student, Student.id == Obligation.student_id)
             .where(
@@ -77,18 +78,22 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
                 Obligation.duty != "exempt",
             )
         )
-        told += await post_notices(
-            session, asked, _to_students(roll_call), channels, at, arrival_jitter_of(roll_call)
-        )
-    staff = _to_staff(roll_call)
+        message, channels = _student_message(roll_call), _student_channels(roll_call)
+        sent += await post_notices(session, students, message, channels, at, arrival_jitter_of(roll_call))
+    staff_message = _staff_message(roll_call)
     if "registrar" in recipients:
-        told += await post_notices(session, _registrars(roll_call_id), staff, IN_APP, at)
+        sent += await post_notices(session, _registrars(roll_call_id), staff_message, IN_APP, at)
     if "counselor" in recipients:
-        told += await post_notices(session, _counselors(roll_call_id), staff, IN_APP, at)
-    return told
+        sent += await post_notices(session, _counselors(roll_call_id), staff_message, IN_APP, at)
+    return sent
 
 
-def _addressed_schools(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
+def _student_channels(roll_call: RollCall) -> tuple[Channel, ...]:
+    """Spot checks also go out by SMS."""
+    return ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP
+
+
+def _audience_schools(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
     return select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call_id)
 
 
@@ -98,12 +103,12 @@ def _registrars(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
     ).where(
         Account.kind == "registrar",
         Account.status == "active",
-        Account.school_id.in_(_addressed_schools(roll_call_id)),
+        Account.school_id.in_(_audience_schools(roll_call_id)),
     )
 
 
 def _counselors(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
-    concerned = exists().where(
+    has_class_in_audience = exists().where(
         ClassCounselor.counselor_id == Account.counselor_id,
         ClassCounselor.until.is_(None),
         RollCallClass.class_id == ClassCounselor.class_id,
@@ -113,19 +118,19 @@ def _counselors(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
     )
     return select(
         Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(Account.kind == "counselor", Account.status == "active", concerned)
+    ).where(Account.kind == "counselor", Account.status == "active", has_class_in_audience)
 
 
-def _times(roll_call: RollCall) -> tuple[str, str]:
-    form = "%Y-%m-%d %H:%M"
+def _format_window(roll_call: RollCall) -> tuple[str, str]:
+    pattern = "%Y-%m-%d %H:%M"
     return (
-        roll_call.opens_at.astimezone(LEGAL_ZONE).strftime(form),
-        roll_call.deadline.astimezone(LEGAL_ZONE).strftime(form),
+        roll_call.opens_at.astimezone(LEGAL_ZONE).strftime(pattern),
+        roll_call.deadline.astimezone(LEGAL_ZONE).strftime(pattern),
     )
 
 
-def _to_students(roll_call: RollCall) -> Message:
-    opens, closes = _times(roll_call)
+def _student_message(roll_call: RollCall) -> Message:
+    opens, closes = _format_window(roll_call)
     name = _KIND_ZH[roll_call.kind]
     zh = f"{name}“{roll_call.title}”：请于 {opens} 至 {closes} 在学校备案办学地址内打开应用完成核验。"
     en = f"Roll call “{roll_call.title}”: verify in the app inside your school's filed address, {opens} to {closes}."
@@ -141,8 +146,8 @@ def _to_students(roll_call: RollCall) -> Message:
     )
 
 
-def _to_staff(roll_call: RollCall) -> Message:
-    opens, closes = _times(roll_call)
+def _staff_message(roll_call: RollCall) -> Message:
+    opens, closes = _format_window(roll_call)
     name = _KIND_ZH[roll_call.kind]
     return Message(
         kind="roll_call_launched_staff",
@@ -150,31 +155,31 @@ def _to_staff(roll_call: RollCall) -> Message:
         title_zh=f"{name}通知",
         title_en="Roll call",
         body_zh=f"{name}“{roll_call.title}”将于 {opens} 至 {closes} 进行，请督促所负责的学生按时完成。",
-        body_en=f"Roll call “{roll_call.title}” runs from {opens} to {closes}; please see that your students take part.",
+        body_en=f"Roll call “{roll_call.title}” runs from {opens} to {closes}; please make sure that your students take part.",
         data={"roll_call_id": str(roll_call.id)},
     )
 
 
 async def remind(session: AsyncSession, reminder_id: UUID, counselor_id: UUID | None, at: datetime) -> int:
-    """Send the reminders of one urging to those who are still waiting now; to nobody once the window is closed."""
-    urge = await session.get_one(Reminder, reminder_id)
-    roll_call = await session.get_one(RollCall, urge.roll_call_id)
+    """Post the notices of a reminder to the students who are still not present. None are sent after the close."""
+    reminder = await session.get_one(Reminder, reminder_id)
+    roll_call = await session.get_one(RollCall, reminder.roll_call_id)
     voided = await session.get(RollCallStep, (roll_call.id, "voided"))
     if voided is not None or at > roll_call.deadline:
         return 0
-    _, closes = _times(roll_call)
-    waiting = (
+    _, closes = _format_window(roll_call)
+    students = (
         select(Obligation.student_id, Obligation.school_id, Student.phone)
         .join(Student, Student.id == Obligation.student_id)
-        .where(still_waiting(roll_call.id), Obligation.school_id == urge.school_id)
+        .where(is_owed_and_not_present(roll_call.id), Obligation.school_id == reminder.school_id)
     )
-    if urge.class_id is not None:
-        waiting = waiting.where(Obligation.class_id == urge.class_id)
+    if reminder.class_id is not None:
+        students = students.where(Obligation.class_id == reminder.class_id)
     if counselor_id is not None:
-        own = select(ClassCounselor.class_id).where(
+        own_classes = select(ClassCounselor.class_id).where(
             ClassCounselor.counselor_id == counselor_id, ClassCounselor.until.is_(None)
         )
-        waiting = waiting.where(Obligation.class_id.in_(own))
+        students = students.where(Obligation.class_id.in_(own_classes))
     message = Message(
         kind="roll_call_urged",
         group_id=roll_call.id,
@@ -185,11 +190,14 @@ async def remind(session: AsyncSession, reminder_id: UUID, counselor_id: UUID | 
         data={"roll_call_id": str(roll_call.id)},
         sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
     )
-    return await post_notices(session, waiting, message, ("in_app", "sms"), at)
+    return await post_notices(session, students, message, ("in_app", "sms"), at)
 
 
 async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
-    """Tell everyone who was told of the roll call that it was voided, with the reason; nobody of a secret one."""
+    """Notify everyone who was notified of the roll call that it is voided, with the reason.
+
+    A roll call that was not announced yet stays secret.
+    """
     roll_call = await session.get_one(RollCall, roll_call_id)
     if await session.get(RollCallStep, (roll_call_id, "announced")) is None:
         return 0
@@ -200,43 +208,51 @@ async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -
         title_zh="核验作废",
         title_en="Roll call voided",
         body_zh=f"核验“{roll_call.title}”已作废：{voided.reason}。您无须操作，也不会因此记为未核验。",
-        body_en=f"Roll call “{roll_call.title}” was voided: {voided.reason}. You need do nothing; nobody missed it.",
+        body_en=f"Roll call “{roll_call.title}” was voided: {voided.reason}. You do not need to do anything, and it does not count as missed.",
         data={"roll_call_id": str(roll_call.id)},
     )
-    asked = select(Obligation.student_id, Obligation.school_id).where(
+    students = select(Obligation.student_id, Obligation.school_id).where(
         Obligation.term_code == roll_call.term_code,
         Obligation.roll_call_id == roll_call_id,
         Obligation.duty != "exempt",
     )
-    told = await post_notices(session, asked, message, IN_APP, at)
+    return await _post_to_all(session, roll_call_id, students, message, IN_APP, at)
+
+
+async def _post_to_all(
+    session: AsyncSession,
+    roll_call_id: UUID,
+    students: Select[*tuple[Any, ...]],
+    message: Message,
+    student_channels: tuple[Channel, ...],
+    at: datetime,
+) -> int:
+    """Post a message to students and, in the app, to the registrars and counselors of the audience."""
+    sent = await post_notices(session, students, message, student_channels, at)
     for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):
-        told += await post_notices(session, staff, message, IN_APP, at)
-    return told
+        sent += await post_notices(session, staff, message, IN_APP, at)
+    return sent
 
 
 async def tell_extended(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
-    """Tell everyone who still owes a check-in until when it is open now, and the staff; nobody once that is over."""
+    """Notify staff and the students who are not present yet of the new close. None are sent once that has passed."""
     roll_call = await session.get_one(RollCall, roll_call_id)
     if await session.get(RollCallStep, (roll_call_id, "announced")) is None or at > roll_call.deadline:
         return 0
-    _, closes = _times(roll_call)
+    _, closes = _format_window(roll_call)
     message = Message(
         kind="roll_call_extended",
         group_id=roll_call.id,
         title_zh="核验时间延长",
         title_en="Roll call extended",
         body_zh=f"因系统中断，核验“{roll_call.title}”延长至 {closes}。尚未完成的请在此之前完成。",
-        body_en=f"After an outage of ours, roll call “{roll_call.title}” stays open until {closes}.",
+        body_en=f"Because of a service outage, roll call “{roll_call.title}” stays open until {closes}.",
         data={"roll_call_id": str(roll_call.id)},
         sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
     )
-    waiting = (
+    students = (
         select(Obligation.student_id, Obligation.school_id, Student.phone)
         .join(Student, Student.id == Obligation.student_id)
-        .where(still_waiting(roll_call.id))
+        .where(is_owed_and_not_present(roll_call.id))
     )
-    channels: tuple[Channel, ...] = ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP
-    told = await post_notices(session, waiting, message, channels, at)
-    for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):
-        told += await post_notices(session, staff, message, IN_APP, at)
-    return told
+    return await _post_to_all(session, roll_call_id, students, message, _student_channels(roll_call), at)

@@ -1,4 +1,4 @@
-"""Launching a roll call: authority, window, audience; everything it depends on is frozen here (HN334-3.4)."""
+"""Launch: checks authority and window, and freezes everything the roll call depends on (HN334-3.4)."""
 
 import secrets
 from dataclasses import dataclass
@@ -24,7 +24,13 @@ from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.roll_call import rules
 from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
-from backend.roll_call.launch.audience import OBLIGATION_COLUMNS, Audience, Roll, obligations, within
+from backend.roll_call.launch.audience import (
+    OBLIGATION_COLUMNS,
+    Audience,
+    AudienceContext,
+    is_within,
+    select_obligations,
+)
 from backend.roll_call.tables import (
     Obligation,
     RollCall,
@@ -34,23 +40,23 @@ from backend.roll_call.tables import (
     RollCallStep,
 )
 
-_ONE_LAUNCH_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtext('roll_call.launch'))")
+_LAUNCH_LOCK = text("SELECT pg_advisory_xact_lock(hashtext('roll_call.launch'))")
 
 _WINDOW_REASONS = {
-    "notify_in_past": ("通知时间早于当前时间", "the notice would go out in the past"),
-    "opens_before_notice": ("开始时间早于通知时间", "it opens before the notice"),
+    "notify_in_past": ("通知时间早于当前时间", "the time of the notice is in the past"),
+    "opens_before_notice": ("开始时间早于通知时间", "the window opens before the notice"),
     "too_short": ("时段短于规定的最短时长", "the window is shorter than the law's minimum"),
     "too_long": ("时段超过规定的最长时长", "the window is longer than the policy's maximum"),
 }
 _PERMISSION_REASONS = {
-    "kind": ("此账号不能发起这一类点名", "this account does not launch this kind"),
-    "school": ("范围内有不归您发起的学校", "the audience holds a school that is not yours to check"),
+    "kind": ("此账号不能发起这一类点名", "this account may not launch this kind"),
+    "school": ("范围内有不归您发起的学校", "the audience includes a school that you may not check"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class LaunchRollCall:
-    """The command. Times are timezone-aware; `notify_at` None means at once."""
+    """Command. Times are timezone-aware; `notify_at` None means immediately."""
 
     kind: rules.Kind
     title: str
@@ -63,7 +69,7 @@ class LaunchRollCall:
 
 @dataclass(frozen=True, slots=True)
 class Launched:
-    """What was launched, with the figures frozen for it."""
+    """The launched roll call with its frozen counts."""
 
     roll_call: RollCall
     owed: int
@@ -76,19 +82,19 @@ class Launched:
 async def launch_roll_call(
     session: AsyncSession, actor: Actor, command: LaunchRollCall, at: datetime
 ) -> Launched:
-    """Launch and freeze. Raises when authority, window, term, overlap or audience stand against it."""
+    """Launch a roll call. Raises if authority, window, term, overlap or audience do not permit it."""
     launcher = await session.get_one(OrgUnit, actor.org_id)
     place = division_of(launcher.path)
-    law = policy_at(legal_day(at), place)
-    units = await _units(session, command.audience, launcher)
+    policy = policy_at(legal_day(at), place)
+    units = await _load_units(session, command.audience, launcher)
     paths = tuple(unit.path for unit in units)
-    await _authorise(session, actor, law, command.kind, paths)
+    await _require_permission(session, actor, policy, command.kind, paths)
     window = rules.Window(at, command.notify_at or at, command.opens_at, command.closes_at)
-    _check_window(window, law, command.kind)
+    _require_valid_window(window, policy, command.kind)
     days = (legal_day(window.opens_at), legal_day(window.closes_at))
     term_code = await require_one_term(session, launcher.id, *days)
 
-    await session.execute(_ONE_LAUNCH_AT_A_TIME)
+    await session.execute(_LAUNCH_LOCK)
     roll_call = RollCall(
         id=new_id(),
         kind=command.kind,
@@ -97,33 +103,36 @@ async def launch_roll_call(
         launcher_path=launcher.path,
         launched_by=actor.account_id,
         term_code=term_code,
-        audience=command.audience.recorded(),
+        audience=command.audience.as_json(),
         seed=(command.seed or secrets.token_hex(16)) if command.audience.sample else None,
         place=place,
-        policy_version=law.version,
+        policy_version=policy.version,
         launched_at=at,
         notify_at=window.notify_at,
         opens_at=window.opens_at,
         closes_at=window.closes_at,
-        frames_until=window.closes_at + law.duration("verification.frames.grace"),
+        frames_until=window.closes_at + policy.duration("verification.frames.grace"),
     )
     session.add(roll_call)
     await session.flush()
     await session.refresh(roll_call, ["extended_until"])
-    launched = await _freeze(session, roll_call, command.audience, paths, law)
+    launched = await _freeze_audience(session, roll_call, command.audience, paths, policy)
     if command.kind == rules.SPOT_CHECK:
-        await _refuse_overlap(session, roll_call)
-    figures = {"owed": launched.owed, "excused": launched.excused, "exempt": launched.exempt}
-    act = audit.Act("roll_call.launch", "roll_call", str(roll_call.id), launcher.path, after=figures)
-    audit.record(session, act, at)
-    await outbox.emit(
-        session, "RollCallLaunched", {"roll_call_id": str(roll_call.id), "path": launcher.path}, at
-    )
+        await _require_no_overlap(session, roll_call)
+    await _record_launch(session, launched, at)
     return launched
 
 
-async def _units(session: AsyncSession, audience: Audience, launcher: OrgUnit) -> list[OrgUnit]:
-    """The units of the audience. One that does not exist, or lies elsewhere, is answered as if there were none."""
+async def _record_launch(session: AsyncSession, launched: Launched, at: datetime) -> None:
+    roll_call_id, path = str(launched.roll_call.id), launched.roll_call.launcher_path
+    counts = {"owed": launched.owed, "excused": launched.excused, "exempt": launched.exempt}
+    act = audit.Act("roll_call.launch", "roll_call", roll_call_id, path, after=counts)
+    audit.record(session, act, at)
+    await outbox.emit(session, "RollCallLaunched", {"roll_call_id": roll_call_id, "path": path}, at)
+
+
+async def _load_units(session: AsyncSession, audience: Audience, launcher: OrgUnit) -> list[OrgUnit]:
+    """The units of the audience. Raises `NotFound` alike for a unit that does not exist and one outside the scope."""
     if not audience.unit_ids:
         return [launcher]
     units = list(await session.scalars(select(OrgUnit).where(OrgUnit.id.in_(audience.unit_ids))))
@@ -132,80 +141,89 @@ async def _units(session: AsyncSession, audience: Audience, launcher: OrgUnit) -
     return units
 
 
-async def _authorise(
-    session: AsyncSession, actor: Actor, law: PolicyAt, kind: rules.Kind, paths: tuple[str, ...]
+async def _require_permission(
+    session: AsyncSession, actor: Actor, policy: PolicyAt, kind: rules.Kind, paths: tuple[str, ...]
 ) -> None:
     parent = aliased(OrgUnit)
-    found = await session.execute(
+    rows = await session.execute(
         select(OrgUnit.path, parent.path, parent.kind)
         .join(parent, parent.id == OrgUnit.parent_id)
-        .where(OrgUnit.kind == "school", within(paths))
+        .where(OrgUnit.kind == "school", is_within(paths))
     )
     schools = [
         rules.TargetSchool(str(path), str(parent_path), parent_kind)
-        for path, parent_path, parent_kind in found
+        for path, parent_path, parent_kind in rows
     ]
     objection = rules.launch_objection(
-        law.table("launch.permissions"), kind, actor.role, actor.org_path, schools
+        policy.table("launch.permissions"), kind, actor.role, actor.org_path, schools
     )
     if objection is not None:
         zh, en = _PERMISSION_REASONS[objection]
         raise LaunchNotPermitted(reason_zh=zh, reason_en=en)
 
 
-def _check_window(window: rules.Window, law: PolicyAt, kind: rules.Kind) -> None:
-    superior = kind == rules.SPOT_CHECK
-    longest = "roll_call.spot_check.window_maximum" if superior else "roll_call.school.window_maximum"
+def _require_valid_window(window: rules.Window, policy: PolicyAt, kind: rules.Kind) -> None:
+    maximum = (
+        "roll_call.spot_check.window_maximum"
+        if kind == rules.SPOT_CHECK
+        else "roll_call.school.window_maximum"
+    )
     objection = rules.window_objection(
-        window, law.duration("roll_call.window.minimum"), law.duration(longest)
+        window, policy.duration("roll_call.window.minimum"), policy.duration(maximum)
     )
     if objection is not None:
         zh, en = _WINDOW_REASONS[objection]
         raise WindowInvalid(reason_zh=zh, reason_en=en)
 
 
-async def _freeze(
-    session: AsyncSession, roll_call: RollCall, audience: Audience, paths: tuple[str, ...], law: PolicyAt
+async def _freeze_audience(
+    session: AsyncSession, roll_call: RollCall, audience: Audience, paths: tuple[str, ...], policy: PolicyAt
 ) -> Launched:
     if audience.sample is not None and (audience.sample.size is None) == (audience.sample.share is None):
         raise BadInput(
             field="sample", reason_zh="人数与比例须且只须填写一项", reason_en="give either a size or a share"
         )
     window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
-    away = on_leave(Reach(window, law.duration("roll_call.window.minimum"), roll_call.launched_at))
-    forms = law.texts("audience.verified_study_forms")
-    roll = Roll(roll_call.id, roll_call.term_code, paths, forms, roll_call.seed or "", away)
-    await session.execute(insert(Obligation).from_select(OBLIGATION_COLUMNS, obligations(audience, roll)))
-    await session.execute(_class_figures(roll_call))
-    await session.execute(_school_figures(roll_call))
-    await session.execute(_sites(roll_call))
-    return await _summary(session, roll_call)
+    students_on_leave = on_leave(
+        Reach(window, policy.duration("roll_call.window.minimum"), roll_call.launched_at)
+    )
+    forms = policy.texts("audience.verified_study_forms")
+    context = AudienceContext(
+        roll_call.id, roll_call.term_code, paths, forms, roll_call.seed or "", students_on_leave
+    )
+    await session.execute(
+        insert(Obligation).from_select(OBLIGATION_COLUMNS, select_obligations(audience, context))
+    )
+    await session.execute(_insert_classes(roll_call))
+    await session.execute(_insert_schools(roll_call))
+    await session.execute(_insert_sites(roll_call))
+    return await _summarise(session, roll_call)
 
 
-def _class_figures(roll_call: RollCall) -> Any:
-    def how_many(duty: str) -> Any:
+def _insert_classes(roll_call: RollCall) -> Any:
+    def count_duty(duty: str) -> Any:
         return func.count(case((Obligation.duty == duty, 1)))
 
-    figures = (
+    counts = (
         select(
             literal(roll_call.id),
             literal(roll_call.term_code),
             Obligation.school_id,
             Obligation.class_id,
-            how_many("owed"),
-            how_many("excused"),
-            how_many("exempt"),
+            count_duty("owed"),
+            count_duty("excused"),
+            count_duty("exempt"),
         )
         .where(Obligation.term_code == roll_call.term_code, Obligation.roll_call_id == roll_call.id)
         .group_by(Obligation.class_id, Obligation.school_id)
     )
     columns = ("roll_call_id", "term_code", "school_id", "class_id", "owed", "excused", "exempt")
-    return insert(RollCallClass).from_select(columns, figures)
+    return insert(RollCallClass).from_select(columns, counts)
 
 
-def _school_figures(roll_call: RollCall) -> Any:
+def _insert_schools(roll_call: RollCall) -> Any:
     classes = RollCallClass
-    figures = (
+    sums = (
         select(
             literal(roll_call.id),
             classes.school_id,
@@ -217,11 +235,11 @@ def _school_figures(roll_call: RollCall) -> Any:
         .group_by(classes.school_id)
     )
     columns = ("roll_call_id", "school_id", "owed", "excused", "exempt")
-    return insert(RollCallSchool).from_select(columns, figures)
+    return insert(RollCallSchool).from_select(columns, sums)
 
 
-def _sites(roll_call: RollCall) -> Any:
-    """The approved versions that are in force when the window opens, for the schools of the audience."""
+def _insert_sites(roll_call: RollCall) -> Any:
+    """Freeze the site versions of the audience's schools that are in force when the window opens."""
     versions = effective_versions(roll_call.opens_at).subquery()
     schools = select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call.id)
     rows = select(
@@ -231,31 +249,34 @@ def _sites(roll_call: RollCall) -> Any:
     return insert(RollCallSite).from_select(columns, rows)
 
 
-async def _summary(session: AsyncSession, roll_call: RollCall) -> Launched:
+async def _summarise(session: AsyncSession, roll_call: RollCall) -> Launched:
     schools = RollCallSchool
-    sited = exists().where(
+    has_site = exists().where(
         RollCallSite.term_code == roll_call.term_code,
         RollCallSite.roll_call_id == roll_call.id,
         RollCallSite.school_id == schools.school_id,
     )
-    owed, excused, exempt, asked, bare = (
+    owed, excused, exempt, total, without_site = (
         await session.execute(
             select(
                 func.coalesce(func.sum(schools.owed), 0),
                 func.coalesce(func.sum(schools.excused), 0),
                 func.coalesce(func.sum(schools.exempt), 0),
                 func.count(),
-                func.count(case((~sited, 1))),
+                func.count(case((~has_site, 1))),
             ).where(schools.roll_call_id == roll_call.id)
         )
     ).one()
     if owed + excused == 0:
         raise AudienceEmpty
-    return Launched(roll_call, int(owed), int(excused), int(exempt), int(asked), int(bare))
+    return Launched(roll_call, int(owed), int(excused), int(exempt), int(total), int(without_site))
 
 
-async def _refuse_overlap(session: AsyncSession, roll_call: RollCall) -> None:
-    """Reading 3. Launches run one at a time, so that two of them cannot miss each other."""
+async def _require_no_overlap(session: AsyncSession, roll_call: RollCall) -> None:
+    """Refuse a spot check that overlaps another one for any student (reading 3).
+
+    Launches are serialised by a lock, so that two concurrent ones cannot overlook each other.
+    """
     voided = exists().where(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "voided")
     overlapping = await session.execute(
         select(RollCall.id, RollCall.term_code).where(
@@ -270,7 +291,7 @@ async def _refuse_overlap(session: AsyncSession, roll_call: RollCall) -> None:
     if not others:
         return
     mine, theirs = aliased(Obligation), aliased(Obligation)
-    caught = await session.scalar(
+    overlapping_students = await session.scalar(
         select(func.count(mine.student_id.distinct()))
         .join(theirs, and_(theirs.student_id == mine.student_id, theirs.school_id == mine.school_id))
         .where(
@@ -282,5 +303,5 @@ async def _refuse_overlap(session: AsyncSession, roll_call: RollCall) -> None:
             theirs.duty != "exempt",
         )
     )
-    if caught:
-        raise WindowsOverlap(students=caught)
+    if overlapping_students:
+        raise WindowsOverlap(students=overlapping_students)

@@ -1,91 +1,81 @@
-"""Live progress: who may look at what, and a poke through Redis when something changed.
-
-PostgreSQL counts outcomes in the statement that writes them (a trigger notes what it added to each class; a job folds
-the notes), so figures are never wrong by what a crash lost between two stores. Redis only carries the nudge that tells
-open dashboards to look again.
-"""
+"""Which part of a roll call's progress an account may see."""
 
 import time
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.org.queries import unit_below
-from backend.roll_call.oversight import access_roll_call, overseen_classes
+from backend.roll_call.access import access_roll_call, overseen_classes
+from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.progress.totals import RollCallTotals, Unit
 
-CHANNEL = "dianming:progress:"
-GRANTED_SECONDS = 30.0
-"""A roll call never changes and a unit hardly ever: who might look a moment ago may still."""
-_MOST_GRANTED = 5_000
+__all__ = ["AccessCache", "ProgressAccess", "authorize_progress", "publish_changed"]
 
-
-async def publish_changed(redis: "Redis", roll_call_id: UUID) -> None:
-    """Tell open dashboards that figures changed. Losing Redis loses only the nudge."""
-    try:
-        await redis.publish(CHANNEL + str(roll_call_id), b"1")
-    except RedisError:
-        return
+CACHE_SECONDS = 30.0
+"""A roll call never changes and a unit rarely does, so a decision stays valid for this long."""
+_MAX_CACHED = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class ProgressAccess:
-    """What somebody may look at: a unit, or some classes of a school. Equal views show the same."""
+    """A unit, or some classes of a school, that an account may see. Equal values render the same snapshot."""
 
     roll_call_id: UUID
     launcher_path: str
     unit: Unit
     class_ids: frozenset[UUID] | None = None
 
-    def drawn(self, tally: RollCallTotals) -> str:
-        """The unit's own sums and those of what lies directly below it (units, or a school's classes), as JSON."""
+    def render(self, totals: RollCallTotals) -> str:
+        """The counts of the unit and of each direct child (unit or class), as JSON."""
         if self.class_ids is None:
-            return tally.board(self.unit)
-        return tally.board_of_classes(self.unit, self.class_ids)
+            return totals.render(self.unit)
+        return totals.render_classes(self.unit, self.class_ids)
 
 
 async def authorize_progress(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, unit_id: UUID | None, at: datetime
 ) -> ProgressAccess:
-    """The caller's view of a unit, their own by default; a counselor's are the own classes. Raises `NotFound`."""
+    """What the caller may see of a unit, by default their own. A counselor sees the own classes only.
+
+    Raises `NotFound`.
+    """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
     unit = await unit_below(session, actor, unit_id or actor.org_id)
-    overseen = overseen_classes(actor)
-    mine = None if overseen is None else frozenset(await session.scalars(overseen))
+    class_ids = overseen_classes(actor)
+    own_classes = None if class_ids is None else frozenset(await session.scalars(class_ids))
     return ProgressAccess(
-        roll_call_id, roll_call.launcher_path, Unit(unit.id, unit.kind, unit.name, unit.path), mine
+        roll_call_id, roll_call.launcher_path, Unit(unit.id, unit.kind, unit.name, unit.path), own_classes
     )
 
 
 class AccessCache:
-    """What was granted in this process lately, so that a dashboard that looks often asks the database for figures only.
+    """Caches `authorize_progress` per process, so that a polling dashboard queries the database for counts only.
 
-    Whoever asks is known anew each time: a grant is for a kind of account at a place of the tree, and for nobody else.
-    Counselors' classes change hands, so theirs are asked each time.
+    The key is the caller's role and place in the tree; every request still authenticates the caller. The access of
+    counselors is not cached, because their classes can be reassigned at any time.
     """
 
     def __init__(self, app_context: AppContext) -> None:
         self._database = app_context.database
-        self._granted: dict[tuple[object, ...], tuple[ProgressAccess, float]] = {}
+        self._cache: dict[tuple[object, ...], tuple[ProgressAccess, float]] = {}
 
-    async def view(
+    async def authorize(
         self, actor: Actor, roll_call_id: UUID, unit_id: UUID | None, at: datetime
     ) -> ProgressAccess:
-        """As `authorize_progress`."""
+        """Same as `authorize_progress`, from the cache if possible."""
         key = (actor.role, actor.org_id, actor.org_path, actor.school_id, roll_call_id, unit_id)
-        view, until = self._granted.get(key, (None, 0.0))
-        if view is not None and time.monotonic() < until:
-            return view
+        access, expires_at = self._cache.get(key, (None, 0.0))
+        if access is not None and time.monotonic() < expires_at:
+            return access
         async with self._database.transaction(actor.scope) as session:
-            view = await authorize_progress(session, actor, roll_call_id, unit_id, at)
-        if view.class_ids is None:
-            if len(self._granted) >= _MOST_GRANTED:
-                self._granted.clear()
-            self._granted[key] = view, time.monotonic() + GRANTED_SECONDS
-        return view
+            access = await authorize_progress(session, actor, roll_call_id, unit_id, at)
+        if access.class_ids is None:
+            if len(self._cache) >= _MAX_CACHED:
+                self._cache.clear()
+            self._cache[key] = access, time.monotonic() + CACHE_SECONDS
+        return access

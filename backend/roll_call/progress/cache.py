@@ -1,8 +1,8 @@
-"""The tallies of a process: read whole once, from then on only what changed.
+"""A process's cache of roll call totals: loaded in full once, then updated by the counters that changed.
 
-A counter has a version, given by the one who folds at a time: what is newer than the newest one known, and what is
-noted and not folded yet, is all that can differ (ADR 14). Tallies are the process's own knowledge and know no caller;
-who may look at which unit is asked of the database under the caller's scope (`progress.view_of`).
+Each flush gives the changed counters a new, higher version. So the difference to the cached totals consists of the
+counters above the highest known version and the pending changes (ADR 14). The cache does not know callers: access is
+checked in `progress.access` under the caller's scope.
 """
 
 import asyncio
@@ -29,90 +29,92 @@ from backend.roll_call.progress.totals import ClassObligations, Counts, RollCall
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import RollCallClass
 
-LIFE_SECONDS = 600.0
-"""Names and the tree are read again after this, while the figures of before are still shown."""
-MOST_CLASSES = 100_000
-"""Kept by a process, in all tallies together: some sixty megabytes."""
-_AT_A_TIME = 500
-"""Rows between which other requests have their turn while a tally is read for the first time."""
+MAX_AGE_SECONDS = 600.0
+"""After this, names and the tree are reloaded in the background while the old totals stay in use."""
+MAX_CLASSES = 100_000
+"""Classes cached by a process over all roll calls, about 60 MB."""
+_CHUNK_ROWS = 500
+"""Rows processed at a time during a full load, so that other requests are not blocked."""
 
 log = structlog.get_logger()
 
 
 @dataclass(eq=False, slots=True)
-class _Kept:
+class _CacheEntry:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-    tally: RollCallTotals | None = None
+    totals: RollCallTotals | None = None
     loaded_at: float = 0.0
-    read_at: float = 0.0
-    renewing: asyncio.Task[None] | None = None
+    refreshed_at: float = 0.0
+    reload_task: asyncio.Task[None] | None = None
 
 
 class TotalsCache:
-    """Of a process, those looked at last."""
+    """LRU cache of `RollCallTotals`, limited by the number of classes."""
 
     def __init__(self, app_context: AppContext) -> None:
         self._database = app_context.database
-        self._kept: OrderedDict[UUID, _Kept] = OrderedDict()
+        self._entries: OrderedDict[UUID, _CacheEntry] = OrderedDict()
 
-    async def fresh(self, roll_call_id: UUID, launcher_path: str) -> RollCallTotals:
-        """A roll call's tally with all that was committed before this was asked; who ask at once share the answer."""
-        asked = time.monotonic()
-        kept = self._kept.setdefault(roll_call_id, _Kept())
-        self._kept.move_to_end(roll_call_id)
-        async with kept.lock:
-            if kept.tally is not None and kept.read_at >= asked:
-                return kept.tally
-            began = time.monotonic()
-            if kept.tally is None:
-                kept.tally = await self._load(roll_call_id, launcher_path)
-                kept.loaded_at = began
+    async def load_current(self, roll_call_id: UUID, launcher_path: str) -> RollCallTotals:
+        """Totals that include everything committed before this call. Concurrent callers share one query."""
+        requested_at = time.monotonic()
+        entry = self._entries.setdefault(roll_call_id, _CacheEntry())
+        self._entries.move_to_end(roll_call_id)
+        async with entry.lock:
+            if entry.totals is not None and entry.refreshed_at >= requested_at:
+                return entry.totals
+            started_at = time.monotonic()
+            if entry.totals is None:
+                entry.totals = await self._load(roll_call_id, launcher_path)
+                entry.loaded_at = started_at
             else:
-                known = kept.tally.version
-                rows = await self._database.ask(_SINCE, roll_call=roll_call_id, version=known)
-                counters, noted = _sorted(tuple(row.values()) for row in rows)
-                kept.tally.count(counters)
-                kept.tally.note(noted)
-            kept.read_at = began
-            if began - kept.loaded_at > LIFE_SECONDS and kept.renewing is None:
-                kept.renewing = asyncio.create_task(self._renew(kept, roll_call_id, launcher_path))
-            self._forget_some()
-            return kept.tally
+                await self._refresh(entry.totals, roll_call_id)
+            entry.refreshed_at = started_at
+            if started_at - entry.loaded_at > MAX_AGE_SECONDS and entry.reload_task is None:
+                entry.reload_task = asyncio.create_task(self._reload(entry, roll_call_id, launcher_path))
+            self._evict()
+            return entry.totals
 
     async def _load(self, roll_call_id: UUID, launcher_path: str) -> RollCallTotals:
         async with self._database.transaction(Scope.wide(launcher_path)) as session:
-            return await _loaded(session, roll_call_id, launcher_path)
+            return await _load_totals(session, roll_call_id, launcher_path)
 
-    async def _renew(self, kept: _Kept, roll_call_id: UUID, launcher_path: str) -> None:
-        """Nobody waits for it: until it is there, the one of before is read and shown."""
+    async def _refresh(self, totals: RollCallTotals, roll_call_id: UUID) -> None:
+        rows = await self._database.ask(_CHANGES, roll_call=roll_call_id, version=totals.version)
+        counters, pending = _split_changes(tuple(row.values()) for row in rows)
+        totals.apply_counters(counters)
+        totals.replace_pending(pending)
+
+    async def _reload(self, entry: _CacheEntry, roll_call_id: UUID, launcher_path: str) -> None:
+        """Load the totals again in the background and swap them in."""
         try:
-            tally = await self._load(roll_call_id, launcher_path)
-        except Exception as error:  # noqa: BLE001 - the database may be away: tried again when somebody asks
-            log.warning("a tally could not be read anew", error=type(error).__name__)
+            totals = await self._load(roll_call_id, launcher_path)
+        except Exception as error:  # noqa: BLE001 - for example the database is down; the next request retries
+            log.warning("reload of roll call totals failed", error=type(error).__name__)
         else:
-            async with kept.lock:
-                kept.tally, kept.loaded_at, kept.read_at = tally, time.monotonic(), 0.0
+            async with entry.lock:
+                entry.totals, entry.loaded_at, entry.refreshed_at = totals, time.monotonic(), 0.0
         finally:
-            kept.renewing = None
+            entry.reload_task = None
 
-    def _forget_some(self) -> None:
-        """Those that nobody asked for longest; the last one stays, however large."""
-        held = sum(len(each.tally) for each in self._kept.values() if each.tally is not None)
-        for roll_call_id in list(islice(self._kept, len(self._kept) - 1)):
-            if held <= MOST_CLASSES:
+    def _evict(self) -> None:
+        """Drop the least recently used totals above the limit; the newest entry stays, however large."""
+        classes = sum(len(entry.totals) for entry in self._entries.values() if entry.totals is not None)
+        for roll_call_id in list(islice(self._entries, len(self._entries) - 1)):
+            if classes <= MAX_CLASSES:
                 return
-            gone = self._kept.pop(roll_call_id)
-            held -= len(gone.tally) if gone.tally is not None else 0
+            evicted = self._entries.pop(roll_call_id)
+            classes -= len(evicted.totals) if evicted.totals is not None else 0
 
 
-async def _loaded(session: AsyncSession, roll_call_id: UUID, launcher_path: str) -> RollCallTotals:
-    """From nothing; whoever else has requests here gets a turn between the rows."""
+async def _load_totals(session: AsyncSession, roll_call_id: UUID, launcher_path: str) -> RollCallTotals:
+    """Load units, classes and counters in chunks, yielding to the event loop between them."""
     units = await session.execute(
         select(OrgUnit.id, OrgUnit.kind, OrgUnit.name, OrgUnit.path)
         .where(or_(under(launcher_path), OrgUnit.path.in_(superior_paths(launcher_path))))
         .order_by(OrgUnit.code)
     )
-    asked = (
+    audience = (
         select(
             RollCallClass.class_id,
             RollCallClass.school_id,
@@ -125,37 +127,37 @@ async def _loaded(session: AsyncSession, roll_call_id: UUID, launcher_path: str)
         .order_by(SchoolClass.name)
     )
     classes: list[ClassObligations] = []
-    async for part in (await session.stream(asked)).partitions(_AT_A_TIME):
-        classes += [ClassObligations(*row) for row in part]
+    async for chunk in (await session.stream(audience)).partitions(_CHUNK_ROWS):
+        classes += [ClassObligations(*row) for row in chunk]
         await asyncio.sleep(0)
-    tally = RollCallTotals.of([Unit(*row) for row in units], classes)
+    totals = RollCallTotals.build([Unit(*row) for row in units], classes)
     changes: list[_Change] = []
-    asked_since = {"roll_call": roll_call_id, "version": tally.version}
-    async for part in (await session.stream(_SINCE, asked_since)).partitions(_AT_A_TIME):
+    parameters = {"roll_call": roll_call_id, "version": totals.version}
+    async for part in (await session.stream(_CHANGES, parameters)).partitions(_CHUNK_ROWS):
         changes += [tuple(row) for row in part]
         await asyncio.sleep(0)
-    counters, noted = _sorted(changes)
-    for begin in range(0, len(counters), _AT_A_TIME):
-        tally.count(counters[begin : begin + _AT_A_TIME])
+    counters, pending = _split_changes(changes)
+    for begin in range(0, len(counters), _CHUNK_ROWS):
+        totals.apply_counters(counters[begin : begin + _CHUNK_ROWS])
         await asyncio.sleep(0)
-    tally.note(noted)
-    return tally
+    totals.replace_pending(pending)
+    return totals
 
 
-_SINCE = text(
-    f"SELECT class_id, version, {', '.join(each.value for each in Outcome)}"  # noqa: S608 - names of our own
+_CHANGES = text(
+    f"SELECT class_id, version, {', '.join(each.value for each in Outcome)}"  # noqa: S608 - our own enum values
     " FROM definer.progress_since(:roll_call, :version)"
 )
 _Change = tuple[Any, ...]
 
 
-def _sorted(changes: Iterable[_Change]) -> tuple[list[tuple[UUID, Counts, int]], dict[UUID, Counts]]:
-    """Counters with their versions, and notes."""
+def _split_changes(changes: Iterable[_Change]) -> tuple[list[tuple[UUID, Counts, int]], dict[UUID, Counts]]:
+    """Separate counters (with a version) from pending changes (without one)."""
     counters: list[tuple[UUID, Counts, int]] = []
-    noted: dict[UUID, Counts] = {}
+    pending: dict[UUID, Counts] = {}
     for class_id, version, *outcomes in changes:
         if version is None:
-            noted[class_id] = [int(each) for each in outcomes]
+            pending[class_id] = [int(each) for each in outcomes]
         else:
             counters.append((class_id, outcomes, version))
-    return counters, noted
+    return counters, pending

@@ -1,4 +1,4 @@
-"""Counters of outcomes: folding what was noted, checking them against the outcomes themselves, counting anew."""
+"""Outcome counters in the database: flush pending changes, sum, compare with the outcomes, recount."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -12,63 +12,71 @@ from backend.roll_call.outcomes import load_term
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, OutcomeCountPending, OutcomeEntry
 
-KINDS = tuple(each.value for each in Outcome)
+OUTCOMES = tuple(each.value for each in Outcome)
 
 
 @dataclass(frozen=True, slots=True)
 class Miscount:
-    """A class whose counters are not what its outcomes say: by how much too many, by outcome."""
+    """A class whose counters differ from its outcomes: counter minus real number, by outcome."""
 
     class_id: UUID
     excess: dict[str, int]
 
 
 async def flush_counters(session: AsyncSession) -> int:
-    """Add what was noted to the counters; returns how many classes changed. Nothing, while another one folds."""
+    """Add the pending changes to the counters. Returns the number of classes changed, 0 while another flush runs."""
     return int(await session.scalar(select(func.definer.flush_outcome_counts())) or 0)
 
 
-async def sums_of(session: AsyncSession, roll_call_id: UUID) -> dict[str, int]:
-    """How many outcomes are in effect, by kind, as counted by the statements that wrote them."""
+async def sum_counters(session: AsyncSession, roll_call_id: UUID) -> dict[str, int]:
+    """Number of current outcomes by kind: counters plus pending changes."""
     counted = union_all(
         *(
-            select(*(getattr(table, kind).label(kind) for kind in KINDS)).where(
+            select(*(getattr(table, outcome).label(outcome) for outcome in OUTCOMES)).where(
                 table.roll_call_id == roll_call_id
             )
             for table in (OutcomeCount, OutcomeCountPending)
         )
     ).subquery()
-    sums = await session.execute(select(*(func.coalesce(func.sum(counted.c[kind]), 0) for kind in KINDS)))
-    return dict(zip(KINDS, map(int, sums.one()), strict=True))
+    sums = await session.execute(
+        select(*(func.coalesce(func.sum(counted.c[outcome]), 0) for outcome in OUTCOMES))
+    )
+    return dict(zip(OUTCOMES, map(int, sums.one()), strict=True))
 
 
 async def miscounts(session: AsyncSession, roll_call_id: UUID) -> list[Miscount]:
-    """Where counters and outcomes in effect differ, under the session's scope; one statement, hence one snapshot."""
+    """Classes whose counters differ from their current outcomes, within the session's scope.
+
+    One statement, so that counters and outcomes come from the same snapshot.
+    """
     counted = union_all(
         *(
-            select(table.class_id, *(getattr(table, kind).label(kind) for kind in KINDS)).where(
+            select(table.class_id, *(getattr(table, outcome).label(outcome) for outcome in OUTCOMES)).where(
                 table.roll_call_id == roll_call_id
             )
             for table in (OutcomeCount, OutcomeCountPending)
         ),
-        _taken_away(roll_call_id),
+        _negated_outcomes(roll_call_id),
     ).subquery()
-    excess = [func.sum(counted.c[kind]) for kind in KINDS]
-    found = await session.execute(
+    excess = [func.sum(counted.c[outcome]) for outcome in OUTCOMES]
+    rows = await session.execute(
         select(counted.c.class_id, *excess)
         .group_by(counted.c.class_id)
         .having(or_(*(each != 0 for each in excess)))
         .order_by(counted.c.class_id)
     )
     return [
-        Miscount(class_id, {kind: int(each) for kind, each in zip(KINDS, by, strict=True) if each})
-        for class_id, *by in found
+        Miscount(
+            class_id,
+            {outcome: int(number) for outcome, number in zip(OUTCOMES, numbers, strict=True) if number},
+        )
+        for class_id, *numbers in rows
     ]
 
 
-def _taken_away(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
-    """The outcomes in effect by class, as negative figures."""
-    in_effect = (
+def _negated_outcomes(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
+    """The current outcomes by class as negative numbers: added to correct counters they give zero."""
+    current = (
         select(OutcomeEntry.class_id, OutcomeEntry.outcome)
         .ext(distinct_on(OutcomeEntry.student_id))
         .where(OutcomeEntry.term_code == load_term(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
@@ -76,11 +84,11 @@ def _taken_away(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
         .subquery()
     )
     return select(
-        in_effect.c.class_id,
-        *((-func.count().filter(in_effect.c.outcome == kind)).label(kind) for kind in KINDS),
-    ).group_by(in_effect.c.class_id)
+        current.c.class_id,
+        *((-func.count().filter(current.c.outcome == outcome)).label(outcome) for outcome in OUTCOMES),
+    ).group_by(current.c.class_id)
 
 
 async def recount(session: AsyncSession, roll_call_id: UUID) -> int:
-    """Count a roll call anew from its outcomes; nobody writes one meanwhile. Returns the number of classes."""
+    """Rebuild the counters from the outcomes, blocking writers of outcomes. Returns the number of classes."""
     return int(await session.scalar(select(func.definer.recount_outcomes(roll_call_id))) or 0)

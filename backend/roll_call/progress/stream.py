@@ -1,8 +1,8 @@
-"""ProgressStreams that many watch: drawn once for all of their watchers, however many there are.
+"""Progress streams (server-sent events). Each snapshot is rendered once and sent to all its subscribers.
 
-A process reads a roll call that somebody watches at most once a second, however many units of it are looked at, when a
-nudge through Redis says that something changed; without Redis it looks again from time to time. Whoever watches is told
-a few at a time, so that thousands of dashboards do not keep a check-in waiting.
+A process reads the totals of a streamed roll call at most once a second, for all its units together, when a Redis
+message signals a change; without Redis it polls. Subscribers are woken in small batches, so that thousands of open
+dashboards do not delay a check-in.
 """
 
 import asyncio
@@ -15,159 +15,165 @@ import structlog
 from redis.exceptions import RedisError
 
 from backend.core.app_context import AppContext
-from backend.roll_call.progress.access import CHANNEL, ProgressAccess
+from backend.roll_call.progress.access import ProgressAccess
 from backend.roll_call.progress.cache import TotalsCache
+from backend.roll_call.progress.changes import CHANNEL_PREFIX
 from backend.roll_call.progress.totals import RollCallTotals
 
-LEAST_SECONDS_BETWEEN = 1.0
-"""However many outcomes arrive, a roll call is read at most this often."""
-LOOK_AGAIN_SECONDS = 10.0
-"""Without a nudge (Redis gone, or nothing new) it is read this often."""
-TOLD_AT_ONCE, BREATH_SECONDS = 16, 0.004
-"""So many watchers are told, and then others have their turn."""
+MIN_INTERVAL_SECONDS = 1.0
+"""Totals of a roll call are read at most this often, however many outcomes arrive."""
+POLL_SECONDS = 10.0
+"""Totals are read this often if no message arrives."""
+WAKE_BATCH, WAKE_PAUSE_SECONDS = 16, 0.004
+"""Subscribers woken at a time, and the pause after each batch."""
 
 log = structlog.get_logger()
 
 
-def as_event(board: str) -> bytes:
-    """A board as one server-sent event named `progress`."""
-    return f"event: progress\r\ndata: {board}\r\n\r\n".encode()
+def as_event(snapshot: str) -> bytes:
+    """A JSON snapshot as one server-sent event named `progress`."""
+    return f"event: progress\r\ndata: {snapshot}\r\n\r\n".encode()
 
 
 @dataclass(eq=False, slots=True)
-class _Board:
-    view: ProgressAccess
-    drawn: str
+class _SharedSnapshot:
+    """The latest snapshot for one access, shared by all its subscribers."""
+
+    access: ProgressAccess
+    json: str
     event: bytes
-    watchers: int = 0
+    subscribers: int = 0
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def show(self, tally: RollCallTotals) -> int:
-        """Wake whoever watches if it has changed; how many. The next change has an event of its own."""
-        drawn = self.view.drawn(tally)
-        if drawn == self.drawn:
+    def update(self, totals: RollCallTotals) -> int:
+        """Render again and wake the subscribers if it differs. Returns how many were woken."""
+        rendered = self.access.render(totals)
+        if rendered == self.json:
             return 0
-        self.drawn, self.event = drawn, as_event(drawn)
+        self.json, self.event = rendered, as_event(rendered)
         self.changed.set()
-        self.changed = asyncio.Event()
-        return self.watchers
+        self.changed = asyncio.Event()  # for the next change
+        return self.subscribers
 
 
 @dataclass(eq=False, slots=True)
-class _Wall:
-    """All boards of one roll call."""
+class _RollCallFeed:
+    """All snapshots of one roll call and the task that keeps them current."""
 
-    boards: dict[ProgressAccess, _Board] = field(default_factory=dict)
-    nudged: asyncio.Event = field(default_factory=asyncio.Event)
-    reading: asyncio.Task[None] | None = None
+    snapshots: dict[ProgressAccess, _SharedSnapshot] = field(default_factory=dict)
+    signalled: asyncio.Event = field(default_factory=asyncio.Event)
+    reader: asyncio.Task[None] | None = None
 
 
 class ProgressStreams:
-    """All boards of a process."""
+    """All progress streams of a process."""
 
     def __init__(self, app_context: AppContext) -> None:
         self._redis = app_context.redis
-        self._tallies = app_context.service(TotalsCache)
-        self._walls: dict[UUID, _Wall] = {}
-        self._listening: asyncio.Task[None] | None = None
+        self._totals = app_context.service(TotalsCache)
+        self._feeds: dict[UUID, _RollCallFeed] = {}
+        self._listener: asyncio.Task[None] | None = None
 
     def __len__(self) -> int:
-        return sum(len(wall.boards) for wall in self._walls.values())
+        """Number of snapshots kept current."""
+        return sum(len(feed.snapshots) for feed in self._feeds.values())
 
-    async def watch(
-        self, view: ProgressAccess, first: str, over: Callable[[], bool]
+    async def subscribe(
+        self, access: ProgressAccess, first: str, is_over: Callable[[], bool]
     ) -> AsyncGenerator[bytes]:
-        """What a view shows, now and whenever it changes, as events, until it is `over` for this watcher.
+        """Yield the snapshot for `access` now and after each change, as events, until `is_over()`.
 
-        `first` is what the watcher has just read.
+        `first` is the snapshot that the caller has just read.
         """
-        board = self._put_up(view, first)
-        board.watchers += 1
+        snapshot = self._attach(access, first)
+        snapshot.subscribers += 1
         try:
-            shown = board.event
-            yield shown
+            sent = snapshot.event
+            yield sent
             while True:
-                changed = board.changed
-                if board.event is shown:
+                changed = snapshot.changed
+                if snapshot.event is sent:
                     with suppress(TimeoutError):
-                        await asyncio.wait_for(changed.wait(), LOOK_AGAIN_SECONDS)
-                if over():
+                        await asyncio.wait_for(changed.wait(), POLL_SECONDS)
+                if is_over():
                     return
-                if board.event is not shown:
-                    shown = board.event
-                    yield shown
+                if snapshot.event is not sent:
+                    sent = snapshot.event
+                    yield sent
         finally:
-            board.watchers -= 1
-            if not board.watchers:
-                await self._take_down(board)
+            snapshot.subscribers -= 1
+            if not snapshot.subscribers:
+                await self._detach(snapshot)
 
-    def _put_up(self, view: ProgressAccess, first: str) -> _Board:
-        wall = self._walls.get(view.roll_call_id)
-        if wall is None:
-            wall = self._walls[view.roll_call_id] = _Wall()
-            wall.reading = asyncio.create_task(self._keep_reading(wall, view))
-        if self._listening is None:
-            self._listening = asyncio.create_task(self._keep_listening())
-        board = wall.boards.get(view)
-        if board is None:
-            board = wall.boards[view] = _Board(view, first, as_event(first))
-        return board
+    def _attach(self, access: ProgressAccess, first: str) -> _SharedSnapshot:
+        feed = self._feeds.get(access.roll_call_id)
+        if feed is None:
+            feed = self._feeds[access.roll_call_id] = _RollCallFeed()
+            feed.reader = asyncio.create_task(self._run_reader(feed, access))
+        if self._listener is None:
+            self._listener = asyncio.create_task(self._run_listener())
+        snapshot = feed.snapshots.get(access)
+        if snapshot is None:
+            snapshot = feed.snapshots[access] = _SharedSnapshot(access, first, as_event(first))
+        return snapshot
 
-    async def _take_down(self, board: _Board) -> None:
-        wall = self._walls[board.view.roll_call_id]
-        del wall.boards[board.view]
-        ended: list[asyncio.Task[None] | None] = []
-        if not wall.boards:
-            del self._walls[board.view.roll_call_id]
-            ended.append(wall.reading)
-        if not self._walls:
-            ended.append(self._listening)
-            self._listening = None
-        for task in ended:
+    async def _detach(self, snapshot: _SharedSnapshot) -> None:
+        roll_call_id = snapshot.access.roll_call_id
+        feed = self._feeds[roll_call_id]
+        del feed.snapshots[snapshot.access]
+        stopped: list[asyncio.Task[None] | None] = []
+        if not feed.snapshots:
+            del self._feeds[roll_call_id]
+            stopped.append(feed.reader)
+        if not self._feeds:
+            stopped.append(self._listener)
+            self._listener = None
+        for task in stopped:
             if task is not None:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
                     await task
 
-    async def _keep_reading(self, wall: _Wall, view: ProgressAccess) -> None:
+    async def _run_reader(self, feed: _RollCallFeed, access: ProgressAccess) -> None:
+        """Read the totals after each signal, or by polling, and update the snapshots."""
         while True:
             with suppress(TimeoutError):
-                await asyncio.wait_for(wall.nudged.wait(), LOOK_AGAIN_SECONDS)
-            wall.nudged.clear()
+                await asyncio.wait_for(feed.signalled.wait(), POLL_SECONDS)
+            feed.signalled.clear()
             try:
-                tally = await self._tallies.fresh(view.roll_call_id, view.launcher_path)
-                await _tell(wall, tally)
-            except Exception as error:  # noqa: BLE001 - the database may be away: the boards stay as they are
-                log.warning("a roll call could not be read", error=type(error).__name__)
-            await asyncio.sleep(LEAST_SECONDS_BETWEEN)
+                totals = await self._totals.load_current(access.roll_call_id, access.launcher_path)
+                await _update_snapshots(feed, totals)
+            except Exception as error:  # noqa: BLE001 - for example the database is down; snapshots stay as they are
+                log.warning("roll call totals could not be read", error=type(error).__name__)
+            await asyncio.sleep(MIN_INTERVAL_SECONDS)
 
-    async def _keep_listening(self) -> None:
-        """One subscription for all boards; while Redis is away they are read by the clock alone."""
+    async def _run_listener(self) -> None:
+        """Receive the signals of all roll calls on one subscription; retry while Redis is down."""
         while True:
             try:
                 async with self._redis.pubsub() as subscription:
-                    await subscription.psubscribe(CHANNEL + "*")
+                    await subscription.psubscribe(CHANNEL_PREFIX + "*")
                     while True:
                         message = await subscription.get_message(
-                            ignore_subscribe_messages=True, timeout=LOOK_AGAIN_SECONDS
+                            ignore_subscribe_messages=True, timeout=POLL_SECONDS
                         )
                         if message is not None:
-                            self._nudge(message["channel"])
+                            self._signal(message["channel"])
             except (RedisError, OSError):
-                await asyncio.sleep(LEAST_SECONDS_BETWEEN)
+                await asyncio.sleep(MIN_INTERVAL_SECONDS)
 
-    def _nudge(self, channel: bytes | str) -> None:
+    def _signal(self, channel: bytes | str) -> None:
         name = channel.decode() if isinstance(channel, bytes) else channel
-        for roll_call_id, wall in self._walls.items():
-            if name == CHANNEL + str(roll_call_id):
-                wall.nudged.set()
+        for roll_call_id, feed in self._feeds.items():
+            if name == CHANNEL_PREFIX + str(roll_call_id):
+                feed.signalled.set()
 
 
-async def _tell(wall: _Wall, tally: RollCallTotals) -> None:
-    """Show what changed, a few watchers at a time."""
-    told = 0
-    for board in list(wall.boards.values()):
-        told += board.show(tally)
-        if told >= TOLD_AT_ONCE:
-            told = 0
-            await asyncio.sleep(BREATH_SECONDS)
+async def _update_snapshots(feed: _RollCallFeed, totals: RollCallTotals) -> None:
+    """Update every snapshot, pausing after each batch of woken subscribers."""
+    woken = 0
+    for snapshot in list(feed.snapshots.values()):
+        woken += snapshot.update(totals)
+        if woken >= WAKE_BATCH:
+            woken = 0
+            await asyncio.sleep(WAKE_PAUSE_SECONDS)

@@ -1,0 +1,1 @@
+"""Settlement: the close of a roll call, extensions of its window, late submissions, determinations by a person."""

@@ -1,4 +1,7 @@
-"""The window makes up for what the service was away for (reading 8): an extension is a row, the launch stays as it was."""
+"""Extension of a window by the time the service was unavailable (reading 8).
+
+An extension is a row of its own; the launch is never changed.
+"""
 
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -17,9 +20,9 @@ from backend.roll_call.tables import RollCall, RollCallExtension, RollCallStep
 
 
 async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: datetime) -> datetime | None:
-    """Lengthen a window near or after its close by the measured unavailability; the new close, if there is one.
+    """Extend a window near or after its close by the measured unavailability. Returns the new close, or None.
 
-    Running it again changes nothing, nor does it on a roll call that is settled or voided.
+    Running it again has no effect, and neither has running it on a settled or voided roll call.
     """
     await lock_roll_call_shared(session, roll_call_id)
     roll_call = await session.get_one(RollCall, roll_call_id, populate_existing=True)
@@ -28,12 +31,29 @@ async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     )
     if await session.scalar(ended):
         return None
-    reached = (roll_call.opens_at, min(at, roll_call.deadline))
-    lost = await _lost(session, roll_call, reached)
-    longest = law_of(roll_call).duration("roll_call.extension.longest")
-    until = extended_close(roll_call.closes_at, roll_call.deadline, lost, at, longest)
+    elapsed = (roll_call.opens_at, min(at, roll_call.deadline))
+    lost = await _measure_lost_time(session, roll_call, elapsed)
+    maximum = law_of(roll_call).duration("roll_call.extension.longest")
+    until = extended_close(roll_call.closes_at, roll_call.deadline, lost, at, maximum)
     if until is None:
         return None
+    await _record_extension(session, roll_call, until, lost, at)
+    return until
+
+
+async def _measure_lost_time(
+    session: AsyncSession, roll_call: RollCall, window: tuple[datetime, datetime]
+) -> timedelta:
+    """Time without heartbeats plus time of load shedding; each counts only beyond the tolerated gap."""
+    tolerated = tolerated_gap(roll_call)
+    unavailable = lost_time(window, await heartbeats_in(session, window), tolerated)
+    overloaded = timedelta(seconds=len(await overloaded_seconds(session, window)))
+    return unavailable + overloaded if overloaded > tolerated else unavailable
+
+
+async def _record_extension(
+    session: AsyncSession, roll_call: RollCall, until: datetime, lost: timedelta, at: datetime
+) -> None:
     seconds = round(lost.total_seconds())
     session.add(RollCallExtension(roll_call_id=roll_call.id, until=until, lost_seconds=seconds, at=at))
     before = {"closes_at": roll_call.deadline.isoformat()}
@@ -49,18 +69,9 @@ async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
     }
     await outbox.emit(session, "RollCallExtended", payload, at)
     await session.flush()
-    return until
-
-
-async def _lost(session: AsyncSession, roll_call: RollCall, reached: tuple[datetime, datetime]) -> timedelta:
-    """What the service was away for, and the seconds in which it turned students away, each beyond what is tolerated."""
-    tolerated = tolerated_gap(roll_call)
-    away = lost_time(reached, await heartbeats_in(session, reached), tolerated)
-    strained = timedelta(seconds=len(await overloaded_seconds(session, reached)))
-    return away + strained if strained > tolerated else away
 
 
 async def close_roll_call(session: AsyncSession, roll_call_id: UUID, at: datetime) -> None:
-    """Settle a roll call whose window has closed, unless the service was away at the close: then it opens again."""
+    """Settle a roll call whose window has closed, or extend the window if the service was unavailable at the close."""
     if await extend_roll_call(session, roll_call_id, at) is None:
         await settle_roll_call(session, roll_call_id, at)

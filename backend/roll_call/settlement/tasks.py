@@ -1,4 +1,4 @@
-"""What the clock does: announce when the notice is due, extend what an outage cut short, settle after the close."""
+"""The periodic task that announces, extends and closes roll calls when they are due."""
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
@@ -12,8 +12,7 @@ from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, Priority, job_app
 from backend.core.tenancy import Scope
 from backend.roll_call.launch.notifications import announce
-from backend.roll_call.progress.access import publish_changed
-from backend.roll_call.progress.counters import flush_counters
+from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.settlement.extension import close_roll_call, extend_roll_call
 
 Step = Callable[[AsyncSession, UUID, datetime], Awaitable[object]]
@@ -22,19 +21,19 @@ _DUE = text("SELECT roll_call_id, launcher_path, due FROM definer.due_roll_calls
 _STEPS: dict[str, Step] = {"announce": announce, "extend": extend_roll_call, "close": close_roll_call}
 
 
-async def run_due(app_context: AppContext) -> int:
-    """Announce and settle whatever is due by the runtime's clock; returns how many steps were taken.
+async def run_due_steps(app_context: AppContext) -> int:
+    """Run every step that is due by the application's clock. Returns the number of steps.
 
-    Each roll call has its own transaction, and one that fails keeps no other waiting: what failed is raised in
-    the end, as a group. What is due for announcing comes first, since whoever was never told did not miss.
+    Each step has its own transaction, and a failure does not stop the others; failures are raised together at the end.
+    Announcements run first, because a student who was never notified cannot have missed the roll call.
     """
     async with app_context.database.transaction(Scope.none()) as session:
         due = (await session.execute(_DUE, {"instant": app_context.clock()})).all()
     failures: list[Exception] = []
     for roll_call_id, path, step in due:
         try:
-            await _take(app_context, step, roll_call_id, path)
-        except Exception as error:  # noqa: BLE001 - raised below, with those of the others
+            await _run_step(app_context, step, roll_call_id, path)
+        except Exception as error:  # noqa: BLE001 - raised below together with the others
             failures.append(error)
     if failures:
         msg = "steps of roll calls failed"
@@ -42,8 +41,8 @@ async def run_due(app_context: AppContext) -> int:
     return len(due)
 
 
-async def _take(app_context: AppContext, step: str, roll_call_id: UUID, path: str) -> None:
-    """Take one step, unless another worker is at it: the next beat comes soon, and waiting would hold a worker."""
+async def _run_step(app_context: AppContext, step: str, roll_call_id: UUID, path: str) -> None:
+    """Run one step unless another worker is running it: the next tick comes soon, and waiting would block a worker."""
     key = func.hashtextextended(f"due/{step}/{roll_call_id}", 0)
     async with app_context.database.transaction(Scope.wide(path)) as session:
         if not await session.scalar(select(func.pg_try_advisory_xact_lock(key))):
@@ -60,21 +59,6 @@ async def _take(app_context: AppContext, step: str, roll_call_id: UUID, path: st
     priority=Priority.SCHEDULED,
     queueing_lock="roll_calls_due",
 )
-async def roll_calls_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Every two seconds; late, after an outage, it does what was missed."""
-    await run_due(context.additional_context["app_context"])
-
-
-@job_app.periodic(cron="* * * * * */2", periodic_id="flush_outcome_counts")
-@job_app.task(
-    queue=DEFAULT,
-    name="flush_outcome_counts",
-    pass_context=True,
-    priority=Priority.SCHEDULED,
-    queueing_lock="flush_outcome_counts",
-)
-async def flush_outcome_counters(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Every two seconds, so that a reader of the progress never adds up many notes."""
-    app_context: AppContext = context.additional_context["app_context"]
-    async with app_context.database.transaction(Scope.none()) as session:
-        await flush_counters(session)
+async def roll_calls_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - passed by procrastinate
+    """Run the due steps every two seconds. After an outage the first run makes up for the missed ones."""
+    await run_due_steps(context.additional_context["app_context"])

@@ -1,0 +1,1 @@
+"""Staff routes of roll calls: launch and results, progress, verification queue."""

@@ -1,4 +1,4 @@
-"""Live progress, drilled down from the province to a class, and streamed."""
+"""Routes for live progress: the totals of a unit and its children, as JSON and as a stream."""
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -22,11 +22,15 @@ from backend.staff_api.caller import StaffCaller
 router = APIRouter(prefix="/v1/roll-calls", tags=["进度 · progress"])
 
 
-async def _progress(caller: Caller, roll_call_id: UUID, unit_id: UUID | None) -> tuple[ProgressAccess, str]:
-    """What the caller may look at, and what it shows now."""
-    view = await caller.app_context.service(AccessCache).view(caller.actor, roll_call_id, unit_id, caller.at)
-    tally = await caller.app_context.service(TotalsCache).fresh(roll_call_id, view.launcher_path)
-    return view, view.drawn(tally)
+async def _load_snapshot(
+    caller: Caller, roll_call_id: UUID, unit_id: UUID | None
+) -> tuple[ProgressAccess, str]:
+    """Authorize the caller and render the current snapshot."""
+    access = await caller.app_context.service(AccessCache).authorize(
+        caller.actor, roll_call_id, unit_id, caller.at
+    )
+    totals = await caller.app_context.service(TotalsCache).load_current(roll_call_id, access.launcher_path)
+    return access, access.render(totals)
 
 
 @router.get(
@@ -40,11 +44,11 @@ async def get_progress(
     unit_id: UUID | None = None,
     if_none_match: IfNoneMatch = None,
 ) -> Response:
-    """实时进度：省→市→县→校→班 · Live counts of a unit and of what lies directly below it."""
-    _, shown = await _progress(caller, roll_call_id, unit_id)
-    tag = etag_of(shown)
+    """实时进度：省→市→县→校→班 · Live totals of a unit and of its direct children."""
+    _, snapshot = await _load_snapshot(caller, roll_call_id, unit_id)
+    tag = etag_of(snapshot)
     unchanged = not_modified(tag, if_none_match)
-    return unchanged or Response(shown, media_type="application/json", headers={"ETag": tag})
+    return unchanged or Response(snapshot, media_type="application/json", headers={"ETag": tag})
 
 
 _EVENT = {
@@ -70,17 +74,17 @@ _EVENT = {
 async def stream_progress(
     caller: StaffCaller, roll_call_id: UUID, unit_id: UUID | None = None
 ) -> EventSourceResponse:
-    """进度推送（SSE，事件名 progress） · The same, as server-sent events named `progress`."""
-    view, first = await _progress(caller, roll_call_id, unit_id)
-    return EventSourceResponse(_events(caller, view, first), ping=15)
+    """进度推送（SSE，事件名 progress） · The same totals as server-sent events named `progress`."""
+    access, first = await _load_snapshot(caller, roll_call_id, unit_id)
+    return EventSourceResponse(_stream_events(caller, access, first), ping=15)
 
 
-async def _events(caller: Caller, view: ProgressAccess, first: str) -> AsyncIterator[bytes]:
-    """Ends after the life of an access token: reconnecting asks anew whether the caller may still look."""
-    law = policy_at(legal_day(caller.at), division_of(caller.actor.org_path))
-    until = caller.at + law.duration("identity.token.lifetime")
+async def _stream_events(caller: Caller, access: ProgressAccess, first: str) -> AsyncIterator[bytes]:
+    """End the stream after the lifetime of an access token, so that a reconnect checks access again."""
+    policy = policy_at(legal_day(caller.at), division_of(caller.actor.org_path))
+    until = caller.at + policy.duration("identity.token.lifetime")
     async with aclosing(
-        caller.app_context.service(ProgressStreams).watch(view, first, lambda: caller.at > until)
-    ) as shown:
-        async for event in shown:
+        caller.app_context.service(ProgressStreams).subscribe(access, first, lambda: caller.at > until)
+    ) as events:
+        async for event in events:
             yield event

@@ -1,4 +1,4 @@
-"""Launching, watching and ending roll calls."""
+"""Routes to launch, list and void roll calls, send reminders and read results."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -20,54 +20,56 @@ from backend.core.web.problems import documented
 from backend.org.paths import division_of
 from backend.org.terms import term_of
 from backend.policy.installed import policy_at
-from backend.roll_call import queries, reason_texts, results
+from backend.roll_call import reason_texts, results, staff_queries
+from backend.roll_call.access import access_roll_call
 from backend.roll_call.check_in.history import Attempt, attempts_of
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
-from backend.roll_call.oversight import access_roll_call, send_reminder, void_roll_call
+from backend.roll_call.reminders import send_reminder
 from backend.roll_call.staff_schemas import (
     AttemptOut,
-    AttemptsOut,
+    AttemptReasonOut,
+    AttemptRefusalOut,
     AudienceIn,
     LaunchedOut,
     LaunchIn,
     MissingOut,
     OverdueOut,
-    ReasonOut,
-    RefusalOut,
+    ReminderIn,
+    ReminderSentOut,
     ResultOut,
-    RollCallOut,
-    UrgedOut,
-    UrgeIn,
+    StaffRollCallOut,
+    StudentAttemptsOut,
     VoidIn,
 )
 from backend.roll_call.tables import RollCall, RollCallStep
+from backend.roll_call.voiding import void_roll_call
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
 
 router = APIRouter(prefix="/v1", tags=["点名核验 · roll calls"])
 
 
-def _audience(wire: AudienceIn) -> Audience:
+def _to_audience(schema: AudienceIn) -> Audience:
     return Audience(
-        unit_ids=tuple(wire.unit_ids),
-        class_ids=tuple(wire.class_ids),
-        grades=tuple(wire.grades),
-        majors=tuple(wire.majors),
-        programmes=tuple(wire.programmes),
-        sample=Sample(wire.sample.size, wire.sample.share) if wire.sample else None,
+        unit_ids=tuple(schema.unit_ids),
+        class_ids=tuple(schema.class_ids),
+        grades=tuple(schema.grades),
+        majors=tuple(schema.majors),
+        programmes=tuple(schema.programmes),
+        sample=Sample(schema.sample.size, schema.sample.share) if schema.sample else None,
     )
 
 
 @router.post("/roll-calls", status_code=201, responses=documented(401, 403, 404, 409, 422))
 async def post_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
-    """发起点名核验；名单、办学地址、政策版本即时冻结 · Launch; audience, sites and policy are frozen at once."""
+    """发起点名核验；名单、办学地址、政策版本即时冻结 · Launch; audience, sites and policy are frozen immediately."""
     command = LaunchRollCall(
         kind=body.kind,
         title=body.title,
         opens_at=body.opens_at,
         closes_at=body.closes_at,
-        audience=_audience(body.audience),
+        audience=_to_audience(body.audience),
         notify_at=body.notify_at,
         seed=body.seed,
     )
@@ -84,14 +86,14 @@ async def post_roll_call(caller: StaffCaller, body: LaunchIn) -> LaunchedOut:
     )
 
 
-def _rendered(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> RollCallOut:
+def _to_roll_call_out(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> StaffRollCallOut:
     settled, voided = steps.get("settled"), steps.get("voided")
-    return RollCallOut(
+    return StaffRollCallOut(
         id=roll_call.id,
         kind=roll_call.kind,
         title=roll_call.title,
         launcher_id=roll_call.launcher_id,
-        phase=queries.phase(roll_call, steps, at),
+        phase=staff_queries.roll_call_phase(roll_call, steps, at),
         term_code=roll_call.term_code,
         notify_at=roll_call.notify_at,
         opens_at=roll_call.opens_at,
@@ -106,48 +108,52 @@ def _rendered(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime)
 
 
 @router.get("/roll-calls", responses=documented(401, 403, 422))
-async def list_roll_calls(caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None) -> Page[RollCallOut]:
+async def list_roll_calls(
+    caller: StaffCaller, limit: Limit = 20, cursor: Cursor = None
+) -> Page[StaffRollCallOut]:
     """可见的点名核验（新的在前） · Roll calls that the caller may see, newest first."""
     at = caller.at
     async with caller.transaction() as session:
-        rows = await queries.roll_calls_page(session, caller.actor, at, instant_position(cursor), limit + 1)
-        steps = await queries.steps_of(session, [row.id for row in rows])
-    shown = rows[:limit]
-    last = shown[-1] if len(rows) > limit else None
-    following = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[_rendered(row, steps[row.id], at) for row in shown], next_cursor=following)
+        rows = await staff_queries.load_roll_calls_page(
+            session, caller.actor, at, instant_position(cursor), limit + 1
+        )
+        steps = await staff_queries.load_steps(session, [row.id for row in rows])
+    page = rows[:limit]
+    last = page[-1] if len(rows) > limit else None
+    next_cursor = encode_cursor(last.opens_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[_to_roll_call_out(row, steps[row.id], at) for row in page], next_cursor=next_cursor)
 
 
 @router.get("/roll-calls/{roll_call_id}", responses=documented(401, 403, 404, 422))
-async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> RollCallOut:
+async def get_roll_call(caller: StaffCaller, roll_call_id: UUID) -> StaffRollCallOut:
     """一次点名核验 · One roll call."""
     at = caller.at
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, at)
-        steps = await queries.steps_of(session, [roll_call_id])
-    return _rendered(roll_call, steps[roll_call_id], at)
+        steps = await staff_queries.load_steps(session, [roll_call_id])
+    return _to_roll_call_out(roll_call, steps[roll_call_id], at)
 
 
 @router.post(
     "/roll-calls/{roll_call_id}/voiding", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
-async def post_voiding(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) -> RollCallOut:
-    """作废（须说明理由）；已通过者不变，其余免于核验 · Void with a reason; those present stay so, others are excused."""
+async def post_voiding(caller: StaffCaller, roll_call_id: UUID, body: VoidIn) -> StaffRollCallOut:
+    """作废（须说明理由）；已通过者不变，其余免于核验 · Void with a reason; present students stay present, all others are excused."""
     at = caller.at
     async with caller.transaction() as session:
         roll_call = await void_roll_call(session, caller.actor, roll_call_id, body.reason, at)
-        steps = await queries.steps_of(session, [roll_call_id])
-    return _rendered(roll_call, steps[roll_call_id], at)
+        steps = await staff_queries.load_steps(session, [roll_call_id])
+    return _to_roll_call_out(roll_call, steps[roll_call_id], at)
 
 
 @router.post(
     "/roll-calls/{roll_call_id}/urges", status_code=201, responses=documented(401, 403, 404, 409, 422, 429)
 )
-async def post_urge(caller: StaffCaller, roll_call_id: UUID, body: UrgeIn) -> UrgedOut:
-    """督促尚未完成的学生（截止前） · Remind those who have not yet proven presence, until the close."""
+async def post_reminder(caller: StaffCaller, roll_call_id: UUID, body: ReminderIn) -> ReminderSentOut:
+    """督促尚未完成的学生（截止前） · Remind the students who are not present yet, until the close."""
     async with caller.transaction() as session:
-        urged = await send_reminder(session, caller.actor, roll_call_id, body.class_id, caller.at)
-    return UrgedOut(students=urged.students)
+        reminder = await send_reminder(session, caller.actor, roll_call_id, body.class_id, caller.at)
+    return ReminderSentOut(students=reminder.students)
 
 
 @router.get("/roll-calls/{roll_call_id}/missing", responses=documented(401, 403, 404, 422))
@@ -158,21 +164,21 @@ async def list_missing(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[MissingOut]:
-    """尚未通过者名单，含最近一次失败原因 · Who is missing, with the latest reason."""
-    after: results.MissingAfter | None = None
+    """尚未通过者名单，含最近一次失败原因 · Missing students, with the latest reason."""
+    after: results.MissingPosition | None = None
     if cursor is not None:
         school, class_name, student = decode_cursor(cursor, 3)
         after = (parse_id(school), class_name, parse_id(student))
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = await results.missing_page(session, caller.actor, roll_call, class_id, after, limit + 1)
-    shown = rows[:limit]
-    last = shown[-1] if len(rows) > limit else None
-    following = encode_cursor(*map(str, last.position)) if last else None
-    return Page(items=[_missing(row) for row in shown], next_cursor=following)
+        rows = await results.load_missing_page(session, caller.actor, roll_call, class_id, after, limit + 1)
+    page = rows[:limit]
+    last = page[-1] if len(rows) > limit else None
+    next_cursor = encode_cursor(*map(str, last.position)) if last else None
+    return Page(items=[_to_missing_out(row) for row in page], next_cursor=next_cursor)
 
 
-def _missing(row: results.Missing) -> MissingOut:
+def _to_missing_out(row: results.MissingStudent) -> MissingOut:
     return MissingOut(
         student_id=row.student_id,
         name=row.name,
@@ -200,19 +206,19 @@ async def list_results(
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Page[ResultOut]:
-    """核验结果 · Everyone of the audience with the result in effect."""
-    wanted = results.ResultFilter(outcome=outcome, class_id=class_id, school_id=school_id)
+    """核验结果 · All students of the audience with the current outcome."""
+    filters = results.ResultFilter(outcome=outcome, class_id=class_id, school_id=school_id)
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        rows = await results.results_page(
-            session, caller.actor, roll_call, wanted, position_id(cursor), limit + 1
+        rows = await results.load_results_page(
+            session, caller.actor, roll_call, filters, position_id(cursor), limit + 1
         )
-    return page_of(rows, limit, _result, lambda row: row.student.id)
+    return page_of(rows, limit, _to_result_out, lambda row: row.student.id)
 
 
-def _result(row: results.Result) -> ResultOut:
+def _to_result_out(row: results.Result) -> ResultOut:
     entry = row.outcome
-    explained = reason_texts.reason(entry.reason) if entry else None
+    texts = reason_texts.reason(entry.reason) if entry else None
     return ResultOut(
         student_id=row.student.id,
         name=row.student.name,
@@ -221,8 +227,8 @@ def _result(row: results.Result) -> ResultOut:
         duty_reason=row.obligation.reason,
         outcome=entry.outcome if entry else None,
         reason=entry.reason if entry else None,
-        reason_zh=explained.zh if explained else None,
-        reason_en=explained.en if explained else None,
+        reason_zh=texts.zh if texts else None,
+        reason_en=texts.en if texts else None,
         method=entry.method if entry else None,
         seq=entry.seq if entry else None,
         decided_at=entry.at if entry else None,
@@ -232,17 +238,17 @@ def _result(row: results.Result) -> ResultOut:
 @router.get(
     "/roll-calls/{roll_call_id}/results/{student_id}/attempts", responses=documented(401, 403, 404, 422)
 )
-async def get_attempts(caller: StaffCaller, roll_call_id: UUID, student_id: UUID) -> AttemptsOut:
-    """某学生在本次核验中的全部提交及判定依据 · What a student sent, what was found, and why."""
+async def get_attempts(caller: StaffCaller, roll_call_id: UUID, student_id: UUID) -> StudentAttemptsOut:
+    """某学生在本次核验中的全部提交及判定依据 · A student's submissions with their verdicts and reasons."""
     async with caller.transaction() as session:
-        found = await attempts_of(session, caller.actor, roll_call_id, student_id, caller.at)
-    return AttemptsOut(
-        attempts=[_attempt(each, traced=found.traced) for each in found.attempts],
-        refusals=[RefusalOut(at=each.at, step=each.step, code=each.code) for each in found.refusals],
+        history = await attempts_of(session, caller.actor, roll_call_id, student_id, caller.at)
+    return StudentAttemptsOut(
+        attempts=[_to_attempt_out(each, traced=history.traced) for each in history.attempts],
+        refusals=[AttemptRefusalOut(at=each.at, step=each.step, code=each.code) for each in history.refusals],
     )
 
 
-def _attempt(attempt: Attempt, *, traced: bool) -> AttemptOut:
+def _to_attempt_out(attempt: Attempt, *, traced: bool) -> AttemptOut:
     verdict = attempt.verdict
     reasons = [reason_texts.reason(code) for code in verdict.reasons] if verdict else []
     return AttemptOut(
@@ -252,7 +258,7 @@ def _attempt(attempt: Attempt, *, traced: bool) -> AttemptOut:
         actions=attempt.challenge.actions,
         cannot=attempt.challenge.cannot,
         finding=verdict.finding if verdict else None,
-        reasons=[ReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
+        reasons=[AttemptReasonOut(code=each.code, zh=each.zh, en=each.en) for each in reasons],
         engine=verdict.engine if verdict else None,
         trace=verdict.trace if verdict and traced else None,
     )
@@ -260,14 +266,14 @@ def _attempt(attempt: Attempt, *, traced: bool) -> AttemptOut:
 
 @router.get("/registration-checks/overdue", responses=documented(401, 403, 404, 409, 422))
 async def list_overdue_registration_checks(caller: StaffCaller) -> list[OverdueOut]:
-    """本学期尚未完成注册核验的学校 · Schools that still owe this term's registration check (HN334-4.1a)."""
+    """本学期尚未完成注册核验的学校 · Schools that have not completed this term's registration check (HN334-4.1a)."""
     day = legal_day(caller.at)
     minimum = policy_at(day, division_of(caller.actor.org_path)).integer(
         "registration_check.minimum_per_term"
     )
     async with caller.transaction() as session:
         term = await term_of(session, caller.actor.org_id, day)
-        schools = await queries.schools_without_registration_check(
+        schools = await staff_queries.load_schools_without_registration_check(
             session, caller.actor.org_path, term.code, minimum
         )
     return [OverdueOut(school_id=school.id, code=school.code, name=school.name) for school in schools]

@@ -1,0 +1,61 @@
+"""Loads the attempts of students in a roll call and derives the outcome that a settlement writes for them."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.roll_call.errors import SENT_TO_A_PERSON
+from backend.roll_call.outcomes import Decided
+from backend.roll_call.rules import Attempt, Finding, settle
+from backend.roll_call.tables import Refusal, RollCall, Submission, Verdict
+
+SETTLEMENT_METHOD = "settlement"
+
+
+def in_roll_call(table: type[Submission | Refusal], roll_call: RollCall) -> Sequence[ColumnElement[bool]]:
+    """Conditions for the rows of a roll call, in the partition of its term."""
+    return (table.term_code == roll_call.term_code, table.roll_call_id == roll_call.id)
+
+
+def is_referral(roll_call: RollCall) -> ColumnElement[bool]:
+    """Condition for the `refusal` rows of a roll call that sent the student to the counselor."""
+    return and_(*in_roll_call(Refusal, roll_call), Refusal.code.in_(SENT_TO_A_PERSON))
+
+
+async def load_attempts(
+    session: AsyncSession, roll_call: RollCall, student_ids: Sequence[UUID]
+) -> defaultdict[UUID, list[Attempt]]:
+    """The submissions of each student with their verdicts, oldest first; empty for a student without any."""
+    rows = await session.execute(
+        select(Submission.student_id, Verdict.finding, Verdict.reasons)
+        .select_from(Submission)
+        .outerjoin(
+            Verdict,
+            and_(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id),
+        )
+        .where(*in_roll_call(Submission, roll_call), Submission.student_id.in_(student_ids))
+        .order_by(Submission.received_at)
+    )
+    attempts = defaultdict[UUID, list[Attempt]](list)
+    for student_id, finding, reasons in rows:
+        attempts[student_id].append(Attempt(Finding(finding) if finding else None, tuple(reasons or ())))
+    return attempts
+
+
+async def load_referred_students(
+    session: AsyncSession, roll_call: RollCall, student_ids: Sequence[UUID]
+) -> set[UUID]:
+    """Which of the students were sent to the counselor."""
+    referred = select(Refusal.student_id).where(is_referral(roll_call), Refusal.student_id.in_(student_ids))
+    return set(await session.scalars(referred))
+
+
+def decide_from_attempts(attempts: list[Attempt], *, sent_to_a_person: bool) -> Decided:
+    """Apply the settlement rule to a student's attempts."""
+    result = settle(attempts, sent_to_a_person=sent_to_a_person)
+    trace: dict[str, Any] = {"attempts": [[attempt.finding, list(attempt.reasons)] for attempt in attempts]}
+    return Decided(result.outcome, result.reason, SETTLEMENT_METHOD, trace)

@@ -1,0 +1,95 @@
+"""What staff see of roll calls: the list, what happened to them, and overdue registration checks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
+
+from backend.core.actor import Actor
+from backend.org.queries import under
+from backend.org.tables import OrgUnit
+from backend.roll_call import rules
+from backend.roll_call.access import overseen_classes
+from backend.roll_call.tables import RollCall, RollCallClass, RollCallStep
+
+
+def _is_visible(actor: Actor, at: datetime) -> ColumnElement[bool]:
+    """Announced, or launched by the caller's unit or below it. Row-level security hides the rest."""
+    launched_below = func.starts_with(RollCall.launcher_path + ".", actor.org_path + ".")
+    return or_(RollCall.notify_at <= at, launched_below)
+
+
+async def load_roll_calls_page(
+    session: AsyncSession, actor: Actor, at: datetime, after: tuple[datetime, UUID] | None, limit: int
+) -> Sequence[RollCall]:
+    """A page of the roll calls that the caller may see, newest first."""
+    statement = select(RollCall).where(_is_visible(actor, at))
+    counselor_classes = overseen_classes(actor)
+    if counselor_classes is not None:
+        has_own_class = exists().where(
+            RollCallClass.term_code == RollCall.term_code,
+            RollCallClass.roll_call_id == RollCall.id,
+            RollCallClass.school_id == actor.school_id,
+            RollCallClass.class_id.in_(counselor_classes),
+        )
+        statement = statement.where(has_own_class)
+    if after is not None:
+        statement = statement.where(tuple_(RollCall.opens_at, RollCall.id) < after)
+    newest_first = statement.order_by(RollCall.opens_at.desc(), RollCall.id.desc())
+    rows = await session.scalars(newest_first.limit(limit))
+    return rows.all()
+
+
+async def load_steps(
+    session: AsyncSession, roll_call_ids: Sequence[UUID]
+) -> dict[UUID, dict[str, RollCallStep]]:
+    """The steps that each roll call has taken, by name."""
+    rows = await session.scalars(select(RollCallStep).where(RollCallStep.roll_call_id.in_(roll_call_ids)))
+    steps: dict[UUID, dict[str, RollCallStep]] = {each: {} for each in roll_call_ids}
+    for row in rows:
+        steps[row.roll_call_id][row.step] = row
+    return steps
+
+
+def roll_call_phase(roll_call: RollCall, steps: dict[str, RollCallStep], at: datetime) -> str:
+    """The phase of a roll call: scheduled, announced, open, closing, settled or voided."""
+    if "voided" in steps:
+        return "voided"
+    if "settled" in steps:
+        return "settled"
+    if at < roll_call.notify_at:
+        return "scheduled"
+    match rules.timing(at, roll_call.opens_at, roll_call.deadline):
+        case rules.Timing.EARLY:
+            return "announced"
+        case rules.Timing.IN_TIME:
+            return "open"
+    return "closing"
+
+
+async def load_schools_without_registration_check(
+    session: AsyncSession, path: str, term_code: str, minimum: int
+) -> Sequence[OrgUnit]:
+    """Schools below `path` with fewer settled registration checks in the term than the law requires (HN334-4.1a)."""
+    voided = aliased(RollCallStep)
+    settled_checks = (
+        select(func.count())
+        .select_from(RollCall)
+        .join(RollCallStep, and_(RollCallStep.roll_call_id == RollCall.id, RollCallStep.step == "settled"))
+        .where(
+            RollCall.kind == "registration",
+            RollCall.launcher_id == OrgUnit.id,
+            RollCall.term_code == term_code,
+            ~exists().where(voided.roll_call_id == RollCall.id, voided.step == "voided"),
+        )
+        .scalar_subquery()
+    )
+    rows = await session.scalars(
+        select(OrgUnit)
+        .where(OrgUnit.kind == "school", under(path), settled_checks < minimum)
+        .order_by(OrgUnit.code)
+    )
+    return rows.all()

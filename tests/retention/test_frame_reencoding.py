@@ -14,7 +14,7 @@ from backend.identity.face.enrolment import face_pool
 from backend.retention.frame_reencoding import NOTHING, redraw_judged
 from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
 from biometrics.pool import FacePool
-from tests.support.biometrics.faulty_engines import die
+from tests.support.biometrics.faulty_engines import crash
 from tests.support.biometrics.pictures import encoded
 from tests.support.roll_call.scenario import Stage
 from tests.support.roll_call.student_phone import Candidate
@@ -31,7 +31,7 @@ class Deadly:
 
     async def redraw(self, data: bytes) -> bytes | None:
         if data == self.killer:
-            await asyncio.wrap_future(self.pool.submit(die))
+            await asyncio.wrap_future(self.pool.submit(crash))
         return await self.pool.redraw(data)
 
 

@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark, each in a process of its own; `make bench ARGS="--seed 9 fence face"` runs some."""
+"""`make bench`: runs every benchmark in its own process. `make bench ARGS="--seed 9 fence face"` runs some."""
 
 import argparse
 import os
@@ -20,23 +20,21 @@ BENCHMARKS = {
 }
 
 
-def main(words: list[str]) -> int:
-    """Run them; the worst exit code."""
+def main(argv: list[str]) -> int:
+    """Run the benchmarks. Returns the highest exit code."""
     parser = argparse.ArgumentParser(prog="make bench")
     parser.add_argument("benchmarks", nargs="*", metavar="benchmark", help=", ".join(BENCHMARKS))
-    parser.add_argument(
-        "--seed", type=int, help="of all that is drawn by chance; each benchmark has one of its own"
-    )
-    asked = parser.parse_args(words)
-    unknown = set(asked.benchmarks) - set(BENCHMARKS)
+    parser.add_argument("--seed", type=int, help="random seed for all benchmarks; each has its own default")
+    arguments = parser.parse_args(argv)
+    unknown = set(arguments.benchmarks) - set(BENCHMARKS)
     if unknown:
         parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     environment = dict(os.environ)
-    if asked.seed is not None:
-        environment["DIANMING_BENCH_SEED"] = str(asked.seed)
+    if arguments.seed is not None:
+        environment["DIANMING_BENCH_SEED"] = str(arguments.seed)
     return max(
         subprocess.run([sys.executable, "-m", *BENCHMARKS[name]], check=False, env=environment).returncode
-        for name in asked.benchmarks or BENCHMARKS
+        for name in arguments.benchmarks or BENCHMARKS
     )
 
 

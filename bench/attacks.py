@@ -12,87 +12,91 @@ from biometrics.liveness.actions import Action
 
 WALL = (120, 128, 130)
 _FOCAL = 1.4
-"""Of the phone's camera, in widths of the picture."""
+"""Focal length of the phone's camera, in image widths."""
 
 _Values = npt.NDArray[np.float64]
 
 Attack = Callable[[Image.Image, Sequence[Action | None], random.Random], list[bytes]]
-"""A still, what is done in each frame, and chance."""
+"""A still photograph, the action of each frame, and a random generator."""
 
 
-def re_uploaded(still: Image.Image, plan: Sequence[Action | None], hand: random.Random) -> list[bytes]:
-    """One picture over and over, with fresh noise against being recognised."""
-    return [encoded(still, hand) for _ in plan]
+def reuploaded_still(still: Image.Image, plan: Sequence[Action | None], rng: random.Random) -> list[bytes]:
+    """The same picture in every frame, with fresh noise to avoid exact duplicates."""
+    return [encode_frame(still, rng) for _ in plan]
 
 
-def print_in_plane(still: Image.Image, plan: Sequence[Action | None], hand: random.Random) -> list[bytes]:
-    """A print that is shifted, drawn near and rolled before the camera."""
+def moved_print(still: Image.Image, plan: Sequence[Action | None], rng: random.Random) -> list[bytes]:
+    """A print that is shifted, moved closer and rolled in front of the camera."""
     return [
-        encoded(_seen(still, roll=hand.gauss(0, 6), scale=hand.gauss(1, 0.06), hand=hand), hand) for _ in plan
+        encode_frame(_project_sheet(still, roll=rng.gauss(0, 6), scale=rng.gauss(1, 0.06), rng=rng), rng)
+        for _ in plan
     ]
 
 
-def print_tilted(still: Image.Image, plan: Sequence[Action | None], hand: random.Random) -> list[bytes]:
-    """A print tilted about its upright axis where a turn is asked, and nodded where lids or lips should move."""
-    return [encoded(still_seen, hand) for still_seen in _tilted(still, plan, hand)]
+def tilted_print(still: Image.Image, plan: Sequence[Action | None], rng: random.Random) -> list[bytes]:
+    """A print tilted about its vertical axis where a turn is requested, and nodded for eye or mouth actions."""
+    return [encode_frame(still_seen, rng) for still_seen in _tilt_frames(still, plan, rng)]
 
 
-def print_bent(still: Image.Image, plan: Sequence[Action | None], hand: random.Random) -> list[bytes]:
-    """A print bent round an upright cylinder and turned where a turn is asked."""
+def bent_print(still: Image.Image, plan: Sequence[Action | None], rng: random.Random) -> list[bytes]:
+    """A print bent around a vertical cylinder, and turned where a turn is requested."""
     frames = []
     for action in plan:
-        side = _side(action)
-        seen = _seen(
+        side = _turn_side(action)
+        seen = _project_sheet(
             still,
-            yaw=side * hand.uniform(20, 40) + hand.gauss(0, 2),
-            bend=hand.uniform(0.8, 1.6) if side else 0.0,
-            pitch=hand.uniform(-20, 20) if action else 0.0,
-            hand=hand,
+            yaw=side * rng.uniform(20, 40) + rng.gauss(0, 2),
+            bend=rng.uniform(0.8, 1.6) if side else 0.0,
+            pitch=rng.uniform(-20, 20) if action else 0.0,
+            rng=rng,
         )
-        frames.append(encoded(seen, hand))
+        frames.append(encode_frame(seen, rng))
     return frames
 
 
-def screen(still: Image.Image, plan: Sequence[Action | None], hand: random.Random) -> list[bytes]:
-    """A photograph on a screen whose grid meets the sensor's, moved and tilted like a print."""
-    pitch, angle = hand.uniform(1.1, 2.4), hand.uniform(-0.15, 0.15)
-    return [encoded(gridded(still_seen, pitch, angle), hand) for still_seen in _tilted(still, plan, hand)]
+def screen_replay(still: Image.Image, plan: Sequence[Action | None], rng: random.Random) -> list[bytes]:
+    """A photograph on a screen whose pixel grid interferes with the sensor's, moved and tilted like a print."""
+    pitch, angle = rng.uniform(1.1, 2.4), rng.uniform(-0.15, 0.15)
+    return [
+        encode_frame(sample_through_grid(still_seen, pitch, angle), rng)
+        for still_seen in _tilt_frames(still, plan, rng)
+    ]
 
 
-def encoded(image: Image.Image, hand: random.Random) -> bytes:
-    """A JPEG with a sensor's noise."""
-    noise = np.random.default_rng(hand.getrandbits(32)).normal(0, 2.0, (image.height, image.width, 1))
+def encode_frame(image: Image.Image, rng: random.Random) -> bytes:
+    """A JPEG with sensor noise."""
+    noise = np.random.default_rng(rng.getrandbits(32)).normal(0, 2.0, (image.height, image.width, 1))
     buffer = io.BytesIO()
     noisy = np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8)
     Image.fromarray(noisy).save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 
-def _side(action: Action | None) -> int:
+def _turn_side(action: Action | None) -> int:
     return (action is Action.TURN_LEFT) - (action is Action.TURN_RIGHT)
 
 
-def _tilted(still: Image.Image, plan: Sequence[Action | None], hand: random.Random) -> list[Image.Image]:
+def _tilt_frames(still: Image.Image, plan: Sequence[Action | None], rng: random.Random) -> list[Image.Image]:
     frames = []
     for action in plan:
-        side = _side(action)
-        nod = hand.uniform(-35, 35) if action and not side else hand.gauss(0, 2)
-        yaw = side * hand.choice((-1, 1)) * hand.uniform(25, 50) + hand.gauss(0, 2)
-        frames.append(_seen(still, yaw=yaw, pitch=nod, hand=hand))
+        side = _turn_side(action)
+        nod = rng.uniform(-35, 35) if action and not side else rng.gauss(0, 2)
+        yaw = side * rng.choice((-1, 1)) * rng.uniform(25, 50) + rng.gauss(0, 2)
+        frames.append(_project_sheet(still, yaw=yaw, pitch=nod, rng=rng))
     return frames
 
 
-def _seen(
+def _project_sheet(
     still: Image.Image,
     *,
-    hand: random.Random,
+    rng: random.Random,
     yaw: float = 0.0,
     pitch: float = 0.0,
     roll: float = 0.0,
     scale: float = 1.0,
     bend: float = 0.0,
 ) -> Image.Image:
-    """The sheet as the camera sees it, turned by degrees; bent by `bend` radians over half its width."""
+    """The sheet as the camera sees it, rotated by degrees; bent by `bend` radians over half its width."""
     width, height = still.size
     focal = _FOCAL * width
     columns, rows = (
@@ -105,9 +109,9 @@ def _seen(
         near, x = radius * (np.cos(x / radius) - 1), radius * np.sin(x / radius)
     turned = _rotation(yaw, pitch, roll) @ np.stack([x, y, -near])
     depth = turned[2] + focal / scale
-    u = focal * turned[0] / depth + width / 2 + hand.gauss(0, 6)
-    v = focal * turned[1] / depth + height / 2 + hand.gauss(0, 6)
-    return _drawn(still, (columns, rows), (u, v))
+    u = focal * turned[0] / depth + width / 2 + rng.gauss(0, 6)
+    v = focal * turned[1] / depth + height / 2 + rng.gauss(0, 6)
+    return _draw_mesh(still, (columns, rows), (u, v))
 
 
 def _rotation(yaw: float, pitch: float, roll: float) -> _Values:
@@ -119,8 +123,10 @@ def _rotation(yaw: float, pitch: float, roll: float) -> _Values:
     return turned
 
 
-def _drawn(still: Image.Image, there: tuple[_Values, _Values], here: tuple[_Values, _Values]) -> Image.Image:
-    """The picture on a mesh of 18 by 24 cells, each by its own homography, far cells first where they overlap."""
+def _draw_mesh(
+    still: Image.Image, there: tuple[_Values, _Values], here: tuple[_Values, _Values]
+) -> Image.Image:
+    """Draw the picture on a mesh of 18 by 24 cells, each with its own homography, far cells first."""
     canvas = Image.new("RGB", still.size, WALL)
     columns, rows = 19, 25
     for row in range(rows - 1):
@@ -156,8 +162,8 @@ def _draw_cell(canvas: Image.Image, still: Image.Image, target: _Values, source:
     canvas.paste(cell, (int(left), int(top)), mask)
 
 
-def gridded(image: Image.Image, pitch: float, angle: float) -> Image.Image:
-    """Sampled through a grid of red, green and blue stripes, `pitch` of the camera's pixels apart."""
+def sample_through_grid(image: Image.Image, pitch: float, angle: float) -> Image.Image:
+    """Sample the image through a grid of red, green and blue stripes, `pitch` camera pixels apart."""
     rows, columns = np.mgrid[: image.height, : image.width]
     across = (columns * np.cos(angle) + rows * np.sin(angle)) / pitch
     down = (rows * np.cos(angle) - columns * np.sin(angle)) / pitch

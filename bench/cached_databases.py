@@ -1,4 +1,4 @@
-"""Databases of benchmarks that take long to fill: kept from run to run, for as long as what fills them is the same."""
+"""Databases of benchmarks that take long to fill: reused between runs until the code that fills them changes."""
 
 import hashlib
 from collections.abc import Callable
@@ -23,25 +23,25 @@ RETURN CAST('018f' || lpad(to_hex(kind), 4, '0') || '-0000-7000-8000-' || lpad(t
 
 
 def reused_database(
-    stack: Stack, name: str, filled_by: Path, fill: Callable[[Server], None], say: Say
+    stack: Stack, name: str, fill_module: Path, fill: Callable[[Server], None], say: Say
 ) -> Stack:
-    """The database of that name, migrated and filled unless it is there already; of another schema, it is dropped."""
-    files = [*sorted((ROOT / "migrations").rglob("*.py")), Path(__file__), filled_by]
+    """Return the database, migrated and filled. It is rebuilt, and its old versions dropped, if the code has changed."""
+    files = [*sorted((ROOT / "migrations").rglob("*.py")), Path(__file__), fill_module]
     version = hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:12]
     wanted = f"{name}_{version}"
     with psycopg.connect(stack.superuser_dsn, autocommit=True) as server:
-        asked = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
-        found = {row[0] for row in server.execute(asked, [f"{name}_"])}
-    for other in found - {wanted}:
+        query = "SELECT datname FROM pg_database WHERE starts_with(datname, %s)"
+        existing = {row[0] for row in server.execute(query, [f"{name}_"])}
+    for other in existing - {wanted}:
         drop_database(stack, other)
-    own = Stack(stack.sockets, stack.redis, stack.programs, wanted)
-    if wanted not in found or not _is_whole(own):
+    target = Stack(stack.sockets, stack.redis, stack.programs, wanted)
+    if wanted not in existing or not _is_complete(target):
         drop_database(stack, wanted)
         create_database(stack, wanted)
         say(f"building {name}")
-        command.upgrade(alembic_config(own.owner_url), "heads")
-        with psycopg.connect(own.superuser_dsn, autocommit=True) as server:
-            # Foreign keys hold by construction; checking many million of them one by one would take the longest.
+        command.upgrade(alembic_config(target.owner_url), "heads")
+        with psycopg.connect(target.superuser_dsn, autocommit=True) as server:
+            # Foreign keys hold by construction. Checking millions of them one by one would take the longest.
             server.execute("SET session_replication_role = replica")
             server.execute("SET synchronous_commit = off")
             server.execute("SET maintenance_work_mem = '512MB'")
@@ -49,25 +49,26 @@ def reused_database(
             fill(server)
             server.execute("VACUUM ANALYZE")
             server.execute("CREATE TABLE bench_is_whole ()")
-    return own
+    return target
 
 
-def _is_whole(stack: Stack) -> bool:
+def _is_complete(stack: Stack) -> bool:
     with psycopg.connect(stack.superuser_dsn) as server:
-        found = server.execute("SELECT to_regclass('bench_is_whole')").fetchone()
-    return found is not None and found[0] is not None
+        row = server.execute("SELECT to_regclass('bench_is_whole')").fetchone()
+    return row is not None and row[0] is not None
 
 
 def without_indexes(server: Server, table: str) -> list[str]:
-    """Drop the indexes of a table that no constraint needs; returns how to make them again. Loading first and indexing
-    after is several times faster.
+    """Drop all indexes of a table except those of constraints. Returns the statements that create them again.
+
+    Loading first and indexing afterwards is several times faster.
     """
-    found = server.execute(
+    rows = server.execute(
         "SELECT pg_get_indexdef(i.indexrelid), CAST(i.indexrelid AS regclass)::text FROM pg_index i"
         " WHERE i.indrelid = CAST(%s AS regclass)"
         " AND NOT EXISTS (SELECT FROM pg_constraint c WHERE c.conindid = i.indexrelid)",
         [table],
     ).fetchall()
-    for _, name in found:
+    for _, name in rows:
         server.execute(f"DROP INDEX {name}")
-    return [definition.replace(" ON ONLY ", " ON ") for definition, _ in found]
+    return [definition.replace(" ON ONLY ", " ON ") for definition, _ in rows]

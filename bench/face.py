@@ -1,10 +1,10 @@
-"""How fast a face is found and described: the shipped pipeline beside the package's own lines, on the same pictures.
+"""Speed of face detection and description: the shipped pipeline against `face_recognition` on the same pictures.
 
 *Naive* is `face_recognition.load_image_file` and `face_encodings`. *Shipped* is the same work by the shipped engine:
-container, decoding, detection, landmarks, alignment, embedding of the face and of its mirror image. *Check* is all that a
-check does with a picture: that, and fingerprint and quality. *Forward* is the bare network on what is given to it for one
-picture: the chip and its mirror image, a batch of two. Variants take turns, picture by picture, so that a noisy machine
-disturbs all of them; figures are medians, and ratios medians of the ratios of turns that followed each other, in CPU time.
+container, decoding, detection, landmarks, alignment, embedding of the face and its mirror image. *Check* is everything a
+check does with a picture: the same plus fingerprint and quality. *Forward* is the bare network on its input for one
+picture: the chip and its mirror image, a batch of two. Variants alternate picture by picture, so that a noisy machine
+disturbs all of them alike. Figures are medians, ratios are medians of the ratios of consecutive turns, in CPU time.
 """
 
 import io
@@ -22,14 +22,14 @@ from PIL import Image
 
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
-from biometrics.checks import Stopwatch, examine
+from biometrics.checks import Stopwatch, examine_pictures
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import Chips, DlibOnnxEngine
 from biometrics.engines.reference import ReferenceEngine
 from biometrics.engines.registry import face_engines
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.pictures.fingerprints import fingerprint
-from biometrics.pictures.quality import QualityLimits, measure
+from biometrics.pictures.quality import QualityLimits, measure_quality
 from biometrics.pool import FacePool, PoolLimits
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -37,14 +37,14 @@ SIZES = ((360, 640), (720, 1280), (1080, 1920))
 TARGET = (720, 1280)
 FASTER, OF_FORWARD, BY_TWO = 20.0, 4.5, 1.8
 ROUNDS = 3
-"""Of the naive way; the others take several turns in each."""
+"""Rounds of the naive variant; the others take several turns in each."""
 TURNS = 5
 WORKER_ROUNDS, WORKER_PICTURES = 5, 60
 STAGES = ("decode", "fingerprint", "detect", "quality", "align", "embed")
 
 
 class Clocks:
-    """Milliseconds of wall and of this process' CPU, by name."""
+    """Milliseconds of wall time and CPU time of this process, by name."""
 
     def __init__(self) -> None:
         self.wall: defaultdict[str, list[float]] = defaultdict(list)
@@ -58,7 +58,7 @@ class Clocks:
         self.wall[name].append(1000 * (time.perf_counter() - wall))
 
     def ratio(self, one: str, other: str, turns: int = 1) -> float:
-        """The median of each of `one` by the `turns` of `other` that came after it."""
+        """The median ratio of each measurement of `one` to the `turns` measurements of `other` that followed it."""
         after = (
             statistics.median(self.cpu[other][first : first + turns])
             for first in range(0, len(self.cpu[other]), turns)
@@ -66,7 +66,7 @@ class Clocks:
         return statistics.median(first / then for first, then in zip(self.cpu[one], after, strict=True))
 
 
-def selfie(path: Path, size: tuple[int, int]) -> bytes:
+def make_selfie(path: Path, size: tuple[int, int]) -> bytes:
     """The photograph on a canvas of a phone's size."""
     with Image.open(path) as picture:
         face = picture.convert("RGB")
@@ -80,27 +80,27 @@ def selfie(path: Path, size: tuple[int, int]) -> bytes:
 
 
 def check(engines: EngineSet, data: bytes) -> bool:
-    """A whole check of one picture; whether the face was usable."""
+    """Run a complete check of one picture. Returns whether the face is usable."""
     picture = Picture.open(data, DecodeLimits())
-    engine = engines.claiming([picture])
-    ((_, descriptor),) = examine(engine, [picture], QualityLimits(), Stopwatch())
+    engine = engines.engine_for([picture])
+    ((_, descriptor),) = examine_pictures(engine, [picture], QualityLimits(), Stopwatch())
     return descriptor is not None
 
 
 def describe(engine: DlibOnnxEngine, data: bytes) -> None:
-    """What the naive way does, by the shipped engine."""
+    """The work of the naive variant, done by the shipped engine."""
     picture = Picture.open(data, DecodeLimits())
     engine.embed([(picture, face) for face in engine.detect(picture)])
 
 
-def photographs() -> list[Path]:
-    """Two public figures and four of the AT&T faces: wide and narrow ones."""
+def sample_photographs() -> list[Path]:
+    """Two public figures and four of the AT&T faces, wide and narrow ones."""
     people = sample_people(sample_faces_dir(ROOT))
     return [people["obama"][0], people["biden"][0], *(people[f"att-s0{person}"][0] for person in range(1, 5))]
 
 
-def stages(engine: DlibOnnxEngine, data: bytes, clocks: Clocks) -> Chips:
-    """A check step by step. Decoding that detection asks for is told apart by detecting a second time."""
+def run_stages(engine: DlibOnnxEngine, data: bytes, clocks: Clocks) -> Chips:
+    """Run a check step by step. A second detection shows how much of the first was decoding."""
     with clocks.of("open"):
         picture = Picture.open(data, DecodeLimits())
         picture.grey(WORKING_SIDE)
@@ -111,24 +111,24 @@ def stages(engine: DlibOnnxEngine, data: bytes, clocks: Clocks) -> Chips:
     with clocks.of("detect"):
         faces = engine.detect(picture)
     with clocks.of("quality"):
-        measure(picture, faces)
+        measure_quality(picture, faces)
     with clocks.of("align"):
-        chips = engine.aligned([(picture, faces[0])])
+        chips = engine.align([(picture, faces[0])])
     with clocks.of("embed"):
-        engine.computed(chips)
+        engine.compute_descriptors(chips)
     for times in (clocks.wall, clocks.cpu):
-        asked = times["decode and detect"][-1] - times["detect"][-1]
-        times["decode"].append(times["open"][-1] + max(0.0, asked))
+        decoding = times["decode and detect"][-1] - times["detect"][-1]
+        times["decode"].append(times["open"][-1] + max(0.0, decoding))
     return chips
 
 
-def one_process() -> None:
+def measure_one_process() -> None:
     """Naive, shipped, check and forward pass by size, and the stages of a check."""
     engine, package = DlibOnnxEngine(), ReferenceEngine()
     engines = EngineSet([engine])
     rows, parts = [], []
     for size in SIZES:
-        pictures = [selfie(path, size) for path in photographs()]
+        pictures = [make_selfie(path, size) for path in sample_photographs()]
         assert all(check(engines, data) for data in pictures), "a sample photograph is not usable"
         clocks, steps = Clocks(), Clocks()
         for _ in range(ROUNDS):
@@ -140,17 +140,17 @@ def one_process() -> None:
                         describe(engine, data)
                     with clocks.of("check"):
                         check(engines, data)
-                    chips = stages(engine, data, steps)
+                    chips = run_stages(engine, data, steps)
                     with clocks.of("forward"):
-                        engine.computed(chips)
-        rows.append(_row(size, len(pictures), clocks))
-        parts.append(_parts(size, steps))
-    floor = f"at {TARGET[0]}x{TARGET[1]}: {FASTER:g} times naive; a check at most {OF_FORWARD:g} times the forward pass"
-    publish("face", floor, rows)
+                        engine.compute_descriptors(chips)
+        rows.append(_speed_row(size, len(pictures), clocks))
+        parts.append(_stage_row(size, steps))
+    baseline = f"at {TARGET[0]}x{TARGET[1]}: {FASTER:g} times naive; a check at most {OF_FORWARD:g} times the forward pass"
+    publish("face", baseline, rows)
     publish("face_stages", "none; milliseconds of CPU", parts)
 
 
-def _row(size: tuple[int, int], pictures: int, clocks: Clocks) -> dict[str, Any]:
+def _speed_row(size: tuple[int, int], pictures: int, clocks: Clocks) -> dict[str, Any]:
     wall, cpu = (
         {name: statistics.median(times[name]) for name in ("naive", "shipped", "check", "forward")}
         for times in (clocks.wall, clocks.cpu)
@@ -169,15 +169,15 @@ def _row(size: tuple[int, int], pictures: int, clocks: Clocks) -> dict[str, Any]
     }
 
 
-def _parts(size: tuple[int, int], clocks: Clocks) -> dict[str, Any]:
+def _stage_row(size: tuple[int, int], clocks: Clocks) -> dict[str, Any]:
     return {"size": f"{size[0]}x{size[1]}"} | {
         stage: statistics.median(clocks.cpu[stage]) for stage in STAGES
     }
 
 
-def two_processes() -> None:
-    """Pictures a second through one worker process and through two, in turns."""
-    pictures = [selfie(path, TARGET) for path in photographs()]
+def measure_two_processes() -> None:
+    """Pictures per second with one worker process and with two, alternating."""
+    pictures = [make_selfie(path, TARGET) for path in sample_photographs()]
     work = [pictures[number % len(pictures)] for number in range(WORKER_PICTURES)]
     rates: dict[int, list[float]] = {1: [], 2: []}
     with ExitStack() as stack:
@@ -186,10 +186,10 @@ def two_processes() -> None:
             workers: stack.enter_context(FacePool(factory, PoolLimits(workers=workers))) for workers in rates
         }
         for pool in pools.values():
-            _throughput(pool, work[:8])
+            _measure_throughput(pool, work[:8])
         for _ in range(WORKER_ROUNDS):
             for workers, pool in pools.items():
-                rates[workers].append(_throughput(pool, work))
+                rates[workers].append(_measure_throughput(pool, work))
     ratio = statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True))
     row = {
         "size": f"{TARGET[0]}x{TARGET[1]}",
@@ -205,20 +205,20 @@ def two_processes() -> None:
     publish("face_workers", f"{BY_TWO:g} times one, with a core for each", [row])
 
 
-def _throughput(pool: FacePool, work: list[bytes]) -> float:
+def _measure_throughput(pool: FacePool, work: list[bytes]) -> float:
     started = time.perf_counter()
-    jobs = [pool.submit(_job(data)) for data in work]
+    jobs = [pool.submit(_check_job(data)) for data in work]
     assert all(job.result() for job in jobs)
     return len(work) / (time.perf_counter() - started)
 
 
-def _job(data: bytes) -> Callable[[EngineSet], bool]:
+def _check_job(data: bytes) -> Callable[[EngineSet], bool]:
     return partial(check, data=data)
 
 
 def main() -> None:
-    one_process()
-    two_processes()
+    measure_one_process()
+    measure_two_processes()
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""How well faces are told apart: every way of scoring on the same pictures, each measured on people it never saw.
+"""Accuracy of face comparison: all scoring methods on the same pictures, each tested on people not used for training.
 
-Two sources: the photographs that the tests use, always; and folders of research pictures with a `pairs.csv` (a, b, same,
-group; `--faces DIR`), where there are any. Those are for measuring alone: nothing that is shipped is learned from them.
+There are two sources: the photographs of the tests (always), and folders of research pictures with a `pairs.csv` (columns
+a, b, same, group; `--faces DIR`), if available. Research pictures are used for measurement only: nothing that is shipped
+is trained on them.
 """
 
 import argparse
@@ -27,11 +28,11 @@ from biometrics.matching.calibration import (
     Comparisons,
     Ints,
     Rate,
-    Scored,
+    ScoredComparisons,
     Scorer,
-    by,
-    rate,
-    scored_disjoint,
+    measure_rate,
+    score_disjoint,
+    scorer_for,
 )
 from biometrics.matching.decision import Method
 from biometrics.matching.scoring import Scoring, Vectors
@@ -43,23 +44,23 @@ ROOT = Path(__file__).resolve().parents[1]
 FMRS = (1e-2, 1e-3)
 _SHOTS, _DRAWS = 3, 12
 _RIDGE = 0.1
-"""Share of the mean variance added to each direction before whitening: with few people some have none."""
+"""Share of the mean variance added to each direction before whitening: with few people, some directions have none."""
 
 
-class Measured(DlibOnnxEngine):
-    """The shipped engine, which also gives the descriptor that dlib itself would: its own chip, no mirror image."""
+class MeasuringEngine(DlibOnnxEngine):
+    """The shipped engine, which also computes dlib's original descriptor: dlib's own chip, no mirror image."""
 
-    def both(self, picture: Picture, face: DetectedFace) -> tuple[Vectors, Vectors]:
-        """The shipped descriptor and the plain one."""
+    def describe_both(self, picture: Picture, face: DetectedFace) -> tuple[Vectors, Vectors]:
+        """The shipped descriptor and dlib's original one."""
         (shipped,) = self.embed([(picture, face)])
-        chip = self._chip(picture, face, 0.25).transpose(2, 0, 1)[None]
+        chip = self._cut_chip(picture, face, 0.25).transpose(2, 0, 1)[None]
         (plain,) = self._network.run(None, {INPUT: np.ascontiguousarray(chip, dtype=np.float32)})
         return shipped.vector.astype(np.float64), plain[0].astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Pictures:
-    """Descriptors of a set of pictures, shipped and plain, with their persons and the comparisons to make."""
+class PictureSet:
+    """Descriptors of a set of pictures, shipped and plain, with their people and the comparisons to make."""
 
     name: str
     shipped: Vectors
@@ -67,25 +68,26 @@ class Pictures:
     person: Ints
     left: Ints
     right: Ints
-    unfound: int
-    """Pictures in which no face was found; the middle of the picture stands for it, as these are cut-outs."""
+    undetected: int
+    """Pictures without a detected face. Their middle is used instead, because these pictures are cropped faces."""
 
-    def compared(self, vectors: Vectors) -> Comparisons:
+    def comparisons(self, vectors: Vectors) -> Comparisons:
         return Comparisons(
             vectors[self.left], vectors[self.right], self.person[self.left], self.person[self.right]
         )
 
 
-def _face(engine: Measured, picture: Picture) -> tuple[DetectedFace, bool]:
-    found = engine.detect(picture)
-    if found:
-        return found[0], True
+def _locate_face(engine: MeasuringEngine, picture: Picture) -> tuple[DetectedFace, bool]:
+    faces = engine.detect(picture)
+    if faces:
+        return faces[0], True
     width, height = picture.width, picture.height
-    return engine.marked(picture, Box(0.15 * width, 0.15 * height, 0.85 * width, 0.85 * height), 0.0), False
+    middle = Box(0.15 * width, 0.15 * height, 0.85 * width, 0.85 * height)
+    return engine.locate_landmarks(picture, middle, 0.0), False
 
 
-def _opened(path: Path) -> Picture:
-    """The picture; one of a kind that the product refuses is redrawn first, so that it is measured too."""
+def _open_picture(path: Path) -> Picture:
+    """Open a picture. One in a format that the product refuses is re-encoded first, so that it is measured too."""
     try:
         return Picture.open(path.read_bytes(), DecodeLimits())
     except BiometricsError:
@@ -95,42 +97,44 @@ def _opened(path: Path) -> Picture:
         return Picture.open(buffer.getvalue(), DecodeLimits())
 
 
-def _described(engine: Measured, name: str, files: list[tuple[Path, str]], pairs: Ints | None) -> Pictures:
-    shipped, plain, unfound = [], [], 0
+def _describe_set(
+    engine: MeasuringEngine, name: str, files: list[tuple[Path, str]], pairs: Ints | None
+) -> PictureSet:
+    shipped, plain, undetected = [], [], 0
     for path, _ in files:
-        picture = _opened(path)
-        face, found = _face(engine, picture)
-        unfound += not found
-        one, other = engine.both(picture, face)
+        picture = _open_picture(path)
+        face, detected = _locate_face(engine, picture)
+        undetected += not detected
+        one, other = engine.describe_both(picture, face)
         shipped.append(one)
         plain.append(other)
     person = np.unique([who for _, who in files], return_inverse=True)[1]
     left, right = np.triu_indices(len(files), 1) if pairs is None else pairs
-    return Pictures(name, np.stack(shipped), np.stack(plain), person, left, right, unfound)
+    return PictureSet(name, np.stack(shipped), np.stack(plain), person, left, right, undetected)
 
 
-def _research(engine: Measured, folder: Path) -> list[Pictures]:
+def _load_research_sets(engine: MeasuringEngine, folder: Path) -> list[PictureSet]:
     with (folder / "pairs.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    found = []
+    sets = []
     for group in dict.fromkeys(row["group"] for row in rows):
         chosen = [row for row in rows if row["group"] == group]
         names = sorted({row[side] for row in chosen for side in "ab"})
         number = {name: index for index, name in enumerate(names)}
         pairs = np.array([[number[row["a"]], number[row["b"]]] for row in chosen]).T
         files = [(folder / name, str(PurePosixPath(name).parent)) for name in names]
-        found.append(_described(engine, group, files, pairs))
-    return found
+        sets.append(_describe_set(engine, group, files, pairs))
+    return sets
 
 
-def plain_l2(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
-    """The package's own way: Euclidean distance."""
+def score_l2(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
+    """Negative Euclidean distance, as the package itself compares."""
     del vectors, person
     distances: Vectors = -np.linalg.norm(comparisons.left - comparisons.right, axis=1)
     return distances
 
 
-def whitened(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
+def score_whitened(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
     """Within-class covariance normalisation (Hatch, Kajarekar, Stolcke 2006), then the centred cosine."""
     people = np.unique(person)
     means = np.stack([vectors[person == each].mean(axis=0) for each in people])
@@ -145,50 +149,52 @@ def whitened(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vector
     return cosine
 
 
-def _ways() -> dict[str, tuple[str, Scorer]]:
-    """Name → which descriptor, and how it is scored."""
-    ways: dict[str, tuple[str, Scorer]] = {
-        "L2, dlib's own chip, no mirror": ("plain", plain_l2),
-        "L2": ("shipped", plain_l2),
-        "whitened (WCCN)": ("shipped", whitened),
+def _methods() -> dict[str, tuple[str, Scorer]]:
+    """For each method's name: which descriptor it uses, and its scorer."""
+    methods: dict[str, tuple[str, Scorer]] = {
+        "L2, dlib's own chip, no mirror": ("plain", score_l2),
+        "L2": ("shipped", score_l2),
+        "whitened (WCCN)": ("shipped", score_whitened),
     }
     for scoring in CANDIDATES:
-        ways[_called(scoring)] = ("shipped", by(scoring))
-    return ways
+        methods[_label(scoring)] = ("shipped", scorer_for(scoring))
+    return methods
 
 
-def _called(scoring: Scoring) -> str:
+def _label(scoring: Scoring) -> str:
     if scoring.method is Method.NEUTRAL:
         return "cosine (neutral)"
     centred = f"cosine less {scoring.weight:g} × mean" if scoring.weight else "cosine"
     return centred if scoring.method is Method.CENTRED else f"{centred}, AS-norm"
 
 
-def _row(pictures: Pictures, way: str, scored: Scored) -> dict[str, Any]:
-    row: dict[str, Any] = {"set": pictures.name, "people": len(np.unique(pictures.person)), "score": way}
-    for rated in (rate(scored, fmr) for fmr in FMRS):
-        row[f"TAR @ {rated.fmr:g}"] = _interval(rated)
-        row[f"from @ {rated.fmr:g}"] = round(rated.threshold, 3)
+def _row(pictures: PictureSet, method: str, scores: ScoredComparisons) -> dict[str, Any]:
+    row: dict[str, Any] = {"set": pictures.name, "people": len(np.unique(pictures.person)), "score": method}
+    for rate in (measure_rate(scores, fmr) for fmr in FMRS):
+        row[f"TAR @ {rate.fmr:g}"] = _interval(rate)
+        row[f"from @ {rate.fmr:g}"] = round(rate.threshold, 3)
     return row
 
 
-def _interval(rated: Rate) -> str:
-    return f"{rated.tar:.3f} ({rated.low:.2f}–{rated.high:.2f})"
+def _interval(rate: Rate) -> str:
+    return f"{rate.tar:.3f} ({rate.low:.2f}–{rate.high:.2f})"
 
 
-def single_shots(sets: list[Pictures]) -> list[dict[str, Any]]:
-    """One picture against one, by every way of scoring."""
+def compare_single_shots(sets: list[PictureSet]) -> list[dict[str, Any]]:
+    """Compare single pictures with every scoring method."""
     rows = []
     for pictures in sets:
-        for way, (which, scorer) in _ways().items():
+        for method, (which, scorer) in _methods().items():
             vectors = pictures.plain if which == "plain" else pictures.shipped
-            scored = scored_disjoint(pictures.compared(vectors), (vectors, pictures.person), scorer)
-            rows.append(_row(pictures, way, scored))
+            scores = score_disjoint(pictures.comparisons(vectors), (vectors, pictures.person), scorer)
+            rows.append(_row(pictures, method, scores))
     return rows
 
 
-def _drawn(pictures: Pictures, probes: int, random: np.random.Generator) -> tuple[Vectors, Vectors, Ints]:
-    """For everybody with enough pictures: a template of some, a probe of others."""
+def _draw_templates(
+    pictures: PictureSet, probes: int, random: np.random.Generator
+) -> tuple[Vectors, Vectors, Ints]:
+    """For each person with enough pictures: a template from some of them, and a probe from others."""
     templates, seen, people = [], [], []
     for person in np.unique(pictures.person):
         own = random.permutation(np.flatnonzero(pictures.person == person))
@@ -200,13 +206,13 @@ def _drawn(pictures: Pictures, probes: int, random: np.random.Generator) -> tupl
     return np.stack(templates), np.stack(seen), np.array(people)
 
 
-def several_shots(sets: list[Pictures]) -> list[dict[str, Any]]:
-    """Templates of three pictures, against one picture and against the mean of two and of three others."""
+def compare_several_shots(sets: list[PictureSet]) -> list[dict[str, Any]]:
+    """Compare templates of three pictures with one picture, and with the mean of two and of three others."""
     rows = []
     for pictures in sets:
         for probes, label in ((1, "one picture"), (2, "mean of two"), (_SHOTS, "mean of three")):
             random = np.random.default_rng(SEED)
-            drawn = [_drawn(pictures, probes, random) for _ in range(_DRAWS)]
+            drawn = [_draw_templates(pictures, probes, random) for _ in range(_DRAWS)]
             parts = [_all_against_all(*each) for each in drawn]
             together = Comparisons(
                 *(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
@@ -217,8 +223,8 @@ def several_shots(sets: list[Pictures]) -> list[dict[str, Any]]:
                 Scoring(Method.CENTRED, 1.0),
             ):
                 samples = (pictures.shipped, pictures.person)
-                scored = scored_disjoint(together, samples, by(scoring))
-                rows.append(_row(pictures, f"3 shots against {label}, {_called(scoring)}", scored))
+                scores = score_disjoint(together, samples, scorer_for(scoring))
+                rows.append(_row(pictures, f"3 shots against {label}, {_label(scoring)}", scores))
     return rows
 
 
@@ -230,15 +236,15 @@ def _all_against_all(templates: Vectors, seen: Vectors, people: Ints) -> Compari
     return Comparisons(templates[one], seen[other], people[one], people[other])
 
 
-def stand_ins(sets: list[Pictures]) -> list[dict[str, Any]]:
-    """The roster rule: everybody claims everybody else of the class; how many pass, and what it costs the rightful."""
+def measure_stand_ins(sets: list[PictureSet]) -> list[dict[str, Any]]:
+    """The roster rule: every student claims to be each classmate. How many pass, and how many genuine ones must retry."""
     rows = []
     scoring = Scoring(Method.NEUTRAL)
     for pictures in sets:
         random = np.random.default_rng(SEED)
         passed, refused = np.zeros((2, 2)), np.zeros(2)
         for _ in range(_DRAWS):
-            templates, seen, people = _drawn(pictures, _SHOTS, random)
+            templates, seen, people = _draw_templates(pictures, _SHOTS, random)
             scores = _cosines(templates, seen)
             own = np.eye(len(people), dtype=bool)
             loose = float(np.sort(scores[~own])[::-1][int(1e-2 * (~own).sum())])
@@ -249,7 +255,7 @@ def stand_ins(sets: list[Pictures]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "set": pictures.name,
-                "score": _called(scoring) + ", threshold at FMR 1e-2",
+                "score": _label(scoring) + ", threshold at FMR 1e-2",
                 "stand-ins passing": f"{passed[0, 0] / passed[0, 1]:.4f}",
                 "with the roster rule": f"{passed[1, 0] / passed[1, 1]:.4f}",
                 "rightful asked again": f"{refused[0] / refused[1]:.4f}",
@@ -264,10 +270,10 @@ def _cosines(one: Vectors, other: Vectors) -> npt.NDArray[np.float64]:
     return cosines
 
 
-TABLES: dict[str, tuple[str, Callable[[list[Pictures]], list[dict[str, Any]]]]] = {
-    "face_accuracy_single": ("one picture against one; L2 of dlib's own chip", single_shots),
-    "face_accuracy_several": ("templates of three pictures; the neutral cosine", several_shots),
-    "face_accuracy_roster": ("the same threshold without the rule", stand_ins),
+TABLES: dict[str, tuple[str, Callable[[list[PictureSet]], list[dict[str, Any]]]]] = {
+    "face_accuracy_single": ("one picture against one; L2 of dlib's own chip", compare_single_shots),
+    "face_accuracy_several": ("templates of three pictures; the neutral cosine", compare_several_shots),
+    "face_accuracy_roster": ("the same threshold without the rule", measure_stand_ins),
 }
 
 
@@ -278,16 +284,16 @@ def main() -> None:
         "--faces", type=Path, default=ROOT.parent / "shared" / "faces", help="folder with a pairs.csv"
     )
     folder = parser.parse_args().faces
-    engine = Measured()
+    engine = MeasuringEngine()
     people = sample_people(sample_faces_dir(ROOT))
     files = [(path, name) for name, paths in people.items() for path in paths]
-    sets = [_described(engine, "test pictures", files, None)]
+    sets = [_describe_set(engine, "test pictures", files, None)]
     if (folder / "pairs.csv").is_file():
-        sets += _research(engine, folder)
-    for name, (floor, table) in TABLES.items():
-        publish(name, floor, table(sets), SEED)
+        sets += _load_research_sets(engine, folder)
+    for name, (baseline, table) in TABLES.items():
+        publish(name, baseline, table(sets), SEED)
     for pictures in sets:
-        print(f"{pictures.name}: {len(pictures.person)} pictures, a face not found in {pictures.unfound}")
+        print(f"{pictures.name}: {len(pictures.person)} pictures, a face not found in {pictures.undetected}")
 
 
 if __name__ == "__main__":

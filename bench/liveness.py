@@ -1,8 +1,8 @@
-"""The liveness check: how many attacks of each species answer their challenge, and what a whole check costs.
+"""Liveness check: how many attacks of each species pass their challenge, and how long a check takes.
 
-The attacks are made from one still photograph each (bench.attacks, backend.demo.face_animation). No video of real people doing
-what is asked is at hand: the share of honest people who fail is not measured here. What real heads and lids do in the
-AT&T photographs is told in docs/biometrics.md.
+The attacks are made from one still photograph each (bench.attacks, backend.demo.face_animation). No video of real people
+performing the actions is available, so the rate of honest people who fail is not measured here. docs/biometrics.md reports
+what real heads and eyelids do in the AT&T photographs.
 """
 
 import io
@@ -10,7 +10,7 @@ import math
 import random
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -32,7 +32,7 @@ from biometrics.liveness.actions import Action, draw_actions
 from biometrics.liveness.landmarks import Dlib68Contours
 from biometrics.matching.decision import Method
 from biometrics.matching.scoring import Reference, Scoring, neutral
-from biometrics.pictures.decoding import picture_of
+from biometrics.pictures.decoding import picture_from_pixels
 
 SEED = seed(7)
 
@@ -40,47 +40,47 @@ ROOT = Path(__file__).resolve().parents[1]
 PROVINCE = "410000"
 SMALL_PHONE = (360, 640)
 TURNS = (Action.TURN_LEFT, Action.TURN_RIGHT)
-"""The challenge that moves no lid and no lip: the easiest for a sheet of paper."""
+"""The challenge without eye or mouth actions: the easiest one for a sheet of paper."""
 PERSONS, TRIALS = 20, 2
 ROUNDS, TURNS_OF_CHECKS = 8, 3
-"""Rounds of one naive picture and that many checks after it."""
+"""Rounds with one naive picture each, and the number of checks after it."""
 NAIVE_MS, AT_MOST_MS = 407.0, 150.0
-"""What one picture of this size took `face_recognition` on the machine for which the bound of a check was set."""
-_TIME_FLOOR = f"{AT_MOST_MS:g} ms on one core that does a naive picture in {NAIVE_MS:g} ms: {AT_MOST_MS / NAIVE_MS:.2f} of it"
+"""Time of one picture of this size with `face_recognition` on the machine for which the limit of a check was set."""
+_TIME_BASELINE = f"{AT_MOST_MS:g} ms on one core that does a naive picture in {NAIVE_MS:g} ms: {AT_MOST_MS / NAIVE_MS:.2f} of it"
 
 SPECIES: dict[str, attacks.Attack] = {
-    "re-upload: one still with noise": attacks.re_uploaded,
-    "print, moved in its plane": attacks.print_in_plane,
-    "print, tilted": attacks.print_tilted,
-    "print, bent and turned": attacks.print_bent,
-    "screen, tilted, with its grid": attacks.screen,
+    "re-upload: one still with noise": attacks.reuploaded_still,
+    "print, moved in its plane": attacks.moved_print,
+    "print, tilted": attacks.tilted_print,
+    "print, bent and turned": attacks.bent_print,
+    "screen, tilted, with its grid": attacks.screen_replay,
 }
 
 
-def judged(
+def verify(
     engines: EngineSet,
     frames: Sequence[bytes],
     reference: Reference,
     rules: FaceRules,
-    asked: Sequence[Action],
+    requested: Sequence[Action],
 ) -> BurstResult:
     burst = [Shot(data, EACH_MS * number + number**2 % 7) for number, data in enumerate(frames)]
-    return judge_burst(engines, burst, reference, rules, asked)
+    return judge_burst(engines, burst, reference, rules, requested)
 
 
 def passes(result: BurstResult) -> bool:
-    """Whether nothing speaks against the burst; the match is another question."""
+    """Whether there is no reason against the burst. The match is not considered."""
     return not result.quality_reasons and not result.liveness.reasons
 
 
-def wrong_order(asked: Sequence[Action], hand: random.Random) -> tuple[Action, ...]:
-    """The same number of actions, anything but those asked in their order."""
-    while (other := draw_actions(hand, list(Action), len(asked))) == tuple(asked):
+def wrong_order(requested: Sequence[Action], rng: random.Random) -> tuple[Action, ...]:
+    """The same number of actions, but not the requested sequence."""
+    while (other := draw_actions(rng, list(Action), len(requested))) == tuple(requested):
         pass
     return other
 
 
-def row(species: str, results: Sequence[BurstResult]) -> dict[str, object]:
+def species_row(species: str, results: Sequence[BurstResult]) -> dict[str, object]:
     passed = sum(passes(result) for result in results)
     trials = len(results)
     reasons = [reason.code for result in results for reason in result.liveness.reasons]
@@ -89,13 +89,13 @@ def row(species: str, results: Sequence[BurstResult]) -> dict[str, object]:
         "bursts": trials,
         "passed": passed,
         "share": passed / trials,
-        "95% upper": upper(passed, trials),
+        "95% upper": wilson_upper_bound(passed, trials),
         "median risk": statistics.median(result.liveness.risk.score for result in results),
         "commonest reason": statistics.mode(reasons) if reasons else "-",
     }
 
 
-def upper(passed: int, trials: int) -> float:
+def wilson_upper_bound(passed: int, trials: int) -> float:
     """Wilson's upper bound at 95%."""
     z, share = 1.96, passed / trials
     middle = share + z**2 / (2 * trials)
@@ -104,52 +104,60 @@ def upper(passed: int, trials: int) -> float:
 
 
 def main() -> None:
-    """Rates for each species, then the time of one check."""
-    engines = EngineSet([DlibOnnxEngine(contours=Dlib68Contours(installed_models()))])
+    """Measure the pass rate of each species, then the time of one check."""
+    engines = EngineSet([DlibOnnxEngine(landmark_model=Dlib68Contours(installed_models()))])
     rules = face_rules(policy_at(legal_day(now()), PROVINCE), KEY.id)
     people = sample_people(sample_faces_dir(ROOT))
-    hand = random.Random(SEED)
+    rng = random.Random(SEED)
     results: dict[str, list[BurstResult]] = {}
     for name in [name for name, paths in people.items() if len(paths) >= 4][:: max(1, 40 // PERSONS)]:
         shots = [Shot(path.read_bytes()) for path in people[name][1:4]]
         template = enrol_shots(engines, shots, rules).template
         try:
-            puppet = Puppet(people[name][0].read_bytes(), SMALL_PHONE)
+            animator = Puppet(people[name][0].read_bytes(), SMALL_PHONE)
         except NoFaceToAnimate:
             continue
         if template is None:
             continue
         reference = Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
-        still = Image.open(io.BytesIO(puppet.frame(Pose(), 0)))
-        for trial in range(TRIALS):
-            asked = draw_actions(hand, list(Action), hand.choice((2, 3)))
-            bursts = {species: make(still, posed(asked), hand) for species, make in SPECIES.items()}
-            bursts["animated photograph, wrong order"] = performance(
-                puppet, posed(wrong_order(asked, hand)), trial
-            )
-            earlier = draw_actions(hand, list(Action), hand.choice((2, 3)))
-            bursts["replay of the answer to an earlier challenge"] = performance(
-                puppet, posed(earlier), trial
-            )
-            bursts["animated photograph (injection: not detected)"] = performance(puppet, posed(asked), trial)
-            for species, frames in bursts.items():
-                results.setdefault(species, []).append(judged(engines, frames, reference, rules, asked))
-            for species in ("print, tilted", "print, bent and turned"):
-                frames = SPECIES[species](still, posed(TURNS), hand)
-                found = judged(engines, frames, reference, rules, TURNS)
-                results.setdefault(f"{species}; two turns asked", []).append(found)
-    publish("liveness", "attacks that answer their challenge", [row(*each) for each in results.items()], SEED)
-    publish("liveness-time", _TIME_FLOOR, [_time_of_a_check(engines, rules, people["obama"])])
+        for species, requested, frames in _attack_bursts(animator, rng):
+            result = verify(engines, frames, reference, rules, requested)
+            results.setdefault(species, []).append(result)
+    rows = [species_row(*each) for each in results.items()]
+    publish("liveness", "attacks that answer their challenge", rows, SEED)
+    publish("liveness-time", _TIME_BASELINE, [_measure_check_time(engines, rules, people["obama"])])
 
 
-def _time_of_a_check(engines: EngineSet, rules: FaceRules, photographs: Sequence[Path]) -> dict[str, object]:
-    """Processor time of eight frames at 720p, all that a check does; beside it one naive picture of the same run."""
+def _attack_bursts(
+    animator: Puppet, rng: random.Random
+) -> Iterator[tuple[str, tuple[Action, ...], list[bytes]]]:
+    """Species, requested actions and frames of every attack with one photograph."""
+    still = Image.open(io.BytesIO(animator.frame(Pose(), 0)))
+    for trial in range(TRIALS):
+        requested = draw_actions(rng, list(Action), rng.choice((2, 3)))
+        for species, attack in SPECIES.items():
+            yield species, requested, attack(still, posed(requested), rng)
+        other = wrong_order(requested, rng)
+        yield "animated photograph, wrong order", requested, performance(animator, posed(other), trial)
+        earlier = draw_actions(rng, list(Action), rng.choice((2, 3)))
+        replay = performance(animator, posed(earlier), trial)
+        yield "replay of the answer to an earlier challenge", requested, replay
+        injected = performance(animator, posed(requested), trial)
+        yield "animated photograph (injection: not detected)", requested, injected
+        for species in ("print, tilted", "print, bent and turned"):
+            yield f"{species}; two turns asked", TURNS, SPECIES[species](still, posed(TURNS), rng)
+
+
+def _measure_check_time(
+    engines: EngineSet, rules: FaceRules, photographs: Sequence[Path]
+) -> dict[str, object]:
+    """CPU time of a complete check of eight frames at 720p, and of one naive picture in the same run."""
     template = enrol_shots(engines, [Shot(path.read_bytes()) for path in photographs], rules).template
     assert template is not None
     reference = Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
-    asked = (Action.TURN_LEFT, Action.OPEN_MOUTH)
-    frames = performance(Puppet(_portrait(photographs[0]), PHONE), posed(asked))
-    judged(engines, frames, reference, rules, asked)
+    requested = (Action.TURN_LEFT, Action.OPEN_MOUTH)
+    frames = performance(Puppet(_crop_portrait(photographs[0]), PHONE), posed(requested))
+    verify(engines, frames, reference, rules, requested)
     package = ReferenceEngine()
     package.describe(frames[0])
     naive, checks, stages = [], [], []
@@ -159,7 +167,7 @@ def _time_of_a_check(engines: EngineSet, rules: FaceRules, photographs: Sequence
         naive.append((time.process_time() - started) * 1000)
         for _ in range(TURNS_OF_CHECKS):
             started = time.process_time()
-            stages.append(judged(engines, frames, reference, rules, asked).ms)
+            stages.append(verify(engines, frames, reference, rules, requested).ms)
             checks.append((time.process_time() - started) * 1000)
     by_stage = {f"{name} ms": statistics.median(each[name] for each in stages) for name in stages[0]}
     ratio = statistics.median(checks) / statistics.median(naive)
@@ -177,11 +185,11 @@ def _time_of_a_check(engines: EngineSet, rules: FaceRules, photographs: Sequence
     }
 
 
-def _portrait(path: Path) -> bytes:
-    """Head and shoulders, as a selfie shows them."""
+def _crop_portrait(path: Path) -> bytes:
+    """Head and shoulders, as in a selfie."""
     with Image.open(path) as picture:
         rgb = picture.convert("RGB")
-    face = DlibOnnxEngine().detect(picture_of(np.asarray(rgb)))[0].box.grown(0.55)
+    face = DlibOnnxEngine().detect(picture_from_pixels(np.asarray(rgb)))[0].box.grown(0.55)
     target = io.BytesIO()
     rgb.crop((round(face.left), round(face.top), round(face.right), round(face.bottom))).save(target, "PNG")
     return target.getvalue()

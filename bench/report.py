@@ -1,4 +1,4 @@
-"""A table for people and a JSON file for machines, with where and on what the figures were measured."""
+"""Publishes benchmark results: a table for people and a JSON file, with the machine and commit they were measured on."""
 
 import json
 import os
@@ -14,32 +14,32 @@ from rich.table import Table
 RESULTS = Path(__file__).parent / "results"
 
 
-def _commit() -> str:
-    asked = subprocess.run(
+def _current_commit() -> str:
+    result = subprocess.run(
         ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
     )
-    return asked.stdout.strip() or "unknown"
+    return result.stdout.strip() or "unknown"
 
 
 class Stolen:
-    """The share of this machine's processor time, while it worked or wanted to, that its host gave to other machines.
+    """The share of this machine's busy CPU time that the hypervisor gave to other machines (steal time).
 
-    Where it is not next to nothing, latencies tell of the host; ratios of one run tell of the product still.
+    If it is not close to zero, latencies depend on the host; ratios within one run are still valid.
     """
 
     def __init__(self) -> None:
-        self._before = self._ticks()
+        self._before = self._read_ticks()
 
     @staticmethod
-    def _ticks() -> tuple[int, int]:
+    def _read_ticks() -> tuple[int, int]:
         user, nice, system, _, _, irq, softirq, stolen = map(
             int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]
         )
         return stolen, user + nice + system + irq + softirq + stolen
 
     def share(self) -> float:
-        """Since this was made, or since it was asked last."""
-        now = self._ticks()
+        """The share since this object was created or last read."""
+        now = self._read_ticks()
         (stolen, all_), self._before = (new - old for new, old in zip(now, self._before, strict=True)), now
         return round(stolen / max(all_, 1), 3)
 
@@ -48,16 +48,16 @@ _STOLEN = Stolen()
 
 
 def seed(default: int) -> int:
-    """What a benchmark draws its chances from: `make bench ARGS="--seed N …"`, or its own."""
+    """The random seed of a benchmark: from `make bench ARGS="--seed N …"`, or its default."""
     return int(os.environ.get("DIANMING_BENCH_SEED", default))
 
 
-def publish(name: str, floor: str, rows: list[dict[str, Any]], drawn_from: int | None = None) -> None:
-    """Print `rows` under the benchmark's name with its stated floor, and write bench/results/NAME.json.
+def publish(name: str, baseline: str, rows: list[dict[str, Any]], random_seed: int | None = None) -> None:
+    """Print `rows` as a table with the stated baseline, and write bench/results/NAME.json.
 
-    `drawn_from` is the seed; None where nothing is drawn.
+    `random_seed` is the random seed; None if the benchmark uses no randomness.
     """
-    table = Table(title=f"{name}  (floor: {floor})")
+    table = Table(title=f"{name}  (baseline: {baseline})")
     for heading in rows[0]:
         table.add_column(heading)
     for row in rows:
@@ -72,11 +72,11 @@ def publish(name: str, floor: str, rows: list[dict[str, Any]], drawn_from: int |
     }
     document = {
         "benchmark": name,
-        "floor": floor,
+        "floor": baseline,
         "at": datetime.now(UTC).isoformat(),
-        "commit": _commit(),
+        "commit": _current_commit(),
         "machine": machine,
-        "seed": drawn_from,
+        "seed": random_seed,
         "rows": rows,
     }
     (RESULTS / f"{name}.json").write_text(json.dumps(document, ensure_ascii=False, indent=1))

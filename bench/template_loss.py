@@ -1,7 +1,7 @@
-"""What storing and redrawing change: templates in half precision or in bytes, pictures as fresh JPEGs.
+"""The effect of storage: templates in half precision or in bytes, pictures re-encoded as JPEG.
 
-`python -m bench.template_loss` measures on the sample photographs; `--set DIR` on the pictures below a directory
-instead, one directory a person.
+`python -m bench.template_loss` measures on the sample photographs; `--set DIR` uses the pictures below a directory
+instead, with one directory per person.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from bench.report import publish
 from biometrics.engines.base import Descriptor, EngineKey, Metric, Vector
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.errors import BiometricsError
-from biometrics.matching.decision import FaceTemplate, average
+from biometrics.matching.decision import FaceTemplate, mean_descriptor
 from biometrics.pictures.decoding import DecodeLimits, Picture, reencode
 from biometrics.pictures.reencoding import KEPT_QUALITY, KEPT_SIDE
 from biometrics.templates.sealing import (
@@ -29,15 +29,15 @@ from biometrics.templates.sealing import (
     new_data_key,
     open_data_key,
 )
-from biometrics.templates.template import half, seal, unseal
+from biometrics.templates.template import round_to_half, seal, unseal
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOTS, PROBES = 3, 4
 OPENED = 2000
 
 
-def in_bytes(vector: Vector) -> Vector:
-    """What is left of a vector of which a byte a value and one scale were stored."""
+def round_to_bytes(vector: Vector) -> Vector:
+    """The vector as it would be if stored with one byte per value and a common scale."""
     scale = float(np.abs(vector).max()) / 127
     stored: Vector = (np.rint(vector / scale).astype(np.int8) * np.float32(scale)).astype(np.float32)
     return stored
@@ -45,43 +45,47 @@ def in_bytes(vector: Vector) -> Vector:
 
 def main() -> None:
     """Measure and publish."""
-    arguments = argparse.ArgumentParser(description=__doc__)
-    arguments.add_argument("--set", type=Path, help="a directory with one directory a person somewhere below")
-    asked = arguments.parse_args()
-    people = sample_people(sample_faces_dir(ROOT)) if asked.set is None else people_below(asked.set)
-    name = "samples" if asked.set is None else asked.set.name
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--set", type=Path, help="a directory with one sub-directory per person, at any depth"
+    )
+    arguments = parser.parse_args()
+    people = sample_people(sample_faces_dir(ROOT)) if arguments.set is None else find_people(arguments.set)
+    name = "samples" if arguments.set is None else arguments.set.name
     engine = DlibOnnxEngine()
-    described = {person: list(described_by(engine, paths)) for person, paths in people.items()}
+    described = {person: list(describe_pictures(engine, paths)) for person, paths in people.items()}
     publish(
-        "template_loss", "stored and exact, mean of 3 shots against single pictures", losses(name, described)
+        "template_loss",
+        "stored and exact, mean of 3 shots against single pictures",
+        measure_storage_loss(name, described),
     )
     every = [path for paths in people.values() for path in paths[:SHOTS]]
     publish(
         "redrawing_loss",
         "distance of a picture's descriptor to that of its copy",
-        redrawn(name, engine, every),
+        measure_reencoding_loss(name, engine, every),
     )
-    publish("template_opening", "unwrap the data key, unseal, parse", opening())
+    publish("template_opening", "unwrap the data key, unseal, parse", measure_opening())
 
 
-def people_below(directory: Path) -> dict[str, tuple[Path, ...]]:
-    """Pictures by person: whoever has a directory with pictures in it."""
-    found: dict[str, list[Path]] = {}
+def find_people(directory: Path) -> dict[str, tuple[Path, ...]]:
+    """Pictures by person: each directory with pictures is one person."""
+    pictures: dict[str, list[Path]] = {}
     for path in sorted(directory.rglob("*")):
         if path.suffix.lower() in {".jpg", ".jpeg", ".png"}:
-            found.setdefault(str(path.parent), []).append(path)
-    return {person: tuple(paths) for person, paths in found.items()}
+            pictures.setdefault(str(path.parent), []).append(path)
+    return {person: tuple(paths) for person, paths in pictures.items()}
 
 
-def described_by(engine: DlibOnnxEngine, paths: tuple[Path, ...]) -> Iterator[Descriptor]:
+def describe_pictures(engine: DlibOnnxEngine, paths: tuple[Path, ...]) -> Iterator[Descriptor]:
     for path in paths[: SHOTS + PROBES]:
-        found = descriptor_of(engine, path.read_bytes())
-        if found is not None:
-            yield found
+        descriptor = describe_picture(engine, path.read_bytes())
+        if descriptor is not None:
+            yield descriptor
 
 
-def descriptor_of(engine: DlibOnnxEngine, data: bytes) -> Descriptor | None:
-    """Of the widest face; None without one."""
+def describe_picture(engine: DlibOnnxEngine, data: bytes) -> Descriptor | None:
+    """The descriptor of the widest face; None without one."""
     try:
         picture = Picture.open(data, DecodeLimits())
         faces = engine.detect(picture, thorough=True)
@@ -90,21 +94,23 @@ def descriptor_of(engine: DlibOnnxEngine, data: bytes) -> Descriptor | None:
         return None
 
 
-def losses(name: str, described: dict[str, list[Descriptor]]) -> list[dict[str, object]]:
+def measure_storage_loss(name: str, described: dict[str, list[Descriptor]]) -> list[dict[str, object]]:
     enrolled = {
-        person: average(each[:SHOTS]).vector for person, each in described.items() if len(each) > SHOTS
+        person: mean_descriptor(each[:SHOTS]).vector
+        for person, each in described.items()
+        if len(each) > SHOTS
     }
     probes = [probe.vector for each in described.values() for probe in each[SHOTS:]]
     exact, vectors = np.stack(list(enrolled.values())), np.stack(probes)
     forms: tuple[tuple[str, int, Callable[[Vector], Vector]], ...] = (
-        ("float16", 2, half),
-        ("int8", 1, in_bytes),
+        ("float16", 2, round_to_half),
+        ("int8", 1, round_to_bytes),
     )
     rows = []
-    for form, width, stored in forms:
-        kept = np.stack([stored(vector) for vector in exact])
-        distance = np.abs(distances(kept, vectors) - distances(exact, vectors))
-        cosine = np.abs(cosines(kept, vectors) - cosines(exact, vectors))
+    for form, width, restore in forms:
+        restored = np.stack([restore(vector) for vector in exact])
+        distance = np.abs(distances(restored, vectors) - distances(exact, vectors))
+        cosine = np.abs(cosines(restored, vectors) - cosines(exact, vectors))
         rows.append(
             {
                 "set": name,
@@ -121,8 +127,8 @@ def losses(name: str, described: dict[str, list[Descriptor]]) -> list[dict[str, 
 
 
 def distances(templates: npt.NDArray[np.float32], probes: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    wide = templates.astype(np.float64)[:, None] - probes.astype(np.float64)[None]
-    lengths: npt.NDArray[np.float64] = np.linalg.norm(wide, axis=2)
+    differences = templates.astype(np.float64)[:, None] - probes.astype(np.float64)[None]
+    lengths: npt.NDArray[np.float64] = np.linalg.norm(differences, axis=2)
     return lengths
 
 
@@ -134,14 +140,14 @@ def cosines(templates: npt.NDArray[np.float32], probes: npt.NDArray[np.float32])
     return product
 
 
-def redrawn(name: str, engine: DlibOnnxEngine, paths: list[Path]) -> list[dict[str, object]]:
-    """What describing a kept copy instead of the upload would change; the product judges the upload."""
+def measure_reencoding_loss(name: str, engine: DlibOnnxEngine, paths: list[Path]) -> list[dict[str, object]]:
+    """The distance between the descriptors of the original and the stored copy. The product judges the original."""
     moved = []
     for path in islice(paths, 200):
         data = path.read_bytes()
-        before = descriptor_of(engine, data)
+        before = describe_picture(engine, data)
         drawn = reencode(Picture.open(data, DecodeLimits()), KEPT_SIDE, KEPT_QUALITY)
-        after = descriptor_of(engine, drawn)
+        after = describe_picture(engine, drawn)
         if before is not None and after is not None:
             moved.append(float(np.linalg.norm(before.vector - after.vector)))
     return [
@@ -154,7 +160,7 @@ def redrawn(name: str, engine: DlibOnnxEngine, paths: list[Path]) -> list[dict[s
     ]
 
 
-def opening() -> list[dict[str, object]]:
+def measure_opening() -> list[dict[str, object]]:
     engine = EngineKey("bench", "1")
     template = FaceTemplate(engine, Metric.L2, np.linspace(-0.3, 0.3, 128, dtype=np.float32), 3, 0.2)
     school = KeyEncryptionKey("school", os.urandom(32))

@@ -1,1 +1,1 @@
-"""Pure face library: bytes in, scores out; no database, no web."""
+"""Pure face recognition library: bytes in, scores out; no database, no web. See README.md."""

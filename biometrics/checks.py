@@ -1,7 +1,7 @@
-"""The two units of work: enrol a person from shots, judge a burst against a template.
+"""The two tasks of a face worker: enrol a person from shots, and verify a burst against a template.
 
-Pure: bytes and values in, a result out, in this process or in a worker of `biometrics.pool`. Nothing here
-accepts or rejects a student; thresholds are applied to the score by `biometrics.matching.decision.decide`.
+Both are pure functions: bytes and values in, a result out. They run in the calling process or in a worker of
+`biometrics.pool`. They do not accept or reject a student: `biometrics.matching.decision.decide` applies the thresholds.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from biometrics.engines.base import Box, Contours, Descriptor, DetectedFace, Eng
 from biometrics.errors import BiometricsError
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import (
-    EXCUSED,
-    Answer,
+    MOVEMENT_REASONS,
     BurstRules,
     ChallengeRules,
     Frame,
     LivenessReport,
-    Watched,
+    ObservedActions,
+    ObservedBurst,
     check_burst,
     check_challenge,
-    watch_actions,
+    observe_actions,
 )
 from biometrics.liveness.flash import Colour, flash_response, mean_colours
 from biometrics.matching.decision import (
@@ -30,41 +30,48 @@ from biometrics.matching.decision import (
     FaceTemplate,
     ShotsDisagree,
     ShotsTooFew,
-    average,
     build_template,
+    mean_descriptor,
 )
 from biometrics.matching.scoring import Reference, Score, score
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.pictures.fingerprints import Fingerprint, fingerprint
-from biometrics.pictures.quality import NO_FACE, Quality, QualityLimits, Reason, judge, measure
+from biometrics.pictures.quality import (
+    NO_FACE,
+    Quality,
+    QualityLimits,
+    Reason,
+    check_quality,
+    measure_quality,
+)
 from biometrics.pictures.texture import measure_texture
 
 
 @dataclass(frozen=True, slots=True)
 class FaceRules:
-    """Everything policy says about pictures, apart from the thresholds of the match."""
+    """The policy's limits for pictures and bursts. Match thresholds are separate (`FaceThresholds`)."""
 
     enrolment: EnrolmentRules
     burst: BurstRules
     challenge: ChallengeRules | None = None
-    """None where nothing is ever asked, as of a portrait."""
+    """None where no actions are ever requested, such as for an ID portrait."""
     quality: QualityLimits = field(default_factory=QualityLimits)
     decoding: DecodeLimits = field(default_factory=DecodeLimits)
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """One received picture; `captured_ms` is the phone's own time, None when unknown."""
+    """One uploaded picture. `captured_ms` is the phone's own clock; None if unknown."""
 
     data: bytes
     captured_ms: int | None = None
     screen: Colour | None = None
-    """The colour that the phone's screen showed; None when it flashed none."""
+    """The colour that the phone's screen showed; None without a colour flash."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShotReport:
-    """What was found in one picture. Without a fingerprint it was not even decoded."""
+    """The findings for one picture. `fingerprint` is None if the picture could not be decoded."""
 
     reasons: tuple[Reason, ...]
     fingerprint: Fingerprint | None = None
@@ -74,7 +81,7 @@ class ShotReport:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentResult:
-    """A template, or the reasons why there is none. Unusable shots are reported beside a template too."""
+    """A template, or the reasons why there is none. Unusable shots are reported in either case."""
 
     template: FaceTemplate | None
     engine: EngineInfo
@@ -85,9 +92,9 @@ class EnrolmentResult:
 
 @dataclass(frozen=True, slots=True)
 class BurstResult:
-    """The score of a burst and everything that speaks against judging it.
+    """The score of a burst, with the quality and liveness reasons against it.
 
-    `score` is None when no frame holds a usable face; it is meaningful for a decision only without reasons.
+    `score` is None if no frame has a usable face. A decision may use it only if there are no reasons.
     """
 
     score: Score | None
@@ -96,12 +103,12 @@ class BurstResult:
     quality_reasons: tuple[Reason, ...]
     liveness: LivenessReport
     probe: Descriptor | None
-    """What was compared: the mean of the frames in which the face is at rest."""
+    """The compared descriptor: the mean over the frames in which the face is at rest."""
     ms: dict[str, float]
 
 
 class Stopwatch:
-    """Milliseconds by stage, summed over the pictures of one task."""
+    """Milliseconds per stage, summed over the pictures of one task."""
 
     def __init__(self) -> None:
         self._started = perf_counter()
@@ -116,26 +123,26 @@ class Stopwatch:
             self._stages[name] = self._stages.get(name, 0.0) + 1000 * (perf_counter() - before)
 
     def read(self) -> dict[str, float]:
-        """Stages and the total so far, to a hundredth of a millisecond."""
+        """The time of each stage and the total so far, rounded to 0.01 ms."""
         stages = {**self._stages, "total": 1000 * (perf_counter() - self._started)}
         return {name: round(value, 2) for name, value in stages.items()}
 
 
 def enrol_shots(engines: EngineSet, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
-    """A template from at least `rules.enrolment.min_shots` usable, agreeing shots."""
-    watch = Stopwatch()
-    decoded = [_opened(shot, rules.decoding, watch) for shot in shots]
-    engine = engines.claiming([item for item in decoded if not isinstance(item, Reason)])
-    examined = examine(engine, decoded, rules.quality, watch, thorough=True)
+    """Build a template from at least `rules.enrolment.min_shots` usable shots of one person."""
+    stopwatch = Stopwatch()
+    pictures = [_open_picture(shot, rules.decoding, stopwatch) for shot in shots]
+    engine = engines.engine_for([item for item in pictures if not isinstance(item, Reason)])
+    examined = examine_pictures(engine, pictures, rules.quality, stopwatch, thorough=True)
     usable = [descriptor for _, descriptor in examined if descriptor is not None]
     template: FaceTemplate | None = None
     reasons: tuple[Reason, ...] = ()
     try:
         template = build_template(usable, rules.enrolment)
-    except (ShotsTooFew, ShotsDisagree) as refusal:
-        reasons = (_reason(refusal),)
+    except (ShotsTooFew, ShotsDisagree) as error:
+        reasons = (_reason_for(error),)
     return EnrolmentResult(
-        template, engine.info(), tuple(report for report, _ in examined), reasons, watch.read()
+        template, engine.info(), tuple(report for report, _ in examined), reasons, stopwatch.read()
     )
 
 
@@ -146,207 +153,212 @@ def judge_burst(
     rules: FaceRules,
     actions: Sequence[Action] = (),
 ) -> BurstResult:
-    """The burst as an answer to the asked actions, and its mean against the claimed person's template, by its engine.
+    """Check a burst against the requested actions, and score its mean descriptor against the claimed template.
 
-    Raises EngineMismatch or EngineUnavailable when that engine and version is not enabled.
+    The engine that made the template judges the burst. Raises EngineMismatch or EngineUnavailable if that engine and
+    version is not enabled.
     """
-    watch = Stopwatch()
-    engine = engines.of(reference.template.engine)
-    looks = _looked_through(
-        engine,
-        [_opened(shot, rules.decoding, watch, for_landmarks=True) for shot in burst],
-        burst,
-        rules,
-        actions,
-        watch,
-    )
-    decoded = [look for look in looks if look.report.fingerprint is not None]
-    frames = [look.frame() for look in decoded]
-    watched = _watched(frames, rules, actions)
-    resting, telling = watched.resting(), watched.telling()
-    with watch.stage("embed"):
-        at_rest = engine.embed(_found(decoded, resting))
-        descriptors = [*at_rest, *engine.embed(_found(decoded, telling), brief=bool(resting))]
-    probe = average(at_rest or descriptors) if descriptors else None
-    with watch.stage("liveness"):
-        liveness = _liveness(Answer(frames, watched, descriptors, _signals(looks)), rules, actions)
+    stopwatch = Stopwatch()
+    engine = engines.get(reference.template.engine)
+    examined = _examine_frames(engine, burst, rules, actions, stopwatch)
+    decoded = [frame for frame in examined if frame.report.fingerprint is not None]
+    frames = [frame.for_liveness() for frame in decoded]
+    observed = _observe_actions(frames, rules, actions)
+    rest_frames, action_frames = observed.rest_frames(), observed.action_frames()
+    with stopwatch.stage("embed"):
+        at_rest = engine.embed(_faces_at(decoded, rest_frames))
+        acting = engine.embed(_faces_at(decoded, action_frames), single_view=bool(rest_frames))
+        descriptors = [*at_rest, *acting]
+    probe = mean_descriptor(at_rest or descriptors) if descriptors else None
+    with stopwatch.stage("liveness"):
+        signals = _measure_risk_signals(examined)
+        liveness = _check_liveness(ObservedBurst(frames, observed, descriptors, signals), rules, actions)
     return BurstResult(
         score=score(reference, probe) if probe else None,
         engine=engine.info(),
-        frames=tuple(look.report for look in looks),
-        quality_reasons=_unexcused([look.report for look in looks], rules),
+        frames=tuple(frame.report for frame in examined),
+        quality_reasons=_quality_reasons([frame.report for frame in examined], rules),
         liveness=liveness,
         probe=probe,
-        ms=watch.read(),
+        ms=stopwatch.read(),
     )
 
 
-def _found(looks: Sequence["_Look"], indices: Sequence[int]) -> list[tuple[Picture, DetectedFace]]:
-    return [look.found for look in (looks[index] for index in indices) if look.found is not None]
-
-
 @dataclass(frozen=True, slots=True, eq=False)
-class _Look:
-    """One frame of a burst; `found` is its face with the picture, None without a usable one."""
+class _ExaminedFrame:
+    """One frame of a burst. `face` is the usable face with its picture; None without one."""
 
     shot: Shot
     report: ShotReport
-    found: tuple[Picture, DetectedFace] | None
+    face: tuple[Picture, DetectedFace] | None
     contours: Contours | None
 
-    def frame(self) -> Frame:
-        """What liveness needs of a decoded frame."""
+    def for_liveness(self) -> Frame:
+        """The part of a decoded frame that the liveness check needs."""
         assert self.report.fingerprint is not None
-        box = None if self.found is None else self.found[1].box
+        box = None if self.face is None else self.face[1].box
         return Frame(self.report.fingerprint, self.shot.captured_ms, box, self.contours)
 
 
-def _looked_through(
+def _faces_at(frames: Sequence[_ExaminedFrame], indices: Sequence[int]) -> list[tuple[Picture, DetectedFace]]:
+    return [face for face in (frames[index].face for index in indices) if face is not None]
+
+
+def _examine_frames(
     engine: FaceEngine,
-    opened: Sequence[Picture | Reason],
     burst: Sequence[Shot],
     rules: FaceRules,
     actions: Sequence[Action],
-    watch: Stopwatch,
-) -> list[_Look]:
-    """Every frame; a face is followed from one to the next, so that only the first is searched for other people."""
+    stopwatch: Stopwatch,
+) -> list[_ExaminedFrame]:
+    """Examine every frame. A face is tracked from frame to frame, so only the first frame is searched in full."""
+    opened = [_open_picture(shot, rules.decoding, stopwatch, for_landmarks=True) for shot in burst]
     limits = rules.quality
     if actions and rules.challenge is not None:
         limits = replace(limits, max_nose_offset=rules.challenge.max_nose_offset)
-    followed = iter(_followed(engine, [each for each in opened if isinstance(each, Picture)], watch))
-    seen = [
-        _seen(engine, each, limits, watch, faces=next(followed) if isinstance(each, Picture) else None)
+    tracked = iter(_track_faces(engine, [each for each in opened if isinstance(each, Picture)], stopwatch))
+    examined = [
+        _examine_picture(
+            engine, each, limits, stopwatch, faces=next(tracked) if isinstance(each, Picture) else None
+        )
         for each in opened
     ]
-    with watch.stage("contours"):  # in one go: a model of 100 MB is cold again after every decoded picture
-        contours = [engine.contours(*found) if actions and found else None for _, found in seen]
+    # All contours in one loop: decoding pictures in between evicts the 100 MB model from the CPU cache.
+    with stopwatch.stage("contours"):
+        contours = [engine.find_contours(*face) if actions and face else None for _, face in examined]
     return [
-        _Look(shot, report, found, outlines)
-        for shot, (report, found), outlines in zip(burst, seen, contours, strict=True)
+        _ExaminedFrame(shot, report, face, outlines)
+        for shot, (report, face), outlines in zip(burst, examined, contours, strict=True)
     ]
 
 
-def _followed(
-    engine: FaceEngine, pictures: Sequence[Picture], watch: Stopwatch
+def _track_faces(
+    engine: FaceEngine, pictures: Sequence[Picture], stopwatch: Stopwatch
 ) -> Sequence[list[DetectedFace] | None]:
-    """The faces of each frame; None for each when a frame cannot be read, which then costs that frame alone."""
-    with watch.stage("detect"):
+    """Detect the faces of all frames. If a frame cannot be read, return None for all, to detect frame by frame."""
+    with stopwatch.stage("detect"):
         try:
-            return engine.follow(pictures)
+            return engine.track(pictures)
         except BiometricsError:
             return [None] * len(pictures)
 
 
-def _watched(frames: Sequence[Frame], rules: FaceRules, actions: Sequence[Action]) -> Watched:
+def _observe_actions(frames: Sequence[Frame], rules: FaceRules, actions: Sequence[Action]) -> ObservedActions:
     if not actions:
-        return Watched((), (), tuple(index for index, frame in enumerate(frames) if frame.box is not None))
+        with_face = tuple(index for index, frame in enumerate(frames) if frame.box is not None)
+        return ObservedActions((), (), with_face)
     if rules.challenge is None:
-        raise ValueError("actions were asked under rules that know no challenge")
-    return watch_actions(frames, rules.challenge.actions)
+        raise ValueError("actions were requested, but the rules have no challenge")
+    return observe_actions(frames, rules.challenge.actions)
 
 
-def _liveness(given: Answer, rules: FaceRules, actions: Sequence[Action]) -> LivenessReport:
+def _check_liveness(burst: ObservedBurst, rules: FaceRules, actions: Sequence[Action]) -> LivenessReport:
     if actions and rules.challenge is not None:
-        return check_challenge(given, actions, rules.burst, rules.challenge)
-    reasons = check_burst(given.frames, given.descriptors, rules.burst)
-    return LivenessReport(reasons, at_rest=given.watched.at_rest)
+        return check_challenge(burst, actions, rules.burst, rules.challenge)
+    reasons = check_burst(burst.frames, burst.descriptors, rules.burst)
+    return LivenessReport(reasons, at_rest=burst.observed.at_rest)
 
 
-def _signals(looks: Sequence[_Look]) -> dict[str, float]:
-    """What the pictures themselves say of risk: the texture of the widest face, the answer to the screen's colours."""
+def _measure_risk_signals(frames: Sequence[_ExaminedFrame]) -> dict[str, float]:
+    """Risk signals measured on the pixels: texture of the widest face, and its response to the screen's colours."""
     signals: dict[str, float] = {}
-    found = [(picture, face.box) for picture, face in (look.found for look in looks if look.found)]
-    texture = measure_texture(*max(found, key=lambda each: each[1].width)) if found else None
+    faces = [(picture, face.box) for picture, face in (frame.face for frame in frames if frame.face)]
+    texture = measure_texture(*max(faces, key=lambda each: each[1].width)) if faces else None
     if texture is not None:
         signals |= {"moire": texture.moire, "irregular": texture.irregular}
-    lit = [(look.shot.screen, *look.found) for look in looks if look.shot.screen and look.found]
+    lit = [(frame.shot.screen, *frame.face) for frame in frames if frame.shot.screen and frame.face]
     colours = [mean_colours(picture.rgb(WORKING_SIDE), face.box) for _, picture, face in lit]
-    answered = flash_response(
-        [screen for screen, _, _ in lit], [face for face, _ in colours], [behind for _, behind in colours]
+    response = flash_response(
+        [screen for screen, _, _ in lit],
+        [face for face, _ in colours],
+        [background for _, background in colours],
     )
-    if answered is not None:
-        signals["flash"] = answered.correlation
+    if response is not None:
+        signals["flash"] = response.correlation
     return signals
 
 
-def _unexcused(reports: Sequence[ShotReport], rules: FaceRules) -> tuple[Reason, ...]:
-    """The reasons of all frames; those of a few frames lost to movement are excused where movement was asked."""
-    lost = [report for report in reports if report.reasons and EXCUSED.issuperset(report.reasons)]
+def _quality_reasons(reports: Sequence[ShotReport], rules: FaceRules) -> tuple[Reason, ...]:
+    """The reasons of all frames. If a challenge was set, a few frames spoiled by movement are ignored."""
+    lost = [report for report in reports if report.reasons and MOVEMENT_REASONS.issuperset(report.reasons)]
     if rules.challenge is not None and len(lost) <= rules.challenge.max_lost_frames:
         reports = [report for report in reports if report not in lost]
     return tuple(dict.fromkeys(reason for report in reports for reason in report.reasons))
 
 
-def examine(
+def examine_pictures(
     engine: FaceEngine,
-    opened: Sequence[Picture | Reason],
+    pictures: Sequence[Picture | Reason],
     limits: QualityLimits,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
     *,
     thorough: bool = False,
 ) -> list[tuple[ShotReport, Descriptor | None]]:
-    """Detect and measure the widest face of each picture, and embed together those that nothing speaks against."""
-    seen = [_seen(engine, each, limits, watch, thorough=thorough) for each in opened]
-    with watch.stage("embed"):
-        descriptors = iter(engine.embed([found for _, found in seen if found is not None]))
-    return [(report, None if found is None else next(descriptors)) for report, found in seen]
+    """Detect and measure the widest face of each picture, then embed all usable faces in one batch.
+
+    A Reason stands for a picture that could not be opened.
+    """
+    examined = [_examine_picture(engine, each, limits, stopwatch, thorough=thorough) for each in pictures]
+    with stopwatch.stage("embed"):
+        descriptors = iter(engine.embed([face for _, face in examined if face is not None]))
+    return [(report, None if face is None else next(descriptors)) for report, face in examined]
 
 
-def _seen(
+def _examine_picture(
     engine: FaceEngine,
-    opened: Picture | Reason,
+    picture: Picture | Reason,
     limits: QualityLimits,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
     *,
     thorough: bool = False,
     faces: list[DetectedFace] | None = None,
 ) -> tuple[ShotReport, tuple[Picture, DetectedFace] | None]:
-    """What one picture shows, given its faces or looking for them, and its face with the picture when it is worth embedding."""
-    if isinstance(opened, Reason):
-        return ShotReport((opened,)), None
+    """Report on one picture, and return its face if that face is usable. Detects faces unless they are given."""
+    if isinstance(picture, Reason):
+        return ShotReport((picture,)), None
     try:
-        return _looked_at(engine, opened, limits, watch, thorough=thorough, faces=faces)
-    except BiometricsError as refusal:
-        if not refusal.code.startswith("image_"):
+        return _measure_face(engine, picture, limits, stopwatch, thorough=thorough, faces=faces)
+    except BiometricsError as error:
+        if not error.code.startswith("image_"):
             raise
-        return ShotReport((_reason(refusal),)), None
+        return ShotReport((_reason_for(error),)), None
 
 
-def _looked_at(
+def _measure_face(
     engine: FaceEngine,
     picture: Picture,
     limits: QualityLimits,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
     *,
     thorough: bool,
     faces: list[DetectedFace] | None,
 ) -> tuple[ShotReport, tuple[Picture, DetectedFace] | None]:
-    with watch.stage("fingerprint"):
-        print_ = fingerprint(picture)
+    with stopwatch.stage("fingerprint"):
+        hashes = fingerprint(picture)
     if faces is None:
-        with watch.stage("detect"):
+        with stopwatch.stage("detect"):
             faces = engine.detect(picture, thorough=thorough)
     if not faces:
-        return ShotReport((NO_FACE,), print_), None
-    with watch.stage("quality"):
-        quality = measure(picture, faces)
-        reasons = judge(quality, limits)
-    report = ShotReport(reasons, print_, faces[0].box, quality)
+        return ShotReport((NO_FACE,), hashes), None
+    with stopwatch.stage("quality"):
+        quality = measure_quality(picture, faces)
+        reasons = check_quality(quality, limits)
+    report = ShotReport(reasons, hashes, faces[0].box, quality)
     return report, None if reasons else (picture, faces[0])
 
 
-def _opened(
-    shot: Shot, limits: DecodeLimits, watch: Stopwatch, *, for_landmarks: bool = False
+def _open_picture(
+    shot: Shot, limits: DecodeLimits, stopwatch: Stopwatch, *, for_landmarks: bool = False
 ) -> Picture | Reason:
-    """The picture with the small grey decoding that every check begins with."""
+    """Open a shot and decode the small grey version that every check uses first."""
     try:
-        with watch.stage("decode"):
+        with stopwatch.stage("decode"):
             picture = Picture.open(shot.data, limits, for_landmarks=for_landmarks)
             picture.grey(WORKING_SIDE)
             return picture
-    except BiometricsError as refusal:
-        return _reason(refusal)
+    except BiometricsError as error:
+        return _reason_for(error)
 
 
-def _reason(refusal: BiometricsError) -> Reason:
-    return Reason(refusal.code, refusal.sentence("zh"), refusal.sentence("en"))
+def _reason_for(error: BiometricsError) -> Reason:
+    return Reason(error.code, error.sentence("zh"), error.sentence("en"))

@@ -1,14 +1,18 @@
-"""Errors of the face library, with the attributes every Dianming error has: `code`, `status`, `zh`, `en`."""
+"""Base class and common errors of the face library.
+
+They carry the same attributes as the errors of the backend (`code`, `status`, `zh`, `en`), so the API renders both
+alike. The base class is separate because this library imports nothing of ours.
+"""
 
 from collections.abc import Callable
 from typing import ClassVar
 
 
 class BiometricsError(Exception):
-    """A refusal that a person can act on.
+    """An error that the user or an administrator can act on.
 
-    `code` is stable for ever, `status` is the HTTP answer, `zh` and `en` are format strings over the keyword
-    arguments. Instances travel between processes, so they pickle by class and arguments.
+    `code` never changes, `status` is the HTTP status, `zh` and `en` are format strings over the keyword arguments.
+    Instances travel between processes, so they are pickled by class and arguments.
     """
 
     code: ClassVar[str] = "biometrics_failed"
@@ -26,24 +30,24 @@ class BiometricsError(Exception):
         return template.format(**self.params)
 
     def __reduce__(self) -> tuple[Callable[..., "BiometricsError"], tuple[object, ...]]:
-        return _rebuild, (type(self), self.params)
+        return _unpickle, (type(self), self.params)
 
 
-def _rebuild(kind: type[BiometricsError], params: dict[str, object]) -> BiometricsError:
+def _unpickle(kind: type[BiometricsError], params: dict[str, object]) -> BiometricsError:
     return kind(**params)
 
 
 class EngineMismatch(BiometricsError):
-    """Descriptors of two engines, or of two versions of one, were about to be compared."""
+    """Two descriptors of different engines, or of different versions of one engine, cannot be compared."""
 
     code = "face_engine_mismatch"
     status = 409
-    zh = "人脸模板由 {enrolled} 生成，当前引擎是 {asked}，不能比对。请重新采集人脸。"
-    en = "The face template was made by {enrolled}; {asked} cannot judge it. Enrol the face again."
+    zh = "人脸模板由 {enrolled} 生成，当前引擎是 {current}，不能比对。请重新采集人脸。"
+    en = "The face template was made by {enrolled}; {current} cannot compare it. Enrol the face again."
 
 
 class EngineUnavailable(BiometricsError):
-    """An engine that is asked for is not enabled here, or its weights are not installed."""
+    """The requested engine is not enabled, or its weights are not installed."""
 
     code = "face_engine_unavailable"
     status = 503

@@ -1,8 +1,8 @@
-"""Face work in processes that may die without harm.
+"""A pool of worker processes for face tasks.
 
-Each slot of the pool is one spawned process with its own engines and one thread here that feeds it. A process that
-dies, overruns its time or takes more memory than it may is replaced by a fresh one and its job runs once more there; a
-second loss raises FaceWorkerLost, which the caller records as "undetermined" — never as present, never as missed.
+Each slot of the pool has one spawned process with its own engines, and one thread here that feeds it. A process that
+dies, exceeds its time limit or exceeds its memory limit is replaced, and its job runs once more in the new process. If
+that is lost too, the job raises FaceWorkerLost, which the caller records as "undetermined": never present, never missed.
 """
 
 import asyncio
@@ -30,20 +30,20 @@ from biometrics.matching.scoring import Reference
 from biometrics.pictures.reencoding import redraw
 
 EngineFactory = Callable[[], EngineSet]
-"""Called once in every worker process; picklable, hence a module-level function or a `partial` of one."""
+"""Called once in every worker process. Must be picklable: a module-level function or a `partial` of one."""
 
 Task = Callable[[EngineSet], Any]
-"""Picklable work; what it returns or raises is pickled back."""
+"""A picklable job. Its result or exception is pickled back."""
 
 _ATTEMPTS = 2
 _MEMORY_EXHAUSTED = 12
-"""Exit status of a process that reached its bound; ENOMEM on Linux."""
+"""Exit status of a process that reached its memory limit; ENOMEM on Linux."""
 _STATM, _DATA_PAGES = Path("/proc/self/statm"), 5
 _SPAWN = multiprocessing.get_context("spawn")
 
 
 class FaceWorkerLost(BiometricsError):
-    """Two processes in a row were lost on the same job: undetermined."""
+    """Two processes in a row were lost on the same job, so the result is undetermined."""
 
     code = "face_worker_lost"
     status = 503
@@ -52,7 +52,7 @@ class FaceWorkerLost(BiometricsError):
 
 
 class FacePoolClosed(BiometricsError):
-    """The pool is shutting down, or its workers could not start."""
+    """The pool is closing, or its workers could not start."""
 
     code = "face_pool_closed"
     status = 503
@@ -62,13 +62,13 @@ class FacePoolClosed(BiometricsError):
 
 @dataclass(frozen=True, slots=True)
 class PoolLimits:
-    """Size and patience of a pool, in processes and seconds."""
+    """The size, time and memory limits of a pool."""
 
     workers: int = 1
     job_seconds: float = 20.0
     start_seconds: float = 60.0
     memory_mib: int = 1024
-    """What a process may take beyond its loaded engines: a picture as large as admitted needs about 400."""
+    """Memory a process may use on top of its loaded engines. The largest accepted picture needs about 400."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -78,11 +78,11 @@ class _Job:
 
 
 class _WorkerLost(Exception):
-    """This process is gone or no longer trusted."""
+    """The process has ended or can no longer be trusted."""
 
 
 class FacePool:
-    """A fixed number of worker processes; use as a context manager, or `start` and `close`."""
+    """A fixed number of worker processes. Use it as a context manager, or call `start` and `close`."""
 
     def __init__(self, factory: EngineFactory, limits: PoolLimits) -> None:
         self._factory = factory
@@ -93,7 +93,7 @@ class FacePool:
         self._engines: tuple[EngineInfo, ...] = ()
 
     def start(self) -> None:
-        """Spawn every worker and wait until its engines are loaded; raises what the factory raised."""
+        """Spawn every worker and wait until its engines are loaded. Raises the factory's own error."""
         first = [_Worker(self._factory, self._limits) for _ in range(self._limits.workers)]
         try:
             for worker in first:
@@ -110,7 +110,7 @@ class FacePool:
             self._slots.append(slot)
 
     def close(self) -> None:
-        """Let running jobs end, cancel waiting ones, stop the processes."""
+        """Wait for running jobs, cancel waiting ones, and stop the processes."""
         self._closing.set()
         for _ in self._slots:
             self._jobs.put(None)
@@ -128,11 +128,11 @@ class FacePool:
         self.close()
 
     def enrolling(self) -> EngineInfo:
-        """The engine that enrols photographs, once started: the first enabled one that is not for tests alone."""
+        """The engine for enrolments, once started: the first enabled engine that is not only for tests."""
         return next((info for info in self._engines if not info.test_only), self._engines[0])
 
     def submit(self, task: Task) -> "Future[Any]":
-        """Queue picklable work; the future raises what the task raised, or FaceWorkerLost."""
+        """Queue a job. The future raises the job's own error, or FaceWorkerLost."""
         if self._closing.is_set() or not self._slots:
             raise FacePoolClosed
         future: Future[Any] = Future()
@@ -140,7 +140,7 @@ class FacePool:
         return future
 
     async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
-        """`checks.enrol_shots` in a worker."""
+        """Run `tasks.enrol_shots` in a worker."""
         task = partial(enrol_shots, shots=tuple(shots), rules=rules)
         result: EnrolmentResult = await asyncio.wrap_future(self.submit(task))
         return result
@@ -148,7 +148,7 @@ class FacePool:
     async def judge(
         self, burst: Sequence[Shot], reference: Reference, rules: FaceRules, actions: Sequence[Action] = ()
     ) -> BurstResult:
-        """`checks.judge_burst` in a worker."""
+        """Run `tasks.verify_burst` in a worker."""
         task = partial(
             judge_burst, burst=tuple(burst), reference=reference, rules=rules, actions=tuple(actions)
         )
@@ -156,9 +156,9 @@ class FacePool:
         return result
 
     async def redraw(self, data: bytes) -> bytes | None:
-        """`redrawing.redraw` in a worker."""
-        drawn: bytes | None = await asyncio.wrap_future(self.submit(partial(redraw, data=data)))
-        return drawn
+        """Run `reencode_picture` in a worker."""
+        encoded: bytes | None = await asyncio.wrap_future(self.submit(partial(redraw, data=data)))
+        return encoded
 
     def _serve(self, worker: "_Worker") -> None:
         while (job := self._jobs.get()) is not None:
@@ -169,19 +169,19 @@ class FacePool:
         worker.kill()
 
     def _run(self, job: _Job, worker: "_Worker") -> "_Worker":
-        """Run the job, in a fresh process if the first is lost; returns the process for the next job.
+        """Run the job, in a new process if the first is lost. Returns the process for the next job.
 
-        A process that died before it was given the job costs the job no attempt.
+        If a process has died before it receives the job, that does not count as an attempt.
         """
         for _ in range(_ATTEMPTS):
             try:
                 if not worker.alive():
-                    worker = worker.replaced()
+                    worker = worker.restart()
                 worker.ready()
                 succeeded, outcome = worker.run(job.task)
             except _WorkerLost:
                 worker.kill()
-            except Exception as error:  # noqa: BLE001 - the task or its result does not pickle: the caller's mistake
+            except Exception as error:  # noqa: BLE001 - the task or its result cannot be pickled: a caller's error
                 job.future.set_exception(error)
                 return worker
             else:
@@ -192,13 +192,13 @@ class FacePool:
 
 
 class _Worker:
-    """One spawned process and this end of its pipe."""
+    """One spawned process and the parent's end of its pipe."""
 
     def __init__(self, factory: EngineFactory, limits: PoolLimits) -> None:
         self._factory, self._limits = factory, limits
         self._pipe, theirs = _SPAWN.Pipe()
         self._process = _SPAWN.Process(
-            target=_work, args=(theirs, factory, limits.memory_mib), name="face-worker", daemon=True
+            target=_run_worker, args=(theirs, factory, limits.memory_mib), name="face-worker", daemon=True
         )
         self._engines: tuple[EngineInfo, ...] | None = None
         try:
@@ -211,15 +211,15 @@ class _Worker:
     def alive(self) -> bool:
         return not self._pipe.closed and self._process.is_alive()
 
-    def replaced(self) -> "_Worker":
-        """A fresh process; this one is ended."""
+    def restart(self) -> "_Worker":
+        """End this process and start a new one."""
         self.kill()
         return _Worker(self._factory, self._limits)
 
     def ready(self) -> tuple[EngineInfo, ...]:
-        """Wait until the engines are loaded and tell them; raises the factory's own error, or _WorkerLost."""
+        """Wait until the engines are loaded and return them. Raises the factory's own error, or _WorkerLost."""
         if self._engines is None:
-            with self._patience(self._limits.start_seconds):
+            with self._kill_after(self._limits.start_seconds):
                 succeeded, outcome = self._pipe.recv()
             if not succeeded:
                 raise outcome
@@ -228,14 +228,14 @@ class _Worker:
         return self._engines
 
     def run(self, task: Task) -> tuple[bool, Any]:
-        """Whether the task succeeded, and what it returned or raised; raises _WorkerLost."""
-        with self._patience(self._limits.job_seconds):
+        """Run the task. Returns (True, result) or (False, error). Raises _WorkerLost."""
+        with self._kill_after(self._limits.job_seconds):
             self._pipe.send(task)
             answer: tuple[bool, Any] = self._pipe.recv()
         return answer
 
     def kill(self) -> None:
-        """End the process, whatever it does. May be called twice."""
+        """Kill the process in whatever state it is. May be called twice."""
         if not self._pipe.closed:
             self._pipe.close()
             self._process.kill()
@@ -243,8 +243,8 @@ class _Worker:
             self._process.close()
 
     @contextmanager
-    def _patience(self, seconds: float) -> Iterator[None]:
-        """Kill a process that takes longer, even one that is stuck before it takes the job: its pipe then breaks."""
+    def _kill_after(self, seconds: float) -> Iterator[None]:
+        """Kill the process after `seconds`, even if it hangs before it reads the job. The broken pipe ends the wait."""
         end = threading.Timer(seconds, self._process.kill)
         end.daemon = True
         end.start()
@@ -257,17 +257,16 @@ class _Worker:
             end.join()
 
 
-def _work(pipe: Connection, factory: EngineFactory, memory_mib: int) -> None:
-    """The worker process: load engines, then answer (True, result) or (False, error) until the pipe closes."""
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the parent, which stops us by closing the pipe
+def _run_worker(pipe: Connection, factory: EngineFactory, memory_mib: int) -> None:
+    """Main function of a worker process: load the engines, then send (True, result) or (False, error) for each task."""
+    # Ctrl-C is for the parent, which stops this process by closing the pipe.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         engines = factory()
     except Exception as error:  # noqa: BLE001 - the parent raises it
         pipe.send((False, error))
         return
-    _bound_memory(memory_mib)
+    _limit_memory(memory_mib)
     pipe.send((True, engines.infos()))
     while True:
         try:
@@ -277,15 +276,15 @@ def _work(pipe: Connection, factory: EngineFactory, memory_mib: int) -> None:
         try:
             pipe.send((True, task(engines)))
         except MemoryError:
-            os._exit(_MEMORY_EXHAUSTED)  # what is left of the process is not trusted
-        except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the caller
+            os._exit(_MEMORY_EXHAUSTED)  # the state of the process is no longer trustworthy
+        except Exception as error:  # noqa: BLE001 - passed on to the caller
             pipe.send((False, error))
 
 
-def _bound_memory(more_mib: int) -> None:
-    """Let this process have so much more private memory than now: a bomb ends it, and not its neighbours.
+def _limit_memory(more_mib: int) -> None:
+    """Limit this process to `more_mib` more private memory than it uses now, to contain decompression bombs.
 
-    Linux counts what RLIMIT_DATA bounds in statm; elsewhere nothing is bounded.
+    Linux reports the memory that RLIMIT_DATA limits in statm. Other systems have no limit.
     """
     if _STATM.exists():
         pages = int(_STATM.read_text().split()[_DATA_PAGES])

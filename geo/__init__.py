@@ -1,1 +1,1 @@
-"""Pure location library: datums, fences and fixes; no database, no web."""
+"""Pure location library: datums, fences and fixes, without database or web. See README.md."""

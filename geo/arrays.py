@@ -1,4 +1,4 @@
-"""The one array type of this library."""
+"""The array types of this library."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -8,5 +8,5 @@ BoolArray = NDArray[np.bool_]
 
 
 def floats(values: ArrayLike) -> FloatArray:
-    """Contiguous 1-D doubles, so that one point and a million take the same path through numpy."""
+    """Convert to contiguous 1-D doubles, so that one point and a million are computed by the same numpy code."""
     return np.ascontiguousarray(np.atleast_1d(np.asarray(values, dtype=np.float64)))

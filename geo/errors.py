@@ -1,6 +1,6 @@
-"""Refusals of the location library: a stable code, a status, and a sentence that says what to do.
+"""Errors of the location library: a stable code, a status, and a sentence that tells the user what to do.
 
-The attributes are those of the house's errors, so that the edge renders both alike; the base is its own
+They carry the same attributes as the errors of the backend, so the API renders both alike. The base class is separate
 because this library imports nothing of ours.
 """
 
@@ -10,8 +10,8 @@ from typing import ClassVar
 class GeoError(Exception):
     """A position or a site that cannot be judged, and why.
 
-    `zh` and `en` are format strings over the keyword arguments of the instance. They never tell a student
-    where the fence runs or which thresholds apply: that would be a manual for faking a fix.
+    `zh` and `en` are format strings over the keyword arguments. They never reveal to a student where the fence runs or
+    which thresholds apply, because that would help to fake a fix.
     """
 
     code: ClassVar[str] = "geo_error"
@@ -32,19 +32,19 @@ class GeoError(Exception):
 class DatumUnknown(GeoError):
     code = "datum_unknown"
     zh = "不认识坐标系“{datum}”，请使用 {known} 之一。"
-    en = "The datum “{datum}” is not known; use one of {known}."
+    en = "The datum “{datum}” is unknown; use one of {known}."
 
 
 class FixMalformed(GeoError):
     code = "fix_malformed"
     zh = "定位“{text}”格式有误，应为“经度,纬度,精度(米)[,坐标系]”。"
-    en = "The fix “{text}” is malformed; write LON,LAT,ACCURACY_METRES[,DATUM]."
+    en = "The fix “{text}” is malformed; use LON,LAT,ACCURACY_METRES[,DATUM]."
 
 
 class FixMissing(GeoError):
     code = "fix_missing"
     zh = "没有收到任何定位，请打开手机定位后重试。"
-    en = "No fix was given; switch location on and try again."
+    en = "No location fix was received; turn on location services and try again."
 
 
 class FixNotFinite(GeoError):
@@ -60,7 +60,7 @@ class FixOutOfRange(GeoError):
 
 
 class FixAccuracyInvalid(GeoError):
-    """Negative, zero or wider than the Earth. Platforms write 0 for "unknown": it is never read as "exact"."""
+    """Negative, zero or larger than the Earth. Platforms report 0 for "unknown"; it never means "exact"."""
 
     code = "fix_accuracy_invalid"
     zh = "手机没有给出有效的定位精度（{accuracy_m} 米），请开启“精确位置”后重新定位。"
@@ -70,11 +70,11 @@ class FixAccuracyInvalid(GeoError):
 class FixStale(GeoError):
     code = "fix_stale"
     zh = "定位不是刚刚取得的（相差 {age_s} 秒），请到开阔处重新定位，并核对手机时间。"
-    en = "The fix was not taken just now ({age_s} s apart); take a new one and check the phone's clock."
+    en = "The fix is not recent ({age_s} s apart); take a new one and check the phone's clock."
 
 
 class ThresholdsInvalid(GeoError):
-    """A mistake in policy data or on the command line, never the student's."""
+    """An error in policy data or on the command line, never the student's."""
 
     code = "thresholds_invalid"
     zh = "围栏判定参数无效：{field} = {value}。"
@@ -82,7 +82,7 @@ class ThresholdsInvalid(GeoError):
 
 
 class SiteInvalid(GeoError):
-    """A site that cannot be filed; `reason` is a `geo.site.SiteFlaw`, `where` points at the spot."""
+    """A site that cannot be filed. `reason` is a `geo.site.SiteFlaw`; `where` is the position of the flaw."""
 
     code = "site_invalid"
     zh = "办学地址范围无效：{reason_zh}{where}"

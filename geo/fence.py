@@ -1,19 +1,19 @@
-"""Inside, outside or uncertain: what a fix of given accuracy says about presence at a filed site.
+"""Decides whether a fix of given accuracy is inside, outside or uncertain with respect to a filed site.
 
-HN334-3.4 asks for presence "inside the school address filed with the province". A phone gives a point and a
-circle, so the question is answered as a probability, and honestly: where the fix cannot tell, the answer is
-uncertain, which leads to another attempt or another way of checking, never to a miss.
+HN334-3.4 requires presence "inside the school address filed with the province". A phone reports a point and an accuracy
+circle, so the decision is based on a probability. Where the fix cannot tell, the decision is uncertain, which leads to
+another attempt or another way of checking, never to a miss.
 
 The rules, with P the probability that the true position is inside, d the distance to the edge (negative inside),
 r the accuracy radius and sigma = r / 2.4477 (`geo.probability`):
 
 inside      P >= inside_at, and r <= max_accuracy_m.
-outside     P <= outside_at, and two guards, so that nobody is told "outside" by an artefact:
-            - Phi(-d / sigma) <= outside_at: a small site holds little of a wide circle even from its very middle,
-              so P alone would send a student at the school's door away. Measured as if the site went on behind
-              its nearest edge, its size drops out; it can only make the answer milder.
-            - where r > max_accuracy_m, the whole circle misses the site (d > r). Coarse fixes come from cell
-              towers and Wi-Fi, whose errors are not normal; only the 95 % circle itself is believed.
+outside     P <= outside_at, and two guards that prevent false "outside" decisions:
+            - Phi(-d / sigma) <= outside_at: a small site contains little of a wide circle even at its centre, so P alone
+              would reject a student at the school's gate. This guard measures as if the site extended without end behind
+              its nearest edge, which removes its size from the result. It can only make the decision milder.
+            - if r > max_accuracy_m, the whole circle misses the site (d > r). Coarse fixes come from cell towers and
+              Wi-Fi, whose errors are not normal, so only the 95 % circle itself is trusted.
 uncertain   otherwise, with the reason.
 """
 
@@ -40,7 +40,7 @@ class Decision(StrEnum):
 
 
 class FenceReason(StrEnum):
-    """Why a decision is uncertain, or what was set aside on the way to it; `zh` and `en` say what to do."""
+    """Why a decision is uncertain, or which fixes were ignored. `zh` and `en` say what to do."""
 
     NEAR_EDGE = "near_edge"
     ACCURACY_COARSE = "accuracy_coarse"
@@ -59,26 +59,26 @@ class FenceReason(StrEnum):
 _SENTENCES: dict[FenceReason, tuple[str, str]] = {
     FenceReason.NEAR_EDGE: (
         "定位靠近校园边界，无法确定，请往校园内走一些再试。",
-        "The fix is near the edge of the site; walk further in and try again.",
+        "The fix is near the edge of the site; move further inside and try again.",
     ),
     FenceReason.ACCURACY_COARSE: (
         "定位精度不足，请开启“精确位置”，到窗边或室外再试。",
-        "The fix is too coarse; allow precise location and try again by a window or outdoors.",
+        "The fix is too inaccurate; allow precise location and try again by a window or outdoors.",
     ),
     FenceReason.SITE_SMALL_FOR_ACCURACY: (
         "定位精度相对校园范围不足，请到窗边或室外再试。",
-        "The fix is too coarse for so small a site; try again by a window or outdoors.",
+        "The fix is too inaccurate for a site of this size; try again by a window or outdoors.",
     ),
     FenceReason.STALE_FIX_LEFT_OUT: (
         "部分定位不是刚刚取得的，未予采用。",
-        "Some fixes were not taken just now and were left out.",
+        "Some fixes were not recent and were ignored.",
     ),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class FenceThresholds:
-    """The policy's figures: probabilities, metres, seconds. There is no default; policy sets them."""
+    """The policy's thresholds: probabilities, metres, seconds. There are no defaults."""
 
     inside_at: float
     outside_at: float
@@ -98,7 +98,7 @@ class FenceThresholds:
 
 @dataclass(frozen=True, slots=True)
 class FenceDecision:
-    """The answer for one check, and what it rests on: `judged` is the fix, combined and in WGS-84."""
+    """The decision for one check and its basis. `judged` is the combined fix in WGS-84."""
 
     decision: Decision
     distance_m: float
@@ -109,7 +109,7 @@ class FenceDecision:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FenceDecisions:
-    """The answers for n checks, each array of shape (n,); words as in `Decision` and `FenceReason`, or ""."""
+    """The decisions for n checks, as arrays of shape (n,). Values are those of `Decision` and `FenceReason`, or ""."""
 
     decision: NDArray[np.str_]
     distance_m: FloatArray
@@ -118,10 +118,10 @@ class FenceDecisions:
 
 
 def decide(fixes: Sequence[Fix], site: Site, thresholds: FenceThresholds) -> FenceDecision:
-    """Judge the fixes of one check together; order does not matter.
+    """Judge the fixes of one check together, in any order.
 
-    A malformed fix refuses the check. A phone's first fix is often a remembered one, so stale fixes are left
-    out, with a reason, as long as a fresh one is there; `FixStale` when there is none.
+    A malformed fix rejects the check. A phone's first fix is often a cached one, so stale fixes are ignored, with a
+    reason, if there is a fresh one. Raises FixStale if there is none.
     """
     fresh = [fix for fix in fixes if not is_stale(fix, max_age_s=thresholds.max_age_s)]
     for fix in fixes:
@@ -143,9 +143,9 @@ def decide(fixes: Sequence[Fix], site: Site, thresholds: FenceThresholds) -> Fen
 def decide_many(
     lons: ArrayLike, lats: ArrayLike, accuracies_m: ArrayLike, site: Site, thresholds: FenceThresholds
 ) -> FenceDecisions:
-    """Judge n WGS-84 positions, each on its own, as `decide` judges one: that function calls this one.
+    """Judge n WGS-84 positions independently. `decide` calls this function for a single one.
 
-    Degrees and metres, each of shape (n,). The refusals of `geo.location_fixes` are raised for the first bad row.
+    Degrees and metres, each of shape (n,). Raises the errors of `geo.location_fixes` for the first invalid row.
     """
     lon, lat, radius = floats(lons), floats(lats), floats(accuracies_m)
     validate_many(lon, lat, radius)
@@ -153,11 +153,11 @@ def decide_many(
     distance, sigma = site.signed_distance(x, y), radius / RADIUS_95_PER_SIGMA
 
     probability = np.where(distance < 0.0, 1.0, 0.0)
-    open_question = np.abs(distance) <= NEGLIGIBLE_BEYOND_SIGMA * sigma
-    probability[open_question] = site.mass(x[open_question], y[open_question], sigma[open_question])
+    near_edge = np.abs(distance) <= NEGLIGIBLE_BEYOND_SIGMA * sigma
+    probability[near_edge] = site.probability_inside(x[near_edge], y[near_edge], sigma[near_edge])
 
     coarse = radius > thresholds.max_accuracy_m
-    inside, outside, small = _verdicts(probability, distance, radius, coarse, thresholds)
+    inside, outside, small = _classify(probability, distance, radius, coarse, thresholds)
     decision = np.select([inside, outside], [Decision.INSIDE, Decision.OUTSIDE], Decision.UNCERTAIN)
     reason = np.select(
         [inside | outside, coarse, small],
@@ -167,14 +167,14 @@ def decide_many(
     return FenceDecisions(decision, distance, probability, reason)
 
 
-def _verdicts(
+def _classify(
     probability: FloatArray,
     distance: FloatArray,
     radius: FloatArray,
     coarse: BoolArray,
     thresholds: FenceThresholds,
 ) -> tuple[BoolArray, BoolArray, BoolArray]:
-    """Which rows are inside, which outside, and which only look outside because the site is small."""
+    """Which rows are inside, which are outside, and which only seem outside because the site is small."""
     inside = (probability >= thresholds.inside_at) & ~coarse
     improbable = probability <= thresholds.outside_at
     reach = -NormalDist().inv_cdf(thresholds.outside_at) / RADIUS_95_PER_SIGMA

@@ -1,8 +1,8 @@
-"""Location fixes: what one claims, when it can be used, what several of one check say together, and what smells.
+"""Location fixes: validation, combining the fixes of one check, and risk signals.
 
-A fix is what a phone said, never what is true. Malformed and stale fixes are refused; everything else is judged
-by `geo.fence` with its accuracy. The signals at the end of the page are material for a risk score that may ask
-for a second look at a check; they never decide one.
+A fix is what a phone reported, which need not be true. Malformed and stale fixes are rejected; `geo.fence` judges the
+others with their accuracy. The signals at the end of this module feed a risk score that may lead to a review of a check.
+They decide nothing.
 """
 
 import itertools
@@ -25,11 +25,11 @@ _HALF_EQUATOR_M = 20_037_508.35
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """One position as a phone reported it: degrees, metres, seconds.
+    """One position as reported by a phone: degrees, metres, seconds.
 
-    `accuracy_m` is the radius of the 95 % circle (W3C Geolocation, `coords.accuracy`). `age_s` is how long
-    before the check the fix was taken, None where age is not in question (an audit of stored fixes): whoever
-    takes fixes in from a phone must fill it. A negative age comes from a phone whose clock runs ahead.
+    `accuracy_m` is the radius of the 95 % circle (W3C Geolocation, `coords.accuracy`). `age_s` is the time from the fix to
+    the check. It is None only where age does not matter (such as an audit of stored fixes); intake from a phone must set
+    it. A negative age comes from a phone whose clock is ahead.
     """
 
     lon: float
@@ -39,13 +39,13 @@ class Fix:
     age_s: float | None = None
 
     def in_wgs84(self) -> "Fix":
-        """The same fix, measured against WGS-84."""
+        """The same fix in WGS-84."""
         lon, lat = convert(self.lon, self.lat, source=self.datum, target=Datum.WGS84)
         return replace(self, lon=lon, lat=lat, datum=Datum.WGS84)
 
 
-class Reported(Protocol):
-    """What validation looks at of a fix, in whatever it is kept."""
+class ReportedFix(Protocol):
+    """The attributes that validation uses, independent of the class."""
 
     @property
     def lon(self) -> float: ...
@@ -57,13 +57,12 @@ class Reported(Protocol):
     def age_s(self) -> float | None: ...
 
 
-def validate(fix: Reported, *, max_age_s: float) -> None:
-    """Refuse a fix that says nothing: not finite, not on Earth, without a usable accuracy, or stale.
+def validate(fix: ReportedFix, *, max_age_s: float) -> None:
+    """Reject an unusable fix: not finite, not on Earth, without a usable accuracy, or stale.
 
-    Accuracy 0 is refused although W3C allows it: Android reports 0 for "unknown", no receiver reaches it, and
-    reading it as "exact" would make the least trustworthy fix the most convincing one. Nor does a circle wider
-    than the Earth say anything. A timestamp that differs
-    by more than `max_age_s` in either direction is stale.
+    Accuracy 0 is rejected although W3C allows it: Android reports 0 for "unknown", no receiver reaches it, and reading it
+    as "exact" would make the least trustworthy fix the most convincing one. A circle larger than the Earth carries no
+    information either. A fix is stale if its time differs by more than `max_age_s` in either direction.
     """
     _validate_values(fix.lon, fix.lat, fix.accuracy_m)
     if fix.age_s is None:
@@ -74,13 +73,13 @@ def validate(fix: Reported, *, max_age_s: float) -> None:
         raise FixStale(age_s=round(fix.age_s, 1))
 
 
-def is_stale(fix: Reported, *, max_age_s: float) -> bool:
-    """Whether the fix was taken at another time than the check."""
+def is_stale(fix: ReportedFix, *, max_age_s: float) -> bool:
+    """Whether the fix was taken too long before or after the check."""
     return fix.age_s is not None and abs(fix.age_s) > max_age_s
 
 
 def validate_many(lons: FloatArray, lats: FloatArray, accuracies_m: FloatArray) -> None:
-    """The same refusals for arrays of shape (n,), raised for the first offending row."""
+    """`validate` for arrays of shape (n,), without age. Raises the error of the first invalid row."""
     sound = on_globe(lons, lats) & (accuracies_m > 0.0) & (accuracies_m <= _HALF_EQUATOR_M)
     if not sound.all():
         row = int(sound.argmin())
@@ -97,22 +96,22 @@ def _validate_values(lon: float, lat: float, accuracy_m: float) -> None:
             lon=lon,
             lat=lat,
             hint_zh="经纬度似乎颠倒了，应为经度在前。" if swapped else "请重新定位。",
-            hint_en="Latitude seems to come first; longitude belongs first." if swapped else "Take it again.",
+            hint_en="Latitude seems to come first; put longitude first." if swapped else "Take a new fix.",
         )
     if not 0.0 < accuracy_m <= _HALF_EQUATOR_M:
         raise FixAccuracyInvalid(accuracy_m=accuracy_m)
 
 
 def combine(fixes: Sequence[Fix]) -> Fix:
-    """What several valid WGS-84 fixes of one check say together, as one fix.
+    """Combine several valid WGS-84 fixes of one check into one.
 
-    The fixes of one phone over a few seconds share their satellites, reflections and cell tower: their errors
-    are correlated in an unknown degree, so averaging n of them must not shrink the radius by sqrt(n). We read
-    them as a mixture - one of them is right, the more accurate the likelier, weight 1/r² - and keep its mean and
-    its variance: sigma² = sum w (sigma_i² + d_i² / 2), d_i metres from the mean. So the radius is never below
-    that of the best fix, and grows when fixes disagree. The age is the oldest.
+    The fixes of one phone over a few seconds share their satellites, reflections and cell tower, so their errors are
+    correlated to an unknown degree, and averaging n of them must not shrink the radius by sqrt(n). We treat them as a
+    mixture (one of them is right, more accurate ones are more likely, weight 1/r²) and use its mean and variance:
+    sigma² = sum w (sigma_i² + d_i² / 2), with d_i metres from the mean. Thus the radius is never below that of the best
+    fix, and grows if fixes disagree. The age is that of the oldest fix.
 
-    Fixes on both sides of the 180° meridian get a mean far from either, and a radius that says so.
+    Fixes on both sides of the 180° meridian get a mean far from either, and an accordingly large radius.
     """
     if not fixes:
         raise FixMissing
@@ -129,12 +128,12 @@ def combine(fixes: Sequence[Fix]) -> Fix:
         for w, fix, d2 in zip(weights, fixes, (x * x + y * y).tolist(), strict=True)
     )
     ages = [fix.age_s for fix in fixes if fix.age_s is not None]
-    # max: rounding in the weights must not lose the guarantee
+    # max: rounding of the weights must not violate the lower bound
     return Fix(lon, lat, max(best, math.sqrt(squared_radius)), age_s=max(ages, key=abs, default=None))
 
 
 class SignalName(StrEnum):
-    """Ways in which fixes of one check are unlike those of a receiver in a hand."""
+    """Ways in which the fixes of one check differ from those of a hand-held receiver."""
 
     TELEPORT = "teleport"
     FROZEN = "frozen"
@@ -146,7 +145,7 @@ class SignalName(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One observation for the risk score: what was measured, against which limit of the policy."""
+    """One finding for the risk score: the measured value, and the policy's limit."""
 
     name: SignalName
     measured: float
@@ -155,11 +154,11 @@ class Signal:
 
 @dataclass(frozen=True, slots=True)
 class SignalLimits:
-    """The policy's figures for the signals.
+    """The policy's limits for the signals.
 
-    `min_fixes`: how many fixes sameness needs before it means anything. `max_speed_m_s`: faster between two
-    fixes, after allowing for both radii, is a teleport. `min_jitter_m`: real receivers wander at least so far.
-    `min_accuracy_m`: no phone reaches a smaller radius.
+    `min_fixes`: how many fixes are needed before equal values count. `max_speed_m_s`: a higher speed between two fixes,
+    after subtracting both radii, is a teleport. `min_jitter_m`: real receivers vary at least so much. `min_accuracy_m`: no
+    phone reaches a smaller radius.
     """
 
     min_fixes: int
@@ -168,32 +167,32 @@ class SignalLimits:
     min_accuracy_m: float
 
 
-def signals(fixes: Sequence[Fix], *, earlier: Sequence[Fix], limits: SignalLimits) -> tuple[Signal, ...]:
-    """Named oddities of one check's valid fixes, in a fixed order; a risk score, never a verdict.
+def risk_signals(fixes: Sequence[Fix], *, earlier: Sequence[Fix], limits: SignalLimits) -> tuple[Signal, ...]:
+    """Risk signals of the valid fixes of one check, in a fixed order.
 
-    `earlier` are the same student's fixes of earlier checks: nobody lands on the same 1e-7 degrees twice.
-    Honest phones show some of these too (a desk phone without a sky view repeats its network fix).
+    `earlier` are fixes of the same student's earlier checks: a real receiver does not report the same 1e-7 degrees twice.
+    Honest phones show some signals too (without a sky view, an indoor phone repeats its network fix).
     """
-    watches: tuple[Callable[[], Iterable[Signal]], ...] = (
-        lambda: _teleport(fixes, limits),
-        lambda: _sameness(fixes, limits),
-        lambda: _impossible_accuracy(fixes, limits),
-        lambda: _repeated(fixes, earlier),
+    checks: tuple[Callable[[], Iterable[Signal]], ...] = (
+        lambda: _detect_teleport(fixes, limits),
+        lambda: _detect_sameness(fixes, limits),
+        lambda: _detect_impossible_accuracy(fixes, limits),
+        lambda: _detect_repetition(fixes, earlier),
     )
-    return tuple(itertools.chain.from_iterable(watch() for watch in watches))
+    return tuple(itertools.chain.from_iterable(check() for check in checks))
 
 
-def _teleport(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
-    """The fastest jump between fixes next to each other in time, if no vehicle makes it."""
+def _detect_teleport(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
+    """The highest speed between consecutive fixes, if it is implausible."""
     timed = sorted((fix for fix in fixes if fix.age_s is not None), key=lambda fix: -(fix.age_s or 0.0))
-    speeds = [_least_speed(before, after) for before, after in itertools.pairwise(timed)]
+    speeds = [_min_speed(before, after) for before, after in itertools.pairwise(timed)]
     fastest = max(speeds, default=0.0)
     if fastest > limits.max_speed_m_s:
         yield Signal(SignalName.TELEPORT, fastest, limits.max_speed_m_s)
 
 
-def _least_speed(before: Fix, after: Fix) -> float:
-    """Metres a second that the move takes even if both errors point the right way."""
+def _min_speed(before: Fix, after: Fix) -> float:
+    """The minimum speed of the move in m/s, if both errors point the right way."""
     here, there = before.in_wgs84(), after.in_wgs84()
     x, y = LocalPlane(here.lon, here.lat).project(there.lon, there.lat)
     apart = max(0.0, math.hypot(float(x[0]), float(y[0])) - here.accuracy_m - there.accuracy_m)
@@ -203,32 +202,32 @@ def _least_speed(before: Fix, after: Fix) -> float:
     return apart / seconds if seconds > 0.0 else math.inf
 
 
-def _sameness(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
-    """Coordinates or accuracies that do not move as a receiver's do."""
+def _detect_sameness(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
+    """Coordinates or accuracies that vary less than those of a real receiver."""
     if len(fixes) < limits.min_fixes:
         return
     if len({(fix.lon, fix.lat, fix.datum) for fix in fixes}) == 1:
         yield Signal(SignalName.FROZEN, float(len(fixes)), float(limits.min_fixes))
-    elif (jitter := _widest(fixes)) < limits.min_jitter_m:
+    elif (jitter := _max_spread(fixes)) < limits.min_jitter_m:
         yield Signal(SignalName.ZERO_JITTER, jitter, limits.min_jitter_m)
     if len({fix.accuracy_m for fix in fixes}) == 1:
         yield Signal(SignalName.CONSTANT_ACCURACY, float(len(fixes)), float(limits.min_fixes))
 
 
-def _widest(fixes: Sequence[Fix]) -> float:
+def _max_spread(fixes: Sequence[Fix]) -> float:
     """The greatest distance in metres of any fix from the first."""
     first, *rest = [fix.in_wgs84() for fix in fixes]
     x, y = LocalPlane(first.lon, first.lat).project([fix.lon for fix in rest], [fix.lat for fix in rest])
     return float(np.hypot(x, y).max())
 
 
-def _impossible_accuracy(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
+def _detect_impossible_accuracy(fixes: Sequence[Fix], limits: SignalLimits) -> Iterable[Signal]:
     best = min((fix.accuracy_m for fix in fixes), default=math.inf)
     if best < limits.min_accuracy_m:
         yield Signal(SignalName.IMPOSSIBLE_ACCURACY, best, limits.min_accuracy_m)
 
 
-def _repeated(fixes: Sequence[Fix], earlier: Sequence[Fix]) -> Iterable[Signal]:
+def _detect_repetition(fixes: Sequence[Fix], earlier: Sequence[Fix]) -> Iterable[Signal]:
     known = {(fix.lon, fix.lat, fix.datum) for fix in earlier}
     count = sum((fix.lon, fix.lat, fix.datum) in known for fix in fixes)
     if count:

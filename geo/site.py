@@ -1,4 +1,4 @@
-"""A filed site (备案办学地址): where a school's students owe their presence, as polygons on the ground."""
+"""A filed site (备案办学地址): the polygons in which a school's students must be present."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from geo.arrays import FloatArray
 from geo.datum import Datum, convert_many, looks_swapped, on_globe
 from geo.errors import SiteInvalid, SiteTooLarge
 from geo.local_projection import LocalPlane
-from geo.probability import Edges, normal_mass
+from geo.probability import Edges, probability_inside
 
 _STRAIGHT_DEGREES = 0.01
-"""GeoJSON edges are straight in degrees. Cut to about 1 km, their bend in the plane stays below 2 cm."""
+"""GeoJSON edges are straight in degrees. In segments of about 1 km, they deviate by less than 2 cm in the plane."""
 
 _REACH_M = 500_000.0
-"""Beyond this distance from the site's middle the plane's scale errs by more than 0.1 %."""
+"""Beyond this distance from the site's centre, the scale error of the plane exceeds 0.1 %."""
 
 _HALF_GLOBE_DEGREES = 180.0
 _LEAST_DISTINCT = 3
 
 
 class SiteFlaw(StrEnum):
-    """What is wrong with a site, as a stable word."""
+    """What is wrong with a site, as a stable code."""
 
     EMPTY = "empty"
     TOO_FEW_VERTICES = "too_few_vertices"
@@ -58,7 +58,7 @@ _SENTENCES: dict[SiteFlaw, tuple[str, str]] = {
         "多边形自相交或退化，请重新绘制。",
         "a polygon crosses itself or has no area; redraw it.",
     ),
-    SiteFlaw.TOO_WIDE: ("各部分相距过远，请分别备案。", "the parts lie too far apart; file them separately."),
+    SiteFlaw.TOO_WIDE: ("各部分相距过远，请分别备案。", "the parts are too far apart; file them separately."),
     SiteFlaw.NOT_GEOJSON: ("不是有效的 GeoJSON。", "this is not valid GeoJSON."),
     SiteFlaw.NOT_POLYGON: (
         "只接受多边形（Polygon 或 MultiPolygon）。",
@@ -71,8 +71,8 @@ _SENTENCES: dict[SiteFlaw, tuple[str, str]] = {
 }
 
 
-def invalid(flaw: SiteFlaw, where: str = "") -> SiteInvalid:
-    """The refusal for `flaw`, with the spot it was found at."""
+def site_error(flaw: SiteFlaw, where: str = "") -> SiteInvalid:
+    """The error for `flaw`, with its position."""
     zh, en = _SENTENCES[flaw]
     return SiteInvalid(reason=flaw, reason_zh=zh, reason_en=en, where=f" [{where}]" if where else "")
 
@@ -81,15 +81,15 @@ Ring = Sequence[tuple[float, float]]
 """Vertices (lon, lat) in degrees, the last equal to the first."""
 
 Outline = Sequence[Ring]
-"""One polygon: its shell, then its holes."""
+"""One polygon: its outer ring, then its holes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Site:
-    """One or more polygons with holes, in WGS-84; inside is the inside of any of them, the edge included.
+    """One or more polygons with holes, in WGS-84. A point is inside if it is inside any of them; the edge is inside.
 
-    `polygons` is what is stored and drawn (degrees); touching and overlapping parts are merged. `area_m2` is its
-    area on the ground. The rest is the same region in metres on `plane`, made once per site for the hot path.
+    `polygons` is what is stored and drawn (degrees); touching and overlapping parts are merged. `area_m2` is the area on
+    the ground. The private fields are the same region in metres on `plane`, precomputed for speed.
     """
 
     polygons: MultiPolygon
@@ -100,68 +100,68 @@ class Site:
 
     @classmethod
     def outlined(cls, outlines: Sequence[Outline], *, datum: Datum, max_area_m2: float) -> Self:
-        """The site drawn by `outlines` in `datum`; `SiteInvalid` or `SiteTooLarge` when it cannot be filed."""
+        """Build a site from outlines in `datum`. Raises SiteInvalid or SiteTooLarge."""
         if not outlines:
-            raise invalid(SiteFlaw.EMPTY)
+            raise site_error(SiteFlaw.EMPTY)
         merged = shapely.union_all([_polygon(outline, datum) for outline in outlines])
-        polygons = _multi(shapely.orient_polygons(merged))
+        polygons = _as_multi_polygon(shapely.orient_polygons(merged))
         plane = LocalPlane(polygons.centroid.x, polygons.centroid.y)
-        region = _multi(_projected(shapely.segmentize(polygons, _STRAIGHT_DEGREES), plane))
+        region = _as_multi_polygon(_project(shapely.segmentize(polygons, _STRAIGHT_DEGREES), plane))
         if shapely.hausdorff_distance(Point(0.0, 0.0), region) > _REACH_M:
-            raise invalid(SiteFlaw.TOO_WIDE)
+            raise site_error(SiteFlaw.TOO_WIDE)
         if region.area > max_area_m2:
             raise SiteTooLarge(area_m2=round(region.area), max_area_m2=round(max_area_m2))
         shapely.prepare(region)
         return cls(polygons, plane, region.area, region, _edges(region))
 
     def signed_distance(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Metres from points (n,) of the plane to the site's edge; negative inside."""
+        """Metres from n points of the plane to the site's edge; negative inside."""
         distance = shapely.distance(self._region.boundary, shapely.points(x, y))
         return np.where(shapely.contains_xy(self._region, x, y), -distance, distance)
 
-    def mass(self, x: FloatArray, y: FloatArray, sigma: FloatArray) -> FloatArray:
-        """The share of normal errors about points (n,) of the plane that lies inside; see `geo.probability`."""
-        return normal_mass(x, y, sigma, self._edges)
+    def probability_inside(self, x: FloatArray, y: FloatArray, sigma: FloatArray) -> FloatArray:
+        """The probability mass inside, for normal errors about n points of the plane; see `geo.probability`."""
+        return probability_inside(x, y, sigma, self._edges)
 
 
 def _polygon(outline: Outline, datum: Datum) -> Polygon:
-    """One valid WGS-84 polygon, or the refusal that names its flaw."""
+    """One valid WGS-84 polygon. Raises the error for its flaw."""
     if not outline:
-        raise invalid(SiteFlaw.TOO_FEW_VERTICES)
+        raise site_error(SiteFlaw.TOO_FEW_VERTICES)
     shell, *holes = [_ring(ring, datum) for ring in outline]
     polygon = Polygon(shell, holes)
     if not polygon.is_valid or polygon.area == 0.0:
-        raise invalid(SiteFlaw.SELF_INTERSECTION, explain_validity(polygon))
+        raise site_error(SiteFlaw.SELF_INTERSECTION, explain_validity(polygon))
     return polygon
 
 
 def _ring(ring: Ring, datum: Datum) -> FloatArray:
-    """The ring's vertices in WGS-84, shape (n, 2), checked before they are converted."""
+    """The ring's vertices in WGS-84, shape (n, 2), checked before conversion."""
     vertices = np.array(ring, dtype=np.float64).reshape(-1, 2)
     lon, lat = vertices[:, 0], vertices[:, 1]
     if not np.isfinite(vertices).all():
-        raise invalid(SiteFlaw.NOT_FINITE)
+        raise site_error(SiteFlaw.NOT_FINITE)
     beyond = ~on_globe(lon, lat)
     if beyond.any():
         lon0, lat0 = vertices[int(beyond.argmax())]
         flaw = SiteFlaw.AXES_SWAPPED if looks_swapped(lon0, lat0) else SiteFlaw.OUT_OF_RANGE
-        raise invalid(flaw, f"{lon0}, {lat0}")
+        raise site_error(flaw, f"{lon0}, {lat0}")
     if len(np.unique(vertices, axis=0)) < _LEAST_DISTINCT:
-        raise invalid(SiteFlaw.TOO_FEW_VERTICES)
+        raise site_error(SiteFlaw.TOO_FEW_VERTICES)
     if not np.array_equal(vertices[0], vertices[-1]):
-        raise invalid(SiteFlaw.RING_NOT_CLOSED, f"{lon[0]}, {lat[0]}")
-    if (np.abs(np.diff(lon)) > _HALF_GLOBE_DEGREES).any():  # the short way is the other one
-        raise invalid(SiteFlaw.CROSSES_ANTIMERIDIAN)
+        raise site_error(SiteFlaw.RING_NOT_CLOSED, f"{lon[0]}, {lat[0]}")
+    if (np.abs(np.diff(lon)) > _HALF_GLOBE_DEGREES).any():  # the shorter way crosses the antimeridian
+        raise site_error(SiteFlaw.CROSSES_ANTIMERIDIAN)
     return np.column_stack(convert_many(lon, lat, source=datum, target=Datum.WGS84))
 
 
-def _multi(geometry: shapely.Geometry) -> MultiPolygon:
-    """Polygons as one type, whatever number of them a union leaves."""
+def _as_multi_polygon(geometry: shapely.Geometry) -> MultiPolygon:
+    """Convert any number of polygons to a MultiPolygon."""
     parts = [part for part in shapely.get_parts(geometry) if isinstance(part, Polygon)]
     return MultiPolygon(parts)
 
 
-def _projected(polygons: MultiPolygon, plane: LocalPlane) -> shapely.Geometry:
+def _project(polygons: MultiPolygon, plane: LocalPlane) -> shapely.Geometry:
     return shapely.transform(polygons, lambda degrees: np.column_stack(plane.project(*degrees.T)))
 
 
@@ -172,7 +172,7 @@ def _rings(region: MultiPolygon) -> Iterator[LinearRing]:
 
 
 def _edges(region: MultiPolygon) -> Edges:
-    """Shells run anticlockwise and holes clockwise, so the interior is always to the left."""
+    """The oriented edges: outer rings run anticlockwise and holes clockwise, so the interior is always to the left."""
     starts, ends = [], []
     for ring in _rings(region):
         vertices = shapely.get_coordinates(ring)

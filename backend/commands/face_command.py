@@ -1,4 +1,4 @@
-"""`dianming face`: what the shipped engine sees in photographs, with scores, thresholds, reasons and times."""
+"""`dianming face`: inspect and compare photographs with the shipped engine, with scores, thresholds and reasons."""
 
 from dataclasses import asdict
 from datetime import datetime
@@ -14,7 +14,7 @@ from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.identity.face import policy as face_policy
 from backend.policy import PolicyAt, load_policies
-from biometrics.checks import ShotReport, Stopwatch, examine
+from biometrics.checks import ShotReport, Stopwatch, examine_pictures
 from biometrics.engines.base import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.onnx import OnnxEngine
@@ -31,12 +31,12 @@ app.command("calibrate")(calibrate_command)
 app.command("plan")(plan_command)
 
 UNUSABLE = "unusable"
-"""The answer when a readable picture holds no face that can be judged."""
+"""The decision if a readable picture has no usable face."""
 
 Photograph = Annotated[Path, typer.Argument(help="JPEG, PNG 或 WebP 照片 · photograph")]
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 TestEngine = Annotated[
-    bool, typer.Option("--with-test-engine", help="允许测试图案引擎 · also judge synthetic test patterns")
+    bool, typer.Option("--with-test-engine", help="允许测试图案引擎 · also accept synthetic test patterns")
 ]
 OwnEngine = Annotated[
     Path | None,
@@ -44,9 +44,9 @@ OwnEngine = Annotated[
 ]
 Day = Annotated[
     datetime | None,
-    typer.Option(formats=["%Y-%m-%d"], help="适用规定的日期 · legal day, today if not given"),
+    typer.Option(formats=["%Y-%m-%d"], help="适用规定的日期 · legal day, default today"),
 ]
-Place = Annotated[str, typer.Option(help="适用规定的行政区划 · division whose policy applies")]
+Place = Annotated[str, typer.Option(help="适用规定的行政区划 · administrative division whose policy applies")]
 
 
 @app.command("compare")
@@ -59,15 +59,15 @@ def compare_command(
     with_test_engine: TestEngine = False,
     as_json: AsJson = False,
 ) -> None:
-    """比对两张照片是否同一人 · Are two photographs of one person? One shot against one, the weakest case."""
+    """比对两张照片是否同一人 · Do two photographs show the same person? Compares single shots, the weakest case."""
     try:
-        engines = _engines(engine, with_test_engine=with_test_engine)
-        watch = Stopwatch()
-        pictures = [_opened(path, watch, as_json=as_json) for path in (a, b)]
-        judge = engines.claiming(pictures)
-        law = load_policies().at(day.date() if day else legal_day(now()), place)
-        examined = examine(judge, pictures, QualityLimits(), watch)
-        payload = _compared(judge.info(), law, examined) | {"ms": watch.read()}
+        engines = _load_engines(engine, with_test_engine=with_test_engine)
+        stopwatch = Stopwatch()
+        pictures = [_open_picture(path, stopwatch, as_json=as_json) for path in (a, b)]
+        chosen = engines.engine_for(pictures)
+        policy = load_policies().at(day.date() if day else legal_day(now()), place)
+        examined = examine_pictures(chosen, pictures, QualityLimits(), stopwatch)
+        payload = _compare(chosen.info(), policy, examined) | {"ms": stopwatch.read()}
     except (BiometricsError, DomainError) as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     answer(payload, as_json=as_json, render=_render_compared)
@@ -77,13 +77,13 @@ def compare_command(
 def inspect_command(
     a: Photograph, engine: OwnEngine = None, with_test_engine: TestEngine = False, as_json: AsJson = False
 ) -> None:
-    """查看一张照片能否用于核验 · Can this photograph be judged, and if not, why?"""
+    """查看一张照片能否用于核验 · Is this photograph usable for verification, and if not, why?"""
     try:
-        engines = _engines(engine, with_test_engine=with_test_engine)
-        watch = Stopwatch()
-        picture = _opened(a, watch, as_json=as_json)
-        judge = engines.claiming([picture])
-        ((report, descriptor),) = examine(judge, [picture], QualityLimits(), watch)
+        engines = _load_engines(engine, with_test_engine=with_test_engine)
+        stopwatch = Stopwatch()
+        picture = _open_picture(a, stopwatch, as_json=as_json)
+        chosen = engines.engine_for([picture])
+        ((report, descriptor),) = examine_pictures(chosen, [picture], QualityLimits(), stopwatch)
     except BiometricsError as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     payload = {
@@ -94,33 +94,33 @@ def inspect_command(
         "quality": _quality(report),
         "reasons": [asdict(reason) for reason in report.reasons],
         "fingerprint": asdict(report.fingerprint) if report.fingerprint else None,
-        "engine": _engine(judge.info()),
-        "ms": watch.read(),
+        "engine": _engine_label(chosen.info()),
+        "ms": stopwatch.read(),
     }
     answer(payload, as_json=as_json, render=_render_inspected)
 
 
-def _opened(path: Path, watch: Stopwatch, *, as_json: bool) -> Picture:
+def _open_picture(path: Path, stopwatch: Stopwatch, *, as_json: bool) -> Picture:
     try:
         data = path.read_bytes()
     except OSError as error:
         refuse("file_unreadable", f"无法读取 {path}。 Cannot read {path}: {error.strerror}", as_json=as_json)
-    with watch.stage("decode"):
+    with stopwatch.stage("decode"):
         picture = Picture.open(data, DecodeLimits())
         picture.grey(WORKING_SIDE)
         return picture
 
 
-def _engines(own: Path | None, *, with_test_engine: bool) -> EngineSet:
+def _load_engines(own: Path | None, *, with_test_engine: bool) -> EngineSet:
     shipped = DlibOnnxEngine()
     engines: list[FaceEngine] = [shipped if own is None else OnnxEngine(own, shipped)]
     return EngineSet([PatternEngine(), *engines] if with_test_engine else engines)
 
 
-def _compared(
+def _compare(
     engine: EngineInfo, policy: PolicyAt, examined: list[tuple[ShotReport, Descriptor | None]]
 ) -> dict[str, Any]:
-    """Two photographs have no population beside them: the neutral method, with its thresholds."""
+    """Compare with the neutral method: two photographs alone have no population."""
     (report_a, one), (report_b, other) = examined
     thresholds = face_policy.thresholds(policy, engine.key, Method.NEUTRAL)
     similarity = None if one is None or other is None else _neutral_similarity(one, other)
@@ -132,7 +132,7 @@ def _compared(
         "accept_from": thresholds.accept_from,
         "reject_below": thresholds.reject_below,
         "distance": None if one is None or other is None else round(distance(one, other), 6),
-        "engine": _engine(engine),
+        "engine": _engine_label(engine),
         "quality": {"a": _quality(report_a), "b": _quality(report_b)},
         "reasons": [*_reasons("a", report_a.reasons), *_reasons("b", report_b.reasons)],
     }
@@ -144,7 +144,7 @@ def _neutral_similarity(one: Descriptor, other: Descriptor) -> float:
     return score(reference, other).value
 
 
-def _engine(engine: EngineInfo) -> str:
+def _engine_label(engine: EngineInfo) -> str:
     return f"{engine.key} (test only)" if engine.test_only else str(engine.key)
 
 
@@ -160,7 +160,7 @@ def _reasons(image: str, reasons: tuple[Reason, ...]) -> list[dict[str, str]]:
 
 def _render_compared(payload: dict[str, Any]) -> str:
     figure = "–" if payload["score"] is None else f"{payload['score']:.3f}"
-    bounds = f"accepted from {payload['accept_from']}, rejected below {payload['reject_below']}"
+    bounds = f"accept from {payload['accept_from']}, reject below {payload['reject_below']}"
     head = f"{payload['decision']}: {figure}, {bounds}"
     lines = [f"{head} ({payload['engine']}, {payload['ms']['total']} ms)"]
     lines += [f"  {reason['image']}: {reason['zh']} {reason['en']}" for reason in payload["reasons"]]

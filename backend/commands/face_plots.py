@@ -1,4 +1,4 @@
-"""The plots of a calibration: score histograms and detection error trade-off (Martin et al. 1997)."""
+"""Plots of a calibration: score histograms and detection error trade-off (Martin et al. 1997)."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,20 +12,20 @@ from biometrics.matching.calibration import Candidate
 _STEPS = 400
 
 
-def draw(candidates: Sequence[Candidate], chosen: Candidate, folder: Path) -> None:
-    """`scores.png` of the chosen method and `det.png` of all, without a display."""
+def draw_plots(candidates: Sequence[Candidate], chosen: Candidate, folder: Path) -> None:
+    """Write `scores.png` for the chosen method and `det.png` for all candidates. Needs no display."""
     mpl.use("agg")
-    _histogram(chosen).savefig(folder / "scores.png", dpi=110)
-    _trade_off(candidates).savefig(folder / "det.png", dpi=110)
+    _plot_histogram(chosen).savefig(folder / "scores.png", dpi=110)
+    _plot_trade_off(candidates).savefig(folder / "det.png", dpi=110)
 
 
-def _histogram(chosen: Candidate) -> Figure:
+def _plot_histogram(chosen: Candidate) -> Figure:
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     axes = figure.subplots()
-    bins = np.histogram_bin_edges(chosen.scored.value, bins=80).tolist()
+    bins = np.histogram_bin_edges(chosen.scores.value, bins=80).tolist()
     for scores, label in (
-        (chosen.scored.impostor, "different people"),
-        (chosen.scored.genuine, "one person"),
+        (chosen.scores.impostor, "different people"),
+        (chosen.scores.genuine, "one person"),
     ):
         axes.hist(scores, bins=bins, density=True, alpha=0.6, label=f"{label} ({len(scores)})")
     for rate in chosen.rates:
@@ -37,15 +37,15 @@ def _histogram(chosen: Candidate) -> Figure:
     return figure
 
 
-def _trade_off(candidates: Sequence[Candidate]) -> Figure:
+def _plot_trade_off(candidates: Sequence[Candidate]) -> Figure:
     figure = Figure(figsize=(7, 6), layout="constrained")
     axes = figure.subplots()
     for each in candidates:
-        impostor, genuine = np.sort(each.scored.impostor), np.sort(each.scored.genuine)
-        at = np.quantile(each.scored.value, np.linspace(0, 1, _STEPS))
-        matched = 1 - np.searchsorted(impostor, at) / len(impostor)
-        missed = np.searchsorted(genuine, at) / len(genuine)
-        axes.plot(matched, missed, label=str(each.scoring))
+        impostor, genuine = np.sort(each.scores.impostor), np.sort(each.scores.genuine)
+        at = np.quantile(each.scores.value, np.linspace(0, 1, _STEPS))
+        false_match = 1 - np.searchsorted(impostor, at) / len(impostor)
+        false_non_match = np.searchsorted(genuine, at) / len(genuine)
+        axes.plot(false_match, false_non_match, label=str(each.scoring))
     axes.set(
         title="Detection error trade-off",
         xlabel="false match rate",

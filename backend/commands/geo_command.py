@@ -1,4 +1,4 @@
-"""`dianming geo`: judge a position against a site from the command line, as verification does."""
+"""`dianming geo`: decide positions against a site from the command line, with the rules used for verification."""
 
 import math
 from datetime import date, datetime
@@ -24,7 +24,7 @@ _NUMBERS = 3
 
 @app.callback()
 def _geo() -> None:
-    """Keep `decide` a sub-command while it is the only one."""
+    """Make `decide` a sub-command although it is the only one."""
 
 
 @app.command("decide")
@@ -38,19 +38,21 @@ def decide_command(
     ] = Datum.WGS84,
     day: Annotated[
         datetime | None,
-        typer.Option(formats=["%Y-%m-%d"], help="适用规定的日期 · legal day, today if not given"),
+        typer.Option(formats=["%Y-%m-%d"], help="适用规定的日期 · legal day, default today"),
     ] = None,
-    place: Annotated[str, typer.Option(help="适用规定的行政区划 · division whose policy applies")] = "410000",
+    place: Annotated[
+        str, typer.Option(help="适用规定的行政区划 · administrative division whose policy applies")
+    ] = "410000",
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """判定定位在校内、校外或不确定 · Inside, outside or uncertain, with metres to the edge (inside negative)."""
+    """判定定位在校内、校外或不确定 · Inside, outside or uncertain, with metres to the edge (negative inside)."""
     try:
         thresholds = _thresholds(load_policies().at(_legal_day(day), place))
-        # The area cap is judged when a site is filed; here any site may be asked about.
+        # The area limit applies when a site is filed; here any site is allowed.
         polygons = site_from_geojson_text(
-            _text(site, as_json=as_json), datum=Datum.named(site_datum), max_area_m2=math.inf
+            _read_file(site, as_json=as_json), datum=Datum.named(site_datum), max_area_m2=math.inf
         )
-        decision = decide([_fix(text) for text in fix], polygons, thresholds)
+        decision = decide([_parse_fix(text) for text in fix], polygons, thresholds)
     except (GeoError, DomainError) as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     answer(_payload(decision), as_json=as_json, render=_render)
@@ -69,8 +71,8 @@ def _thresholds(policy: PolicyAt) -> FenceThresholds:
     )
 
 
-def _fix(text: str) -> Fix:
-    """A fix from `LON,LAT,ACCURACY[,DATUM]`; what its numbers say is judged by `decide`."""
+def _parse_fix(text: str) -> Fix:
+    """Parse `LON,LAT,ACCURACY[,DATUM]`. `decide` validates the numbers."""
     parts = text.split(",")
     datum = Datum.named(parts.pop()) if len(parts) > _NUMBERS else Datum.WGS84
     try:
@@ -80,7 +82,7 @@ def _fix(text: str) -> Fix:
     return Fix(lon, lat, accuracy_m, datum)
 
 
-def _text(path: Path, *, as_json: bool) -> str:
+def _read_file(path: Path, *, as_json: bool) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,4 +1,4 @@
-"""`dianming retention`: delete what is due, and see what was deleted."""
+"""`dianming retention`: delete expired data now, and show past runs."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +11,7 @@ from backend.core.app_context import AppContext, open_app_context
 from backend.core.clock import LEGAL_ZONE
 from backend.core.tenancy import Scope
 from backend.org.paths import path_of
-from backend.retention.deletion import delete_due
+from backend.retention.deletion import delete_expired
 from backend.retention.queries import newest_runs
 from backend.retention.tables import RetentionRun
 from backend.retention.tasks import KINDS
@@ -21,7 +21,9 @@ app = typer.Typer(no_args_is_help=True, help="保存期限 · retention")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 
 
-def _with_runtime(work: Callable[[AppContext], Awaitable[Sequence[RetentionRun]]]) -> Sequence[RetentionRun]:
+def _with_app_context(
+    work: Callable[[AppContext], Awaitable[Sequence[RetentionRun]]],
+) -> Sequence[RetentionRun]:
     async def inside() -> Sequence[RetentionRun]:
         app_context = open_app_context(get_settings())
         try:
@@ -34,39 +36,39 @@ def _with_runtime(work: Callable[[AppContext], Awaitable[Sequence[RetentionRun]]
 
 @app.command()
 def run(as_json: AsJson = False) -> None:
-    """立即删除到期的图片和模板（工作进程每小时执行） · Delete what is due now, as the worker does every hour."""
-    _show(_with_runtime(lambda app_context: delete_due(app_context, KINDS)), as_json=as_json)
+    """立即删除到期的图片和模板（工作进程每小时执行） · Delete expired pictures and templates now, as the worker does every hour."""
+    _show(_with_app_context(lambda app_context: delete_expired(app_context, KINDS)), as_json=as_json)
 
 
 @app.command()
 def show(
     limit: Annotated[int, typer.Option(min=1, max=1000, help="最多行数 · rows at most")] = 40,
     every: Annotated[
-        bool, typer.Option("--all", help="含未删除任何内容的 · those that found nothing too")
+        bool, typer.Option("--all", help="含未删除任何内容的 · include runs that deleted nothing")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """查看已删除的内容 · What was deleted, the newest first."""
+    """查看已删除的内容 · Show retention runs, newest first."""
 
     async def newest(app_context: AppContext) -> Sequence[RetentionRun]:
         province = Scope.wide(path_of("province", app_context.settings.province_code, None))
         async with app_context.database.transaction(province) as session:
             return await newest_runs(session, deleting_only=not every, before=None, limit=limit)
 
-    _show(_with_runtime(newest), as_json=as_json)
+    _show(_with_app_context(newest), as_json=as_json)
 
 
 def _show(runs: Sequence[RetentionRun], *, as_json: bool) -> None:
     names = ("kind", "items", "files", "size_bytes", "oldest", "newest", "started_at", "finished_at")
     payload = {"runs": [{name: getattr(run, name) for name in names} for run in runs]}
-    answer(payload, as_json=as_json, render=_lines)
+    answer(payload, as_json=as_json, render=_render_runs)
 
 
-def _lines(payload: dict[str, Any]) -> str:
-    return "\n".join(map(_line, payload["runs"])) or "—"
+def _render_runs(payload: dict[str, Any]) -> str:
+    return "\n".join(map(_render_run, payload["runs"])) or "—"
 
 
-def _line(run: dict[str, Any]) -> str:
+def _render_run(run: dict[str, Any]) -> str:
     at = run["started_at"].astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")
     size = "" if run["size_bytes"] is None else f"  {run['size_bytes'] / 2**20:.1f} MiB"
     span = "" if run["oldest"] is None else f"  {run['oldest']:%Y-%m-%d} … {run['newest']:%Y-%m-%d}"

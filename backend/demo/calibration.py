@@ -1,4 +1,4 @@
-"""The house measures its own faces, as an administrator would: by the command, on what the roll call brought in."""
+"""The demonstration's calibration: runs `dianming face calibrate` on the data of the demo roll call."""
 
 import asyncio
 import json
@@ -8,18 +8,18 @@ from pathlib import Path
 from backend.demo.report import Report
 
 MEASURED = ("report.md", "faces.yaml", "scores.png", "det.png")
-"""What an administrator reads before accepting anything."""
+"""The files that an administrator reviews."""
 
 
 async def calibrate(report: Report, out: Path) -> None:
-    """`dianming face calibrate` on the running deployment; its summary joins the figures of the demonstration."""
+    """Run `dianming face calibrate` on the running deployment and add its summary to the demo report."""
     program = Path(sys.executable).with_name("dianming")
-    asked = (str(program), "face", "calibrate", str(out), "--json")
+    arguments = (str(program), "face", "calibrate", str(out), "--json")
     process = await asyncio.create_subprocess_exec(
-        *asked, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
-    answered, complained = await process.communicate()
-    report.check(f"face calibrate: {complained.decode()[-400:]}", process.returncode == 0)
+    output, errors = await process.communicate()
+    report.check(f"face calibrate: {errors.decode()[-400:]}", process.returncode == 0)
     if process.returncode == 0:
-        report.figures["calibration"] = json.loads(answered)
+        report.figures["calibration"] = json.loads(output)
         report.check("face calibrate wrote its page", all((out / name).is_file() for name in MEASURED))

@@ -1,9 +1,9 @@
-"""A still photograph made to act: it closes its eyes, opens its mouth and turns its head.
+"""Animates a still photograph: it closes its eyes, opens its mouth and turns its head.
 
-The photograph's 68 landmarks are moved and the triangles between them warped with them; for a turn each landmark has the
-depth of an ordinary head, so that the nose moves further than the eyes. The demonstration and the tests need somebody who
-does what a challenge asks. That this passes the check shows, plainly, that GENERATED PICTURES ARE NOT DETECTED: whoever
-can feed software into the camera's place does with one photograph what this module does (docs/biometrics.md).
+The photograph's 68 landmarks are moved and the triangles between them are warped. For a turn, each landmark has the depth
+of an average head, so the nose moves further than the eyes. The demonstration and the tests need faces that perform a
+challenge. That the result passes the check also proves that GENERATED PICTURES ARE NOT DETECTED: an attacker who can feed
+software into the camera can do with one photograph what this module does (docs/biometrics.md).
 """
 
 import io
@@ -18,8 +18,8 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from biometrics.engines.dlib_onnx import DlibOnnxEngine, installed_models
 from biometrics.liveness.actions import Action
-from biometrics.liveness.landmarks import Dlib68Contours, Marks
-from biometrics.pictures.decoding import Pixels, picture_of
+from biometrics.liveness.landmarks import Dlib68Contours, LandmarkPoints
+from biometrics.pictures.decoding import Pixels, picture_from_pixels
 
 PHONE = (720, 1280)
 """Width and height of a frame in pixels."""
@@ -37,33 +37,33 @@ _DEPTHS = np.array(
         *(0.1, 0.3, 0.33, 0.3, 0.1, 0.3, 0.33, 0.3),
     ]
 )  # fmt: skip
-"""Of the landmarks (jaw, brows, nose, eyes, lips), towards the camera, in eye distances, the eyes' plane at about 0: an
-ordinary head, estimated, not scanned."""
+"""Depths of the landmarks (jaw, brows, nose, eyes, lips) towards the camera, in eye distances, with the plane of the eyes
+near 0. An estimate for an average head, not a scan."""
 _AXIS_DEPTH = -0.8
-"""Where the neck's axis passes, in the same measure."""
+"""Depth of the rotation axis (the neck) in eye distances."""
 _BROW_LIFT, _FOREHEAD = 0.9, ((-0.6, -0.2), (-0.2, 0.0), (0.2, 0.0), (0.6, -0.2))
-"""Points above the brows in eye distances: how high; how far aside and how deep."""
+"""Points above the brows in eye distances: height; sideways position and depth."""
 _UNDER_BROWS, _UNDER = ((18, 37), (19, 38), (24, 43), (25, 44), (20, 38), (23, 43)), 0.3
-"""Between brow and lid, at this share of the way, the skin stays: only what lies below is drawn over a closed eye."""
+"""Points between brow and lid, at this share of the distance, that stay fixed: a closing lid moves only the skin below."""
 _RING, _RING_POINTS = 2.3, 20
-"""Nothing beyond this circle round the nose moves."""
+"""Nothing outside this circle around the nose moves."""
 _LIPS_APART_PX = 1.5
-"""Closed lips share their landmarks; triangles need a little room between them."""
+"""Closed lips share their landmarks, but triangles need some space between them."""
 _OPEN_MOUTH, _OPEN_JAW = 0.56, 0.46
 _INNER_LIPS = slice(60, 68)
 _LIDS_MEET, _LASHES = 0.6, 0.06
-"""How far down the upper lid comes to the lower one, and how thick the lashes are in eye distances: found by trying what the
-landmark model takes for closed eyes. It misses many really closed ones too (docs/biometrics.md)."""
+"""How far the upper lid moves towards the lower one, and the thickness of the lashes in eye distances. Found by trial for
+the landmark model to report closed eyes; it also misses many eyes that are really closed (docs/biometrics.md)."""
 _TURN_DEGREES = 28.0
 _STRAIGHTENED_DEGREES = 14.0
-"""A photograph that looks aside is turned back by at most so much."""
+"""The maximum correction for a photograph that does not look straight ahead."""
 _NOSE_BEFORE_EYES = 0.37
-"""Of the nose's base, in eye distances."""
+"""Depth of the base of the nose, in eye distances."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """What the face does, 0 to 1 each, its turn in degrees to the person's own left, and how the hand holds the phone."""
+    """Facial actions (0 to 1 each), turn in degrees to the person's left, and the position of the hand-held phone."""
 
     eyes_closed: float = 0.0
     mouth_open: float = 0.0
@@ -72,10 +72,10 @@ class Pose:
     scale: float = 1.0
     roll: float = 0.0
     light: tuple[float, float, float] = (1.0, 1.0, 1.0)
-    """By how much the screen's colour multiplies the face's red, green and blue."""
+    """Factors by which the light of the screen multiplies the face's red, green and blue."""
 
 
-DOING = {
+ACTION_POSES = {
     Action.CLOSE_EYES: Pose(eyes_closed=1.0),
     Action.OPEN_MOUTH: Pose(mouth_open=1.0),
     Action.TURN_LEFT: Pose(turned=_TURN_DEGREES),
@@ -89,45 +89,47 @@ def _models() -> tuple[DlibOnnxEngine, Dlib68Contours]:
 
 
 class NoFaceToAnimate(ValueError):
-    """The photograph shows no face that the shipped engine finds."""
+    """The shipped engine finds no face in the photograph."""
 
 
 class Puppet:
-    """One photograph on a phone's canvas, ready to act. It needs the 68-point model, for tests and demonstration alone."""
+    """One photograph on a canvas of a phone's size, ready to be animated. Uses the 68-point model: tests and demo only."""
 
     def __init__(self, photograph: bytes, size: tuple[int, int] = PHONE) -> None:
-        self._still = np.asarray(_on_canvas(photograph, size))
-        picture = picture_of(self._still)
+        self._still = np.asarray(_place_on_canvas(photograph, size))
+        picture = picture_from_pixels(self._still)
         engine, model = _models()
         faces = engine.detect(picture)
         if not faces:
             raise NoFaceToAnimate
-        self._marks = _parted(model.marks(self._still, faces[0].box))
+        self._marks = _part_lips(model.locate_points(self._still, faces[0].box))
         eyes = np.stack([self._marks[36:42].mean(axis=0), self._marks[42:48].mean(axis=0)])
         self._middle, across = eyes.mean(axis=0), eyes[1] - eyes[0]
         self._unit = float(np.linalg.norm(across))
         along = across / self._unit
         self._axes = np.stack([along, (-along[1], along[0])])
-        self._points, self._depths = self._with_surroundings()
+        self._points, self._depths = self._add_fixed_points()
         self._triangles = _delaunay(self._points)
         aside = float((self._marks[33] - self._middle) @ self._axes[0]) / self._unit
         straight = -float(np.degrees(np.arctan(aside / _NOSE_BEFORE_EYES)))
         self._straight = min(_STRAIGHTENED_DEGREES, max(-_STRAIGHTENED_DEGREES, straight))
 
     def frame(self, pose: Pose, noise_seed: int, quality: int = 90) -> bytes:
-        """A JPEG of the pose; the sensor's noise differs by its seed."""
-        pixels = self._warped(pose).astype(np.float32)
+        """A JPEG of the pose. `noise_seed` determines the sensor noise."""
+        pixels = self._warp(pose).astype(np.float32)
         if pose.light != (1.0, 1.0, 1.0):
-            pixels *= self._lit(pixels.shape, pose)
-        moved = _held(Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), pose, tuple(self._middle))
+            pixels *= self._screen_light(pixels.shape, pose)
+        moved = _move_in_hand(
+            Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8)), pose, tuple(self._middle)
+        )
         noise = 2 * np.random.default_rng(noise_seed).standard_normal((*pixels.shape[:2], 1), np.float32)
         buffer = io.BytesIO()
         noisy = np.clip(np.asarray(moved) + noise, 0, 255).astype(np.uint8)
         Image.fromarray(noisy).save(buffer, "JPEG", quality=quality)
         return buffer.getvalue()
 
-    def _with_surroundings(self) -> tuple[_Values, _Values]:
-        """Landmarks, a forehead, and a ring that stays where it is; with depths (nan: does not move)."""
+    def _add_fixed_points(self) -> tuple[_Values, _Values]:
+        """Landmarks, forehead points and a fixed ring around the face, with their depths (nan: does not move)."""
         forehead = np.array([(x, -_BROW_LIFT) for x, _ in _FOREHEAD]) * self._unit @ self._axes + self._middle
         angles = np.linspace(0, 2 * np.pi, _RING_POINTS, endpoint=False)
         circle = np.stack([np.cos(angles), np.sin(angles)], axis=1) * _RING * self._unit
@@ -142,8 +144,8 @@ class Puppet:
         ]
         return np.concatenate([self._marks, under, forehead, ring]), np.array(depths)
 
-    def _posed(self, pose: Pose) -> _Values:
-        """Where the points go: lids and lips first, then the turn of the head."""
+    def _pose_points(self, pose: Pose) -> _Values:
+        """The target positions of all points: lids and lips first, then the turn of the head."""
         points = self._points.copy()
         for upper, lower in ((37, 41), (38, 40), (43, 47), (44, 46)):
             gap = (self._points[lower] - self._points[upper]) * 0.97 * pose.eyes_closed
@@ -163,12 +165,12 @@ class Puppet:
         angle = np.radians(pose.turned + self._straight)
         depth = (self._depths[moving] - _AXIS_DEPTH) * self._unit
         local[:, 0] = local[:, 0] * np.cos(angle) + depth * np.sin(angle)
-        local[:, 0] += _AXIS_DEPTH * self._unit * np.sin(angle) * 0.7  # the phone follows a little
+        local[:, 0] += _AXIS_DEPTH * self._unit * np.sin(angle) * 0.7  # the phone follows the turn a little
         points[moving] = local @ self._axes + self._middle
         return points
 
-    def _warped(self, pose: Pose) -> Pixels:
-        target = self._posed(pose)
+    def _warp(self, pose: Pose) -> Pixels:
+        target = self._pose_points(pose)
         height, width = self._still.shape[:2]
         left, top = np.maximum(np.floor(self._points.min(axis=0)), 0).astype(int)
         right, bottom = np.minimum(np.ceil(self._points.max(axis=0)), (width, height)).astype(int)
@@ -178,7 +180,7 @@ class Puppet:
         for corners in self._triangles:
             _map_triangle(columns, rows, target[corners] - (left, top), self._points[corners])
         pixels = self._still.copy()
-        pixels[top:bottom, left:right] = _sampled(self._still, columns, rows)
+        pixels[top:bottom, left:right] = _sample_bilinear(self._still, columns, rows)
         warped = Image.fromarray(pixels)
         if pose.eyes_closed > 0.5:
             draw = ImageDraw.Draw(warped)
@@ -193,8 +195,8 @@ class Puppet:
             warped.paste(dark, mask=hole.filter(ImageFilter.GaussianBlur(self._unit * 0.01)))
         return np.asarray(warped)
 
-    def _lit(self, shape: tuple[int, ...], pose: Pose) -> npt.NDArray[np.float32]:
-        """The screen's light on the face, fading outwards."""
+    def _screen_light(self, shape: tuple[int, ...], pose: Pose) -> npt.NDArray[np.float32]:
+        """The light of the screen on the face, fading outwards."""
         rows, columns = np.mgrid[: shape[0], : shape[1]]
         away = np.hypot(columns - self._middle[0], rows - self._middle[1] - 0.5 * self._unit) / self._unit
         share = np.clip((_RING - away) / (_RING - 1.5), 0, 1)[..., None]
@@ -203,16 +205,16 @@ class Puppet:
 
 
 def performance(puppet: Puppet, plan: Sequence[Action | None], seed: int = 0) -> list[bytes]:
-    """A JPEG for each entry of the plan (None: at rest), from a hand that is never quite still."""
+    """A JPEG for each entry of the plan (None: at rest), as from a slightly moving hand."""
     return [
-        puppet.frame(pose, seed * 1000 + number) for number, pose in enumerate(held_by_a_hand(plan, seed))
+        puppet.frame(pose, seed * 1000 + number) for number, pose in enumerate(add_hand_motion(plan, seed))
     ]
 
 
-def held_by_a_hand(plan: Sequence[Action | None], seed: int) -> list[Pose]:
-    """The poses of a plan, each a little shifted, scaled and turned."""
-    hand = random.Random(seed)  # noqa: S311 - a trembling hand, no secret
-    poses = [Pose() if action is None else DOING[action] for action in plan]
+def add_hand_motion(plan: Sequence[Action | None], seed: int) -> list[Pose]:
+    """The poses of a plan, each slightly shifted, scaled and rotated."""
+    hand = random.Random(seed)  # noqa: S311 - simulates a trembling hand
+    poses = [Pose() if action is None else ACTION_POSES[action] for action in plan]
     return [
         replace(
             pose,
@@ -225,8 +227,8 @@ def held_by_a_hand(plan: Sequence[Action | None], seed: int) -> list[Pose]:
     ]
 
 
-def _on_canvas(photograph: bytes, size: tuple[int, int]) -> Image.Image:
-    """The photograph as wide as nine tenths of a phone's picture, on a plain wall."""
+def _place_on_canvas(photograph: bytes, size: tuple[int, int]) -> Image.Image:
+    """The photograph on a plain background, at nine tenths of the width of a phone's picture."""
     with Image.open(io.BytesIO(photograph)) as opened:
         still = opened.convert("RGB")
     factor = size[0] * 0.9 / still.width
@@ -238,16 +240,16 @@ def _on_canvas(photograph: bytes, size: tuple[int, int]) -> Image.Image:
     return canvas
 
 
-def _parted(marks: Marks) -> Marks:
-    """With the inner lips at least a little apart."""
+def _part_lips(marks: LandmarkPoints) -> LandmarkPoints:
+    """Move the inner lips at least a little apart."""
     parted = marks.copy()
     for upper, lower in ((61, 67), (62, 66), (63, 65)):
         parted[lower, 1] = max(parted[lower, 1], parted[upper, 1] + _LIPS_APART_PX)
     return parted
 
 
-def _held(image: Image.Image, pose: Pose, centre: tuple[float, ...]) -> Image.Image:
-    """Shifted, scaled and rolled round the face, as in a hand."""
+def _move_in_hand(image: Image.Image, pose: Pose, centre: tuple[float, ...]) -> Image.Image:
+    """Shift, scale and rotate the image around the face, as a hand-held phone does."""
     angle = np.radians(pose.roll)
     cos, sin = np.cos(angle) / pose.scale, np.sin(angle) / pose.scale
     x, y = centre[0] + pose.shift[0], centre[1] + pose.shift[1]
@@ -258,7 +260,7 @@ def _held(image: Image.Image, pose: Pose, centre: tuple[float, ...]) -> Image.Im
 
 
 def _map_triangle(columns: _Floats, rows: _Floats, target: _Values, source: _Values) -> None:
-    """Write, for each pixel of the target triangle, where it comes from."""
+    """For each pixel of the target triangle, write its source position."""
     height, width = columns.shape
     left, top = np.maximum(np.floor(target.min(axis=0)), 0).astype(int)
     right, bottom = np.minimum(np.ceil(target.max(axis=0)) + 1, (width, height)).astype(int)
@@ -275,8 +277,8 @@ def _map_triangle(columns: _Floats, rows: _Floats, target: _Values, source: _Val
     columns[top:bottom, left:right][inside], rows[top:bottom, left:right][inside] = come
 
 
-def _sampled(pixels: Pixels, columns: _Floats, rows: _Floats) -> Pixels:
-    """Bilinear."""
+def _sample_bilinear(pixels: Pixels, columns: _Floats, rows: _Floats) -> Pixels:
+    """Bilinear interpolation."""
     height, width = pixels.shape[:2]
     x, y = np.clip(columns, 0, width - 1.001), np.clip(rows, 0, height - 1.001)
     left, top = x.astype(int), y.astype(int)
@@ -288,7 +290,7 @@ def _sampled(pixels: Pixels, columns: _Floats, rows: _Floats) -> Pixels:
 
 
 def _delaunay(points: _Values) -> list[list[int]]:
-    """Triangles as indices (Bowyer and Watson, 1981)."""
+    """Delaunay triangulation as index triples (Bowyer and Watson, 1981)."""
     size = float(np.ptp(points, axis=0).max()) * 20
     centre = points.mean(axis=0)
     far = centre + size * np.array([(-1.0, -1.0), (1.0, -1.0), (0.0, 1.5)])
@@ -304,7 +306,7 @@ def _delaunay(points: _Values) -> list[list[int]]:
 
 
 def _in_circle(corners: _Values, point: _Values) -> bool:
-    """Whether the point lies inside the circle through the corners, in whichever sense they turn."""
+    """Whether the point is inside the circle through the corners, whatever their orientation."""
     rows = corners - point
     determinant = np.linalg.det(np.column_stack([rows, (rows**2).sum(axis=1)]))
     turn = np.linalg.det(np.stack([corners[1] - corners[0], corners[2] - corners[0]]))

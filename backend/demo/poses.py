@@ -1,4 +1,4 @@
-"""What a person does before the camera when a challenge asks: a face at rest, the actions in their order, rest again."""
+"""The frames of a burst that answers a challenge: at rest, the actions in order, and at rest again."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,15 @@ from biometrics.liveness.actions import Action
 
 FRAMES = 8
 EACH_MS = 400
-"""Between two frames. Two frames of an action are then held for most of a second."""
+"""Milliseconds between two frames. Each action has two frames and so lasts most of a second."""
 
 
 def posed(actions: Iterable[str]) -> list[Action | None]:
-    """One entry for each frame of a burst: what is done in it, None for a face at rest."""
-    asked = [Action(action) for action in actions]
+    """The action in each frame of a burst; None for a face at rest."""
+    requested = [Action(action) for action in actions]
     doing: list[Action | None] = [None]
-    for action in asked:
+    for action in requested:
         doing += [action, action]
-        if 3 * len(asked) < FRAMES:
+        if 3 * len(requested) < FRAMES:
             doing.append(None)
     return doing + [None] * (FRAMES - len(doing))

@@ -1,1 +1,1 @@
-"""Retention (保存期限): what was kept long enough is deleted, and what was deleted is on record."""
+"""Retention (保存期限): deletes data whose retention period is over, and records what was deleted."""

@@ -1,11 +1,11 @@
-"""Deleting what is due, kind by kind, in bounded batches, with a row for each run and kind.
+"""Deletes expired items by kind, in bounded batches, and records one row per run and kind.
 
-Files go first and the rows say so after: a run that is cut off in between leaves what the next one finds, and
-deleting twice is no error.
+Files are deleted before their rows are marked. If a run is interrupted in between, the next run finds the same items
+again; deleting a file twice is not an error.
 """
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -21,62 +21,64 @@ from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.retention.tables import RetentionRun
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """One thing whose time is over: its files, and when it was taken."""
+class Expired:
+    """One item whose retention period is over: its files, and when it was created."""
 
     id: UUID
-    since: datetime
+    created_at: datetime
     keys: tuple[str, ...] = ()
     files: int = 0
     size_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
-    """What is deleted: how it is found, and how its rows say that it is gone.
+class RetentionKind:
+    """A kind of retained data: how to find expired items, and how to mark them as deleted.
 
-    `due` gives the oldest first and no more than asked for; `mark` returns those that nothing had marked before.
+    `find_expired` returns the oldest items first, up to the limit. `mark_deleted` returns the ids that were not marked
+    before.
     """
 
     name: str
-    due: Callable[[AsyncSession, PolicyAt, datetime, int], Awaitable[Sequence[Due]]]
-    mark: Callable[[AsyncSession, Sequence[UUID], datetime], Awaitable[Collection[UUID]]]
+    find_expired: Callable[[AsyncSession, PolicyAt, datetime, int], Awaitable[Sequence[Expired]]]
+    mark_deleted: Callable[[AsyncSession, Sequence[UUID], datetime], Awaitable[Collection[UUID]]]
 
 
 @dataclass(slots=True)
-class Deleted:
-    """The sums of a run over one kind."""
+class DeletionTotals:
+    """The totals of a run over one kind."""
 
     items: int = 0
     files: int = 0
     size_bytes: int | None = None
-    since: list[datetime] = field(default_factory=list)
-    """When the oldest and the newest were taken; empty as long as nothing was."""
+    oldest: datetime | None = None
+    newest: datetime | None = None
 
-    def add(self, batch: Sequence[Due]) -> None:
-        """Count a batch."""
+    def add(self, batch: Sequence[Expired]) -> None:
+        """Add the items of a batch."""
         self.items += len(batch)
-        self.files += sum(each.files for each in batch)
-        sizes = [each.size_bytes for each in batch if each.size_bytes is not None]
+        self.files += sum(item.files for item in batch)
+        sizes = [item.size_bytes for item in batch if item.size_bytes is not None]
         if sizes:
             self.size_bytes = (self.size_bytes or 0) + sum(sizes)
-        taken = self.since + [each.since for each in batch]
-        self.since = [min(taken), max(taken)] if taken else []
+        times = [item.created_at for item in batch]
+        self.oldest = min((time for time in (self.oldest, *times) if time is not None), default=None)
+        self.newest = max((time for time in (self.newest, *times) if time is not None), default=None)
 
 
-async def delete_due(app_context: AppContext, kinds: Sequence[Kind]) -> list[RetentionRun]:
-    """Run over every kind; one that fails keeps no other waiting: what failed is raised in the end, as a group."""
+async def delete_expired(app_context: AppContext, kinds: Sequence[RetentionKind]) -> list[RetentionRun]:
+    """Run over every kind. A kind that fails does not stop the others; errors are raised at the end, as a group."""
     runs, failures = list[RetentionRun](), list[Exception]()
     for kind in kinds:
         try:
-            runs.append(await _run(app_context, kind))
-        except Exception as error:  # noqa: BLE001 - raised below, with those of the others
+            runs.append(await _run_kind(app_context, kind))
+        except Exception as error:  # noqa: BLE001 - raised below, as a group
             failures.append(error)
     if failures:
         msg = "retention failed"
@@ -84,50 +86,60 @@ async def delete_due(app_context: AppContext, kinds: Sequence[Kind]) -> list[Ret
     return runs
 
 
-async def _run(app_context: AppContext, kind: Kind) -> RetentionRun:
-    """Batch after batch until nothing is due; what was deleted is on record even when a batch fails."""
-    at = app_context.clock()
+async def _run_kind(app_context: AppContext, kind: RetentionKind) -> RetentionRun:
+    """Delete batches until no item is expired. The run is recorded even if a batch fails."""
+    started_at = app_context.clock()
     place = app_context.settings.province_code
     province = Scope.wide(path_of("province", place, None))
-    law = policy_at(legal_day(at), place)
-    deleted = Deleted()
+    policy = policy_at(legal_day(started_at), place)
+    totals = DeletionTotals()
     try:
-        while await _batch(app_context, kind, province, law, at, deleted):
+        while await _delete_batch(app_context, kind, province, policy, started_at, totals):
             pass
     finally:
-        run = _run_row(kind, province, deleted, at, app_context.clock())
+        run = _run_row(kind, province, totals, started_at, app_context.clock())
         async with app_context.database.transaction(province) as session:
             session.add(run)
-        if deleted.items:
-            log.info("retention deleted", kind=kind.name, items=deleted.items, files=deleted.files)
+        if totals.items:
+            log.info("retention deleted", kind=kind.name, items=totals.items, files=totals.files)
     return run
 
 
-async def _batch(
-    app_context: AppContext, kind: Kind, province: Scope, law: PolicyAt, at: datetime, deleted: Deleted
+async def _delete_batch(
+    app_context: AppContext,
+    kind: RetentionKind,
+    province: Scope,
+    policy: PolicyAt,
+    at: datetime,
+    totals: DeletionTotals,
 ) -> bool:
-    """True while there may be more."""
+    """Delete one batch. Returns whether there may be more."""
     async with app_context.database.transaction(province) as session:
-        due = await kind.due(session, law, at, AT_ONCE)
-    await app_context.evidence.delete([key for each in due for key in each.keys])
+        expired = await kind.find_expired(session, policy, at, BATCH_SIZE)
+    await app_context.evidence.delete([key for item in expired for key in item.keys])
     async with app_context.database.transaction(province) as session:
-        marked = set(await kind.mark(session, [each.id for each in due], at)) if due else set()
-    deleted.add([each for each in due if each.id in marked])
-    return len(due) == AT_ONCE
+        ids = [item.id for item in expired]
+        marked = set(await kind.mark_deleted(session, ids, at)) if expired else set()
+    totals.add([item for item in expired if item.id in marked])
+    return len(expired) == BATCH_SIZE
 
 
 def _run_row(
-    kind: Kind, province: Scope, deleted: Deleted, started_at: datetime, finished_at: datetime
+    kind: RetentionKind,
+    province: Scope,
+    totals: DeletionTotals,
+    started_at: datetime,
+    finished_at: datetime,
 ) -> RetentionRun:
     return RetentionRun(
         id=new_id(),
         org_path=province.org_path,
         kind=kind.name,
-        items=deleted.items,
-        files=deleted.files,
-        size_bytes=deleted.size_bytes,
-        oldest=deleted.since[0] if deleted.since else None,
-        newest=deleted.since[-1] if deleted.since else None,
+        items=totals.items,
+        files=totals.files,
+        size_bytes=totals.size_bytes,
+        oldest=totals.oldest,
+        newest=totals.newest,
         started_at=started_at,
         finished_at=finished_at,
     )

@@ -1,4 +1,4 @@
-"""What enrolling left: shots, portraits, and the templates of those who are off the roll."""
+"""Retention of enrolment data: shots, portraits, and the templates of students who are off the roll."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -14,84 +14,94 @@ from backend.identity.tables import FaceEnrolment, Portrait, TemplateKey
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
 from backend.policy import PolicyAt
-from backend.retention.deletion import Due, Kind
-from backend.retention.legal_holds import held_by_a_case
+from backend.retention.deletion import Expired, RetentionKind
+from backend.retention.legal_holds import has_open_case
 from backend.standing.store.tables import StandingEntry
 
 
-async def due_shots(session: AsyncSession, law: PolicyAt, at: datetime, limit: int) -> Sequence[Due]:
-    """Enrolments that were judged a while ago: the template is kept, the photographs are not."""
-    found = await session.scalars(
+async def find_expired_shots(
+    session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
+) -> Sequence[Expired]:
+    """Enrolments that were decided long enough ago. Only their photographs are deleted, not their templates."""
+    rows = await session.scalars(
         select(FaceEnrolment)
         .where(
             FaceEnrolment.shots_gone_at.is_(None),
-            FaceEnrolment.decided_at <= at - law.duration("retention.enrolment_shots"),
+            FaceEnrolment.decided_at <= at - policy.duration("retention.enrolment_shots"),
         )
         .order_by(FaceEnrolment.decided_at)
         .limit(limit)
     )
     return [
-        Due(
+        Expired(
             row.id,
             row.submitted_at,
             tuple(EnrolmentRef(row.id, row.school_id, row.student_id).shot_keys(row.shots)),
             files=row.shots,
         )
-        for row in found
+        for row in rows
     ]
 
 
-async def mark_shots(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:
-    """Say on the enrolments that their pictures are gone."""
-    gone = await session.scalars(
+async def mark_shots_deleted(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:
+    """Record on the enrolments that their pictures were deleted."""
+    marked = await session.scalars(
         update(FaceEnrolment)
         .where(FaceEnrolment.id.in_(ids), FaceEnrolment.shots_gone_at.is_(None))
         .values(shots_gone_at=at)
         .returning(FaceEnrolment.id)
     )
-    return gone.all()
+    return marked.all()
 
 
-async def due_portraits(session: AsyncSession, law: PolicyAt, at: datetime, limit: int) -> Sequence[Due]:
-    """Portraits that were refused or replaced a while ago, and those of students who are off the roll."""
+async def find_expired_portraits(
+    session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
+) -> Sequence[Expired]:
+    """Portraits refused or replaced long enough ago, and those of students who are off the roll."""
     spare = and_(
         Portrait.status.in_(["refused", "replaced"]),
-        Portrait.decided_at <= at - law.duration("retention.spare_portraits"),
+        Portrait.decided_at <= at - policy.duration("retention.spare_portraits"),
     )
-    left = and_(Portrait.status != "pending", Portrait.student_id.in_(_off_the_roll(law, at)))
-    found = await session.scalars(
+    left_school = and_(
+        Portrait.status != "pending", Portrait.student_id.in_(_students_off_the_roll(policy, at))
+    )
+    rows = await session.scalars(
         select(Portrait)
-        .where(Portrait.picture_gone_at.is_(None), or_(spare, left))
+        .where(Portrait.picture_gone_at.is_(None), or_(spare, left_school))
         .order_by(Portrait.decided_at)
         .limit(limit)
     )
-    return [Due(row.id, row.submitted_at, (row.evidence_key,), files=1) for row in found]
+    return [Expired(row.id, row.submitted_at, (row.evidence_key,), files=1) for row in rows]
 
 
-async def mark_portraits(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:
-    """Say on the portraits that their pictures are gone."""
-    gone = await session.scalars(
+async def mark_portraits_deleted(
+    session: AsyncSession, ids: Sequence[UUID], at: datetime
+) -> Collection[UUID]:
+    """Record on the portraits that their pictures were deleted."""
+    marked = await session.scalars(
         update(Portrait)
         .where(Portrait.id.in_(ids), Portrait.picture_gone_at.is_(None))
         .values(picture_gone_at=at)
         .returning(Portrait.id)
     )
-    return gone.all()
+    return marked.all()
 
 
-async def due_templates(session: AsyncSession, law: PolicyAt, at: datetime, limit: int) -> Sequence[Due]:
+async def find_expired_templates(
+    session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
+) -> Sequence[Expired]:
     """Students who are off the roll and still have a data key."""
-    found = await session.scalars(
+    rows = await session.scalars(
         select(TemplateKey)
-        .where(TemplateKey.student_id.in_(_off_the_roll(law, at)))
+        .where(TemplateKey.student_id.in_(_students_off_the_roll(policy, at)))
         .order_by(TemplateKey.created_at)
         .limit(limit)
     )
-    return [Due(row.student_id, row.created_at) for row in found]
+    return [Expired(row.student_id, row.created_at) for row in rows]
 
 
 async def shred_templates(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:
-    """Delete the students' data keys; each deletion is on record."""
+    """Delete the students' data keys, with an audit record for each."""
     rows = await session.execute(
         select(TemplateKey.student_id, OrgUnit.path)
         .join(OrgUnit, OrgUnit.id == TemplateKey.school_id)
@@ -107,19 +117,19 @@ async def shred_templates(session: AsyncSession, ids: Sequence[UUID], at: dateti
     return list(paths)
 
 
-def _off_the_roll(law: PolicyAt, at: datetime) -> Select[UUID]:
-    """Students whose record ended so long ago that no appeal may follow, and about whom nothing is open."""
+def _students_off_the_roll(policy: PolicyAt, at: datetime) -> Select[UUID]:
+    """Students whose record ended so long ago that no appeal is possible, and who have no open case."""
     recently = select(StandingEntry.student_id).where(
         StandingEntry.student_id == Student.id,
-        StandingEntry.at > at - law.duration("retention.after_leaving"),
+        StandingEntry.at > at - policy.duration("retention.after_leaving"),
     )
     return select(Student.id).where(
-        Student.standing.in_(law.texts("retention.ended_standings")),
+        Student.standing.in_(policy.texts("retention.ended_standings")),
         ~recently.exists(),
-        ~held_by_a_case(Student.id.expression, law, at),
+        ~has_open_case(Student.id.expression, policy, at),
     )
 
 
-SHOTS = Kind("enrolment_shots", due_shots, mark_shots)
-PORTRAITS = Kind("portraits", due_portraits, mark_portraits)
-TEMPLATES = Kind("templates", due_templates, shred_templates)
+SHOTS = RetentionKind("enrolment_shots", find_expired_shots, mark_shots_deleted)
+PORTRAITS = RetentionKind("portraits", find_expired_portraits, mark_portraits_deleted)
+TEMPLATES = RetentionKind("templates", find_expired_templates, shred_templates)

@@ -1,7 +1,7 @@
-"""Frames after their judgement: what the phone sent is replaced by a picture of the same pixels and nothing else.
+"""Replaces the uploaded frames of verified check-ins by new JPEGs of the same pixels, without metadata.
 
-Until the verdict a frame must be what the phone signed, to the byte. After it the signed hash stays on the row, for the
-look-up of frames that were sent before, beside the hash of the copy that is kept.
+Until the verdict, a frame must be byte for byte what the phone signed. Afterwards the row keeps the signed hash, to look
+up frames that were sent before, and also stores the hash of the new copy.
 """
 
 import asyncio
@@ -18,32 +18,32 @@ from backend.org.paths import path_of
 from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
 from biometrics.pool import FaceWorkerLost
 
-AT_ONCE, AT_MOST = 64, 2048
-NOTHING = b""
-"""The hash of a frame that is not kept: it was no picture, or the store had lost it."""
+BATCH_SIZE, MAX_FRAMES = 64, 2048
+NO_COPY = b""
+"""The hash if no copy is stored: the frame was not a picture, or was missing in the evidence store."""
 
 log = structlog.get_logger()
 
 
-async def redraw_judged(app_context: AppContext, at_most: int = AT_MOST) -> int:
-    """Redraw the frames of judged check-ins, the oldest first; returns how many. Doing it twice is no error.
+async def reencode_verified_frames(app_context: AppContext, max_frames: int = MAX_FRAMES) -> int:
+    """Re-encode the frames of verified check-ins, oldest first. Returns how many. Idempotent.
 
-    One that kills the workers stays as it was sent until retention deletes it.
+    A frame that crashes the workers stays as it was sent until retention deletes it.
     """
     done = 0
-    while done < at_most:
-        frames = await _judged(app_context)
-        hashes = await asyncio.gather(*(_replace(app_context, frame) for frame in frames))
+    while done < max_frames:
+        frames = await _load_verified_frames(app_context)
+        hashes = await asyncio.gather(*(_replace_frame(app_context, frame) for frame in frames))
         rows = [
             {
                 "submission_id": frame.submission_id,
                 "position": frame.position,
                 "school_id": frame.school_id,
                 "term_code": frame.term_code,
-                "kept_sha256": kept,
+                "kept_sha256": copy_hash,
             }
-            for frame, kept in zip(frames, hashes, strict=True)
-            if kept is not None
+            for frame, copy_hash in zip(frames, hashes, strict=True)
+            if copy_hash is not None
         ]
         if not rows:
             break
@@ -57,31 +57,31 @@ def _province(app_context: AppContext) -> Scope:
     return Scope.wide(path_of("province", app_context.settings.province_code, None))
 
 
-async def _judged(app_context: AppContext) -> Sequence[SubmissionFrame]:
-    judged = (
+async def _load_verified_frames(app_context: AppContext) -> Sequence[SubmissionFrame]:
+    verified = (
         select(SubmissionFrame)
         .join(Verdict, Verdict.submission_id == SubmissionFrame.submission_id)
         .join(Submission, Submission.id == SubmissionFrame.submission_id)
         .where(SubmissionFrame.kept_sha256.is_(None), Submission.frames_gone_at.is_(None))
         .order_by(SubmissionFrame.received_at)
-        .limit(AT_ONCE)
+        .limit(BATCH_SIZE)
     )
     async with app_context.database.transaction(_province(app_context)) as session:
-        return (await session.scalars(judged)).all()
+        return (await session.scalars(verified)).all()
 
 
-async def _replace(app_context: AppContext, frame: SubmissionFrame) -> bytes | None:
-    """The hash of what is kept now; None if the frame stays as it was sent."""
+async def _replace_frame(app_context: AppContext, frame: SubmissionFrame) -> bytes | None:
+    """Replace a frame in the evidence store. Returns the hash of the copy; None if the frame stays as it was sent."""
     try:
-        sent = await app_context.evidence.get(frame.evidence_key)
-        drawn = await app_context.service(face_pool).redraw(sent)
+        original = await app_context.evidence.get(frame.evidence_key)
+        encoded = await app_context.service(face_pool).redraw(original)
     except FileNotFoundError:
-        drawn = None
+        encoded = None
     except FaceWorkerLost:
-        log.warning("frame not redrawn", submission=str(frame.submission_id), position=frame.position)
+        log.warning("frame not reencoded", submission=str(frame.submission_id), position=frame.position)
         return None
-    if drawn is None:
+    if encoded is None:
         await app_context.evidence.delete([frame.evidence_key])
-        return NOTHING
-    await app_context.evidence.put(frame.evidence_key, drawn)
-    return hashlib.sha256(drawn).digest()
+        return NO_COPY
+    await app_context.evidence.put(frame.evidence_key, encoded)
+    return hashlib.sha256(encoded).digest()

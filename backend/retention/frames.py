@@ -1,31 +1,60 @@
-"""Frames of check-ins: they go when the result is final, and at the latest when nobody may appeal any more."""
+"""Retention of check-in frames: until the result is final, and at the latest until no appeal is possible."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import and_, case, func, literal, select, update
+from sqlalchemy import ColumnElement, and_, case, func, literal, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from backend.policy import PolicyAt
-from backend.retention.deletion import Due, Kind
-from backend.retention.legal_holds import held_by_a_case
+from backend.retention.deletion import Expired, RetentionKind
+from backend.retention.legal_holds import has_open_case
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeEntry, RollCall, Submission, SubmissionFrame
 
 
-async def due_frames(session: AsyncSession, law: PolicyAt, at: datetime, limit: int) -> Sequence[Due]:
-    """Check-ins whose frames nothing needs any more.
+async def find_expired_frames(
+    session: AsyncSession, policy: PolicyAt, at: datetime, limit: int
+) -> Sequence[Expired]:
+    """Check-ins whose frames are no longer needed.
 
-    A result that is missing or undetermined holds them; so does a case of the student (`held_by_a_case`). Otherwise the
-    time runs from the close, or from a result that came later: a short one for who was present, for the others long
-    enough to appeal.
+    Frames are kept while the outcome is missing or undetermined, or while the student has an open case
+    (`has_open_case`). Otherwise the period starts at the close of the roll call, or at a later outcome. It is short for
+    students who were present, and long enough for an appeal for the others.
     """
-    accepted = law.duration("retention.frames_accepted")
-    others = law.duration("retention.frames")
+    accepted = at - policy.duration("retention.frames_accepted")
+    others = at - policy.duration("retention.frames")
+    final_at = func.greatest(RollCall.closes_at, RollCall.extended_until, OutcomeEntry.at)
+    final_before = case(
+        (OutcomeEntry.outcome == Outcome.PRESENT.value, literal(accepted)), else_=literal(others)
+    )
+    size = select(func.sum(SubmissionFrame.size)).where(SubmissionFrame.submission_id == Submission.id)
+    files = select(func.count()).where(SubmissionFrame.submission_id == Submission.id)
+    rows = await session.execute(
+        select(Submission, files.scalar_subquery(), size.scalar_subquery())
+        .join(RollCall, RollCall.id == Submission.roll_call_id)
+        .join(OutcomeEntry, _is_outcome_in_effect())
+        .where(
+            Submission.frames_gone_at.is_(None),
+            Submission.received_at <= max(accepted, others),
+            final_at <= final_before,
+            ~has_open_case(Submission.student_id.expression, policy, at),
+        )
+        .order_by(Submission.received_at)
+        .limit(limit)
+    )
+    return [
+        Expired(row.id, row.received_at, _evidence_keys(row), files=stored, size_bytes=size_bytes)
+        for row, stored, size_bytes in rows
+    ]
+
+
+def _is_outcome_in_effect() -> ColumnElement[bool]:
+    """The latest outcome of the submission's student, unless it is undetermined."""
     later = aliased(OutcomeEntry)
-    in_effect = and_(
+    return and_(
         OutcomeEntry.roll_call_id == Submission.roll_call_id,
         OutcomeEntry.student_id == Submission.student_id,
         OutcomeEntry.outcome != Outcome.UNDETERMINED.value,
@@ -37,45 +66,22 @@ async def due_frames(session: AsyncSession, law: PolicyAt, at: datetime, limit: 
         )
         .exists(),
     )
-    over_at = func.greatest(RollCall.closes_at, RollCall.extended_until, OutcomeEntry.at)
-    until = case(
-        (OutcomeEntry.outcome == Outcome.PRESENT.value, literal(at - accepted)), else_=literal(at - others)
-    )
-    size = select(func.sum(SubmissionFrame.size)).where(SubmissionFrame.submission_id == Submission.id)
-    files = select(func.count()).where(SubmissionFrame.submission_id == Submission.id)
-    found = await session.execute(
-        select(Submission, files.scalar_subquery(), size.scalar_subquery())
-        .join(RollCall, RollCall.id == Submission.roll_call_id)
-        .join(OutcomeEntry, in_effect)
-        .where(
-            Submission.frames_gone_at.is_(None),
-            Submission.received_at <= at - min(accepted, others),
-            over_at <= until,
-            ~held_by_a_case(Submission.student_id.expression, law, at),
-        )
-        .order_by(Submission.received_at)
-        .limit(limit)
-    )
-    return [
-        Due(row.id, row.received_at, _keys(row), files=stored, size_bytes=size_bytes)
-        for row, stored, size_bytes in found
-    ]
 
 
-def _keys(row: Submission) -> tuple[str, ...]:
-    """Of every frame that was declared: an upload that was cut off left a file without a row."""
+def _evidence_keys(row: Submission) -> tuple[str, ...]:
+    """The keys of all declared frames: an interrupted upload may have left a file without a row."""
     return tuple(row.frame_key(position) for position in range(row.frame_count))
 
 
-async def mark_frames(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:
-    """Say on the check-ins that their pictures are gone."""
-    gone = await session.scalars(
+async def mark_frames_deleted(session: AsyncSession, ids: Sequence[UUID], at: datetime) -> Collection[UUID]:
+    """Record on the check-ins that their pictures were deleted."""
+    marked = await session.scalars(
         update(Submission)
         .where(Submission.id.in_(ids), Submission.frames_gone_at.is_(None))
         .values(frames_gone_at=at)
         .returning(Submission.id)
     )
-    return gone.all()
+    return marked.all()
 
 
-FRAMES = Kind("frames", due_frames, mark_frames)
+FRAMES = RetentionKind("frames", find_expired_frames, mark_frames_deleted)

@@ -1,4 +1,4 @@
-"""Whose pictures and template an open case holds: prompts, claims and appeals, and what may still follow them."""
+"""Legal holds: an open case (prompt, claim or appeal) keeps the student's pictures and template from deletion."""
 
 from datetime import datetime
 from uuid import UUID
@@ -17,34 +17,41 @@ from backend.standing.store.tables import (
 )
 
 
-def held_by_a_case(student_id: SQLColumnExpression[UUID], law: PolicyAt, at: datetime) -> ColumnElement[bool]:
-    """Whether something about the student is open, or ended so recently that an appeal may still follow.
+def has_open_case(
+    student_id: SQLColumnExpression[UUID], policy: PolicyAt, at: datetime
+) -> ColumnElement[bool]:
+    """Whether the student has an open case, or one closed so recently that an appeal is still possible.
 
-    After an appeal that was upheld or withdrawn nothing follows, and the shorter time is enough.
+    An appeal that was upheld or withdrawn is final, so a shorter period applies.
     """
-    appealable = at - law.duration("retention.frames")
-    final = at - law.duration("retention.frames_after_case")
+    appealable_since = at - policy.duration("retention.frames")
+    final_since = at - policy.duration("retention.frames_after_case")
     return or_(
-        _prompt(student_id, appealable),
-        _claim(student_id, appealable),
-        _appeal(student_id, appealable, final),
+        _has_open_prompt(student_id, appealable_since),
+        _has_open_claim(student_id, appealable_since),
+        _has_open_appeal(student_id, appealable_since, final_since),
     )
 
 
-def _prompt(student_id: SQLColumnExpression[UUID], since: datetime) -> ColumnElement[bool]:
-    over = exists().where(PromptStep.prompt_id == PromptRecord.id, PromptStep.closed_at <= since)
-    return exists().where(PromptRecord.student_id == student_id, ~over)
+def _has_open_prompt(student_id: SQLColumnExpression[UUID], since: datetime) -> ColumnElement[bool]:
+    closed = exists().where(PromptStep.prompt_id == PromptRecord.id, PromptStep.closed_at <= since)
+    return exists().where(PromptRecord.student_id == student_id, ~closed)
 
 
-def _claim(student_id: SQLColumnExpression[UUID], since: datetime) -> ColumnElement[bool]:
-    over = exists().where(ClaimDecision.claim_id == ReasonClaimRecord.id, ClaimDecision.at <= since)
-    return exists().where(ReasonClaimRecord.student_id == student_id, ~over)
+def _has_open_claim(student_id: SQLColumnExpression[UUID], since: datetime) -> ColumnElement[bool]:
+    decided = exists().where(ClaimDecision.claim_id == ReasonClaimRecord.id, ClaimDecision.at <= since)
+    return exists().where(ReasonClaimRecord.student_id == student_id, ~decided)
 
 
-def _appeal(student_id: SQLColumnExpression[UUID], since: datetime, final: datetime) -> ColumnElement[bool]:
+def _has_open_appeal(
+    student_id: SQLColumnExpression[UUID], appealable_since: datetime, final_since: datetime
+) -> ColumnElement[bool]:
     decided = exists().where(
         AppealDecided.appeal_id == AppealFiled.id,
-        or_(AppealDecided.at <= since, and_(AppealDecided.upheld, AppealDecided.at <= final)),
+        or_(
+            AppealDecided.at <= appealable_since,
+            and_(AppealDecided.upheld, AppealDecided.at <= final_since),
+        ),
     )
-    withdrawn = exists().where(AppealWithdrawn.appeal_id == AppealFiled.id, AppealWithdrawn.at <= final)
+    withdrawn = exists().where(AppealWithdrawn.appeal_id == AppealFiled.id, AppealWithdrawn.at <= final_since)
     return exists().where(AppealFiled.student_id == student_id, ~decided, ~withdrawn)

@@ -1,4 +1,4 @@
-"""What retention deleted. The rows of what was deleted say so themselves."""
+"""The table of retention runs. The rows of deleted items are marked in their own tables."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from backend.core.database import Base
 
 
 class RetentionRun(Base):
-    """One kind in one run: how much went, from when to when it was taken. A run that found nothing says so too."""
+    """One run over one kind: how much was deleted, and the time span of the items. Empty runs are recorded too."""
 
     __tablename__ = "retention_run"
     __tenancy__ = "org"
@@ -23,10 +23,10 @@ class RetentionRun(Base):
     org_path: Mapped[str]
     kind: Mapped[str]
     items: Mapped[int]
-    """Check-ins, enrolments, portraits, students: what the kind counts."""
+    """The number of check-ins, enrolments, portraits or students, depending on the kind."""
     files: Mapped[int]
     size_bytes: Mapped[int | None] = mapped_column(BigInteger)
-    """Bytes of the files, as far as their rows know them; null where none does."""
+    """Total size of the deleted files, as far as it is recorded; null if it is not."""
     oldest: Mapped[datetime | None]
     newest: Mapped[datetime | None]
     started_at: Mapped[datetime]

@@ -1,0 +1,1 @@
+"""Face engines: detection, alignment and descriptors, behind one protocol."""

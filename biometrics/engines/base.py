@@ -1,7 +1,7 @@
-"""What a face engine is: the protocol, the values that cross it, and the ordered set of enabled engines.
+"""The interface of face engines: the protocol, its value types, and the ordered set of enabled engines.
 
-A descriptor means something only inside the engine and version that made it. Comparing descriptors of
-different engines or versions raises; a change of engine is answered by enrolling again, never by guessing.
+A descriptor is meaningful only for the engine and version that made it. Comparing descriptors of different engines or
+versions raises EngineMismatch; after a change of engine a person enrols again.
 """
 
 from collections.abc import Sequence
@@ -20,14 +20,14 @@ Vector = npt.NDArray[np.float32]
 
 
 class Metric(StrEnum):
-    """How two descriptors of an engine are compared. Distances: smaller is closer."""
+    """How two descriptors of an engine are compared. All metrics are distances: smaller is closer."""
 
     L2 = "l2"
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class EngineKey:
-    """The identity of an engine for comparison: equal keys, comparable descriptors."""
+    """The identity of an engine. Descriptors are comparable only if their keys are equal."""
 
     id: str
     version: str
@@ -38,17 +38,17 @@ class EngineKey:
 
 @dataclass(frozen=True, slots=True)
 class EngineInfo:
-    """What an operator and an auditor must know of an engine."""
+    """The facts about an engine that an operator or an auditor needs."""
 
     key: EngineKey
     metric: Metric
     dimension: int
     licence: str
     weights_sha256: str
-    """Over the weight files in use; empty for an engine without weights."""
+    """Hash over the weight files in use; empty for an engine without weights."""
     test_only: bool = False
     contour_model: str = ""
-    """The model of outlines in faces with its licence; empty for none. It has no part in descriptors."""
+    """The landmark model for contours, with its licence; empty for none. It does not influence descriptors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A face's rectangle in pixels; it may reach over the image's edge."""
+    """The bounding box of a face in pixels. It may extend beyond the image."""
 
     left: float
     top: float
@@ -77,24 +77,24 @@ class Box:
         return self.bottom - self.top
 
     def scaled(self, factor: float) -> "Box":
-        """The same box in a picture `factor` times as large."""
+        """The same box in an image `factor` times as large."""
         return Box(self.left * factor, self.top * factor, self.right * factor, self.bottom * factor)
 
     def moved(self, x: float, y: float) -> "Box":
-        """Shifted to the right and downwards."""
+        """The box shifted right by `x` and down by `y`."""
         return Box(self.left + x, self.top + y, self.right + x, self.bottom + y)
 
     def grown(self, share: float) -> "Box":
-        """With `share` of its width and height added on every side."""
+        """The box with `share` of its width and height added on every side."""
         x, y = self.width * share, self.height * share
         return Box(self.left - x, self.top - y, self.right + x, self.bottom + y)
 
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """The five points that align a face: two corners of each eye and the base of the nose.
+    """The five points used to align a face: two corners of each eye and the base of the nose.
 
-    `left` and `right` are the image's, not the person's; corners are ordered outer first.
+    `left` and `right` are those of the image, not the person's. Outer corners come first.
     """
 
     left_eye: tuple[Point, Point]
@@ -104,20 +104,20 @@ class Landmarks:
 
 @dataclass(frozen=True, slots=True)
 class Contours:
-    """Outlines inside one face, by which one sees what it does. `left` and `right` are the image's, not the person's."""
+    """Outlines of eyes, mouth and nose of one face. `left` and `right` are those of the image, not the person's."""
 
     left_eye: tuple[Point, ...]
-    """Six points: a corner, two of the upper lid, the other corner, two of the lower lid on the way back."""
+    """Six points: first corner, two of the upper lid, second corner, two of the lower lid on the way back."""
     right_eye: tuple[Point, ...]
     mouth: tuple[Point, ...]
     """Eight points of the inner lips: left corner, three above, right corner, three below on the way back."""
     nose: Point
     """The base of the nose, as in Landmarks."""
     rigid: tuple[Point, ...]
-    """Points that no expression moves and that do not lie in one plane (corners of the eyes, nose), in a fixed order."""
+    """Points that no expression moves and that are not coplanar (eye corners and nose), in a fixed order."""
 
     def scaled(self, factor: float) -> "Contours":
-        """The same outlines in a picture `factor` times as large."""
+        """The same outlines in an image `factor` times as large."""
 
         def of(outline: tuple[Point, ...]) -> tuple[Point, ...]:
             return tuple(Point(point.x * factor, point.y * factor) for point in outline)
@@ -128,19 +128,19 @@ class Contours:
 
 @dataclass(frozen=True, slots=True)
 class DetectedFace:
-    """One face found in one image."""
+    """One face detected in one image."""
 
     box: Box
     landmarks: Landmarks
     confidence: float
-    """The detector's own score; only its order within one engine means something."""
+    """The detector's own score. Only its order within one engine is meaningful."""
     mouth: tuple[Point, Point] | None = None
-    """The corners at the image's left and right, from a detector that tells them."""
+    """The corners of the mouth, left one of the image first; None if the detector does not locate them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Descriptor:
-    """A face as numbers, tied to the engine that made it."""
+    """The feature vector of a face, tied to the engine that made it."""
 
     engine: EngineKey
     metric: Metric
@@ -148,59 +148,59 @@ class Descriptor:
 
 
 class FaceEngine(Protocol):
-    """Finds faces in a picture and turns them into descriptors. Positions are those of the upright original."""
+    """Detects faces in a picture and computes their descriptors. Positions are in pixels of the upright original."""
 
     def info(self) -> EngineInfo:
         """Identity, metric, licence and weights."""
         ...
 
-    def claims(self, picture: Picture) -> bool:
-        """Cheaply: is this a kind of picture the engine is made for?"""
+    def supports(self, picture: Picture) -> bool:
+        """Whether this engine is made for such a picture. Must be cheap."""
         ...
 
     def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
-        """All faces, the widest first. `thorough` asks for small faces too, as an enrolment must."""
+        """Detect all faces, widest first. `thorough` also searches for small faces, as enrolment requires."""
         ...
 
-    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
-        """The faces of each frame of a burst, the widest first.
+    def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+        """Detect the faces in each frame of a burst, widest first.
 
-        An engine may look first where the frame before showed the face and, finding it there, nowhere else.
+        An engine may first search near the face of the previous frame, and skip the rest of the frame if it is there.
         """
         ...
 
-    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
-        """The face's outlines; None when this engine has no model of them."""
+    def find_contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
+        """The contours of a face; None if this engine has no landmark model."""
         ...
 
     def embed(
-        self, found: Sequence[tuple[Picture, DetectedFace]], *, brief: bool = False
+        self, faces: Sequence[tuple[Picture, DetectedFace]], *, single_view: bool = False
     ) -> list[Descriptor]:
-        """One descriptor for each face in its picture, in the same order.
+        """Compute one descriptor for each face, in the same order.
 
-        `brief` allows one view of each face where the engine takes several: enough to notice another person among
-        the frames of one burst, not to be compared with a template.
+        `single_view` allows a single view of each face where the engine normally averages several: good enough to notice
+        another person among the frames of a burst, not for a comparison with a template.
         """
         ...
 
 
 def distance(one: Descriptor, other: Descriptor) -> float:
-    """Distance in the engine's metric; raises EngineMismatch across engines or versions."""
+    """The distance in the engine's metric. Raises EngineMismatch across engines or versions."""
     require_same_engine(one.engine, other.engine)
     return float(np.linalg.norm(one.vector.astype(np.float64) - other.vector.astype(np.float64)))
 
 
-def require_same_engine(enrolled: EngineKey, asked: EngineKey) -> None:
-    """Raise EngineMismatch unless both are one engine in one version."""
-    if enrolled != asked:
-        raise EngineMismatch(enrolled=str(enrolled), asked=str(asked))
+def require_same_engine(enrolled: EngineKey, current: EngineKey) -> None:
+    """Raise EngineMismatch unless both keys are equal."""
+    if enrolled != current:
+        raise EngineMismatch(enrolled=str(enrolled), current=str(current))
 
 
 class EngineSet:
-    """The explicitly enabled engines, in the order in which they may claim a picture.
+    """The enabled engines, in order of preference for enrolment.
 
-    An enrolment is made by the first engine that claims every shot. A later check is judged by the engine of
-    the template alone: the picture never chooses its judge.
+    The first engine that supports every shot makes the template. Later checks always use the engine of the template,
+    so the picture cannot choose which engine judges it.
     """
 
     def __init__(self, engines: Sequence[FaceEngine]) -> None:
@@ -212,22 +212,22 @@ class EngineSet:
         self._engines = dict(zip(keys, engines, strict=True))
 
     def infos(self) -> tuple[EngineInfo, ...]:
-        """The enabled engines in order."""
+        """Information on the enabled engines, in order."""
         return tuple(engine.info() for engine in self._engines.values())
 
-    def claiming(self, images: Sequence[Picture]) -> FaceEngine:
-        """The first engine that claims every image; the last enabled one when none does."""
+    def engine_for(self, images: Sequence[Picture]) -> FaceEngine:
+        """The first engine that supports every picture; the last enabled engine if none does."""
         engines = list(self._engines.values())
         for engine in engines:
-            if all(engine.claims(picture) for picture in images):
+            if all(engine.supports(picture) for picture in images):
                 return engine
         return engines[-1]
 
-    def of(self, key: EngineKey) -> FaceEngine:
-        """The engine that made a template; raises EngineMismatch when only another version is enabled."""
+    def get(self, key: EngineKey) -> FaceEngine:
+        """The engine that made a template. Raises EngineMismatch if only another version is enabled."""
         if key in self._engines:
             return self._engines[key]
         for enabled in self._engines:
             if enabled.id == key.id:
-                raise EngineMismatch(enrolled=str(key), asked=str(enabled))
+                raise EngineMismatch(enrolled=str(key), current=str(enabled))
         raise EngineUnavailable(engine=str(key), reason="not enabled")

@@ -1,8 +1,8 @@
-"""Reading the ResNet of dlib's face recognition from the file that dlib wrote.
+"""Reads the ResNet of dlib's face recognition from dlib's own weight file.
 
-dlib gives no access to the weights of a network that it has loaded, but its file is plain: each layer follows the name
-of its kind, integers are stored with their length, tensors with their shape in front (dlib/serialize.h, dlib/dnn).
-The layers lie in the order from the picture to the descriptor. The weights are public domain (Davis King).
+dlib does not expose the weights of a loaded network, but its file format is simple: each layer follows the name of its
+type, integers are stored with their length, and tensors with their shape in front (dlib/serialize.h, dlib/dnn). Layers
+are stored in the order from input to output. The weights are public domain (Davis King).
 """
 
 import re
@@ -21,11 +21,11 @@ CONVOLUTIONS, DIMENSION = 29, 128
 _NAMES = re.compile(rb"\x05con_4|\x07affine_|\x04fc_2")
 _TENSOR_VERSION, _LENGTH_BITS, _SIGN_BIT = 2, 0x0F, 0x80
 _MEAN_RGB, _SCALE = (122.782, 117.001, 104.298), 256.0
-"""What dlib's input layer subtracts from red, green and blue, and divides by."""
+"""dlib's input layer subtracts these means from red, green and blue, and divides by the scale."""
 
 
 class WeightsUnreadable(BiometricsError):
-    """The file is not the network that this reader knows."""
+    """The file does not contain the expected network."""
 
     code = "face_weights_unreadable"
     status = 500
@@ -35,7 +35,7 @@ class WeightsUnreadable(BiometricsError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Convolution:
-    """One convolution with the scaling that follows it folded in. `kernel` has shape (out, in, height, width)."""
+    """A convolution that includes the scaling after it. `kernel` has shape (out, in, height, width)."""
 
     kernel: Floats
     bias: Floats
@@ -45,9 +45,9 @@ class Convolution:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ResNetWeights:
-    """All convolutions in order, and the projection of shape (256, 128) that ends in the descriptor.
+    """All convolutions in order, and the final projection to the descriptor, shape (256, 128).
 
-    The subtraction of the mean colour is folded into the first convolution, so the input is RGB from 0 to 255.
+    The mean subtraction is folded into the first convolution, so the input is RGB from 0 to 255.
     """
 
     convolutions: tuple[Convolution, ...]
@@ -55,43 +55,43 @@ class ResNetWeights:
 
 
 def read_resnet(file: Path) -> ResNetWeights:
-    """The weights of `dlib_face_recognition_resnet_model_v1.dat`; raises WeightsUnreadable."""
+    """Read `dlib_face_recognition_resnet_model_v1.dat`. Raises WeightsUnreadable."""
     try:
-        return _assembled(list(_layers(file.read_bytes())))
+        return _assemble_weights(list(_read_layers(file.read_bytes())))
     except (OSError, ValueError, IndexError) as error:
         raise WeightsUnreadable(file=file.name, reason=str(error)) from error
 
 
 Layer = tuple[bytes, Floats, tuple[int, ...]]
-"""Name, all parameters in a row, and the integers that follow (or, for the projection, precede) them."""
+"""Name, flat parameters, and the integers that follow them (for the projection: that precede them)."""
 
 
-def _layers(data: bytes) -> Iterator[Layer]:
-    """Names are looked for between tensors alone: nearly all of the file is numbers."""
+def _read_layers(data: bytes) -> Iterator[Layer]:
+    """Search for layer names only between tensors, because nearly all of the file is numbers."""
     position = 0
-    while found := _NAMES.search(data, position):
-        name, position = found.group()[1:], found.end()
+    while match := _NAMES.search(data, position):
+        name, position = match.group()[1:], match.end()
         before: tuple[int, ...] = ()
         if name == b"fc_2":
-            before, position = _integers(data, position, 2)
-        parameters, position = _tensor(data, position)
-        after = _integers(data, position, 7)[0] if name == b"con_4" else ()
+            before, position = _read_integers(data, position, 2)
+        parameters, position = _read_tensor(data, position)
+        after = _read_integers(data, position, 7)[0] if name == b"con_4" else ()
         yield name, parameters, before or after
 
 
-def _integers(data: bytes, position: int, count: int) -> tuple[tuple[int, ...], int]:
-    found = []
+def _read_integers(data: bytes, position: int, count: int) -> tuple[tuple[int, ...], int]:
+    values = []
     for _ in range(count):
         head = data[position]
         end = position + 1 + (head & _LENGTH_BITS)
         value = int.from_bytes(data[position + 1 : end], "little")
-        found.append(-value if head & _SIGN_BIT else value)
+        values.append(-value if head & _SIGN_BIT else value)
         position = end
-    return tuple(found), position
+    return tuple(values), position
 
 
-def _tensor(data: bytes, position: int) -> tuple[Floats, int]:
-    (version, *shape), position = _integers(data, position, 5)
+def _read_tensor(data: bytes, position: int) -> tuple[Floats, int]:
+    (version, *shape), position = _read_integers(data, position, 5)
     if version != _TENSOR_VERSION:
         msg = f"a tensor of version {version}"
         raise ValueError(msg)
@@ -99,21 +99,21 @@ def _tensor(data: bytes, position: int) -> tuple[Floats, int]:
     return np.frombuffer(data, "<f4", count, position), position + 4 * count
 
 
-def _assembled(layers: list[Layer]) -> ResNetWeights:
+def _assemble_weights(layers: list[Layer]) -> ResNetWeights:
     filters = [layer for layer in layers if layer[0] == b"con_4"]
     scalings = [parameters for name, parameters, _ in layers if name == b"affine_"]
     projections = [layer for layer in layers if layer[0] == b"fc_2"]
     if (len(filters), len(scalings), len(projections)) != (CONVOLUTIONS, CONVOLUTIONS, 1):
         msg = f"{len(filters)} convolutions, {len(scalings)} scalings, {len(projections)} projections"
         raise ValueError(msg)
-    folded = [_folded(*pair) for pair in zip(filters, scalings, strict=True)]
+    folded = [_fold_scaling(*pair) for pair in zip(filters, scalings, strict=True)]
     outputs, inputs = projections[0][2]
     projection = projections[0][1].reshape(inputs, outputs)
-    return ResNetWeights((_on_bytes(folded[0]), *folded[1:]), projection)
+    return ResNetWeights((_fold_input_scaling(folded[0]), *folded[1:]), projection)
 
 
-def _folded(layer: Layer, scaling: Floats) -> Convolution:
-    """`gamma · (kernel ∗ x + bias) + beta` as one convolution, computed in double precision."""
+def _fold_scaling(layer: Layer, scaling: Floats) -> Convolution:
+    """Fold `gamma · (kernel ∗ x + bias) + beta` into one convolution, computed in double precision."""
     _, parameters, (outputs, height, width, stride, _, padding, _) = layer
     kernel = parameters[:-outputs].reshape(outputs, -1, height, width).astype(np.float64)
     gamma, beta = scaling.reshape(2, outputs).astype(np.float64)
@@ -122,8 +122,8 @@ def _folded(layer: Layer, scaling: Floats) -> Convolution:
     return Convolution(scaled.astype(np.float32), bias.astype(np.float32), stride, padding)
 
 
-def _on_bytes(first: Convolution) -> Convolution:
-    """The first convolution on plain RGB. Exact, since it pads nothing."""
+def _fold_input_scaling(first: Convolution) -> Convolution:
+    """Fold dlib's input scaling into the first convolution. Exact, because that convolution has no padding."""
     if first.padding:
         msg = "the first convolution pads its input"
         raise ValueError(msg)

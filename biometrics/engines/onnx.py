@@ -1,7 +1,7 @@
-"""An engine of an operator's own ONNX models, described in YAML (`biometrics.engines.onnx_spec`).
+"""An engine of the operator's own ONNX models, described in a YAML file (`biometrics.engines.onnx_spec`).
 
-What the description leaves out is the shipped engine's: its detector with 5-point landmarks, or its network. The version
-ends in a hash of the description and the models, so that descriptors made by other numbers are never compared.
+Parts that the description omits come from the shipped engine: its detector with 5-point landmarks, or its network. The
+version ends in a hash of the description and the models, so that descriptors of different models are never compared.
 """
 
 from collections.abc import Sequence
@@ -22,9 +22,9 @@ from biometrics.engines.base import (
     Metric,
     Point,
 )
-from biometrics.engines.dlib_onnx import KEY as SHIPPED
+from biometrics.engines.dlib_onnx import KEY as SHIPPED_KEY
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
-from biometrics.engines.onnx_detector import Floats, Found, Outputs, find
+from biometrics.engines.onnx_detector import Detection, Floats, Outputs, detect_faces
 from biometrics.engines.onnx_spec import (
     BoxDetector,
     DlibHog,
@@ -38,73 +38,75 @@ from biometrics.engines.onnx_spec import (
     spec_error,
 )
 from biometrics.errors import EngineUnavailable
-from biometrics.pictures.decoding import Picture, Pixels, picture_of
+from biometrics.pictures.decoding import Picture, Pixels, picture_from_pixels
 
 _DIGEST_LENGTH = 12
-_TOLD_BY_SHIPPED = frozenset({"left_eye", "right_eye", "nose"})
+_SHIPPED_POINTS = frozenset({"left_eye", "right_eye", "nose"})
 
 
 class OnnxEngine:
-    """Detector and embedder of one description, completed by the shipped engine; for one thread at a time."""
+    """The detector and embedder of a description, completed by the shipped engine. For use by one thread at a time."""
 
     def __init__(self, file: Path, shipped: DlibOnnxEngine) -> None:
-        """Load and try everything that `file` describes; raises EngineSpecInvalid with file, field and value."""
+        """Load and test everything that `file` describes. Raises EngineSpecInvalid with file, field and value."""
         self._spec = spec = read_spec(file)
         self._shipped = shipped
         self._detector = None if isinstance(spec.detector, DlibHog) else _Detector(file, spec.detector)
         self._embedder = None if spec.embedder is None else _Embedder(file, spec.embedder)
-        self._points = (
-            self._detector is not None and self._embedder is not None and self._detector.tells_points
+        self._has_points = (
+            self._detector is not None and self._embedder is not None and self._detector.has_points
         )
-        _check_points(file, spec, told=self._points)
-        self._info = _info(spec, self._shipped.info())
+        _check_alignment_points(file, spec, has_points=self._has_points)
+        self._info = _engine_info(spec, self._shipped.info())
 
     def info(self) -> EngineInfo:
         return self._info
 
-    def claims(self, picture: Picture) -> bool:  # noqa: ARG002 - the protocol's question; any picture may be a photograph
+    def supports(self, picture: Picture) -> bool:  # noqa: ARG002 - part of the protocol; any picture may be a photograph
         return True
 
     def detect(self, picture: Picture, *, thorough: bool = False) -> list[DetectedFace]:
-        """All faces, the widest first; an operator's own detector has one size and always looks everywhere."""
+        """Detect all faces, widest first. The operator's own detector has a fixed input size, so `thorough` is ignored."""
         if self._detector is None:
             return self._shipped.detect(picture, thorough=thorough)
-        return [self._face(picture, each) for each in self._detector.find(picture)]
+        return [self._to_face(picture, each) for each in self._detector.detect(picture)]
 
-    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+    def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
         if self._detector is None:
-            return self._shipped.follow(pictures)
+            return self._shipped.track(pictures)
         return [self.detect(picture) for picture in pictures]
 
-    def _face(self, picture: Picture, found: Found) -> DetectedFace:
-        if not self._points:
-            return self._shipped.marked(picture, found.box, found.score)
-        left, right, nose, *mouth = found.points
+    def _to_face(self, picture: Picture, detection: Detection) -> DetectedFace:
+        if not self._has_points:
+            return self._shipped.locate_landmarks(picture, detection.box, detection.score)
+        left, right, nose, *mouth = detection.points
         marks = Landmarks((left, left), (right, right), nose)
-        return DetectedFace(found.box, marks, found.score, (mouth[0], mouth[1]))
+        return DetectedFace(detection.box, marks, detection.score, (mouth[0], mouth[1]))
 
-    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
-        return self._shipped.contours(picture, face)
+    def find_contours(self, picture: Picture, face: DetectedFace) -> Contours | None:
+        return self._shipped.find_contours(picture, face)
 
     def embed(
-        self, found: Sequence[tuple[Picture, DetectedFace]], *, brief: bool = False
+        self, faces: Sequence[tuple[Picture, DetectedFace]], *, single_view: bool = False
     ) -> list[Descriptor]:
-        if not found:
+        if not faces:
             return []
         if self._embedder is None:
-            vectors = [descriptor.vector for descriptor in self._shipped.embed(found, brief=brief)]
+            vectors = [
+                descriptor.vector for descriptor in self._shipped.embed(faces, single_view=single_view)
+            ]
         else:
-            vectors = list(self._embedder.embed(found))
+            vectors = list(self._embedder.embed(faces))
         if not all(np.isfinite(vector).all() for vector in vectors):
             raise EngineUnavailable(engine=str(self._info.key), reason="its descriptors are not finite")
         return [Descriptor(self._info.key, self._info.metric, vector) for vector in vectors]
 
 
 class _Model:
-    """One session, whose inputs and outputs are those that the description names."""
+    """One inference session whose inputs and outputs match the description."""
 
     def __init__(self, file: Path, field: str, part: ModelPart, outputs: dict[str, str]) -> None:
-        """`outputs` are names by the field that gives them."""
+        """`outputs` maps fields of the description to output names."""
         self.file, self.field, self._input = file, field, part.input
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -112,8 +114,10 @@ class _Model:
         data = read_model(file, field, part)
         try:
             self._session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # the runtime's errors have no common base
-            raise self.error("file", part.file, "不是可用的 ONNX 模型", f"no usable ONNX: {error}") from error
+        except Exception as error:  # onnxruntime's errors have no common base class
+            raise self.error(
+                "file", part.file, "不是可用的 ONNX 模型", f"not a usable ONNX model: {error}"
+            ) from error
         self._check_name("input.name", part.input.name, [each.name for each in self._session.get_inputs()])
         for output, name in outputs.items():
             self._check_name(output, name, [each.name for each in self._session.get_outputs()])
@@ -121,7 +125,7 @@ class _Model:
         self._single = self._session.get_inputs()[0].shape[:1] == [1]
 
     def run(self, blob: Floats) -> Outputs:
-        """All named outputs for a batch; a model made for one picture gets them one by one."""
+        """Compute all named outputs for a batch. A model with batch size 1 gets the pictures one by one."""
         parts = np.split(blob, len(blob)) if self._single else [blob]
         answers = [self._session.run(self._outputs, {self._input.name: part}) for part in parts]
         return {
@@ -142,24 +146,24 @@ class _Detector:
     def __init__(self, file: Path, spec: BoxDetector | ScrfdDetector) -> None:
         self._spec = spec
         if isinstance(spec, BoxDetector):
-            outputs = _named("outputs", spec.outputs.model_dump(exclude_none=True))
-            self.tells_points = spec.outputs.landmarks is not None
+            outputs = _output_fields("outputs", spec.outputs.model_dump(exclude_none=True))
+            self.has_points = spec.outputs.landmarks is not None
         else:
             outputs = {}
             for number, level in enumerate(spec.levels):
                 names = level.model_dump(exclude_none=True, exclude={"stride"})
-                outputs |= _named(f"levels.{number}", names)
-            self.tells_points = all(level.landmarks is not None for level in spec.levels)
+                outputs |= _output_fields(f"levels.{number}", names)
+            self.has_points = all(level.landmarks is not None for level in spec.levels)
         self._model = _Model(file, "detector", spec, outputs)
         try:
-            self.find(picture_of(np.zeros((spec.input.height, spec.input.width, 3), np.uint8)))
-        except Exception as error:  # whatever the runtime or the shapes make of the description
+            self.detect(picture_from_pixels(np.zeros((spec.input.height, spec.input.width, 3), np.uint8)))
+        except Exception as error:  # onnxruntime or numpy may raise anything for a wrong description
             raise self._model.error(
-                "outputs", "…", f"试运行失败：{error}", f"a trial failed: {error}"
+                "outputs", "…", f"试运行失败：{error}", f"a test run failed: {error}"
             ) from error
 
-    def find(self, picture: Picture) -> list[Found]:
-        return find(picture, self._spec, self._model.run)
+    def detect(self, picture: Picture) -> list[Detection]:
+        return detect_faces(picture, self._spec, self._model.run)
 
 
 class _Embedder:
@@ -167,64 +171,64 @@ class _Embedder:
         self._spec = spec
         self._model = _Model(file, "embedder", spec, {"output": spec.output})
         try:
-            shape = self._computed(np.zeros((2, spec.input.height, spec.input.width, 3), np.uint8)).shape
-        except Exception as error:  # as above
+            shape = self._compute(np.zeros((2, spec.input.height, spec.input.width, 3), np.uint8)).shape
+        except Exception as error:  # onnxruntime or numpy may raise anything for a wrong description
             raise self._model.error(
-                "input", "…", f"试运行失败：{error}", f"a trial failed: {error}"
+                "input", "…", f"试运行失败：{error}", f"a test run failed: {error}"
             ) from error
         if shape != (2, spec.dimension):
-            found = " × ".join(map(str, shape[1:]))
+            actual = " × ".join(map(str, shape[1:]))
             raise self._model.error(
-                "dimension", spec.dimension, f"模型输出 {found}", f"the model gives {found}"
+                "dimension", spec.dimension, f"模型输出 {actual}", f"the model outputs {actual}"
             )
 
-    def embed(self, found: Sequence[tuple[Picture, DetectedFace]]) -> Floats:
-        """Vectors of shape (n, dimension)."""
-        chips = np.stack([self._chip(picture, face) for picture, face in found])
-        vectors = self._computed(chips)
+    def embed(self, faces: Sequence[tuple[Picture, DetectedFace]]) -> Floats:
+        """Compute descriptors, shape (n, dimension)."""
+        chips = np.stack([self._cut_chip(picture, face) for picture, face in faces])
+        vectors = self._compute(chips)
         if self._spec.mirror:
-            vectors = np.mean([vectors, self._computed(chips[:, :, ::-1])], axis=0, dtype=np.float32)
+            vectors = np.mean([vectors, self._compute(chips[:, :, ::-1])], axis=0, dtype=np.float32)
         if not self._spec.unit_length:
             return vectors
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: Floats = vectors / np.maximum(lengths, np.finfo(np.float32).tiny)
         return unit
 
-    def _computed(self, chips: npt.NDArray[np.uint8]) -> Floats:
+    def _compute(self, chips: npt.NDArray[np.uint8]) -> Floats:
         computed: Floats = self._model.run(self._spec.input.blob(chips))[self._spec.output]
         return computed.astype(np.float32)
 
-    def _chip(self, picture: Picture, face: DetectedFace) -> Pixels:
-        decoded = picture.showing(face.box.width)
+    def _cut_chip(self, picture: Picture, face: DetectedFace) -> Pixels:
+        decoded = picture.rgb_for_face(face.box.width)
         size = (self._spec.input.width, self._spec.input.height)
-        step, origin = self._placed(face, size)
-        return cut(decoded.pixels, step / decoded.factor, origin / decoded.factor, size)
+        step, origin = self._chip_position(face, size)
+        return sample_chip(decoded.pixels, step / decoded.factor, origin / decoded.factor, size)
 
-    def _placed(self, face: DetectedFace, size: tuple[int, int]) -> tuple[complex, complex]:
-        """One pixel of the chip as a step in the original, turned as the face is, and the chip's upper left corner."""
+    def _chip_position(self, face: DetectedFace, size: tuple[int, int]) -> tuple[complex, complex]:
+        """The chip's pixel step in the original, rotated like the face, and the position of its upper left corner."""
         alignment, box = self._spec.alignment, face.box
         if isinstance(alignment, PointAlignment):
-            told = _points(face)
+            points = _named_points(face)
             chip = np.array([complex(*place) for place in alignment.points.values()])
-            return similarity(chip, np.array([told[name] for name in alignment.points]))
+            return fit_similarity(chip, np.array([points[name] for name in alignment.points]))
         share = 1 + 2 * alignment.padding
         step = complex(max(box.width * share / size[0], box.height * share / size[1]))
         centre = complex(box.left + box.right, box.top + box.bottom) / 2
         return step, centre - step * complex(*size) / 2
 
 
-def similarity(
+def fit_similarity(
     places: npt.NDArray[np.complex128], there: npt.NDArray[np.complex128]
 ) -> tuple[complex, complex]:
-    """`step` and `origin` for which `origin + step * places` comes nearest to `there`, in the sum of squares."""
+    """Fit `there = origin + step * places` by least squares."""
     middle, target = places.mean(), there.mean()
     spread = places - middle
     step = complex(np.vdot(spread, there - target) / np.vdot(spread, spread).real)
     return step, complex(target - step * middle)
 
 
-def cut(pixels: Pixels, step: complex, origin: complex, size: tuple[int, int]) -> Pixels:
-    """The chip of `size` whose pixels lie `step` apart from `origin` on; black beyond the picture, averaged when coarser."""
+def sample_chip(pixels: Pixels, step: complex, origin: complex, size: tuple[int, int]) -> Pixels:
+    """Sample a chip of `size` whose pixels lie `step` apart, from `origin` on. Black outside the picture."""
     height, width = pixels.shape[:2]
     corners = [origin + step * complex(x, y) for x in (0, size[0]) for y in (0, size[1])]
     coarse = max(1, int(abs(step)))
@@ -243,8 +247,8 @@ def _coordinates(places: list[complex]) -> tuple[list[float], list[float]]:
     return [place.real for place in places], [place.imag for place in places]
 
 
-def _points(face: DetectedFace) -> dict[str, complex]:
-    """The points of a face by name; eyes are the middle of their corners."""
+def _named_points(face: DetectedFace) -> dict[str, complex]:
+    """The points of a face by name. Eyes are the midpoint of their corners."""
     marks = face.landmarks
     named = {
         "left_eye": (_complex(marks.left_eye[0]) + _complex(marks.left_eye[1])) / 2,
@@ -260,28 +264,28 @@ def _complex(point: Point) -> complex:
     return complex(point.x, point.y)
 
 
-def _named(field: str, names: dict[str, str]) -> dict[str, str]:
+def _output_fields(field: str, names: dict[str, str]) -> dict[str, str]:
     return {f"{field}.{key}": name for key, name in names.items()}
 
 
-def _check_points(file: Path, spec: EngineSpec, *, told: bool) -> None:
-    """A point of the alignment that the detector does not tell would fail at the first face only."""
-    if told or spec.embedder is None or not isinstance(spec.embedder.alignment, PointAlignment):
+def _check_alignment_points(file: Path, spec: EngineSpec, *, has_points: bool) -> None:
+    """Reject an alignment point that the detector does not provide, instead of failing at the first face."""
+    if has_points or spec.embedder is None or not isinstance(spec.embedder.alignment, PointAlignment):
         return
     for name in spec.embedder.alignment.points:
-        if name not in _TOLD_BY_SHIPPED:
+        if name not in _SHIPPED_POINTS:
             raise spec_error(
                 file,
                 "embedder.alignment.points",
                 name,
                 "检测器不提供这个点",
-                "the detector does not tell this point",
+                "the detector does not provide this point",
             )
 
 
-def _info(spec: EngineSpec, shipped: EngineInfo) -> EngineInfo:
+def _engine_info(spec: EngineSpec, shipped: EngineInfo) -> EngineInfo:
     with_shipped = isinstance(spec.detector, DlibHog) or spec.embedder is None
-    digest = spec.digest(str(SHIPPED) if with_shipped else "")
+    digest = spec.digest(str(SHIPPED_KEY) if with_shipped else "")
     return EngineInfo(
         key=EngineKey(spec.id, f"{spec.version}-{digest[:_DIGEST_LENGTH]}"),
         metric=Metric.L2,

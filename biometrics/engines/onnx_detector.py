@@ -1,4 +1,4 @@
-"""Faces from the outputs of an operator's detector: decoding, suppression of repeated boxes, positions in the original."""
+"""Decodes the outputs of an operator's detector: boxes, non-maximum suppression, positions in the original."""
 
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,20 +13,20 @@ from biometrics.pictures.decoding import Picture
 
 Floats = npt.NDArray[np.float32]
 Outputs = dict[str, Floats]
-_MOST_CANDIDATES = 500
-"""Best boxes that suppression looks at: its cost grows with their square."""
+_MAX_CANDIDATES = 500
+"""Only the best boxes enter non-maximum suppression, because its cost grows with their square."""
 _POINTS = 5
 
 
-class Run(Protocol):
-    """Computes the model: one input, all outputs by name."""
+class RunModel(Protocol):
+    """Runs the model: one input, all outputs by name."""
 
     def __call__(self, blob: Floats) -> Outputs: ...
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One face; points are left eye, right eye, nose, left and right corner of the mouth, as the image shows them."""
+class Detection:
+    """One detected face. Points: left eye, right eye, nose, left and right mouth corner, as seen in the image."""
 
     box: Box
     score: float
@@ -42,17 +42,19 @@ class Candidates:
     points: Floats | None
 
 
-def find(picture: Picture, spec: BoxDetector | ScrfdDetector, run: Run) -> list[Found]:
-    """Faces in the original's pixels, the widest first. Raises ValueError for outputs of another shape than described."""
-    canvas, factor = _fitted(picture, spec.input)
+def detect_faces(picture: Picture, spec: BoxDetector | ScrfdDetector, run: RunModel) -> list[Detection]:
+    """Faces in pixels of the original, widest first. Raises ValueError if outputs do not have the described shape."""
+    canvas, factor = _fit_to_input(picture, spec.input)
     outputs = run(spec.input.blob(canvas[None]))
-    candidates = _boxes(outputs, spec) if isinstance(spec, BoxDetector) else _distances(outputs, spec)
-    found = [_scaled(candidates, index, factor) for index in _kept(candidates, spec)]
-    return sorted(found, key=lambda each: each.box.width, reverse=True)
+    candidates = (
+        _decode_boxes(outputs, spec) if isinstance(spec, BoxDetector) else _decode_scrfd(outputs, spec)
+    )
+    detections = [_to_original(candidates, index, factor) for index in _suppress_overlaps(candidates, spec)]
+    return sorted(detections, key=lambda each: each.box.width, reverse=True)
 
 
-def _fitted(picture: Picture, wanted: ImageInput) -> tuple[npt.NDArray[np.uint8], float]:
-    """The picture in the upper left corner of a black canvas, and the size of the canvas' pixels in the original."""
+def _fit_to_input(picture: Picture, wanted: ImageInput) -> tuple[npt.NDArray[np.uint8], float]:
+    """Place the picture in the upper left corner of a black canvas. Returns it with its scale to the original."""
     ratio = min(wanted.width / picture.width, wanted.height / picture.height)
     decoded = picture.rgb(max(1, round(picture.short_side * min(1.0, ratio)))).pixels
     size = (max(1, round(picture.width * ratio)), max(1, round(picture.height * ratio)))
@@ -62,7 +64,7 @@ def _fitted(picture: Picture, wanted: ImageInput) -> tuple[npt.NDArray[np.uint8]
     return canvas, 1 / ratio
 
 
-def _boxes(outputs: Outputs, spec: BoxDetector) -> Candidates:
+def _decode_boxes(outputs: Outputs, spec: BoxDetector) -> Candidates:
     boxes = _rows(outputs, spec.outputs.boxes, 4)
     sides = [spec.input.width, spec.input.height] if spec.units == "fractions" else [1, 1]
     unit = np.array(sides, np.float32)
@@ -73,8 +75,8 @@ def _boxes(outputs: Outputs, spec: BoxDetector) -> Candidates:
     return Candidates(boxes * np.tile(unit, 2), scores, points)
 
 
-def _distances(outputs: Outputs, spec: ScrfdDetector) -> Candidates:
-    levels = [_level(outputs, spec, level) for level in spec.levels]
+def _decode_scrfd(outputs: Outputs, spec: ScrfdDetector) -> Candidates:
+    levels = [_decode_scrfd_level(outputs, spec, level) for level in spec.levels]
     points = [level.points for level in levels if level.points is not None]
     return Candidates(
         np.concatenate([level.boxes for level in levels]),
@@ -83,8 +85,8 @@ def _distances(outputs: Outputs, spec: ScrfdDetector) -> Candidates:
     )
 
 
-def _level(outputs: Outputs, spec: ScrfdDetector, level: ScrfdLevel) -> Candidates:
-    """Rows go over the grid line by line, all anchors of a place together."""
+def _decode_scrfd_level(outputs: Outputs, spec: ScrfdDetector, level: ScrfdLevel) -> Candidates:
+    """Decode one stride. Rows follow the grid line by line, with all anchors of a cell together."""
     rows, columns = spec.input.height // level.stride, spec.input.width // level.stride
     y, x = np.mgrid[:rows, :columns].astype(np.float32) * level.stride
     places = np.stack([x.ravel(), y.ravel()], axis=1).repeat(spec.anchors, axis=0)
@@ -103,29 +105,29 @@ def _level(outputs: Outputs, spec: ScrfdDetector, level: ScrfdLevel) -> Candidat
 def _rows(outputs: Outputs, name: str, width: int) -> Floats:
     values = outputs[name]
     if values.shape[-1:] != (width,):
-        msg = f"{name} has shape {values.shape}, where its last side should be {width}"
+        msg = f"{name} has shape {values.shape}; its last dimension should be {width}"
         raise ValueError(msg)
     return values.reshape(-1, width)
 
 
-def _kept(candidates: Candidates, spec: BoxDetector | ScrfdDetector) -> list[int]:
-    """Indices of sound boxes above the threshold, the best first, without those that repeat a better one."""
+def _suppress_overlaps(candidates: Candidates, spec: BoxDetector | ScrfdDetector) -> list[int]:
+    """Non-maximum suppression. Returns the indices of valid boxes above the threshold, best first."""
     boxes = candidates.boxes
     sound = np.isfinite(boxes).all(axis=1) & (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
     if candidates.points is not None:
         apart = (candidates.points[:, :2] != candidates.points[:, 2:4]).any(axis=1)
         sound &= np.isfinite(candidates.points).all(axis=1) & apart
     chosen = np.flatnonzero(sound & (candidates.scores >= spec.score_threshold))
-    chosen = chosen[np.argsort(-candidates.scores[chosen], kind="stable")][:_MOST_CANDIDATES]
-    kept: list[int] = []
+    chosen = chosen[np.argsort(-candidates.scores[chosen], kind="stable")][:_MAX_CANDIDATES]
+    selected: list[int] = []
     while len(chosen):
         best, chosen = int(chosen[0]), chosen[1:]
-        kept.append(best)
-        chosen = chosen[_overlap(boxes[best], boxes[chosen]) <= spec.nms_iou]
-    return kept
+        selected.append(best)
+        chosen = chosen[_intersection_over_union(boxes[best], boxes[chosen]) <= spec.nms_iou]
+    return selected
 
 
-def _overlap(box: Floats, others: Floats) -> Floats:
+def _intersection_over_union(box: Floats, others: Floats) -> Floats:
     """Intersection over union."""
     shared = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
     intersection = shared.clip(0).prod(axis=1)
@@ -134,8 +136,8 @@ def _overlap(box: Floats, others: Floats) -> Floats:
     return ratio
 
 
-def _scaled(candidates: Candidates, index: int, factor: float) -> Found:
+def _to_original(candidates: Candidates, index: int, factor: float) -> Detection:
     left, top, right, bottom = (float(side) * factor for side in candidates.boxes[index])
     marks = () if candidates.points is None else candidates.points[index].reshape(_POINTS, 2)
     points = tuple(Point(float(x) * factor, float(y) * factor) for x, y in marks)
-    return Found(Box(left, top, right, bottom), float(candidates.scores[index]), points)
+    return Detection(Box(left, top, right, bottom), float(candidates.scores[index]), points)

@@ -1,7 +1,7 @@
-"""The description of an engine made of an operator's own ONNX models: a YAML file beside them.
+"""The YAML description of an engine made of an operator's own ONNX models.
 
-Everything that makes a descriptor what it is stands in this file and is part of the engine's version, so that a changed
-number can never be mistaken for the engine that made yesterday's templates. The keys are explained in docs/biometrics.md.
+Everything that determines a descriptor is in this file and part of the engine's version, so a changed number cannot be
+mistaken for the engine that made the existing templates. docs/biometrics.md explains the keys.
 """
 
 import hashlib
@@ -16,9 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from biometrics.errors import BiometricsError
 
-RESERVED = frozenset({"dlib-onnx", "face-recognition", "test-pattern"})
+RESERVED_IDS = frozenset({"dlib-onnx", "face-recognition", "test-pattern"})
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_LONGEST_SPEC = 64 * 1024
+_MAX_SPEC_BYTES = 64 * 1024
 _KINDS = frozenset({"dlib-hog", "boxes", "scrfd", "points", "box"})
 
 Side = Annotated[int, Field(ge=16, le=2048)]
@@ -29,7 +29,7 @@ PointName = Literal["left_eye", "right_eye", "nose", "mouth_left", "mouth_right"
 
 
 class EngineSpecInvalid(BiometricsError):
-    """The description, or a model that it names, is not usable: file, field and value are told."""
+    """The description, or a model that it names, is not usable. The error names file, field and value."""
 
     code = "face_engine_spec_invalid"
     status = 500
@@ -37,12 +37,12 @@ class EngineSpecInvalid(BiometricsError):
     en = "The face engine description {file} is invalid at {field} (value {value}): {reason_en}. Correct it and start again."
 
 
-class _Part(BaseModel):
+class _SpecModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class ImageInput(_Part):
-    """How pixels are given to a model: `(pixel - mean) * scale`, channel by channel in the model's own order."""
+class ImageInput(_SpecModel):
+    """The preprocessing of a model: `(pixel - mean) * scale`, per channel in the model's own order."""
 
     name: Name
     width: Side
@@ -53,7 +53,7 @@ class ImageInput(_Part):
     scale: PerChannel
 
     def blob(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """RGB pixels of shape (n, height, width, 3) as the model wants them."""
+        """Convert RGB pixels of shape (n, height, width, 3) to the model's input."""
         ordered = pixels if self.channels == "RGB" else pixels[..., ::-1]
         values = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) * np.array(
             self.scale, np.float32
@@ -61,27 +61,27 @@ class ImageInput(_Part):
         return np.ascontiguousarray(values if self.layout == "NHWC" else values.transpose(0, 3, 1, 2))
 
 
-class ModelPart(_Part):
-    """One ONNX file, its name relative to the description, and what it takes."""
+class ModelPart(_SpecModel):
+    """One ONNX file, named relative to the description, and its input."""
 
     file: Name
     sha256: Sha256
     input: ImageInput
 
 
-class DlibHog(_Part):
+class DlibHog(_SpecModel):
     """The shipped engine's detector and 5-point landmarks."""
 
     kind: Literal["dlib-hog"] = "dlib-hog"
 
 
-class _Searching(ModelPart):
+class _DetectorPart(ModelPart):
     score_threshold: float = Field(gt=0, lt=1)
     nms_iou: float = Field(gt=0, le=1)
 
 
-class BoxOutputs(_Part):
-    """Names of outputs: boxes (n, 4) as left, top, right, bottom; scores (n) or (n, classes), the face last; points (n, 10)."""
+class BoxOutputs(_SpecModel):
+    """Output names: boxes (n, 4) as left, top, right, bottom; scores (n) or (n, classes), face last; points (n, 10)."""
 
     boxes: Name
     scores: Name
@@ -91,8 +91,8 @@ class BoxOutputs(_Part):
         return tuple(name for name in (self.boxes, self.scores, self.landmarks) if name is not None)
 
 
-class BoxDetector(_Searching):
-    """A detector that answers with boxes that need no decoding."""
+class BoxDetector(_DetectorPart):
+    """A detector that outputs plain boxes."""
 
     kind: Literal["boxes"]
     outputs: BoxOutputs
@@ -100,8 +100,8 @@ class BoxDetector(_Searching):
     """Of the input picture."""
 
 
-class ScrfdLevel(_Part):
-    """One stride of SCRFD: scores (n, 1), distances (n, 4) to the sides and, if any, to the five points (n, 10), in strides."""
+class ScrfdLevel(_SpecModel):
+    """One stride of SCRFD: scores (n, 1), distances (n, 4) to the sides, optionally (n, 10) to the points, in strides."""
 
     stride: int = Field(ge=2, le=128)
     boxes: Name
@@ -112,48 +112,48 @@ class ScrfdLevel(_Part):
         return tuple(name for name in (self.boxes, self.scores, self.landmarks) if name is not None)
 
 
-class ScrfdDetector(_Searching):
-    """A detector that answers with distances from a grid, as SCRFD does (Guo et al., 2021)."""
+class ScrfdDetector(_DetectorPart):
+    """A detector that outputs distances from grid cells, such as SCRFD (Guo et al., 2021)."""
 
     kind: Literal["scrfd"]
     levels: tuple[ScrfdLevel, ...] = Field(min_length=1, max_length=8)
     anchors: int = Field(default=2, ge=1, le=8)
 
 
-class PointAlignment(_Part):
-    """Where named points lie in the chip, in its pixels: turned, scaled and moved, never sheared."""
+class PointAlignment(_SpecModel):
+    """The positions of named points in the chip, in its pixels. Fitted by rotation, scaling and translation only."""
 
     kind: Literal["points"]
     points: dict[PointName, tuple[float, float]] = Field(min_length=2)
 
     @model_validator(mode="after")
-    def _apart(self) -> Self:
+    def _require_distinct_points(self) -> Self:
         if len(set(self.points.values())) < len(self.points):
-            raise ValueError("two points lie in one place")
+            raise ValueError("two points have the same position")
         return self
 
 
-class BoxAlignment(_Part):
-    """The box with this share of its sides added on every side, without distortion."""
+class BoxAlignment(_SpecModel):
+    """The box with `padding` times its sides added on every side, without distortion."""
 
     kind: Literal["box"]
     padding: float = Field(ge=0, le=2)
 
 
 class Embedder(ModelPart):
-    """A network that turns a chip into a descriptor."""
+    """A network that computes a descriptor from a chip."""
 
     output: Name
     dimension: int = Field(ge=8, le=4096)
     alignment: Annotated[PointAlignment | BoxAlignment, Field(discriminator="kind")]
     mirror: bool = True
-    """The mean of the chip's and its mirror image's."""
+    """Average the descriptors of the chip and its mirror image."""
     unit_length: bool = True
-    """Scaled to length 1, for networks trained with a cosine; distances then go from 0 to 2."""
+    """Scale to length 1, for networks trained with a cosine loss. Distances are then between 0 and 2."""
 
 
-class EngineSpec(_Part):
-    """A whole engine. What is left out is the shipped engine's part."""
+class EngineSpec(_SpecModel):
+    """A complete engine. Omitted parts come from the shipped engine."""
 
     id: str = Field(pattern=r"^[a-z][a-z0-9-]{1,39}$")
     version: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9.]{0,19}$")
@@ -162,39 +162,39 @@ class EngineSpec(_Part):
     embedder: Embedder | None = None
 
     @model_validator(mode="after")
-    def _something_of_its_own(self) -> Self:
-        if self.id in RESERVED:
-            raise ValueError(f"the id {self.id} belongs to an engine of the product")
+    def _require_own_part(self) -> Self:
+        if self.id in RESERVED_IDS:
+            raise ValueError(f"the id {self.id} is reserved for an engine of the product")
         if self.embedder is None and isinstance(self.detector, DlibHog):
-            raise ValueError("neither a detector nor an embedder is given")
+            raise ValueError("a detector or an embedder is required")
         return self
 
     def digest(self, shipped: str) -> str:
-        """Hex SHA-256 over all that shapes a descriptor: hashes of models, numbers, and the `shipped` engine in use."""
+        """Hex SHA-256 over everything that determines a descriptor: model hashes, numbers, and the `shipped` engine used."""
         numbers = self.model_dump_json(exclude={"id", "version", "licence"})
         return hashlib.sha256(f"{shipped}\n{numbers}".encode()).hexdigest()
 
 
 def read_spec(file: Path) -> EngineSpec:
-    """Read a description; raises EngineSpecInvalid."""
+    """Read a description. Raises EngineSpecInvalid."""
     try:
         text = file.read_bytes()
-        if len(text) > _LONGEST_SPEC:
+        if len(text) > _MAX_SPEC_BYTES:
             raise spec_error(file, "-", f"{len(text)} bytes", "文件过大", "the file is too long")
         return EngineSpec.model_validate(yaml.safe_load(text))
     except OSError as error:
         raise spec_error(file, "-", "-", "文件无法读取", f"it cannot be read: {error.strerror}") from error
     except yaml.YAMLError as error:
-        raise spec_error(file, "-", "-", "不是有效的 YAML", f"it is no YAML: {error}") from error
+        raise spec_error(file, "-", "-", "不是有效的 YAML", f"it is not valid YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(_without_kinds(first["loc"])) or "-"
+        field = ".".join(_path_in_file(first["loc"])) or "-"
         value = first["input"] if isinstance(first["input"], str | int | float | bool | list) else "…"
         raise spec_error(file, field, value, first["msg"], first["msg"]) from error
 
 
-def _without_kinds(place: tuple[str | int, ...]) -> list[str]:
-    """The place as it stands in the file: pydantic puts the kind of a part behind its name."""
+def _path_in_file(place: tuple[str | int, ...]) -> list[str]:
+    """The path as written in the file: pydantic inserts the union tag after the name of a part."""
     before = ("", *place)
     return [
         str(part)
@@ -204,23 +204,23 @@ def _without_kinds(place: tuple[str | int, ...]) -> list[str]:
 
 
 def read_model(file: Path, field: str, part: ModelPart) -> bytes:
-    """The model's bytes, checked against the hash that the description gives; raises EngineSpecInvalid."""
+    """Read a model and check its hash against the description. Raises EngineSpecInvalid."""
     try:
         data = (file.parent / part.file).read_bytes()
     except OSError as error:
         raise spec_error(
             file, f"{field}.file", part.file, "模型文件无法读取", f"it cannot be read: {error.strerror}"
         ) from error
-    found = hashlib.sha256(data).hexdigest()
-    if found != part.sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != part.sha256:
         raise spec_error(
-            file, f"{field}.sha256", part.sha256, f"文件的摘要是 {found}", f"the file's is {found}"
+            file, f"{field}.sha256", part.sha256, f"文件的摘要是 {digest}", f"the file's hash is {digest}"
         )
     return data
 
 
 def spec_error(file: Path, field: str, value: Any, reason_zh: str, reason_en: str) -> EngineSpecInvalid:
-    """The error of one field of a description."""
+    """The error for one field of a description."""
     return EngineSpecInvalid(
         file=file.name, field=field, value=value, reason_zh=reason_zh, reason_en=reason_en
     )

@@ -1,6 +1,6 @@
-"""The engines that a deployment admits, as its face processes load them.
+"""Loads the face engines that a deployment has enabled.
 
-A face process imports the module that its factory is in: this one reads nothing but what judges faces.
+Worker processes import this module, so it imports nothing but the face library, and the engines only when called.
 """
 
 from pathlib import Path
@@ -9,9 +9,10 @@ from biometrics.engines.base import EngineSet, FaceEngine
 
 
 def face_engines(*, test_engine: bool, own: Path | None = None, contours: str = "dlib-68") -> EngineSet:
-    """An operator's `own` engine enrols; the shipped one goes on judging the templates that it made.
+    """Load the enabled engines.
 
-    `contours` names the model that reads actions, or says "none".
+    An operator's `own` engine makes new templates; the shipped one still judges the templates that it made.
+    `contours` names the landmark model for actions, or is "none".
     """
     from biometrics.engines.dlib_onnx import DlibOnnxEngine, installed_models  # noqa: PLC0415
     from biometrics.engines.onnx import OnnxEngine  # noqa: PLC0415
@@ -19,7 +20,8 @@ def face_engines(*, test_engine: bool, own: Path | None = None, contours: str = 
     from biometrics.liveness.landmarks import Dlib68Contours  # noqa: PLC0415 - loads the models
 
     engines: list[FaceEngine] = [PatternEngine()] if test_engine else []
-    shipped = DlibOnnxEngine(contours=Dlib68Contours(installed_models()) if contours == "dlib-68" else None)
+    model = Dlib68Contours(installed_models()) if contours == "dlib-68" else None
+    shipped = DlibOnnxEngine(landmark_model=model)
     if own is not None:
         engines.append(OnnxEngine(own, shipped))
     engines.append(shipped)

@@ -1,8 +1,8 @@
-"""dlib's face recognition ResNet as an ONNX graph, so that any runtime can compute it.
+"""Builds dlib's face recognition ResNet as an ONNX graph, so that any runtime can compute it.
 
 The architecture is that of dlib's `dnn_face_recognition_ex.cpp` (`anet_type`): a 7 × 7 convolution, then fourteen
-residual blocks in five levels. A block that halves the picture pools the shortcut and pads whatever is smaller,
-channels or pixels, with zeros at the end.
+residual blocks in five levels. A block that halves the resolution pools its shortcut, and pads the smaller of the two
+branches with zeros at the end, in channels or pixels.
 """
 
 from collections.abc import Iterator
@@ -17,18 +17,18 @@ CHIP_SIDE = 150
 INPUT, OUTPUT = "chips", "descriptors"
 _PLAIN_BLOCKS = 3
 _LEVELS = ((64, 3), (128, 2), (256, 2), (256, 0))
-"""After the first level: channels, and plain blocks after the one that halves."""
+"""After the first level: the number of channels, and of plain blocks after the halving block."""
 _OPSET, _IR_VERSION = 17, 8
 
 
 def resnet_model(weights: ResNetWeights) -> bytes:
-    """The graph, serialised. Input: float32 (n, 3, 150, 150), RGB from 0 to 255; output: float32 (n, 128)."""
+    """The serialised graph. Input: float32 (n, 3, 150, 150), RGB from 0 to 255. Output: float32 (n, 128)."""
     serialised: bytes = _Builder(weights).model().SerializeToString()
     return serialised
 
 
 class _Builder:
-    """Writes nodes one after the other; a value is the name of the node that makes it."""
+    """Appends nodes in order. Values are named after the node that computes them."""
 
     def __init__(self, weights: ResNetWeights) -> None:
         self._projection = weights.projection
@@ -37,7 +37,7 @@ class _Builder:
         self._constants: list[TensorProto] = []
 
     def model(self) -> ModelProto:
-        value = self._activated(self._convolved(INPUT))
+        value = self._relu(self._convolve(INPUT))
         value = self._node("MaxPool", [value], kernel_shape=[3, 3], strides=[2, 2])
         for _ in range(_PLAIN_BLOCKS):
             value = self._block(value)
@@ -71,7 +71,7 @@ class _Builder:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(values), name))
         return name
 
-    def _convolved(self, value: str) -> str:
+    def _convolve(self, value: str) -> str:
         layer = next(self._convolutions)
         return self._node(
             "Conv",
@@ -81,25 +81,25 @@ class _Builder:
             pads=[layer.padding] * 4,
         )
 
-    def _activated(self, value: str) -> str:
+    def _relu(self, value: str) -> str:
         return self._node("Relu", [value])
 
-    def _twice_convolved(self, value: str) -> str:
-        return self._convolved(self._activated(self._convolved(value)))
+    def _convolve_twice(self, value: str) -> str:
+        return self._convolve(self._relu(self._convolve(value)))
 
     def _block(self, value: str) -> str:
-        return self._activated(self._node("Add", [self._twice_convolved(value), value]))
+        return self._relu(self._node("Add", [self._convolve_twice(value), value]))
 
     def _halving_block(self, value: str, side: int, more_channels: int) -> tuple[str, int]:
-        """A block with stride 2, and the new side. The 3 × 3 convolution and the 2 × 2 pooling pad nothing."""
+        """Append a block with stride 2. Returns it with the new side. Convolution and pooling have no padding."""
         convolved, pooled = (side - 3) // 2 + 1, (side - 2) // 2 + 1
         larger = max(convolved, pooled)
-        main = self._padded(self._twice_convolved(value), 0, larger - convolved)
+        main = self._pad(self._convolve_twice(value), 0, larger - convolved)
         shortcut = self._node("AveragePool", [value], kernel_shape=[2, 2], strides=[2, 2])
-        shortcut = self._padded(shortcut, more_channels, larger - pooled)
-        return self._activated(self._node("Add", [main, shortcut])), larger
+        shortcut = self._pad(shortcut, more_channels, larger - pooled)
+        return self._relu(self._node("Add", [main, shortcut])), larger
 
-    def _padded(self, value: str, channels: int, pixels: int) -> str:
+    def _pad(self, value: str, channels: int, pixels: int) -> str:
         if not channels and not pixels:
             return value
         ends = self._constant(np.array([0, 0, 0, 0, 0, channels, pixels, pixels], np.int64))

@@ -1,12 +1,12 @@
 """TEST engine `test-pattern/1`: synthetic pictures for demonstrations and load tests. Never for real people.
 
-It understands only the pictures of its own generator, which say so in large letters, and "recognises" the
-number they were made from. It finds nothing in a photograph, and the shipped engine finds no face in a test
-pattern. An operator must enable it by name; `info().test_only` is then in every result it judges.
+It only reads pictures of its own generator, which are labelled as test patterns in large letters, and "recognises" the
+seed they were made from. It finds nothing in a photograph, and the shipped engine finds no face in a test pattern. An
+operator must enable it explicitly; every result it produces has `info().test_only` set.
 
-A pattern is 240 × 320 grey pixels: a title, a frame of black and white finder cells around 8 × 16 data cells
-(the "face"), a row of marks that say what the person is doing, and below it blobs that differ from shot to shot, so that no
-two shots look alike.
+A pattern has 240 × 320 grey pixels: a title, a frame of black and white finder cells around 8 × 16 data cells (the
+"face"), a row of marks for the current actions, and below them blobs that differ between shots, so that no two shots look
+alike.
 """
 
 import io
@@ -39,27 +39,27 @@ _WIDTH, _HEIGHT = 240, 320
 _CELL = 12
 _ROWS, _COLUMNS = 8, 16
 _LEFT, _TOP = 24, 56
-"""Of the upper finder row; data rows follow, then the lower finder row."""
+"""Position of the upper finder row. Data rows follow, then the lower finder row."""
 _UPPER = np.array([1, 0, 1, 1, 0, 0, 1, 0, 1, 1, 1, 0, 0, 1, 0, 1], dtype=bool)
 _LOWER = ~_UPPER
 _DARK, _LIGHT = 20, 235
 _MIN_CONTRAST = 120
 _DATA_CENTRE, _DATA_HALF_RANGE = 127.5, 87.5
 _SHOT_NOISE = 3.0
-"""Grey levels by which a cell differs from shot to shot."""
+"""Noise between shots, in grey levels per cell."""
 _SCALE = 1 / np.sqrt(2 / 3 * _ROWS * _COLUMNS)
-"""Brings two unrelated people to a distance of about 1; two shots of one lie near 0.06."""
+"""Scales the distance between two different people to about 1. Two shots of one person are about 0.06 apart."""
 _BLOBS, _BLOB = (4, 6), 32
 _BLOB_TOP = 188
 _MARKS_TOP = 176
-"""One cell for each action, in the order of Action, dark while it is done."""
+"""One cell per action, in the order of Action; dark while the action is done."""
 
 _EYE_DISTANCE = 9 * _CELL
 _EYES = (_LEFT + 8 * _CELL, _TOP + 3 * _CELL)
-"""The middle between the eyes. What follows is the head in eye distances from there: to the right, down, towards us."""
+"""The midpoint of the eyes. The head below is in eye distances from there: right, down, towards the camera."""
 _EYE_WIDTH, _MOUTH_WIDTH, _MOUTH_BELOW = 1 / 3, 0.6, 0.95
 _OPEN_EYE, _CLOSED_EYE, _OPEN_MOUTH, _CLOSED_MOUTH = 0.3, 0.08, 0.6, 0.05
-"""Heights by widths."""
+"""Ratios of height to width."""
 _NOSE = (
     (0, 0, 0.1),
     (0, 0.2, 0.2),
@@ -68,8 +68,8 @@ _NOSE = (
     *((x, 0.6, 0.3) for x in (-0.2, -0.1, 0, 0.1, 0.2)),
 )
 _NOSE_BASE = 6
-"""The place of its middle in _NOSE."""
-_TURNED = math.radians(40)
+"""Index of its middle in _NOSE."""
+_TURN_ANGLE = math.radians(40)
 
 _TITLE_TEXT = "TEST PATTERN"
 _GLYPH_SIDE = 24
@@ -96,7 +96,7 @@ Grey = npt.NDArray[np.float32]
 
 
 class PatternEngine:
-    """Reads the grid of a test pattern; see the module's warning."""
+    """Reads the grid of a test pattern. See the warning in the module's docstring."""
 
     def info(self) -> EngineInfo:
         return EngineInfo(
@@ -108,25 +108,25 @@ class PatternEngine:
             test_only=True,
         )
 
-    def claims(self, picture: Picture) -> bool:
-        """Both finder rows are where they belong."""
+    def supports(self, picture: Picture) -> bool:
+        """Whether both finder rows are in their place."""
         if (picture.height, picture.width) != (_HEIGHT, _WIDTH):
             return False
         pixels = picture.rgb().pixels
         return bool(
-            np.array_equal(_row(pixels, 0) > _DATA_CENTRE, _UPPER)
-            and np.array_equal(_row(pixels, _ROWS + 1) > _DATA_CENTRE, _LOWER)
-            and min(_contrast(_row(pixels, 0)), _contrast(_row(pixels, _ROWS + 1))) > _MIN_CONTRAST
+            np.array_equal(_read_row(pixels, 0) > _DATA_CENTRE, _UPPER)
+            and np.array_equal(_read_row(pixels, _ROWS + 1) > _DATA_CENTRE, _LOWER)
+            and min(_contrast(_read_row(pixels, 0)), _contrast(_read_row(pixels, _ROWS + 1))) > _MIN_CONTRAST
         )
 
     def detect(
         self,
         picture: Picture,
         *,
-        thorough: bool = False,  # noqa: ARG002 - one size
+        thorough: bool = False,  # noqa: ARG002 - patterns have one size
     ) -> list[DetectedFace]:
         """The data grid as the only "face" of a test pattern; nothing in any other picture."""
-        if not self.claims(picture):
+        if not self.supports(picture):
             return []
         box = Box(_LEFT, _TOP, _LEFT + _COLUMNS * _CELL, _TOP + (_ROWS + 2) * _CELL)
         y = _TOP + 3 * _CELL
@@ -135,35 +135,35 @@ class PatternEngine:
         nose = Point(_LEFT + 8 * _CELL, _TOP + 6 * _CELL)
         return [DetectedFace(box, Landmarks(left, right, nose), 1.0)]
 
-    def follow(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
+    def track(self, pictures: Sequence[Picture]) -> list[list[DetectedFace]]:
         return [self.detect(picture) for picture in pictures]
 
-    def contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - one face
-        """Those of a simple head that does what the marks say."""
-        return _head(_marked(picture.rgb().pixels))
+    def find_contours(self, picture: Picture, face: DetectedFace) -> Contours | None:  # noqa: ARG002 - there is one face
+        """The contours of a simple model head that performs the marked actions."""
+        return _head_contours(_read_marks(picture.rgb().pixels))
 
     def embed(
         self,
-        found: Sequence[tuple[Picture, DetectedFace]],
+        faces: Sequence[tuple[Picture, DetectedFace]],
         *,
-        brief: bool = False,  # noqa: ARG002 - one view
+        single_view: bool = False,  # noqa: ARG002 - always one view
     ) -> list[Descriptor]:
-        """The cells' grey levels, scaled so that distances resemble a real engine's."""
-        return [Descriptor(KEY, Metric.L2, _cells(picture.rgb().pixels)) for picture, _ in found]
+        """The grey levels of the cells, scaled so that distances resemble those of a real engine."""
+        return [Descriptor(KEY, Metric.L2, _read_cells(picture.rgb().pixels)) for picture, _ in faces]
 
 
 def render_pattern(person_seed: int, shot: int, action: Action | None = None) -> bytes:
-    """A PNG of the person `person_seed` in the given shot, doing `action`; equal arguments give equal bytes."""
+    """A PNG of person `person_seed` in the given shot, performing `action`. Equal arguments give equal bytes."""
     person = np.random.default_rng(person_seed)
     noise = np.random.default_rng((person_seed, shot))
     levels = person.uniform(-1, 1, (_ROWS, _COLUMNS)) * _DATA_HALF_RANGE + _DATA_CENTRE
     levels = np.clip(levels + noise.normal(0, _SHOT_NOISE, levels.shape), 0, 255)
     finders = (np.where(bits, _LIGHT, _DARK)[None, :] for bits in (_UPPER, _LOWER))
     grid = np.concatenate([next(finders), levels, next(finders)])
-    page = _titled().copy()
-    page[_TOP : _TOP + grid.shape[0] * _CELL, _LEFT : _LEFT + grid.shape[1] * _CELL] = _enlarged(grid, _CELL)
+    page = _blank_page().copy()
+    page[_TOP : _TOP + grid.shape[0] * _CELL, _LEFT : _LEFT + grid.shape[1] * _CELL] = _enlarge(grid, _CELL)
     blobs = noise.uniform(40, 215, _BLOBS)
-    page[_BLOB_TOP : _BLOB_TOP + _BLOBS[0] * _BLOB, _LEFT : _LEFT + _BLOBS[1] * _BLOB] = _enlarged(
+    page[_BLOB_TOP : _BLOB_TOP + _BLOBS[0] * _BLOB, _LEFT : _LEFT + _BLOBS[1] * _BLOB] = _enlarge(
         blobs, _BLOB
     )
     if action is not None:
@@ -178,7 +178,7 @@ def _mark_left(action: Action) -> int:
     return _LEFT + list(Action).index(action) * 2 * _CELL
 
 
-def _marked(pixels: Pixels) -> frozenset[Action]:
+def _read_marks(pixels: Pixels) -> frozenset[Action]:
     """The actions whose mark is dark."""
     inset = _CELL // 4
     rows = slice(_MARKS_TOP + inset, _MARKS_TOP + _CELL - inset)
@@ -189,16 +189,16 @@ def _marked(pixels: Pixels) -> frozenset[Action]:
     )
 
 
-def _head(doing: frozenset[Action]) -> Contours:
-    """A head of known shape, turned and projected without perspective."""
-    turned = _TURNED * ((Action.TURN_LEFT in doing) - (Action.TURN_RIGHT in doing))
+def _head_contours(doing: frozenset[Action]) -> Contours:
+    """The contours of a model head, rotated and projected without perspective."""
+    turned = _TURN_ANGLE * ((Action.TURN_LEFT in doing) - (Action.TURN_RIGHT in doing))
 
     def seen(x: float, y: float, near: float) -> Point:
         across = x * math.cos(turned) + near * math.sin(turned)
         return Point(_EYES[0] + across * _EYE_DISTANCE, _EYES[1] + y * _EYE_DISTANCE)
 
     def outline(x: float, y: float, width: float, aspect: float, steps: int) -> tuple[Point, ...]:
-        """A lens: corner, upper side, corner, lower side back."""
+        """A lens shape: corner, upper side, corner, lower side on the way back."""
         half, inner = width / 2, [width * (step / steps - 0.5) for step in range(1, steps)]
         height = width * aspect / 2
         upper = [seen(x + each, y - height, 0) for each in inner]
@@ -218,18 +218,18 @@ def _head(doing: frozenset[Action]) -> Contours:
     )
 
 
-def _cells(pixels: Pixels) -> Vector:
-    cells = np.concatenate([_row(pixels, row) for row in range(1, _ROWS + 1)])
+def _read_cells(pixels: Pixels) -> Vector:
+    cells = np.concatenate([_read_row(pixels, row) for row in range(1, _ROWS + 1)])
     vector: Vector = ((cells - _DATA_CENTRE) / _DATA_HALF_RANGE * _SCALE).astype(np.float32)
     return vector
 
 
-def _enlarged(values: npt.NDArray[np.floating], side: int) -> Pixels:
+def _enlarge(values: npt.NDArray[np.floating], side: int) -> Pixels:
     return values.round().astype(np.uint8).repeat(side, axis=0).repeat(side, axis=1)
 
 
-def _row(pixels: Pixels, row: int) -> Grey:
-    """Mean grey level of each cell of a grid row, its outer quarter left out against blurred edges."""
+def _read_row(pixels: Pixels, row: int) -> Grey:
+    """Mean grey level of each cell of a grid row. The outer quarter is ignored because edges may be blurred."""
     inset = _CELL // 4
     top = _TOP + row * _CELL + inset
     band = pixels[top : top + _CELL - 2 * inset, _LEFT : _LEFT + _COLUMNS * _CELL].mean(axis=(0, 2))
@@ -238,14 +238,14 @@ def _row(pixels: Pixels, row: int) -> Grey:
 
 
 def _contrast(finder: Grey) -> float:
-    """The gap between the darkest light cell and the lightest dark one."""
+    """The difference between the darkest light cell and the lightest dark cell."""
     light = finder > _DATA_CENTRE
     return float(finder[light].min() - finder[~light].max())
 
 
 @cache
-def _titled() -> Pixels:
-    """An empty page under its title, drawn once: letters cost more than all the rest."""
+def _blank_page() -> Pixels:
+    """An empty page with its title. Cached, because drawing letters costs more than everything else."""
     image = Image.new("L", (_WIDTH, _HEIGHT), 200)
     ImageDraw.Draw(image).text((_LEFT, 20), _TITLE_TEXT, fill=0)
     page = np.array(image)

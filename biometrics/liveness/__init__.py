@@ -1,0 +1,1 @@
+"""Liveness checks: requested actions, plausibility of a burst, re-use of pictures, and risk signals."""

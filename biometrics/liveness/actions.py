@@ -1,9 +1,8 @@
-"""What a challenge may ask of a face, and how a server draws it.
+"""The actions of a challenge, and how the server draws them.
 
-Left and right are the person's own. Frames are judged as the camera sees them, never mirrored: there a head that turns to
-its own left moves its nose towards the picture's right. A selfie preview is mirrored, so that the head seems to move
-towards the left of the screen when its owner turns left; a phone must undo that mirroring in what it sends, or every
-turn is read the wrong way round.
+Left and right are those of the person. Frames are judged as the camera sees them, never mirrored: a head that turns to
+its own left moves its nose towards the image's right. A selfie preview is mirrored, so the head seems to move towards the
+left of the screen. A phone must undo that mirroring in the frames it sends, or every turn is judged the wrong way round.
 """
 
 import random
@@ -15,7 +14,7 @@ from biometrics.errors import BiometricsError
 
 
 class Action(StrEnum):
-    """One thing to do in front of the camera."""
+    """One action in front of the camera."""
 
     CLOSE_EYES = "close_eyes"
     OPEN_MOUTH = "open_mouth"
@@ -24,7 +23,7 @@ class Action(StrEnum):
 
 
 class ActionsTooFew(BiometricsError):
-    """Too few actions are left to draw from: this person answers on the path without a face."""
+    """Too few actions are left to draw from. The student is checked in person instead of by face."""
 
     code = "actions_too_few"
     status = 422
@@ -34,7 +33,7 @@ class ActionsTooFew(BiometricsError):
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What the phone says, in both languages."""
+    """The instruction that the phone shows, in both languages."""
 
     zh: str
     en: str
@@ -51,13 +50,13 @@ INSTRUCTIONS = {
 
 
 def draw_actions(random: random.Random, able: Collection[Action], count: int) -> tuple[Action, ...]:
-    """`count` ordered actions of those the person is able to do, none twice in a row; all such orders equally likely.
+    """Draw `count` actions from those the person can do, none twice in a row. All such sequences are equally likely.
 
-    A server draws with `random.SystemRandom`, so that nobody can foresee what will be asked. Raises ActionsTooFew when
-    `able` leaves no such order, ValueError for a count below one.
+    The server passes `random.SystemRandom`, so that the challenge is unpredictable. Raises ActionsTooFew if `able` is too
+    small, ValueError if `count` is below one.
     """
     if count < 1:
-        raise ValueError(f"a challenge has at least one action, not {count}")
+        raise ValueError(f"a challenge needs at least one action, not {count}")
     choices = [action for action in Action if action in able]
     needed = min(count, 2)
     if len(choices) < needed:

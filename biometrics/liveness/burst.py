@@ -1,11 +1,11 @@
-"""Is this burst one live capture of one person who does what was asked? What it can say, and what it cannot.
+"""Liveness check: is a burst one live capture of one person who performs the requested actions?
 
-The server draws two or three actions; the phone answers with frames in quick succession. Checked are the actions and
-their order (`biometrics.liveness.challenge`), one person and one box that moves without jumps, frames that differ, and times that
-are plausible. It raises the cost of photographs and of simple replays. It does NOT notice a generated or animated face,
-a camera that is fed by software, or a mask, and claims no conformance to ISO/IEC 30107-3. Frame times are told by the
-phone: they are checked for being plausible, never believed as proof. Whoever fails is asked again or seen by a person:
-nothing here makes anybody absent.
+The server draws two or three actions, and the phone sends frames in quick succession. Checked are the actions and their
+order (`biometrics.liveness.challenge`), that there is one person in one box that moves without jumps, that frames differ,
+and that times are plausible. This raises the cost of attacks with photographs and simple replays. It does NOT detect a
+generated or animated face, a camera fed by software, or a mask, and claims no conformance to ISO/IEC 30107-3. Frame times
+are reported by the phone: they are checked for plausibility and never count as proof. A failed check leads to another
+attempt or a check in person: nothing here makes a student absent.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,14 +16,14 @@ from biometrics.engines.base import Box, Contours, Descriptor
 from biometrics.liveness.actions import Action
 from biometrics.liveness.challenge import (
     ActionRules,
-    Measured,
-    SeenAction,
-    actions_seen,
-    answer,
-    is_flat,
-    measured,
+    DetectedAction,
+    MeasuredFrame,
+    detect_actions,
+    is_flat_turn,
+    match_actions,
+    measure_frame,
 )
-from biometrics.liveness.risk import Risk, RiskRules, evenness, risk_of, stillness
+from biometrics.liveness.risk import Risk, RiskRules, gap_regularity, rate_risk, stillness
 from biometrics.matching.decision import largest_distance
 from biometrics.pictures.fingerprints import Fingerprint
 from biometrics.pictures.quality import BLURRED, NO_FACE, TILTED, TURNED, Reason
@@ -46,12 +46,12 @@ FRAME_TIMES_MISSING = Reason(
 FRAME_TIMES_IMPLAUSIBLE = Reason(
     "frame_times_implausible",
     "照片拍摄间隔异常。请重新连续拍摄。",
-    "The rhythm of the frames is implausible. Take the series again.",
+    "The intervals between the frames are implausible. Take the series again.",
 )
 TOO_SLOW = Reason(
     "answer_too_slow",
     "动作用时过长。请看清提示后一次连续完成。",
-    "The answer took too long. Read what is asked first, then do it in one go.",
+    "The actions took too long. Read the instructions first, then do them in one go.",
 )
 DIFFERENT_PEOPLE = Reason(
     "different_people",
@@ -71,7 +71,7 @@ FACE_JUMPED = Reason(
 NOT_MEASURABLE = Reason(
     "actions_not_measurable",
     "系统目前无法识别动作。请联系辅导员人工核验。",
-    "Actions cannot be read here at present. Ask your counselor to check you in person.",
+    "Actions cannot be recognised at present. Ask your counselor to check you in person.",
 )
 OUT_OF_ORDER = Reason(
     "actions_out_of_order",
@@ -81,7 +81,7 @@ OUT_OF_ORDER = Reason(
 UNASKED_ACTION = Reason(
     "unasked_action",
     "出现了提示以外的动作。请只做提示的动作，其余时间正对镜头。",
-    "Something was done that was not asked. Do only what is shown and face the camera otherwise.",
+    "You did an action that was not requested. Do only what is shown, and face the camera otherwise.",
 )
 NO_DEPTH = Reason(
     "turn_without_depth",
@@ -92,64 +92,64 @@ NOT_DONE = {
     Action.CLOSE_EYES: Reason(
         "eyes_not_closed",
         "没有看到闭眼。请闭上双眼并保持约一秒；如不便，可换一组动作。",
-        "Closed eyes were not seen. Keep both eyes closed for a second; if you can't, choose other actions.",
+        "Closed eyes were not detected. Keep both eyes closed for a second; if you can't, choose other actions.",
     ),
     Action.OPEN_MOUTH: Reason(
         "mouth_not_opened",
         "没有看到张嘴。请先闭嘴，再张大嘴巴；如不便，可换一组动作。",
-        "An open mouth was not seen. Close it first, then open it wide; if you can't, choose other actions.",
+        "An open mouth was not detected. Close it first, then open it wide; if you can't, choose other actions.",
     ),
     Action.TURN_LEFT: Reason(
         "head_not_turned_left",
         "没有看到向左转头。请先正对镜头，再慢慢向左转；如不便，可换一组动作。",
-        "A turn to your left was not seen. Face the camera, then turn slowly; if you can't, choose other actions.",
+        "A turn to your left was not detected. Face the camera, then turn slowly; if you can't, choose other actions.",
     ),
     Action.TURN_RIGHT: Reason(
         "head_not_turned_right",
         "没有看到向右转头。请先正对镜头，再慢慢向右转；如不便，可换一组动作。",
-        "A turn to your right was not seen. Face the camera, then turn slowly; if you can't, choose other actions.",
+        "A turn to your right was not detected. Face the camera, then turn slowly; if you can't, choose other actions.",
     ),
 }
 
-_COMPARED_AT_REST = 2
-"""More frames of a face at rest cost a descriptor each and hardly move their mean."""
+_MAX_REST_FRAMES = 2
+"""Each further frame costs a descriptor and hardly changes the mean."""
 
-EXCUSED = frozenset({NO_FACE, BLURRED, TILTED, TURNED})
-"""What movement does to a frame. A few such frames may be lost; a second face or a broken file is never excused."""
+MOVEMENT_REASONS = frozenset({NO_FACE, BLURRED, TILTED, TURNED})
+"""Effects of movement on a frame. A few such frames may be ignored, but never a second face or a broken file."""
 
 
 @dataclass(frozen=True, slots=True)
 class BurstRules:
-    """What makes a burst plausible; all bounds inclusive."""
+    """Limits for a plausible burst; all inclusive."""
 
     min_frames: int
     min_gap_ms: int
     max_gap_ms: int
     max_frame_distance: float
-    """Between two frames of the burst, in the engine's metric."""
+    """Maximum distance between two frames of the burst, in the engine's metric."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChallengeRules:
-    """What makes a burst the answer to a challenge; all bounds inclusive."""
+    """Limits for a burst that answers a challenge; all inclusive."""
 
     actions: ActionRules
     max_span_ms: int
-    """From the first frame to the last."""
+    """Between the first and the last frame."""
     max_lost_frames: int
-    """Frames that movement may spoil."""
+    """How many frames movement may spoil."""
     max_nose_offset: float
-    """How far a usable face may be turned while turning is asked (`Quality.nose_offset`, in eye distances)."""
+    """How far a usable face may be turned during a challenge (`Quality.nose_offset`, in eye distances)."""
     max_jump: float
-    """How far a box's middle may move between two frames, in widths of the wider box."""
+    """How far the centre of a box may move between two frames, in widths of the wider box."""
     max_growth: float
-    """By how much a box may grow or shrink between two frames, wider by narrower."""
+    """The maximum ratio of widths between two frames."""
     risk: RiskRules
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Frame:
-    """One frame as far as liveness is concerned; `box` is None without one dominant usable face."""
+    """The part of a frame that the liveness check uses. `box` is None without a single dominant usable face."""
 
     fingerprint: Fingerprint
     captured_ms: int | None
@@ -158,45 +158,45 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Watched:
-    """What the faces of a burst do. Indices are those of the frames."""
+class ObservedActions:
+    """The actions detected in a burst. Indices are those of the frames."""
 
-    faces: tuple[Measured, ...]
-    seen: tuple[SeenAction, ...]
+    faces: tuple[MeasuredFrame, ...]
+    detected: tuple[DetectedAction, ...]
     at_rest: tuple[int, ...]
-    """Frames in which a usable face does nothing."""
+    """Frames with a usable face and no action."""
 
-    def resting(self) -> tuple[int, ...]:
-        """The frames that are compared with the template: some at rest, spread over the burst.
+    def rest_frames(self) -> tuple[int, ...]:
+        """The frames to compare with the template: some frames at rest, spread over the burst.
 
-        All usable ones where nothing was measured.
+        All usable frames if nothing was measured.
         """
         if not self.faces:
             return self.at_rest
-        step = max(1.0, (len(self.at_rest) - 1) / (_COMPARED_AT_REST - 1))
-        chosen = {self.at_rest[round(step * at)] for at in range(min(len(self.at_rest), _COMPARED_AT_REST))}
+        step = max(1.0, (len(self.at_rest) - 1) / (_MAX_REST_FRAMES - 1))
+        chosen = {self.at_rest[round(step * at)] for at in range(min(len(self.at_rest), _MAX_REST_FRAMES))}
         return tuple(sorted(chosen))
 
-    def telling(self) -> tuple[int, ...]:
-        """The frames that prove an action: whoever acts must be the person at rest."""
-        return tuple(sorted({each.peak for each in self.seen}))
+    def action_frames(self) -> tuple[int, ...]:
+        """The frames that prove an action. They must show the same person as the frames at rest."""
+        return tuple(sorted({each.peak for each in self.detected}))
 
 
 @dataclass(frozen=True, slots=True)
 class LivenessReport:
-    """What speaks against the burst, and everything that was measured. Indices are those of the given frames."""
+    """The reasons against a burst, with all measurements. Indices are those of the given frames."""
 
     reasons: tuple[Reason, ...]
-    asked: tuple[Action, ...] = ()
-    seen: tuple[SeenAction, ...] = ()
+    requested: tuple[Action, ...] = ()
+    detected: tuple[DetectedAction, ...] = ()
     at_rest: tuple[int, ...] = ()
-    """Frames in which a usable face does nothing."""
+    """Frames with a usable face and no action."""
     risk: Risk = field(default_factory=Risk)
 
     def figures(self) -> dict[str, object]:
-        """What a person needs to follow the finding, in JSON's own types."""
+        """The measurements a reviewer needs to understand the result, as JSON values."""
         return {
-            "asked": [action.value for action in self.asked],
+            "asked": [action.value for action in self.requested],
             "seen": [
                 {
                     "action": each.action.value,
@@ -204,7 +204,7 @@ class LivenessReport:
                     "figure": round(each.figure, 4),
                     "depth": None if each.depth is None else round(each.depth, 4),
                 }
-                for each in self.seen
+                for each in self.detected
             ],
             "at_rest": list(self.at_rest),
             "risk": self.risk.figures(),
@@ -214,7 +214,7 @@ class LivenessReport:
 def check_burst(
     frames: Sequence[Frame], descriptors: Sequence[Descriptor], rules: BurstRules, max_lost: int = 0
 ) -> tuple[Reason, ...]:
-    """The reasons against the burst as one capture of one person, none when it is plausible."""
+    """The reasons why the burst is not one capture of one person; empty if it is plausible."""
     hashes = {frame.fingerprint.sha256 for frame in frames}
     faceless = sum(frame.box is None for frame in frames)
     checks = (
@@ -226,59 +226,71 @@ def check_burst(
     return (*(reason for failed, reason in checks if failed), *_check_times(frames, rules))
 
 
-def watch_actions(frames: Sequence[Frame], rules: ActionRules) -> Watched:
-    """Every action in the burst, asked or not."""
+def observe_actions(frames: Sequence[Frame], rules: ActionRules) -> ObservedActions:
+    """Detect every action in the burst, requested or not."""
     faces = [
-        measured(index, frame.contours) for index, frame in enumerate(frames) if frame.contours is not None
+        measure_frame(index, frame.contours)
+        for index, frame in enumerate(frames)
+        if frame.contours is not None
     ]
-    seen = actions_seen(faces, rules)
-    busy = {index for each in seen for index in range(each.first, each.last + 1)}
+    detected = detect_actions(faces, rules)
+    busy = {index for each in detected for index in range(each.first, each.last + 1)}
     usable = [index for index, frame in enumerate(frames) if frame.box is not None]
-    return Watched(tuple(faces), tuple(seen), tuple(index for index in usable if index not in busy))
+    return ObservedActions(
+        tuple(faces), tuple(detected), tuple(index for index in usable if index not in busy)
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Answer:
-    """A burst that was watched, with the descriptors of its telling frames and the signals of its pictures."""
+class ObservedBurst:
+    """A burst with its detected actions, the descriptors of its compared frames, and the risk signals of its pictures."""
 
     frames: Sequence[Frame]
-    watched: Watched
+    observed: ObservedActions
     descriptors: Sequence[Descriptor]
     signals: Mapping[str, float] = field(default_factory=dict)
 
 
 def check_challenge(
-    given: Answer, asked: Sequence[Action], burst: BurstRules, rules: ChallengeRules
+    burst: ObservedBurst, requested: Sequence[Action], burst_rules: BurstRules, rules: ChallengeRules
 ) -> LivenessReport:
-    """The burst as the answer to the asked actions in their order."""
-    watched, boxes = given.watched, [frame.box for frame in given.frames if frame.box is not None]
+    """Check that the burst shows the requested actions in their order."""
+    observed, boxes = burst.observed, [frame.box for frame in burst.frames if frame.box is not None]
+    if observed.faces or not boxes:
+        action_reasons = _check_actions(observed.detected, requested, rules.actions)
+    else:
+        action_reasons = (NOT_MEASURABLE,)
     reasons = (
-        *check_burst(given.frames, given.descriptors, burst, rules.max_lost_frames),
-        *_check_span(given.frames, rules),
+        *check_burst(burst.frames, burst.descriptors, burst_rules, rules.max_lost_frames),
+        *_check_span(burst.frames, rules),
         *_check_boxes(boxes, rules),
-        *(
-            _check_actions(watched.seen, asked, rules.actions)
-            if watched.faces or not boxes
-            else (NOT_MEASURABLE,)
-        ),
+        *action_reasons,
     )
-    times = [frame.captured_ms for frame in given.frames if frame.captured_ms is not None]
-    of_burst = {"stillness": stillness([face.contours for face in watched.faces]), "rhythm": evenness(times)}
-    signals = {**given.signals, **{name: figure for name, figure in of_burst.items() if figure is not None}}
-    return LivenessReport(reasons, tuple(asked), watched.seen, watched.at_rest, risk_of(signals, rules.risk))
+    risk = rate_risk({**burst.signals, **_burst_signals(burst)}, rules.risk)
+    return LivenessReport(reasons, tuple(requested), observed.detected, observed.at_rest, risk)
+
+
+def _burst_signals(burst: ObservedBurst) -> dict[str, float]:
+    """The risk signals of movement and timing, without those that cannot be measured."""
+    times = [frame.captured_ms for frame in burst.frames if frame.captured_ms is not None]
+    signals = {
+        "stillness": stillness([face.contours for face in burst.observed.faces]),
+        "rhythm": gap_regularity(times),
+    }
+    return {name: figure for name, figure in signals.items() if figure is not None}
 
 
 def _check_actions(
-    seen: Sequence[SeenAction], asked: Sequence[Action], rules: ActionRules
+    detected: Sequence[DetectedAction], requested: Sequence[Action], rules: ActionRules
 ) -> tuple[Reason, ...]:
-    if answer(seen, asked, rules) is not None:
+    if match_actions(detected, requested, rules) is not None:
         return ()
-    done = {each.action for each in seen if not is_flat(each, rules)}
-    missing = [action for action in dict.fromkeys(asked) if action not in done]
+    done = {each.action for each in detected if not is_flat_turn(each, rules)}
+    missing = [action for action in dict.fromkeys(requested) if action not in done]
     if missing:
-        flat = {each.action for each in seen}
+        flat = {each.action for each in detected}
         return tuple(dict.fromkeys(NO_DEPTH if action in flat else NOT_DONE[action] for action in missing))
-    if all(each.action in asked or each.frames < rules.unasked_frames for each in seen):
+    if all(each.action in requested or each.frames < rules.unasked_frames for each in detected):
         return (OUT_OF_ORDER,)
     return (UNASKED_ACTION,)
 

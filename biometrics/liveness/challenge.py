@@ -1,8 +1,8 @@
-"""Which actions a burst shows, in which order, and whether they are the ones that were asked.
+"""Detects the actions in a burst, and matches them with the requested ones.
 
-Every measure is relative to the same burst: closed eyes against the person's own open ones, an open mouth after a closed
-one, a turned head against the frame that looks straightest. Beside the asked actions nothing else may be seen, or one
-recording of everything would answer every challenge.
+Every measure is relative to the same burst: closed eyes to the person's own open eyes, an open mouth to an earlier closed
+one, a turned head to the frame that looks straightest. A burst must show no other actions than the requested ones.
+Otherwise one recording of all actions would pass every challenge.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,102 +17,108 @@ from biometrics.liveness.expression import Expression, measure_expression, plana
 
 @dataclass(frozen=True, slots=True)
 class ActionRules:
-    """When an action counts as done. Ratios are pure numbers; offsets are in distances between the eyes."""
+    """When an action counts as done. Ratios are dimensionless; offsets are in eye distances."""
 
     closed_eyes: float
-    """Eyes are closed up to this share of the 75th percentile of the burst's own eye aspect ratios."""
+    """Eyes are closed up to this share of the 75th percentile of the burst's eye aspect ratios."""
     closed_eyes_frames: int
-    """Frames in a row that closed eyes are held; one alone is a blink."""
+    """How many consecutive frames eyes must be closed. A single one is a blink."""
     closed_mouth: float
-    """An inner mouth is closed up to this ratio of height to width …"""
+    """A mouth is closed up to this ratio of height to width of the inner lips …"""
     open_mouth: float
-    """… and open from this one, having been closed before."""
+    """… and open from this ratio, if it was closed before."""
     min_turn: float
-    """Offset of the nose, in eye distances, from which a head is turned, also against the straightest frame."""
+    """Offset of the nose, in eye distances, from which a head is turned; also relative to the straightest frame."""
     min_depth: float
-    """Planar residual, in eye distances, that a turned head leaves against the straightest frame; a picture leaves less."""
+    """Minimum planar residual of a turned head against the straightest frame, in eye distances. A flat picture has less."""
     unasked_frames: int
-    """An action that nobody asked for speaks against the burst when it lasts as many frames."""
+    """An action that was not requested fails the burst if it lasts this many frames."""
 
 
 @dataclass(frozen=True, slots=True)
-class SeenAction:
-    """One action in the burst. Indices are those of the burst's frames."""
+class DetectedAction:
+    """One action detected in a burst. Indices are those of the burst's frames."""
 
     action: Action
     first: int
     last: int
     peak: int
-    """The frame that shows it most."""
+    """The frame that shows it best."""
     frames: int
     figure: float
-    """Eyes: share of the own open ones; mouth: its ratio; turn: the nose's offset. At the peak."""
+    """At the peak. Eyes: ratio to the person's open eyes; mouth: its ratio; turn: the nose's offset."""
     depth: float | None = None
-    """A turn's planar residual; None for the others."""
+    """The planar residual of a turn; None for other actions."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Measured:
-    """One frame with a face: its index in the burst, what its face does, and the outlines that say so."""
+class MeasuredFrame:
+    """One frame with a face: its index in the burst, the measured expression, and the contours it was measured on."""
 
     index: int
     expression: Expression
     contours: Contours
 
 
-def measured(index: int, contours: Contours) -> Measured:
-    """A frame's measures."""
-    return Measured(index, measure_expression(contours), contours)
+def measure_frame(index: int, contours: Contours) -> MeasuredFrame:
+    """Measure one frame."""
+    return MeasuredFrame(index, measure_expression(contours), contours)
 
 
-def actions_seen(frames: Sequence[Measured], rules: ActionRules) -> list[SeenAction]:
-    """All actions in the burst by the frame that they begin in, flat turns among them."""
+def detect_actions(frames: Sequence[MeasuredFrame], rules: ActionRules) -> list[DetectedAction]:
+    """Detect all actions, including flat turns, ordered by their first frame."""
     if not frames:
         return []
-    found = [*_closed_eyes(frames, rules), *_open_mouths(frames, rules), *_turns(frames, rules)]
-    return sorted(found, key=lambda seen: (seen.first, seen.last))
+    actions = [
+        *_detect_closed_eyes(frames, rules),
+        *_detect_open_mouths(frames, rules),
+        *_detect_turns(frames, rules),
+    ]
+    return sorted(actions, key=lambda action: (action.first, action.last))
 
 
-def is_flat(seen: SeenAction, rules: ActionRules) -> bool:
-    """A turn without depth: a picture was turned, not a head."""
-    return seen.depth is not None and seen.depth < rules.min_depth
+def is_flat_turn(action: DetectedAction, rules: ActionRules) -> bool:
+    """Whether this is a turn without depth: someone turned a picture, not their head."""
+    return action.depth is not None and action.depth < rules.min_depth
 
 
-def answer(
-    seen: Sequence[SeenAction], asked: Sequence[Action], rules: ActionRules
-) -> tuple[SeenAction, ...] | None:
-    """The seen actions that are the asked ones in their order, or None.
+def match_actions(
+    detected: Sequence[DetectedAction], requested: Sequence[Action], rules: ActionRules
+) -> tuple[DetectedAction, ...] | None:
+    """The detected actions that match the requested ones in order, or None.
 
-    Seen twice in a row, an action counts once: a mouth flickers. Flat turns count as nothing. What is short may be
-    passed over; what lasts `unasked_frames` and was not asked may not.
+    An action that is detected twice in a row counts once, because a mouth may flicker. Flat turns are ignored. A short
+    action that was not requested is skipped; one that lasts `unasked_frames` fails the match.
     """
-    paths: dict[int, tuple[SeenAction, ...]] = {0: ()}
-    for each in seen:
-        if is_flat(each, rules):
+    paths: dict[int, tuple[DetectedAction, ...]] = {0: ()}
+    for each in detected:
+        if is_flat_turn(each, rules):
             continue
-        after: dict[int, tuple[SeenAction, ...]] = {}
+        after: dict[int, tuple[DetectedAction, ...]] = {}
         for done, path in paths.items():
-            if each.frames < rules.unasked_frames or (done and asked[done - 1] is each.action):
+            if each.frames < rules.unasked_frames or (done and requested[done - 1] is each.action):
                 after.setdefault(done, path)
-            if done < len(asked) and asked[done] is each.action:
+            if done < len(requested) and requested[done] is each.action:
                 after.setdefault(done + 1, (*path, each))
         paths = after
-    return paths.get(len(asked))
+    return paths.get(len(requested))
 
 
-def _closed_eyes(frames: Sequence[Measured], rules: ActionRules) -> Iterator[SeenAction]:
-    own = float(np.percentile([frame.expression.eyes for frame in frames], 75))
-    if own <= 0:
+def _detect_closed_eyes(frames: Sequence[MeasuredFrame], rules: ActionRules) -> Iterator[DetectedAction]:
+    open_eyes = float(np.percentile([frame.expression.eyes for frame in frames], 75))
+    if open_eyes <= 0:
         return
-    closed = [frame.expression.eyes <= rules.closed_eyes * own for frame in frames]
+    closed = [frame.expression.eyes <= rules.closed_eyes * open_eyes for frame in frames]
     for run in _runs(closed):
         if len(run) >= rules.closed_eyes_frames:
             peak = min(run, key=lambda at: frames[at].expression.eyes)
-            yield _seen(Action.CLOSE_EYES, frames, run, peak, frames[peak].expression.eyes / own)
+            yield _detected_action(
+                Action.CLOSE_EYES, frames, run, peak, frames[peak].expression.eyes / open_eyes
+            )
 
 
-def _open_mouths(frames: Sequence[Measured], rules: ActionRules) -> Iterator[SeenAction]:
-    """With two bounds, so that a mouth near one of them does not open and close from frame to frame."""
+def _detect_open_mouths(frames: Sequence[MeasuredFrame], rules: ActionRules) -> Iterator[DetectedAction]:
+    """Detect open mouths with two limits (hysteresis), so that a mouth near a limit does not flicker."""
     was_closed, is_open, opened = False, False, []
     for frame in frames:
         ratio = frame.expression.mouth
@@ -123,10 +129,10 @@ def _open_mouths(frames: Sequence[Measured], rules: ActionRules) -> Iterator[See
         opened.append(is_open)
     for run in _runs(opened):
         peak = max(run, key=lambda at: frames[at].expression.mouth)
-        yield _seen(Action.OPEN_MOUTH, frames, run, peak, frames[peak].expression.mouth)
+        yield _detected_action(Action.OPEN_MOUTH, frames, run, peak, frames[peak].expression.mouth)
 
 
-def _turns(frames: Sequence[Measured], rules: ActionRules) -> Iterator[SeenAction]:
+def _detect_turns(frames: Sequence[MeasuredFrame], rules: ActionRules) -> Iterator[DetectedAction]:
     straight = min(frames, key=lambda frame: abs(frame.expression.turn))
     for action, side in ((Action.TURN_LEFT, 1), (Action.TURN_RIGHT, -1)):
         offsets = [side * frame.expression.turn for frame in frames]
@@ -136,23 +142,23 @@ def _turns(frames: Sequence[Measured], rules: ActionRules) -> Iterator[SeenActio
         for run in _runs(turned):
             peak = max(run, key=lambda at: offsets[at])
             depth = planar_residual(straight.contours, frames[peak].contours)
-            yield _seen(action, frames, run, peak, frames[peak].expression.turn, depth)
+            yield _detected_action(action, frames, run, peak, frames[peak].expression.turn, depth)
 
 
-def _seen(
+def _detected_action(
     action: Action,
-    frames: Sequence[Measured],
+    frames: Sequence[MeasuredFrame],
     run: Sequence[int],
     peak: int,
     figure: float,
     depth: float | None = None,
-) -> SeenAction:
+) -> DetectedAction:
     first, last = frames[run[0]].index, frames[run[-1]].index
-    return SeenAction(action, first, last, frames[peak].index, len(run), figure, depth)
+    return DetectedAction(action, first, last, frames[peak].index, len(run), figure, depth)
 
 
 def _runs(flags: Sequence[bool]) -> Iterator[range]:
-    """The stretches of True, as positions in `flags`."""
+    """The runs of True, as ranges of positions in `flags`."""
     start: int | None = None
     for at, flag in enumerate((*flags, False)):
         if flag and start is None:

@@ -1,7 +1,7 @@
-"""Does the face answer the colours that the screen shows? A signal only: daylight drowns a screen.
+"""Measures whether the face reflects the colours that the screen shows. Only a risk signal: daylight hides the effect.
 
-A face at arm's length is lit by the screen, the room behind it hardly; white balance and exposure change both alike. So
-the logarithm of face over background is compared with the shown colours, each freed of its mean over frames and channels.
+The screen lights a face at arm's length, but hardly the room behind it. White balance and exposure change both alike, so
+the logarithm of face over background is correlated with the shown colours, both centred over frames and channels.
 """
 
 from collections.abc import Sequence
@@ -11,30 +11,30 @@ import numpy as np
 import numpy.typing as npt
 
 from biometrics.engines.base import Box
-from biometrics.pictures.decoding import Scaled
+from biometrics.pictures.decoding import DecodedImage
 
 Colour = tuple[float, float, float]
 """Red, green, blue, 0 to 255."""
 
 _Values = npt.NDArray[np.float64]
 
-_FLOOR = 1.0
-"""Grey level below which a logarithm says nothing."""
-_LEAST_FRAMES = 3
+_MIN_GREY = 1.0
+"""Grey level below which a logarithm is not meaningful."""
+_MIN_FRAMES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class FlashResponse:
-    """How the burst answers the shown colours."""
+    """How the face responds to the shown colours."""
 
     correlation: float
-    """Pearson's, -1 to 1, of shown colours and the face's colours against the background's."""
+    """Pearson correlation, -1 to 1, of the shown colours with the ratio of face to background."""
     strength: float
-    """Standard deviation of the latter, in natural logarithms: 0.01 is one percent."""
+    """Standard deviation of that ratio in natural logarithms: 0.01 is one percent."""
 
 
-def mean_colours(decoded: Scaled, box: Box) -> tuple[Colour, Colour]:
-    """Mean colours of the inner face and of what lies outside the grown box; the whole picture if nothing does."""
+def mean_colours(decoded: DecodedImage, box: Box) -> tuple[Colour, Colour]:
+    """Mean colours of the inner face and of the background outside the grown box, or of the whole picture without one."""
     pixels, box = decoded.pixels, box.scaled(1 / decoded.factor)
     height, width = pixels.shape[:2]
     inner, outer = box.grown(-0.2), box.grown(0.25)
@@ -43,38 +43,38 @@ def mean_colours(decoded: Scaled, box: Box) -> tuple[Colour, Colour]:
     behind = np.ones((height, width), dtype=bool)
     behind[_span(outer.top, outer.bottom, height), _span(outer.left, outer.right, width)] = False
     background = pixels[behind] if behind.any() else pixels.reshape(-1, 3)
-    return _colour(face), _colour(background)
+    return _mean_colour(face), _mean_colour(background)
 
 
 def flash_response(
     shown: Sequence[Colour], faces: Sequence[Colour], backgrounds: Sequence[Colour]
 ) -> FlashResponse | None:
-    """The correlation over at least three frames; None where nothing can be said, as when one colour was shown."""
-    if len(shown) < _LEAST_FRAMES or not len(shown) == len(faces) == len(backgrounds):
+    """Correlate over at least three frames. None if it is undefined, for example if only one colour was shown."""
+    if len(shown) < _MIN_FRAMES or not len(shown) == len(faces) == len(backgrounds):
         return None
-    asked = _centred(np.asarray(shown, dtype=np.float64))
-    ratio = np.log(np.maximum(faces, _FLOOR)) - np.log(np.maximum(backgrounds, _FLOOR))
-    answered = _centred(ratio)
-    if not asked.std() or not answered.std():
+    shown_hues = _centre_colours(np.asarray(shown, dtype=np.float64))
+    ratio = np.log(np.maximum(faces, _MIN_GREY)) - np.log(np.maximum(backgrounds, _MIN_GREY))
+    face_hues = _centre_colours(ratio)
+    if not shown_hues.std() or not face_hues.std():
         return None
-    correlation = float((asked * answered).mean() / (asked.std() * answered.std()))
-    return FlashResponse(correlation, float(answered.std()))
+    correlation = float((shown_hues * face_hues).mean() / (shown_hues.std() * face_hues.std()))
+    return FlashResponse(correlation, float(face_hues.std()))
 
 
-def _centred(colours: _Values) -> _Values:
-    """Without each frame's brightness and each channel's mean over the burst."""
+def _centre_colours(colours: _Values) -> _Values:
+    """Subtract each frame's brightness and each channel's mean over the burst."""
     hues: _Values = colours - colours.mean(axis=1, keepdims=True)
     centred: _Values = hues - hues.mean(axis=0, keepdims=True)
     return centred
 
 
-def _colour(pixels: npt.NDArray[np.uint8]) -> Colour:
+def _mean_colour(pixels: npt.NDArray[np.uint8]) -> Colour:
     red, green, blue = pixels.mean(axis=0)
     return float(red), float(green), float(blue)
 
 
 def _span(start: float, end: float, length: int) -> slice:
-    """At least one pixel inside the picture."""
+    """A slice of at least one pixel inside the picture."""
     first = min(max(0, int(start)), length - 1)
     return slice(first, min(length, max(first + 1, int(end))))
 

@@ -1,8 +1,8 @@
-"""Outlines of eyes, mouth and nose in a detected face: what the actions of a challenge are measured on.
+"""Landmark models that locate the contours of eyes, mouth and nose, on which the actions of a challenge are measured.
 
 The shipped model is dlib's 68-point shape predictor from the package `face_recognition_models`. It was trained on the
-300-W set, whose licence excludes commercial use: an operator who may not use it passes another ContourModel to the
-engine, or None. Without one no action can be measured, and challenges are answered in front of a person.
+300-W set, whose licence excludes commercial use. An operator who may not use it passes another LandmarkModel to the
+engine, or None. Without a model no action can be measured, and students are checked in person.
 """
 
 import threading
@@ -16,25 +16,25 @@ import numpy.typing as npt
 from biometrics.engines.base import Box, Contours, Point
 from biometrics.pictures.decoding import Pixels
 
-Marks = npt.NDArray[np.float64]
+LandmarkPoints = npt.NDArray[np.float64]
 """The 68 points of the Multi-PIE mark-up, shape (68, 2), x and y in pixels."""
 
 SHAPE_68 = "shape_predictor_68_face_landmarks.dat"
 
 
-class ContourModel(Protocol):
-    """Finds outlines in an upright RGB picture. Positions are pixels of that picture."""
+class LandmarkModel(Protocol):
+    """Locates contours in an upright RGB image. Positions are pixels of that image."""
 
     name: str
-    """Model and licence, as an operator should read them."""
+    """Model and licence, for display to an operator."""
 
-    def outline(self, pixels: Pixels, box: Box) -> Contours:
+    def locate_contours(self, pixels: Pixels, box: Box) -> Contours:
         """The outlines of the face in `box`."""
         ...
 
 
 class Dlib68Contours:
-    """dlib's 68 points; the file of 100 MB is read when the first face asks for it."""
+    """dlib's 68-point model. The file of 100 MB is loaded at the first use."""
 
     name = "dlib 68-point shape predictor, trained on 300-W: no commercial use"
 
@@ -43,11 +43,11 @@ class Dlib68Contours:
         self._lock = threading.Lock()
         self._predictor: dlib.shape_predictor | None = None
 
-    def outline(self, pixels: Pixels, box: Box) -> Contours:
-        return contours_of(self.marks(pixels, box))
+    def locate_contours(self, pixels: Pixels, box: Box) -> Contours:
+        return select_contours(self.locate_points(pixels, box))
 
-    def marks(self, pixels: Pixels, box: Box) -> Marks:
-        """All 68 points, in the mark-up's order."""
+    def locate_points(self, pixels: Pixels, box: Box) -> LandmarkPoints:
+        """All 68 points in the order of the mark-up."""
         with self._lock:
             if self._predictor is None:
                 self._predictor = dlib.shape_predictor(str(self._file))
@@ -56,8 +56,8 @@ class Dlib68Contours:
         return np.array([(part.x, part.y) for part in shape.parts()], dtype=np.float64)
 
 
-def contours_of(marks: Marks) -> Contours:
-    """What is needed of the 68 points: eyes 36–47, inner lips 60–67, nose 27–35 with its base 33."""
+def select_contours(marks: LandmarkPoints) -> Contours:
+    """Select the required points: eyes 36–47, inner lips 60–67, nose 27–35 with its base 33."""
     points = tuple(Point(float(x), float(y)) for x, y in marks)
     corners = (points[36], points[39], points[42], points[45])
     return Contours(

@@ -1,7 +1,7 @@
-"""Does a burst look like pictures that were used before? A reason for another challenge, never a refusal, never a miss.
+"""Detects the re-use of earlier pictures. A finding leads to another challenge, never to a refusal or a miss.
 
-Two signs: a frame whose perceptual hash nearly equals one that was kept, and a burst whose descriptor lies closer to a
-kept one, or to the template, than two separate sittings do. Only descriptors of the same engine are compared.
+Two signs: a frame whose perceptual hash nearly equals a stored one, and a burst whose descriptor is closer to a stored
+one, or to the template, than two separate sessions usually are. Only descriptors of the same engine are compared.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,56 +31,60 @@ LIKE_TEMPLATE = Reason(
 
 
 class Kept(Protocol):
-    """What was kept of an accepted burst or of an enrolment."""
+    """Stored data of an accepted burst or of an enrolment."""
 
     @property
     def descriptor(self) -> Descriptor:
-        """The mean of its frames."""
+        """The mean descriptor of its frames."""
 
     @property
     def hashes(self) -> tuple[int, ...]:
-        """`Fingerprint.phash`, one a frame."""
+        """`Fingerprint.phash` of each frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReuseRules:
-    """From where likeness asks for a second look; both bounds inclusive."""
+    """Bounds from which similarity requires a second look; both inclusive."""
 
     max_hash_bits: int
-    """Bits of 64 in which two perceptual hashes may differ and still be near duplicates."""
+    """Perceptual hashes are near duplicates if they differ in at most so many of 64 bits."""
     min_like_frames: int
-    """Frames that have a near duplicate before it counts: one steady frame in front of one wall is chance."""
+    """Frames that must have a near duplicate: a single match can be chance, such as the same wall behind the face."""
     min_distance: float
-    """Descriptors closer than this are closer than two sittings (engine's metric)."""
+    """Descriptors closer than this are closer than two separate sessions (in the engine's metric)."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReuseSignals:
-    """The reasons for a second look and the figures behind them."""
+    """The reasons for a second look, with the measured figures."""
 
     reasons: tuple[Reason, ...]
     like_frames: int
-    """Frames that have a near duplicate among what was kept."""
+    """Frames that have a near duplicate among the stored hashes."""
     nearest_selfie: float | None
-    """Smallest distance to a kept descriptor; None when nothing comparable was kept."""
+    """Smallest distance to a stored descriptor; None if there is no comparable one."""
     to_template: float | None
 
 
 def reuse_signals(
     probe: Descriptor | None,
     hashes: Sequence[int],
-    kept: Iterable[Kept],
+    stored: Iterable[Kept],
     template: FaceTemplate | None,
     rules: ReuseRules,
 ) -> ReuseSignals:
-    """A burst's mean descriptor and its frames' perceptual hashes against everything kept of the same student."""
-    earlier = list(kept)
-    seen = {each for one in earlier for each in one.hashes}
-    like = sum(any(hamming(each, old) <= rules.max_hash_bits for old in seen) for each in hashes)
+    """Compare a burst's mean descriptor and perceptual hashes with everything stored for the same student."""
+    selfies = list(stored)
+    known_hashes = {each for selfie in selfies for each in selfie.hashes}
+    like = sum(any(hamming(each, known) <= rules.max_hash_bits for known in known_hashes) for each in hashes)
     nearest, to_template = None, None
     if probe is not None:
         nearest = min(
-            (distance(probe, one.descriptor) for one in earlier if one.descriptor.engine == probe.engine),
+            (
+                distance(probe, selfie.descriptor)
+                for selfie in selfies
+                if selfie.descriptor.engine == probe.engine
+            ),
             default=None,
         )
         if template is not None and template.engine == probe.engine:
@@ -90,4 +94,4 @@ def reuse_signals(
         (nearest is not None and nearest < rules.min_distance, LIKE_EARLIER_SELFIE),
         (to_template is not None and to_template < rules.min_distance, LIKE_TEMPLATE),
     )
-    return ReuseSignals(tuple(reason for found, reason in checks if found), like, nearest, to_template)
+    return ReuseSignals(tuple(reason for applies, reason in checks if applies), like, nearest, to_template)

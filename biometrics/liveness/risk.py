@@ -1,4 +1,4 @@
-"""Signals that raise or lower suspicion of a burst without deciding anything: they sort what a person looks at first."""
+"""Risk signals of a burst. They decide nothing: reviewers see the riskiest bursts first."""
 
 import math
 from collections import Counter
@@ -13,23 +13,23 @@ from biometrics.liveness.expression import measure_expression
 
 @dataclass(frozen=True, slots=True)
 class RiskRules:
-    """From where a signal starts to count and from where it counts in full; the first may be the larger one."""
+    """For each signal, the value from which it counts and the value from which it counts fully, in either order."""
 
     moire: tuple[float, float]
     """`Texture.moire`."""
     irregular: tuple[float, float]
     """`Texture.irregular`."""
     flash: tuple[float, float]
-    """`FlashResponse.correlation`: suspicion grows as it falls."""
+    """`FlashResponse.correlation`: risk rises as it falls."""
     stillness: tuple[float, float]
-    """`stillness` of the burst: suspicion grows as movement falls."""
+    """`stillness` of the burst: risk rises as movement falls."""
     rhythm: tuple[float, float]
-    """`evenness` of the frame times."""
+    """`gap_regularity` of the frame times."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """One signal: its figure as measured, and the suspicion it raises, 0 to 1."""
+class RiskPart:
+    """One signal: the measured figure, and the suspicion it raises, 0 to 1."""
 
     name: str
     figure: float
@@ -38,20 +38,20 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Risk:
-    """The signals of one burst; a signal that could not be measured is not among them."""
+    """The signals of one burst. Signals that could not be measured are missing."""
 
-    parts: tuple[Part, ...] = ()
+    parts: tuple[RiskPart, ...] = ()
 
     @property
     def score(self) -> float:
-        """0 to 1. Every part can only add, and none alone exceeds a half."""
+        """0 to 1. Every part can only raise it, and no part alone raises it above one half."""
         clear = 1.0
         for part in self.parts:
             clear *= 1.0 - part.suspicion / 2
         return 1.0 - clear
 
     def figures(self) -> dict[str, object]:
-        """Score and parts, in JSON's own types."""
+        """Score and parts as JSON values."""
         return {
             "score": round(self.score, 3),
             "parts": {
@@ -61,13 +61,13 @@ class Risk:
         }
 
 
-def risk_of(signals: Mapping[str, float], rules: RiskRules) -> Risk:
-    """The signals that were measured, by the names of the rules."""
-    return Risk(tuple(_part(name, figure, getattr(rules, name)) for name, figure in signals.items()))
+def rate_risk(signals: Mapping[str, float], rules: RiskRules) -> Risk:
+    """Rate the measured signals. Keys are the field names of RiskRules."""
+    return Risk(tuple(_rate_signal(name, figure, getattr(rules, name)) for name, figure in signals.items()))
 
 
 def stillness(faces: Sequence[Contours]) -> float | None:
-    """Median movement of the rigid points from face to face, in eye distances: a hand is never quite still."""
+    """Median movement of the rigid points between frames, in eye distances. A hand-held phone is never quite still."""
     moved = []
     for before, after in pairwise(faces):
         distances = [
@@ -79,14 +79,14 @@ def stillness(faces: Sequence[Contours]) -> float | None:
     return median(moved) if moved else None
 
 
-def evenness(times_ms: Sequence[int]) -> float | None:
-    """Share of the commonest gap among the gaps between frames: a camera's vary, a script's often do not."""
+def gap_regularity(times_ms: Sequence[int]) -> float | None:
+    """Share of the most common gap between frames. Gaps of a camera vary; those of a script often do not."""
     gaps = Counter(later - earlier for earlier, later in pairwise(times_ms))
     return max(gaps.values()) / gaps.total() if gaps else None
 
 
-def _part(name: str, figure: float, span: tuple[float, float]) -> Part:
-    """A figure's suspicion: 0 up to the span's start, 1 from its end, linear between."""
+def _rate_signal(name: str, figure: float, span: tuple[float, float]) -> RiskPart:
+    """Map a figure to a suspicion: 0 up to the start of the span, 1 from its end, linear between."""
     start, end = span
     share = (figure - start) / (end - start) if start != end else float(figure >= end)
-    return Part(name, figure, min(1.0, max(0.0, share)))
+    return RiskPart(name, figure, min(1.0, max(0.0, share)))

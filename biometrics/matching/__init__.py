@@ -1,0 +1,1 @@
+"""Matching: templates from shots, similarity scores, decisions, and calibration of their thresholds."""

@@ -1,9 +1,9 @@
-"""Which method tells the people of a deployment apart best, and where its thresholds lie: measured, not assumed.
+"""Calibration: measures which scoring method separates the people of a deployment best, and at which thresholds.
 
-Everything is identity-disjoint: in each of many rounds the people are split in two halves; the centre and the cohort
-come from one, and only comparisons inside the other are scored. Rates are reported as ISO/IEC 19795-1 names them: the
-false match rate (FMR) over comparisons of different people, the true accept rate (TAR) over comparisons of one person.
-Intervals come from resampling people, not comparisons: pictures of one person are not independent.
+All measurements are identity-disjoint. Each of many rounds splits the people in two halves: the mean and the cohort come
+from one half, and only comparisons within the other half are scored. Rates are named as in ISO/IEC 19795-1: the false
+match rate (FMR) over comparisons of different people, the true accept rate (TAR) over comparisons of one person.
+Intervals come from resampling people, not comparisons, because pictures of one person are not independent.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Population, Scoring, Vectors, normalised, towards
+from biometrics.matching.scoring import Population, Scoring, Vectors, centre_vectors, normalise_scores
 
 Ints = npt.NDArray[np.int64]
 
@@ -24,36 +24,36 @@ CANDIDATES = (
     Scoring(Method.AS_NORM, 0.0, 30),
     Scoring(Method.AS_NORM, 0.5, 30),
 )
-"""From the simplest on: of two that do equally well the earlier is chosen."""
+"""From simplest to most complex. Of two equally good candidates the earlier one is chosen."""
 _RESAMPLES = 200
-_POOLED = 100_000
-"""Comparisons over all rounds, about: few comparisons need many rounds, many need few."""
+_POOLED_COMPARISONS = 100_000
+"""Approximate number of comparisons over all rounds: fewer comparisons per round require more rounds."""
 _ROUNDS = range(4, 60)
-_LEAST_COHORT = 4
-"""People without whom a cohort has no spread worth the name."""
-_AS_GOOD = 0.01
-"""A TAR so close to the best is no reason for a less simple method."""
+_MIN_COHORT = 4
+"""Minimum number of people for a meaningful standard deviation of the cohort."""
+_TAR_TOLERANCE = 0.01
+"""A TAR this close to the best does not justify a more complex method."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Comparisons:
-    """What is compared with what: row i of `left` with row i of `right`, of the people named by number."""
+    """Pairs to compare: row i of `left` with row i of `right`, of the people with the given numbers."""
 
     left: Vectors
     right: Vectors
     left_person: Ints
     right_person: Ints
 
-    def where(self, chosen: npt.NDArray[np.bool_]) -> "Comparisons":
-        """Some of the rows."""
+    def select(self, chosen: npt.NDArray[np.bool_]) -> "Comparisons":
+        """The selected rows."""
         return Comparisons(
             self.left[chosen], self.right[chosen], self.left_person[chosen], self.right_person[chosen]
         )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scored:
-    """Scores of comparisons, pooled over the rounds, with whom they are of."""
+class ScoredComparisons:
+    """Scores of comparisons, pooled over the rounds, with the people compared."""
 
     value: Vectors
     left_person: Ints
@@ -72,7 +72,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The TAR at one FMR, with the interval of 95 % and the threshold; scores at or above it are accepted."""
+    """The TAR at one FMR, with its 95 % interval and the threshold. Scores at or above the threshold are accepted."""
 
     fmr: float
     tar: float
@@ -82,13 +82,13 @@ class Rate:
 
 
 def means_by_person(vectors: Vectors, person: Ints) -> tuple[Vectors, Ints]:
-    """One vector for each person, the mean of theirs: what a template is."""
+    """The mean vector of each person, which is how templates are built."""
     people = np.unique(person)
     return np.stack([vectors[person == each].mean(axis=0) for each in people]), people
 
 
-def shots_against_templates(vectors: Vectors, person: Ints, most: int, *, seed: int = 1) -> Comparisons:
-    """Each vector with the mean of its person's others, and with templates of other people, `most` of those in all."""
+def pair_shots_with_templates(vectors: Vectors, person: Ints, most: int, *, seed: int = 1) -> Comparisons:
+    """Pair each vector with the mean of its person's other vectors, and with up to `most` templates of other people."""
     templates, people = means_by_person(vectors, person)
     owner = np.searchsorted(people, person)
     count = np.bincount(owner)
@@ -98,8 +98,8 @@ def shots_against_templates(vectors: Vectors, person: Ints, most: int, *, seed: 
     random = np.random.default_rng(seed)
     drawn = random.choice(len(vectors) * len(people), min(most, len(vectors) * len(people)), replace=False)
     seen, claimed = drawn // len(people), drawn % len(people)
-    strange = claimed != owner[seen]
-    seen, claimed = seen[strange], claimed[strange]
+    impostor = claimed != owner[seen]
+    seen, claimed = seen[impostor], claimed[impostor]
     return Comparisons(
         np.concatenate([rests, templates[claimed]]),
         np.concatenate([vectors[several], vectors[seen]]),
@@ -109,81 +109,83 @@ def shots_against_templates(vectors: Vectors, person: Ints, most: int, *, seed: 
 
 
 Scorer = Callable[[Comparisons, Vectors, Ints], Vectors]
-"""Scores of comparisons, larger is closer, given the vectors and persons that may be learned from."""
+"""Scores comparisons (larger is closer), given the vectors and people that may be used for training."""
 
 
-def by(scoring: Scoring) -> Scorer:
-    """The product's own way of scoring, its population learned from the persons' means."""
+def scorer_for(scoring: Scoring) -> Scorer:
+    """The product's own scoring, with the population learned from the mean vectors of the people."""
 
     def scorer(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
         templates, people = means_by_person(vectors, person)
-        population = Population(_ANY, 1, templates.mean(axis=0).astype(np.float32), len(people))
-        left = towards(comparisons.left, population, scoring)
-        right = towards(comparisons.right, population, scoring)
+        population = Population(_CALIBRATION_KEY, 1, templates.mean(axis=0).astype(np.float32), len(people))
+        left = centre_vectors(comparisons.left, population, scoring)
+        right = centre_vectors(comparisons.right, population, scoring)
         cosine: Vectors = np.einsum("ij,ij->i", left, right)
         if scoring.method is not Method.AS_NORM:
             return cosine
         nearest = min(scoring.cohort_size, len(templates))
-        return normalised(cosine, left, right, towards(templates, population, scoring), nearest)
+        return normalise_scores(cosine, left, right, centre_vectors(templates, population, scoring), nearest)
 
     return scorer
 
 
-def scored_disjoint(
+def score_disjoint(
     comparisons: Comparisons,
     samples: tuple[Vectors, Ints],
     scorer: Scorer,
     *,
     seed: int = 1,
     rounds: int | None = None,
-) -> Scored:
-    """Scores of each round's comparisons between people of whom nothing was learned in that round.
+) -> ScoredComparisons:
+    """Score each round's comparisons between people that were not in that round's training half.
 
-    `samples` are the vectors that may be learned from, with their persons.
+    `samples` are the vectors available for training, with their people.
     """
     vectors, person = samples
     people = np.unique(person)
     random = np.random.default_rng(seed)
     parts = []
-    # Half the people are apart, so that a round scores about a quarter of the comparisons.
-    wanted = min(_ROUNDS[-1], max(_ROUNDS[0], 4 * _POOLED // max(1, len(comparisons.left))))
+    # Half of the people are in the test half, so a round scores about a quarter of the comparisons.
+    wanted = min(_ROUNDS[-1], max(_ROUNDS[0], 4 * _POOLED_COMPARISONS // max(1, len(comparisons.left))))
     for _ in range(rounds or wanted):
-        learned = np.isin(person, random.permutation(people)[: len(people) // 2])
-        apart = np.setdiff1d(people, person[learned])
-        some = comparisons.where(
-            np.isin(comparisons.left_person, apart) & np.isin(comparisons.right_person, apart)
+        training = np.isin(person, random.permutation(people)[: len(people) // 2])
+        test_people = np.setdiff1d(people, person[training])
+        test = comparisons.select(
+            np.isin(comparisons.left_person, test_people) & np.isin(comparisons.right_person, test_people)
         )
-        values = scorer(some, vectors[learned], person[learned])
-        parts.append(Scored(values, some.left_person, some.right_person))
-    return Scored(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
+        values = scorer(test, vectors[training], person[training])
+        parts.append(ScoredComparisons(values, test.left_person, test.right_person))
+    return ScoredComparisons(*(np.concatenate([getattr(part, name) for part in parts]) for name in _FIELDS))
 
 
-_ANY = EngineKey("calibration", "")
+_CALIBRATION_KEY = EngineKey("calibration", "")
 _FIELDS = ("value", "left_person", "right_person")
 
 
-def rate(scored: Scored, fmr: float, *, seed: int = 1, resamples: int = _RESAMPLES) -> Rate:
-    """The TAR where at most the share `fmr` of different people is accepted, with its interval over people."""
-    people = np.unique(np.concatenate([scored.left_person, scored.right_person]))
-    left, right = (np.searchsorted(people, side) for side in (scored.left_person, scored.right_person))
-    genuine, own = scored.value[left == right], left[left == right]
-    order = np.argsort(-scored.value[left != right], kind="stable")
-    descending = scored.value[left != right][order]
+def measure_rate(
+    scores: ScoredComparisons, fmr: float, *, seed: int = 1, resamples: int = _RESAMPLES
+) -> Rate:
+    """The TAR at the threshold where at most `fmr` of impostor comparisons match, with its interval over people."""
+    people = np.unique(np.concatenate([scores.left_person, scores.right_person]))
+    left, right = (np.searchsorted(people, side) for side in (scores.left_person, scores.right_person))
+    genuine, own = scores.value[left == right], left[left == right]
+    order = np.argsort(-scores.value[left != right], kind="stable")
+    descending = scores.value[left != right][order]
     one, other = left[left != right][order], right[left != right][order]
     threshold = _threshold(descending, np.ones(len(descending)), fmr)
     random = np.random.default_rng(seed)
-    found = []
+    rates = []
     for _ in range(resamples):
         drawn = np.bincount(random.integers(0, len(people), len(people)), minlength=len(people)).astype(float)
         at = _threshold(descending, drawn[one] * drawn[other], fmr)
         if drawn[own].sum():
-            found.append(float(np.average(genuine >= at, weights=drawn[own])))
-    low, high = np.quantile(found, (0.025, 0.975)) if found else (0.0, 1.0)
+            rates.append(float(np.average(genuine >= at, weights=drawn[own])))
+    low, high = np.quantile(rates, (0.025, 0.975)) if rates else (0.0, 1.0)
     return Rate(fmr, float((genuine >= threshold).mean()), float(low), float(high), threshold)
 
 
 def _threshold(descending: Vectors, weights: Vectors, fmr: float) -> float:
-    """Just above the first impostor that the allowed share has no room for."""
+    """Just above the first impostor score that would exceed the allowed rate."""
     if not len(descending):
         return -np.inf
     filled = np.cumsum(weights) > fmr * weights.sum()
@@ -193,32 +195,32 @@ def _threshold(descending: Vectors, weights: Vectors, fmr: float) -> float:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidate:
-    """A method with its scores and rates."""
+    """A scoring method with its scores and rates."""
 
     scoring: Scoring
-    scored: Scored
+    scores: ScoredComparisons
     rates: tuple[Rate, ...]
 
 
-def measured(
+def measure_candidates(
     comparisons: Comparisons,
     samples: tuple[Vectors, Ints],
     candidates: Sequence[Scoring],
     fmrs: Sequence[float],
 ) -> list[Candidate]:
-    """Every candidate's scores and rates, the strictest FMR last; those that need more people are left out."""
+    """Measure every candidate, with the strictest FMR last. Candidates that need more people are skipped."""
     halves = len(np.unique(samples[1])) // 2
-    found = []
+    measured = []
     for scoring in candidates:
-        if scoring.method is Method.AS_NORM and halves < _LEAST_COHORT:
+        if scoring.method is Method.AS_NORM and halves < _MIN_COHORT:
             continue
-        scored = scored_disjoint(comparisons, samples, by(scoring))
-        rates = tuple(rate(scored, fmr) for fmr in sorted(fmrs, reverse=True))
-        found.append(Candidate(scoring, scored, rates))
-    return found
+        scores = score_disjoint(comparisons, samples, scorer_for(scoring))
+        rates = tuple(measure_rate(scores, fmr) for fmr in sorted(fmrs, reverse=True))
+        measured.append(Candidate(scoring, scores, rates))
+    return measured
 
 
-def best(candidates: Sequence[Candidate]) -> Candidate:
-    """The highest TAR at the strictest FMR; a simpler method wins if it comes within a hundredth of that."""
+def choose_best(candidates: Sequence[Candidate]) -> Candidate:
+    """The candidate with the highest TAR at the strictest FMR, or a simpler one within 0.01 of it."""
     leader = max(each.rates[-1].tar for each in candidates)
-    return next(each for each in candidates if each.rates[-1].tar >= leader - _AS_GOOD)
+    return next(each for each in candidates if each.rates[-1].tar >= leader - _TAR_TOLERANCE)

@@ -1,9 +1,8 @@
-"""From shots to a template, and from a score to one of three answers.
+"""Builds templates from shots, and turns a score into one of three decisions.
 
-dlib's customary threshold (L2 0.6) was tuned on a Western-heavy set; among young East Asian people it takes
-a large share of strangers for the same person. So a template is built from several shots, a probe is the
-mean of its burst, scores are made as `biometrics.matching.scoring` says, and the thresholds are policy, tied to engine and
-method, passed in as a value.
+dlib's customary threshold (L2 0.6) was tuned on a mostly Western set; among young East Asian people it matches a large
+share of different people. Therefore a template is built from several shots, a probe is the mean of its burst, scores are
+computed by `biometrics.matching.scoring`, and the thresholds are policy values tied to engine and method.
 """
 
 import math
@@ -28,7 +27,7 @@ class ShotsTooFew(BiometricsError):
 
 
 class ShotsDisagree(BiometricsError):
-    """The shots do not look like one person."""
+    """The shots do not show the same person."""
 
     code = "face_shots_disagree"
     status = 422
@@ -37,7 +36,7 @@ class ShotsDisagree(BiometricsError):
 
 
 class ThresholdsInvalid(BiometricsError):
-    """Thresholds that leave no order between accept and reject, or that belong to another method."""
+    """The thresholds are out of order, or belong to another method."""
 
     code = "face_thresholds_invalid"
     status = 500
@@ -46,7 +45,7 @@ class ThresholdsInvalid(BiometricsError):
 
 
 class Decision(StrEnum):
-    """A rejection here is never a miss by itself: a person looks first."""
+    """A rejection is never a miss by itself: a person reviews it first."""
 
     ACCEPT = "accept"
     STEP_UP = "step_up"
@@ -54,19 +53,19 @@ class Decision(StrEnum):
 
 
 class Method(StrEnum):
-    """How a score is made; each has thresholds of its own."""
+    """How a score is computed. Each method has its own thresholds."""
 
     NEUTRAL = "neutral"
-    """The cosine as it is: before a population is known, or where calibration finds nothing better."""
+    """The plain cosine: before a population is known, or if calibration finds nothing better."""
     CENTRED = "centred"
-    """The cosine after a share of the population's mean is taken away from both."""
+    """The cosine after subtracting a share of the population's mean from both sides."""
     AS_NORM = "as-norm"
-    """Centred, then normalised against the nearest of a cohort of the same school's templates."""
+    """Centred, then normalised against the nearest templates of a cohort from the same school."""
 
 
 @dataclass(frozen=True, slots=True)
 class FaceThresholds:
-    """Scores, larger is closer: accept from `accept_from`, reject below `reject_below`, between them step up."""
+    """Score limits: accept from `accept_from`, reject below `reject_below`, step up in between. Larger is closer."""
 
     accept_from: float
     reject_below: float
@@ -79,7 +78,7 @@ class FaceThresholds:
 
 @dataclass(frozen=True, slots=True)
 class EnrolmentRules:
-    """How many shots make a template, and how far apart two shots of one person may be (engine's metric)."""
+    """How many shots a template needs, and the maximum distance between them (in the engine's metric)."""
 
     min_shots: int
     max_shot_distance: float
@@ -87,32 +86,32 @@ class EnrolmentRules:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceTemplate:
-    """A person as the mean of several shots; the shots themselves are not kept."""
+    """The biometric reference of a person: the mean descriptor of several shots. The shots are not part of it."""
 
     engine: EngineKey
     metric: Metric
     mean: Vector
     shots: int
     spread: float
-    """The largest distance between two of the shots."""
+    """The largest distance between any two of the shots."""
 
     def descriptor(self) -> Descriptor:
         return Descriptor(self.engine, self.metric, self.mean)
 
 
 def build_template(shots: Sequence[Descriptor], rules: EnrolmentRules) -> FaceTemplate:
-    """The template of shots that agree; raises ShotsTooFew, ShotsDisagree or EngineMismatch."""
+    """Build a template from shots of one person. Raises ShotsTooFew, ShotsDisagree or EngineMismatch."""
     if len(shots) < max(1, rules.min_shots):
         raise ShotsTooFew(usable=len(shots), needed=rules.min_shots)
     spread = largest_distance(shots)
     if spread > rules.max_shot_distance:
         raise ShotsDisagree
-    mean = average(shots)
+    mean = mean_descriptor(shots)
     return FaceTemplate(mean.engine, mean.metric, mean.vector, len(shots), spread)
 
 
-def average(descriptors: Sequence[Descriptor]) -> Descriptor:
-    """The mean of at least one descriptor of one engine; raises EngineMismatch."""
+def mean_descriptor(descriptors: Sequence[Descriptor]) -> Descriptor:
+    """The mean of at least one descriptor of one engine. Raises EngineMismatch."""
     first = descriptors[0]
     for other in descriptors[1:]:
         require_same_engine(first.engine, other.engine)
@@ -121,12 +120,12 @@ def average(descriptors: Sequence[Descriptor]) -> Descriptor:
 
 
 def largest_distance(descriptors: Sequence[Descriptor]) -> float:
-    """The largest distance between any two; 0 for a single one."""
+    """The largest distance between any two descriptors; 0 for a single one."""
     return max((distance(one, other) for one, other in combinations(descriptors, 2)), default=0.0)
 
 
 def decide(score: float, method: Method, thresholds: FaceThresholds) -> Decision:
-    """The answer to a score; raises ThresholdsInvalid for another method's thresholds or a non-number."""
+    """Apply the thresholds. Raises ThresholdsInvalid if they are for another method, or the score is not finite."""
     if method is not thresholds.method:
         raise ThresholdsInvalid(reason=f"scores by {method}, thresholds for {thresholds.method}")
     if not math.isfinite(score):

@@ -1,0 +1,1 @@
+"""Decoding, quality, fingerprints and texture of untrusted pictures."""

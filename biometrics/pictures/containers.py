@@ -1,8 +1,8 @@
-"""Walking JPEG, PNG and WebP files without decoding them.
+"""Parses the structure of JPEG, PNG and WebP files without decoding pixels.
 
-A decoder stops where the picture ends and never asks what follows; a polyglot lives exactly there. The walk
-reads the whole file: its kind, its dimensions, whether it is animated, its colour space, and that it ends
-where it says it ends. References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP).
+A decoder stops where the picture ends and ignores what follows, which is where polyglot files hide their payload. This
+parser reads the whole file: format, dimensions, animation, colour space, and whether the file ends where the picture
+ends. References: ITU-T T.81 annex B, the W3C PNG specification, RFC 9649 (WebP).
 """
 
 import re
@@ -13,16 +13,16 @@ from enum import Enum
 from biometrics.errors import BiometricsError
 
 _MAX_JPEG_SCANS = 64
-"""A progressive camera picture has about ten; hundreds are an attack on the decoder's time."""
+"""A progressive camera picture has about ten scans. Hundreds are a denial-of-service attack on the decoder."""
 _MARKER, _EOI, _SOS, _APP1 = 0xFF, 0xD9, 0xDA, 0xE1
 _EXIF = b"Exif\0"
 _RESTARTS = range(0xD0, 0xD8)
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-"""In entropy-coded data: neither a stuffed byte, nor a restart, nor a fill byte."""
+"""In entropy-coded data: not a stuffed byte, a restart marker or a fill byte."""
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""SOF0 to SOF15 without DHT, JPG and DAC."""
+"""SOF0 to SOF15, without DHT, JPG and DAC."""
 _WITHOUT_LENGTH = frozenset({0x01, *_RESTARTS, 0xD8})
-"""TEM, RST and a second SOI have no place between segments."""
+"""TEM, RST and a second SOI are not allowed between segments."""
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _PNG_COLOUR_TYPES = frozenset({0, 2, 3, 4, 6})
@@ -32,7 +32,7 @@ _WEBP_ANIMATION_FLAG = 0x02
 
 
 class ImageKind(Enum):
-    """The accepted kinds; the value is Pillow's name of the decoder."""
+    """The accepted formats. Values are the names of Pillow's decoders."""
 
     JPEG = "JPEG"
     PNG = "PNG"
@@ -40,7 +40,7 @@ class ImageKind(Enum):
 
 
 class ImageUnsupported(BiometricsError):
-    """Not a JPEG, PNG or WebP by its first bytes."""
+    """The file does not start like a JPEG, PNG or WebP file."""
 
     code = "image_unsupported"
     status = 415
@@ -49,7 +49,7 @@ class ImageUnsupported(BiometricsError):
 
 
 class ImageTruncated(BiometricsError):
-    """The file ends before the picture does, or its structure is not sound."""
+    """The file ends before the picture does, or its structure is invalid."""
 
     code = "image_truncated"
     status = 422
@@ -58,7 +58,7 @@ class ImageTruncated(BiometricsError):
 
 
 class ImageTrailingData(BiometricsError):
-    """Bytes follow the end of the picture: a polyglot, or a motion photo."""
+    """Bytes follow the end of the picture, as in a polyglot file or a motion photo."""
 
     code = "image_trailing_data"
     status = 422
@@ -67,7 +67,7 @@ class ImageTrailingData(BiometricsError):
 
 
 class ImageAnimated(BiometricsError):
-    """Several frames in one file; a burst is sent as several files."""
+    """The file has several frames. A burst must be sent as several files."""
 
     code = "image_animated"
     status = 422
@@ -77,34 +77,34 @@ class ImageAnimated(BiometricsError):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What a file says about itself; `colour` names an unsupported colour space, None when it is fine."""
+    """The header data of a file. `colour` names an unsupported colour space; None if it is supported."""
 
     kind: ImageKind
     width: int
     height: int
     colour: str | None
     exif: bool = True
-    """False when it certainly holds no EXIF data."""
+    """False if the file certainly has no EXIF data."""
 
 
-def inspect(data: bytes) -> Container:
-    """Walk the file; raises a refusal with a code. Time and memory are linear in the file's length."""
+def read_container(data: bytes) -> Container:
+    """Parse the file. Raises a BiometricsError. Time and memory are linear in the length of the file."""
     try:
         if data[:3] == b"\xff\xd8\xff":
-            return _jpeg(data)
+            return _read_jpeg(data)
         if data[:8] == _PNG_SIGNATURE:
-            return _png(data)
+            return _read_png(data)
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-            return _webp(data)
+            return _read_webp(data)
     except (struct.error, IndexError) as error:
         raise ImageTruncated from error
     raise ImageUnsupported
 
 
-def _jpeg(data: bytes) -> Container:
+def _read_jpeg(data: bytes) -> Container:
     position, frame, scans, exif = 2, None, 0, False
     while True:
-        position, marker = _jpeg_marker(data, position)
+        position, marker = _read_jpeg_marker(data, position)
         if marker == _EOI:
             break
         if marker in _WITHOUT_LENGTH:
@@ -118,7 +118,7 @@ def _jpeg(data: bytes) -> Container:
         position += length
         if marker == _SOS:  # entropy-coded data follow the header
             scans += 1
-            position = _after_entropy_data(data, position)
+            position = _find_next_marker(data, position)
     if frame is None or scans == 0 or scans > _MAX_JPEG_SCANS:
         raise ImageTruncated
     if data[position:].strip(b"\x00"):  # some cameras pad with zeros
@@ -128,8 +128,8 @@ def _jpeg(data: bytes) -> Container:
     return Container(ImageKind.JPEG, width, height, colour, exif)
 
 
-def _jpeg_marker(data: bytes, position: int) -> tuple[int, int]:
-    """The marker at `position` (fill bytes allowed) and the position behind it."""
+def _read_jpeg_marker(data: bytes, position: int) -> tuple[int, int]:
+    """Read the marker at `position` (fill bytes allowed). Returns the position after it and the marker."""
     if data[position] != _MARKER:
         raise ImageTruncated
     while data[position] == _MARKER:
@@ -137,7 +137,7 @@ def _jpeg_marker(data: bytes, position: int) -> tuple[int, int]:
     return position + 1, data[position]
 
 
-def _after_entropy_data(data: bytes, position: int) -> int:
+def _find_next_marker(data: bytes, position: int) -> int:
     """The position of the next marker that is neither a stuffed byte nor a restart."""
     marker = _NEXT_MARKER.search(data, position)
     if marker is None:
@@ -145,7 +145,7 @@ def _after_entropy_data(data: bytes, position: int) -> int:
     return marker.start()
 
 
-def _png(data: bytes) -> Container:
+def _read_png(data: bytes) -> Container:
     length, name = struct.unpack_from(">I4s", data, 8)
     if name != b"IHDR" or length != _IHDR_LENGTH:
         raise ImageTruncated
@@ -166,7 +166,7 @@ def _png(data: bytes) -> Container:
     return Container(ImageKind.PNG, width, height, f"PNG {colour_type}/{depth}" if unusual else None)
 
 
-def _webp(data: bytes) -> Container:
+def _read_webp(data: bytes) -> Container:
     (riff_length,) = struct.unpack_from("<I", data, 4)
     end = 8 + riff_length
     if end > len(data):

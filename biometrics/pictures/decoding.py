@@ -1,8 +1,8 @@
-"""One still picture from untrusted bytes, decoded upright and no larger than it is needed.
+"""Decoding of one still picture from untrusted bytes, upright and no larger than needed.
 
-The container is walked before any decoder sees it (`biometrics.pictures.containers`): kind by magic, dimensions, end of the
-file, animation, colour space. A JPEG is then decoded by libjpeg-turbo at 1/1, 1/2, 1/4 or 1/8 of its size, since the
-detector looks at small grey pictures and the network at 150 pixels; PNG and WebP are decoded in full and reduced.
+`biometrics.pictures.containers` checks the file before any decoder reads it: format, dimensions, end of file, animation
+and colour space. libjpeg-turbo then decodes a JPEG at 1/1, 1/2, 1/4 or 1/8 of its size, because the detector uses small
+grey pictures and the network 150 pixels. PNG and WebP are decoded in full and then reduced.
 """
 
 import io
@@ -27,28 +27,28 @@ Grey = npt.NDArray[np.uint8]
 """An upright grey image, shape (height, width), C-contiguous."""
 
 _MODES = frozenset({"1", "L", "LA", "P", "PA", "RGB", "RGBA"})
-"""Pillow's modes that become RGB without loss of range."""
+"""Pillow modes that convert to RGB without loss of range."""
 
 WORKING_SIDE = 360
-"""Nothing is decoded smaller than this: entropy decoding costs the same at every size, and once is enough."""
+"""The smallest decoding: entropy decoding costs the same at every size, so it should happen once."""
 
 _REDUCTIONS = (8, 4, 2, 1)
-"""Halvings only: libjpeg-turbo has no vector code for the eighths between, and 5/8 takes longer than the whole."""
+"""Powers of two only: libjpeg-turbo has no SIMD code for the other eighths, and 5/8 takes longer than full size."""
 _FACE_WIDTH = 260.0
-"""Width of a face in the decoding that landmarks are found in and the chip is cut from. dlib rounds landmarks to whole
-pixels: at 150, the size of a chip, that moved descriptors of one person apart by up to a tenth."""
+"""Width of a face in the decoding for landmarks and chip. dlib rounds landmarks to whole pixels: at 150, the size of a
+chip, the rounding moved descriptors of one person apart by up to a tenth."""
 _LANDMARK_SIDE = 720
-"""Short side of the one decoding of a frame of a burst: a face held before a phone is `_FACE_WIDTH` wide in it."""
+"""Short side of the single decoding of a burst frame: the face of a selfie is about `_FACE_WIDTH` wide in it."""
 _LARGEST_SIDE = 1440
-"""No face calls for more: the smallest that a detector finds is a chip wide here, and memory stays bounded."""
+"""Upper limit for a decoding, to bound memory: the smallest detectable face is as wide as a chip at this size."""
 
 _ORIENTATION = 0x0112
 _UPRIGHT, _SIDEWAYS, _LAST = 1, 5, 8
-"""EXIF orientations, the first and the last; from 5 on width and height change places."""
+"""EXIF orientations: the first, the first with width and height exchanged, and the last."""
 
 
 class ImageBroken(BiometricsError):
-    """The container looks right, but the decoder cannot read what is inside."""
+    """The container looks valid, but the decoder cannot read its content."""
 
     code = "image_broken"
     status = 422
@@ -57,7 +57,7 @@ class ImageBroken(BiometricsError):
 
 
 class ImageTooLarge(BiometricsError):
-    """More bytes or more pixels than anybody's check-in needs."""
+    """The picture has more bytes or pixels than any check needs."""
 
     code = "image_too_large"
     status = 413
@@ -66,7 +66,7 @@ class ImageTooLarge(BiometricsError):
 
 
 class ImageTooSmall(BiometricsError):
-    """Too few pixels to hold a face that can be judged."""
+    """The picture has too few pixels for a usable face."""
 
     code = "image_too_small"
     status = 422
@@ -75,7 +75,7 @@ class ImageTooSmall(BiometricsError):
 
 
 class ImageColourUnsupported(BiometricsError):
-    """CMYK, 16-bit grey and other colour spaces that no phone camera makes."""
+    """A colour space that no phone camera produces, such as CMYK or 16-bit grey."""
 
     code = "image_colour_unsupported"
     status = 422
@@ -85,7 +85,7 @@ class ImageColourUnsupported(BiometricsError):
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """Bounds checked before decoding; a file beyond them costs no decoder time."""
+    """Limits checked before decoding, so that a file beyond them costs no decoder time."""
 
     max_bytes: int = 8 * 1024 * 1024
     max_pixels: int = 25_000_000
@@ -93,17 +93,17 @@ class DecodeLimits:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Scaled:
-    """A decoded picture and how much smaller it is than the original: a position here times `factor` is one there."""
+class DecodedImage:
+    """A decoded image. Multiply positions in it by `factor` to get positions in the original."""
 
     pixels: npt.NDArray[np.uint8]
     factor: float
 
 
 class Picture:
-    """A checked picture. Decodings are kept, so that asking twice costs once; the object lives for one task.
+    """A picture that passed the container check. Decodings are cached for the lifetime of the object, which is one task.
 
-    `width` and `height` are those of the upright original in pixels; positions of faces are in them.
+    `width` and `height` are those of the upright original in pixels. Positions of faces use the same pixels.
     """
 
     def __init__(
@@ -112,82 +112,84 @@ class Picture:
         self._data = data
         self._for_landmarks = for_landmarks
         self._orientation = orientation
-        self._decoded: dict[tuple[str, int], Scaled] = {}
+        self._decoded: dict[tuple[str, int], DecodedImage] = {}
         self.kind = container.kind
         sides = (container.width, container.height)
         self.width, self.height = sides[::-1] if orientation >= _SIDEWAYS else sides
 
     @classmethod
     def open(cls, data: bytes, limits: DecodeLimits, *, for_landmarks: bool = False) -> Self:
-        """Check one still JPEG, PNG or WebP; raises a BiometricsError whose code starts with `image_`.
+        """Check one still JPEG, PNG or WebP. Raises a BiometricsError whose code starts with `image_`.
 
-        `for_landmarks` says that a face in it will be looked at closely, as in every frame of a burst: one decoding
-        in colour then serves all, where detection alone is best served by a small grey one.
+        Set `for_landmarks` if landmarks will be located in it, as in every frame of a burst: a single colour decoding
+        then serves all steps. For detection alone, a small grey decoding is faster.
         """
         if len(data) > limits.max_bytes:
             raise ImageTooLarge(limit=f"{limits.max_bytes // 1024} KiB")
-        container = containers.inspect(data)
+        container = containers.read_container(data)
         if container.width * container.height > limits.max_pixels:
             raise ImageTooLarge(limit=f"{limits.max_pixels // 1_000_000} MP")
         if min(container.width, container.height) < limits.min_side:
             raise ImageTooSmall(limit=limits.min_side)
         if container.colour is not None:
             raise ImageColourUnsupported(colour=container.colour)
-        return cls(data, container, _orientation_of(data, container), for_landmarks=for_landmarks)
+        return cls(data, container, _check_orientation(data, container), for_landmarks=for_landmarks)
 
     @property
     def short_side(self) -> int:
         return min(self.width, self.height)
 
-    def rgb(self, short_side: int | None = None) -> Scaled:
-        """RGB, decoded as small as a short side of at least `short_side` allows; in full by default.
+    def rgb(self, short_side: int | None = None) -> DecodedImage:
+        """RGB at the smallest size whose short side is at least `short_side`; in full size by default.
 
-        Raises ImageBroken where the decoder finds damage.
+        Raises ImageBroken if the data are damaged.
         """
-        return self._at("RGB", short_side)
+        return self._decode("RGB", short_side)
 
-    def grey(self, short_side: int | None = None) -> Scaled:
-        """The same in grey."""
-        return self._at("GRAY", short_side)
+    def grey(self, short_side: int | None = None) -> DecodedImage:
+        """Grey at the smallest size whose short side is at least `short_side`. Raises ImageBroken."""
+        return self._decode("GRAY", short_side)
 
-    def showing(self, width: float) -> Scaled:
-        """RGB in which what is `width` pixels wide in the original is wide enough for landmarks and chip."""
+    def rgb_for_face(self, width: float) -> DecodedImage:
+        """RGB at a size at which a face of `width` pixels in the original is large enough for landmarks and chip."""
         wanted = round(self.short_side * _FACE_WIDTH / max(1.0, width))
         return self.rgb(min(max(1, wanted), _LARGEST_SIDE))
 
-    def levels(self, width: float) -> Scaled:
-        """Like `showing`, in grey where that costs nothing, else in colour: for whoever only wants levels."""
-        shown = self.showing(width)
-        return self.grey(_reduced(self.short_side, round(shown.factor))) if self._for_landmarks else shown
+    def grey_for_face(self, width: float) -> DecodedImage:
+        """Like `rgb_for_face`, but grey if that decoding is free anyway. For measurements of brightness."""
+        shown = self.rgb_for_face(width)
+        return (
+            self.grey(_reduced_side(self.short_side, round(shown.factor))) if self._for_landmarks else shown
+        )
 
-    def _at(self, colours: str, short_side: int | None) -> Scaled:
+    def _decode(self, colours: str, short_side: int | None) -> DecodedImage:
         wanted = min(max(short_side or self.short_side, WORKING_SIDE), self.short_side)
-        reduction = next(each for each in _REDUCTIONS if _reduced(self.short_side, each) >= wanted)
+        reduction = next(each for each in _REDUCTIONS if _reduced_side(self.short_side, each) >= wanted)
         key = (colours, reduction)
         if key not in self._decoded:
             upright = np.ascontiguousarray(self._decoder(colours)(colours, reduction))
-            self._decoded[key] = Scaled(upright, self.width / upright.shape[1])
+            self._decoded[key] = DecodedImage(upright, self.width / upright.shape[1])
         return self._decoded[key]
 
     def _decoder(self, colours: str) -> Callable[[str, int], npt.NDArray[np.uint8]]:
         if colours == "GRAY" and self._for_landmarks:
-            return self._from_colour
-        return self._jpeg if self.kind is ImageKind.JPEG else self._other
+            return self._grey_from_rgb
+        return self._decode_jpeg if self.kind is ImageKind.JPEG else self._decode_with_pillow
 
-    def _from_colour(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
-        """Grey by dlib, whose mean of the three colours takes half as long as Pillow's weights."""
-        import dlib  # noqa: PLC0415 - for those processes alone that look at faces
+    def _grey_from_rgb(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+        """Grey computed by dlib as the mean of the channels, twice as fast as Pillow's weighted sum."""
+        import dlib  # noqa: PLC0415 - loaded only in processes that analyse faces
 
-        rgb = self.rgb(max(_LANDMARK_SIDE, _reduced(self.short_side, reduction)))
-        taken = round(rgb.factor)
-        if taken < reduction:
-            finest = self._at(colours, _reduced(self.short_side, taken))
-            return np.asarray(Image.fromarray(finest.pixels).reduce(reduction // taken))
+        rgb = self.rgb(max(_LANDMARK_SIDE, _reduced_side(self.short_side, reduction)))
+        rgb_reduction = round(rgb.factor)
+        if rgb_reduction < reduction:
+            finest = self._decode(colours, _reduced_side(self.short_side, rgb_reduction))
+            return np.asarray(Image.fromarray(finest.pixels).reduce(reduction // rgb_reduction))
         grey: npt.NDArray[np.uint8] = dlib.as_grayscale(rgb.pixels)
         return grey
 
-    def _jpeg(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
-        short_side = _reduced(self.short_side, reduction)
+    def _decode_jpeg(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+        short_side = _reduced_side(self.short_side, reduction)
         try:
             raw = simplejpeg.decode_jpeg(
                 self._data,
@@ -200,47 +202,49 @@ class Picture:
             )
         except (ValueError, RuntimeError) as error:
             raise ImageBroken from error
-        return _turned(raw[..., 0] if colours == "GRAY" else raw, self._orientation)
+        return _apply_orientation(raw[..., 0] if colours == "GRAY" else raw, self._orientation)
 
-    def _other(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
+    def _decode_with_pillow(self, colours: str, reduction: int) -> npt.NDArray[np.uint8]:
         if colours == "GRAY":
-            rgb = self.rgb(_reduced(self.short_side, reduction)).pixels
+            rgb = self.rgb(_reduced_side(self.short_side, reduction)).pixels
             return np.asarray(Image.fromarray(rgb).convert("L"))
-        # face_recognition switches this on for the whole process, which would turn half a picture into a grey one.
+        # face_recognition sets this for the whole process; it would turn half a picture into a grey one.
         ImageFile.LOAD_TRUNCATED_IMAGES = False
         try:
-            # Pillow warns about oddities such as corrupt EXIF data, which it then ignores, as we do.
+            # Pillow warns about oddities such as corrupt EXIF data, which it ignores, as we do.
             with (
                 warnings.catch_warnings(action="ignore"),
                 Image.open(io.BytesIO(self._data), formats=[self.kind.value]) as image,
             ):
-                return _turned(np.asarray(_as_rgb(image).reduce(reduction)), self._orientation)
-        except (BiometricsError, MemoryError):  # memory that ran out says nothing about the picture
+                return _apply_orientation(
+                    np.asarray(_convert_to_rgb(image).reduce(reduction)), self._orientation
+                )
+        except (BiometricsError, MemoryError):  # lack of memory is not the picture's fault
             raise
-        except Exception as error:  # Pillow's plugins raise whatever hostile bytes make them raise
+        except Exception as error:  # Pillow's plugins raise arbitrary errors on hostile data
             raise ImageBroken from error
 
 
-def _as_rgb(image: Image.Image) -> Image.Image:
+def _convert_to_rgb(image: Image.Image) -> Image.Image:
     if image.mode not in _MODES:
         raise ImageColourUnsupported(colour=image.mode)
     return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _reduced(side: int, reduction: int) -> int:
+def _reduced_side(side: int, reduction: int) -> int:
     """Both decoders round up."""
     return -(-side // reduction)
 
 
-def picture_of(pixels: Pixels) -> Picture:
-    """A picture of pixels that are here already, stored without loss."""
+def picture_from_pixels(pixels: Pixels) -> Picture:
+    """A picture from raw pixels, encoded without loss."""
     target = io.BytesIO()
     Image.fromarray(pixels).save(target, format="PNG", compress_level=0)
     return Picture.open(target.getvalue(), DecodeLimits(max_bytes=2**31, max_pixels=2**28, min_side=1))
 
 
-def _orientation_of(data: bytes, container: Container) -> int:
-    """The EXIF orientation, 1 to 8; whatever cannot be read is upright. The decoder must see the size that we saw."""
+def _check_orientation(data: bytes, container: Container) -> int:
+    """Read the EXIF orientation, 1 to 8. Unreadable EXIF counts as upright; other dimensions than ours are an error."""
     orientation = _UPRIGHT
     try:
         if container.kind is ImageKind.JPEG:
@@ -252,7 +256,7 @@ def _orientation_of(data: bytes, container: Container) -> int:
             ):
                 width, height = image.size
                 orientation = _read_orientation(image)
-    except Exception as error:  # as above
+    except Exception as error:  # Pillow and simplejpeg raise arbitrary errors on hostile data
         raise ImageBroken from error
     if (width, height) != (container.width, container.height):
         raise ImageBroken
@@ -261,14 +265,14 @@ def _orientation_of(data: bytes, container: Container) -> int:
 
 def _read_orientation(image: Image.Image) -> int:
     try:
-        found = image.getexif().get(_ORIENTATION)
-    except Exception:  # noqa: BLE001 - a camera's absurd notes about a picture say nothing against the picture
+        orientation = image.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - broken EXIF data do not make the picture unusable
         return _UPRIGHT
-    return found if isinstance(found, int) and _UPRIGHT <= found <= _LAST else _UPRIGHT
+    return orientation if isinstance(orientation, int) and _UPRIGHT <= orientation <= _LAST else _UPRIGHT
 
 
-def _turned(raw: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
-    """Turn and mirror as the eight orientations of EXIF ask."""
+def _apply_orientation(raw: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint8]:
+    """Rotate and mirror the pixels according to the EXIF orientation."""
     if orientation >= _SIDEWAYS:
         raw = raw.swapaxes(0, 1)
     if orientation in {2, 3, 6, 7}:
@@ -279,6 +283,6 @@ def _turned(raw: npt.NDArray[np.uint8], orientation: int) -> npt.NDArray[np.uint
 
 
 def reencode(picture: Picture, short_side: int | None = None, quality: int = 88) -> bytes:
-    """A fresh JPEG of the pixels alone, for the evidence store: no metadata, no trailing bytes."""
+    """Encode the pixels as a new JPEG for the evidence store, without metadata or trailing bytes."""
     encoded: bytes = simplejpeg.encode_jpeg(picture.rgb(short_side).pixels, quality=quality)
     return encoded

@@ -1,7 +1,7 @@
-"""Is this face good enough to be judged, and if not, what should the student do?
+"""Face image quality: measures whether a face is usable, and tells the student what to improve.
 
-Measured on the largest face, cut out and scaled to 150 pixels so that the figures do not depend on the
-camera. Sharpness is the variance of the Laplacian (Pech-Pacheco et al., 2000).
+Measured on the largest face, cropped and scaled to 150 pixels so that the figures do not depend on the camera. Sharpness
+is the variance of the Laplacian (Pech-Pacheco et al., 2000).
 """
 
 import math
@@ -17,12 +17,12 @@ from biometrics.pictures.decoding import WORKING_SIDE, Picture
 
 _CHIP_SIDE = 150
 _DARKEST, _BRIGHTEST = 5, 250
-"""Grey levels beyond which a pixel carries no detail."""
+"""Grey levels beyond which a pixel shows no detail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a picture or a burst cannot be judged: a stable code and what the student should do."""
+    """Why a picture or a burst cannot be judged: a stable code, and what the student should do."""
 
     code: str
     zh: str
@@ -37,7 +37,7 @@ NO_FACE = Reason(
 SECOND_FACE = Reason(
     "second_face",
     "画面中还有其他人。请独自入镜。",
-    "Somebody else is in the picture. Be alone in front of the camera.",
+    "Another person is in the picture. Be alone in front of the camera.",
 )
 FACE_TOO_SMALL = Reason(
     "face_too_small", "人脸太小。请靠近镜头。", "The face is too small. Come closer to the camera."
@@ -66,10 +66,10 @@ TURNED = Reason(
 
 @dataclass(frozen=True, slots=True)
 class QualityLimits:
-    """Bounds of a usable face. The defaults are what the shipped engine was measured with; policy may differ."""
+    """Limits for a usable face. The defaults are those the shipped engine was measured with; policy may differ."""
 
     min_face_width_px: float = 50.0
-    """At 50 pixels trust in a match is about half of that at full size."""
+    """At 50 pixels, match confidence is about half of that at full size."""
     min_sharpness: float = 15.0
     min_brightness: float = 25.0
     max_brightness: float = 225.0
@@ -92,15 +92,15 @@ class Quality:
     saturated_share: float
     """Share of the chip's pixels that are nearly black or nearly white."""
     roll_deg: float
-    """Angle of the eye axis against the horizontal."""
+    """Angle of the eye axis to the horizontal."""
     nose_offset: float
-    """Distance of the nose from the middle of the eyes, along the eye axis, in eye distances."""
+    """Distance of the nose from the midpoint of the eyes, along the eye axis, in eye distances."""
     second_face_ratio: float
-    """Width of the second face by the width of the first; 0 when alone."""
+    """Width of the second face relative to the first; 0 if there is only one."""
 
 
-def measure(picture: Picture, faces: Sequence[DetectedFace]) -> Quality:
-    """Measure the first (widest) of at least one face."""
+def measure_quality(picture: Picture, faces: Sequence[DetectedFace]) -> Quality:
+    """Measure the first (widest) of the given faces."""
     face = faces[0]
     chip = _grey_chip(picture, face.box)
     roll, offset = _pose(face)
@@ -116,8 +116,8 @@ def measure(picture: Picture, faces: Sequence[DetectedFace]) -> Quality:
     )
 
 
-def judge(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
-    """The reasons against this face, none when it is usable."""
+def check_quality(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
+    """The reasons against this face; empty if it is usable."""
     checks = (
         (quality.second_face_ratio >= limits.max_second_face_ratio, SECOND_FACE),
         (quality.face_width_px < limits.min_face_width_px, FACE_TOO_SMALL),
@@ -132,10 +132,10 @@ def judge(quality: Quality, limits: QualityLimits) -> tuple[Reason, ...]:
 
 
 def _grey_chip(picture: Picture, box: Box) -> npt.NDArray[np.float32]:
-    """The box as 150 × 150 grey levels, from the small decoding where it is large enough there."""
+    """The face as 150 × 150 grey levels, from the small decoding if the face is large enough there."""
     decoded = picture.grey(WORKING_SIDE)
     if min(box.width, box.height) < _CHIP_SIDE * decoded.factor:
-        decoded = picture.levels(box.width)
+        decoded = picture.grey_for_face(box.width)
     height, width = decoded.pixels.shape[:2]
     left, top, right, bottom = (
         int(side / decoded.factor) for side in (box.left, box.top, box.right, box.bottom)
@@ -155,16 +155,16 @@ def _laplacian(grey: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 def _pose(face: DetectedFace) -> tuple[float, float]:
     """Roll in degrees and the nose's offset in eye distances, from the five landmarks."""
-    left, right = _middle(*face.landmarks.left_eye), _middle(*face.landmarks.right_eye)
+    left, right = _midpoint(*face.landmarks.left_eye), _midpoint(*face.landmarks.right_eye)
     dx, dy = right.x - left.x, right.y - left.y
     eye_distance = math.hypot(dx, dy)
     if eye_distance == 0:
         return 90.0, math.inf
-    centre = _middle(left, right)
+    centre = _midpoint(left, right)
     nose = face.landmarks.nose
     along = ((nose.x - centre.x) * dx + (nose.y - centre.y) * dy) / eye_distance
     return math.degrees(math.atan2(dy, dx)), along / eye_distance
 
 
-def _middle(one: Point, other: Point) -> Point:
+def _midpoint(one: Point, other: Point) -> Point:
     return Point((one.x + other.x) / 2, (one.y + other.y) / 2)

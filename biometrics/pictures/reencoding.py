@@ -1,16 +1,16 @@
-"""Pictures that stay after they were judged: drawn anew from their pixels, in a worker that may die of them."""
+"""Re-encodes verified pictures from their pixels before long-term storage, in a worker because a picture may crash it."""
 
 from biometrics.engines.base import EngineSet
 from biometrics.errors import BiometricsError
 from biometrics.pictures.decoding import DecodeLimits, Picture, reencode
 
 KEPT_SIDE = 720
-"""Pixels that the short side keeps at least, if it had them: enough for a person to look at."""
+"""Minimum short side of the stored copy in pixels, unless the original is smaller: enough for a human reviewer."""
 KEPT_QUALITY = 88
 
 
-def redraw(engines: EngineSet, data: bytes) -> bytes | None:  # noqa: ARG001 - what a task of the pool is given
-    """A JPEG of the pixels alone; None for what is no picture."""
+def redraw(engines: EngineSet, data: bytes) -> bytes | None:  # noqa: ARG001 - the pool passes its engines to every task
+    """Encode the pixels as a new JPEG. Returns None if `data` is not a valid picture."""
     try:
         return reencode(Picture.open(data, DecodeLimits()), KEPT_SIDE, KEPT_QUALITY)
     except BiometricsError:

@@ -1,8 +1,8 @@
-"""Figures about the fine structure of a face's picture: for a risk score, never for a refusal.
+"""Texture measures of a face image, for a risk score only. They never lead to a refusal.
 
-A screen that is photographed leaves fringes where its grid meets the sensor's: narrow peaks in the spectrum. Prints and
-screens also change the mixture of small patterns (local binary patterns: Ojala, Pietikäinen and Mäenpää, 2002). Both
-depend on camera, distance and compression, so that neither decides anything.
+A photographed screen shows moiré fringes, which are narrow peaks in the spectrum. Prints and screens also change the
+distribution of local binary patterns (Ojala, Pietikäinen and Mäenpää, 2002). Both depend on camera, distance and
+compression, so they decide nothing.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from biometrics.engines.base import Box
 from biometrics.pictures.decoding import Grey, Picture
 
 SIDE = 256
-"""Side of the square that is looked at, in the camera's own pixels: fringes do not survive scaling."""
+"""Side of the analysed square in the camera's own pixels: scaling would remove the fringes."""
 _RINGS = 32
 _LOWEST, _HIGHEST = 0.08, 0.47
-"""Cycles per pixel: below lies the face itself, above nothing that a lens resolves."""
+"""Cycles per pixel: below is the face itself, above is beyond what a lens resolves."""
 _AXIS, _UNIFORM_TRANSITIONS = 2, 2
 
 _Values = npt.NDArray[np.float64]
@@ -26,28 +26,28 @@ _Values = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Texture:
-    """Two figures of one frame."""
+    """The texture of one frame."""
 
     moire: float
-    """The strongest spectral peak by the median of its ring, as a decimal logarithm: about 1 without fringes."""
+    """The strongest spectral peak relative to the median of its ring, log10: about 1 without fringes."""
     irregular: float
-    """Share of local binary patterns with more than two changes round the circle."""
+    """Share of local binary patterns with more than two transitions around the circle."""
 
 
 def measure_texture(picture: Picture, box: Box) -> Texture | None:
-    """The figures of the middle of the face; None for a face smaller than the square that is looked at."""
+    """Measure the middle of the face. None if the face is smaller than the analysed square."""
     if min(box.width, box.height) < SIDE:
         return None
     pixels = picture.grey().pixels
     top = round((box.top + box.bottom - SIDE) / 2)
     left = round((box.left + box.right - SIDE) / 2)
     cut = pixels[max(0, top) : top + SIDE, max(0, left) : left + SIDE]
-    return texture_of(cut) if cut.shape == (SIDE, SIDE) else None
+    return measure_square(cut) if cut.shape == (SIDE, SIDE) else None
 
 
-def texture_of(grey: Grey) -> Texture:
-    """The figures of a square of grey pixels, SIDE × SIDE."""
-    return Texture(_moire(grey.astype(np.float64)), _irregular(grey))
+def measure_square(grey: Grey) -> Texture:
+    """Measure a square of SIDE × SIDE grey pixels."""
+    return Texture(_moire(grey.astype(np.float64)), _irregular_share(grey))
 
 
 def _moire(grey: _Values) -> float:
@@ -65,17 +65,18 @@ def _window() -> _Values:
 
 @cache
 def _rings() -> tuple[npt.NDArray[np.intp], ...]:
-    """The places of each ring's frequencies in the flat spectrum."""
+    """The indices of each ring's frequencies in the flattened spectrum."""
     down, across = np.fft.fftfreq(SIDE)[:, None], np.fft.rfftfreq(SIDE)[None, :]
     radius = np.hypot(down, across)
     usable = (radius >= _LOWEST) & (radius < _HIGHEST)
     for axis in (down, across):
-        usable &= np.abs(axis * SIDE) > _AXIS  # edges of blocks, hair and collars lie along the axes
+        # Edges of compression blocks, hair and collars lie along the axes.
+        usable &= np.abs(axis * SIDE) > _AXIS
     ring = np.where(usable, np.floor(radius / _HIGHEST * _RINGS), -1).ravel()
     return tuple(np.flatnonzero(ring == number) for number in range(_RINGS) if (ring == number).any())
 
 
-def _irregular(grey: Grey) -> float:
+def _irregular_share(grey: Grey) -> float:
     inner = grey[1:-1, 1:-1]
     around = (
         grey[:-2, :-2], grey[:-2, 1:-1], grey[:-2, 2:], grey[1:-1, 2:],

@@ -1,0 +1,1 @@
+"""Serialisation and encryption of templates and selfie records."""

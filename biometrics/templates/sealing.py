@@ -1,13 +1,13 @@
-"""What is kept of a face at rest: sealed under keys in three layers, so that one of them can be shredded.
+"""Encryption of stored face data under three layers of keys, which allows crypto-shredding.
 
-The root key of the deployment wraps a key for each school, the school's key wraps a data key for each student,
-and the data key seals what is kept of the student's face. Only wrapped keys are stored. Deleting a student's
-wrapped data key shreds the student: the sealed bytes stay noise whoever holds every other key. A new root key
-wraps the schools' keys again and touches nothing below them.
+The root key of the deployment wraps one key per school, the school's key wraps one data key per student, and the data
+key encrypts the student's face data. Only wrapped keys are stored. Deleting a student's wrapped data key makes the
+student's data unreadable, even to an attacker who has every other key. Rotating the root key re-wraps the school keys
+and changes nothing below them.
 
-The associated data bind each record to student, engine, version and purpose, so that a row copied to another
-student, or read for another purpose, does not open. Every key has 256 bits; the cipher's own key is derived from
-it (RFC 5869, expansion only, since the keys are random), and the cipher is named in front of what it sealed.
+The associated data bind each record to student, engine, version and purpose, so a row that is copied to another student
+or read for another purpose does not decrypt. Every key has 256 bits. The cipher's own key is derived from it (RFC 5869,
+expansion only, since the keys are random), and the cipher is named in the header of the ciphertext.
 """
 
 import os
@@ -31,7 +31,7 @@ _MAGIC_BYTES = 4
 
 
 class TemplateUnreadable(BiometricsError):
-    """Wrong key, wrong student, wrong engine, wrong purpose, or altered bytes: which one is not told."""
+    """Wrong key, student, engine or purpose, or altered bytes. The error does not say which."""
 
     code = "face_template_unreadable"
     status = 500
@@ -40,7 +40,7 @@ class TemplateUnreadable(BiometricsError):
 
 
 class Cipher(StrEnum):
-    """What seals: AES as NIST SP 800-38D has it, or SM4 (GB/T 32907) in the same mode (RFC 8998)."""
+    """Supported ciphers: AES-GCM (NIST SP 800-38D), and SM4 (GB/T 32907) in GCM (RFC 8998)."""
 
     AES_256_GCM = "aes-256-gcm"
     SM4_GCM = "sm4-gcm"
@@ -52,7 +52,7 @@ class _Suite:
     algorithm: Callable[[bytes], CipherAlgorithm]
     key_bytes: int
     digest: Callable[[], hashes.HashAlgorithm]
-    """The hash of the key derivation, of the same family of standards."""
+    """The hash for key derivation, from the same family of standards as the cipher."""
 
 
 _SUITES = {
@@ -64,7 +64,7 @@ _BY_CODE = {suite.code: cipher for cipher, suite in _SUITES.items()}
 
 @dataclass(frozen=True, slots=True)
 class KeyEncryptionKey:
-    """A 256-bit key with a name: the root by its version, or a school's by the school's id. The secret stays here."""
+    """A named 256-bit key: the root key by its version, or a school key by the school's id. Never stored in clear."""
 
     id: str
     secret: bytes = field(repr=False)
@@ -76,7 +76,7 @@ class KeyEncryptionKey:
 
 @dataclass(frozen=True, slots=True)
 class DataKey:
-    """A student's data key, opened."""
+    """A student's data key in clear."""
 
     student_id: str
     secret: bytes = field(repr=False)
@@ -84,7 +84,7 @@ class DataKey:
 
 @dataclass(frozen=True, slots=True)
 class WrappedKey:
-    """A key as stored, with the name of what wraps it. Deleting every copy shreds what lies below it."""
+    """A key as stored, with the id of the key that wraps it. Deleting all copies shreds everything below it."""
 
     kek_id: str
     sealed: bytes
@@ -92,7 +92,7 @@ class WrappedKey:
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """What a sealed record is for; all of it is authenticated, none of it is secret."""
+    """The context of an encrypted record: authenticated, not secret."""
 
     student_id: str
     engine: EngineKey
@@ -103,29 +103,29 @@ class Binding:
 
 
 def new_school_key(school_id: str, root: KeyEncryptionKey, cipher: Cipher) -> WrappedKey:
-    """A fresh random key for a school, already wrapped."""
+    """Generate a random school key and wrap it."""
     return _wrap(_SCHOOL_KEY, os.urandom(_KEY_BYTES), school_id, root, cipher)
 
 
 def open_school_key(wrapped: WrappedKey, school_id: str, root: KeyEncryptionKey) -> KeyEncryptionKey:
-    """The school's key, to open or wrap the keys of its students; raises TemplateUnreadable."""
+    """Unwrap a school key, which wraps the keys of its students. Raises TemplateUnreadable."""
     return KeyEncryptionKey(school_id, _unwrap(_SCHOOL_KEY, wrapped, school_id, root))
 
 
 def rewrap_school_key(
     wrapped: WrappedKey, school_id: str, old: KeyEncryptionKey, new: KeyEncryptionKey, cipher: Cipher
 ) -> WrappedKey:
-    """The same school key under another root; everything below it stays as it is. Raises TemplateUnreadable."""
+    """Wrap the same school key under another root key; nothing below it changes. Raises TemplateUnreadable."""
     return _wrap(_SCHOOL_KEY, _unwrap(_SCHOOL_KEY, wrapped, school_id, old), school_id, new, cipher)
 
 
 def new_data_key(student_id: str, school: KeyEncryptionKey, cipher: Cipher) -> WrappedKey:
-    """A fresh random data key for a student, already wrapped."""
+    """Generate a random data key for a student and wrap it."""
     return _wrap(_DATA_KEY, os.urandom(_KEY_BYTES), student_id, school, cipher)
 
 
 def open_data_key(wrapped: WrappedKey, student_id: str, school: KeyEncryptionKey) -> DataKey:
-    """The student's data key; raises TemplateUnreadable."""
+    """Unwrap a student's data key. Raises TemplateUnreadable."""
     return DataKey(student_id, _unwrap(_DATA_KEY, wrapped, student_id, school))
 
 
@@ -146,16 +146,16 @@ def _unwrap(magic: bytes, wrapped: WrappedKey, holder: str, kek: KeyEncryptionKe
 
 
 def seal_record(plain: bytes, binding: Binding, key: DataKey, cipher: Cipher) -> bytes:
-    """Sealed bytes of a record of the key's own student; raises TemplateUnreadable for another's."""
-    return _seal(_RECORD, cipher, key.secret, plain, _bound(binding, key))
+    """Encrypt a record of the student that owns the key. Raises TemplateUnreadable for another student."""
+    return _seal(_RECORD, cipher, key.secret, plain, _context_of(binding, key))
 
 
 def open_record(sealed: bytes, binding: Binding, key: DataKey) -> bytes:
-    """The record; raises TemplateUnreadable unless every byte and every part of the binding is right."""
-    return _open(_RECORD, key.secret, sealed, _bound(binding, key))
+    """Decrypt a record. Raises TemplateUnreadable unless every byte and every part of the binding matches."""
+    return _open(_RECORD, key.secret, sealed, _context_of(binding, key))
 
 
-def _bound(binding: Binding, key: DataKey) -> tuple[str, ...]:
+def _context_of(binding: Binding, key: DataKey) -> tuple[str, ...]:
     if binding.student_id != key.student_id:
         raise TemplateUnreadable
     return binding.student_id, binding.engine.id, binding.engine.version, binding.purpose
@@ -165,14 +165,14 @@ def _bound(binding: Binding, key: DataKey) -> tuple[str, ...]:
 
 
 def encrypt(cipher: Cipher, key: bytes, nonce: bytes, plain: bytes, associated: bytes) -> bytes:
-    """Ciphertext with the tag of 16 bytes behind it."""
+    """The ciphertext followed by the 16-byte tag."""
     gcm = BlockCipher(_SUITES[cipher].algorithm(key), modes.GCM(nonce)).encryptor()
     gcm.authenticate_additional_data(associated)
     return gcm.update(plain) + gcm.finalize() + gcm.tag
 
 
 def decrypt(cipher: Cipher, key: bytes, nonce: bytes, sealed: bytes, associated: bytes) -> bytes:
-    """The inverse; raises cryptography's InvalidTag, or ValueError for what is too short."""
+    """The inverse of `encrypt`. Raises cryptography's InvalidTag, or ValueError if `sealed` is too short."""
     mode = modes.GCM(nonce, sealed[-_TAG_BYTES:])
     gcm = BlockCipher(_SUITES[cipher].algorithm(key), mode).decryptor()
     gcm.authenticate_additional_data(associated)
@@ -182,7 +182,11 @@ def decrypt(cipher: Cipher, key: bytes, nonce: bytes, sealed: bytes, associated:
 def _seal(magic: bytes, cipher: Cipher, secret: bytes, plain: bytes, parts: tuple[str, ...]) -> bytes:
     head = magic + bytes([_SUITES[cipher].code])
     nonce = os.urandom(_NONCE_BYTES)
-    return head + nonce + encrypt(cipher, _derived(secret, cipher, head), nonce, plain, _joined(head, parts))
+    return (
+        head
+        + nonce
+        + encrypt(cipher, _derive_key(secret, cipher, head), nonce, plain, _associated_data(head, parts))
+    )
 
 
 def _open(magic: bytes, secret: bytes, sealed: bytes, parts: tuple[str, ...]) -> bytes:
@@ -192,18 +196,18 @@ def _open(magic: bytes, secret: bytes, sealed: bytes, parts: tuple[str, ...]) ->
         raise TemplateUnreadable
     nonce, body = body[:_NONCE_BYTES], body[_NONCE_BYTES:]
     try:
-        return decrypt(cipher, _derived(secret, cipher, head), nonce, body, _joined(head, parts))
+        return decrypt(cipher, _derive_key(secret, cipher, head), nonce, body, _associated_data(head, parts))
     except (InvalidTag, ValueError) as error:
         raise TemplateUnreadable from error
 
 
-def _derived(secret: bytes, cipher: Cipher, head: bytes) -> bytes:
-    """The cipher's own key: another for each cipher and each layer, of the length that the cipher has."""
+def _derive_key(secret: bytes, cipher: Cipher, head: bytes) -> bytes:
+    """Derive the cipher's own key, separate for each cipher and layer, in the length the cipher requires."""
     suite = _SUITES[cipher]
     return HKDFExpand(suite.digest(), suite.key_bytes, b"dianming " + head).derive(secret)
 
 
-def _joined(head: bytes, parts: tuple[str, ...]) -> bytes:
-    """Length-prefixed, so that ("a", "bc") and ("ab", "c") differ."""
+def _associated_data(head: bytes, parts: tuple[str, ...]) -> bytes:
+    """Length-prefixed parts, so that ("a", "bc") and ("ab", "c") differ."""
     encoded = [part.encode() for part in parts]
     return head + b"".join(struct.pack("<I", len(part)) + part for part in encoded)

@@ -1,6 +1,6 @@
-"""What is kept of a face: the template and, of pictures that were accepted, a mean descriptor with their hashes.
+"""Serialisation of face data: templates, and the mean descriptor with frame hashes of accepted selfies.
 
-Numbers are stored in half precision: `bench/template_loss.py` measures what that changes (docs/biometrics.md).
+Numbers are stored in half precision; `bench/template_loss.py` measures the effect (docs/biometrics.md).
 """
 
 import struct
@@ -31,15 +31,15 @@ _VALUE, _HASH = np.dtype("<f2"), np.dtype("<u8")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SelfieRecord:
-    """What tells later that a picture was sent before: the mean descriptor of its burst, a hash of each frame."""
+    """Data of an accepted burst that reveals a later re-use: the mean descriptor and a hash of each frame."""
 
     descriptor: Descriptor
     hashes: tuple[int, ...]
     """Perceptual hashes (`Fingerprint.phash`) in the order of the frames."""
 
 
-def half(vector: Vector) -> Vector:
-    """What is left of a vector that was stored: rounded to half precision."""
+def round_to_half(vector: Vector) -> Vector:
+    """The vector as it is after storage: rounded to half precision."""
     return vector.astype(_VALUE).astype(np.float32)
 
 
@@ -47,25 +47,25 @@ def half(vector: Vector) -> Vector:
 
 
 def seal(template: FaceTemplate, binding: Binding, key: DataKey, cipher: Cipher) -> bytes:
-    """Sealed bytes of a template; raises TemplateUnreadable for a binding or a key that is not its own."""
+    """Encrypt a template. Raises TemplateUnreadable if the binding or the key belongs to another one."""
     if template.engine != binding.engine:
         raise TemplateUnreadable
-    return seal_record(serialise(template), binding, key, cipher)
+    return seal_record(serialise_template(template), binding, key, cipher)
 
 
 def unseal(sealed: bytes, binding: Binding, key: DataKey) -> FaceTemplate:
-    """The template; raises TemplateUnreadable unless every byte and every part of the binding is right."""
-    return parse(open_record(sealed, binding, key), binding.engine)
+    """Decrypt a template. Raises TemplateUnreadable unless every byte and every part of the binding matches."""
+    return parse_template(open_record(sealed, binding, key), binding.engine)
 
 
-def serialise(template: FaceTemplate) -> bytes:
+def serialise_template(template: FaceTemplate) -> bytes:
     """Header, metric, values: about 270 bytes for 128 dimensions."""
     header = _HEADER.pack(_VALUES_MAGIC, template.mean.size, template.shots, template.spread)
-    return header + _metric_and_values(template.metric, template.mean)
+    return header + _pack_values(template.metric, template.mean)
 
 
-def parse(data: bytes, engine: EngineKey) -> FaceTemplate:
-    """The inverse of `serialise`; raises TemplateUnreadable."""
+def parse_template(data: bytes, engine: EngineKey) -> FaceTemplate:
+    """The inverse of `serialise_template`. Raises TemplateUnreadable."""
     try:
         magic, dimension, shots, spread = _HEADER.unpack_from(data)
     except struct.error as error:
@@ -82,12 +82,12 @@ def parse(data: bytes, engine: EngineKey) -> FaceTemplate:
 def serialise_selfie(descriptor: Descriptor, hashes: Sequence[int]) -> bytes:
     """Header, metric, values, hashes: about 340 bytes for 128 dimensions and eight frames."""
     header = _SELFIE_HEADER.pack(_SELFIE_MAGIC, descriptor.vector.size, len(hashes))
-    values = _metric_and_values(descriptor.metric, descriptor.vector)
+    values = _pack_values(descriptor.metric, descriptor.vector)
     return header + values + np.array(hashes, dtype=_HASH).tobytes()
 
 
 def parse_selfie(data: bytes, engine: EngineKey) -> SelfieRecord:
-    """The inverse of `serialise_selfie`; raises TemplateUnreadable."""
+    """The inverse of `serialise_selfie`. Raises TemplateUnreadable."""
     try:
         magic, dimension, count = _SELFIE_HEADER.unpack_from(data)
     except struct.error as error:
@@ -99,13 +99,13 @@ def parse_selfie(data: bytes, engine: EngineKey) -> SelfieRecord:
     return SelfieRecord(Descriptor(engine, metric, vector), hashes)
 
 
-def _metric_and_values(metric: Metric, vector: Vector) -> bytes:
+def _pack_values(metric: Metric, vector: Vector) -> bytes:
     name = metric.value.encode()
     return bytes([len(name)]) + name + vector.astype(_VALUE).tobytes()
 
 
 def _read_values(data: bytes, dimension: int) -> tuple[Metric, Vector, bytes]:
-    """Metric, values, and what is behind them."""
+    """Metric, values, and the remaining bytes."""
     try:
         start = 1 + data[0]
         metric = Metric(data[1:start].decode("ascii"))

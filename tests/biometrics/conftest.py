@@ -1,4 +1,4 @@
-"""Photographs, engines and rules shared by the room's tests."""
+"""Photographs, engines and rules for the tests of the face library."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def people() -> dict[str, tuple[Path, ...]]:
-    """Real photographs by person, fetched once and cached outside the repository's files."""
+    """Real photographs by person, downloaded once and cached outside the repository."""
     return sample_people(sample_faces_dir(ROOT))
 
 

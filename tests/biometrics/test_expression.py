@@ -13,32 +13,30 @@ from biometrics.liveness.actions import Action
 from biometrics.liveness.expression import measure_expression, planar_residual
 from biometrics.pictures.decoding import DecodeLimits, Picture
 from tests.support.biometrics import shipped_engine
-from tests.support.biometrics.challenge_rules import carried, head
+from tests.support.biometrics.challenge_rules import head_contours, map_points
 
-REST = head()
+REST = head_contours()
 SMALL = st.floats(-0.2, 0.2)
 
 
-def measures(contours: Contours) -> tuple[float, float, float]:
+def measure(contours: Contours) -> tuple[float, float, float]:
     found = measure_expression(contours)
     return found.eyes, found.mouth, found.turn
 
 
 @given(st.floats(0.2, 5), st.floats(-math.pi, math.pi), st.floats(-500, 500), st.floats(-500, 500))
-def test_measures_do_not_depend_on_where_the_face_is_how_large_or_how_tilted(
+def test_measures_do_not_depend_on_position_size_or_tilt(
     size: float, angle: float, x: float, y: float
 ) -> None:
     cos, sin = size * math.cos(angle), size * math.sin(angle)
-    moved = carried(REST, lambda at: Point(cos * at.x - sin * at.y + x, sin * at.x + cos * at.y + y))
-    assert measures(moved) == pytest.approx(measures(REST), abs=1e-6)
+    moved = map_points(REST, lambda at: Point(cos * at.x - sin * at.y + x, sin * at.x + cos * at.y + y))
+    assert measure(moved) == pytest.approx(measure(REST), abs=1e-6)
 
 
 @settings(deadline=None)
 @given(st.lists(SMALL, min_size=6, max_size=6), SMALL, SMALL)
-def test_whatever_is_flat_leaves_no_residual_however_it_is_held(
-    linear: list[float], tilt: float, nod: float
-) -> None:
-    def seen(at: Point) -> Point:
+def test_flat_object_has_no_residual_in_any_position(linear: list[float], tilt: float, nod: float) -> None:
+    def project(at: Point) -> Point:
         x, y = at.x / 200, at.y / 200
         depth = 1 + tilt * x + nod * y
         return Point(
@@ -46,32 +44,32 @@ def test_whatever_is_flat_leaves_no_residual_however_it_is_held(
             200 * (linear[3] * x + (1 + linear[4]) * y + linear[5]) / depth,
         )
 
-    assert planar_residual(REST, carried(REST, seen)) < 1e-6
+    assert planar_residual(REST, map_points(REST, project)) < 1e-6
 
 
 @pytest.mark.parametrize("action", [Action.TURN_LEFT, Action.TURN_RIGHT])
-def test_a_turned_head_leaves_a_residual(action: Action) -> None:
-    assert planar_residual(REST, head(action)) > 0.03
+def test_turned_head_has_a_residual(action: Action) -> None:
+    assert planar_residual(REST, head_contours(action)) > 0.03
 
 
 @pytest.mark.parametrize("action", [Action.CLOSE_EYES, Action.OPEN_MOUTH])
-def test_lids_and_lips_leave_none(action: Action) -> None:
-    assert planar_residual(REST, head(action)) < 1e-6
+def test_eyelids_and_lips_have_no_residual(action: Action) -> None:
+    assert planar_residual(REST, head_contours(action)) < 1e-6
 
 
-def test_a_turn_to_the_persons_left_moves_the_nose_to_the_pictures_right() -> None:
-    assert measure_expression(head(Action.TURN_LEFT)).turn > 0.15
-    assert measure_expression(head(Action.TURN_RIGHT)).turn < -0.15
+def test_turn_to_the_own_left_moves_the_nose_right_in_the_image() -> None:
+    assert measure_expression(head_contours(Action.TURN_LEFT)).turn > 0.15
+    assert measure_expression(head_contours(Action.TURN_RIGHT)).turn < -0.15
 
 
-def test_a_face_without_size_is_no_evidence_of_anything() -> None:
-    point = carried(REST, lambda _: Point(3, 3))
-    assert measures(point) == (0, 0, 0)
+def test_face_of_size_zero_measures_zero() -> None:
+    point = map_points(REST, lambda _: Point(3, 3))
+    assert measure(point) == (0, 0, 0)
     assert planar_residual(point, point) == 0
     assert planar_residual(REST, point) < 1
 
 
-def test_real_heads_that_turn_leave_more_than_real_heads_that_do_not(
+def test_real_turned_heads_have_a_larger_residual(
     people: dict[str, tuple[Path, ...]],
 ) -> None:
     engine = shipped_engine.engine(shipped_engine.contours())
@@ -82,7 +80,7 @@ def test_real_heads_that_turn_leave_more_than_real_heads_that_do_not(
         for path in people[name][:8]:
             picture = Picture.open(path.read_bytes(), DecodeLimits())
             faces = engine.detect(picture)
-            contours = engine.contours(picture, faces[0]) if faces else None
+            contours = engine.find_contours(picture, faces[0]) if faces else None
             if contours is not None:
                 found.append(contours)
         for one, other in combinations(found, 2):
@@ -94,12 +92,12 @@ def test_real_heads_that_turn_leave_more_than_real_heads_that_do_not(
     assert np.median(turned) > 0.03 > np.median(straight)
 
 
-def test_an_engine_without_a_contour_model_says_so(
+def test_engine_without_a_landmark_model_finds_no_contours(
     dlib_engine: DlibOnnxEngine, people: dict[str, tuple[Path, ...]]
 ) -> None:
     picture = Picture.open(people["att-s01"][0].read_bytes(), DecodeLimits())
     (face,) = dlib_engine.detect(picture)
-    assert dlib_engine.contours(picture, face) is None
+    assert dlib_engine.find_contours(picture, face) is None
     assert dlib_engine.info().contour_model == ""
     with_model = shipped_engine.engine(shipped_engine.contours())
     assert "no commercial use" in with_model.info().contour_model

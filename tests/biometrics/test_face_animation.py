@@ -1,4 +1,4 @@
-"""One photograph made to act passes the check: it must, as nothing here detects generated pictures."""
+"""An animated photograph passes the check, because nothing here detects generated pictures."""
 
 import io
 import random
@@ -22,11 +22,12 @@ from tests.support.biometrics import shipped_engine
 from tests.support.biometrics.challenge_rules import BURST, CHALLENGE
 from tests.support.biometrics.pictures import encoded, noise
 
-pytestmark = pytest.mark.xdist_group("puppet")  # its models and frames take seconds: one process makes them
+# Models and frames take seconds: one process creates them.
+pytestmark = pytest.mark.xdist_group("face_animation")
 
 RULES = FaceRules(EnrolmentRules(3, 0.6), BURST, CHALLENGE)
 PERSON = "att-s24"
-ASKED = (Action.TURN_LEFT, Action.OPEN_MOUTH)
+REQUESTED = (Action.TURN_LEFT, Action.OPEN_MOUTH)
 
 People = dict[str, tuple[Path, ...]]
 
@@ -54,95 +55,95 @@ def _models_loaded_once() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def puppet(people: People) -> Puppet:
+def animator(people: People) -> Puppet:
     return Puppet(people[PERSON][0].read_bytes(), (360, 640))
 
 
 @pytest.fixture(scope="module")
-def still(puppet: Puppet) -> Image.Image:
-    return Image.open(io.BytesIO(puppet.frame(Pose(), 0)))
+def still(animator: Puppet) -> Image.Image:
+    return Image.open(io.BytesIO(animator.frame(Pose(), 0)))
 
 
 @pytest.fixture(scope="module")
-def frames(puppet: Puppet) -> list[bytes]:
-    """What the photograph is made to do: what was asked."""
-    return performance(puppet, posed(ASKED))
+def frames(animator: Puppet) -> list[bytes]:
+    """The photograph, animated to perform the requested actions."""
+    return performance(animator, posed(REQUESTED))
 
 
-def judged(engines: EngineSet, reference: Reference, frames: list[bytes], *asked: Action) -> BurstResult:
+def verify(engines: EngineSet, reference: Reference, frames: list[bytes], *requested: Action) -> BurstResult:
     burst = [Shot(data, EACH_MS * number + number % 3) for number, data in enumerate(frames)]
-    return judge_burst(engines, burst, reference, RULES, asked)
+    return judge_burst(engines, burst, reference, RULES, requested)
 
 
 def codes(result: BurstResult) -> list[str]:
     return [reason.code for reason in (*result.quality_reasons, *result.liveness.reasons)]
 
 
-def test_an_animated_photograph_answers_its_challenge(
+def test_animated_photograph_passes_its_challenge(
     engines: EngineSet, reference: Reference, frames: list[bytes]
 ) -> None:
-    result = judged(engines, reference, frames, *ASKED)
+    result = verify(engines, reference, frames, *REQUESTED)
     assert codes(result) == []
-    assert [each.action for each in result.liveness.seen] == list(ASKED)
+    assert [each.action for each in result.liveness.detected] == list(REQUESTED)
     assert result.score is not None
     assert result.probe is not None
     assert {part.name for part in result.liveness.risk.parts} >= {"stillness", "rhythm"}
 
 
-def test_and_in_another_order_it_does_not(
+def test_animated_photograph_fails_in_another_order(
     engines: EngineSet, reference: Reference, frames: list[bytes]
 ) -> None:
-    assert codes(judged(engines, reference, frames, *reversed(ASKED))) == ["actions_out_of_order"]
-    assert codes(judged(engines, reference, frames, Action.TURN_RIGHT, Action.OPEN_MOUTH)) == [
+    assert codes(verify(engines, reference, frames, *reversed(REQUESTED))) == ["actions_out_of_order"]
+    assert codes(verify(engines, reference, frames, Action.TURN_RIGHT, Action.OPEN_MOUTH)) == [
         "head_not_turned_right"
     ]
 
 
-def test_closed_eyes_are_read_where_the_landmarks_show_them(
+def test_closed_eyes_are_detected_if_the_landmarks_show_them(
     engines: EngineSet, people: People, reference: Reference
 ) -> None:
     person = Puppet(people["att-s16"][0].read_bytes(), (360, 640))
-    result = judged(engines, reference, performance(person, posed([Action.CLOSE_EYES])), Action.CLOSE_EYES)
+    result = verify(engines, reference, performance(person, posed([Action.CLOSE_EYES])), Action.CLOSE_EYES)
     assert codes(result) == []
 
 
 @pytest.mark.parametrize(
     "attack",
     [
-        attacks.re_uploaded,
-        attacks.print_in_plane,
-        attacks.print_tilted,
-        attacks.print_bent,
-        attacks.screen,
+        attacks.reuploaded_still,
+        attacks.moved_print,
+        attacks.tilted_print,
+        attacks.bent_print,
+        attacks.screen_replay,
     ],
 )
-def test_a_photograph_held_before_the_camera_does_not_answer(
+def test_photograph_in_front_of_the_camera_fails(
     engines: EngineSet, reference: Reference, still: Image.Image, attack: attacks.Attack
 ) -> None:
-    frames = attack(still, posed(ASKED), random.Random(5))
+    frames = attack(still, posed(REQUESTED), random.Random(5))
     assert {"mouth_not_opened", "head_not_turned_left", "turn_without_depth"} & set(
-        codes(judged(engines, reference, frames, *ASKED))
+        codes(verify(engines, reference, frames, *REQUESTED))
     )
 
 
-def test_the_flash_of_the_screen_is_answered_by_a_face_that_it_lights(
-    engines: EngineSet, reference: Reference, puppet: Puppet
+def test_flash_response_is_measured_on_a_lit_face(
+    engines: EngineSet, reference: Reference, animator: Puppet
 ) -> None:
     screens = [(255.0, 40.0, 40.0), (40.0, 255.0, 40.0), (40.0, 40.0, 255.0), (255.0, 255.0, 255.0)] * 2
     lights = [tuple(1 + 0.08 * level / 255 for level in screen) for screen in screens]
-    frames = [puppet.frame(Pose(light=(r, g, b)), number) for number, (r, g, b) in enumerate(lights)]
+    frames = [animator.frame(Pose(light=(r, g, b)), number) for number, (r, g, b) in enumerate(lights)]
     burst = [
         Shot(data, EACH_MS * number, screen)
         for number, (data, screen) in enumerate(zip(frames, screens, strict=True))
     ]
-    result = judge_burst(engines, burst, reference, RULES, ASKED)
+    result = judge_burst(engines, burst, reference, RULES, REQUESTED)
     (flash,) = [part for part in result.liveness.risk.parts if part.name == "flash"]
     assert flash.figure > 0.5
     assert flash.suspicion == 0
 
 
 @pytest.mark.parametrize("person", ["obama", "biden", "att-s01", "att-s20", "att-s40"])
-def test_photographs_on_a_phones_canvas_are_found_and_large_enough(
+def test_faces_on_a_phone_canvas_are_detected_and_large_enough(
     dlib_engine: DlibOnnxEngine, people: People, person: str
 ) -> None:
     frame = Puppet(people[person][0].read_bytes()).frame(Pose(), 0)
@@ -151,6 +152,6 @@ def test_photographs_on_a_phones_canvas_are_found_and_large_enough(
     assert dlib_engine.detect(picture)[0].box.width > 150
 
 
-def test_a_picture_without_a_face_makes_no_puppet() -> None:
+def test_picture_without_a_face_cannot_be_animated() -> None:
     with pytest.raises(NoFaceToAnimate):
         Puppet(encoded(noise(320, 240), "PNG"))

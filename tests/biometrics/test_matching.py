@@ -15,9 +15,9 @@ from biometrics.matching.decision import (
     ShotsDisagree,
     ShotsTooFew,
     ThresholdsInvalid,
-    average,
     build_template,
     decide,
+    mean_descriptor,
 )
 
 KEY = EngineKey("a", "1")
@@ -41,12 +41,14 @@ def descriptor(*values: float, key: EngineKey = KEY) -> Descriptor:
         (-9.0, "reject"),
     ],
 )
-def test_the_bounds_of_accept_and_of_asking_again_belong_to_them(score: float, decision: str) -> None:
+def test_thresholds_are_inclusive(score: float, decision: str) -> None:
     assert decide(score, Method.CENTRED, THRESHOLDS) is Decision(decision)
 
 
 @given(st.floats(-2, 2), st.floats(-2, 2), st.floats(-1, 1), st.floats(0, 1))
-def test_a_closer_face_never_gets_a_worse_answer(one: float, other: float, accept: float, gap: float) -> None:
+def test_higher_score_never_gives_a_worse_decision(
+    one: float, other: float, accept: float, gap: float
+) -> None:
     order = [Decision.REJECT, Decision.STEP_UP, Decision.ACCEPT]
     thresholds = FaceThresholds(accept, accept - gap, Method.CENTRED)
     far, near = (order.index(decide(score, Method.CENTRED, thresholds)) for score in sorted((one, other)))
@@ -54,12 +56,12 @@ def test_a_closer_face_never_gets_a_worse_answer(one: float, other: float, accep
 
 
 @pytest.mark.parametrize("score", [math.nan, math.inf, -math.inf])
-def test_what_is_no_score_gets_no_answer(score: float) -> None:
+def test_score_must_be_finite(score: float) -> None:
     with pytest.raises(ThresholdsInvalid):
         decide(score, Method.CENTRED, THRESHOLDS)
 
 
-def test_the_thresholds_of_one_method_do_not_judge_the_scores_of_another() -> None:
+def test_thresholds_of_another_method_are_rejected() -> None:
     with pytest.raises(ThresholdsInvalid):
         decide(0.9, Method.NEUTRAL, THRESHOLDS)
 
@@ -67,7 +69,7 @@ def test_the_thresholds_of_one_method_do_not_judge_the_scores_of_another() -> No
 @pytest.mark.parametrize(
     ("accept", "reject"), [(0.4, 0.5), (math.nan, 0.5), (0.4, math.nan), (math.inf, 0.4), (0.4, -math.inf)]
 )
-def test_thresholds_without_order_are_refused(accept: float, reject: float) -> None:
+def test_unordered_thresholds_are_rejected(accept: float, reject: float) -> None:
     with pytest.raises(ThresholdsInvalid):
         FaceThresholds(accept, reject, Method.CENTRED)
 
@@ -78,12 +80,12 @@ def test_a_template_needs_enough_shots() -> None:
     assert caught.value.params == {"usable": 2, "needed": 3}
 
 
-def test_no_rule_makes_a_template_of_nothing() -> None:
+def test_template_without_shots_is_rejected_by_any_rule() -> None:
     with pytest.raises(ShotsTooFew):
         build_template([], EnrolmentRules(min_shots=0, max_shot_distance=1.0))
 
 
-def test_one_shot_of_somebody_else_spoils_the_template() -> None:
+def test_shot_of_another_person_is_rejected() -> None:
     with pytest.raises(ShotsDisagree):
         build_template([descriptor(0, 0), descriptor(0.1, 0), descriptor(0, 1.1)], RULES)
 
@@ -94,7 +96,7 @@ def test_shots_of_two_engines_make_no_template() -> None:
 
 
 @given(st.lists(VECTORS, min_size=3, max_size=6))
-def test_a_template_is_the_mean_and_knows_its_spread(vectors: list[list[float]]) -> None:
+def test_template_is_the_mean_with_its_spread(vectors: list[list[float]]) -> None:
     template = build_template([descriptor(*vector) for vector in vectors], RULES)
     assert np.allclose(template.mean, np.mean(vectors, axis=0), atol=1e-6)
     assert template.shots == len(vectors)
@@ -103,10 +105,10 @@ def test_a_template_is_the_mean_and_knows_its_spread(vectors: list[list[float]])
 
 
 @given(st.lists(VECTORS, min_size=3, max_size=5))
-def test_the_order_of_a_burst_does_not_matter(vectors: list[list[float]]) -> None:
+def test_order_of_a_burst_does_not_matter(vectors: list[list[float]]) -> None:
     burst = [descriptor(*vector) for vector in vectors]
-    assert np.allclose(average(burst).vector, average(burst[::-1]).vector, atol=1e-6)
+    assert np.allclose(mean_descriptor(burst).vector, mean_descriptor(burst[::-1]).vector, atol=1e-6)
 
 
-def test_a_probe_is_averaged_over_the_burst() -> None:
-    assert average([descriptor(1, 0), descriptor(0, 1)]).vector.tolist() == [0.5, 0.5]
+def test_probe_is_the_mean_of_the_burst() -> None:
+    assert mean_descriptor([descriptor(1, 0), descriptor(0, 1)]).vector.tolist() == [0.5, 0.5]

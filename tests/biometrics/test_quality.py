@@ -5,8 +5,8 @@ import pytest
 from PIL import Image, ImageFilter
 
 from biometrics.engines.base import Box, DetectedFace, Landmarks, Point
-from biometrics.pictures.decoding import Pixels, picture_of
-from biometrics.pictures.quality import Quality, QualityLimits, judge, measure
+from biometrics.pictures.decoding import Pixels, picture_from_pixels
+from biometrics.pictures.quality import Quality, QualityLimits, check_quality, measure_quality
 
 LIMITS = QualityLimits()
 GOOD = Quality(
@@ -15,7 +15,7 @@ GOOD = Quality(
 )  # fmt: skip
 
 
-def face(
+def make_face(
     left: float = 40, width: float = 200, eye_drop: float = 0, nose: tuple[float, float] = (140, 160)
 ) -> DetectedFace:
     marks = Landmarks(
@@ -26,12 +26,12 @@ def face(
     return DetectedFace(Box(left, 40, left + width, 40 + width), marks, 1.0)
 
 
-def textured(seed: int = 0) -> Pixels:
+def texture_pixels(seed: int = 0) -> Pixels:
     return np.random.default_rng(seed).integers(60, 190, (300, 300, 3), dtype=np.uint8)
 
 
-def test_a_good_face_has_no_reason_against_it() -> None:
-    assert judge(GOOD, LIMITS) == ()
+def test_good_face_has_no_reasons() -> None:
+    assert check_quality(GOOD, LIMITS) == ()
 
 
 @pytest.mark.parametrize(
@@ -48,45 +48,54 @@ def test_a_good_face_has_no_reason_against_it() -> None:
     ],
 )
 def test_each_defect_has_its_own_reason_in_both_languages(field: str, value: float, code: str) -> None:
-    (reason,) = judge(Quality(**(asdict(GOOD) | {field: value})), LIMITS)
+    (reason,) = check_quality(Quality(**(asdict(GOOD) | {field: value})), LIMITS)
     assert reason.code == code
     assert reason.zh
     assert reason.en
 
 
 def test_blurring_lowers_the_sharpness() -> None:
-    pixels = textured()
+    pixels = texture_pixels()
     blurred = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(12)))
     assert (
-        measure(picture_of(blurred), [face()]).sharpness
+        measure_quality(picture_from_pixels(blurred), [make_face()]).sharpness
         < LIMITS.min_sharpness
-        < measure(picture_of(pixels), [face()]).sharpness
+        < measure_quality(picture_from_pixels(pixels), [make_face()]).sharpness
     )
 
 
-def test_darkness_and_saturation_are_measured_on_the_face() -> None:
-    pixels = textured()
+def test_brightness_and_saturation_are_measured_on_the_face() -> None:
+    pixels = texture_pixels()
     pixels[40:240, 40:240] = 2
-    quality = measure(picture_of(pixels), [face()])
+    quality = measure_quality(picture_from_pixels(pixels), [make_face()])
     assert quality.brightness == pytest.approx(2)
     assert quality.saturated_share == 1
 
 
-def test_roll_is_the_angle_of_the_eyes() -> None:
-    assert measure(picture_of(textured()), [face()]).roll_deg == pytest.approx(0)
-    assert measure(picture_of(textured()), [face(eye_drop=90)]).roll_deg == pytest.approx(45)
+def test_roll_is_the_angle_of_the_eye_axis() -> None:
+    assert measure_quality(picture_from_pixels(texture_pixels()), [make_face()]).roll_deg == pytest.approx(0)
+    assert measure_quality(
+        picture_from_pixels(texture_pixels()), [make_face(eye_drop=90)]
+    ).roll_deg == pytest.approx(45)
 
 
-def test_the_nose_offset_is_in_eye_distances() -> None:
-    assert measure(picture_of(textured()), [face()]).nose_offset == pytest.approx(0)
-    assert measure(picture_of(textured()), [face(nose=(167, 160))]).nose_offset == pytest.approx(0.3)
+def test_nose_offset_is_in_eye_distances() -> None:
+    assert measure_quality(picture_from_pixels(texture_pixels()), [make_face()]).nose_offset == pytest.approx(
+        0
+    )
+    assert measure_quality(
+        picture_from_pixels(texture_pixels()), [make_face(nose=(167, 160))]
+    ).nose_offset == pytest.approx(0.3)
 
 
-def test_a_second_face_counts_by_its_width() -> None:
-    assert measure(
-        picture_of(textured()), [face(), face(left=10, width=120)]
+def test_second_face_is_measured_by_its_width() -> None:
+    assert measure_quality(
+        picture_from_pixels(texture_pixels()), [make_face(), make_face(left=10, width=120)]
     ).second_face_ratio == pytest.approx(0.6)
 
 
-def test_a_face_beyond_the_edge_is_measured_on_what_is_there() -> None:
-    assert measure(picture_of(textured()), [face(left=-50)]).sharpness > LIMITS.min_sharpness
+def test_face_beyond_the_edge_is_measured_on_its_visible_part() -> None:
+    assert (
+        measure_quality(picture_from_pixels(texture_pixels()), [make_face(left=-50)]).sharpness
+        > LIMITS.min_sharpness
+    )

@@ -1,4 +1,4 @@
-"""The network that onnxruntime computes is the one that dlib computes."""
+"""onnxruntime computes the same network as dlib."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_descriptors_equal_those_of_dlib() -> None:
     assert np.abs(ours - theirs).max() < 1e-6
 
 
-def test_another_file_is_refused(tmp_path: Path) -> None:
+def test_other_files_are_rejected(tmp_path: Path) -> None:
     broken = tmp_path / "broken.dat"
     broken.write_bytes(RESNET.read_bytes()[:100_000])
     with pytest.raises(WeightsUnreadable):

@@ -20,59 +20,63 @@ class Selfie:
     hashes: tuple[int, ...]
 
 
-def at(place: float, engine: EngineKey = ENGINE) -> Descriptor:
+def descriptor_at(place: float, engine: EngineKey = ENGINE) -> Descriptor:
     return Descriptor(engine, Metric.L2, np.array([place, 0], dtype=np.float32))
 
 
 def template(place: float, engine: EngineKey = ENGINE) -> FaceTemplate:
-    return FaceTemplate(engine, Metric.L2, at(place).vector, 3, 0.1)
+    return FaceTemplate(engine, Metric.L2, descriptor_at(place).vector, 3, 0.1)
 
 
-def codes(probe: float, hashes: list[int], *kept: Selfie, enrolled: FaceTemplate | None = None) -> list[str]:
-    found = reuse_signals(at(probe), hashes, kept, enrolled, RULES)
+def codes(
+    probe: float, hashes: list[int], *stored: Selfie, enrolled: FaceTemplate | None = None
+) -> list[str]:
+    found = reuse_signals(descriptor_at(probe), hashes, stored, enrolled, RULES)
     return [reason.code for reason in found.reasons]
 
 
-def test_a_new_series_is_like_nothing() -> None:
-    assert codes(1.0, [0, 1], Selfie(at(0.8), (FAR,)), enrolled=template(0.5)) == []
+def test_new_burst_has_no_reuse_reason() -> None:
+    assert codes(1.0, [0, 1], Selfie(descriptor_at(0.8), (FAR,)), enrolled=template(0.5)) == []
     assert codes(1.0, [0, 1]) == []
 
 
-def test_frames_that_nearly_equal_kept_ones_are_noticed_from_the_second_on() -> None:
-    kept = Selfie(at(0), (FAR, 0b1111))
-    assert codes(1.0, [0, 0xFF << 40], kept) == []
-    assert codes(1.0, [0, 0b111], kept) == ["like_earlier_picture"]
+def test_two_near_duplicate_frames_are_detected() -> None:
+    stored = Selfie(descriptor_at(0), (FAR, 0b1111))
+    assert codes(1.0, [0, 0xFF << 40], stored) == []
+    assert codes(1.0, [0, 0b111], stored) == ["like_earlier_picture"]
 
 
-def test_a_descriptor_as_close_as_no_two_sittings_is_noticed() -> None:
-    assert codes(1.0, [], Selfie(at(0.85), ())) == ["like_earlier_selfie"]
-    assert codes(1.0, [], Selfie(at(0.83), ())) == []
+def test_descriptor_closer_than_two_sessions_is_detected() -> None:
+    assert codes(1.0, [], Selfie(descriptor_at(0.85), ())) == ["like_earlier_selfie"]
+    assert codes(1.0, [], Selfie(descriptor_at(0.83), ())) == []
     assert codes(1.0, [], enrolled=template(0.9)) == ["like_enrolment"]
 
 
 def test_descriptors_of_other_engines_are_not_compared() -> None:
-    kept = Selfie(at(1.0, OTHER), ())
-    found = reuse_signals(at(1.0), [], [kept], template(1.0, OTHER), RULES)
+    stored = Selfie(descriptor_at(1.0, OTHER), ())
+    found = reuse_signals(descriptor_at(1.0), [], [stored], template(1.0, OTHER), RULES)
     assert found.reasons == ()
     assert found.nearest_selfie is None
     assert found.to_template is None
 
 
-def test_without_any_face_hashes_still_speak() -> None:
-    found = reuse_signals(None, [FAR, FAR], [Selfie(at(0), (FAR,))], template(0), RULES)
+def test_hashes_are_compared_without_a_face() -> None:
+    found = reuse_signals(None, [FAR, FAR], [Selfie(descriptor_at(0), (FAR,))], template(0), RULES)
     assert found.like_frames == 2
     assert [reason.code for reason in found.reasons] == ["like_earlier_picture"]
 
 
 @given(st.lists(st.floats(-2, 2, width=32), max_size=6), st.floats(-2, 2, width=32))
-def test_the_nearest_kept_descriptor_counts(places: list[float], probe: float) -> None:
-    found = reuse_signals(at(probe), [], [Selfie(at(place), ()) for place in places], None, RULES)
+def test_nearest_stored_descriptor_counts(places: list[float], probe: float) -> None:
+    found = reuse_signals(
+        descriptor_at(probe), [], [Selfie(descriptor_at(place), ()) for place in places], None, RULES
+    )
     nearest = min((abs(place - probe) for place in places), default=None)
     assert found.nearest_selfie == (None if nearest is None else pytest.approx(nearest, abs=1e-6))
 
 
-def test_every_reason_asks_for_another_series_in_both_languages() -> None:
-    kept = Selfie(at(1.0), (0, 1))
-    reasons = reuse_signals(at(1.0), [0, 1], [kept], template(1.0), RULES).reasons
+def test_every_reason_asks_for_a_new_series_in_both_languages() -> None:
+    stored = Selfie(descriptor_at(1.0), (0, 1))
+    reasons = reuse_signals(descriptor_at(1.0), [0, 1], [stored], template(1.0), RULES).reasons
     assert len(reasons) == 3
     assert all("重新拍摄" in reason.zh and "Take a new live series" in reason.en for reason in reasons)

@@ -1,4 +1,4 @@
-"""Three layers of keys, two ciphers: what opens, and what never opens again."""
+"""Encryption with three key layers and two ciphers: what opens, and what does not."""
 
 import os
 from dataclasses import replace
@@ -31,16 +31,16 @@ ROOT = KeyEncryptionKey("1", bytes(range(32)))
 BINDING = Binding("student-1", EngineKey("dlib", "1"), "roll-call")
 
 
-def school_of(name: str = "school-1", cipher: Cipher = AES) -> KeyEncryptionKey:
+def make_school_key(name: str = "school-1", cipher: Cipher = AES) -> KeyEncryptionKey:
     return open_school_key(new_school_key(name, ROOT, cipher), name, ROOT)
 
 
-def data_key(student: str = "student-1", cipher: Cipher = AES) -> DataKey:
-    school = school_of(cipher=cipher)
+def make_data_key(student: str = "student-1", cipher: Cipher = AES) -> DataKey:
+    school = make_school_key(cipher=cipher)
     return open_data_key(new_data_key(student, school, cipher), student, school)
 
 
-def test_sm4_gcm_gives_the_published_vector() -> None:
+def test_sm4_gcm_matches_the_published_vector() -> None:
     """RFC 8998, appendix A.1."""
     key = bytes.fromhex("0123456789ABCDEFFEDCBA9876543210")
     nonce = bytes.fromhex("00001234567800000000ABCD")
@@ -58,7 +58,7 @@ def test_sm4_gcm_gives_the_published_vector() -> None:
     assert decrypt(SM4, key, nonce, published, associated) == plain
 
 
-def test_aes_256_gcm_gives_the_published_vector() -> None:
+def test_aes_256_gcm_matches_the_published_vector() -> None:
     """McGrew and Viega, The Galois/Counter Mode of Operation, test case 16."""
     key = bytes.fromhex("feffe9928665731c6d6a8f9467308308" * 2)
     nonce = bytes.fromhex("cafebabefacedbaddecaf888")
@@ -77,19 +77,19 @@ def test_aes_256_gcm_gives_the_published_vector() -> None:
 
 
 @pytest.mark.parametrize("cipher", list(Cipher))
-def test_a_record_opens_through_all_three_layers_in_either_cipher(cipher: Cipher) -> None:
-    key = data_key(cipher=cipher)
+def test_record_opens_through_all_key_layers_with_either_cipher(cipher: Cipher) -> None:
+    key = make_data_key(cipher=cipher)
     assert open_record(seal_record(b"face", BINDING, key, cipher), BINDING, key) == b"face"
 
 
-def test_what_one_cipher_sealed_opens_after_the_other_became_the_choice() -> None:
-    key = data_key(cipher=AES)
+def test_records_stay_readable_after_a_change_of_cipher() -> None:
+    key = make_data_key(cipher=AES)
     earlier, later = seal_record(b"a", BINDING, key, AES), seal_record(b"b", BINDING, key, SM4)
     assert (open_record(earlier, BINDING, key), open_record(later, BINDING, key)) == (b"a", b"b")
 
 
-def test_a_record_that_is_said_to_be_of_the_other_cipher_does_not_open() -> None:
-    key = data_key()
+def test_record_with_a_wrong_cipher_code_does_not_open() -> None:
+    key = make_data_key()
     sealed = bytearray(seal_record(b"face", BINDING, key, AES))
     sealed[4] = 2
     with pytest.raises(TemplateUnreadable):
@@ -106,18 +106,18 @@ def test_a_record_that_is_said_to_be_of_the_other_cipher_does_not_open() -> None
         replace(BINDING, engine=EngineKey("dli", "b1")),
     ],
 )
-def test_a_record_opens_only_for_its_student_engine_version_and_purpose(other: Binding) -> None:
-    key = data_key()
+def test_record_opens_only_for_its_binding(other: Binding) -> None:
+    key = make_data_key()
     sealed = seal_record(b"face", BINDING, key, AES)
     with pytest.raises(TemplateUnreadable):
         open_record(sealed, other, key)
-    with pytest.raises(TemplateUnreadable):  # not even with the very key under the other student's name
+    with pytest.raises(TemplateUnreadable):  # not even with the same key for the other student
         open_record(sealed, other, replace(key, student_id=other.student_id))
 
 
 @given(st.data())
-def test_any_altered_byte_keeps_a_record_shut(data: st.DataObject) -> None:
-    key = data_key()
+def test_record_with_any_altered_byte_does_not_open(data: st.DataObject) -> None:
+    key = make_data_key()
     sealed = bytearray(seal_record(b"face", BINDING, key, data.draw(st.sampled_from(Cipher))))
     sealed[data.draw(st.integers(0, len(sealed) - 1))] ^= data.draw(st.integers(1, 255))
     with pytest.raises(TemplateUnreadable):
@@ -125,20 +125,20 @@ def test_any_altered_byte_keeps_a_record_shut(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("length", [0, 3, 4, 5, 16, 17, 20, 33])
-def test_cut_off_bytes_keep_a_record_shut(length: int) -> None:
-    key = data_key()
+def test_truncated_record_does_not_open(length: int) -> None:
+    key = make_data_key()
     with pytest.raises(TemplateUnreadable):
         open_record(seal_record(b"face", BINDING, key, AES)[:length], BINDING, key)
 
 
-def test_sealing_twice_gives_different_bytes() -> None:
-    key = data_key()
+def test_encrypting_twice_gives_different_bytes() -> None:
+    key = make_data_key()
     assert seal_record(b"face", BINDING, key, AES) != seal_record(b"face", BINDING, key, AES)
 
 
-def test_shredded_is_shredded_whoever_holds_every_other_key() -> None:
-    """What is left after the wrapped data key is gone: the record, the school's key, the root, others' data keys."""
-    school = school_of()
+def test_shredded_record_cannot_be_opened_with_all_other_keys() -> None:
+    """After the wrapped data key is deleted, the root key, the school key and other data keys do not open the record."""
+    school = make_school_key()
     wrapped = new_data_key("student-1", school, AES)
     sealed = seal_record(b"face", BINDING, open_data_key(wrapped, "student-1", school), AES)
     del wrapped
@@ -152,23 +152,23 @@ def test_shredded_is_shredded_whoever_holds_every_other_key() -> None:
             open_record(sealed, BINDING, DataKey("student-1", secret))
 
 
-def test_a_data_key_opens_for_its_own_student_and_school_only() -> None:
-    school = school_of()
+def test_data_key_opens_only_for_its_student_and_school() -> None:
+    school = make_school_key()
     wrapped = new_data_key("student-1", school, AES)
-    other = replace(school_of("school-2"), id="school-1")
+    other = replace(make_school_key("school-2"), id="school-1")
     for student, kek in (("student-2", school), ("student-1", other), ("student-1", replace(school, id="x"))):
         with pytest.raises(TemplateUnreadable):
             open_data_key(wrapped, student, kek)
 
 
-def test_a_school_key_is_no_data_key() -> None:
-    """Both are 32 random bytes under a key: each is sealed as what it is."""
+def test_school_key_is_not_a_data_key() -> None:
+    """Both are 32 random bytes wrapped by a key; the header tells them apart."""
     wrapped = new_school_key("same", ROOT, AES)
     with pytest.raises(TemplateUnreadable):
         open_data_key(wrapped, "same", ROOT)
 
 
-def test_a_new_root_opens_the_schools_and_touches_nothing_below() -> None:
+def test_root_key_rotation_rewraps_only_the_school_keys() -> None:
     wrapped = new_school_key("school-1", ROOT, AES)
     school = open_school_key(wrapped, "school-1", ROOT)
     students = new_data_key("student-1", school, AES)
@@ -181,14 +181,14 @@ def test_a_new_root_opens_the_schools_and_touches_nothing_below() -> None:
         open_school_key(rewrapped, "school-1", ROOT)
 
 
-def test_a_wrapped_key_under_another_name_does_not_open() -> None:
+def test_wrapped_key_with_another_kek_id_does_not_open() -> None:
     wrapped = new_school_key("school-1", ROOT, AES)
     with pytest.raises(TemplateUnreadable):
         open_school_key(WrappedKey("2", wrapped.sealed), "school-1", replace(ROOT, id="2"))
 
 
-def test_a_key_encryption_key_has_256_bits_and_shows_none_of_them() -> None:
+def test_keys_have_256_bits_and_a_safe_repr() -> None:
     with pytest.raises(ValueError, match="32 bytes"):
         KeyEncryptionKey("short", bytes(16))
     assert "secret" not in repr(ROOT)
-    assert "secret" not in repr(data_key())
+    assert "secret" not in repr(make_data_key())

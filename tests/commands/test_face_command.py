@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 pytestmark = [
     pytest.mark.usefixtures("_engine_loaded_once"),
-    pytest.mark.xdist_group("face_command"),  # a calibration takes seconds: one process does
+    pytest.mark.xdist_group("face_command"),  # a calibration takes seconds: one process runs it
 ]
 
 
@@ -30,14 +30,14 @@ def people() -> dict[str, tuple[Path, ...]]:
     return sample_people(sample_faces_dir(ROOT))
 
 
-def answered(*arguments: object) -> dict[str, Any]:
+def run_json(*arguments: object) -> dict[str, Any]:
     result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
     assert result.exit_code == 0, result.output
     payload: dict[str, Any] = json.loads(result.stdout)
     return payload
 
 
-def refused(*arguments: object) -> str:
+def run_error(*arguments: object) -> str:
     result = CliRunner().invoke(app, [*map(str, arguments), "--json"])
     assert result.exit_code == 2
     error = json.loads(result.stdout)["error"]
@@ -46,7 +46,7 @@ def refused(*arguments: object) -> str:
 
 
 def test_two_photographs_of_one_person_are_accepted(people: dict[str, tuple[Path, ...]]) -> None:
-    answer = answered("compare", people["obama"][0], people["obama"][2])
+    answer = run_json("compare", people["obama"][0], people["obama"][2])
     assert answer["decision"] == "accept"
     assert answer["reject_below"] < answer["accept_from"] <= answer["score"] <= 1
     assert (answer["method"], answer["engine"], answer["reasons"]) == ("neutral", "dlib-onnx/1", [])
@@ -55,56 +55,56 @@ def test_two_photographs_of_one_person_are_accepted(people: dict[str, tuple[Path
     assert answer["ms"]["total"] > 0
 
 
-def test_photographs_of_two_persons_are_rejected(people: dict[str, tuple[Path, ...]]) -> None:
-    answer = answered("compare", people["obama"][0], people["biden"][0])
+def test_photographs_of_two_people_are_rejected(people: dict[str, tuple[Path, ...]]) -> None:
+    answer = run_json("compare", people["obama"][0], people["biden"][0])
     assert answer["decision"] == "reject"
     assert answer["score"] < answer["reject_below"]
 
 
-def test_a_picture_without_a_face_is_unusable_with_a_reason(
+def test_picture_without_a_face_is_unusable_with_a_reason(
     people: dict[str, tuple[Path, ...]], tmp_path: Path
 ) -> None:
     pattern = tmp_path / "pattern.png"
     pattern.write_bytes(render_pattern(1, 0))
-    answer = answered("compare", people["obama"][0], pattern)
+    answer = run_json("compare", people["obama"][0], pattern)
     assert (answer["decision"], answer["score"]) == ("unusable", None)
     assert [(reason["image"], reason["code"]) for reason in answer["reasons"]] == [("b", "no_face")]
 
 
-def test_the_test_engine_judges_only_when_asked_and_says_so(tmp_path: Path) -> None:
+def test_test_engine_is_used_only_on_request_and_marked(tmp_path: Path) -> None:
     files = [tmp_path / "1.png", tmp_path / "2.png"]
     for shot, file in enumerate(files):
         file.write_bytes(render_pattern(1, shot))
-    assert answered("compare", *files)["decision"] == "unusable"
-    answer = answered("compare", *files, "--with-test-engine")
+    assert run_json("compare", *files)["decision"] == "unusable"
+    answer = run_json("compare", *files, "--with-test-engine")
     assert (answer["decision"], answer["engine"]) == ("accept", "test-pattern/1 (test only)")
 
 
 def test_inspect_shows_measurements_and_fingerprint(people: dict[str, tuple[Path, ...]]) -> None:
-    answer = answered("inspect", people["obama"][0])
+    answer = run_json("inspect", people["obama"][0])
     assert answer["usable"] is True
     assert (answer["format"], answer["width"], answer["height"]) == ("JPEG", 910, 1137)
     assert answer["quality"]["face_width_px"] > 200
     assert len(answer["fingerprint"]["sha256"]) == 64
 
 
-def test_a_missing_file_is_bad_input(tmp_path: Path) -> None:
-    assert refused("inspect", tmp_path / "none.jpg") == "file_unreadable"
-    assert refused("compare", tmp_path, tmp_path) == "file_unreadable"
+def test_missing_file_is_bad_input(tmp_path: Path) -> None:
+    assert run_error("inspect", tmp_path / "none.jpg") == "file_unreadable"
+    assert run_error("compare", tmp_path, tmp_path) == "file_unreadable"
 
 
-def test_what_is_no_picture_is_bad_input(tmp_path: Path) -> None:
+def test_file_that_is_not_a_picture_is_bad_input(tmp_path: Path) -> None:
     text = tmp_path / "letter.jpg"
     text.write_text("Dear Sir or Madam")
-    assert refused("inspect", text) == "image_unsupported"
-    assert refused("compare", text, text) == "image_unsupported"
+    assert run_error("inspect", text) == "image_unsupported"
+    assert run_error("compare", text, text) == "image_unsupported"
 
 
-def test_without_thresholds_in_force_nothing_is_compared(people: dict[str, tuple[Path, ...]]) -> None:
-    assert refused("compare", *people["obama"][:2], "--day", "2001-01-01") == "absent_law"
+def test_comparison_requires_thresholds_in_force(people: dict[str, tuple[Path, ...]]) -> None:
+    assert run_error("compare", *people["obama"][:2], "--day", "2001-01-01") == "absent_law"
 
 
-def test_a_person_can_read_the_answers(people: dict[str, tuple[Path, ...]]) -> None:
+def test_text_output_is_readable(people: dict[str, tuple[Path, ...]]) -> None:
     compared = CliRunner().invoke(app, ["compare", str(people["obama"][0]), str(people["obama"][2])])
     inspected = CliRunner().invoke(app, ["inspect", str(people["obama"][0])])
     assert compared.stdout.startswith("accept: 0.9")
@@ -116,7 +116,7 @@ def test_a_person_can_read_the_answers(people: dict[str, tuple[Path, ...]]) -> N
 
 @pytest.fixture(scope="module")
 def folders(people: dict[str, tuple[Path, ...]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Photographs of twelve people, a folder each."""
+    """Photographs of twelve people, one folder per person."""
     root = tmp_path_factory.mktemp("people")
     for name in sorted(name for name in people if name.startswith("att-"))[:12]:
         (root / name).mkdir()
@@ -127,16 +127,16 @@ def folders(people: dict[str, tuple[Path, ...]], tmp_path_factory: pytest.TempPa
 
 @pytest.fixture(scope="module")
 def report(folders: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return answered("calibrate", tmp_path_factory.mktemp("out") / "report", "--pictures", folders)
+    return run_json("calibrate", tmp_path_factory.mktemp("out") / "report", "--pictures", folders)
 
 
-def test_calibration_finds_thresholds_that_leave_room_for_a_second_check(report: dict[str, Any]) -> None:
+def test_calibration_leaves_a_range_for_another_attempt(report: dict[str, Any]) -> None:
     assert (report["chosen"], report["people"], report["fmr"]) == ("neutral", 12, 0.001)
     assert report["reject_below"] < report["accept_from"] < 1
     assert report["tar"] > 0.9
 
 
-def test_the_page_of_law_that_calibration_writes_is_law_where_it_is_put(
+def test_policy_file_of_a_calibration_takes_effect_at_its_place(
     report: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copy(report["law"], tmp_path / "faces.yaml")
@@ -149,7 +149,7 @@ def test_the_page_of_law_that_calibration_writes_is_law_where_it_is_put(
     assert thresholds(shipped, KEY, Method.NEUTRAL) != found
 
 
-def test_the_report_of_a_calibration_has_its_plots_and_every_candidate(report: dict[str, Any]) -> None:
+def test_calibration_report_has_plots_and_all_candidates(report: dict[str, Any]) -> None:
     page = Path(report["report"])
     for plot in ("scores.png", "det.png"):
         assert Picture.open((page.parent / plot).read_bytes(), DecodeLimits()).width > 500
@@ -161,20 +161,20 @@ def test_the_report_of_a_calibration_has_its_plots_and_every_candidate(report: d
     ]  # too few people for a population
 
 
-def test_a_report_is_never_written_over_another(report: dict[str, Any], folders: Path) -> None:
-    assert refused("calibrate", Path(report["report"]).parent, "--pictures", folders) == "out_exists"
+def test_report_is_never_overwritten(report: dict[str, Any], folders: Path) -> None:
+    assert run_error("calibrate", Path(report["report"]).parent, "--pictures", folders) == "out_exists"
 
 
-def test_a_handful_of_people_calibrates_nothing(people: dict[str, tuple[Path, ...]], tmp_path: Path) -> None:
+def test_calibration_requires_enough_people(people: dict[str, tuple[Path, ...]], tmp_path: Path) -> None:
     (tmp_path / "in" / "obama").mkdir(parents=True)
     shutil.copy(people["obama"][0], tmp_path / "in" / "obama")
     assert (
-        refused("calibrate", tmp_path / "out", "--pictures", tmp_path / "in") == "face_population_too_small"
+        run_error("calibrate", tmp_path / "out", "--pictures", tmp_path / "in") == "face_population_too_small"
     )
     assert not (tmp_path / "out").exists()
 
 
-def test_a_picture_that_cannot_be_read_is_named_and_left_out(folders: Path, tmp_path: Path) -> None:
+def test_unreadable_picture_is_reported_and_skipped(folders: Path, tmp_path: Path) -> None:
     people = tmp_path / "people"
     shutil.copytree(folders, people)
     broken = next(people.iterdir()) / "broken.jpg"
@@ -188,9 +188,9 @@ def test_a_picture_that_cannot_be_read_is_named_and_left_out(folders: Path, tmp_
 
 
 @pytest.mark.parametrize("place", ["41", "abcdef"])
-def test_a_place_that_is_no_division_is_bad_input(folders: Path, tmp_path: Path, place: str) -> None:
-    assert refused("calibrate", tmp_path / "out", "--pictures", folders, "--place", place) == "bad_input"
+def test_unknown_division_is_bad_input(folders: Path, tmp_path: Path, place: str) -> None:
+    assert run_error("calibrate", tmp_path / "out", "--pictures", folders, "--place", place) == "bad_input"
 
 
-def test_a_folder_that_is_not_there_is_bad_input(tmp_path: Path) -> None:
-    assert refused("calibrate", tmp_path / "out", "--pictures", tmp_path / "none") == "folder_unreadable"
+def test_missing_folder_is_bad_input(tmp_path: Path) -> None:
+    assert run_error("calibrate", tmp_path / "out", "--pictures", tmp_path / "none") == "folder_unreadable"

@@ -1,4 +1,4 @@
-"""An operator's own engine: DIANMING_FACE_ENGINE in the worker, and `--engine` of the commands."""
+"""An operator's own engine: the setting DIANMING_FACE_ENGINE and the option `--engine`."""
 
 import json
 from dataclasses import replace
@@ -15,7 +15,7 @@ from backend.settings import Settings
 from backend.worker import open_face_pool
 from biometrics.engines.onnx_spec import EngineSpecInvalid
 from biometrics.engines.registry import face_engines
-from tests.support.biometrics.tiny_models import described, embedder_of
+from tests.support.biometrics.tiny_models import embedder_spec, write_engine_spec
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
 
@@ -27,7 +27,7 @@ def with_engine(app_context: AppContext, file: Path) -> AppContext:
     return replace(app_context, settings=changed)
 
 
-def test_the_setting_is_read_from_the_environment(
+def test_setting_is_read_from_the_environment(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in settings.model_dump(exclude_none=True).items():
@@ -36,28 +36,26 @@ def test_the_setting_is_read_from_the_environment(
     assert Settings().face_engine == tmp_path / "engine.yaml"
 
 
-def test_an_operators_engine_comes_before_the_shipped_one_which_stays(tmp_path: Path) -> None:
-    engines = face_engines(test_engine=False, own=described(tmp_path, embedder=embedder_of(tmp_path)))
+def test_own_engine_precedes_the_shipped_one(tmp_path: Path) -> None:
+    engines = face_engines(
+        test_engine=False, own=write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path))
+    )
     assert [info.key.id for info in engines.infos()] == ["tiny", "dlib-onnx"]
 
 
-def test_a_worker_does_not_start_with_an_engine_that_the_law_has_no_figures_for(
-    app_context: AppContext, tmp_path: Path
-) -> None:
-    file = described(tmp_path, embedder=embedder_of(tmp_path))
+def test_worker_does_not_start_without_policy_for_its_engine(app_context: AppContext, tmp_path: Path) -> None:
+    file = write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path))
     with pytest.raises(AbsentLaw, match=r"verification\.face\.tiny"):
         open_face_pool(with_engine(app_context, file))
 
 
-def test_a_worker_does_not_start_with_a_description_that_is_wrong(
-    app_context: AppContext, tmp_path: Path
-) -> None:
+def test_worker_does_not_start_with_an_invalid_description(app_context: AppContext, tmp_path: Path) -> None:
     with pytest.raises(EngineSpecInvalid, match=r"engine\.yaml"):
         open_face_pool(with_engine(app_context, tmp_path / "engine.yaml"))
 
 
-def test_inspect_and_compare_take_an_operators_engine_and_name_what_the_law_lacks(tmp_path: Path) -> None:
-    own = ["--engine", str(described(tmp_path, embedder=embedder_of(tmp_path))), "--json"]
+def test_inspect_and_compare_accept_an_own_engine(tmp_path: Path) -> None:
+    own = ["--engine", str(write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path))), "--json"]
     inspected = json.loads(CliRunner().invoke(app, ["inspect", str(PHOTOGRAPH), *own]).stdout)
     assert inspected["engine"].startswith("tiny/1-")
     compared = json.loads(CliRunner().invoke(app, ["compare", *[str(PHOTOGRAPH)] * 2, *own]).stdout)

@@ -1,4 +1,4 @@
-"""`dianming face plan` on the enrolled of a test's own school."""
+"""`dianming face plan` for the enrolled students of a test school."""
 
 import asyncio
 import json
@@ -20,13 +20,13 @@ from backend.identity.tables import FaceEnrolment
 from biometrics.engines.base import EngineKey, Metric
 from biometrics.engines.dlib_onnx import KEY as SHIPPED
 from biometrics.matching.decision import FaceTemplate
-from tests.support.biometrics.tiny_models import described, embedder_of
+from tests.support.biometrics.tiny_models import embedder_spec, write_engine_spec
 from tests.support.identity.scenario import Stage, staged
 from tests.support.province import Pupil
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
 
-GONE = EngineKey("of-yesterday", "3")
+REMOVED = EngineKey("of-yesterday", "3")
 
 
 @pytest.fixture
@@ -55,12 +55,12 @@ async def enrol(stage: Stage, pupil: Pupil, engine: EngineKey, *, shots_gone: bo
         await store_template(session, stage.app_context.keys, enrolment, template, at)
 
 
-async def ran(*arguments: object) -> Result:
+async def run_plan(*arguments: object) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, app, ["plan", *map(str, arguments)])
 
 
-async def planned(*arguments: object) -> dict[str, Any]:
-    result = await ran(*arguments, "--json")
+async def run_plan_json(*arguments: object) -> dict[str, Any]:
+    result = await run_plan(*arguments, "--json")
     assert result.exit_code == 0, result.output
     plan: dict[str, Any] = json.loads(result.stdout)
     return plan
@@ -68,15 +68,15 @@ async def planned(*arguments: object) -> dict[str, Any]:
 
 @pytest.fixture
 async def school(stage: Stage, environment: None) -> Stage:
-    """Two students enrolled by the shipped engine, one with shots left, and one by an engine that is gone."""
+    """Two students enrolled by the shipped engine, one with stored shots, and one by an engine that is no longer enabled."""
     first, second, third = stage.school.students[:3]
     await enrol(stage, first, SHIPPED, shots_gone=False)
     await enrol(stage, second, SHIPPED, shots_gone=True)
-    await enrol(stage, third, GONE, shots_gone=False)
+    await enrol(stage, third, REMOVED, shots_gone=False)
     return stage
 
 
-def of_school(plan: dict[str, Any], stage: Stage) -> list[tuple[str, str, int, int]]:
+def school_rows(plan: dict[str, Any], stage: Stage) -> list[tuple[str, str, int, int]]:
     return [
         (row["engine"], row["state"], row["templates"], row["shots_kept"])
         for row in plan["schools"]
@@ -84,10 +84,10 @@ def of_school(plan: dict[str, Any], stage: Stage) -> list[tuple[str, str, int, i
     ]
 
 
-async def test_the_plan_tells_who_can_be_judged_and_who_must_enrol_again(school: Stage) -> None:
-    plan = await planned("--students")
+async def test_plan_shows_who_must_enrol_again(school: Stage) -> None:
+    plan = await run_plan_json("--students")
     assert plan["enrols"] == "dlib-onnx/1"
-    assert of_school(plan, school) == [
+    assert school_rows(plan, school) == [
         ("dlib-onnx/1", "current", 2, 1),
         ("of-yesterday/3", "unjudged", 1, 1),
     ]
@@ -95,23 +95,21 @@ async def test_the_plan_tells_who_can_be_judged_and_who_must_enrol_again(school:
     assert str(school.school.students[0].id) not in plan["enrol_again"]
 
 
-async def test_the_shipped_engine_goes_on_judging_beside_an_operators_own(
-    school: Stage, tmp_path: Path
-) -> None:
-    plan = await planned("--engine", described(tmp_path, embedder=embedder_of(tmp_path)))
+async def test_shipped_engine_still_judges_its_templates(school: Stage, tmp_path: Path) -> None:
+    plan = await run_plan_json("--engine", write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path)))
     assert plan["enrols"].startswith("tiny/1-")
-    assert of_school(plan, school)[0] == ("dlib-onnx/1", "judged", 2, 1)
+    assert school_rows(plan, school)[0] == ("dlib-onnx/1", "judged", 2, 1)
     assert plan["totals"]["current"] == 0
     assert "enrol_again" not in plan
 
 
-async def test_a_person_can_read_the_plan(school: Stage) -> None:
-    result = await ran()
+async def test_text_output_of_the_plan_is_readable(school: Stage) -> None:
+    result = await run_plan()
     assert result.stdout.startswith("dlib-onnx/1")
     assert "须重新采集" in result.stdout
 
 
-async def test_a_description_that_is_none_is_bad_input(environment: None, tmp_path: Path) -> None:
-    result = await ran("--engine", tmp_path / "none.yaml", "--json")
+async def test_missing_description_is_bad_input(environment: None, tmp_path: Path) -> None:
+    result = await run_plan("--engine", tmp_path / "none.yaml", "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == "face_engine_spec_invalid"

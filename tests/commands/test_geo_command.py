@@ -27,7 +27,7 @@ def run(site: Path, *fixes: str, options: tuple[str, ...] = ("--json",)) -> Resu
     return CliRunner().invoke(app, arguments)
 
 
-def answer(site: Path, *fixes: str) -> dict[str, Any]:
+def run_json(site: Path, *fixes: str) -> dict[str, Any]:
     result = run(site, *fixes)
     assert result.exit_code == 0, result.output
     payload = json.loads(result.stdout)
@@ -35,7 +35,7 @@ def answer(site: Path, *fixes: str) -> dict[str, Any]:
     return payload
 
 
-def refusal_code(result: Result) -> object:
+def error_code(result: Result) -> object:
     assert result.exit_code == 2, result.output
     error = json.loads(result.stdout)["error"]
     assert set(error) == {"code", "message"}
@@ -43,8 +43,8 @@ def refusal_code(result: Result) -> object:
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_a_fix_on_campus_is_inside_by_the_policy_in_force(site: Path) -> None:
-    payload = answer(site, "113.6025,34.7015,15")
+def test_fix_on_campus_is_inside_by_the_policy_in_force(site: Path) -> None:
+    payload = run_json(site, "113.6025,34.7015,15")
     assert payload["decision"] == "inside"
     assert payload["distance_m"] == pytest.approx(-166.4, abs=0.2)
     assert payload["probability_inside"] == 1.0
@@ -52,21 +52,21 @@ def test_a_fix_on_campus_is_inside_by_the_policy_in_force(site: Path) -> None:
 
 
 @pytest.mark.parametrize("datum", Datum)
-def test_a_declared_datum_is_honoured(site: Path, datum: Datum) -> None:
+def test_declared_datum_is_used(site: Path, datum: Datum) -> None:
     lon, lat = convert(*MIDDLE, source=Datum.WGS84, target=datum)
-    assert answer(site, f"{lon},{lat},15,{datum}")["distance_m"] == pytest.approx(-166.4, abs=0.2)
+    assert run_json(site, f"{lon},{lat},15,{datum}")["distance_m"] == pytest.approx(-166.4, abs=0.2)
 
 
 def test_several_fixes_are_judged_together(site: Path) -> None:
-    assert answer(site, "113.6025,34.7015,10", "113.5980,34.7015,10")["decision"] == "uncertain"
+    assert run_json(site, "113.6025,34.7015,10", "113.5980,34.7015,10")["decision"] == "uncertain"
 
 
-def test_a_coarse_fix_is_uncertain_with_its_reason(site: Path) -> None:
-    payload = answer(site, "113.6025,34.7015,400")
+def test_coarse_fix_is_uncertain_with_a_reason(site: Path) -> None:
+    payload = run_json(site, "113.6025,34.7015,400")
     assert (payload["decision"], payload["reasons"]) == ("uncertain", ["accuracy_coarse"])
 
 
-def test_a_person_reads_what_to_do_about_an_uncertain_fix_in_both_languages(site: Path) -> None:
+def test_text_output_says_what_to_do_in_both_languages(site: Path) -> None:
     shown = run(site, "113.6025,34.7015,400", options=()).stdout
     assert "精确位置" in shown
     assert "allow precise location" in shown
@@ -91,31 +91,31 @@ def test_a_person_reads_what_to_do_about_an_uncertain_fix_in_both_languages(site
         ("113.6,34.7,10,mars", "datum_unknown"),
     ],
 )
-def test_a_bad_fix_is_refused_with_its_code(site: Path, fix: str, code: str) -> None:
-    assert refusal_code(run(site, fix)) == code
+def test_invalid_fix_is_rejected_with_its_code(site: Path, fix: str, code: str) -> None:
+    assert error_code(run(site, fix)) == code
 
 
-def test_a_negative_longitude_reaches_the_judgement(site: Path) -> None:
-    assert answer(site, "-1,2,3")["decision"] == "outside"
+def test_negative_longitude_is_not_parsed_as_an_option(site: Path) -> None:
+    assert run_json(site, "-1,2,3")["decision"] == "outside"
 
 
-def test_a_site_that_is_not_there_or_not_a_site_is_refused(site: Path, tmp_path: Path) -> None:
-    assert refusal_code(run(tmp_path / "nowhere.geojson", "113.6,34.7,10")) == "site_unreadable"
-    assert refusal_code(run(tmp_path, "113.6,34.7,10")) == "site_unreadable"
+def test_missing_or_invalid_site_is_rejected(site: Path, tmp_path: Path) -> None:
+    assert error_code(run(tmp_path / "nowhere.geojson", "113.6,34.7,10")) == "site_unreadable"
+    assert error_code(run(tmp_path, "113.6,34.7,10")) == "site_unreadable"
     site.write_bytes(b"\xff\xfe\x00")
-    assert refusal_code(run(site, "113.6,34.7,10")) == "site_unreadable"
+    assert error_code(run(site, "113.6,34.7,10")) == "site_unreadable"
     site.write_text("{}", encoding="utf-8")
-    assert refusal_code(run(site, "113.6,34.7,10")) == "site_invalid"
+    assert error_code(run(site, "113.6,34.7,10")) == "site_invalid"
 
 
-def test_a_day_before_the_law_is_refused_and_names_it(site: Path) -> None:
+def test_day_before_the_policy_is_rejected(site: Path) -> None:
     result = CliRunner().invoke(
         app, ["decide", "--site", str(site), "--fix", "113.6,34.7,10", "--day", "2020-01-01", "--json"]
     )
-    assert refusal_code(result) == "absent_law"
+    assert error_code(result) == "absent_law"
 
 
-def test_a_person_reads_a_sentence_and_finds_refusals_on_stderr(site: Path) -> None:
+def test_text_output_uses_stdout_and_errors_use_stderr(site: Path) -> None:
     shown = run(site, "113.6025,34.7015,15", options=())
     assert shown.stdout.startswith("inside: 166.4 m inside the edge")
     refused = run(site, "nan,34.7,10", options=())

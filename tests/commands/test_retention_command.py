@@ -1,4 +1,4 @@
-"""`dianming retention`: delete what is due, and see what was deleted."""
+"""`dianming retention`: delete expired data and show past runs."""
 
 import asyncio
 import json
@@ -18,13 +18,11 @@ async def run(*arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, app, list(arguments))
 
 
-async def test_a_run_tells_every_kind_and_is_shown_afterwards(
-    app_context: AppContext, owner: Database
-) -> None:
+async def test_run_reports_every_kind_and_show_lists_it(app_context: AppContext, owner: Database) -> None:
     await plant(owner, app_context.keys)
-    made = await run("run", "--json")
-    assert made.exit_code == 0, made.output
-    kinds = [each["kind"] for each in json.loads(made.stdout)["runs"]]
+    result = await run("run", "--json")
+    assert result.exit_code == 0, result.output
+    kinds = [each["kind"] for each in json.loads(result.stdout)["runs"]]
     assert kinds == ["frames", "enrolment_shots", "portraits", "templates"]
     shown = await run("show", "--all", "--limit", "4", "--json")
     assert [each["kind"] for each in json.loads(shown.stdout)["runs"]] == kinds[::-1]

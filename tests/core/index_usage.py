@@ -89,7 +89,7 @@ ASKED: dict[str, tuple[str, str]] = {
     ),
     "ix_dpop_proof_seen_at": ("definer.purge_proofs", "dpop_proof WHERE seen_at < $1"),
     "ix_face_enrolment_shots_kept": (
-        "backend.retention.faces:due_shots",
+        "backend.retention.faces:find_expired_shots",
         "face_enrolment WHERE shots_gone_at IS NULL AND decided_at <= $1 ORDER BY decided_at LIMIT 500",
     ),
     "ix_face_enrolment_student": (
@@ -272,7 +272,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "student_standing WHERE school_id = $1",
     ),
     "ix_submission_frames_kept": (
-        "backend.retention.frames:due_frames",
+        "backend.retention.frames:find_expired_frames",
         "submission WHERE frames_gone_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
     ),
     "ix_submission_student": (
@@ -283,7 +283,7 @@ ASKED: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_submission_frame_as_sent": (
-        "backend.retention.frame_reencoding:_judged",
+        "backend.retention.frame_reencoding:_load_verified_frames",
         "submission_frame WHERE kept_sha256 IS NULL ORDER BY received_at LIMIT 500",
     ),
     "ix_submission_frame_sha256": (

@@ -1,4 +1,4 @@
-"""Sites and thresholds of the tests: a campus in Zhengzhou of about 457 m by 333 m."""
+"""Sites and thresholds for the tests: a campus in Zhengzhou of about 457 m by 333 m."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ def thresholds() -> FenceThresholds:
 
 @pytest.fixture(scope="session")
 def rectangle() -> Callable[[float, float], Site]:
-    """A maker of rectangles about (113.6, 34.7), by half width and half height in degrees."""
+    """A factory of rectangular sites about (113.6, 34.7), by half width and half height in degrees."""
 
     def make(half_lon: float, half_lat: float) -> Site:
         west, east, south, north = 113.6 - half_lon, 113.6 + half_lon, 34.7 - half_lat, 34.7 + half_lat

@@ -15,7 +15,7 @@ HENAN_SEATS = {
     "驻马店": (114.022, 33.012), "济源": (112.602, 35.067), "永城": (116.449, 33.929), "固始": (115.681, 32.168),
     "邓州": (112.087, 32.688), "鹿邑": (115.486, 33.860),
 }  # fmt: skip
-"""City and county seats, rounded to 100 m: the shift is smooth, so that does not matter."""
+"""City and county seats, rounded to 100 m, which is enough because the shift is smooth."""
 
 DATUMS = st.sampled_from(Datum)
 HENAN = st.tuples(st.floats(110.35, 116.65), st.floats(31.38, 36.37))
@@ -23,7 +23,7 @@ CHINA = st.tuples(st.floats(73.0, 136.0), st.floats(3.0, 54.0))
 
 
 def shift_m(lon: float, lat: float, source: Datum, target: Datum) -> float:
-    """Metres by which a point's numbers move on the map when its datum is taken for another."""
+    """Metres by which a point moves on the map if its datum is mistaken for another."""
     x, y = LocalPlane(lon, lat).project(*convert(lon, lat, source=source, target=target))
     return float(np.hypot(x, y)[0])
 
@@ -37,14 +37,14 @@ def shift_m(lon: float, lat: float, source: Datum, target: Datum) -> float:
         (Datum.WGS84, Datum.BD09, 1147, 1384),
     ],
 )
-def test_a_datum_taken_for_another_moves_a_henan_school_by_the_published_distance(
+def test_wrong_datum_shifts_henan_by_the_published_distance(
     seat: str, source: Datum, target: Datum, least: float, most: float
 ) -> None:
     assert least <= shift_m(*HENAN_SEATS[seat], source, target) <= most
 
 
-def test_the_forward_shift_agrees_with_values_that_other_implementations_publish() -> None:
-    # The worked example in the read-me of wandergis/coordtransform.
+def test_forward_shift_agrees_with_other_implementations() -> None:
+    # The example in the README of wandergis/coordtransform.
     assert convert(116.404, 39.915, source=Datum.WGS84, target=Datum.GCJ02) == pytest.approx(
         (116.41024449916938, 39.91640428150164), abs=1e-9
     )
@@ -54,7 +54,7 @@ def test_the_forward_shift_agrees_with_values_that_other_implementations_publish
 
 
 @given(point=st.one_of(HENAN, CHINA), source=DATUMS, target=DATUMS)
-def test_there_and_back_is_the_same_place_within_a_centimetre(
+def test_round_trip_is_exact_to_a_centimetre(
     point: tuple[float, float], source: Datum, target: Datum
 ) -> None:
     there = convert(*point, source=source, target=target)
@@ -62,7 +62,7 @@ def test_there_and_back_is_the_same_place_within_a_centimetre(
 
 
 @given(point=CHINA)
-def test_the_way_over_gcj02_is_the_direct_way(point: tuple[float, float]) -> None:
+def test_conversion_via_gcj02_equals_the_direct_one(point: tuple[float, float]) -> None:
     over = convert(
         *convert(*point, source=Datum.WGS84, target=Datum.GCJ02), source=Datum.GCJ02, target=Datum.BD09
     )
@@ -71,7 +71,7 @@ def test_the_way_over_gcj02_is_the_direct_way(point: tuple[float, float]) -> Non
 
 @given(points=st.lists(st.one_of(CHINA, st.tuples(st.floats(-180, 180), st.floats(-90, 90))), min_size=1),
        source=DATUMS, target=DATUMS)  # fmt: skip
-def test_many_points_convert_as_each_alone(
+def test_many_points_convert_like_single_ones(
     points: list[tuple[float, float]], source: Datum, target: Datum
 ) -> None:
     lons, lats = convert_many(*np.array(points).T, source=source, target=target)
@@ -84,11 +84,11 @@ def test_many_points_convert_as_each_alone(
 )
 @pytest.mark.parametrize("source", Datum)
 @pytest.mark.parametrize("target", Datum)
-def test_abroad_no_shift_is_applied(place: tuple[float, float], source: Datum, target: Datum) -> None:
+def test_no_shift_is_applied_abroad(place: tuple[float, float], source: Datum, target: Datum) -> None:
     assert convert(*place, source=source, target=target) == place
 
 
-def test_conversion_leaves_the_callers_array_alone() -> None:
+def test_conversion_does_not_change_the_input() -> None:
     lons, lats = np.array([113.6]), np.array([34.7])
     same_lons, _ = convert_many(lons, lats, source=Datum.WGS84, target=Datum.WGS84)
     same_lons[0] = 0.0
@@ -96,12 +96,12 @@ def test_conversion_leaves_the_callers_array_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["wgs84", "WGS84", " gcj02 ", "BD09"])
-def test_a_datum_is_known_by_its_name_in_any_case(name: str) -> None:
+def test_datum_name_is_case_insensitive(name: str) -> None:
     assert Datum.named(name).value == name.strip().lower()
 
 
 @pytest.mark.parametrize("name", ["", "wgs-84", "cgcs2000", "火星"])
-def test_an_unknown_datum_is_refused_and_the_known_ones_are_named(name: str) -> None:
+def test_unknown_datum_error_lists_the_known_ones(name: str) -> None:
     with pytest.raises(DatumUnknown, match="wgs84, gcj02, bd09") as refusal:
         Datum.named(name)
     assert refusal.value.code == "datum_unknown"

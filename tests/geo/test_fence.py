@@ -26,7 +26,7 @@ def west_of_edge(metres: float, accuracy_m: float) -> Fix:
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_a_good_fix_in_the_middle_of_the_campus_is_inside(campus: Site, thresholds: FenceThresholds) -> None:
+def test_accurate_fix_on_campus_is_inside(campus: Site, thresholds: FenceThresholds) -> None:
     answer = decide([Fix(*MIDDLE, 15.0)], campus, thresholds)
     assert (answer.decision, answer.reasons) == (Decision.INSIDE, ())
     assert answer.probability_inside == 1.0
@@ -34,36 +34,34 @@ def test_a_good_fix_in_the_middle_of_the_campus_is_inside(campus: Site, threshol
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_a_good_fix_two_kilometres_away_is_outside(campus: Site, thresholds: FenceThresholds) -> None:
+def test_accurate_fix_two_kilometres_away_is_outside(campus: Site, thresholds: FenceThresholds) -> None:
     answer = decide([west_of_edge(2000, 15.0)], campus, thresholds)
     assert (answer.decision, answer.reasons) == (Decision.OUTSIDE, ())
     assert answer.distance_m == pytest.approx(2000, rel=0.001)
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_a_fix_at_the_gate_is_uncertain_and_says_why(campus: Site, thresholds: FenceThresholds) -> None:
+def test_fix_at_the_gate_is_uncertain_with_a_reason(campus: Site, thresholds: FenceThresholds) -> None:
     answer = decide([west_of_edge(0, 15.0)], campus, thresholds)
     assert (answer.decision, answer.reasons) == (Decision.UNCERTAIN, (FenceReason.NEAR_EDGE,))
     assert answer.probability_inside == pytest.approx(0.5, abs=1e-4)
 
 
 @pytest.mark.parametrize("datum", Datum)
-def test_a_fix_is_judged_where_it_is_whatever_its_datum(
-    datum: Datum, campus: Site, thresholds: FenceThresholds
-) -> None:
+def test_fix_is_judged_in_its_own_datum(datum: Datum, campus: Site, thresholds: FenceThresholds) -> None:
     lon, lat = convert(*MIDDLE, source=Datum.WGS84, target=datum)
     answer = decide([Fix(lon, lat, 15.0, datum)], campus, thresholds)
     assert answer.decision is Decision.INSIDE
     assert answer.distance_m == pytest.approx(-166.4, abs=0.2)
 
 
-def test_a_shifted_fix_taken_for_wgs84_would_be_outside(campus: Site, thresholds: FenceThresholds) -> None:
+def test_gcj02_fix_taken_for_wgs84_would_be_outside(campus: Site, thresholds: FenceThresholds) -> None:
     lon, lat = convert(*MIDDLE, source=Datum.WGS84, target=Datum.GCJ02)
     assert decide([Fix(lon, lat, 15.0)], campus, thresholds).decision is Decision.OUTSIDE
 
 
 @given(metres=st.floats(-100, 100), accuracy=st.floats(1, 60))
-def test_beside_a_straight_edge_the_decision_follows_the_normal_distribution(
+def test_probability_near_a_straight_edge_is_normal(
     campus: Site, thresholds: FenceThresholds, metres: float, accuracy: float
 ) -> None:
     answer = decide([west_of_edge(metres, accuracy)], campus, thresholds)
@@ -73,7 +71,7 @@ def test_beside_a_straight_edge_the_decision_follows_the_normal_distribution(
 
 
 @given(metres=st.floats(-250, 5000), accuracy=st.floats(150.001, 5000))
-def test_a_coarse_fix_is_never_inside_and_outside_only_if_its_whole_circle_misses_the_site(
+def test_coarse_fix_is_outside_only_if_its_circle_misses_the_site(
     campus: Site, thresholds: FenceThresholds, metres: float, accuracy: float
 ) -> None:
     answer = decide([west_of_edge(metres, accuracy)], campus, thresholds)
@@ -84,15 +82,13 @@ def test_a_coarse_fix_is_never_inside_and_outside_only_if_its_whole_circle_misse
         assert answer.decision is Decision.OUTSIDE
 
 
-def test_a_fix_of_400_metres_at_the_site_is_uncertain_and_from_five_kilometres_outside(
-    campus: Site, thresholds: FenceThresholds
-) -> None:
+def test_fix_of_400_metres_accuracy_depends_on_distance(campus: Site, thresholds: FenceThresholds) -> None:
     assert decide([Fix(*MIDDLE, 400.0)], campus, thresholds).decision is Decision.UNCERTAIN
     assert decide([west_of_edge(300, 400.0)], campus, thresholds).decision is Decision.UNCERTAIN
     assert decide([west_of_edge(5000, 400.0)], campus, thresholds).decision is Decision.OUTSIDE
 
 
-def test_a_small_site_is_not_held_against_a_student_who_stands_in_it(
+def test_small_site_does_not_put_its_student_outside(
     rectangle: Callable[[float, float], Site], thresholds: FenceThresholds
 ) -> None:
     kiosk = rectangle(0.00008, 0.00008)  # about 15 m by 18 m
@@ -106,7 +102,7 @@ POINTS = st.tuples(st.floats(113.58, 113.62), st.floats(34.68, 34.72))
 
 
 @given(half_lon=SIZES, half_lat=SIZES, point=POINTS, accuracy=st.floats(1, 2000))
-def test_nobody_whose_fix_lies_inside_is_ever_told_outside(
+def test_fix_inside_the_site_is_never_outside(
     rectangle: Callable[[float, float], Site], thresholds: FenceThresholds,
     half_lon: float, half_lat: float, point: tuple[float, float], accuracy: float,
 ) -> None:  # fmt: skip
@@ -126,7 +122,7 @@ def test_nobody_whose_fix_lies_inside_is_ever_told_outside(
         st.tuples(st.floats(113.595, 113.61), st.floats(34.695, 34.708), st.floats(0.5, 500)), min_size=1
     )
 )
-def test_many_are_decided_exactly_as_each_alone(
+def test_many_fixes_are_decided_like_single_ones(
     campus: Site, thresholds: FenceThresholds, points: list[tuple[float, float, float]]
 ) -> None:
     lons, lats, accuracies = np.array(points).T
@@ -140,7 +136,7 @@ def test_many_are_decided_exactly_as_each_alone(
     )
 
 
-def test_no_fixes_at_all_are_decided_as_none(campus: Site, thresholds: FenceThresholds) -> None:
+def test_no_positions_give_no_decisions(campus: Site, thresholds: FenceThresholds) -> None:
     assert decide_many([], [], [], campus, thresholds).decision.tolist() == []
 
 
@@ -148,7 +144,7 @@ def test_no_fixes_at_all_are_decided_as_none(campus: Site, thresholds: FenceThre
     lon=st.floats(-180, 180), lat=st.floats(-90, 90),
     accuracy=st.floats(0, 2e7, exclude_min=True), datum=st.sampled_from(Datum),
 )  # fmt: skip
-def test_any_valid_fix_on_earth_gets_an_answer(
+def test_any_valid_fix_gets_a_decision(
     campus: Site, thresholds: FenceThresholds, lon: float, lat: float, accuracy: float, datum: Datum
 ) -> None:
     answer = decide([Fix(lon, lat, accuracy, datum)], campus, thresholds)
@@ -157,7 +153,7 @@ def test_any_valid_fix_on_earth_gets_an_answer(
 
 
 @given(lon=st.floats(), lat=st.floats(), accuracy=st.floats(), age=st.none() | st.floats())
-def test_any_values_at_all_get_an_answer_or_a_refusal_with_a_code(
+def test_any_values_get_a_decision_or_an_error_with_a_code(
     campus: Site, thresholds: FenceThresholds, lon: float, lat: float, accuracy: float, age: float | None
 ) -> None:
     try:
@@ -167,7 +163,7 @@ def test_any_values_at_all_get_an_answer_or_a_refusal_with_a_code(
     assert outcome in {*Decision, "fix_not_finite", "fix_out_of_range", "fix_accuracy_invalid", "fix_stale"}
 
 
-def test_fixes_that_disagree_about_the_side_are_uncertain(campus: Site, thresholds: FenceThresholds) -> None:
+def test_fixes_on_different_sides_are_uncertain(campus: Site, thresholds: FenceThresholds) -> None:
     fixes = [Fix(*MIDDLE, 10.0), west_of_edge(150, 10.0)]
     assert decide(fixes, campus, thresholds).decision is Decision.UNCERTAIN
 
@@ -178,25 +174,23 @@ def test_three_coarse_fixes_are_as_coarse_as_one(campus: Site, thresholds: Fence
     assert answer.judged.accuracy_m == pytest.approx(200.0)
 
 
-def test_a_remembered_first_fix_is_left_out_and_said_so(campus: Site, thresholds: FenceThresholds) -> None:
+def test_stale_first_fix_is_ignored_with_a_reason(campus: Site, thresholds: FenceThresholds) -> None:
     remembered = replace(west_of_edge(3000, 10.0), age_s=900.0)
     answer = decide([remembered, Fix(*MIDDLE, 10.0, age_s=1.0)], campus, thresholds)
     assert (answer.decision, answer.reasons) == (Decision.INSIDE, (FenceReason.STALE_FIX_LEFT_OUT,))
 
 
-def test_only_stale_fixes_are_refused(campus: Site, thresholds: FenceThresholds) -> None:
+def test_stale_fixes_alone_are_rejected(campus: Site, thresholds: FenceThresholds) -> None:
     with pytest.raises(FixStale):
         decide([Fix(*MIDDLE, 10.0, age_s=61.0), Fix(*MIDDLE, 10.0, age_s=900.0)], campus, thresholds)
 
 
-def test_one_malformed_fix_refuses_the_check_even_if_it_is_stale(
-    campus: Site, thresholds: FenceThresholds
-) -> None:
+def test_malformed_fix_rejects_the_check_even_if_stale(campus: Site, thresholds: FenceThresholds) -> None:
     with pytest.raises(FixNotFinite):
         decide([Fix(*MIDDLE, 10.0), Fix(math.nan, 34.7, 10.0, age_s=900.0)], campus, thresholds)
 
 
-def test_a_bad_row_refuses_the_whole_audit(campus: Site, thresholds: FenceThresholds) -> None:
+def test_invalid_row_rejects_the_whole_batch(campus: Site, thresholds: FenceThresholds) -> None:
     with pytest.raises(FixOutOfRange, match="95"):
         decide_many([113.6, 113.6], [34.7, 95.0], [10.0, 10.0], campus, thresholds)
 
@@ -209,7 +203,7 @@ def test_a_bad_row_refuses_the_whole_audit(campus: Site, thresholds: FenceThresh
         ("max_accuracy_m", 0.0), ("max_accuracy_m", math.nan), ("max_age_s", -1.0), ("max_age_s", math.nan),
     ],
 )  # fmt: skip
-def test_thresholds_that_contradict_themselves_are_refused(field: str, value: float) -> None:
+def test_contradictory_thresholds_are_rejected(field: str, value: float) -> None:
     figures = {"inside_at": 0.9, "outside_at": 0.05, "max_accuracy_m": 150.0, "max_age_s": 60.0}
     with pytest.raises(ThresholdsInvalid):
         FenceThresholds(**figures | {field: value})

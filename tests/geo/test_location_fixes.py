@@ -16,7 +16,7 @@ from geo.location_fixes import (
     SignalLimits,
     SignalName,
     combine,
-    signals,
+    risk_signals,
     validate,
     validate_many,
 )
@@ -26,7 +26,7 @@ LIMITS = SignalLimits(min_fixes=3, max_speed_m_s=100.0, min_jitter_m=0.05, min_a
 METRE_NORTH = 1 / 110_940
 
 
-def code_of(fix: Fix) -> str:
+def error_code(fix: Fix) -> str:
     with pytest.raises(GeoError) as refusal:
         validate(fix, max_age_s=60.0)
     assert refusal.value.sentence("zh")
@@ -35,7 +35,7 @@ def code_of(fix: Fix) -> str:
 
 @pytest.mark.parametrize("field", ["lon", "lat", "accuracy_m", "age_s"])
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_a_value_that_is_not_finite_is_refused_by_name(field: str, value: float) -> None:
+def test_non_finite_value_error_names_the_field(field: str, value: float) -> None:
     values = {"lon": 113.6, "lat": 34.7, "accuracy_m": 12.0, "age_s": 1.0} | {field: value}
     fix = Fix(values["lon"], values["lat"], values["accuracy_m"], age_s=values["age_s"])
     with pytest.raises(FixNotFinite) as refusal:
@@ -46,35 +46,35 @@ def test_a_value_that_is_not_finite_is_refused_by_name(field: str, value: float)
 @pytest.mark.parametrize(
     ("lon", "lat"), [(180.1, 0), (-180.1, 0), (0, 90.1), (0, -90.1), (1e300, 0), (113.6, 95)]
 )
-def test_a_place_not_on_earth_is_refused(lon: float, lat: float) -> None:
-    assert code_of(replace(GOOD, lon=lon, lat=lat)) == "fix_out_of_range"
+def test_position_not_on_earth_is_rejected(lon: float, lat: float) -> None:
+    assert error_code(replace(GOOD, lon=lon, lat=lat)) == "fix_out_of_range"
 
 
-def test_swapped_axes_are_named_as_such() -> None:
+def test_swapped_axes_have_their_own_hint() -> None:
     with pytest.raises(FixOutOfRange, match="Latitude seems to come first") as refusal:
         validate(replace(GOOD, lon=34.7, lat=113.6), max_age_s=60.0)
     assert "颠倒" in refusal.value.sentence("zh")
-    with pytest.raises(FixOutOfRange, match="Take it again"):
+    with pytest.raises(FixOutOfRange, match="Take a new fix"):
         validate(replace(GOOD, lat=95.0, lon=113.6), max_age_s=60.0)
 
 
 @pytest.mark.parametrize("accuracy", [-1.0, -1e-9, 0.0, -0.0, 2.1e7, 1e308])
-def test_an_accuracy_that_means_nothing_is_refused(accuracy: float) -> None:
-    assert code_of(replace(GOOD, accuracy_m=accuracy)) == FixAccuracyInvalid.code == "fix_accuracy_invalid"
+def test_invalid_accuracy_is_rejected(accuracy: float) -> None:
+    assert error_code(replace(GOOD, accuracy_m=accuracy)) == FixAccuracyInvalid.code == "fix_accuracy_invalid"
 
 
 @pytest.mark.parametrize("age", [60.001, -60.001, 86_400.0])
-def test_a_fix_of_another_time_is_stale_whichever_way_the_phones_clock_is_off(age: float) -> None:
-    assert code_of(replace(GOOD, age_s=age)) == FixStale.code == "fix_stale"
+def test_fix_with_a_large_age_of_either_sign_is_stale(age: float) -> None:
+    assert error_code(replace(GOOD, age_s=age)) == FixStale.code == "fix_stale"
 
 
 @pytest.mark.parametrize("age", [None, 0.0, 60.0, -60.0])
-def test_a_fresh_fix_and_one_whose_age_is_not_in_question_pass(age: float | None) -> None:
+def test_fresh_fix_or_unknown_age_is_valid(age: float | None) -> None:
     validate(replace(GOOD, age_s=age), max_age_s=60.0)
 
 
 @given(lon=st.floats(), lat=st.floats(), accuracy=st.floats())
-def test_many_are_refused_exactly_as_one(lon: float, lat: float, accuracy: float) -> None:
+def test_many_fixes_are_validated_like_single_ones(lon: float, lat: float, accuracy: float) -> None:
     def outcome(check: Callable[[], None]) -> str | None:
         try:
             check()
@@ -88,7 +88,7 @@ def test_many_are_refused_exactly_as_one(lon: float, lat: float, accuracy: float
     )
 
 
-def test_a_fix_keeps_its_accuracy_and_age_when_converted() -> None:
+def test_conversion_keeps_accuracy_and_age() -> None:
     lon, lat = convert(113.6, 34.7, source=Datum.WGS84, target=Datum.BD09)
     back = Fix(lon, lat, 12.0, Datum.BD09, 3.0).in_wgs84()
     assert (back.lon, back.lat) == pytest.approx((113.6, 34.7), abs=1e-9)
@@ -101,12 +101,12 @@ NEARBY = st.builds(
 
 
 @given(fixes=st.lists(NEARBY, min_size=1, max_size=8))
-def test_together_fixes_are_never_more_accurate_than_the_best_of_them(fixes: list[Fix]) -> None:
+def test_combined_fix_is_never_more_accurate_than_the_best(fixes: list[Fix]) -> None:
     assert combine(fixes).accuracy_m >= min(fix.accuracy_m for fix in fixes)
 
 
 @given(fix=NEARBY, times=st.integers(1, 50))
-def test_repeating_one_fix_proves_nothing_more(fix: Fix, times: int) -> None:
+def test_repeating_a_fix_does_not_improve_it(fix: Fix, times: int) -> None:
     together = combine([fix] * times)
     assert together.accuracy_m == pytest.approx(fix.accuracy_m, rel=1e-6, abs=1e-6)
     assert (together.lon, together.lat) == pytest.approx((fix.lon, fix.lat), abs=1e-9)
@@ -118,13 +118,13 @@ ORDERS = st.lists(NEARBY, min_size=2, max_size=6).flatmap(
 
 
 @given(orders=ORDERS)
-def test_the_order_of_the_fixes_does_not_matter(orders: tuple[list[Fix], list[Fix]]) -> None:
+def test_order_of_the_fixes_does_not_matter(orders: tuple[list[Fix], list[Fix]]) -> None:
     one, other = map(combine, orders)
     assert (one.lon, one.lat) == pytest.approx((other.lon, other.lat), abs=1e-9)
     assert one.accuracy_m == pytest.approx(other.accuracy_m, rel=1e-6)
 
 
-def test_disagreement_widens_the_circle_until_it_holds_both() -> None:
+def test_disagreement_widens_the_circle_to_cover_both() -> None:
     apart = 400.0
     fixes = [GOOD, replace(GOOD, lat=GOOD.lat + apart * METRE_NORTH)]
     together = combine(fixes)
@@ -132,7 +132,7 @@ def test_disagreement_widens_the_circle_until_it_holds_both() -> None:
     assert together.accuracy_m > apart / 2
 
 
-def test_a_fine_fix_outweighs_a_coarse_one() -> None:
+def test_accurate_fix_outweighs_a_coarse_one() -> None:
     coarse = replace(GOOD, lat=GOOD.lat + 300 * METRE_NORTH, accuracy_m=500.0)
     together = combine([coarse, replace(GOOD, accuracy_m=10.0)])
     x, y = LocalPlane(GOOD.lon, GOOD.lat).project(together.lon, together.lat)
@@ -140,7 +140,7 @@ def test_a_fine_fix_outweighs_a_coarse_one() -> None:
     assert together.accuracy_m < 20.0
 
 
-def test_the_age_of_the_combined_fix_is_the_worst_and_unknown_if_none_is_known() -> None:
+def test_combined_fix_has_the_largest_known_age() -> None:
     assert (
         combine([replace(GOOD, age_s=3.0), replace(GOOD, age_s=-9.0), replace(GOOD, age_s=None)]).age_s
         == -9.0
@@ -148,74 +148,75 @@ def test_the_age_of_the_combined_fix_is_the_worst_and_unknown_if_none_is_known()
     assert combine([replace(GOOD, age_s=None), replace(GOOD, age_s=None)]).age_s is None
 
 
-def test_no_fix_at_all_is_refused() -> None:
+def test_combining_no_fixes_is_an_error() -> None:
     with pytest.raises(FixMissing):
         combine([])
 
 
-def walk(count: int = 4, step_m: float = 1.3) -> list[Fix]:
-    """An honest walk: a fix a second, wandering, with changing accuracy."""
+def walking_fixes(count: int = 4, step_m: float = 1.3) -> list[Fix]:
+    """An honest walk: one fix per second, with changing position and accuracy."""
     return [
         Fix(113.6, 34.7 + i * step_m * METRE_NORTH, 9.0 + 0.7 * i, age_s=float(count - i))
         for i in range(count)
     ]
 
 
-def names(fixes: list[Fix], earlier: list[Fix] | None = None) -> list[SignalName]:
-    return [signal.name for signal in signals(fixes, earlier=earlier or [], limits=LIMITS)]
+def signal_names(fixes: list[Fix], earlier: list[Fix] | None = None) -> list[SignalName]:
+    return [signal.name for signal in risk_signals(fixes, earlier=earlier or [], limits=LIMITS)]
 
 
-def test_an_honest_walk_raises_no_signal() -> None:
-    assert names(walk(), earlier=[replace(GOOD, lon=113.61)]) == []
+def test_honest_walk_raises_no_signal() -> None:
+    assert signal_names(walking_fixes(), earlier=[replace(GOOD, lon=113.61)]) == []
 
 
-def test_a_jump_no_vehicle_makes_is_a_teleport_with_its_speed() -> None:
-    fixes = [*walk(), Fix(113.6, 34.7 + 5000 * METRE_NORTH, 10.0, age_s=0.0)]
-    (signal,) = signals(fixes, earlier=[], limits=LIMITS)
+def test_implausible_jump_is_a_teleport_with_its_speed() -> None:
+    fixes = [*walking_fixes(), Fix(113.6, 34.7 + 5000 * METRE_NORTH, 10.0, age_s=0.0)]
+    (signal,) = risk_signals(fixes, earlier=[], limits=LIMITS)
     assert signal.name is SignalName.TELEPORT
     assert 4900 < signal.measured < 5000
     assert signal.limit == 100.0
 
 
-def test_a_jump_within_both_circles_is_no_teleport() -> None:
+def test_jump_within_both_circles_is_not_a_teleport() -> None:
     assert (
-        names([Fix(113.6, 34.7, 900, age_s=2.0), Fix(113.6, 34.7 + 900 * METRE_NORTH, 10, age_s=1.0)]) == []
+        signal_names([Fix(113.6, 34.7, 900, age_s=2.0), Fix(113.6, 34.7 + 900 * METRE_NORTH, 10, age_s=1.0)])
+        == []
     )
 
 
-def test_two_places_at_one_moment_are_a_teleport() -> None:
-    (signal,) = signals(
+def test_two_places_at_the_same_time_are_a_teleport() -> None:
+    (signal,) = risk_signals(
         [Fix(113.6, 34.7, 10, age_s=1.0), Fix(113.7, 34.7, 11, age_s=1.0)], earlier=[], limits=LIMITS
     )
     assert signal == Signal(SignalName.TELEPORT, math.inf, 100.0)
 
 
-def test_a_teleport_is_judged_in_one_datum() -> None:
+def test_teleport_is_measured_in_one_datum() -> None:
     lon, lat = convert(113.6, 34.7, source=Datum.WGS84, target=Datum.GCJ02)
-    assert names([Fix(113.6, 34.7, 10, age_s=2.0), Fix(lon, lat, 11, Datum.GCJ02, age_s=1.0)]) == []
+    assert signal_names([Fix(113.6, 34.7, 10, age_s=2.0), Fix(lon, lat, 11, Datum.GCJ02, age_s=1.0)]) == []
 
 
 def test_identical_coordinates_and_accuracies_are_frozen_and_constant() -> None:
     fixes = [replace(GOOD, age_s=float(age)) for age in (3, 2, 1)]
-    assert names(fixes) == [SignalName.FROZEN, SignalName.CONSTANT_ACCURACY]
+    assert signal_names(fixes) == [SignalName.FROZEN, SignalName.CONSTANT_ACCURACY]
 
 
-def test_less_movement_than_a_receiver_has_is_zero_jitter() -> None:
+def test_less_movement_than_a_real_receiver_is_zero_jitter() -> None:
     fixes = [Fix(113.6, 34.7 + i * 0.01 * METRE_NORTH, 9.0 + i, age_s=3.0 - i) for i in range(3)]
-    assert names(fixes) == [SignalName.ZERO_JITTER]
+    assert signal_names(fixes) == [SignalName.ZERO_JITTER]
 
 
-def test_two_equal_fixes_are_too_few_to_mean_anything() -> None:
-    assert names([GOOD, GOOD]) == []
+def test_two_equal_fixes_raise_no_signal() -> None:
+    assert signal_names([GOOD, GOOD]) == []
 
 
-def test_an_accuracy_no_phone_reaches_is_noted() -> None:
-    assert names([replace(GOOD, accuracy_m=0.5)]) == [SignalName.IMPOSSIBLE_ACCURACY]
+def test_impossible_accuracy_is_detected() -> None:
+    assert signal_names([replace(GOOD, accuracy_m=0.5)]) == [SignalName.IMPOSSIBLE_ACCURACY]
 
 
-def test_coordinates_of_an_earlier_check_are_noted_as_repeated() -> None:
-    assert names(walk(), earlier=walk(count=2)) == [SignalName.REPEATED]
+def test_coordinates_of_an_earlier_check_are_repeated() -> None:
+    assert signal_names(walking_fixes(), earlier=walking_fixes(count=2)) == [SignalName.REPEATED]
 
 
 def test_no_fix_raises_no_signal() -> None:
-    assert names([]) == []
+    assert signal_names([]) == []

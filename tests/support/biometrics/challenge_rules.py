@@ -1,4 +1,4 @@
-"""Rules of a challenge, and heads that do things, for the tests of liveness."""
+"""Challenge rules and contours of an acting head, for liveness tests."""
 
 from collections.abc import Callable
 
@@ -37,18 +37,18 @@ CHALLENGE = ChallengeRules(
 )
 
 
-def head(action: Action | None = None) -> Contours:
-    """The test engine's head, doing something."""
+def head_contours(action: Action | None = None) -> Contours:
+    """The contours of the test engine's head, performing `action`."""
     engine = PatternEngine()
     picture = Picture.open(render_pattern(1, 0, action), DecodeLimits())
     (face,) = engine.detect(picture)
-    contours = engine.contours(picture, face)
+    contours = engine.find_contours(picture, face)
     assert contours is not None
     return contours
 
 
-def carried(contours: Contours, to: Callable[[Point], Point]) -> Contours:
-    """Every point moved."""
+def map_points(contours: Contours, to: Callable[[Point], Point]) -> Contours:
+    """Apply `to` to every point."""
 
     def each(outline: tuple[Point, ...]) -> tuple[Point, ...]:
         return tuple(to(point) for point in outline)

@@ -1,4 +1,4 @@
-"""Engines and tasks for the pool's tests; importable by spawned processes."""
+"""Engines and tasks for tests of the pool. Spawned processes must be able to import them."""
 
 import os
 import threading
@@ -13,11 +13,11 @@ def pattern_engines() -> EngineSet:
     return EngineSet([PatternEngine()])
 
 
-def no_engines() -> EngineSet:
+def unavailable_engines() -> EngineSet:
     raise EngineUnavailable(engine="none/0", reason="for a test")
 
 
-def dying_factory() -> EngineSet:
+def crashing_factory() -> EngineSet:
     os._exit(3)
 
 
@@ -26,29 +26,29 @@ def process_id(engines: EngineSet) -> int:
     return os.getpid()
 
 
-def die(engines: EngineSet) -> None:
+def crash(engines: EngineSet) -> None:
     os._exit(9)
 
 
-def dying_once_started(marker: Path) -> EngineSet:
-    """Starts, does not start again once, and then starts for ever."""
+def crash_on_second_start(marker: Path) -> EngineSet:
+    """Start at the first call, crash at the second, and start at all later ones."""
     starts = len(marker.read_text()) if marker.exists() else 0
     marker.write_text("x" * (starts + 1))
-    return dying_factory() if starts == 1 else pattern_engines()
+    return crashing_factory() if starts == 1 else pattern_engines()
 
 
-def hoard(engines: EngineSet, mib: int) -> int:
+def allocate(engines: EngineSet, mib: int) -> int:
     return len(bytearray(mib * 2**20))
 
 
-def count(engines: EngineSet, tally: Path) -> None:
-    """Leaves a mark for each run, and is stuck."""
+def record_run_and_hang(engines: EngineSet, tally: Path) -> None:
+    """Record the run and hang."""
     with tally.open("a") as file:
         file.write(f"{os.getpid()}\n")
     hang(engines)
 
 
-def length(engines: EngineSet, data: bytes) -> int:
+def data_length(engines: EngineSet, data: bytes) -> int:
     return len(data)
 
 
@@ -56,8 +56,8 @@ def hang(engines: EngineSet) -> None:
     threading.Event().wait()
 
 
-def die_once(engines: EngineSet, marker: Path) -> int:
-    """Dies in the first process that runs it, answers in the second."""
+def crash_once(engines: EngineSet, marker: Path) -> int:
+    """Crash in the first process, return in the second."""
     if not marker.exists():
         marker.write_text(str(os.getpid()))
         os._exit(9)
@@ -68,5 +68,5 @@ def fail(engines: EngineSet) -> None:
     raise EngineUnavailable(engine="some/1", reason="asked to")
 
 
-def answer_unpicklable(engines: EngineSet) -> object:
+def return_unpicklable(engines: EngineSet) -> object:
     return lambda: None

@@ -1,8 +1,8 @@
-"""Thousands of damaged, lying and absurd pictures through the decoder, in one process whose death would be seen.
+"""Decodes thousands of damaged and manipulated pictures in one process, so that a crash is detected.
 
-`python -m tests.support.biometrics.hostile_pictures COUNT FILE...` prints one JSON object: what became of so many hostile
-pictures, the memory by which the process grew, its CPU time, and the same for the pictures in the files. The seed is
-fixed, so that a failure comes again.
+`python -m tests.support.biometrics.hostile_pictures COUNT FILE...` prints one JSON object: the outcomes for COUNT hostile
+pictures, the growth of the process's memory, its CPU time, and the memory for the pictures in the files. The seed is fixed,
+so that failures are reproducible.
 """
 
 import json
@@ -38,8 +38,8 @@ Mutation = Callable[[bytes, random.Random], bytes]
 
 
 @cache
-def seeds() -> tuple[bytes, ...]:
-    """Small sound pictures of every kind, and some that are sound but unwelcome."""
+def seed_pictures() -> tuple[bytes, ...]:
+    """Small valid pictures of every format, some of them valid but not accepted."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a description"
     still, later = noise(), noise(seed=1)
@@ -62,145 +62,143 @@ def seeds() -> tuple[bytes, ...]:
     )
 
 
-def changed_bytes(data: bytes, chance: random.Random) -> bytes:
-    """Some bytes set, inserted or taken out."""
+def change_bytes(data: bytes, rng: random.Random) -> bytes:
+    """Overwrite, insert or remove some bytes."""
     mutated = bytearray(data)
-    for _ in range(chance.randint(1, 12)):
-        at = chance.randint(0, len(mutated))
-        mutated[at : at + chance.randint(0, 4)] = chance.randbytes(chance.randint(0, 4))
+    for _ in range(rng.randint(1, 12)):
+        at = rng.randint(0, len(mutated))
+        mutated[at : at + rng.randint(0, 4)] = rng.randbytes(rng.randint(0, 4))
     return bytes(mutated)
 
 
-def changed_bits(data: bytes, chance: random.Random) -> bytes:
-    """Single bits turned, which keeps every length."""
+def flip_bits(data: bytes, rng: random.Random) -> bytes:
+    """Flip single bits, which keeps every length."""
     mutated = bytearray(data)
-    for _ in range(chance.randint(1, 6)):
-        mutated[chance.randrange(len(mutated))] ^= 1 << chance.randrange(8)
+    for _ in range(rng.randint(1, 6)):
+        mutated[rng.randrange(len(mutated))] ^= 1 << rng.randrange(8)
     return bytes(mutated)
 
 
-def truncated(data: bytes, chance: random.Random) -> bytes:
-    return data[: chance.randrange(len(data))]
+def truncate(data: bytes, rng: random.Random) -> bytes:
+    return data[: rng.randrange(len(data))]
 
 
-def lying_lengths(data: bytes, chance: random.Random) -> bytes:
-    """One part says that it is longer or shorter than it is."""
-    parts = parts_of(data)
-    at = chance.randrange(len(parts))
-    size = chance.choice(SIZES)
+def falsify_lengths(data: bytes, rng: random.Random) -> bytes:
+    """Declare a wrong length for one part."""
+    parts = split_parts(data)
+    at = rng.randrange(len(parts))
+    size = rng.choice(SIZES)
     if data.startswith(b"\xff\xd8"):
         parts[at] = parts[at][:2] + struct.pack(">H", size & 0xFFFF) + parts[at][4:]
     elif data.startswith(PNG_SIGNATURE):
         parts[at] = struct.pack(">I", size) + parts[at][4:]
-    elif chance.random() < 0.5:
+    elif rng.random() < 0.5:
         parts[at] = parts[at][:4] + struct.pack("<I", size) + parts[at][8:]
     else:
         return data[:4] + struct.pack("<I", size) + data[8:]
-    return head_of(data) + b"".join(parts)
+    return header_of(data) + b"".join(parts)
 
 
-def shuffled_parts(data: bytes, chance: random.Random) -> bytes:
-    """Parts change places, come twice or not at all; their own check sums stay right."""
-    parts = parts_of(data)
-    for _ in range(chance.randint(1, 3)):
-        one, other = chance.randrange(len(parts)), chance.randrange(len(parts))
-        kind = chance.randrange(3)
+def shuffle_parts(data: bytes, rng: random.Random) -> bytes:
+    """Swap, duplicate or remove parts. Their own checksums stay valid."""
+    parts = split_parts(data)
+    for _ in range(rng.randint(1, 3)):
+        one, other = rng.randrange(len(parts)), rng.randrange(len(parts))
+        kind = rng.randrange(3)
         if kind == 0:
             parts[one], parts[other] = parts[other], parts[one]
         elif kind == 1:
             parts.insert(one, parts[other])
         elif len(parts) > 1:
             del parts[one]
-    return whole(data, parts)
+    return assemble(data, parts)
 
 
-def lying_dimensions(data: bytes, chance: random.Random) -> bytes:
-    """Another width, height, depth or colour type than the pixels have; check sums right."""
-    parts = parts_of(data)
+def falsify_dimensions(data: bytes, rng: random.Random) -> bytes:
+    """Declare a wrong width, height, depth or colour type, with valid checksums."""
+    parts = split_parts(data)
     for at, part in enumerate(parts):
         if part[4:8] == b"IHDR":
-            sides = [chance.choice([*SIZES, *PLAUSIBLE]) for _ in range(2)]
+            sides = [rng.choice([*SIZES, *PLAUSIBLE]) for _ in range(2)]
             body = (
                 struct.pack(">II", *sides)
-                + bytes([chance.choice([1, 2, 4, 8, 8, 8, 16]), chance.choice([2, 2, *range(8)])])
+                + bytes([rng.choice([1, 2, 4, 8, 8, 8, 16]), rng.choice([2, 2, *range(8)])])
                 + part[18:21]
             )
-            parts[at] = chunk(b"IHDR", body)
+            parts[at] = png_chunk(b"IHDR", body)
         elif part[:2] in {b"\xff\xc0", b"\xff\xc2"}:
-            sides = [chance.choice([*SIZES, *PLAUSIBLE]) & 0xFFFF for _ in range(2)]
+            sides = [rng.choice([*SIZES, *PLAUSIBLE]) & 0xFFFF for _ in range(2)]
             parts[at] = (
                 part[:5]
                 + struct.pack(">HH", *sides)
-                + bytes([chance.choice([0, 1, 1, 2, 3, 3, 3, 4, 255])])
+                + bytes([rng.choice([0, 1, 1, 2, 3, 3, 3, 4, 255])])
                 + part[10:]
             )
         elif part[:4] in {b"VP8X", b"VP8L", b"VP8 "}:
             place = {b"VP8X": 12, b"VP8L": 9, b"VP8 ": 14}[part[:4]]
-            parts[at] = part[:place] + chance.randbytes(4) + part[place + 4 :]
-    return whole(data, parts)
+            parts[at] = part[:place] + rng.randbytes(4) + part[place + 4 :]
+    return assemble(data, parts)
 
 
-def absurd_exif(data: bytes, chance: random.Random) -> bytes:
-    """EXIF of loops, of offsets beyond the end, of a million entries, or of noise."""
-    order = chance.choice("<>")
+def insert_broken_exif(data: bytes, rng: random.Random) -> bytes:
+    """Insert EXIF data with loops, offsets beyond the end, too many entries, or noise."""
+    order = rng.choice("<>")
     entries = [
-        struct.pack(f"{order}HHII", chance.choice([0x0112, 0x8769, 0x8825, 0xA005, 0x0100]), chance.randrange(20),
-                    chance.choice(SIZES), chance.choice([8, *SIZES]))
-        for _ in range(chance.randint(0, 6))
+        struct.pack(f"{order}HHII", rng.choice([0x0112, 0x8769, 0x8825, 0xA005, 0x0100]), rng.randrange(20),
+                    rng.choice(SIZES), rng.choice([8, *SIZES]))
+        for _ in range(rng.randint(0, 6))
     ]  # fmt: skip
-    count = chance.choice([len(entries), len(entries), 0, 0xFFFF])
-    tiff = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, chance.choice([8, 8, 8, *SIZES]))
-    tiff += (
-        struct.pack(f"{order}H", count) + b"".join(entries) + struct.pack(f"{order}I", chance.choice([0, 8]))
-    )
-    if chance.random() < 0.3:
-        tiff = changed_bits(tiff, chance)
+    count = rng.choice([len(entries), len(entries), 0, 0xFFFF])
+    tiff = struct.pack(f"{order}2sHI", b"II" if order == "<" else b"MM", 42, rng.choice([8, 8, 8, *SIZES]))
+    tiff += struct.pack(f"{order}H", count) + b"".join(entries) + struct.pack(f"{order}I", rng.choice([0, 8]))
+    if rng.random() < 0.3:
+        tiff = flip_bits(tiff, rng)
     if data.startswith(b"\xff\xd8"):
         body = b"Exif\0\0" + tiff
         return data[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + data[2:]
-    parts = [part for part in parts_of(data) if part[:4] != b"EXIF"]
+    parts = [part for part in split_parts(data) if part[:4] != b"EXIF"]
     if data.startswith(PNG_SIGNATURE):
-        parts.insert(1, chunk(b"eXIf", tiff))
+        parts.insert(1, png_chunk(b"eXIf", tiff))
     else:
         padded = tiff + b"\0" * (len(tiff) % 2)
         parts.append(b"EXIF" + struct.pack("<I", len(tiff)) + padded)
         if parts[0].startswith(b"VP8X"):
             parts[0] = parts[0][:8] + bytes([parts[0][8] | 8]) + parts[0][9:]
-    return whole(data, parts)
+    return assemble(data, parts)
 
 
-def polyglot(data: bytes, chance: random.Random) -> bytes:
-    """Something else before, after or inside the picture."""
-    foreign = chance.choice([*FOREIGN, chance.choice(seeds())])
-    at = chance.choice([0, len(data), chance.randrange(len(data))])
+def insert_foreign_data(data: bytes, rng: random.Random) -> bytes:
+    """Insert foreign data before, after or inside the picture."""
+    foreign = rng.choice([*FOREIGN, rng.choice(seed_pictures())])
+    at = rng.choice([0, len(data), rng.randrange(len(data))])
     return data[:at] + foreign + data[at:]
 
 
-def other_pixels(data: bytes, chance: random.Random) -> bytes:
-    """A PNG whose compressed rows are too many, too few or noise; another kind gets its content shuffled instead."""
+def replace_pixels(data: bytes, rng: random.Random) -> bytes:
+    """Replace the rows of a PNG by too many, too few or noise. Shuffle the parts of other formats."""
     if not data.startswith(PNG_SIGNATURE):
-        return changed_bits(shuffled_parts(data, chance), chance)
-    rows = chance.choice([chance.randbytes(chance.randrange(20_000)), bytes(chance.randrange(3_000_000))])
-    parts = [part for part in parts_of(data) if part[4:8] != b"IDAT"]
-    parts.insert(-1, chunk(b"IDAT", zlib.compress(rows, 1)))
-    return whole(data, parts)
+        return flip_bits(shuffle_parts(data, rng), rng)
+    rows = rng.choice([rng.randbytes(rng.randrange(20_000)), bytes(rng.randrange(3_000_000))])
+    parts = [part for part in split_parts(data) if part[4:8] != b"IDAT"]
+    parts.insert(-1, png_chunk(b"IDAT", zlib.compress(rows, 1)))
+    return assemble(data, parts)
 
 
 MUTATIONS: tuple[Mutation, ...] = (
-    changed_bytes, changed_bits, truncated, lying_lengths, shuffled_parts, lying_dimensions, absurd_exif, polyglot,
-    other_pixels,
+    change_bytes, flip_bits, truncate, falsify_lengths, shuffle_parts, falsify_dimensions, insert_broken_exif, insert_foreign_data,
+    replace_pixels,
 )  # fmt: skip
 
 
-def head_of(data: bytes) -> bytes:
+def header_of(data: bytes) -> bytes:
     if data.startswith(b"\xff\xd8"):
         return data[:2]
     return data[:PNG_HEAD] if data.startswith(PNG_SIGNATURE) else data[:WEBP_HEAD]
 
 
-def parts_of(data: bytes) -> list[bytes]:
-    """Segments, chunks or RIFF chunks of a sound picture; the scan of a JPEG is one with its header."""
-    position, parts = len(head_of(data)), []
+def split_parts(data: bytes) -> list[bytes]:
+    """Segments, chunks or RIFF chunks of a valid picture. The scan of a JPEG forms one part with its header."""
+    position, parts = len(header_of(data)), []
     while position < len(data):
         if data.startswith(b"\xff\xd8"):
             length = (
@@ -218,40 +216,40 @@ def parts_of(data: bytes) -> list[bytes]:
     return parts
 
 
-def whole(data: bytes, parts: list[bytes]) -> bytes:
-    """The picture put together again; a WebP's length is made right."""
+def assemble(data: bytes, parts: list[bytes]) -> bytes:
+    """Join the parts to a picture, with a correct length for WebP."""
     body = b"".join(parts)
     if data.startswith((b"\xff\xd8", PNG_SIGNATURE)):
-        return head_of(data) + body
+        return header_of(data) + body
     return b"RIFF" + struct.pack("<I", len(body) + 4) + b"WEBP" + body
 
 
-def chunk(name: bytes, body: bytes) -> bytes:
+def png_chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
-def hostile(count: int) -> "list[tuple[str, bytes]]":
-    """Name of the mutation and picture; a third are mutated twice."""
-    chance = random.Random(SEED)
-    made = []
+def make_hostile_pictures(count: int) -> "list[tuple[str, bytes]]":
+    """Names of mutations and mutated pictures. A third of them are mutated twice."""
+    rng = random.Random(SEED)
+    mutated = []
     for number in range(count):
         mutation = MUTATIONS[number % len(MUTATIONS)]
-        data = mutation(chance.choice(seeds()), chance)
-        if data and chance.random() < 1 / 3:
-            data = chance.choice((changed_bytes, changed_bits, truncated))(data, chance)
-        made.append((mutation.__name__, data))
-    return made
+        data = mutation(rng.choice(seed_pictures()), rng)
+        if data and rng.random() < 1 / 3:
+            data = rng.choice((change_bytes, flip_bits, truncate))(data, rng)
+        mutated.append((mutation.__name__, data))
+    return mutated
 
 
 def outcome(data: bytes) -> str:
-    """The code of the refusal, or "decoded"; anything else that is raised ends the run."""
+    """The error code, or "decoded". Any other exception ends the run."""
     try:
         picture = Picture.open(data, LIMITS)
         fingerprint(picture)
-        for decoded in (picture.grey(), picture.rgb(), picture.showing(20)):
+        for decoded in (picture.grey(), picture.rgb(), picture.rgb_for_face(20)):
             assert decoded.pixels.size <= 3 * LIMITS.max_pixels
-    except BiometricsError as refusal:
-        return refusal.code
+    except BiometricsError as error:
+        return error.code
     return "decoded"
 
 
@@ -260,7 +258,7 @@ def peak_mib() -> int:
 
 
 def largest_allowed() -> dict[str, bytes]:
-    """Pictures of few bytes and as many pixels as the shipped limits allow."""
+    """Pictures with few bytes and as many pixels as the default limits allow."""
     side = int(DecodeLimits().max_pixels ** 0.5)
     return {
         "png": encoded(Image.new("RGBA", (side, side)), "PNG", compress_level=1),
@@ -269,32 +267,32 @@ def largest_allowed() -> dict[str, bytes]:
     }
 
 
-def held_by_largest(data: bytes) -> float:
-    """MiB of decodings that a check of the picture keeps."""
+def cached_mib(data: bytes) -> float:
+    """MiB of decodings that a check of the picture caches."""
     picture = Picture.open(data, DecodeLimits())
-    return sum(each.pixels.nbytes for each in (picture.grey(960), picture.showing(50))) / 2**20
+    return sum(each.pixels.nbytes for each in (picture.grey(960), picture.rgb_for_face(50))) / 2**20
 
 
 def main() -> None:
-    """Decode them all and say what happened."""
-    for seed in seeds():
+    """Decode all pictures and print the outcomes."""
+    for seed in seed_pictures():
         outcome(seed)
-    pictures = hostile(int(sys.argv[1]))
+    pictures = make_hostile_pictures(int(sys.argv[1]))
     outcomes: dict[str, Counter[str]] = {mutation.__name__: Counter() for mutation in MUTATIONS}
-    before, started = peak_mib(), time.process_time()
+    baseline, started = peak_mib(), time.process_time()
     for name, data in pictures:
         outcomes[name][outcome(data)] += 1
-    cpu_s, grown = time.process_time() - started, peak_mib() - before
-    held = [held_by_largest(Path(name).read_bytes()) for name in sys.argv[2:]]
-    at_most = peak_mib() - before
-    answer = {
+    cpu_s, grown = time.process_time() - started, peak_mib() - baseline
+    cached = [cached_mib(Path(name).read_bytes()) for name in sys.argv[2:]]
+    peak = peak_mib() - baseline
+    report = {
         "outcomes": outcomes,
         "cpu_s": cpu_s,
         "grown_mib": grown,
-        "held_mib": held,
-        "at_most_mib": at_most,
+        "cached_mib": cached,
+        "peak_mib": peak,
     }
-    print(json.dumps(answer))  # noqa: T201 - the answer
+    print(json.dumps(report))  # noqa: T201 - the output of the script
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def noise(width: int = 64, height: int = 48, seed: int = 0) -> Image.Image:
-    """A colourful picture that no encoder can make trivial."""
+    """A picture of random colours, which does not compress to almost nothing."""
     blocks = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
     return Image.fromarray(blocks.repeat(8, axis=0).repeat(8, axis=1))
 

@@ -1,4 +1,4 @@
-"""ONNX models of a few nodes, and descriptions of engines made of them."""
+"""ONNX models of a few nodes, and engine descriptions that use them."""
 
 import hashlib
 from pathlib import Path
@@ -13,8 +13,8 @@ DIMENSION, SIDE = 8, 32
 WEIGHTS = np.arange(3 * DIMENSION, dtype=np.float32).reshape(3, DIMENSION)
 
 
-def mean_colour(batch: int | str = "n", layout: str = "NCHW") -> ModelProto:
-    """Answers the mean of each channel times WEIGHTS."""
+def mean_colour_model(batch: int | str = "n", layout: str = "NCHW") -> ModelProto:
+    """A model that outputs the mean of each channel times WEIGHTS."""
     nodes = [
         helper.make_node(
             "ReduceMean", ["input"], ["mean"], axes=[2, 3] if layout == "NCHW" else [1, 2], keepdims=0
@@ -25,8 +25,8 @@ def mean_colour(batch: int | str = "n", layout: str = "NCHW") -> ModelProto:
     return _model(nodes, {"weights": WEIGHTS}, shape, {"descriptor": [batch, DIMENSION]})
 
 
-def corner_colour() -> ModelProto:
-    """Answers with the pixel in the upper left corner, in all three channels, times WEIGHTS."""
+def corner_colour_model() -> ModelProto:
+    """A model that outputs the upper left pixel, in all three channels, times WEIGHTS."""
     nodes = [
         helper.make_node("Slice", ["input", "starts", "ends", "axes"], ["corner"]),
         helper.make_node("Flatten", ["corner"], ["flat"]),
@@ -39,8 +39,8 @@ def corner_colour() -> ModelProto:
     return _model(nodes, constants, ["n", 3, SIDE, SIDE], {"descriptor": ["n", DIMENSION]})
 
 
-def always(outputs: dict[str, np.ndarray], side: int = 64) -> ModelProto:
-    """Answers every picture with the same values."""
+def constant_model(outputs: dict[str, np.ndarray], side: int = 64) -> ModelProto:
+    """A model that outputs the same values for every picture."""
     nodes = [
         helper.make_node("ReduceMean", ["input"], ["mean"], keepdims=0),
         helper.make_node("Mul", ["mean", "nothing"], ["zero"]),
@@ -69,17 +69,17 @@ def _model(
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 
 
-def input_of(side: int, **changes: object) -> Json:
+def input_spec(side: int, **changes: object) -> Json:
     return {
         "name": "input", "width": side, "height": side, "channels": "RGB", "layout": "NCHW",
         "mean": [0, 0, 0], "scale": [1, 1, 1],
     } | changes  # fmt: skip
 
 
-def embedder_of(folder: Path, model: ModelProto | None = None, **changes: object) -> Json:
+def embedder_spec(folder: Path, model: ModelProto | None = None, **changes: object) -> Json:
     return {
-        **_saved(folder / "embedder.onnx", model or mean_colour()),
-        "input": input_of(SIDE),
+        **_save_model(folder / "embedder.onnx", model or mean_colour_model()),
+        "input": input_spec(SIDE),
         "output": "descriptor",
         "dimension": DIMENSION,
         "alignment": {"kind": "box", "padding": 0},
@@ -88,11 +88,11 @@ def embedder_of(folder: Path, model: ModelProto | None = None, **changes: object
     } | changes
 
 
-def detector_of(folder: Path, model: ModelProto, **changes: object) -> Json:
+def detector_spec(folder: Path, model: ModelProto, **changes: object) -> Json:
     return {
-        **_saved(folder / "detector.onnx", model),
+        **_save_model(folder / "detector.onnx", model),
         "kind": "boxes",
-        "input": input_of(64),
+        "input": input_spec(64),
         "outputs": {"boxes": "boxes", "scores": "scores"},
         "units": "pixels",
         "score_threshold": 0.5,
@@ -100,21 +100,21 @@ def detector_of(folder: Path, model: ModelProto, **changes: object) -> Json:
     } | changes
 
 
-def scrfd_of(folder: Path, model: ModelProto, **level: object) -> Json:
-    detector = detector_of(folder, model, kind="scrfd", levels=[level])
+def scrfd_spec(folder: Path, model: ModelProto, **level: object) -> Json:
+    detector = detector_spec(folder, model, kind="scrfd", levels=[level])
     del detector["outputs"], detector["units"]
     return detector
 
 
-def described(folder: Path, **changes: object) -> Path:
-    """The description on disk."""
+def write_engine_spec(folder: Path, **changes: object) -> Path:
+    """Write an engine description to disk."""
     file = folder / "engine.yaml"
     spec = {"id": "tiny", "version": "1", "licence": "made in a test"} | changes
     file.write_text(yaml.safe_dump(spec))
     return file
 
 
-def _saved(file: Path, model: ModelProto) -> Json:
+def _save_model(file: Path, model: ModelProto) -> Json:
     data = model.SerializeToString()
     file.write_bytes(data)
     return {"file": file.name, "sha256": hashlib.sha256(data).hexdigest()}

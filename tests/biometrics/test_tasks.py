@@ -16,12 +16,12 @@ from biometrics.pictures.quality import Reason
 from tests.support.biometrics.pictures import encoded, noise
 
 
-def burst(paths: Iterable[Path]) -> list[Shot]:
+def make_burst(paths: Iterable[Path]) -> list[Shot]:
     return [Shot(path.read_bytes(), captured_ms=400 * index) for index, path in enumerate(paths)]
 
 
-def reference_of(result: EnrolmentResult) -> Reference:
-    """The enrolled person's template, before any population is known."""
+def make_reference(result: EnrolmentResult) -> Reference:
+    """A reference for the enrolled person, before a population is known."""
     template = result.template
     assert template is not None
     return Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
@@ -32,27 +32,27 @@ def codes(reasons: Iterable[Reason]) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def enrolled(
+def enrolment(
     both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules
 ) -> EnrolmentResult:
-    return enrol_shots(both_engines, burst(people["att-s02"][:3]), rules)
+    return enrol_shots(both_engines, make_burst(people["att-s02"][:3]), rules)
 
 
 @pytest.mark.clause("HN334-3.1")
-def test_three_photographs_enrol_a_person(enrolled: EnrolmentResult) -> None:
-    assert enrolled.template is not None
-    assert enrolled.template.shots == 3
-    assert str(enrolled.engine.key) == "dlib-onnx/1"
-    assert enrolled.reasons == ()
-    assert {"decode", "detect", "embed", "total"} <= set(enrolled.ms)
+def test_three_photographs_enrol_a_person(enrolment: EnrolmentResult) -> None:
+    assert enrolment.template is not None
+    assert enrolment.template.shots == 3
+    assert str(enrolment.engine.key) == "dlib-onnx/1"
+    assert enrolment.reasons == ()
+    assert {"decode", "detect", "embed", "total"} <= set(enrolment.ms)
 
 
 @pytest.mark.clause("HN334-3.4")
-def test_other_photographs_of_the_person_score_closer_than_of_a_stranger(
-    both_engines: EngineSet, enrolled: EnrolmentResult, people: dict[str, tuple[Path, ...]], rules: FaceRules
+def test_same_person_scores_higher_than_another_person(
+    both_engines: EngineSet, enrolment: EnrolmentResult, people: dict[str, tuple[Path, ...]], rules: FaceRules
 ) -> None:
-    own = judge_burst(both_engines, burst(people["att-s02"][4:7]), reference_of(enrolled), rules)
-    stranger = judge_burst(both_engines, burst(people["att-s10"][4:7]), reference_of(enrolled), rules)
+    own = judge_burst(both_engines, make_burst(people["att-s02"][4:7]), make_reference(enrolment), rules)
+    stranger = judge_burst(both_engines, make_burst(people["att-s10"][4:7]), make_reference(enrolment), rules)
     assert own.quality_reasons == own.liveness.reasons == ()
     assert own.score is not None
     assert stranger.score is not None
@@ -61,19 +61,23 @@ def test_other_photographs_of_the_person_score_closer_than_of_a_stranger(
     assert all(frame.fingerprint and frame.quality and frame.face for frame in own.frames)
 
 
-def test_shots_of_two_persons_make_no_template(
+def test_shots_of_two_people_make_no_template(
     both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules
 ) -> None:
-    shots = burst([people["obama"][0], people["obama"][1], people["biden"][0]])
+    shots = make_burst([people["obama"][0], people["obama"][1], people["biden"][0]])
     result = enrol_shots(both_engines, shots, rules)
     assert result.template is None
     assert codes(result.reasons) == ["face_shots_disagree"]
 
 
-def test_an_unusable_shot_is_reported_and_does_not_count(
+def test_unusable_shot_is_reported_and_not_counted(
     both_engines: EngineSet, people: dict[str, tuple[Path, ...]], rules: FaceRules
 ) -> None:
-    shots = [*burst(people["att-s02"][:2]), Shot(b"not a picture"), Shot(encoded(noise(320, 240), "PNG"))]
+    shots = [
+        *make_burst(people["att-s02"][:2]),
+        Shot(b"not a picture"),
+        Shot(encoded(noise(320, 240), "PNG")),
+    ]
     result = enrol_shots(both_engines, shots, rules)
     assert result.template is None
     assert codes(result.reasons) == ["face_shots_too_few"]
@@ -82,31 +86,31 @@ def test_an_unusable_shot_is_reported_and_does_not_count(
     assert result.shots[2].fingerprint is None
 
 
-def test_a_burst_without_any_face_has_no_score(
-    both_engines: EngineSet, enrolled: EnrolmentResult, rules: FaceRules
+def test_burst_without_a_face_has_no_score(
+    both_engines: EngineSet, enrolment: EnrolmentResult, rules: FaceRules
 ) -> None:
     result = judge_burst(
-        both_engines, [Shot(encoded(noise(320, 240), "PNG"), 0)], reference_of(enrolled), rules
+        both_engines, [Shot(encoded(noise(320, 240), "PNG"), 0)], make_reference(enrolment), rules
     )
     assert result.score is None
     assert codes(result.quality_reasons) == ["no_face"]
     assert codes(result.liveness.reasons) == ["too_few_frames", "no_dominant_face"]
 
 
-def test_a_broken_frame_among_good_ones_stays_a_reason(
+def test_broken_frame_among_good_ones_is_a_reason(
     both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    reference = reference_of(enrol_shots(both_engines, pattern_shots[:3], rules))
+    reference = make_reference(enrol_shots(both_engines, pattern_shots[:3], rules))
     result = judge_burst(both_engines, [*pattern_shots, Shot(b"?", 2000)], reference, rules)
     assert result.score is not None
     assert codes(result.quality_reasons) == ["image_unsupported"]
 
 
-def test_a_test_pattern_is_judged_by_the_test_engine_and_says_so(
+def test_test_pattern_is_judged_by_the_test_engine_and_marked(
     both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     enrolment = enrol_shots(both_engines, pattern_shots[:3], rules)
-    result = judge_burst(both_engines, pattern_shots[1:], reference_of(enrolment), rules)
+    result = judge_burst(both_engines, pattern_shots[1:], make_reference(enrolment), rules)
     assert enrolment.engine.test_only
     assert result.engine.test_only
     assert result.score is not None
@@ -114,24 +118,24 @@ def test_a_test_pattern_is_judged_by_the_test_engine_and_says_so(
     assert result.quality_reasons == result.liveness.reasons == ()
 
 
-def test_a_test_pattern_cannot_answer_for_a_person_with_photographs(
-    both_engines: EngineSet, enrolled: EnrolmentResult, pattern_shots: list[Shot], rules: FaceRules
+def test_test_pattern_does_not_match_an_enrolled_photograph(
+    both_engines: EngineSet, enrolment: EnrolmentResult, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    result = judge_burst(both_engines, pattern_shots, reference_of(enrolled), rules)
+    result = judge_burst(both_engines, pattern_shots, make_reference(enrolment), rules)
     assert result.score is None
     assert not result.engine.test_only
     assert codes(result.quality_reasons) == ["no_face"]
 
 
-def test_a_template_of_an_engine_that_is_off_is_not_judged(
+def test_template_of_a_disabled_engine_cannot_be_compared(
     dlib_engine: DlibOnnxEngine, both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    reference = reference_of(enrol_shots(both_engines, pattern_shots[:3], rules))
+    reference = make_reference(enrol_shots(both_engines, pattern_shots[:3], rules))
     with pytest.raises(EngineUnavailable):
         judge_burst(EngineSet([dlib_engine]), pattern_shots, reference, rules)
 
 
-def test_without_the_test_engine_patterns_enrol_nobody(
+def test_test_pattern_cannot_be_enrolled_without_the_test_engine(
     dlib_engine: DlibOnnxEngine, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     result = enrol_shots(EngineSet([dlib_engine]), pattern_shots, rules)
@@ -139,11 +143,11 @@ def test_without_the_test_engine_patterns_enrol_nobody(
     assert codes(result.shots[0].reasons) == ["no_face"]
 
 
-def test_the_rules_limits_reach_the_decoder(both_engines: EngineSet, rules: FaceRules) -> None:
+def test_decoder_uses_the_limits_of_the_rules(both_engines: EngineSet, rules: FaceRules) -> None:
     tight = replace(rules, decoding=DecodeLimits(max_bytes=100))
     result = enrol_shots(both_engines, [Shot(render_pattern(1, 0))], tight)
     assert codes(result.shots[0].reasons) == ["image_too_large"]
 
 
-def test_nothing_enrols_nobody(both_engines: EngineSet, rules: FaceRules) -> None:
+def test_enrolment_without_shots_gives_no_template(both_engines: EngineSet, rules: FaceRules) -> None:
     assert enrol_shots(both_engines, [], rules).template is None

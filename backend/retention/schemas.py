@@ -1,0 +1,35 @@
+"""Schemas of the API for retention runs."""
+
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from backend.retention.tables import RetentionRun
+
+
+class RetentionRunOut(BaseModel):
+    """One run over one kind. A run that deleted nothing has no oldest and newest item."""
+
+    id: UUID
+    kind: str = Field(
+        examples=["frames"], description="frames, enrolment_shots, portraits 或 templates · what was deleted"
+    )
+    items: int = Field(
+        examples=[128],
+        description="核验、采集、证件照或学生的数量 · check-ins, enrolments, portraits or students",
+    )
+    files: int = Field(examples=[1024], description="删除的图片数 · deleted pictures")
+    size_bytes: int | None = Field(
+        examples=[52428800], description="图片字节数，未知为空 · size of the pictures; null if unknown"
+    )
+    oldest: datetime | None = Field(description="最早一项的形成时间 · creation time of the oldest item")
+    newest: datetime | None = Field(description="最晚一项的形成时间 · creation time of the newest item")
+    started_at: datetime
+    finished_at: datetime
+
+    @classmethod
+    def of(cls, row: RetentionRun) -> Self:
+        """Built from its row, without the organisation."""
+        return cls.model_validate(row, from_attributes=True)

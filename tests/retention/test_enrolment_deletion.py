@@ -1,0 +1,149 @@
+"""Enrolment shots, portraits and templates are deleted after their retention period (THREATS 18 and 19)."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from backend.core.ids import new_id
+from backend.core.tables import AuditEntry
+from backend.identity.face.templates import active_template
+from backend.identity.tables import FaceEnrolment, FaceTemplate, Portrait, TemplateKey
+from backend.people.tables import Student
+from backend.standing.store.tables import (
+    StandingEntry,
+)
+from tests.support.retention import (
+    DAY,
+    add_rows,
+    evidence_exists,
+    make_appeal,
+    make_appeal_decision,
+    run_retention,
+    student_columns,
+)
+from tests.support.roll_call.scenario import Stage
+from tests.support.roll_call.student_phone import Candidate
+
+
+async def store_pictures(stage: Stage, candidate: Candidate, status: str) -> tuple[FaceEnrolment, Portrait]:
+    """Store files for the student's enrolment and portrait."""
+    async with stage.arrange() as session:
+        enrolment = (
+            await session.scalars(
+                select(FaceEnrolment).where(FaceEnrolment.student_id == candidate.student_id)
+            )
+        ).one()
+        portrait = (
+            await session.scalars(select(Portrait).where(Portrait.student_id == candidate.student_id))
+        ).one()
+        enrolment.decided_at = portrait.decided_at = stage.clock()
+        portrait.status = status
+    for number in range(enrolment.shots):
+        await stage.app_context.evidence.put(shot_key(enrolment, number), b"shot")
+    await stage.app_context.evidence.put(portrait.evidence_key, b"portrait")
+    return enrolment, portrait
+
+
+def shot_key(enrolment: FaceEnrolment, number: int) -> str:
+    return f"enrolment/{enrolment.student_id}/{enrolment.id}/{number}"
+
+
+async def test_enrolment_shots_are_deleted_after_a_day_but_not_the_template(
+    stage: Stage, candidate: Candidate
+) -> None:
+    enrolment, _ = await store_pictures(stage, candidate, "accepted")
+    await run_retention(stage, timedelta(hours=23))
+    assert await evidence_exists(stage.app_context.evidence, shot_key(enrolment, 0))
+    run = (await run_retention(stage, timedelta(hours=2)))["enrolment_shots"]
+    assert (run.items, run.files) == (1, enrolment.shots)
+    assert not await evidence_exists(stage.app_context.evidence, shot_key(enrolment, 0))
+    async with stage.arrange() as session:
+        assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_gone_at == stage.clock()
+        assert await active_template(session, stage.app_context.keys, candidate.student_id) is not None
+
+
+async def test_shots_of_a_pending_enrolment_are_kept(stage: Stage, candidate: Candidate) -> None:
+    enrolment, _ = await store_pictures(stage, candidate, "accepted")
+    async with stage.arrange() as session:
+        waiting = update(FaceEnrolment).where(FaceEnrolment.id == enrolment.id)
+        await session.execute(waiting.values(status="pending", decided_at=None))
+    await run_retention(stage, 5 * DAY)
+    assert await evidence_exists(stage.app_context.evidence, shot_key(enrolment, 0))
+
+
+@pytest.mark.parametrize(
+    ("status", "stays"), [("refused", False), ("replaced", False), ("accepted", True), ("review", True)]
+)
+async def test_refused_or_replaced_portraits_are_deleted(
+    stage: Stage, candidate: Candidate, status: str, stays: bool
+) -> None:
+    _, portrait = await store_pictures(stage, candidate, status)
+    await run_retention(stage, 2 * DAY)
+    assert await evidence_exists(stage.app_context.evidence, portrait.evidence_key) is stays
+    async with stage.arrange() as session:
+        assert ((await session.get_one(Portrait, portrait.id)).picture_gone_at is None) is stays
+
+
+async def leave_the_roll(stage: Stage, candidate: Candidate, standing: str = "03") -> None:
+    entry = StandingEntry(
+        id=new_id(),
+        **student_columns(candidate),
+        seq=1,
+        at=stage.clock(),
+        cause="edit",
+        caused_by="test",
+        outcome="",
+        change_kind="31",
+        standing_before="01",
+        study_form_before="full_time",
+        standing_after=standing,
+        study_form_after="full_time",
+        policy_version="x",
+        trace={"rule": "standing_edit", "clause": "HN334-4.1b"},
+        recorded_at=stage.clock(),
+    )
+    await add_rows(stage, entry)
+    async with stage.arrange() as session:
+        changed = update(Student).where(Student.id == candidate.student_id)
+        await session.execute(changed.values(standing=standing))
+
+
+@pytest.mark.parametrize("standing", ["03", "07", "14"])
+async def test_template_and_portrait_are_deleted_a_month_after_leaving(
+    stage: Stage, candidate: Candidate, standing: str
+) -> None:
+    _, portrait = await store_pictures(stage, candidate, "accepted")
+    await leave_the_roll(stage, candidate, standing)
+    await run_retention(stage, 29 * DAY)
+    async with stage.arrange() as session:
+        assert await active_template(session, stage.app_context.keys, candidate.student_id) is not None
+    run = await run_retention(stage, DAY)
+    assert (run["templates"].items, run["portraits"].items) == (1, 1)
+    assert not await evidence_exists(stage.app_context.evidence, portrait.evidence_key)
+    async with stage.arrange() as session:
+        assert await session.get(TemplateKey, candidate.student_id) is None
+        of_student = FaceTemplate.student_id == candidate.student_id
+        assert await session.scalar(select(FaceTemplate.status).where(of_student)) == "shredded"
+        entry = select(AuditEntry.after).where(
+            AuditEntry.action == "face_template.shred", AuditEntry.subject_id == str(candidate.student_id)
+        )
+        assert await session.scalar(entry) == {"why": "off the roll"}
+
+
+@pytest.mark.parametrize("standing", ["01", "02", "05", "06"])
+async def test_suspended_or_absent_student_is_still_on_the_roll(
+    stage: Stage, candidate: Candidate, standing: str
+) -> None:
+    await leave_the_roll(stage, candidate, standing)
+    assert (await run_retention(stage, 60 * DAY))["templates"].items == 0
+
+
+@pytest.mark.clause("HN334-4.2")
+async def test_open_appeal_keeps_the_template_after_leaving(stage: Stage, candidate: Candidate) -> None:
+    await leave_the_roll(stage, candidate)
+    appeal = make_appeal(candidate, stage.clock())
+    await add_rows(stage, appeal)
+    assert (await run_retention(stage, 60 * DAY))["templates"].items == 0
+    await add_rows(stage, make_appeal_decision(appeal, stage.clock(), upheld=False))
+    assert (await run_retention(stage, 31 * DAY))["templates"].items == 1

@@ -1,4 +1,4 @@
-"""The calendar in force: shipped years, overlaid by what the province loaded."""
+"""The stored calendar years: the shipped years and those that the province loaded."""
 
 from collections.abc import Iterable
 from datetime import date, timedelta
@@ -44,7 +44,7 @@ def year() -> int:
     return next(_years)
 
 
-def notice(year: int, *, makeup: Iterable[date] = ()) -> CalendarYear:
+def make_notice(year: int, *, makeup: Iterable[date] = ()) -> CalendarYear:
     holidays = frozenset(date(year, month, day) for month, day in FIXED_HOLIDAYS)
     return CalendarYear(year, holidays, frozenset(makeup), f"notice of {year}")
 
@@ -53,15 +53,13 @@ def first_saturday(year: int) -> date:
     return next(day for day in (date(year, 3, 1 + n) for n in range(7)) if day.weekday() == 5)
 
 
-async def test_a_loaded_year_answers_where_there_was_none(
-    database: Database, world: World, year: int
-) -> None:
+async def test_loaded_year_makes_its_days_computable(database: Database, world: World, year: int) -> None:
     actor = province_account(world.province)
     saturday = first_saturday(year)
     async with database.transaction(actor.scope) as session:
         with pytest.raises(CalendarYearMissing, match=str(year)):
             (await working_calendar(session)).is_working_day(saturday)
-        await load_calendar_year(session, actor, notice(year, makeup=[saturday]), now())
+        await load_calendar_year(session, actor, make_notice(year, makeup=[saturday]), now())
     async with database.transaction(Scope.none()) as session:
         calendar = await working_calendar(session)
     assert calendar.is_working_day(saturday)
@@ -70,12 +68,12 @@ async def test_a_loaded_year_answers_where_there_was_none(
     assert calendar.add_working_days(date(2025, 9, 26), 5) == date(2025, 10, 10)
 
 
-async def test_an_amended_notice_replaces_the_year_and_the_audit_keeps_the_earlier_one(
+async def test_amended_notice_replaces_the_year_and_audit_keeps_the_old_one(
     database: Database, world: World, year: int
 ) -> None:
     actor = province_account(world.province)
     saturday = first_saturday(year)
-    for amended in (notice(year), notice(year, makeup=[saturday])):
+    for amended in (make_notice(year), make_notice(year, makeup=[saturday])):
         async with database.transaction(actor.scope) as session:
             await load_calendar_year(session, actor, amended, now())
     async with database.transaction(actor.scope) as session:
@@ -94,13 +92,13 @@ async def test_only_the_province_loads_a_year(database: Database, world: World, 
     for actor in (bureau_account(world.city), registrar_account(world.school)):
         with pytest.raises(NotPermitted):
             async with database.transaction(actor.scope) as session:
-                await load_calendar_year(session, actor, notice(year), now())
+                await load_calendar_year(session, actor, make_notice(year), now())
         with pytest.raises(ProgrammingError, match="row-level security"):
             async with database.transaction(actor.scope) as session:
-                await put_calendar_year(session, PROVINCE_PATH, notice(year), now())
+                await put_calendar_year(session, PROVINCE_PATH, make_notice(year), now())
 
 
-def test_the_command_loads_a_file_or_says_what_is_wrong_with_it(
+def test_command_loads_a_file_or_reports_its_errors(
     settings: Settings, year: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(calendar_command, "get_settings", lambda: settings)

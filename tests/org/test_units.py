@@ -1,4 +1,4 @@
-"""The tree: who reports to whom, and who may add to it."""
+"""The tree of units: what reports to what, and who may add units."""
 
 import asyncio
 from uuid import uuid4
@@ -42,9 +42,7 @@ async def world(owner: Database, app_context: AppContext) -> World:
     return await plant(owner, app_context.keys, classes=1, students=1)
 
 
-async def test_the_province_has_its_cities_and_directly_administered_counties(
-    database: Database, world: World
-) -> None:
+async def test_province_has_its_cities_and_direct_counties(database: Database, world: World) -> None:
     async with database.transaction(Scope.none()) as session:
         units = [
             unit for unit in await subtree(session, PROVINCE_PATH) if unit.parent_id == world.province.id
@@ -54,7 +52,7 @@ async def test_the_province_has_its_cities_and_directly_administered_counties(
     assert {unit.code for unit in units if unit.kind == "county"} >= {"410181", "411729"}
 
 
-async def test_planting_the_province_again_changes_nothing(owner: Database, world: World) -> None:
+async def test_creating_the_province_again_changes_nothing(owner: Database, world: World) -> None:
     divisions = Divisions.of(load_policies())
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         before = [(unit.id, unit.path) for unit in await subtree(session, PROVINCE_PATH)]
@@ -64,7 +62,7 @@ async def test_planting_the_province_again_changes_nothing(owner: Database, worl
     assert before == after
 
 
-async def test_a_bureau_adds_a_school_below_itself_and_leaves_a_trace(
+async def test_bureau_adds_a_school_below_itself_with_an_audit_entry(
     database: Database, world: World
 ) -> None:
     actor = bureau_account(world.city)
@@ -80,9 +78,7 @@ async def test_a_bureau_adds_a_school_below_itself_and_leaves_a_trace(
     assert (entry.action, entry.acting_account) == ("school_added", actor.account_id)
 
 
-async def test_a_school_directly_under_the_province_has_no_city_above_it(
-    database: Database, world: World
-) -> None:
+async def test_school_directly_under_the_province_has_no_city_above(database: Database, world: World) -> None:
     async with database.transaction(Scope.none()) as session:
         above = await superiors(session, world.direct.id)
         of_city = set(await session.scalars(schools_below(world.city.path)))
@@ -91,9 +87,7 @@ async def test_a_school_directly_under_the_province_has_no_city_above_it(
     assert world.direct.id not in of_city
 
 
-async def test_a_bureau_cannot_add_below_another_bureau_and_learns_nothing_of_it(
-    database: Database, world: World
-) -> None:
+async def test_bureau_gets_not_found_for_a_parent_of_another_bureau(database: Database, world: World) -> None:
     actor = bureau_account(world.other_city)
     for parent in (world.city.id, world.province.id, uuid4()):
         with pytest.raises(NotFound):
@@ -101,7 +95,7 @@ async def test_a_bureau_cannot_add_below_another_bureau_and_learns_nothing_of_it
                 await add_school(session, actor, NewSchool(unique_school_code(), "越权", parent), now())
 
 
-async def test_the_database_itself_refuses_a_unit_outside_the_scope(database: Database, world: World) -> None:
+async def test_database_rejects_a_unit_outside_the_scope(database: Database, world: World) -> None:
     actor = bureau_account(world.other_city)
     code = unique_school_code()
     with pytest.raises(ProgrammingError, match="row-level security"):
@@ -119,7 +113,7 @@ async def test_the_database_itself_refuses_a_unit_outside_the_scope(database: Da
             )
 
 
-async def test_schools_and_their_staff_add_no_units(database: Database, world: World) -> None:
+async def test_school_staff_cannot_add_units(database: Database, world: World) -> None:
     school = world.school
     for actor in (registrar_account(school), counselor_account(school, school.classes[0])):
         with pytest.raises(NotPermitted):
@@ -127,7 +121,7 @@ async def test_schools_and_their_staff_add_no_units(database: Database, world: W
                 await add_school(session, actor, NewSchool(unique_school_code(), "校", school.id), now())
 
 
-async def test_a_school_is_no_parent_and_a_code_is_ten_digits_and_used_once(
+async def test_parent_must_be_an_authority_and_code_ten_unused_digits(
     database: Database, world: World
 ) -> None:
     actor = province_account(world.province)
@@ -143,7 +137,7 @@ async def test_a_school_is_no_parent_and_a_code_is_ten_digits_and_used_once(
                 await add_school(session, actor, new, now())
 
 
-async def test_of_two_who_add_the_same_school_at_once_one_does(database: Database, world: World) -> None:
+async def test_only_one_of_concurrent_identical_schools_is_added(database: Database, world: World) -> None:
     actor = bureau_account(world.city)
     new = NewSchool(unique_school_code(), "同时建立", world.city.id)
 
@@ -163,23 +157,23 @@ async def test_of_two_who_add_the_same_school_at_once_one_does(database: Databas
     ]
 
 
-async def test_a_county_is_added_under_the_city_of_its_digits(database: Database, world: World) -> None:
+async def test_county_is_added_under_the_city_of_its_digits(database: Database, world: World) -> None:
     actor, divisions = bureau_account(world.city), Divisions.of(load_policies())
     code = "410122"
     async with database.transaction(actor.scope) as session:
         try:
             county = await add_county(session, actor, NewCounty(code, "中牟县"), divisions, now())
-        except CodeTaken:  # another test of this database was first
+        except CodeTaken:  # another test of this database created it first
             county = await unit_by_code(session, "county", code)
     assert county.path == f"{world.city.path}.x{code}"
-    stranger = bureau_account(world.other_city)
+    other_bureau = bureau_account(world.other_city)
     with pytest.raises(NotFound):
-        async with database.transaction(stranger.scope) as session:
-            await add_county(session, stranger, NewCounty("410123", "县"), divisions, now())
+        async with database.transaction(other_bureau.scope) as session:
+            await add_county(session, other_bureau, NewCounty("410123", "县"), divisions, now())
 
 
 @pytest.mark.parametrize("code", ["410181", "410100", "410000", "320101"])
-async def test_a_code_that_is_no_county_of_a_city_is_refused(
+async def test_code_that_is_not_a_county_of_a_city_is_rejected(
     database: Database, world: World, code: str
 ) -> None:
     actor = province_account(world.province)
@@ -193,7 +187,7 @@ _schools = st.from_regex(r"[0-9]{10}", fullmatch=True)
 
 
 @given(_cities, _cities, _schools)
-def test_a_path_is_below_each_of_its_superiors_and_law_is_read_at_the_bureau(
+def test_path_is_below_its_superiors_and_has_the_bureaus_division(
     province: str, city: str, school: str
 ) -> None:
     above = path_of("city", city, path_of("province", province, None))
@@ -205,13 +199,13 @@ def test_a_path_is_below_each_of_its_superiors_and_law_is_read_at_the_bureau(
     assert division_of(path) == division_of(above) == city
 
 
-async def test_below_in_python_is_below_in_the_database(database: Database, world: World) -> None:
+async def test_is_below_agrees_with_the_database(database: Database, world: World) -> None:
     paths = [world.province.path, world.city.path, world.school.path, world.direct.path, world.sister.path]
     async with database.transaction(Scope.none()) as session:
         for path in paths:
             for above in paths:
-                said = await session.scalar(
+                in_database = await session.scalar(
                     text("SELECT CAST(:path AS ltree) <@ CAST(:above AS ltree)"),
                     {"path": path, "above": above},
                 )
-                assert said == is_below(path, above)
+                assert in_database == is_below(path, above)

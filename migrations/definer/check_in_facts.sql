@@ -1,4 +1,4 @@
--- Locks the check-ins of a batch, records their DPoP proofs as used, and returns what each one is judged by.
+-- Locks the check-ins of a batch, records their DPoP proofs as used, and returns the facts to evaluate each one with.
 --
 -- Element i of every array belongs to envelope i: the thumbprint of the key that signed the request, the id of its
 -- proof, the roll call, the nonce of the challenge, and the time at which the envelope counts as arrived.

@@ -1,4 +1,4 @@
--- Stores a judged batch: submissions with their envelopes, and refusals. Returns the number of rows written.
+-- Stores an evaluated batch: submissions with their envelopes, and refusals. Returns the number of rows written.
 -- School and term come from the student's obligation, so the envelope of a student outside the audience cannot be
 -- stored.
 -- Called by: backend/roll_call/check_in/repository.py

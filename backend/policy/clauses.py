@@ -131,8 +131,7 @@ def _find_marks(node: ast.AST, test_id: str) -> Iterator[tuple[str, ast.Call]]:
 def registry_problems(registry: ClauseRegistry, marks: Marks, root: Path) -> list[str]:
     """List what is wrong: implemented clauses without code or test, files that do not exist, unknown marks."""
     problems = [
-        f"{where}: a clause mark needs literal clause ids in a file that parses"
-        for where in marks.unreadable
+        f"{where}: a clause mark needs literal clause ids in a file that parses" for where in marks.unreadable
     ]
     for clause in registry.clauses:
         problems += [

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Run once by the PostgreSQL image on an empty volume: the two roles and the database with its extensions.
-# The application's role owns nothing and cannot pass row-level security.
+# The PostgreSQL image runs this once on an empty volume. It creates the two roles and the database with its extensions.
+# The application's role owns nothing and cannot bypass row-level security.
 set -euo pipefail
 : "${DIANMING_OWNER_PASSWORD:?}" "${DIANMING_APP_PASSWORD:?}"
 
-# The passwords travel by psql variables, so that no character of theirs can end a statement.
+# Passwords are passed as psql variables, so that no character in them can end a statement.
 psql --no-psqlrc --set ON_ERROR_STOP=1 --username "${POSTGRES_USER:-postgres}" --dbname postgres \
     --set owner_password="$DIANMING_OWNER_PASSWORD" --set app_password="$DIANMING_APP_PASSWORD" <<'SQL'
 CREATE ROLE dianming_owner LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS

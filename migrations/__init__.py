@@ -1,1 +1,1 @@
-"""Alembic migrations: the schema, its roles and its row-level security."""
+"""Alembic migrations: the tables, their row-level security, and the functions of the database."""

@@ -1,1 +1,1 @@
-"""Who is above whom, and when: divisions, province → bureau → school, terms, and the working-day calendar."""
+"""Units (authorities and schools), terms and vacations, administrative divisions, and the working-day calendar."""

@@ -1,7 +1,7 @@
-"""Working days by the official calendar, with make-up workdays (HN334-4.1b, reading 7). Pure.
+"""Working days by the official calendar, with make-up workdays (HN334-4.1b, reading 7). No input or output.
 
-The General Office of the State Council publishes each year's holidays late in the year before. A day of a year that
-is not loaded has no answer: every computation that touches it raises `CalendarYearMissing`.
+The General Office of the State Council publishes each year's holidays late in the year before. Nothing is assumed
+about a year that is not loaded: every computation that needs a day of it raises `CalendarYearMissing`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -17,11 +17,11 @@ from backend.core.errors import BadInput, DomainError
 ONE_DAY = timedelta(days=1)
 SATURDAY = 5
 FIXED_HOLIDAYS = ((1, 1), (5, 1), (10, 1), (10, 2), (10, 3))
-"""Month and day of the statutory holidays that no year moves (全国年节及纪念日放假办法)."""
+"""Month and day of the statutory holidays that have the same date every year (全国年节及纪念日放假办法)."""
 
 
 class CalendarYearMissing(DomainError):
-    """The official calendar of a year on the way is not loaded, so no deadline is computed through it."""
+    """A deadline needs the official calendar of a year that is not loaded."""
 
     code = "calendar_year_missing"
     status = 409
@@ -33,7 +33,7 @@ class CalendarYearMissing(DomainError):
 
 
 class CalendarYearInvalid(DomainError):
-    """A year's calendar contradicts itself or the fixed statutory holidays."""
+    """The calendar of a year contradicts itself or the fixed statutory holidays."""
 
     code = "calendar_year_invalid"
     status = 422
@@ -43,11 +43,11 @@ class CalendarYearInvalid(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class CalendarYear:
-    """One year's official notice: days off (weekends inside a holiday included or not) and make-up workdays.
+    """One year's official notice: holidays (with or without the weekends inside them) and make-up workdays.
 
-    Days of the December before may be listed, since a New Year's notice can move them. Raises
-    `CalendarYearInvalid` for a day elsewhere, a day that is both, a make-up day on a weekday, or a missing fixed
-    holiday: each of these is a slip of the pen that would shift a deadline.
+    It may contain days of the previous December, because the notice on New Year can move them. Raises
+    `CalendarYearInvalid` for a day outside these, a day in both lists, a make-up workday on a weekday, or a missing
+    fixed holiday. Each of these is a typing mistake that would shift a deadline.
     """
 
     year: int
@@ -58,12 +58,14 @@ class CalendarYear:
     def __post_init__(self) -> None:
         for day in sorted(self.holidays | self.makeup_workdays):
             if day.year != self.year and (day.year, day.month) != (self.year - 1, 12):
-                raise self._invalid(f"{day} 不属于该年", f"{day} is not of the year")
+                raise self._invalid(f"{day} 不属于该年", f"{day} is not in the year")
         for day in sorted(self.holidays & self.makeup_workdays):
-            raise self._invalid(f"{day} 既放假又上班", f"{day} is both a day off and a workday")
+            raise self._invalid(f"{day} 既放假又上班", f"{day} is both a holiday and a workday")
         for day in sorted(self.makeup_workdays):
             if day.weekday() < SATURDAY:
-                raise self._invalid(f"补班日 {day} 不是周末", f"the make-up workday {day} is no weekend day")
+                raise self._invalid(
+                    f"补班日 {day} 不是周末", f"the make-up workday {day} is not on a weekend"
+                )
         for month, number in FIXED_HOLIDAYS:
             day = date(self.year, month, number)
             if day not in self.holidays:
@@ -74,38 +76,39 @@ class CalendarYear:
 
 
 class WorkingCalendar:
-    """Working days over the loaded years. Where two notices speak of one day, the later year's notice holds."""
+    """Working days of the loaded years. If the notices of two years contain the same day, the later year wins."""
 
     def __init__(self, years: Iterable[CalendarYear]) -> None:
-        """A year given twice is the amended notice: the last one given replaces the earlier."""
+        """Of two notices for one year, the last one replaces the earlier (an amended notice)."""
         self._years = {loaded.year: loaded for loaded in years}
-        self._works: dict[date, bool] = {}
+        self._is_workday: dict[date, bool] = {}
         for _, loaded in sorted(self._years.items()):
-            self._works |= dict.fromkeys(loaded.holidays, False) | dict.fromkeys(loaded.makeup_workdays, True)
+            self._is_workday |= dict.fromkeys(loaded.holidays, False)
+            self._is_workday |= dict.fromkeys(loaded.makeup_workdays, True)
 
     @property
     def years(self) -> tuple[int, ...]:
-        """The years that have an answer, in order."""
+        """The loaded years, in order."""
         return tuple(sorted(self._years))
 
     def with_years(self, overlay: Iterable[CalendarYear]) -> "WorkingCalendar":
-        """A calendar that also knows the years an administrator loaded; they replace years of the same number."""
+        """Return a calendar that also contains these years; they replace loaded ones."""
         return WorkingCalendar((*self._years.values(), *overlay))
 
     def is_working_day(self, day: date) -> bool:
-        """Whether offices work on the day; raises `CalendarYearMissing`."""
+        """Tell whether offices work on the day. Raises `CalendarYearMissing`."""
         if day.year not in self._years:
             raise CalendarYearMissing(year=day.year)
-        return self._works.get(day, day.weekday() < SATURDAY)
+        return self._is_workday.get(day, day.weekday() < SATURDAY)
 
     def add_working_days(self, start: date, days: int) -> date:
-        """The `days`-th working day after `start`, which itself never counts; `start` for 0.
+        """Return the `days`-th working day after `start`. `start` itself is not counted; 0 returns `start`.
 
-        Raises `CalendarYearMissing` when any day on the way, `start` included, lies in a year that is not loaded.
+        Raises `CalendarYearMissing` if any day from `start` to the result is in a year that is not loaded.
         """
         if days < 0:
             raise BadInput(
-                field="days", reason_zh="天数不能为负", reason_en="a number of days is not negative"
+                field="days", reason_zh="天数不能为负", reason_en="the number of days must not be negative"
             )
         self.is_working_day(start)
         day = start
@@ -115,18 +118,16 @@ class WorkingCalendar:
         return day
 
     def working_days_between(self, start: date, end: date) -> int:
-        """How many working days lie after `start` up to and including `end`; undoes `add_working_days`."""
+        """Count the working days after `start` up to and including `end`: the inverse of `add_working_days`."""
         if end < start:
-            raise BadInput(
-                field="end", reason_zh="结束日早于开始日", reason_en="the end lies before the start"
-            )
+            raise BadInput(field="end", reason_zh="结束日早于开始日", reason_en="the end is before the start")
         self.is_working_day(start)
         return sum(map(self.is_working_day, _days_after(start, end)))
 
     def deadline_instant(self, delivered_at: datetime, days: int) -> datetime:
-        """24:00 in Asia/Shanghai of the `days`-th working day after the legal day of delivery (reading 7).
+        """Return 24:00 in Asia/Shanghai of the `days`-th working day after the legal day of delivery (reading 7).
 
-        The instant is exclusive: an act is in time while the clock shows less than it. Refuses naive datetimes.
+        The instant is exclusive: an act is in time before it and late at it. Raises for a naive datetime.
         """
         last = self.add_working_days(legal_day(delivered_at), days)
         return datetime.combine(last + ONE_DAY, time.min, tzinfo=LEGAL_ZONE)
@@ -138,15 +139,15 @@ def _days_after(start: date, end: date) -> Iterator[date]:
 
 @cache
 def official_calendar() -> WorkingCalendar:
-    """The calendar of the years that the library `chinesecalendar` ships, built once in a process."""
-    off = frozenset(chinese_calendar.holidays)
+    """The calendar of the years in the library `chinesecalendar`, built once per process."""
+    holidays = frozenset(chinese_calendar.holidays)
     makeup = frozenset(chinese_calendar.workdays)
     return WorkingCalendar(
         CalendarYear(
             year,
-            frozenset(day for day in off if day.year == year),
+            frozenset(day for day in holidays if day.year == year),
             frozenset(day for day in makeup if day.year == year),
             "chinesecalendar",
         )
-        for year in sorted({day.year for day in off})
+        for year in sorted({day.year for day in holidays})
     )

@@ -1,4 +1,4 @@
-"""Refusals of the tree, its terms and its calendar."""
+"""Errors of units and terms."""
 
 from backend.core.errors import DomainError
 
@@ -9,7 +9,7 @@ class CodeTaken(DomainError):
     code = "code_taken"
     status = 409
     zh = "代码 {unit_code} 已被使用，请核对；同一学校不能重复建立。"
-    en = "The code {unit_code} is already in use; check it, a unit is set up once."
+    en = "The code {unit_code} is already in use. Check it: a unit is created only once."
 
 
 class ParentUnfit(DomainError):
@@ -22,66 +22,66 @@ class ParentUnfit(DomainError):
 
 
 class CountyUnfit(DomainError):
-    """The code names no county that reports to a city."""
+    """The code is not that of a county that reports to a city."""
 
     code = "county_unfit"
     status = 422
     zh = "{county_code} 不是设区市所属县（市、区）的代码，请核对行政区划代码。"
-    en = "{county_code} is not the code of a county under a city; check the division code."
+    en = "{county_code} is not the code of a county under a city. Check the division code."
 
 
 class TermNotSet(DomainError):
-    """No unit from the school upwards has a term that covers the day."""
+    """Neither the school nor a unit above it has a term that includes the day."""
 
     code = "term_not_set"
     status = 409
     zh = "{day} 不在任何学期内。请学校或上级教育行政部门先设置覆盖该日的学期。"
-    en = "{day} lies in no term. The school or an authority above it must first open a term that covers it."
+    en = "No term includes {day}. The school or an authority above it must first open a term that does."
 
 
 class DaysInTwoTerms(DomainError):
-    """A window may not straddle two terms, because misses are counted by term (reading 3)."""
+    """A window must be within one term, because misses are counted by term (reading 3)."""
 
     code = "days_in_two_terms"
     status = 422
     zh = "{first} 与 {last} 不在同一学期，请把时段放在一个学期之内。"
-    en = "{first} and {last} lie in different terms; keep the window within one term."
+    en = "{first} and {last} are in different terms. Choose a period within one term."
 
 
 class TermOverlaps(DomainError):
-    """The unit already has a term on some of these days, or one of the same code."""
+    """The unit already has a term on some of these days, or with the same code."""
 
     code = "term_overlaps"
     status = 409
     zh = "与本单位已有学期的日期或代码重复，请核对起止日期。"
-    en = "The unit already has a term on some of these days or with this code; check the dates."
+    en = "The unit already has a term on some of these days or with this code. Check the dates."
 
 
 class TermsBusy(DomainError):
-    """A new term needs a moment in which nothing is launched, to prepare its tables."""
+    """The partitions of a new term cannot be created while a roll call is being launched."""
 
     code = "terms_busy"
     status = 503
     zh = "系统正在发起点名，暂时不能设置新学期，请几分钟后重试。"
-    en = "A roll call is being launched, so no new term can be opened now; try again in a few minutes."
+    en = "A roll call is being launched, so no term can be opened now. Try again in a few minutes."
 
 
 class TermContradictsSuperior(DomainError):
-    """Misses are counted by term, so a unit cannot cut a term of its superior's in two."""
+    """A unit cannot divide a term of its superior, because misses are counted by term."""
 
     code = "term_contradicts_superior"
     status = 409
     zh = "上级已设学期“{term_code}”（{starts_on} 至 {ends_on}）。本单位同期学期须使用相同代码，只能调整起止日期。"
     en = (
-        "A superior has the term “{term_code}” ({starts_on} to {ends_on}). A term of your own over those days keeps "
-        "its code and changes the dates only."
+        "A superior has the term “{term_code}” ({starts_on} to {ends_on}). Your own term on those days must have "
+        "the same code; only its dates may differ."
     )
 
 
 class TermOrder(DomainError):
-    """Days in the wrong order, or a vacation outside its term."""
+    """The days are in the wrong order, or a vacation is outside its term."""
 
     code = "term_order"
     status = 422
     zh = "日期有误：学期须先开始后结束，假期须在学期之内。"
-    en = "The dates are wrong: a term ends after it starts, and a vacation lies within its term."
+    en = "The dates are wrong: a term must end after it starts, and a vacation must be within its term."

@@ -1,4 +1,4 @@
-"""The partitions of a term: made by the database when the term is opened, checked here, made again if they lack."""
+"""The partitions of a term. The database creates them when the term is opened; this module checks and repairs them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-_LACKING = text("SELECT term_code, table_name FROM definer.terms_without_partitions()")
-_MAKE = text("SELECT term_code, table_name FROM definer.make_term_partitions()")
+_FIND_MISSING = text("SELECT term_code, table_name FROM definer.terms_without_partitions()")
+_CREATE_MISSING = text("SELECT term_code, table_name FROM definer.make_term_partitions()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +19,10 @@ class Partition:
 
 
 async def lacking_partitions(session: AsyncSession) -> Sequence[Partition]:
-    """Partitions that a term on file should have and has not: its roll calls could not be launched."""
-    return [Partition(*row) for row in await session.execute(_LACKING)]
+    """List the partitions that a term should have and does not: no roll call can be launched in such a term."""
+    return [Partition(*row) for row in await session.execute(_FIND_MISSING)]
 
 
 async def make_partitions(session: AsyncSession) -> Sequence[Partition]:
-    """Make what lacks; returns what was made. Raises what the driver says if a table stays in use for seconds."""
-    return [Partition(*row) for row in await session.execute(_MAKE)]
+    """Create the missing partitions and return them. Raises the driver's error if a table stays locked."""
+    return [Partition(*row) for row in await session.execute(_CREATE_MISSING)]

@@ -1,4 +1,4 @@
-"""Reading the tree. Units are open to all who signed in; what hangs on them is not."""
+"""Queries on the tree of units. Every signed-in account may read units, though not the data of their students."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,38 +15,38 @@ from backend.org.tables import OrgUnit
 
 
 def under(path: str) -> ColumnElement[bool]:
-    """The SQL condition that a unit is the one at `path` or lies below it."""
+    """SQL condition: the unit is the one at `path` or below it."""
     return OrgUnit.path.op("<@", is_comparison=True)(cast(path, Ltree()))
 
 
 def schools_below(path: str) -> Select[UUID]:
-    """The ids of the schools below a unit (a school is below itself), for use inside set-based SQL."""
+    """Select the ids of the schools below a unit (a school is below itself), for use as a subquery."""
     return select(OrgUnit.id).where(OrgUnit.kind == "school", under(path))
 
 
 async def subtree(session: AsyncSession, path: str) -> Sequence[OrgUnit]:
-    """The unit at `path` and all below it, in the order of the tree."""
+    """Return the unit at `path` and all units below it, ordered by path."""
     return (await session.scalars(select(OrgUnit).where(under(path)).order_by(OrgUnit.path))).all()
 
 
 async def unit_by_code(session: AsyncSession, kind: str, code: str) -> OrgUnit:
-    """The unit of a kind with a code; raises `NotFound`."""
-    found = await session.scalar(select(OrgUnit).where(OrgUnit.kind == kind, OrgUnit.code == code))
-    if found is None:
+    """Return the unit of a kind with a code. Raises `NotFound`."""
+    unit = await session.scalar(select(OrgUnit).where(OrgUnit.kind == kind, OrgUnit.code == code))
+    if unit is None:
         raise NotFound
-    return found
+    return unit
 
 
 async def unit_below(session: AsyncSession, actor: Actor, unit_id: UUID) -> OrgUnit:
-    """The unit, if it is the caller's own or lies below it; anything else answers `NotFound`."""
-    found = await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id, under(actor.org_path)))
-    if found is None:
+    """Return the unit if it is the actor's own or below it, else raise `NotFound`."""
+    unit = await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id, under(actor.org_path)))
+    if unit is None:
         raise NotFound
-    return found
+    return unit
 
 
 async def superiors(session: AsyncSession, school_id: UUID) -> Sequence[OrgUnit]:
-    """The authorities above a school, nearest first; raises `NotFound`."""
+    """Return the authorities above a school, nearest first. Raises `NotFound`."""
     school = await session.get(OrgUnit, school_id)
     if school is None:
         raise NotFound
@@ -58,26 +58,26 @@ async def superiors(session: AsyncSession, school_id: UUID) -> Sequence[OrgUnit]
 
 @dataclass(frozen=True, slots=True)
 class UnitSearch:
-    """Which units of the caller's subtree to list; `text` is part of a name or the beginning of a code."""
+    """A filter for `find_units`; `text` is part of a name or the beginning of a code."""
 
     kind: str | None = None
     text: str | None = None
 
 
-async def units_page(
+async def find_units(
     session: AsyncSession, actor: Actor, search: UnitSearch, after: str | None, limit: int
 ) -> Sequence[OrgUnit]:
-    """At most `limit` units of the caller's subtree behind the path `after`, in the order of the tree."""
+    """Return at most `limit` units of the actor's subtree after the path `after`, ordered by path."""
     page = select(OrgUnit).where(under(actor.org_path)).order_by(OrgUnit.path).limit(limit)
     if after is not None:
         if not PATH.fullmatch(after):
             raise BadInput(
-                field="cursor", reason_zh="请从第一页重新开始", reason_en="start again from the first page"
+                field="cursor", reason_zh="请从第一页重新开始", reason_en="start again at the first page"
             )
         page = page.where(OrgUnit.path > cast(after, Ltree()))
     if search.kind is not None:
         page = page.where(OrgUnit.kind == search.kind)
     if search.text is not None:
-        named = OrgUnit.name.contains(search.text, autoescape=True)
-        page = page.where(or_(named, OrgUnit.code.startswith(search.text, autoescape=True)))
+        in_name = OrgUnit.name.contains(search.text, autoescape=True)
+        page = page.where(or_(in_name, OrgUnit.code.startswith(search.text, autoescape=True)))
     return (await session.scalars(page)).all()

@@ -1,4 +1,4 @@
-"""Growing the tree: province → cities and directly administered counties → counties → schools (HN334-2.3)."""
+"""Creates the units: province → cities and directly administered counties → counties → schools (HN334-2.3)."""
 
 import re
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from backend.org.tables import OrgUnit
 from backend.policy.schema import DivisionLevel
 
 SCHOOL_CODE = re.compile(r"[0-9]{10}", re.ASCII)
-KINDS = {
+KIND_OF_LEVEL = {
     DivisionLevel.PROVINCE: "province",
     DivisionLevel.CITY: "city",
     DivisionLevel.DIRECT_COUNTY: "county",
@@ -30,7 +30,7 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class NewSchool:
-    """A school to set up; `code` is the national ten-digit one (SD13-4: no school code, no account)."""
+    """A school to create; `code` is the national code of ten digits (SD13-4: no school code, no account)."""
 
     code: str
     name: str
@@ -39,14 +39,14 @@ class NewSchool:
 
 @dataclass(frozen=True, slots=True)
 class NewCounty:
-    """A county bureau to set up under the city of its division code."""
+    """A county bureau to create under the city of its division code."""
 
     code: str
     name: str
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
+class _NewUnit:
     kind: str
     code: str
     name: str
@@ -54,38 +54,41 @@ class _Place:
 
 
 async def plant_province(session: AsyncSession, divisions: Divisions, code: str, at: datetime) -> OrgUnit:
-    """The province of a division code with every filed division that reports to it; what is there stays.
+    """Create a province and every listed division that reports to it. Existing units stay unchanged.
 
-    Runs under the province's wide scope (the deployment sets the tree up, not an account).
+    It runs in the wide scope of the province: the deployment creates these units, not an account.
     """
     root = divisions.get(code)
-    province = await _plant(session, root, None, at)
+    province = await _get_or_create(session, root, None, at)
     for division in divisions.below(code):
-        await _plant(session, division, province, at)
+        await _get_or_create(session, division, province, at)
     return province
 
 
-async def _plant(session: AsyncSession, division: Division, parent: OrgUnit | None, at: datetime) -> OrgUnit:
-    place = _Place(KINDS[division.level], division.code, division.zh, parent)
-    planted = await _add(session, place, at)
-    return planted or await unit_by_code(session, place.kind, place.code)
+async def _get_or_create(
+    session: AsyncSession, division: Division, parent: OrgUnit | None, at: datetime
+) -> OrgUnit:
+    new = _NewUnit(KIND_OF_LEVEL[division.level], division.code, division.zh, parent)
+    created = await _insert(session, new, at)
+    return created or await unit_by_code(session, new.kind, new.code)
 
 
 async def add_county(
     session: AsyncSession, actor: Actor, county: NewCounty, divisions: Divisions, at: datetime
 ) -> OrgUnit:
-    """Set up a county under its city; by the province or that city.
+    """Create a county under its city. The province and that city may do so.
 
-    Raises `CountyUnfit` for a code that is no county's, `CodeTaken`, and `NotFound` for another's city.
+    Raises `CountyUnfit` if the code is not that of a county, `CodeTaken`, and `NotFound` for the city of another
+    authority.
     """
-    _must_be_authority(actor)
-    city = await unit_by_code(session, "city", _city_of(county, divisions))
+    _require_authority(actor)
+    city = await unit_by_code(session, "city", _city_code_of(county, divisions))
     if not is_below(city.path, actor.org_path):
         raise NotFound
-    return await _set_up(session, _Place("county", county.code, county.name, city), at)
+    return await _create(session, _NewUnit("county", county.code, county.name, city), at)
 
 
-def _city_of(county: NewCounty, divisions: Divisions) -> str:
+def _city_code_of(county: NewCounty, divisions: Divisions) -> str:
     try:
         above = divisions.superior_of(county.code)
     except NotFound:
@@ -96,53 +99,53 @@ def _city_of(county: NewCounty, divisions: Divisions) -> str:
 
 
 async def add_school(session: AsyncSession, actor: Actor, school: NewSchool, at: datetime) -> OrgUnit:
-    """Set up a school under an authority of the caller's subtree; by the province or a bureau.
+    """Create a school under an authority in the actor's subtree. The province and bureaus may do so.
 
-    A school directly under the province has the province itself as parent. Raises `NotFound` for a parent
-    elsewhere, `ParentUnfit`, `CodeTaken`, and `BadInput` for a malformed code.
+    The parent of a school directly under the province is the province. Raises `NotFound` for a parent outside the
+    subtree, `ParentUnfit`, `CodeTaken`, and `BadInput` for a malformed code.
     """
-    _must_be_authority(actor)
+    _require_authority(actor)
     if not SCHOOL_CODE.fullmatch(school.code):
         raise BadInput(
-            field="code", reason_zh="学校标识码应为10位数字", reason_en="a school code has 10 digits"
+            field="code", reason_zh="学校标识码应为10位数字", reason_en="a school code must have 10 digits"
         )
     parent = await unit_below(session, actor, school.parent_id)
     if parent.kind == "school":
         raise ParentUnfit
-    return await _set_up(session, _Place("school", school.code, school.name, parent), at)
+    return await _create(session, _NewUnit("school", school.code, school.name, parent), at)
 
 
-def _must_be_authority(actor: Actor) -> None:
+def _require_authority(actor: Actor) -> None:
     if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
-            reason_zh="机构由省、市、县教育行政部门建立", reason_en="units are set up by the authorities"
+            reason_zh="机构由省、市、县教育行政部门建立", reason_en="only authorities create units"
         )
 
 
-async def _set_up(session: AsyncSession, place: _Place, at: datetime) -> OrgUnit:
-    unit = await _add(session, place, at)
+async def _create(session: AsyncSession, new: _NewUnit, at: datetime) -> OrgUnit:
+    unit = await _insert(session, new, at)
     if unit is None:
-        raise CodeTaken(unit_code=place.code)
+        raise CodeTaken(unit_code=new.code)
     after = {"code": unit.code, "name": unit.name, "path": unit.path}
     record(session, Act(f"{unit.kind}_added", "org_unit", str(unit.id), unit.path, after=after), at)
     return unit
 
 
-async def _add(session: AsyncSession, place: _Place, at: datetime) -> OrgUnit | None:
-    """The new unit, or None if its kind and code exist; of two at once, one gets the unit."""
-    above = place.parent
-    added = await session.scalar(
+async def _insert(session: AsyncSession, new: _NewUnit, at: datetime) -> OrgUnit | None:
+    """Insert a unit. Returns None if its kind and code exist already, also when two transactions do so at once."""
+    parent = new.parent
+    unit_id = await session.scalar(
         insert(OrgUnit)
         .values(
             id=new_id(),
-            kind=place.kind,
-            code=place.code,
-            name=place.name,
-            parent_id=above.id if above else None,
-            path=path_of(place.kind, place.code, above.path if above else None),
+            kind=new.kind,
+            code=new.code,
+            name=new.name,
+            parent_id=parent.id if parent else None,
+            path=path_of(new.kind, new.code, parent.path if parent else None),
             created_at=at,
         )
         .on_conflict_do_nothing(index_elements=["kind", "code"])
         .returning(OrgUnit.id)
     )
-    return await session.scalar(select(OrgUnit).where(OrgUnit.id == added)) if added else None
+    return await session.scalar(select(OrgUnit).where(OrgUnit.id == unit_id)) if unit_id else None

@@ -1,4 +1,4 @@
-"""The tree of authorities and schools, its terms, and calendar years that an administrator loaded."""
+"""Tables: units (authorities and schools), terms, vacations, and loaded calendar years."""
 
 from datetime import date, datetime
 from typing import Any
@@ -12,7 +12,7 @@ from backend.core.ltree import Ltree
 
 
 class OrgUnit(Base):
-    """One authority or school. `path` is made of `label`s from the province down (HN334-2.3)."""
+    """An authority or a school. `path` consists of labels from the province down, see `paths.py` (HN334-2.3)."""
 
     __tablename__ = "org_unit"
     __tenancy__ = "open"
@@ -32,7 +32,7 @@ class OrgUnit(Base):
 
 
 class Term(Base):
-    """A school term of a unit and of all below it that have none of their own. Days are legal days."""
+    """A school term of a unit, and of the units below it that have no term of their own. Days are legal days."""
 
     __tablename__ = "term"
     __tenancy__ = "open"
@@ -49,8 +49,8 @@ class Term(Base):
     created_at: Mapped[datetime]
 
 
-class Vacation(Base):
-    """Days inside a term in which periods pause (readings 4 and 5); both ends belong to it."""
+class VacationRecord(Base):
+    """Days within a term on which periods pause (readings 4 and 5); both days are included."""
 
     __tablename__ = "vacation"
     __tenancy__ = "open"
@@ -64,7 +64,7 @@ class Vacation(Base):
 
 
 class LoadedCalendarYear(Base):
-    """A year of official holidays and make-up workdays that an administrator loaded (reading 7)."""
+    """The official holidays and make-up workdays of a year, loaded by an administrator (reading 7)."""
 
     __tablename__ = "calendar_year"
     __tenancy__ = "open"
@@ -74,4 +74,4 @@ class LoadedCalendarYear(Base):
     source: Mapped[str]
     loaded_by: Mapped[UUID | None]
     loaded_at: Mapped[datetime]
-    """The first time; an amended notice leaves it as it is."""
+    """When the year was first loaded; an amended notice does not change it."""

@@ -1,8 +1,8 @@
-"""Terms and vacations: which term a day belongs to in a school, and who may say so.
+"""Terms and vacations: which term a day belongs to in a school, and who may open terms.
 
-Misses are counted by term (HN334-4.1a, reading 3). A school that could begin a term of its own in the middle
-of the province's would wipe its students' misses, so the uppermost unit with a term on a day decides its
-*code*, and the units below may only vary the dates and vacations of that code. Count by `TermView.code`.
+Misses are counted by term (HN334-4.1a, reading 3). If a school could start its own term in the middle of the
+province's, its students' misses would be reset. So the uppermost unit with a term on a day determines its *code*, and
+the units below may only vary the dates and vacations of that code. Misses are counted by `TermView.code`.
 """
 
 from collections import defaultdict
@@ -33,12 +33,12 @@ from backend.org.errors import (
 )
 from backend.org.paths import superior_paths
 from backend.org.queries import under, unit_below
-from backend.org.tables import OrgUnit, Term, Vacation
+from backend.org.tables import OrgUnit, Term, VacationRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Break:
-    """A vacation; both days belong to it."""
+class Vacation:
+    """Days without school within a term; both days are included."""
 
     name: str
     starts_on: date
@@ -47,102 +47,111 @@ class Break:
 
 @dataclass(frozen=True, slots=True)
 class NewTerm:
-    """A term to open for a unit and all below it; both days belong to it."""
+    """A term to open for a unit and all units below it; both days are included."""
 
     org_id: UUID
     code: str
     starts_on: date
     ends_on: date
-    vacations: tuple[Break, ...] = ()
+    vacations: tuple[Vacation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class TermView:
-    """A term as it holds in a school; `org_id` is the unit that set these dates."""
+    """A term as it applies to a school; `org_id` is the unit that set these dates."""
 
     id: UUID
     org_id: UUID
     code: str
     starts_on: date
     ends_on: date
-    vacations: tuple[Break, ...]
+    vacations: tuple[Vacation, ...]
 
     def in_vacation(self, day: date) -> bool:
-        """Whether periods pause on the day (readings 4 and 5)."""
-        return any(pause.starts_on <= day <= pause.ends_on for pause in self.vacations)
+        """Tell whether periods pause on the day (readings 4 and 5)."""
+        return any(vacation.starts_on <= day <= vacation.ends_on for vacation in self.vacations)
 
 
 async def open_term(session: AsyncSession, actor: Actor, term: NewTerm, at: datetime) -> TermView:
-    """Open a term for the caller's own unit or, for an authority, one below it.
+    """Open a term for the actor's own unit or, for an authority, a unit below it.
 
-    The database makes the partitions of a new code in the same transaction (`partitions`). Raises `TermOrder`,
-    `TermOverlaps` (the unit's own terms), `TermContradictsSuperior`, and `TermsBusy`.
+    The database creates the partitions of a new code in the same transaction (`partitions.py`). Raises `TermOrder`,
+    `TermOverlaps` (with another term of the unit), `TermContradictsSuperior`, and `TermsBusy`.
     """
-    _must_set_terms(actor)
+    _require_term_manager(actor)
     unit = await unit_below(session, actor, term.org_id)
-    if term.starts_on >= term.ends_on or not all(_within(pause, term) for pause in term.vacations):
+    if term.starts_on >= term.ends_on or not all(_is_within(vacation, term) for vacation in term.vacations):
         raise TermOrder
-    await _agree_with_superiors(session, unit, term)
+    await _check_superior_terms(session, unit, term)
     values = {"org_id": unit.id, "code": term.code, "starts_on": term.starts_on, "ends_on": term.ends_on}
-    row = insert(Term).values(id=new_id(), created_at=at, **values).on_conflict_do_nothing()
+    statement = insert(Term).values(id=new_id(), created_at=at, **values).on_conflict_do_nothing()
     try:
-        opened = await session.scalar(row.returning(Term.id))
+        term_id = await session.scalar(statement.returning(Term.id))
     except OperationalError as error:
-        if isinstance(error.orig, LockNotAvailable):  # for the partitions of the term
+        if isinstance(error.orig, LockNotAvailable):  # raised by the trigger that creates the partitions
             raise TermsBusy from error
         raise
-    if opened is None:
+    if term_id is None:
         raise TermOverlaps
-    for pause in term.vacations:
-        _add_vacation(session, opened, pause)
+    for vacation in term.vacations:
+        _add_vacation(session, term_id, vacation)
     await session.flush()
-    record(session, Act("term_opened", "term", str(opened), unit.path, after=_facts(term)), at)
-    return TermView(opened, unit.id, term.code, term.starts_on, term.ends_on, term.vacations)
+    record(session, Act("term_opened", "term", str(term_id), unit.path, after=_audit_values(term)), at)
+    return TermView(term_id, unit.id, term.code, term.starts_on, term.ends_on, term.vacations)
 
 
 async def declare_vacation(
-    session: AsyncSession, actor: Actor, term_id: UUID, pause: Break, at: datetime
+    session: AsyncSession, actor: Actor, term_id: UUID, vacation: Vacation, at: datetime
 ) -> TermView:
-    """Add a vacation to a term that was opened before its dates were known; raises `NotFound`, `TermOrder`."""
-    _must_set_terms(actor)
+    """Add a vacation to a term that is already open. Raises `NotFound` and `TermOrder`."""
+    _require_term_manager(actor)
     term = await session.get(Term, term_id)
     if term is None:
         raise NotFound
     unit = await unit_below(session, actor, term.org_id)
-    if not _within(pause, term):
+    if not _is_within(vacation, term):
         raise TermOrder
-    _add_vacation(session, term.id, pause)
+    _add_vacation(session, term.id, vacation)
     await session.flush()
-    after = {"name": pause.name, "starts_on": str(pause.starts_on), "ends_on": str(pause.ends_on)}
+    after = {
+        "name": vacation.name,
+        "starts_on": str(vacation.starts_on),
+        "ends_on": str(vacation.ends_on),
+    }
     record(session, Act("vacation_declared", "term", str(term.id), unit.path, after=after), at)
-    return (await term_views(session, [term]))[0]
+    return (await load_term_views(session, [term]))[0]
 
 
-def _must_set_terms(actor: Actor) -> None:
+def _require_term_manager(actor: Actor) -> None:
     if actor.role not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="学期由学校管理员或教育行政部门设置",
-            reason_en="terms are set by registrars and authorities",
+            reason_en="only registrars and authorities set terms",
         )
 
 
-def _within(pause: Break, term: NewTerm | Term) -> bool:
-    return term.starts_on <= pause.starts_on <= pause.ends_on <= term.ends_on
+def _is_within(vacation: Vacation, term: NewTerm | Term) -> bool:
+    return term.starts_on <= vacation.starts_on <= vacation.ends_on <= term.ends_on
 
 
-def _add_vacation(session: AsyncSession, term_id: UUID, pause: Break) -> None:
+def _add_vacation(session: AsyncSession, term_id: UUID, vacation: Vacation) -> None:
     session.add(
-        Vacation(
-            id=new_id(), term_id=term_id, name=pause.name, starts_on=pause.starts_on, ends_on=pause.ends_on
+        VacationRecord(
+            id=new_id(),
+            term_id=term_id,
+            name=vacation.name,
+            starts_on=vacation.starts_on,
+            ends_on=vacation.ends_on,
         )
     )
 
 
-def _facts(term: NewTerm) -> dict[str, str]:
+def _audit_values(term: NewTerm) -> dict[str, str]:
     return {"code": term.code, "starts_on": str(term.starts_on), "ends_on": str(term.ends_on)}
 
 
-async def _agree_with_superiors(session: AsyncSession, unit: OrgUnit, term: NewTerm) -> None:
+async def _check_superior_terms(session: AsyncSession, unit: OrgUnit, term: NewTerm) -> None:
+    """Raise `TermContradictsSuperior` if a unit above has a term with another code on some of these days."""
     other = await session.scalar(
         select(Term)
         .join(OrgUnit, OrgUnit.id == Term.org_id)
@@ -161,7 +170,7 @@ async def _agree_with_superiors(session: AsyncSession, unit: OrgUnit, term: NewT
 
 
 async def term_of(session: AsyncSession, unit_id: UUID, day: date) -> TermView:
-    """The term that the legal day belongs to in a school (or in any unit); raises `TermNotSet`."""
+    """Return the term of a school (or any unit) on a legal day. Raises `TermNotSet`."""
     terms = await terms_of(session, [unit_id], day)
     if unit_id not in terms:
         raise TermNotSet(day=day.isoformat())
@@ -169,15 +178,15 @@ async def term_of(session: AsyncSession, unit_id: UUID, day: date) -> TermView:
 
 
 async def require_one_term(session: AsyncSession, unit_id: UUID, first: date, last: date) -> str:
-    """The code of the one term that both days belong to; raises `TermNotSet` or `DaysInTwoTerms` (reading 3)."""
-    begun, ended = await term_of(session, unit_id, first), await term_of(session, unit_id, last)
-    if begun.code != ended.code:
+    """Return the code of the term that includes both days. Raises `TermNotSet` or `DaysInTwoTerms` (reading 3)."""
+    first_term, last_term = await term_of(session, unit_id, first), await term_of(session, unit_id, last)
+    if first_term.code != last_term.code:
         raise DaysInTwoTerms(first=first.isoformat(), last=last.isoformat())
-    return begun.code
+    return first_term.code
 
 
 async def terms_of(session: AsyncSession, unit_ids: Collection[UUID], day: date) -> dict[UUID, TermView]:
-    """The terms of many units on a legal day, by unit; one without a term is left out."""
+    """Return the terms of many units on a legal day, by unit. A unit without a term is left out."""
     unit, above = aliased(OrgUnit), aliased(OrgUnit)
     rows = await session.execute(
         select(unit.id, Term)
@@ -186,16 +195,16 @@ async def terms_of(session: AsyncSession, unit_ids: Collection[UUID], day: date)
         .where(unit.id.in_(unit_ids), Term.starts_on <= day, Term.ends_on >= day)
         .order_by(unit.id, above.path)
     )
-    downwards: dict[UUID, list[Term]] = defaultdict(list)
+    from_top_down: dict[UUID, list[Term]] = defaultdict(list)
     for unit_id, term in rows:
-        downwards[unit_id].append(term)
-    chosen = {unit_id: _in_force(terms) for unit_id, terms in downwards.items()}
-    views = {view.id: view for view in await term_views(session, set(chosen.values()))}
-    return {unit_id: views[term.id] for unit_id, term in chosen.items()}
+        from_top_down[unit_id].append(term)
+    applicable = {unit_id: _applicable_term(terms) for unit_id, terms in from_top_down.items()}
+    views = {view.id: view for view in await load_term_views(session, set(applicable.values()))}
+    return {unit_id: views[term.id] for unit_id, term in applicable.items()}
 
 
 async def all_terms_of(session: AsyncSession, unit_ids: Collection[UUID]) -> dict[UUID, list[TermView]]:
-    """Every term of each unit, whenever it was, in order: of one code the dates of the lowest unit that set them."""
+    """Return all terms of each unit in order of time. For each code, the lowest unit that has it sets the dates."""
     unit, above = aliased(OrgUnit), aliased(OrgUnit)
     rows = await session.execute(
         select(unit.id, Term)
@@ -204,43 +213,43 @@ async def all_terms_of(session: AsyncSession, unit_ids: Collection[UUID]) -> dic
         .where(unit.id.in_(unit_ids))
         .order_by(unit.id, above.path)
     )
-    chosen: dict[UUID, dict[str, Term]] = {unit_id: {} for unit_id in unit_ids}
-    for unit_id, term in rows:
-        chosen[unit_id][term.code] = term
-    wanted = {term.id: term for terms in chosen.values() for term in terms.values()}
-    views = {view.id: view for view in await term_views(session, wanted.values())}
+    by_code: dict[UUID, dict[str, Term]] = {unit_id: {} for unit_id in unit_ids}
+    for unit_id, term in rows:  # from the top down: a lower unit replaces the dates of a higher one
+        by_code[unit_id][term.code] = term
+    distinct = {term.id: term for terms in by_code.values() for term in terms.values()}
+    views = {view.id: view for view in await load_term_views(session, distinct.values())}
     return {
         unit_id: sorted((views[term.id] for term in terms.values()), key=lambda view: view.starts_on)
-        for unit_id, terms in chosen.items()
+        for unit_id, terms in by_code.items()
     }
 
 
-def _in_force(downwards: Sequence[Term]) -> Term:
-    """Of the terms that cover a day, uppermost unit first: the lowest one with the uppermost one's code."""
-    return [term for term in downwards if term.code == downwards[0].code][-1]
+def _applicable_term(from_top_down: Sequence[Term]) -> Term:
+    """Of the terms that include a day: the lowest unit's term with the code of the uppermost unit's term."""
+    return [term for term in from_top_down if term.code == from_top_down[0].code][-1]
 
 
-async def term_views(session: AsyncSession, terms: Iterable[Term]) -> list[TermView]:
-    """The terms with their vacations, in the order given."""
-    wanted = list(terms)
-    pauses: dict[UUID, list[Break]] = defaultdict(list)
-    found = (
-        select(Vacation)
-        .where(Vacation.term_id.in_([term.id for term in wanted]))
-        .order_by(Vacation.starts_on)
+async def load_term_views(session: AsyncSession, terms: Iterable[Term]) -> list[TermView]:
+    """Load the vacations of the terms. Returns the terms in the given order."""
+    terms = list(terms)
+    vacations: dict[UUID, list[Vacation]] = defaultdict(list)
+    rows = await session.scalars(
+        select(VacationRecord)
+        .where(VacationRecord.term_id.in_([term.id for term in terms]))
+        .order_by(VacationRecord.starts_on)
     )
-    for row in await session.scalars(found):
-        pauses[row.term_id].append(Break(row.name, row.starts_on, row.ends_on))
+    for row in rows:
+        vacations[row.term_id].append(Vacation(row.name, row.starts_on, row.ends_on))
     return [
-        TermView(term.id, term.org_id, term.code, term.starts_on, term.ends_on, tuple(pauses[term.id]))
-        for term in wanted
+        TermView(term.id, term.org_id, term.code, term.starts_on, term.ends_on, tuple(vacations[term.id]))
+        for term in terms
     ]
 
 
-async def terms_page(
+async def find_terms(
     session: AsyncSession, actor: Actor, after: UUID | None, limit: int
 ) -> Sequence[TermView]:
-    """At most `limit` terms that hold in the caller's unit or were set below it, behind the id `after`."""
+    """Return at most `limit` terms after the id `after`: those of the actor's unit, the units above it and below it."""
     above = OrgUnit.path.op("@>", is_comparison=True)(cast(actor.org_path, Ltree()))
     page = (
         select(Term)
@@ -251,4 +260,4 @@ async def terms_page(
     )
     if after is not None:
         page = page.where(Term.id > after)
-    return await term_views(session, await session.scalars(page))
+    return await load_term_views(session, await session.scalars(page))

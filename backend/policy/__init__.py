@@ -1,4 +1,4 @@
-"""The law as dated, cited data: `load_policies().at(day, place).integer("misses.consecutive")`."""
+"""Policy parameters: the law as dated, cited data. `policy_at(day, place).integer("misses.consecutive")`."""
 
 from backend.policy.errors import AbsentLaw, PolicyInvalid
 from backend.policy.history import Citation, Policy, PolicyAt

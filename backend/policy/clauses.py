@@ -1,7 +1,7 @@
-"""The clause registry: which rule of which instrument is held by which code, and shown by which tests.
+"""The clause registry: which code implements a clause of an instrument, and which tests show it.
 
-`policies/clauses.yaml` names every clause. Tests carry `@pytest.mark.clause("HN334-3.4")`; the marks are read from
-the source, so the report needs no test run.
+`policies/clauses.yaml` lists every clause. Tests have the mark `@pytest.mark.clause("HN334-3.4")`. The marks are read
+from the source code, so the report needs no test run.
 """
 
 import ast
@@ -14,7 +14,7 @@ from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from backend.policy.schema import Sentence, Strict
+from backend.policy.schema import NonEmptyText, StrictModel
 
 
 class Status(StrEnum):
@@ -22,48 +22,48 @@ class Status(StrEnum):
     PLANNED = "planned"
 
 
-class Instrument(Strict):
+class Instrument(StrictModel):
     """A notice, a law, or the product's own operating rules."""
 
-    id: Sentence
-    zh: Sentence
-    en: Sentence
+    id: NonEmptyText
+    zh: NonEmptyText
+    en: NonEmptyText
 
 
-class Title(Strict):
-    zh: Sentence
-    en: Sentence
+class Title(StrictModel):
+    zh: NonEmptyText
+    en: NonEmptyText
 
 
-class Clause(Strict):
-    """A rule: where it is written, what it says in our words, and how far the product holds it.
+class Clause(StrictModel):
+    """A rule: its source, a title in our words, and whether the product implements it.
 
-    `code` lists modules by path from the root; a planned clause may already list those that hold a part of it.
+    `code` lists modules by their path from the root. A planned clause may list modules that implement a part of it.
     """
 
     id: Annotated[str, Field(pattern=r"^([A-Z]+[0-9]+-[0-9]+(\.[0-9]+[a-d]?)?|R[0-9]{1,2})$")]
-    instrument: Sentence
-    article: Sentence
+    instrument: NonEmptyText
+    article: NonEmptyText
     title: Title
     status: Annotated[Status, Field(strict=False)]
     code: Annotated[tuple[str, ...], Field(strict=False)] = ()
     touches: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
     @model_validator(mode="after")
-    def _implemented_somewhere(self) -> Self:
+    def _check_code(self) -> Self:
         if self.status is Status.IMPLEMENTED and not self.code:
-            raise ValueError(f"{self.id} is implemented, yet names no code")
+            raise ValueError(f"{self.id} is implemented but lists no code")
         return self
 
 
-class ClauseRegistry(Strict):
-    """Every instrument and clause, in the order of the file; ids are unique and citations resolve."""
+class ClauseRegistry(StrictModel):
+    """All instruments and clauses in the order of the file. Ids are unique, and every cited id exists."""
 
     instruments: Annotated[tuple[Instrument, ...], Field(strict=False)]
     clauses: Annotated[tuple[Clause, ...], Field(strict=False)]
 
     @model_validator(mode="after")
-    def _resolves(self) -> Self:
+    def _check_ids(self) -> Self:
         instruments = [item.id for item in self.instruments]
         clauses = [item.id for item in self.clauses]
         for name in {name for ids in (instruments, clauses) for name in ids if ids.count(name) > 1}:
@@ -83,16 +83,16 @@ class ClauseRegistry(Strict):
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """The clause marks found in a tree of tests, and what could not be read."""
+    """The clause marks in a directory of tests, and the marks that could not be read."""
 
     tests: Mapping[str, tuple[str, ...]]
-    """Clause id → test ids (`tests/org/test_calendar.py::test_x`; a class or module mark names its holder)."""
+    """Clause id → test ids (`tests/org/test_calendar.py::test_x`; for a mark on a class or module, that one's id)."""
     unreadable: tuple[str, ...]
-    """Files that do not parse and marks whose argument is not a literal string, with their line."""
+    """Files that do not parse, and marks with an argument that is not a literal string, with their line."""
 
 
 def scan_marks(root: Path) -> Marks | None:
-    """The marks in `root/tests`, read without importing anything; None where there are no tests (a wheel)."""
+    """Find the marks in `root/tests` without importing anything. Returns None if there are no tests (in a wheel)."""
     if not (root / "tests").is_dir():
         return None
     tests: dict[str, list[str]] = defaultdict(list)
@@ -104,32 +104,32 @@ def scan_marks(root: Path) -> Marks | None:
         except SyntaxError as error:
             unreadable.append(f"{name}:{error.lineno}")
             continue
-        for holder, call in _marks_in(tree, name):
+        for test_id, call in _find_marks(tree, name):
             clauses = [
                 arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
             ]
             if not clauses or len(clauses) != len(call.args):
                 unreadable.append(f"{name}:{call.lineno}")
             for clause in clauses:
-                tests[clause].append(holder)
-    found = {clause: tuple(dict.fromkeys(tests[clause])) for clause in sorted(tests)}
-    return Marks(found, tuple(unreadable))
+                tests[clause].append(test_id)
+    by_clause = {clause: tuple(dict.fromkeys(tests[clause])) for clause in sorted(tests)}
+    return Marks(by_clause, tuple(unreadable))
 
 
-def _marks_in(node: ast.AST, holder: str) -> Iterator[tuple[str, ast.Call]]:
-    """Each `pytest.mark.clause(…)` below the node with the test, class or module that carries it."""
+def _find_marks(node: ast.AST, test_id: str) -> Iterator[tuple[str, ast.Call]]:
+    """Yield each `pytest.mark.clause(…)` below the node with the test, class or module that it marks."""
     for child in ast.iter_child_nodes(node):
         match child:
             case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
-                yield from _marks_in(child, f"{holder}::{child.name}")
+                yield from _find_marks(child, f"{test_id}::{child.name}")
             case ast.Call(func=ast.Attribute(value=ast.Attribute(attr="mark"), attr="clause")):
-                yield holder, child
+                yield test_id, child
             case _:
-                yield from _marks_in(child, holder)
+                yield from _find_marks(child, test_id)
 
 
 def registry_problems(registry: ClauseRegistry, marks: Marks, root: Path) -> list[str]:
-    """What makes the registry untrue: implemented without code or test, code that is gone, unknown marks."""
+    """List what is wrong: implemented clauses without code or test, files that do not exist, unknown marks."""
     problems = [
         f"{where}: a clause mark needs literal clause ids in a file that parses" for where in marks.unreadable
     ]

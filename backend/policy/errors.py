@@ -1,10 +1,10 @@
-"""What can be wrong with the law as data: a file that does not hold together, or law that is not there."""
+"""Errors of the policy: an invalid file, or a parameter without a value in force."""
 
 from backend.core.errors import DomainError
 
 
 class AbsentLaw(DomainError):
-    """No figure is in force for this parameter, day and place; deciding without one would be inventing law."""
+    """The parameter has no value in force on this day at this place. A default would be invented law."""
 
     code = "absent_law"
     status = 409
@@ -16,13 +16,13 @@ class AbsentLaw(DomainError):
 
 
 class PolicyInvalid(DomainError):
-    """A policy file breaks the rules of the schema; nothing of the directory is used until it is mended."""
+    """A policy file violates the schema. No file of the directory is used until it is corrected."""
 
     code = "policy_invalid"
     status = 500
     zh = "政策文件 {file} 无法使用：{problem}。请修正后重新启动。"
-    en = "The policy file {file} cannot be used: {problem}. Mend it and start again."
+    en = "The policy file {file} cannot be used: {problem}. Correct it and start again."
 
 
 class WrongKind(TypeError):
-    """The code asked a parameter for another kind of value than the law states: a fault of the code."""
+    """The caller used the getter of another kind than the parameter has: a programming error."""

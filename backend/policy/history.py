@@ -1,4 +1,4 @@
-"""The law in force on a day at a place. Pure: everything was read and checked before."""
+"""The policy in force on a day at a place. No input or output: the loader has read and validated the files."""
 
 import copy
 import hashlib
@@ -29,7 +29,7 @@ Row = Mapping[str, Cell]
 
 @dataclass(frozen=True, slots=True)
 class Citation:
-    """What a decision's trace keeps of a figure: enough to find it again, under the same version."""
+    """A value with its source, as recorded in the trace of a decision: enough to find it again in this version."""
 
     parameter: str
     value: object
@@ -41,7 +41,7 @@ class Citation:
 
 
 class Policy:
-    """All the law that was loaded. `at` is the only way to a figure, because no figure holds without a day."""
+    """All loaded parameters. `at` is the only way to read a value, because a value is only valid on given days."""
 
     def __init__(self, parameters: tuple[Parameter, ...], divisions: tuple[DivisionRow, ...]) -> None:
         self.parameters = parameters
@@ -53,15 +53,15 @@ class Policy:
 
     @cached_property
     def policy_version(self) -> str:
-        """SHA-256 of what the law says: figures, dates, places, citations. Mere descriptions do not change it."""
-        wording = {"zh", "en"}
+        """SHA-256 of values, dates, places and citations. The descriptions (`zh`, `en`) do not change it."""
+        descriptions = {"zh", "en"}
         content = {
             "divisions": sorted(
-                (row.model_dump(mode="json", exclude=wording) for row in self.divisions),
+                (row.model_dump(mode="json", exclude=descriptions) for row in self.divisions),
                 key=lambda row: row["code"],
             ),
             "parameters": sorted(
-                (item.model_dump(mode="json", exclude=wording) for item in self.parameters),
+                (item.model_dump(mode="json", exclude=descriptions) for item in self.parameters),
                 key=lambda item: (item["id"], item["place"]),
             ),
         }
@@ -69,31 +69,32 @@ class Policy:
         return hashlib.sha256(canonical.encode()).hexdigest()
 
     def at(self, day: date, place: str) -> "PolicyAt":
-        """The law in force on a legal day at a division (six digits), the nearest place first."""
+        """Return the policy in force on a legal day in a division (six digits)."""
         return PolicyAt(self, day, self.lineage(place))
 
     def lineage(self, place: str) -> tuple[str, ...]:
-        """The place and those above it: where it reports to if filed, else by its digits, up to the nation.
+        """Return the place and the places above it, up to the nation.
 
-        A directly administered county reports to the province, so its city by digits says nothing to it.
+        A listed division reports to `reports_to`, any other to the division that its digits name. A directly
+        administered county is listed: it reports to the province, not to the city that its digits name.
         """
         if len(place) != CODE_DIGITS or not (place.isascii() and place.isdigit()):
             raise BadInput(
                 field="place",
                 reason_zh="行政区划代码应为六位数字",
-                reason_en="a division code has six digits",
+                reason_en="a division code must have six digits",
             )
         chain = [place]
         while chain[-1] != NATIONAL:
-            chain.append(self._reports_to.get(chain[-1]) or _above_by_digits(chain[-1]))
+            chain.append(self._reports_to.get(chain[-1]) or _superior_by_digits(chain[-1]))
         return tuple(chain)
 
     def known_at(self, parameter: str) -> Mapping[str, Parameter]:
-        """The places that legislate on the parameter; empty if none does."""
+        """Return the parameter at each place that defines it; empty if none does."""
         return MappingProxyType(self._by_id.get(parameter, {}))
 
 
-def _above_by_digits(code: str) -> str:
+def _superior_by_digits(code: str) -> str:
     if not code.endswith("00"):
         return code[:4] + "00"
     return NATIONAL if code.endswith("0000") else code[:2] + "0000"
@@ -101,7 +102,7 @@ def _above_by_digits(code: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PolicyAt:
-    """The law on one day at one place. A getter answers the figure in force or raises `AbsentLaw`: no defaults."""
+    """The policy on one day at one place. A getter returns the value in force or raises `AbsentLaw`; no defaults."""
 
     policy: Policy
     day: date
@@ -116,56 +117,56 @@ class PolicyAt:
         return self.policy.policy_version
 
     def integer(self, parameter: str) -> int:
-        """A count in the parameter's own unit (days, months, fen, bytes, times)."""
+        """A count in the unit of the parameter (days, months, fen, bytes, times)."""
         return cast("int", self._value(parameter, Kind.INTEGER))
 
     def number(self, parameter: str) -> float:
-        """A measure in the parameter's own unit."""
+        """A measure in the unit of the parameter."""
         return float(cast("float", self._value(parameter, Kind.NUMBER)))
 
     def ratio(self, parameter: str) -> float:
-        """A share or a probability between 0 and 1."""
+        """A ratio or a probability between 0 and 1."""
         return float(cast("float", self._value(parameter, Kind.RATIO)))
 
     def duration(self, parameter: str) -> timedelta:
-        """A length of time that is the same everywhere; months and working days are integers."""
-        found, _ = self._in_force(parameter, Kind.DURATION)
-        seconds = SECONDS_OF_UNIT[cast("str", found.unit)]
+        """A length of time with a fixed number of seconds. Months and working days are integers."""
+        definition, _ = self._in_force(parameter, Kind.DURATION)
+        seconds = SECONDS_OF_UNIT[cast("str", definition.unit)]
         return timedelta(seconds=seconds * cast("int", self._value(parameter, Kind.DURATION)))
 
-    def day_of(self, parameter: str) -> date:
-        """A day named by the law itself."""
+    def date_value(self, parameter: str) -> date:
+        """A date named by the law."""
         return cast("date", self._value(parameter, Kind.DATE))
 
     def flag(self, parameter: str) -> bool:
         return cast("bool", self._value(parameter, Kind.FLAG))
 
     def text(self, parameter: str) -> str:
-        """A stable code, such as `execute`."""
+        """A code, such as `execute`."""
         return cast("str", self._value(parameter, Kind.TEXT))
 
     def texts(self, parameter: str) -> tuple[str, ...]:
-        """Stable codes in the order of the law."""
+        """Codes in the order of the policy file."""
         return tuple(cast("list[str]", self._value(parameter, Kind.TEXTS)))
 
     def integers(self, parameter: str) -> tuple[int, ...]:
         return tuple(cast("list[int]", self._value(parameter, Kind.INTEGERS)))
 
     def table(self, parameter: str) -> tuple[Row, ...]:
-        """Rows that all have the same columns."""
+        """Rows with the same columns."""
         return tuple(
             MappingProxyType(row) for row in cast("list[dict[str, Cell]]", self._value(parameter, Kind.TABLE))
         )
 
     def reference(self, parameter: str) -> Citation:
-        """The figure in force and where it is written, for explanations and traces."""
-        found, dated = self._in_force(parameter, None)
+        """The value in force with its source, for explanations and traces."""
+        definition, dated = self._in_force(parameter, None)
         return Citation(
             parameter,
             copy.deepcopy(dated.value),
-            found.unit,
+            definition.unit,
             dated.since,
-            found.place,
+            definition.place,
             dated.reference,
             self.policy.policy_version,
         )
@@ -174,21 +175,21 @@ class PolicyAt:
         return self._in_force(parameter, kind)[1].value
 
     def _in_force(self, parameter: str, kind: Kind | None) -> tuple[Parameter, DatedValue]:
-        known = self.policy.known_at(parameter)
+        by_place = self.policy.known_at(parameter)
         for place in self.lineage:
-            found = known.get(place)
-            dated = found.at(self.day) if found else None
-            if found is None or dated is None:
+            definition = by_place.get(place)
+            dated = definition.at(self.day) if definition else None
+            if definition is None or dated is None:
                 continue
-            if kind not in {None, found.kind}:
-                raise WrongKind(f"{parameter} is a {found.kind}, asked for as a {kind}")
-            return found, dated
+            if kind not in {None, definition.kind}:
+                raise WrongKind(f"{parameter} is a {definition.kind}, requested as a {kind}")
+            return definition, dated
         raise AbsentLaw(
-            parameter=parameter, clause=_clauses(known), day=self.day.isoformat(), place=self.place
+            parameter=parameter, clause=_list_clauses(by_place), day=self.day.isoformat(), place=self.place
         )
 
 
-def _clauses(known: Mapping[str, Parameter]) -> str:
-    """The clauses behind a parameter that is known elsewhere or at another time; a dash for an unknown one."""
-    references = [dated.reference for parameter in known.values() for dated in parameter.values]
+def _list_clauses(by_place: Mapping[str, Parameter]) -> str:
+    """The clauses cited by the parameter at other places or times; a dash for an unknown parameter."""
+    references = [dated.reference for parameter in by_place.values() for dated in parameter.values]
     return ", ".join(sorted({item.clause or item.instrument for item in references})) or "-"

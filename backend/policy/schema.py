@@ -1,4 +1,4 @@
-"""The shape of the policy files: strict, so that a slip of the pen is refused instead of read as law."""
+"""The schema of the policy files. It is strict, so that a typing mistake is rejected instead of applied as law."""
 
 import math
 from collections.abc import Callable
@@ -10,21 +10,21 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 NATIONAL = "000000"
-"""The place of law that holds in the whole country."""
+"""The place of parameters that apply to the whole country."""
 
 DivisionCode = Annotated[str, Field(pattern=r"^[0-9]{6}$")]
 ParameterId = Annotated[str, Field(pattern=r"^[a-z0-9_-]+(\.[a-z0-9_-]+)+$")]
-Sentence = Annotated[str, Field(min_length=1)]
+NonEmptyText = Annotated[str, Field(min_length=1)]
 
 
-class Strict(BaseModel):
-    """No unknown keys, no silent conversions, no changes after loading."""
+class StrictModel(BaseModel):
+    """A model that forbids unknown keys, conversions of types, and changes after loading."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 class Kind(StrEnum):
-    """What a parameter's value is, and so which getter of `PolicyAt` answers it."""
+    """The type of a parameter's value. Each kind has a getter in `PolicyAt`."""
 
     INTEGER = "integer"
     NUMBER = "number"
@@ -39,21 +39,21 @@ class Kind(StrEnum):
 
 
 SECONDS_OF_UNIT = {"second": 1, "minute": 60, "hour": 3_600, "day": 86_400}
-"""Units whose length never varies. Months and working days are counted by a calendar: use `integer`."""
+"""Units with a fixed length. Months and working days depend on a calendar: use the kind `integer`."""
 
 
-class Reference(Strict):
-    """Where a figure comes from. Sentences of an instrument are cited by article, never copied."""
+class Reference(StrictModel):
+    """The source of a value. An instrument is cited by article; its text is not copied."""
 
-    instrument: Sentence
-    article: Sentence
+    instrument: NonEmptyText
+    article: NonEmptyText
     clause: str | None = None
     reading: str | None = None
     rationale: str | None = None
 
 
-class DatedValue(Strict):
-    """A value and the first (and perhaps last) legal day on which it is in force, both inclusive."""
+class DatedValue(StrictModel):
+    """A value with the first and, optionally, the last legal day on which it is in force, both inclusive."""
 
     since: date = Field(alias="from")
     until: date | None = None
@@ -64,30 +64,30 @@ class DatedValue(Strict):
         return self.since <= day and (self.until is None or day <= self.until)
 
     @model_validator(mode="after")
-    def _ends_after_it_begins(self) -> Self:
+    def _check_days(self) -> Self:
         if self.until is not None and self.until < self.since:
-            raise ValueError(f"until {self.until} lies before from {self.since}")
+            raise ValueError(f"until {self.until} is before from {self.since}")
         return self
 
 
-class Parameter(Strict):
-    """One figure of the law at one place, through time."""
+class Parameter(StrictModel):
+    """One parameter at one place, with its values over time."""
 
     id: ParameterId
     kind: Annotated[Kind, Field(strict=False)]
     unit: str | None = None
     place: DivisionCode
-    zh: Sentence
-    en: Sentence
+    zh: NonEmptyText
+    en: NonEmptyText
     values: Annotated[tuple[DatedValue, ...], Field(strict=False, min_length=1)]
 
     def at(self, day: date) -> DatedValue | None:
-        """The value in force on the day: the latest begun, unless it has ended."""
-        begun = [value for value in self.values if value.since <= day]
-        return begun[-1] if begun and begun[-1].in_force(day) else None
+        """Return the value in force on the day: the last one that has started, unless it has ended."""
+        started = [value for value in self.values if value.since <= day]
+        return started[-1] if started and started[-1].in_force(day) else None
 
     @model_validator(mode="after")
-    def _values_are_ordered_and_apart(self) -> Self:
+    def _check_order(self) -> Self:
         for earlier, later in pairwise(self.values):
             if later.since <= earlier.since:
                 raise ValueError(f"{self.id}: values are not in the order of their dates at {later.since}")
@@ -96,31 +96,36 @@ class Parameter(Strict):
         return self
 
     @model_validator(mode="after")
-    def _values_are_of_their_kind(self) -> Self:
+    def _check_kind(self) -> Self:
         if self.kind is Kind.DURATION and self.unit not in SECONDS_OF_UNIT:
-            raise ValueError(f"{self.id}: a duration has a unit among {', '.join(SECONDS_OF_UNIT)}")
+            raise ValueError(f"{self.id}: a duration must have a unit of {', '.join(SECONDS_OF_UNIT)}")
         if self.kind in {Kind.INTEGER, Kind.INTEGERS, Kind.NUMBER} and not self.unit:
-            raise ValueError(f"{self.id}: a figure without a unit says nothing")
+            raise ValueError(f"{self.id}: a number must have a unit")
         for dated in self.values:
-            if not _FITS[self.kind](dated.value):
-                raise ValueError(f"{self.id}: {dated.value!r} is no {self.kind}")
+            if not _IS_VALID[self.kind](dated.value):
+                raise ValueError(f"{self.id}: {dated.value!r} is not a valid {self.kind}")
         return self
 
 
-def _whole(value: object) -> bool:
+def _is_integer(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _number(value: object) -> bool:
-    return _whole(value) or (isinstance(value, float) and math.isfinite(value))
+def _is_number(value: object) -> bool:
+    return _is_integer(value) or (isinstance(value, float) and math.isfinite(value))
 
 
-def _distinct(value: object, fits: Callable[[object], bool]) -> bool:
-    return isinstance(value, list) and bool(value) and all(map(fits, value)) and len(set(value)) == len(value)
+def _is_distinct_list(value: object, is_valid: Callable[[object], bool]) -> bool:
+    return (
+        isinstance(value, list)
+        and bool(value)
+        and all(map(is_valid, value))
+        and len(set(value)) == len(value)
+    )
 
 
-def _table(value: object) -> bool:
-    """A non-empty list of rows with the same columns and scalar cells."""
+def _is_table(value: object) -> bool:
+    """Tell whether it is a non-empty list of rows with the same columns and scalar cells."""
     if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
         return False
     columns = set(value[0])
@@ -130,44 +135,44 @@ def _table(value: object) -> bool:
     )
 
 
-_FITS: dict[Kind, Callable[[object], bool]] = {
-    Kind.INTEGER: _whole,
-    Kind.NUMBER: _number,
-    Kind.RATIO: lambda value: isinstance(value, int | float) and _number(value) and 0 <= value <= 1,
-    Kind.DURATION: lambda value: isinstance(value, int) and _whole(value) and value >= 0,
+_IS_VALID: dict[Kind, Callable[[object], bool]] = {
+    Kind.INTEGER: _is_integer,
+    Kind.NUMBER: _is_number,
+    Kind.RATIO: lambda value: isinstance(value, int | float) and _is_number(value) and 0 <= value <= 1,
+    Kind.DURATION: lambda value: isinstance(value, int) and _is_integer(value) and value >= 0,
     Kind.DATE: lambda value: isinstance(value, date) and not isinstance(value, datetime),
     Kind.FLAG: lambda value: isinstance(value, bool),
     Kind.TEXT: lambda value: isinstance(value, str) and bool(value),
-    Kind.TEXTS: lambda value: _distinct(value, lambda item: isinstance(item, str)),
-    Kind.INTEGERS: lambda value: _distinct(value, _whole),
-    Kind.TABLE: _table,
+    Kind.TEXTS: lambda value: _is_distinct_list(value, lambda item: isinstance(item, str)),
+    Kind.INTEGERS: lambda value: _is_distinct_list(value, _is_integer),
+    Kind.TABLE: _is_table,
 }
 
 
-class ParameterFile(Strict):
-    """A file of figures."""
+class ParameterFile(StrictModel):
+    """A file of parameters."""
 
     parameters: Annotated[tuple[Parameter, ...], Field(strict=False)]
 
 
 class DivisionLevel(StrEnum):
-    """The levels of the education authorities; a directly administered county stands beside the cities."""
+    """The levels of the education authorities. A directly administered county has the rank of a city."""
 
     PROVINCE = "province"
     CITY = "city"
     DIRECT_COUNTY = "direct_county"
 
 
-class DivisionRow(Strict):
-    """A division of GB/T 2260 and the division its education bureau reports to."""
+class DivisionRow(StrictModel):
+    """A division (GB/T 2260) and the division that its education bureau reports to."""
 
     code: DivisionCode
-    zh: Sentence
+    zh: NonEmptyText
     level: Annotated[DivisionLevel, Field(strict=False)]
     reports_to: DivisionCode
 
 
-class DivisionFile(Strict):
+class DivisionFile(StrictModel):
     """A file of divisions."""
 
     divisions: Annotated[tuple[DivisionRow, ...], Field(strict=False)]

@@ -294,7 +294,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "backend.roll_call.reminders:_load_reminded_classes",
         "reminder WHERE term_code = '2026-spring' AND roll_call_id = $1 AND school_id = $2 AND at > $3",
     ),
-    "ix_vacation_term_id": ("backend.org.terms:term_views", "vacation WHERE term_id = ANY ($1)"),
+    "ix_vacation_term_id": ("backend.org.terms:load_term_views", "vacation WHERE term_id = ANY ($1)"),
     "ix_verdict_student": (
         "backend.roll_call.eligibility:load_verdict_reasons",
         (

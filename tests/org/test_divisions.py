@@ -22,7 +22,7 @@ DIRECT_COUNTIES = {
 }
 
 
-def test_henan_has_18_cities_with_jiyuan_and_10_directly_administered_counties() -> None:
+def test_henan_has_18_cities_and_10_direct_counties() -> None:
     cities = {division.code for division in HENAN.at_level(DivisionLevel.CITY)}
     assert cities == {f"41{number:02}00" for number in range(1, 18)} | {"419001"}
     assert {division.code for division in HENAN.at_level(DivisionLevel.DIRECT_COUNTY)} == DIRECT_COUNTIES
@@ -30,30 +30,30 @@ def test_henan_has_18_cities_with_jiyuan_and_10_directly_administered_counties()
 
 
 @pytest.mark.parametrize("code", sorted(DIRECT_COUNTIES | {"419001", "410100"}))
-def test_cities_and_directly_administered_counties_report_to_the_province(code: str) -> None:
+def test_cities_and_direct_counties_report_to_the_province(code: str) -> None:
     superior = HENAN.superior_of(code)
     assert superior is not None
     assert superior.code == "410000"
 
 
-def test_any_other_county_reports_to_the_city_of_its_first_four_digits() -> None:
+def test_other_counties_report_to_the_city_of_their_first_four_digits() -> None:
     superior = HENAN.superior_of("410105")
     assert superior is not None
     assert superior.zh == "郑州"
 
 
-def test_the_province_reports_to_nobody_here() -> None:
+def test_province_has_no_superior() -> None:
     assert HENAN.superior_of("410000") is None
 
 
-def test_below_the_province_stand_all_cities_and_direct_counties_in_order() -> None:
+def test_below_the_province_are_all_cities_and_direct_counties() -> None:
     codes = [division.code for division in HENAN.below("410000")]
     assert len(codes) == 28
     assert codes == sorted(codes)
     assert HENAN.below("410100") == ()
 
 
-def test_a_foreign_division_is_not_found() -> None:
+def test_division_of_another_province_is_not_found() -> None:
     with pytest.raises(NotFound):
         HENAN.get("140900")
     with pytest.raises(NotFound):
@@ -61,7 +61,7 @@ def test_a_foreign_division_is_not_found() -> None:
 
 
 @given(st.text(max_size=8))
-def test_a_code_is_accepted_exactly_when_it_is_six_ascii_digits_of_a_province(text: str) -> None:
+def test_code_must_be_six_ascii_digits_of_a_province(text: str) -> None:
     well_formed = len(text) == 6 and all(sign in "0123456789" for sign in text) and text[:2] != "00"
     if well_formed:
         assert check_division_code(text) == text
@@ -71,6 +71,6 @@ def test_a_code_is_accepted_exactly_when_it_is_six_ascii_digits_of_a_province(te
 
 
 @pytest.mark.parametrize("text", ["４１０１００", "41010", "4101000", "000000", "410100\n", "-41010"])
-def test_look_alike_codes_are_refused(text: str) -> None:
+def test_codes_with_lookalike_digits_are_rejected(text: str) -> None:
     with pytest.raises(BadInput):
         check_division_code(text)

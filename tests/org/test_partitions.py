@@ -1,4 +1,4 @@
-"""Partitions by term: there as soon as the term is, out of the application's reach, and missed aloud."""
+"""Partitions by term: created with the term, reachable only through their parent, reported when missing."""
 
 from datetime import date
 
@@ -30,7 +30,7 @@ async def open_autumn(database: Database, world: World, year: int) -> str:
     return code
 
 
-def kept_by_term() -> set[str]:
+def partitioned_tables() -> set[str]:
     return {
         name
         for name, table in METADATA.tables.items()
@@ -48,29 +48,29 @@ async def partitions_of(owner: Database, code: str) -> dict[str, str]:
         return {row[0]: row[1] for row in await session.execute(rows, {"code": code})}
 
 
-def test_whatever_bears_a_roll_call_and_a_term_is_kept_by_term() -> None:
+def test_tables_with_roll_call_and_term_are_partitioned_by_term() -> None:
     columns = {"roll_call_id", "term_code"}
-    bearing = {name for name, table in METADATA.tables.items() if columns <= set(table.c.keys())}
-    assert bearing == kept_by_term() - {"submission_frame"}
+    with_both = {name for name, table in METADATA.tables.items() if columns <= set(table.c.keys())}
+    assert with_both == partitioned_tables() - {"submission_frame"}
 
 
-async def test_a_term_has_a_partition_in_every_table_as_soon_as_it_is_opened(
+async def test_opening_a_term_creates_its_partition_of_every_table(
     database: Database, owner: Database, world: World
 ) -> None:
     code = await open_autumn(database, world, 2071)
-    assert (await partitions_of(owner, code)).keys() == kept_by_term()
+    assert (await partitions_of(owner, code)).keys() == partitioned_tables()
     async with database.transaction(Scope.none()) as session:
         assert await lacking_partitions(session) == []
 
 
-async def test_the_application_has_no_way_into_a_partition_but_its_parent(
+async def test_application_reaches_a_partition_only_through_its_parent(
     database: Database, owner: Database, world: World
 ) -> None:
-    parts = await partitions_of(owner, world.term_code)
-    for part in parts.values():
+    partitions = await partitions_of(owner, world.term_code)
+    for partition in partitions.values():
         with pytest.raises(ProgrammingError, match="permission denied for schema term_partition"):
             async with database.transaction(registrar_account(world.school).scope) as session:
-                await session.execute(text(f"SELECT 1 FROM term_partition.{part}"))
+                await session.execute(text(f"SELECT 1 FROM term_partition.{partition}"))
     async with owner.transaction(Scope.none()) as session:
         forced = text(
             "SELECT bool_and(relrowsecurity AND relforcerowsecurity) FROM pg_class"
@@ -79,20 +79,20 @@ async def test_the_application_has_no_way_into_a_partition_but_its_parent(
         assert await session.scalar(forced) is True
 
 
-async def test_a_partition_that_lacks_is_told_and_made_again(
+async def test_missing_partition_is_reported_and_created(
     database: Database, owner: Database, world: World
 ) -> None:
     code = await open_autumn(database, world, 2072)
-    part = (await partitions_of(owner, code))["outcome_entry"]
+    partition = (await partitions_of(owner, code))["outcome_entry"]
     async with owner.transaction(Scope.none()) as session:
-        await session.execute(text(f"DROP TABLE term_partition.{part}"))
+        await session.execute(text(f"DROP TABLE term_partition.{partition}"))
     async with database.transaction(Scope.none()) as session:
         assert await lacking_partitions(session) == [Partition(code, "outcome_entry")]
         assert await make_partitions(session) == [Partition(code, "outcome_entry")]
         assert await lacking_partitions(session) == await make_partitions(session) == []
 
 
-async def test_a_row_of_a_term_that_nobody_opened_is_refused(owner: Database, world: World) -> None:
+async def test_row_of_an_unknown_term_is_rejected(owner: Database, world: World) -> None:
     row = text(
         "INSERT INTO attestation_review (roll_call_id, student_id, school_id, term_code, attested_by, reviewed_by, upheld,"
         " note, at) SELECT id, id, school_id, '2199-never', id, school_id, true, '', now() FROM student LIMIT 1"
@@ -102,11 +102,11 @@ async def test_a_row_of_a_term_that_nobody_opened_is_refused(owner: Database, wo
             await session.execute(row)
 
 
-async def test_a_term_opened_while_a_launch_writes_is_refused_and_nobody_waits(
+async def test_opening_a_term_during_a_launch_fails_without_waiting(
     database: Database, owner: Database, world: World
 ) -> None:
     async with owner.transaction(Scope.none()) as session:
-        await session.execute(text("LOCK TABLE roll_call IN ROW EXCLUSIVE MODE"))  # what a launch holds
+        await session.execute(text("LOCK TABLE roll_call IN ROW EXCLUSIVE MODE"))  # the lock of a launch
         with pytest.raises(TermsBusy):
             await open_autumn(database, world, 2073)
     async with database.transaction(Scope.none()) as session:

@@ -1,4 +1,4 @@
-"""Terms: one on each day, the uppermost unit's code, the nearest unit's dates."""
+"""Terms: at most one on each day, with the uppermost unit's code and the nearest unit's dates."""
 
 import asyncio
 from datetime import date, timedelta
@@ -24,15 +24,15 @@ from backend.org.errors import (
 )
 from backend.org.tables import Term
 from backend.org.terms import (
-    Break,
     NewTerm,
     TermView,
+    Vacation,
     declare_vacation,
+    find_terms,
     open_term,
     require_one_term,
     term_of,
     terms_of,
-    terms_page,
 )
 from tests.support.province import (
     World,
@@ -46,7 +46,7 @@ from tests.support.province import (
 pytestmark = [pytest.mark.clause("HN334-4.1a"), pytest.mark.clause("R3")]
 
 _years = count(2040)
-"""Each test has a year of its own, far from the term of today that every world shares."""
+"""Each test has its own year, far from the term of today that all tests share."""
 
 
 @pytest.fixture(scope="module")
@@ -63,33 +63,33 @@ def autumn(unit_id: UUID, year: int, *, start: int = 1, code: str | None = None)
     return NewTerm(unit_id, code or f"{year}-autumn", date(year, 9, start), date(year, 12, 31))
 
 
-async def opened(database: Database, actor: Actor, term: NewTerm) -> TermView:
+async def open_term_as(database: Database, actor: Actor, term: NewTerm) -> TermView:
     async with database.transaction(actor.scope) as session:
         return await open_term(session, actor, term, now())
 
 
-async def test_a_school_has_the_term_of_the_nearest_unit_above_it(
+async def test_school_has_the_term_of_the_nearest_unit_above_it(
     database: Database, world: World, year: int
 ) -> None:
     day = date(year, 10, 8)
-    held: list[object] = []
+    nearest_is_own: list[object] = []
     accounts = [
         province_account(world.province),
         bureau_account(world.city),
         registrar_account(world.school),
     ]
     for start, actor in enumerate(accounts, start=1):
-        term = await opened(database, actor, autumn(actor.org_id, year, start=start))
+        term = await open_term_as(database, actor, autumn(actor.org_id, year, start=start))
         async with database.transaction(Scope.none()) as session:
-            held.append((await term_of(session, world.school.id, day)).id == term.id)
+            nearest_is_own.append((await term_of(session, world.school.id, day)).id == term.id)
             sister = await term_of(session, world.sister.id, day)
             direct = await term_of(session, world.direct.id, day)
-    assert held == [True, True, True]
+    assert nearest_is_own == [True, True, True]
     assert sister.org_id == world.city.id
     assert direct.org_id == world.province.id
 
 
-async def test_a_day_outside_every_term_names_the_day_and_what_to_do(
+async def test_day_outside_every_term_raises_and_names_the_day(
     database: Database, world: World, year: int
 ) -> None:
     async with database.transaction(Scope.none()) as session:
@@ -98,32 +98,32 @@ async def test_a_day_outside_every_term_names_the_day_and_what_to_do(
         assert await terms_of(session, [world.school.id], date(year, 7, 15)) == {}
 
 
-async def test_a_school_cannot_cut_its_superiors_term_in_two_to_begin_counting_anew(
+async def test_school_cannot_divide_a_term_of_its_superior(
     database: Database, world: World, year: int
 ) -> None:
-    await opened(database, province_account(world.province), autumn(world.province.id, year))
+    await open_term_as(database, province_account(world.province), autumn(world.province.id, year))
     actor = registrar_account(world.school)
-    fresh = NewTerm(world.school.id, "fresh-start", date(year, 11, 1), date(year, 12, 31))
+    own_term = NewTerm(world.school.id, "fresh-start", date(year, 11, 1), date(year, 12, 31))
     with pytest.raises(TermContradictsSuperior, match=f"{year}-autumn"):
-        await opened(database, actor, fresh)
+        await open_term_as(database, actor, own_term)
 
 
-async def test_a_term_that_a_school_opened_first_does_not_outlast_its_superiors(
+async def test_later_term_of_a_superior_overrides_the_schools_own(
     database: Database, world: World, year: int
 ) -> None:
-    fresh = NewTerm(world.school.id, f"{year}-own", date(year, 11, 1), date(year, 12, 31))
-    await opened(database, registrar_account(world.school), fresh)
-    await opened(database, province_account(world.province), autumn(world.province.id, year))
+    own_term = NewTerm(world.school.id, f"{year}-own", date(year, 11, 1), date(year, 12, 31))
+    await open_term_as(database, registrar_account(world.school), own_term)
+    await open_term_as(database, province_account(world.province), autumn(world.province.id, year))
     async with database.transaction(Scope.none()) as session:
         assert await require_one_term(session, world.school.id, date(year, 10, 8), date(year, 11, 8)) == (
             f"{year}-autumn"
         )
 
 
-async def test_days_of_two_terms_make_no_window(database: Database, world: World, year: int) -> None:
+async def test_days_in_two_terms_are_rejected(database: Database, world: World, year: int) -> None:
     actor = registrar_account(world.school)
     for code, start, end in (("a", 3, 5), ("b", 5, 8)):
-        await opened(
+        await open_term_as(
             database,
             actor,
             NewTerm(world.school.id, f"{year}-{code}", date(year, start, 2), date(year, end, 1)),
@@ -133,14 +133,14 @@ async def test_days_of_two_terms_make_no_window(database: Database, world: World
             await require_one_term(session, world.school.id, date(year, 5, 1), date(year, 5, 2))
 
 
-async def test_a_units_terms_share_no_day_and_no_code_even_when_opened_at_once(
+async def test_only_one_of_concurrent_overlapping_terms_is_opened(
     database: Database, world: World, year: int
 ) -> None:
     actor = registrar_account(world.school)
 
     async def attempt(number: int) -> str:
         try:
-            await opened(database, actor, autumn(world.school.id, year, code=f"{year}-{number}"))
+            await open_term_as(database, actor, autumn(world.school.id, year, code=f"{year}-{number}"))
         except TermOverlaps:
             return "overlaps"
         return "opened"
@@ -154,52 +154,54 @@ async def test_a_units_terms_share_no_day_and_no_code_even_when_opened_at_once(
     assert stored == 1
 
 
-async def test_the_last_day_of_one_term_is_not_the_first_of_the_next(
-    database: Database, world: World, year: int
-) -> None:
+async def test_next_term_must_start_after_the_last_day(database: Database, world: World, year: int) -> None:
     actor = registrar_account(world.school)
-    await opened(database, actor, NewTerm(world.school.id, f"{year}-a", date(year, 3, 1), date(year, 5, 1)))
+    await open_term_as(
+        database, actor, NewTerm(world.school.id, f"{year}-a", date(year, 3, 1), date(year, 5, 1))
+    )
     with pytest.raises(TermOverlaps):
-        await opened(
+        await open_term_as(
             database, actor, NewTerm(world.school.id, f"{year}-b", date(year, 5, 1), date(year, 6, 1))
         )
-    await opened(database, actor, NewTerm(world.school.id, f"{year}-b", date(year, 5, 2), date(year, 6, 1)))
+    await open_term_as(
+        database, actor, NewTerm(world.school.id, f"{year}-b", date(year, 5, 2), date(year, 6, 1))
+    )
 
 
-async def test_vacations_lie_in_the_term_and_may_be_declared_later(
+async def test_vacation_within_the_term_may_be_declared_later(
     database: Database, world: World, year: int
 ) -> None:
     actor = bureau_account(world.city)
-    week = Break("国庆", date(year, 10, 1), date(year, 10, 7))
-    new = NewTerm(world.school.id, f"{year}-autumn", date(year, 9, 1), date(year, 12, 31), (week,))
-    term = await opened(database, actor, new)
-    late = Break("防汛停课", date(year, 9, 20), date(year, 9, 21))
+    national_day = Vacation("国庆", date(year, 10, 1), date(year, 10, 7))
+    new = NewTerm(world.school.id, f"{year}-autumn", date(year, 9, 1), date(year, 12, 31), (national_day,))
+    term = await open_term_as(database, actor, new)
+    suspended = Vacation("防汛停课", date(year, 9, 20), date(year, 9, 21))
     async with database.transaction(actor.scope) as session:
-        changed = await declare_vacation(session, actor, term.id, late, now())
-    assert changed.vacations == (late, week)
+        changed = await declare_vacation(session, actor, term.id, suspended, now())
+    assert changed.vacations == (suspended, national_day)
     assert [changed.in_vacation(date(year, 9, day)) for day in (19, 20, 21, 22)] == [False, True, True, False]
-    beyond = Break("寒假", date(year, 12, 31), date(year, 12, 31) + timedelta(days=1))
+    outside = Vacation("寒假", date(year, 12, 31), date(year, 12, 31) + timedelta(days=1))
     with pytest.raises(TermOrder):
         async with database.transaction(actor.scope) as session:
-            await declare_vacation(session, actor, term.id, beyond, now())
+            await declare_vacation(session, actor, term.id, outside, now())
 
 
-async def test_a_registrar_declares_vacations_of_the_own_school_only(
+async def test_registrar_declares_vacations_of_the_own_school_only(
     database: Database, world: World, year: int
 ) -> None:
     actor = registrar_account(world.school)
-    theirs = await opened(database, registrar_account(world.sister), autumn(world.sister.id, year))
-    own = await opened(database, actor, autumn(world.school.id, year))
-    pause = Break("校庆", date(year, 10, 9), date(year, 10, 9))
+    others = await open_term_as(database, registrar_account(world.sister), autumn(world.sister.id, year))
+    own = await open_term_as(database, actor, autumn(world.school.id, year))
+    vacation = Vacation("校庆", date(year, 10, 9), date(year, 10, 9))
     async with database.transaction(actor.scope) as session:
-        assert (await declare_vacation(session, actor, own.id, pause, now())).vacations == (pause,)
-    for term_id in (theirs.id, uuid4()):
+        assert (await declare_vacation(session, actor, own.id, vacation, now())).vacations == (vacation,)
+    for term_id in (others.id, uuid4()):
         with pytest.raises(NotFound):
             async with database.transaction(actor.scope) as session:
-                await declare_vacation(session, actor, term_id, pause, now())
+                await declare_vacation(session, actor, term_id, vacation, now())
 
 
-async def test_nobody_sets_terms_of_a_unit_that_is_not_below_them(
+async def test_terms_of_a_unit_outside_the_subtree_cannot_be_set(
     database: Database, world: World, year: int
 ) -> None:
     attempts = [
@@ -210,15 +212,13 @@ async def test_nobody_sets_terms_of_a_unit_that_is_not_below_them(
     ]
     for actor, unit_id in attempts:
         with pytest.raises(NotFound):
-            await opened(database, actor, autumn(unit_id, year))
+            await open_term_as(database, actor, autumn(unit_id, year))
     counselor = counselor_account(world.school, world.school.classes[0])
     with pytest.raises(NotPermitted):
-        await opened(database, counselor, autumn(world.school.id, year))
+        await open_term_as(database, counselor, autumn(world.school.id, year))
 
 
-async def test_the_database_itself_refuses_a_term_of_another_school(
-    database: Database, world: World, year: int
-) -> None:
+async def test_database_rejects_a_term_of_another_school(database: Database, world: World, year: int) -> None:
     actor = registrar_account(world.school)
     days = {"starts_on": date(year, 9, 1), "ends_on": date(year, 12, 31)}
     with pytest.raises(ProgrammingError, match="row-level security"):
@@ -226,31 +226,31 @@ async def test_the_database_itself_refuses_a_term_of_another_school(
             session.add(Term(id=uuid4(), org_id=world.sister.id, code="x", created_at=now(), **days))
 
 
-async def test_a_term_that_ends_before_it_starts_is_refused(
+async def test_term_that_ends_before_it_starts_is_rejected(
     database: Database, world: World, year: int
 ) -> None:
     backwards = NewTerm(world.school.id, "x", date(year, 9, 1), date(year, 9, 1))
     with pytest.raises(TermOrder):
-        await opened(database, registrar_account(world.school), backwards)
+        await open_term_as(database, registrar_account(world.school), backwards)
 
 
-async def test_today_lies_in_the_term_that_every_world_shares(database: Database, world: World) -> None:
+async def test_today_is_in_the_shared_term_of_the_test_province(database: Database, world: World) -> None:
     schools = [world.school.id, world.direct.id]
     async with database.transaction(Scope.none()) as session:
         terms = await terms_of(session, schools, legal_day(now()))
     assert {school: term.code for school, term in terms.items()} == dict.fromkeys(schools, world.term_code)
 
 
-async def test_a_school_lists_its_superiors_terms_and_its_own_but_no_others(
+async def test_school_lists_terms_of_superiors_and_its_own_only(
     database: Database, world: World, year: int
 ) -> None:
-    own = await opened(database, registrar_account(world.school), autumn(world.school.id, year))
-    other = await opened(database, registrar_account(world.sister), autumn(world.sister.id, year))
+    own = await open_term_as(database, registrar_account(world.school), autumn(world.school.id, year))
+    other = await open_term_as(database, registrar_account(world.sister), autumn(world.sister.id, year))
     actor = registrar_account(world.school)
     async with database.transaction(actor.scope) as session:
-        listed = await terms_page(session, actor, None, 200)
-        behind = await terms_page(session, actor, listed[0].id, 200)
+        listed = await find_terms(session, actor, None, 200)
+        next_page = await find_terms(session, actor, listed[0].id, 200)
     assert own in listed
     assert other not in listed
     assert world.term_code in {term.code for term in listed if term.org_id == world.province.id}
-    assert [term.id for term in behind] == [term.id for term in listed[1:]]
+    assert [term.id for term in next_page] == [term.id for term in listed[1:]]

@@ -1,4 +1,4 @@
-"""Units, terms and the calendar over HTTP."""
+"""The routes of units, terms and the calendar."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -36,7 +36,7 @@ async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
         yield client
 
 
-async def test_each_account_sees_its_unit_and_those_below_in_the_order_of_the_tree(
+async def test_account_lists_its_unit_and_those_below_ordered_by_path(
     client: StaffClient, world: World
 ) -> None:
     city = await client.every(bureau_account(world.city), "/v1/units", limit=2)
@@ -49,7 +49,7 @@ async def test_each_account_sees_its_unit_and_those_below_in_the_order_of_the_tr
     assert [unit["id"] for unit in registrar] == [str(world.school.id)]
 
 
-async def test_units_are_found_by_kind_part_of_a_name_and_beginning_of_a_code(
+async def test_units_are_found_by_kind_part_of_name_or_start_of_code(
     client: StaffClient, world: World
 ) -> None:
     actor = province_account(world.province)
@@ -62,18 +62,18 @@ async def test_units_are_found_by_kind_part_of_a_name_and_beginning_of_a_code(
     assert await client.every(actor, "/v1/units", q="%_%") == []
 
 
-async def test_a_bureau_sets_up_a_school_that_is_then_listed(client: StaffClient, world: World) -> None:
+async def test_bureau_creates_a_school_that_is_then_listed(client: StaffClient, world: World) -> None:
     actor = bureau_account(world.city)
     body = {"code": unique_school_code(), "name": "新校", "parent_id": str(world.city.id)}
-    made = await client.post(actor, "/v1/schools", body)
-    again = await client.post(actor, "/v1/schools", body)
-    assert (made.status_code, again.status_code) == (201, 409)
-    assert again.json()["code"] == "code_taken"
+    created = await client.post(actor, "/v1/schools", body)
+    repeated = await client.post(actor, "/v1/schools", body)
+    assert (created.status_code, repeated.status_code) == (201, 409)
+    assert repeated.json()["code"] == "code_taken"
     listed = await client.every(actor, "/v1/units", q=body["code"])
-    assert [unit["id"] for unit in listed] == [made.json()["id"]]
+    assert [unit["id"] for unit in listed] == [created.json()["id"]]
 
 
-async def test_a_parent_elsewhere_is_answered_as_if_there_were_none(
+async def test_parent_outside_the_subtree_answers_like_an_absent_one(
     client: StaffClient, world: World
 ) -> None:
     actor = bureau_account(world.other_city)
@@ -94,7 +94,7 @@ async def test_a_parent_elsewhere_is_answered_as_if_there_were_none(
     assert same_refusal(foreign, absent)
 
 
-async def test_a_counselor_sets_up_nothing(client: StaffClient, world: World) -> None:
+async def test_counselor_cannot_create_anything(client: StaffClient, world: World) -> None:
     actor = counselor_account(world.school, world.school.classes[0])
     unit = str(world.school.id)
     days = {"starts_on": "2070-09-01", "ends_on": "2070-12-31"}
@@ -116,15 +116,15 @@ def _days_of(year: int) -> dict[str, list[str]]:
     }
 
 
-async def test_a_county_needs_the_code_of_a_county_of_a_city(client: StaffClient, world: World) -> None:
+async def test_county_must_have_the_code_of_a_county_of_a_city(client: StaffClient, world: World) -> None:
     actor = province_account(world.province)
     answer = await client.post(actor, "/v1/counties", {"code": "410181", "name": "巩义"})
     assert (answer.status_code, answer.json()["code"]) == (422, "county_unfit")
-    made = await client.post(actor, "/v1/counties", {"code": "410223", "name": "尉氏县"})
-    assert made.json()["path"] == "p410000.c410200.x410223"
+    created = await client.post(actor, "/v1/counties", {"code": "410223", "name": "尉氏县"})
+    assert created.json()["path"] == "p410000.c410200.x410223"
 
 
-async def test_a_term_is_opened_with_vacations_and_extended_by_one(client: StaffClient, world: World) -> None:
+async def test_term_is_opened_with_vacations_and_another_is_added(client: StaffClient, world: World) -> None:
     actor = registrar_account(world.school)
     week = {"name": "国庆", "starts_on": "2071-10-01", "ends_on": "2071-10-07"}
     body = {
@@ -143,7 +143,7 @@ async def test_a_term_is_opened_with_vacations_and_extended_by_one(client: Staff
     assert listed[opened.json()["id"]]["vacations"] == [week, late]
 
 
-async def test_the_province_loads_a_calendar_year_and_a_contradictory_one_is_refused(
+async def test_province_loads_a_year_and_a_contradictory_one_is_rejected(
     client: StaffClient, world: World
 ) -> None:
     actor = province_account(world.province)
@@ -151,16 +151,14 @@ async def test_the_province_loads_a_calendar_year_and_a_contradictory_one_is_ref
     refused = await client.post(actor, "/v1/calendar-years", body | {"holidays": []})
     assert (refused.status_code, refused.json()["code"]) == (422, "calendar_year_invalid")
     assert (await client.post(actor, "/v1/calendar-years", body)).status_code == 201
-    shown = (await client.get(registrar_account(world.school), "/v1/calendar-years")).json()
-    assert 2072 in shown["years"]
-    assert 2026 in shown["years"]
-    assert body in shown["loaded"]
+    calendar_body = (await client.get(registrar_account(world.school), "/v1/calendar-years")).json()
+    assert 2072 in calendar_body["years"]
+    assert 2026 in calendar_body["years"]
+    assert body in calendar_body["loaded"]
 
 
 @pytest.mark.parametrize("cursor", ["x", "WyIwIl0", "WyJwNDEwMDAwLi4iXQ"])
-async def test_a_cursor_of_ones_own_making_is_bad_input(
-    client: StaffClient, world: World, cursor: str
-) -> None:
+async def test_invented_cursor_is_bad_input(client: StaffClient, world: World, cursor: str) -> None:
     for path in ("/v1/units", "/v1/terms"):
         answer = await client.get(province_account(world.province), path, cursor=cursor)
         assert answer.status_code == 422

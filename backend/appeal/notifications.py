@@ -5,26 +5,30 @@ unit, which includes every recipient.
 """
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, null, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.queries import AppealView, select_appeals
 from backend.appeal.statements import Side
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
+from backend.identity.recipients import (
+    AUTHORITY_ROLES,
+    counselors_of_student,
+    registrars,
+    select_staff,
+    unit_staff,
+)
 from backend.identity.tables import Account
-from backend.notice.messages import Channel, Message, StudentRecipient
+from backend.notice.messages import IN_APP, Message, StudentRecipient
 from backend.notice.service import post_notice, post_notices
 from backend.org.paths import superior_paths
 from backend.org.tables import OrgUnit
-from backend.people.tables import ClassCounselor, Student
 from backend.standing.engine.ledger import Cause
 from backend.standing.store.tables import AppealFiled, StandingEntry
 
-IN_APP: tuple[Channel, ...] = ("in_app",)
 TARGETS = {
     "check": ("点名核验结果", "a roll call's result"),
     "change": ("学籍异动", "a standing change"),
@@ -48,7 +52,7 @@ async def tell_filed(session: AsyncSession, appeal_id: UUID, at: datetime) -> No
         ("新的申诉待决定", "An appeal to decide"),
         (f"{by_zh}对{zh}提出申诉。{deadline_zh}", f"An appeal by {by_en} against {en}. {deadline_en}"),
     )
-    await post_notices(session, _select_deciding_unit(appeal), unit, IN_APP, at)
+    await post_notices(session, unit_staff(appeal.case.unit_id, AUTHORITY_ROLES), unit, IN_APP, at)
     others = _build_message(
         appeal,
         "appeal_filed",
@@ -71,11 +75,11 @@ async def tell_message(session: AsyncSession, appeal_id: UUID, side: Side, at: d
         ("申诉中有新的消息，请在应用中查看。", "There is a new message in an appeal. Read it in the app."),
     )
     if side == "appellant":
-        await post_notices(session, _select_deciding_unit(appeal), text, IN_APP, at)
+        await post_notices(session, unit_staff(appeal.case.unit_id, AUTHORITY_ROLES), text, IN_APP, at)
     elif appeal.filed.appellant == "student":
         await _notify_student(session, appeal, text, at)
     else:
-        await post_notices(session, _select_registrars(appeal), text, IN_APP, at)
+        await post_notices(session, registrars(appeal.filed.school_id), text, IN_APP, at)
 
 
 async def tell_withdrawn(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
@@ -91,7 +95,7 @@ async def tell_withdrawn(session: AsyncSession, appeal_id: UUID, at: datetime) -
             f"The appellant withdrew the appeal against {en}. The original result stays in effect.",
         ),
     )
-    await post_notices(session, _select_deciding_unit(appeal), text, IN_APP, at)
+    await post_notices(session, unit_staff(appeal.case.unit_id, AUTHORITY_ROLES), text, IN_APP, at)
     await _notify_school_and_student(session, appeal, text, at)
 
 
@@ -103,7 +107,7 @@ async def tell_decided(session: AsyncSession, appeal_id: UUID, at: datetime) -> 
     text = _build_message(appeal, "appeal_decided", title, (zh, en))
     school = await session.get_one(OrgUnit, appeal.filed.school_id)
     above = Account.org_path.in_(superior_paths(school.path)[1:])
-    await post_notices(session, _select_active_accounts(above, ("province", "bureau")), text, IN_APP, at)
+    await post_notices(session, select_staff(above, Account.kind.in_(AUTHORITY_ROLES)), text, IN_APP, at)
     await _notify_school_and_student(session, appeal, text, at)
 
 
@@ -117,7 +121,7 @@ async def notify_appeal_due(session: AsyncSession, appeal_id: UUID, at: datetime
         ("申诉即将到期", "An appeal is due soon"),
         (f"有一件申诉尚未决定。{deadline_zh}", f"An appeal has not been decided yet. {deadline_en}"),
     )
-    await post_notices(session, _select_deciding_unit(appeal), text, IN_APP, at)
+    await post_notices(session, unit_staff(appeal.case.unit_id, AUTHORITY_ROLES), text, IN_APP, at)
 
 
 async def notify_appeal_overdue(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
@@ -133,7 +137,7 @@ async def notify_appeal_overdue(session: AsyncSession, appeal_id: UUID, at: date
         ),
     )
     above = Account.org_path.in_(superior_paths(appeal.case.unit_path))
-    await post_notices(session, _select_active_accounts(above, ("province", "bureau")), text, IN_APP, at)
+    await post_notices(session, select_staff(above, Account.kind.in_(AUTHORITY_ROLES)), text, IN_APP, at)
 
 
 async def _outcome_text(session: AsyncSession, appeal: AppealView) -> tuple[str, str]:
@@ -212,36 +216,11 @@ async def _notify_school_and_student(
     session: AsyncSession, appeal: AppealView, message: Message, at: datetime
 ) -> None:
     await _notify_student(session, appeal, message, at)
-    await post_notices(session, _select_registrars(appeal), message, IN_APP, at)
-    await post_notices(session, _select_counselors(appeal), message, IN_APP, at)
+    await post_notices(session, registrars(appeal.filed.school_id), message, IN_APP, at)
+    await post_notices(session, counselors_of_student(appeal.filed.student_id), message, IN_APP, at)
 
 
 async def _notify_student(session: AsyncSession, appeal: AppealView, message: Message, at: datetime) -> None:
     await post_notice(
         session, StudentRecipient(appeal.filed.student_id, appeal.filed.school_id), message, IN_APP, at
     )
-
-
-def _select_deciding_unit(appeal: AppealView) -> Select[*tuple[Any, ...]]:
-    return _select_active_accounts(Account.org_id == appeal.case.unit_id, ("province", "bureau"))
-
-
-def _select_registrars(appeal: AppealView) -> Select[*tuple[Any, ...]]:
-    return _select_active_accounts(Account.school_id == appeal.filed.school_id, ("registrar",))
-
-
-def _select_counselors(appeal: AppealView) -> Select[*tuple[Any, ...]]:
-    responsible = (
-        select(ClassCounselor.counselor_id)
-        .join(Student, Student.class_id == ClassCounselor.class_id)
-        .where(Student.id == appeal.filed.student_id, ClassCounselor.until.is_(None))
-    )
-    return _select_active_accounts(Account.counselor_id.in_(responsible), ("counselor",))
-
-
-def _select_active_accounts(
-    condition: ColumnElement[bool], roles: tuple[str, ...]
-) -> Select[*tuple[Any, ...]]:
-    return select(
-        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(condition, Account.kind.in_(roles), Account.status == "active")

@@ -9,6 +9,8 @@ from sqlalchemy import ColumnElement, Select, null, or_, select
 from backend.identity.tables import Account
 from backend.people.tables import ClassCounselor, Student
 
+AUTHORITY_ROLES = ("province", "bureau")
+
 Recipients = Select[*tuple[Any, ...]]
 """Rows of account_id, org_path, school_id and phone."""
 

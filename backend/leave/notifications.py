@@ -1,23 +1,18 @@
 """Notices of leave between student and counselor, without reason or name, because other people may see the phone."""
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, null, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound
-from backend.identity.tables import Account
-from backend.leave.queries import Leave, select_leaves, stand_in_active_at, tally_of
+from backend.identity.recipients import Recipients, counselors_of_student
+from backend.leave.queries import Leave, select_leaves, stand_ins_of_student, tally_of
 from backend.leave.rules import LeaveTally
-from backend.leave.tables import LeaveRequest, LeaveStandIn
-from backend.notice.messages import Channel, Message, StudentRecipient
+from backend.leave.tables import LeaveRequest
+from backend.notice.messages import IN_APP, Message, StudentRecipient
 from backend.notice.service import post_notice, post_notices
-from backend.people.tables import ClassCounselor, Student
-
-IN_APP: tuple[Channel, ...] = ("in_app",)
 
 
 async def tell_requested(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
@@ -89,22 +84,9 @@ async def load_leave(session: AsyncSession, leave_id: UUID) -> Leave:
     return Leave(*row)
 
 
-def _select_counselors(leave: Leave, at: datetime) -> Select[*tuple[Any, ...]]:
-    responsible = (
-        select(ClassCounselor.counselor_id)
-        .join(Student, Student.class_id == ClassCounselor.class_id)
-        .where(Student.id == leave.request.student_id, ClassCounselor.until.is_(None))
-    )
-    stand_ins = select(LeaveStandIn.stand_in_id).where(
-        LeaveStandIn.counselor_id.in_(responsible), stand_in_active_at(at)
-    )
-    return select(
-        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(
-        Account.kind == "counselor",
-        Account.status == "active",
-        or_(Account.counselor_id.in_(responsible), Account.counselor_id.in_(stand_ins)),
-    )
+def _select_counselors(leave: Leave, at: datetime) -> Recipients:
+    student_id = leave.request.student_id
+    return counselors_of_student(student_id, stand_ins_of_student(student_id, at))
 
 
 async def _notify_student(session: AsyncSession, leave: Leave, message: Message, at: datetime) -> None:

@@ -26,6 +26,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.database import among
 from backend.core.errors import NotFound
+from backend.identity.recipients import responsible_counselor_ids
 from backend.leave import rules
 from backend.leave.policy import leave_policy
 from backend.leave.rules import Exemption, LeaveInterval, LeaveState, LeaveTally, NoticedWindow, SchoolTerm
@@ -99,6 +100,13 @@ def stand_in_active_at(at: datetime) -> ColumnElement[bool]:
         LeaveStandInEnded.arrangement_id == LeaveStandIn.id, LeaveStandInEnded.ended_at <= at
     )
     return and_(LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at, ~ended)
+
+
+def stand_ins_of_student(student_id: UUID, at: datetime) -> Select[UUID]:
+    """The counselors who stand in at the instant for the counselor of the student's class."""
+    return select(LeaveStandIn.stand_in_id).where(
+        LeaveStandIn.counselor_id.in_(responsible_counselor_ids(student_id)), stand_in_active_at(at)
+    )
 
 
 def counselors_represented_by(stand_in_id: UUID | None, at: datetime) -> Select[UUID]:

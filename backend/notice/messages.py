@@ -8,6 +8,9 @@ from uuid import UUID
 Channel = Literal["in_app", "sms"]
 """Delivery channels in use; `in_app` always applies."""
 
+IN_APP: tuple[Channel, ...] = ("in_app",)
+IN_APP_AND_SMS: tuple[Channel, ...] = ("in_app", "sms")
+
 
 @dataclass(frozen=True, slots=True)
 class SmsText:

@@ -7,7 +7,7 @@ constraints, unique indexes.
 # Whoever asks is a function of the product, one of the database, or the row-level security of a table.
 ASKED: dict[str, tuple[str, str]] = {
     "ix_account_org": (
-        "backend.standing.change_requests.notifications:_select_active_accounts",
+        "backend.identity.recipients:unit_staff",
         "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",
     ),
     "ix_aid_application_school": (

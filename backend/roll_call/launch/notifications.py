@@ -7,14 +7,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, exists, null, select
+from sqlalchemy import Select, exists, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
+from backend.identity.recipients import Recipients, counselors, registrars
 from backend.identity.tables import Account
-from backend.notice.messages import Channel, Message, SmsText
+from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Channel, Message, SmsText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
 from backend.roll_call.outcomes import is_owed_and_not_present, load_term, lock_roll_call_shared
@@ -29,7 +30,6 @@ from backend.roll_call.tables import (
     RollCallStep,
 )
 
-IN_APP: tuple[Channel, ...] = ("in_app",)
 _KIND_ZH = {
     "spot_check": "学籍核验",
     "registration": "注册核验",
@@ -82,32 +82,24 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
         sent += await post_notices(session, students, message, channels, at, arrival_jitter_of(roll_call))
     staff_message = _staff_message(roll_call)
     if "registrar" in recipients:
-        sent += await post_notices(session, _registrars(roll_call_id), staff_message, IN_APP, at)
+        sent += await post_notices(
+            session, registrars(_audience_schools(roll_call_id)), staff_message, IN_APP, at
+        )
     if "counselor" in recipients:
-        sent += await post_notices(session, _counselors(roll_call_id), staff_message, IN_APP, at)
+        sent += await post_notices(session, _audience_counselors(roll_call_id), staff_message, IN_APP, at)
     return sent
 
 
 def _student_channels(roll_call: RollCall) -> tuple[Channel, ...]:
     """Spot checks also go out by SMS."""
-    return ("in_app", "sms") if roll_call.kind == SPOT_CHECK else IN_APP
+    return IN_APP_AND_SMS if roll_call.kind == SPOT_CHECK else IN_APP
 
 
-def _audience_schools(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
+def _audience_schools(roll_call_id: UUID) -> Select[UUID]:
     return select(RollCallSchool.school_id).where(RollCallSchool.roll_call_id == roll_call_id)
 
 
-def _registrars(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
-    return select(
-        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(
-        Account.kind == "registrar",
-        Account.status == "active",
-        Account.school_id.in_(_audience_schools(roll_call_id)),
-    )
-
-
-def _counselors(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
+def _audience_counselors(roll_call_id: UUID) -> Recipients:
     has_class_in_audience = exists().where(
         ClassCounselor.counselor_id == Account.counselor_id,
         ClassCounselor.until.is_(None),
@@ -116,9 +108,7 @@ def _counselors(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
         RollCallClass.roll_call_id == roll_call_id,
         RollCallClass.school_id == Account.school_id,
     )
-    return select(
-        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(Account.kind == "counselor", Account.status == "active", has_class_in_audience)
+    return counselors(has_class_in_audience)
 
 
 def _format_window(roll_call: RollCall) -> tuple[str, str]:
@@ -229,7 +219,7 @@ async def _post_to_all(
 ) -> int:
     """Post a message to students and, in the app, to the registrars and counselors of the audience."""
     sent = await post_notices(session, students, message, student_channels, at)
-    for staff in (_registrars(roll_call_id), _counselors(roll_call_id)):
+    for staff in (registrars(_audience_schools(roll_call_id)), _audience_counselors(roll_call_id)):
         sent += await post_notices(session, staff, message, IN_APP, at)
     return sent
 

@@ -5,15 +5,14 @@ not include its accounts.
 """
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, null, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
+from backend.identity.recipients import Recipients, registrars, unit_staff
 from backend.identity.tables import Account
-from backend.notice.messages import Channel, Message, StudentRecipient
+from backend.notice.messages import IN_APP, Message, StudentRecipient
 from backend.notice.service import post_notice, post_notices
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
@@ -21,7 +20,6 @@ from backend.policy.installed import policy_at
 from backend.standing.change_requests.policy import ChangeKind, RequestState, change_kinds
 from backend.standing.store.tables import ChangeRequest
 
-IN_APP: tuple[Channel, ...] = ("in_app",)
 END_PHRASES = {
     RequestState.AGREED: ("已批准并生效", "was approved and is in effect"),
     RequestState.REFUSED: ("未获批准", "was refused"),
@@ -76,7 +74,7 @@ async def tell_ended(session: AsyncSession, request_id: UUID, state: RequestStat
         body_en=f"The request for a change of standing ({kind.en}) {en}.",
         data={"request_id": str(request.id)},
     )
-    await post_notices(session, _select_active_accounts(request.school_id, "registrar"), message, IN_APP, at)
+    await post_notices(session, registrars(request.school_id), message, IN_APP, at)
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 
 
@@ -87,13 +85,7 @@ async def _load_request(session: AsyncSession, request_id: UUID) -> tuple[Change
     return request, kinds[request.change_kind]
 
 
-def _select_deciders(level: dict[str, str], request: ChangeRequest) -> Select[*tuple[Any, ...]]:
+def _select_deciders(level: dict[str, str], request: ChangeRequest) -> Recipients:
     """The accounts that may give the opinion of a level; never the registrar who filed."""
-    kind = {"school": "registrar", "province": "province"}.get(level["level"], "bureau")
-    return _select_active_accounts(UUID(level["org_id"]), kind).where(Account.id != request.filed_by)
-
-
-def _select_active_accounts(org_id: UUID, kind: str) -> Select[*tuple[Any, ...]]:
-    return select(
-        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(Account.org_id == org_id, Account.kind == kind, Account.status == "active")
+    role = {"school": "registrar", "province": "province"}.get(level["level"], "bureau")
+    return unit_staff(UUID(level["org_id"]), (role,)).where(Account.id != request.filed_by)

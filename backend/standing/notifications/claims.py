@@ -5,11 +5,9 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.notice.messages import Channel, Message, StudentRecipient
+from backend.notice.messages import IN_APP, Message, StudentRecipient
 from backend.notice.service import post_notice
 from backend.standing.store.tables import ClaimDecision
-
-IN_APP: tuple[Channel, ...] = ("in_app",)
 
 
 async def tell_decided(session: AsyncSession, claim_id: UUID, at: datetime) -> None:

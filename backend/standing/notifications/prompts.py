@@ -11,17 +11,18 @@ from datetime import datetime
 from typing import Any, Self
 from uuid import UUID, uuid5
 
-from sqlalchemy import Select, null, or_, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
+from backend.identity.recipients import AUTHORITY_ROLES, Recipients, counselors_of_student, select_staff
 from backend.identity.tables import Account
-from backend.leave.tables import LeaveStandIn
-from backend.notice.messages import Channel, Message, SmsText
+from backend.leave.queries import stand_ins_of_student
+from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Message, SmsText
 from backend.notice.service import post_notices
 from backend.org.paths import superior_paths
 from backend.org.tables import OrgUnit
-from backend.people.tables import ClassCounselor, Student
+from backend.people.tables import Student
 from backend.standing.engine.ledger import SANCTIONS
 from backend.standing.engine.prompts import PromptState
 from backend.standing.explanations.phrases import Bilingual, outcome_words
@@ -30,13 +31,9 @@ from backend.standing.notifications.texts import Text
 from backend.standing.store import tables
 from backend.standing.store.lock import policy_history
 
-IN_APP: tuple[Channel, ...] = ("in_app",)
-IN_APP_AND_SMS: tuple[Channel, ...] = ("in_app", "sms")
 CLOSED_WITHOUT_EFFECT = frozenset({PromptState.DISMISSED, PromptState.WITHDRAWN})
 CHANGE_WITHOUT_BASIS = "change_without_basis"
 """A warning for registrar and superior, not for the student: a change has lost its basis."""
-
-Recipients = Select[*tuple[Any, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,14 +230,12 @@ def select_student(context: NotificationContext) -> Recipients:
 
 
 def select_registrars(context: NotificationContext) -> Recipients:
-    return _select_active_accounts().where(Account.kind == "registrar", Account.org_path == context.path)
+    return select_staff(Account.kind == "registrar", Account.org_path == context.path)
 
 
 def select_superiors(context: NotificationContext) -> Recipients:
     """The accounts of the authority directly above the school."""
-    return _select_active_accounts().where(
-        Account.kind.in_(("bureau", "province")), Account.org_path == superior_path(context.path)
-    )
+    return select_staff(Account.kind.in_(AUTHORITY_ROLES), Account.org_path == superior_path(context.path))
 
 
 def superior_path(path: str) -> str:
@@ -250,19 +245,4 @@ def superior_path(path: str) -> str:
 
 def select_counselors(context: NotificationContext, at: datetime) -> Recipients:
     """The counselor of the student's class and the counselor's current stand-in."""
-    responsible = (
-        select(ClassCounselor.counselor_id)
-        .join(Student, Student.class_id == ClassCounselor.class_id)
-        .where(Student.id == context.student_id, ClassCounselor.until.is_(None))
-    )
-    standing_in = select(LeaveStandIn.stand_in_id).where(
-        LeaveStandIn.counselor_id.in_(responsible), LeaveStandIn.starts_at <= at, LeaveStandIn.ends_at > at
-    )
-    own = or_(Account.counselor_id.in_(responsible), Account.counselor_id.in_(standing_in))
-    return _select_active_accounts().where(Account.kind == "counselor", own)
-
-
-def _select_active_accounts() -> Recipients:
-    return select(
-        Account.id.label("account_id"), Account.org_path, Account.school_id, null().label("phone")
-    ).where(Account.status == "active")
+    return counselors_of_student(context.student_id, stand_ins_of_student(context.student_id, at))

@@ -13,7 +13,7 @@ from backend.core.app_context import AppContext
 from backend.core.availability import run_heartbeat
 from backend.core.tenancy import Scope
 from backend.core.web.api import Api, Room
-from backend.core.web.fast_route import FastRoute
+from backend.core.web.fast_route import fast_route
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.core.web.requests import LimitBodies
 from backend.staff_api.organisation.rosters import LARGER_BODIES
@@ -109,8 +109,8 @@ def create_app(app_context: AppContext) -> FastAPI:
     install_problem_handlers(app)
     larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
     mobile = _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context)
-    (rush,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
-    app.add_middleware(FastRoute, prefix=MOBILE_PREFIX, api=mobile, route=rush)
+    (envelopes,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
+    app.router.routes.append(fast_route(MOBILE_PREFIX, mobile, envelopes))
     app.add_middleware(LimitBodies, limit=app_context.settings.request_body_limit, larger=larger)
     app.mount(MOBILE_PREFIX, mobile)
     app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context))

@@ -10,7 +10,8 @@ from sqlalchemy.exc import TimeoutError as NoTurn
 
 from backend.core import direct_connections
 from backend.core.app_context import AppContext
-from backend.core.database import MAX_AUTOCOMMIT_CONNECTIONS, Database
+from backend.core.database import Database
+from backend.core.direct_connections import MAX_CONNECTIONS, UnscopedConnections
 
 
 async def backend_pid(database: Database) -> int:
@@ -58,8 +59,8 @@ async def test_questions_of_a_rush_wait_for_each_other_and_not_for_a_connection_
     app_context: AppContext,
 ) -> None:
     database, me = app_context.database, text("SELECT pg_backend_pid() AS pid, pg_sleep(0.005)")
-    asked = await asyncio.gather(*(database.ask(me) for _ in range(5 * MAX_AUTOCOMMIT_CONNECTIONS)))
-    assert len({row["pid"] for (row,) in asked}) <= MAX_AUTOCOMMIT_CONNECTIONS
+    asked = await asyncio.gather(*(database.ask(me) for _ in range(5 * MAX_CONNECTIONS)))
+    assert len({row["pid"] for (row,) in asked}) <= MAX_CONNECTIONS
 
 
 async def test_a_question_that_failed_spoils_no_other(app_context: AppContext) -> None:
@@ -75,10 +76,10 @@ async def test_a_question_that_failed_spoils_no_other(app_context: AppContext) -
 async def test_where_no_turn_comes_a_question_does_not_wait_for_ever(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_connections, "PATIENCE", 0.05)
-    database, waiting = app_context.database, text("SELECT pg_sleep(0.5)")
+    monkeypatch.setattr(direct_connections, "TIMEOUT_SECONDS", 0.2)
+    database, waiting = Database(app_context.database.engine), text("SELECT pg_sleep(0.5)")
     asked = await asyncio.gather(
-        *(database.ask(waiting) for _ in range(MAX_AUTOCOMMIT_CONNECTIONS + 1)), return_exceptions=True
+        *(database.ask(waiting) for _ in range(MAX_CONNECTIONS + 1)), return_exceptions=True
     )
     assert [type(each) for each in asked if isinstance(each, BaseException)] == [NoTurn]
     assert await database.ask(text("SELECT 1"))

@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
 from backend.core.errors import NotFound
-from backend.core.web.fast_route import FastRoute
+from backend.core.web.fast_route import fast_route
 from backend.core.web.problems import install_problem_handlers
 
 PATH = "/below/v1/things/{}/parts"
@@ -47,7 +47,7 @@ def made(*, ahead: bool) -> httpx.AsyncClient:
     below.include_router(router)
     (route,) = (each for each in router.routes if isinstance(each, APIRoute))
     if ahead:
-        above.add_middleware(FastRoute, prefix="/below", api=below, route=route)
+        above.router.routes.append(fast_route("/below", below, route))
     above.mount("/below", below)
     transport = httpx.ASGITransport(above, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://here")

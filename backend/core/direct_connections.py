@@ -76,9 +76,7 @@ class UnscopedConnections:
         async with _borrow(self._transactions) as connection:
             yield connection
 
-    async def fetch_autocommit(
-        self, statement: bytes, parameters: Mapping[str, Any]
-    ) -> list[dict[str, Any]]:
+    async def fetch_autocommit(self, statement: bytes, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
         """The rows of one statement that commits by itself. Its parameters are the driver's own: `%(name)s`."""
         async with (
             _borrow(self._queries) as connection,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from backend.core.ids import new_id
-from backend.core.web.requests import LimitBodies
+from backend.core.web.requests import BodyLimitMiddleware
 from backend.staff_api.organisation.rosters import LARGER_BODIES, MAX_UPLOAD
 from tests.contract.caller import person_for
 from tests.tenancy.fixtures import Company
@@ -92,5 +92,5 @@ async def test_a_length_that_is_no_number_does_not_fool_the_limit(declared: str)
         "headers": headers,
         "query_string": b"",
     }
-    await LimitBodies(app, 1, {})(scope | {"server": ("testserver", 80), "scheme": "http"}, receive, send)
+    await BodyLimitMiddleware(app, 1, {})(scope | {"server": ("testserver", 80), "scheme": "http"}, receive, send)
     assert sent[0]["status"] == 413

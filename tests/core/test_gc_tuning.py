@@ -5,14 +5,14 @@ import sys
 
 SHOWN = """
 import gc
-from backend.core.process.gc_tuning import FULL, OFTEN, freeze_startup_objects
+from backend.core.process.gc_tuning import OLD_THRESHOLD, YOUNG_THRESHOLD, freeze_startup_objects
 imported = len(gc.get_objects())
 freeze_startup_objects()
 cycle = []
 cycle.append(cycle)
 del cycle
 assert gc.get_freeze_count() >= imported / 2, gc.get_freeze_count()
-assert (gc.get_threshold()[0], gc.get_threshold()[2]) == (OFTEN, FULL)
+assert (gc.get_threshold()[0], gc.get_threshold()[2]) == (YOUNG_THRESHOLD, OLD_THRESHOLD)
 assert gc.collect() >= 1, "what is made from here on is still collected"
 """
 
@@ -20,14 +20,14 @@ OF_A_WORKER = """
 import sys
 from types import SimpleNamespace
 from backend.commands import worker_command
-from backend.worker import JOB_MODULES
+from backend.worker import TASK_MODULES
 
 class Context:
     async def close(self):
         pass
 
 def freeze_startup_objects():
-    assert set(JOB_MODULES) <= sys.modules.keys()
+    assert set(TASK_MODULES) <= sys.modules.keys()
     print("spared")
 
 async def run_worker(app_context, *, concurrency):

@@ -15,7 +15,7 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import conninfo, enqueue_all_unless_waiting, enqueue_unless_waiting, job_app
-from backend.core.outbox import MAX_DELIVERED_AT_ONCE, Event, deliver_event, deliver_events, emit, emit_all
+from backend.core.outbox import MAX_EVENTS_PER_JOB, Event, deliver_event, deliver_events, emit, emit_all
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.events import SUBSCRIPTIONS, deliver
@@ -184,7 +184,7 @@ async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings
 
 
 async def test_many_events_of_one_transaction_share_jobs(database: Database) -> None:
-    marker, many = str(new_id()), MAX_DELIVERED_AT_ONCE * 2 + 1
+    marker, many = str(new_id()), MAX_EVENTS_PER_JOB * 2 + 1
     async with database.transaction(SCOPE) as session:
         await emit_all(
             session, [Event("RollCallLaunched", {"marker": marker, "n": n}, now()) for n in range(many)]
@@ -194,7 +194,7 @@ async def test_many_events_of_one_transaction_share_jobs(database: Database) -> 
         found = select(OutboxEvent.id).where(OutboxEvent.payload["marker"].astext == marker)
         events = {str(event_id) for event_id in await session.scalars(found)}
     ours = [job for job in jobs if events & set(job)]
-    assert sorted(map(len, ours)) == [1, MAX_DELIVERED_AT_ONCE, MAX_DELIVERED_AT_ONCE]
+    assert sorted(map(len, ours)) == [1, MAX_EVENTS_PER_JOB, MAX_EVENTS_PER_JOB]
     assert {event_id for job in ours for event_id in job} == events
 
 
@@ -230,7 +230,7 @@ def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() 
 async def test_a_worker_that_loses_the_database_begins_anew(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "AGAIN_SECONDS", 0.0)
+    monkeypatch.setattr(worker, "RESTART_DELAY_SECONDS", 0.0)
     stop, begun = asyncio.Event(), 0
 
     async def once(_runtime: AppContext, _concurrency: int, _stop: asyncio.Event) -> None:

@@ -56,9 +56,9 @@ async def test_every_failure_is_an_error_of_redis(silent: Silent) -> None:
 
 async def test_a_redis_that_answers_again_is_used_again(app_context: AppContext) -> None:
     link: RedisClient = open_redis(app_context.settings.redis_url)
-    link._said = True
-    assert await link.answers()
-    assert not link._said
+    link._is_down_logged = True
+    assert await link.is_available()
+    assert not link._is_down_logged
     await link.aclose()
 
 

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from backend.core.web.server import End
+from backend.core.web.server import ReusePortSocket
 
 
 def free_port() -> int:
@@ -15,7 +15,7 @@ def free_port() -> int:
 
 
 def test_the_end_of_another_process_listens_on_the_same_port() -> None:
-    with End.claim("127.0.0.1", free_port()) as first, pickle.loads(pickle.dumps(first)) as second:
+    with ReusePortSocket.claim("127.0.0.1", free_port()) as first, pickle.loads(pickle.dumps(first)) as second:
         assert second.getsockname() == first.getsockname()
         second.listen()
         with socket.create_connection(second.getsockname(), timeout=5):
@@ -25,7 +25,7 @@ def test_the_end_of_another_process_listens_on_the_same_port() -> None:
 
 def test_a_port_on_which_somebody_listens_cannot_be_claimed() -> None:
     port = free_port()
-    with End.claim("127.0.0.1", port) as taken:
+    with ReusePortSocket.claim("127.0.0.1", port) as taken:
         taken.listen()
         with pytest.raises(OSError, match="in use"):
-            End.claim("127.0.0.1", port)
+            ReusePortSocket.claim("127.0.0.1", port)

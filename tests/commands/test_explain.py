@@ -56,7 +56,7 @@ async def test_no_number_of_an_identity_document_is_printed(registry: Registry) 
 async def test_the_page_is_all_chinese_first_and_then_all_english(registry: Registry) -> None:
     await executed(registry)
     [entry] = await registry.rows(StandingEntry)
-    page = explain_command._rendered(await explain_command.explain_case(registry.app_context, entry.id))
+    page = explain_command._render(await explain_command.explain_case(registry.app_context, entry.id))
     chinese, _, english = page.partition("\n\nA change of standing")
     for heading in ("事实", "所用数字", "依据", "接下来"):
         assert f"\n{heading}\n" in chinese

@@ -13,6 +13,9 @@ from backend.settings import SettingsInvalid
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="点名 · Dianming")
 
+DEPLOYMENT_COMMANDS = ("demo", "serve", "worker", "migrate", "keys", "gateway", "seed", "clock")
+"""Sub-commands whose modules are in `backend.commands.deployment`."""
+
 SUBCOMMANDS = (
     "geo",
     "face",
@@ -39,7 +42,7 @@ SUBCOMMANDS = (
     "verification",
     "progress",
 )
-"""Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
+"""Each name is a module `<name>_command` with a typer `app` or a function `command`."""
 
 HIDDEN_ALIASES = {"flow": "events"}
 """Earlier names of sub-commands, which still work but are not listed."""
@@ -51,7 +54,8 @@ def _root() -> None:
 
 
 def _add_command(name: str) -> None:
-    module = importlib.import_module(f"backend.commands.{name}_command")
+    package = "backend.commands.deployment" if name in DEPLOYMENT_COMMANDS else "backend.commands"
+    module = importlib.import_module(f"{package}.{name}_command")
     if hasattr(module, "app"):
         app.add_typer(module.app, name=name)
     else:

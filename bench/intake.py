@@ -42,7 +42,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 
 from backend.app import MOBILE_PREFIX, create_app
-from backend.commands.migrate_command import alembic_config
+from backend.commands.deployment.migrate_command import alembic_config
 from backend.core import jws
 from backend.core.app_context import open_app_context
 from backend.core.clock import now

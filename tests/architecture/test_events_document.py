@@ -7,7 +7,9 @@ import pytest
 from backend.commands.events_command import BACKEND, list_events, render_page
 from backend.events import SUBSCRIPTIONS
 
-pytestmark = pytest.mark.xdist_group("architecture")  # parsing all modules takes a second: do it in one process
+pytestmark = pytest.mark.xdist_group(
+    "architecture"
+)  # parsing all modules takes a second: do it in one process
 
 EVENTS = cache(list_events)
 

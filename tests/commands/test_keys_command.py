@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from backend.commands.keys_command import app
+from backend.commands.deployment.keys_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.keys import KeyRing

@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as NoTurn
 from backend.core import direct_connections
 from backend.core.app_context import AppContext
 from backend.core.database import Database
-from backend.core.direct_connections import MAX_CONNECTIONS, UnscopedConnections
+from backend.core.direct_connections import MAX_CONNECTIONS
 
 
 async def backend_pid(database: Database) -> int:

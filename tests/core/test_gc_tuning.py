@@ -19,7 +19,7 @@ assert gc.collect() >= 1, "what is made from here on is still collected"
 OF_A_WORKER = """
 import sys
 from types import SimpleNamespace
-from backend.commands import worker_command
+from backend.commands.deployment import worker_command
 from backend.worker import TASK_MODULES
 
 class Context:

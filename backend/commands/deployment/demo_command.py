@@ -26,7 +26,7 @@ from backend.demo.scenario import Story
 from backend.demo.staff import UnexpectedAnswer
 from backend.settings import Settings, get_settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def _log(line: str) -> None:

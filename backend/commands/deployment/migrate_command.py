@@ -17,7 +17,7 @@ from backend.settings import get_settings
 def alembic_config(url: str) -> Config:
     """Alembic's configuration for the database at `url`, the URL of the tables' owner."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parents[3] / "migrations"))
     config.attributes["url"] = url
     return config
 

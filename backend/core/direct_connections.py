@@ -20,11 +20,11 @@ Connection = psycopg.AsyncConnection[Any]
 
 MAX_CONNECTIONS = 8
 """Of each kind in one process: a statement takes about a millisecond, and one event loop sends no more at a time."""
-TIMEOUT_SECONDS = 10.0
-"""How long a caller waits for a connection; phones give up after about the same time."""
-RECONNECT_SECONDS = 0.5
-"""How long the pool repeats a failed connection attempt by itself. The next caller starts a new one: with the pool's own
-default of five minutes and doubling delays, an outage of a minute would last two for the clients."""
+TIMEOUT_SECONDS = 5.0
+"""How long a caller waits for a connection, also while the database is down; phones give up after about ten seconds."""
+RECONNECT_SECONDS = 5.0
+"""How long the pool repeats a failed connection attempt, after 1, 3 and 5 seconds; the next caller then starts again. The
+default of five minutes with doubling delays would make an outage of a minute last up to two."""
 
 _USES_PER_PLAN = 64
 """Transactions after which a connection replans its statements. A new connection does so after 1, 2, 4, … uses: a plan made
@@ -45,10 +45,10 @@ class UnscopedConnections:
 
     def __init__(self, engine: AsyncEngine) -> None:
         _, self._arguments = engine.dialect.create_connect_args(engine.url)
-        self._transactions = self._make_pool(autocommit=False)
-        self._queries = self._make_pool(autocommit=True)
+        self._transactions = self._create_pool("unscoped transactions", autocommit=False)
+        self._queries = self._create_pool("unscoped queries", autocommit=True)
 
-    def _make_pool(self, *, autocommit: bool) -> AsyncConnectionPool[_PooledConnection]:
+    def _create_pool(self, name: str, *, autocommit: bool) -> AsyncConnectionPool[_PooledConnection]:
         async def prepare_for_use(connection: _PooledConnection) -> None:
             if _is_closed_by_server(connection):
                 await connection.close()
@@ -59,6 +59,7 @@ class UnscopedConnections:
                 await connection.execute("DISCARD PLANS")
 
         pool = AsyncConnectionPool(
+            name=name,
             connection_class=_PooledConnection,
             kwargs={**self._arguments, "autocommit": autocommit},
             min_size=0,

@@ -16,7 +16,7 @@ from backend.people.identifiers import IdNumber, parse_id_number
 
 _BANNER = """
 ************************************************************************
-*  假网关 · THIS GATEWAY IS A FAKE. It sends no SMS and verifies nobody. *
+*  假网关 · THIS GATEWAY IS A FAKE. It sends no SMS and verifies no one. *
 *  Production processes refuse it. Inbox: GET {url}/inbox/PHONE
 ************************************************************************
 """

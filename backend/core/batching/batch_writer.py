@@ -49,16 +49,16 @@ class BatchLimits:
 @dataclass(slots=True, eq=False)
 class _QueuedItem(Generic[Item, Answer]):
     item: Item
-    answer: asyncio.Future[Answer]
+    future: asyncio.Future[Answer]
     queued_at: float
 
-    def resolve(self, answer: Answer) -> None:
-        if not self.answer.done():  # the caller may have been cancelled
-            self.answer.set_result(answer)
+    def resolve(self, result: Answer) -> None:
+        if not self.future.done():  # the caller may have been cancelled
+            self.future.set_result(result)
 
     def fail(self, error: Exception) -> None:
-        if not self.answer.done():
-            self.answer.set_exception(error)
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class BatchWriter(Generic[Item, Answer]):
@@ -104,7 +104,7 @@ class BatchWriter(Generic[Item, Answer]):
         )
         self._queue.append(queued)
         self._start_writer_if_due()
-        return queued.answer
+        return queued.future
 
     @contextmanager
     def expect_item(self) -> Iterator[None]:
@@ -148,7 +148,7 @@ class BatchWriter(Generic[Item, Answer]):
     async def _commit(self, batch: Sequence[_QueuedItem[Item, Answer]]) -> None:
         started_at = monotonic()
         try:
-            answers = await self._write_batch([queued.item for queued in batch])
+            results = await self._write_batch([queued.item for queued in batch])
         except Exception as error:  # noqa: BLE001 - any error goes to the caller whose item caused it
             if len(batch) == 1:
                 batch[0].fail(error)
@@ -156,11 +156,11 @@ class BatchWriter(Generic[Item, Answer]):
                 for queued in batch:
                     await self._commit([queued])
             return
-        for queued, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Deferred):
+        for queued, result in zip(batch, results, strict=True):
+            if isinstance(result, Deferred):
                 self._defer(queued)
             else:
-                queued.resolve(answer)
+                queued.resolve(result)
         self._average_seconds += _SMOOTHING * (monotonic() - started_at - self._average_seconds)
 
     def _defer(self, queued: _QueuedItem[Item, Answer]) -> None:
@@ -174,10 +174,10 @@ class BatchWriter(Generic[Item, Answer]):
             while self._deferred:
                 queued = self._deferred.popleft()
                 try:
-                    answer = await self._write_alone(queued.item)
+                    result = await self._write_alone(queued.item)
                 except Exception as error:  # noqa: BLE001 - as above
                     queued.fail(error)
                 else:
-                    queued.resolve(answer)
+                    queued.resolve(result)
         finally:
             self._deferred_writers -= 1

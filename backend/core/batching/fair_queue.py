@@ -64,7 +64,7 @@ class FairQueue(Generic[Item, Result]):
             self._task = None
 
     def _process(self, item: Item, result: asyncio.Future[Result]) -> None:
-        if result.done():  # the caller was cancelled
+        if result.cancelled():  # by its caller
             return
         try:
             result.set_result(self._work(item))

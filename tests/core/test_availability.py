@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from backend.core import availability as availability_module
 from backend.core.app_context import AppContext
 from backend.core.availability import (
     Availability,
@@ -147,7 +146,7 @@ class FlakyDatabase:
 async def test_errors_leave_a_gap_but_do_not_end_the_heartbeat(
     without_heartbeats: Database, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(availability_module, "CHECK_INTERVAL", timedelta(0))
+    monkeypatch.setattr("backend.core.availability.CHECK_INTERVAL", timedelta(0))
     flaky = FlakyDatabase(without_heartbeats, {2: OSError(), 3: RuntimeError()})
     process = cast("AppContext", SimpleNamespace(clock=AdvancingClock(left=5), database=flaky))
     with pytest.raises(asyncio.CancelledError):
@@ -164,7 +163,7 @@ async def test_errors_leave_a_gap_but_do_not_end_the_heartbeat(
 async def test_heartbeat_writes_once_per_minute(
     without_heartbeats: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(availability_module, "CHECK_INTERVAL", timedelta(0))
+    monkeypatch.setattr("backend.core.availability.CHECK_INTERVAL", timedelta(0))
     flaky = FlakyDatabase(without_heartbeats, {})
     times = iter([OPENS, OPENS + timedelta(seconds=1), OPENS + timedelta(seconds=59)])
 

@@ -1,1 +1,1 @@
-"""Everything that has state: the rooms of the house, from `core` up to `cli`."""
+"""The back end of Dianming: verification roll calls of secondary vocational schools (docs/architecture.md)."""

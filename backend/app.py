@@ -1,4 +1,4 @@
-"""The composition root: the only place that knows every room."""
+"""The composition root: creates the ASGI application from the routers of both APIs."""
 
 import asyncio
 import importlib
@@ -12,10 +12,10 @@ from sqlalchemy import text
 from backend.core.app_context import AppContext
 from backend.core.availability import run_heartbeat
 from backend.core.tenancy import Scope
-from backend.core.web.api import Api, Room
-from backend.core.web.fast_route import FastRoute
+from backend.core.web.api import Api, PrefixRouter
+from backend.core.web.fast_route import fast_route
 from backend.core.web.problems import install_problem_handlers, problem_response
-from backend.core.web.requests import LimitBodies
+from backend.core.web.requests import BodyLimitMiddleware
 from backend.staff_api.organisation.rosters import LARGER_BODIES
 from biometrics.errors import BiometricsError
 from geo.errors import GeoError
@@ -66,35 +66,35 @@ STAFF_ROUTERS = (
 MOBILE_PREFIX, STAFF_PREFIX = "/mobile", "/staff"
 
 
-def _face(title: str, routers: tuple[str, ...], app_context: AppContext) -> Api:
+def _create_api(title: str, routers: tuple[str, ...], app_context: AppContext) -> Api:
     """One API with its own OpenAPI document."""
     api = Api(title, app_context)
 
-    # The libraries' refusals carry the house's attributes without its base class.
+    # `geo` and `biometrics` import nothing of `backend`: their errors have the attributes of DomainError, not its type.
     @api.exception_handler(GeoError)
-    async def _geo(request: Request, error: GeoError) -> JSONResponse:
+    async def _handle_geo_error(request: Request, error: GeoError) -> JSONResponse:
         return problem_response(request, error)
 
     @api.exception_handler(BiometricsError)
-    async def _biometrics(request: Request, error: BiometricsError) -> JSONResponse:
+    async def _handle_biometrics_error(request: Request, error: BiometricsError) -> JSONResponse:
         return problem_response(request, error)
 
     for name in routers:
         router: APIRouter = importlib.import_module(name).router
-        api.include_router(Room(router))
+        api.include_router(PrefixRouter(router))
     return api
 
 
 def create_app(app_context: AppContext) -> FastAPI:
-    """Both APIs under one roof: the phone's at /mobile, the staff's at /staff, and /healthz."""
+    """The application: the mobile API at /mobile, the staff API at /staff, and /healthz."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        pulse = asyncio.create_task(run_heartbeat(app_context))
+        heartbeat = asyncio.create_task(run_heartbeat(app_context))
         yield
-        pulse.cancel()
+        heartbeat.cancel()
         with suppress(asyncio.CancelledError):
-            await pulse
+            await heartbeat
         await app_context.close()
 
     app = FastAPI(
@@ -108,19 +108,19 @@ def create_app(app_context: AppContext) -> FastAPI:
     app.state.app_context = app_context
     install_problem_handlers(app)
     larger = {STAFF_PREFIX + path: limit for path, limit in LARGER_BODIES.items()}
-    mobile = _face("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context)
-    (rush,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
-    app.add_middleware(FastRoute, prefix=MOBILE_PREFIX, api=mobile, route=rush)
-    app.add_middleware(LimitBodies, limit=app_context.settings.request_body_limit, larger=larger)
+    mobile = _create_api("点名 · 学生端 Mobile API", MOBILE_ROUTERS, app_context)
+    (envelopes,) = importlib.import_module(MOBILE_ROUTERS[0]).router.routes
+    app.router.routes.append(fast_route(MOBILE_PREFIX, mobile, envelopes))
+    app.add_middleware(BodyLimitMiddleware, limit=app_context.settings.request_body_limit, larger=larger)
     app.mount(MOBILE_PREFIX, mobile)
-    app.mount(STAFF_PREFIX, _face("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context))
+    app.mount(STAFF_PREFIX, _create_api("点名 · 管理端 Staff API", STAFF_ROUTERS, app_context))
 
     @app.get("/healthz")
     async def healthz() -> dict[str, str]:
-        """Healthy while the database answers: without Redis everything works, and dashboards refresh more slowly."""
+        """200 if the database answers. Without Redis everything works, and dashboards refresh more slowly."""
         async with app_context.database.transaction(Scope.none()) as session:
             await session.execute(text("SELECT 1"))
-        redis = await app_context.redis.answers()
+        redis = await app_context.redis.is_available()
         return {"status": "ok" if redis else "degraded", "redis": "ok" if redis else "away"}
 
     return app

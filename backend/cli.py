@@ -1,4 +1,4 @@
-"""`dianming`: one command with a sub-command for each noun."""
+"""`dianming`: the command line, with one sub-command per noun."""
 
 import importlib
 import json
@@ -12,6 +12,9 @@ from backend.core.process.logging import configure_logging
 from backend.settings import SettingsInvalid
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="点名 · Dianming")
+
+DEPLOYMENT_COMMANDS = ("demo", "serve", "worker", "migrate", "keys", "gateway", "seed", "clock")
+"""Sub-commands whose modules are in `backend.commands.deployment`."""
 
 SUBCOMMANDS = (
     "geo",
@@ -39,7 +42,10 @@ SUBCOMMANDS = (
     "verification",
     "progress",
 )
-"""Each name is a module `backend.commands.<name>_command` with a typer `app` or a function `command`."""
+"""Each name is a module `<name>_command` with a typer `app` or a function `command`."""
+
+HIDDEN_ALIASES = {"flow": "events"}
+"""Earlier names of sub-commands, which still work but are not listed."""
 
 
 @app.callback()
@@ -47,25 +53,29 @@ def _root() -> None:
     """点名核验 · verification roll calls."""
 
 
-def _mount(name: str) -> None:
-    module = importlib.import_module(f"backend.commands.{name}_command")
+def _add_command(name: str) -> None:
+    package = "backend.commands.deployment" if name in DEPLOYMENT_COMMANDS else "backend.commands"
+    module = importlib.import_module(f"{package}.{name}_command")
     if hasattr(module, "app"):
         app.add_typer(module.app, name=name)
     else:
         app.command(name)(module.command)
+        for alias in (old for old, new in HIDDEN_ALIASES.items() if new == name):
+            app.command(alias, hidden=True)(module.command)
 
 
 def main() -> None:
-    """Entry point of the console script; imports only what the called sub-command needs."""
-    configure_logging(as_json=False)  # the server and the worker know better, once they know their settings
-    asked = sys.argv[1] if len(sys.argv) > 1 else None
-    for name in SUBCOMMANDS:
-        if asked in {None, name} or asked not in SUBCOMMANDS:
-            _mount(name)
+    """Entry point of the console script. Imports only the module of the called sub-command."""
+    configure_logging(as_json=False)  # `serve` and `worker` configure it again from their settings
+    name = sys.argv[1] if len(sys.argv) > 1 else None
+    requested = HIDDEN_ALIASES.get(name, name) if name else None
+    for command in SUBCOMMANDS:
+        if requested not in SUBCOMMANDS or requested == command:
+            _add_command(command)
     try:
         status = app(standalone_mode=False)
     except UsageError as error:
-        _explain(error)
+        _print_usage_error(error)
         status = EXIT_BAD_INPUT
     except SettingsInvalid as error:
         sys.stderr.write(f"请设置环境变量 · set these environment variables: {error}\n")
@@ -75,8 +85,8 @@ def main() -> None:
     sys.exit(status if isinstance(status, int) else 0)
 
 
-def _explain(error: UsageError) -> None:
-    """A wrong call in the form that was asked for: JSON for a program, the usage for a person."""
+def _print_usage_error(error: UsageError) -> None:
+    """Print a wrong call: as JSON with --json, else with the usage."""
     if "--json" in sys.argv:
         problem = {"error": {"code": "usage", "message": error.format_message()}}
         sys.stdout.write(json.dumps(problem, ensure_ascii=False) + "\n")

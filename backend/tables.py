@@ -1,11 +1,11 @@
-"""Every table of the house, for migrations and for the tests that compare them with the database."""
+"""Every table of the back end, for migrations and for tests that compare them with the database."""
 
 import importlib
 import importlib.util
 
 from backend.core.database import Base
 
-ROOMS = (
+PACKAGES = (
     "core",
     "org",
     "people",
@@ -20,8 +20,10 @@ ROOMS = (
     "retention",
 )
 
-for room in ROOMS:
-    if importlib.util.find_spec(f"backend.{room}") and importlib.util.find_spec(f"backend.{room}.tables"):
-        importlib.import_module(f"backend.{room}.tables")
+for package in PACKAGES:
+    if importlib.util.find_spec(f"backend.{package}") and importlib.util.find_spec(
+        f"backend.{package}.tables"
+    ):
+        importlib.import_module(f"backend.{package}.tables")
 
 METADATA = Base.metadata

@@ -1,4 +1,4 @@
-"""The background process: jobs of every room, with face engines in processes of their own."""
+"""The worker process: background jobs of all packages, and verification with face engines in child processes."""
 
 import asyncio
 import importlib
@@ -19,7 +19,7 @@ from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
 from backend.core.jobs import DEFAULT, QUEUES, Priority, conninfo, job_app
 from backend.core.tenancy import Scope
-from backend.events import CONSUMED, deliver
+from backend.events import CONSUMED_EVENTS, deliver
 from backend.identity.face import policy as face_policy
 from backend.identity.face.enrolment import face_pool
 from backend.org.paths import path_of
@@ -28,12 +28,12 @@ from backend.policy.installed import policy_at
 from backend.roll_call.policy import face_rules, reuse_rules
 from backend.roll_call.verification.queue import QueueConfig
 from backend.roll_call.verification.worker import VerificationWorker
-from biometrics.engines import registry as admitted
+from biometrics.engines import registry as engine_registry
 from biometrics.engines.base import EngineInfo
 from biometrics.matching.decision import Method, ThresholdsInvalid
 from biometrics.pool import FacePool, PoolLimits
 
-JOB_MODULES = (
+TASK_MODULES = (
     "backend.core.outbox",
     "backend.org.tasks",
     "backend.people.tasks",
@@ -48,31 +48,31 @@ JOB_MODULES = (
     "backend.retention.tasks",
 )
 HEARTBEAT_SECONDS = 2.0
-GRACE_SECONDS = 20
-"""How long a worker that was told to stop may finish what it has in hand."""
+SHUTDOWN_GRACE_SECONDS = 20
+"""How long a stopping worker may finish its current jobs."""
 DEAD_AFTER_SECONDS = 10.0
-AGAIN_SECONDS = 1.0
-"""Before jobs begin anew when the database went away."""
+RESTART_DELAY_SECONDS = 1.0
+"""Delay before jobs run again after the database was unreachable."""
 
 log = structlog.get_logger()
 
 
 def load_jobs() -> None:
-    """Register the tasks of every room."""
-    for module in JOB_MODULES:
+    """Register the tasks of all packages."""
+    for module in TASK_MODULES:
         importlib.import_module(module)
 
 
 def open_face_pool(app_context: AppContext) -> FacePool:
-    """Face processes as the settings say; the test engine never in production."""
+    """Start the face processes that the settings describe. The test engine is never allowed in production."""
     settings = app_context.settings
     if settings.test_engine:
         if settings.env == "production":
-            msg = "DIANMING_TEST_ENGINE admits drawn patterns as faces; unset it in production"
+            msg = "DIANMING_TEST_ENGINE accepts drawn patterns as faces; unset it in production"
             raise RuntimeError(msg)
-        log.warning("TEST ENGINE ADMITTED: drawn patterns count as faces here")
+        log.warning("TEST ENGINE ENABLED: drawn patterns count as faces")
     factory = partial(
-        admitted.face_engines,
+        engine_registry.face_engines,
         test_engine=settings.test_engine,
         own=settings.face_engine,
         contours=settings.face_contours,
@@ -80,16 +80,17 @@ def open_face_pool(app_context: AppContext) -> FacePool:
     pool = FacePool(factory, PoolLimits(workers=settings.face_processes))
     pool.start()
     try:
-        _require_figures(app_context, pool.enrolling())
+        _check_engine_policy(app_context, pool.enrolling())
     except (AbsentLaw, ThresholdsInvalid):
         pool.close()
         raise
     return pool
 
 
-def _require_figures(app_context: AppContext, enrolling: EngineInfo) -> None:
-    """An engine without figures in the law could judge nobody: raises AbsentLaw, or ThresholdsInvalid where they
-    belong to another version, before anybody waits for it.
+def _check_engine_policy(app_context: AppContext, enrolling: EngineInfo) -> None:
+    """Raise AbsentLaw if the policy has no figures for the engine, or ThresholdsInvalid if they are for another version.
+
+    Checked when the worker starts, since it could verify no submission without them.
     """
     law = policy_at(legal_day(app_context.clock()), app_context.settings.province_code)
     face_rules(law, enrolling.key.id)
@@ -107,14 +108,14 @@ def _require_figures(app_context: AppContext, enrolling: EngineInfo) -> None:
     queueing_lock="rescue_stalled_jobs",
 )
 async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """Give jobs of workers that died to living ones: a kill loses nothing (invariant 15)."""
+    """Requeue the jobs of workers that died, so that killing a worker loses nothing (invariant 15)."""
     manager = context.app.job_manager
     for job in await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER_SECONDS):
-        log.warning("rescuing a job of a dead worker", job=job.id, task=job.task_name)
+        log.warning("requeuing a job of a dead worker", job=job.id, task=job.task_name)
         try:
             await manager.retry_job(job)
         except UniqueViolation:
-            # One like it waits already and does its work; the other jobs of the dead worker must not wait for that.
+            # An equal job waits already and replaces this one. An error here would keep the others from being rescued.
             await manager.finish_job(job, Status.ABORTED, delete_job=True)
 
 
@@ -123,7 +124,7 @@ async def rescue_stalled_jobs(context: JobContext, timestamp: int) -> None:  # n
     queue=DEFAULT, name="seal_audit", pass_context=True, priority=Priority.HIGH, queueing_lock="seal_audit"
 )
 async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG001
-    """Chain what is not chained yet, every minute, in as many transactions as a rush of acts needs."""
+    """Seal new audit entries every minute, in one transaction per batch."""
     app_context: AppContext = context.additional_context["app_context"]
     province = path_of("province", app_context.settings.province_code, None)
     sealed = audit.SEAL_BATCH
@@ -133,50 +134,50 @@ async def seal_audit(context: JobContext, timestamp: int) -> None:  # noqa: ARG0
 
 
 async def run_worker(app_context: AppContext, *, concurrency: int, stop: asyncio.Event | None = None) -> None:
-    """Run jobs until told to stop (SIGTERM, SIGINT or `stop`)."""
+    """Run jobs and verification until SIGTERM, SIGINT or `stop`."""
     load_jobs()
-    outbox.consume_only(CONSUMED)
+    outbox.set_consumed_events(CONSUMED_EVENTS)
     pool = open_face_pool(app_context)
-    app_context.services[face_pool] = pool
-    stopping = stop or _told_by_signals()
-    verifier = VerificationWorker(app_context, QueueConfig.of(app_context.settings))
+    app_context.provide(face_pool, pool)
+    stopping = stop or _stop_on_signals()
+    verification = VerificationWorker(app_context, QueueConfig.of(app_context.settings))
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(_run_jobs(app_context, concurrency, stopping))
-            group.create_task(_judge(verifier, stopping))
+            group.create_task(_run_verification(verification, stopping))
     finally:
         pool.close()
 
 
-def _told_by_signals() -> asyncio.Event:
-    told = asyncio.Event()
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    return told
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
 
 
-async def _judge(verifier: VerificationWorker, stop: asyncio.Event) -> None:
-    """Verification has a loop of its own: however many wait for it, jobs are run meanwhile."""
-    judging = asyncio.create_task(verifier.run(stop))
-    await asyncio.wait([judging, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
-    _, unfinished = await asyncio.wait([judging], timeout=GRACE_SECONDS)
+async def _run_verification(worker: VerificationWorker, stop: asyncio.Event) -> None:
+    """Verify submissions beside the jobs, so that a long queue of submissions does not delay jobs."""
+    running = asyncio.create_task(worker.run(stop))
+    await asyncio.wait([running, asyncio.create_task(stop.wait())], return_when=asyncio.FIRST_COMPLETED)
+    _, unfinished = await asyncio.wait([running], timeout=SHUTDOWN_GRACE_SECONDS)
     if unfinished:
-        judging.cancel()
+        running.cancel()
     with suppress(asyncio.CancelledError):
-        await judging
+        await running
 
 
 async def _run_jobs(app_context: AppContext, concurrency: int, stop: asyncio.Event) -> None:
-    """Until told to stop. Whoever loses the database gives up: here it begins anew, with the faces still loaded."""
+    """Run jobs until `stop`. procrastinate ends when it loses the database; restart it with the engines still loaded."""
     while not stop.is_set():
         try:
             await _run_jobs_once(app_context, concurrency, stop)
         except (procrastinate.exceptions.ConnectorException, PoolTimeout) as error:
             log.warning("jobs interrupted", error=type(error).__name__)
         if not stop.is_set():
-            log.warning("jobs begin anew: the database was away")
+            log.warning("restarting jobs: the database was unreachable")
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), AGAIN_SECONDS)
+                await asyncio.wait_for(stop.wait(), RESTART_DELAY_SECONDS)
 
 
 async def _run_jobs_once(app_context: AppContext, concurrency: int, stop: asyncio.Event) -> None:
@@ -185,7 +186,7 @@ async def _run_jobs_once(app_context: AppContext, concurrency: int, stop: asynci
     )
     with job_app.replace_connector(connector) as app:
         async with app.open_async():
-            work = asyncio.create_task(
+            running = asyncio.create_task(
                 app.run_worker_async(
                     queues=QUEUES,
                     concurrency=concurrency,
@@ -193,18 +194,18 @@ async def _run_jobs_once(app_context: AppContext, concurrency: int, stop: asynci
                     fetch_job_polling_interval=1.0,
                     update_heartbeat_interval=HEARTBEAT_SECONDS,
                     stalled_worker_timeout=DEAD_AFTER_SECONDS,
-                    shutdown_graceful_timeout=GRACE_SECONDS,
+                    shutdown_graceful_timeout=SHUTDOWN_GRACE_SECONDS,
                     delete_jobs="successful",
                     install_signal_handlers=False,
                     additional_context={"app_context": app_context, "deliver": partial(deliver, app_context)},
                 )
             )
-            told = asyncio.create_task(stop.wait())
-            await asyncio.wait([work, told], return_when=asyncio.FIRST_COMPLETED)
-            if told.done():
-                work.cancel()
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([running, stopped], return_when=asyncio.FIRST_COMPLETED)
+            if stopped.done():
+                running.cancel()
                 with suppress(asyncio.CancelledError):
-                    await work
+                    await running
             else:
-                told.cancel()
-                await work
+                stopped.cancel()
+                await running

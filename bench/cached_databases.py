@@ -7,7 +7,7 @@ from pathlib import Path
 import psycopg
 from alembic import command
 
-from backend.commands.migrate_command import alembic_config
+from backend.commands.deployment.migrate_command import alembic_config
 from backend.devstack.services import Stack, create_database, drop_database
 
 ROOT = Path(__file__).resolve().parents[1]

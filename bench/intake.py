@@ -42,7 +42,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount
 
 from backend.app import MOBILE_PREFIX, create_app
-from backend.commands.migrate_command import alembic_config
+from backend.commands.deployment.migrate_command import alembic_config
 from backend.core import jws
 from backend.core.app_context import open_app_context
 from backend.core.clock import now
@@ -61,7 +61,7 @@ from bench.intake_data import ROLL_CALL, Handset, account_id, fill, nonce_of
 from bench.intake_load import Run, closed_loop, open_loop
 from bench.intake_steps import Signed, steps
 from bench.report import Stolen, publish
-from mobile_api.envelopes import ByHand
+from mobile_api.envelopes import ManualParsingRoute
 
 DATABASE = "bench_intake"
 ROUNDS = 5
@@ -81,7 +81,7 @@ EMPTY_LAST = f"{MOBILE_PREFIX}/v1/bench-last/{ROLL_CALL}/envelopes"
 EMPTY_USUAL = f"{MOBILE_PREFIX}/v1/bench-usual/{ROLL_CALL}/envelopes"
 FLOORS = {"empty": EMPTY, "empty, last": EMPTY_LAST, "empty, usual": EMPTY_USUAL}
 
-_first, _last = (APIRouter(prefix="/v1", route_class=ByHand) for _ in range(2))
+_first, _last = (APIRouter(prefix="/v1", route_class=ManualParsingRoute) for _ in range(2))
 _usual = APIRouter(prefix="/v1")
 
 

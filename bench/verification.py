@@ -29,7 +29,7 @@ from alembic import command
 from sqlalchemy import event, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from backend.commands.migrate_command import alembic_config
+from backend.commands.deployment.migrate_command import alembic_config
 from backend.core.app_context import AppContext
 from backend.core.clock import legal_day, now
 from backend.core.database import Database

@@ -1,7 +1,7 @@
-"""The envelope of a check-in: the one address that a whole province calls within minutes.
+"""The route that receives the envelope of a check-in, which a whole province calls within minutes.
 
-It is documented like every other and served by hand: the framework's way to the same three values costs more than
-their signatures. The instant that decides lateness is taken when the body is here, before anything waits.
+It is documented like every other route but parses its request itself: FastAPI's parsing of the same three values takes
+longer than verifying their signatures. The time that decides lateness is taken once the body has arrived.
 """
 
 from collections.abc import Callable, Coroutine
@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from starlette.responses import JSONResponse
 
 from backend.core.app_context import AppContext
-from backend.core.web.api import refuse_repeated
+from backend.core.web.api import reject_repeated_parameters
 from backend.core.web.problems import documented, problem_response
 from backend.identity.sign_in.authentication import authenticate_phone
 from backend.roll_call.check_in.evaluate import UnrecordedError
@@ -26,26 +26,26 @@ from backend.roll_call.student_schemas import EnvelopeIn, ReceiptOut
 from mobile_api.caller import read_request
 
 
-class ByHand(APIRoute):
-    """Path and body are read here; a request that cannot be read is answered as the framework would."""
+class ManualParsingRoute(APIRoute):
+    """Parses path and body without FastAPI's dependencies, and reports malformed requests in the same way."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        async def serve(request: Request) -> Response:
+        async def handle(request: Request) -> Response:
             if request.scope["query_string"]:
-                await refuse_repeated(request)
+                await reject_repeated_parameters(request)
             content = await request.body()
             try:
-                roll_call_id, body = _path_id(request), _body(request, content)
+                roll_call_id, body = _parse_roll_call_id(request), _parse_body(request, content)
             except RequestValidationError:
                 await authenticate_phone(request.app.state.app_context, read_request(request))
                 raise
-            answer: Response = await self.endpoint(request, roll_call_id, body)
-            return answer
+            response: Response = await self.endpoint(request, roll_call_id, body)
+            return response
 
-        return serve
+        return handle
 
 
-def _path_id(request: Request) -> UUID:
+def _parse_roll_call_id(request: Request) -> UUID:
     text = request.path_params["roll_call_id"]
     try:
         return UUID(text)
@@ -58,20 +58,20 @@ def _path_id(request: Request) -> UUID:
         raise RequestValidationError([message]) from error
 
 
-def _body(request: Request, content: bytes) -> EnvelopeIn:
+def _parse_body(request: Request, content: bytes) -> EnvelopeIn:
     if not request.headers.get("content-type", "").lower().startswith("application/json"):
         message = {"type": "media_type", "loc": ("body",), "msg": "Input should be application/json"}
         raise RequestValidationError([message])
     try:
         return EnvelopeIn.model_validate_json(content)
     except ValidationError as error:
-        found: list[Any] = [
-            {**each, "loc": ("body", *each["loc"])} for each in error.errors(include_input=False)
+        details: list[Any] = [
+            {**detail, "loc": ("body", *detail["loc"])} for detail in error.errors(include_input=False)
         ]
-        raise RequestValidationError(found) from error
+        raise RequestValidationError(details) from error
 
 
-router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=ByHand)
+router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=ManualParsingRoute)
 
 
 @router.post(
@@ -84,10 +84,10 @@ router = APIRouter(prefix="/v1", tags=["核验 · roll calls"], route_class=ByHa
     response_model=ReceiptOut,
 )
 async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
-    """提交签名信封 · Submit the signed envelope. The receipt comes only once it is durable.
+    """提交签名信封 · Submit the signed envelope. The receipt is returned once the envelope is durably stored.
 
-    Under too much load the answer is 503 with `Retry-After` and `attempted`: send that along when trying again with the
-    same envelope, and it counts as having come at the first try.
+    Under too much load the answer is 503 with `Retry-After` and `attempted`. Send `attempted` along with the retry of the
+    same envelope, and the time of the first attempt counts.
     """
     app_context: AppContext = request.app.state.app_context
     sent = Sent(read_request(request), roll_call_id, body.envelope, app_context.clock(), body.attempted)

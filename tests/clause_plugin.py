@@ -1,4 +1,4 @@
-"""Refuses a run whose tests name a clause that the registry does not know, before any of them runs."""
+"""pytest plugin: stops a run at collection if a test has a mark with an unknown clause."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Fixtures of every test: a migrated database per worker, made from one template, and real Redis."""
+"""Fixtures of all tests: a migrated database per worker, created from one template, and a real Redis."""
 
 import gc
 import os
@@ -17,7 +17,7 @@ from hypothesis import settings as hypothesis_settings
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-from backend.commands.migrate_command import alembic_config
+from backend.commands.deployment.migrate_command import alembic_config
 from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
@@ -26,14 +26,14 @@ from backend.core.keys import KeyRing, create_key_file
 from backend.core.redis_client import open_redis
 from backend.settings import Settings
 
-# httpx asks before every request whether this package is there; without it each answer searches the whole path.
+# httpx tries to import this package before every request; if it is missing, that searches the whole path each time.
 sys.modules.setdefault("sniffio", cast("ModuleType", None))
 
-# Examples are bounded by their number, never by the clock of a busy machine.
+# Hypothesis examples are limited by number, not by time: the machine may be busy.
 hypothesis_settings.register_profile("dianming", deadline=None)
 hypothesis_settings.load_profile("dianming")
 
-# What is imported and collected lives until the end: the collector of garbage need not look for it among that.
+# Imported modules and collected tests live until the end, so garbage collection can skip them.
 gc.disable()
 
 SUPERUSER = "DIANMING_TEST_SUPERUSER_DSN"
@@ -43,7 +43,7 @@ EXTENSIONS = ("postgis", "ltree", "pgcrypto", "btree_gist", "pg_trgm")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests of one xdist group run in one process: pytest 9.2 no longer reads the id that pytest-xdist 3.8 writes."""
+    """Run the tests of an xdist group in one process: pytest 9.2 does not read the ids that pytest-xdist 3.8 writes."""
     if not config.getoption("loadgroup", default=False):
         return
     for item in items:
@@ -53,7 +53,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Garbage is collected from here on, among what the tests themselves make, and not after every 700 objects."""
+    """Collect garbage from here on, only among objects that tests create, and less often than by default."""
     gc.freeze()
     gc.set_threshold(20_000, 10, 10)
     gc.enable()
@@ -62,24 +62,24 @@ def pytest_collection_finish() -> None:
 def _superuser_dsn() -> str:
     dsn = os.environ.get(SUPERUSER)
     if dsn is None:
-        pytest.fail(f"{SUPERUSER} is not set: run the tests by `make test`, which starts their services")
+        pytest.fail(f"{SUPERUSER} is not set: run the tests with `make test`, which starts the services")
     return dsn
 
 
 def database_url(name: str, user: str) -> str:
-    """SQLAlchemy URL of a test database, as one of its roles."""
+    """SQLAlchemy URL of a test database for one of its roles."""
     parts = conninfo_to_dict(_superuser_dsn())
     return f"postgresql+psycopg://{user}@/{name}?host={parts['host']}&port={parts.get('port', 5432)}"
 
 
-def _administer(*statements: sql.Composed, dbname: str = "postgres") -> None:
+def _execute_as_superuser(*statements: sql.Composed, dbname: str = "postgres") -> None:
     with psycopg.connect(_superuser_dsn(), dbname=dbname, autocommit=True) as connection:
         for statement in statements:
             connection.execute(statement)
 
 
-def _create(name: str, template: str) -> None:
-    _administer(
+def _create_database(name: str, template: str) -> None:
+    _execute_as_superuser(
         sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)),
         sql.SQL("CREATE DATABASE {} OWNER dianming_owner TEMPLATE {}").format(
             sql.Identifier(name), sql.Identifier(template)
@@ -88,8 +88,8 @@ def _create(name: str, template: str) -> None:
 
 
 def _build_template(name: str) -> None:
-    _create(name, "template0")
-    _administer(
+    _create_database(name, "template0")
+    _execute_as_superuser(
         *(sql.SQL("CREATE EXTENSION IF NOT EXISTS {}").format(sql.Identifier(each)) for each in EXTENSIONS),
         dbname=name,
     )
@@ -98,7 +98,7 @@ def _build_template(name: str) -> None:
 
 @pytest.fixture(scope="session")
 def template_database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> str:
-    """Name of the migrated template, built once a run whichever worker comes first."""
+    """Name of the migrated template database. The first worker creates it, once per run."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))[:12]
     name = f"dm_template_{run}"
     shared = (
@@ -116,19 +116,19 @@ def template_database(tmp_path_factory: pytest.TempPathFactory, worker_id: str) 
 def database_name(
     template_database: str, worker_id: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """This worker's own copy of the template."""
+    """Name of this worker's own copy of the template."""
     name = f"{template_database}_{worker_id}"
     base = tmp_path_factory.getbasetemp()
     shared = base if worker_id == "master" else base.parent
     with FileLock(shared / "template.lock"):
-        _create(name, template_database)
+        _create_database(name, template_database)
     yield name
-    _administer(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    _execute_as_superuser(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
 
 
 @pytest.fixture(scope="session")
 def keys_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fresh key file."""
+    """A new key file."""
     path = tmp_path_factory.mktemp("keys") / "keys.json"
     create_key_file(path)
     return path
@@ -151,7 +151,7 @@ def settings(database_name: str, keys_file: Path, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="session")
 async def app_context(settings: Settings) -> AsyncIterator[AppContext]:
-    """The parts of a process, on this worker's database, as the application's role."""
+    """The application context on this worker's database, with the application's role."""
     app_context = AppContext(
         settings=settings,
         database=Database.connect(settings.database_url),
@@ -166,13 +166,13 @@ async def app_context(settings: Settings) -> AsyncIterator[AppContext]:
 
 @pytest.fixture(scope="session")
 async def database(app_context: AppContext) -> Database:
-    """Transactions as the application's role."""
+    """Transactions with the application's role."""
     return app_context.database
 
 
 @pytest.fixture(scope="session")
 async def owner(settings: Settings) -> AsyncIterator[Database]:
-    """Transactions as the owner, for arranging what no service may write."""
+    """Transactions with the owner's role, to create data that no service may write."""
     assert settings.owner_database_url is not None
     owner = Database.connect(settings.owner_database_url)
     yield owner

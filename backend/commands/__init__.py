@@ -1,1 +1,1 @@
-"""The sub-commands of `dianming`, one module a noun; `backend.cli` puts them together."""
+"""The sub-commands of `dianming`, one module per noun. `backend.cli` assembles them."""

@@ -1,48 +1,40 @@
-"""`dianming audit`: seal the audit's entries into the hash chain, and verify it."""
+"""`dianming audit`: seal audit entries into the hash chain, and verify the chain."""
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Annotated, TypeVar
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.commands.context import province_scope, run_with_context
 from backend.commands.output import answer
 from backend.core import audit
-from backend.core.app_context import AppContext, open_app_context
-from backend.core.tenancy import Scope
-from backend.org.paths import path_of
-from backend.settings import get_settings
+from backend.core.app_context import AppContext
 
 app = typer.Typer(no_args_is_help=True, help="审计链 · the audit chain")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
-Answer = TypeVar("Answer")
+Result = TypeVar("Result")
 
 
-def _run(work: Callable[[AppContext, AsyncSession], Awaitable[Answer]]) -> Answer:
-    async def inside() -> Answer:
-        app_context = open_app_context(get_settings())
-        try:
-            path = path_of("province", app_context.settings.province_code, None)
-            async with app_context.database.transaction(Scope.wide(path)) as session:
-                return await work(app_context, session)
-        finally:
-            await app_context.close()
+def _run_in_transaction(work: Callable[[AppContext, AsyncSession], Awaitable[Result]]) -> Result:
+    async def run(app_context: AppContext) -> Result:
+        async with app_context.database.transaction(province_scope(app_context)) as session:
+            return await work(app_context, session)
 
-    return asyncio.run(inside())
+    return run_with_context(run)
 
 
 @app.command()
 def seal(as_json: AsJson = False) -> None:
-    """把新的审计记录链入哈希链 · Chain the newest entries."""
-    sealed = _run(lambda app_context, session: audit.seal(session, app_context.clock()))
+    """把新的审计记录链入哈希链 · Seal the newest entries."""
+    sealed = _run_in_transaction(lambda app_context, session: audit.seal(session, app_context.clock()))
     answer({"sealed": sealed}, as_json=as_json, render=lambda payload: f"已链入 sealed {payload['sealed']}")
 
 
 @app.command()
 def verify(as_json: AsJson = False) -> None:
-    """核验哈希链 · Verify the chain; `broken_at` names the first link that does not hold."""
-    broken = _run(lambda _, session: audit.first_broken_link(session))
+    """核验哈希链 · Verify the chain; `broken_at` is the first link that does not match."""
+    broken = _run_in_transaction(lambda _, session: audit.first_broken_link(session))
     payload = {"intact": broken is None, "broken_at": broken}
     answer(
         payload,

@@ -1,4 +1,4 @@
-"""`dianming calendar load FILE`: put an official year of holidays and make-up workdays in force."""
+"""`dianming calendar load FILE`: load the official holidays and make-up workdays of a year."""
 
 import asyncio
 from pathlib import Path
@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="工作日历 · The working-day ca
 
 @app.callback()
 def calendar() -> None:
-    """Keep `load` a sub-command of its own."""
+    """Keep `load` a sub-command, although it is the only one."""
 
 
 @app.command()
@@ -33,22 +33,22 @@ def load(
     source: Annotated[str | None, typer.Option(help="the notice behind a CSV file")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """载入一年的节假日安排 · Load the year in FILE; an amended notice replaces the earlier one."""
+    """载入一年的节假日安排 · Load the year in FILE; an amended notice replaces an earlier one."""
     try:
-        loaded = _parsed(file, year, source, as_json=as_json)
-        asyncio.run(_put(loaded, get_settings()))
+        loaded = _parse_file(file, year, source, as_json=as_json)
+        asyncio.run(_store(loaded, get_settings()))
     except DomainError as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
-    facts = {
+    payload = {
         "year": loaded.year,
         "holidays": len(loaded.holidays),
         "makeup_workdays": len(loaded.makeup_workdays),
         "source": loaded.source,
     }
-    answer(facts, as_json=as_json, render=lambda payload: "{year}: {source}".format(**payload))
+    answer(payload, as_json=as_json, render=lambda payload: "{year}: {source}".format(**payload))
 
 
-def _parsed(file: Path, year: int | None, source: str | None, *, as_json: bool) -> CalendarYear:
+def _parse_file(file: Path, year: int | None, source: str | None, *, as_json: bool) -> CalendarYear:
     try:
         content = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -62,8 +62,8 @@ def _parsed(file: Path, year: int | None, source: str | None, *, as_json: bool) 
     return parse_calendar_year_csv(content, year=year, source=source)
 
 
-async def _put(year: CalendarYear, settings: Settings) -> None:
-    """As the application's role, for the province; the audit shows it as the system's own act."""
+async def _store(year: CalendarYear, settings: Settings) -> None:
+    """Store it with the scope of the province. In the audit log, the acting account is the system."""
     province = path_of("province", settings.province_code, None)
     database = Database.connect(settings.database_url, pool_size=1)
     try:

@@ -1,4 +1,4 @@
-"""`dianming clauses`: which clause is held by which code and shown by which tests."""
+"""`dianming clauses`: which code implements a clause, and which tests cover it."""
 
 import io
 import shutil
@@ -13,7 +13,7 @@ from backend.core.errors import DomainError
 from backend.policy import load_clauses, policies_directory
 from backend.policy.clauses import scan_marks
 
-NARROWEST = 80
+MIN_WIDTH = 80
 HEADINGS = ("条款 Clause", "出处 Article", "内容 Rule", "状态 Status", "代码 Code", "测试 Tests")
 
 
@@ -21,7 +21,7 @@ def command(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """条款 · Every clause with the code that holds it and the tests that show it."""
+    """条款 · Every clause, the code that implements it and the tests that cover it."""
     directory = policies_directory()
     try:
         registry = load_clauses(directory)
@@ -36,7 +36,7 @@ def command(
     payload = {
         "clauses": clauses,
         "tests_scanned": marks is not None,
-        "unknown": {clause: list(found) for clause, found in tests.items() if clause not in registry.ids},
+        "unknown": {clause: list(marked) for clause, marked in tests.items() if clause not in registry.ids},
     }
     answer(payload, as_json=as_json, render=_render)
 
@@ -54,11 +54,11 @@ def _render(payload: dict[str, Any]) -> str:
             "\n".join(clause["code"]),
             "\n".join(clause["tests"]),
         )
-    page = io.StringIO()
-    console = Console(file=page, width=max(NARROWEST, shutil.get_terminal_size().columns))
+    output = io.StringIO()
+    console = Console(file=output, width=max(MIN_WIDTH, shutil.get_terminal_size().columns))
     console.print(table)
     if not payload["tests_scanned"]:
         console.print("此处没有 tests/，无法列出测试。No tests/ here, so the tests are not listed.")
     for clause, tests in payload["unknown"].items():
         console.print(f"未知条款 Unknown clause {clause}: {', '.join(tests)}", markup=False)
-    return page.getvalue().rstrip()
+    return output.getvalue().rstrip()

@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True, help="证件号码 · Numbers of identit
 
 @app.callback()
 def about() -> None:
-    """Keep `check` a sub-command although it is the only one."""
+    """Keep `check` a sub-command, although it is the only one."""
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`dianming law check FILES…`: run law cases, wherever their files lie (docs/law-cases.md)."""
+"""`dianming law check FILES…`: run law cases from any files (docs/law-cases.md)."""
 
 import json
 import sys
@@ -22,7 +22,7 @@ app = typer.Typer(no_args_is_help=True, help="法规案例 · Law cases")
 
 @app.callback()
 def law() -> None:
-    """Keep `check` a sub-command of its own, however few there are."""
+    """Keep `check` a sub-command, although it is the only one."""
 
 
 @app.command()
@@ -31,38 +31,38 @@ def check(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
-    """Run each case; exit 0 when all pass, 1 when one fails, 2 when a file cannot be read."""
+    """Run each case; exit code 0 if all pass, 1 if one fails, 2 if a file is invalid."""
     try:
-        shipped = load_policies()
-        results = [result for file in files for result in run_file(file, shipped)]
-    except CaseMalformed as fault:
-        _refuse(fault, fault.place, as_json=as_json)
-    except DomainError as fault:
-        _refuse(fault, {}, as_json=as_json)
+        policies = load_policies()
+        results = [result for file in files for result in run_file(file, policies)]
+    except CaseMalformed as error:
+        _exit_with_error(error, error.place, as_json=as_json)
+    except DomainError as error:
+        _exit_with_error(error, {}, as_json=as_json)
     failed = sum(not result.passed for result in results)
     payload = {
         "passed": len(results) - failed,
         "failed": failed,
-        "cases": [_told(result) for result in results],
+        "cases": [_as_json(result) for result in results],
     }
-    answer(payload, as_json=as_json, render=_rendered)
+    answer(payload, as_json=as_json, render=_render)
     if failed:
         raise typer.Exit(EXIT_CASE_FAILED)
 
 
-def _told(result: CaseResult) -> dict[str, Any]:
-    told = {
+def _as_json(result: CaseResult) -> dict[str, Any]:
+    payload = {
         "file": result.file,
         "name": result.name,
         "clauses": list(result.clauses),
         "passed": result.passed,
     }
     if not result.passed:
-        told |= {"differences": document(result.differences), "trace": list(result.trace)}
-    return told
+        payload |= {"differences": document(result.differences), "trace": list(result.trace)}
+    return payload
 
 
-def _rendered(payload: dict[str, Any]) -> str:
+def _render(payload: dict[str, Any]) -> str:
     lines = []
     for case in payload["cases"]:
         lines.append(
@@ -70,23 +70,23 @@ def _rendered(payload: dict[str, Any]) -> str:
         )
         for difference in case.get("differences", ()):
             lines.append(f"    {difference['at']}  {difference['key']}")
-            lines.append(f"      应为 expected: {_json(difference['expected'])}")
-            lines.append(f"      实为 actual:   {_json(difference['actual'])}")
-        lines += [f"    依据 trace: {_json(assessment)}" for assessment in case.get("trace", ())]
+            lines.append(f"      应为 expected: {_dump(difference['expected'])}")
+            lines.append(f"      实为 actual:   {_dump(difference['actual'])}")
+        lines += [f"    依据 trace: {_dump(assessment)}" for assessment in case.get("trace", ())]
     lines.append(f"{payload['passed']} 通过 passed, {payload['failed']} 失败 failed")
     return "\n".join(lines)
 
 
-def _json(value: object) -> str:
+def _dump(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _refuse(fault: DomainError, place: Mapping[str, str], *, as_json: bool) -> NoReturn:
-    """The contract of bad input, with file, case and key beside the stable code."""
-    message = f"{fault.sentence('zh')} {fault.sentence('en')}"
+def _exit_with_error(error: DomainError, place: Mapping[str, str], *, as_json: bool) -> NoReturn:
+    """Like `output.refuse`, with file, case and key in addition to the code."""
+    message = f"{error.sentence('zh')} {error.sentence('en')}"
     if as_json:
-        error = {"code": fault.code, "message": message, **place}
-        sys.stdout.write(json.dumps({"error": error}, ensure_ascii=False) + "\n")
+        problem = {"code": error.code, "message": message, **place}
+        sys.stdout.write(json.dumps({"error": problem}, ensure_ascii=False) + "\n")
     else:
-        sys.stderr.write(f"{fault.code}: {message}\n")
+        sys.stderr.write(f"{error.code}: {message}\n")
     raise typer.Exit(EXIT_BAD_INPUT)

@@ -1,4 +1,4 @@
-"""The contract of every command: one answer on stdout, messages on stderr, 0 for an answer, 2 for bad input."""
+"""Output of every command: the result on stdout, messages on stderr, exit code 0 for a result and 2 for bad input."""
 
 import json
 import sys
@@ -11,13 +11,13 @@ EXIT_BAD_INPUT = 2
 
 
 def answer(payload: dict[str, Any], *, as_json: bool, render: Callable[[dict[str, Any]], str]) -> None:
-    """Print the answer: one JSON object for a program, `render`'s text for a person."""
+    """Print the result: one JSON object with --json, else the text of `render`."""
     text = json.dumps(payload, ensure_ascii=False, default=str) if as_json else render(payload)
     sys.stdout.write(text + "\n")
 
 
 def refuse(code: str, message: str, *, as_json: bool) -> NoReturn:
-    """End the command on bad input: `{"error": {"code", "message"}}` on stdout with --json, else stderr."""
+    """End the command with exit code 2. With --json, print `{"error": {"code", "message"}}` on stdout, else on stderr."""
     if as_json:
         sys.stdout.write(json.dumps({"error": {"code": code, "message": message}}, ensure_ascii=False) + "\n")
     else:

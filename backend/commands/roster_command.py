@@ -1,4 +1,4 @@
-"""`dianming roster`: check and import a roster file, write the empty template, generate invented students."""
+"""`dianming roster`: check and import a roster file, write an empty template, generate invented students."""
 
 import asyncio
 import sys
@@ -37,21 +37,21 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout"
 
 @app.callback()
 def about() -> None:
-    """Keep the verbs sub-commands."""
+    """Commands for roster files."""
 
 
 @contextmanager
-def _bar(title: str) -> Iterator[xlsx_reader.Progress]:
-    """A progress bar on stderr, only where somebody watches a terminal."""
+def _progress_bar(title: str) -> Iterator[xlsx_reader.Progress]:
+    """A progress bar on stderr, if that is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
         task = bars.add_task(title, total=None)
 
-        def progressed(done: int, total: int) -> None:
+        def update(done: int, total: int) -> None:
             bars.update(task, completed=done, total=total)
 
-        yield progressed
+        yield update
 
 
 @app.command("import")
@@ -67,54 +67,54 @@ def import_file(
     shown: Annotated[int, typer.Option("--show", min=0, help="How many findings to list")] = 100,
     as_json: AsJson = False,
 ) -> None:
-    """Read a roster, say what is wrong with it row by row, and enter its students on the school's roll.
+    """Check a roster row by row and import its students into the school.
 
-    With --dry-run findings are an answer. Without it any error refuses the whole file, unless --skip-bad-rows.
+    With --dry-run, findings are the result. Without it, any error rejects the whole file, unless --skip-bad-rows is given.
     """
     if school is None and not dry_run:
-        message = "请用 --school 指定学校标识码，或用 --dry-run 只检查。Name the school by --school, or check only by --dry-run."
+        message = "请用 --school 指定学校标识码，或用 --dry-run 只检查。Name the school with --school, or only check the file with --dry-run."
         refuse("school_missing", message, as_json=as_json)
     try:
         with TemporaryDirectory() as folder:
-            checked = _checked(file, Path(folder) / "rows", shown)
-            told = {"dry_run": dry_run, "file": file.name, **checked.summary.as_dict()}
+            checked = _check_file(file, Path(folder) / "rows", shown)
+            payload = {"dry_run": dry_run, "file": file.name, **checked.summary.as_dict()}
             if not dry_run and school is not None:
-                _demand_sound(checked, told, skip_bad_rows=skip_bad_rows)
-                told["report"] = asyncio.run(_entered(checked, school, get_settings())).as_dict()
-    except DomainError as refusal:
-        refuse(refusal.code, f"{refusal.sentence('zh')} {refusal.sentence('en')}", as_json=as_json)
-    except SettingsInvalid as wrong:
+                _require_importable(checked, payload, skip_bad_rows=skip_bad_rows)
+                payload["report"] = asyncio.run(_import_rows(checked, school, get_settings())).as_dict()
+    except DomainError as error:
+        refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
+    except SettingsInvalid as error:
         refuse(
-            "settings_missing", f"环境变量缺失或有误 Missing or unusable settings: {wrong}", as_json=as_json
+            "settings_missing", f"环境变量缺失或有误 Missing or unusable settings: {error}", as_json=as_json
         )
-    except OSError as refusal:
-        unusable = refusal.filename or file.name
-        refuse("file_unusable", f"无法读取 Cannot read {unusable}: {refusal.strerror}", as_json=as_json)
-    answer(told, as_json=as_json, render=_render_summary)
+    except OSError as error:
+        path = error.filename or file.name
+        refuse("file_unusable", f"无法读取 Cannot read {path}: {error.strerror}", as_json=as_json)
+    answer(payload, as_json=as_json, render=_render_summary)
 
 
-def _checked(file: Path, spool: Path, shown: int) -> ValidatedRoster:
-    with _bar("读取花名册 Reading") as progressed:
-        return validate_roster(file, spool, today=legal_day(now()), shown=shown, progress=progressed)
+def _check_file(file: Path, spool: Path, shown: int) -> ValidatedRoster:
+    with _progress_bar("读取花名册 Reading") as update:
+        return validate_roster(file, spool, today=legal_day(now()), shown=shown, progress=update)
 
 
-def _demand_sound(checked: ValidatedRoster, told: dict[str, Any], *, skip_bad_rows: bool) -> None:
-    """Refuse to import errors; the findings go to stderr, where messages go."""
+def _require_importable(checked: ValidatedRoster, payload: dict[str, Any], *, skip_bad_rows: bool) -> None:
+    """Raise if the roster has errors or no students. The findings are printed to stderr."""
     if checked.summary.errors and not skip_bad_rows:
-        sys.stderr.write(_render_summary(told) + "\n")
+        sys.stderr.write(_render_summary(payload) + "\n")
         raise RosterHasErrors(rows=checked.summary.rows_with_errors)
     if not checked.summary.students:
         raise RosterEmpty
 
 
-async def _entered(checked: ValidatedRoster, school_code: str, settings: Settings) -> ImportReport:
-    """In the scope of the school and on nobody's account: who runs commands here answers for the deployment."""
+async def _import_rows(checked: ValidatedRoster, school_code: str, settings: Settings) -> ImportReport:
+    """Import in the scope of the school, without an acting account: the operator of the deployment runs this command."""
     app_context = open_app_context(settings)
     try:
         async with app_context.database.transaction(Scope.none()) as session:
             school = await unit_by_code(session, "school", school_code)
-        with _bar("导入 Importing") as progressed:
-            rows = _counted(checked, progressed)
+        with _progress_bar("导入 Importing") as update:
+            rows = _count_rows(checked, update)
             async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
                 command = RosterImport(school, rows, checked.sha256)
                 return await import_roster_as_system(session, command, app_context.keys, app_context.clock())
@@ -122,10 +122,10 @@ async def _entered(checked: ValidatedRoster, school_code: str, settings: Setting
         await app_context.close()
 
 
-def _counted(checked: ValidatedRoster, progressed: xlsx_reader.Progress) -> Iterator[RosterRow]:
+def _count_rows(checked: ValidatedRoster, update: xlsx_reader.Progress) -> Iterator[RosterRow]:
     for number, row in enumerate(checked.rows(), start=1):
         yield row
-        progressed(number, checked.summary.students)
+        update(number, checked.summary.students)
 
 
 @app.command()
@@ -135,8 +135,8 @@ def template(
     as_json: AsJson = False,
 ) -> None:
     """Write the empty template, with drop-down lists and a sheet of instructions."""
-    _demand_suffix(out, "xlsx", as_json=as_json)
-    with _writing(out, as_json=as_json):
+    _require_suffix(out, "xlsx", as_json=as_json)
+    with _exit_if_unwritable(out, as_json=as_json):
         write_template(out, variant=variant)
     answer({"file": str(out), "variant": variant}, as_json=as_json, render=lambda _: f"已写出 {out}")
 
@@ -153,15 +153,15 @@ def generate(
     as_json: AsJson = False,
 ) -> None:
     """Write a roster of invented students, for demonstrations and tests."""
-    _demand_suffix(out, form.partition("-")[0], as_json=as_json)
+    _require_suffix(out, form.partition("-")[0], as_json=as_json)
     code = parse_school_code(school_code)
     if isinstance(code, Defect):
         refuse(code.code, f"{code.zh} {code.en}", as_json=as_json)
     try:
         plan = plan_school(code, school_name, students=students)
-    except ValueError as refusal:
-        refuse("class_sizes", str(refusal), as_json=as_json)
-    with _writing(out, as_json=as_json):
+    except ValueError as error:
+        refuse("class_sizes", str(error), as_json=as_json)
+    with _exit_if_unwritable(out, as_json=as_json):
         count = write_roster(out, generate_students(seed, [plan]), variant=variant, form=form)
     payload = {
         "file": str(out),
@@ -178,15 +178,15 @@ def generate(
 
 
 @contextmanager
-def _writing(out: Path, *, as_json: bool) -> Iterator[None]:
-    """Refuse where the file cannot be made."""
+def _exit_if_unwritable(out: Path, *, as_json: bool) -> Iterator[None]:
+    """End the command if the file cannot be written."""
     try:
         yield
-    except OSError as refusal:
-        refuse("file_unusable", f"无法写入 Cannot write {out.name}: {refusal.strerror}", as_json=as_json)
+    except OSError as error:
+        refuse("file_unusable", f"无法写入 Cannot write {out.name}: {error.strerror}", as_json=as_json)
 
 
-def _demand_suffix(out: Path, suffix: str, *, as_json: bool) -> None:
+def _require_suffix(out: Path, suffix: str, *, as_json: bool) -> None:
     if out.suffix.lower() != f".{suffix}":
         refuse(
             "file_name_suffix",
@@ -202,7 +202,7 @@ def _render_summary(payload: dict[str, Any]) -> str:
     )
     lines = [counts]
     for kind, label in (("first_errors", "错误"), ("first_warnings", "提醒")):
-        lines += [f"  {label} {_render_finding(found)}" for found in payload[kind]]
+        lines += [f"  {label} {_render_finding(finding)}" for finding in payload[kind]]
         more = payload[kind.removeprefix("first_")] - len(payload[kind])
         if more > 0:
             lines.append(f"  {label}还有 {more} 处未列出（--show 可多列）")
@@ -223,9 +223,9 @@ def _render_report(report: dict[str, Any]) -> list[str]:
         f" {report['classes_created']}；学习形式未采纳 {report['flagged']}，他校已有学籍 {report['elsewhere']}，"
         f"不在表中的在册学生 {report['not_in_file']}（未改动）。"
     )
-    return [counts, *(f"  提醒 {_render_finding(found)}" for found in report["findings"])]
+    return [counts, *(f"  提醒 {_render_finding(finding)}" for finding in report["findings"])]
 
 
-def _render_finding(found: dict[str, Any]) -> str:
-    place = f"{found['sheet']}!{found['letter']}{found['row']} {found['column']}"
-    return f"{place}“{found['value']}” {found['code']}: {found['zh']}"
+def _render_finding(finding: dict[str, Any]) -> str:
+    place = f"{finding['sheet']}!{finding['letter']}{finding['row']} {finding['column']}"
+    return f"{place}“{finding['value']}” {finding['code']}: {finding['zh']}"

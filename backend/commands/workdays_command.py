@@ -1,4 +1,4 @@
-"""`dianming workdays add DATE N`: the N-th working day after a day, by the official calendar."""
+"""`dianming workdays add DATE N`: the N-th working day after DATE, by the official calendar."""
 
 import re
 from datetime import date
@@ -17,7 +17,7 @@ app = typer.Typer(no_args_is_help=True, help="工作日 · Working days, with ma
 
 @app.callback()
 def workdays() -> None:
-    """Keep `add` a sub-command of its own, however few there are."""
+    """Keep `add` a sub-command, although it is the only one."""
 
 
 @app.command(context_settings={"ignore_unknown_options": True})
@@ -28,34 +28,42 @@ def add(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON object on stdout")] = False,
 ) -> None:
     """Print the N-th working day after DATE."""
-    start = _date(day, as_json=as_json)
-    days = _number(number, as_json=as_json)
+    start = _parse_date(day, as_json=as_json)
+    days = _parse_number(number, as_json=as_json)
     try:
-        found = official_calendar().add_working_days(start, days)
+        result = official_calendar().add_working_days(start, days)
     except DomainError as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
-    answer({"date": found.isoformat()}, as_json=as_json, render=lambda payload: str(payload["date"]))
+    answer({"date": result.isoformat()}, as_json=as_json, render=lambda payload: str(payload["date"]))
 
 
-def _date(text: str, *, as_json: bool) -> date:
-    """Only YYYY-MM-DD: Python alone would also read week dates and bare digits."""
+def _parse_date(text: str, *, as_json: bool) -> date:
+    """Accept only YYYY-MM-DD. `date.fromisoformat` also accepts week dates and bare digits."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
         day = None
     if day is None or day.isoformat() != text:
-        refuse("bad_date", f"日期应为 YYYY-MM-DD：{text} · A date reads YYYY-MM-DD: {text}", as_json=as_json)
+        refuse(
+            "bad_date",
+            f"日期应为 YYYY-MM-DD：{text} · A date has the form YYYY-MM-DD: {text}",
+            as_json=as_json,
+        )
     return day
 
 
-def _number(text: str, *, as_json: bool) -> int:
+def _parse_number(text: str, *, as_json: bool) -> int:
     if not WHOLE_NUMBER.fullmatch(text):
-        refuse("bad_number", f"天数应为整数：{text} · The number of days is whole: {text}", as_json=as_json)
+        refuse(
+            "bad_number",
+            f"天数应为整数：{text} · The number of days must be an integer: {text}",
+            as_json=as_json,
+        )
     number = int(text)
     if number < 0:
         refuse(
             "negative_days",
-            f"天数不能为负：{text} · A number of days is not negative: {text}",
+            f"天数不能为负：{text} · The number of days must not be negative: {text}",
             as_json=as_json,
         )
     return number

@@ -1,1 +1,1 @@
-"""What every room stands on: clock, ids, errors, transactions, tenancy, outbox, audit, keys, paging."""
+"""What every other package builds on: clock, ids, errors, transactions, tenancy, outbox, audit, keys, pagination."""

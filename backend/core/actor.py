@@ -1,4 +1,4 @@
-"""Who acts: the account whose authority a service judges (the five kinds of HN334-2.3)."""
+"""The authenticated account on whose authority a service acts (the five roles of HN334-2.3)."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -11,9 +11,9 @@ Role = Literal["province", "bureau", "registrar", "counselor", "student"]
 
 @dataclass(frozen=True, slots=True)
 class Actor:
-    """An authenticated account as of this request.
+    """An authenticated account, as of this request.
 
-    `org_id` and `org_path` name the unit it belongs to (a student's and a counselor's is the school).
+    `org_id` and `org_path` identify its unit; for students and counselors that is the school.
     """
 
     account_id: UUID

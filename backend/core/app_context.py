@@ -1,4 +1,4 @@
-"""What a running process holds, handed to whoever needs it instead of being looked up globally."""
+"""Settings, connections and services of a running process, passed as an argument instead of kept in globals."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,9 +16,9 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class AppContext:
-    """Settings, connections and keys of one process, and the services that packages share within it.
+    """Settings, connections and keys of one process, and the services that its packages share.
 
-    A package above `core` registers a service by its factory: a class or function that takes the context.
+    A package above `core` identifies a service by its factory: a class or function that takes the context.
     """
 
     settings: Settings
@@ -30,17 +30,17 @@ class AppContext:
     services: dict[Callable[["AppContext"], Any], Any] = field(default_factory=dict)
 
     def service(self, factory: Callable[["AppContext"], T]) -> T:
-        """The service that `factory` makes; made at the first call and shared from then on."""
+        """Return the service of `factory`. The first call creates it; later calls return the same one."""
         if factory not in self.services:
             self.services[factory] = factory(self)
         return cast("T", self.services[factory])
 
     def provide(self, factory: Callable[["AppContext"], T], service: T) -> None:
-        """Register a service that was made elsewhere, instead of the one `factory` would make."""
+        """Register a service created elsewhere in place of the one that `factory` would create."""
         self.services[factory] = service
 
     async def close(self) -> None:
-        """Close the services that can be closed, then Redis and the database."""
+        """Close services that have `aclose`, then Redis and the database."""
         for service in self.services.values():
             if hasattr(service, "aclose"):
                 await service.aclose()
@@ -49,19 +49,19 @@ class AppContext:
 
 
 def check_production_settings(settings: Settings) -> None:
-    """Raise for whatever a demonstration may have and production must not."""
+    """Raise RuntimeError in production if a setting is meant for demonstrations only."""
     if settings.env != "production":
         return
     if settings.clock_file is not None:
-        msg = "DIANMING_CLOCK_FILE shifts the clock of the law; unset it in production"
+        msg = "DIANMING_CLOCK_FILE shifts the clock that legal deadlines use; unset it in production"
         raise RuntimeError(msg)
     if settings.test_engine:
-        msg = "DIANMING_TEST_ENGINE admits drawn patterns as faces; unset it in production"
+        msg = "DIANMING_TEST_ENGINE accepts drawn patterns as faces; unset it in production"
         raise RuntimeError(msg)
     if settings.gateway_secret == Settings.model_fields["gateway_secret"].default:
         msg = (
-            "DIANMING_GATEWAY_SECRET is the published one of the demonstration: with it anyone reports a notice as"
-            " delivered; set the carrier's in production"
+            "DIANMING_GATEWAY_SECRET is the published secret of the demonstration, with which anyone can report a notice"
+            " as delivered; set the secret of your carrier in production"
         )
         raise RuntimeError(msg)
     if not settings.public_url.startswith("https://"):
@@ -70,12 +70,12 @@ def check_production_settings(settings: Settings) -> None:
 
 
 def settings_clock(settings: Settings) -> Clock:
-    """The server's clock, shifted where a demonstration says so."""
+    """The server's clock, shifted by `clock_file` in demonstrations."""
     return now if settings.clock_file is None else shifted_clock(settings.clock_file)
 
 
 def open_app_context(settings: Settings) -> AppContext:
-    """The parts as the settings say; nothing is connected before its first use."""
+    """Create the context that the settings describe. Connections open at their first use."""
     check_production_settings(settings)
     return AppContext(
         settings=settings,

@@ -1,7 +1,7 @@
-"""The audit: an entry in the transaction of every act, chained by hash soon after.
+"""Audit log: one entry in the transaction of every act, added to a hash chain shortly afterwards.
 
-Entries are appended by the act itself; a single sealing job then links them, so that acts never wait for
-one another on the chain's head.
+The act itself appends the entry. A single job then seals entries into the chain, so that concurrent acts never
+wait for the head of the chain.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ _SEAL_LOCK = 0x6469616E
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """What was done to which record of which unit; `before` and `after` carry no secret and no ID number."""
+    """What was done to which record of which unit. `before` and `after` contain no secret and no ID number."""
 
     action: str
     subject_type: str
@@ -36,16 +36,16 @@ class Act:
 
 
 def record(session: AsyncSession, act: Act, at: datetime) -> None:
-    """Append an audit entry for `act` by the account of the session's scope."""
-    session.add(AuditEntry(**_row(session, act, at)))
+    """Append an audit entry for `act`, done by the account of the session's scope."""
+    session.add(AuditEntry(**_entry_row(session, act, at)))
 
 
 async def record_all(session: AsyncSession, acts: Iterable[tuple[Act, datetime]]) -> None:
-    """`record` for each act at its instant, by one statement."""
-    await insert_rows(session, AuditEntry, [_row(session, act, at) for act, at in acts])
+    """Append an entry for each act and its time, in one statement."""
+    await insert_rows(session, AuditEntry, [_entry_row(session, act, at) for act, at in acts])
 
 
-def _row(session: AsyncSession, act: Act, at: datetime) -> dict[str, Any]:
+def _entry_row(session: AsyncSession, act: Act, at: datetime) -> dict[str, Any]:
     return {
         "id": new_id(),
         "at": at,
@@ -59,8 +59,8 @@ def _row(session: AsyncSession, act: Act, at: datetime) -> dict[str, Any]:
     }
 
 
-def link(previous: bytes, entry: AuditEntry) -> bytes:
-    """The digest that seals `entry` behind `previous` (32 bytes each)."""
+def seal_digest(previous: bytes, entry: AuditEntry) -> bytes:
+    """The seal of `entry` that follows the seal `previous` (32 bytes each)."""
     body = json.dumps(
         [
             str(entry.id),
@@ -80,7 +80,7 @@ def link(previous: bytes, entry: AuditEntry) -> bytes:
     return hashlib.sha256(previous + body.encode()).digest()
 
 
-async def _head(session: AsyncSession) -> bytes:
+async def _load_head(session: AsyncSession) -> bytes:
     newest = select(AuditSeal.digest).order_by(AuditSeal.seq.desc()).limit(1)
     return await session.scalar(newest) or GENESIS
 
@@ -89,9 +89,9 @@ SEAL_BATCH = 5000
 
 
 async def seal(session: AsyncSession, at: datetime, limit: int = SEAL_BATCH) -> int:
-    """Chain up to `limit` unsealed entries; one sealer at a time (advisory lock). Returns how many."""
+    """Seal up to `limit` entries and return their number. An advisory lock admits one sealer at a time."""
     await session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _SEAL_LOCK})
-    head = await _head(session)
+    head = await _load_head(session)
     unsealed = (
         select(AuditEntry)
         .outerjoin(AuditSeal, AuditSeal.entry_id == AuditEntry.id)
@@ -101,14 +101,14 @@ async def seal(session: AsyncSession, at: datetime, limit: int = SEAL_BATCH) -> 
     )
     entries = (await session.scalars(unsealed)).all()
     for entry in entries:
-        head = link(head, entry)
+        head = seal_digest(head, entry)
         session.add(AuditSeal(entry_id=entry.id, digest=head, sealed_at=at))
         await session.flush()
     return len(entries)
 
 
 async def first_broken_link(session: AsyncSession) -> int | None:
-    """The sequence number of the first seal that does not match its entry, or None if the chain holds."""
+    """The sequence number of the first seal that does not match its entry, or None if the chain is intact."""
     head = GENESIS
     rows = await session.stream(
         select(AuditSeal, AuditEntry)
@@ -116,7 +116,7 @@ async def first_broken_link(session: AsyncSession) -> int | None:
         .order_by(AuditSeal.seq)
     )
     async for sealed, entry in rows:
-        if entry is None or link(head, entry) != sealed.digest:
+        if entry is None or seal_digest(head, entry) != sealed.digest:
             return int(sealed.seq)
         head = sealed.digest
     return None

@@ -1,8 +1,8 @@
-"""The measured availability of the service: while it answers, it leaves a mark each minute.
+"""Recorded availability of the service: one heartbeat per minute, and every second in which load was shed.
 
-"Nobody checked in" says something about a person only if the service was there to be reached. A sanction therefore
-needs the marks of the whole window (reading 8, invariant 7). A service that turned requests away for load was not quite
-there either: each second in which it did is kept too, with how many it were.
+A missed roll call counts against a student only if the service could be reached. A sanction therefore needs the
+heartbeats of the whole window (reading 8, invariant 7). A service that rejects requests under load is not fully
+available, so those seconds are recorded too, with the number of rejected requests.
 """
 
 import asyncio
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
 
 MINUTE = timedelta(minutes=1)
 CHECK_INTERVAL = timedelta(seconds=1)
-"""How often the clock is looked at; a mark is left when its minute is a new one."""
+"""How often the clock is read. A heartbeat is recorded when a new minute has begun."""
 
 log = structlog.get_logger()
 
 
 async def record_heartbeat(session: AsyncSession, at: datetime) -> None:
-    """Leave the mark of this minute; whoever comes second in a minute leaves none."""
+    """Record the heartbeat of this minute, unless one is recorded already."""
     await session.execute(insert(ServiceHeartbeat).values(minute=_minute(at)).on_conflict_do_nothing())
 
 
 class LoadShedding:
-    """Requests of this process that were turned away and are not yet on record, by second."""
+    """Rejected requests of this process that are not recorded yet, by second."""
 
     def __init__(self, _: "AppContext | None" = None) -> None:
         self._counts: Counter[datetime] = Counter()
 
     def note(self, at: datetime) -> None:
-        """One was turned away at `at`."""
+        """Count a request that was rejected at `at`."""
         self._counts[at.replace(microsecond=0)] += 1
 
     async def record(self, app_context: "AppContext") -> None:
-        """Write what was noted; what cannot be written stays noted."""
+        """Record the counts. If that fails, they are kept for the next time."""
         if not self._counts:
             return
         counts, self._counts = self._counts, Counter()
@@ -60,7 +60,7 @@ class LoadShedding:
 
 
 async def record_overload(session: AsyncSession, counts: Mapping[datetime, int]) -> None:
-    """Add to what is on record of each second; processes come to one sum, whoever writes first."""
+    """Add to the recorded count of each second, so that several processes arrive at one sum."""
     rows = [{"second": second, "rejected": count} for second, count in sorted(counts.items())]
     added = insert(ServiceOverload).values(rows)
     total = ServiceOverload.rejected + added.excluded.rejected
@@ -72,32 +72,32 @@ async def record_overload(session: AsyncSession, counts: Mapping[datetime, int])
 async def overloaded_seconds(
     session: AsyncSession, window: tuple[datetime, datetime]
 ) -> Sequence[tuple[datetime, int]]:
-    """The seconds of a window in which requests were turned away, and how many in each."""
+    """The seconds of a window in which requests were rejected, and how many in each."""
     opens_at, closes_at = window
-    found = await session.execute(
+    rows = await session.execute(
         select(ServiceOverload.second, ServiceOverload.rejected)
         .where(ServiceOverload.second >= opens_at.replace(microsecond=0), ServiceOverload.second <= closes_at)
         .order_by(ServiceOverload.second)
     )
-    return [(second, count) for second, count in found]
+    return [(second, count) for second, count in rows]
 
 
 async def run_heartbeat(app_context: "AppContext") -> None:
-    """Run for as long as the process serves; a database that cannot be reached leaves a gap, as it should.
+    """Record heartbeats while the process serves. A database that cannot be reached leaves a gap, as intended.
 
-    Nothing that goes wrong ends it: a pulse that stopped would take the evidence from every later window.
+    No error ends the loop: without heartbeats, every later window would lack its evidence.
     """
-    marked: datetime | None = None
+    recorded: datetime | None = None
     while True:
         try:
             minute = _minute(app_context.clock())
-            if minute != marked:
+            if minute != recorded:
                 async with app_context.database.transaction(Scope.none()) as session:
                     await record_heartbeat(session, minute)
-                marked = minute
+                recorded = minute
             await app_context.service(LoadShedding).record(app_context)
-        except Exception as error:  # noqa: BLE001 - whatever it was, the next look may succeed
-            log.warning("no pulse in this minute", error=type(error).__name__)
+        except Exception as error:  # noqa: BLE001 - the next attempt may succeed
+            log.warning("no heartbeat recorded", error=type(error).__name__)
         await asyncio.sleep(CHECK_INTERVAL.total_seconds())
 
 
@@ -106,7 +106,7 @@ def _minute(at: datetime) -> datetime:
 
 
 def gaps(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> Iterator[timedelta]:
-    """Every stretch of the window without a mark. A mark stands for the minute that it names."""
+    """Every stretch of the window without a heartbeat. A heartbeat covers the whole minute that it names."""
     reached, end = window
     for minute in sorted(minutes):
         yield min(minute, end) - reached
@@ -115,20 +115,20 @@ def gaps(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> Iter
 
 
 def longest_gap(window: tuple[datetime, datetime], minutes: Iterable[datetime]) -> timedelta:
-    """The longest stretch of the window without a mark."""
+    """The longest stretch of the window without a heartbeat."""
     return max(timedelta(0), *gaps(window, minutes))
 
 
 def lost_time(
     window: tuple[datetime, datetime], minutes: Iterable[datetime], tolerated: timedelta
 ) -> timedelta:
-    """How long the service was away in all, stretches of no more than `tolerated` left out."""
+    """Total time without heartbeats. Gaps of at most `tolerated` do not count."""
     return sum((gap for gap in gaps(window, minutes) if gap > tolerated), timedelta(0))
 
 
 @dataclass(frozen=True, slots=True)
 class Availability:
-    """What the marks say of a window: its minutes, how many of them are marked, and the longest gap."""
+    """The minutes of a window, how many of them have a heartbeat, and the longest gap."""
 
     minutes: int
     marked: int
@@ -136,17 +136,17 @@ class Availability:
 
 
 async def heartbeats_in(session: AsyncSession, window: tuple[datetime, datetime]) -> Sequence[datetime]:
-    """The marked minutes that the window touches."""
+    """The minutes of the window, partial ones included, that have a heartbeat."""
     opens_at, closes_at = window
-    marked = select(ServiceHeartbeat.minute).where(
+    minutes = select(ServiceHeartbeat.minute).where(
         ServiceHeartbeat.minute >= _minute(opens_at), ServiceHeartbeat.minute < closes_at
     )
-    return (await session.scalars(marked)).all()
+    return (await session.scalars(minutes)).all()
 
 
 async def availability(session: AsyncSession, window: tuple[datetime, datetime]) -> Availability:
-    """Read the marks of every minute that the window touches."""
+    """Measure a window by the heartbeats of its minutes, partial ones included."""
     opens_at, closes_at = window
-    marks = await heartbeats_in(session, window)
+    heartbeats = await heartbeats_in(session, window)
     minutes = math.ceil((closes_at - _minute(opens_at)) / MINUTE) if opens_at < closes_at else 0
-    return Availability(minutes, len(marks), longest_gap(window, marks))
+    return Availability(minutes, len(heartbeats), longest_gap(window, heartbeats))

@@ -1,7 +1,7 @@
-"""Many rows by one statement whose text does not grow with them.
+"""Insert many rows by one statement whose text does not depend on their number.
 
-The rows travel as one JSON document. A statement with a parameter for every value is written, parsed and planned anew
-for each number of rows, which for some hundred rows takes longer than the database takes to store them.
+The rows are sent as one JSON document. A statement with a parameter for every value is compiled, parsed and planned
+again for each number of rows; for some hundred rows that takes longer than storing them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,42 +23,44 @@ async def insert_rows(
     then: str = "",
     returning: Sequence[str] = (),
 ) -> Sequence[Row[Any]]:
-    """Insert rows that all name the same columns; `then` is what follows in SQL, such as ON CONFLICT.
+    """Insert rows that all have the same columns. `then` is SQL appended to the statement, such as ON CONFLICT.
 
-    Returns the `returning` columns of what was written, as the driver reads them. Whatever the session holds of the
-    same table is flushed before, and is not refreshed.
+    Returns the `returning` columns of the inserted rows, as the driver reads them. The session is flushed before;
+    its objects are not refreshed.
     """
     if not rows:
         return []
     await session.flush()
-    statement = _statement(table.__tablename__, tuple(rows[0]), then, tuple(returning))
-    found = await session.execute(statement, {"rows": f"[{','.join(map(_row, rows))}]"})
-    return found.all() if returning else []
+    statement = _insert_statement(table.__tablename__, tuple(rows[0]), then, tuple(returning))
+    result = await session.execute(statement, {"rows": f"[{','.join(map(_row_as_json, rows))}]"})
+    return result.all() if returning else []
 
 
 @cache
-def _statement(table: str, columns: tuple[str, ...], then: str, returning: tuple[str, ...]) -> TextClause:
-    named = ", ".join(f'"{column}"' for column in columns)
-    answer = f" RETURNING {', '.join(f'{table}.{column}' for column in returning)}" if returning else ""
+def _insert_statement(
+    table: str, columns: tuple[str, ...], then: str, returning: tuple[str, ...]
+) -> TextClause:
+    names = ", ".join(f'"{column}"' for column in columns)
+    tail = f" RETURNING {', '.join(f'{table}.{column}' for column in returning)}" if returning else ""
     return text(
-        f"INSERT INTO {table} ({named}) SELECT {named}"  # noqa: S608 - names of our own tables and columns
-        f" FROM jsonb_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS jsonb)) {then}{answer}"
+        f"INSERT INTO {table} ({names}) SELECT {names}"  # noqa: S608 - names of our own tables and columns
+        f" FROM jsonb_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS jsonb)) {then}{tail}"
     )
 
 
 class RawJson(str):
-    """A value that is written as JSON already, and goes into its row as it is."""
+    """A value that is JSON text already and is inserted as it is."""
 
     __slots__ = ()
 
 
-def _row(row: Mapping[str, Any]) -> str:
-    plain = {name: _plain(value) for name, value in row.items() if not isinstance(value, RawJson)}
-    written = to_json(plain, inf_nan_mode="constants").decode()
-    ready = [f'"{name}":{value}' for name, value in row.items() if isinstance(value, RawJson)]
-    return "{" + ",".join(part for part in (written[1:-1], *ready) if part) + "}" if ready else written
+def _row_as_json(row: Mapping[str, Any]) -> str:
+    values = {name: _with_hex_bytes(value) for name, value in row.items() if not isinstance(value, RawJson)}
+    serialised = to_json(values, inf_nan_mode="constants").decode()
+    raw = [f'"{name}":{value}' for name, value in row.items() if isinstance(value, RawJson)]
+    return "{" + ",".join(part for part in (serialised[1:-1], *raw) if part) + "}" if raw else serialised
 
 
-def _plain(value: object) -> object:
-    """As PostgreSQL reads it: bytes in hexadecimal."""
+def _with_hex_bytes(value: object) -> object:
+    """Bytes in hexadecimal, as PostgreSQL reads them."""
     return "\\x" + value.hex() if isinstance(value, bytes) else value

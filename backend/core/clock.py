@@ -1,4 +1,4 @@
-"""The only place that reads a clock. Everything else is told the time."""
+"""The only module that reads the clock. All other code receives the time as an argument."""
 
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
@@ -12,20 +12,20 @@ Clock = Callable[[], datetime]
 
 
 def now() -> datetime:
-    """The present instant, in UTC, timezone-aware."""
+    """The current time, timezone-aware, in UTC."""
     return datetime.now(UTC)
 
 
 def legal_day(instant: datetime) -> date:
-    """The day in law to which an instant belongs; refuses naive datetimes."""
+    """The legal day of an instant: its date in `LEGAL_ZONE`. Raises ValueError for a naive datetime."""
     if instant.tzinfo is None:
-        msg = "a naive datetime names no instant"
+        msg = "a naive datetime has no legal day"
         raise ValueError(msg)
     return instant.astimezone(LEGAL_ZONE).date()
 
 
 def shifted_clock(offset_file: Path) -> Clock:
-    """The real time plus the seconds written in a file: for demonstrations that cannot wait, never in production."""
+    """A clock that adds the seconds written in a file to the real time. For demonstrations, never in production."""
 
     def shifted() -> datetime:
         try:

@@ -1,4 +1,4 @@
-"""Transactions: one request or job is one transaction, committed at the edge."""
+"""The database of a process: sessions, transactions, and the base class of all tables."""
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -22,16 +22,16 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute
 
-from backend.core.direct_connections import Asking, Connection, DirectConnections
+from backend.core.direct_connections import Connection, UnscopedConnections
 from backend.core.tenancy import Scope, apply_scope
 
 
 class Base(DeclarativeBase):
-    """Base of every table. `__tenancy__` says what row-level security compares; a test checks that it does.
+    """Base of every table. `__tenancy__` names the column that row-level security compares; a test verifies it.
 
     Values: `school` (column school_id), `student` (school_id and student_id), `account` (account_id),
-    `org` (org_path), `open` (readable by all who signed in, holds nothing personal) and `ledger`
-    (identifiers only, append-only, for the machinery).
+    `org` (org_path), `open` (readable by every signed-in account, nothing personal) and `ledger`
+    (identifiers only, append-only, internal).
     """
 
     __tenancy__: ClassVar[str]
@@ -52,55 +52,49 @@ class Base(DeclarativeBase):
     }
 
 
-MAX_AUTOCOMMIT_CONNECTIONS = 8
-"""Statements of a process that ask before a scope is known: each takes a millisecond, and one loop sends no more."""
-
-
 class Database:
-    """The engine of a process and the only way to open a transaction."""
+    """The SQLAlchemy engine of a process, and the only way to open a transaction."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
         self._sessions = async_sessionmaker(engine, expire_on_commit=False)
-        self.direct = DirectConnections(engine)
-        self._asking = Asking(engine, MAX_AUTOCOMMIT_CONNECTIONS)
-        self._questions: dict[TextClause, bytes] = {}
+        self.direct = UnscopedConnections(engine)
+        self._compiled: dict[TextClause, bytes] = {}
 
     @classmethod
     def connect(cls, url: str, pool_size: int = 10) -> "Database":
-        """A pool of at most twice `pool_size` connections; nothing is opened before the first use."""
+        """Create a pool of at most twice `pool_size` connections. They are opened at the first use."""
         return cls(
             create_async_engine(
                 url,
                 pool_size=pool_size,
                 max_overflow=pool_size,
                 pool_pre_ping=True,
-                pool_use_lifo=True,  # the warmest connection: its statements are prepared, its caches filled
+                pool_use_lifo=True,  # the connection used last has its statements prepared and its caches filled
                 hide_parameters=True,
             )
         )
 
     @asynccontextmanager
     async def transaction(self, scope: Scope) -> AsyncIterator[AsyncSession]:
-        """A session inside one transaction under `scope`: committed at the end, rolled back on any error."""
+        """A session inside one transaction under `scope`. It commits at the end and rolls back on any error."""
         async with self._sessions() as session, session.begin():
             await apply_scope(session, scope)
             yield session
 
     async def ask(self, statement: TextClause, **parameters: Any) -> Sequence[Mapping[str, Any]]:
-        """One statement that commits by itself, before a scope is known: through the owner's narrow functions.
+        """Run one statement that commits by itself, before a scope is known: a call of a `definer` function.
 
-        Every request asks so who it comes from; by a session, that took a millisecond of the processor more.
+        Every request authenticates this way. A session would cost a millisecond of processor time more.
         """
-        question = self._questions.get(statement)
-        if question is None:  # its parameters as the driver writes them
-            question = str(statement.compile(dialect=self.engine.dialect)).encode()
-            self._questions[statement] = question
-        return await self._asking.rows(question, parameters)
+        compiled = self._compiled.get(statement)
+        if compiled is None:  # with the driver's own parameters
+            compiled = str(statement.compile(dialect=self.engine.dialect)).encode()
+            self._compiled[statement] = compiled
+        return await self.direct.fetch_autocommit(compiled, parameters)
 
     async def close(self) -> None:
         """Close every connection."""
-        await self._asking.close()
         await self.direct.close()
         await self.engine.dispose()
 
@@ -108,15 +102,15 @@ class Database:
 def among(
     column: InstrumentedAttribute[UUID] | InstrumentedAttribute[UUID | None], values: Collection[UUID]
 ) -> ColumnElement[bool]:
-    """Whether the column is one of the ids; the statement reads the same for any number of them.
+    """`column = ANY(array)`: the same statement text for any number of ids.
 
-    A list with a parameter for each is written, parsed and planned anew for every length it has.
+    `IN` with a parameter for each id is compiled, parsed and planned again for every number of ids.
     """
     return column == any_(literal(list(values), ARRAY(Uuid())))
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether the connection was lost or refused: the database is down or starts, and the statement was not to blame."""
+    """Whether the error means that the database is down, starting or unreachable, and not that the statement is wrong."""
     if not isinstance(error, OperationalError):
         return False
     state = getattr(error.orig, "sqlstate", None)
@@ -124,7 +118,7 @@ def is_unreachable(error: BaseException) -> bool:
 
 
 async def driver_connection(session: AsyncSession) -> Connection:
-    """The psycopg connection that the session's transaction runs on (for COPY and for enqueuing jobs)."""
+    """The psycopg connection of the session's transaction, for COPY and for enqueuing jobs."""
     connection = await session.connection()
     raw = await connection.get_raw_connection()
     driver = raw.driver_connection

@@ -1,129 +1,120 @@
-"""Connections of the driver itself, without pool, session or scope: for what a whole province calls within minutes.
+"""psycopg connections without a SQLAlchemy session or a tenant scope, for what a whole province calls within minutes.
 
-A session costs a millisecond of the processor for a transaction in which it does nothing, as much as the transaction of
-a small batch. Here are only the owner's narrow functions called, which take what they compare as arguments.
+A session costs a millisecond of processor time per transaction, as much as the transaction of a small batch. Only the
+owner's `definer` functions run here: they take what they compare as arguments, and no tenant row is visible otherwise.
 """
 
-import asyncio
 import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import psycopg
 from psycopg.rows import dict_row
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as NoTurn
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 Connection = psycopg.AsyncConnection[Any]
 
-_PLANS_LAST = 64
-"""Transactions for which a connection keeps its plans, and a young one only until it has served twice as many: a plan
-that was made while a term's first rows were yet to come reads all of them for each row."""
+MAX_CONNECTIONS = 8
+"""Of each kind in one process: a statement takes about a millisecond, and one event loop sends no more at a time."""
+TIMEOUT_SECONDS = 5.0
+"""How long a caller waits for a connection, also while the database is down; phones give up after about ten seconds."""
+RECONNECT_SECONDS = 5.0
+"""How long the pool repeats a failed connection attempt, after 1, 3 and 5 seconds; the next caller then starts again. The
+default of five minutes with doubling delays would make an outage of a minute last up to two."""
+
+_USES_PER_PLAN = 64
+"""Transactions after which a connection replans its statements. A new connection does so after 1, 2, 4, … uses: a plan made
+before a term has rows would read all of them for each row."""
 
 
-@dataclass(slots=True)
-class _Kept:
-    connection: Connection
-    served: int = 0
+class _PooledConnection(psycopg.AsyncConnection[Any]):
+    """A connection that counts how often it was given to a caller."""
 
-    @property
-    def usable(self) -> bool:
-        """Whether it is open; to an idle connection the server speaks only when it ends it."""
-        if self.connection.closed:
-            return False
-        heard = select.poll()
-        heard.register(self.connection.fileno(), select.POLLIN)
-        return not heard.poll(0)
+    uses = 0
 
 
-class DirectConnections:
-    """As many as are used at once, kept for the next."""
+class UnscopedConnections:
+    """Transactions and autocommit queries over two pools, which open their connections at the first use.
 
-    def __init__(self, engine: AsyncEngine, *, autocommit: bool = False) -> None:
-        self._engine = engine
-        self._autocommit = autocommit
-        self._idle: list[_Kept] = []
+    A database that cannot be reached raises the same errors as a session would.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        _, self._arguments = engine.dialect.create_connect_args(engine.url)
+        self._transactions = self._create_pool("unscoped transactions", autocommit=False)
+        self._queries = self._create_pool("unscoped queries", autocommit=True)
+
+    def _create_pool(self, name: str, *, autocommit: bool) -> AsyncConnectionPool[_PooledConnection]:
+        async def prepare_for_use(connection: _PooledConnection) -> None:
+            if _is_closed_by_server(connection):
+                await connection.close()
+                await pool.drain()  # a restarted server has closed the others, too
+                raise psycopg.OperationalError("the server closed an idle connection")
+            connection.uses += 1
+            if connection.uses % _USES_PER_PLAN == 0 or connection.uses.bit_count() == 1:
+                await connection.execute("DISCARD PLANS")
+
+        pool = AsyncConnectionPool(
+            name=name,
+            connection_class=_PooledConnection,
+            kwargs={**self._arguments, "autocommit": autocommit},
+            min_size=0,
+            max_size=MAX_CONNECTIONS,
+            timeout=TIMEOUT_SECONDS,
+            reconnect_timeout=RECONNECT_SECONDS,
+            check=prepare_for_use,
+            open=False,
+        )
+        return pool
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """A transaction that sees no tenant's row: committed at the end. Any error ends the connection, and so it.
-
-        A database that is away raises what it raises of a session.
-        """
-        async with self._lent() as connection:
+        """A transaction that sees no tenant's row. It is committed at the end; any error rolls it back."""
+        async with _borrow(self._transactions) as connection:
             yield connection
-            await connection.commit()
 
-    @asynccontextmanager
-    async def _lent(self) -> AsyncIterator[Connection]:
-        kept: _Kept | None = None
-        try:
-            kept = await self._taken()
-            yield kept.connection
-        except BaseException as error:
-            if kept is not None:
-                await kept.connection.close()
-            if isinstance(error, psycopg.OperationalError):
-                raise OperationalError(None, None, error) from error
-            raise
-        self._idle.append(kept)
-
-    async def close(self) -> None:
-        """Close all that are idle."""
-        while self._idle:
-            await self._idle.pop().connection.close()
-
-    async def _taken(self) -> _Kept:
-        kept = self._idle.pop() if self._idle else None
-        if kept is not None and not kept.usable:
-            await kept.connection.close()
-            await self.close()  # what ended one has most likely ended them all
-            kept = None
-        if kept is None:
-            _, arguments = self._engine.dialect.create_connect_args(self._engine.url)
-            opened = await psycopg.AsyncConnection.connect(autocommit=self._autocommit, **arguments)
-            kept = _Kept(opened)
-        kept.served += 1
-        if kept.served % _PLANS_LAST == 0 or kept.served & (kept.served - 1) == 0:
-            await kept.connection.execute("DISCARD PLANS")
-        return kept
-
-
-PATIENCE = 10.0
-"""Seconds for which a question waits for those before it: then the database is as good as away."""
-
-
-class Asking(DirectConnections):
-    """Single statements that commit by themselves, some at once: who comes in a rush waits here, and not for a connection."""
-
-    def __init__(self, engine: AsyncEngine, at_once: int) -> None:
-        super().__init__(engine, autocommit=True)
-        self._turns = asyncio.Semaphore(at_once)
-
-    async def rows(self, statement: bytes, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What the statement answers; its parameters are the driver's own, `%(name)s`.
-
-        Raises SQLAlchemy's `TimeoutError`, as its pool does, where no turn comes.
-        """
+    async def fetch_autocommit(self, statement: bytes, parameters: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The rows of one statement that commits by itself. Its parameters are the driver's own: `%(name)s`."""
         async with (
-            self._turn(),
-            self._lent() as connection,
+            _borrow(self._queries) as connection,
             connection.cursor(row_factory=dict_row) as cursor,
         ):
             await cursor.execute(statement, parameters, prepare=True)
             return await cursor.fetchall()
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(PATIENCE):
-                await self._turns.acquire()
-        except TimeoutError as error:
-            raise NoTurn from error
-        try:
-            yield
-        finally:
-            self._turns.release()
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._transactions.close()
+        await self._queries.close()
+
+
+@asynccontextmanager
+async def _borrow(pool: AsyncConnectionPool[_PooledConnection]) -> AsyncIterator[Connection]:
+    """A connection of the pool, with SQLAlchemy's errors. After an error it is closed, never reused."""
+    if pool.closed:
+        await pool.open()
+    try:
+        async with pool.connection() as connection:
+            try:
+                yield connection
+            except BaseException:
+                await connection.close()
+                raise
+    except PoolTimeout as error:
+        raise PoolExhausted from error
+    except psycopg.OperationalError as error:
+        raise OperationalError(None, None, error) from error
+
+
+def _is_closed_by_server(connection: Connection) -> bool:
+    """Whether an idle connection has something to read: the server sends nothing but the reason why it ends one.
+
+    Polling the socket costs microseconds; a query, as the pool's own check sends one, costs a round trip.
+    """
+    poller = select.poll()
+    poller.register(connection.fileno(), select.POLLIN)
+    return bool(poller.poll(0))

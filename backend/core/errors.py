@@ -1,14 +1,14 @@
-"""Errors as facts: a stable code, a status, and a sentence in Chinese and English that says what to do."""
+"""Errors for the user: a stable code, an HTTP status, and a sentence in Chinese and English that says what to do."""
 
 from typing import Any, ClassVar
 
 
 class DomainError(Exception):
-    """A refusal that a person can act on.
+    """An error that the user can act on.
 
-    A subclass states its fact once: `code` is stable for ever, `status` is the HTTP answer, `zh` and `en`
-    are format strings over the keyword arguments of the instance. The arguments are shown to the user, so
-    they never carry an ID number, a template or another person's data.
+    A subclass sets `code` (never changed), `status` (HTTP) and the sentences `zh` and `en`, which are format strings
+    over the keyword arguments of the instance. The arguments are shown to the user, so they never contain an ID
+    number, a face template or another person's data.
     """
 
     code: ClassVar[str] = "internal"
@@ -21,13 +21,13 @@ class DomainError(Exception):
         super().__init__(self.sentence("en"))
 
     def sentence(self, language: str) -> str:
-        """The sentence for the user in `zh` or `en`."""
+        """The sentence in `zh` or `en`."""
         template = self.zh if language.startswith("zh") else self.en
         return template.format(**self.params)
 
 
 class NotFound(DomainError):
-    """Absent and forbidden answer alike, so that nobody learns what exists elsewhere."""
+    """The record does not exist or is not visible to the caller. One error for both, so that it discloses nothing."""
 
     code = "not_found"
     status = 404
@@ -36,7 +36,7 @@ class NotFound(DomainError):
 
 
 class NotPermitted(DomainError):
-    """The thing is visible to the caller, but the act is not theirs."""
+    """The caller may see the record but not perform this action."""
 
     code = "not_permitted"
     status = 403
@@ -45,7 +45,7 @@ class NotPermitted(DomainError):
 
 
 class BadInput(DomainError):
-    """A value that cannot be used, with the field that carried it."""
+    """The value of a field cannot be used."""
 
     code = "bad_input"
     status = 422
@@ -54,7 +54,7 @@ class BadInput(DomainError):
 
 
 class Conflict(DomainError):
-    """The state of the thing does not allow the act."""
+    """The current state of the record does not allow this action."""
 
     code = "conflict"
     status = 409

@@ -1,4 +1,4 @@
-"""Identifiers: time-ordered UUIDs (RFC 9562, version 7), so that indexes grow at one end."""
+"""Identifiers: time-ordered UUIDs (RFC 9562, version 7), so that new index entries go to one end."""
 
 from uuid import UUID
 
@@ -6,6 +6,6 @@ import uuid_utils.compat
 
 
 def new_id() -> UUID:
-    """A fresh UUIDv7."""
+    """A new UUIDv7."""
     identifier: UUID = uuid_utils.compat.uuid7()
     return identifier

@@ -1,6 +1,6 @@
-"""Background jobs: enqueued in the transaction that causes them, run by `dianming worker`.
+"""Background jobs (procrastinate): enqueued in the transaction that causes them, run by `dianming worker`.
 
-Rooms register their tasks on `job_app` in their `jobs.py`; the worker opens it on its own connections.
+Packages register their tasks on `job_app` in their `tasks.py`. The worker opens it with its own connections.
 """
 
 from collections.abc import Collection, Mapping
@@ -22,7 +22,7 @@ QUEUES = [VERIFICATION, DEFAULT, NOTICES]
 
 
 class Priority(IntEnum):
-    """Job priorities around the default 0, so that a rush of verifications delays neither scheduled jobs nor events."""
+    """Job priorities around the default 0, so that many enrolments delay neither scheduled jobs nor events."""
 
     SCHEDULED = 2
     HIGH = 1
@@ -30,7 +30,7 @@ class Priority(IntEnum):
 
 
 def conninfo(database_url: str) -> str:
-    """The libpq form of a SQLAlchemy URL."""
+    """The libpq connection string of a SQLAlchemy URL."""
     url = make_url(database_url)
     query = {key: value for key, value in url.query.items() if isinstance(value, str)}
     parts = {"dbname": url.database, "user": url.username, "password": url.password, "port": url.port}
@@ -44,7 +44,7 @@ job_app = procrastinate.App(connector=procrastinate.PsycopgConnector())
 async def enqueue(
     session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], **arguments: Any
 ) -> None:
-    """Enqueue a job in the session's own transaction: it exists exactly if the cause does."""
+    """Enqueue a job in the session's transaction. It exists only if that commits."""
     await enqueue_all(session, task, [arguments])
 
 
@@ -53,7 +53,7 @@ async def enqueue_all(
     task: procrastinate.tasks.Task[Any, Any, Any],
     each: Collection[Mapping[str, Any]],
 ) -> None:
-    """`enqueue` a job for each of the arguments, by one statement."""
+    """Enqueue one job per item of `each`, the arguments of a job, in one statement."""
     if each:
         await defer_all(await driver_connection(session), task, each)
 
@@ -63,17 +63,17 @@ async def defer_all(
     task: procrastinate.tasks.Task[Any, Any, Any],
     each: Collection[Mapping[str, Any]],
 ) -> None:
-    """`enqueue_all` in the transaction of a connection."""
+    """`enqueue_all` for a psycopg connection instead of a session."""
     await task.configure(connection=connection).batch_defer_async(*map(dict, each))
 
 
 async def enqueue_unless_waiting(
     session: AsyncSession, task: procrastinate.tasks.Task[Any, Any, Any], key: str, **arguments: Any
 ) -> bool:
-    """Enqueue a job unless one with the same `key` is waiting already; False then."""
+    """Enqueue a job unless one with the same `key` is waiting. Returns whether it was enqueued."""
     try:
-        # The savepoint keeps the caller's transaction alive when the key is taken. It is only set once the
-        # session is asked for its connection, hence inside.
+        # The savepoint keeps the caller's transaction usable when the key is taken. SQLAlchemy creates it when the
+        # connection is first used, so the connection must be obtained inside.
         async with session.begin_nested():
             connection = await driver_connection(session)
             await task.configure(connection=connection, queueing_lock=key).defer_async(**arguments)
@@ -83,20 +83,21 @@ async def enqueue_unless_waiting(
 
 
 JobRequest = tuple[procrastinate.tasks.Task[Any, Any, Any], str, Mapping[str, Any]]
-"""A task, the key under which one job of it waits at most, and its arguments."""
+"""A task, the key of which at most one job may wait, and the arguments."""
 
 
-async def enqueue_all_unless_waiting(session: AsyncSession, wanted: Collection[JobRequest]) -> None:
-    """`enqueue_unless_waiting` for each, by one statement where none of them waits already."""
-    if not wanted:
+async def enqueue_all_unless_waiting(session: AsyncSession, requests: Collection[JobRequest]) -> None:
+    """`enqueue_unless_waiting` for each request, in one statement if no key is taken."""
+    if not requests:
         return
     try:
         async with session.begin_nested():
             connection = await driver_connection(session)
             jobs = [
-                task.configure(queueing_lock=key).make_new_job(**arguments) for task, key, arguments in wanted
+                task.configure(queueing_lock=key).make_new_job(**arguments)
+                for task, key, arguments in requests
             ]
             await job_app.job_manager.batch_defer_jobs_async(jobs, connection)
     except procrastinate.exceptions.AlreadyEnqueued:
-        for task, key, arguments in wanted:
+        for task, key, arguments in requests:
             await enqueue_unless_waiting(session, task, key, **arguments)

@@ -1,7 +1,7 @@
-"""Compact JWS with ES256 (RFC 7515, RFC 7518 3.4), and nothing else: what every request of a phone carries.
+"""Compact JWS with ES256 (RFC 7515, RFC 7518 section 3.4) and nothing else, as every request of a phone carries it.
 
-A general library reads a header twice and rebuilds the key at each call, which costs more than the signature's check.
-Only the alphabet without padding is read, no critical extension is understood, and the algorithm is never negotiable.
+PyJWT parses a header twice and rebuilds the key at each call, which takes longer than verifying the signature; the
+tests compare this module with it. Strict on purpose: unpadded base64url only, no critical extensions, no other algorithm.
 """
 
 import binascii
@@ -24,16 +24,16 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class NotCompact(ValueError):
-    """The text is no compact JWS with ES256."""
+    """The text is not a compact JWS with ES256."""
 
 
 class SignatureWrong(Exception):
-    """The key did not sign this."""
+    """The signature was not made by this key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Jws:
-    """One that was taken apart; nothing in it is true before `verify`."""
+    """A parsed JWS. Do not trust its content before `verify`."""
 
     header: dict[str, Any]
     payload: bytes
@@ -41,7 +41,7 @@ class Jws:
     signature: bytes
 
     def verify(self, key: ec.EllipticCurvePublicKey) -> None:
-        """Raise SignatureWrong unless `key` signed header and payload."""
+        """Raise `SignatureWrong` unless `key` signed header and payload."""
         if len(self.signature) != 2 * _COORDINATE:
             raise SignatureWrong
         r, s = (int.from_bytes(half) for half in (self.signature[:_COORDINATE], self.signature[_COORDINATE:]))
@@ -52,12 +52,12 @@ class Jws:
 
 
 def take_apart(compact: str) -> Jws:
-    """Header, payload and signature; raises NotCompact."""
+    """Parse a compact JWS without verifying it. Raises `NotCompact`."""
     try:
         signed, _, tail = compact.encode("ascii").rpartition(b".")
         head, _, body = signed.partition(b".")
-        header = json.loads(_decoded(head))
-        payload, signature = _decoded(body), _decoded(tail)
+        header = json.loads(_decode_base64url(head))
+        payload, signature = _decode_base64url(body), _decode_base64url(tail)
     except (ValueError, RecursionError) as error:
         raise NotCompact from error
     if (
@@ -70,8 +70,8 @@ def take_apart(compact: str) -> Jws:
 
 
 def sign(header: Mapping[str, Any], claims: Mapping[str, Any], key: ec.EllipticCurvePrivateKey) -> str:
-    """A compact JWS over the claims as JSON."""
-    parts = (_json({"alg": ALGORITHM, **header}), _json(claims))
+    """Sign the claims, as JSON, and return the compact JWS."""
+    parts = (_as_json({"alg": ALGORITHM, **header}), _as_json(claims))
     signed = b".".join(encoded(part) for part in parts)
     r, s = utils.decode_dss_signature(key.sign(signed, _ECDSA))
     signature = r.to_bytes(_COORDINATE) + s.to_bytes(_COORDINATE)
@@ -79,29 +79,29 @@ def sign(header: Mapping[str, Any], claims: Mapping[str, Any], key: ec.EllipticC
 
 
 def signed_digest(compact: str) -> bytes:
-    """SHA-256 of the signing input of a compact JWS: the same when the same content is signed again."""
+    """SHA-256 of the signing input: equal for two signatures of the same content."""
     return hashlib.sha256(compact.rpartition(".")[0].encode("ascii", "replace")).digest()
 
 
 def public_key(x: bytes, y: bytes) -> ec.EllipticCurvePublicKey:
-    """The P-256 key at a point; raises ValueError for one that is not on the curve."""
+    """The P-256 public key with these coordinates. Raises ValueError if the point is not on the curve."""
     return ec.EllipticCurvePublicKey.from_encoded_point(_CURVE, b"\x04" + x + y)
 
 
 def encoded(data: bytes) -> bytes:
-    """Base64url without padding."""
+    """Encode as base64url without padding."""
     return urlsafe_b64encode(data).rstrip(b"=")
 
 
-def _decoded(part: bytes) -> bytes:
+def _decode_base64url(part: bytes) -> bytes:
     if not part or b"+" in part or b"/" in part or b"=" in part:
         raise NotCompact
     padded = part.translate(_TO_STANDARD) + b"=" * (-len(part) % 4)
     return binascii.a2b_base64(padded, strict_mode=True)
 
 
-_compactly = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_dump_compact_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def _json(document: Mapping[str, Any]) -> bytes:
-    return _compactly(document).encode()
+def _as_json(document: Mapping[str, Any]) -> bytes:
+    return _dump_compact_json(document).encode()

@@ -1,8 +1,8 @@
-"""The deployment's keys: one JSON file (mode 0600), named purposes, versions kept for reading old data.
+"""Keys of the deployment: one JSON file (mode 0600) with keys by purpose. Old versions are kept to read old data.
 
-Purposes: `identifier` (AES-256-GCM of ID and student numbers), `blind-index` (HMAC-SHA-256 look-up of them),
+Purposes: `identifier` (AES-256-GCM for ID and student numbers), `blind-index` (HMAC-SHA-256 to look them up),
 `template-root` (wraps the schools' keys, which wrap the data keys of face templates), `attachment` and `health`
-(AES-256-GCM of uploaded files, and of what people write about their health), `token` and `receipt` (ES256 signatures).
+(AES-256-GCM for uploaded files and for text about health), `token` and `receipt` (ES256 signatures).
 """
 
 import base64
@@ -42,24 +42,24 @@ class VersionInUse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """Keys by purpose and version; `current` names the version that new data uses."""
+    """Keys by purpose and version. `current` is the version used for new data."""
 
     current: dict[str, str]
     secrets: dict[tuple[str, str], bytes]
     signers: dict[tuple[str, str], ec.EllipticCurvePrivateKey]
     template_cipher: TemplateCipher = "aes-256-gcm"
-    """What seals new templates; each sealed one names its own."""
+    """The cipher for new face templates. Each stored template names its own."""
     path: Path | None = None
-    """The file that this was read from."""
+    """The file that the keys were read from."""
 
     @classmethod
     def load(cls, path: Path, template_cipher: TemplateCipher = "aes-256-gcm") -> "KeyRing":
-        """Read the key file; raises FileNotFoundError or KeyError for a missing purpose."""
+        """Read the key file. Raises FileNotFoundError, or KeyError if a purpose is missing."""
         return replace(cls.parse(json.loads(path.read_text())), template_cipher=template_cipher, path=path)
 
     @classmethod
     def parse(cls, document: Document) -> "KeyRing":
-        """Keys from a document; raises KeyError for a missing purpose."""
+        """Parse the content of a key file. Raises KeyError if a purpose is missing."""
         current = {purpose: document[purpose]["current"] for purpose in SYMMETRIC + SIGNING}
         secrets: dict[tuple[str, str], bytes] = {}
         signers: dict[tuple[str, str], ec.EllipticCurvePrivateKey] = {}
@@ -76,89 +76,89 @@ class KeyRing:
         return cls(current, secrets, signers)
 
     def refresh(self) -> None:
-        """Read the file again, for versions that were added since: a rotation reaches a running process this way."""
+        """Read the file again to find new versions, so that a running process takes part in a key rotation."""
         if self.path is not None:
-            fresh = KeyRing.load(self.path)
-            self.current.update(fresh.current)
-            self.secrets.update(fresh.secrets)
-            self.signers.update(fresh.signers)
+            reloaded = KeyRing.load(self.path)
+            self.current.update(reloaded.current)
+            self.secrets.update(reloaded.secrets)
+            self.signers.update(reloaded.signers)
 
     def version(self, purpose: str, version: str) -> bytes:
-        """The 32 bytes of one version; raises KeyError where the file has none either."""
+        """The 32 bytes of one version. Reads the file again if it is unknown, then raises KeyError."""
         if (purpose, version) not in self.secrets:
             self.refresh()
         return self.secrets[purpose, version]
 
     def secret(self, purpose: str) -> bytes:
-        """The current 32 bytes of a symmetric purpose."""
+        """The current 32 bytes of a symmetric key."""
         return self.secrets[purpose, self.current[purpose]]
 
     def signer(self, purpose: str) -> tuple[str, ec.EllipticCurvePrivateKey]:
-        """The current signing key and its version (the `kid`)."""
+        """The current signing key and its version, which is the `kid`."""
         version = self.current[purpose]
         return version, self.signers[purpose, version]
 
     def encrypt(self, purpose: str, plain: bytes, context: bytes) -> bytes:
-        """Authenticated encryption bound to `context`; the version travels in front of the nonce."""
+        """Encrypt with authentication, bound to `context`. The version is stored before the nonce."""
         version = self.current[purpose]
         nonce = os.urandom(_NONCE_BYTES)
         head = version.encode() + b"\0"
         return head + nonce + AESGCM(self.secrets[purpose, version]).encrypt(nonce, plain, head + context)
 
     def decrypt(self, purpose: str, sealed: bytes, context: bytes) -> bytes:
-        """Undo `encrypt`; raises cryptography's InvalidTag if anything, the context too, was altered."""
+        """Decrypt. Raises cryptography's InvalidTag if the data or the context was altered."""
         head, _, rest = sealed.partition(b"\0")
         key = self.secrets[purpose, head.decode()]
         return AESGCM(key).decrypt(rest[:_NONCE_BYTES], rest[_NONCE_BYTES:], head + b"\0" + context)
 
     def blind_index(self, value: str) -> bytes:
-        """Keyed look-up value of an identifier (upper-cased), useless without the key."""
+        """Keyed hash for looking up an identifier (upper-cased). It reveals nothing without the key."""
         return hmac.new(self.secret("blind-index"), value.strip().upper().encode(), hashlib.sha256).digest()
 
 
 def create_key_file(path: Path) -> None:
-    """Write a fresh key file, readable by its owner only; refuses to replace one."""
+    """Write a new key file, readable by its owner only. Raises FileExistsError if there is one."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write(path, {purpose: _fresh(purpose) for purpose in SYMMETRIC + SIGNING})
+    _write_private_file(path, {purpose: _generate_key(purpose) for purpose in SYMMETRIC + SIGNING})
 
 
 def missing_purposes(path: Path) -> tuple[str, ...]:
-    """Purposes of this version that an older key file does not have yet."""
+    """Purposes that an older key file does not have yet."""
     present = json.loads(path.read_text())
     return tuple(purpose for purpose in SYMMETRIC + SIGNING if purpose not in present)
 
 
 def complete_key_file(path: Path) -> tuple[str, ...]:
-    """Add a key for each missing purpose, leaving every other as it is; which were added."""
-    with _changing(path) as document:
+    """Add a key for each missing purpose and return these purposes. Existing keys stay unchanged."""
+    with _edit_key_file(path) as document:
         added = tuple(purpose for purpose in SYMMETRIC + SIGNING if purpose not in document)
-        document.update({purpose: _fresh(purpose) for purpose in added})
+        document.update({purpose: _generate_key(purpose) for purpose in added})
     return added
 
 
 def add_version(path: Path, purpose: str) -> str:
-    """A new version of a purpose's key, current from now on; the older ones stay and still open. Its name."""
-    with _changing(path) as document:
+    """Add a key version, make it the current one, and return its name. Older versions can still decrypt."""
+    with _edit_key_file(path) as document:
         versions = document[purpose]
         name = str(1 + max(int(version) for version in versions if version.isdecimal()))
-        versions |= {"current": name, name: _fresh(purpose)["1"]}
+        versions |= {"current": name, name: _generate_key(purpose)["1"]}
     return name
 
 
 def remove_version(path: Path, purpose: str, version: str) -> None:
-    """Remove an older version for good; raises KeyError for an unknown one, VersionInUse for the current one."""
-    with _changing(path) as document:
+    """Remove an older version permanently. Raises KeyError if unknown, `VersionInUse` if it is the current one."""
+    with _edit_key_file(path) as document:
         if version in {document[purpose]["current"], "current"}:
             raise VersionInUse
         del document[purpose][version]
 
 
 @contextmanager
-def _changing(path: Path) -> Iterator[Document]:
-    """The file's content, to be changed in place; the file is then replaced whole, or left as it is on an error.
+def _edit_key_file(path: Path) -> Iterator[Document]:
+    """Yield the file's content for changes in place, then replace the file atomically. An error leaves it unchanged.
 
-    One change at a time (a lock on the directory), and on the disk before anybody relies on it: what was wrapped
-    under a key that a power failure lost would be lost too.
+    A lock on the directory admits one change at a time. The file is synced to disk before the new key is used:
+    data encrypted under a key that a power failure loses would be lost too.
     """
     directory = os.open(path.parent, os.O_RDONLY)
     try:
@@ -168,16 +168,16 @@ def _changing(path: Path) -> Iterator[Document]:
         yield document
         if document == json.loads(content):
             return
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.unlink(missing_ok=True)
-        _write(fresh, document)
-        fresh.replace(path)
+        replacement = path.with_name(f".{path.name}.new")
+        replacement.unlink(missing_ok=True)
+        _write_private_file(replacement, document)
+        replacement.replace(path)
         os.fsync(directory)
     finally:
         os.close(directory)
 
 
-def _fresh(purpose: str) -> dict[str, str]:
+def _generate_key(purpose: str) -> dict[str, str]:
     if purpose in SYMMETRIC:
         return {"current": "1", "1": base64.b64encode(os.urandom(32)).decode()}
     key = ec.generate_private_key(ec.SECP256R1())
@@ -185,7 +185,7 @@ def _fresh(purpose: str) -> dict[str, str]:
     return {"current": "1", "1": pem.decode()}
 
 
-def _write(path: Path, document: Document) -> None:
+def _write_private_file(path: Path, document: Document) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         json.dump(document, file, indent=2)

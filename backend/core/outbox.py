@@ -1,4 +1,4 @@
-"""Events leave through here: recorded and enqueued in the transaction that causes them."""
+"""Transactional outbox: events are recorded and enqueued in the transaction that causes them."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ _RETRY = RetryStrategy(max_attempts=8, exponential_wait=3)
     retry=_RETRY,
 )
 async def deliver_event(context: JobContext, event_id: str) -> None:
-    """Tell every consumer of the event; which ones is the composition root's business."""
+    """Deliver one event. The worker passes `deliver`, which knows the consumers (`backend.events`)."""
     await context.additional_context["deliver"](event_id)
 
 
-MAX_DELIVERED_AT_ONCE = 25
-"""Events that one job tells, where many happened in one transaction."""
+MAX_EVENTS_PER_JOB = 25
+"""Events per job, if one transaction recorded many."""
 
 
 @job_app.task(
@@ -40,32 +40,30 @@ MAX_DELIVERED_AT_ONCE = 25
     retry=_RETRY,
 )
 async def deliver_events(context: JobContext, event_ids: list[str]) -> None:
-    """Tell of each event. One that fails keeps no other waiting; when the job is tried again, each consumer's mark says
-    what it has heard already.
-    """
+    """Deliver each event. A failure does not stop the others; a retry of the job skips consumers that are done."""
     failures: list[Exception] = []
     for event_id in event_ids:
         try:
             await context.additional_context["deliver"](event_id)
-        except Exception as error:  # noqa: BLE001 - raised below, for the job to be tried again
+        except Exception as error:  # noqa: BLE001 - raised below, so that the job is retried
             failures.append(error)
     if failures:
-        msg = f"{len(failures)} of {len(event_ids)} events could not be told"
+        msg = f"{len(failures)} of {len(event_ids)} events could not be delivered"
         raise ExceptionGroup(msg, failures)
 
 
-_consumed: frozenset[str] | None = None
+_consumed_events: frozenset[str] | None = None
 
 
-def consume_only(names: frozenset[str]) -> None:
-    """Tell which events anybody consumes in this deployment; the others are recorded, and no job is made for them."""
-    global _consumed  # noqa: PLW0603 - one flow a process, set once by the composition root
-    _consumed = names
+def set_consumed_events(names: frozenset[str]) -> None:
+    """Set which events have consumers. The others are recorded without a job."""
+    global _consumed_events  # noqa: PLW0603 - one table of subscriptions per process, set once at its start
+    _consumed_events = names
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What happened (past tense), to whom, and when."""
+    """An event: its name in the past tense, its payload, and when it happened."""
 
     name: str
     payload: dict[str, Any]
@@ -73,22 +71,25 @@ class Event:
 
 
 async def emit(session: AsyncSession, name: str, payload: dict[str, Any], at: datetime) -> None:
-    """Record that `name` (past tense) happened; consumers run after the commit, each in its own transaction."""
+    """Record one event. Its consumers run after the commit, each in its own transaction."""
     await emit_all(session, [Event(name, payload, at)])
 
 
 async def emit_all(session: AsyncSession, events: Collection[Event]) -> None:
-    """`emit` for each, by as many statements as for one."""
+    """Record several events, with as many statements as for one."""
     rows = [
         {"id": new_id(), "name": event.name, "payload": event.payload, "occurred_at": event.at}
         for event in events
     ]
     await insert_rows(session, OutboxEvent, rows)
-    told = [str(row["id"]) for row in rows if _consumed is None or row["name"] in _consumed]
-    if len(told) == 1:
-        await enqueue(session, deliver_event, event_id=told[0])
-        return
-    parts = [
-        told[first : first + MAX_DELIVERED_AT_ONCE] for first in range(0, len(told), MAX_DELIVERED_AT_ONCE)
+    event_ids = [
+        str(row["id"]) for row in rows if _consumed_events is None or row["name"] in _consumed_events
     ]
-    await enqueue_all(session, deliver_events, [{"event_ids": part} for part in parts])
+    if len(event_ids) == 1:
+        await enqueue(session, deliver_event, event_id=event_ids[0])
+        return
+    batches = [
+        event_ids[first : first + MAX_EVENTS_PER_JOB]
+        for first in range(0, len(event_ids), MAX_EVENTS_PER_JOB)
+    ]
+    await enqueue_all(session, deliver_events, [{"event_ids": batch} for batch in batches])

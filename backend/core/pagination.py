@@ -1,4 +1,4 @@
-"""Cursor paging: opaque, stable under inserts, never an offset."""
+"""Cursor pagination: opaque cursors that stay valid when rows are inserted; no offsets."""
 
 import base64
 import binascii
@@ -19,58 +19,58 @@ MAX_PAGE = 200
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE, description="每页条数 · items per page")]
 Cursor = Annotated[
     str | None,
-    Query(max_length=400, description="上一页返回的 next_cursor · the next_cursor of the page before"),
+    Query(max_length=400, description="上一页返回的 next_cursor · the next_cursor of the previous page"),
 ]
 
 
 class Page(BaseModel, Generic[Item]):
-    """One page; `next_cursor` is null on the last."""
+    """One page of a list. `next_cursor` is null on the last page."""
 
     items: list[Item]
     next_cursor: str | None = Field(default=None, examples=[None])
 
 
 def encode_cursor(*keys: str) -> str:
-    """The cursor that continues after the row with these sort keys."""
+    """The cursor of the page after the row with these sort keys."""
     return base64.urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str, parts: int) -> list[str]:
-    """The sort keys in a cursor; a mangled one is the client's bad input."""
+    """The sort keys in a cursor of `parts` keys. Raises `BadInput` if the cursor is invalid."""
     try:
         keys = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (binascii.Error, ValueError) as error:
-        raise _mangled() from error
+        raise _invalid_cursor() from error
     if not isinstance(keys, list) or len(keys) != parts or not all(isinstance(key, str) for key in keys):
-        raise _mangled()
+        raise _invalid_cursor()
     if not all(is_storable(key) for key in keys):
-        raise _mangled()
+        raise _invalid_cursor()
     return keys
 
 
 def parse_id(key: str) -> UUID:
-    """A sort key that is an identifier."""
+    """Parse a sort key that is an identifier. Raises `BadInput`."""
     try:
         return UUID(key)
     except ValueError as error:
-        raise _mangled() from error
+        raise _invalid_cursor() from error
 
 
 def instant_position(cursor: str | None) -> tuple[datetime, UUID] | None:
-    """The sort keys of lists in the order of time and identifier."""
+    """The sort keys of a list ordered by time and identifier; None for the first page. Raises `BadInput`."""
     if cursor is None:
         return None
     instant, key = decode_cursor(cursor, 2)
     try:
         at = datetime.fromisoformat(instant)
     except ValueError as error:
-        raise _mangled() from error
+        raise _invalid_cursor() from error
     if at.tzinfo is None:
-        raise _mangled()
+        raise _invalid_cursor()
     return at, parse_id(key)
 
 
-def _mangled() -> BadInput:
+def _invalid_cursor() -> BadInput:
     return BadInput(
         field="cursor",
         reason_zh="不是本接口返回的 next_cursor，请从第一页重新开始",

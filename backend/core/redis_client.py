@@ -1,5 +1,7 @@
-"""The one way to Redis. It carries nothing that may not be lost, so nobody waits for it: a Redis that is gone, stopped or
-behind a broken network costs one short wait every few seconds, and is said so in the log and by /healthz.
+"""The Redis client. Redis holds nothing that may not be lost, so no request waits long for it.
+
+If Redis is down or unreachable, one command per few seconds waits for a short timeout; all others fail at once. The log
+and /healthz report it.
 """
 
 import time
@@ -9,45 +11,45 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisGone
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
-from redis.exceptions import TimeoutError as RedisSilent
+from redis.exceptions import TimeoutError as RedisTimeoutError
 
-ANSWER_SECONDS = 0.5
-"""A Redis on the same network answers in a millisecond; a stopped one is noticed after this."""
+TIMEOUT_SECONDS = 0.5
+"""Redis on the same network answers within a millisecond; without an answer for this long it counts as down."""
 RETRY_AFTER_SECONDS = 2.0
-"""How long one that did not answer is left alone."""
+"""How long commands fail at once after Redis did not answer."""
 
 log = structlog.get_logger()
 
 
 class RedisClient(Redis):
-    """Redis that fails at once while it is known to be away; every failure is a `RedisError`, as ever."""
+    """A client whose commands fail at once while Redis is known to be down. Every failure is a `RedisError`."""
 
-    _away_until = 0.0
-    _said = False
+    _down_until = 0.0
+    _is_down_logged = False
 
     async def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Raises ConnectionError without asking for a while after nobody answered."""
-        if time.monotonic() < self._away_until:
-            raise RedisGone("Redis did not answer a moment ago")
+        """Run a command. Raises ConnectionError at once for a while after Redis did not answer."""
+        if time.monotonic() < self._down_until:
+            raise RedisConnectionError("Redis did not answer recently")
         try:
-            answer = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # the library's
-        except (RedisGone, RedisSilent) as error:
-            self._away_until = time.monotonic() + RETRY_AFTER_SECONDS
-            if not self._said:
+            answer = await super().execute_command(*args, **options)  # type: ignore[no-untyped-call]  # untyped in redis-py
+        except (RedisConnectionError, RedisTimeoutError) as error:
+            self._down_until = time.monotonic() + RETRY_AFTER_SECONDS
+            if not self._is_down_logged:
                 log.warning(
                     "Redis does not answer: dashboards refresh more slowly", error=type(error).__name__
                 )
-            self._said = True
+            self._is_down_logged = True
             raise
-        if self._said:
+        if self._is_down_logged:
             log.info("Redis answers again")
-        self._away_until, self._said = 0.0, False
+        self._down_until, self._is_down_logged = 0.0, False
         return answer
 
-    async def answers(self) -> bool:
-        """Whether it does right now, as far as is known."""
+    async def is_available(self) -> bool:
+        """Whether Redis answers now."""
         try:
             return bool(await self.execute_command("PING"))
         except RedisError:
@@ -55,12 +57,12 @@ class RedisClient(Redis):
 
 
 def open_redis(url: str) -> RedisClient:
-    """Nothing is connected before the first use; a failed command is not tried again."""
-    link = RedisClient.from_url(
+    """Create a client that connects at its first use and does not retry failed commands."""
+    client = RedisClient.from_url(
         url,
-        socket_connect_timeout=ANSWER_SECONDS,
-        socket_timeout=ANSWER_SECONDS,
+        socket_connect_timeout=TIMEOUT_SECONDS,
+        socket_timeout=TIMEOUT_SECONDS,
         retry=Retry(NoBackoff(), 0),
     )
-    assert isinstance(link, RedisClient)
-    return link
+    assert isinstance(client, RedisClient)
+    return client

@@ -1,4 +1,4 @@
-"""Tables of the machinery: events, their deliveries, and the audit."""
+"""Tables of `core`: events and their deliveries, availability of the service, and the audit log."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from backend.core.database import Base
 
 
 class OutboxEvent(Base):
-    """Something that happened, to be told to other rooms after the commit. Identifiers only, append-only."""
+    """An event, delivered to its consumers after the commit. Identifiers only, append-only."""
 
     __tablename__ = "outbox_event"
     __tenancy__ = "ledger"
@@ -23,7 +23,7 @@ class OutboxEvent(Base):
 
 
 class OutboxDelivery(Base):
-    """One consumer has handled one event; the key makes handling at-most-once in effect."""
+    """One consumer has handled one event. The primary key makes handling take effect at most once."""
 
     __tablename__ = "outbox_delivery"
     __tenancy__ = "ledger"
@@ -34,7 +34,7 @@ class OutboxDelivery(Base):
 
 
 class ServiceHeartbeat(Base):
-    """A minute in which a process of the API was up and reached its database."""
+    """A minute in which an API process was running and could reach the database."""
 
     __tablename__ = "service_heartbeat"
     __tenancy__ = "open"
@@ -43,7 +43,7 @@ class ServiceHeartbeat(Base):
 
 
 class ServiceOverload(Base):
-    """A second in which requests that decide about lateness were turned away for load, and how many."""
+    """A second in which check-ins were rejected because of load, and how many."""
 
     __tablename__ = "service_overload"
     __tenancy__ = "open"
@@ -53,7 +53,7 @@ class ServiceOverload(Base):
 
 
 class AuditEntry(Base):
-    """Who did what to which record, when; written in the transaction of the act, never changed."""
+    """Who did what to which record, and when. Written in the transaction of the act, never changed."""
 
     __tablename__ = "audit_entry"
     __tenancy__ = "org"
@@ -70,7 +70,7 @@ class AuditEntry(Base):
 
 
 class AuditSeal(Base):
-    """One link of the hash chain over the audit: SHA-256 of the link before and of the sealed entry."""
+    """One link of the hash chain over the audit log: SHA-256 of the previous link and the sealed entry."""
 
     __tablename__ = "audit_seal"
     __tenancy__ = "ledger"

@@ -1,7 +1,7 @@
-"""Who asks, as the database sees it: the scope that row-level security compares every row with.
+"""Tenant scopes: what row-level security compares every row with.
 
-The application's role owns nothing and no policy has a default: a transaction without a scope sees no row
-of any tenant. A scope is set for one transaction (`set_config(…, is_local => true)`) and ends with it.
+The application's database role owns no table and no policy has a default, so a transaction without a scope sees no
+row of any tenant. A scope is set for one transaction (`set_config(…, is_local => true)`) and ends with it.
 """
 
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ ScopeKind = Literal["none", "wide", "school", "student"]
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """One tenant view.
+    """What a transaction may see.
 
-    `wide` sees every school below `org_path` (a bureau, the province, or a job working for them); `school`
-    sees one school; `student` sees one student's own rows in one school; `none` sees no tenant's row.
-    `account_id` is who acts, for the audit; None means the system acts under a named policy.
+    `wide`: every school below `org_path` (a bureau, the province, or a job for them); `school`: one school;
+    `student`: one student's own rows in one school; `none`: no row of any tenant.
+    `account_id` is the acting account, for the audit log; None means the system itself.
     """
 
     kind: ScopeKind
@@ -31,17 +31,17 @@ class Scope:
 
     @classmethod
     def none(cls) -> "Scope":
-        """Before anyone is known: sign-in and registration, through narrow database functions only."""
+        """For sign-in and registration, before the caller is known: only `definer` functions return rows."""
         return cls("none")
 
     @classmethod
     def wide(cls, org_path: str, account_id: UUID | None = None) -> "Scope":
-        """Every school below a unit of the tree; `org_path` is its ltree path."""
+        """Every school below a unit of the tree. `org_path` is its ltree path."""
         return cls("wide", account_id=account_id, org_path=org_path)
 
     @classmethod
     def school(cls, school_id: UUID, org_path: str = "", account_id: UUID | None = None) -> "Scope":
-        """One school; `org_path` is the school's own path."""
+        """One school. `org_path` is the school's own path."""
         return cls("school", account_id=account_id, org_path=org_path, school_id=school_id)
 
     @classmethod
@@ -58,7 +58,7 @@ _SET_SCOPE = text(
 
 
 async def apply_scope(session: AsyncSession, scope: Scope) -> None:
-    """Make `scope` the view of the transaction that `session` is in."""
+    """Set the scope of the session's transaction."""
     await session.execute(
         _SET_SCOPE,
         {
@@ -73,6 +73,6 @@ async def apply_scope(session: AsyncSession, scope: Scope) -> None:
 
 
 def scope_of(session: AsyncSession) -> Scope:
-    """The scope that was applied to the session's transaction."""
+    """The scope of the session's transaction."""
     scope: Scope = session.info["scope"]
     return scope

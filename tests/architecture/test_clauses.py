@@ -1,4 +1,4 @@
-"""The clause registry tells the truth about the tree, and the check that says so can fail."""
+"""The clause registry matches code and tests, and the check that proves it can fail."""
 
 from pathlib import Path
 
@@ -41,7 +41,7 @@ def registry_with(status: Status, *code: str) -> ClauseRegistry:
     return ClauseRegistry(instruments=(Instrument(id="HN334", zh="通知", en="Notice"),), clauses=(clause,))
 
 
-def tree(root: Path, test_source: str) -> Path:
+def make_tree(root: Path, test_source: str) -> Path:
     (root / "backend").mkdir()
     (root / "backend" / "rules.py").touch()
     (root / "tests").mkdir()
@@ -49,43 +49,43 @@ def tree(root: Path, test_source: str) -> Path:
     return root
 
 
-def problems_of(root: Path, registry: ClauseRegistry) -> list[str]:
+def find_problems(root: Path, registry: ClauseRegistry) -> list[str]:
     marks = scan_marks(root)
     assert marks is not None
     return registry_problems(registry, marks, root)
 
 
-def test_every_implemented_clause_has_code_and_a_test_and_every_mark_is_known() -> None:
-    assert problems_of(ROOT, load_clauses()) == []
+def test_implemented_clauses_have_code_and_a_test() -> None:
+    assert find_problems(ROOT, load_clauses()) == []
 
 
-def test_the_registry_names_every_clause_and_reading_of_the_domain() -> None:
+def test_registry_contains_every_clause_and_reading() -> None:
     clauses = {f"{name}-{rule}" for name, rules in CLAUSES_OF_THE_DOMAIN.items() for rule in rules.split()}
     assert load_clauses().ids == clauses | READINGS
 
 
-def test_an_implemented_clause_with_code_and_a_marked_test_is_in_order(tmp_path: Path) -> None:
-    root = tree(tmp_path, "@pytest.mark.clause('HN334-3.4')\ndef test_x(): ...\n")
-    assert problems_of(root, registry_with(Status.IMPLEMENTED, "backend/rules.py")) == []
+def test_clause_with_code_and_marked_test_is_no_problem(tmp_path: Path) -> None:
+    root = make_tree(tmp_path, "@pytest.mark.clause('HN334-3.4')\ndef test_x(): ...\n")
+    assert find_problems(root, registry_with(Status.IMPLEMENTED, "backend/rules.py")) == []
 
 
-def test_an_implemented_clause_without_a_marked_test_is_a_problem(tmp_path: Path) -> None:
-    root = tree(tmp_path, "def test_x(): ...\n")
-    problems = problems_of(root, registry_with(Status.IMPLEMENTED, "backend/rules.py"))
+def test_implemented_clause_without_marked_test_is_a_problem(tmp_path: Path) -> None:
+    root = make_tree(tmp_path, "def test_x(): ...\n")
+    problems = find_problems(root, registry_with(Status.IMPLEMENTED, "backend/rules.py"))
     assert problems == ["HN334-3.4 is implemented, yet no test carries its mark"]
 
 
 @pytest.mark.parametrize("status", Status)
-def test_code_that_is_gone_is_a_problem_whatever_the_status(tmp_path: Path, status: Status) -> None:
-    root = tree(tmp_path, "@pytest.mark.clause('HN334-3.4')\ndef test_x(): ...\n")
-    assert problems_of(root, registry_with(status, "backend/gone.py")) == [
+def test_missing_code_file_is_a_problem_with_any_status(tmp_path: Path, status: Status) -> None:
+    root = make_tree(tmp_path, "@pytest.mark.clause('HN334-3.4')\ndef test_x(): ...\n")
+    assert find_problems(root, registry_with(status, "backend/gone.py")) == [
         "HN334-3.4: backend/gone.py does not exist"
     ]
 
 
-def test_a_mark_with_an_unknown_clause_is_a_problem(tmp_path: Path) -> None:
-    root = tree(tmp_path, "@pytest.mark.clause('HN334-9.9')\ndef test_x(): ...\n")
-    assert problems_of(root, registry_with(Status.PLANNED)) == [
+def test_mark_with_unknown_clause_is_a_problem(tmp_path: Path) -> None:
+    root = make_tree(tmp_path, "@pytest.mark.clause('HN334-9.9')\ndef test_x(): ...\n")
+    assert find_problems(root, registry_with(Status.PLANNED)) == [
         "tests/test_rules.py::test_x: unknown clause HN334-9.9"
     ]
 
@@ -98,8 +98,8 @@ def test_a_mark_with_an_unknown_clause_is_a_problem(tmp_path: Path) -> None:
         "def (",
     ],
 )
-def test_a_mark_that_cannot_be_read_is_a_problem(tmp_path: Path, source: str) -> None:
-    assert problems_of(tree(tmp_path, source), registry_with(Status.PLANNED)) == [
+def test_unreadable_mark_is_a_problem(tmp_path: Path, source: str) -> None:
+    assert find_problems(make_tree(tmp_path, source), registry_with(Status.PLANNED)) == [
         "tests/test_rules.py:1: a clause mark needs literal clause ids in a file that parses"
     ]
 
@@ -113,7 +113,7 @@ class TestY:
     @pytest.mark.parametrize("n", [pytest.param(1, marks=pytest.mark.clause("B"))])
     def test_z(self, n): ...
 """
-    assert scan_marks(tree(tmp_path, source)) == Marks(
+    assert scan_marks(make_tree(tmp_path, source)) == Marks(
         {
             "A": ("tests/test_rules.py",),
             "B": ("tests/test_rules.py::test_x", "tests/test_rules.py::TestY::test_z"),
@@ -123,5 +123,5 @@ class TestY:
     )
 
 
-def test_a_tree_without_tests_has_no_marks_to_tell(tmp_path: Path) -> None:
+def test_tree_without_tests_has_no_marks(tmp_path: Path) -> None:
     assert scan_marks(tmp_path) is None

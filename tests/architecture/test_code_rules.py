@@ -1,11 +1,10 @@
-"""The house's own rules, checked by machines: floors, events, transactions, errors, tables."""
+"""Rules of the code base that a machine checks: layers, events, transactions, errors, tables."""
 
 import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator
 from functools import cache
-from pathlib import Path
 from string import Formatter
 from typing import Any
 
@@ -22,28 +21,18 @@ from backend.events import SUBSCRIPTIONS
 from backend.settings import Settings
 from backend.tables import METADATA
 from migrations.partitioning import is_not_partition_key
-from tests.architecture.test_error_table import BASES, PACKAGES, Refusal, refusals, subclasses
+from tests.architecture.source_tree import PRODUCT_PACKAGES, ROOT, calls, parsed_modules
+from tests.architecture.test_error_table import BASES, ErrorClass, error_rows, subclasses
 from tests.tenancy.openapi_documents import apis
 
-pytestmark = pytest.mark.xdist_group("architecture")  # parsing the house takes a second: one process does
+pytestmark = pytest.mark.xdist_group(
+    "architecture"
+)  # parsing all modules takes a second: do it in one process
 
 CHINESE = re.compile("[一-鿿]")
-ROOT = Path(__file__).resolve().parents[2]
-HOMES = tuple(package.__name__ for package in PACKAGES)
 
 
-@cache
-def trees() -> list[tuple[Path, ast.Module]]:
-    """Every module of the house, parsed."""
-    paths = [path for home in HOMES for path in sorted((ROOT / home).rglob("*.py"))]
-    return [(path, ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
-
-
-def calls(tree: ast.Module) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-
-
-def test_imports_go_down_the_floors(
+def test_imports_respect_the_layers(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
@@ -51,11 +40,11 @@ def test_imports_go_down_the_floors(
     assert broken == 0, capsys.readouterr().out
 
 
-def emitted() -> Iterator[tuple[str, ast.Module, ast.expr]]:
-    """Where an event is emitted, in which module, and the name that is given."""
-    for path, tree in trees():
+def emitted_events() -> Iterator[tuple[str, ast.Module, ast.expr]]:
+    """Every call that emits an event: its place, its module, and the expression of the event's name."""
+    for path, tree in parsed_modules():
         for call in calls(tree):
-            place = f"{path.relative_to(ROOT)}:{call.lineno}"
+            place = f"{path}:{call.lineno}"
             match call.func:
                 case ast.Name(id="emit") | ast.Attribute(value=ast.Name(id="outbox"), attr="emit"):
                     if len(call.args) >= 2:
@@ -64,49 +53,49 @@ def emitted() -> Iterator[tuple[str, ast.Module, ast.expr]]:
                     yield place, tree, call.args[0]
 
 
-def names_of(tree: ast.Module, name: ast.expr) -> set[str]:
-    """The texts that a name may stand for: itself, either branch, or what its module assigns to it."""
+def possible_names(tree: ast.Module, name: ast.expr) -> set[str]:
+    """The strings that an expression may be: a constant, either branch of a conditional, or what is assigned to a name."""
     match name:
         case ast.Constant(value=str(text)):
             return {text}
         case ast.IfExp(body=one, orelse=other):
-            return names_of(tree, one) | names_of(tree, other)
+            return possible_names(tree, one) | possible_names(tree, other)
         case ast.Name(id=variable):
             assigned = (node for node in ast.walk(tree) if isinstance(node, ast.Assign))
             values = [node.value for node in assigned if ast.unparse(node.targets[0]) == variable]
-            return set().union(*(names_of(tree, value) for value in values))
+            return set().union(*(possible_names(tree, value) for value in values))
     return set()
 
 
-def test_every_event_that_is_emitted_has_a_line_in_the_flow() -> None:
-    found: set[str] = set()
-    for place, tree, name in emitted():
-        names = names_of(tree, name)
-        assert names, f"{place}: the name of the event is not to be read off"
+def test_emitted_events_and_subscriptions_are_the_same() -> None:
+    emitted: set[str] = set()
+    for place, tree, name in emitted_events():
+        names = possible_names(tree, name)
+        assert names, f"{place}: cannot tell the name of the event"
         assert names <= SUBSCRIPTIONS.keys(), (
             f"{place}: {names - SUBSCRIPTIONS.keys()} is not in backend.events.SUBSCRIPTIONS"
         )
-        found |= names
-    assert found == SUBSCRIPTIONS.keys(), "an event of the flow that nobody emits"
+        emitted |= names
+    assert emitted == SUBSCRIPTIONS.keys(), "a subscribed event is never emitted"
 
 
-def test_the_tables_of_the_code_are_those_of_the_migrations(settings: Settings) -> None:
+def test_orm_tables_match_the_migrated_database(settings: Settings) -> None:
     assert settings.owner_database_url is not None
     engine = create_engine(settings.owner_database_url, poolclass=NullPool)
     with engine.connect() as connection:
-        connection.dialect.ischema_names["ltree"] = Ltree  # type: ignore[attr-defined]  # what reflection knows
-        options = {"compare_type": True, "include_name": _ours, "include_object": is_not_partition_key}
+        connection.dialect.ischema_names["ltree"] = Ltree  # type: ignore[attr-defined]  # types that reflection knows
+        options = {"compare_type": True, "include_name": _is_own_name, "include_object": is_not_partition_key}
         context = MigrationContext.configure(connection, opts=options)
         assert compare_metadata(context, METADATA) == []
 
 
-def _ours(name: str | None, kind: str, _: object) -> bool:
+def _is_own_name(name: str | None, kind: str, _: object) -> bool:
     foreign = name is not None and (name.startswith("procrastinate") or name == "spatial_ref_sys")
     return not (kind == "table" and foreign)
 
 
 def api_routes() -> Iterator[tuple[str, APIRoute]]:
-    from backend import app  # noqa: PLC0415 - the composition root is read here only
+    from backend import app  # noqa: PLC0415 - only these tests need the whole application
 
     for name in (*app.MOBILE_ROUTERS, *app.STAFF_ROUTERS):
         router = __import__(name, fromlist=["router"]).router
@@ -122,39 +111,41 @@ def dependencies(dependant: Dependant) -> Iterator[Callable[..., Any]]:
         yield from dependencies(each)
 
 
-def test_no_route_commits_in_a_dependency_that_ends_after_the_answer() -> None:
-    seen = 0
+def test_no_route_depends_on_a_generator_that_ends_after_the_answer() -> None:
+    checked = 0
     for name, route in api_routes():
         for call in dependencies(route.dependant):
-            seen += 1
+            checked += 1
             generator = inspect.isgeneratorfunction(call) or inspect.isasyncgenfunction(call)
             assert not generator, f"{name}: {route.path} depends on {call.__qualname__}, which yields"
-    assert seen > len(apis())
+    assert checked > len(apis())
 
 
 @cache
-def errors() -> list[type[Refusal]]:
-    """Every class of error that states a fact of its own, of the house's modules."""
-    refusals()  # imports them all
-    found = {error for base in BASES for error in subclasses(base) if error.__module__.startswith(HOMES)}
-    return sorted(found, key=lambda error: (error.__module__, error.__qualname__))
+def product_errors() -> list[type[ErrorClass]]:
+    """Every error class of the product."""
+    error_rows()  # imports all modules
+    classes = {
+        error for base in BASES for error in subclasses(base) if error.__module__.startswith(PRODUCT_PACKAGES)
+    }
+    return sorted(classes, key=lambda error: (error.__module__, error.__qualname__))
 
 
-SHARED = {"too_many_attempts"}
-"""Said at the door and at a check-in, each in its own words: wait, and try again (429 both times)."""
+SHARED_CODES = {"too_many_attempts"}
+"""Used for sign-in and for check-ins, with different sentences; both mean to wait and try again (429)."""
 
 
-def test_every_refusal_has_a_code_of_its_own() -> None:
-    homes: dict[str, set[str]] = {}
-    for error in errors():
+def test_every_error_has_its_own_code() -> None:
+    classes: dict[str, set[str]] = {}
+    for error in product_errors():
         if "code" in vars(error):
-            homes.setdefault(error.code, set()).add(f"{error.__module__}.{error.__qualname__}")
-    shared = {code: classes for code, classes in homes.items() if len(classes) > 1}
-    assert shared.keys() <= SHARED, shared
+            classes.setdefault(error.code, set()).add(f"{error.__module__}.{error.__qualname__}")
+    shared = {code: names for code, names in classes.items() if len(names) > 1}
+    assert shared.keys() <= SHARED_CODES, shared
 
 
-def blanks(sentence: str) -> set[str]:
-    """The names that a sentence asks for."""
+def placeholders(sentence: str) -> set[str]:
+    """The names of the arguments that a sentence contains."""
     return {name.partition(".")[0] for _, name, _, _ in Formatter().parse(sentence) if name}
 
 
@@ -162,37 +153,39 @@ def without_language(names: set[str]) -> set[str]:
     return {re.sub("_?(zh|en)$", "", name) for name in names}
 
 
-def test_both_sentences_of_a_refusal_say_the_same_things() -> None:
-    for error in errors():
-        assert without_language(blanks(error.zh)) == without_language(blanks(error.en)), error
+def test_chinese_and_english_sentence_have_the_same_arguments() -> None:
+    for error in product_errors():
+        assert without_language(placeholders(error.zh)) == without_language(placeholders(error.en)), error
         assert CHINESE.search(error.zh) or error.zh == "{zh}", error
         assert error.zh != error.en, error
 
 
-def test_whoever_raises_a_refusal_fills_its_sentences() -> None:
-    usual = {base.__init__ for base in BASES}
-    named: dict[str, list[set[str]]] = {}
-    for error in errors():
-        if error.__init__ in usual:
-            named.setdefault(error.__name__, []).append(blanks(error.zh) | blanks(error.en))
+def test_raised_errors_get_all_arguments_of_their_sentences() -> None:
+    base_constructors = {base.__init__ for base in BASES}
+    required: dict[str, list[set[str]]] = {}
+    for error in product_errors():
+        if error.__init__ in base_constructors:
+            required.setdefault(error.__name__, []).append(placeholders(error.zh) | placeholders(error.en))
     checked = 0
-    for path, tree in trees():
+    for path, tree in parsed_modules():
         for call in calls(tree):
             name = ast.unparse(call.func).rpartition(".")[2]
-            if name not in named or any(each.arg is None for each in call.keywords):
+            if name not in required or any(each.arg is None for each in call.keywords):
                 continue
             given = {each.arg for each in call.keywords}
-            place = f"{path.relative_to(ROOT)}:{call.lineno}"
-            assert any(wanted <= given for wanted in named[name]), f"{place}: {name} wants {named[name]}"
+            place = f"{path}:{call.lineno}"
+            assert any(names <= given for names in required[name]), f"{place}: {name} needs {required[name]}"
             checked += 1
-    assert checked > len(named)
+    assert checked > len(required)
 
 
-def test_what_is_raised_bare_asks_for_nothing() -> None:
-    named = {error.__name__: error for error in errors() if error.__name__ != "TooManyAttempts"}
-    for path, tree in trees():
+def test_errors_raised_without_arguments_need_none() -> None:
+    classes = {error.__name__: error for error in product_errors() if error.__name__ != "TooManyAttempts"}
+    for path, tree in parsed_modules():
         for node in ast.walk(tree):
-            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id in named:
-                error = named[node.exc.id]
-                place = f"{path.relative_to(ROOT)}:{node.lineno}"
-                assert not blanks(error.zh) | blanks(error.en), f"{place}: {error.__name__} wants its words"
+            if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Name) and node.exc.id in classes:
+                error = classes[node.exc.id]
+                place = f"{path}:{node.lineno}"
+                assert not placeholders(error.zh) | placeholders(error.en), (
+                    f"{place}: {error.__name__} needs arguments"
+                )

@@ -1,4 +1,4 @@
-"""A registry for the commands that read one, and a process whose settings lead to the test's database."""
+"""A standing scenario for commands that need one, and environment variables that point to the test database."""
 
 from collections.abc import Iterator
 
@@ -19,7 +19,7 @@ async def registry(app_context: AppContext, owner: Database) -> Registry:
 
 @pytest.fixture(scope="module")
 def _engine_loaded_once() -> Iterator[None]:
-    """Commands share the engine that this process has loaded; how one is loaded is shown where engines are tested."""
+    """Let commands share the engine that this process has loaded. The tests of engines cover loading."""
     with pytest.MonkeyPatch.context() as patch:
         for module in (
             "backend.commands.face_command",
@@ -36,6 +36,6 @@ def environment(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator
     for name, value in settings.model_dump(exclude_none=True).items():
         monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
     get_settings.cache_clear()
-    configure_logging(as_json=False)  # as the command line does before any command
+    configure_logging(as_json=False)  # as the command line does
     yield
     get_settings.cache_clear()

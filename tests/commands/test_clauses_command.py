@@ -29,7 +29,7 @@ def test_json_lists_every_clause_with_code_and_tests() -> None:
     assert any(test.startswith("tests/org/test_calendar.py::") for test in reading_7["tests"])
 
 
-def test_the_table_for_people_names_clause_article_and_tests() -> None:
+def test_table_names_clause_article_and_tests() -> None:
     result = runner.invoke(app, [], env={"COLUMNS": "240"})
     assert result.exit_code == 0
     assert "HN334-4.1b" in result.stdout
@@ -37,14 +37,14 @@ def test_the_table_for_people_names_clause_article_and_tests() -> None:
     assert "tests/org/test_calendar.py" in result.stdout
 
 
-def test_it_says_so_where_there_are_no_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_tests_folder_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clauses_command, "scan_marks", lambda root: None)
     assert "No tests/ here" in runner.invoke(app, []).stdout
     payload = json.loads(runner.invoke(app, ["--json"]).stdout)
     assert payload["tests_scanned"] is False
 
 
-def test_a_broken_registry_is_refused_with_its_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_invalid_registry_is_rejected_with_its_code(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(clauses_command, "policies_directory", lambda: tmp_path)
     result = runner.invoke(app, ["--json"])
     assert result.exit_code == 2

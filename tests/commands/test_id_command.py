@@ -19,18 +19,18 @@ runner = CliRunner()
         ("汉字" * 200, False, "id_number_length"),
     ],
 )
-def test_any_argument_is_answered_as_json(number: str, valid: bool, code: str | None) -> None:
+def test_any_argument_has_a_json_result(number: str, valid: bool, code: str | None) -> None:
     result = runner.invoke(app, ["check", number, "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"valid": valid, "code": code}
 
 
-def test_a_person_is_told_in_both_languages_what_is_wrong() -> None:
+def test_defect_is_explained_in_both_languages() -> None:
     result = runner.invoke(app, ["check", "110105194912310021"])
     assert result.exit_code == 0
     assert "校验位" in result.stdout
     assert "check digit" in result.stdout
 
 
-def test_a_person_is_told_that_a_number_is_valid() -> None:
+def test_valid_number_is_confirmed() -> None:
     assert "有效" in runner.invoke(app, ["check", "11010519491231002X"]).stdout

@@ -1,4 +1,4 @@
-"""`dianming keys`: rotating the root key of the templates from the command line (THREATS 23)."""
+"""`dianming keys`: rotation of the root key of face templates (THREATS 23)."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from backend.commands.keys_command import app
+from backend.commands.deployment.keys_command import app
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.keys import KeyRing
@@ -33,7 +33,7 @@ def key_file(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-async def alone(owner: Database) -> AsyncIterator[None]:
+async def without_other_keys(owner: Database) -> AsyncIterator[None]:
     async with put_aside(owner):
         yield
 
@@ -50,28 +50,30 @@ def versions(path: Path) -> set[str]:
     return set(json.loads(path.read_text())["template-root"]) - {"current"}
 
 
-@pytest.mark.usefixtures("alone")
-async def test_the_root_is_rotated_and_the_old_version_retired_by_three_commands(
+@pytest.mark.usefixtures("without_other_keys")
+async def test_three_commands_rotate_the_root_and_retire_the_old_version(
     key_file: Path, app_context: AppContext, owner: Database
 ) -> None:
     pupil = (await plant(owner, app_context.keys)).school.students[0]
     async with app_context.database.transaction(Scope.school(pupil.school_id)) as session:
-        made = await add_data_key(session, app_context.keys, pupil.school_id, pupil.id, app_context.clock())
-    added = await run("rotate", "template-root", "--file-only")
-    assert (added.exit_code, json.loads(added.stdout)["version"]) == (0, "2")
-    early = await run("retire", "template-root", "1")
-    assert early.exit_code == 2
-    assert "rewrap" in json.loads(early.stdout)["error"]["message"]
-    wrapped = await run("rewrap")
-    assert json.loads(wrapped.stdout) == {"version": "2", "schools": 1, "unreadable": 0}
+        stored_key = await add_data_key(
+            session, app_context.keys, pupil.school_id, pupil.id, app_context.clock()
+        )
+    rotated = await run("rotate", "template-root", "--file-only")
+    assert (rotated.exit_code, json.loads(rotated.stdout)["version"]) == (0, "2")
+    too_early = await run("retire", "template-root", "1")
+    assert too_early.exit_code == 2
+    assert "rewrap" in json.loads(too_early.stdout)["error"]["message"]
+    rewrapped = await run("rewrap")
+    assert json.loads(rewrapped.stdout) == {"version": "2", "schools": 1, "unreadable": 0}
     assert (await run("retire", "template-root", "1")).exit_code == 0
     assert versions(key_file) == {"2"}
     async with app_context.database.transaction(Scope.school(pupil.school_id)) as session:
-        assert await data_key(session, KeyRing.load(key_file), pupil.id) == made
+        assert await data_key(session, KeyRing.load(key_file), pupil.id) == stored_key
 
 
-@pytest.mark.usefixtures("alone")
-async def test_one_command_adds_the_version_and_wraps(key_file: Path) -> None:
+@pytest.mark.usefixtures("without_other_keys")
+async def test_rotate_adds_a_version_and_rewraps(key_file: Path) -> None:
     answer = await run("rotate", "template-root")
     assert answer.exit_code == 0, answer.output
     assert json.loads(answer.stdout) == {"version": "2", "schools": 0, "unreadable": 0}
@@ -87,7 +89,7 @@ async def test_one_command_adds_the_version_and_wraps(key_file: Path) -> None:
         (("retire", "template-root", "current"), "conflict"),
     ],
 )
-def test_what_cannot_be_rotated_is_refused_and_nothing_changes(
+def test_invalid_rotation_is_rejected_and_changes_nothing(
     key_file: Path, arguments: tuple[str, ...], code: str
 ) -> None:
     before = key_file.read_bytes()
@@ -96,7 +98,7 @@ def test_what_cannot_be_rotated_is_refused_and_nothing_changes(
     assert key_file.read_bytes() == before
 
 
-def test_a_missing_key_file_is_said_to_be_missing(key_file: Path) -> None:
+def test_missing_key_file_is_reported(key_file: Path) -> None:
     key_file.unlink()
     answer = invoke("rotate", "template-root", "--file-only")
     assert (answer.exit_code, json.loads(answer.stdout)["error"]["code"]) == (2, "keys_missing")

@@ -28,43 +28,48 @@ def run(*arguments: object) -> Result:
 
 @pytest.mark.parametrize(("form", "suffix"), [("xlsx", "xlsx"), ("csv-utf8", "csv"), ("csv-gb18030", "csv")])
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
-def test_a_generated_roster_is_importable(tmp_path: Path, form: str, suffix: str, variant: str) -> None:
+def test_generated_roster_is_importable(tmp_path: Path, form: str, suffix: str, variant: str) -> None:
     out = tmp_path / f"roster.{suffix}"
     made = run("generate", out, "--students", 120, "--format", form, "--variant", variant, "--json")
     assert made.exit_code == 0
     assert json.loads(made.stdout)["students"] == 120
     checked = run("import", out, "--dry-run", "--json")
-    told = json.loads(checked.stdout)
+    payload = json.loads(checked.stdout)
     assert checked.exit_code == 0
-    assert (told["importable"], told["rows"], told["errors"], told["warnings"]) == (True, 120, 0, 0)
+    assert (payload["importable"], payload["rows"], payload["errors"], payload["warnings"]) == (
+        True,
+        120,
+        0,
+        0,
+    )
 
 
-def spoiled_roster(path: Path) -> Path:
+def roster_with_errors(path: Path) -> Path:
     [first, *rest] = generate_students(1, [plan_school("4141000001", "示例", students=40)])
     write_roster(path, [{**first, "姓名": "", "身份证件号": "123"}, *rest], variant="national", form="xlsx")
     return path
 
 
-def test_row_errors_are_an_answer_not_a_refusal(tmp_path: Path) -> None:
-    result = run("import", spoiled_roster(tmp_path / "a.xlsx"), "--dry-run", "--json", "--show", 1)
-    told = json.loads(result.stdout)
+def test_row_errors_are_a_result_not_an_error(tmp_path: Path) -> None:
+    result = run("import", roster_with_errors(tmp_path / "a.xlsx"), "--dry-run", "--json", "--show", 1)
+    payload = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert told["importable"] is False
-    assert told["errors"] == sum(told["errors_by_code"].values()) >= 2
-    [shown] = told["first_errors"]
+    assert payload["importable"] is False
+    assert payload["errors"] == sum(payload["errors_by_code"].values()) >= 2
+    [shown] = payload["first_errors"]
     assert (shown["sheet"], shown["row"], shown["letter"], shown["column"]) == ("学生信息", 2, "A", "姓名")
 
 
-def test_a_person_reads_the_findings_and_how_many_are_not_listed(tmp_path: Path) -> None:
-    result = run("import", spoiled_roster(tmp_path / "a.xlsx"), "--dry-run", "--show", 1)
+def test_text_lists_findings_and_the_number_left_out(tmp_path: Path) -> None:
+    result = run("import", roster_with_errors(tmp_path / "a.xlsx"), "--dry-run", "--show", 1)
     assert result.exit_code == 0
     assert "学生信息!A2 姓名" in result.stdout
     assert "未列出" in result.stdout
     assert "不能导入" in result.stdout
 
 
-def test_an_import_names_its_school(tmp_path: Path) -> None:
-    result = run("import", spoiled_roster(tmp_path / "a.xlsx"), "--json")
+def test_import_requires_a_school(tmp_path: Path) -> None:
+    result = run("import", roster_with_errors(tmp_path / "a.xlsx"), "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == "school_missing"
 
@@ -73,7 +78,7 @@ def test_an_import_names_its_school(tmp_path: Path) -> None:
 async def school(
     owner: Database, app_context: AppContext, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[School]:
-    """A school without students, and a process whose settings lead to its database."""
+    """A school without students, and environment variables that point to its database."""
     for name, value in settings.model_dump(exclude_none=True).items():
         monkeypatch.setenv(f"DIANMING_{name.upper()}", str(value))
     get_settings.cache_clear()
@@ -82,11 +87,11 @@ async def school(
 
 
 async def import_into(school: School, *arguments: object) -> Result:
-    """In a thread, as the command runs an event loop of its own."""
+    """Run in a thread, since the command starts its own event loop."""
     return await asyncio.to_thread(run, "import", *arguments, "--school", school.unit.code, "--json")
 
 
-async def test_an_operator_imports_and_importing_again_changes_nothing(
+async def test_second_import_of_the_same_file_changes_nothing(
     school: School, owner: Database, tmp_path: Path
 ) -> None:
     path = tmp_path / "roster.csv"
@@ -106,22 +111,20 @@ async def test_an_operator_imports_and_importing_again_changes_nothing(
         assert set(entries) == {None}
 
 
-async def test_a_file_with_errors_is_refused_and_the_findings_go_to_stderr(
-    school: School, tmp_path: Path
-) -> None:
-    path = spoiled_roster(tmp_path / "a.xlsx")
+async def test_file_with_errors_is_rejected_with_findings_on_stderr(school: School, tmp_path: Path) -> None:
+    path = roster_with_errors(tmp_path / "a.xlsx")
     result = await import_into(school, path)
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == "roster_has_errors"
     assert "学生信息!A2 姓名" in result.stderr
     result = await import_into(school, path, "--skip-bad-rows")
-    told = json.loads(result.stdout)
+    payload = json.loads(result.stdout)
     assert result.exit_code == 0
-    assert (told["report"]["created"], told["rows_with_errors"]) == (39, 1)
-    assert told["first_errors"][0]["row"] == 2
+    assert (payload["report"]["created"], payload["rows_with_errors"]) == (39, 1)
+    assert payload["first_errors"][0]["row"] == 2
 
 
-async def test_a_school_that_is_not_there_is_refused(school: School, tmp_path: Path) -> None:
+async def test_unknown_school_is_rejected(school: School, tmp_path: Path) -> None:
     path = tmp_path / "roster.csv"
     plan = plan_school("4141000001", "示例", students=40)
     write_roster(path, generate_students(1, [plan]), variant="national", form="csv-utf8")
@@ -130,7 +133,7 @@ async def test_a_school_that_is_not_there_is_refused(school: School, tmp_path: P
     assert json.loads(result.stdout)["error"]["code"] == "not_found"
 
 
-async def test_a_person_reads_what_became_of_the_rows(school: School, tmp_path: Path) -> None:
+async def test_text_reports_the_result_of_the_rows(school: School, tmp_path: Path) -> None:
     path = tmp_path / "roster.csv"
     plan = plan_school(school.unit.code, "示例", students=40)
     write_roster(path, generate_students(new_id().int % 2**32, [plan]), variant="national", form="csv-utf8")
@@ -148,24 +151,24 @@ def test_missing_settings_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     write_roster(path, generate_students(1, [plan]), variant="national", form="csv-utf8")
     result = run("import", path, "--school", "4141000001", "--json")
     assert result.exit_code == 2
-    told = json.loads(result.stdout)["error"]
-    assert told["code"] == "settings_missing"
-    assert "DIANMING_DATABASE_URL" in told["message"]
+    payload = json.loads(result.stdout)["error"]
+    assert payload["code"] == "settings_missing"
+    assert "DIANMING_DATABASE_URL" in payload["message"]
 
 
-def test_an_unreadable_file_is_refused_with_a_code(tmp_path: Path) -> None:
+def test_unreadable_file_is_rejected_with_a_code(tmp_path: Path) -> None:
     (tmp_path / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0")
     for name, code in (("old.xls", "roster_kind_unsupported"), ("none.xlsx", "roster_missing")):
         result = run("import", tmp_path / name, "--dry-run", "--json")
         assert result.exit_code == 2
         assert json.loads(result.stdout)["error"]["code"] == code
-    said = run("import", tmp_path / "old.xls", "--dry-run")
-    assert said.exit_code == 2
-    assert said.stdout == ""
-    assert "另存为" in said.stderr
+    result = run("import", tmp_path / "old.xls", "--dry-run")
+    assert result.exit_code == 2
+    assert result.stdout == ""
+    assert "另存为" in result.stderr
 
 
-def test_the_empty_template_is_written_and_holds_nobody(tmp_path: Path) -> None:
+def test_empty_template_has_no_students(tmp_path: Path) -> None:
     out = tmp_path / "template.xlsx"
     assert run("template", out, "--variant", "national-2022", "--json").exit_code == 0
     result = run("import", out, "--dry-run")
@@ -184,7 +187,9 @@ def test_the_empty_template_is_written_and_holds_nobody(tmp_path: Path) -> None:
         (("generate", "{}/a.xlsx", "--school-code", "12"), "school_code_shape"),
     ],
 )
-def test_bad_arguments_are_refused_with_a_code(tmp_path: Path, arguments: tuple[str, ...], code: str) -> None:
+def test_bad_arguments_are_rejected_with_a_code(
+    tmp_path: Path, arguments: tuple[str, ...], code: str
+) -> None:
     result = run(*(argument.format(tmp_path) for argument in arguments), "--json")
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == code

@@ -15,8 +15,8 @@ from urllib.request import urlopen
 
 import pytest
 
-PATIENCE = 600
-"""Looks, a tenth of a second apart: as long as a busy machine may need to start."""
+MAX_ATTEMPTS = 600
+"""A tenth of a second apart: long enough for the start on a busy machine."""
 
 
 def free_port() -> int:
@@ -26,10 +26,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(port: int, processes: int) -> Iterator[subprocess.Popen[bytes]]:
-    words = ["serve", "--port", str(port), "--processes", str(processes)]
+def running_server(port: int, processes: int) -> Iterator[subprocess.Popen[bytes]]:
+    arguments = ["serve", "--port", str(port), "--processes", str(processes)]
     server = subprocess.Popen(
-        [sys.executable, "-c", "from backend.cli import main; main()", *words], env=os.environ.copy()
+        [sys.executable, "-c", "from backend.cli import main; main()", *arguments], env=os.environ.copy()
     )
     try:
         yield server
@@ -38,51 +38,51 @@ def serving(port: int, processes: int) -> Iterator[subprocess.Popen[bytes]]:
         assert server.wait(60) in {0, -signal.SIGTERM}
 
 
-def answered(port: int, server: subprocess.Popen[bytes]) -> dict[str, str]:
-    for _ in range(PATIENCE):
+def wait_until_healthy(port: int, server: subprocess.Popen[bytes]) -> dict[str, str]:
+    for _ in range(MAX_ATTEMPTS):
         assert server.poll() is None, "the server ended"
         try:
             with urlopen(f"http://127.0.0.1:{port}/healthz") as answer:
-                found: dict[str, str] = json.load(answer)
-                return found
-        except (URLError, ConnectionError):  # not up yet, or it went down with the process that had it
+                health: dict[str, str] = json.load(answer)
+                return health
+        except (URLError, ConnectionError):  # not started yet, or the process with this connection died
             time.sleep(0.1)
-    pytest.fail("the server never answered")
+    pytest.fail("the server never became healthy")
 
 
-def listening(port: int) -> set[int]:
-    """Processes that hold the listening socket of the port."""
+def listening_processes(port: int) -> set[int]:
+    """Processes that have a listening socket on the port."""
     inodes = {
         f"socket:[{line.split()[9]}]"
         for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
         if line.split()[3] == "0A" and int(line.split()[1].rpartition(":")[2], 16) == port
     }
-    found = set()
+    processes = set()
     for entry in Path("/proc").glob("[0-9]*/fd/*"):
         try:
             if str(entry.readlink()) in inodes:
-                found.add(int(entry.parts[2]))
-        except OSError:  # it has just ended, or is another user's
+                processes.add(int(entry.parts[2]))
+        except OSError:  # the process has just ended, or belongs to another user
             continue
-    return found
+    return processes
 
 
-def both_listening(port: int) -> set[int]:
-    """The two processes, once both are up."""
-    for _ in range(PATIENCE):
-        children = listening(port)
+def wait_for_two_processes(port: int) -> set[int]:
+    """The two server processes, once both listen."""
+    for _ in range(MAX_ATTEMPTS):
+        children = listening_processes(port)
         if len(children) == 2:
             return children
         time.sleep(0.1)
-    pytest.fail("there were never two")
+    pytest.fail("two processes never listened")
 
 
 @pytest.mark.usefixtures("environment")
-def test_processes_share_a_port_and_a_dead_one_is_made_up_for() -> None:
+def test_processes_share_a_port_and_a_dead_one_is_replaced() -> None:
     port = free_port()
-    with serving(port, 2) as server:
-        assert (answered(port, server))["status"] == "ok"
-        children = both_listening(port)
+    with running_server(port, 2) as server:
+        assert wait_until_healthy(port, server)["status"] == "ok"
+        children = wait_for_two_processes(port)
         assert server.pid not in children
         os.kill(min(children), signal.SIGKILL)
-        assert (answered(port, server))["status"] == "ok"
+        assert wait_until_healthy(port, server)["status"] == "ok"

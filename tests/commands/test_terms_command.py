@@ -1,4 +1,4 @@
-"""`dianming terms partitions`: says what lacks, ends with 1 for it, and makes it."""
+"""`dianming terms partitions`: reports missing partitions with exit code 1, and creates them."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ async def run(*arguments: str) -> Result:
     return await asyncio.to_thread(CliRunner().invoke, app, ["partitions", *arguments])
 
 
-async def test_what_lacks_is_told_and_made(app_context: AppContext, owner: Database) -> None:
+async def test_missing_partitions_are_reported_and_created(app_context: AppContext, owner: Database) -> None:
     world = await plant(owner, app_context.keys, classes=1, students=0)
     assert (await run()).exit_code == 0
     async with owner.transaction(Scope.none()) as session:
@@ -28,8 +28,8 @@ async def test_what_lacks_is_told_and_made(app_context: AppContext, owner: Datab
         part = await session.scalar(named, {"code": world.term_code})
         await session.execute(text(f"DROP TABLE term_partition.{part}"))
     lacking = [{"term_code": world.term_code, "table": "reminder"}]
-    told = await run("--json")
-    assert (told.exit_code, json.loads(told.stdout)) == (1, {"lacking": lacking})
-    made = await run("--make", "--json")
-    assert (made.exit_code, json.loads(made.stdout)) == (0, {"made": lacking})
+    reported = await run("--json")
+    assert (reported.exit_code, json.loads(reported.stdout)) == (1, {"lacking": lacking})
+    created = await run("--make", "--json")
+    assert (created.exit_code, json.loads(created.stdout)) == (0, {"made": lacking})
     assert (await run()).exit_code == 0

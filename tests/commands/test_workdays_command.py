@@ -19,13 +19,13 @@ runner = CliRunner()
         ("2026-09-01", "0", "2026-09-01"),
     ],
 )
-def test_it_answers_one_json_object(start: str, days: str, expected: str) -> None:
+def test_result_is_one_json_object(start: str, days: str, expected: str) -> None:
     result = runner.invoke(app, ["add", start, days, "--json"])
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"date": expected}
 
 
-def test_a_person_reads_the_bare_date() -> None:
+def test_text_result_is_the_date_alone() -> None:
     assert runner.invoke(app, ["add", "2025-09-26", "5"]).stdout == "2025-10-10\n"
 
 
@@ -46,13 +46,13 @@ def test_a_person_reads_the_bare_date() -> None:
         ("9999-12-31", "1", "calendar_year_missing"),
     ],
 )
-def test_bad_input_ends_with_2_and_a_code(start: str, days: str, code: str) -> None:
+def test_bad_input_exits_with_2_and_a_code(start: str, days: str, code: str) -> None:
     result = runner.invoke(app, ["add", start, days, "--json"])
     assert result.exit_code == 2
     assert json.loads(result.stdout)["error"]["code"] == code
 
 
-def test_without_json_the_refusal_goes_to_stderr_alone() -> None:
+def test_error_without_json_goes_to_stderr_only() -> None:
     result = runner.invoke(app, ["add", "2026-12-28", "5"])
     assert result.exit_code == 2
     assert result.stdout == ""

@@ -1,4 +1,4 @@
-"""The OpenAPI documents: refusals are problem documents everywhere, and every body has an example that holds."""
+"""The OpenAPI documents: errors are problem documents, and every request body has a valid example."""
 
 import re
 from collections.abc import Iterator
@@ -11,10 +11,10 @@ from backend.core.web.api import ExampleMissing, example_of
 from tests.tenancy.matrix import ROWS
 from tests.tenancy.openapi_documents import document
 
-TRY_AGAIN = 503
-"""Under load, or while the database is away: with the time after which to come back."""
+UNAVAILABLE = 503
+"""Under load or without the database, with a Retry-After header."""
 CHINESE = re.compile("[一-鿿]")
-WRITTEN = {
+WRITTEN_FIELDS = {
     "address",
     "claimed",
     "display_name",
@@ -26,7 +26,7 @@ WRITTEN = {
     "source",
     "title",
 }
-"""Fields that a person writes in the person's own language."""
+"""Fields that people write in their own language."""
 
 
 def operations(api: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -45,23 +45,23 @@ def bodies() -> list[Any]:
 
 
 @pytest.mark.parametrize(("api", "body"), bodies())
-def test_the_example_of_a_body_is_valid(api: str, body: dict[str, Any]) -> None:
+def test_example_of_a_request_body_is_valid(api: str, body: dict[str, Any]) -> None:
     schema = {**body["schema"], "components": document(api)["components"]}
     jsonschema_rs.validator_for(schema).validate(body["example"])
 
 
 @pytest.mark.parametrize(("api", "body"), bodies())
-def test_what_people_write_is_shown_in_chinese(api: str, body: dict[str, Any]) -> None:
+def test_examples_of_written_text_are_chinese(api: str, body: dict[str, Any]) -> None:
     example = body["example"]
-    written = [value for value in texts(example) if value is not None]
-    assert all(CHINESE.search(value) for value in written), example
+    values = [value for value in texts(example) if value is not None]
+    assert all(CHINESE.search(value) for value in values), example
 
 
 def texts(value: Any) -> Iterator[str]:
     """The values of fields that people write."""
     if isinstance(value, dict):
         for name, each in value.items():
-            if name in WRITTEN and isinstance(each, str):
+            if name in WRITTEN_FIELDS and isinstance(each, str):
                 yield each
             else:
                 yield from texts(each)
@@ -71,23 +71,23 @@ def texts(value: Any) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("api", ROWS)
-def test_every_refusal_is_a_problem_document_and_no_fault_is_promised(api: str) -> None:
+def test_documented_errors_are_problem_documents(api: str) -> None:
     for route, operation in operations(api):
         for status, response in operation["responses"].items():
-            assert int(status) < 500 or int(status) == TRY_AGAIN, route
+            assert int(status) < 500 or int(status) == UNAVAILABLE, route
             if int(status) >= 400:
                 assert set(response["content"]) == {"application/problem+json"}, (route, status)
     assert "HTTPValidationError" not in document(api)["components"]["schemas"]
 
 
 @pytest.mark.parametrize("api", ROWS)
-def test_every_operation_is_described_in_chinese_and_has_a_name_of_its_own(api: str) -> None:
-    found = list(operations(api))
-    assert all(CHINESE.search(operation["description"]) for _, operation in found)
-    assert len({operation["operationId"] for _, operation in found}) == len(found)
+def test_operations_have_a_chinese_description_and_a_unique_id(api: str) -> None:
+    all_operations = list(operations(api))
+    assert all(CHINESE.search(operation["description"]) for _, operation in all_operations)
+    assert len({operation["operationId"] for _, operation in all_operations}) == len(all_operations)
 
 
-def test_a_field_without_an_example_is_found() -> None:
+def test_missing_example_raises_an_error() -> None:
     schema = {"type": "object", "required": ["size"], "properties": {"size": {"type": "integer"}}}
     with pytest.raises(ExampleMissing, match="size"):
         example_of(schema, {})

@@ -1,4 +1,4 @@
-"""No body is read beyond its limit, whether it says its length or not (OWASP ASVS 5.0, 1.4)."""
+"""No body is read beyond its limit, with or without a declared length (OWASP ASVS 5.0, 1.4)."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,33 +6,33 @@ from typing import Any
 import pytest
 
 from backend.core.ids import new_id
-from backend.core.web.requests import LimitBodies
+from backend.core.web.requests import BodyLimitMiddleware
 from backend.staff_api.organisation.rosters import LARGER_BODIES, MAX_UPLOAD
-from tests.contract.caller import person_for
+from tests.contract.case_sender import account_kind_for
 from tests.tenancy.fixtures import Company
 from tests.tenancy.openapi_documents import routes
 
-pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
+pytestmark = pytest.mark.xdist_group("contract")  # creating the accounts takes seconds: do it in one process
 
 JSON = {"content-type": "application/json"}
 
 
-async def unending(pieces: int, taken: list[int]) -> AsyncIterator[bytes]:
-    """Pieces of a megabyte of blanks, which JSON would skip; counts those that were taken."""
+async def endless_body(pieces: int, read_pieces: list[int]) -> AsyncIterator[bytes]:
+    """Megabytes of spaces, which a JSON parser would skip. Records each one that is read."""
     for _ in range(pieces):
-        taken.append(1)
+        read_pieces.append(1)
         yield b" " * 2**20
 
 
-def posts(api: str) -> list[str]:
+def post_paths(api: str) -> list[str]:
     return [route.partition(" ")[2] for route in routes(api) if route.startswith("POST")]
 
 
 @pytest.mark.parametrize("api", ["staff", "mobile"])
-async def test_a_declared_length_beyond_the_limit_is_refused_unread(company: Company, api: str) -> None:
+async def test_declared_length_above_the_limit_is_rejected_unread(company: Company, api: str) -> None:
     limit = company.app_context.settings.request_body_limit
     http = company.staff if api == "staff" else company.mobile
-    for path in set(posts(api)) - set(LARGER_BODIES):
+    for path in set(post_paths(api)) - set(LARGER_BODIES):
         answer = await http.post(path, content=b"", headers={**JSON, "content-length": str(limit + 1)})
         assert answer.status_code == 413, (path, answer.text)
         assert answer.json()["code"] == "body_too_large"
@@ -40,43 +40,43 @@ async def test_a_declared_length_beyond_the_limit_is_refused_unread(company: Com
 
 
 @pytest.mark.parametrize("api", ["staff", "mobile"])
-async def test_an_undeclared_body_is_read_to_the_limit_and_no_further(company: Company, api: str) -> None:
+async def test_undeclared_body_is_read_only_up_to_the_limit(company: Company, api: str) -> None:
     limit = company.app_context.settings.request_body_limit
     route = "POST /v1/accounts" if api == "staff" else "POST /v1/me/record/checks"
-    taken: list[int] = []
-    person = company.people[person_for(api, route)]
-    content = unending(4 * limit // 2**20, taken)
+    read_pieces: list[int] = []
+    person = company.people[account_kind_for(api, route)]
+    content = endless_body(4 * limit // 2**20, read_pieces)
     answer = await person.request("POST", route.partition(" ")[2], content=content, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-    assert len(taken) == limit // 2**20 + 1
+    assert len(read_pieces) == limit // 2**20 + 1
 
 
-async def test_a_roster_may_be_larger_than_other_bodies_but_has_its_own_limit(company: Company) -> None:
+async def test_roster_upload_has_its_own_larger_limit(company: Company) -> None:
     headers = {"content-length": str(MAX_UPLOAD + 1)}
     path = "/v1/roster-imports?file_name=a.csv"
-    refused = await company.people["registrar"].request("POST", path, content=b"", headers=headers)
-    assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
+    rejected = await company.people["registrar"].request("POST", path, content=b"", headers=headers)
+    assert (rejected.status_code, rejected.json()["code"]) == (413, "body_too_large")
     within = b"x" * (company.app_context.settings.request_body_limit + 1)
     assert (await company.people["registrar"].request("POST", path, content=within)).status_code == 422
 
 
-async def test_a_picture_upload_that_says_no_length_is_cut_off(company: Company) -> None:
-    taken: list[int] = []
+async def test_picture_upload_without_length_is_cut_off(company: Company) -> None:
+    read_pieces: list[int] = []
     headers = {"content-type": "multipart/form-data; boundary=x"}
     limit = company.app_context.settings.request_body_limit
-    content = unending(2 * limit // 2**20, taken)
+    content = endless_body(2 * limit // 2**20, read_pieces)
     answer = await company.phone.post("/v1/me/portrait", content=content, headers=headers)
     assert answer.status_code == 413
-    assert len(taken) <= limit // 2**20 + 1
+    assert len(read_pieces) <= limit // 2**20 + 1
 
 
 @pytest.mark.parametrize("declared", ["", "x", "-1", "٣", "1e9", "9" * 5000])
-async def test_a_length_that_is_no_number_does_not_fool_the_limit(declared: str) -> None:
+async def test_invalid_content_length_does_not_bypass_the_limit(declared: str) -> None:
     sent: list[Any] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await receive()
-        raise AssertionError("more than the limit was handed on")
+        raise AssertionError("more than the limit was passed on")
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request", "body": b"xx", "more_body": False}
@@ -92,5 +92,7 @@ async def test_a_length_that_is_no_number_does_not_fool_the_limit(declared: str)
         "headers": headers,
         "query_string": b"",
     }
-    await LimitBodies(app, 1, {})(scope | {"server": ("testserver", 80), "scheme": "http"}, receive, send)
+    await BodyLimitMiddleware(app, 1, {})(
+        scope | {"server": ("testserver", 80), "scheme": "http"}, receive, send
+    )
     assert sent[0]["status"] == 413

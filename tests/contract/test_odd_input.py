@@ -1,4 +1,4 @@
-"""Odd input is refused with a documented problem, at every place of every request; nothing of it is a fault of ours."""
+"""Odd input at every place of every request is rejected with a documented problem and causes no server error."""
 
 import base64
 import json
@@ -12,7 +12,7 @@ from httpx import Response
 from backend.core.ids import new_id
 from backend.notice.delivery_reports import report_token
 from backend.roll_call.envelope import TYPE
-from tests.contract.caller import person_for
+from tests.contract.case_sender import account_kind_for
 from tests.support.roll_call.student_phone import content
 from tests.tenancy.fixtures import Client, Company
 from tests.tenancy.matrix import MOBILE, ROWS, STAFF
@@ -20,10 +20,10 @@ from tests.tenancy.openapi_documents import document, routes
 from tests.tenancy.requests import filled, own
 from tests.tenancy.rows import Made, Row
 
-pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
+pytestmark = pytest.mark.xdist_group("contract")  # creating the accounts takes seconds: do it in one process
 
-Asker = Callable[[str, str], Client]
-MARK = "⟨here⟩"
+ClientFinder = Callable[[str, str], Client]
+MARK = "⟨methods_by_template⟩"
 JSON_VALUES = {
     "a NUL": '"a\\u0000b"',
     "a lone surrogate": '"\\ud800"',
@@ -71,18 +71,18 @@ CURSORS = (
 )
 
 
-def leaves(template: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place of a JSON value, containers too; of a list, the first item stands for all."""
+def value_paths(template: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value in a JSON document, containers included; of a list, only the first item."""
     yield path
     if isinstance(template, dict):
         for name, each in template.items():
-            yield from leaves(each, (*path, name))
+            yield from value_paths(each, (*path, name))
     elif isinstance(template, list) and template:
-        yield from leaves(template[0], (*path, 0))
+        yield from value_paths(template[0], (*path, 0))
 
 
-def spoiled(body: Any, place: tuple[Any, ...], fragment: str) -> bytes:
-    """The body as JSON with a fragment at one place."""
+def with_fragment(body: Any, place: tuple[Any, ...], fragment: str) -> bytes:
+    """The body as JSON, with a fragment in place of one value."""
     if not place:
         return fragment.encode()
     changed = json.loads(json.dumps(body))
@@ -93,8 +93,8 @@ def spoiled(body: Any, place: tuple[Any, ...], fragment: str) -> bytes:
     return json.dumps(changed).replace(json.dumps(MARK), fragment).encode()
 
 
-def judged(api: str, route: str, answer: Response) -> None:
-    """No fault of ours, documented, and a problem document if it refuses."""
+def assert_documented(api: str, route: str, answer: Response) -> None:
+    """The status is no 5xx and documented, and a 4xx response is a problem document."""
     method, _, template = route.partition(" ")
     documented = document(api)["paths"][template][method.lower()]["responses"]
     assert answer.status_code < 500, answer.text
@@ -139,33 +139,37 @@ LAST_NIGHT: dict[str, Any] = AUDIENCE | {
     "closes_at": "9999-12-31T21:00:00-12:00",
     "audience": {},
 }
-FULLER = (
+ADDITIONAL_ROWS = (
     Row("POST /v1/roll-calls", "ok ok 403 403", LAST_NIGHT, why="in the last night"),
     Row("POST /v1/callbacks/sms-reports/{token}", "ok", [REPORT], why="that reports"),
     Row("POST /v1/sites/validation", "ok", CSV, why="in CSV"),
     Row("POST /v1/sites/{site_id}/versions", "403 403 ok 403", CSV | FILED, why="in CSV"),
     Row("POST /v1/roll-calls", "ok ok 403 403", AUDIENCE, why="with everything"),
 )
-"""Requests with more in them than the matrix needs."""
+"""Requests with more fields than those of the matrix."""
 
 
 @pytest.mark.parametrize(
-    "row", [row for row in (*STAFF, *MOBILE, *FULLER) if row.body is not None], ids=lambda row: row.name
+    "row",
+    [row for row in (*STAFF, *MOBILE, *ADDITIONAL_ROWS) if row.body is not None],
+    ids=lambda row: row.name,
 )
-async def test_an_odd_value_anywhere_in_a_body(company: Company, asker: Asker, row: Row) -> None:
+async def test_odd_values_in_bodies_cause_no_server_error(
+    company: Company, client_for: ClientFinder, row: Row
+) -> None:
     api = api_of(row)
-    kind = person_for(api, row.route)
+    kind = account_kind_for(api, row.route)
     pick = own(company, kind)
     body = filled(row.body, company, pick)
     places = row.places() | {"token": report_token(company.app_context.settings.gateway_secret)}
     path = row.template.format_map(filled(places, company, pick))
-    for place in leaves(body):
+    for place in value_paths(body):
         for fragment in JSON_VALUES.values():
             headers = {"content-type": "application/json"}
-            answer = await asker(api, row.route).request(
-                row.method, path, content=spoiled(body, place, fragment), headers=headers
+            answer = await client_for(api, row.route).request(
+                row.method, path, content=with_fragment(body, place, fragment), headers=headers
             )
-            judged(api, row.route, answer)
+            assert_documented(api, row.route, answer)
 
 
 def with_queries() -> list[tuple[str, str, str]]:
@@ -181,29 +185,31 @@ def with_queries() -> list[tuple[str, str, str]]:
 
 
 @pytest.mark.parametrize(("api", "route", "parameter"), with_queries())
-async def test_an_odd_value_in_a_query(
-    company: Company, asker: Asker, api: str, route: str, parameter: str
+async def test_odd_values_in_queries_cause_no_server_error(
+    company: Company, client_for: ClientFinder, api: str, route: str, parameter: str
 ) -> None:
-    kind = person_for(api, route)
+    kind = account_kind_for(api, route)
     row = next(row for row in ROWS[api] if row.route == route)
     path = row.template.format_map(filled(row.places(), company, own(company, kind)))
     values = QUERY_VALUES + (CURSORS if parameter == "cursor" else ())
     for value in values:
-        answer = await asker(api, route).request("GET", f"{path}?{parameter}={value}")
-        judged(api, route, answer)
+        answer = await client_for(api, route).request("GET", f"{path}?{parameter}={value}")
+        assert_documented(api, route, answer)
 
 
 @pytest.mark.parametrize(
     ("api", "route"), [(api, route) for api in ROWS for route in routes(api) if "{" in route]
 )
-async def test_an_odd_value_in_a_path(company: Company, asker: Asker, api: str, route: str) -> None:
-    kind = person_for(api, route)
+async def test_odd_values_in_paths_cause_no_server_error(
+    company: Company, client_for: ClientFinder, api: str, route: str
+) -> None:
+    kind = account_kind_for(api, route)
     row = next(row for row in ROWS[api] if row.route == route)
     for value in ("%00", "%FF", "x", "-1", "9" * 30, "长" * 300, "{" + str(new_id()) + "}", "urn:uuid:x"):
         path = row.template.format_map(dict.fromkeys(row.places(), value))
         body = {"json": filled(row.body, company, own(company, kind))} if row.body is not None else {}
-        answer = await asker(api, route).request(row.method, path, **body)
-        judged(api, route, answer)
+        answer = await client_for(api, route).request(row.method, path, **body)
+        assert_documented(api, route, answer)
 
 
 JSON = {"content-type": "application/json"}
@@ -240,37 +246,44 @@ BODIES = {
 @pytest.mark.parametrize(
     ("api", "route"), [(api, route) for api in ROWS for route in routes(api) if not route.startswith("GET")]
 )
-async def test_an_odd_body(company: Company, asker: Asker, api: str, route: str) -> None:
-    kind = person_for(api, route)
+async def test_odd_bodies_cause_no_server_error(
+    company: Company, client_for: ClientFinder, api: str, route: str
+) -> None:
+    kind = account_kind_for(api, route)
     row = next(row for row in ROWS[api] if row.route == route)
     if row.content is not None and "roster" in route:
-        return  # any bytes are a file; the importer's own tests read them
+        return  # any bytes are a file; the tests of the importer cover it
     path = row.template.format_map(filled(row.places(), company, own(company, kind)))
-    takes_one = "requestBody" in document(api)["paths"][row.template][row.method.lower()]
+    has_body = "requestBody" in document(api)["paths"][row.template][row.method.lower()]
     for sent, headers in BODIES.values():
-        if not takes_one and route.startswith("DELETE"):
+        if not has_body and route.startswith("DELETE"):
             continue
-        answer = await asker(api, route).request(row.method, path, content=sent, headers=headers)
-        judged(api, route, answer)
+        answer = await client_for(api, route).request(row.method, path, content=sent, headers=headers)
+        assert_documented(api, route, answer)
 
 
-def alike(template: str, other: str) -> bool:
-    """Whether an address of the template is one of the other template, too."""
+def overlaps(template: str, other: str) -> bool:
+    """Whether a path can match both templates."""
     pairs = zip(template.split("/"), other.split("/"), strict=False)
     same_length = template.count("/") == other.count("/")
     return same_length and all(one == two or two.startswith("{") for one, two in pairs)
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_another_method_is_refused_with_the_methods_there_are(company: Company, api: str) -> None:
-    here: dict[str, set[str]] = {}
+async def test_unsupported_method_is_405_with_allow_header(company: Company, api: str) -> None:
+    methods_by_template: dict[str, set[str]] = {}
     for route in routes(api):
         method, _, template = route.partition(" ")
-        here.setdefault(template, set()).add(method)
+        methods_by_template.setdefault(template, set()).add(method)
     http = company.staff if api == "staff" else company.mobile
-    for template, methods in here.items():
+    for template, methods in methods_by_template.items():
         path = "/".join(str(new_id()) if part.startswith("{") else part for part in template.split("/"))
-        methods |= {found for other in here for found in here[other] if alike(template, other)}
+        methods |= {
+            found
+            for other in methods_by_template
+            for found in methods_by_template[other]
+            if overlaps(template, other)
+        }
         for method in {"GET", "HEAD", "OPTIONS", "PATCH", "PUT", "POST", "DELETE", "BREW"} - methods:
             answer = await http.request(method, path)
             others = set(answer.headers.get("allow", "").split(", "))
@@ -279,7 +292,7 @@ async def test_another_method_is_refused_with_the_methods_there_are(company: Com
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_a_slash_too_many_or_an_unknown_address_is_a_404_problem(company: Company, api: str) -> None:
+async def test_unknown_path_or_trailing_slash_is_404(company: Company, api: str) -> None:
     http = company.staff if api == "staff" else company.mobile
     paths = {route.partition(" ")[2] + "/" for route in routes(api)} | {"/v2/me", "/", "/v1", "//v1/me"}
     for path in paths:
@@ -301,7 +314,7 @@ ODD_CREDENTIALS = (
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_odd_credentials_are_a_401(company: Company, api: str) -> None:
+async def test_odd_credentials_are_401(company: Company, api: str) -> None:
     http = company.staff if api == "staff" else company.mobile
     for value in ODD_CREDENTIALS:
         headers = {b"authorization": value.encode(), b"dpop": value.encode()}
@@ -325,26 +338,26 @@ ODD_CLAIMS: tuple[Any, ...] = (
 
 
 def odd_proofs(company: Company) -> Iterator[str]:
-    """Proofs that the phone signed over claims and headers that make no sense."""
+    """DPoP proofs that the phone signed over invalid claims and headers."""
     phone = company.phone
     plain = jwt.decode(phone.proof("GET", "/v1/me", phone.token), options={"verify_signature": False})
     for claim in plain:
         for value in ODD_CLAIMS:
             if (claim, value) == ("jti", "x"):
-                continue  # a name like any other
+                continue  # a valid value
             claims = plain | {"jti": str(new_id()), claim: value}
             header = {"typ": "dpop+jwt", "jwk": phone.jwk}
             try:
                 yield jwt.encode(claims, phone.key, algorithm="ES256", headers=header)
             except (TypeError, UnicodeEncodeError):
-                continue  # the library signs no such claims
+                continue  # PyJWT cannot encode such claims
     for member in phone.jwk:
         for value in ODD_CLAIMS:
             header = {"typ": "dpop+jwt", "jwk": phone.jwk | {member: value}}
             yield jwt.encode(plain | {"jti": str(new_id())}, phone.key, algorithm="ES256", headers=header)
 
 
-async def test_odd_proofs_are_a_401(company: Company) -> None:
+async def test_odd_dpop_proofs_are_401(company: Company) -> None:
     for proof in odd_proofs(company):
         headers = {"Authorization": f"DPoP {company.phone.token}", "DPoP": proof}
         answer = await company.mobile.get("/v1/me", headers=headers)
@@ -352,11 +365,11 @@ async def test_odd_proofs_are_a_401(company: Company) -> None:
         assert answer.status_code == 401, (claims, answer.text)
 
 
-async def test_odd_values_anywhere_in_a_signed_envelope(company: Company) -> None:
+async def test_odd_values_in_signed_envelopes_cause_no_server_error(company: Company) -> None:
     roll_call = company.estates["school"]["roll_call"]
     path = f"/v1/roll-calls/{roll_call}"
     frames = [company.estates["school"]["frame"]] * 3
-    for place in leaves(content(roll_call, "nonce", frames)):
+    for place in value_paths(content(roll_call, "nonce", frames)):
         for value in ODD_CLAIMS:
             nonce = (await company.phone.post(f"{path}/challenges")).json().get("nonce", "")
             changed: Any = content(roll_call, nonce, frames)
@@ -369,9 +382,9 @@ async def test_odd_values_anywhere_in_a_signed_envelope(company: Company) -> Non
                 changed = {"": value}
             signed = company.phone.sign(changed, typ=TYPE)
             answer = await company.phone.post(f"{path}/envelopes", json={"envelope": signed})
-            judged("mobile", "POST /v1/roll-calls/{roll_call_id}/envelopes", answer)
+            assert_documented("mobile", "POST /v1/roll-calls/{roll_call_id}/envelopes", answer)
 
 
-def test_the_rows_of_fuller_requests_are_rows_of_the_matrix() -> None:
-    assert {row.route for row in FULLER} <= {row.route for row in STAFF}
-    assert not any(isinstance(row.body, Made) for row in FULLER)
+def test_additional_rows_use_routes_of_the_matrix() -> None:
+    assert {row.route for row in ADDITIONAL_ROWS} <= {row.route for row in STAFF}
+    assert not any(isinstance(row.body, Made) for row in ADDITIONAL_ROWS)

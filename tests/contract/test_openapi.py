@@ -1,4 +1,4 @@
-"""What the APIs answer is what their OpenAPI documents say, to good requests and to bad ones."""
+"""The responses of both APIs match their OpenAPI documents, for valid and invalid requests."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,20 +18,20 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.contract.caller import Caller
+from tests.contract.case_sender import CaseSender
 from tests.tenancy.openapi_documents import document
 
-pytestmark = pytest.mark.xdist_group("contract")  # a company takes seconds to assemble: one process does
+pytestmark = pytest.mark.xdist_group("contract")  # creating the accounts takes seconds: do it in one process
 
 EXAMPLES = {GenerationMode.POSITIVE: 10, GenerationMode.NEGATIVE: 5}
-"""Cases for each operation; the same ones in every run. Fewer bad ones: `test_odd_input` spoils each place of each
-body, path and query in every way it knows."""
+"""Cases per operation, the same in every run. Fewer invalid ones, since `test_odd_input` changes every value of each
+body, path and query."""
 
-OF_AN_ADDRESS = {GenerationMode.POSITIVE: 5, GenerationMode.NEGATIVE: 3}
-"""Cases for an operation that takes nothing but ids in its path: of those there are few kinds."""
+PATH_ONLY_EXAMPLES = {GenerationMode.POSITIVE: 5, GenerationMode.NEGATIVE: 3}
+"""Cases per operation that has only ids in its path."""
 
 SLOW = {"/v1/roster-imports": 4, "/v1/aid-payment-imports": 4}
-"""Operations that start a process for each request take fewer."""
+"""Fewer cases for operations that start a process per request."""
 
 CHECKS = [
     not_a_server_error,
@@ -43,7 +43,7 @@ CHECKS = [
 
 
 def operations() -> Iterator[Any]:
-    """Every operation of both APIs with good data and, where there is something to spoil, with bad data."""
+    """Every operation of both APIs with valid data and, if it takes any data, with invalid data."""
     for api in ("staff", "mobile"):
         for found in schemathesis.openapi.from_dict(document(api)).get_all_operations():
             operation: Any = found.ok()  # type: ignore[union-attr]  # an Err ends the collection here
@@ -54,20 +54,20 @@ def operations() -> Iterator[Any]:
 
 @pytest.fixture(autouse=True)
 def _same_cases_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hypothesis tries constants that it finds in the modules of the process, whichever happen to be loaded: without
-    them the cases change with the operation and with nothing else.
-    """
+    """Without the constants that Hypothesis finds in loaded modules, the cases depend on the operation alone."""
     monkeypatch.setattr(providers.HypothesisProvider, "_local_constants", Constants())
     monkeypatch.setattr(providers, "CONSTANTS_CACHE", LRUCache(1024))
 
 
 def examples(operation: Any, mode: GenerationMode) -> int:
-    usual = EXAMPLES if operation.query or operation.body else OF_AN_ADDRESS
-    return SLOW.get(operation.path, usual[mode])
+    default = EXAMPLES if operation.query or operation.body else PATH_ONLY_EXAMPLES
+    return SLOW.get(operation.path, default[mode])
 
 
 @pytest.mark.parametrize(("api", "operation", "mode"), list(operations()))
-def test_every_answer_is_documented(caller: Caller, api: str, operation: Any, mode: GenerationMode) -> None:
+def test_responses_match_the_openapi_document(
+    case_sender: CaseSender, api: str, operation: Any, mode: GenerationMode
+) -> None:
     @settings(
         max_examples=examples(operation, mode),
         derandomize=True,
@@ -77,7 +77,7 @@ def test_every_answer_is_documented(caller: Caller, api: str, operation: Any, mo
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def answers(case: Case[Any]) -> None:
-        case.validate_response(caller.send(api, case), checks=CHECKS)
+    def validate(case: Case[Any]) -> None:
+        case.validate_response(case_sender.send(api, case), checks=CHECKS)
 
-    answers()
+    validate()

@@ -1,11 +1,10 @@
-"""Of every index: who asks for it, and in which words. Read by `test_indexes.py`.
+"""For every index, who uses it and with which query. Read by `test_indexes.py`.
 
-What keeps a row from being there twice is no matter of speed and is not here: primary keys, unique and exclusion
-constraints, unique indexes.
+Primary keys, unique indexes and constraints are not listed: they are there for correctness, not for speed.
 """
 
-# Whoever asks is a function of the product, one of the database, or the row-level security of a table.
-ASKED: dict[str, tuple[str, str]] = {
+# The user is a function of the product ("module:function"), a database function, or the row-level security of a table.
+INDEX_USES: dict[str, tuple[str, str]] = {
     "ix_account_org": (
         "backend.identity.recipients:unit_staff",
         "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",

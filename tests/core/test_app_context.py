@@ -1,4 +1,4 @@
-"""A process starts only as what it claims to be."""
+"""Production processes start only with production settings."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from backend.core.app_context import check_production_settings
 from backend.settings import Settings
 
-SOUND: dict[str, Any] = {
+PRODUCTION_SETTINGS: dict[str, Any] = {
     "env": "production",
     "public_url": "https://dianming.example",
     "gateway_secret": "the carrier's own",
@@ -17,16 +17,16 @@ SOUND: dict[str, Any] = {
 }
 
 
-def production(settings: Settings, **changes: Any) -> Settings:
-    return settings.model_copy(update=SOUND | changes)
+def production_settings(settings: Settings, **changes: Any) -> Settings:
+    return settings.model_copy(update=PRODUCTION_SETTINGS | changes)
 
 
-def test_a_sound_production_process_starts(settings: Settings) -> None:
-    check_production_settings(production(settings))
+def test_valid_production_settings_are_accepted(settings: Settings) -> None:
+    check_production_settings(production_settings(settings))
 
 
 @pytest.mark.parametrize(
-    "make_believe",
+    "changes",
     [
         {"test_engine": True},
         {"clock_file": Path("offset")},
@@ -34,9 +34,7 @@ def test_a_sound_production_process_starts(settings: Settings) -> None:
         {"public_url": "http://dianming.example"},
     ],
 )
-def test_production_refuses_what_only_a_demonstration_may_have(
-    settings: Settings, make_believe: dict[str, Any]
-) -> None:
-    check_production_settings(settings.model_copy(update=make_believe))
+def test_production_rejects_demonstration_settings(settings: Settings, changes: dict[str, Any]) -> None:
+    check_production_settings(settings.model_copy(update=changes))
     with pytest.raises(RuntimeError, match="production"):
-        check_production_settings(production(settings, **make_believe))
+        check_production_settings(production_settings(settings, **changes))

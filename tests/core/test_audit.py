@@ -1,4 +1,4 @@
-"""The audit chain: whatever is changed behind the application's back shows."""
+"""The audit chain reveals any change made outside the application."""
 
 import pytest
 from sqlalchemy import text
@@ -13,7 +13,7 @@ from tests.support.province import PROVINCE_PATH
 PROVINCE = Scope.wide(PROVINCE_PATH, new_id())
 
 
-async def act(database: Database, *names: str) -> None:
+async def record_acts(database: Database, *names: str) -> None:
     async with database.transaction(PROVINCE) as session:
         for name in names:
             audit.record(session, audit.Act(name, "thing", "1", PROVINCE_PATH, after={"中": 1}), now())
@@ -24,18 +24,18 @@ async def seal(database: Database) -> int:
         return await audit.seal(session, now())
 
 
-async def broken(database: Database) -> int | None:
+async def first_broken_link(database: Database) -> int | None:
     async with database.transaction(PROVINCE) as session:
         return await audit.first_broken_link(session)
 
 
-async def test_every_entry_is_sealed_once_and_the_chain_holds(database: Database) -> None:
-    await act(database, "first", "second")
+async def test_every_entry_is_sealed_once_and_the_chain_is_intact(database: Database) -> None:
+    await record_acts(database, "first", "second")
     assert await seal(database) >= 2
     assert await seal(database) == 0
-    await act(database, "third")
+    await record_acts(database, "third")
     assert await seal(database) == 1
-    assert await broken(database) is None
+    assert await first_broken_link(database) is None
 
 
 @pytest.mark.parametrize(
@@ -47,10 +47,10 @@ async def test_every_entry_is_sealed_once_and_the_chain_holds(database: Database
         "DELETE FROM audit_entry WHERE id = :id",
     ],
 )
-async def test_an_entry_changed_or_deleted_by_the_owner_breaks_the_chain(
+async def test_changed_or_deleted_entry_breaks_the_chain(
     database: Database, owner: Database, tampering: str
 ) -> None:
-    await act(database, "before", "target", "after")
+    await record_acts(database, "before", "target", "after")
     await seal(database)
     async with owner.transaction(PROVINCE) as session:
         row = (
@@ -62,12 +62,11 @@ async def test_an_entry_changed_or_deleted_by_the_owner_breaks_the_chain(
             )
         ).one()
         await session.execute(text(tampering), {"id": row.id})
-        chain = audit.first_broken_link
-        assert await chain(session) == row.seq
+        assert await audit.first_broken_link(session) == row.seq
         await session.rollback()
 
 
-async def test_an_act_that_is_rolled_back_leaves_no_trace(database: Database) -> None:
+async def test_rolled_back_act_leaves_no_audit_entry(database: Database) -> None:
     name = f"undone-{new_id()}"
     with pytest.raises(RuntimeError):
         async with database.transaction(PROVINCE) as session:

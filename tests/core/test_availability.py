@@ -1,4 +1,4 @@
-"""The service leaves a mark each minute; what it left out speaks for everyone who missed a check then (reading 8)."""
+"""The service records a heartbeat each minute; gaps count in favour of students who missed a roll call (reading 8)."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import delete, select
 
-from backend.core import availability as availability_module
 from backend.core.app_context import AppContext
 from backend.core.availability import (
     Availability,
@@ -36,12 +35,12 @@ CLOSES = OPENS + 60 * MINUTE
 WINDOW = (OPENS, CLOSES)
 
 
-def marks(*minutes: int) -> list[datetime]:
+def heartbeats(*minutes: int) -> list[datetime]:
     return [OPENS + number * MINUTE for number in minutes]
 
 
 @pytest.mark.parametrize(
-    ("marked", "gap"),
+    ("minutes", "gap"),
     [
         ((), 60),
         (range(60), 0),
@@ -53,25 +52,25 @@ def marks(*minutes: int) -> list[datetime]:
         ([30], 30),
     ],
 )
-def test_the_longest_gap_is_the_longest_stretch_without_a_mark(marked: Any, gap: int) -> None:
-    assert longest_gap(WINDOW, marks(*marked)) == gap * MINUTE
+def test_longest_gap_is_the_longest_time_without_heartbeat(minutes: Any, gap: int) -> None:
+    assert longest_gap(WINDOW, heartbeats(*minutes)) == gap * MINUTE
 
 
-def test_a_mark_stands_for_the_minute_it_names_where_the_window_begins_or_ends_inside_one() -> None:
+def test_heartbeat_covers_a_minute_that_is_only_partly_in_the_window() -> None:
     window = (OPENS + timedelta(seconds=30), OPENS + timedelta(minutes=2, seconds=30))
-    assert longest_gap(window, marks(0, 1, 2)) == timedelta(0)
-    assert longest_gap(window, marks(1, 2)) == timedelta(seconds=30)
-    assert longest_gap(window, marks(0, 1)) == timedelta(seconds=30)
+    assert longest_gap(window, heartbeats(0, 1, 2)) == timedelta(0)
+    assert longest_gap(window, heartbeats(1, 2)) == timedelta(seconds=30)
+    assert longest_gap(window, heartbeats(0, 1)) == timedelta(seconds=30)
 
 
 @given(st.sets(st.integers(-5, 65)), st.integers(0, 59))
-def test_one_more_mark_never_lengthens_the_gap(minutes: set[int], more: int) -> None:
-    assert longest_gap(WINDOW, marks(*minutes, more)) <= longest_gap(WINDOW, marks(*minutes))
+def test_additional_heartbeat_never_lengthens_the_gap(minutes: set[int], more: int) -> None:
+    assert longest_gap(WINDOW, heartbeats(*minutes, more)) <= longest_gap(WINDOW, heartbeats(*minutes))
 
 
 @pytest.fixture
-async def bare(database: Database, owner: Database) -> Database:
-    """No mark of the year of these tests."""
+async def without_heartbeats(database: Database, owner: Database) -> Database:
+    """A database without heartbeats in the year of these tests."""
     async with owner.transaction(Scope.none()) as session:
         await session.execute(
             delete(ServiceHeartbeat).where(ServiceHeartbeat.minute < OPENS + timedelta(days=365))
@@ -79,44 +78,42 @@ async def bare(database: Database, owner: Database) -> Database:
     return database
 
 
-async def test_a_minute_is_marked_once_whoever_comes_second(bare: Database) -> None:
+async def test_each_minute_is_recorded_once(without_heartbeats: Database) -> None:
     for seconds in (0, 10, 59):
-        async with bare.transaction(Scope.none()) as session:
+        async with without_heartbeats.transaction(Scope.none()) as session:
             await record_heartbeat(session, OPENS + timedelta(seconds=seconds))
-    async with bare.transaction(Scope.none()) as session:
+    async with without_heartbeats.transaction(Scope.none()) as session:
         assert (
             await session.scalars(select(ServiceHeartbeat.minute).where(ServiceHeartbeat.minute < CLOSES))
         ).all() == [OPENS]
 
 
-async def test_time_is_lost_beyond_the_tolerated_gap_and_not_one_minute_before(bare: Database) -> None:
-    async with bare.transaction(Scope.none()) as session:
-        for at in marks(*range(20), *range(25, 60)):
+async def test_only_gaps_longer_than_tolerated_are_lost_time(without_heartbeats: Database) -> None:
+    async with without_heartbeats.transaction(Scope.none()) as session:
+        for at in heartbeats(*range(20), *range(25, 60)):
             await record_heartbeat(session, at)
-        found = await heartbeats_in(session, WINDOW)
-        assert lost_time(WINDOW, found, 5 * MINUTE) == timedelta(0)
-        assert lost_time(WINDOW, found, 4 * MINUTE) == 5 * MINUTE
+        recorded = await heartbeats_in(session, WINDOW)
+        assert lost_time(WINDOW, recorded, 5 * MINUTE) == timedelta(0)
+        assert lost_time(WINDOW, recorded, 4 * MINUTE) == 5 * MINUTE
         assert await availability(session, WINDOW) == Availability(60, 55, 5 * MINUTE)
 
 
 @given(st.sets(st.integers(-5, 65)), st.integers(0, 10))
-def test_lost_time_is_all_that_is_unmarked_where_nothing_is_tolerated(
-    minutes: set[int], tolerated: int
-) -> None:
-    found = marks(*minutes)
-    unmarked = 60 - len([minute for minute in minutes if 0 <= minute < 60])
-    assert lost_time(WINDOW, found, timedelta(0)) == unmarked * MINUTE
-    assert lost_time(WINDOW, found, tolerated * MINUTE) <= unmarked * MINUTE
+def test_lost_time_counts_every_gap_if_none_is_tolerated(minutes: set[int], tolerated: int) -> None:
+    recorded = heartbeats(*minutes)
+    missing = 60 - len([minute for minute in minutes if 0 <= minute < 60])
+    assert lost_time(WINDOW, recorded, timedelta(0)) == missing * MINUTE
+    assert lost_time(WINDOW, recorded, tolerated * MINUTE) <= missing * MINUTE
 
 
-async def test_a_window_that_has_not_begun_has_no_minutes(bare: Database) -> None:
-    async with bare.transaction(Scope.none()) as session:
+async def test_empty_window_has_no_minutes(without_heartbeats: Database) -> None:
+    async with without_heartbeats.transaction(Scope.none()) as session:
         assert await availability(session, (OPENS, OPENS)) == Availability(0, 0, timedelta(0))
 
 
 @dataclass(slots=True)
-class Minutes:
-    """A clock that is a minute further at each look, and ends the process after the last."""
+class AdvancingClock:
+    """A clock that advances a minute at each reading and cancels the loop after the last."""
 
     left: int
     at: datetime = OPENS
@@ -130,48 +127,48 @@ class Minutes:
 
 
 @dataclass(slots=True)
-class Flaky:
-    """A database that is gone for some of the transactions asked of it."""
+class FlakyDatabase:
+    """A database that raises an error for some of its transactions."""
 
     database: Database
-    gone: dict[int, Exception]
-    asked: int = field(default=0)
+    errors: dict[int, Exception]
+    transactions: int = field(default=0)
 
     @asynccontextmanager
     async def transaction(self, scope: Scope) -> AsyncIterator[Any]:
-        self.asked += 1
-        if self.asked in self.gone:
-            raise self.gone[self.asked]
+        self.transactions += 1
+        if self.transactions in self.errors:
+            raise self.errors[self.transactions]
         async with self.database.transaction(scope) as session:
             yield session
 
 
-async def test_a_lost_database_leaves_a_gap_and_nothing_that_goes_wrong_ends_the_pulse(
-    bare: Database, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
+async def test_errors_leave_a_gap_but_do_not_end_the_heartbeat(
+    without_heartbeats: Database, app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(availability_module, "CHECK_INTERVAL", timedelta(0))
-    flaky = Flaky(bare, {2: OSError(), 3: RuntimeError()})
-    process = cast("AppContext", SimpleNamespace(clock=Minutes(left=5), database=flaky))
+    monkeypatch.setattr("backend.core.availability.CHECK_INTERVAL", timedelta(0))
+    flaky = FlakyDatabase(without_heartbeats, {2: OSError(), 3: RuntimeError()})
+    process = cast("AppContext", SimpleNamespace(clock=AdvancingClock(left=5), database=flaky))
     with pytest.raises(asyncio.CancelledError):
         await run_heartbeat(process)
-    async with bare.transaction(Scope.none()) as session:
-        found = await session.scalars(
+    async with without_heartbeats.transaction(Scope.none()) as session:
+        recorded = await session.scalars(
             select(ServiceHeartbeat.minute)
             .where(ServiceHeartbeat.minute < CLOSES)
             .order_by(ServiceHeartbeat.minute)
         )
-        assert found.all() == marks(1, 4, 5)
+        assert recorded.all() == heartbeats(1, 4, 5)
 
 
-async def test_within_one_minute_the_database_is_asked_once(
-    bare: Database, monkeypatch: pytest.MonkeyPatch
+async def test_heartbeat_writes_once_per_minute(
+    without_heartbeats: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(availability_module, "CHECK_INTERVAL", timedelta(0))
-    flaky = Flaky(bare, {})
-    looks = iter([OPENS, OPENS + timedelta(seconds=1), OPENS + timedelta(seconds=59)])
+    monkeypatch.setattr("backend.core.availability.CHECK_INTERVAL", timedelta(0))
+    flaky = FlakyDatabase(without_heartbeats, {})
+    times = iter([OPENS, OPENS + timedelta(seconds=1), OPENS + timedelta(seconds=59)])
 
     def clock() -> datetime:
-        at = next(looks, None)
+        at = next(times, None)
         if at is None:
             raise asyncio.CancelledError
         return at
@@ -179,4 +176,4 @@ async def test_within_one_minute_the_database_is_asked_once(
     process = cast("AppContext", SimpleNamespace(clock=clock, database=flaky))
     with pytest.raises(asyncio.CancelledError):
         await run_heartbeat(process)
-    assert flaky.asked == 1
+    assert flaky.transactions == 1

@@ -1,4 +1,4 @@
-"""Many rows by one statement: every kind of value arrives as it was."""
+"""Inserting many rows by one statement: values of every type are stored unchanged."""
 
 import json
 from datetime import UTC, datetime, timedelta, timezone
@@ -37,52 +37,54 @@ def row(**changes: object) -> dict[str, object]:
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(said=TEXTS, after=st.none() | DOCUMENTS, micro=st.integers(0, 10**12), hours=st.integers(-12, 14))
-async def test_values_arrive_as_they_were(
-    owner: Database, said: str, after: dict[str, object] | None, micro: int, hours: int
+@given(
+    subject_id=TEXTS, after=st.none() | DOCUMENTS, micro=st.integers(0, 10**12), hours=st.integers(-12, 14)
+)
+async def test_values_of_every_type_are_stored_unchanged(
+    owner: Database, subject_id: str, after: dict[str, object] | None, micro: int, hours: int
 ) -> None:
     at = datetime(2026, 1, 1, tzinfo=timezone(timedelta(hours=hours))) + timedelta(microseconds=micro)
-    given_row = row(subject_id=said, after=after, at=at, acting_account=uuid4())
+    given_row = row(subject_id=subject_id, after=after, at=at, acting_account=uuid4())
     async with owner.transaction(Scope.none()) as session:
-        ((written,),) = await insert_rows(session, AuditEntry, [given_row], returning=("id",))
-        assert isinstance(written, UUID)
-        stored = await session.get_one(AuditEntry, written)
+        ((inserted_id,),) = await insert_rows(session, AuditEntry, [given_row], returning=("id",))
+        assert isinstance(inserted_id, UUID)
+        stored = await session.get_one(AuditEntry, inserted_id)
         assert {name: getattr(stored, name) for name in given_row} == given_row
         await session.rollback()
 
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=DOCUMENTS, after=DOCUMENTS)
-async def test_what_is_json_already_is_stored_as_what_it_says(
+async def test_raw_json_is_stored_as_it_is(
     owner: Database, before: dict[str, object], after: dict[str, object]
 ) -> None:
-    ready = {"before": RawJson(json.dumps(before)), "after": RawJson(json.dumps(after, ensure_ascii=False))}
+    values = {"before": RawJson(json.dumps(before)), "after": RawJson(json.dumps(after, ensure_ascii=False))}
     async with owner.transaction(Scope.none()) as session:
-        ((written,),) = await insert_rows(session, AuditEntry, [row(**ready)], returning=("id",))
-        stored = await session.get_one(AuditEntry, written)
+        ((inserted_id,),) = await insert_rows(session, AuditEntry, [row(**values)], returning=("id",))
+        stored = await session.get_one(AuditEntry, inserted_id)
         assert (stored.before, stored.after) == (before, after)
         await session.rollback()
 
 
-async def test_what_conflicts_is_left_out_and_not_returned(owner: Database) -> None:
+async def test_conflicting_rows_are_neither_inserted_nor_returned(owner: Database) -> None:
     first, second = row(), row()
     async with owner.transaction(Scope.none()) as session:
         await insert_rows(session, AuditEntry, [first])
-        found = await insert_rows(
+        inserted = await insert_rows(
             session, AuditEntry, [first, second], then="ON CONFLICT DO NOTHING", returning=("id",)
         )
-        assert [each for (each,) in found] == [second["id"]]
+        assert [each for (each,) in inserted] == [second["id"]]
         stored = await session.scalars(select(AuditEntry.id).where(AuditEntry.action == "test.bulk"))
         assert set(stored) >= {first["id"], second["id"]}
         await session.rollback()
 
 
-async def test_no_rows_are_no_statement(owner: Database) -> None:
+async def test_no_rows_execute_no_statement(owner: Database) -> None:
     async with owner.transaction(Scope.none()) as session:
         assert await insert_rows(session, AuditEntry, [], returning=("id",)) == []
 
 
-async def test_a_value_that_no_column_holds_is_a_mistake_of_ours(owner: Database) -> None:
+async def test_unserialisable_value_raises_an_error(owner: Database) -> None:
     async with owner.transaction(Scope.none()) as session:
         with pytest.raises(PydanticSerializationError, match="object"):
             await insert_rows(session, AuditEntry, [row(after={"for": object()})])

@@ -1,4 +1,4 @@
-"""Connections without a session: kept while they are sound, never after an error, renewed when the server ended them."""
+"""Connections without a session: reused while they work, closed after an error, replaced when the server closed them."""
 
 import asyncio
 
@@ -6,11 +6,12 @@ import psycopg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.exc import TimeoutError as NoTurn
+from sqlalchemy.exc import TimeoutError as PoolExhausted
 
 from backend.core import direct_connections
 from backend.core.app_context import AppContext
-from backend.core.database import MAX_AUTOCOMMIT_CONNECTIONS, Database
+from backend.core.database import Database
+from backend.core.direct_connections import MAX_CONNECTIONS
 
 
 async def backend_pid(database: Database) -> int:
@@ -19,11 +20,11 @@ async def backend_pid(database: Database) -> int:
         return int(pid)
 
 
-async def test_a_connection_is_kept_for_the_next_transaction(app_context: AppContext) -> None:
+async def test_connection_is_reused_by_the_next_transaction(app_context: AppContext) -> None:
     assert await backend_pid(app_context.database) == await backend_pid(app_context.database)
 
 
-async def test_a_transaction_in_error_leaves_nothing_and_its_connection_is_not_used_again(
+async def test_connection_of_a_failed_transaction_is_not_reused(
     app_context: AppContext,
 ) -> None:
     database = app_context.database
@@ -34,51 +35,52 @@ async def test_a_transaction_in_error_leaves_nothing_and_its_connection_is_not_u
     assert await backend_pid(database) != before
 
 
-async def test_connections_that_the_server_ended_meanwhile_trouble_nobody(app_context: AppContext) -> None:
+async def test_connection_closed_by_the_server_is_replaced(app_context: AppContext) -> None:
     database = app_context.database
-    ended = await backend_pid(database)
-    await database.ask(text("SELECT pg_terminate_backend(:pid, 5000)"), pid=ended)
-    assert await backend_pid(database) != ended
+    closed = await backend_pid(database)
+    await database.ask(text("SELECT pg_terminate_backend(:pid, 5000)"), pid=closed)
+    assert await backend_pid(database) != closed
 
 
-async def test_a_connection_that_is_lost_raises_what_a_session_would(app_context: AppContext) -> None:
+async def test_lost_connection_raises_the_error_of_a_session(app_context: AppContext) -> None:
     with pytest.raises(OperationalError):
         async with app_context.database.direct.transaction() as connection:
             await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
 
 
-async def test_plans_are_renewed_and_prepared_statements_stay(app_context: AppContext) -> None:
+async def test_prepared_statements_survive_discarded_plans(app_context: AppContext) -> None:
     for number in range(70):
         async with app_context.database.direct.transaction() as connection:
-            found = await (await connection.execute("SELECT %s::int", [number], prepare=True)).fetchone()
-            assert found == (number,)
+            row = await (await connection.execute("SELECT %s::int", [number], prepare=True)).fetchone()
+            assert row == (number,)
 
 
-async def test_questions_of_a_rush_wait_for_each_other_and_not_for_a_connection_each(
+async def test_many_queries_share_a_limited_number_of_connections(
     app_context: AppContext,
 ) -> None:
-    database, me = app_context.database, text("SELECT pg_backend_pid() AS pid, pg_sleep(0.005)")
-    asked = await asyncio.gather(*(database.ask(me) for _ in range(5 * MAX_AUTOCOMMIT_CONNECTIONS)))
-    assert len({row["pid"] for (row,) in asked}) <= MAX_AUTOCOMMIT_CONNECTIONS
+    database, query = app_context.database, text("SELECT pg_backend_pid() AS pid, pg_sleep(0.005)")
+    results = await asyncio.gather(*(database.ask(query) for _ in range(5 * MAX_CONNECTIONS)))
+    assert len({row["pid"] for (row,) in results}) <= MAX_CONNECTIONS
 
 
-async def test_a_question_that_failed_spoils_no_other(app_context: AppContext) -> None:
+async def test_failed_query_does_not_affect_later_ones(app_context: AppContext) -> None:
     write = text("SELECT set_config('dianming.noted', :value, false) AS noted, '50%' AS share")
-    (written,) = await app_context.database.ask(write, value="yes")
-    assert (written["noted"], written["share"]) == ("yes", "50%")
+    (row,) = await app_context.database.ask(write, value="yes")
+    assert (row["noted"], row["share"]) == ("yes", "50%")
     with pytest.raises(psycopg.errors.DivisionByZero):
         await app_context.database.ask(text("SELECT 1 / :zero"), zero=0)
     (row,) = await app_context.database.ask(text("SELECT 1 AS number"))
     assert row["number"] == 1
 
 
-async def test_where_no_turn_comes_a_question_does_not_wait_for_ever(
+async def test_query_without_a_free_connection_times_out(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_connections, "PATIENCE", 0.05)
-    database, waiting = app_context.database, text("SELECT pg_sleep(0.5)")
-    asked = await asyncio.gather(
-        *(database.ask(waiting) for _ in range(MAX_AUTOCOMMIT_CONNECTIONS + 1)), return_exceptions=True
+    monkeypatch.setattr(direct_connections, "TIMEOUT_SECONDS", 0.2)
+    database, query = Database(app_context.database.engine), text("SELECT pg_sleep(0.5)")
+    results = await asyncio.gather(
+        *(database.ask(query) for _ in range(MAX_CONNECTIONS + 1)), return_exceptions=True
     )
-    assert [type(each) for each in asked if isinstance(each, BaseException)] == [NoTurn]
+    assert [type(each) for each in results if isinstance(each, BaseException)] == [PoolExhausted]
     assert await database.ask(text("SELECT 1"))
+    await database.direct.close()

@@ -1,4 +1,4 @@
-"""One route served before the framework looks for it: the same answers as the usual way gives, and nothing else."""
+"""A route matched before the mount gives the same answers as through the mount."""
 
 from typing import Any
 from uuid import UUID
@@ -11,43 +11,43 @@ from fastapi.routing import APIRoute
 from starlette.responses import JSONResponse
 
 from backend.core.errors import NotFound
-from backend.core.web.fast_route import FastRoute
+from backend.core.web.fast_route import fast_route
 from backend.core.web.problems import install_problem_handlers
 
 PATH = "/below/v1/things/{}/parts"
 
 
-class ByHand(APIRoute):
+class ManualParsingRoute(APIRoute):
     def get_route_handler(self) -> Any:
-        return self._serve
+        return self._handle
 
-    async def _serve(self, request: Request) -> Response:
+    async def _handle(self, request: Request) -> Response:
         match request.path_params["thing_id"]:
             case "missing":
                 raise NotFound
             case "malformed":
                 raise RequestValidationError([{"loc": ("path", "thing_id"), "msg": "no thing"}])
             case "broken":
-                raise RuntimeError("nobody's business")
+                raise RuntimeError("unexpected")
         body = (await request.body()).decode()
-        shown = {"url": request.url.path, "root": request.scope["root_path"], "body": body}
-        return JSONResponse({**shown, **request.path_params, "app": request.app.title}, 201)
+        scope = {"url": request.url.path, "root": request.scope["root_path"], "body": body}
+        return JSONResponse({**scope, **request.path_params, "app": request.app.title}, 201)
 
 
-async def nothing(request: Request, thing_id: UUID) -> None:
-    """Never called: the route reads its request by itself."""
+async def never_called(request: Request, thing_id: UUID) -> None:
+    """The route class handles requests itself."""
 
 
-def made(*, ahead: bool) -> httpx.AsyncClient:
-    router = APIRouter(prefix="/v1", route_class=ByHand)
-    router.add_api_route("/things/{thing_id}/parts", nothing, methods=["POST"])
+def make_client(*, fast: bool) -> httpx.AsyncClient:
+    router = APIRouter(prefix="/v1", route_class=ManualParsingRoute)
+    router.add_api_route("/things/{thing_id}/parts", never_called, methods=["POST"])
     above, below = FastAPI(title="above"), FastAPI(title="below")
     for each in (above, below):
         install_problem_handlers(each)
     below.include_router(router)
     (route,) = (each for each in router.routes if isinstance(each, APIRoute))
-    if ahead:
-        above.add_middleware(FastRoute, prefix="/below", api=below, route=route)
+    if fast:
+        above.router.routes.append(fast_route("/below", below, route))
     above.mount("/below", below)
     transport = httpx.ASGITransport(above, raise_app_exceptions=False)
     return httpx.AsyncClient(transport=transport, base_url="http://here")
@@ -55,21 +55,21 @@ def made(*, ahead: bool) -> httpx.AsyncClient:
 
 @pytest.mark.parametrize("thing", ["1", "missing", "malformed", "broken", "", "a/b", "%2F", "%E5%90%8D"])
 @pytest.mark.parametrize("method", ["POST", "GET", "OPTIONS", "HEAD"])
-async def test_both_ways_give_the_same_answer(method: str, thing: str) -> None:
+async def test_fast_route_answers_like_the_mounted_route(method: str, thing: str) -> None:
     answers = []
-    for ahead in (True, False):
-        async with made(ahead=ahead) as client:
+    for fast in (True, False):
+        async with make_client(fast=fast) as client:
             answer = await client.request(method, PATH.format(thing), content="body")
         answers.append((answer.status_code, dict(answer.headers), answer.content))
     assert answers[0] == answers[1]
 
 
-async def test_the_route_is_served_without_the_framework(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def lost(*_: object) -> None:
-        raise AssertionError("the framework was asked")
+async def test_fast_route_does_not_pass_the_mount(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise AssertionError("the mount was used")
 
-    async with made(ahead=True) as client:
-        monkeypatch.setattr("starlette.routing.Mount.handle", lost)
+    async with make_client(fast=True) as client:
+        monkeypatch.setattr("starlette.routing.Mount.handle", fail)
         served = await client.post(PATH.format(1))
         other = await client.get(PATH.format(1))
     assert (served.status_code, served.json()["thing_id"]) == (201, "1")

@@ -1,34 +1,34 @@
-"""A serving process does not look through what it imported."""
+"""The garbage collector of a serving process skips startup objects."""
 
 import subprocess
 import sys
 
-SHOWN = """
+FREEZE_SCRIPT = """
 import gc
-from backend.core.process.gc_tuning import FULL, OFTEN, freeze_startup_objects
+from backend.core.process.gc_tuning import OLD_THRESHOLD, YOUNG_THRESHOLD, freeze_startup_objects
 imported = len(gc.get_objects())
 freeze_startup_objects()
 cycle = []
 cycle.append(cycle)
 del cycle
 assert gc.get_freeze_count() >= imported / 2, gc.get_freeze_count()
-assert (gc.get_threshold()[0], gc.get_threshold()[2]) == (OFTEN, FULL)
-assert gc.collect() >= 1, "what is made from here on is still collected"
+assert (gc.get_threshold()[0], gc.get_threshold()[2]) == (YOUNG_THRESHOLD, OLD_THRESHOLD)
+assert gc.collect() >= 1, "later objects are still collected"
 """
 
-OF_A_WORKER = """
+WORKER_SCRIPT = """
 import sys
 from types import SimpleNamespace
-from backend.commands import worker_command
-from backend.worker import JOB_MODULES
+from backend.commands.deployment import worker_command
+from backend.worker import TASK_MODULES
 
 class Context:
     async def close(self):
         pass
 
 def freeze_startup_objects():
-    assert set(JOB_MODULES) <= sys.modules.keys()
-    print("spared")
+    assert set(TASK_MODULES) <= sys.modules.keys()
+    print("frozen")
 
 async def run_worker(app_context, *, concurrency):
     print("working")
@@ -41,12 +41,12 @@ worker_command.command(concurrency=1)
 """
 
 
-def test_what_was_imported_is_left_alone_and_new_cycles_are_not() -> None:
-    subprocess.run([sys.executable, "-c", SHOWN], check=True, timeout=120)
+def test_startup_objects_are_frozen_and_new_cycles_collected() -> None:
+    subprocess.run([sys.executable, "-c", FREEZE_SCRIPT], check=True, timeout=120)
 
 
-def test_a_worker_spares_the_jobs_of_every_room_too() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-c", OF_A_WORKER], check=True, timeout=120, stdout=subprocess.PIPE
+def test_worker_loads_all_tasks_before_freezing() -> None:
+    result = subprocess.run(
+        [sys.executable, "-c", WORKER_SCRIPT], check=True, timeout=120, stdout=subprocess.PIPE
     )
-    assert shown.stdout.split() == [b"spared", b"working"]
+    assert result.stdout.split() == [b"frozen", b"working"]

@@ -1,4 +1,4 @@
-"""Every index serves a question of the product: PostgreSQL itself says so. One that serves none only slows writing down."""
+"""Every index is used by a query of the product, as PostgreSQL's planner confirms; an unused one only slows down writes."""
 
 import importlib
 import inspect
@@ -13,7 +13,7 @@ import pytest
 from psycopg import Connection, sql
 
 from tests.conftest import SUPERUSER
-from tests.core.index_usage import ASKED
+from tests.core.index_usage import INDEX_USES
 
 INDEXES = """
 SELECT i.relname, a.attname FROM pg_index x
@@ -25,8 +25,8 @@ WHERE t.relnamespace NOT IN (SELECT oid FROM pg_namespace WHERE nspname LIKE 'pg
   AND NOT EXISTS (SELECT 1 FROM pg_depend d WHERE d.objid = t.oid AND d.deptype = 'e')
   AND t.relname NOT LIKE 'procrastinate\\_%'
 """
-"""Of our own tables, with the first column of each. A partition's are found under the name of the whole table's."""
-PARTS = """
+"""Indexes of our own tables with their first column. Indexes of partitions are found under the partitioned table's."""
+PARTITION_INDEXES = """
 SELECT p.relname, w.relname FROM pg_inherits h
 JOIN pg_class p ON p.oid = h.inhrelid JOIN pg_class w ON w.oid = h.inhparent
 """
@@ -34,12 +34,12 @@ TERM = """
 INSERT INTO term (id, org_id, code, starts_on, ends_on, created_at)
 VALUES (gen_random_uuid(), gen_random_uuid(), '2026-spring', '2026-02-01', '2026-07-31', now())
 """
-"""Without the unit that it is of: only the partitions matter here."""
+"""Without its unit: only the partitions matter here."""
 
 
 @pytest.fixture(scope="module")
 def schema(template_database: str, worker_id: str) -> Iterator[Connection[Any]]:
-    """The migrated schema with one term's partitions, empty; a planner that takes an index wherever it can."""
+    """The empty migrated schema with the partitions of one term, and a planner that prefers indexes."""
     name = f"{template_database}_{worker_id}_indexes"
     identifier = sql.Identifier(name)
     with psycopg.connect(os.environ[SUPERUSER], dbname="postgres", autocommit=True) as server:
@@ -47,7 +47,9 @@ def schema(template_database: str, worker_id: str) -> Iterator[Connection[Any]]:
         server.execute(sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(identifier, template))
         try:
             with psycopg.connect(os.environ[SUPERUSER], dbname=name, autocommit=True) as connection:
-                connection.prepare_threshold = None  # the driver's own would be forgotten with ours
+                connection.prepare_threshold = (
+                    None  # DEALLOCATE ALL below would drop the driver's prepared statements
+                )
                 connection.execute("SET session_replication_role = replica")
                 connection.execute(TERM)
                 connection.execute("SELECT definer.make_term_partitions()")
@@ -63,62 +65,64 @@ def indexes(schema: Connection[Any]) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def whole(schema: Connection[Any]) -> dict[str, str]:
-    """The index of the whole table, by the name of its part of a partition."""
-    return dict(schema.execute(PARTS).fetchall())
+def partitioned_indexes(schema: Connection[Any]) -> dict[str, str]:
+    """The index of the partitioned_indexes table, by the name of its part of a partition."""
+    return dict(schema.execute(PARTITION_INDEXES).fetchall())
 
 
-def used(node: dict[str, Any]) -> Iterator[str]:
-    """The indexes of a plan."""
+def used_indexes(node: dict[str, Any]) -> Iterator[str]:
+    """The indexes that a plan uses."""
     if "Index Name" in node:
         yield node["Index Name"]
     for part in node.get("Plans", ()):
-        yield from used(part)
+        yield from used_indexes(part)
 
 
-def source(schema: Connection[Any], who: str) -> str:
-    """What the one who asks is made of."""
-    if who.startswith("policy of "):
-        table = who.removeprefix("policy of ")
+def source_code(schema: Connection[Any], user: str) -> str:
+    """The source of a user of an index: policy, database function or Python function."""
+    if user.startswith("policy of "):
+        table = user.removeprefix("policy of ")
         rows = schema.execute(
             "SELECT qual FROM pg_policies WHERE tablename = %s AND qual IS NOT NULL", (table,)
         )
         return " ".join(row[0] for row in rows)
-    if ":" not in who:
-        (definition,) = schema.execute("SELECT pg_get_functiondef(CAST(%s AS regproc))", (who,)).fetchall()
+    if ":" not in user:
+        (definition,) = schema.execute("SELECT pg_get_functiondef(CAST(%s AS regproc))", (user,)).fetchall()
         return str(definition[0])
-    module, path = who.split(":")
-    found: Any = reduce(getattr, path.split("."), importlib.import_module(module))
-    return inspect.getsource(getattr(found, "fget", found))  # of a property, what is behind it
+    module, path = user.split(":")
+    function: Any = reduce(getattr, path.split("."), importlib.import_module(module))
+    return inspect.getsource(getattr(function, "fget", function))  # the function of a property
 
 
-def test_every_index_has_somebody_who_asks_for_it(indexes: dict[str, str]) -> None:
-    without = sorted(indexes.keys() - ASKED.keys())
-    assert not without, (
-        f"no question of the product is known for {without}: name it in tests/core/index_usage.py,"
-        " or take the index out of its migration and its table"
+def test_every_index_has_a_documented_use(indexes: dict[str, str]) -> None:
+    undocumented = sorted(indexes.keys() - INDEX_USES.keys())
+    assert not undocumented, (
+        f"no query of the product is known for {undocumented}: add it to tests/core/index_usage.py,"
+        " or remove the index from its migration and its table"
     )
-    assert not ASKED.keys() - indexes.keys(), (
-        "these are no longer in the schema: take their questions out too"
+    assert not INDEX_USES.keys() - indexes.keys(), (
+        "these are no longer in the schema: remove their queries, too"
     )
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_an_index_is_what_its_question_is_answered_by(
-    schema: Connection[Any], whole: dict[str, str], name: str
+@pytest.mark.parametrize("name", INDEX_USES)
+def test_planner_uses_the_index_for_its_query(
+    schema: Connection[Any], partitioned_indexes: dict[str, str], name: str
 ) -> None:
-    _, question = ASKED[name]
-    unknowns = sorted(set(re.findall(r"\$\d", question)))
+    _, query = INDEX_USES[name]
+    parameters = sorted(set(re.findall(r"\$\d", query)))
     schema.execute("DEALLOCATE ALL")
-    schema.execute(f"PREPARE asked AS SELECT count(*) FROM (SELECT 1 FROM {question}) AS found".encode())
-    given = f"({', '.join('NULL' for _ in unknowns)})" if unknowns else ""
-    (row,) = schema.execute(f"EXPLAIN (FORMAT JSON) EXECUTE asked{given}".encode()).fetchall()
-    assert name in {whole.get(each, each) for each in used(row[0][0]["Plan"])}
+    schema.execute(f"PREPARE index_use AS SELECT count(*) FROM (SELECT 1 FROM {query}) AS rows".encode())
+    values = f"({', '.join('NULL' for _ in parameters)})" if parameters else ""
+    (row,) = schema.execute(f"EXPLAIN (FORMAT JSON) EXECUTE index_use{values}".encode()).fetchall()
+    assert name in {partitioned_indexes.get(each, each) for each in used_indexes(row[0][0]["Plan"])}
 
 
-@pytest.mark.parametrize("name", ASKED)
-def test_whoever_is_said_to_ask_asks_by_the_first_column(
+@pytest.mark.parametrize("name", INDEX_USES)
+def test_documented_user_filters_by_the_first_column(
     schema: Connection[Any], indexes: dict[str, str], name: str
 ) -> None:
-    who, _ = ASKED[name]
-    assert re.search(rf"\b{indexes[name]}\b", source(schema, who)), f"{who} does not ask by {indexes[name]}"
+    user, _ = INDEX_USES[name]
+    assert re.search(rf"\b{indexes[name]}\b", source_code(schema, user)), (
+        f"{user} does not filter by {indexes[name]}"
+    )

@@ -1,4 +1,4 @@
-"""Jobs exist exactly if their cause does, and those of a dead worker are given to a living one."""
+"""Jobs are committed with their cause, and jobs of a dead worker are requeued."""
 
 import asyncio
 from types import SimpleNamespace
@@ -15,7 +15,7 @@ from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import conninfo, enqueue_all_unless_waiting, enqueue_unless_waiting, job_app
-from backend.core.outbox import MAX_DELIVERED_AT_ONCE, Event, deliver_event, deliver_events, emit, emit_all
+from backend.core.outbox import MAX_EVENTS_PER_JOB, Event, deliver_event, deliver_events, emit, emit_all
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.events import SUBSCRIPTIONS, deliver
@@ -25,7 +25,7 @@ from backend.worker import load_jobs, rescue_stalled_jobs
 SCOPE = Scope.none()
 
 
-async def waiting(database: Database, event_id: str) -> int:
+async def count_jobs(database: Database, event_id: str) -> int:
     async with database.transaction(SCOPE) as session:
         found = await session.scalar(
             text("SELECT count(*) FROM procrastinate_jobs WHERE args ->> 'event_id' = :id"), {"id": event_id}
@@ -41,16 +41,16 @@ async def newest_event(database: Database, marker: str) -> str | None:
         return None if found is None else str(found)
 
 
-async def test_an_event_and_its_job_are_committed_together(database: Database) -> None:
+async def test_event_and_its_job_are_committed_together(database: Database) -> None:
     marker = str(new_id())
     async with database.transaction(SCOPE) as session:
         await emit(session, "RollCallLaunched", {"marker": marker}, now())
     event_id = await newest_event(database, marker)
     assert event_id is not None
-    assert await waiting(database, event_id) == 1
+    assert await count_jobs(database, event_id) == 1
 
 
-async def test_an_event_of_a_rolled_back_transaction_never_was(database: Database) -> None:
+async def test_rolled_back_transaction_emits_no_event(database: Database) -> None:
     marker = str(new_id())
     with pytest.raises(RuntimeError):
         async with database.transaction(SCOPE) as session:
@@ -59,7 +59,7 @@ async def test_an_event_of_a_rolled_back_transaction_never_was(database: Databas
     assert await newest_event(database, marker) is None
 
 
-async def test_a_consumer_handles_an_event_once_however_often_it_is_delivered(
+async def test_repeated_delivery_runs_a_consumer_once(
     app_context: AppContext, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     handled: list[Any] = []
@@ -79,27 +79,27 @@ async def test_a_consumer_handles_an_event_once_however_often_it_is_delivered(
     assert handled == [marker]
 
 
-async def test_a_taken_key_enqueues_nothing_and_keeps_the_transaction_alive(database: Database) -> None:
+async def test_taken_key_enqueues_nothing_and_keeps_the_transaction_usable(database: Database) -> None:
     key, event_id = str(new_id()), str(new_id())
     async with database.transaction(SCOPE) as session:
         assert await enqueue_unless_waiting(session, deliver_event, key, event_id=event_id)
         assert not await enqueue_unless_waiting(session, deliver_event, key, event_id=event_id)
         assert await session.scalar(text("SELECT 1")) == 1
-    assert await waiting(database, event_id) == 1
+    assert await count_jobs(database, event_id) == 1
 
 
-async def test_of_many_keys_only_those_that_nobody_waits_under_are_enqueued(database: Database) -> None:
+async def test_only_jobs_with_free_keys_are_enqueued(database: Database) -> None:
     taken, free, first, second = (str(new_id()) for _ in range(4))
     async with database.transaction(SCOPE) as session:
         await enqueue_unless_waiting(session, deliver_event, taken, event_id=first)
-        wanted = [(deliver_event, key, {"event_id": second}) for key in (taken, free)]
-        await enqueue_all_unless_waiting(session, wanted)
+        requests = [(deliver_event, key, {"event_id": second}) for key in (taken, free)]
+        await enqueue_all_unless_waiting(session, requests)
         await enqueue_all_unless_waiting(session, [])
-    assert await waiting(database, first) == 1
-    assert await waiting(database, second) == 1
+    assert await count_jobs(database, first) == 1
+    assert await count_jobs(database, second) == 1
 
 
-async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: Database) -> None:
+async def test_job_of_a_dead_worker_is_requeued(settings: Settings, database: Database) -> None:
     event_id = str(new_id())
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(settings.database_url), min_size=1, max_size=2
@@ -125,7 +125,7 @@ async def test_a_job_of_a_dead_worker_waits_again(settings: Settings, database: 
     assert status == "todo"
 
 
-async def test_a_dead_workers_job_whose_successor_waits_already_keeps_no_other_from_rescue(
+async def test_job_with_a_waiting_duplicate_does_not_block_the_rescue(
     settings: Settings, database: Database
 ) -> None:
     key, first, second = str(new_id()), str(new_id()), str(new_id())
@@ -159,7 +159,7 @@ async def test_a_dead_workers_job_whose_successor_waits_already_keeps_no_other_f
         assert sorted(map(tuple, found)) == sorted([(first, "todo"), (second, "todo")])
 
 
-async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings: Settings) -> None:
+async def test_scheduled_jobs_and_events_run_before_enrolments(settings: Settings) -> None:
     load_jobs()
     connector = procrastinate.PsycopgConnector(
         conninfo=conninfo(settings.database_url), min_size=1, max_size=2
@@ -183,36 +183,36 @@ async def test_the_clocks_jobs_and_events_overtake_a_rush_of_enrolments(settings
     assert first[4] == "enrol_face"
 
 
-async def test_many_events_of_one_transaction_share_jobs(database: Database) -> None:
-    marker, many = str(new_id()), MAX_DELIVERED_AT_ONCE * 2 + 1
+async def test_events_of_one_transaction_share_jobs(database: Database) -> None:
+    marker, many = str(new_id()), MAX_EVENTS_PER_JOB * 2 + 1
     async with database.transaction(SCOPE) as session:
         await emit_all(
             session, [Event("RollCallLaunched", {"marker": marker, "n": n}, now()) for n in range(many)]
         )
-        told = await session.scalars(text("SELECT args FROM procrastinate_jobs WHERE args ? 'event_ids'"))
-        jobs = [args["event_ids"] for args in told]
+        rows = await session.scalars(text("SELECT args FROM procrastinate_jobs WHERE args ? 'event_ids'"))
+        jobs = [args["event_ids"] for args in rows]
         found = select(OutboxEvent.id).where(OutboxEvent.payload["marker"].astext == marker)
         events = {str(event_id) for event_id in await session.scalars(found)}
     ours = [job for job in jobs if events & set(job)]
-    assert sorted(map(len, ours)) == [1, MAX_DELIVERED_AT_ONCE, MAX_DELIVERED_AT_ONCE]
+    assert sorted(map(len, ours)) == [1, MAX_EVENTS_PER_JOB, MAX_EVENTS_PER_JOB]
     assert {event_id for job in ours for event_id in job} == events
 
 
-async def test_an_event_that_fails_keeps_none_of_its_job_waiting() -> None:
-    told: list[str] = []
+async def test_failed_event_does_not_stop_others_of_its_job() -> None:
+    delivered: list[str] = []
 
     async def deliver_or_fail(event_id: str) -> None:
         if event_id == "bad":
             raise RuntimeError
-        told.append(event_id)
+        delivered.append(event_id)
 
     context = cast("JobContext", SimpleNamespace(additional_context={"deliver": deliver_or_fail}))
     with pytest.raises(ExceptionGroup, match="1 of 3"):
         await deliver_events(context, event_ids=["first", "bad", "last"])
-    assert told == ["first", "last"]
+    assert delivered == ["first", "last"]
 
 
-def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() -> None:
+def test_failed_delivery_is_retried_with_growing_delays() -> None:
     waits = []
     for attempts in range(4):
         job = cast("Any", SimpleNamespace(attempts=attempts))
@@ -227,20 +227,20 @@ def test_an_event_that_fails_is_delivered_again_after_a_while_and_not_at_once() 
     assert waits[3] > 60
 
 
-async def test_a_worker_that_loses_the_database_begins_anew(
+async def test_worker_restarts_jobs_after_losing_the_database(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(worker, "AGAIN_SECONDS", 0.0)
-    stop, begun = asyncio.Event(), 0
+    monkeypatch.setattr(worker, "RESTART_DELAY_SECONDS", 0.0)
+    stop, runs = asyncio.Event(), 0
 
-    async def once(_runtime: AppContext, _concurrency: int, _stop: asyncio.Event) -> None:
-        nonlocal begun
-        begun += 1
-        if begun == 2:
+    async def run_once(_context: AppContext, _concurrency: int, _stop: asyncio.Event) -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 2:
             raise procrastinate.exceptions.ConnectorException
-        if begun == 3:
+        if runs == 3:
             stop.set()
 
-    monkeypatch.setattr(worker, "_run_jobs_once", once)
+    monkeypatch.setattr(worker, "_run_jobs_once", run_once)
     await worker._run_jobs(app_context, 1, stop)
-    assert begun == 3
+    assert runs == 3

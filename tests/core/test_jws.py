@@ -1,4 +1,4 @@
-"""Compact JWS with ES256: read as any library reads it, and refused in every other form."""
+"""Compact JWS with ES256: compatible with PyJWT, and every other form is rejected."""
 
 import base64
 import json
@@ -17,28 +17,28 @@ OTHER = ec.generate_private_key(ec.SECP256R1())
 CLAIMS = {"name": "李同学", "n": 1}
 
 
-def part(document: Any) -> str:
+def encode_part(document: Any) -> str:
     return base64.urlsafe_b64encode(json.dumps(document).encode()).decode().rstrip("=")
 
 
-def test_what_is_signed_here_is_read_by_a_library_and_the_other_way_round() -> None:
-    ours = jws.sign({"kid": "1", "typ": "x"}, CLAIMS, KEY)
-    assert jwt.decode(ours, KEY.public_key(), algorithms=["ES256"]) == CLAIMS
-    taken = jws.take_apart(jwt.encode(CLAIMS, KEY, algorithm="ES256"))
-    taken.verify(KEY.public_key())
-    assert json.loads(taken.payload) == CLAIMS
+def test_jws_is_compatible_with_pyjwt_in_both_directions() -> None:
+    compact = jws.sign({"kid": "1", "typ": "x"}, CLAIMS, KEY)
+    assert jwt.decode(compact, KEY.public_key(), algorithms=["ES256"]) == CLAIMS
+    parsed = jws.take_apart(jwt.encode(CLAIMS, KEY, algorithm="ES256"))
+    parsed.verify(KEY.public_key())
+    assert json.loads(parsed.payload) == CLAIMS
 
 
-def test_another_keys_signature_is_wrong() -> None:
+def test_signature_of_another_key_is_wrong() -> None:
     with pytest.raises(jws.SignatureWrong):
         jws.take_apart(jws.sign({}, CLAIMS, OTHER)).verify(KEY.public_key())
 
 
 @pytest.mark.parametrize("signature", [b"", b"\0" * 63, b"\0" * 64, b"\xff" * 64, b"\0" * 65])
-def test_a_signature_of_no_use_is_wrong(signature: bytes) -> None:
-    taken = jws.Jws({}, b"", b"signed", signature)
+def test_malformed_signature_is_wrong(signature: bytes) -> None:
+    parsed = jws.Jws({}, b"", b"signed", signature)
     with pytest.raises(jws.SignatureWrong):
-        taken.verify(KEY.public_key())
+        parsed.verify(KEY.public_key())
 
 
 @pytest.mark.parametrize(
@@ -57,12 +57,12 @@ def test_a_signature_of_no_use_is_wrong(signature: bytes) -> None:
         None,
     ],
 )
-def test_no_other_algorithm_and_no_critical_extension_is_understood(header: Any) -> None:
+def test_other_algorithms_and_critical_extensions_are_rejected(header: Any) -> None:
     with pytest.raises(jws.NotCompact):
-        jws.take_apart(f"{part(header)}.{part(CLAIMS)}.{part('s')}")
+        jws.take_apart(f"{encode_part(header)}.{encode_part(CLAIMS)}.{encode_part('s')}")
 
 
-def _spellings() -> list[str]:
+def other_spellings() -> list[str]:
     head, body, tail = jws.sign({}, CLAIMS, KEY).split(".")
     return [
         f"{head}={'.'}{body}.{tail}",
@@ -82,17 +82,17 @@ def _spellings() -> list[str]:
 
 
 @pytest.mark.parametrize("number", range(13))
-def test_one_spelling_is_read_and_no_other(number: int) -> None:
+def test_other_spellings_of_a_valid_jws_are_rejected(number: int) -> None:
     with pytest.raises((jws.NotCompact, jws.SignatureWrong)):
-        jws.take_apart(_spellings()[number]).verify(KEY.public_key())
+        jws.take_apart(other_spellings()[number]).verify(KEY.public_key())
 
 
 @given(st.text(max_size=200))
-def test_any_text_at_all_is_refused(text: str) -> None:
+def test_arbitrary_text_is_rejected(text: str) -> None:
     with pytest.raises(jws.NotCompact):
         jws.take_apart(text)
 
 
-def test_a_point_that_is_not_on_the_curve_is_no_key() -> None:
+def test_point_off_the_curve_is_no_key() -> None:
     with pytest.raises(ValueError, match=r"."):
         jws.public_key(b"\1" * 32, b"\2" * 32)

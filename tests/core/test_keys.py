@@ -1,4 +1,4 @@
-"""Keys: bound to their context, versioned, never overwritten."""
+"""Keys are bound to a context, versioned, and never overwritten."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -28,9 +28,7 @@ def ring(tmp_path_factory: pytest.TempPathFactory) -> KeyRing:
 
 
 @given(plain=st.binary(max_size=200), context=st.binary(max_size=40))
-def test_what_was_encrypted_opens_in_its_own_context_only(
-    ring: KeyRing, plain: bytes, context: bytes
-) -> None:
+def test_decryption_needs_the_same_context(ring: KeyRing, plain: bytes, context: bytes) -> None:
     sealed = ring.encrypt("identifier", plain, context)
     assert ring.decrypt("identifier", sealed, context) == plain
     with pytest.raises(InvalidTag):
@@ -39,7 +37,7 @@ def test_what_was_encrypted_opens_in_its_own_context_only(
         ring.decrypt("identifier", sealed[:-1] + bytes([sealed[-1] ^ 1]), context)
 
 
-def test_old_versions_still_open_after_a_new_one_became_current(ring: KeyRing) -> None:
+def test_old_versions_still_decrypt_after_a_rotation(ring: KeyRing) -> None:
     sealed = ring.encrypt("identifier", b"41", b"row")
     rotated = replace(
         ring,
@@ -50,9 +48,7 @@ def test_old_versions_still_open_after_a_new_one_became_current(ring: KeyRing) -
     assert rotated.encrypt("identifier", b"41", b"row").startswith(b"2\0")
 
 
-def test_the_blind_index_ignores_case_and_space_and_differs_between_deployments(
-    ring: KeyRing, tmp_path: Path
-) -> None:
+def test_blind_index_ignores_case_and_space_and_depends_on_the_key(ring: KeyRing, tmp_path: Path) -> None:
     other = tmp_path / "keys.json"
     create_key_file(other)
     index = ring.blind_index("11010519491231002X")
@@ -60,7 +56,7 @@ def test_the_blind_index_ignores_case_and_space_and_differs_between_deployments(
     assert index != KeyRing.load(other).blind_index("11010519491231002X")
 
 
-def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
+def test_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     assert path.stat().st_mode & 0o777 == 0o600
@@ -68,7 +64,7 @@ def test_a_key_file_is_private_and_never_replaced(tmp_path: Path) -> None:
         create_key_file(path)
 
 
-def test_an_older_file_gets_the_keys_that_it_lacks_and_keeps_the_others(tmp_path: Path) -> None:
+def test_missing_keys_are_added_and_others_kept(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     document = json.loads(path.read_text())
@@ -83,7 +79,7 @@ def test_an_older_file_gets_the_keys_that_it_lacks_and_keeps_the_others(tmp_path
     assert KeyRing.load(path).secret("health")
 
 
-def test_a_new_version_becomes_current_beside_the_old_ones_in_a_file_that_stays_private(
+def test_new_version_becomes_current_and_old_ones_stay(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "keys.json"
@@ -100,7 +96,7 @@ def test_a_new_version_becomes_current_beside_the_old_ones_in_a_file_that_stays_
     assert [each.name for each in tmp_path.iterdir()] == ["keys.json"]
 
 
-def test_a_version_is_removed_for_good_unless_it_is_the_current_one(tmp_path: Path) -> None:
+def test_only_versions_that_are_not_current_can_be_removed(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     add_version(path, "template-root")
@@ -114,14 +110,14 @@ def test_a_version_is_removed_for_good_unless_it_is_the_current_one(tmp_path: Pa
     assert add_version(path, "template-root") == "3"
 
 
-def test_what_was_left_of_a_change_that_was_cut_off_is_in_nobodys_way(tmp_path: Path) -> None:
+def test_leftover_of_an_interrupted_change_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     (tmp_path / ".keys.json.new").write_text("{ half")
     assert add_version(path, "template-root") == "2"
 
 
-def test_changes_of_several_at_once_lose_no_version(tmp_path: Path) -> None:
+def test_concurrent_changes_lose_no_version(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     with ThreadPoolExecutor(8) as pool:
@@ -130,7 +126,7 @@ def test_changes_of_several_at_once_lose_no_version(tmp_path: Path) -> None:
     assert set(json.loads(path.read_text())["template-root"]) == {"current", "1", *names}
 
 
-def test_a_ring_finds_versions_that_were_added_after_it_was_read(tmp_path: Path) -> None:
+def test_key_ring_finds_versions_added_later(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     ring = KeyRing.load(path)
@@ -141,7 +137,7 @@ def test_a_ring_finds_versions_that_were_added_after_it_was_read(tmp_path: Path)
         ring.version("template-root", "3")
 
 
-def test_a_ring_without_a_file_finds_nothing_more(tmp_path: Path) -> None:
+def test_key_ring_without_a_file_finds_no_new_versions(tmp_path: Path) -> None:
     path = tmp_path / "keys.json"
     create_key_file(path)
     ring = KeyRing.parse(json.loads(path.read_text()))

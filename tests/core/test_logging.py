@@ -1,4 +1,4 @@
-"""Logs do not mix with answers."""
+"""Logs do not mix with the output of commands."""
 
 import pytest
 import structlog
@@ -7,9 +7,7 @@ from backend.core.process.logging import configure_logging
 
 
 @pytest.mark.parametrize("as_json", [True, False])
-def test_logs_leave_standard_output_to_the_answer(
-    *, as_json: bool, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_go_to_stderr_only(*, as_json: bool, capsys: pytest.CaptureFixture[str]) -> None:
     before = structlog.get_config()
     configure_logging(as_json=as_json)
     try:

@@ -1,4 +1,4 @@
-"""Redis may be gone, silent or full: nobody waits for it, and it is said."""
+"""Redis may be down or unresponsive: requests do not wait for it, and the log and /healthz report it."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -16,50 +16,50 @@ from backend.core.redis_client import RedisClient, open_redis
 from backend.roll_call.progress.access import publish_changed
 
 
-class Silent:
-    """Listens and never answers, as a stopped Redis does."""
+class UnresponsiveRedis:
+    """Accepts connections and never answers, as a stopped Redis does."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.knocks = 0
+        self.connections = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.knocks += 1
+        self.connections += 1
         await reader.read()
         writer.close()
 
 
 @pytest.fixture
-async def silent() -> AsyncIterator[Silent]:
+async def silent() -> AsyncIterator[UnresponsiveRedis]:
     with TemporaryDirectory() as folder:
-        found = Silent(Path(folder) / "redis.sock")
-        server = await asyncio.start_unix_server(found.serve, found.path)
-        yield found
+        server_stub = UnresponsiveRedis(Path(folder) / "redis.sock")
+        server = await asyncio.start_unix_server(server_stub.serve, server_stub.path)
+        yield server_stub
         server.close()
 
 
-async def test_a_silent_redis_is_asked_once_and_then_left_alone_for_a_while(silent: Silent) -> None:
-    link = open_redis(f"unix://{silent.path}")
+async def test_unresponsive_redis_is_contacted_only_once(silent: UnresponsiveRedis) -> None:
+    client = open_redis(f"unix://{silent.path}")
     for _ in range(20):
-        await publish_changed(link, new_id())
-    assert silent.knocks == 1
-    await link.aclose()
+        await publish_changed(client, new_id())
+    assert silent.connections == 1
+    await client.aclose()
 
 
-async def test_every_failure_is_an_error_of_redis(silent: Silent) -> None:
-    link = open_redis(f"unix://{silent.path}")
+async def test_every_failure_is_a_redis_error(silent: UnresponsiveRedis) -> None:
+    client = open_redis(f"unix://{silent.path}")
     for _ in range(2):
         with pytest.raises(RedisError):
-            await link.execute_command("PING")
-    await link.aclose()
+            await client.execute_command("PING")
+    await client.aclose()
 
 
-async def test_a_redis_that_answers_again_is_used_again(app_context: AppContext) -> None:
-    link: RedisClient = open_redis(app_context.settings.redis_url)
-    link._said = True
-    assert await link.answers()
-    assert not link._said
-    await link.aclose()
+async def test_recovered_redis_is_used_again(app_context: AppContext) -> None:
+    client: RedisClient = open_redis(app_context.settings.redis_url)
+    client._is_down_logged = True
+    assert await client.is_available()
+    assert not client._is_down_logged
+    await client.aclose()
 
 
 async def health(app_context: AppContext) -> httpx.Response:
@@ -68,23 +68,23 @@ async def health(app_context: AppContext) -> httpx.Response:
         return await client.get("/healthz")
 
 
-async def test_the_house_is_healthy_without_redis_and_says_that_it_is_away(
+async def test_health_is_degraded_without_redis(
     app_context: AppContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await health(app_context)).json() == {"status": "ok", "redis": "ok"}
-    monkeypatch.setattr(app_context, "redis", open_redis(f"unix://{tmp_path}/nobody.sock"))
+    monkeypatch.setattr(app_context, "redis", open_redis(f"unix://{tmp_path}/missing.sock"))
     answer = await health(app_context)
     assert answer.status_code == 200
     assert answer.json() == {"status": "degraded", "redis": "away"}
 
 
-async def test_without_the_database_the_answer_is_to_try_again(
+async def test_health_is_503_with_retry_after_without_the_database(
     app_context: AppContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    gone = type(app_context.database).connect("postgresql+psycopg://nobody@/nothing?host=/nowhere")
-    monkeypatch.setattr(app_context, "database", gone)
+    unreachable = type(app_context.database).connect("postgresql+psycopg://nobody@/nothing?host=/nowhere")
+    monkeypatch.setattr(app_context, "database", unreachable)
     answer = await health(app_context)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "2"
     assert answer.json()["code"] == "database_away"
-    await gone.close()
+    await unreachable.close()

@@ -1,11 +1,11 @@
-"""Ends of a port: every process has its own, and nobody else's port is taken."""
+"""Every process has its own socket on the shared port, and a port in use is not taken."""
 
 import pickle
 import socket
 
 import pytest
 
-from backend.core.web.server import End
+from backend.core.web.server import ReusePortSocket
 
 
 def free_port() -> int:
@@ -14,8 +14,11 @@ def free_port() -> int:
         return port
 
 
-def test_the_end_of_another_process_listens_on_the_same_port() -> None:
-    with End.claim("127.0.0.1", free_port()) as first, pickle.loads(pickle.dumps(first)) as second:
+def test_unpickled_socket_listens_on_the_same_port() -> None:
+    with (
+        ReusePortSocket.claim("127.0.0.1", free_port()) as first,
+        pickle.loads(pickle.dumps(first)) as second,
+    ):
         assert second.getsockname() == first.getsockname()
         second.listen()
         with socket.create_connection(second.getsockname(), timeout=5):
@@ -23,9 +26,9 @@ def test_the_end_of_another_process_listens_on_the_same_port() -> None:
             connection.close()
 
 
-def test_a_port_on_which_somebody_listens_cannot_be_claimed() -> None:
+def test_port_in_use_cannot_be_claimed() -> None:
     port = free_port()
-    with End.claim("127.0.0.1", port) as taken:
+    with ReusePortSocket.claim("127.0.0.1", port) as taken:
         taken.listen()
         with pytest.raises(OSError, match="in use"):
-            End.claim("127.0.0.1", port)
+            ReusePortSocket.claim("127.0.0.1", port)

@@ -1,4 +1,4 @@
-"""Row-level security: forced everywhere, owned by nobody who serves requests, closed without a scope."""
+"""Row-level security is forced on every table, and without a scope no tenant row is visible."""
 
 import pytest
 from sqlalchemy import text
@@ -26,7 +26,7 @@ async def test_every_table_forces_row_level_security_and_has_a_policy(database: 
     assert set(METADATA.tables) <= secured
 
 
-async def test_the_application_role_owns_nothing_and_cannot_step_around_policies(database: Database) -> None:
+async def test_application_role_owns_no_table_and_cannot_bypass_policies(database: Database) -> None:
     async with database.transaction(Scope.none()) as session:
         role = (
             await session.execute(
@@ -36,7 +36,7 @@ async def test_the_application_role_owns_nothing_and_cannot_step_around_policies
         owned = await session.scalar(
             text(
                 "SELECT count(*) FROM pg_class WHERE relowner = current_user::regrole"
-                " AND relpersistence <> 't'"  # what a transaction sets aside for itself
+                " AND relpersistence <> 't'"  # temporary tables of a transaction
             )
         )
     assert tuple(role) == (False, False)
@@ -51,12 +51,12 @@ async def test_the_application_role_owns_nothing_and_cannot_step_around_policies
         if mapper.class_.__tenancy__ in {"school", "student", "org"}
     ),
 )
-async def test_without_a_scope_no_tenant_row_is_seen(database: Database, table: str) -> None:
+async def test_no_tenant_row_is_visible_without_a_scope(database: Database, table: str) -> None:
     async with database.transaction(Scope.none()) as session:
         assert await session.scalar(text(f"SELECT count(*) FROM {table}")) == 0
 
 
-async def test_an_audit_entry_can_be_neither_changed_nor_deleted(database: Database) -> None:
+async def test_audit_entry_can_be_neither_changed_nor_deleted(database: Database) -> None:
     for statement in ("UPDATE audit_entry SET action = 'x'", "DELETE FROM audit_entry"):
         with pytest.raises(ProgrammingError, match="permission denied"):
             async with database.transaction(Scope.none()) as session:
@@ -64,7 +64,7 @@ async def test_an_audit_entry_can_be_neither_changed_nor_deleted(database: Datab
 
 
 @pytest.mark.parametrize("table", ["student", "guardian", "obligation", "outcome_entry", "verdict"])
-async def test_a_students_own_scope_writes_none_of_what_the_school_holds_of_them(
+async def test_student_scope_cannot_change_records_of_the_school(
     database: Database, owner: Database, app_context: AppContext, table: str
 ) -> None:
     world = await plant(owner, app_context.keys, classes=1, students=1)

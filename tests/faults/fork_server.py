@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from biometrics.engines.base import EngineSet
 
 COMMANDS = {
-    "serve": "backend.commands.serve_command",
-    "worker": "backend.commands.worker_command",
-    "gateway": "backend.commands.gateway_command",
+    "serve": "backend.commands.deployment.serve_command",
+    "worker": "backend.commands.deployment.worker_command",
+    "gateway": "backend.commands.deployment.gateway_command",
 }
 LOOK_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1

@@ -23,7 +23,7 @@ from sqlalchemy import update
 from sqlalchemy.dialects.postgresql import insert
 
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site
-from backend.commands.migrate_command import alembic_config
+from backend.commands.deployment.migrate_command import alembic_config
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.clock import legal_day, now

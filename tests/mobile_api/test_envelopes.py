@@ -1,4 +1,4 @@
-"""Envelopes in a rush: whoever is turned away for load is not late for it, and nobody else gains by that."""
+"""Envelopes under load: a rejected attempt does not become late, and its retry token is of no use for anything else."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -37,150 +37,155 @@ async def candidate(api: Api) -> Candidate:
     return await api.stage.activate(api.stage.school.students[0])
 
 
-def bear(api: Api, **settings: Any) -> None:
-    """Let the process bear so much load."""
+def change_settings(api: Api, **settings: Any) -> None:
+    """Change the settings of the process, such as its load limits."""
     app_context = api.stage.app_context
     app_context.settings = app_context.settings.model_copy(update=settings)
 
 
-async def rejected(
+async def send_under_load(
     api: Api, candidate: Candidate, roll_call_id: UUID, compact: str, **more: Any
 ) -> httpx.Response:
-    """The answer to an envelope in a rush that leaves no room for it."""
-    bear(api, intake_queue=0)
+    """The answer to an envelope that exceeds the load limit."""
+    change_settings(api, intake_queue=0)
     answer = await api.envelope(candidate, roll_call_id, compact, **more)
-    bear(api, intake_queue=100)
+    change_settings(api, intake_queue=100)
     return answer
 
 
-def verified(api: Api, word: str) -> dict[str, Any]:
+def decode_token(api: Api, token: str) -> dict[str, Any]:
     _, key = api.stage.app_context.keys.signer("receipt")
-    claims: dict[str, Any] = jwt.decode(word, key.public_key(), algorithms=["ES256"])
+    claims: dict[str, Any] = jwt.decode(token, key.public_key(), algorithms=["ES256"])
     return claims
 
 
-async def test_under_too_much_load_an_envelope_is_asked_to_come_back_with_a_signed_word(
-    api: Api, candidate: Candidate
-) -> None:
+async def test_envelope_under_load_gets_503_with_a_signed_retry_token(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
-    answer = await rejected(api, candidate, launched.roll_call.id, compact)
+    answer = await send_under_load(api, candidate, launched.roll_call.id, compact)
     assert (answer.status_code, answer.json()["code"]) == (503, "intake_busy")
     assert 1 <= int(answer.headers["retry-after"]) <= 1 + api.stage.app_context.settings.intake_spread
-    claims = verified(api, answer.json()["attempted"])
+    claims = decode_token(api, answer.json()["attempted"])
     assert (claims["kind"], claims["account"]) == ("attempted", str(candidate.actor.account_id))
     assert datetime.fromisoformat(claims["attempted_at"]) == api.stage.clock()
     assert await api.stage.submissions(candidate) == 0
     assert await api.stage.refusals(candidate) == []
 
 
-async def test_who_was_turned_away_in_time_is_in_time_when_coming_back_after_the_close(
-    api: Api, candidate: Candidate
-) -> None:
+async def test_retry_after_the_close_counts_from_the_rejected_attempt(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     roll_call = launched.roll_call
     api.stage.clock.at = roll_call.closes_at
     compact = await api.signed(candidate, roll_call.id)
-    word = (await rejected(api, candidate, roll_call.id, compact)).json()["attempted"]
+    token = (await send_under_load(api, candidate, roll_call.id, compact)).json()["attempted"]
     api.stage.clock.at += 5 * 60 * SECOND
-    answer = await api.envelope(candidate, roll_call.id, compact, attempted=word)
+    answer = await api.envelope(candidate, roll_call.id, compact, attempted=token)
     assert answer.status_code == 201, answer.text
-    receipt = verified(api, answer.json()["receipt"])
+    receipt = decode_token(api, answer.json()["receipt"])
     assert datetime.fromisoformat(receipt["received_at"]) == roll_call.closes_at
     assert datetime.fromisoformat(answer.json()["frames_due_at"]) > api.stage.clock()
 
 
-async def test_being_turned_away_again_keeps_the_first_instant(api: Api, candidate: Candidate) -> None:
+async def test_second_rejection_keeps_the_first_time(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
-    first = (await rejected(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
+    first = (await send_under_load(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
     api.stage.clock.at += 30 * SECOND
-    again = await rejected(api, candidate, launched.roll_call.id, compact, attempted=first)
+    again = await send_under_load(api, candidate, launched.roll_call.id, compact, attempted=first)
     assert again.json()["attempted"] == first
 
 
-async def test_who_was_turned_away_too_late_stays_too_late(api: Api, candidate: Candidate) -> None:
+async def test_attempt_rejected_after_the_close_stays_late(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     api.stage.clock.at = launched.roll_call.closes_at
     compact = await api.signed(candidate, launched.roll_call.id)
     api.stage.clock.at += MICROSECOND
-    word = (await rejected(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
-    answer = await api.envelope(candidate, launched.roll_call.id, compact, attempted=word)
+    token = (await send_under_load(api, candidate, launched.roll_call.id, compact)).json()["attempted"]
+    answer = await api.envelope(candidate, launched.roll_call.id, compact, attempted=token)
     assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
 
 
 @pytest.mark.parametrize(
     "changed", ["account_id", "roll_call_id", "digest", "at", "key", "receipt", "nothing signed", "expired"]
 )
-async def test_a_word_for_something_else_counts_for_nothing(
+async def test_retry_token_for_something_else_is_ignored(
     api: Api, candidate: Candidate, changed: str
 ) -> None:
     launched = await api.stage.launch()
     roll_call, keys = launched.roll_call, api.stage.app_context.keys
     api.stage.clock.at = roll_call.closes_at
     compact = await api.signed(candidate, roll_call.id)
-    true = verified(api, (await rejected(api, candidate, roll_call.id, compact)).json()["attempted"])
+    claims = decode_token(
+        api, (await send_under_load(api, candidate, roll_call.id, compact)).json()["attempted"]
+    )
     api.stage.clock.at += 60 * SECOND
-    facts: dict[str, Any] = {
+    contents: dict[str, Any] = {
         "account_id": candidate.actor.account_id,
         "roll_call_id": roll_call.id,
-        "digest": bytes.fromhex(true["envelope_sha256"]),
+        "digest": bytes.fromhex(claims["envelope_sha256"]),
         "at": roll_call.closes_at,
     }
     others = {"account_id": new_id(), "roll_call_id": new_id(), "digest": b"\0" * 32}
     others["at"] = api.stage.clock() + SECOND
-    word = sign_retry_token(
-        keys, RetryToken(**(facts | {key: others[key] for key in others if key == changed}))
+    token = sign_retry_token(
+        keys, RetryToken(**(contents | {key: others[key] for key in others if key == changed}))
     )
     if changed == "key":
-        word = candidate.phone.sign(true, typ="dianming-attempted+jws")
+        token = candidate.phone.sign(claims, typ="dianming-attempted+jws")
     elif changed == "receipt":
         _, key = keys.signer("receipt")
-        word = jwt.encode(true, key, algorithm="ES256", headers={"kid": "1", "typ": "dianming-receipt+jws"})
+        token = jwt.encode(
+            claims, key, algorithm="ES256", headers={"kid": "1", "typ": "dianming-receipt+jws"}
+        )
     elif changed == "nothing signed":
-        word = "no.signed.word"
+        token = "no.signed.token"
     elif changed == "expired":
         api.stage.clock.at += timedelta(seconds=api.stage.app_context.settings.intake_attempt_life)
-    answer = await api.envelope(candidate, roll_call.id, compact, attempted=word)
+    answer = await api.envelope(candidate, roll_call.id, compact, attempted=token)
     assert (answer.status_code, answer.json()["code"]) == (409, "window_closed")
 
 
-async def test_whoever_carries_no_token_gets_no_word(api: Api, candidate: Candidate) -> None:
+async def test_request_without_access_token_gets_no_retry_token(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
-    bear(api, intake_queue=0)
+    change_settings(api, intake_queue=0)
     path = f"/v1/roll-calls/{launched.roll_call.id}/envelopes"
     answer = await api.http.post(path, json={"envelope": compact})
     assert (answer.status_code, answer.json()["code"]) == (401, "token_missing")
 
 
-async def test_each_second_of_turning_away_is_on_record(api: Api, candidate: Candidate) -> None:
+async def test_each_second_with_rejections_is_recorded(api: Api, candidate: Candidate) -> None:
     app_context, start = api.stage.app_context, api.stage.clock()
     launched = await api.stage.launch()
     compact = await api.signed(candidate, launched.roll_call.id)
     for _ in range(3):
-        await rejected(api, candidate, launched.roll_call.id, compact)
+        await send_under_load(api, candidate, launched.roll_call.id, compact)
     await app_context.service(LoadShedding).record(app_context)
-    await rejected(api, candidate, launched.roll_call.id, compact)
+    await send_under_load(api, candidate, launched.roll_call.id, compact)
     await app_context.service(LoadShedding).record(app_context)
     async with app_context.database.transaction(Scope.none()) as session:
-        found = await overloaded_seconds(session, (start, start))
-    assert found == [(start.replace(microsecond=0), 4)]
+        seconds = await overloaded_seconds(session, (start, start))
+    assert seconds == [(start.replace(microsecond=0), 4)]
 
 
-# --- together ---
+# --- batches ---
 
 
-async def test_envelopes_that_arrive_together_get_each_its_own_answer(api: Api) -> None:
+async def test_envelopes_of_one_batch_get_their_own_answers(api: Api) -> None:
     stage = api.stage
     launched = await stage.launch()
     one, other, stranger = [await stage.activate(stage.school.students[n]) for n in range(3)]
-    good, twice = [await api.signed(each, launched.roll_call.id) for each in (one, other)]
+    first_envelope, repeated = [await api.signed(each, launched.roll_call.id) for each in (one, other)]
     forged = envelope(one, launched.roll_call.id, "n" * 32, burst(stranger.person))
     answers = await asyncio.gather(
         *(
             api.envelope(who, launched.roll_call.id, compact)
-            for who, compact in ((one, good), (other, twice), (other, twice), (stranger, forged))
+            for who, compact in (
+                (one, first_envelope),
+                (other, repeated),
+                (other, repeated),
+                (stranger, forged),
+            )
         )
     )
     assert sorted(answer.status_code for answer in answers) == [200, 201, 201, 422]
@@ -189,14 +194,14 @@ async def test_envelopes_that_arrive_together_get_each_its_own_answer(api: Api) 
     assert await stage.refusals(stranger) == [("envelope", "envelope_signature_invalid")]
 
 
-async def test_an_envelope_that_breaks_its_batch_breaks_no_other(
+async def test_envelope_that_fails_its_batch_fails_no_other(
     api: Api, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage = api.stage
     launched = await stage.launch()
     broken = await stage.activate(stage.school.students[1])
     compacts = {who.student_id: await api.signed(who, launched.roll_call.id) for who in (candidate, broken)}
-    monkeypatch.setattr("backend.roll_call.check_in.repository.Accepted.row", _nonce_of_nobody(broken))
+    monkeypatch.setattr("backend.roll_call.check_in.repository.Accepted.row", row_with_unknown_nonce(broken))
     answers = await asyncio.gather(
         *(api.envelope(who, launched.roll_call.id, compacts[who.student_id]) for who in (broken, candidate))
     )
@@ -204,21 +209,21 @@ async def test_an_envelope_that_breaks_its_batch_breaks_no_other(
     assert (await stage.submissions(broken), await stage.submissions(candidate)) == (0, 1)
 
 
-def _nonce_of_nobody(broken: Candidate) -> Any:
-    plain = Accepted.row
+def row_with_unknown_nonce(broken: Candidate) -> Any:
+    original_row = Accepted.row
 
     def row(stored: Accepted, number: int) -> dict[str, Any]:
-        changes = {"nonce": "of nobody"} if stored.student_id == broken.student_id else {}
-        return plain(stored, number) | changes
+        changes = {"nonce": "unknown"} if stored.student_id == broken.student_id else {}
+        return original_row(stored, number) | changes
 
     return row
 
 
-# --- asking again and again ---
+# --- polling ---
 
 
 @pytest.mark.parametrize("path", ["/roll-calls", "/roll-calls/{}", "/roll-calls/{}/attempts"])
-async def test_asking_again_is_answered_shortly_until_something_has_changed(
+async def test_unchanged_resource_is_304_until_something_changes(
     api: Api, candidate: Candidate, path: str
 ) -> None:
     launched = await api.stage.launch()
@@ -240,7 +245,7 @@ async def test_asking_again_is_answered_shortly_until_something_has_changed(
     assert after.headers["etag"] != tag
 
 
-async def test_what_time_alone_changes_is_a_change(api: Api, candidate: Candidate) -> None:
+async def test_change_by_time_alone_changes_the_etag(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     address = f"/roll-calls/{launched.roll_call.id}"
     tag = (await api.get(candidate, address)).headers["etag"]
@@ -249,14 +254,14 @@ async def test_what_time_alone_changes_is_a_change(api: Api, candidate: Candidat
     assert (closed.status_code, closed.json()["state"]) == (200, "closed")
 
 
-async def test_a_classmates_tag_is_not_mine(api: Api, candidate: Candidate) -> None:
+async def test_etag_of_a_classmate_does_not_match(api: Api, candidate: Candidate) -> None:
     await api.stage.launch()
     classmate = await api.stage.activate(api.stage.school.students[1])
     tag = (await api.get(classmate, "/roll-calls")).headers["etag"]
     assert (await api.get(candidate, "/roll-calls", headers={"If-None-Match": tag})).status_code == 200
 
 
-async def test_each_phone_is_told_when_to_ask_by_itself(api: Api, candidate: Candidate) -> None:
+async def test_ask_after_tells_the_phone_when_to_poll_again(api: Api, candidate: Candidate) -> None:
     launched = await api.stage.launch()
     address = f"/roll-calls/{launched.roll_call.id}"
     first = (await api.get(candidate, address)).json()["ask_after_s"]

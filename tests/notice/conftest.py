@@ -12,7 +12,7 @@ import pytest
 import uvicorn
 from sqlalchemy import text
 
-from backend.commands.gateway_command import is_id_number
+from backend.commands.deployment.gateway_command import is_id_number
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.clock import now

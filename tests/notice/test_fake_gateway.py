@@ -16,7 +16,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 from typer.testing import CliRunner
 
-from backend.commands.gateway_command import command, is_id_number
+from backend.commands.deployment.gateway_command import command, is_id_number
 from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database

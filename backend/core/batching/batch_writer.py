@@ -1,8 +1,8 @@
-"""Group commit: what arrives together is written in one transaction, and nobody waits for company.
+"""Group commit: items that arrive together are written in one transaction (docs/adr/0011-group-commit.md).
 
-A batch is whatever queued up while the batches before it were being written: one alone and at once when there is
-nothing to do, dozens in a rush. Whoever was announced is on the way already, and is waited for a few milliseconds.
-A batch that fails is done again one by one, so that no member spoils another.
+A batch consists of the items that were queued while earlier batches were being written: a single item when the process
+is idle, dozens under load. If a caller announced an item, a batch stays open for it for a few milliseconds. A batch that
+fails is repeated item by item, so that one item cannot make others fail.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ Item = TypeVar("Item")
 Answer = TypeVar("Answer")
 
 _SMOOTHING = 0.2
-"""Weight of the newest batch in the measured length of one: about the last ten count."""
+"""Weight of the newest batch in the average duration: about the last ten batches count."""
 
 
 class Deferred(Enum):
-    """Instead of an answer: this one waits for somebody else, and shall not keep the rest of its batch waiting."""
+    """Returned for an item instead of an answer: its lock is held elsewhere, so it must be written alone."""
 
     DEFER = "defer"
 
@@ -32,148 +32,152 @@ DEFER = Deferred.DEFER
 
 @dataclass(frozen=True, slots=True)
 class BatchLimits:
-    """How much a gatherer does at once.
+    """Limits of a `BatchWriter`.
 
-    `batch` members share a transaction. A second writer, up to `writers`, helps only with a full batch: with less, two would
-    halve each other's batches and pay for twice as many. Two are enough for one to compute while the other waits for the
-    disk. `alone` of those set aside wait for their locks, each in a transaction of its own. Nobody waits longer than
-    `max_wait` seconds for those who were announced.
+    Up to `batch_size` items share a transaction. An additional writer, up to `writers`, starts only for a full batch: with
+    fewer items, two writers would halve each other's batches and commit twice as often. Two are enough for one to compute
+    while the other waits for the disk. Up to `deferred_writers` deferred items wait for their locks at a time, each in its
+    own transaction. A batch waits at most `max_wait` seconds for announced items.
     """
 
-    batch: int
+    batch_size: int
     writers: int = 2
-    alone: int = 4
+    deferred_writers: int = 4
     max_wait: float = 0.005
 
 
 @dataclass(slots=True, eq=False)
-class _Place(Generic[Item, Answer]):
+class _QueuedItem(Generic[Item, Answer]):
     item: Item
-    answer: asyncio.Future[Answer]
-    since: float
+    future: asyncio.Future[Answer]
+    queued_at: float
+
+    def resolve(self, result: Answer) -> None:
+        if not self.future.done():  # the caller may have been cancelled
+            self.future.set_result(result)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
 
 
 class BatchWriter(Generic[Item, Answer]):
-    """`write` commits a batch and answers each member or sets it aside; `wait` commits one that was set aside.
+    """`write_batch` commits a batch and answers or defers each item; `write_alone` commits one deferred item.
 
-    Tasks live only while there is something to write: an idle process has none.
+    Tasks exist only while there are items: an idle process has none.
     """
 
     def __init__(
         self,
-        write: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Deferred]]],
-        wait: Callable[[Item], Awaitable[Answer]],
-        bounds: BatchLimits,
+        write_batch: Callable[[Sequence[Item]], Awaitable[Sequence[Answer | Deferred]]],
+        write_alone: Callable[[Item], Awaitable[Answer]],
+        limits: BatchLimits,
     ) -> None:
-        self._write = write
-        self._wait = wait
-        self._bounds = bounds
-        self._queue: deque[_Place[Item, Answer]] = deque()
-        self._aside: deque[_Place[Item, Answer]] = deque()
-        self._coming = 0
-        self._writing = 0
-        self._waiting = 0
+        self._write_batch = write_batch
+        self._write_alone = write_alone
+        self._limits = limits
+        self._queue: deque[_QueuedItem[Item, Answer]] = deque()
+        self._deferred: deque[_QueuedItem[Item, Answer]] = deque()
+        self._expected_items = 0
+        self._writers = 0
+        self._deferred_writers = 0
         self._tasks: set[asyncio.Task[None]] = set()
-        self._round = 0.0
+        self._average_seconds = 0.0
 
     @property
     def queued(self) -> int:
-        """How many have not been taken up yet."""
-        return len(self._queue) + len(self._aside)
+        """Number of items that no transaction has taken yet."""
+        return len(self._queue) + len(self._deferred)
 
     def expected_wait(self) -> float:
-        """Seconds until one that comes now would be taken up, as the latest batches went."""
-        return len(self._queue) / (self._bounds.batch * self._bounds.writers) * self._round
+        """Estimated seconds until an item that arrives now is taken, by the duration of recent batches."""
+        return len(self._queue) / (self._limits.batch_size * self._limits.writers) * self._average_seconds
 
     async def answer(self, item: Item) -> Answer:
-        """What becomes of `item`, once its transaction is committed; raises what that raised for it alone."""
+        """Write an item and return its answer after the commit. Raises only the item's own errors."""
         return await self.join(item)
 
     def join(self, item: Item) -> asyncio.Future[Answer]:
-        """The same, without waiting for it here."""
-        place: _Place[Item, Answer] = _Place(item, asyncio.get_running_loop().create_future(), monotonic())
-        self._queue.append(place)
-        self._see_to_it()
-        return place.answer
+        """Queue an item. The returned future has its answer after the commit."""
+        queued: _QueuedItem[Item, Answer] = _QueuedItem(
+            item, asyncio.get_running_loop().create_future(), monotonic()
+        )
+        self._queue.append(queued)
+        self._start_writer_if_due()
+        return queued.future
 
     @contextmanager
     def expect_item(self) -> Iterator[None]:
-        """Somebody is about to join, unless something comes in between: a batch with room stays open for them, a while.
+        """Announce that an item will probably be queued within this block, so that a batch stays open for it.
 
-        Each who joins or does not come lets the batch be looked at again, so that its max_wait needs no clock of its own.
+        Every end of such a block checks again whether a batch is due, so `max_wait` needs no timer.
         """
-        self._coming += 1
+        self._expected_items += 1
         try:
             yield
         finally:
-            self._coming -= 1
-            self._see_to_it()
+            self._expected_items -= 1
+            self._start_writer_if_due()
 
-    def _see_to_it(self) -> None:
-        if self._worth_a_writer(self._writing):
-            self._writing += 1
-            self._start(self._drain())
+    def _start_writer_if_due(self) -> None:
+        if self._is_writer_due(self._writers):
+            self._writers += 1
+            self._start_task(self._write_queue())
 
-    def _worth_a_writer(self, others: int) -> bool:
-        """Whether somebody should write what is queued, while so many others write already."""
-        if len(self._queue) >= self._bounds.batch:
-            return others < self._bounds.writers
+    def _is_writer_due(self, others: int) -> bool:
+        """Whether to write the queue now, while `others` writers are at work."""
+        if len(self._queue) >= self._limits.batch_size:
+            return others < self._limits.writers
         if others or not self._queue:
             return False
-        return self._coming == 0 or monotonic() - self._queue[0].since >= self._bounds.max_wait
+        return self._expected_items == 0 or monotonic() - self._queue[0].queued_at >= self._limits.max_wait
 
-    def _start(self, work: Awaitable[None]) -> None:
+    def _start_task(self, work: Awaitable[None]) -> None:
         task = asyncio.ensure_future(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _drain(self) -> None:
+    async def _write_queue(self) -> None:
         try:
-            while self._worth_a_writer(self._writing - 1):
-                count = min(len(self._queue), self._bounds.batch)
+            while self._is_writer_due(self._writers - 1):
+                count = min(len(self._queue), self._limits.batch_size)
                 await self._commit([self._queue.popleft() for _ in range(count)])
         finally:
-            self._writing -= 1
+            self._writers -= 1
 
-    async def _commit(self, batch: Sequence[_Place[Item, Answer]]) -> None:
-        began = monotonic()
+    async def _commit(self, batch: Sequence[_QueuedItem[Item, Answer]]) -> None:
+        started_at = monotonic()
         try:
-            answers = await self._write([place.item for place in batch])
-        except Exception as error:  # noqa: BLE001 - whatever it was, it is told to whoever caused it
+            results = await self._write_batch([queued.item for queued in batch])
+        except Exception as error:  # noqa: BLE001 - any error goes to the caller whose item caused it
             if len(batch) == 1:
-                _fail(batch[0], error)
+                batch[0].fail(error)
             else:
-                for place in batch:
-                    await self._commit([place])
+                for queued in batch:
+                    await self._commit([queued])
             return
-        for place, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, Deferred):
-                self._set_aside(place)
-            elif not place.answer.done():  # whoever hung up is not told
-                place.answer.set_result(answer)
-        self._round += _SMOOTHING * (monotonic() - began - self._round)
+        for queued, result in zip(batch, results, strict=True):
+            if isinstance(result, Deferred):
+                self._defer(queued)
+            else:
+                queued.resolve(result)
+        self._average_seconds += _SMOOTHING * (monotonic() - started_at - self._average_seconds)
 
-    def _set_aside(self, place: _Place[Item, Answer]) -> None:
-        self._aside.append(place)
-        if self._waiting < self._bounds.alone:
-            self._waiting += 1
-            self._start(self._serve_aside())
+    def _defer(self, queued: _QueuedItem[Item, Answer]) -> None:
+        self._deferred.append(queued)
+        if self._deferred_writers < self._limits.deferred_writers:
+            self._deferred_writers += 1
+            self._start_task(self._write_deferred())
 
-    async def _serve_aside(self) -> None:
+    async def _write_deferred(self) -> None:
         try:
-            while self._aside:
-                place = self._aside.popleft()
+            while self._deferred:
+                queued = self._deferred.popleft()
                 try:
-                    answer = await self._wait(place.item)
+                    result = await self._write_alone(queued.item)
                 except Exception as error:  # noqa: BLE001 - as above
-                    _fail(place, error)
+                    queued.fail(error)
                 else:
-                    if not place.answer.done():
-                        place.answer.set_result(answer)
+                    queued.resolve(result)
         finally:
-            self._waiting -= 1
-
-
-def _fail(place: _Place[Item, Answer], error: Exception) -> None:
-    if not place.answer.done():
-        place.answer.set_exception(error)
+            self._deferred_writers -= 1

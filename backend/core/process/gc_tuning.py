@@ -1,17 +1,17 @@
-"""The collector of reference cycles, for a process that serves.
+"""Tuning of Python's cyclic garbage collector for server processes.
 
-A full collection walks everything that was ever imported: a third of a second in which nobody is answered. What is there
-when the process begins to serve stays there, so the collector need not look at it again.
+A full collection visits every imported object, which blocks all requests for a third of a second. Objects that exist when
+the process starts to serve live until its end, so they are excluded from collection.
 """
 
 import gc
 
-OFTEN, FULL = 20_000, 50
-"""Objects more than were freed, until the young are looked at; so many rounds of the middle-aged until all are."""
+YOUNG_THRESHOLD, OLD_THRESHOLD = 20_000, 50
+"""Net allocations before the young generation is collected, and middle collections before the old one is."""
 
 
 def freeze_startup_objects() -> None:
-    """From here on look only at what is made from here on, and less often than for a short script."""
+    """Exclude all current objects from collection, and collect less often than a short script does."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(OFTEN, 10, FULL)
+    gc.set_threshold(YOUNG_THRESHOLD, 10, OLD_THRESHOLD)

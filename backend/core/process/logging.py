@@ -1,4 +1,4 @@
-"""Logs: one line an event, UTC, without the local variables of a traceback (they may hold personal data)."""
+"""Logging: one line per event, in UTC, without local variables in tracebacks (they may hold personal data)."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ import structlog
 
 
 def configure_logging(*, as_json: bool) -> None:
-    """Readable lines for a terminal, JSON for a log collector; on standard error, since commands answer on the other."""
+    """Log to stderr, since commands print their result to stdout: JSON for a log collector, text for a terminal."""
     renderer: structlog.typing.Processor = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if as_json

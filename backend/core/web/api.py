@@ -1,4 +1,4 @@
-"""One HTTP API: every refusal a problem document, and an OpenAPI document that says all that can come."""
+"""Base class of both HTTP APIs: errors as problem documents, and an OpenAPI document that lists all of them."""
 
 from typing import Any
 
@@ -15,8 +15,8 @@ EXAMPLE_ID = "01890a5d-ac96-774b-bcce-b302099a8057"
 _VALIDATION = ("HTTPValidationError", "ValidationError")
 
 
-async def refuse_repeated(request: Request) -> None:
-    """No parameter of ours takes several values, and of two nobody could tell which one was meant."""
+async def reject_repeated_parameters(request: Request) -> None:
+    """Reject a query parameter that is given twice: none takes several values, so the meaning would be unclear."""
     names = [name for name, _ in request.query_params.multi_items()]
     for name in names:
         if names.count(name) > 1:
@@ -25,24 +25,24 @@ async def refuse_repeated(request: Request) -> None:
             )
 
 
-class Room(APIRouter):
-    """A room's routes, asked one by one only about an address that begins as one of theirs does.
+class PrefixRouter(APIRouter):
+    """A router that tries its routes only for a path that starts like one of them.
 
-    The framework tries every route of every router until one fits, which took a third of a small request's time.
+    FastAPI tries every route of every router until one matches, which took a third of a small request's time.
     """
 
     def __init__(self, router: APIRouter) -> None:
         super().__init__(routes=router.routes)
         paths = (route.path for route in router.routes if isinstance(route, Route))
-        self._beginnings = tuple({path.partition("{")[0] for path in paths})
+        self._prefixes = tuple({path.partition("{")[0] for path in paths})
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
-        address: str = scope["path"].removeprefix(scope.get("root_path", ""))
-        return super().matches(scope) if address.startswith(self._beginnings) else (Match.NONE, {})
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        return super().matches(scope) if path.startswith(self._prefixes) else (Match.NONE, {})
 
 
 class Api(FastAPI):
-    """A set of routers under one title. An address with a slash too many is another address, not a redirect."""
+    """One API with its own OpenAPI document. A path with an additional slash is not found, and not redirected."""
 
     def __init__(self, title: str, app_context: AppContext) -> None:
         super().__init__(
@@ -52,50 +52,50 @@ class Api(FastAPI):
             redoc_url=None,
             openapi_url="/openapi.json",
             redirect_slashes=False,
-            dependencies=[Depends(refuse_repeated)],
+            dependencies=[Depends(reject_repeated_parameters)],
         )
         self.state.app_context = app_context
         install_problem_handlers(self)
 
     def openapi(self) -> dict[str, Any]:
-        """The OpenAPI document, made once."""
+        """The OpenAPI document, generated once."""
         if self.openapi_schema is None:
-            self.openapi_schema = completed(super().openapi())
+            self.openapi_schema = complete_document(super().openapi())
         return self.openapi_schema
 
 
-def completed(document: dict[str, Any]) -> dict[str, Any]:
-    """The framework's document with problem documents for what it refuses itself, and an example of each body."""
+def complete_document(document: dict[str, Any]) -> dict[str, Any]:
+    """Add problem responses for errors that FastAPI raises itself, and an example for each request body."""
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = Problem.model_json_schema()
     for operations in document["paths"].values():
         for operation in operations.values():
-            _complete(operation, schemas)
+            _complete_operation(operation, schemas)
     for name in _VALIDATION:
         schemas.pop(name, None)
     return document
 
 
-def _complete(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
+def _complete_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> None:
     responses = operation["responses"]
-    refusals: list[int] = []
+    statuses: list[int] = []
     if "422" in responses:
-        refusals.append(422)
+        statuses.append(422)
     if "requestBody" in operation:
-        refusals += [400, 413]
+        statuses += [400, 413]
         body = operation["requestBody"]["content"].get("application/json")
         if body is not None:
             body["example"] = example_of(body["schema"], schemas)
-    common = {str(status): response for status, response in documented(*refusals).items()}
+    common = {str(status): response for status, response in documented(*statuses).items()}
     operation["responses"] = dict(sorted((responses | common).items()))
 
 
 class ExampleMissing(LookupError):
-    """A field of a request body has no example, and none follows from its type."""
+    """A field of a request body has no example, and its type gives none."""
 
 
 def example_of(schema: dict[str, Any], schemas: dict[str, Any], name: str = "body") -> Any:
-    """A value of a request schema, from the examples of its fields; raises `ExampleMissing`."""
+    """An example of a request schema, built from the examples of its fields. Raises `ExampleMissing`."""
     for key in ("examples", "enum"):
         if key in schema:
             return schema[key][0]
@@ -124,7 +124,7 @@ def _example_of_type(schema: dict[str, Any], schemas: dict[str, Any], name: str)
 
 
 def _object_example(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """What is required, and what else has an example of its own."""
+    """The required fields, and optional ones that have their own example."""
     fields = schema.get("properties", {})
     required = schema.get("required", ())
     shown = {name: each for name, each in fields.items() if name in required or each.get("examples")}

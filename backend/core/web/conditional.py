@@ -1,4 +1,4 @@
-"""Answers that need not be sent again: a version of what would be answered, compared before it is read (RFC 9110, 13)."""
+"""Conditional requests (RFC 9110, section 13): a version of the answer is compared before the answer is loaded."""
 
 import hashlib
 from typing import Annotated, Any
@@ -8,20 +8,22 @@ from fastapi.responses import Response
 
 IfNoneMatch = Annotated[
     str | None,
-    Header(max_length=400, description="上次答复的 ETag；没有变化时答复 304 · the ETag of the answer before"),
+    Header(
+        max_length=400, description="上次答复的 ETag；没有变化时答复 304 · the ETag of the previous answer"
+    ),
 ]
-NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "nothing has changed since that ETag"}}
+NOT_MODIFIED: dict[int | str, dict[str, Any]] = {304: {"description": "not modified since that ETag"}}
 
 
 def etag_of(*parts: object) -> str:
-    """A weak entity tag: the same as long as nothing of these has changed, which times of answers are none of."""
+    """A weak entity tag, equal as long as `parts` are. Leave out the time of the answer."""
     digest = hashlib.sha256(repr(parts).encode("utf-8", "backslashreplace")).hexdigest()
     return f'W/"{digest[:24]}"'
 
 
-def not_modified(tag: str, asked: str | None) -> Response | None:
-    """304 for whoever has that version already."""
-    known = {each.strip() for each in (asked or "").split(",")}
+def not_modified(tag: str, if_none_match: str | None) -> Response | None:
+    """A 304 response if the client has this version already, else None."""
+    known = {each.strip() for each in (if_none_match or "").split(",")}
     if tag in known or tag.removeprefix("W/") in known or "*" in known:
         return Response(status_code=304, headers={"ETag": tag})
     return None

@@ -1,4 +1,4 @@
-"""RFC 9457 problem details for both APIs: code, status, and a sentence in the caller's language."""
+"""RFC 9457 problem details for both APIs: code, status, and a sentence in the language of the client."""
 
 import json
 from http import HTTPStatus
@@ -21,28 +21,29 @@ MEDIA_TYPE = "application/problem+json"
 
 
 class Problem(BaseModel):
-    """The body of every refusal (RFC 9457)."""
+    """The body of every error response (RFC 9457)."""
 
     type: str = Field(
-        description="stable identifier of the kind of problem", examples=["urn:dianming:not_found"]
+        description="stable identifier of the problem type", examples=["urn:dianming:not_found"]
     )
     title: str = Field(examples=["没有找到，或您无权查看。请核对编号。"])
     status: int = Field(examples=[404])
     code: str = Field(description="stable code", examples=["not_found"])
     detail: str = Field(
-        description="what to do, in the language asked for", examples=["没有找到，或您无权查看。请核对编号。"]
+        description="what to do, in the requested language", examples=["没有找到，或您无权查看。请核对编号。"]
     )
     detail_zh: str = Field(examples=["没有找到，或您无权查看。请核对编号。"])
     detail_en: str = Field(examples=["Not found, or not yours to see. Check the identifier."])
     instance: str = Field(examples=["/v1/…"])
     errors: list[dict[str, Any]] | None = Field(default=None, description="per field, for malformed requests")
     attempted: str | None = Field(
-        default=None, description="with intake_busy: the signed instant, to be sent along when trying again"
+        default=None,
+        description="with intake_busy: the signed time of this attempt; send it along with the retry",
     )
 
 
 def language_of(request: Request) -> str:
-    """`en` only if the caller prefers it over Chinese; the users' first language is Chinese."""
+    """`en` only if the client prefers it to Chinese; the users' first language is Chinese."""
     ranked: list[tuple[float, int, str]] = []
     for position, part in enumerate(request.headers.get("accept-language", "").split(",")):
         tag, _, quality = part.strip().partition(";q=")
@@ -59,8 +60,8 @@ def language_of(request: Request) -> str:
     return "zh"
 
 
-class Speaking(Protocol):
-    """Anything refused with a code, a status and a sentence: the house's errors and the libraries'."""
+class LocalizedError(Protocol):
+    """An error with a code, a status and a sentence: `DomainError` and the errors of `geo` and `biometrics`."""
 
     code: ClassVar[str]
     status: ClassVar[int]
@@ -70,19 +71,19 @@ class Speaking(Protocol):
 
 
 class ProblemResponse(JSONResponse):
-    """A problem document. What a client made up (the name of a field) may be no Unicode text: that is escaped."""
+    """A problem document. Text from the client, such as a field name, may be invalid Unicode and is escaped."""
 
     media_type = MEDIA_TYPE
 
     def render(self, content: Any) -> bytes:
-        """The document in UTF-8, whatever it quotes."""
+        """Encode as UTF-8."""
         return json.dumps(content, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def problem_response(
-    request: Request, error: Speaking, errors: list[dict[str, Any]] | None = None
+    request: Request, error: LocalizedError, errors: list[dict[str, Any]] | None = None
 ) -> JSONResponse:
-    """The answer to a request that ended in `error`."""
+    """The response to a request that failed with `error`."""
     zh, en = error.sentence("zh"), error.sentence("en")
     detail = en if language_of(request) == "en" else zh
     body: dict[str, Any] = {
@@ -103,7 +104,7 @@ def problem_response(
 
 
 class MalformedRequest(DomainError):
-    """The request does not have the documented form."""
+    """The request does not match the documented schema."""
 
     code = "malformed_request"
     status = 422
@@ -112,7 +113,7 @@ class MalformedRequest(DomainError):
 
 
 class DatabaseUnavailable(DomainError):
-    """The database is starting, failing over or cannot be reached; whether a change was made is not known."""
+    """The database is starting, failing over or unreachable. Whether a change was committed is unknown."""
 
     code = "database_away"
     status = 503
@@ -127,7 +128,7 @@ class DatabaseUnavailable(DomainError):
 class _HttpProblem(DomainError):
     def __init__(self, status: int, headers: dict[str, str] | None = None) -> None:
         phrase = HTTPStatus(status).phrase
-        self.status = status  # type: ignore[misc]  # the framework's status, known only here
+        self.status = status  # type: ignore[misc]  # known only per instance
         self.code = phrase.lower().replace(" ", "_").replace("-", "_")  # type: ignore[misc]
         self.zh = {404: "没有这个地址。", 405: "该地址不支持此方法。"}.get(status, phrase)  # type: ignore[misc]
         self.en = phrase  # type: ignore[misc]
@@ -139,7 +140,7 @@ METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
 
 
 def allowed_methods(request: Request) -> list[str]:
-    """Every method of the address (RFC 9110, 10.2.1); the framework names those of the first route only."""
+    """Every method of the path (RFC 9110, 10.2.1). FastAPI itself names only those of the first route."""
     return [
         method
         for method in METHODS
@@ -151,14 +152,14 @@ def allowed_methods(request: Request) -> list[str]:
 
 
 def install_problem_handlers(app: FastAPI) -> None:
-    """Make every error of `app` a problem document; unexpected ones say nothing of the inside."""
+    """Turn every error of `app` into a problem document. Unexpected errors disclose no details."""
 
     @app.exception_handler(DomainError)
-    async def _domain(request: Request, error: DomainError) -> JSONResponse:
+    async def _handle_domain_error(request: Request, error: DomainError) -> JSONResponse:
         return problem_response(request, error)
 
     @app.exception_handler(RequestValidationError)
-    async def _validation(request: Request, error: RequestValidationError) -> JSONResponse:
+    async def _handle_validation_error(request: Request, error: RequestValidationError) -> JSONResponse:
         fields = [
             {"field": ".".join(str(part) for part in item["loc"]), "message": item["msg"]}
             for item in error.errors()
@@ -166,7 +167,7 @@ def install_problem_handlers(app: FastAPI) -> None:
         return problem_response(request, MalformedRequest(), fields)
 
     @app.exception_handler(HTTPException)
-    async def _http(request: Request, error: HTTPException) -> JSONResponse:
+    async def _handle_http_exception(request: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers) if error.headers else {}
         if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             headers["Allow"] = ", ".join(allowed_methods(request))
@@ -174,17 +175,17 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(OperationalError)
     @app.exception_handler(PoolTimeout)
-    async def _database(request: Request, error: Exception) -> JSONResponse:
-        log.warning("the database is away", path=request.url.path, error=type(error).__name__)
+    async def _handle_database_error(request: Request, error: Exception) -> JSONResponse:
+        log.warning("database unavailable", path=request.url.path, error=type(error).__name__)
         return problem_response(request, DatabaseUnavailable())
 
     @app.exception_handler(Exception)
-    async def _unexpected(request: Request, error: Exception) -> JSONResponse:
+    async def _handle_unexpected_error(request: Request, error: Exception) -> JSONResponse:
         log.error("unexpected error", path=request.url.path, exc_info=error)
         return problem_response(request, DomainError())
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """OpenAPI `responses` for the problem statuses a route may answer with; `Problem` is described once for all."""
+    """OpenAPI `responses` for the error statuses of a route. All refer to the one schema `Problem`."""
     content = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
     return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}

@@ -1,4 +1,4 @@
-"""What both APIs share: the runtime of a request, and reading bounded bodies."""
+"""What both APIs need of a request: its context, its caller, and limits on its body."""
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
@@ -17,7 +17,7 @@ from backend.core.web.problems import problem_response
 
 
 class BodyTooLarge(DomainError):
-    """The body is larger than this endpoint takes."""
+    """The body is larger than this endpoint accepts."""
 
     code = "body_too_large"
     status = 413
@@ -25,16 +25,16 @@ class BodyTooLarge(DomainError):
     en = "The upload is larger than {limit} bytes; compress it and try again."
 
 
-async def _runtime(request: Request) -> AppContext:  # a coroutine, which FastAPI calls without a thread
+async def _app_context(request: Request) -> AppContext:  # async, so that FastAPI needs no thread to call it
     app_context: AppContext = request.app.state.app_context
     return app_context
 
 
-AppContextOf = Annotated[AppContext, Depends(_runtime)]
+AppContextOf = Annotated[AppContext, Depends(_app_context)]
 
 
 async def read_bounded(request: Request, limit: int) -> bytes:
-    """The body, refused as soon as more than `limit` bytes have arrived."""
+    """Read the body. Raises `BodyTooLarge` as soon as more than `limit` bytes have arrived."""
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
@@ -43,11 +43,11 @@ async def read_bounded(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-class LimitBodies:
-    """Refuses a body that is larger than `limit` bytes before anything parses it, declared or not.
+class BodyLimitMiddleware:
+    """Rejects a body larger than `limit` bytes before it is parsed, with or without a declared length.
 
-    `larger` holds the limits of the addresses that take more. A declared length is refused unread; without
-    one, reading stops at the limit, and whatever the application makes of that is replaced by the refusal.
+    `larger` has the limits of paths that accept more. A declared length is rejected without exchange. Otherwise reading
+    stops at the limit, and the answer of the application is replaced by the error.
     """
 
     def __init__(self, app: ASGIApp, limit: int, larger: Mapping[str, int]) -> None:
@@ -56,45 +56,45 @@ class LimitBodies:
         self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
+        """Handle one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         limit = self._larger.get(scope["path"], self._limit)
         if _declares_more(scope, limit):
-            await self._refuse(scope, receive, send, limit)
+            await self._reject(scope, receive, send, limit)
             return
-        reading = _BoundedReading(receive, send, limit)
+        exchange = _BoundedExchange(receive, send, limit)
         try:
-            await self._app(scope, reading.receive, reading.send)
+            await self._app(scope, exchange.receive, exchange.send)
         except BodyTooLarge:
-            if reading.started:
+            if exchange.started:
                 raise
-        if reading.exceeded and not reading.started:
-            await self._refuse(scope, receive, send, limit)
+        if exchange.exceeded and not exchange.started:
+            await self._reject(scope, receive, send, limit)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
-        refusal = problem_response(Request(scope), BodyTooLarge(limit=limit))
-        await refusal(scope, receive, send)
+    async def _reject(self, scope: Scope, receive: Receive, send: Send, limit: int) -> None:
+        response = problem_response(Request(scope), BodyTooLarge(limit=limit))
+        await response(scope, receive, send)
 
 
 def _declares_more(scope: Scope, limit: int) -> bool:
-    """Whether the declared length is above the limit, of however many digits a client makes one up."""
+    """Whether the declared length exceeds the limit. Compares text, since a client may send any number of digits."""
     for name, value in scope["headers"]:
         if name == b"content-length":
-            declared, bound = value.decode("latin-1").lstrip("0"), str(limit)
-            return declared.isdecimal() and (len(declared), declared) > (len(bound), bound)
+            declared, maximum = value.decode("latin-1").lstrip("0"), str(limit)
+            return declared.isdecimal() and (len(declared), declared) > (len(maximum), maximum)
     return False
 
 
 @dataclass(slots=True)
-class _BoundedReading:
-    """The two ends of one request: counts what comes in, and holds back answers to a body that was cut off."""
+class _BoundedExchange:
+    """`receive` and `send` of one request: counts the bytes received, and drops answers to a body that was cut off."""
 
     _receive: Receive
     _send: Send
     limit: int
-    taken: int = 0
+    received_bytes: int = 0
     exceeded: bool = False
     started: bool = False
 
@@ -102,8 +102,8 @@ class _BoundedReading:
         if self.exceeded:
             raise BodyTooLarge(limit=self.limit)
         message = await self._receive()
-        self.taken += len(message.get("body", b""))
-        if self.taken > self.limit:
+        self.received_bytes += len(message.get("body", b""))
+        if self.received_bytes > self.limit:
             self.exceeded = True
             raise BodyTooLarge(limit=self.limit)
         return message
@@ -117,18 +117,18 @@ class _BoundedReading:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated request: who acts, and the parts to act with."""
+    """An authenticated request: the actor and the application context."""
 
     app_context: AppContext
     actor: Actor
     received_at: datetime | None = None
-    """When the request was here, before it waited for anything of ours; None where that decides nothing."""
+    """When the request had arrived, before it waited for anything; None where that is irrelevant."""
 
     @property
     def at(self) -> datetime:
-        """The server's time; a client's is never believed."""
+        """The server's time of the request. A time sent by the client is never used."""
         return self.received_at or self.app_context.clock()
 
     def transaction(self) -> AbstractAsyncContextManager[AsyncSession]:
-        """One transaction in the caller's own tenant view. Commit precedes the answer: leave it, then return."""
+        """A transaction in the actor's scope. Leave it before returning, so that the commit precedes the answer."""
         return self.app_context.database.transaction(self.actor.scope)

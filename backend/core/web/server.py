@@ -1,8 +1,8 @@
-"""Serving an application by several processes, each with its own end of the port.
+"""uvicorn with several processes, each with its own listening socket on the same port (SO_REUSEPORT).
 
-Of one common end whichever process wakes first takes all that has arrived: of 64 connections it happened that one process
-had 64 and its neighbour none. With ends of their own the system spreads connections evenly (SO_REUSEPORT). A process that
-dies takes along the connections that it had, and those that waited at its end.
+With one shared socket, the process that wakes first accepts all pending connections: once, one process had 64 and the other
+none. With its own socket per process, the kernel distributes connections evenly. When a process dies, its connections and
+those pending on its socket are lost.
 """
 
 import socket
@@ -13,9 +13,9 @@ from uvicorn.supervisors import Multiprocess
 
 
 def serve(application: str, host: str, port: int, processes: int, keep_alive: int = 5) -> None:
-    """Serve the application that the factory `application` ("module:name") makes, until told to stop.
+    """Serve the application of the factory `application` ("module:name") until a signal stops it.
 
-    Forwarded headers are believed from nobody: a forged X-Forwarded-For changes nothing (THREATS 10).
+    Forwarded headers are ignored, so a forged X-Forwarded-For has no effect (THREATS 10).
     """
     config = uvicorn.Config(
         application,
@@ -25,7 +25,7 @@ def serve(application: str, host: str, port: int, processes: int, keep_alive: in
         port=port,
         proxy_headers=False,
         log_level="warning",
-        access_log=False,  # it would be composed for each request and shown for none
+        access_log=False,  # uvicorn would format a line for each request and print none
         timeout_keep_alive=keep_alive,
     )
     if processes == 1:
@@ -34,27 +34,27 @@ def serve(application: str, host: str, port: int, processes: int, keep_alive: in
         if not server.started:
             raise SystemExit(3)
     else:
-        Multiprocess(config, sockets=[End.claim(host, port)]).run()
+        Multiprocess(config, sockets=[ReusePortSocket.claim(host, port)]).run()
 
 
-class End(socket.socket):
-    """A process's end of a port; handed to another process, it becomes an end of that one's own."""
+class ReusePortSocket(socket.socket):
+    """A listening socket that becomes a new socket on the same port when it is pickled to another process."""
 
     @classmethod
     def claim(cls, host: str, port: int) -> Self:
-        """The first end, which holds the port and takes no connection; raises OSError where somebody else listens."""
+        """The first socket on a port. Raises OSError if another program listens on it."""
         with socket.create_server((host, port), family=_family(host), backlog=0):
             pass
         return cls.open(host, port)
 
     @classmethod
     def open(cls, host: str, port: int) -> Self:
-        """One more end."""
-        end = cls(_family(host), socket.SOCK_STREAM)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        end.bind((host, port))
-        return end
+        """Another socket on the same port."""
+        opened = cls(_family(host), socket.SOCK_STREAM)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        opened.bind((host, port))
+        return opened
 
     def __reduce__(self) -> tuple[object, tuple[str, int]]:
         host, port, *_ = self.getsockname()

@@ -1,4 +1,4 @@
-"""`dianming serve`: both APIs over HTTP."""
+"""`dianming serve`: serve both APIs over HTTP."""
 
 import os
 
@@ -15,7 +15,7 @@ from backend.settings import get_settings
 
 
 def application() -> FastAPI:
-    """The application of one server process."""
+    """Create the application of one server process."""
     settings = get_settings()
     configure_logging(as_json=settings.env == "production")
     raise_open_file_limit()
@@ -28,7 +28,7 @@ def command(
     host: str = typer.Option("127.0.0.1", help="监听地址 · address to listen on"),
     port: int = typer.Option(int(os.environ.get("PORT", "8000")), help="监听端口 · port to listen on"),
     processes: int = typer.Option(
-        0, min=0, max=64, help="进程数，0 为按设置 · processes that share the port; 0: as the settings say"
+        0, min=0, max=64, help="进程数，0 为按设置 · processes that share the port; 0: from the settings"
     ),
 ) -> None:
     """启动接口服务 · Serve the mobile and the staff API."""

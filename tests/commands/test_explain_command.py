@@ -1,4 +1,4 @@
-"""`dianming explain`: any case by its id, in both languages, audited, without a number of an identity document."""
+"""`dianming explain`: any case by its id, in both languages, audited, without ID numbers."""
 
 import asyncio
 import json
@@ -27,36 +27,38 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-async def looks(registry: Registry, case_id: UUID) -> list[AuditEntry]:
+async def read_accesses(registry: Registry, case_id: UUID) -> list[AuditEntry]:
     async with registry.stage.arrange() as session:
-        found = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(case_id)))
-        return [entry for entry in found if entry.action == "explanation.read"]
+        entries = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(case_id)))
+        return [entry for entry in entries if entry.action == "explanation.read"]
 
 
 @pytest.mark.parametrize("table", [PromptRecord, StandingEntry, StandingWarningRecord])
-async def test_any_case_is_found_by_its_id_and_the_look_is_audited(registry: Registry, table: type) -> None:
+async def test_case_of_any_kind_is_explained_and_audited(registry: Registry, table: type) -> None:
     await registry.misses(1)
     await registry.recompute()
     await executed(registry)
     row = (await registry.rows(table))[0]
-    told = await explain_command.explain_case(registry.app_context, row.id)
-    assert told["id"] == str(row.id)
-    assert told["paragraphs"]
-    assert len(await looks(registry, row.id)) == 1
+    explanation = await explain_command.explain_case(registry.app_context, row.id)
+    assert explanation["id"] == str(row.id)
+    assert explanation["paragraphs"]
+    assert len(await read_accesses(registry, row.id)) == 1
 
 
-async def test_no_number_of_an_identity_document_is_printed(registry: Registry) -> None:
+async def test_explanation_contains_no_id_number(registry: Registry) -> None:
     await executed(registry)
     [entry] = await registry.rows(StandingEntry)
-    told = json.dumps(await explain_command.explain_case(registry.app_context, entry.id), ensure_ascii=False)
-    assert registry.pupil.id_number not in told
-    assert registry.pupil.student_number not in told
+    explanation = json.dumps(
+        await explain_command.explain_case(registry.app_context, entry.id), ensure_ascii=False
+    )
+    assert registry.pupil.id_number not in explanation
+    assert registry.pupil.student_number not in explanation
 
 
-async def test_the_page_is_all_chinese_first_and_then_all_english(registry: Registry) -> None:
+async def test_page_is_in_chinese_then_in_english(registry: Registry) -> None:
     await executed(registry)
     [entry] = await registry.rows(StandingEntry)
-    page = explain_command._rendered(await explain_command.explain_case(registry.app_context, entry.id))
+    page = explain_command._render(await explain_command.explain_case(registry.app_context, entry.id))
     chinese, _, english = page.partition("\n\nA change of standing")
     for heading in ("事实", "所用数字", "依据", "接下来"):
         assert f"\n{heading}\n" in chinese
@@ -64,15 +66,15 @@ async def test_the_page_is_all_chinese_first_and_then_all_english(registry: Regi
         assert f"\n{heading}\n" in english
 
 
-async def test_an_id_of_nothing_is_not_found_and_leaves_no_look(registry: Registry) -> None:
-    nothing = new_id()
+async def test_unknown_id_is_not_found_and_not_audited(registry: Registry) -> None:
+    unknown_id = new_id()
     with pytest.raises(NotFound):
-        await explain_command.explain_case(registry.app_context, nothing)
-    assert await looks(registry, nothing) == []
+        await explain_command.explain_case(registry.app_context, unknown_id)
+    assert await read_accesses(registry, unknown_id) == []
 
 
 @pytest.mark.usefixtures("environment")
-async def test_the_command_itself_answers_in_json(registry: Registry) -> None:
+async def test_command_prints_json(registry: Registry) -> None:
     await registry.misses(2)
     await registry.recompute()
     [prompt] = await registry.rows(PromptRecord)
@@ -82,15 +84,15 @@ async def test_the_command_itself_answers_in_json(registry: Registry) -> None:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_an_unknown_id_has_a_stable_code_and_says_what_to_do() -> None:
+async def test_unknown_id_has_a_stable_code_and_an_instruction() -> None:
     answer = await asyncio.to_thread(run, new_id(), "--json")
     assert answer.exit_code == 2
-    refused = json.loads(answer.stdout)["error"]
-    assert refused["code"] == "not_found"
-    assert "编号" in refused["message"]
+    error = json.loads(answer.stdout)["error"]
+    assert error["code"] == "not_found"
+    assert "编号" in error["message"]
 
 
-def test_what_is_no_id_is_bad_input() -> None:
+def test_invalid_id_is_bad_input() -> None:
     answer = run("张三", "--json")
     assert answer.exit_code == 2
     assert json.loads(answer.stdout)["error"]["code"] == "bad_id"

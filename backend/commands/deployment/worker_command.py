@@ -1,4 +1,4 @@
-"""`dianming worker`: background jobs, with face engines in their own processes."""
+"""`dianming worker`: run background jobs and verification, with face engines in child processes."""
 
 import asyncio
 
@@ -13,7 +13,7 @@ from backend.worker import load_jobs, run_worker
 
 
 def command(
-    concurrency: int = typer.Option(4, min=1, max=64, help="同时处理的任务数 · jobs run at a time"),
+    concurrency: int = typer.Option(4, min=1, max=64, help="同时处理的任务数 · jobs at a time"),
 ) -> None:
     """运行后台任务：核验、结算、通知 · Run background jobs: verification, settlement, notices."""
 
@@ -22,7 +22,7 @@ def command(
         configure_logging(as_json=settings.env == "production")
         app_context = open_app_context(settings)
         load_jobs()
-        configure_mappers()  # or the first statement would, and all of it would be new
+        configure_mappers()  # otherwise the first statement would create these objects after the freeze
         freeze_startup_objects()
         try:
             await run_worker(app_context, concurrency=concurrency)

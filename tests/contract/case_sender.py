@@ -1,4 +1,4 @@
-"""Sends a generated case as somebody whom the matrix lets in, half of the time with ids of real things."""
+"""Sends generated requests as an account that the matrix admits, half of them with ids of existing records."""
 
 import asyncio
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ from tests.tenancy.matrix import OPEN, ROWS
 from tests.tenancy.requests import own
 from tests.tenancy.rows import KINDS, PATH_THINGS, Of, Row
 
-SPENT = {"DELETE /v1/sessions/current"}
-"""What ends the caller's own sign-in; asked without one instead."""
+SESSION_ENDING_ROUTES = {"DELETE /v1/sessions/current"}
+"""Routes that would end the account's own session; they are called without one."""
 
 
-def person_for(api: str, route: str) -> str:
-    """A kind of account that the matrix lets in, the mightiest first."""
+def account_kind_for(api: str, route: str) -> str:
+    """A kind of account that the matrix admits, the one with the most rights first."""
     if api == "mobile":
         return "student"
     rows = [row for row in ROWS[api] if row.route == route]
@@ -29,16 +29,16 @@ def person_for(api: str, route: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
-    """The company, seen from the tests that Hypothesis drives."""
+class CaseSender:
+    """Sends requests for tests that Hypothesis runs, which are not coroutines."""
 
     company: Company
     loop: asyncio.AbstractEventLoop
 
     def send(self, api: str, case: Case[Any]) -> Response:
-        """The application's answer to the case."""
+        """The response of the application to the case."""
         row = next(row for row in ROWS[api] if row.route == f"{case.method} {case.operation.path}")
-        self._make_real(case, row, api)
+        self._use_existing_ids(case, row, api)
         options = case.as_transport_kwargs(base_url=f"http://testserver/{api}")
         prepared = Request(**options).prepare()
         assert prepared.method is not None
@@ -56,13 +56,13 @@ class Caller:
         sending = http.request(method, url, headers=headers, content=body)
         return self.loop.run_until_complete(sending)
 
-    def _make_real(self, case: Case[Any], row: Row, api: str) -> None:
-        """Every other well-formed id becomes that of a thing which the caller may see."""
-        pick = own(self.company, person_for(api, row.route))
+    def _use_existing_ids(self, case: Case[Any], row: Row, api: str) -> None:
+        """Replace every other valid id by that of an existing record that the account may see."""
+        pick = own(self.company, account_kind_for(api, row.route))
         for name, value in dict(case.path_parameters or {}).items():
             place = row.places()[name]
-            number = _identifier(value)
-            if number is not None and number % 2 and isinstance(place, Of) and place.thing in KNOWN:
+            number = _uuid_as_int(value)
+            if number is not None and number % 2 and isinstance(place, Of) and place.thing in REPLACEABLE_IDS:
                 case.path_parameters[name] = str(pick(place.thing))
             if name == "token" and len(str(value)) % 2:
                 case.path_parameters[name] = report_token(self.company.app_context.settings.gateway_secret)
@@ -75,16 +75,23 @@ class Caller:
                 "Authorization": f"DPoP {phone.token}",
                 "DPoP": phone.proof(method, path, phone.token),
             }
-        if route in OPEN | SPENT:
+        if route in OPEN | SESSION_ENDING_ROUTES:
             return {}
-        token = self.company.staff_member(person_for(api, route)).staffer.tokens["access_token"]
+        token = self.company.staff_member(account_kind_for(api, route)).staffer.tokens["access_token"]
         return {"Authorization": f"Bearer {token}"}
 
 
-KNOWN = {*PATH_THINGS.values(), "doomed_account", "bystander", "voidable", "attested", "second_student"}
+REPLACEABLE_IDS = {
+    *PATH_THINGS.values(),
+    "doomed_account",
+    "bystander",
+    "voidable",
+    "attested",
+    "second_student",
+}
 
 
-def _identifier(value: Any) -> int | None:
+def _uuid_as_int(value: Any) -> int | None:
     try:
         return UUID(value).int
     except (ValueError, AttributeError, TypeError):

@@ -1,4 +1,4 @@
-"""`dianming seed`: the province, and for a first look a small invented world with its sign-ins. Idempotent."""
+"""`dianming seed`: create the province and, unless --bare, invented demo data with sign-ins. Idempotent."""
 
 import asyncio
 import json as jsonlib
@@ -30,23 +30,23 @@ FIRST_LOGIN = "province.admin"
 STUDENTS = 2000
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     sys.stderr.write(line + "\n")
 
 
-def _file(settings: Settings) -> Path:
+def _sign_ins_file(settings: Settings) -> Path:
     return settings.keys_file.parent / "sign-ins.json"
 
 
-def _keep(settings: Settings, document: dict[str, Any]) -> None:
-    path = _file(settings)
+def _write_sign_ins(settings: Settings, document: dict[str, Any]) -> None:
+    path = _sign_ins_file(settings)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w") as file:
         jsonlib.dump(document, file, ensure_ascii=False, indent=1)
 
 
-async def plant(app_context: AppContext) -> dict[str, str] | None:
-    """The tree and the province's first invitation; None if it was planted before."""
+async def create_province(app_context: AppContext) -> dict[str, str] | None:
+    """Create the tree of units and invite the first account of the province. None if there is one already."""
     code = app_context.settings.province_code
     path = path_of("province", code, None)
     at = app_context.clock()
@@ -60,14 +60,14 @@ async def plant(app_context: AppContext) -> dict[str, str] | None:
     return {"login": FIRST_LOGIN, "activation_code": invitation.activation_code}
 
 
-async def _world(app_context: AppContext, first: dict[str, str]) -> list[dict[str, str]]:
-    """The invented world, built through the very API, in this process."""
+async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> list[dict[str, str]]:
+    """Create the demo data through the staff API, within this process."""
     app = create_app(app_context)
     transport = httpx.ASGITransport(app=app)
     base = app_context.settings.public_url + STAFF_PREFIX
     with tempfile.TemporaryDirectory() as folder:
         async with httpx.AsyncClient(transport=transport, base_url=base, timeout=120) as client:
-            stage = Stage(client, lambda: app_context.clock().timestamp(), Path(folder), _say)
+            stage = Stage(client, lambda: app_context.clock().timestamp(), Path(folder), _log)
             setting = await stage.build(first, STUDENTS, activate_counselors=False)
     return [
         {
@@ -81,39 +81,39 @@ async def _world(app_context: AppContext, first: dict[str, str]) -> list[dict[st
     ]
 
 
-def _state(settings: Settings, *, bare: bool) -> str:
-    """What to say when the province stands already; loading that was cut off cannot go on in the middle."""
-    path = _file(settings)
-    whole = path.exists() and "sign_ins" in jsonlib.loads(path.read_text())
-    if bare or whole:
-        return "已有数据，不再写入 · data is in already"
+def _already_seeded_message(settings: Settings, *, bare: bool) -> str:
+    """The message if the province exists already. Interrupted loading cannot be continued."""
+    path = _sign_ins_file(settings)
+    is_complete = path.exists() and "sign_ins" in jsonlib.loads(path.read_text())
+    if bare or is_complete:
+        return "已有数据，不再写入 · data exists already"
     return (
         "演示数据只写入了一部分（上次被中断）：请运行 make clean-local 后重试。\n"
-        "The demo data is only half in (the loading was cut off): run `make clean-local`, then again."
+        "The demo data is incomplete (loading was interrupted): run `make clean-local` and try again."
     )
 
 
 async def _seed(settings: Settings, *, bare: bool) -> None:
     app_context = open_app_context(settings)
     try:
-        first = await plant(app_context)
+        first = await create_province(app_context)
         if first is None:
-            _say(_state(settings, bare=bare))
+            _log(_already_seeded_message(settings, bare=bare))
             return
         if bare:
-            # Told before it is kept: a place that cannot be written must not swallow the only code.
+            # Printed before it is written: if the file cannot be written, the only code must not be lost.
             sys.stdout.write(f"login {first['login']}\nactivation_code {first['activation_code']}\n")
-        _keep(settings, {"first_invitation": first})
+        _write_sign_ins(settings, {"first_invitation": first})
         if bare:
             return
-        _say("正在写入演示数据（一次） · loading demo data, once …")
-        _keep(settings, {"sign_ins": await _world(app_context, first)})
+        _log("正在写入演示数据（一次） · loading demo data, once …")
+        _write_sign_ins(settings, {"sign_ins": await _load_demo_data(app_context, first)})
     finally:
         await app_context.close()
 
 
-def _show(settings: Settings) -> None:
-    path = _file(settings)
+def _print_sign_ins(settings: Settings) -> None:
+    path = _sign_ins_file(settings)
     document = jsonlib.loads(path.read_text()) if path.exists() else {}
     for each in document.get("sign_ins", []):
         code = pyotp.TOTP(each["totp_secret"]).now()
@@ -128,15 +128,15 @@ def _show(settings: Settings) -> None:
 
 def command(
     bare: bool = typer.Option(
-        False, help="只建立行政区划和省级首个账号 · only the tree and the first account"
+        False, help="只建立行政区划和省级首个账号 · only the units and the first account"
     ),
-    show: bool = typer.Option(False, help="显示演示账号 · show the demonstration's sign-ins"),
+    show: bool = typer.Option(False, help="显示演示账号 · print the sign-ins of the demo data"),
 ) -> None:
-    """写入演示数据（幂等） · Load demonstration data, once."""
+    """写入演示数据（幂等） · Load demo data, once."""
     settings = get_settings()
     if settings.env == "production" and not bare:
         refuse("no_demo_in_production", "生产环境只允许 --bare · only --bare in production", as_json=False)
     if show:
-        _show(settings)
+        _print_sign_ins(settings)
         return
     asyncio.run(_seed(settings, bare=bare))

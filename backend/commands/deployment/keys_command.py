@@ -1,14 +1,12 @@
-"""`dianming keys`: the deployment's key file, and the rotation of the root key of the templates."""
+"""`dianming keys`: the key file of the deployment, and rotation of the root key of face templates."""
 
-import asyncio
 import sys
-from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
+from backend.commands.context import run_with_context
 from backend.commands.output import answer, refuse
-from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import Conflict
 from backend.core.keys import add_version, complete_key_file, create_key_file
 from backend.identity.face import key_rotation
@@ -18,12 +16,11 @@ from backend.settings import get_settings
 app = typer.Typer(no_args_is_help=True, help="密钥文件 · the key file")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
 Purpose = Annotated[str, typer.Argument(help=f"用途，目前为 {ROOT} · the purpose: {ROOT}")]
-Answer = TypeVar("Answer")
 
 
 @app.command()
 def init(as_json: AsJson = False) -> None:
-    """生成新的密钥文件（不覆盖） · Write a fresh key file; an existing one is never replaced."""
+    """生成新的密钥文件（不覆盖） · Write a new key file; an existing one is never replaced."""
     path = get_settings().keys_file
     try:
         create_key_file(path)
@@ -34,12 +31,12 @@ def init(as_json: AsJson = False) -> None:
 
 @app.command()
 def complete(as_json: AsJson = False) -> None:
-    """为新用途补充密钥，已有的不变 · Add keys for purposes that a newer version needs; the others stay."""
+    """为新用途补充密钥，已有的不变 · Add keys for purposes that a newer version needs; existing keys stay."""
     path = get_settings().keys_file
     try:
         added = complete_key_file(path)
     except FileNotFoundError:
-        _no_file(as_json=as_json)
+        _exit_without_file(as_json=as_json)
     answer(
         {"file": str(path), "added": list(added)},
         as_json=as_json,
@@ -54,18 +51,18 @@ def rotate(
         bool,
         typer.Option(
             "--file-only",
-            help="只写入密钥文件；分发并重启后再运行 rewrap · only the file; distribute it, restart, then `rewrap`",
+            help="只写入密钥文件；分发并重启后再运行 rewrap · change only the key file; distribute it, restart, then run `rewrap`",
         ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """更换根密钥：新增版本并重新保护各校密钥 · Add a version, make it current, and wrap every school's key under it."""
-    _is_root(purpose, as_json=as_json)
+    """更换根密钥：新增版本并重新保护各校密钥 · Add a key version, make it current, and wrap the keys of all schools with it."""
+    _require_root_purpose(purpose, as_json=as_json)
     path = get_settings().keys_file
     try:
         version = add_version(path, purpose)
     except FileNotFoundError:
-        _no_file(as_json=as_json)
+        _exit_without_file(as_json=as_json)
     if file_only:
         answer(
             {"file": str(path), "version": version},
@@ -78,7 +75,7 @@ def rotate(
 
 @app.command()
 def rewrap(as_json: AsJson = False) -> None:
-    """用当前根密钥重新保护各校密钥，可中断后再运行 · Wrap what older versions wrap under the current one; resumable."""
+    """用当前根密钥重新保护各校密钥，可中断后再运行 · Wrap the keys of schools with the current version; can be resumed."""
     _rewrap(as_json=as_json)
 
 
@@ -88,10 +85,10 @@ def retire(
     version: Annotated[str, typer.Argument(help="要删除的旧版本 · the older version")],
     as_json: AsJson = False,
 ) -> None:
-    """从密钥文件删除不再使用的旧版本 · Remove an older version that wraps nothing any more; for good."""
-    _is_root(purpose, as_json=as_json)
+    """从密钥文件删除不再使用的旧版本 · Remove an older version that is no longer used, permanently."""
+    _require_root_purpose(purpose, as_json=as_json)
     try:
-        _with_runtime(lambda app_context: key_rotation.retire(app_context, version))
+        run_with_context(lambda app_context: key_rotation.retire(app_context, version))
     except Conflict as conflict:
         refuse(conflict.code, f"{conflict.sentence('zh')} · {conflict.sentence('en')}", as_json=as_json)
     except KeyError:
@@ -102,35 +99,24 @@ def retire(
 
 
 def _rewrap(*, as_json: bool) -> None:
-    def tell(done: int) -> None:
+    def log_progress(done: int) -> None:
         sys.stderr.write(f"已处理学校 schools: {done}\n")
 
-    result = _with_runtime(lambda app_context: key_rotation.rewrap(app_context, tell))
+    result = run_with_context(lambda app_context: key_rotation.rewrap(app_context, log_progress))
     payload = {"version": result.version, "schools": result.done, "unreadable": result.unreadable}
     answer(
         payload,
         as_json=as_json,
         render=lambda _: (
             f"版本 version {result.version}：学校 schools {result.done}，无法打开 unreadable {result.unreadable}\n"
-            f"旧备份不再需要旧版本后 · once no backup needs the old one: dianming keys retire {ROOT} <version>"
+            f"旧备份不再需要旧版本后 · when no backup needs the old version: dianming keys retire {ROOT} <version>"
         ),
     )
     if result.unreadable:
         raise typer.Exit(1)
 
 
-def _with_runtime(work: Callable[[AppContext], Awaitable[Answer]]) -> Answer:
-    async def inside() -> Answer:
-        app_context = open_app_context(get_settings())
-        try:
-            return await work(app_context)
-        finally:
-            await app_context.close()
-
-    return asyncio.run(inside())
-
-
-def _is_root(purpose: str, *, as_json: bool) -> None:
+def _require_root_purpose(purpose: str, *, as_json: bool) -> None:
     if purpose != ROOT:
         refuse(
             "purpose_not_rotated",
@@ -139,7 +125,7 @@ def _is_root(purpose: str, *, as_json: bool) -> None:
         )
 
 
-def _no_file(*, as_json: bool) -> None:
+def _exit_without_file(*, as_json: bool) -> None:
     path = get_settings().keys_file
     refuse(
         "keys_missing",

@@ -1,4 +1,4 @@
-"""`dianming gateway`: the FAKE SMS and real-name gateway, for demos and development."""
+"""`dianming gateway`: the FAKE gateway for SMS and real-name checks, for demonstrations and development."""
 
 import os
 import sys
@@ -14,9 +14,9 @@ from backend.notice.delivery_reports import report_token
 from backend.notice.sms.fake import FakeGateway
 from backend.people.identifiers import IdNumber, parse_id_number
 
-_LOUD = """
+_BANNER = """
 ************************************************************************
-*  假网关 · THIS GATEWAY IS A FAKE. It sends no SMS and verifies nobody. *
+*  假网关 · THIS GATEWAY IS A FAKE. It sends no SMS and verifies no one. *
 *  Production processes refuse it. Inbox: GET {url}/inbox/PHONE
 ************************************************************************
 """
@@ -33,7 +33,7 @@ def command(
     access_key: Annotated[str, typer.Option(envvar="DIANMING_GATEWAY_ACCESS_KEY")] = "demo",
     secret: Annotated[str, typer.Option(envvar="DIANMING_GATEWAY_SECRET")] = "demo-secret",  # noqa: S107 - published
     reports_to: Annotated[
-        str | None, typer.Option(help="base URL of the staff API that takes SMS delivery reports")
+        str | None, typer.Option(help="base URL of the staff API that receives SMS delivery reports")
     ] = None,
     mismatch: Annotated[
         str, typer.Option(help="ID numbers ending in one of these characters match no name, for example 7X")
@@ -61,5 +61,5 @@ def command(
         undeliverable=set(undeliverable or ()),
         carrier_clock=shifted_clock(clock_file) if clock_file else now,
     )
-    sys.stderr.write(_LOUD.format(url=f"http://{host}:{port}"))
+    sys.stderr.write(_BANNER.format(url=f"http://{host}:{port}"))
     uvicorn.run(gateway.app(), host=host, port=port, log_level="warning")

@@ -1,4 +1,4 @@
-"""Requests handed to the application as they are: what a client makes of them first costs as much as refusing them."""
+"""Calls the ASGI application directly: building a request with httpx costs as much as rejecting it."""
 
 import json as json_of
 from contextlib import suppress
@@ -10,19 +10,19 @@ from httpx import ASGITransport, AsyncClient, Response
 
 from tests.tenancy.fixtures import Nobody
 
-PLAIN = "%/?#[]@!$&'()*+,;=:-._~"
-"""What stands in an address as it is; everything else is sent in per cent."""
+SAFE_CHARACTERS = "%/?#[]@!$&'()*+,;=:-._~"
+"""Characters of a URL that are sent as they are; all others are percent-encoded."""
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
-    """Sends requests with the headers given, as `Nobody` does, without a client between."""
+class RawClient:
+    """Sends requests with fixed headers, like `Nobody`, but without an HTTP client."""
 
     http: AsyncClient
     headers: dict[str, str] = field(default_factory=dict)
 
     async def request(self, method: str, path: str, **options: Any) -> Response:
-        if path.partition("?")[0].endswith("/stream"):  # without end: the client hangs up
+        if path.partition("?")[0].endswith("/stream"):  # an endless response needs a client that disconnects
             return await Nobody(self.http, self.headers).request(method, path, **options)
         headers: dict[str | bytes, str | bytes] = {**options.pop("headers", {})}
         headers |= self.headers.items()
@@ -32,45 +32,45 @@ class Bare:
         else:
             content = options.pop("content", b"")
         assert not options
-        return await self._answer(method, path, headers, content)
+        return await self._call(method, path, headers, content)
 
-    async def _answer(
+    async def _call(
         self, method: str, path: str, headers: dict[str | bytes, str | bytes], content: bytes
     ) -> Response:
-        address, _, query = quote(path, safe=PLAIN).partition("?")
-        whole = self.http.base_url.path.rstrip("/") + address
-        said = {"host": self.http.base_url.host, **headers}
+        url_path, _, query = quote(path, safe=SAFE_CHARACTERS).partition("?")
+        path_with_base = self.http.base_url.path.rstrip("/") + url_path
+        all_headers = {"host": self.http.base_url.host, **headers}
         if content or method not in {"GET", "HEAD", "DELETE"}:
-            said |= {"content-length": str(len(content))}
-        head: dict[str, Any] = {"status": 500, "headers": []}  # unless the application answers
-        pieces: list[bytes] = []
+            all_headers |= {"content-length": str(len(content))}
+        start: dict[str, Any] = {"status": 500, "headers": []}  # if the application sends no response
+        chunks: list[bytes] = []
 
         async def receive() -> dict[str, Any]:
             return {"type": "http.request", "body": content, "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                head.update(message)
+                start.update(message)
             else:
-                pieces.append(message.get("body", b""))
+                chunks.append(message.get("body", b""))
 
         scope = {
             "type": "http",
             "asgi": {"version": "3.0"},
             "http_version": "1.1",
             "method": method,
-            "headers": [(_bytes(name).lower(), _bytes(value)) for name, value in said.items()],
+            "headers": [(_bytes(name).lower(), _bytes(value)) for name, value in all_headers.items()],
             "scheme": self.http.base_url.scheme,
-            "path": unquote(whole),
-            "raw_path": whole.encode(),
+            "path": unquote(path_with_base),
+            "raw_path": path_with_base.encode(),
             "query_string": query.encode(),
             "server": (self.http.base_url.host, None),
             "client": ("127.0.0.1", 1),
             "root_path": "",
         }
-        with suppress(Exception):  # after it was answered with 500
+        with suppress(Exception):  # unexpected errors are raised again after the 500 response
             await cast("Any", cast("ASGITransport", self.http._transport).app)(scope, receive, send)
-        return Response(head["status"], headers=head["headers"], content=b"".join(pieces))
+        return Response(start["status"], headers=start["headers"], content=b"".join(chunks))
 
 
 def _bytes(text: str | bytes) -> bytes:

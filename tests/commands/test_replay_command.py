@@ -1,4 +1,4 @@
-"""`dianming replay`: the picture at any instant, and exit 1 where what was stored by then differs."""
+"""`dianming replay`: the assessment at any time, and exit code 1 if the stored one differs."""
 
 import asyncio
 import json
@@ -24,13 +24,13 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-async def asked(*arguments: object) -> Result:
+async def run_in_thread(*arguments: object) -> Result:
     return await asyncio.to_thread(run, *arguments)
 
 
-async def test_an_untouched_student_differs_in_nothing(registry: Registry) -> None:
+async def test_unchanged_student_has_no_differences(registry: Registry) -> None:
     await executed(registry)
-    answer = await asked(registry.pupil.id, "--at", registry.at.isoformat(), "--json")
+    answer = await run_in_thread(registry.pupil.id, "--at", registry.at.isoformat(), "--json")
     assert answer.exit_code == 0, answer.output
     [student] = json.loads(answer.stdout)["students"]
     assert student["status"] == {"standing": "01", "study_form": "part_time"}
@@ -38,33 +38,33 @@ async def test_an_untouched_student_differs_in_nothing(registry: Registry) -> No
     assert student["prompts"][0]["state"] == "executed"
 
 
-async def test_a_day_means_its_end_and_shows_the_picture_of_then(registry: Registry) -> None:
+async def test_day_means_its_end_and_shows_the_assessment_of_that_time(registry: Registry) -> None:
     await executed(registry)
-    then = legal_day(registry.at - timedelta(days=19))
-    answer = await asked(registry.pupil.id, "--at", then.isoformat(), "--json")
+    earlier_day = legal_day(registry.at - timedelta(days=19))
+    answer = await run_in_thread(registry.pupil.id, "--at", earlier_day.isoformat(), "--json")
     [student] = json.loads(answer.stdout)["students"]
     assert student["status"]["study_form"] == "full_time"
     assert student["ledger"] == []
     assert [prompt["state"] for prompt in student["prompts"]] == ["running"]
 
 
-async def test_a_difference_exits_with_1_and_is_named_in_words(registry: Registry) -> None:
+async def test_difference_is_explained_and_exits_with_1(registry: Registry) -> None:
     entry_id = await executed(registry)
     await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
-    answer = await asked(registry.pupil.id, "--at", registry.at.isoformat())
+    answer = await run_in_thread(registry.pupil.id, "--at", registry.at.isoformat())
     assert answer.exit_code == 1
     assert "变动的内容不同" in answer.stdout
     assert str(entry_id) in answer.stdout
 
 
-async def test_a_school_tells_only_who_differs(registry: Registry) -> None:
+async def test_school_lists_only_students_who_differ(registry: Registry) -> None:
     entry_id = await executed(registry)
     at = registry.at.isoformat()
-    whole = await asked(registry.school.id, "--school", "--at", at, "--json")
+    whole = await run_in_thread(registry.school.id, "--school", "--at", at, "--json")
     assert json.loads(whole.stdout)["replayed"] == len(registry.school.students)
     assert json.loads(whole.stdout)["students"] == []
     await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
-    whole = await asked(registry.school.id, "--school", "--at", at, "--json")
+    whole = await run_in_thread(registry.school.id, "--school", "--at", at, "--json")
     assert whole.exit_code == 1
     assert [each["student_id"] for each in json.loads(whole.stdout)["students"]] == [str(registry.pupil.id)]
 
@@ -83,7 +83,7 @@ def test_bad_input_has_a_stable_code(arguments: tuple[object, ...], code: str) -
     assert json.loads(answer.stdout)["error"]["code"] == code
 
 
-async def test_nobody_is_not_found() -> None:
-    answer = await asked(new_id(), "--json")
+async def test_unknown_student_is_not_found() -> None:
+    answer = await run_in_thread(new_id(), "--json")
     assert answer.exit_code == 2
     assert json.loads(answer.stdout)["error"]["code"] == "not_found"

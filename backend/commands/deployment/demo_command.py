@@ -1,4 +1,4 @@
-"""`dianming demo`: the story on real input, over the running house's public interfaces."""
+"""`dianming demo`: a scenario with real input, over the public interfaces of the running system."""
 
 import asyncio
 import json as jsonlib
@@ -26,15 +26,15 @@ from backend.demo.scenario import Story
 from backend.demo.staff import UnexpectedAnswer
 from backend.settings import Settings, get_settings
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
-def _tell(line: str) -> None:
+def _log(line: str) -> None:
     sys.stderr.write(f"[{time.strftime('%H:%M:%S')}] {line}\n")
     sys.stderr.flush()
 
 
-async def _play(settings: Settings, students: int) -> Report:
+async def _run_scenario(settings: Settings, students: int) -> Report:
     def clock() -> float:
         return settings_clock(settings)().timestamp()
 
@@ -47,8 +47,8 @@ async def _play(settings: Settings, students: int) -> Report:
     ):
         first = jsonlib.loads((settings.keys_file.parent / "sign-ins.json").read_text())["first_invitation"]
         with tempfile.TemporaryDirectory() as folder:
-            setting = await Stage(staff, clock, Path(folder), _tell).build(first, students)
-        story = Story(setting, Clients(staff, mobile, gateway, clock), _tell, ROOT)
+            setting = await Stage(staff, clock, Path(folder), _log).build(first, students)
+        story = Story(setting, Clients(staff, mobile, gateway, clock), _log, ROOT)
         story.cast.gather()
         await story.activate()
         story.cast.assign_roles()
@@ -70,7 +70,7 @@ async def _play(settings: Settings, students: int) -> Report:
         return story.report
 
 
-def _show(report: Report) -> None:
+def _print_report(report: Report) -> None:
     table = Table(title="核验结果 · Outcomes", show_lines=False)
     for heading in ("情形", "学生", "应得", "实得", "原因", "方式", "引擎", "经过"):
         table.add_column(heading, overflow="fold")
@@ -107,17 +107,17 @@ def command(
     if "DIANMING_CLOCK_FILE" not in os.environ:
         refuse(
             "demo_needs_its_house",
-            "请用 make demo 运行 · run it by `make demo`, which starts its house",
+            "请用 make demo 运行 · run it by `make demo`, which starts what it needs",
             as_json=False,
         )
     started = time.monotonic()
     try:
-        report = asyncio.run(_play(get_settings(), students))
+        report = asyncio.run(_run_scenario(get_settings(), students))
     except (UnexpectedAnswer, TimeoutError, LookupError) as error:
-        _tell(f"意外 · surprise: {error}")
+        _log(f"意外 · surprise: {error}")
         raise typer.Exit(1) from error
     report.figures["seconds"] = round(time.monotonic() - started, 1)
-    _show(report)
+    _print_report(report)
     if json is not None:
         document: dict[str, Any] = {
             "lines": [asdict(line) for line in report.lines],

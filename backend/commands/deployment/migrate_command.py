@@ -1,4 +1,4 @@
-"""`dianming migrate`: bring the database to the newest schema; safe to run at every start."""
+"""`dianming migrate`: upgrade the database to the newest schema. Safe to run at every start."""
 
 import os
 import sys
@@ -15,9 +15,9 @@ from backend.settings import get_settings
 
 
 def alembic_config(url: str) -> Config:
-    """Alembic's configuration for the database at `url` (the owner's)."""
+    """Alembic's configuration for the database at `url`, the URL of the tables' owner."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parents[2] / "migrations"))
+    config.set_main_option("script_location", str(Path(__file__).parents[3] / "migrations"))
     config.attributes["url"] = url
     return config
 
@@ -26,7 +26,7 @@ def command(
     to: str = typer.Option("heads", help="目标版本 · target revision"),
     json: bool = typer.Option(False, "--json", help="one JSON object on stdout"),
 ) -> None:
-    """升级数据库结构 · Bring the database to the newest schema."""
+    """升级数据库结构 · Upgrade the database to the newest schema."""
     url = os.environ.get("DIANMING_OWNER_DATABASE_URL")
     if not url:
         refuse(
@@ -34,8 +34,8 @@ def command(
         )
     try:
         load_policies()
-    except PolicyInvalid as fault:
-        refuse(fault.code, fault.sentence("en"), as_json=json)
+    except PolicyInvalid as error:
+        refuse(error.code, error.sentence("en"), as_json=json)
     settings = get_settings()
     if not settings.keys_file.exists():
         if settings.env == "production":

@@ -49,11 +49,11 @@ from backend.standing.batch_assessment import (
     BATCH,
     SchoolOf,
     assess_school,
-    changed_among,
+    find_changed,
     students_to_assess,
 )
 from backend.standing.store.load import load_facts, load_student_refs
-from backend.standing.store.lock import assess_now, digest, says_nothing
+from backend.standing.store.lock import assess_now, digest
 from backend.standing.store.tables import StudentStanding
 from bench.report import publish
 from bench.standing_data import Province, begin_anew, province_of, refresh_statistics
@@ -84,7 +84,7 @@ async def everyone(app_context: AppContext, school: SchoolOf) -> int:
     """The job's judgement of every student, nobody left out; keeps nothing."""
     ids, changed = await _all_of(app_context, school), 0
     for batch in _batches(ids):
-        changed += len(await changed_among(app_context, school, batch, app_context.clock()))
+        changed += len(await find_changed(app_context, school, batch, app_context.clock()))
     return changed
 
 
@@ -107,7 +107,7 @@ async def planted(app_context: AppContext, school: SchoolOf) -> int:
                     "assessment": {},
                 }
                 for student_id, assessment in judged.items()
-                if not says_nothing(assessment)
+                if not assessment.is_empty
             ]
             if rows:
                 await session.execute(insert(StudentStanding), rows)
@@ -230,7 +230,7 @@ async def _share(url: str, run: str, part: tuple[int, int]) -> Share:
 
 async def _warm_up(app_context: AppContext, school: SchoolOf) -> None:
     """A worker has read the law and prepared its statements long before midnight."""
-    await changed_among(app_context, school, (await _all_of(app_context, school))[:50], app_context.clock())
+    await find_changed(app_context, school, (await _all_of(app_context, school))[:50], app_context.clock())
 
 
 def _process(url: str, run: str, part: tuple[int, int]) -> Share:

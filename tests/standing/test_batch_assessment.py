@@ -18,12 +18,18 @@ from backend.org.tables import OrgUnit
 from backend.people.tables import StudentLock
 from backend.roll_call.rules import Outcome
 from backend.standing import batch_assessment
-from backend.standing.batch_assessment import TELLING, SchoolOf, assess_school, students_to_assess
+from backend.standing.batch_assessment import (
+    TABLES_AFFECTING_STANDING,
+    RunResult,
+    SchoolOf,
+    assess_school,
+    students_to_assess,
+)
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import CalendarYearLoaded, Outage, StudentFacts
 from backend.standing.store import event_tables, tables
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import LockedStudent, policy_history, says_nothing
+from backend.standing.store.lock import LockedStudent, policy_history
 from backend.standing.store.save import note_difference, recompute, recompute_many
 from backend.standing.store.tables import DailyAssessment, PromptRecord, PromptStep, StudentStanding
 from backend.standing.tasks import assess_due, assess_one_school, enqueue_due, enqueue_unassessed
@@ -36,7 +42,7 @@ from tests.support.standing.scenario import Registry
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
-async def assess(registry: Registry) -> batch_assessment.Assessed:
+async def assess(registry: Registry) -> RunResult:
     return await assess_school(registry.app_context, registry.school.id, registry.school.path, registry.at)
 
 
@@ -160,7 +166,7 @@ def test_every_table_of_what_is_recorded_of_a_student_is_asked() -> None:
         "change_request_step",
     }
     without_effect = {"prompt_statement", "change_request"}
-    asked = {table.__tablename__ for table in TELLING}
+    asked = {table.__tablename__ for table in TABLES_AFFECTING_STANDING}
     of_students = {
         mapped.class_.__tablename__
         for mapped in Base.registry.mappers
@@ -196,7 +202,7 @@ def quiet_students(draw: st.DrawFn) -> StudentFacts:
 def test_of_whoever_missed_nothing_and_did_nothing_the_law_says_nothing(
     facts: StudentFacts, days_back: int
 ) -> None:
-    assert says_nothing(assessment(facts, END - timedelta(days=days_back)))
+    assert assessment(facts, END - timedelta(days=days_back)).is_empty
 
 
 # --- by the clock ---

@@ -11,8 +11,9 @@ from sqlalchemy import text, update
 from backend.people.tables import Student
 from backend.standing.engine.trace import canonical, document
 from backend.standing.store import tables
+from backend.standing.store.comparison import DIFFERENCE_KINDS
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.replay import KINDS, Replay, replays
+from backend.standing.store.replay import Replay, replays
 from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("R13")]
@@ -237,4 +238,4 @@ async def test_a_deleted_picture_is_named(registry: Registry) -> None:
 
 
 def test_every_kind_of_difference_has_words() -> None:
-    assert all(zh and en for zh, en in KINDS.values())
+    assert all(zh and en for zh, en in DIFFERENCE_KINDS.values())

@@ -46,8 +46,8 @@ from backend.standing.explanations.service import entry_explained, prompt_explai
 from backend.standing.explanations.warning import WARNING_RULES, WarningCase, explain_warning
 from backend.standing.policy import PolicyHistory
 from backend.standing.store import tables
-from tests.standing.test_replay import executed
 from tests.support.province import counselor_account, registrar_account, student_account
+from tests.support.standing.replay import executed
 from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("R13")

@@ -116,9 +116,9 @@ def _amend_parameter(parameter: Parameter, amendment: shape.Amendment) -> Parame
         "value": value,
         "reference": {"instrument": "CASE", "article": "-"},
     }
-    kept = [item.model_dump(by_alias=True) for item in parameter.values if item.since != amendment.since]
+    others = [item.model_dump(by_alias=True) for item in parameter.values if item.since != amendment.since]
     written = parameter.model_dump(by_alias=True, exclude={"values"})
-    values = sorted([*kept, new], key=lambda item: item["from"])
+    values = sorted([*others, new], key=lambda item: item["from"])
     return Parameter.model_validate({**written, "values": values})
 
 

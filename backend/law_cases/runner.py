@@ -60,9 +60,9 @@ def run(world: World, file: str) -> CaseResult:
     for expected in world.case.expect:
         assessment = world.assessment(expected.at)
         actual = _actual(world, expected, assessment)
-        found = _compare(_expected(expected), actual, "", _format_instant(expected.at))
-        differences += found
-        traces += [document(assessment)] if found else []
+        new = _compare(_expected(expected), actual, "", _format_instant(expected.at))
+        differences += new
+        traces += [document(assessment)] if new else []
     case: Case = world.case
     return CaseResult(file, case.name, tuple(case.clauses), tuple(differences), tuple(traces))
 

@@ -69,18 +69,18 @@ async def hold_kept(
     session: AsyncSession, actor: Actor, student_id: UUID, at: datetime
 ) -> tuple[LockedStudent, Assessment]:
     """Lock the student and assess; for staff, also save the result. A student's scope may not save: a job does."""
-    held = await lock_and_assess(session, student_id, at)
-    _, assessment = await load_facts_and_assess(session, held)
+    locked = await lock_and_assess(session, student_id, at)
+    _, assessment = await load_facts_and_assess(session, locked)
     if actor.role != "student":
-        await save_assessment(session, held, assessment)
-    return held, assessment
+        await save_assessment(session, locked, assessment)
+    return locked, assessment
 
 
-async def keep_after(session: AsyncSession, actor: Actor, held: LockedStudent) -> None:
+async def keep_after(session: AsyncSession, actor: Actor, locked: LockedStudent) -> None:
     """Save the consequences in the same transaction. After a student's own act, an event consumer saves them."""
     await session.flush()
     if actor.role != "student":
-        await save_current(session, held)
+        await save_current(session, locked)
 
 
 async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at: datetime) -> Filed:
@@ -89,29 +89,28 @@ async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at:
     Raises `NotFound` if the target is not the student's, and a specific error for each objection. If the package
     `appeal` raises afterwards, the transaction is rolled back with this record.
     """
-    held, assessment = await hold_kept(session, actor, new.student_id, at)
-    known_at = await _target_at(session, held, assessment, new)
+    locked, assessment = await hold_kept(session, actor, new.student_id, at)
+    known_at = await _target_at(session, locked, assessment, new)
     previous = await _load_rejection(session, new)
-    await _require_admissible(session, actor, held, new)
-    _require_in_time(held, assessment, new, previous.at if previous else known_at)
+    await _require_admissible(session, actor, locked, new)
+    _require_in_time(locked, assessment, new, previous.at if previous else known_at)
     row = AppealFiled(
         id=new_id(),
-        school_id=held.subject.school_id,
-        student_id=new.student_id,
+        **locked.keys,
         appellant=_appellant(actor),
         target=new.target,
         target_id=new.target_id,
         previous=new.previous,
         filed_by=actor.account_id,
-        filed_at=held.at,
+        filed_at=locked.at,
     )
     session.add(row)
     await session.flush()
-    return Filed(row, held, assessment)
+    return Filed(row, locked, assessment)
 
 
 async def record_withdrawal(
-    session: AsyncSession, actor: Actor, held: LockedStudent, appeal: AppealFiled, reason: str | None
+    session: AsyncSession, actor: Actor, locked: LockedStudent, appeal: AppealFiled, reason: str | None
 ) -> None:
     """The appellant withdraws an open appeal."""
     session.add(
@@ -121,7 +120,7 @@ async def record_withdrawal(
             student_id=appeal.student_id,
             reason=reason,
             withdrawn_by=actor.account_id,
-            at=held.at,
+            at=locked.at,
         )
     )
     await session.flush()
@@ -137,7 +136,7 @@ class Ruling:
 
 
 async def record_ruling(
-    session: AsyncSession, actor: Actor, held: LockedStudent, appeal: AppealFiled, ruling: Ruling
+    session: AsyncSession, actor: Actor, locked: LockedStudent, appeal: AppealFiled, ruling: Ruling
 ) -> AppealDecided:
     """Record the decision on an open appeal. If two people decide at once, the primary key admits one."""
     row = AppealDecided(
@@ -149,7 +148,7 @@ async def record_ruling(
         reasons=ruling.reasons,
         filed_by=appeal.filed_by,
         decided_by=actor.account_id,
-        at=held.at,
+        at=locked.at,
     )
     session.add(row)
     await session.flush()
@@ -161,24 +160,24 @@ def _appellant(actor: Actor) -> str:
 
 
 async def _target_at(
-    session: AsyncSession, held: LockedStudent, assessment: Assessment, new: NewAppeal
+    session: AsyncSession, locked: LockedStudent, assessment: Assessment, new: NewAppeal
 ) -> datetime | None:
     """The instant of the result or change; None for gaokao eligibility, which the package `appeal` checks."""
     match new.target:
         case "check":
-            return await _result_at(session, held, UUID(new.target_id))
+            return await _result_at(session, locked, UUID(new.target_id))
         case "change":
             return await _change_at(session, assessment, new)
     return None
 
 
-async def _result_at(session: AsyncSession, held: LockedStudent, roll_call_id: UUID) -> datetime:
-    student_id = held.subject.student_id
+async def _result_at(session: AsyncSession, locked: LockedStudent, roll_call_id: UUID) -> datetime:
+    student_id = locked.subject.student_id
     roll_call = await session.get(RollCall, roll_call_id)
     obligation = await session.get(Obligation, (roll_call_id, student_id))
     if (
         roll_call is None
-        or roll_call.notify_at > held.at
+        or roll_call.notify_at > locked.at
         or obligation is None
         or obligation.duty == "exempt"
     ):
@@ -211,17 +210,17 @@ async def _load_rejection(session: AsyncSession, new: NewAppeal) -> AppealDecide
 
 
 async def _require_admissible(
-    session: AsyncSession, actor: Actor, held: LockedStudent, new: NewAppeal
+    session: AsyncSession, actor: Actor, locked: LockedStudent, new: NewAppeal
 ) -> None:
     """Check the order of appeals by the same rule as the engine."""
-    facts, _ = await load_facts_and_assess(session, held)
-    levels = policy_history(held.subject.path).on(legal_day(held.at)).appeal_levels
+    facts, _ = await load_facts_and_assess(session, locked)
+    levels = policy_history(locked.subject.path).on(legal_day(locked.at)).appeal_levels
     appeal = Appeal(
         appeal_id=str(new_id()),
         appellant=_appellant(actor),
         target=new.target,
         target_id=new.target_id,
-        filed_at=held.at,
+        filed_at=locked.at,
         previous=str(new.previous) if new.previous else None,
     )
     match appeal_objection(appeal, facts, levels):
@@ -242,14 +241,14 @@ async def _require_admissible(
 
 
 def _require_in_time(
-    held: LockedStudent, assessment: Assessment, new: NewAppeal, known_at: datetime | None
+    locked: LockedStudent, assessment: Assessment, new: NewAppeal, known_at: datetime | None
 ) -> None:
     """Check the filing period. A result can still be appealed while it is evidence of an open prompt."""
     if known_at is None:
         return
-    law = policy_at(legal_day(known_at), division_of(held.subject.path))
+    law = policy_at(legal_day(known_at), division_of(locked.subject.path))
     last_day = legal_day(known_at) + timedelta(days=law.integer("appeal.filing.days"))
-    if legal_day(held.at) <= last_day:
+    if legal_day(locked.at) <= last_day:
         return
     key = check_key(new.target_id)
     if new.target == "check" and any(key in prompt.evidence for prompt in assessment.open_prompts):

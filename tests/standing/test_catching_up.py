@@ -18,8 +18,8 @@ DOWN_FOR_DAYS = 12
 
 async def assess_without_saving(registry: Registry) -> Assessment:
     async with registry.as_worker() as session:
-        asked = await load_student_refs(session, [registry.pupil.id])
-        return (await assess_now(session, list(asked.values()), registry.at))[registry.pupil.id]
+        students = await load_student_refs(session, [registry.pupil.id])
+        return (await assess_now(session, list(students.values()), registry.at))[registry.pupil.id]
 
 
 async def load_stored(registry: Registry, pupil: Pupil) -> tuple[object, ...]:

@@ -31,26 +31,29 @@ async def run_and_load_rows(
 def normalise(rows: copied_misses.Rows, names: list[str]) -> dict[str, list[str]]:
     """The rows with each id replaced by its position among the new ids, or by the rows that mention it."""
     labels = {name: f"<{number}>" for number, name in enumerate(names)}
-    made = sorted({found[0] for found in re.finditer(copied_misses.ID, rows.text)} - labels.keys())
+    made = sorted({match[0] for match in re.finditer(copied_misses.ID, rows.text)} - labels.keys())
     ordered = [each for each in made if each[copied_misses.VERSION] == "7" and each > str(rows.since)]
     labels |= {identifier: f"<made {number}>" for number, identifier in enumerate(ordered)}
     drawn = {each for each in made if each[copied_misses.VERSION] == "4"}
     mentions = defaultdict(list)
     tables = {table: [json.dumps(row) for row in json.loads(each)] for table, each in rows.texts.items()}
-    for table, found in tables.items():
-        for row in found:
+    for table, table_rows in tables.items():
+        for row in table_rows:
             for identifier in drawn:
                 if identifier in row:
                     mentions[identifier].append(
                         f"{table} {replace_labels(row, labels | dict.fromkeys(drawn, '?'))}"
                     )
     labels |= {identifier: f"<{sorted(rows)}>" for identifier, rows in mentions.items()}
-    return {table: sorted(replace_labels(row, labels) for row in found) for table, found in tables.items()}
+    return {
+        table: sorted(replace_labels(row, labels) for row in table_rows)
+        for table, table_rows in tables.items()
+    }
 
 
 def replace_labels(row: str, labels: dict[str, str]) -> str:
     longest_first = sorted(labels, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), lambda found: labels[found[0]], row)
+    return re.sub("|".join(map(re.escape, longest_first)), lambda match: labels[match[0]], row)
 
 
 @pytest.mark.parametrize("number", [1, copied_misses.MOST])

@@ -84,7 +84,7 @@ async def test_a_school_is_replayed_once_a_night_and_not_before_three(registry: 
     await run_replay(registry)
     registry.stage.clock.at += timedelta(minutes=1)
     async with registry.stage.arrange() as session:
-        found = await session.execute(
+        schools = await session.execute(
             text("SELECT school_id FROM definer.unreplayed_schools(:day)"), {"day": registry.today}
         )
-        assert registry.school.id not in set(found.scalars())
+        assert registry.school.id not in set(schools.scalars())

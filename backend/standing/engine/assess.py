@@ -8,7 +8,7 @@ The steps, and the file with the law of each:
 1. `facts.py`: the recorded facts, loaded by `standing.store.load`.
 2. `timeline.py`: visits every instant at which something can change, in order. At each instant it
 3. writes edits, reversals and upheld appeals into the ledger: `ledger.py` (HN334-4.1c, 4.2),
-4. counts misses and absences anew: `misses.py` (HN334-4.1b), `absence.py` (HN334-3.5c),
+4. counts misses and absences: `misses.py` (HN334-4.1b), `absence.py` (HN334-3.5c),
 5. raises and withdraws prompts: `triggers.py` (also leave days, HN334-3.5b), `prompts.py`,
 6. applies deliveries, decisions and dismissals: `decision_rules.py` (HN334-4.1b),
 7. lets deadlines expire (`prompts.py`, reading 7) and releases aid (HN334-4.1d, reading 12).

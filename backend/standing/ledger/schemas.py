@@ -112,13 +112,13 @@ class StatusOnOut(StatusOut):
     )
 
     @classmethod
-    def of_day(cls, found: StatusOn) -> Self:
+    def of_day(cls, day: StatusOn) -> Self:
         return cls(
-            standing=found.status.standing,
-            study_form=found.status.study_form,
-            student_id=found.student_id,
-            on=found.on,
-            since_entry=found.since_entry,
+            standing=day.status.standing,
+            study_form=day.status.study_form,
+            student_id=day.student_id,
+            on=day.on,
+            since_entry=day.since_entry,
         )
 
 

@@ -60,16 +60,18 @@ async def load_student_refs(session: AsyncSession, student_ids: Collection[UUID]
     }
 
 
-async def load_facts(session: AsyncSession, asked: Collection[StudentRef]) -> dict[UUID, StudentFacts]:
+async def load_facts(session: AsyncSession, students: Collection[StudentRef]) -> dict[UUID, StudentFacts]:
     """All recorded facts of each student; the engine ignores those later than its `as_of`."""
-    ids = [student.student_id for student in asked]
-    schools = {student.school_id: student.path for student in asked}
+    ids = [student.student_id for student in students]
+    schools = {student.school_id: student.path for student in students}
     terms = await _load_terms(session, schools)
     outages = await _load_outages(session, schools)
     loads = tuple(
         CalendarYearLoaded(year, at) for year, at in sorted((await years_loaded_late(session)).items())
     )
-    checks = await load_roll_call_facts(session, {student.student_id: student.school_id for student in asked})
+    checks = await load_roll_call_facts(
+        session, {student.student_id: student.school_id for student in students}
+    )
     leaves = await intervals(session, ids)
     acts = await _load_acts(session, ids)
     return {
@@ -91,7 +93,7 @@ async def load_facts(session: AsyncSession, asked: Collection[StudentRef]) -> di
             approvals=tuple(acts.approvals[student.student_id]),
             calendar_loads=loads,
         )
-        for student in asked
+        for student in students
     }
 
 

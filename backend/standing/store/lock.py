@@ -63,12 +63,12 @@ async def lock_students(
 
 
 async def load_facts_and_assess(
-    session: AsyncSession, held: LockedStudent
+    session: AsyncSession, student: LockedStudent
 ) -> tuple[StudentFacts, Assessment]:
     """The facts of a locked student, and the assessment as of the lock."""
     calendar = await working_calendar(session)
-    facts = (await load_facts(session, [held.subject]))[held.subject.student_id]
-    return facts, assess(facts, policy_history(held.subject.path), calendar, held.at)
+    facts = (await load_facts(session, [student.subject]))[student.subject.student_id]
+    return facts, assess(facts, policy_history(student.subject.path), calendar, student.at)
 
 
 async def assess_locked(
@@ -86,10 +86,10 @@ async def assess_unlocked(
 
 
 async def assess_now(
-    session: AsyncSession, asked: Collection[StudentRef], as_of: datetime
+    session: AsyncSession, students: Collection[StudentRef], as_of: datetime
 ) -> dict[UUID, Assessment]:
     """`assess_unlocked` without the canonical JSON and digests."""
-    records = await assess_unlocked(session, asked, as_of)
+    records = await assess_unlocked(session, students, as_of)
     return {student_id: record.assessment for student_id, record in records.items()}
 
 

@@ -39,11 +39,11 @@ class Replay:
     other_versions: tuple[str, ...]
 
 
-async def replays(session: AsyncSession, asked: Collection[StudentRef], at: datetime) -> list[Replay]:
+async def replays(session: AsyncSession, students: Collection[StudentRef], at: datetime) -> list[Replay]:
     """Replay each student's facts at the instant, in a few statements for any number. Raises `AbsentLaw`."""
     calendar = await working_calendar(session)
-    facts = await load_facts(session, asked)
-    stored = await load_stored(session, [student.student_id for student in asked])
+    facts = await load_facts(session, students)
+    stored = await load_stored(session, [student.student_id for student in students])
     return [
         _replay(
             student,
@@ -51,7 +51,7 @@ async def replays(session: AsyncSession, asked: Collection[StudentRef], at: date
             partial(assess, facts[student.student_id], policy_history(student.path), calendar),
             at,
         )
-        for student in asked
+        for student in students
     ]
 
 

@@ -65,18 +65,18 @@ async def recompute_many(session: AsyncSession, student_ids: Collection[UUID], a
     return len(changed)
 
 
-async def save_current(session: AsyncSession, held: LockedStudent) -> Assessment:
+async def save_current(session: AsyncSession, student: LockedStudent) -> Assessment:
     """Assess all facts of a locked student and save the result."""
     await session.flush()
-    _, assessment = await load_facts_and_assess(session, held)
-    await save_assessment(session, held, assessment)
+    _, assessment = await load_facts_and_assess(session, student)
+    await save_assessment(session, student, assessment)
     return assessment
 
 
-async def save_assessment(session: AsyncSession, held: LockedStudent, assessment: Assessment) -> None:
+async def save_assessment(session: AsyncSession, student: LockedStudent, assessment: Assessment) -> None:
     """Store what is new in the assessment. If it contradicts the stored record, only note the difference."""
-    stored = await _load_stored(session, [held.subject.student_id])
-    await save_assessments(session, [(held, AssessmentRecord.of(assessment))], stored.keys())
+    stored = await _load_stored(session, [student.subject.student_id])
+    await save_assessments(session, [(student, AssessmentRecord.of(assessment))], stored.keys())
 
 
 async def save_assessments(
@@ -133,16 +133,16 @@ def find_contradictions(
 
 
 async def note_difference(
-    session: AsyncSession, held: LockedStudent, found: Sequence[dict[str, Any]], found_by: str
+    session: AsyncSession, student: LockedStudent, differences: Sequence[dict[str, Any]], found_by: str
 ) -> None:
     """Record that the facts give another result than the stored one. The same difference is recorded once."""
     row = {
         "id": new_id(),
-        **held.keys,
+        **student.keys,
         "found_by": found_by,
-        "digest": hashlib.sha256(canonical(list(found)).encode()).digest(),
-        "differences": list(found),
-        "found_at": held.at,
+        "digest": hashlib.sha256(canonical(list(differences)).encode()).digest(),
+        "differences": list(differences),
+        "found_at": student.at,
     }
     statement = insert(tables.ReplayDifference).values(row).on_conflict_do_nothing()
     noted = await session.scalar(statement.returning(tables.ReplayDifference.id))
@@ -152,12 +152,12 @@ async def note_difference(
         "standing.difference",
         "replay_difference",
         str(noted),
-        held.subject.path,
-        after={"found": list(found)},
+        student.subject.path,
+        after={"found": list(differences)},
     )
-    audit.record(session, act, held.at)
-    payload = held.event_payload | {"difference_id": str(noted)}
-    await outbox.emit(session, "ReplayDifferenceFound", payload, held.at)
+    audit.record(session, act, student.at)
+    payload = student.event_payload | {"difference_id": str(noted)}
+    await outbox.emit(session, "ReplayDifferenceFound", payload, student.at)
 
 
 # --- warnings ---

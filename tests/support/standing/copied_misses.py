@@ -64,7 +64,7 @@ class Recording:
     def rename(self, rows: Rows, names: list[str]) -> str:
         """The rows of another world: its names, and new ids in the same order."""
         new = dict(zip(self.names, names, strict=True))
-        for identifier in sorted({found[0] for found in ID.finditer(rows.text)} - new.keys()):
+        for identifier in sorted({match[0] for match in ID.finditer(rows.text)} - new.keys()):
             match identifier[VERSION]:
                 case "7" if identifier > str(rows.since):
                     new[identifier] = str(new_id())
@@ -75,7 +75,7 @@ class Recording:
                 case _:
                     raise AssertionError(f"{identifier} is derived from content and cannot be renamed")
         longest_first = sorted(new, key=len, reverse=True)
-        return re.sub("|".join(map(re.escape, longest_first)), lambda found: new[found[0]], rows.text)
+        return re.sub("|".join(map(re.escape, longest_first)), lambda match: new[match[0]], rows.text)
 
 
 async def first_transaction(session: AsyncSession) -> int:

@@ -112,7 +112,7 @@ def assess(
     """Assess the facts known at the instant. Raises `AbsentLaw` if the place has no law on a day that matters."""
     timeline = Timeline(facts, policies, calendar, as_of)
     ledger = timeline.ledger
-    sanctions = ledger.in_force()
+    sanctions = ledger.sanctions_in_force()
     terms = tuple(
         _summarise_term(timeline.snapshot, term)
         for term in sorted(facts.terms, key=lambda term: (term.starts_on, term.code))
@@ -208,7 +208,7 @@ def _unjustified_change_warnings(timeline: Timeline) -> list[StandingWarning]:
     """Changes whose misses were excused later. A closed case is never judged again (reading 14), so only warn."""
     warnings = []
     code, student_id = "change_without_basis", timeline.facts.student_id
-    for entry in timeline.ledger.in_force():
+    for entry in timeline.ledger.sanctions_in_force():
         prompt = timeline.prompts[entry.prompt_id or ""]
         if prompt.kind is PromptKind.MISSES and not are_still_missed(prompt.evidence, timeline.snapshot):
             facts = (f"change:{entry.entry_id}", *prompt.evidence)

@@ -123,7 +123,7 @@ class LedgerWriter:
     def exclusions(self) -> Exclusions:
         return Exclusions(dict(self._excluded), frozenset(self._present))
 
-    def in_force(self) -> tuple[Entry, ...]:
+    def sanctions_in_force(self) -> tuple[Entry, ...]:
         return in_force(self.entries)
 
     def owes_presence(self, at: datetime, status: Status | None = None) -> bool:
@@ -191,7 +191,9 @@ class LedgerWriter:
     def apply_reversal(self, reversal: Reversal) -> None:
         """The authority reverses an automatic execution. A person's decision can only be reversed by an appeal."""
         key = f"reversal:{reversal.reversal_id}"
-        entry = next((item for item in self.in_force() if item.entry_id == reversal.change_id), None)
+        entry = next(
+            (item for item in self.sanctions_in_force() if item.entry_id == reversal.change_id), None
+        )
         if entry is None:
             self.refuse(key, reversal.at, "no_such_change_in_force")
         elif entry.cause is not Cause.EXPIRY:
@@ -225,7 +227,7 @@ class LedgerWriter:
             self._present.add(appeal.target_id)
         elif appeal.target == "check":
             self.exclude((key,), "appeal_upheld")
-        for entry in self.in_force():
+        for entry in self.sanctions_in_force():
             overturned = appeal.target == "change" and entry.entry_id == appeal.target_id
             if overturned:
                 self.exclude(entry.trace.facts, "appeal_upheld")
@@ -238,7 +240,7 @@ class LedgerWriter:
         """Append an edit unless the record is locked. Returns True if the student must attend roll calls again."""
         law = self.policies.on(legal_day(edit.at))
         key = f"edit:{edit.edit_id}"
-        if edit.item in law.locked_items and self.in_force() and not self._use_approval(edit):
+        if edit.item in law.locked_items and self.sanctions_in_force() and not self._use_approval(edit):
             self.refuse(key, edit.at, "locked")
             return False
         before, writes = self.status, (edit.standing, edit.study_form)

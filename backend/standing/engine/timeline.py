@@ -239,7 +239,7 @@ class Timeline:
 
     def _release_aid(self, at: datetime) -> None:
         """Aid is withdrawn only when no blocker of an execution remains (HN334-4.1d, reading 12)."""
-        for entry in self.ledger.in_force():
+        for entry in self.ledger.sanctions_in_force():
             known = self.releases.get(entry.entry_id)
             if entry.prompt_id is None or (known is not None and known.at is not None):
                 continue

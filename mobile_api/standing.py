@@ -40,8 +40,8 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
     """查看提示 · One prompt about me: evidence, decisions, and my statements."""
     async with caller.transaction() as session:
-        file = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return OwnPromptFileOut.of_file(file)
+        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
+    return OwnPromptFileOut.of_file(found)
 
 
 @router.post(

@@ -1,18 +1,18 @@
-"""The daily assessment of a province: what it costs, and what reading the same rows costs without the rules.
+"""The cost of the daily assessment of a province, and the baseline of reading the same rows without the engine.
 
     python -m bench.standing [--students 20000] [--processes 2] [--full]
 
-The runs, each by the job's own code:
+The runs, each with the job's own code:
 
-- `first day`: nothing is stored yet; everything that follows is kept, a transaction for each student concerned.
-- `next day`: nothing has changed. This is what a province costs on an ordinary day.
-- `floor of next day`: the rows that it reads, read by the same statements into the same facts, without the rules.
-- `everyone`: as if nobody could be left out: all are read, judged and compared.
-- `floor of everyone`: likewise.
+- `first day`: nothing is stored yet; all results are saved.
+- `next day`: nothing has changed. This is the cost of an ordinary day.
+- `baseline of next day`: the same rows, loaded by the same statements into the same facts, without the engine.
+- `all students`: all students are loaded, assessed and compared, without leaving out any.
+- `baseline of all students`: the same rows without the engine.
 
-`--full` is 500,000 students in two terms: a million student-terms. It plants the pictures that a first day would have
-kept, in bulk, and measures the next day and its floor; the others grow with the number of students and are told by the
-smaller sizes.
+`--full` has 500,000 students in two terms: a million student-terms. It inserts the assessments that a first day would
+have stored, in bulk, and measures the next day and its baseline. The other runs grow with the number of students and
+are measured with smaller sizes.
 """
 
 import argparse
@@ -49,14 +49,14 @@ from backend.standing.batch_assessment import (
     BATCH,
     SchoolOf,
     assess_school,
-    changed_among,
+    find_changed,
     students_to_assess,
 )
 from backend.standing.store.load import load_facts, load_student_refs
-from backend.standing.store.lock import assess_now, digest, says_nothing
+from backend.standing.store.lock import assess_now, digest
 from backend.standing.store.tables import StudentStanding
 from bench.report import publish
-from bench.standing_data import Province, begin_anew, province_of, refresh_statistics
+from bench.standing_data import Province, build_province, delete_derived_rows, refresh_statistics
 
 FULL = 500_000
 FIRST_DAY = datetime(2026, 6, 20, 0, 1, tzinfo=LEGAL_ZONE)
@@ -64,8 +64,8 @@ Work = Callable[[AppContext, SchoolOf], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
-class Share:
-    """What one process did, and its seconds from the first school to the last; `sql` of them were statements."""
+class ProcessResult:
+    """The work of one process: its seconds from the first school to the last, of which `sql` in statements."""
 
     changed: int
     seconds: float
@@ -74,29 +74,29 @@ class Share:
     peak_mb: int
 
 
-async def daily(app_context: AppContext, school: SchoolOf) -> int:
-    """The job itself."""
-    done = await assess_school(app_context, school.school_id, school.path, app_context.clock())
-    return done.changed
+async def run_daily_job(app_context: AppContext, school: SchoolOf) -> int:
+    """Run the daily job."""
+    result = await assess_school(app_context, school.school_id, school.path, app_context.clock())
+    return result.changed
 
 
-async def everyone(app_context: AppContext, school: SchoolOf) -> int:
-    """The job's judgement of every student, nobody left out; keeps nothing."""
-    ids, changed = await _all_of(app_context, school), 0
+async def assess_all_students(app_context: AppContext, school: SchoolOf) -> int:
+    """Assess and compare all students of the school; saves nothing."""
+    ids, changed = await _load_all_ids(app_context, school), 0
     for batch in _batches(ids):
-        changed += len(await changed_among(app_context, school, batch, app_context.clock()))
+        changed += len(await find_changed(app_context, school, batch, app_context.clock()))
     return changed
 
 
-async def planted(app_context: AppContext, school: SchoolOf) -> int:
-    """What a first day would have stored for the next one to compare with, in bulk and without consequences."""
-    at, kept = app_context.clock(), 0
+async def insert_assessments(app_context: AppContext, school: SchoolOf) -> int:
+    """Insert the assessments that a first day would have stored, in bulk and without consequences."""
+    at, inserted = app_context.clock(), 0
     async with app_context.database.transaction(school.scope) as session:
         ids = (await session.scalars(students_to_assess(school, at))).all()
     for batch in _batches(ids):
         async with app_context.database.transaction(school.scope) as session:
-            found = await load_student_refs(session, batch)
-            judged = await assess_now(session, list(found.values()), at)
+            students = await load_student_refs(session, batch)
+            assessments = await assess_now(session, list(students.values()), at)
             rows = [
                 {
                     "student_id": student_id,
@@ -106,40 +106,40 @@ async def planted(app_context: AppContext, school: SchoolOf) -> int:
                     "digest": digest(assessment),
                     "assessment": {},
                 }
-                for student_id, assessment in judged.items()
-                if not says_nothing(assessment)
+                for student_id, assessment in assessments.items()
+                if not assessment.is_empty
             ]
             if rows:
                 await session.execute(insert(StudentStanding), rows)
-            kept += len(rows)
-    return kept
+            inserted += len(rows)
+    return inserted
 
 
-async def reading_of_day(app_context: AppContext, school: SchoolOf) -> int:
-    """What the daily job reads, without the rules."""
+async def load_next_day(app_context: AppContext, school: SchoolOf) -> int:
+    """Load what the daily job loads, without the engine."""
     async with app_context.database.transaction(school.scope) as session:
         ids = (await session.scalars(students_to_assess(school, app_context.clock()))).all()
-    return await _read(app_context, school, ids)
+    return await _load(app_context, school, ids)
 
 
-async def reading_of_everyone(app_context: AppContext, school: SchoolOf) -> int:
-    """What judging everyone reads, without the rules."""
-    return await _read(app_context, school, await _all_of(app_context, school))
+async def load_all_students(app_context: AppContext, school: SchoolOf) -> int:
+    """Load all students, without the engine."""
+    return await _load(app_context, school, await _load_all_ids(app_context, school))
 
 
-async def _read(app_context: AppContext, school: SchoolOf, ids: Sequence[UUID]) -> int:
+async def _load(app_context: AppContext, school: SchoolOf, ids: Sequence[UUID]) -> int:
     for batch in _batches(ids):
         async with app_context.database.transaction(school.scope) as session:
             await session.execute(text("SET TRANSACTION READ ONLY"))
-            found = await load_student_refs(session, batch)
-            await load_facts(session, list(found.values()))
+            students = await load_student_refs(session, batch)
+            await load_facts(session, list(students.values()))
     return 0
 
 
-async def _all_of(app_context: AppContext, school: SchoolOf) -> Sequence[UUID]:
+async def _load_all_ids(app_context: AppContext, school: SchoolOf) -> Sequence[UUID]:
     async with app_context.database.transaction(school.scope) as session:
-        asked = select(Student.id).where(Student.school_id == school.school_id).order_by(Student.id)
-        return (await session.scalars(asked)).all()
+        students = select(Student.id).where(Student.school_id == school.school_id).order_by(Student.id)
+        return (await session.scalars(students)).all()
 
 
 def _batches(ids: Sequence[UUID]) -> list[Sequence[UUID]]:
@@ -147,17 +147,17 @@ def _batches(ids: Sequence[UUID]) -> list[Sequence[UUID]]:
 
 
 RUNS: dict[str, tuple[Work, int]] = {
-    "first day": (daily, 0),
-    "planted": (planted, 0),
-    "next day": (daily, 1),
-    "floor of next day": (reading_of_day, 1),
-    "everyone": (everyone, 1),
-    "floor of everyone": (reading_of_everyone, 1),
+    "first day": (run_daily_job, 0),
+    "insert assessments": (insert_assessments, 0),
+    "next day": (run_daily_job, 1),
+    "baseline of next day": (load_next_day, 1),
+    "all students": (assess_all_students, 1),
+    "baseline of all students": (load_all_students, 1),
 }
-"""The work of each run, and on which day."""
+"""The work of each run, and its day."""
 
-ORDINARY = ("first day", "next day", "floor of next day", "everyone", "floor of everyone")
-OF_A_MILLION = ("planted", "next day", "floor of next day")
+SMALL_RUNS = ("first day", "next day", "baseline of next day", "all students", "baseline of all students")
+FULL_RUNS = ("insert assessments", "next day", "baseline of next day")
 
 
 # --- processes ---
@@ -183,23 +183,23 @@ def runtime_at(url: str, at: datetime) -> AppContext:
     )
 
 
-def _timed(engine: AsyncEngine) -> list[float]:
-    """Seconds that each statement took, as the process saw it."""
-    begun: list[float] = []
-    taken: list[float] = []
+def _measure_statements(engine: AsyncEngine) -> list[float]:
+    """The seconds of each statement, as measured in this process."""
+    started: list[float] = []
+    seconds: list[float] = []
 
     def before(*_: Any) -> None:
-        begun.append(time.perf_counter())
+        started.append(time.perf_counter())
 
     def after(*_: Any) -> None:
-        taken.append(time.perf_counter() - begun.pop())
+        seconds.append(time.perf_counter() - started.pop())
 
     event.listen(engine.sync_engine, "before_cursor_execute", before)
     event.listen(engine.sync_engine, "after_cursor_execute", after)
-    return taken
+    return seconds
 
 
-async def _share(url: str, run: str, part: tuple[int, int]) -> Share:
+async def _run_schools(url: str, run: str, part: tuple[int, int]) -> ProcessResult:
     work, day = RUNS[run]
     app_context = runtime_at(url, FIRST_DAY + timedelta(days=day))
     try:
@@ -211,53 +211,49 @@ async def _share(url: str, run: str, part: tuple[int, int]) -> Share:
             ).all()
         own = [SchoolOf(school_id, path) for school_id, path in schools[part[0] :: part[1]]]
         await _warm_up(app_context, own[0])
-        statements, began, cpu, changed = (
-            _timed(app_context.database.engine),
-            time.perf_counter(),
-            time.process_time(),
-            0,
-        )
+        statements, changed = _measure_statements(app_context.database.engine), 0
+        start, cpu_start = time.perf_counter(), time.process_time()
         for school in own:
             changed += await work(app_context, school)
-        seconds, peak = (
-            time.perf_counter() - began,
-            resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
-        )
-        return Share(changed, seconds, sum(statements), time.process_time() - cpu, peak)
+        seconds, cpu = time.perf_counter() - start, time.process_time() - cpu_start
+        peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        return ProcessResult(changed, seconds, sum(statements), cpu, peak_mb)
     finally:
         await app_context.close()
 
 
 async def _warm_up(app_context: AppContext, school: SchoolOf) -> None:
-    """A worker has read the law and prepared its statements long before midnight."""
-    await changed_among(app_context, school, (await _all_of(app_context, school))[:50], app_context.clock())
+    """A worker has cached the policies and prepared its statements long before midnight."""
+    await find_changed(
+        app_context, school, (await _load_all_ids(app_context, school))[:50], app_context.clock()
+    )
 
 
-def _process(url: str, run: str, part: tuple[int, int]) -> Share:
-    return asyncio.run(_share(url, run, part))
+def _process(url: str, run: str, part: tuple[int, int]) -> ProcessResult:
+    return asyncio.run(_run_schools(url, run, part))
 
 
 def measure(province: Province, run: str, processes: int) -> dict[str, Any]:
-    """One run by so many processes, each with a connection of its own and every so many-th school."""
+    """One run, with the schools shared among the processes, each with its own connection."""
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(processes, mp_context=spawn) as pool:
         parts = [(number, processes) for number in range(processes)]
         work = [pool.submit(_process, province.stack.app_url, run, part) for part in parts]
-        shares = [each.result() for each in work]
-    seconds = max(share.seconds for share in shares)
-    sql = sum(share.sql for share in shares)
+        results = [each.result() for each in work]
+    seconds = max(result.seconds for result in results)
+    sql = sum(result.sql for result in results)
     return {
         "run": run,
         "students": province.students,
         "student-terms": province.student_terms,
         "processes": processes,
-        "changed": sum(share.changed for share in shares),
+        "changed": sum(result.changed for result in results),
         "seconds": seconds,
         "µs per student-term": seconds / province.student_terms * 1e6,
-        "in SQL": sql / sum(share.seconds for share in shares),
-        "cpu s": sum(share.cpu for share in shares),
-        "cpu µs per student-term": sum(share.cpu for share in shares) / province.student_terms * 1e6,
-        "peak MB": max(share.peak_mb for share in shares),
+        "in SQL": sql / sum(result.seconds for result in results),
+        "cpu s": sum(result.cpu for result in results),
+        "cpu µs per student-term": sum(result.cpu for result in results) / province.student_terms * 1e6,
+        "peak MB": max(result.peak_mb for result in results),
     }
 
 
@@ -268,20 +264,20 @@ def main() -> None:
     parser.add_argument("--students", type=int, default=20_000)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--full", action="store_true")
-    asked = parser.parse_args()
+    args = parser.parse_args()
     stack = Stack.from_environment(os.environ)
-    province = province_of(
-        stack, FULL if asked.full else asked.students, lambda line: sys.stderr.write(line + "\n")
+    province = build_province(
+        stack, FULL if args.full else args.students, lambda line: sys.stderr.write(line + "\n")
     )
-    begin_anew(province)
+    delete_derived_rows(province)
     rows = []
-    for run in OF_A_MILLION if asked.full else ORDINARY:
-        rows.append(measure(province, run, asked.processes))
+    for run in FULL_RUNS if args.full else SMALL_RUNS:
+        rows.append(measure(province, run, args.processes))
         sys.stderr.write(f"  {run}: {rows[-1]['seconds']:.0f} s\n")
-        if run in {"first day", "planted"}:
+        if run in {"first day", "insert assessments"}:
             refresh_statistics(province)
-    name = "standing-million" if asked.full else "standing"
-    publish(name, "the same rows read by the same statements, without the rules", rows)
+    name = "standing-million" if args.full else "standing"
+    publish(name, "the same rows, loaded by the same statements, without the engine", rows)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""A synthetic province for the benchmark of standing, written set by set; built once for each size and schema.
+"""A synthetic province for the standing benchmark, built once for each size and schema.
 
 Schools of a thousand students under one city, two terms, eight province-wide spot checks in each, every outcome
 on file. Of each thousand students in each term, 40 miss a check and 10 of them the next one too; 60 take two days of
-leave. Notices are on file for those who missed, since no other student's are asked for.
+leave. Only students who missed have notices, since no others are loaded.
 """
 
 from dataclasses import dataclass
@@ -13,15 +13,15 @@ import psycopg
 from backend.devstack.services import Stack
 from bench.cached_databases import Say, Server, reused_database, without_indexes
 
-A_SCHOOL = 1000
+STUDENTS_PER_SCHOOL = 1000
 TERMS = (("2025-autumn", "2025-09-01", "2026-01-31"), ("2026-spring", "2026-02-20", "2026-07-10"))
-CHECKS_A_TERM = 8
+CHECKS_PER_TERM = 8
 LOADED = ("obligation", "outcome_entry")
 
 
 @dataclass(frozen=True, slots=True)
 class Province:
-    """Where the province is stored, and how large it is."""
+    """The database of the province, and its size."""
 
     stack: Stack
     students: int
@@ -31,16 +31,16 @@ class Province:
         return self.students * len(TERMS)
 
 
-def province_of(stack: Stack, students: int, say: Say) -> Province:
-    """The province of so many students, built if it is not there."""
-    students = max(A_SCHOOL, students // A_SCHOOL * A_SCHOOL)
+def build_province(stack: Stack, students: int, say: Say) -> Province:
+    """The province with that many students, built if it does not exist."""
+    students = max(STUDENTS_PER_SCHOOL, students // STUDENTS_PER_SCHOOL * STUDENTS_PER_SCHOOL)
     name = f"bench_standing_{students}"
     own = reused_database(stack, name, Path(__file__), lambda server: _fill(server, students, say), say)
     return Province(own, students)
 
 
-def begin_anew(province: Province) -> None:
-    """Forget what earlier runs derived, so that every measurement begins with the facts alone."""
+def delete_derived_rows(province: Province) -> None:
+    """Delete what earlier runs derived, so that every measurement starts with the facts only."""
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
         server.execute(
             "TRUNCATE prompt, prompt_step, standing_warning, student_standing, student_lock, daily_assessment,"
@@ -49,27 +49,27 @@ def begin_anew(province: Province) -> None:
 
 
 def refresh_statistics(province: Province) -> None:
-    """What the database's own housekeeping does soon after many rows were written."""
+    """Do what autovacuum does soon after many rows were written."""
     with psycopg.connect(province.stack.superuser_dsn, autocommit=True) as server:
         server.execute("VACUUM ANALYZE")
 
 
 def _fill(server: Server, students: int, say: Say) -> None:
-    schools = students // A_SCHOOL
+    schools = students // STUDENTS_PER_SCHOOL
     for statement in _PEOPLE:
         server.execute(statement.format(schools=schools, students=students))
     for number, (code, first, last) in enumerate(TERMS):
         server.execute(_TERM.format(number=number, code=code, first=first, last=last))
-        for check in range(CHECKS_A_TERM):
+        for check in range(CHECKS_PER_TERM):
             of_term = {"code": code, "first": first}
-            place = {"n": number * CHECKS_A_TERM + check, "week": 1 + 2 * check, **of_term}
+            place = {"n": number * CHECKS_PER_TERM + check, "week": 1 + 2 * check, **of_term}
             server.execute(_ROLL_CALL.format(schools=schools, **place))
     indexes = [definition for table in LOADED for definition in without_indexes(server, table)]
-    for n in range(len(TERMS) * CHECKS_A_TERM):
+    for n in range(len(TERMS) * CHECKS_PER_TERM):
         for statement in _RESULTS:
-            term, check = divmod(n, CHECKS_A_TERM)
+            term, check = divmod(n, CHECKS_PER_TERM)
             server.execute(statement.format(n=n, term=term, code=TERMS[term][0], check=check))
-        say(f"  check {n + 1} of {len(TERMS) * CHECKS_A_TERM}")
+        say(f"  check {n + 1} of {len(TERMS) * CHECKS_PER_TERM}")
     for definition in indexes:
         server.execute(definition)
     for number, (_, first, _last) in enumerate(TERMS):
@@ -142,7 +142,7 @@ INSERT INTO service_heartbeat (minute) SELECT at + m * interval '1 minute' FROM 
 _MISSES = (
     "(s % 1000 < 40 AND (s + {term}) % 7 = {check}) OR (s % 1000 < 10 AND (s + {term}) % 7 + 1 = {check})"
 )
-"""Forty of a thousand miss one check a term, ten of them the next one too."""
+"""Forty students in a thousand miss one check a term; ten of them also miss the next one."""
 
 _RESULTS = (
     (

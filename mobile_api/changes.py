@@ -1,4 +1,4 @@
-"""The student's own ledger: every change of the record with the state before and after it, and the lock."""
+"""The student's own standing ledger: every change with the status before and after it, and the lock."""
 
 from fastapi import APIRouter
 
@@ -12,7 +12,7 @@ router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
 @router.get("/me/standing-entries", responses=documented(401))
 async def get_my_standing_entries(caller: PhoneCaller) -> LedgerOut:
-    """我的学籍异动 · My standing now and every change of it."""
+    """我的学籍异动 · My current status and every change of it."""
     student_id = caller.actor.student_id
     assert student_id is not None  # a phone's account is a student's
     async with caller.transaction() as session:

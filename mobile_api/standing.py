@@ -1,4 +1,4 @@
-"""The student's own standing: counts and limits, prompts, and what the student says to them (HN334-4.1b)."""
+"""The student's own standing: counts and limits, prompts, and statements on prompts (HN334-4.1b)."""
 
 from uuid import UUID
 
@@ -18,10 +18,10 @@ router = APIRouter(prefix="/v1", tags=["学籍 · standing"])
 
 @router.get("/me/standing", responses=documented(401, 403, 422))
 async def get_standing(caller: PhoneCaller) -> OwnStandingOut:
-    """我的学籍与核验情况 · My standing, the counts of the term and their limits, warnings and open prompts."""
+    """我的学籍与核验情况 · My standing: counts of the term and their limits, warnings and open prompts."""
     async with caller.transaction() as session:
-        found = await own_standing(session, caller.actor, caller.at)
-    return OwnStandingOut.of(found)
+        standing = await own_standing(session, caller.actor, caller.at)
+    return OwnStandingOut.of(standing)
 
 
 @router.get("/me/prompts", responses=documented(401, 403, 422))
@@ -32,13 +32,13 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
         rows = await prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
     shown = rows[:limit]
     last = shown[-1].prompt if len(rows) > limit else None
-    following = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[PromptOut.of(row) for row in shown], next_cursor=following)
+    next_cursor = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[PromptOut.of(row) for row in shown], next_cursor=next_cursor)
 
 
 @router.get("/me/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
 async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
-    """查看提示 · One prompt about me: what it rests on, what was decided, what I said."""
+    """查看提示 · One prompt about me: evidence, decisions, and my statements."""
     async with caller.transaction() as session:
         found = await prompt_file(session, caller.actor, prompt_id, caller.at)
     return OwnPromptFileOut.of_detail(found)
@@ -48,7 +48,7 @@ async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
     "/me/prompts/{prompt_id}/statements", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_statement(caller: PhoneCaller, prompt_id: UUID, body: StatementIn) -> StatementOut:
-    """陈述意见（可多次） · What I say to a prompt while it is open, as often as I like."""
+    """陈述意见（可多次） · Make a statement on an open prompt, any number of times."""
     command = FileStatement(prompt_id, body.text, tuple(body.attachment_ids))
     async with caller.transaction() as session:
         view = await file_statement(session, caller.actor, command, caller.at)

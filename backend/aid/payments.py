@@ -21,7 +21,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.core.keys import KeyRing
 from backend.people.tables import Student
-from backend.standing.engine.prompts import derived_id
+from backend.standing.engine.ids import derived_id
 
 AT_A_TIME = 500
 """Students whose turns are taken together; the books of so many are read in a few statements."""

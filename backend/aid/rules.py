@@ -15,8 +15,8 @@ from backend.leave.rules import SchoolTerm
 from backend.policy import PolicyAt
 from backend.roll_call.rules import ACTIVE_STANDINGS
 from backend.standing.engine.assess import Assessment
+from backend.standing.engine.ids import derived_id
 from backend.standing.engine.ledger import SANCTIONS
-from backend.standing.engine.prompts import derived_id
 
 FULL_TIME = "full_time"
 

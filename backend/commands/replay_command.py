@@ -30,8 +30,8 @@ from backend.standing.explanations.phrases import (
     status_words,
     term_words,
 )
+from backend.standing.store.comparison import DIFFERENCE_KINDS as DIFFERENCES
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.replay import KINDS as DIFFERENCES
 from backend.standing.store.replay import Replay, replays
 
 EXIT_DIFFERS = 1

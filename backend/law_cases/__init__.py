@@ -1,1 +1,1 @@
-"""Law cases: facts and expectations that a lawyer writes and reads, run against the rules (docs/law-cases.md)."""
+"""Law cases: facts and expectations written by a lawyer in YAML, run against the engine (docs/law-cases.md)."""

@@ -1,4 +1,4 @@
-"""What can be wrong with a file of law cases; each names the file, the case and the key."""
+"""Errors in a file of law cases. Each names the file, the case and the key."""
 
 from dataclasses import dataclass
 from typing import NoReturn
@@ -7,7 +7,7 @@ from backend.core.errors import DomainError
 
 
 class CaseMalformed(DomainError):
-    """A case cannot be read as one. `code` on the instance says in which way; it is stable."""
+    """A case is malformed. The subclass and its stable `code` say in which way."""
 
     code = "case_malformed"
     status = 422
@@ -21,38 +21,38 @@ class CaseMalformed(DomainError):
 
 
 class CaseFileUnreadable(CaseMalformed):
-    """The file is not there, is no UTF-8, is no YAML, or repeats a key."""
+    """The file does not exist, is not UTF-8, is not YAML, or repeats a key."""
 
     code = "case_file_unreadable"
 
 
 class CaseKeyUnknown(CaseMalformed):
-    """A key that the format does not have: a slip of the pen is never ignored."""
+    """The format has no such key. Typing errors are never ignored."""
 
     code = "case_key_unknown"
 
 
 class CaseKeyMissing(CaseMalformed):
-    """A key that the format needs."""
+    """A required key is missing."""
 
     code = "case_key_missing"
 
 
 class CaseValueBad(CaseMalformed):
-    """A value of the wrong shape: a date without its time, a number for a text, an unknown word."""
+    """A value of the wrong form: a date without time, a number instead of text, an unknown word."""
 
     code = "case_value_bad"
 
 
 class CaseReferenceUnknown(CaseMalformed):
-    """A fact speaks of a roll call, prompt, change, decision or parameter that there is not."""
+    """A fact refers to a roll call, prompt, change, decision or parameter that does not exist."""
 
     code = "case_reference_unknown"
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a case was written, to name a fault."""
+    """The file and case of a fact, for error messages."""
 
     file: str
     case: str

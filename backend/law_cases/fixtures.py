@@ -1,4 +1,4 @@
-"""From a case to what the rules take: law, calendar, recorded facts, aid."""
+"""Building the engine's input from a case: policies, calendar, recorded facts, aid."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -37,11 +37,11 @@ from backend.standing.engine.facts import (
 from backend.standing.policy import PolicyHistory
 
 OPENS, CLOSES, NOTIFIED = "09:00", "11:00", "08:30"
-"""The window of a roll call that only names its day."""
+"""The window and notice of a roll call that only gives its day."""
 
 
 class CaseCalendar(WorkingCalendar):
-    """The official calendar, but for years that it has not heard of and years that the case loads."""
+    """The official calendar, without some years, and with the years that the case loads."""
 
     def __init__(
         self, official: WorkingCalendar, without: Iterable[int], loaded: Iterable[CalendarYear]
@@ -60,53 +60,53 @@ class CaseCalendar(WorkingCalendar):
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A case in the terms of the rules."""
+    """A case as input of the engine."""
 
     case: shape.Case
     facts: StudentFacts
-    book: PolicyHistory
+    policies: PolicyHistory
     calendar: WorkingCalendar
     awards: tuple[Award, ...]
     payments: tuple[Payment, ...]
 
     def assessment(self, at: datetime) -> Assessment:
-        return assess(self.facts, self.book, self.calendar, at)
+        return assess(self.facts, self.policies, self.calendar, at)
 
 
 def build(case: shape.Case, law: Policy, file: str) -> World:
-    """Raises a `CaseMalformed` for an id that is used twice or points nowhere."""
+    """Raises a `CaseMalformed` for an id that is used twice or does not exist."""
     source = Source(file, case.name)
     _check_ids(case, source)
-    book = PolicyHistory(_amended(law, case.law.amendments, source), case.law.place)
+    policies = PolicyHistory(_amend_policy(law, case.law.amendments, source), case.law.place)
     calendar = _calendar(case.calendar, source)
-    facts = resolve(case, _recorded(case), book, calendar, source)
-    awards = tuple(_award(fact.aid, case, book) for fact in case.facts if fact.aid)
+    facts = resolve(case, _recorded_facts(case), policies, calendar, source)
+    awards = tuple(_award(fact.aid, case, policies) for fact in case.facts if fact.aid)
     payments = tuple(_payment(fact.payment) for fact in case.facts if fact.payment)
-    return World(case, facts, book, calendar, awards, payments)
+    return World(case, facts, policies, calendar, awards, payments)
 
 
 # --- law and calendar ---
 
 
-def _amended(law: Policy, amendments: list[shape.Amendment], source: Source) -> Policy:
-    """The law with the case's own figures; the same law object where there are none, so that it is read once."""
+def _amend_policy(law: Policy, amendments: list[shape.Amendment], source: Source) -> Policy:
+    """The law with the case's own figures. Without amendments it is the same object, so its figures stay cached."""
     if not amendments:
         return law
     parameters = {(item.id, item.place): item for item in law.parameters}
     for number, amendment in enumerate(amendments):
-        found = [key for key in parameters if key[0] == amendment.parameter]
-        if not found:
+        keys = [key for key in parameters if key[0] == amendment.parameter]
+        if not keys:
             source.unknown(f"law.amendments.{number}.parameter", amendment.parameter)
-        for key in found:
+        for key in keys:
             try:
-                parameters[key] = _amend(parameters[key], amendment)
+                parameters[key] = _amend_parameter(parameters[key], amendment)
             except ValueError as error:
                 reason = " ".join(str(error).split())
                 source.fault(CaseValueBad, f"law.amendments.{number}", reason, reason)
     return Policy(tuple(parameters.values()), law.divisions)
 
 
-def _amend(parameter: Parameter, amendment: shape.Amendment) -> Parameter:
+def _amend_parameter(parameter: Parameter, amendment: shape.Amendment) -> Parameter:
     value = amendment.value
     if parameter.kind is Kind.DATE and isinstance(value, str):
         value = date.fromisoformat(value)
@@ -116,15 +116,15 @@ def _amend(parameter: Parameter, amendment: shape.Amendment) -> Parameter:
         "value": value,
         "reference": {"instrument": "CASE", "article": "-"},
     }
-    kept = [item.model_dump(by_alias=True) for item in parameter.values if item.since != amendment.since]
+    others = [item.model_dump(by_alias=True) for item in parameter.values if item.since != amendment.since]
     written = parameter.model_dump(by_alias=True, exclude={"values"})
-    values = sorted([*kept, new], key=lambda item: item["from"])
+    values = sorted([*others, new], key=lambda item: item["from"])
     return Parameter.model_validate({**written, "values": values})
 
 
-def _calendar(asked: shape.Calendar, source: Source) -> WorkingCalendar:
+def _calendar(calendar: shape.Calendar, source: Source) -> WorkingCalendar:
     loaded = []
-    for number, year in enumerate(asked.loaded):
+    for number, year in enumerate(calendar.loaded):
         fixed = {date(year.year, month, day) for month, day in FIXED_HOLIDAYS}
         try:
             loaded.append(
@@ -135,44 +135,44 @@ def _calendar(asked: shape.Calendar, source: Source) -> WorkingCalendar:
         except CalendarYearInvalid as error:
             zh, en = error.sentence("zh"), error.sentence("en")
             source.fault(CaseValueBad, f"calendar.loaded.{number}", zh, en)
-    return CaseCalendar(official_calendar(), asked.without, loaded)
+    return CaseCalendar(official_calendar(), calendar.without, loaded)
 
 
-# --- facts that stand for themselves ---
+# --- facts that refer to nothing the engine derives ---
 
 
 def _check_ids(case: shape.Case, source: Source) -> None:
-    """Each id once a kind, and whatever a fact names is there."""
+    """Every id is unique within its kind, and every fact that is referred to exists."""
     ids: dict[str, set[str]] = {}
     for number, fact in enumerate(case.facts):
         kind = next(iter(fact.model_fields_set))
-        named = getattr(getattr(fact, kind), "id", None)
-        if named is not None and named in ids.setdefault(kind, set()):
+        fact_id = getattr(getattr(fact, kind), "id", None)
+        if fact_id is not None and fact_id in ids.setdefault(kind, set()):
             source.fault(CaseValueBad, f"facts.{number}.{kind}.id", "编号重复", "the id is used twice")
-        ids.setdefault(kind, set()).add(named or "")
+        ids.setdefault(kind, set()).add(fact_id or "")
     for number, fact in enumerate(case.facts):
         kind = next(iter(fact.model_fields_set))
-        for key, target in POINTERS.get(kind, ()):
-            named = getattr(getattr(fact, kind), key)
-            if named is not None and named not in ids.get(target, set()):
-                source.unknown(f"facts.{number}.{kind}.{key}", named)
+        for key, target in REFERENCES.get(kind, ()):
+            referred = getattr(getattr(fact, kind), key)
+            if referred is not None and referred not in ids.get(target, set()):
+                source.unknown(f"facts.{number}.{kind}.{key}", referred)
     terms = {term.code for term in case.terms}
     for number, fact in enumerate(case.facts):
         if fact.aid is not None and fact.aid.term not in terms:
             source.unknown(f"facts.{number}.aid.term", fact.aid.term)
 
 
-POINTERS = {
+REFERENCES = {
     "roll_call": (("replaces", "roll_call"),),
     "reason_claim": (("roll_call", "roll_call"), ("leave", "leave")),
     "acknowledgement": (("decision", "decision"),),
     "appeal": (("roll_call", "roll_call"), ("previous", "appeal")),
     "payment": (("aid", "aid"),),
 }
-"""Kind of fact → its keys that name another fact, and of which kind."""
+"""Kind of fact → its keys that refer to another fact, and the kind of that fact."""
 
 
-def _recorded(case: shape.Case) -> StudentFacts:
+def _recorded_facts(case: shape.Case) -> StudentFacts:
     facts = case.facts
     return StudentFacts(
         student_id="student",
@@ -197,68 +197,72 @@ def _recorded(case: shape.Case) -> StudentFacts:
 
 
 EVIDENCE = frozenset({"window", "availability", "submissions", "versions"})
-"""What a roll call of the shipped product files of each student, beside the notice."""
+"""The evidence that the product stores for each student of a roll call, other than the notice."""
 
 
-def _check(it: shape.RollCall) -> RollCallFact:
-    opens = it.opens or instant(f"{it.on} {OPENS}")
-    closes = it.closes or instant(f"{it.on} {CLOSES}")
-    notified = it.notified or (instant(f"{it.on} {NOTIFIED}") if it.on else opens - timedelta(minutes=30))
-    first = (Result(Outcome(it.outcome), it.settled or closes),) if it.outcome else ()
-    delivered = None if it.notice_delivered == "never" else (it.notice_delivered or notified)
+def _check(fact: shape.RollCall) -> RollCallFact:
+    opens = fact.opens or instant(f"{fact.on} {OPENS}")
+    closes = fact.closes or instant(f"{fact.on} {CLOSES}")
+    notified = fact.notified or (
+        instant(f"{fact.on} {NOTIFIED}") if fact.on else opens - timedelta(minutes=30)
+    )
+    first = (Result(Outcome(fact.outcome), fact.settled or closes),) if fact.outcome else ()
+    delivered = None if fact.notice_delivered == "never" else (fact.notice_delivered or notified)
     assert not isinstance(delivered, str)
     return RollCallFact(
-        check_id=it.id,
-        kind=it.kind,
-        launcher=it.launcher,
-        launched_at=it.launched or notified,
+        check_id=fact.id,
+        kind=fact.kind,
+        launcher=fact.launcher,
+        launched_at=fact.launched or notified,
         notified_at=notified,
         opens_at=opens,
         closes_at=closes,
-        results=(*first, *(Result(item.outcome, item.at) for item in it.later_results)),
+        results=(*first, *(Result(item.outcome, item.at) for item in fact.later_results)),
         notice_delivered_at=delivered,
-        evidence=EVIDENCE - set(it.missing_evidence),
-        voided_at=it.voided,
-        replaces=it.replaces,
+        evidence=EVIDENCE - set(fact.missing_evidence),
+        voided_at=fact.voided,
+        replaces=fact.replaces,
     )
 
 
-def _leave(it: shape.Leave) -> LeaveInterval:
+def _leave(fact: shape.Leave) -> LeaveInterval:
     return LeaveInterval(
-        leave_id=it.id,
-        filed_at=it.filed,
-        starts_at=it.since,
-        ends_at=it.to,
-        approved_at=it.approved,
-        refused_at=it.refused,
-        cancelled_at=it.cancelled,
-        returned_at=it.returned,
-        return_recorded_at=it.return_recorded,
+        leave_id=fact.id,
+        filed_at=fact.filed,
+        starts_at=fact.since,
+        ends_at=fact.to,
+        approved_at=fact.approved,
+        refused_at=fact.refused,
+        cancelled_at=fact.cancelled,
+        returned_at=fact.returned,
+        return_recorded_at=fact.return_recorded,
     )
 
 
-def _claim(it: shape.Claim) -> ReasonClaim:
-    return ReasonClaim(it.id, it.roll_call, it.filed, it.reason, it.text, it.leave, it.decided, it.accepted)
+def _claim(fact: shape.Claim) -> ReasonClaim:
+    return ReasonClaim(
+        fact.id, fact.roll_call, fact.filed, fact.reason, fact.text, fact.leave, fact.decided, fact.accepted
+    )
 
 
-def _outage(it: shape.OutageFact) -> Outage:
-    return Outage(it.id, it.declared, it.since, it.to, it.decided, it.approved)
+def _outage(fact: shape.OutageFact) -> Outage:
+    return Outage(fact.id, fact.declared, fact.since, fact.to, fact.decided, fact.approved)
 
 
-def _attendance(it: shape.AttendanceFact) -> Attendance:
-    return Attendance(it.id, it.at, it.present, it.recorded)
+def _attendance(fact: shape.AttendanceFact) -> Attendance:
+    return Attendance(fact.id, fact.at, fact.present, fact.recorded)
 
 
-def _edit(it: shape.EditFact) -> Edit:
-    return Edit(it.id, it.at, it.item, it.standing, it.study_form, it.approval)
+def _edit(fact: shape.EditFact) -> Edit:
+    return Edit(fact.id, fact.at, fact.item, fact.standing, fact.study_form, fact.approval)
 
 
-def _award(it: shape.AidFact, case: shape.Case, book: PolicyHistory) -> Award:
-    term = next(term for term in case.terms if term.code == it.term)
-    months = tuple(it.months) or months_of_term(term.since, term.to)
-    law = book.policy.at(term.since, book.place)
-    return Award(it.id, it.term, it.kind, it.approved, instalments(it.kind, law, months))
+def _award(fact: shape.AidFact, case: shape.Case, policies: PolicyHistory) -> Award:
+    term = next(term for term in case.terms if term.code == fact.term)
+    months = tuple(fact.months) or months_of_term(term.since, term.to)
+    law = policies.policy.at(term.since, policies.place)
+    return Award(fact.id, fact.term, fact.kind, fact.approved, instalments(fact.kind, law, months))
 
 
-def _payment(it: shape.PaymentFact) -> Payment:
-    return Payment(it.id, it.aid, it.month, it.paid, it.fen)
+def _payment(fact: shape.PaymentFact) -> Payment:
+    return Payment(fact.id, fact.aid, fact.month, fact.paid, fact.fen)

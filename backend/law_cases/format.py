@@ -1,4 +1,4 @@
-"""The shape of a law case, strict: what the format does not know is refused. docs/law-cases.md explains each key."""
+"""The format of a law case. It is strict: unknown keys are refused. docs/law-cases.md explains each key."""
 
 from typing import Annotated, Literal, Self
 
@@ -17,7 +17,7 @@ class Shape(BaseModel):
 
 
 class Amendment(Shape):
-    """A figure as it is in force from a day on, in this case alone."""
+    """A figure in force from a day on, in this case only."""
 
     parameter: str
     since: Day = Field(alias="from")
@@ -26,7 +26,7 @@ class Amendment(Shape):
 
 
 class Law(Shape):
-    """Where the student's school lies, and how the shipped law is amended for the case."""
+    """The division of the student's school, and amendments of the shipped law."""
 
     place: str = "410100"
     amendments: list[Amendment] = []
@@ -40,7 +40,7 @@ class LoadedYear(Shape):
 
 
 class Calendar(Shape):
-    """The official calendar, without some years, and with years that were loaded at a moment."""
+    """The official calendar, without some years, and with years loaded at an instant."""
 
     without: list[int] = []
     loaded: list[LoadedYear] = []
@@ -72,7 +72,7 @@ class LaterResult(Shape):
 
 
 class RollCall(Shape):
-    """`on` alone is a window from 09:00 to 11:00; the notice goes out, and arrives, at 08:30."""
+    """`on` alone means a window from 09:00 to 11:00, with the notice sent and delivered at 08:30."""
 
     id: Id
     on: Day | None = None
@@ -161,7 +161,7 @@ class AcknowledgementFact(Shape):
 
 
 class AppealFact(Shape):
-    """Against one of: a roll call's result, a change (`latest` or its number), or gaokao eligibility."""
+    """An appeal against one of: a roll call's result, a change (`latest` or its number), gaokao eligibility."""
 
     id: Id
     by: Literal["student", "school"] = "student"
@@ -204,7 +204,7 @@ class ApprovalFact(Shape):
 
 
 class AidFact(Shape):
-    """An approved application; without `months`, every month that the term touches."""
+    """An approved application; without `months`, for every month that the term touches."""
 
     id: Id
     kind: AidKind = Field(strict=False)
@@ -296,7 +296,7 @@ class ExpectedAbsence(Shape):
 
 
 class Expectation(Shape):
-    """What holds at an instant. Only the keys that are written are compared; lists are compared whole."""
+    """The expected result at an instant. Only the given keys are compared; lists are compared as a whole."""
 
     at: Instant
     term: str | None = None
@@ -319,7 +319,7 @@ class Expectation(Shape):
 
 
 class Case(Shape):
-    """One case: a name, the clauses it shows, the world, the facts, and what must hold when."""
+    """One case: name, clauses, law, calendar, terms, student, facts, and the expected results."""
 
     name: Annotated[str, Field(min_length=1)]
     clauses: Annotated[list[str], Field(min_length=1)]

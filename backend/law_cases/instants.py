@@ -14,15 +14,15 @@ MONTH = re.compile(r"[0-9]{4}-[0-9]{2}")
 
 
 def instant(value: object) -> datetime:
-    """A day and a time of day, never a day alone: whether it meant morning or midnight would be guessed."""
-    found = INSTANT.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
+    """A day with a time. A day alone is refused: it would be ambiguous between morning and midnight."""
+    match = INSTANT.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
         raise ValueError("needs a day and a time, such as 2025-09-15 09:00")
-    hours, minutes, seconds = int(found[2]), int(found[3]), int(found[4] or 0)
+    hours, minutes, seconds = int(match[2]), int(match[3]), int(match[4] or 0)
     end_of_day = (hours, minutes, seconds) == (24, 0, 0)
-    if (hours > 23 and not end_of_day) or minutes > 59 or seconds > 59:  # noqa: PLR2004 — a clock's face
-        raise ValueError("names no time of day")
-    start = datetime.combine(day(found[1]), datetime.min.time(), tzinfo=LEGAL_ZONE)
+    if (hours > 23 and not end_of_day) or minutes > 59 or seconds > 59:  # noqa: PLR2004 — hours and minutes of a clock
+        raise ValueError("is not a time of day")
+    start = datetime.combine(day(match[1]), datetime.min.time(), tzinfo=LEGAL_ZONE)
     return start + timedelta(hours=hours, minutes=minutes, seconds=seconds)
 
 
@@ -33,21 +33,21 @@ def day(value: object) -> date:
 
 
 def month(value: object) -> date:
-    """A month by its first day."""
+    """A month, as its first day."""
     if not isinstance(value, str) or not MONTH.fullmatch(value):
         raise ValueError("needs a month, such as 2025-09")
     return date.fromisoformat(f"{value}-01")
 
 
 def beginning(value: object) -> datetime:
-    """The beginning of a stretch: an instant, or a day from its first minute."""
+    """The beginning of a period: an instant, or the first minute of a day."""
     if isinstance(value, str) and DAY.fullmatch(value):
         return instant(f"{value} 00:00")
     return instant(value)
 
 
 def ending(value: object) -> datetime:
-    """The end of a stretch: an instant, or a day to its last minute."""
+    """The end of a period: an instant, or the end of a day."""
     if isinstance(value, str) and DAY.fullmatch(value):
         return instant(f"{value} 24:00")
     return instant(value)

@@ -1,4 +1,4 @@
-"""Reading files of law cases, and saying exactly what is wrong with one that is none."""
+"""Loading files of law cases, with exact error messages for malformed ones."""
 
 import re
 from collections import Counter
@@ -20,10 +20,10 @@ from backend.law_cases.format import Case
 
 YAML_TAG = "tag:yaml.org,2002:"
 GUESSED = frozenset({f"{YAML_TAG}timestamp", f"{YAML_TAG}bool"})
-"""What YAML 1.1 guesses from looks: dates stay as they are written, and `on` and `no` stay words."""
+"""Tags that YAML 1.1 guesses from the form of a scalar. Without them dates stay text, and so do `on` and `no`."""
 MAX_BYTES = 5_000_000
 SHARED = ("law", "calendar", "terms", "student")
-"""What a file may say once for all its cases; a case that says it itself replaces the whole."""
+"""Keys that a file can set for all its cases. A case that sets the key itself replaces the whole value."""
 FAULTS: dict[str, tuple[type[CaseMalformed], str, str]] = {
     "extra_forbidden": (CaseKeyUnknown, "没有这个键", "there is no such key"),
     "missing": (CaseKeyMissing, "缺少这个键", "this key is missing"),
@@ -31,7 +31,7 @@ FAULTS: dict[str, tuple[type[CaseMalformed], str, str]] = {
 
 
 class _CaseLoader(yaml.CSafeLoader):
-    """Scalars mean what they say, and a key that is repeated is a mistake instead of winning silently."""
+    """Does not guess types of scalars, and refuses repeated keys instead of using the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, object]:  # noqa: FBT001, FBT002 — PyYAML's signature
         keys = Counter(key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode))
@@ -51,38 +51,38 @@ _CaseLoader.add_implicit_resolver(f"{YAML_TAG}bool", re.compile(r"^(?:true|false
 
 
 def read_cases(path: Path) -> list[Case]:
-    """The cases of a file, in its order; raises a `CaseMalformed` that names file, case and key."""
+    """The cases of a file, in order. Raises a `CaseMalformed` that names file, case and key."""
     content = _load(path)
-    listed = content.get("cases") if isinstance(content, dict) else None
+    items = content.get("cases") if isinstance(content, dict) else None
     if not isinstance(content, dict) or set(content) - {"cases", *SHARED}:
-        _fault(
+        _raise_fault(
             CaseKeyUnknown,
             path,
             "-",
             "cases",
             (
                 "文件只有 cases、law、calendar、terms、student 几个键",
-                "a file has the keys cases, law, calendar, terms and student only",
+                "a file can only have the keys cases, law, calendar, terms and student",
             ),
         )
-    if not isinstance(listed, list) or not listed:
-        _fault(CaseKeyMissing, path, "-", "cases", ("文件没有案例", "the file lists no cases"))
+    if not isinstance(items, list) or not items:
+        _raise_fault(CaseKeyMissing, path, "-", "cases", ("文件没有案例", "the file has no cases"))
     shared = {key: content[key] for key in SHARED if key in content}
-    cases = [_case(path, number, item, shared) for number, item in enumerate(listed, 1)]
+    cases = [_case(path, number, item, shared) for number, item in enumerate(items, 1)]
     for name, times in Counter(case.name for case in cases).items():
         if times > 1:
-            _fault(CaseValueBad, path, name, "name", ("案例名称重复", "the name is used twice"))
+            _raise_fault(CaseValueBad, path, name, "name", ("案例名称重复", "the name is used twice"))
     return cases
 
 
 def _load(path: Path) -> object:
     try:
         if path.stat().st_size > MAX_BYTES:
-            raise ValueError(f"larger than {MAX_BYTES} bytes")  # noqa: TRY301 — one way out for all
+            raise ValueError(f"larger than {MAX_BYTES} bytes")  # noqa: TRY301 — handled with all other read errors below
         return yaml.load(path.read_text(encoding="utf-8"), Loader=_CaseLoader)  # noqa: S506 — a SafeLoader that refuses more
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
-        _fault(CaseFileUnreadable, path, "-", "-", (f"无法读取：{reason}", f"cannot be read: {reason}"))
+        _raise_fault(CaseFileUnreadable, path, "-", "-", (f"无法读取：{reason}", f"cannot be read: {reason}"))
 
 
 def _case(path: Path, number: int, item: object, shared: dict[str, object]) -> Case:
@@ -95,8 +95,10 @@ def _case(path: Path, number: int, item: object, shared: dict[str, object]) -> C
             fault["type"], (CaseValueBad, f"值不可用：{fault['msg']}", f"bad value: {fault['msg']}")
         )
         key = ".".join(map(str, fault["loc"])) or "-"
-        _fault(kind, path, str(name or f"#{number}"), key, (zh, en))
+        _raise_fault(kind, path, str(name or f"#{number}"), key, (zh, en))
 
 
-def _fault(kind: type[CaseMalformed], path: Path, case: str, key: str, problem: tuple[str, str]) -> NoReturn:
+def _raise_fault(
+    kind: type[CaseMalformed], path: Path, case: str, key: str, problem: tuple[str, str]
+) -> NoReturn:
     raise kind(file=str(path), case=case, key=key, problem_zh=problem[0], problem_en=problem[1])

@@ -1,7 +1,8 @@
-"""Facts that speak of what the rules made: deliveries, decisions, appeals, reversals.
+"""Facts that refer to prompts or changes: deliveries, decisions, appeals, reversals.
 
-Prompts and changes have no ids that a lawyer could know. A fact that speaks of one ("the prompt about misses") means
-the latest of its kind at the instant of the fact, so these facts are resolved in the order of their events.
+The author of a case cannot know the ids of prompts and changes. A fact that refers to one ("the prompt about misses")
+means the latest of its kind at the instant of the fact. These facts are therefore resolved in the order of their
+instants, each by an assessment of the facts before it.
 """
 
 from collections.abc import Callable
@@ -28,87 +29,108 @@ Add = Callable[[StudentFacts, Assessment], StudentFacts]
 
 
 def resolve(
-    case: shape.Case, facts: StudentFacts, book: PolicyHistory, calendar: WorkingCalendar, source: Source
+    case: shape.Case, facts: StudentFacts, policies: PolicyHistory, calendar: WorkingCalendar, source: Source
 ) -> StudentFacts:
-    """The facts with every delivery, decision, answer, appeal and reversal added; refuses one that points nowhere."""
-    waiting: list[tuple[datetime, Add]] = []
+    """Add every delivery, decision, answer, appeal and reversal. Raises for a reference to something that is not there."""
+    additions: list[tuple[datetime, Add]] = []
     for number, fact in enumerate(case.facts):
-        names = _Names(source, f"facts.{number}")
+        references = _References(source, f"facts.{number}")
         if fact.prompt_delivered:
-            waiting.append((fact.prompt_delivered.at, partial(_delivered, fact.prompt_delivered, names)))
+            additions.append(
+                (fact.prompt_delivered.at, partial(_add_delivery, fact.prompt_delivered, references))
+            )
         elif fact.decision:
-            waiting.append((fact.decision.at, partial(_decided, fact.decision, names)))
+            additions.append((fact.decision.at, partial(_add_decision, fact.decision, references)))
         elif fact.acknowledgement:
-            waiting.append((fact.acknowledgement.at, partial(_acknowledged, fact.acknowledgement)))
+            additions.append((fact.acknowledgement.at, partial(_add_acknowledgement, fact.acknowledgement)))
         elif fact.appeal:
-            waiting.append((fact.appeal.filed, partial(_appealed, fact.appeal, names)))
+            additions.append((fact.appeal.filed, partial(_add_appeal, fact.appeal, references)))
         elif fact.reversal:
-            waiting.append((fact.reversal.at, partial(_reversed, fact.reversal, names)))
-    for at, add in sorted(waiting, key=lambda item: item[0]):
-        facts = add(facts, assess(facts, book, calendar, at))
+            additions.append((fact.reversal.at, partial(_add_reversal, fact.reversal, references)))
+    for at, add in sorted(additions, key=lambda item: item[0]):
+        facts = add(facts, assess(facts, policies, calendar, at))
     return facts
 
 
 @dataclass(frozen=True, slots=True)
-class _Names:
-    """What the words of one fact mean in the picture of its instant."""
+class _References:
+    """The prompts and changes that one fact refers to, in the assessment at its instant."""
 
     source: Source
     key: str
 
-    def prompt(self, asked: str, assessment: Assessment) -> str:
+    def prompt(self, reference: str, assessment: Assessment) -> str:
         """`misses` is the latest prompt of that kind, `misses#2` the second."""
-        kind, _, number = asked.partition("#")
-        found = [prompt.prompt_id for prompt in assessment.prompts if prompt.kind == kind]
-        return self._nth(found, number, "prompt", asked)
+        kind, _, number = reference.partition("#")
+        ids = [prompt.prompt_id for prompt in assessment.prompts if prompt.kind == kind]
+        return self._nth(ids, number, "prompt", reference)
 
-    def change(self, asked: int | str, assessment: Assessment) -> str:
-        found = [entry.entry_id for entry in assessment.ledger if entry.cause in SANCTIONS]
-        return self._nth(found, "" if asked == "latest" else str(asked), "change", asked)
+    def change(self, reference: int | str, assessment: Assessment) -> str:
+        """`latest`, or the number of the change."""
+        ids = [entry.entry_id for entry in assessment.ledger if entry.cause in SANCTIONS]
+        return self._nth(ids, "" if reference == "latest" else str(reference), "change", reference)
 
-    def _nth(self, found: list[str], number: str, key: str, asked: object) -> str:
+    def _nth(self, ids: list[str], number: str, key: str, reference: object) -> str:
         position = int(number) - 1 if number.isdecimal() else -1
-        if not found or (number and not 0 <= position < len(found)):
-            self.source.unknown(f"{self.key}.{key}", asked)
-        return found[position]
+        if not ids or (number and not 0 <= position < len(ids)):
+            self.source.unknown(f"{self.key}.{key}", reference)
+        return ids[position]
 
 
-def _delivered(
-    it: shape.Delivered, names: _Names, facts: StudentFacts, assessment: Assessment
+def _add_delivery(
+    fact: shape.Delivered, references: _References, facts: StudentFacts, assessment: Assessment
 ) -> StudentFacts:
-    new = PromptDelivery(names.prompt(it.prompt, assessment), it.at)
+    new = PromptDelivery(references.prompt(fact.prompt, assessment), fact.at)
     return replace(facts, deliveries=(*facts.deliveries, new))
 
 
-def _decided(
-    it: shape.DecisionFact, names: _Names, facts: StudentFacts, assessment: Assessment
+def _add_decision(
+    fact: shape.DecisionFact, references: _References, facts: StudentFacts, assessment: Assessment
 ) -> StudentFacts:
-    prompt = names.prompt(it.prompt, assessment)
+    prompt = references.prompt(fact.prompt, assessment)
     new = Decision(
-        it.id, prompt, it.at, it.by, it.role, it.outcome, it.reasons, it.found_reason, it.found_text
+        fact.id,
+        prompt,
+        fact.at,
+        fact.by,
+        fact.role,
+        fact.outcome,
+        fact.reasons,
+        fact.found_reason,
+        fact.found_text,
     )
     return replace(facts, decisions=(*facts.decisions, new))
 
 
-def _acknowledged(it: shape.AcknowledgementFact, facts: StudentFacts, _: Assessment) -> StudentFacts:
-    new = Acknowledgement(it.decision, it.at, it.by, it.accepted)
+def _add_acknowledgement(fact: shape.AcknowledgementFact, facts: StudentFacts, _: Assessment) -> StudentFacts:
+    new = Acknowledgement(fact.decision, fact.at, fact.by, fact.accepted)
     return replace(facts, acknowledgements=(*facts.acknowledgements, new))
 
 
-def _appealed(
-    it: shape.AppealFact, names: _Names, facts: StudentFacts, assessment: Assessment
+def _add_appeal(
+    fact: shape.AppealFact, references: _References, facts: StudentFacts, assessment: Assessment
 ) -> StudentFacts:
     target, target_id = "gaokao", ""
-    if it.roll_call is not None:
-        target, target_id = "check", it.roll_call
-    elif it.change is not None:
-        target, target_id = "change", names.change(it.change, assessment)
-    new = Appeal(it.id, it.by, target, target_id, it.filed, it.previous, it.decided, it.upheld, it.finding)
+    if fact.roll_call is not None:
+        target, target_id = "check", fact.roll_call
+    elif fact.change is not None:
+        target, target_id = "change", references.change(fact.change, assessment)
+    new = Appeal(
+        fact.id,
+        fact.by,
+        target,
+        target_id,
+        fact.filed,
+        fact.previous,
+        fact.decided,
+        fact.upheld,
+        fact.finding,
+    )
     return replace(facts, appeals=(*facts.appeals, new))
 
 
-def _reversed(
-    it: shape.ReversalFact, names: _Names, facts: StudentFacts, assessment: Assessment
+def _add_reversal(
+    fact: shape.ReversalFact, references: _References, facts: StudentFacts, assessment: Assessment
 ) -> StudentFacts:
-    new = Reversal(it.id, names.change(it.change, assessment), it.at, it.by, it.reasons)
+    new = Reversal(fact.id, references.change(fact.change, assessment), fact.at, fact.by, fact.reasons)
     return replace(facts, reversals=(*facts.reversals, new))

@@ -1,4 +1,4 @@
-"""Running law cases: what the rules say at each expected instant, compared with what the lawyer expects."""
+"""Running law cases: comparing the engine's assessment with the expectation at each instant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ from backend.standing.engine.misses import CheckStatus, event_day
 from backend.standing.engine.prompts import Prompt
 from backend.standing.engine.trace import document
 
-SIGNS = {CheckStatus.MISSED: "M", CheckStatus.PASSED: "P", CheckStatus.OUT: "-"}
+SIGNS = {CheckStatus.MISSED: "M", CheckStatus.PASSED: "P", CheckStatus.EXCLUDED: "-"}
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where the rules disagree with the case."""
+    """A value that differs from the expectation."""
 
     at: str
     key: str
@@ -34,7 +34,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """One case that was run; `trace` holds the pictures at the instants that failed."""
+    """The result of one case; `trace` holds the assessments at the instants that failed."""
 
     file: str
     name: str
@@ -48,34 +48,34 @@ class CaseResult:
 
 
 def run_file(path: Path, law: Policy) -> list[CaseResult]:
-    """Run every case of a file; raises a `CaseMalformed` before any result if one cannot be read."""
+    """Run every case of a file. Raises a `CaseMalformed` before any result if one is malformed."""
     worlds = [build(case, law, str(path)) for case in read_cases(path)]
     return [run(world, str(path)) for world in worlds]
 
 
 def run(world: World, file: str) -> CaseResult:
-    """Compare a case with the rules at each of its instants."""
+    """Compare a case with the engine at each of its instants."""
     differences: list[Difference] = []
     traces: list[Any] = []
     for expected in world.case.expect:
         assessment = world.assessment(expected.at)
-        wanted = _wanted(expected)
-        found = _differences(wanted, _actual(world, expected, assessment), "", _written(expected.at))
-        differences += found
-        traces += [document(assessment)] if found else []
+        actual = _actual(world, expected, assessment)
+        new = _compare(_expected(expected), actual, "", _format_instant(expected.at))
+        differences += new
+        traces += [document(assessment)] if new else []
     case: Case = world.case
     return CaseResult(file, case.name, tuple(case.clauses), tuple(differences), tuple(traces))
 
 
-def _wanted(expected: Expectation) -> dict[str, Any]:
-    """The expectation as plain data: only the keys that were written."""
-    written = expected.model_dump(exclude_unset=True, exclude={"at", "term"})
-    return {key: _plain(value) for key, value in written.items()}
+def _expected(expectation: Expectation) -> dict[str, Any]:
+    """The expectation as plain data, with only the given keys."""
+    given = expectation.model_dump(exclude_unset=True, exclude={"at", "term"})
+    return {key: _plain(value) for key, value in given.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
-        return _written(value)
+        return _format_instant(value)
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, dict):
@@ -83,34 +83,34 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def _written(at: datetime) -> str:
+def _format_instant(at: datetime) -> str:
     return at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _differences(expected: Any, actual: Any, key: str, at: str) -> list[Difference]:
-    """Mappings are compared by the keys expected, lists by length and place, everything else by value."""
+def _compare(expected: Any, actual: Any, key: str, at: str) -> list[Difference]:
+    """Compare objects by the expected keys, lists by length and position, everything else by value."""
     if isinstance(expected, Mapping) and isinstance(actual, Mapping):
         return [
             difference
             for name, value in expected.items()
-            for difference in _differences(value, actual.get(name), f"{key}.{name}".lstrip("."), at)
+            for difference in _compare(value, actual.get(name), f"{key}.{name}".lstrip("."), at)
         ]
     if isinstance(expected, list) and isinstance(actual, list) and len(expected) == len(actual):
         return [
             difference
-            for number, (want, have) in enumerate(zip(expected, actual, strict=True))
-            for difference in _differences(want, have, f"{key}.{number}", at)
+            for number, (one, other) in enumerate(zip(expected, actual, strict=True))
+            for difference in _compare(one, other, f"{key}.{number}", at)
         ]
     return [] if expected == actual else [Difference(at, key, expected, actual)]
 
 
-# --- what the rules say, in the words of the format ---
+# --- the assessment in the words of the format ---
 
 
 def _actual(world: World, expected: Expectation, assessment: Assessment) -> dict[str, Any]:
     term = _term(world, expected, assessment)
     leave = term.leave
-    said: dict[str, Any] = {
+    actual: dict[str, Any] = {
         "status": {"standing": assessment.status.standing, "study_form": assessment.status.study_form},
         "counts": {"consecutive": term.misses.consecutive, "cumulative": term.misses.cumulative},
         "sequence": " ".join(SIGNS[item.place] for item in term.sequence),
@@ -126,19 +126,19 @@ def _actual(world: World, expected: Expectation, assessment: Assessment) -> dict
         "exemptions": _exemptions(world, expected.at),
         "absence": _absence(assessment),
     }
-    return said | {"aid": _aid(world, assessment), "ineligible": _ineligible(world, assessment)}
+    return actual | {"aid": _aid(world, assessment), "ineligible": _ineligible(world, assessment)}
 
 
 def _term(world: World, expected: Expectation, assessment: Assessment) -> TermSummary:
-    """The term asked for, else that of the instant, else the last one before it."""
+    """The requested term, else the term of the instant, else the last one before it."""
     day = legal_day(expected.at)
-    begun = [term.code for term in world.facts.terms if term.starts_on <= day]
-    code = expected.term or (begun or [world.facts.terms[0].code])[-1]
+    started = [term.code for term in world.facts.terms if term.starts_on <= day]
+    code = expected.term or (started or [world.facts.terms[0].code])[-1]
     return next((term for term in assessment.terms if term.term == code), assessment.terms[-1])
 
 
 def _prompt(prompt: Prompt) -> dict[str, Any]:
-    due = prompt.deadline
+    deadline = prompt.deadline
     return {
         "kind": prompt.kind.value,
         "term": prompt.term,
@@ -146,11 +146,11 @@ def _prompt(prompt: Prompt) -> dict[str, Any]:
         "grounds": list(prompt.grounds),
         "evidence": [key.partition(":")[2] for key in prompt.evidence],
         "event_day": prompt.event_day.isoformat(),
-        "raised": _written(prompt.raised_at),
+        "raised": _format_instant(prompt.raised_at),
         "proposed": prompt.proposed,
-        "deadline": _written(due.at) if due and due.at else None,
-        "missing_year": due.missing_year if due else None,
-        "reminders": [item.on.isoformat() for item in due.reminders] if due else [],
+        "deadline": _format_instant(deadline.at) if deadline and deadline.at else None,
+        "missing_year": deadline.missing_year if deadline else None,
+        "reminders": [item.on.isoformat() for item in deadline.reminders] if deadline else [],
         "blockers": list(prompt.blockers),
         "closed_by": prompt.closed_by,
     }
@@ -160,7 +160,7 @@ def _change(entry: Entry) -> dict[str, Any]:
     return {
         "outcome": entry.outcome,
         "cause": entry.cause.value,
-        "at": _written(entry.at),
+        "at": _format_instant(entry.at),
         "change_kind": entry.change_kind,
         "standing": entry.after.standing,
         "study_form": entry.after.study_form,
@@ -170,31 +170,33 @@ def _change(entry: Entry) -> dict[str, Any]:
 def _exemptions(world: World, at: datetime) -> dict[str, str]:
     return {
         check.check_id: exempts(
-            world.facts.leaves, check.window, world.book.on(event_day(check)).minimum_window, at
+            world.facts.leaves, check.window, world.policies.on(event_day(check)).minimum_window, at
         ).value
         for check in world.facts.checks
     }
 
 
 def _absence(assessment: Assessment) -> Any:
-    spell = assessment.absence
-    if spell is None:
+    absence = assessment.absence
+    if absence is None:
         return "none"
-    return _plain({"since": spell.starts_on, "alert_on": spell.alert_on, "limit_day": spell.limit_day})
+    return _plain({"since": absence.starts_on, "alert_on": absence.alert_on, "limit_day": absence.limit_day})
 
 
 def _aid(world: World, assessment: Assessment) -> dict[str, Any]:
-    kinds = world.book.policy.at(legal_day(assessment.as_of), world.book.place).texts("aid.withdrawal.kinds")
+    kinds = world.policies.policy.at(legal_day(assessment.as_of), world.policies.place).texts(
+        "aid.withdrawal.kinds"
+    )
     accounts = aid_accounts(
         world.awards, world.payments, aid_changes(assessment, world.facts.terms), kinds, assessment.as_of
     )
-    held = [blocker for release in assessment.aid if release.at is None for blocker in release.blockers]
+    blockers = [blocker for release in assessment.aid if release.at is None for blocker in release.blockers]
     return {
         "due": accounts.balance(Account.DUE),
         "paid": accounts.balance(Account.PAID),
         "withdrawn": accounts.balance(Account.WITHDRAWN),
         "discrepancy": sum(item.fen for item in accounts.discrepancies),
-        "blockers": held,
+        "blockers": blockers,
     }
 
 

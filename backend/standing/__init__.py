@@ -1,1 +1,1 @@
-"""Standing: miss sequences, prompts, decisions, changes and locks (HN334 三、5 and 四)."""
+"""Standing: what follows from misses, leave and absence (HN334-3.5, 4.1, 4.2). See README.md."""

@@ -1,4 +1,4 @@
-"""Which students' cases staff of a school may touch: a registrar all, a counselor those of the own classes now."""
+"""Which students the caller may see: a registrar the whole school, a counselor the students of the own classes."""
 
 from uuid import UUID
 
@@ -12,7 +12,7 @@ from backend.people.tables import Student
 
 
 def visible_students(actor: Actor, student_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    """The condition that limits a counselor to students of the own classes, and a student to the own rows."""
+    """A condition that limits counselors to the current students of their classes, and students to themselves."""
     if actor.role == "student":
         return student_id == actor.student_id
     if actor.role != "counselor":
@@ -23,9 +23,11 @@ def visible_students(actor: Actor, student_id: ColumnElement[UUID]) -> ColumnEle
 
 
 async def require_student_access(session: AsyncSession, actor: Actor, student_id: UUID) -> None:
-    """Raises `NotPermitted` for superiors, `NotFound` for a student who is not in the care of the staff."""
+    """Raises `NotPermitted` for superiors, `NotFound` for a student whom the staff member may not see."""
     if actor.role not in {"registrar", "counselor"}:
         raise NotPermitted(reason_zh="由学校办理", reason_en="this is handled by the school")
-    found = select(Student.id).where(Student.id == student_id, visible_students(actor, Student.id.expression))
-    if await session.scalar(found) is None:
+    student = select(Student.id).where(
+        Student.id == student_id, visible_students(actor, Student.id.expression)
+    )
+    if await session.scalar(student) is None:
         raise NotFound

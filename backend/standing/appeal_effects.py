@@ -1,7 +1,7 @@
-"""Recording what standing must know of appeals (HN334-4.2): that one was filed, taken back, or decided.
+"""The effects of appeals on standing (HN334-4.2): an appeal was filed, withdrawn, or decided.
 
-The room of appeals keeps the case. What is recorded here blocks executions while it is open, and restores when it
-is upheld; the rules refuse nothing that was let through here.
+The package `appeal` manages the case itself. An appeal recorded here blocks automatic executions while it is open, and
+restores the standing when it is upheld. The engine admits every appeal that passed the checks here.
 """
 
 from dataclasses import dataclass
@@ -30,11 +30,10 @@ from backend.standing.appeal_errors import (
     NothingToAppeal,
     PreviousNotRejected,
 )
-from backend.standing.engine.appeals import appeal_objection
 from backend.standing.engine.assess import Assessment
-from backend.standing.engine.facts import Appeal
+from backend.standing.engine.decision_rules import appeal_objection
+from backend.standing.engine.facts import Appeal, check_key
 from backend.standing.engine.ledger import in_force
-from backend.standing.engine.misses import check_key
 from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess, policy_history
 from backend.standing.store.save import save_assessment, save_current
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
@@ -45,9 +44,9 @@ Finding = Literal["present", "excused"]
 
 @dataclass(frozen=True, slots=True)
 class NewAppeal:
-    """Against what: a roll call's id, a ledger entry's id, or the year of a gaokao.
+    """An appeal to file. `target_id` is a roll call's id, a ledger entry's id, or the year of a gaokao.
 
-    `previous` is the rejected appeal on the same matter that this one carries up.
+    `previous` is the rejected appeal in the same matter that this one takes to the next level.
     """
 
     student_id: UUID
@@ -58,63 +57,62 @@ class NewAppeal:
 
 @dataclass(frozen=True, slots=True)
 class Filed:
-    """An appeal on record, and the student whose turn its transaction holds."""
+    """A recorded appeal, and its student, locked by the transaction."""
 
     appeal: AppealFiled
     held: LockedStudent
     assessment: Assessment
-    """As it was before the appeal."""
+    """The assessment before the appeal."""
 
 
 async def hold_kept(
     session: AsyncSession, actor: Actor, student_id: UUID, at: datetime
 ) -> tuple[LockedStudent, Assessment]:
-    """Take the turn; for staff, what was due before is kept first. A student's scope may not keep it: a job does."""
-    held = await lock_and_assess(session, student_id, at)
-    _, assessment = await load_facts_and_assess(session, held)
+    """Lock the student and assess; for staff, also save the result. A student's scope may not save: a job does."""
+    locked = await lock_and_assess(session, student_id, at)
+    _, assessment = await load_facts_and_assess(session, locked)
     if actor.role != "student":
-        await save_assessment(session, held, assessment)
-    return held, assessment
+        await save_assessment(session, locked, assessment)
+    return locked, assessment
 
 
-async def keep_after(session: AsyncSession, actor: Actor, held: LockedStudent) -> None:
-    """The consequences in the same transaction; of a student's own act a consumer keeps them."""
+async def keep_after(session: AsyncSession, actor: Actor, locked: LockedStudent) -> None:
+    """Save the consequences in the same transaction. After a student's own act, an event consumer saves them."""
     await session.flush()
     if actor.role != "student":
-        await save_current(session, held)
+        await save_current(session, locked)
 
 
 async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at: datetime) -> Filed:
-    """Take the student's turn and record the appeal of the caller's side.
+    """Lock the student and record the appeal of the student or the school. Save the consequences with `keep_after`.
 
-    Raises `NotFound` for what the student never had, and an error of its own for each objection; what the room of
-    appeals finds wrong after this takes the record back with its transaction. Consequences: `keep_after`.
+    Raises `NotFound` if the target is not the student's, and a specific error for each objection. If the package
+    `appeal` raises afterwards, the transaction is rolled back with this record.
     """
-    held, assessment = await hold_kept(session, actor, new.student_id, at)
-    known_at = await _standing_against(session, held, assessment, new)
-    previous = await _previous(session, new)
-    await _admissible(session, actor, held, new)
-    _in_time(held, assessment, new, previous.at if previous else known_at)
+    locked, assessment = await hold_kept(session, actor, new.student_id, at)
+    known_at = await _target_at(session, locked, assessment, new)
+    previous = await _load_rejection(session, new)
+    await _require_admissible(session, actor, locked, new)
+    _require_in_time(locked, assessment, new, previous.at if previous else known_at)
     row = AppealFiled(
         id=new_id(),
-        school_id=held.subject.school_id,
-        student_id=new.student_id,
-        appellant=_side(actor),
+        **locked.keys,
+        appellant=_appellant(actor),
         target=new.target,
         target_id=new.target_id,
         previous=new.previous,
         filed_by=actor.account_id,
-        filed_at=held.at,
+        filed_at=locked.at,
     )
     session.add(row)
     await session.flush()
-    return Filed(row, held, assessment)
+    return Filed(row, locked, assessment)
 
 
 async def record_withdrawal(
-    session: AsyncSession, actor: Actor, held: LockedStudent, appeal: AppealFiled, reason: str | None
+    session: AsyncSession, actor: Actor, locked: LockedStudent, appeal: AppealFiled, reason: str | None
 ) -> None:
-    """The appellant takes an open appeal back."""
+    """The appellant withdraws an open appeal."""
     session.add(
         AppealWithdrawn(
             appeal_id=appeal.id,
@@ -122,7 +120,7 @@ async def record_withdrawal(
             student_id=appeal.student_id,
             reason=reason,
             withdrawn_by=actor.account_id,
-            at=held.at,
+            at=locked.at,
         )
     )
     await session.flush()
@@ -130,7 +128,7 @@ async def record_withdrawal(
 
 @dataclass(frozen=True, slots=True)
 class Ruling:
-    """How an appeal ends. `finding`: what an overturned result is to be instead."""
+    """The decision on an appeal. `finding` is the new result of an overturned check."""
 
     upheld: bool
     finding: Finding
@@ -138,9 +136,9 @@ class Ruling:
 
 
 async def record_ruling(
-    session: AsyncSession, actor: Actor, held: LockedStudent, appeal: AppealFiled, ruling: Ruling
+    session: AsyncSession, actor: Actor, locked: LockedStudent, appeal: AppealFiled, ruling: Ruling
 ) -> AppealDecided:
-    """The end of an open appeal; the primary key lets one of two deciders through."""
+    """Record the decision on an open appeal. If two people decide at once, the primary key admits one."""
     row = AppealDecided(
         appeal_id=appeal.id,
         school_id=appeal.school_id,
@@ -150,36 +148,36 @@ async def record_ruling(
         reasons=ruling.reasons,
         filed_by=appeal.filed_by,
         decided_by=actor.account_id,
-        at=held.at,
+        at=locked.at,
     )
     session.add(row)
     await session.flush()
     return row
 
 
-def _side(actor: Actor) -> str:
+def _appellant(actor: Actor) -> str:
     return "student" if actor.role == "student" else "school"
 
 
-async def _standing_against(
-    session: AsyncSession, held: LockedStudent, assessment: Assessment, new: NewAppeal
+async def _target_at(
+    session: AsyncSession, locked: LockedStudent, assessment: Assessment, new: NewAppeal
 ) -> datetime | None:
-    """When what is appealed against came about; None for eligibility, which the room of appeals looks at."""
+    """The instant of the result or change; None for gaokao eligibility, which the package `appeal` checks."""
     match new.target:
         case "check":
-            return await _result_at(session, held, UUID(new.target_id))
+            return await _result_at(session, locked, UUID(new.target_id))
         case "change":
             return await _change_at(session, assessment, new)
     return None
 
 
-async def _result_at(session: AsyncSession, held: LockedStudent, roll_call_id: UUID) -> datetime:
-    student_id = held.subject.student_id
+async def _result_at(session: AsyncSession, locked: LockedStudent, roll_call_id: UUID) -> datetime:
+    student_id = locked.subject.student_id
     roll_call = await session.get(RollCall, roll_call_id)
     obligation = await session.get(Obligation, (roll_call_id, student_id))
     if (
         roll_call is None
-        or roll_call.notify_at > held.at
+        or roll_call.notify_at > locked.at
         or obligation is None
         or obligation.duty == "exempt"
     ):
@@ -201,8 +199,8 @@ async def _change_at(session: AsyncSession, assessment: Assessment, new: NewAppe
     return entry.recorded_at
 
 
-async def _previous(session: AsyncSession, new: NewAppeal) -> AppealDecided | None:
-    """The decision that rejected the earlier appeal."""
+async def _load_rejection(session: AsyncSession, new: NewAppeal) -> AppealDecided | None:
+    """The decision that rejected the previous appeal."""
     if new.previous is None:
         return None
     decided = await session.get(AppealDecided, new.previous)
@@ -211,16 +209,18 @@ async def _previous(session: AsyncSession, new: NewAppeal) -> AppealDecided | No
     return decided
 
 
-async def _admissible(session: AsyncSession, actor: Actor, held: LockedStudent, new: NewAppeal) -> None:
-    """The order of appeals, as the rules will see it."""
-    facts, _ = await load_facts_and_assess(session, held)
-    levels = policy_history(held.subject.path).on(legal_day(held.at)).appeal_levels
+async def _require_admissible(
+    session: AsyncSession, actor: Actor, locked: LockedStudent, new: NewAppeal
+) -> None:
+    """Check the order of appeals by the same rule as the engine."""
+    facts, _ = await load_facts_and_assess(session, locked)
+    levels = policy_history(locked.subject.path).on(legal_day(locked.at)).appeal_levels
     appeal = Appeal(
         appeal_id=str(new_id()),
-        appellant=_side(actor),
+        appellant=_appellant(actor),
         target=new.target,
         target_id=new.target_id,
-        filed_at=held.at,
+        filed_at=locked.at,
         previous=str(new.previous) if new.previous else None,
     )
     match appeal_objection(appeal, facts, levels):
@@ -240,13 +240,15 @@ async def _admissible(session: AsyncSession, actor: Actor, held: LockedStudent, 
             raise ValueError(objection)
 
 
-def _in_time(held: LockedStudent, assessment: Assessment, new: NewAppeal, known_at: datetime | None) -> None:
-    """Within the days of policy; a result stays open to appeal while an open prompt rests on it."""
+def _require_in_time(
+    locked: LockedStudent, assessment: Assessment, new: NewAppeal, known_at: datetime | None
+) -> None:
+    """Check the filing period. A result can still be appealed while it is evidence of an open prompt."""
     if known_at is None:
         return
-    law = policy_at(legal_day(known_at), division_of(held.subject.path))
+    law = policy_at(legal_day(known_at), division_of(locked.subject.path))
     last_day = legal_day(known_at) + timedelta(days=law.integer("appeal.filing.days"))
-    if legal_day(held.at) <= last_day:
+    if legal_day(locked.at) <= last_day:
         return
     key = check_key(new.target_id)
     if new.target == "check" and any(key in prompt.evidence for prompt in assessment.open_prompts):

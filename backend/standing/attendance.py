@@ -1,4 +1,4 @@
-"""What a counselor writes down: a student was absent, or was seen, at an instant (HN334-3.5c, reading 5)."""
+"""Attendance records: a counselor records that a student was absent or present at an instant (HN334-3.5c, reading 5)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ from backend.standing.store.tables import AttendanceEntry
 
 @dataclass(frozen=True, slots=True)
 class RecordAttendance:
-    """A student was absent (`present` False) or seen at `seen_at`, with what the writer knows of it."""
+    """A student was present or absent at `seen_at`."""
 
     student_id: UUID
     seen_at: datetime
@@ -37,55 +37,54 @@ class RecordAttendance:
 async def record_attendance(
     session: AsyncSession, actor: Actor, command: RecordAttendance, at: datetime
 ) -> AttendanceEntry:
-    """Record it for a student of the own classes (counselor) or school (registrar), and keep what follows.
+    """Record attendance for a student of the own classes (counselor) or school (registrar), and save the consequences.
 
-    The instant lies in the past, in the running term, and no longer ago than the law admits. A mistaken absence is
-    countered by presence at the very same instant; presence stands, since lack of evidence is never absence.
+    The instant must lie in the past, in the current term, and within the days that the policy allows. A mistaken
+    absence is corrected by presence at the same instant. Presence cannot be corrected: absence needs a record.
     Raises `NotFound`, `NotPermitted`, `AttendanceTimeInvalid`, `AttendanceRecorded`.
     """
     await require_student_access(session, actor, command.student_id)
-    held = await lock_and_assess(session, command.student_id, at)
-    await _must_be_recent(session, held, command.seen_at, at)
-    facts, assessment = await load_facts_and_assess(session, held)
-    await save_assessment(session, held, assessment)
-    _must_be_new(facts, command)
+    locked = await lock_and_assess(session, command.student_id, at)
+    await _require_recent(session, locked, command.seen_at, at)
+    facts, assessment = await load_facts_and_assess(session, locked)
+    await save_assessment(session, locked, assessment)
+    _require_new(facts, command)
     row = AttendanceEntry(
         id=new_id(),
-        school_id=held.subject.school_id,
-        student_id=command.student_id,
+        **locked.keys,
         present=command.present,
         at=command.seen_at,
         note=command.note,
         recorded_by=actor.account_id,
-        recorded_at=held.at,
+        recorded_at=locked.at,
     )
     session.add(row)
     await session.flush()
     after = {"present": row.present, "at": row.at.isoformat()}
-    act = audit.Act("attendance.recorded", "attendance_entry", str(row.id), held.subject.path, after=after)
-    audit.record(session, act, held.at)
-    await save_current(session, held)
+    act = audit.Act("attendance.recorded", "attendance_entry", str(row.id), locked.subject.path, after=after)
+    audit.record(session, act, locked.at)
+    await save_current(session, locked)
     return row
 
 
-async def _must_be_recent(
-    session: AsyncSession, held: LockedStudent, seen_at: datetime, at: datetime
+async def _require_recent(
+    session: AsyncSession, locked: LockedStudent, seen_at: datetime, at: datetime
 ) -> None:
-    days = policy_at(legal_day(at), division_of(held.subject.path)).integer("attendance.recorded_within")
+    days = policy_at(legal_day(at), division_of(locked.subject.path)).integer("attendance.recorded_within")
     if not at - timedelta(days=days) <= seen_at <= at:
         raise errors.AttendanceTimeInvalid(days=days)
-    running = await term_of(session, held.subject.school_id, legal_day(at))
+    current = await term_of(session, locked.subject.school_id, legal_day(at))
     try:
-        then = await term_of(session, held.subject.school_id, legal_day(seen_at))
+        term = await term_of(session, locked.subject.school_id, legal_day(seen_at))
     except TermNotSet as outside:
         raise errors.AttendanceTimeInvalid(days=days) from outside
-    if then.code != running.code:
+    if term.code != current.code:
         raise errors.AttendanceTimeInvalid(days=days)
 
 
-def _must_be_new(facts: StudentFacts, command: RecordAttendance) -> None:
-    there = {record.present for record in facts.attendance if record.at == command.seen_at}
-    if True in there or command.present in there:
+def _require_new(facts: StudentFacts, command: RecordAttendance) -> None:
+    recorded = {record.present for record in facts.attendance if record.at == command.seen_at}
+    if True in recorded or command.present in recorded:
         raise errors.AttendanceRecorded
 
 
@@ -96,7 +95,7 @@ async def attendance_page(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[AttendanceEntry]:
-    """At most `limit` records of a student in the caller's care, latest instant first, behind `before`."""
+    """At most `limit` records of a student whom the caller may see, latest instant first, after `before`."""
     await require_student_access(session, actor, student_id)
     key = tuple_(AttendanceEntry.at, AttendanceEntry.id)
     page = (

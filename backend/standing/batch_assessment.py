@@ -1,8 +1,8 @@
-"""Assessing many: everyone is judged without a turn, and only whose picture has changed takes one.
+"""Assessing many students: all are assessed without a lock, and only those whose assessment changed are locked.
 
-A run may come late, twice, or beside another: a prompt and an expiry bear the instants at which the facts called
-for them (`course`), and what follows is kept under the student's turn (`keeping`). So nothing depends on when the
-rules were asked, and a run that was cut short is simply begun again.
+A run can be late, repeated, or concurrent with another: prompts and expiries carry the instants at which the facts
+called for them (`engine/timeline.py`), and results are saved under the student's lock (`store/save.py`). So nothing
+depends on when a run happens, and an interrupted run is simply started again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,21 +25,21 @@ from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 from backend.standing.store import tables
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import differs, judgements, policy_history
+from backend.standing.store.lock import assess_unlocked, has_changed, policy_history
 from backend.standing.store.save import recompute, recompute_many
 
 T = TypeVar("T")
 
 BATCH = 250
-"""Students judged at once without a turn: some megabytes of facts, and a fraction of a second without a pause for other jobs."""
+"""Students assessed at once without locks: a few megabytes of facts, and a fraction of a second of blocking work."""
 
-AT_ONCE = 400
-"""Students whose turns are held at once: an act on one of them waits for the transaction of all, some tenths of a second."""
+LOCKED_BATCH = 400
+"""Students locked in one transaction. An act on one of them waits for this transaction, some tenths of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class SchoolOf:
-    """The school whose students are assessed."""
+    """One school whose students are assessed."""
 
     school_id: UUID
     path: str
@@ -55,7 +55,7 @@ class SchoolOf:
 
 @dataclass(frozen=True, slots=True)
 class SchoolsBelow:
-    """Schools whose students are assessed together, all of them below one unit."""
+    """Several schools below one unit, whose students are assessed together."""
 
     path: str
     ids: tuple[UUID, ...]
@@ -69,106 +69,108 @@ Schools = SchoolOf | SchoolsBelow
 
 
 @dataclass(frozen=True, slots=True)
-class Assessed:
-    """How many students a run spoke for, and how many pictures it found changed."""
+class RunResult:
+    """How many students a run covered, and how many assessments changed."""
 
     students: int
     changed: int
 
 
-async def assess_school(app_context: AppContext, school_id: UUID, path: str, at: datetime) -> Assessed:
-    """Assess every student on the school's roll, and record that the school was assessed on this legal day.
+async def assess_school(app_context: AppContext, school_id: UUID, path: str, at: datetime) -> RunResult:
+    """Assess all students on the school's roll, and record that the school was assessed on this legal day.
 
-    Where some could not be assessed, raises as `recompute_each`, and the day is not recorded.
+    If some could not be assessed, raises like `recompute_each`, and the day is not recorded.
     """
     school = SchoolOf(school_id, path)
     async with app_context.database.transaction(school.scope) as session:
         students = await session.scalar(
             select(func.count()).select_from(Student).where(Student.school_id == school_id)
         )
-        asked = (await session.scalars(students_to_assess(school, at))).all()
-    done = Assessed(int(students or 0), await assess_students(app_context, school, asked, at))
-    row = {"students": done.students, "changed": done.changed, "finished_at": app_context.clock()}
+        student_ids = (await session.scalars(students_to_assess(school, at))).all()
+    result = RunResult(int(students or 0), await assess_students(app_context, school, student_ids, at))
+    row = {"students": result.students, "changed": result.changed, "finished_at": app_context.clock()}
     async with app_context.database.transaction(school.scope) as session:
-        put = insert(tables.DailyAssessment).values(school_id=school_id, legal_day=legal_day(at), **row)
-        await session.execute(put.on_conflict_do_nothing())
-    return done
+        statement = insert(tables.DailyAssessment).values(school_id=school_id, legal_day=legal_day(at), **row)
+        await session.execute(statement.on_conflict_do_nothing())
+    return result
 
 
 async def assess_students(
-    app_context: AppContext, schools: Schools, asked: Sequence[UUID], at: datetime
+    app_context: AppContext, schools: Schools, student_ids: Sequence[UUID], at: datetime
 ) -> int:
-    """Reassess those of the students whose picture has changed; how many. Raises as `recompute_each`."""
+    """Recompute those of the students whose assessment changed. Returns their number. Raises like `recompute_each`."""
     changed = [
         student_id
-        for batch in batches(asked, BATCH)
-        for student_id in await changed_among(app_context, schools, batch, at)
+        for batch in batches(student_ids, BATCH)
+        for student_id in await find_changed(app_context, schools, batch, at)
     ]
     await recompute_each(app_context, schools, changed, at)
     return len(changed)
 
 
 async def recompute_each(
-    app_context: AppContext, schools: Schools, asked: Sequence[UUID], at: datetime
+    app_context: AppContext, schools: Schools, student_ids: Sequence[UUID], at: datetime
 ) -> int:
-    """Take the students' turns, some at once; of how many the law now says something else.
+    """Lock, assess and save the students in batches. Returns the number whose assessment changed.
 
-    One that fails keeps nobody waiting: those with whom it was taken are taken one by one, and what failed is raised in
-    the end, as an `ExceptionGroup`.
+    If a batch fails, its students are recomputed one by one, so one broken student does not hold up the others. The
+    failures are raised at the end as an `ExceptionGroup`.
     """
     changed, failures = 0, list[Exception]()
-    for batch in batches(asked, AT_ONCE):
+    for batch in batches(student_ids, LOCKED_BATCH):
         try:
             async with app_context.database.transaction(schools.scope) as session:
                 changed += await recompute_many(session, batch, at)
-        except Exception:  # noqa: BLE001 - whose it is shows when each is taken alone
-            failures += await _reassess_alone(app_context, schools, batch, at)
+        except Exception:  # noqa: BLE001 - recomputing each alone shows which student fails
+            failures += await _recompute_one_by_one(app_context, schools, batch, at)
     if failures:
         msg = f"{len(failures)} students of {schools.path} could not be assessed"
         raise ExceptionGroup(msg, failures)
     return changed
 
 
-async def _reassess_alone(
-    app_context: AppContext, schools: Schools, asked: Sequence[UUID], at: datetime
+async def _recompute_one_by_one(
+    app_context: AppContext, schools: Schools, student_ids: Sequence[UUID], at: datetime
 ) -> list[Exception]:
-    """A transaction for each; what failed."""
+    """Recompute each student in a transaction of its own. Returns the failures."""
     failures: list[Exception] = []
-    for student_id in asked:
+    for student_id in student_ids:
         try:
             async with app_context.database.transaction(schools.scope) as session:
                 await recompute(session, student_id, at)
-        except Exception as error:  # noqa: BLE001 - raised by the caller, with those of the others
+        except Exception as error:  # noqa: BLE001 - raised by the caller, together with others
             failures.append(error)
     return failures
 
 
-async def changed_among(
-    app_context: AppContext, schools: Schools, asked: Sequence[UUID], at: datetime
+async def find_changed(
+    app_context: AppContext, schools: Schools, student_ids: Sequence[UUID], at: datetime
 ) -> list[UUID]:
-    """Those of whom the law says something else than what is stored. Writes nothing and holds nobody's turn.
+    """The students whose assessment differs from the stored one. Writes nothing and locks nothing.
 
-    A fact that is recorded meanwhile is not lost: whoever records it sees to its consequences.
+    A fact recorded meanwhile is not lost: the transaction that records it also saves its consequences.
     """
     async with app_context.database.transaction(schools.scope) as session:
         await session.execute(text("SET TRANSACTION READ ONLY"))
-        found = await load_student_refs(session, asked)
-        judged = await judgements(session, list(found.values()), at)
+        students = await load_student_refs(session, student_ids)
+        records = await assess_unlocked(session, list(students.values()), at)
         known = select(tables.StudentStanding.student_id, tables.StudentStanding.digest).where(
-            among(tables.StudentStanding.student_id, asked)
+            among(tables.StudentStanding.student_id, student_ids)
         )
         stored = {row.student_id: row.digest for row in await session.execute(known)}
-    return [student_id for student_id, said in judged.items() if differs(said, stored.get(student_id))]
+    return [
+        student_id for student_id, record in records.items() if has_changed(record, stored.get(student_id))
+    ]
 
 
-def batches(asked: Sequence[T], size: int) -> Iterator[Sequence[T]]:
-    """Parts of at most so many."""
-    return (asked[first : first + size] for first in range(0, len(asked), size))
+def batches(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in slices of at most `size`."""
+    return (items[first : first + size] for first in range(0, len(items), size))
 
 
-# --- who is judged ---
+# --- which students to assess ---
 
-TELLING = (
+TABLES_AFFECTING_STANDING = (
     tables.StudentStanding,
     tables.StandingOrigin,
     tables.PromptDelivered,
@@ -181,30 +183,31 @@ TELLING = (
     tables.AppealFiled,
     LeaveRequest,
 )
-"""Tables a row of which may make the law say something of a student, beside a result "missed"."""
+"""Tables whose rows can give a student a non-empty assessment, apart from a result "missed"."""
 
 
 def students_to_assess(school: SchoolOf, at: datetime) -> Select[UUID]:
-    """The students of the school of whom the law may say anything.
+    """The students of the school whose assessment can be non-empty.
 
-    Of whoever missed nothing, asked for no leave, and of whom nobody recorded, decided or filed anything, it says
-    nothing: passes alone make no count, no prompt and no warning. They are the many, and are not even read. Only
-    under a law by which a first miss prompts would everyone be one miss away from it.
+    Students without misses, leave or any other recorded event have an empty assessment, so we do not load them; they
+    are the majority. Only if a single miss raised a prompt would all students need the warning "one more miss".
     """
     law = policy_history(school.path).on(legal_day(at))
-    everyone = select(Student.id).where(Student.school_id == school.school_id)
+    all_students = select(Student.id).where(Student.school_id == school.school_id)
     if min(law.consecutive, law.cumulative) <= 1:
-        return everyone.order_by(Student.id)
+        return all_students.order_by(Student.id)
     missed = select(OutcomeEntry.student_id).where(
         OutcomeEntry.school_id == school.school_id, OutcomeEntry.outcome == Outcome.MISSED.value
     )
-    said = (everyone.join(table, table.student_id == Student.id) for table in TELLING)
-    found = union(missed, *said).subquery("found")
-    return select(found.c[0]).order_by(found.c[0])
+    recorded = (
+        all_students.join(table, table.student_id == Student.id) for table in TABLES_AFFECTING_STANDING
+    )
+    students = union(missed, *recorded).subquery("students")
+    return select(students.c[0]).order_by(students.c[0])
 
 
 def known_in(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
-    """The students of the schools who were asked in a roll call, and of whom a picture is kept."""
+    """Students of the schools who had to attend a roll call and have a stored assessment."""
     return (
         select(Obligation.student_id)
         .join(tables.StudentStanding, tables.StudentStanding.student_id == Obligation.student_id)
@@ -220,10 +223,10 @@ def known_in(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
 
 
 def missed_by(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
-    """The students of the schools who missed a roll call, with how many of its term they missed; most first, for prompts
-    come before warnings.
+    """Students of the schools who missed a roll call, with their number of misses in its term.
 
-    All misses of the schools are read at once, and not those of each student: they are the few.
+    Students with most misses come first, so that prompts are raised before warnings. Reading all misses of the schools
+    at once is cheap, since misses are rare.
     """
     misses = func.count(OutcomeEntry.roll_call_id.distinct())
     return (
@@ -239,8 +242,8 @@ def missed_by(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
     )
 
 
-def _missed(schools: Schools, roll_call_id: UUID) -> Sequence[ColumnElement[bool]]:
-    """Of `outcome_entry` rows: those by which somebody of the schools once missed the roll call."""
+def _missed_in(schools: Schools, roll_call_id: UUID) -> Sequence[ColumnElement[bool]]:
+    """Conditions on `outcome_entry` for students of the schools who missed the roll call at any time."""
     return (
         OutcomeEntry.term_code == load_term(roll_call_id),
         among(OutcomeEntry.school_id, schools.ids),
@@ -249,21 +252,21 @@ def _missed(schools: Schools, roll_call_id: UUID) -> Sequence[ColumnElement[bool
     )
 
 
-def due(at: datetime) -> Select[UUID]:
-    """Students whose picture time alone has changed by the instant, with the exception of `definer.due_standings`."""
+def select_due(at: datetime) -> Select[UUID]:
+    """Students whose assessment changed by time alone, with the same exception as `definer.due_standings`."""
     standing, difference = tables.StudentStanding, tables.ReplayDifference
     noted = exists().where(difference.student_id == standing.student_id)
     return select(standing.student_id).where(and_(standing.next_at <= at, ~noted)).order_by(standing.next_at)
 
 
 def missed_despite_leave(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
-    """Who missed a roll call although they had asked for leave that touches its window."""
+    """Students who missed a roll call although they had requested leave that overlaps its window."""
     return (
         select(OutcomeEntry.student_id)
         .join(RollCall, RollCall.id == OutcomeEntry.roll_call_id)
         .join(LeaveRequest, LeaveRequest.student_id == OutcomeEntry.student_id)
         .where(
-            *_missed(schools, roll_call_id),
+            *_missed_in(schools, roll_call_id),
             LeaveRequest.starts_at < func.coalesce(RollCall.extended_until, RollCall.closes_at),
             LeaveRequest.ends_at > RollCall.opens_at,
         )

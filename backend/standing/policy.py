@@ -1,4 +1,4 @@
-"""The figures of standing by day, read once for each day and place."""
+"""The policy figures that standing depends on, by day and place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from backend.policy import Policy, PolicyAt
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What an outcome writes; None leaves the earlier value."""
+    """The standing and study form that an outcome sets; None leaves the value unchanged."""
 
     standing: str | None
     study_form: str | None
@@ -21,7 +21,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class StandingPolicy:
-    """Everything that HN334 三、5 and 四 fix on one day, from policy data."""
+    """The figures of HN334 三、5 and 四 in force on one day, from policy data."""
 
     policy: PolicyAt
     counted_kinds: tuple[str, ...]
@@ -42,7 +42,7 @@ class StandingPolicy:
     proposed: Mapping[str, str]
     effects: Mapping[str, Effect]
     reasons: Mapping[str, bool]
-    """Justified reasons of the catalogue, and whether each needs a text."""
+    """The catalogue of justified reasons, and whether each needs a text."""
     locked_items: tuple[str, ...]
     appeal_levels: int
 
@@ -84,13 +84,13 @@ class StandingPolicy:
 
 @dataclass(frozen=True, slots=True)
 class PolicyHistory:
-    """The law of one place through time: a figure is asked for by the day of the event (reading 14)."""
+    """The policies of one place over time. The day of the event decides which one applies (reading 14)."""
 
     policy: Policy
     place: str
 
     def on(self, day: date) -> StandingPolicy:
-        """Raises `AbsentLaw` where the place has none on the day: standing is never judged without law."""
+        """Raises `AbsentLaw` if the place has no law on the day: standing is never assessed without law."""
         return _standing_law(self.policy, self.place, day)
 
 

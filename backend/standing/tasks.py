@@ -1,4 +1,4 @@
-"""What the clock and other rooms make standing do: assess a school, the audience of a roll call, or one student."""
+"""Background tasks: assess a school, the audience of a roll call, or one student."""
 
 from collections.abc import Collection
 from datetime import datetime
@@ -27,11 +27,11 @@ from backend.standing.batch_assessment import (
     assess_school,
     assess_students,
     batches,
-    due,
     known_in,
     missed_by,
     missed_despite_leave,
     recompute_each,
+    select_due,
 )
 from backend.standing.claims.service import claim_late_leave
 from backend.standing.notifications.reminders import remind_registrars
@@ -42,73 +42,75 @@ _DUE = text("SELECT school_id, path FROM definer.due_standings(:instant)")
 _RETRY = RetryStrategy(max_attempts=6, exponential_wait=3)
 
 
-# --- enqueued in the transaction of a cause ---
+# --- enqueued in the transaction of the cause ---
 
 
 async def enqueue_assessment(session: AsyncSession, school_ids: Collection[UUID]) -> None:
-    """Assess everyone in the schools soon: something was recorded that may concern any of them."""
+    """Assess all students of the schools soon, after something was recorded that can affect any of them."""
     units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.id.in_(school_ids), OrgUnit.kind == "school")
-    wanted = [_school(school_id, path) for school_id, path in await session.execute(units)]
-    await enqueue_all_unless_waiting(session, wanted)
+    jobs = [_school_job(school_id, path) for school_id, path in await session.execute(units)]
+    await enqueue_all_unless_waiting(session, jobs)
 
 
 async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, student_id: UUID) -> None:
-    """Assess one student soon; a job that waits already will do."""
+    """Assess one student soon, unless a job for the student is already waiting."""
     arguments = {"school_id": str(school_id), "path": path, "student_id": str(student_id)}
     await enqueue_unless_waiting(session, assess_student, f"assess/{student_id}", **arguments)
 
 
 SCHOOLS_AT_ONCE = 20
-"""Schools of one job: few enough to be done in seconds, and that several workers share those of a province."""
+"""Few enough to finish in seconds and to share the schools of a province among several workers."""
 
 
 async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
-    """Assess whom a settled or voided roll call may concern: for some of its schools at once a job for those who missed
-    it, and one for the others, which keeps none of the first waiting.
+    """Assess the students affected by a settled or voided roll call.
+
+    For every few schools there are two jobs: one for the students who missed the roll call, and one with low priority
+    for the others.
     """
     launcher = await session.scalar(select(RollCall.launcher_path).where(RollCall.id == roll_call_id))
     schools = (
         select(OrgUnit.id)
         .join(RollCallSchool, RollCallSchool.school_id == OrgUnit.id)
         .where(RollCallSchool.roll_call_id == roll_call_id)
-        .order_by(OrgUnit.path)  # of one bureau the law and the terms are mostly the same
+        .order_by(OrgUnit.path)  # schools of one bureau mostly share the law and the terms
     )
-    found = [str(school_id) for school_id in await session.scalars(schools)]
-    wanted: list[JobRequest] = []
-    for some in batches(found, SCHOOLS_AT_ONCE):
-        arguments = {"roll_call_id": str(roll_call_id), "path": launcher, "school_ids": some}
-        key = f"{roll_call_id}/{some[0]}"
-        wanted += [
+    school_ids = [str(school_id) for school_id in await session.scalars(schools)]
+    jobs: list[JobRequest] = []
+    for batch in batches(school_ids, SCHOOLS_AT_ONCE):
+        arguments = {"roll_call_id": str(roll_call_id), "path": launcher, "school_ids": batch}
+        key = f"{roll_call_id}/{batch[0]}"
+        jobs += [
             (assess_audience, f"assess/{key}", arguments),
             (assess_known, f"assess_known/{key}", arguments),
         ]
-    await enqueue_all_unless_waiting(session, wanted)
+    await enqueue_all_unless_waiting(session, jobs)
 
 
-def _school(school_id: UUID, path: str) -> JobRequest:
+def _school_job(school_id: UUID, path: str) -> JobRequest:
     return assess_one_school, f"assess/{school_id}", {"school_id": str(school_id), "path": path}
 
 
-# --- by the clock ---
+# --- periodic ---
 
 
 async def enqueue_unassessed(app_context: AppContext) -> int:
-    """A job for every school not yet assessed on the legal day of the runtime's clock; how many schools."""
+    """Enqueue a job for every school not yet assessed on the current legal day. Returns the number of schools."""
     async with app_context.database.transaction(Scope.none()) as session:
         rows = (await session.execute(_UNASSESSED, {"day": legal_day(app_context.clock())})).all()
-        await enqueue_all_unless_waiting(session, [_school(school_id, path) for school_id, path in rows])
+        await enqueue_all_unless_waiting(session, [_school_job(school_id, path) for school_id, path in rows])
     return len(rows)
 
 
 async def enqueue_due(app_context: AppContext) -> int:
-    """A job for every school with a student whose picture time alone has changed; how many schools."""
+    """Enqueue a job for every school with a student whose assessment is due. Returns the number of schools."""
     async with app_context.database.transaction(Scope.none()) as session:
         rows = (await session.execute(_DUE, {"instant": app_context.clock()})).all()
-        wanted: list[JobRequest] = [
+        jobs: list[JobRequest] = [
             (assess_due, f"assess_due/{school_id}", {"school_id": str(school_id), "path": path})
             for school_id, path in rows
         ]
-        await enqueue_all_unless_waiting(session, wanted)
+        await enqueue_all_unless_waiting(session, jobs)
     return len(rows)
 
 
@@ -121,7 +123,7 @@ async def enqueue_due(app_context: AppContext) -> int:
     queueing_lock="assess_daily",
 )
 async def assess_daily(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Every minute; after a downtime, or when a demonstration moves its clock, it does what was missed."""
+    """Runs every minute, and so catches up after a downtime or when a demonstration moves its clock."""
     await enqueue_unassessed(context.additional_context["app_context"])
 
 
@@ -134,16 +136,16 @@ async def assess_daily(context: JobContext, timestamp: int) -> None:  # noqa: AR
     queueing_lock="standings_due",
 )
 async def standings_due(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Every five seconds, so that what expires at 24:00 is kept soon after."""
+    """Runs every five seconds, so that a deadline at 24:00 is applied soon after."""
     await enqueue_due(context.additional_context["app_context"])
 
 
-# --- the work ---
+# --- the jobs ---
 
 
 @job_app.task(queue=DEFAULT, name="assess_school", pass_context=True, retry=_RETRY)
 async def assess_one_school(context: JobContext, school_id: str, path: str) -> None:
-    """Assess everyone, then remind the registrars of what waits for them."""
+    """Assess all students, then remind the registrars of open prompts."""
     app_context: AppContext = context.additional_context["app_context"]
     school, at = SchoolOf(UUID(school_id), path), app_context.clock()
     await assess_school(app_context, school.school_id, path, at)
@@ -153,17 +155,17 @@ async def assess_one_school(context: JobContext, school_id: str, path: str) -> N
 
 @job_app.task(queue=DEFAULT, name="assess_due", pass_context=True, priority=Priority.HIGH, retry=_RETRY)
 async def assess_due(context: JobContext, school_id: str, path: str) -> None:
-    """Keep what has expired in a school."""
+    """Recompute the students of a school whose deadline or absence limit has passed."""
     app_context: AppContext = context.additional_context["app_context"]
     school, at = SchoolOf(UUID(school_id), path), app_context.clock()
     async with app_context.database.transaction(school.scope) as session:
-        asked = (await session.scalars(due(at))).all()
-    await recompute_each(app_context, school, asked, at)
+        student_ids = (await session.scalars(select_due(at))).all()
+    await recompute_each(app_context, school, student_ids, at)
 
 
 @job_app.task(queue=DEFAULT, name="assess_audience", pass_context=True, retry=_RETRY)
 async def assess_audience(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
-    """Leave that came too late for a miss becomes a claim first; then those of the schools who missed are assessed."""
+    """Turn leave filed too late for a miss into a claim, then recompute the students who missed the roll call."""
     app_context: AppContext = context.additional_context["app_context"]
     schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), app_context.clock()
     async with app_context.database.transaction(schools.scope) as session:
@@ -174,10 +176,12 @@ async def assess_audience(context: JobContext, roll_call_id: str, path: str, sch
         try:
             async with app_context.database.transaction(schools.scope) as session:
                 await claim_late_leave(session, student_id, at)
-        except Exception as error:  # noqa: BLE001 - raised below; it keeps no other school waiting
+        except Exception as error:  # noqa: BLE001 - raised below, after all other students
             failures[student_id] = error
-    # Whoever's claim is not on file is not judged without it.
-    await recompute_each(app_context, schools, [each for each in missed if each not in failures], at)
+    # A student whose claim could not be recorded must not be assessed without it.
+    await recompute_each(
+        app_context, schools, [student_id for student_id in missed if student_id not in failures], at
+    )
     if failures:
         msg = f"leave of {len(failures)} students of {path} could not be claimed"
         raise ExceptionGroup(msg, list(failures.values()))
@@ -185,12 +189,12 @@ async def assess_audience(context: JobContext, roll_call_id: str, path: str, sch
 
 @job_app.task(queue=DEFAULT, name="assess_known", pass_context=True, priority=Priority.LOW, retry=_RETRY)
 async def assess_known(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
-    """Those of the schools who were asked in a roll call and of whom a picture is kept, where it has changed by it."""
+    """Re-assess students in these schools who were part of the roll call and already have a stored assessment."""
     app_context: AppContext = context.additional_context["app_context"]
     schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), app_context.clock()
     async with app_context.database.transaction(schools.scope) as session:
-        asked = (await session.scalars(known_in(schools, UUID(roll_call_id)))).all()
-    await assess_students(app_context, schools, asked, at)
+        student_ids = (await session.scalars(known_in(schools, UUID(roll_call_id)))).all()
+    await assess_students(app_context, schools, student_ids, at)
 
 
 @job_app.task(queue=DEFAULT, name="assess_student", pass_context=True, priority=Priority.HIGH, retry=_RETRY)
@@ -202,6 +206,6 @@ async def assess_student(context: JobContext, school_id: str, path: str, student
 
 
 async def reassess_after_leave(session: AsyncSession, student_id: UUID, at: datetime) -> None:
-    """Leave changed: what of it came too late for a miss becomes a claim, and the student is judged anew."""
+    """After a change of leave: turn leave filed too late for a miss into a claim, then recompute the student."""
     await claim_late_leave(session, student_id, at)
     await recompute(session, student_id, at)

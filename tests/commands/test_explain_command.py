@@ -14,7 +14,7 @@ from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.standing.store.tables import PromptRecord, StandingEntry, StandingWarningRecord
-from tests.standing.test_replay import executed
+from tests.support.standing.replay import executed
 from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("R13")

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from backend.commands import replay_command
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
-from tests.standing.test_replay import executed, tamper
+from tests.support.standing.replay import executed, tamper
 from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("R13"), pytest.mark.usefixtures("environment")]

@@ -159,7 +159,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_org_unit_path": ("backend.org.queries:under", "org_unit WHERE path <@ $1"),
-    "ix_outage_org_path": ("backend.standing.store.load:_outages", "outage WHERE org_path = ANY ($1)"),
+    "ix_outage_org_path": ("backend.standing.store.load:_load_outages", "outage WHERE org_path = ANY ($1)"),
     "ix_outcome_count_version": (
         "definer.progress_since",
         "outcome_count WHERE roll_call_id = $1 AND version > $2",
@@ -169,7 +169,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "outcome_count_pending WHERE roll_call_id = $1 GROUP BY class_id",
     ),
     "ix_outcome_entry_missed": (
-        "backend.standing.batch_assessment:_missed",
+        "backend.standing.batch_assessment:_missed_in",
         (
             "outcome_entry WHERE term_code = '2026-spring' AND school_id = $1 AND roll_call_id = $2"
             " AND outcome = 'missed'"
@@ -211,7 +211,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "prompt_statement WHERE prompt_id = $1",
     ),
     "ix_prompt_step_student": (
-        "backend.standing.store.save:_stored_steps",
+        "backend.standing.store.save_prompts:load_steps_in_effect",
         "prompt_step WHERE student_id = ANY ($1) ORDER BY prompt_id, seq",
     ),
     "ix_reason_claim_roll_call": (
@@ -256,7 +256,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "standing_entry WHERE school_id = $1 AND at >= $2 AND at < $3",
     ),
     "ix_standing_warning_student": (
-        "backend.standing.store.replay:stored_of",
+        "backend.standing.store.replay:load_stored",
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
     ),
     "ix_student_class": ("backend.people.queries:classes_page", "student WHERE class_id = $1"),

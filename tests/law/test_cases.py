@@ -1,4 +1,4 @@
-"""Every law case that ships holds, and together they cover what HN334 says of consequences."""
+"""Every shipped law case passes, and together they cover the consequences in HN334."""
 
 import json
 from pathlib import Path
@@ -53,41 +53,41 @@ cases:
 @pytest.mark.clause("HN334-4.2")
 @pytest.mark.clause("MOE19-3.5")
 @pytest.mark.parametrize("name", WORLDS)
-def test_a_law_case_holds(name: str) -> None:
+def test_a_law_case_passes(name: str) -> None:
     path, world = WORLDS[name]
     result = run(world, path.name)
     assert result.passed, result.differences
 
 
-def test_the_cases_are_many_and_cite_clauses_that_exist() -> None:
+def test_there_are_enough_cases_and_they_cite_existing_clauses() -> None:
     cited = {clause for _, world in WORLDS.values() for clause in world.case.clauses}
     assert len(WORLDS) >= MINIMUM_OF_CASES
     assert cited <= load_clauses().ids
     assert {f"R{number}" for number in (1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 14)} <= cited
 
 
-def written(tmp_path: Path, text: str) -> Path:
+def write_file(tmp_path: Path, text: str) -> Path:
     path = tmp_path / "cases.yaml"
     path.write_text(text, encoding="utf-8")
     return path
 
 
-def built(path: Path) -> list[World]:
+def build_worlds(path: Path) -> list[World]:
     return [build(case, LAW, path.name) for case in read_cases(path)]
 
 
-def test_a_file_anywhere_is_checked_and_passes(tmp_path: Path) -> None:
-    answered = CliRunner().invoke(app, ["check", str(written(tmp_path, CASE)), "--json"])
-    assert answered.exit_code == 0
-    told = json.loads(answered.stdout)
-    assert (told["passed"], told["failed"]) == (1, 0)
+def test_the_command_checks_a_file_at_any_path(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["check", str(write_file(tmp_path, CASE)), "--json"])
+    assert result.exit_code == 0
+    output = json.loads(result.stdout)
+    assert (output["passed"], output["failed"]) == (1, 0)
 
 
-def test_a_failing_case_exits_with_one_and_shows_expectation_and_trace(tmp_path: Path) -> None:
-    path = written(tmp_path, CASE.replace("consecutive: 2", "consecutive: 3"))
-    answered = CliRunner().invoke(app, ["check", str(path), "--json"])
-    assert answered.exit_code == 1
-    case = json.loads(answered.stdout)["cases"][0]
+def test_a_failing_case_exits_with_one_and_shows_its_trace(tmp_path: Path) -> None:
+    path = write_file(tmp_path, CASE.replace("consecutive: 2", "consecutive: 3"))
+    result = CliRunner().invoke(app, ["check", str(path), "--json"])
+    assert result.exit_code == 1
+    case = json.loads(result.stdout)["cases"][0]
     assert case["differences"] == [
         {"at": "2025-09-23 00:00:00", "key": "counts.consecutive", "expected": 3, "actual": 2}
     ]
@@ -115,17 +115,17 @@ def test_a_failing_case_exits_with_one_and_shows_expectation_and_trace(tmp_path:
         ("name: 两次未核验", "name: 甲\n    name: 乙", CaseFileUnreadable, "-"),
     ],
 )
-def test_a_malformed_file_is_refused_with_file_case_and_key(
+def test_a_malformed_file_is_refused_naming_file_case_and_key(
     tmp_path: Path, before: str, after: str, fault: type[CaseMalformed], key: str
 ) -> None:
-    path = written(tmp_path, CASE.replace(before, after))
+    path = write_file(tmp_path, CASE.replace(before, after))
     with pytest.raises(CaseMalformed) as refusal:
-        built(path)
+        build_worlds(path)
     assert type(refusal.value) is fault
     assert refusal.value.place["key"] == key
-    answered = CliRunner().invoke(app, ["check", str(path), "--json"])
-    error = json.loads(answered.stdout)["error"]
-    assert (answered.exit_code, error["code"], error["key"]) == (2, fault.code, key)
+    result = CliRunner().invoke(app, ["check", str(path), "--json"])
+    error = json.loads(result.stdout)["error"]
+    assert (result.exit_code, error["code"], error["key"]) == (2, fault.code, key)
     assert error["file"] == str(path)
     assert error["case"]
 
@@ -136,7 +136,7 @@ def test_an_amendment_of_an_unknown_figure_is_refused(tmp_path: Path) -> None:
         "    law: {amendments: [{parameter: misses.total, from: 2025-09-01, value: 3}]}\n    facts:",
     )
     with pytest.raises(CaseReferenceUnknown):
-        built(written(tmp_path, amended))
+        build_worlds(write_file(tmp_path, amended))
 
 
 def test_an_amendment_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
@@ -145,18 +145,18 @@ def test_an_amendment_of_the_wrong_kind_is_refused(tmp_path: Path) -> None:
         "    law: {amendments: [{parameter: misses.consecutive, from: 2025-09-01, value: three}]}\n    facts:",
     )
     with pytest.raises(CaseValueBad) as refusal:
-        built(written(tmp_path, amended))
+        build_worlds(write_file(tmp_path, amended))
     assert refusal.value.place["key"] == "law.amendments.0"
 
 
 def test_a_missing_file_is_refused(tmp_path: Path) -> None:
-    answered = CliRunner().invoke(app, ["check", str(tmp_path / "none.yaml"), "--json"])
-    assert answered.exit_code == 2
-    assert json.loads(answered.stdout)["error"]["code"] == "case_file_unreadable"
+    result = CliRunner().invoke(app, ["check", str(tmp_path / "none.yaml"), "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "case_file_unreadable"
 
 
 def test_a_place_without_law_is_refused(tmp_path: Path) -> None:
     elsewhere = CASE.replace("    facts:", '    law: {place: "140900"}\n    facts:')
-    answered = CliRunner().invoke(app, ["check", str(written(tmp_path, elsewhere)), "--json"])
-    assert answered.exit_code == 2
-    assert json.loads(answered.stdout)["error"]["code"] == "absent_law"
+    result = CliRunner().invoke(app, ["check", str(write_file(tmp_path, elsewhere)), "--json"])
+    assert result.exit_code == 2
+    assert json.loads(result.stdout)["error"]["code"] == "absent_law"

@@ -1,4 +1,4 @@
-"""A registry for each test."""
+"""A standing scenario for each test."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What a counselor writes down begins and ends an absence; it is written while people remember (reading 5)."""
+"""Attendance records begin and end an absence, and must be recent (reading 5)."""
 
 import asyncio
 from datetime import date, datetime, time, timedelta
@@ -27,51 +27,51 @@ async def record(
     *,
     present: bool = False,
 ) -> AttendanceEntry:
-    """The pupil was absent an hour ago, as the counselor says, unless a test says otherwise."""
+    """By default the counselor records that the pupil was absent an hour ago."""
     actor = actor or registry.counselor
     command = RecordAttendance(registry.pupil.id, seen_at or registry.at - HOUR, present, "第一节课未到")
     async with registry.transaction(actor) as session:
         return await record_attendance(session, actor, command, registry.at)
 
 
-async def begun_on(registry: Registry) -> date | None:
-    """The first day of the absence that runs."""
-    spell = (await registry.recompute()).absence
-    return spell.starts_on if spell else None
+async def absence_start(registry: Registry) -> date | None:
+    """The first day of the running absence."""
+    absence = (await registry.recompute()).absence
+    return absence.starts_on if absence else None
 
 
-async def test_a_recorded_absence_begins_a_spell_and_being_seen_ends_it(registry: Registry) -> None:
-    assert await begun_on(registry) is None
+async def test_a_recorded_absence_starts_a_period_and_presence_ends_it(registry: Registry) -> None:
+    assert await absence_start(registry) is None
     await record(registry)
-    assert await begun_on(registry) == registry.today
+    assert await absence_start(registry) == registry.today
     registry.pass_time(hours=2)
     await record(registry, registry.registrar, present=True)
-    assert await begun_on(registry) is None
+    assert await absence_start(registry) is None
 
 
-async def test_the_alert_of_a_long_absence_is_kept_with_the_record_that_causes_it(registry: Registry) -> None:
+async def test_a_record_that_makes_an_absence_long_saves_its_warning(registry: Registry) -> None:
     await record(registry)
     registry.set_clock(days=15)
     await record(registry)
     assert len(await registry.events("StudentWarned")) == 1
 
 
-async def test_a_mistaken_absence_is_countered_by_presence_at_the_same_instant(registry: Registry) -> None:
+async def test_presence_at_the_same_instant_corrects_a_mistaken_absence(registry: Registry) -> None:
     mistaken = await record(registry)
     registry.set_clock(days=2)
     await record(registry, seen_at=mistaken.at, present=True)
-    assert await begun_on(registry) is None
+    assert await absence_start(registry) is None
     with pytest.raises(errors.AttendanceRecorded):
         await record(registry, seen_at=mistaken.at)
 
 
-async def test_one_thing_is_written_down_once(registry: Registry) -> None:
+async def test_the_same_record_is_refused_the_second_time(registry: Registry) -> None:
     first = await record(registry)
     with pytest.raises(errors.AttendanceRecorded):
         await record(registry, registry.registrar, first.at)
 
 
-async def test_of_two_records_at_once_of_one_instant_one_is_refused(registry: Registry) -> None:
+async def test_of_two_concurrent_records_of_one_instant_one_is_refused(registry: Registry) -> None:
     counselor, seen_at = registry.counselor, registry.at - HOUR
     command = RecordAttendance(registry.pupil.id, seen_at, present=False)
     async with registry.transaction(counselor) as session:
@@ -84,7 +84,7 @@ async def test_of_two_records_at_once_of_one_instant_one_is_refused(registry: Re
         await second
 
 
-async def test_a_week_may_be_entered_afterwards_and_not_a_second_more(registry: Registry) -> None:
+async def test_records_may_be_at_most_a_week_old(registry: Registry) -> None:
     week = timedelta(days=7)
     for wrong in (registry.at + timedelta(seconds=1), registry.at - week - timedelta(seconds=1)):
         with pytest.raises(errors.AttendanceTimeInvalid):
@@ -92,7 +92,7 @@ async def test_a_week_may_be_entered_afterwards_and_not_a_second_more(registry: 
     assert await record(registry, seen_at=registry.at - week)
 
 
-async def test_nothing_is_recorded_for_a_day_before_the_running_term(registry: Registry) -> None:
+async def test_a_day_before_the_current_term_is_refused(registry: Registry) -> None:
     async with registry.transaction(registry.registrar) as session:
         term = await term_of(session, registry.school.id, registry.today)
     first = datetime.combine(term.starts_on, time(8), tzinfo=LEGAL_ZONE)
@@ -103,7 +103,7 @@ async def test_nothing_is_recorded_for_a_day_before_the_running_term(registry: R
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_counselor_records_for_the_own_classes_and_superiors_for_nobody(registry: Registry) -> None:
+async def test_counselors_record_for_their_classes_and_superiors_never(registry: Registry) -> None:
     colleague = counselor_account(registry.school, registry.school.classes[1])
     with pytest.raises(NotFound):
         await record(registry, colleague)
@@ -113,13 +113,13 @@ async def test_a_counselor_records_for_the_own_classes_and_superiors_for_nobody(
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_records_are_read_by_the_own_counselor_and_the_school_page_by_page(registry: Registry) -> None:
+async def test_the_counselor_and_the_school_list_records_in_pages(registry: Registry) -> None:
     rows = [await record(registry, seen_at=registry.at - hours * HOUR) for hours in (1, 2, 3)]
     for actor in (registry.counselor, registry.registrar):
         async with registry.transaction(actor) as session:
             first = await attendance_page(session, actor, registry.pupil.id, None, 2)
-            behind = (first[-1].at, first[-1].id)
-            rest = await attendance_page(session, actor, registry.pupil.id, behind, 2)
+            position = (first[-1].at, first[-1].id)
+            rest = await attendance_page(session, actor, registry.pupil.id, position, 2)
         assert [row.id for row in (*first, *rest)] == [row.id for row in rows]
     colleague = counselor_account(registry.school, registry.school.classes[1])
     async with registry.transaction(colleague) as session:

@@ -1,4 +1,4 @@
-"""Whoever is judged by the likeness of another is judged as if alone."""
+"""Assessing many students gives each the same result as assessing the student alone."""
 
 from dataclasses import replace
 from datetime import date, timedelta
@@ -13,7 +13,7 @@ from backend.standing.engine.batch import (
     AssessmentRecord,
     BatchAssessor,
     digest_of,
-    is_told_by_ids_alone,
+    is_shareable,
     normalise,
 )
 from backend.standing.engine.facts import Result, RollCallFact, StudentFacts
@@ -32,18 +32,18 @@ from tests.support.standing.facts import (
 )
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R13")]
-TRIALS = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+EXAMPLES = settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
 waits = st.integers(1, 200).map(lambda hours: timedelta(hours=hours))
 minutes = st.integers(-90, 40 * 60).map(lambda number: timedelta(minutes=number, microseconds=number))
 
 
 @st.composite
-def lived_checks(draw: st.DrawFn) -> tuple[RollCallFact, ...]:
-    """Checks whose results, receipts and windows have instants of their own, some on one day, some over midnight."""
-    lived: list[RollCallFact] = []
+def varied_checks(draw: st.DrawFn) -> tuple[RollCallFact, ...]:
+    """Checks with individual instants of results, receipts and windows; some share a day or cross midnight."""
+    checks: list[RollCallFact] = []
     for number, drawn in enumerate(draw(check_sequences())):
         closes = drawn.closes_at + draw(st.sampled_from([0, 0, 0, 14])) * timedelta(hours=1)
-        earlier = lived[-1] if lived and draw(st.integers(0, 6)) == 0 else None
+        earlier = checks[-1] if checks and draw(st.integers(0, 6)) == 0 else None
         move = earlier.closes_at - closes + timedelta(minutes=30) if earlier else timedelta()
         opens = drawn.opens_at + move
         delivered = draw(st.sampled_from([None, opens + timedelta(minutes=draw(st.integers(-60, 300)))]))
@@ -51,7 +51,7 @@ def lived_checks(draw: st.DrawFn) -> tuple[RollCallFact, ...]:
         results = [Result(each.outcome, closes + move + draw(minutes)) for each in drawn.results]
         if draw(st.integers(0, 5)) == 0:
             results.append(Result(draw(st.sampled_from(list(Outcome))), closes + move + draw(minutes)))
-        lived.append(
+        checks.append(
             replace(
                 drawn,
                 check_id=f"{number}",
@@ -65,47 +65,49 @@ def lived_checks(draw: st.DrawFn) -> tuple[RollCallFact, ...]:
                 evidence_since=draw(st.sampled_from([None, None, closes + move + draw(minutes)])),
             )
         )
-    return tuple(lived)
+    return tuple(checks)
 
 
-lives = st.one_of(lived_checks().map(lambda checks: student(*checks)), students())
+any_students = st.one_of(varied_checks().map(lambda checks: student(*checks)), students())
 
 
-def judged_like(facts: StudentFacts, moment: timedelta) -> tuple[AssessmentRecord, AssessmentRecord]:
-    """Of another student with the same record: by likeness of the first, and alone."""
-    as_of = END - moment
-    bench, other = BatchAssessor(CALENDAR), replace(facts, student_id=str(new_id()))
-    bench.judge(replace(facts, student_id=str(new_id())), BOOK, as_of)
-    return bench.judge(other, BOOK, as_of), AssessmentRecord.of(assessment(other, as_of))
+def assess_in_batch_and_alone(
+    facts: StudentFacts, before_end: timedelta
+) -> tuple[AssessmentRecord, AssessmentRecord]:
+    """Assess a second student with the same facts: by an assessor that knows the first one, and alone."""
+    as_of = END - before_end
+    assessor, second = BatchAssessor(CALENDAR), replace(facts, student_id=str(new_id()))
+    assessor.assess(replace(facts, student_id=str(new_id())), BOOK, as_of)
+    return assessor.assess(second, BOOK, as_of), AssessmentRecord.of(assessment(second, as_of))
 
 
-@TRIALS
-@given(lives, st.timedeltas(timedelta(), timedelta(days=130)))
-def test_the_likeness_of_another_is_the_own_picture(facts: StudentFacts, moment: timedelta) -> None:
-    by_likeness, alone = judged_like(facts, moment)
-    assert by_likeness == alone
-    assert digest_of(document(by_likeness.assessment)) == alone.digest
+@EXAMPLES
+@given(any_students, st.timedeltas(timedelta(), timedelta(days=130)))
+def test_a_batch_gives_the_same_result_as_assessing_alone(facts: StudentFacts, before_end: timedelta) -> None:
+    in_batch, alone = assess_in_batch_and_alone(facts, before_end)
+    assert in_batch == alone
+    assert digest_of(document(in_batch.assessment)) == alone.digest
 
 
-@TRIALS
-@given(lived_checks(), st.timedeltas(timedelta(), timedelta(days=130)))
-def test_instants_that_are_no_matter_to_the_rules_are_none_to_the_picture(
-    checks: tuple[RollCallFact, ...], moment: timedelta
+@EXAMPLES
+@given(varied_checks(), st.timedeltas(timedelta(), timedelta(days=130)))
+def test_normalising_does_not_change_the_assessment(
+    checks: tuple[RollCallFact, ...], before_end: timedelta
 ) -> None:
     facts = student(*checks)
-    reduced = normalise(facts, BOOK, END - moment)
-    assert canonical(assessment(reduced, END - moment)) == canonical(assessment(facts, END - moment))
+    normalised = normalise(facts, BOOK, END - before_end)
+    assert canonical(assessment(normalised, END - before_end)) == canonical(
+        assessment(facts, END - before_end)
+    )
 
 
-@TRIALS
+@EXAMPLES
 @given(students(), waits)
-def test_a_course_with_changes_of_status_is_never_told_of_another(
-    facts: StudentFacts, wait: timedelta
-) -> None:
-    lived = with_deliveries(facts, wait)
-    by_likeness, alone = judged_like(lived, timedelta())
-    assert by_likeness == alone
-    assert not alone.assessment.ledger or not is_told_by_ids_alone(alone.assessment)
+def test_a_ledger_is_never_shared_between_students(facts: StudentFacts, wait: timedelta) -> None:
+    delivered = with_deliveries(facts, wait)
+    in_batch, alone = assess_in_batch_and_alone(delivered, timedelta())
+    assert in_batch == alone
+    assert not alone.assessment.ledger or not is_shareable(delivered)
 
 
 def _passed_and_missed(pair: list[date]) -> tuple[RollCallFact, RollCallFact]:
@@ -113,7 +115,7 @@ def _passed_and_missed(pair: list[date]) -> tuple[RollCallFact, RollCallFact]:
 
 
 @given(st.lists(days, min_size=2, max_size=2, unique=True))
-def test_seconds_between_their_receipts_make_no_two_records(pair: list[date]) -> None:
+def test_facts_that_differ_by_seconds_are_normalised_to_the_same(pair: list[date]) -> None:
     [one, other] = (
         tuple(
             replace(

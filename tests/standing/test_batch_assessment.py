@@ -1,4 +1,4 @@
-"""Everyone is assessed once a day: set by set, safely twice, safely beside another, and without reading the many."""
+"""The daily assessment: in batches, safe to repeat, safe to run concurrently, without loading empty students."""
 
 import asyncio
 from collections.abc import Collection
@@ -18,16 +18,21 @@ from backend.org.tables import OrgUnit
 from backend.people.tables import StudentLock
 from backend.roll_call.rules import Outcome
 from backend.standing import batch_assessment
-from backend.standing.batch_assessment import TELLING, SchoolOf, assess_school, students_to_assess
+from backend.standing.batch_assessment import (
+    TABLES_AFFECTING_STANDING,
+    RunResult,
+    SchoolOf,
+    assess_school,
+    students_to_assess,
+)
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import CalendarYearLoaded, Outage, StudentFacts
 from backend.standing.store import event_tables, tables
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import LockedStudent, policy_history, says_nothing
+from backend.standing.store.lock import LockedStudent, policy_history
 from backend.standing.store.save import note_difference, recompute, recompute_many
 from backend.standing.store.tables import DailyAssessment, PromptRecord, PromptStep, StudentStanding
 from backend.standing.tasks import assess_due, assess_one_school, enqueue_due, enqueue_unassessed
-from tests.support.province import Pupil
 from tests.support.roll_call.scenario import job_of
 from tests.support.standing.facts import END, FIRST, assessment, at, check_sequences, days, student
 from tests.support.standing.prompts import finish_jobs, prompted, receive
@@ -36,17 +41,17 @@ from tests.support.standing.scenario import Registry
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
-async def assess(registry: Registry) -> batch_assessment.Assessed:
+async def assess_all(registry: Registry) -> RunResult:
     return await assess_school(registry.app_context, registry.school.id, registry.school.path, registry.at)
 
 
-async def turn(registry: Registry, pupil: Pupil | None = None) -> datetime:
-    [row] = await registry.rows(StudentLock, pupil)
-    found: datetime = row.as_of
-    return found
+async def last_locked_at(registry: Registry) -> datetime:
+    [row] = await registry.rows(StudentLock)
+    as_of: datetime = row.as_of
+    return as_of
 
 
-async def assessed_days(registry: Registry) -> list[DailyAssessment]:
+async def load_assessed_days(registry: Registry) -> list[DailyAssessment]:
     async with registry.stage.arrange() as session:
         rows = await session.scalars(
             select(DailyAssessment).where(DailyAssessment.school_id == registry.school.id)
@@ -54,80 +59,80 @@ async def assessed_days(registry: Registry) -> list[DailyAssessment]:
         return list(rows)
 
 
-async def test_a_run_keeps_what_follows_for_everyone_and_records_the_day(registry: Registry) -> None:
+async def test_a_run_saves_the_results_of_all_students_and_records_the_day(registry: Registry) -> None:
     await registry.misses(2, present=[registry.pupil])
     others = len(registry.school.students) - 1
-    done = await assess(registry)
+    result = await assess_all(registry)
     assert await registry.count(PromptRecord) == others
     assert await registry.rows(PromptRecord) == []
-    assert (done.students, done.changed) == (others + 1, others)
-    [day] = await assessed_days(registry)
+    assert (result.students, result.changed) == (others + 1, others)
+    [day] = await load_assessed_days(registry)
     assert (day.legal_day, day.students, day.changed) == (registry.today, others + 1, others)
 
 
-async def test_running_twice_changes_nothing_and_takes_nobodys_turn(registry: Registry) -> None:
+async def test_a_second_run_changes_nothing_and_locks_no_student(registry: Registry) -> None:
     await registry.misses(2)
-    await assess(registry)
-    before = await turn(registry)
+    await assess_all(registry)
+    before = await last_locked_at(registry)
     registry.pass_time(hours=1)
-    assert (await assess(registry)).changed == 0
-    assert await turn(registry) == before
+    assert (await assess_all(registry)).changed == 0
+    assert await last_locked_at(registry) == before
     assert len(await registry.rows(PromptStep)) == 1
     assert len(await registry.events("PromptRaised")) == 1
-    assert len(await assessed_days(registry)) == 1
+    assert len(await load_assessed_days(registry)) == 1
 
 
-async def test_two_workers_at_once_make_one_prompt(registry: Registry) -> None:
+async def test_two_concurrent_runs_raise_one_prompt(registry: Registry) -> None:
     await registry.misses(2)
-    await asyncio.gather(assess(registry), assess(registry))
+    await asyncio.gather(assess_all(registry), assess_all(registry))
     assert await registry.count(PromptRecord) == len(registry.school.students)
     assert len(await registry.events("PromptRaised")) == 1
     assert await registry.count(tables.ReplayDifference) == 0
 
 
-async def test_one_who_cannot_be_assessed_keeps_nobody_waiting_and_the_day_open(
+async def test_a_failing_student_does_not_stop_the_others_but_the_day_stays_open(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await registry.misses(2)
     broken = registry.school.students[2].id
 
-    async def refusing(session: AsyncSession, student_id: UUID, at: datetime) -> Assessment:
+    async def failing(session: AsyncSession, student_id: UUID, at: datetime) -> Assessment:
         if student_id == broken:
             raise RuntimeError
-        return await genuine(session, student_id, at)
+        return await original(session, student_id, at)
 
-    async def refusing_some(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> int:
+    async def failing_batch(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> int:
         if broken in student_ids:
             raise RuntimeError
-        return await genuine_for_many(session, student_ids, at)
+        return await original_batch(session, student_ids, at)
 
-    genuine, genuine_for_many = recompute, recompute_many
-    monkeypatch.setattr(batch_assessment, "recompute", refusing)
-    monkeypatch.setattr(batch_assessment, "recompute_many", refusing_some)
+    original, original_batch = recompute, recompute_many
+    monkeypatch.setattr(batch_assessment, "recompute", failing)
+    monkeypatch.setattr(batch_assessment, "recompute_many", failing_batch)
     with pytest.raises(ExceptionGroup):
-        await assess(registry)
+        await assess_all(registry)
     assert await registry.count(PromptRecord) == len(registry.school.students) - 1
-    assert await assessed_days(registry) == []
+    assert await load_assessed_days(registry) == []
     monkeypatch.undo()
-    assert (await assess(registry)).changed == 1
-    assert len(await assessed_days(registry)) == 1
+    assert (await assess_all(registry)).changed == 1
+    assert len(await load_assessed_days(registry)) == 1
 
 
-# --- who is judged at all ---
+# --- which students are assessed ---
 
 
-async def judged(registry: Registry) -> set[UUID]:
+async def load_students_to_assess(registry: Registry) -> set[UUID]:
     async with registry.as_worker() as session:
         school = SchoolOf(registry.school.id, registry.school.path)
         return set(await session.scalars(students_to_assess(school, registry.at)))
 
 
-async def test_whoever_only_passed_is_not_read(registry: Registry) -> None:
+async def test_students_who_only_passed_are_not_loaded(registry: Registry) -> None:
     await registry.misses(1, present=[registry.pupil])
-    assert await judged(registry) == {pupil.id for pupil in registry.school.students[1:]}
+    assert await load_students_to_assess(registry) == {pupil.id for pupil in registry.school.students[1:]}
 
 
-async def test_whoever_only_has_a_picture_is_judged(registry: Registry) -> None:
+async def test_students_with_a_stored_assessment_are_assessed(registry: Registry) -> None:
     async with registry.as_worker() as session:
         session.add(
             StudentStanding(
@@ -139,20 +144,20 @@ async def test_whoever_only_has_a_picture_is_judged(registry: Registry) -> None:
                 assessment={},
             )
         )
-    assert await judged(registry) == {registry.pupil.id}
+    assert await load_students_to_assess(registry) == {registry.pupil.id}
 
 
-async def test_where_a_first_miss_prompts_everyone_is_judged(
+async def test_if_one_miss_raises_a_prompt_all_students_are_assessed(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     law = replace(policy_history(registry.school.path).on(registry.today), consecutive=1)
     monkeypatch.setattr("backend.standing.policy._standing_law", lambda *_: law)
-    assert await judged(registry) == {pupil.id for pupil in registry.school.students}
+    assert await load_students_to_assess(registry) == {pupil.id for pupil in registry.school.students}
 
 
-def test_every_table_of_what_is_recorded_of_a_student_is_asked() -> None:
+def test_every_table_with_facts_about_a_student_is_considered() -> None:
     derived = {"prompt", "prompt_step", "standing_entry", "aid_released", "standing_warning"}
-    answers = {  # to something that is itself asked for
+    answers = {  # to a row of a table that is considered
         "dismissal_answer",
         "reason_claim_decision",
         "appeal_decided",
@@ -160,14 +165,13 @@ def test_every_table_of_what_is_recorded_of_a_student_is_asked() -> None:
         "change_request_step",
     }
     without_effect = {"prompt_statement", "change_request"}
-    asked = {table.__tablename__ for table in TELLING}
+    considered = {table.__tablename__ for table in TABLES_AFFECTING_STANDING}
     of_students = {
-        mapped.class_.__tablename__
-        for mapped in Base.registry.mappers
-        if mapped.class_.__module__ in {tables.__name__, event_tables.__name__}
-        and mapped.class_.__tenancy__ == "student"
+        table.__tablename__
+        for table in Base.__subclasses__()
+        if table.__module__ in {tables.__name__, event_tables.__name__} and table.__tenancy__ == "student"
     }
-    assert of_students - asked == derived | answers | without_effect
+    assert of_students - considered == derived | answers | without_effect
 
 
 unmissed = st.sampled_from([Outcome.PRESENT, Outcome.EXCUSED, Outcome.UNDETERMINED])
@@ -175,7 +179,7 @@ unmissed = st.sampled_from([Outcome.PRESENT, Outcome.EXCUSED, Outcome.UNDETERMIN
 
 @st.composite
 def quiet_students(draw: st.DrawFn) -> StudentFacts:
-    """Nothing missed and nothing recorded of the student, whatever happened to everybody."""
+    """Students without misses and without records of their own; outages and voided checks can affect them."""
     checks = tuple(
         replace(each, results=tuple(replace(result, outcome=draw(unmissed)) for result in each.results))
         for each in draw(check_sequences())
@@ -193,17 +197,17 @@ def quiet_students(draw: st.DrawFn) -> StudentFacts:
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 @given(quiet_students(), st.integers(0, 140))
-def test_of_whoever_missed_nothing_and_did_nothing_the_law_says_nothing(
+def test_students_without_misses_or_records_have_an_empty_assessment(
     facts: StudentFacts, days_back: int
 ) -> None:
-    assert says_nothing(assessment(facts, END - timedelta(days=days_back)))
+    assert assessment(facts, END - timedelta(days=days_back)).is_empty
 
 
-# --- by the clock ---
+# --- periodic tasks ---
 
 
-async def assessed_elsewhere(registry: Registry) -> None:
-    """The day is done in every other school of the database: those of hundreds of tests before."""
+async def mark_other_schools_assessed(registry: Registry) -> None:
+    """Record the day for all schools of earlier tests in the database."""
     rest = select(OrgUnit.id, literal(registry.today), literal(0), literal(0), literal(registry.at))
     rest = rest.where(OrgUnit.kind == "school", OrgUnit.id != registry.school.id)
     columns = ["school_id", "legal_day", "students", "changed", "finished_at"]
@@ -211,24 +215,24 @@ async def assessed_elsewhere(registry: Registry) -> None:
         await session.execute(upsert(DailyAssessment).from_select(columns, rest).on_conflict_do_nothing())
 
 
-async def test_a_school_gets_a_job_on_each_legal_day_until_it_was_assessed(registry: Registry) -> None:
-    async def waiting() -> int:
-        await assessed_elsewhere(registry)
+async def test_a_school_gets_a_job_on_each_legal_day_until_it_is_assessed(registry: Registry) -> None:
+    async def count_jobs() -> int:
+        await mark_other_schools_assessed(registry)
         await enqueue_unassessed(registry.app_context)
         await enqueue_unassessed(registry.app_context)
         return await registry.stage.jobs("assess_school", school_id=registry.school.id)
 
-    assert await waiting() == 1
+    assert await count_jobs() == 1
     await assess_one_school(
         job_of(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
     )
     await finish_jobs(registry)
-    assert await waiting() == 0
+    assert await count_jobs() == 0
     registry.set_clock(days=3)
-    assert await waiting() == 1
+    assert await count_jobs() == 1
 
 
-async def test_a_picture_that_time_has_changed_is_kept_soon(registry: Registry) -> None:
+async def test_a_passed_deadline_is_saved_soon(registry: Registry) -> None:
     due_at = await receive(registry, await prompted(registry))
     registry.stage.clock.at = due_at - timedelta(seconds=1)
     await enqueue_due(registry.app_context)
@@ -246,12 +250,12 @@ async def test_a_picture_that_time_has_changed_is_kept_soon(registry: Registry) 
     assert await registry.stage.jobs("assess_due", school_id=registry.school.id) == 0
 
 
-async def test_a_record_that_differs_waits_for_a_person_and_not_for_the_beat(registry: Registry) -> None:
+async def test_a_student_with_a_noted_difference_gets_no_due_job(registry: Registry) -> None:
     due_at = await receive(registry, await prompted(registry))
     async with registry.as_worker() as session:
-        found = await load_student_refs(session, [registry.pupil.id])
-        held = LockedStudent(found[registry.pupil.id], registry.at)
-        await note_difference(session, held, [{"kind": "entry_without_basis", "id": "-"}], "replay")
+        students = await load_student_refs(session, [registry.pupil.id])
+        locked = LockedStudent(students[registry.pupil.id], registry.at)
+        await note_difference(session, locked, [{"kind": "entry_without_basis", "id": "-"}], "replay")
     registry.stage.clock.at = due_at
     await enqueue_due(registry.app_context)
     assert await registry.stage.jobs("assess_due", school_id=registry.school.id) == 0

@@ -1,4 +1,4 @@
-"""Whoever comes a week late finds the same prompts, the same entries and the same instants as whoever came daily."""
+"""A late assessment gives the same prompts, entries and instants as daily assessments."""
 
 import pytest
 
@@ -16,15 +16,14 @@ pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R13")]
 DOWN_FOR_DAYS = 12
 
 
-async def seen(registry: Registry) -> Assessment:
-    """What the rules say of the pupil now; nothing is kept."""
+async def assess_without_saving(registry: Registry) -> Assessment:
     async with registry.as_worker() as session:
-        asked = await load_student_refs(session, [registry.pupil.id])
-        return (await assess_now(session, list(asked.values()), registry.at))[registry.pupil.id]
+        students = await load_student_refs(session, [registry.pupil.id])
+        return (await assess_now(session, list(students.values()), registry.at))[registry.pupil.id]
 
 
-async def kept(registry: Registry, pupil: Pupil) -> tuple[object, ...]:
-    """What is stored of a student, in words that are the same for two students with the same course."""
+async def load_stored(registry: Registry, pupil: Pupil) -> tuple[object, ...]:
+    """The stored rows of a student, without ids, so that two students with the same facts compare equal."""
     prompts = sorted(await registry.rows(PromptRecord, pupil), key=lambda row: row.raised_at)
     entries = sorted(await registry.rows(StandingEntry, pupil), key=lambda row: row.seq)
     steps = sorted(await registry.rows(PromptStep, pupil), key=lambda row: row.seq)
@@ -36,7 +35,7 @@ async def kept(registry: Registry, pupil: Pupil) -> tuple[object, ...]:
     )
 
 
-async def test_a_week_of_downtime_ends_in_what_daily_runs_had_kept(registry: Registry) -> None:
+async def test_a_run_after_a_downtime_equals_daily_runs(registry: Registry) -> None:
     daily, late = registry.school.students[:2]
     school = SchoolOf(registry.school.id, registry.school.path)
     await registry.misses(2)
@@ -48,18 +47,18 @@ async def test_a_week_of_downtime_ends_in_what_daily_runs_had_kept(registry: Reg
         await assess_students(registry.app_context, school, [daily.id], registry.at)
     assert await registry.rows(StandingEntry, late) == []
     await assess_school(registry.app_context, school.school_id, school.path, registry.at)
-    assert await kept(registry, late) == await kept(registry, daily)
+    assert await load_stored(registry, late) == await load_stored(registry, daily)
     assert len(await registry.rows(StandingEntry, late)) == 1
 
 
-async def test_what_is_kept_late_bears_the_ids_that_each_day_had_seen(registry: Registry) -> None:
+async def test_a_late_run_stores_the_ids_that_daily_runs_computed(registry: Registry) -> None:
     await registry.misses(2)
     await registry.recompute()
     await receive(registry, await prompt_of(registry))
     by_day = []
     for _ in range(DOWN_FOR_DAYS):
         registry.set_clock(days=1)
-        by_day.append(await seen(registry))
+        by_day.append(await assess_without_saving(registry))
     await assess_school(registry.app_context, registry.school.id, registry.school.path, registry.at)
     entries = {(str(row.id), row.at) for row in await registry.rows(StandingEntry)}
     assert entries == {(entry.entry_id, entry.at) for each in by_day for entry in each.ledger}
@@ -67,7 +66,7 @@ async def test_what_is_kept_late_bears_the_ids_that_each_day_had_seen(registry: 
     assert prompts == {prompt.prompt_id for each in by_day for prompt in each.prompts}
 
 
-async def test_after_a_downtime_a_second_run_finds_nothing(registry: Registry) -> None:
+async def test_a_second_run_after_a_downtime_changes_nothing(registry: Registry) -> None:
     await registry.misses(2)
     await registry.recompute()
     await receive(registry, await prompt_of(registry))

@@ -13,16 +13,7 @@ import pytest
 
 from backend.policy import installed
 from backend.roll_call.rules import Outcome
-from backend.standing.engine import (
-    appeals,
-    assess,
-    blockers,
-    decision_rules,
-    misses,
-    record,
-    timeline,
-    triggers,
-)
+from backend.standing.engine import assess, decision_rules, ledger, misses, timeline, triggers
 from backend.standing.engine import trace as traces
 from backend.standing.engine.ledger import Cause
 from backend.standing.engine.prompts import OPEN, RULE_OF, PromptKind, PromptState
@@ -44,7 +35,7 @@ AT = datetime(2026, 10, 12, 4, tzinfo=UTC)
 
 # --- every code has a text ---
 
-RULE_MODULES = (appeals, blockers, timeline, decision_rules, triggers, record, assess, misses)
+RULE_MODULES = (timeline, decision_rules, triggers, ledger, assess, misses)
 NOT_CODES = {
     "absence_without_leave",
     "acknowledgement",
@@ -108,10 +99,10 @@ def test_every_code_of_a_rule_has_a_text(module: ModuleType) -> None:
         (PromptKind, phrases.KINDS),
         (Cause, phrases.CAUSES),
         ([*Outcome, "unsettled"], phrases.ROLL_CALL_RESULTS),
-        ([*LAW.blockers, blockers.CALENDAR_YEAR_MISSING], phrases.BLOCKERS),
+        ([*LAW.blockers, decision_rules.CALENDAR_YEAR_MISSING], phrases.BLOCKERS),
         (LAW.required_evidence, phrases.EVIDENCE_PARTS),
         (decision_rules.Role, phrases.ROLES),
-        (appeals.TARGETS, phrases.APPEAL_TARGETS),
+        (decision_rules.TARGETS, phrases.APPEAL_TARGETS),
         (WARNING_RULES, phrases.CAUTIONS),
         ([f"prompt_{state}" for state in PromptState], phrases.OBJECTIONS),
         ([f"for_{role}_to_decide" for role in decision_rules.Role], phrases.OBJECTIONS),

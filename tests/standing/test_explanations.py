@@ -19,9 +19,9 @@ from backend.standing.explanations.service import (
     load_warning_explanation,
 )
 from backend.standing.store import tables
-from tests.standing.test_replay import executed
 from tests.support.province import counselor_account, registrar_account, student_account
 from tests.support.standing.explanations import all_sentences, chinese_text, find_codes
+from tests.support.standing.replay import executed
 from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("R13")

@@ -1,4 +1,4 @@
-"""What became known late changes nothing that was judged before: only what follows it (invariant 6)."""
+"""A fact that becomes known late only affects what comes after it (invariant 6)."""
 
 from dataclasses import replace
 from datetime import date, datetime, timedelta
@@ -18,46 +18,46 @@ FIRST, SECOND = date(2025, 9, 8), date(2025, 9, 15)
 DUE, LATER = at(date(2025, 9, 23), 0), at(date(2025, 10, 20))
 
 
-def prompted(second: RollCallFact) -> StudentFacts:
+def two_misses_with_delivery(second: RollCallFact) -> StudentFacts:
     return with_deliveries(student(check(FIRST), second), timedelta(minutes=5))
 
 
-def changed_at(facts: StudentFacts) -> list[tuple[Cause, datetime]]:
+def change_instants(facts: StudentFacts) -> list[tuple[Cause, datetime]]:
     return [(entry.cause, entry.at) for entry in assessment(facts).ledger]
 
 
-def test_a_receipt_that_comes_in_after_the_deadline_lets_the_policy_act_from_then_on() -> None:
+def test_a_late_receipt_lets_the_policy_execute_from_then_on() -> None:
     late = replace(check(SECOND), notice_recorded_at=LATER)
-    facts = prompted(late)
+    facts = two_misses_with_delivery(late)
     [waiting] = assessment(facts, LATER - timedelta(hours=1)).prompts
     assert waiting.state is PromptState.BLOCKED
     assert waiting.blockers == ("notice_undelivered",)
-    assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
+    assert change_instants(facts) == [(Cause.EXPIRY, LATER)]
 
 
-def test_an_attempt_judged_after_the_deadline_lets_the_policy_act_from_then_on() -> None:
-    facts = prompted(replace(check(SECOND), evidence_since=LATER))
+def test_a_late_verdict_lets_the_policy_execute_from_then_on() -> None:
+    facts = two_misses_with_delivery(replace(check(SECOND), evidence_since=LATER))
     [waiting] = assessment(facts, LATER - timedelta(hours=1)).prompts
     assert waiting.blockers == ("incomplete_evidence",)
-    assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
+    assert change_instants(facts) == [(Cause.EXPIRY, LATER)]
 
 
-def test_an_outage_lasts_until_its_end_is_recorded() -> None:
+def test_an_outage_blocks_until_its_end_is_recorded() -> None:
     began = at(date(2025, 9, 20))
     outage = Outage("o", began, began, at(date(2025, 9, 21)), end_recorded_at=LATER)
-    facts = replace(prompted(check(SECOND)), outages=(outage,))
+    facts = replace(two_misses_with_delivery(check(SECOND)), outages=(outage,))
     [waiting] = assessment(facts, LATER - timedelta(hours=1)).prompts
     assert waiting.blockers == ("declared_outage",)
-    assert changed_at(facts) == [(Cause.EXPIRY, LATER)]
+    assert change_instants(facts) == [(Cause.EXPIRY, LATER)]
 
 
-def test_without_anything_late_the_policy_acts_at_the_deadline() -> None:
-    assert changed_at(prompted(check(SECOND))) == [(Cause.EXPIRY, DUE)]
+def test_without_late_facts_the_policy_executes_at_the_deadline() -> None:
+    assert change_instants(two_misses_with_delivery(check(SECOND))) == [(Cause.EXPIRY, DUE)]
 
 
 @pytest.mark.clause("R6")
-def test_late_leave_over_a_check_that_was_passed_holds_up_nothing(leave_over_a_pass: StudentFacts) -> None:
-    assert changed_at(leave_over_a_pass) == [(Cause.EXPIRY, DUE)]
+def test_late_leave_over_a_passed_check_blocks_nothing(leave_over_a_pass: StudentFacts) -> None:
+    assert change_instants(leave_over_a_pass) == [(Cause.EXPIRY, DUE)]
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""After a change that a verification caused, the record is locked: one approval of the province, one change."""
+"""After a sanction the record is locked, and each approval of the province unlocks one change."""
 
 import pytest
 from sqlalchemy import update
@@ -28,20 +28,20 @@ def desk(registry: Registry) -> ChangeDesk:
     return ChangeDesk(registry)
 
 
-async def ledger(desk: ChangeDesk) -> Ledger:
+async def load_ledger(desk: ChangeDesk) -> Ledger:
     async with desk.registry.transaction(desk.registrar) as session:
         return await ledger_of(session, desk.registrar, desk.pupil.id)
 
 
 async def test_a_decided_prompt_locks_the_record(desk: ChangeDesk) -> None:
     await desk.lock()
-    found = await ledger(desk)
-    assert found.locked_by == found.entries[0].entry.id
+    ledger = await load_ledger(desk)
+    assert ledger.locked_by == ledger.entries[0].entry.id
     [standing] = await desk.registry.rows(StudentStanding)
-    assert standing.locked_by == found.locked_by
+    assert standing.locked_by == ledger.locked_by
 
 
-async def test_a_change_of_a_locked_record_climbs_to_the_province(desk: ChangeDesk) -> None:
+async def test_a_change_of_a_locked_record_needs_the_province(desk: ChangeDesk) -> None:
     await desk.lock()
     case = await desk.file("L2")
     assert case.request.locked
@@ -52,7 +52,7 @@ async def test_a_change_of_a_locked_record_climbs_to_the_province(desk: ChangeDe
     assert await desk.registry.status() == ("01", "full_time")
 
 
-async def test_the_provinces_agreement_is_an_approval_that_the_change_uses_up(desk: ChangeDesk) -> None:
+async def test_the_change_uses_up_the_approval_of_the_province(desk: ChangeDesk) -> None:
     await desk.lock()
     case = await desk.change("L2", desk.bureau, desk.province)
     [approval] = await desk.registry.rows(ProvinceApproved)
@@ -61,7 +61,7 @@ async def test_the_provinces_agreement_is_an_approval_that_the_change_uses_up(de
     assert (await desk.registry.recompute()).lock.open_approvals == ()
 
 
-async def test_one_approval_unlocks_one_change_and_the_next_climbs_again(desk: ChangeDesk) -> None:
+async def test_one_approval_unlocks_one_change_only(desk: ChangeDesk) -> None:
     await desk.lock()
     await desk.change("L2", desk.bureau, desk.province)
     again = await desk.file("11")
@@ -71,7 +71,7 @@ async def test_one_approval_unlocks_one_change_and_the_next_climbs_again(desk: C
     assert await desk.registry.status() == ("01", "full_time")
 
 
-async def test_a_refusal_of_the_province_leaves_the_record_as_it_is(desk: ChangeDesk) -> None:
+async def test_a_refusal_of_the_province_changes_nothing(desk: ChangeDesk) -> None:
     await desk.lock()
     case = await desk.change("L2", desk.bureau)
     refused = await desk.answer(case, desk.province, "refused", "核查未完成")
@@ -80,12 +80,12 @@ async def test_a_refusal_of_the_province_leaves_the_record_as_it_is(desk: Change
     assert await desk.registry.status() == ("01", "part_time")
 
 
-async def test_return_from_a_suspension_that_a_verification_caused_is_locked_too(desk: ChangeDesk) -> None:
+async def test_return_from_a_suspension_is_locked_too(desk: ChangeDesk) -> None:
     await desk.lock("suspension")
     assert (await desk.file("12")).request.locked
 
 
-async def test_death_is_not_held_up_by_the_lock(desk: ChangeDesk) -> None:
+async def test_death_is_not_locked(desk: ChangeDesk) -> None:
     await desk.lock()
     case = await desk.change("51", desk.bureau)
     assert not case.request.locked
@@ -94,7 +94,7 @@ async def test_death_is_not_held_up_by_the_lock(desk: ChangeDesk) -> None:
     assert await desk.registry.rows(ProvinceApproved) == []
 
 
-async def test_a_school_of_a_county_climbs_through_county_city_and_province(desk: ChangeDesk) -> None:
+async def test_a_county_school_needs_county_city_and_province(desk: ChangeDesk) -> None:
     school, county = await desk.county_school()
     registrar, pupil = registrar_account(school), school.students[0]
     async with desk.registry.stage.arrange() as session:
@@ -106,7 +106,7 @@ async def test_a_school_of_a_county_climbs_through_county_city_and_province(desk
     assert await desk.registry.status(pupil) == ("02", "full_time")
 
 
-async def test_a_school_directly_under_the_province_climbs_to_the_province_at_once(desk: ChangeDesk) -> None:
+async def test_a_school_directly_under_the_province_needs_only_the_province(desk: ChangeDesk) -> None:
     direct = desk.registry.stage.world.direct
     pupil = direct.students[0]
     case = await desk.file("11", pupil, registrar_account(direct))
@@ -115,7 +115,7 @@ async def test_a_school_directly_under_the_province_climbs_to_the_province_at_on
     assert await desk.registry.status(pupil) == ("02", "full_time")
 
 
-async def test_a_request_overtaken_by_the_lock_is_agreed_to_no_more(desk: ChangeDesk) -> None:
+async def test_a_request_filed_before_the_lock_can_no_longer_be_agreed(desk: ChangeDesk) -> None:
     await desk.registry.misses(2)
     await desk.registry.recompute()
     case = await desk.file("11")
@@ -126,8 +126,8 @@ async def test_a_request_overtaken_by_the_lock_is_agreed_to_no_more(desk: Change
     assert (await desk.file("11")).request.locked
 
 
-async def _uphold_appeal(desk: ChangeDesk) -> None:
-    """The student's appeal against the change is upheld; the service that decides it is another room's."""
+async def uphold_appeal(desk: ChangeDesk) -> None:
+    """Insert an upheld appeal against the change; the package `appeal` tests its own service."""
     [entry] = await desk.registry.rows(StandingEntry)
     common = {"school_id": entry.school_id, "student_id": entry.student_id}
     appeal_id, student, at = new_id(), new_id(), desk.registry.at
@@ -162,24 +162,24 @@ async def _uphold_appeal(desk: ChangeDesk) -> None:
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_restoration_by_appeal_needs_no_approval_and_opens_the_lock(desk: ChangeDesk) -> None:
+async def test_restoration_by_appeal_needs_no_approval_and_unlocks(desk: ChangeDesk) -> None:
     await desk.lock()
-    await _uphold_appeal(desk)
+    await uphold_appeal(desk)
     assert await desk.registry.status() == ("01", "full_time")
-    found = await ledger(desk)
-    assert found.locked_by is None
-    assert [view.reversed for view in found.entries] == [True, False]
+    ledger = await load_ledger(desk)
+    assert ledger.locked_by is None
+    assert [view.reversed for view in ledger.entries] == [True, False]
     case = await desk.file("11")
     assert [each.level for each in case.chain] == ["city"]
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_a_change_filed_under_a_lock_that_an_appeal_has_opened_leaves_no_approval_behind(
+async def test_a_request_filed_under_a_lock_leaves_no_approval_after_unlocking(
     desk: ChangeDesk,
 ) -> None:
     await desk.lock()
     case = await desk.file("11")
-    await _uphold_appeal(desk)
+    await uphold_appeal(desk)
     for actor in (desk.bureau, desk.province):
         case = await desk.answer(case, actor)
     assert case.state is RequestState.AGREED

@@ -1,124 +1,95 @@
-"""A replay of the facts gives what is stored, byte for byte; whatever was tampered with is found and named."""
+"""A replay of the facts equals the stored rows byte for byte, and finds every row that was tampered with."""
 
 import json
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 
 from backend.people.tables import Student
 from backend.standing.engine.trace import canonical, document
 from backend.standing.store import tables
+from backend.standing.store.comparison import DIFFERENCE_KINDS
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.replay import KINDS, Replay, replays
+from backend.standing.store.replay import Replay, replays
+from tests.support.standing.replay import executed, tamper
 from tests.support.standing.scenario import Registry
 
 pytestmark = [pytest.mark.clause("R13")]
 
 
-async def replayed(registry: Registry, **before: float) -> Replay:
-    """The pupil's replay now, or so long ago."""
+async def replay_pupil(registry: Registry, **before: float) -> Replay:
+    """Replay the pupil now, or that long ago."""
     async with registry.as_worker() as session:
-        found = await load_student_refs(session, [registry.pupil.id])
-        [answer] = await replays(session, list(found.values()), registry.at - timedelta(**before))
-    return answer
+        students = await load_student_refs(session, [registry.pupil.id])
+        [result] = await replays(session, list(students.values()), registry.at - timedelta(**before))
+    return result
 
 
-def kinds(answer: Replay) -> list[str]:
-    return [difference.kind for difference in answer.differences]
-
-
-async def executed(registry: Registry) -> UUID:
-    """Two misses, a prompt, its delivery, and nobody who decides: the entry that the policy wrote."""
-    await registry.misses(2)
-    await registry.recompute()
-    [prompt] = await registry.rows(tables.PromptRecord)
-    registry.pass_time(minutes=1)
-    async with registry.stage.arrange() as session:
-        session.add(
-            tables.PromptDelivered(
-                prompt_id=prompt.id,
-                school_id=prompt.school_id,
-                student_id=prompt.student_id,
-                at=registry.at,
-                how="receipt",
-                acting_account=None,
-            )
-        )
-    registry.pass_time(days=20)
-    await registry.recompute()
-    [entry] = await registry.rows(tables.StandingEntry)
-    registry.pass_time(hours=1)
-    found: UUID = entry.id
-    return found
-
-
-async def tamper(registry: Registry, statement: Any, **values: Any) -> None:
-    async with registry.stage.arrange() as session:
-        await session.execute(text(statement) if isinstance(statement, str) else statement, values)
+def difference_kinds(replay: Replay) -> list[str]:
+    return [difference.kind for difference in replay.differences]
 
 
 @pytest.mark.parametrize("misses", [0, 1, 2, 3])
-async def test_untouched_records_show_no_difference(registry: Registry, misses: int) -> None:
+async def test_unchanged_rows_show_no_difference(registry: Registry, misses: int) -> None:
     await registry.misses(misses)
     await registry.recompute()
     registry.pass_time(days=1)
-    answer = await replayed(registry)
-    assert answer.differences == ()
-    assert answer.pending == ()
+    replay = await replay_pupil(registry)
+    assert replay.differences == ()
+    assert replay.pending == ()
 
 
-async def test_an_executed_change_replays_to_the_very_bytes_that_are_stored(registry: Registry) -> None:
+async def test_an_executed_change_replays_to_the_stored_bytes(registry: Registry) -> None:
     entry_id = await executed(registry)
-    answer = await replayed(registry)
-    assert answer.differences == ()
-    [entry] = answer.assessment.ledger
+    replay = await replay_pupil(registry)
+    assert replay.differences == ()
+    [entry] = replay.assessment.ledger
     [row] = await registry.rows(tables.StandingEntry)
     assert entry.entry_id == str(entry_id)
     assert canonical(entry.trace) == canonical(row.trace)
     [prompt] = await registry.rows(tables.PromptRecord)
-    assert canonical(answer.assessment.prompts[0].trace) == canonical(prompt.trace)
+    assert canonical(replay.assessment.prompts[0].trace) == canonical(prompt.trace)
 
 
 async def test_two_replays_of_one_instant_give_the_same_bytes(registry: Registry) -> None:
     await executed(registry)
-    one, other = await replayed(registry), await replayed(registry)
+    one, other = await replay_pupil(registry), await replay_pupil(registry)
     assert canonical(document(one.assessment)) == canonical(document(other.assessment))
 
 
-async def test_an_earlier_instant_shows_the_earlier_picture(registry: Registry) -> None:
+async def test_a_replay_of_an_earlier_instant_gives_the_earlier_assessment(registry: Registry) -> None:
     await executed(registry)
-    before = await replayed(registry, days=19)
+    before = await replay_pupil(registry, days=19)
     assert before.assessment.ledger == ()
     assert before.assessment.status.study_form == "full_time"
     assert [prompt.state for prompt in before.assessment.prompts] == ["running"]
     assert before.differences == ()
-    assert (await replayed(registry)).assessment.status.study_form == "part_time"
+    assert (await replay_pupil(registry)).assessment.status.study_form == "part_time"
 
 
-async def test_what_nobody_has_kept_yet_is_pending_and_no_difference(registry: Registry) -> None:
+async def test_a_prompt_not_stored_yet_is_pending_and_no_difference(registry: Registry) -> None:
     await registry.misses(2)
-    answer = await replayed(registry)
-    assert answer.differences == ()
-    assert answer.pending == (answer.assessment.prompts[0].prompt_id,)
+    replay = await replay_pupil(registry)
+    assert replay.differences == ()
+    assert replay.pending == (replay.assessment.prompts[0].prompt_id,)
 
 
-async def test_a_changed_trace_is_named(registry: Registry) -> None:
+async def test_a_changed_trace_is_found(registry: Registry) -> None:
     entry_id = await executed(registry)
     await tamper(
         registry,
         "UPDATE standing_entry SET trace = jsonb_set(trace, '{figures,0,value}', '50') WHERE id = :id",
         id=entry_id,
     )
-    [difference] = (await replayed(registry)).differences
+    [difference] = (await replay_pupil(registry)).differences
     assert difference.kind == "entry_differs"
     assert difference.id == str(entry_id)
     assert list(difference.stored) == ["trace"]
 
 
-async def test_a_changed_ground_of_a_prompt_is_named(registry: Registry) -> None:
+async def test_a_changed_prompt_is_found(registry: Registry) -> None:
     await registry.misses(2)
     await registry.recompute()
     await tamper(
@@ -126,29 +97,29 @@ async def test_a_changed_ground_of_a_prompt_is_named(registry: Registry) -> None
         "UPDATE prompt SET proposed = 'withdrawal' WHERE student_id = :id",
         id=registry.pupil.id,
     )
-    [difference] = (await replayed(registry)).differences
+    [difference] = (await replay_pupil(registry)).differences
     assert (difference.kind, difference.stored) == ("prompt_differs", {"proposed": "withdrawal"})
     assert difference.replayed == {"proposed": "part_time"}
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_a_missing_entry_is_named(registry: Registry) -> None:
+async def test_a_missing_entry_is_found(registry: Registry) -> None:
     entry_id = await executed(registry)
     await tamper(registry, "DELETE FROM aid_released WHERE change_id = :id", id=entry_id)
     await tamper(registry, "DELETE FROM standing_entry WHERE id = :id", id=entry_id)
-    found = (await replayed(registry)).differences
-    assert {(each.kind, each.id) for each in found} == {
+    differences = (await replay_pupil(registry)).differences
+    assert {(each.kind, each.id) for each in differences} == {
         ("entry_missing", str(entry_id)),
         ("release_missing", str(entry_id)),
     }
 
 
-async def test_an_entry_that_nothing_called_for_is_named(registry: Registry) -> None:
+async def test_an_entry_without_basis_is_found(registry: Registry) -> None:
     await registry.misses(1)
     await registry.recompute()
     pupil = registry.pupil
     async with registry.stage.arrange() as session:
-        invented = tables.StandingEntry(
+        entry = tables.StandingEntry(
             id=UUID(int=registry.pupil.id.int ^ 1),
             school_id=pupil.school_id,
             student_id=pupil.id,
@@ -169,33 +140,33 @@ async def test_an_entry_that_nothing_called_for_is_named(registry: Registry) -> 
             trace={},
             recorded_at=registry.at,
         )
-        session.add(invented)
-    assert kinds(await replayed(registry)) == ["entry_without_basis", "status_differs"]
+        session.add(entry)
+    assert difference_kinds(await replay_pupil(registry)) == ["entry_without_basis", "status_differs"]
 
 
-async def test_a_status_changed_behind_the_ledgers_back_is_named(registry: Registry) -> None:
+async def test_a_status_changed_without_an_entry_is_found(registry: Registry) -> None:
     await executed(registry)
     await tamper(
         registry, update(Student).where(Student.id == registry.pupil.id).values(study_form="full_time")
     )
-    [difference] = (await replayed(registry)).differences
+    [difference] = (await replay_pupil(registry)).differences
     assert difference.kind == "status_differs"
     assert difference.stored == {"study_form": "full_time"}
     assert difference.replayed == {"study_form": "part_time"}
 
 
-async def test_a_step_that_was_turned_back_is_named(registry: Registry) -> None:
+async def test_a_changed_step_is_found(registry: Registry) -> None:
     await executed(registry)
     await tamper(
         registry,
         "UPDATE prompt_step SET state = 'dismissed' WHERE student_id = :id AND state = 'executed'",
         id=registry.pupil.id,
     )
-    [difference] = (await replayed(registry)).differences
+    [difference] = (await replay_pupil(registry)).differences
     assert (difference.kind, difference.stored) == ("step_differs", {"state": "dismissed"})
 
 
-async def test_a_result_rewritten_after_the_fact_leaves_the_prompt_without_its_basis(
+async def test_a_changed_result_leaves_the_prompt_without_basis(
     registry: Registry,
 ) -> None:
     await registry.misses(2)
@@ -205,10 +176,10 @@ async def test_a_result_rewritten_after_the_fact_leaves_the_prompt_without_its_b
         "UPDATE outcome_entry SET outcome = 'present' WHERE student_id = :id",
         id=registry.pupil.id,
     )
-    assert kinds(await replayed(registry)) == ["prompt_without_basis", "counts_differ"]
+    assert difference_kinds(await replay_pupil(registry)) == ["prompt_without_basis", "counts_differ"]
 
 
-async def test_a_picture_that_was_edited_is_named(registry: Registry) -> None:
+async def test_a_changed_assessment_is_found(registry: Registry) -> None:
     await registry.misses(1)
     await registry.recompute()
     [standing] = await registry.rows(tables.StudentStanding)
@@ -219,22 +190,22 @@ async def test_a_picture_that_was_edited_is_named(registry: Registry) -> None:
         assessment=edited,
         id=registry.pupil.id,
     )
-    assert kinds(await replayed(registry)) == ["picture_altered"]
+    assert difference_kinds(await replay_pupil(registry)) == ["picture_altered"]
 
 
-async def test_a_deleted_warning_is_named(registry: Registry) -> None:
+async def test_a_deleted_warning_is_found(registry: Registry) -> None:
     await registry.misses(1)
     await registry.recompute()
     await tamper(registry, "DELETE FROM standing_warning WHERE student_id = :id", id=registry.pupil.id)
-    assert kinds(await replayed(registry)) == ["warning_missing"]
+    assert difference_kinds(await replay_pupil(registry)) == ["warning_missing"]
 
 
-async def test_a_deleted_picture_is_named(registry: Registry) -> None:
+async def test_a_deleted_assessment_is_found(registry: Registry) -> None:
     await registry.misses(2)
     await registry.recompute()
     await tamper(registry, "DELETE FROM student_standing WHERE student_id = :id", id=registry.pupil.id)
-    assert kinds(await replayed(registry)) == ["picture_missing"]
+    assert difference_kinds(await replay_pupil(registry)) == ["picture_missing"]
 
 
-def test_every_kind_of_difference_has_words() -> None:
-    assert all(zh and en for zh, en in KINDS.values())
+def test_every_kind_of_difference_has_both_languages() -> None:
+    assert all(zh and en for zh, en in DIFFERENCE_KINDS.values())

@@ -1,4 +1,4 @@
-"""The nightly replay notes each difference once, for a person, and asks again only for who has changed."""
+"""The nightly replay notes each difference once, and only replays students who changed since the last run."""
 
 from datetime import timedelta
 
@@ -8,36 +8,36 @@ from sqlalchemy import select, text
 from backend.standing.batch_assessment import SchoolOf
 from backend.standing.store import tables
 from backend.standing.store.replay_tasks import enqueue_unreplayed, replay_school
-from tests.standing.test_replay import executed, tamper
+from tests.support.standing.replay import executed, tamper
 from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("R13")
 
 
-async def run(registry: Registry) -> int:
+async def run_replay(registry: Registry) -> int:
     school = SchoolOf(registry.school.id, registry.school.path)
     return await replay_school(registry.app_context, school, registry.at)
 
 
-async def runs(registry: Registry) -> list[int]:
-    """How many students each run of the school looked at."""
+async def replayed_counts(registry: Registry) -> list[int]:
+    """The number of students in each run of the school."""
     async with registry.as_worker() as session:
         return list(await session.scalars(select(tables.ReplayRun.students)))
 
 
-async def test_untouched_students_are_replayed_without_a_note(registry: Registry) -> None:
+async def test_unchanged_students_are_replayed_without_a_difference(registry: Registry) -> None:
     await executed(registry)
-    assert await run(registry) == 0
+    assert await run_replay(registry) == 0
     assert await registry.rows(tables.ReplayDifference) == []
-    assert await runs(registry) == [1]
+    assert await replayed_counts(registry) == [1]
 
 
-async def test_a_difference_is_noted_once_and_told_once(registry: Registry) -> None:
+async def test_a_difference_is_noted_and_published_once(registry: Registry) -> None:
     entry_id = await executed(registry)
     await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
-    assert await run(registry) == 1
+    assert await run_replay(registry) == 1
     registry.pass_time(days=1)
-    assert await run(registry) == 1
+    assert await run_replay(registry) == 1
     [noted] = await registry.rows(tables.ReplayDifference)
     assert noted.found_by == "replay"
     [difference] = noted.differences
@@ -47,44 +47,44 @@ async def test_a_difference_is_noted_once_and_told_once(registry: Registry) -> N
     assert len(await registry.events("ReplayDifferenceFound")) == 1
 
 
-async def test_a_note_changes_nothing_of_the_record(registry: Registry) -> None:
+async def test_noting_a_difference_changes_nothing_else(registry: Registry) -> None:
     entry_id = await executed(registry)
     await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
-    await run(registry)
+    await run_replay(registry)
     [entry] = await registry.rows(tables.StandingEntry)
     assert entry.outcome == "withdrawal"
 
 
-async def test_who_has_not_changed_since_the_last_run_is_left_alone(registry: Registry) -> None:
+async def test_students_unchanged_since_the_last_run_are_not_replayed(registry: Registry) -> None:
     await executed(registry)
     registry.pass_time(hours=2)
-    await run(registry)
+    await run_replay(registry)
     registry.pass_time(days=1)
-    await run(registry)
-    assert sorted(await runs(registry)) == [0, 1]
+    await run_replay(registry)
+    assert sorted(await replayed_counts(registry)) == [0, 1]
     await registry.recompute()
     registry.pass_time(days=1)
-    await run(registry)
-    assert sorted(await runs(registry)) == [0, 1, 1]
+    await run_replay(registry)
+    assert sorted(await replayed_counts(registry)) == [0, 1, 1]
 
 
-async def test_a_second_run_of_the_day_is_recorded_once(registry: Registry) -> None:
-    await run(registry)
-    await run(registry)
-    assert len(await runs(registry)) == 1
+async def test_two_runs_on_one_day_are_recorded_once(registry: Registry) -> None:
+    await run_replay(registry)
+    await run_replay(registry)
+    assert len(await replayed_counts(registry)) == 1
 
 
-async def test_a_school_is_asked_for_once_a_night_and_not_before(registry: Registry) -> None:
+async def test_a_school_is_replayed_once_a_night_and_not_before_three(registry: Registry) -> None:
     registry.set_clock(hour=1)
     assert await enqueue_unreplayed(registry.app_context) == 0
     registry.set_clock(hour=4)
     assert await enqueue_unreplayed(registry.app_context) >= 1
     waiting = await registry.stage.jobs("replay_school", school_id=registry.school.id)
     assert waiting == 1
-    await run(registry)
+    await run_replay(registry)
     registry.stage.clock.at += timedelta(minutes=1)
     async with registry.stage.arrange() as session:
-        found = await session.execute(
+        schools = await session.execute(
             text("SELECT school_id FROM definer.unreplayed_schools(:day)"), {"day": registry.today}
         )
-        assert registry.school.id not in set(found.scalars())
+        assert registry.school.id not in set(schools.scalars())

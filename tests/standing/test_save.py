@@ -1,4 +1,4 @@
-"""What the rules say is stored once, applied, audited and told; a contradiction is noted and writes nothing."""
+"""An assessment is saved once, with its audit entries and events."""
 
 from uuid import UUID
 
@@ -26,13 +26,13 @@ async def test_two_consecutive_misses_store_one_prompt_with_its_trace(registry: 
     assert len(await registry.events("PromptRaised")) == 1
 
 
-async def test_who_passed_has_no_row_at_all(registry: Registry) -> None:
+async def test_a_student_who_only_passed_has_no_row(registry: Registry) -> None:
     await registry.misses(2, present=[registry.pupil])
     await registry.recompute()
     assert await registry.rows(StudentStanding) == []
 
 
-async def test_one_miss_warns_once(registry: Registry) -> None:
+async def test_one_miss_gives_one_warning(registry: Registry) -> None:
     await registry.misses(1)
     await registry.recompute()
     await registry.recompute()

@@ -1,11 +1,10 @@
-"""The ledger of standing: of one student, of many for superiors, and as a feed for other platforms (HN334-2.4)."""
+"""The standing ledger: of one student, of many students, and as a feed for other platforms (HN334-2.4)."""
 
 from datetime import date
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
 
 from backend.core.errors import BadInput
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
@@ -20,7 +19,13 @@ from backend.standing.ledger.queries import (
     ledger_of,
     status_on,
 )
-from backend.standing.ledger.schemas import LedgerOut, StandingEntryOut, StatusOut
+from backend.standing.ledger.schemas import (
+    ConversionsOut,
+    LedgerOut,
+    StandingEntryOut,
+    StandingFeedOut,
+    StatusOnOut,
+)
 
 router = APIRouter(prefix="/v1", tags=["学籍异动 · standing changes"])
 
@@ -29,49 +34,9 @@ TermCode = Annotated[str, Query(min_length=1, max_length=40, pattern=r"^[^\x00]+
 MAX_SEQ = 2**63 - 1
 
 
-class StatusOnOut(StatusOut):
-    """The status at the end of a legal day, reproduced from the ledger."""
-
-    student_id: UUID
-    on: date
-    since_entry: UUID | None = Field(
-        description="形成该状态的异动，建档以来未变则为空 · the entry that made it; null: as it was on entry"
-    )
-
-
-class StandingFeedOut(BaseModel):
-    """A piece of the feed; ask again with `since` as it is here, now or later."""
-
-    items: list[StandingEntryOut]
-    since: str | None = Field(
-        description="下次请求的 since · where to continue; null while nothing was ever read",
-        examples=["WyI0MiJd"],
-    )
-    more: bool = Field(description="是否还有未取的 · whether more waits already", examples=[False])
-
-
-class ConversionsOut(BaseModel):
-    """How many students of a school were turned part-time in a term, and by what (reading 15)."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    school_id: UUID
-    school_name: str = Field(examples=["郑州市某职业学校"])
-    term: str = Field(examples=["2026-autumn"])
-    students: int = Field(description="转为非全日制的学生数 · students turned part-time", examples=[12])
-    by_decision: int = Field(examples=[3])
-    by_expiry: int = Field(examples=[8])
-    by_edit: int = Field(examples=[1])
-    restored: int = Field(description="其中已恢复原状的次数 · how many of these were undone", examples=[1])
-    full_time: int = Field(description="现有全日制在读人数 · full-time students now", examples=[1188])
-    share: float | None = Field(
-        description="占原全日制学生的比例 · share of those who were full-time", examples=[0.0101]
-    )
-
-
 @router.get("/students/{student_id}/standing-entries", responses=documented(401, 403, 404, 422))
 async def get_standing_entries(caller: StaffCaller, student_id: UUID) -> LedgerOut:
-    """学籍异动台账与锁定状态 · A student's ledger with the state before and after each change, and the lock."""
+    """学籍异动台账与锁定状态 · A student's ledger with the status before and after each change, and the lock."""
     async with caller.transaction() as session:
         ledger = await ledger_of(session, caller.actor, student_id)
     return LedgerOut.of(ledger)
@@ -82,19 +47,14 @@ async def get_status_on(
     caller: StaffCaller,
     student_id: UUID,
     on: Annotated[
-        date | None, Query(description="过去的日期，默认今天 · a day that is not in the future; today")
+        date | None,
+        Query(description="过去的日期，默认今天 · a day that is not in the future; default today"),
     ] = None,
 ) -> StatusOnOut:
     """某日的学籍状态（由台账重现） · The status on a past day, reproduced from the ledger."""
     async with caller.transaction() as session:
-        found = await status_on(session, caller.actor, student_id, on, caller.at)
-    return StatusOnOut(
-        standing=found.status.standing,
-        study_form=found.status.study_form,
-        student_id=found.student_id,
-        on=found.on,
-        since_entry=found.since_entry,
-    )
+        status = await status_on(session, caller.actor, student_id, on, caller.at)
+    return StatusOnOut.of_day(status)
 
 
 @router.get("/standing-changes", responses=documented(401, 403, 422))
@@ -112,20 +72,20 @@ async def list_standing_changes(
         rows = await changes_page(session, caller.actor, search, instant_position(cursor), limit + 1)
     shown = rows[:limit]
     last = shown[-1].entry if len(rows) > limit else None
-    following = encode_cursor(last.recorded_at.isoformat(), str(last.id)) if last else None
-    return Page(items=[StandingEntryOut.of(view) for view in shown], next_cursor=following)
+    next_cursor = encode_cursor(last.recorded_at.isoformat(), str(last.id)) if last else None
+    return Page(items=[StandingEntryOut.of(view) for view in shown], next_cursor=next_cursor)
 
 
 @router.get("/standing-changes/feed", responses=documented(401, 403, 422))
 async def get_standing_feed(
     caller: StaffCaller,
     since: Annotated[
-        str | None, Query(max_length=400, description="上次返回的 since · the `since` of the piece before")
+        str | None, Query(max_length=400, description="上次返回的 since · the `since` of the previous page")
     ] = None,
     limit: Limit = 200,
 ) -> StandingFeedOut:
-    """学籍异动增量（供共享平台按序拉取） · Changes in the order of their recording, each exactly once, for other platforms."""
-    after = _number(since)
+    """学籍异动增量（供共享平台按序拉取） · Changes in the order of recording, each exactly once, for other platforms."""
+    after = _feed_number(since)
     async with caller.transaction() as session:
         rows = await feed_page(session, caller.actor, after, limit + 1)
     shown = rows[:limit]
@@ -136,7 +96,7 @@ async def get_standing_feed(
     )
 
 
-def _number(since: str | None) -> int:
+def _feed_number(since: str | None) -> int:
     key = position(since)
     if key is None:
         return 0
@@ -144,7 +104,7 @@ def _number(since: str | None) -> int:
         raise BadInput(
             field="since",
             reason_zh="请使用上次返回的 since",
-            reason_en="use the `since` of an earlier answer",
+            reason_en="use the `since` of an earlier response",
         )
     return int(key)
 
@@ -153,7 +113,7 @@ def _number(since: str | None) -> int:
 async def get_conversions(
     caller: StaffCaller, term: TermCode, limit: Limit = 50, cursor: Cursor = None
 ) -> Page[ConversionsOut]:
-    """转为非全日制统计（按学校） · Per school: students turned part-time in the term, by decision, expiry or edit."""
+    """转为非全日制统计（按学校） · Students changed to part-time in the term, by school and cause."""
     async with caller.transaction() as session:
         rows = await conversions_page(session, caller.actor, term, position_id(cursor), limit + 1)
     return page_of(rows, limit, ConversionsOut.model_validate, lambda row: row.school_id)

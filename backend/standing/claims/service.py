@@ -28,8 +28,8 @@ from backend.standing.access import require_student_access
 from backend.standing.claims import errors
 from backend.standing.claims.queries import ClaimView, load_claim
 from backend.standing.engine.assess import Assessment
-from backend.standing.engine.facts import RollCallFact, StudentFacts
-from backend.standing.engine.misses import CheckStatus, check_key, event_day, reason_objection, result_at
+from backend.standing.engine.facts import RollCallFact, StudentFacts, check_key
+from backend.standing.engine.misses import CheckStatus, event_day, reason_objection, result_at
 from backend.standing.engine.prompts import PromptState
 from backend.standing.store.load import load_facts
 from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess, policy_history

@@ -1,0 +1,1 @@
+"""The rules of standing as pure functions; start reading at `assess.py`."""

@@ -1,6 +1,7 @@
-"""Absence without leave (HN334-3.5c, reading 5): a spell of recorded absence, its alert and its limit.
+"""Absence without leave: periods of recorded absence, their alert and their limit (HN334-3.5c, reading 5).
 
-Lack of evidence is never absence: a spell begins with a record and ends with any proof of presence or approved leave.
+A missing record is never absence: a period begins with a recorded absence, and ends with any proof of presence or
+with approved leave.
 """
 
 import calendar
@@ -10,23 +11,20 @@ from functools import lru_cache
 
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.leave.rules import ONE_DAY, SchoolTerm
-from backend.standing.engine.facts import StudentFacts
-from backend.standing.engine.misses import CheckStatus, Exclusions, check_key, check_status, event_day
+from backend.standing.engine.facts import StudentFacts, attendance_key, check_key
+from backend.standing.engine.misses import CheckStatus, Exclusions, check_status, event_day
 from backend.standing.policy import PolicyHistory
 
-MONTHS = 12
-
-
-def attendance_key(record_id: str) -> str:
-    return f"attendance:{record_id}"
+MONTHS_A_YEAR = 12
 
 
 @dataclass(frozen=True, slots=True)
 class AbsencePeriod:
-    """Recorded absences with nothing in between that ends them; `records` are those up to the limit, in order.
+    """A run of recorded absences; `ended_at` is None while it continues.
 
-    `alert_on` is the day on which an alert goes out. `limit_day` is the last day that is still exactly the law's
-    number of months; the next day opens the prompt. None: not within the terms that are filed.
+    `records` are the keys of the absences up to the limit, in order. `alert_on` is the day of the alert. `limit_day` is
+    the last day within the law's number of months; the next day raises the prompt. Both are None if they lie beyond
+    the terms on file.
     """
 
     starts_on: date
@@ -42,78 +40,87 @@ class AbsencePeriod:
         return datetime.combine(self.limit_day + ONE_DAY, time.min, tzinfo=LEGAL_ZONE)
 
     def over_limit(self, as_of: datetime) -> bool:
-        """Whether it lasted past the limit by the instant; that the student came back later does not undo that."""
+        """Whether the period exceeded the limit by the instant. A later return does not undo that."""
         at = self.prompt_at
         return at is not None and at <= as_of and (self.ended_at is None or at < self.ended_at)
 
 
-def absence_periods(
-    facts: StudentFacts, book: PolicyHistory, strikes: Exclusions, as_of: datetime
+@dataclass(frozen=True, slots=True)
+class _Presence:
+    """A recorded presence or absence."""
+
+    at: datetime
+    key: str
+    present: bool
+
+
+def find_absence_periods(
+    facts: StudentFacts, policies: PolicyHistory, exclusions: Exclusions, as_of: datetime
 ) -> tuple[AbsencePeriod, ...]:
-    """Every spell known at the instant, in order; the last one runs if it has not ended."""
-    absences: list[tuple[datetime, str]] = []
-    ends: list[datetime] = []
-    for at, key, present in _records(facts, book, strikes, as_of):
-        ends += [at] if present else []
-        absences += [] if present else [(at, key)]
+    """Every period known at the instant, in order. Only the last one can still be running."""
+    records = _recorded_presence(facts, policies, exclusions, as_of)
+    absences = [record for record in records if not record.present]
+    ends = [record.at for record in records if record.present]
     for leave in facts.leaves:
         span = leave.span(as_of)
         if span is not None and span[0] <= as_of:
             ends.append(span[0])
-            absences = [absence for absence in absences if not span[0] <= absence[0] < span[1]]
-    by_end: dict[datetime | None, list[tuple[datetime, str]]] = {}
-    for absence in sorted(absences):
-        if absence[0] not in ends:
-            by_end.setdefault(min((end for end in ends if end > absence[0]), default=None), []).append(
-                absence
-            )
-    return tuple(_spell(found, end, facts, book) for end, found in by_end.items())
+            absences = [absence for absence in absences if not span[0] <= absence.at < span[1]]
+    by_end: dict[datetime | None, list[_Presence]] = {}
+    for absence in sorted(absences, key=lambda record: (record.at, record.key)):
+        if absence.at not in ends:
+            end = min((end for end in ends if end > absence.at), default=None)
+            by_end.setdefault(end, []).append(absence)
+    return tuple(_period(absences, end, facts, policies) for end, absences in by_end.items())
 
 
-def _spell(
-    found: list[tuple[datetime, str]], ended_at: datetime | None, facts: StudentFacts, book: PolicyHistory
+def _recorded_presence(
+    facts: StudentFacts, policies: PolicyHistory, exclusions: Exclusions, as_of: datetime
+) -> list[_Presence]:
+    """Results of checks of any kind, and the attendance records of counselors."""
+    records: list[_Presence] = []
+    for check in facts.checks:
+        if check.closes_at <= as_of:
+            status, _ = check_status(check, facts, policies.on(event_day(check)), exclusions, as_of)
+            if status is not CheckStatus.EXCLUDED:
+                key = check_key(check.check_id)
+                records.append(_Presence(check.closes_at, key, status is CheckStatus.PASSED))
+    for record in facts.attendance:
+        key = attendance_key(record.record_id)
+        if (record.recorded_at or record.at) <= as_of and key not in exclusions.reasons:
+            records.append(_Presence(record.at, key, record.present))
+    return records
+
+
+def _period(
+    absences: list[_Presence], ended_at: datetime | None, facts: StudentFacts, policies: PolicyHistory
 ) -> AbsencePeriod:
-    first = legal_day(found[0][0])
-    law = book.on(first)
-    alert_on = _in_session_after(first, first + ONE_DAY * law.absence_alert_days, facts.terms)
-    limit_day = _in_session_after(first, add_months(first, law.absence_months), facts.terms)
-    records = tuple(key for at, key in found if limit_day is None or legal_day(at) <= limit_day)
+    first = legal_day(absences[0].at)
+    law = policies.on(first)
+    alert_on = _postpone_for_vacations(first, first + ONE_DAY * law.absence_alert_days, facts.terms)
+    limit_day = _postpone_for_vacations(first, add_months(first, law.absence_months), facts.terms)
+    records = tuple(
+        absence.key for absence in absences if limit_day is None or legal_day(absence.at) <= limit_day
+    )
     return AbsencePeriod(first, ended_at, records, alert_on, limit_day)
 
 
-def _records(
-    facts: StudentFacts, book: PolicyHistory, strikes: Exclusions, known_at: datetime
-) -> list[tuple[datetime, str, bool]]:
-    """Every proof or record as (instant, key, present): checks of any kind, and what a counselor wrote down."""
-    found: list[tuple[datetime, str, bool]] = []
-    for check in facts.checks:
-        if check.closes_at <= known_at:
-            place, _ = check_status(check, facts, book.on(event_day(check)), strikes, known_at)
-            if place is not CheckStatus.OUT:
-                found.append((check.closes_at, check_key(check.check_id), place is CheckStatus.PASSED))
-    for record in facts.attendance:
-        key = attendance_key(record.record_id)
-        if (record.recorded_at or record.at) <= known_at and key not in strikes.out:
-            found.append((record.at, key, record.present))
-    return found
-
-
 def add_months(day: date, months: int) -> date:
-    """The same day so many calendar months later, or the last day of a month that has no such day."""
-    year, month = divmod(day.year * MONTHS + day.month - 1 + months, MONTHS)
+    """The same day of the month that many months later, or the last day of a shorter month."""
+    year, month = divmod(day.year * MONTHS_A_YEAR + day.month - 1 + months, MONTHS_A_YEAR)
     return date(year, month + 1, min(day.day, calendar.monthrange(year, month + 1)[1]))
 
 
 @lru_cache(maxsize=4096)
-def _in_session_after(first: date, last: date, terms: tuple[SchoolTerm, ...]) -> date | None:
-    """`last`, put off by each day after `first` that lies in a vacation or between terms.
+def _postpone_for_vacations(first: date, last: date, terms: tuple[SchoolTerm, ...]) -> date | None:
+    """`last`, postponed by each day after `first` that lies in a vacation or between terms.
 
-    A term that is not filed is never guessed: past the last one the count stands still, and the answer is None.
+    Terms that are not on file are never guessed: if the days run beyond the last term, the answer is None.
     """
     horizon = max((term.ends_on for term in terms), default=first)
-    owed = (last - first).days
+    remaining = (last - first).days
     day = first
-    while owed and day < horizon:
+    while remaining and day < horizon:
         day += ONE_DAY
-        owed -= any(term.in_session(day) for term in terms)
-    return None if owed else day
+        remaining -= any(term.in_session(day) for term in terms)
+    return None if remaining else day

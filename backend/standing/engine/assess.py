@@ -1,30 +1,42 @@
-"""The complete legal picture of one student at an instant, from recorded facts, policy and calendar. Pure.
+"""The assessment of one student: status, counts, prompts, changes and warnings at an instant. Pure.
 
-`assess` is the one function that decides: the service stores what it says, the nightly replay compares, the
-explanation quotes its traces. Same facts, same law, same instant: same bytes (invariant 6).
+`assess` is the only function that decides. The service stores its result, the nightly replay compares it, and
+explanations quote its traces. The same facts, law and instant give the same bytes (invariant 6).
+
+The steps, and the file with the law of each:
+
+1. `facts.py`: the recorded facts, loaded by `standing.store.load`.
+2. `timeline.py`: visits every instant at which something can change, in order. At each instant it
+3. writes edits, reversals and upheld appeals into the ledger: `ledger.py` (HN334-4.1c, 4.2),
+4. counts misses and absences: `misses.py` (HN334-4.1b), `absence.py` (HN334-3.5c),
+5. raises and withdraws prompts: `triggers.py` (also leave days, HN334-3.5b), `prompts.py`,
+6. applies deliveries, decisions and dismissals: `decision_rules.py` (HN334-4.1b),
+7. lets deadlines expire (`prompts.py`, reading 7) and releases aid (HN334-4.1d, reading 12).
+8. This file sums up the counts of each term and adds warnings.
+
+Every result carries its trace: rule, clause, figures and facts (`trace.py`, reading 13).
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from backend.core.clock import legal_day
 from backend.leave.rules import LeaveTally, SchoolTerm, tally
 from backend.org.calendar import CalendarYearMissing, WorkingCalendar
 from backend.standing.engine.absence import AbsencePeriod
-from backend.standing.engine.facts import Status, StudentFacts
-from backend.standing.engine.ledger import Entry, Lock
-from backend.standing.engine.misses import CheckStatus, MissCounts, check_key, count_misses
-from backend.standing.engine.prompts import Prompt, PromptKind, derived_id, naming
-from backend.standing.engine.record import Refused
+from backend.standing.engine.facts import Status, StudentFacts, check_key
+from backend.standing.engine.ids import derived_id, warning_id
+from backend.standing.engine.ledger import Entry, Lock, RefusedAct
+from backend.standing.engine.misses import CheckStatus, MissCounts, count_misses
+from backend.standing.engine.prompts import Prompt, PromptKind
 from backend.standing.engine.timeline import AidRelease, Timeline
-from backend.standing.engine.triggers import Snapshot, misses_stand
-from backend.standing.policy import PolicyHistory, StandingPolicy
+from backend.standing.engine.triggers import Snapshot, are_still_missed
+from backend.standing.policy import PolicyHistory
 
 
 @dataclass(frozen=True, slots=True)
 class CheckPosition:
-    """One counted check in its term's sequence; `why` explains a check that is out."""
+    """One check in the sequence of its term; `place` is its status, `why` explains an excluded check."""
 
     check_id: str
     event_day: date
@@ -34,7 +46,7 @@ class CheckPosition:
 
 @dataclass(frozen=True, slots=True)
 class TermSummary:
-    """Counts of one term. `leave` is None while `missing_year` keeps teaching days from being counted."""
+    """The counts of one term. `leave` is None if teaching days cannot be counted because of `missing_year`."""
 
     term: str
     sequence: tuple[CheckPosition, ...]
@@ -45,7 +57,7 @@ class TermSummary:
 
 @dataclass(frozen=True, slots=True)
 class StandingWarning:
-    """What will follow if nothing changes; its id stays the same until the facts behind it change.
+    """What will happen if nothing changes. The id stays the same until the underlying facts change.
 
     Codes: `one_more_miss`, `leave_days_used`, `leave_plan_exceeds`, `absence_continues`, `change_without_basis`.
     """
@@ -57,10 +69,14 @@ class StandingWarning:
     proposed: str | None
     """The outcome that a prompt would propose."""
 
+    def for_student(self, student_id: str) -> "StandingWarning":
+        """The warning that the same facts give another student."""
+        return replace(self, warning_id=warning_id(student_id, self.code, self.term, self.facts))
+
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """Everything the law says of one student at `as_of`."""
+    """Everything that follows from one student's facts at `as_of`."""
 
     student_id: str
     as_of: datetime
@@ -73,119 +89,129 @@ class Assessment:
     lock: Lock
     aid: tuple[AidRelease, ...]
     warnings: tuple[StandingWarning, ...]
-    refused: tuple[Refused, ...]
+    refused: tuple[RefusedAct, ...]
 
     @property
     def open_prompts(self) -> tuple[Prompt, ...]:
         return tuple(prompt for prompt in self.prompts if prompt.is_open)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to store: no count, absence, prompt, change, refused act or warning."""
+        counted = any(
+            term.misses.cumulative or (term.leave is not None and (term.leave.used or term.leave.planned))
+            for term in self.terms
+        )
+        derived = self.prompts or self.ledger or self.warnings or self.refused or self.absence
+        return not counted and not derived
+
 
 def assess(
-    facts: StudentFacts, book: PolicyHistory, calendar: WorkingCalendar, as_of: datetime
+    facts: StudentFacts, policies: PolicyHistory, calendar: WorkingCalendar, as_of: datetime
 ) -> Assessment:
-    """Fold everything known at the instant; raises `AbsentLaw` where the place has no law on a day that matters."""
-    course = Timeline(facts, book, calendar, as_of)
-    record = course.record
-    sanctions = record.in_force()
+    """Assess the facts known at the instant. Raises `AbsentLaw` if the place has no law on a day that matters."""
+    timeline = Timeline(facts, policies, calendar, as_of)
+    ledger = timeline.ledger
+    sanctions = ledger.sanctions_in_force()
     terms = tuple(
-        _term(course.now, term) for term in sorted(facts.terms, key=lambda term: (term.starts_on, term.code))
+        _summarise_term(timeline.snapshot, term)
+        for term in sorted(facts.terms, key=lambda term: (term.starts_on, term.code))
     )
     return Assessment(
         student_id=facts.student_id,
         as_of=as_of,
-        policy_version=book.policy.policy_version,
-        status=record.status,
+        policy_version=policies.policy.policy_version,
+        status=ledger.status,
         terms=terms,
-        absence=course.now.spell,
-        prompts=tuple(
-            sorted(course.prompts.values(), key=lambda prompt: (prompt.raised_at, prompt.prompt_id))
-        ),
-        ledger=tuple(record.ledger),
-        lock=Lock(sanctions[-1].entry_id if sanctions else None, record.open_approvals(as_of)),
-        aid=tuple(course.releases[entry_id] for entry_id in sorted(course.releases)),
-        warnings=tuple(_warnings(course, terms)),
-        refused=tuple(record.refused),
+        absence=timeline.snapshot.running_absence,
+        prompts=tuple(sorted(timeline.prompts.values(), key=lambda prompt: prompt.position)),
+        ledger=tuple(ledger.entries),
+        lock=Lock(sanctions[-1].entry_id if sanctions else None, ledger.open_approvals(as_of)),
+        aid=tuple(timeline.releases[entry_id] for entry_id in sorted(timeline.releases)),
+        warnings=tuple(_find_warnings(timeline, terms)),
+        refused=tuple(ledger.refused),
     )
 
 
-def _law_of_term(now: Snapshot, term: SchoolTerm) -> StandingPolicy:
-    """The law by which a term's running counts are shown: today's, or of its first or last day outside it."""
-    return now.book.on(min(max(legal_day(now.at), term.starts_on), term.ends_on))
-
-
-def _term(now: Snapshot, term: SchoolTerm) -> TermSummary:
-    law = _law_of_term(now, term)
+def _summarise_term(snapshot: Snapshot, term: SchoolTerm) -> TermSummary:
+    """Count by today's law, or outside the term by that of its first or last day."""
+    day = min(max(legal_day(snapshot.at), term.starts_on), term.ends_on)
+    law = snapshot.policies.on(day)
     leave: LeaveTally | None = None
-    missing: int | None = None
+    missing_year: int | None = None
     try:
-        leave = tally(now.leaves, term, now.at, law.leave, now.calendar)
-    except CalendarYearMissing as gap:
-        missing = int(gap.params["year"])
-    places = tuple(
-        CheckPosition(link.check.check_id, link.event_day, link.place, link.why)
-        for link in now.links
-        if link.term == term.code
+        leave = tally(snapshot.leaves, term, snapshot.at, law.leave, snapshot.calendar)
+    except CalendarYearMissing as missing:
+        missing_year = int(missing.params["year"])
+    positions = tuple(
+        CheckPosition(item.check.check_id, item.event_day, item.status, item.why)
+        for item in snapshot.sequence
+        if item.term == term.code
     )
-    return TermSummary(term.code, places, count_misses(now.links, term.code, law), leave, missing)
+    counts = count_misses(snapshot.sequence, term.code, law)
+    return TermSummary(term.code, positions, counts, leave, missing_year)
 
 
-def _warnings(course: Timeline, terms: tuple[TermSummary, ...]) -> list[StandingWarning]:
-    """Warnings of the running term, of the running absence, and of changes that have lost their basis."""
-    now = course.now
-    found = _unfounded(course)
-    if not course.record.owes_presence(now.at):
-        return found
-    prompted = {(prompt.kind, prompt.term) for prompt in course.open_prompts()}
-    current = {term.code for term in now.facts.terms if term.covers(legal_day(now.at))}
+# --- warnings ---
+
+
+def _find_warnings(timeline: Timeline, terms: tuple[TermSummary, ...]) -> list[StandingWarning]:
+    """Warnings about the current term, a running absence, and changes that are no longer justified."""
+    snapshot = timeline.snapshot
+    warnings = _unjustified_change_warnings(timeline)
+    if not timeline.ledger.owes_presence(snapshot.at):
+        return warnings
+    today = legal_day(snapshot.at)
+    prompted = {(prompt.kind, prompt.term) for prompt in timeline.open_prompts()}
+    current = {term.code for term in snapshot.facts.terms if term.covers(today)}
     for term in terms:
         if term.term in current:
-            found += _term_warnings(now, term, prompted)
-    running = now.spell
-    if running is not None and running.alert_on is not None and running.alert_on <= legal_day(now.at):
-        term_code = next((term.code for term in now.facts.terms if term.covers(running.starts_on)), "")
+            warnings += _term_warnings(snapshot, term, prompted)
+    absence = snapshot.running_absence
+    if absence is not None and absence.alert_on is not None and absence.alert_on <= today:
+        covering = (term.code for term in snapshot.facts.terms if term.covers(absence.starts_on))
+        term_code = next(covering, "")
         if (PromptKind.ABSENCE, term_code) not in prompted:
-            facts = running.records[:1]
-            found.append(_warning(now, "absence_continues", term_code, facts, PromptKind.ABSENCE))
-    return found
+            first = absence.records[:1]
+            warnings.append(_warning(snapshot, "absence_continues", term_code, first, PromptKind.ABSENCE))
+    return warnings
 
 
 def _term_warnings(
-    now: Snapshot, term: TermSummary, prompted: set[tuple[PromptKind, str]]
+    snapshot: Snapshot, term: TermSummary, prompted: set[tuple[PromptKind, str]]
 ) -> list[StandingWarning]:
-    found = []
+    warnings = []
     if term.misses.one_more_miss_prompts and (PromptKind.MISSES, term.term) not in prompted:
         missed = tuple(check_key(item.check_id) for item in term.sequence if item.place is CheckStatus.MISSED)
-        found.append(_warning(now, "one_more_miss", term.term, missed, PromptKind.MISSES))
+        warnings.append(_warning(snapshot, "one_more_miss", term.term, missed, PromptKind.MISSES))
     if term.leave is not None and (PromptKind.LEAVE_OVER_CAP, term.term) not in prompted:
+        kind = PromptKind.LEAVE_OVER_CAP
         if term.leave.warning is not None:
-            mark = (f"day:{term.leave.warning}",)
-            found.append(_warning(now, "leave_days_used", term.term, mark, PromptKind.LEAVE_OVER_CAP))
+            used = (f"day:{term.leave.warning}",)
+            warnings.append(_warning(snapshot, "leave_days_used", term.term, used, kind))
         if term.leave.plan_exceeds:
             planned = (f"planned:{term.leave.planned}",)
-            found.append(_warning(now, "leave_plan_exceeds", term.term, planned, PromptKind.LEAVE_OVER_CAP))
-    return found
+            warnings.append(_warning(snapshot, "leave_plan_exceeds", term.term, planned, kind))
+    return warnings
 
 
 def _warning(
-    now: Snapshot, code: str, term: str, facts: tuple[str, ...], kind: PromptKind
+    snapshot: Snapshot, code: str, term: str, facts: tuple[str, ...], kind: PromptKind
 ) -> StandingWarning:
-    law = now.book.on(legal_day(now.at))
-    warning_id = naming("warning", (code, term, facts))(now.facts.student_id)
-    return StandingWarning(warning_id, code, term, facts, law.proposed[kind])
+    proposed = snapshot.policies.on(legal_day(snapshot.at)).proposed[kind]
+    return StandingWarning(
+        warning_id(snapshot.facts.student_id, code, term, facts), code, term, facts, proposed
+    )
 
 
-def naming_warning(warning: StandingWarning) -> Callable[[str], str]:
-    """How the same warning of any student is named; not of one that speaks of a change."""
-    return naming("warning", (warning.code, warning.term, warning.facts))
-
-
-def _unfounded(course: Timeline) -> list[StandingWarning]:
-    """A closed case is never re-judged (reading 14); that its misses were excused since is said to everyone."""
-    found = []
-    for entry in course.record.in_force():
-        prompt = course.prompts[entry.prompt_id or ""]
-        if prompt.kind is PromptKind.MISSES and not misses_stand(prompt.evidence, course.now):
+def _unjustified_change_warnings(timeline: Timeline) -> list[StandingWarning]:
+    """Changes whose misses were excused later. A closed case is never judged again (reading 14), so only warn."""
+    warnings = []
+    code, student_id = "change_without_basis", timeline.facts.student_id
+    for entry in timeline.ledger.sanctions_in_force():
+        prompt = timeline.prompts[entry.prompt_id or ""]
+        if prompt.kind is PromptKind.MISSES and not are_still_missed(prompt.evidence, timeline.snapshot):
             facts = (f"change:{entry.entry_id}", *prompt.evidence)
-            warning_id = derived_id("warning", (course.facts.student_id, "change_without_basis", facts))
-            found.append(StandingWarning(warning_id, "change_without_basis", prompt.term, facts, None))
-    return found
+            changed_id = derived_id("warning", (student_id, code, facts))
+            warnings.append(StandingWarning(changed_id, code, prompt.term, facts, None))
+    return warnings

@@ -1,38 +1,39 @@
-"""Judging many: of students whose records differ only in who they are, the law says the same, and is asked once.
+"""Assessing many students: students with the same facts are assessed once.
 
-After a spot check of a province ten thousands have missed the same checks, and nothing else is on file of most of
-them. What the rules made of the first is told of the others by their own ids. Pure; `told_of` and `normalise` are held
-against `rules.assess` itself for any course of events in the tests.
+After a province-wide spot check, tens of thousands of students have missed the same checks and have nothing else on
+file. Their facts differ only in the student and in instants that do not affect the result. `BatchAssessor` therefore
+removes the student and normalises those instants, assesses each distinct set of facts once, and derives the ids of
+prompts and warnings for each student (`ids.py`). Property tests compare every result with `assess`.
 """
 
 import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from typing import Any, Self
 
 from backend.core.clock import legal_day
 from backend.org.calendar import WorkingCalendar
 from backend.roll_call.rules import Outcome
-from backend.standing.engine.assess import Assessment, assess, naming_warning
+from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import Result, RollCallFact, StudentFacts
 from backend.standing.engine.misses import event_day
-from backend.standing.engine.prompts import naming_prompt
 from backend.standing.engine.trace import canonical
 from backend.standing.policy import PolicyHistory
 
-_NEVER = datetime(1, 1, 1, tzinfo=UTC)
-_NOBODY = ""
-_BLANK = "«{}»"
-"""Stands for an id in the text of a pattern; nothing that is on file reads like it."""
+ANY_STUDENT = ""
+FIELDS = frozenset(field.name for field in fields(Assessment))
+FIELDS_WITH_IDS = frozenset({"student_id", "prompts", "warnings"})
+"""The fields that differ between students with the same shareable facts."""
+IGNORED_BY_DIGEST = {"as_of": datetime(1, 1, 1, tzinfo=UTC), "policy_version": ""}
+"""Fields that can change without any consequence, and the constants that replace them in the digest."""
 
 
 @dataclass(frozen=True, slots=True)
 class AssessmentRecord:
-    """A picture, its canonical JSON, and the digest of what it says (32 bytes).
+    """An assessment, its canonical JSON, and the digest of its content (32 bytes).
 
-    The digest leaves out when it was asked and the version of the files it was read from: two pictures with the same
-    digest have the same consequences.
+    The digest ignores `as_of` and the policy version: two assessments with the same digest have the same consequences.
     """
 
     assessment: Assessment
@@ -40,158 +41,115 @@ class AssessmentRecord:
     digest: bytes
 
     @classmethod
-    def of(cls, assessment: Assessment) -> Self:
-        return cls(assessment, canonical(assessment), _digest(_essence(assessment)))
+    def of(cls, assessment: Assessment, serialised: Mapping[str, str] | None = None) -> Self:
+        """`serialised`: the canonical JSON of fields that are serialised already."""
+        names = FIELDS - (serialised or {}).keys()
+        parts = {**(serialised or {}), **_serialise(assessment, names)}
+        ignored = {name: canonical(value) for name, value in IGNORED_BY_DIGEST.items()}
+        return cls(assessment, _join(parts), _hash(_join(parts | ignored)))
 
 
-class BatchAssessor:
-    """Judges under one calendar, and remembers what it said for as long as it sits."""
-
-    def __init__(self, calendar: WorkingCalendar) -> None:
-        self._calendar = calendar
-        self._said: dict[tuple[StudentFacts, str, datetime], _Pattern | None] = {}
-
-    def judge(self, facts: StudentFacts, book: PolicyHistory, as_of: datetime) -> AssessmentRecord:
-        """What `rules.assess` says of the facts; raises what it raises."""
-        likeness = replace(normalise(facts, book, as_of), student_id=_NOBODY)
-        key = (likeness, book.place, as_of)
-        if key not in self._said:
-            assessment = assess(facts, book, self._calendar, as_of)
-            self._said[key] = _Pattern.of(assessment) if is_told_by_ids_alone(assessment) else None
-            return AssessmentRecord.of(assessment)
-        pattern = self._said[key]
-        if pattern is None:
-            return AssessmentRecord.of(assess(facts, book, self._calendar, as_of))
-        return pattern.told_of(facts.student_id)
+def _serialise(assessment: Assessment, names: Iterable[str]) -> dict[str, str]:
+    return {name: canonical(getattr(assessment, name)) for name in names}
 
 
-# --- one picture told of another student ---
-
-
-def is_told_by_ids_alone(assessment: Assessment) -> bool:
-    """Whether a picture of somebody else with the same record would differ in nothing but ids.
-
-    Changes of status carry ids of their own making, and prompts of one instant stand in the order of their ids.
-    """
-    untouched = not assessment.ledger and not assessment.aid and not assessment.refused
-    instants = [prompt.raised_at for prompt in assessment.prompts]
-    return untouched and assessment.lock.locked_by is None and len(set(instants)) == len(instants)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pattern:
-    """A judgement with blanks where its ids stand, and how these are made for a student."""
-
-    assessment: Assessment
-    written: str
-    essence: str
-    prompts: tuple[Callable[[str], str], ...]
-    warnings: tuple[Callable[[str], str], ...]
-
-    @classmethod
-    def of(cls, assessment: Assessment) -> Self:
-        blank = _renamed(
-            assessment,
-            _BLANK.format("student"),
-            [_BLANK.format(f"prompt {number}") for number, _ in enumerate(assessment.prompts)],
-            [_BLANK.format(f"warning {number}") for number, _ in enumerate(assessment.warnings)],
-        )
-        return cls(
-            blank,
-            canonical(blank),
-            _essence(blank),
-            tuple(naming_prompt(each) for each in assessment.prompts),
-            tuple(naming_warning(each) for each in assessment.warnings),
-        )
-
-    def told_of(self, student_id: str) -> AssessmentRecord:
-        """The judgement of the student."""
-        blank = self.assessment
-        assessment = _renamed(
-            blank,
-            student_id,
-            [name(student_id) for name in self.prompts],
-            [name(student_id) for name in self.warnings],
-        )
-        instead = [(blank.student_id, student_id)]
-        instead += [
-            (a.prompt_id, b.prompt_id) for a, b in zip(blank.prompts, assessment.prompts, strict=True)
-        ]
-        instead += [
-            (a.warning_id, b.warning_id) for a, b in zip(blank.warnings, assessment.warnings, strict=True)
-        ]
-        written, essence = self.written, self.essence
-        for old, new in instead:
-            written, essence = written.replace(old, new), essence.replace(old, new)
-        return AssessmentRecord(assessment, written, _digest(essence))
-
-
-def _renamed(assessment: Assessment, student_id: str, prompts: list[str], warnings: list[str]) -> Assessment:
-    return replace(
-        assessment,
-        student_id=student_id,
-        prompts=tuple(
-            replace(each, prompt_id=new) for each, new in zip(assessment.prompts, prompts, strict=True)
-        ),
-        warnings=tuple(
-            replace(each, warning_id=new) for each, new in zip(assessment.warnings, warnings, strict=True)
-        ),
-    )
-
-
-def _essence(assessment: Assessment) -> str:
-    return canonical(replace(assessment, as_of=_NEVER, policy_version=""))
+def _join(parts: Mapping[str, str]) -> str:
+    """The canonical JSON of an object from the canonical JSON of its values."""
+    return "{" + ",".join(f'"{name}":{parts[name]}' for name in sorted(parts)) + "}"
 
 
 def digest_of(stored: Mapping[str, Any]) -> bytes:
-    """The digest of a picture that is stored as JSON."""
-    return _digest(canonical({**stored, "as_of": _NEVER, "policy_version": ""}))
+    """The digest of an assessment that was stored as JSON."""
+    return _hash(canonical({**stored, **IGNORED_BY_DIGEST}))
 
 
-def _digest(essence: str) -> bytes:
-    return hashlib.sha256(essence.encode()).digest()
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
-# --- what the rules cannot tell apart ---
+class BatchAssessor:
+    """Assesses students under one calendar, with a cache that lives as long as the object."""
+
+    def __init__(self, calendar: WorkingCalendar) -> None:
+        self._calendar = calendar
+        self._cache: dict[tuple[StudentFacts, str, datetime], tuple[Assessment, dict[str, str]]] = {}
+
+    def assess(self, facts: StudentFacts, policies: PolicyHistory, as_of: datetime) -> AssessmentRecord:
+        """The same result as `engine.assess.assess`; raises what it raises."""
+        if not is_shareable(facts):
+            return AssessmentRecord.of(assess(facts, policies, self._calendar, as_of))
+        shared = replace(normalise(facts, policies, as_of), student_id=ANY_STUDENT)
+        key = (shared, policies.place, as_of)
+        if key not in self._cache:
+            assessment = assess(shared, policies, self._calendar, as_of)
+            self._cache[key] = assessment, _serialise(assessment, FIELDS - FIELDS_WITH_IDS)
+        assessment, serialised = self._cache[key]
+        return AssessmentRecord.of(for_student(assessment, facts.student_id), serialised)
 
 
-def normalise(facts: StudentFacts, book: PolicyHistory, as_of: datetime) -> StudentFacts:
-    """The same facts without the instants that make no difference to the rules, where only checks are on file.
+def is_shareable(facts: StudentFacts) -> bool:
+    """Whether other students with the same facts have the same assessment, except for derived ids.
 
-    Everybody's receipt and everybody's result has an instant of its own. What time alone brings about comes at the
-    midnights of legal days; so where each check has a day to itself, a result that is known on that day is as good as
-    one known at the close, and a notice that reached the student in time as one at the opening.
+    Not if a fact refers to a prompt or a change: it names an id of this student's. Edits and appeals have ids of their
+    own, which the ledger and the refused acts repeat.
+    """
+    acts = (facts.deliveries, facts.decisions, facts.acknowledgements)
+    return not any((*acts, facts.appeals, facts.reversals, facts.edits))
+
+
+def for_student(assessment: Assessment, student_id: str) -> Assessment:
+    """The assessment of another student with the same shareable facts."""
+    return replace(
+        assessment,
+        student_id=student_id,
+        prompts=tuple(prompt.for_student(student_id) for prompt in assessment.prompts),
+        warnings=tuple(warning.for_student(student_id) for warning in assessment.warnings),
+    )
+
+
+# --- normalising ---
+
+
+def normalise(facts: StudentFacts, policies: PolicyHistory, as_of: datetime) -> StudentFacts:
+    """The same facts with instants that do not affect the result replaced by the opening or the close of the check.
+
+    Each student's receipt and result have an instant of their own. Limits and deadlines only fall on midnights of legal
+    days. So if every check has a legal day of its own, a result known on that day has the same effect as one known at
+    the close, and a notice delivered in time has the same effect as one delivered at the opening. Facts other than
+    checks can depend on the exact instants; then nothing is changed.
     """
     days = {event_day(check) for check in facts.checks}
-    if _more_than_checks(facts) or len(days) != len(facts.checks):
+    if _has_more_than_checks(facts) or len(days) != len(facts.checks):
         return facts
     closed = [check for check in facts.checks if check.closes_at <= as_of]
-    least = max((book.on(event_day(check)).minimum_window for check in closed), default=None)
-    if least is None:
+    if not closed:
         return facts
-    checks = (_at_the_close(_in_time(check, check.closes_at - least), as_of) for check in closed)
-    return replace(facts, checks=(*checks, *(check for check in facts.checks if check.closes_at > as_of)))
+    longest_minimum = max(policies.on(event_day(check)).minimum_window for check in closed)
+    normalised = (
+        _with_result_at_close(_with_notice_at_opening(check, check.closes_at - longest_minimum), as_of)
+        for check in closed
+    )
+    return replace(facts, checks=(*normalised, *(check for check in facts.checks if check.closes_at > as_of)))
 
 
-def _more_than_checks(facts: StudentFacts) -> bool:
-    acts = (facts.deliveries, facts.decisions, facts.acknowledgements, facts.appeals, facts.reversals)
-    told = (facts.leaves, facts.claims, facts.outages, facts.attendance, facts.edits, facts.approvals)
-    replaced = any(check.replaces or check.voided_at for check in facts.checks)
-    return any((*acts, *told, facts.calendar_loads)) or replaced
+def _has_more_than_checks(facts: StudentFacts) -> bool:
+    events = (facts.leaves, facts.claims, facts.outages, facts.attendance, facts.approvals)
+    cancelled = any(check.replaces or check.voided_at for check in facts.checks)
+    return not is_shareable(facts) or any((*events, facts.calendar_loads)) or cancelled
 
 
-def _at_the_close(check: RollCallFact, as_of: datetime) -> RollCallFact:
+def _with_result_at_close(check: RollCallFact, as_of: datetime) -> RollCallFact:
     if len(check.results) != 1:
         return check
     [result] = check.results
-    known = result.at <= as_of and legal_day(result.at) == event_day(check)
-    if result.outcome is Outcome.MISSED or not known:
+    known_that_day = result.at <= as_of and legal_day(result.at) == event_day(check)
+    if result.outcome is Outcome.MISSED or not known_that_day:
         return check
     return replace(check, results=(Result(result.outcome, check.closes_at),))
 
 
-def _in_time(check: RollCallFact, latest: datetime) -> RollCallFact:
-    """`latest`: until when a notice left the student time enough by any law that may be asked."""
+def _with_notice_at_opening(check: RollCallFact, latest: datetime) -> RollCallFact:
+    """`latest`: the last instant at which a notice is in time by every law that applies to one of the checks."""
     delivered, recorded = check.notice_delivered_at, check.notice_recorded_at
     if (
         delivered is None

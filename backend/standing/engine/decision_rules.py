@@ -1,15 +1,35 @@
-"""Who may decide what on a prompt, and when (HN334-4.1b, readings 10 and 12)."""
+"""Decisions: who may decide what and when, what stops an automatic execution, which appeals are admissible.
+
+HN334-4.1b (decisions), 4.2 (appeals); readings 10 (dismissals), 12 (blockers of an automatic execution).
+Every function returns the reasons against, as codes.
+"""
 
 from datetime import datetime
 from enum import StrEnum
 
-from backend.standing.engine.blockers import sanction_objections
-from backend.standing.engine.facts import Acknowledgement, Decision, StudentFacts
-from backend.standing.engine.misses import reason_objection
+from backend.leave.rules import Exemption, LeaveState, exempts
+from backend.roll_call.rules import Outcome
+from backend.standing.engine.facts import (
+    Acknowledgement,
+    Appeal,
+    Decision,
+    Outage,
+    RollCallFact,
+    StudentFacts,
+    check_key,
+)
+from backend.standing.engine.misses import reason_objection, result_at
 from backend.standing.engine.prompts import Prompt, PromptState
 from backend.standing.policy import StandingPolicy
 
 DISMISS = "dismiss"
+CALENDAR_YEAR_MISSING = "calendar_year_missing"
+NOTICE, SUBMISSIONS = "notice", "submissions"
+TARGETS = frozenset({"check", "change", "gaokao"})
+"""What an appeal can be against."""
+
+
+# --- decisions of a person ---
 
 
 class Role(StrEnum):
@@ -23,33 +43,204 @@ DECIDER = {
     PromptState.BLOCKED: Role.REGISTRAR,
     PromptState.ESCALATED: Role.SUPERIOR,
 }
-"""Whose turn it is; a prompt in any other state is decided, or waits for the answer to a dismissal."""
+"""Who decides a prompt in each state. In any other state it is closed, or a dismissal waits for its answer."""
 
 
 def decision_objections(
     decision: Decision, prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
 ) -> tuple[str, ...]:
-    """Every reason why the decision has no effect; empty if it is good. `law` is that of the prompt's event day."""
-    turn = DECIDER.get(prompt.state)
-    if turn is None:
+    """Every reason why the decision has no effect; empty if it is valid. `law` is that of the prompt's event day."""
+    decider = DECIDER.get(prompt.state)
+    if decider is None:
         return (f"prompt_{prompt.state}",)
-    if decision.role != turn:
-        return (f"for_{turn}_to_decide",)
+    if decision.role != decider:
+        return (f"for_{decider}_to_decide",)
     if decision.outcome == DISMISS:
         objection = reason_objection(law, decision.found_reason, decision.found_text)
         return (objection,) if objection else ()
     if decision.outcome not in law.outcomes:
         return ("unknown_outcome",)
-    found = list(sanction_objections(prompt, facts, law, as_of))
+    objections = list(sanction_objections(prompt, facts, law, as_of))
     if decision.outcome != prompt.proposed and not decision.reasons.strip():
-        found.append("reasons_required")
-    return tuple(found)
+        objections.append("reasons_required")
+    return tuple(objections)
 
 
 def acknowledgement_objection(
     answer: Acknowledgement, decision: Decision | None, prompt: Prompt | None
 ) -> str | None:
-    """Why the answer to a dismissal has no effect, or None. Who asks never approves."""
+    """Why the answer to a dismissal has no effect, or None. The person who dismissed must not answer."""
     if decision is None or prompt is None or prompt.dismissal != decision.decision_id:
         return "no_dismissal_pending"
     return "own_dismissal" if answer.by == decision.by else None
+
+
+def sanction_objections(
+    prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
+) -> tuple[str, ...]:
+    """Why the prompt cannot lead to any sanction yet, by a person or automatically (invariant 7)."""
+    if prompt.delivered_at is None:
+        return ("prompt_not_delivered",)
+    checks = evidence_checks(prompt, facts)
+    objections = []
+    if any(not notice_in_time(check, law, as_of) for check in checks):
+        objections.append("notice_undelivered")
+    if any(missing_evidence(check, law, as_of) for check in checks):
+        objections.append("incomplete_evidence")
+    return tuple(objections)
+
+
+# --- evidence ---
+
+
+def evidence_checks(prompt: Prompt, facts: StudentFacts) -> tuple[RollCallFact, ...]:
+    """The checks in the prompt's evidence."""
+    return tuple(check for check in facts.checks if check_key(check.check_id) in prompt.evidence)
+
+
+def notice_in_time(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> bool:
+    """Whether the notice reached the student with at least the minimum window left."""
+    delivered_at = check.notice_delivered_at
+    known_at = check.notice_recorded_at or delivered_at
+    return (
+        delivered_at is not None
+        and known_at is not None
+        and known_at <= as_of
+        and check.closes_at - max(delivered_at, check.opens_at) >= law.minimum_window
+    )
+
+
+def missing_evidence(check: RollCallFact, law: StandingPolicy, as_of: datetime) -> tuple[str, ...]:
+    """The kinds of required evidence that the check does not have yet, other than its notice."""
+    incomplete = frozenset({SUBMISSIONS} if check.evidence_since and as_of < check.evidence_since else ())
+    on_file = check.evidence - incomplete
+    return tuple(part for part in law.required_evidence if part != NOTICE and part not in on_file)
+
+
+# --- blockers of an automatic execution ---
+
+
+def find_blockers(
+    prompt: Prompt, facts: StudentFacts, law: StandingPolicy, as_of: datetime
+) -> tuple[str, ...]:
+    """What blocks an automatic execution at the instant (reading 12).
+
+    The law says which blockers apply, and in which order; a missing calendar year always blocks.
+    """
+    checks = evidence_checks(prompt, facts)
+    blocks = {
+        "open_appeal": _has_open_appeal(facts, law, as_of),
+        "open_reason_claim": prompt.state is PromptState.DISMISSAL_PENDING
+        or _has_open_claim(facts, law, as_of),
+        "pending_leave": any(leave.state(as_of) is LeaveState.PENDING for leave in facts.leaves),
+        "declared_outage": any(_outage_blocks(outage, checks, as_of) for outage in facts.outages),
+        "notice_undelivered": prompt.delivered_at is None
+        or any(not notice_in_time(check, law, as_of) for check in checks),
+        "incomplete_evidence": any(missing_evidence(check, law, as_of) for check in checks),
+    }
+    blockers = [name for name in law.blockers if blocks[name]]
+    if prompt.deadline is not None and prompt.deadline.missing_year is not None:
+        blockers.append(f"{CALENDAR_YEAR_MISSING}:{prompt.deadline.missing_year}")
+    return tuple(blockers)
+
+
+def _has_open_appeal(facts: StudentFacts, law: StandingPolicy, as_of: datetime) -> bool:
+    return any(
+        appeal.filed_at <= as_of
+        and appeal_state(appeal, as_of) is AppealState.OPEN
+        and appeal_objection(appeal, facts, law.appeal_levels) is None
+        for appeal in facts.appeals
+    )
+
+
+def _has_open_claim(facts: StudentFacts, law: StandingPolicy, as_of: datetime) -> bool:
+    """Whether a claim is undecided, or a miss has leave filed after the notice for which no claim exists yet."""
+    filed = [claim for claim in facts.claims if claim.filed_at <= as_of]
+    if any(claim.decided_at is None or as_of < claim.decided_at for claim in filed):
+        return True
+    claimed = {claim.check_id for claim in filed if claim.leave_id is not None}
+    return any(
+        check.closes_at <= as_of
+        and check.check_id not in claimed
+        and result_at(check, as_of) is Outcome.MISSED
+        and exempts(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
+        for check in facts.checks
+    )
+
+
+def _outage_blocks(outage: Outage, checks: tuple[RollCallFact, ...], as_of: datetime) -> bool:
+    """Whether the outage continues, or overlaps a check in the evidence and is not decided by the superior."""
+    if as_of < outage.declared_at:
+        return False
+    decided = outage.decided_at is not None and outage.decided_at <= as_of
+    if decided and not outage.approved:
+        return False
+    end = outage.end(as_of)
+    if outage.starts_at <= as_of and (end is None or as_of < end):
+        return True
+    return not decided and any(
+        outage.starts_at < check.closes_at and check.opens_at < (end or as_of) for check in checks
+    )
+
+
+# --- appeals ---
+
+
+class AppealState(StrEnum):
+    OPEN = "open"
+    UPHELD = "upheld"
+    REJECTED = "rejected"
+
+
+def appeal_state(appeal: Appeal, as_of: datetime) -> AppealState:
+    if appeal.decided_at is None or as_of < appeal.decided_at:
+        return AppealState.OPEN
+    return AppealState.UPHELD if appeal.upheld else AppealState.REJECTED
+
+
+def appeal_objection(appeal: Appeal, facts: StudentFacts, levels: int) -> str | None:
+    """Why the appeal is inadmissible, or None.
+
+    Each appellant can appeal once in each matter, and take a rejected appeal to the next level once.
+    """
+    if appeal.target not in TARGETS:
+        return "unknown_target"
+    if appeal.target == "check" and not _check_has_closed(appeal, facts):
+        return "no_result_yet"
+    earlier = _earlier_appeals(appeal, facts)
+    if appeal.previous is None:
+        return "already_appealed" if earlier else None
+    previous = next((other for other in earlier if other.appeal_id == appeal.previous), None)
+    if previous is None or appeal_state(previous, appeal.filed_at) is not AppealState.REJECTED:
+        return "previous_not_rejected"
+    if any(other.previous == appeal.previous for other in earlier):
+        return "already_carried_up"
+    return "appeal_exhausted" if _appeal_level(appeal, facts) > levels else None
+
+
+def _earlier_appeals(appeal: Appeal, facts: StudentFacts) -> list[Appeal]:
+    """Earlier appeals of the same appellant in the same matter."""
+    matter = (appeal.appellant, appeal.target, appeal.target_id)
+    return [
+        other
+        for other in facts.appeals
+        if other is not appeal
+        and (other.filed_at, other.appeal_id) < (appeal.filed_at, appeal.appeal_id)
+        and (other.appellant, other.target, other.target_id) == matter
+    ]
+
+
+def _check_has_closed(appeal: Appeal, facts: StudentFacts) -> bool:
+    return any(
+        check.check_id == appeal.target_id and check.closes_at <= appeal.filed_at for check in facts.checks
+    )
+
+
+def _appeal_level(appeal: Appeal, facts: StudentFacts) -> int:
+    by_id = {other.appeal_id: other for other in facts.appeals}
+    level, seen = 1, {appeal.appeal_id}
+    while appeal.previous is not None and appeal.previous not in seen and appeal.previous in by_id:
+        seen.add(appeal.previous)
+        appeal = by_id[appeal.previous]
+        level += 1
+    return level

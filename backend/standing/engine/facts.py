@@ -1,7 +1,9 @@
-"""The recorded facts that a student's legal picture is made of. Immutable; the order of arrival says nothing.
+"""The recorded facts that an assessment is computed from.
 
-Each fact has an id and the instants at which it became known, all timezone-aware. A fact whose instant lies after the
-"as of" of a question does not exist yet for that question.
+Facts are immutable, and the order in which they arrive does not matter. Each fact has an id and the timezone-aware
+instants at which it became known. An assessment as of an instant ignores every fact that became known later.
+
+Results, traces and prompts refer to facts by their keys: "check:<id>", "leave:<id>", "attendance:<id>".
 """
 
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a roll call found of the student, known from `at`; a later result replaces an earlier one."""
+    """The student's result in a roll call, known from `at`. A later result replaces an earlier one."""
 
     outcome: Outcome
     at: datetime
@@ -29,12 +31,12 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class RollCallFact:
-    """One roll call as it concerned the student.
+    """One roll call (a "check") that the student had to attend, from the student's point of view.
 
-    `notice_delivered_at` is the delivery to the student by the first receipt that we had, which came in at
-    `notice_recorded_at` (None: at once). `evidence` names the parts on file beside the notice (`window`,
-    `availability`, …), complete since `evidence_since` (None: since the result). A re-launched check names the one
-    it `replaces`.
+    `notice_delivered_at` is the delivery time according to the first receipt; the receipt itself was recorded at
+    `notice_recorded_at` (None: immediately). `evidence` lists the kinds of evidence on file other than the notice
+    (`window`, `availability`, …); they are complete since `evidence_since` (None: since the result). A relaunched
+    check names the check that it `replaces`.
     """
 
     check_id: str
@@ -59,7 +61,7 @@ class RollCallFact:
 
 @dataclass(frozen=True, slots=True)
 class ReasonClaim:
-    """A claim that a miss had a justified reason, judged by the launcher. `leave_id`: leave filed too late."""
+    """A claim that a miss had a justified reason, decided by the launcher. `leave_id`: leave that was filed too late."""
 
     claim_id: str
     check_id: str
@@ -73,9 +75,10 @@ class ReasonClaim:
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """An outage as it affected this student; `ends_at` is None while it lasts. A superior approves or refuses it.
+    """An outage that affected this student; a superior approves or refuses it.
 
-    That it was over became known at `end_recorded_at` (None: when it was declared).
+    `ends_at` is None while the outage continues. Its end became known at `end_recorded_at` (None: when the outage was
+    declared).
     """
 
     outage_id: str
@@ -87,14 +90,14 @@ class Outage:
     end_recorded_at: datetime | None = None
 
     def end(self, as_of: datetime) -> datetime | None:
-        """The end as it was known at the instant."""
+        """The end that was known at the instant, if any."""
         known = self.end_recorded_at is None or self.end_recorded_at <= as_of
         return self.ends_at if known else None
 
 
 @dataclass(frozen=True, slots=True)
 class Attendance:
-    """A counselor's record that the student was absent, or was seen, at an instant."""
+    """A counselor's record that the student was absent or present at an instant."""
 
     record_id: str
     at: datetime
@@ -104,7 +107,7 @@ class Attendance:
 
 @dataclass(frozen=True, slots=True)
 class PromptDelivery:
-    """The receipt of a prompt by the registrar; the earliest one counts."""
+    """The delivery of a prompt to the registrar. The earliest delivery counts."""
 
     prompt_id: str
     delivered_at: datetime
@@ -112,9 +115,10 @@ class PromptDelivery:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the registrar, or after an escalation the superior, decided on a prompt.
+    """A decision on a prompt by the registrar or, after an escalation, by the superior.
 
-    `outcome` is one of the law's outcomes or `dismiss`; a dismissal names a `found_reason` of the catalogue.
+    `outcome` is one of the outcomes in the policy, or `dismiss`. A dismissal names a justified reason of the catalogue
+    (`found_reason`).
     """
 
     decision_id: str
@@ -142,8 +146,8 @@ class Acknowledgement:
 class Appeal:
     """An appeal against a `check` result, a standing `change`, or `gaokao` eligibility (HN334-4.2).
 
-    `finding` of an upheld appeal against a result: `present` makes it a pass, `excused` takes it out of the sequence.
-    `previous` is the rejected appeal that this one carries one level up.
+    `finding` applies to an upheld appeal against a result: `present` turns the miss into a pass, `excused` excludes the
+    check from counting. `previous` is the rejected appeal that this one takes to the next level.
     """
 
     appeal_id: str
@@ -159,7 +163,7 @@ class Appeal:
 
 @dataclass(frozen=True, slots=True)
 class Reversal:
-    """The authority takes back a change in one step, without an appeal (reading 12)."""
+    """The authority reverses a change in one step, without an appeal (reading 12)."""
 
     reversal_id: str
     change_id: str
@@ -170,9 +174,9 @@ class Reversal:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change of the record that no prompt caused. `item` is a code of `lock.covers` or `lock.excludes`.
+    """A change of the record that was not caused by a prompt. `item` is a code of `lock.covers` or `lock.excludes`.
 
-    None leaves the earlier standing or study form. `approval_id` is the province's approval it uses up.
+    A `standing` or `study_form` of None stays unchanged. `approval_id` is the province's approval that the edit uses.
     """
 
     edit_id: str
@@ -185,7 +189,7 @@ class Edit:
 
 @dataclass(frozen=True, slots=True)
 class ProvinceApproval:
-    """The end of a change request that climbed to the province: it unlocks one change (HN334-4.1c)."""
+    """The province approved a change request. Each approval unlocks one change (HN334-4.1c)."""
 
     approval_id: str
     at: datetime
@@ -193,7 +197,7 @@ class ProvinceApproval:
 
 @dataclass(frozen=True, slots=True)
 class CalendarYearLoaded:
-    """When an administrator loaded a year. A year without such a fact shipped with the product."""
+    """When an administrator loaded a calendar year. Years that ship with the product have no such fact."""
 
     year: int
     at: datetime
@@ -201,7 +205,7 @@ class CalendarYearLoaded:
 
 @dataclass(frozen=True, slots=True)
 class StudentFacts:
-    """Everything recorded of one student that standing rests on; `initial` is the status before all of it."""
+    """All recorded facts about one student that affect standing. `initial` is the status before any of them."""
 
     student_id: str
     initial: Status
@@ -219,3 +223,18 @@ class StudentFacts:
     edits: tuple[Edit, ...] = ()
     approvals: tuple[ProvinceApproval, ...] = ()
     calendar_loads: tuple[CalendarYearLoaded, ...] = ()
+
+
+# --- fact keys ---
+
+
+def check_key(check_id: str) -> str:
+    return f"check:{check_id}"
+
+
+def leave_key(leave_id: str) -> str:
+    return f"leave:{leave_id}"
+
+
+def attendance_key(record_id: str) -> str:
+    return f"attendance:{record_id}"

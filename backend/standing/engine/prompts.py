@@ -1,16 +1,19 @@
-"""Prompts: what the superior tells the registrar, and the state each is in (HN334-4.1b, 3.5b, 3.5c)."""
+"""Prompts: the superior's request to the registrar to decide, its state and its deadline.
 
-from collections.abc import Callable
+HN334-4.1b (misses, five working days), 3.5b (leave over the limit), 3.5c (absence), reading 7 (deadline).
+"""
+
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from enum import StrEnum
-from uuid import NAMESPACE_URL, uuid5
 
-from backend.standing.engine.deadlines import Deadline
-from backend.standing.engine.trace import ABSENCE, LEAVE_OVER_CAP, MISSES, Rule, Trace, canonical, trace
+from backend.core.clock import legal_day
+from backend.leave.rules import TICK
+from backend.org.calendar import CalendarYearMissing, WorkingCalendar
+from backend.standing.engine.facts import CalendarYearLoaded
+from backend.standing.engine.ids import prompt_id
+from backend.standing.engine.trace import ABSENCE, LEAVE_OVER_CAP, MISSES, Rule, Trace, trace
 from backend.standing.policy import StandingPolicy
-
-IDENTITY = uuid5(NAMESPACE_URL, "https://dianming.example/standing")
 
 
 class PromptKind(StrEnum):
@@ -27,13 +30,13 @@ RULE_OF: dict[PromptKind, Rule] = {
 
 
 class PromptState(StrEnum):
-    """Where a prompt stands. The first five are open."""
+    """The state of a prompt. The first five are open."""
 
     UNDELIVERED = "undelivered"
     RUNNING = "running"
     DISMISSAL_PENDING = "dismissal_pending"
     BLOCKED = "blocked"
-    """The deadline has ended, and execution waits for the blockers that are named."""
+    """The deadline has passed, and the prompt's blockers stop the automatic execution."""
     ESCALATED = "escalated"
     DECIDED = "decided"
     EXECUTED = "executed"
@@ -52,9 +55,65 @@ OPEN = frozenset(
 )
 
 
+# --- the registrar's five working days ---
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """The registrar is reminded on the legal day `on`, the `working_day`-th after delivery."""
+
+    working_day: int
+    on: date
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """When the decision is due. `at` is exclusive: 24:00 of the last working day.
+
+    If the calendar lacks a year that the period touches, `missing_year` names it, `at` is None, and nothing expires
+    until an administrator has loaded that year.
+    """
+
+    at: datetime | None
+    missing_year: int | None
+    reminders: tuple[Reminder, ...]
+
+    def has_passed(self, at: datetime) -> bool:
+        return self.at is not None and self.at <= at
+
+
+def compute_deadline(
+    delivered_at: datetime,
+    law: StandingPolicy,
+    calendar: WorkingCalendar,
+    loads: tuple[CalendarYearLoaded, ...],
+    as_of: datetime,
+) -> Deadline:
+    """The deadline as it was known at the instant. Without the calendar there is none (reading 7)."""
+    delivered_on = legal_day(delivered_at)
+    reminders: list[Reminder] = []
+    try:
+        reminders.extend(
+            Reminder(number, calendar.add_working_days(delivered_on, number)) for number in law.reminder_days
+        )
+        due = calendar.deadline_instant(delivered_at, law.deadline_days)
+    except CalendarYearMissing as missing:
+        return Deadline(None, int(missing.params["year"]), tuple(reminders))
+    years = range(delivered_on.year, legal_day(due - TICK).year + 1)
+    loaded_later = sorted(load.year for load in loads if load.at > as_of and load.year in years)
+    if loaded_later:
+        missing_year = loaded_later[0]
+        known = tuple(item for item in reminders if item.on.year < missing_year)
+        return Deadline(None, missing_year, known)
+    return Deadline(due, None, tuple(reminders))
+
+
+# --- the prompt ---
+
+
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """One prompt. `evidence` are the keys of the facts it rests on ("check:…", "leave:…", "attendance:…")."""
+    """One prompt. `evidence` are the keys of the facts that justify it ("check:…", "leave:…", "attendance:…")."""
 
     prompt_id: str
     kind: PromptKind
@@ -69,24 +128,34 @@ class Prompt:
     delivered_at: datetime | None = None
     deadline: Deadline | None = None
     blockers: tuple[str, ...] = ()
-    """What would stop an automatic execution now (reading 12), whether or not the deadline has ended."""
+    """What would stop an automatic execution now (reading 12), even before the deadline."""
     dismissal: str | None = None
-    """The decision that dismisses, while the superior has not answered."""
+    """The dismissing decision while the superior has not answered it."""
     closed_at: datetime | None = None
     closed_by: str | None = None
-    """The decision, `policy`, or why the prompt was withdrawn."""
+    """The decision, `policy`, or the reason for the withdrawal."""
 
     @property
     def is_open(self) -> bool:
         return self.state in OPEN
 
-    def closed(self, state: PromptState, at: datetime, by: str) -> "Prompt":
+    @property
+    def position(self) -> tuple[datetime, PromptKind, str, tuple[str, ...]]:
+        """The sort key of a student's prompts: unique, and independent of the student."""
+        return self.raised_at, self.kind, self.term, self.evidence
+
+    def close(self, state: PromptState, at: datetime, by: str) -> "Prompt":
         return replace(self, state=state, closed_at=at, closed_by=by, blockers=(), dismissal=None)
+
+    def for_student(self, student_id: str) -> "Prompt":
+        """The prompt that the same facts raise for another student."""
+        other = prompt_id(student_id, self.kind, self.term, self.evidence, self.raised_at)
+        return replace(self, prompt_id=other)
 
 
 @dataclass(frozen=True, slots=True)
 class PromptTrigger:
-    """What the rules found and a prompt is raised for, by the law of its event day."""
+    """A reason to raise a prompt. `law` is the policy of its event day."""
 
     kind: PromptKind
     term: str
@@ -95,32 +164,15 @@ class PromptTrigger:
     law: StandingPolicy
 
 
-def raise_prompt(student_id: str, finding: PromptTrigger, at: datetime) -> Prompt:
-    """The prompt of a finding. Its id is derived from its content, so a second run makes no second prompt."""
+def raise_prompt(student_id: str, trigger: PromptTrigger, at: datetime) -> Prompt:
     return Prompt(
-        prompt_id=naming("prompt", (finding.kind, finding.term, finding.evidence, at))(student_id),
-        kind=finding.kind,
-        term=finding.term,
-        grounds=finding.grounds,
-        evidence=finding.evidence,
-        event_day=finding.law.policy.day,
+        prompt_id=prompt_id(student_id, trigger.kind, trigger.term, trigger.evidence, at),
+        kind=trigger.kind,
+        term=trigger.term,
+        grounds=trigger.grounds,
+        evidence=trigger.evidence,
+        event_day=trigger.law.policy.day,
         raised_at=at,
-        proposed=finding.law.proposed[finding.kind],
-        trace=trace(RULE_OF[finding.kind], finding.law, at, finding.evidence),
+        proposed=trigger.law.proposed[trigger.kind],
+        trace=trace(RULE_OF[trigger.kind], trigger.law, at, trigger.evidence),
     )
-
-
-def naming_prompt(prompt: Prompt) -> Callable[[str], str]:
-    """How the same prompt of any student is named."""
-    return naming("prompt", (prompt.kind, prompt.term, prompt.evidence, prompt.raised_at))
-
-
-def naming(noun: str, content: tuple[object, ...]) -> Callable[[str], str]:
-    """`derived_id` of the content with a student's id before it, for any student."""
-    rest = canonical(content)[1:]
-    return lambda student_id: str(uuid5(IDENTITY, f'{noun}:["{student_id}",{rest}'))
-
-
-def derived_id(noun: str, content: object) -> str:
-    """A UUID that the content alone decides."""
-    return str(uuid5(IDENTITY, f"{noun}:{canonical(content)}"))

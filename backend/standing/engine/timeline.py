@@ -1,23 +1,26 @@
-"""The course of events: facts are replayed instant by instant, and the rules act where their time comes.
+"""The timeline: replays a student's facts instant by instant and applies the rules at the instants they take effect.
 
-Nothing here depends on when it is run. A prompt is raised and a deadline ends at the instant at which the facts known
-by then say so, so a daily job that was down for a week finds the same course as one that was not.
+HN334-4.1b (prompt, decision, expiry), 4.1d (aid); readings 12 (automatic execution), 14 (law of the event day).
+
+Nothing here depends on when it runs. A prompt is raised, and a deadline expires, at the instant at which the facts
+known by then say so. A daily job that was down for a week therefore arrives at the same timeline as one that ran.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from backend.leave.rules import midnights
 from backend.org.calendar import WorkingCalendar
-from backend.standing.engine.absence import attendance_key
-from backend.standing.engine.blockers import blockers
-from backend.standing.engine.deadlines import deadline
+from backend.roll_call.rules import Outcome
 from backend.standing.engine.decision_rules import (
     DISMISS,
     Role,
     acknowledgement_objection,
     decision_objections,
+    find_blockers,
 )
 from backend.standing.engine.facts import (
     Acknowledgement,
@@ -27,27 +30,24 @@ from backend.standing.engine.facts import (
     PromptDelivery,
     Reversal,
     StudentFacts,
-)
-from backend.standing.engine.instants import Act, acts_by_instant, instants
-from backend.standing.engine.ledger import Cause
-from backend.standing.engine.misses import CheckStatus, check_key
-from backend.standing.engine.prompts import Prompt, PromptState, raise_prompt
-from backend.standing.engine.record import Record
-from backend.standing.engine.triggers import (
-    Snapshot,
-    find_triggers,
-    is_still_justified,
+    attendance_key,
+    check_key,
     leave_key,
-    take_snapshot,
 )
+from backend.standing.engine.ledger import Cause, LedgerWriter
+from backend.standing.engine.misses import CheckStatus
+from backend.standing.engine.prompts import Prompt, PromptState, compute_deadline, raise_prompt
+from backend.standing.engine.triggers import Snapshot, find_triggers, is_still_justified, take_snapshot
 from backend.standing.policy import PolicyHistory, StandingPolicy
 
 EXECUTE = "execute"
 
+Act = Edit | Reversal | Appeal | PromptDelivery | Decision | Acknowledgement
+
 
 @dataclass(frozen=True, slots=True)
 class AidRelease:
-    """When the withdrawal of aid may follow a change: at once, or when its blockers are gone; None until then."""
+    """When aid may be withdrawn after a change; `at` is None while blockers remain."""
 
     change_id: str
     at: datetime | None
@@ -55,28 +55,28 @@ class AidRelease:
 
 
 class Timeline:
-    """The state that a replay builds up, up to one instant. Used by `rules.assess` alone."""
+    """The state after all facts up to one instant. Used only by `assess`."""
 
     def __init__(
-        self, facts: StudentFacts, book: PolicyHistory, calendar: WorkingCalendar, as_of: datetime
+        self, facts: StudentFacts, policies: PolicyHistory, calendar: WorkingCalendar, as_of: datetime
     ) -> None:
         self.facts = facts
-        self.book = book
+        self.policies = policies
         self.calendar = calendar
-        self.record = Record(facts, book)
+        self.ledger = LedgerWriter(facts, policies)
         self.prompts: dict[str, Prompt] = {}
         self.releases: dict[str, AidRelease] = {}
-        self.now: Snapshot  # as of the instant reached; the last one is always `as_of`
+        self.snapshot: Snapshot  # at the instant reached so far; finally at `as_of`
         self._decisions = {decision.decision_id: decision for decision in facts.decisions}
         self._pending = [at for at in {*instants(facts), as_of} if at <= as_of]
         heapq.heapify(self._pending)
         self._run(as_of)
 
     def open_prompts(self) -> list[Prompt]:
-        found = (prompt for prompt in self.prompts.values() if prompt.is_open)
-        return sorted(found, key=lambda prompt: (prompt.raised_at, prompt.prompt_id))
+        open_prompts = (prompt for prompt in self.prompts.values() if prompt.is_open)
+        return sorted(open_prompts, key=lambda prompt: prompt.position)
 
-    # --- the walk through time ---
+    # --- the loop over all instants ---
 
     def _run(self, as_of: datetime) -> None:
         acts = acts_by_instant(self.facts)
@@ -87,33 +87,34 @@ class Timeline:
                 self._step(at, acts.get(at, ()))
             last = at
 
-    def _wake(self, at: datetime | None, now: datetime) -> None:
+    def _schedule(self, at: datetime | None, now: datetime) -> None:
+        """Stop at a future instant: a deadline, or the limit of an absence."""
         if at is not None and at > now:
             heapq.heappush(self._pending, at)
 
     def _step(self, at: datetime, acts: Sequence[Act]) -> None:
-        """Acts on the record first, then the count, then acts on prompts, then what expires."""
+        """Apply acts on the ledger, update the prompts, apply acts on prompts, then let deadlines expire."""
         for act in acts:
-            self._act_on_record(act, at)
-        self._reassess(at)
+            self._apply_to_ledger(act, at)
+        self._update_prompts(at)
         for act in acts:
-            self._act_on_prompts(act)
+            self._apply_to_prompts(act)
         if acts:
-            self._reassess(at)
-        self._expire(at)
+            self._update_prompts(at)
+        self._expire_deadlines(at)
         self._release_aid(at)
 
-    def _act_on_record(self, act: Act, at: datetime) -> None:
+    def _apply_to_ledger(self, act: Act, at: datetime) -> None:
         match act:
             case Edit():
-                if self.record.edit(act):
-                    self._answer_for_the_past(act.at)
+                if self.ledger.apply_edit(act):
+                    self._exclude_past_facts(act.at)
             case Reversal():
-                self.record.take_back(act)
+                self.ledger.apply_reversal(act)
             case Appeal():
-                self.record.appeal(act, at)
+                self.ledger.apply_appeal(act, at)
 
-    def _act_on_prompts(self, act: Act) -> None:
+    def _apply_to_prompts(self, act: Act) -> None:
         match act:
             case PromptDelivery():
                 self._deliver(act)
@@ -122,46 +123,48 @@ class Timeline:
             case Acknowledgement():
                 self._acknowledge(act)
 
-    def _answer_for_the_past(self, at: datetime) -> None:
-        """Whoever is brought back into full-time study is not sanctioned again for what has been answered for."""
-        now = take_snapshot(self.facts, self.book, self.calendar, self.record.strikes, at)
-        missed = [check_key(link.check.check_id) for link in now.links if link.place is CheckStatus.MISSED]
+    def _exclude_past_facts(self, at: datetime) -> None:
+        """A student who returns to full-time study is not sanctioned again for facts of the time before."""
+        snapshot = take_snapshot(self.facts, self.policies, self.calendar, self.ledger.exclusions, at)
+        missed = [
+            check_key(item.check.check_id) for item in snapshot.sequence if item.status is CheckStatus.MISSED
+        ]
         leaves = [leave_key(leave.leave_id) for leave in self.facts.leaves if leave.starts_at <= at]
-        absent = [attendance_key(record.record_id) for record in self.facts.attendance if record.at <= at]
-        self.record.strike((*missed, *leaves, *absent), "answered")
+        absences = [attendance_key(record.record_id) for record in self.facts.attendance if record.at <= at]
+        self.ledger.exclude((*missed, *leaves, *absences), "answered")
 
     # --- prompts ---
 
-    def _reassess(self, at: datetime) -> None:
-        """Recount; withdraw what has lost its basis; raise what has one and is not open yet."""
-        self.now = take_snapshot(self.facts, self.book, self.calendar, self.record.strikes, at)
-        owes = self.record.owes_presence(at)
+    def _update_prompts(self, at: datetime) -> None:
+        """Count again, withdraw prompts that are no longer justified, and raise new ones."""
+        self.snapshot = take_snapshot(self.facts, self.policies, self.calendar, self.ledger.exclusions, at)
+        owes_presence = self.ledger.owes_presence(at)
         for prompt in self.open_prompts():
-            if not owes:
-                self._keep(prompt.closed(PromptState.WITHDRAWN, at, "standing_changed"))
-            elif not is_still_justified(prompt, self.now):
-                self._keep(prompt.closed(PromptState.WITHDRAWN, at, "basis_gone"))
-        if not owes:
+            if not owes_presence:
+                self._put(prompt.close(PromptState.WITHDRAWN, at, "standing_changed"))
+            elif not is_still_justified(prompt, self.snapshot):
+                self._put(prompt.close(PromptState.WITHDRAWN, at, "basis_gone"))
+        if not owes_presence:
             return
-        taken = {(prompt.kind, prompt.term) for prompt in self.open_prompts()}
-        for finding in find_triggers(self.now):
-            if (finding.kind, finding.term) not in taken:
-                taken.add((finding.kind, finding.term))
-                self._keep(raise_prompt(self.facts.student_id, finding, at))
-        if self.now.spell is not None:
-            self._wake(self.now.spell.prompt_at, at)
+        open_kinds = {(prompt.kind, prompt.term) for prompt in self.open_prompts()}
+        for trigger in find_triggers(self.snapshot):
+            if (trigger.kind, trigger.term) not in open_kinds:
+                open_kinds.add((trigger.kind, trigger.term))
+                self._put(raise_prompt(self.facts.student_id, trigger, at))
+        if self.snapshot.running_absence is not None:
+            self._schedule(self.snapshot.running_absence.prompt_at, at)
 
-    def _keep(self, prompt: Prompt) -> None:
+    def _put(self, prompt: Prompt) -> None:
         self.prompts[prompt.prompt_id] = prompt
 
     def _deliver(self, delivery: PromptDelivery) -> None:
         prompt = self.prompts.get(delivery.prompt_id)
         if prompt is None or not prompt.is_open:
-            state = "unknown" if prompt is None else prompt.state.value
-            self.record.refuse(f"delivery:{delivery.prompt_id}", delivery.delivered_at, f"prompt_{state}")
+            why = f"prompt_{prompt.state}" if prompt is not None else "prompt_unknown"
+            self.ledger.refuse(f"delivery:{delivery.prompt_id}", delivery.delivered_at, why)
         elif prompt.delivered_at is None:
-            running = PromptState.RUNNING if prompt.dismissal is None else prompt.state
-            self._keep(replace(prompt, state=running, delivered_at=delivery.delivered_at))
+            state = PromptState.RUNNING if prompt.dismissal is None else prompt.state
+            self._put(replace(prompt, state=state, delivered_at=delivery.delivered_at))
 
     # --- decisions ---
 
@@ -169,79 +172,135 @@ class Timeline:
         key = f"decision:{decision.decision_id}"
         prompt = self.prompts.get(decision.prompt_id)
         if prompt is None:
-            self.record.refuse(key, decision.at, "prompt_unknown")
+            self.ledger.refuse(key, decision.at, "prompt_unknown")
             return
-        law = self.book.on(prompt.event_day)
+        law = self.policies.on(prompt.event_day)
         objections = decision_objections(decision, prompt, self.facts, law, decision.at)
         if objections:
-            self.record.refuse(key, decision.at, *objections)
+            self.ledger.refuse(key, decision.at, *objections)
         elif decision.outcome != DISMISS:
-            self.record.sanction(prompt, decision.outcome, Cause.DECISION, decision.decision_id, decision.at)
-            self._keep(prompt.closed(PromptState.DECIDED, decision.at, decision.decision_id))
+            self.ledger.append_sanction(
+                prompt, decision.outcome, Cause.DECISION, decision.decision_id, decision.at
+            )
+            self._put(prompt.close(PromptState.DECIDED, decision.at, decision.decision_id))
         elif decision.role == Role.SUPERIOR:
             self._dismiss(prompt, decision.decision_id, decision.at)
         else:
-            self._keep(replace(prompt, state=PromptState.DISMISSAL_PENDING, dismissal=decision.decision_id))
+            self._put(replace(prompt, state=PromptState.DISMISSAL_PENDING, dismissal=decision.decision_id))
 
     def _acknowledge(self, answer: Acknowledgement) -> None:
         decision = self._decisions.get(answer.decision_id)
         prompt = self.prompts.get(decision.prompt_id) if decision else None
         objection = acknowledgement_objection(answer, decision, prompt)
         if objection is not None or prompt is None:
-            self.record.refuse(f"acknowledgement:{answer.decision_id}", answer.at, objection or "")
+            self.ledger.refuse(f"acknowledgement:{answer.decision_id}", answer.at, objection or "")
         elif answer.accepted:
             self._dismiss(prompt, answer.decision_id, answer.at)
         else:
-            again = PromptState.RUNNING if prompt.delivered_at else PromptState.UNDELIVERED
-            self._keep(replace(prompt, state=again, dismissal=None))
+            state = PromptState.RUNNING if prompt.delivered_at else PromptState.UNDELIVERED
+            self._put(replace(prompt, state=state, dismissal=None))
 
     def _dismiss(self, prompt: Prompt, decision_id: str, at: datetime) -> None:
-        """The found reason is a justified reason for everything the prompt rests on."""
-        self.record.strike(prompt.evidence, "dismissed")
-        self._keep(prompt.closed(PromptState.DISMISSED, at, decision_id))
+        """The justified reason of a dismissal excludes all facts in the prompt's evidence."""
+        self.ledger.exclude(prompt.evidence, "dismissed")
+        self._put(prompt.close(PromptState.DISMISSED, at, decision_id))
 
     # --- expiry ---
 
-    def _expire(self, at: datetime) -> None:
+    def _expire_deadlines(self, at: datetime) -> None:
         for opened in self.open_prompts():
             prompt = self.prompts[opened.prompt_id]
             if not prompt.is_open:
-                continue  # an execution before it in this very round withdrew it
-            law = self.book.on(prompt.event_day)
+                continue  # withdrawn by an execution earlier in this loop
+            law = self.policies.on(prompt.event_day)
             if prompt.delivered_at is not None:
-                due = deadline(prompt.delivered_at, law, self.calendar, self.facts.calendar_loads, at)
-                prompt = replace(prompt, deadline=due)
-                self._wake(due.at, at)
-            prompt = replace(prompt, blockers=blockers(prompt, self.facts, law, at))
-            self._keep(prompt)
-            if prompt.state in {PromptState.RUNNING, PromptState.BLOCKED} and _ended(prompt, at):
-                self._on_expiry(prompt, law, at)
+                loads = self.facts.calendar_loads
+                deadline = compute_deadline(prompt.delivered_at, law, self.calendar, loads, at)
+                prompt = replace(prompt, deadline=deadline)
+                self._schedule(deadline.at, at)
+            prompt = replace(prompt, blockers=find_blockers(prompt, self.facts, law, at))
+            self._put(prompt)
+            waiting = prompt.state in {PromptState.RUNNING, PromptState.BLOCKED}
+            if waiting and prompt.deadline is not None and prompt.deadline.has_passed(at):
+                self._expire(prompt, law, at)
 
-    def _on_expiry(self, prompt: Prompt, law: StandingPolicy, at: datetime) -> None:
-        """Reading 12: the policy of the event day executes what the prompt proposed, or hands it to the superior."""
+    def _expire(self, prompt: Prompt, law: StandingPolicy, at: datetime) -> None:
+        """Execute what the prompt proposed, or escalate to the superior, by the policy of its day (reading 12)."""
         if law.on_expiry != EXECUTE:
-            self._keep(replace(prompt, state=PromptState.ESCALATED))
+            self._put(replace(prompt, state=PromptState.ESCALATED))
         elif prompt.blockers:
-            self._keep(replace(prompt, state=PromptState.BLOCKED))
+            self._put(replace(prompt, state=PromptState.BLOCKED))
         else:
-            self.record.sanction(prompt, prompt.proposed, Cause.EXPIRY, "policy", at)
-            self._keep(prompt.closed(PromptState.EXECUTED, at, "policy"))
-            self._reassess(at)
+            self.ledger.append_sanction(prompt, prompt.proposed, Cause.EXPIRY, "policy", at)
+            self._put(prompt.close(PromptState.EXECUTED, at, "policy"))
+            self._update_prompts(at)
 
     # --- aid ---
 
     def _release_aid(self, at: datetime) -> None:
-        """Withdrawing aid waits for the same blockers as an execution (reading 12)."""
-        for entry in self.record.in_force():
+        """Aid is withdrawn only when no blocker of an execution remains (HN334-4.1d, reading 12)."""
+        for entry in self.ledger.sanctions_in_force():
             known = self.releases.get(entry.entry_id)
             if entry.prompt_id is None or (known is not None and known.at is not None):
                 continue
             prompt = self.prompts[entry.prompt_id]
-            held = blockers(prompt, self.facts, self.book.on(prompt.event_day), at)
-            self.releases[entry.entry_id] = AidRelease(entry.entry_id, None if held else at, held)
+            blockers = find_blockers(prompt, self.facts, self.policies.on(prompt.event_day), at)
+            self.releases[entry.entry_id] = AidRelease(entry.entry_id, None if blockers else at, blockers)
 
 
-def _ended(prompt: Prompt, at: datetime) -> bool:
-    """Whether the deadline has ended at the instant, and could be known to have."""
-    due = prompt.deadline
-    return due is not None and due.at is not None and due.at <= at
+# --- the instants at which something can change ---
+
+
+def instants(facts: StudentFacts) -> set[datetime]:
+    """Every instant at which counting again can give another result, apart from deadlines and absence limits."""
+    all_instants = (*_check_instants(facts), *_leave_instants(facts), *_other_instants(facts))
+    return {at for at in all_instants if at is not None}
+
+
+def _check_instants(facts: StudentFacts) -> Iterable[datetime | None]:
+    """A result has no effect before the check closes. Without any miss, checks have no effect at all."""
+    if not any(result.outcome is Outcome.MISSED for check in facts.checks for result in check.results):
+        return
+    for check in facts.checks:
+        yield from (max(check.closes_at, result.at) for result in check.results)
+        yield from (check.voided_at, check.notice_recorded_at, check.evidence_since)
+        yield check.launched_at if check.replaces else None
+
+
+def _leave_instants(facts: StudentFacts) -> Iterable[datetime | None]:
+    for leave in facts.leaves:
+        yield from leave.instants()
+        if leave.approved_at is not None:
+            yield from midnights([(leave.starts_at, leave.ends_at)])
+
+
+def _other_instants(facts: StudentFacts) -> Iterable[datetime | None]:
+    yield from acts_by_instant(facts)
+    for claim in facts.claims:
+        yield from (claim.filed_at, claim.decided_at)
+    for outage in facts.outages:
+        yield from (outage.declared_at, outage.starts_at, outage.ends_at, outage.decided_at)
+        yield outage.end_recorded_at
+    for record in facts.attendance:
+        yield record.recorded_at or record.at
+    yield from (load.at for load in facts.calendar_loads)
+
+
+def acts_by_instant(facts: StudentFacts) -> dict[datetime, Sequence[Act]]:
+    """Acts by instant, each list in the order in which they take effect. An appeal acts when filed and when decided."""
+    acts: dict[datetime, list[Act]] = defaultdict(list)
+    for edit in sorted(set(facts.edits), key=lambda item: item.edit_id):
+        acts[edit.at].append(edit)
+    for reversal in sorted(set(facts.reversals), key=lambda item: item.reversal_id):
+        acts[reversal.at].append(reversal)
+    for appeal in sorted(set(facts.appeals), key=lambda item: item.appeal_id):
+        acts[appeal.filed_at].append(appeal)
+        if appeal.decided_at is not None:
+            acts[appeal.decided_at].append(appeal)
+    for delivery in sorted(set(facts.deliveries), key=lambda item: item.prompt_id):
+        acts[delivery.delivered_at].append(delivery)
+    for decision in sorted(set(facts.decisions), key=lambda item: item.decision_id):
+        acts[decision.at].append(decision)
+    for answer in sorted(set(facts.acknowledgements), key=lambda item: item.decision_id):
+        acts[answer.at].append(answer)
+    return dict(acts)

@@ -1,4 +1,7 @@
-"""The trace of a result: which rule, which instrument and version, which facts (reading 13), as canonical JSON."""
+"""Traces: by which rule, which figures of the law and which facts a result came about (reading 13).
+
+Also the rules themselves, and the canonical JSON in which results are stored and compared (invariant 6).
+"""
 
 import json
 from collections.abc import Callable, Iterable, Mapping
@@ -13,7 +16,7 @@ from backend.standing.policy import StandingPolicy
 
 @dataclass(frozen=True, slots=True)
 class CitedFigure:
-    """A figure that a rule used, and where it is written."""
+    """A figure that a rule used, and the article that sets it."""
 
     parameter: str
     value: object
@@ -26,7 +29,7 @@ class CitedFigure:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """How one result came about. `facts` are the ids of the facts it rests on, in the order of their events."""
+    """How one result came about. `facts` are the keys of the underlying facts, in the order of their events."""
 
     rule: str
     clause: str
@@ -39,7 +42,7 @@ class Trace:
 
 
 def trace(rule: "Rule", law: StandingPolicy, at: datetime, facts: Iterable[str]) -> Trace:
-    """The trace of a rule applied at an instant under the law of its event day."""
+    """The trace of applying a rule at an instant, under the law of its event day."""
     return Trace(
         rule.rule_id,
         rule.clause,
@@ -47,27 +50,27 @@ def trace(rule: "Rule", law: StandingPolicy, at: datetime, facts: Iterable[str])
         law.policy.version,
         law.policy.day,
         at,
-        tuple(_cited(law, parameter) for parameter in rule.parameters),
+        tuple(_cite(law, parameter) for parameter in rule.parameters),
         tuple(facts),
     )
 
 
-def _cited(law: StandingPolicy, parameter: str) -> CitedFigure:
-    found = law.policy.reference(parameter)
+def _cite(law: StandingPolicy, parameter: str) -> CitedFigure:
+    figure = law.policy.reference(parameter)
     return CitedFigure(
-        found.parameter,
-        found.value,
-        found.unit,
-        found.since,
-        found.place,
-        found.reference.instrument,
-        found.reference.article,
+        figure.parameter,
+        figure.value,
+        figure.unit,
+        figure.since,
+        figure.place,
+        figure.reference.instrument,
+        figure.reference.article,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of ours by its stable id, the clause it applies, and the figures it reads."""
+    """A rule of the engine: its stable id, the clause it applies, and the parameters it reads."""
 
     rule_id: str
     clause: str
@@ -121,7 +124,10 @@ RESTORED = Rule("standing.restored", "HN334-4.2", ("R11", "R13"), ("lock.exclude
 EDITED = Rule("standing.edited", "HN334-4.1c", ("R11",), ("lock.covers", "lock.excludes"))
 
 
-_PLAIN: tuple[tuple[type, Callable[[Any], object]], ...] = (
+# --- canonical JSON ---
+
+
+_ENCODERS: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (BaseModel, lambda value: value.model_dump(mode="json")),
     (datetime, lambda value: value.astimezone(UTC).isoformat()),
     (date, lambda value: value.isoformat()),
@@ -129,35 +135,38 @@ _PLAIN: tuple[tuple[type, Callable[[Any], object]], ...] = (
     (Mapping, dict),
     (frozenset, sorted),
 )
-"""How what JSON does not know is written: instants in UTC, days as ISO dates, sets in order."""
+"""How types without a JSON form are written: instants in UTC, days as ISO dates, sets sorted."""
 
 
-_writers: dict[type, Callable[[Any], object]] = {}
-"""How values of a type are written; found once, since a picture has hundreds of them."""
+_encoder_of_type: dict[type, Callable[[Any], object]] = {}
+"""A cache: an assessment has hundreds of values of few types."""
 
 
-def _plain(value: object) -> object:
+def _encode(value: object) -> object:
     kind = type(value)
-    if kind not in _writers:
-        _writers[kind] = _writer(kind)
-    return _writers[kind](value)
+    if kind not in _encoder_of_type:
+        _encoder_of_type[kind] = _find_encoder(kind)
+    return _encoder_of_type[kind](value)
 
 
-def _writer(kind: type) -> Callable[[Any], object]:
+def _find_encoder(kind: type) -> Callable[[Any], object]:
     if is_dataclass(kind):
         names = tuple(field.name for field in fields(kind))
         return lambda value: {name: getattr(value, name) for name in names}
-    for known, written in _PLAIN:
+    for known, encode in _ENCODERS:
         if issubclass(kind, known):
-            return written
+            return encode
     raise TypeError(f"{kind.__name__} has no canonical form")
 
 
+_JSON = json.JSONEncoder(default=_encode, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 def canonical(value: object) -> str:
-    """The same result gives the same bytes: sorted keys, no spaces, no escapes (invariant 6)."""
-    return json.dumps(value, default=_plain, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    """The value as canonical JSON: equal values give equal bytes (sorted keys, no spaces, no escapes)."""
+    return _JSON.encode(value)
 
 
 def document(value: object) -> Any:
-    """A result as plain JSON data, for storing and for showing."""
+    """The value as plain JSON data, for storing and showing."""
     return json.loads(canonical(value))

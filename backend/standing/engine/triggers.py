@@ -1,4 +1,7 @@
-"""What the facts call for at an instant, and whether an open prompt still rests on what it was raised for."""
+"""Triggers: which prompts the known facts call for, and whether an open prompt is still justified.
+
+Misses (HN334-4.1b), leave over the limit (HN334-3.5b, reading 4), absence without leave (HN334-3.5c, reading 5).
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,22 +9,17 @@ from datetime import date, datetime
 
 from backend.leave.rules import LeaveInterval, SchoolTerm, countable, days_used
 from backend.org.calendar import CalendarYearMissing, WorkingCalendar
-from backend.standing.engine.absence import AbsencePeriod, absence_periods
-from backend.standing.engine.facts import StudentFacts
+from backend.standing.engine.absence import AbsencePeriod, find_absence_periods
+from backend.standing.engine.facts import StudentFacts, check_key, leave_key
 from backend.standing.engine.misses import (
     CheckStatus,
     Exclusions,
     SequenceItem,
-    check_key,
-    sequence,
-    threshold_hits,
+    build_sequence,
+    find_threshold_hits,
 )
 from backend.standing.engine.prompts import Prompt, PromptKind, PromptTrigger
 from backend.standing.policy import PolicyHistory
-
-
-def leave_key(leave_id: str) -> str:
-    return f"leave:{leave_id}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,119 +27,129 @@ class Snapshot:
     """Everything known at one instant, counted."""
 
     facts: StudentFacts
-    book: PolicyHistory
+    policies: PolicyHistory
     calendar: WorkingCalendar
-    strikes: Exclusions
+    exclusions: Exclusions
     at: datetime
-    links: tuple[SequenceItem, ...]
+    sequence: tuple[SequenceItem, ...]
     absence_periods: tuple[AbsencePeriod, ...]
 
     @property
-    def spell(self) -> AbsencePeriod | None:
-        """The spell of absence that runs, if one does."""
-        return (
-            self.absence_periods[-1]
-            if self.absence_periods and self.absence_periods[-1].ended_at is None
-            else None
-        )
+    def running_absence(self) -> AbsencePeriod | None:
+        last = self.absence_periods[-1] if self.absence_periods else None
+        return last if last is not None and last.ended_at is None else None
 
     @property
     def leaves(self) -> tuple[LeaveInterval, ...]:
-        """Leave that counts: without what a dismissal or a restoration took out."""
-        kept = (leave for leave in self.facts.leaves if leave_key(leave.leave_id) not in self.strikes.out)
-        return tuple(sorted(kept, key=lambda leave: (leave.starts_at, leave.leave_id)))
+        """Leave that counts, in order."""
+        counted = (
+            leave for leave in self.facts.leaves if leave_key(leave.leave_id) not in self.exclusions.reasons
+        )
+        return tuple(sorted(counted, key=lambda leave: (leave.starts_at, leave.leave_id)))
 
 
 def take_snapshot(
-    facts: StudentFacts, book: PolicyHistory, calendar: WorkingCalendar, strikes: Exclusions, at: datetime
+    facts: StudentFacts,
+    policies: PolicyHistory,
+    calendar: WorkingCalendar,
+    exclusions: Exclusions,
+    at: datetime,
 ) -> Snapshot:
-    """Count what is known at the instant."""
-    links = sequence(facts, book, strikes, at)
-    return Snapshot(facts, book, calendar, strikes, at, links, absence_periods(facts, book, strikes, at))
+    """Count the facts known at the instant."""
+    sequence = build_sequence(facts, policies, exclusions, at)
+    periods = find_absence_periods(facts, policies, exclusions, at)
+    return Snapshot(facts, policies, calendar, exclusions, at, sequence, periods)
 
 
-def find_triggers(now: Snapshot) -> Iterable[PromptTrigger]:
-    """Every finding that calls for a prompt, the earliest of each kind and term first."""
-    yield from _misses(now)
-    yield from _leave(now)
-    yield from _absence(now)
+# --- what calls for a prompt ---
 
 
-def is_still_justified(prompt: Prompt, now: Snapshot) -> bool:
-    """Whether a prompt still has its basis by what is known now; the law is that of its event day."""
-    if not now.strikes.out.keys().isdisjoint(prompt.evidence):
-        return False
-    match prompt.kind:
-        case PromptKind.MISSES:
-            return misses_stand(prompt.evidence, now) and any(
-                crossing.evidence[-1] == prompt.evidence[-1]
-                for crossing in threshold_hits(now.links, now.book)
-            )
-        case PromptKind.LEAVE_OVER_CAP:
-            return _still_over_cap(prompt, now)
-        case PromptKind.ABSENCE:
-            return any(
-                then.records[0] == prompt.evidence[0] and then.over_limit(prompt.raised_at)
-                for then in now.absence_periods
-            )
+def find_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
+    """Every reason to raise a prompt, the earliest of each kind and term first."""
+    yield from _miss_triggers(snapshot)
+    yield from _leave_triggers(snapshot)
+    yield from _absence_triggers(snapshot)
 
 
-def _still_over_cap(prompt: Prompt, now: Snapshot) -> bool:
-    term = next(term for term in now.facts.terms if term.code == prompt.term)
-    try:
-        reached = day_over_cap(now, term)
-    except CalendarYearMissing:
-        return False  # the days known do not reach the limit any more, and the others cannot be counted
-    return reached is not None and reached <= prompt.event_day
+def _miss_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
+    for hit in find_threshold_hits(snapshot.sequence, snapshot.policies):
+        law = snapshot.policies.on(hit.event_day)
+        yield PromptTrigger(PromptKind.MISSES, hit.term, hit.grounds, hit.evidence, law)
 
 
-def misses_stand(evidence: tuple[str, ...], now: Snapshot) -> bool:
-    """Whether every check among the evidence still counts as a miss."""
-    missed = {check_key(link.check.check_id) for link in now.links if link.place is CheckStatus.MISSED}
-    return missed.issuperset(evidence)
-
-
-def _misses(now: Snapshot) -> Iterable[PromptTrigger]:
-    for crossing in threshold_hits(now.links, now.book):
-        law = now.book.on(crossing.event_day)
-        yield PromptTrigger(PromptKind.MISSES, crossing.term, crossing.grounds, crossing.evidence, law)
-
-
-def _leave(now: Snapshot) -> Iterable[PromptTrigger]:
-    for term in now.facts.terms if now.leaves else ():
+def _leave_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
+    for term in snapshot.facts.terms if snapshot.leaves else ():
         try:
-            day = day_over_cap(now, term)
+            day = day_over_cap(snapshot, term)
         except CalendarYearMissing:
             continue
         if day is not None:
             evidence = tuple(
                 leave_key(leave.leave_id)
-                for leave in now.leaves
-                if any(touched <= day for touched in days_used([leave], now.at, term.in_session))
+                for leave in snapshot.leaves
+                if any(used <= day for used in days_used([leave], snapshot.at, term.in_session))
             )
-            yield PromptTrigger(
-                PromptKind.LEAVE_OVER_CAP, term.code, ("over_cap",), evidence, now.book.on(day)
-            )
+            law = snapshot.policies.on(day)
+            yield PromptTrigger(PromptKind.LEAVE_OVER_CAP, term.code, ("over_cap",), evidence, law)
 
 
-def day_over_cap(now: Snapshot, term: SchoolTerm) -> date | None:
-    """The first day of leave that reaches the law's limit, each day counted by the law of its own.
+def _absence_triggers(snapshot: Snapshot) -> Iterable[PromptTrigger]:
+    """The law of the first absence applies; the evidence are the records up to the limit."""
+    for period in snapshot.absence_periods:
+        if period.over_limit(snapshot.at):
+            covering = (term.code for term in snapshot.facts.terms if term.covers(period.starts_on))
+            law = snapshot.policies.on(period.starts_on)
+            yield PromptTrigger(PromptKind.ABSENCE, next(covering, ""), ("over_limit",), period.records, law)
 
-    Raises `CalendarYearMissing` in the teaching-day mode where the year is not loaded.
+
+def day_over_cap(snapshot: Snapshot, term: SchoolTerm) -> date | None:
+    """The first leave day that exceeds the limit, each day counted by the law of that day.
+
+    Raises `CalendarYearMissing` in teaching-day mode if the calendar year is not loaded.
     """
     used = 0
-    for day in days_used(now.leaves, now.at, term.in_session):
-        law = now.book.on(day).leave
-        used += countable(term, law.day_count, now.calendar)(day)
+    for day in days_used(snapshot.leaves, snapshot.at, term.in_session):
+        law = snapshot.policies.on(day).leave
+        used += countable(term, law.day_count, snapshot.calendar)(day)
         if used >= law.prompt_from:
             return day
     return None
 
 
-def _absence(now: Snapshot) -> Iterable[PromptTrigger]:
-    """A case of absence is opened by the law of its first recorded day, and rests on the records up to its limit."""
-    for past in now.absence_periods:
-        if past.over_limit(now.at):
-            term = next((term.code for term in now.facts.terms if term.covers(past.starts_on)), "")
-            law = now.book.on(past.starts_on)
-            yield PromptTrigger(PromptKind.ABSENCE, term, ("over_limit",), past.records, law)
+# --- whether a prompt is still justified ---
+
+
+def is_still_justified(prompt: Prompt, snapshot: Snapshot) -> bool:
+    """Whether the facts known now still justify the prompt, by the law of its event day."""
+    if not snapshot.exclusions.reasons.keys().isdisjoint(prompt.evidence):
+        return False
+    match prompt.kind:
+        case PromptKind.MISSES:
+            return are_still_missed(prompt.evidence, snapshot) and any(
+                hit.evidence[-1] == prompt.evidence[-1]
+                for hit in find_threshold_hits(snapshot.sequence, snapshot.policies)
+            )
+        case PromptKind.LEAVE_OVER_CAP:
+            return _is_still_over_cap(prompt, snapshot)
+        case PromptKind.ABSENCE:
+            return any(
+                period.records[0] == prompt.evidence[0] and period.over_limit(prompt.raised_at)
+                for period in snapshot.absence_periods
+            )
+
+
+def _is_still_over_cap(prompt: Prompt, snapshot: Snapshot) -> bool:
+    term = next(term for term in snapshot.facts.terms if term.code == prompt.term)
+    try:
+        reached = day_over_cap(snapshot, term)
+    except CalendarYearMissing:
+        return False  # the known days no longer reach the limit, and the remaining ones cannot be counted
+    return reached is not None and reached <= prompt.event_day
+
+
+def are_still_missed(evidence: tuple[str, ...], snapshot: Snapshot) -> bool:
+    """Whether every check in the evidence still counts as a miss."""
+    missed = {
+        check_key(item.check.check_id) for item in snapshot.sequence if item.status is CheckStatus.MISSED
+    }
+    return missed.issuperset(evidence)

@@ -1,0 +1,1 @@
+"""The standing ledger: queries, the feed, and the report of changes to part-time."""

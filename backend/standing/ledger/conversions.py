@@ -1,4 +1,7 @@
-"""Who was turned part-time, by school and term: it ends checks and aid, so it can also hide absentees (reading 15)."""
+"""Report of students changed to part-time, by school and term.
+
+Part-time study ends roll calls and aid, so it can also hide absent students (reading 15).
+"""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,7 +26,7 @@ from backend.standing.store.tables import StandingEntry
 
 @dataclass(frozen=True, slots=True)
 class Conversions:
-    """One school in one term. `share` is of those who are full-time now or were before they were turned part-time."""
+    """The figures of one school in one term. `share` relates to all students who are full-time now or were before."""
 
     school_id: UUID
     school_name: str
@@ -38,7 +41,9 @@ class Conversions:
 
 
 @dataclass(frozen=True, slots=True)
-class _Turned:
+class _Conversion:
+    """One change from full-time to part-time."""
+
     student_id: UUID
     cause: str
     restored: bool
@@ -48,13 +53,14 @@ class _Turned:
 async def conversions_page(
     session: AsyncSession, actor: Actor, term: str, after: UUID | None, limit: int
 ) -> Sequence[Conversions]:
-    """At most `limit` schools below the caller behind the id `after`, each in its own days of the term.
+    """At most `limit` schools below the caller with ids after `after`, each with its own dates of the term.
 
-    Raises `NotPermitted` and `BadInput` (no such term in the caller's unit).
+    Raises `NotPermitted`, and `BadInput` if the caller's unit has no such term.
     """
     if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
-            reason_zh="转为非全日制的统计供上级教育部门查阅", reason_en="this report is for the superiors"
+            reason_zh="转为非全日制的统计供上级教育部门查阅",
+            reason_en="this report is for superior authorities",
         )
     common = await term_with_code(session, actor, term)
     page = (
@@ -73,15 +79,18 @@ async def conversions_page(
     }
     if not schools:
         return []
-    turned, full_time = await _turned(session, terms), await _full_time(session, schools)
+    conversions = await _load_conversions(session, terms)
+    full_time = await _count_full_time(session, schools)
     return [
-        _counted((school_id, name), term, turned[school_id], full_time.get(school_id, 0))
+        _summarise((school_id, name), term, conversions[school_id], full_time.get(school_id, 0))
         for school_id, name in schools.items()
     ]
 
 
-async def _turned(session: AsyncSession, terms: dict[UUID, TermView]) -> dict[UUID, list[_Turned]]:
-    """Every turn from full-time to part-time in each school's days of the term."""
+async def _load_conversions(
+    session: AsyncSession, terms: dict[UUID, TermView]
+) -> dict[UUID, list[_Conversion]]:
+    """Every conversion in each school's days of the term."""
     entry, later = StandingEntry, aliased(StandingEntry)
     in_term = or_(
         *(
@@ -104,14 +113,14 @@ async def _turned(session: AsyncSession, terms: dict[UUID, TermView]) -> dict[UU
             entry.study_form_after == StudyForm.PART_TIME,
         )
     )
-    found: dict[UUID, list[_Turned]] = defaultdict(list)
+    conversions: dict[UUID, list[_Conversion]] = defaultdict(list)
     for school_id, student_id, cause, restored, still_part_time in rows:
-        found[school_id].append(_Turned(student_id, cause, restored, still_part_time))
-    return found
+        conversions[school_id].append(_Conversion(student_id, cause, restored, still_part_time))
+    return conversions
 
 
-async def _full_time(session: AsyncSession, schools: dict[UUID, str]) -> dict[UUID, int]:
-    """Full-time students who attend, by school, as of now."""
+async def _count_full_time(session: AsyncSession, schools: dict[UUID, str]) -> dict[UUID, int]:
+    """The current number of active full-time students, by school."""
     rows = await session.execute(
         select(Student.school_id, func.count().label("students"))
         .where(
@@ -124,18 +133,20 @@ async def _full_time(session: AsyncSession, schools: dict[UUID, str]) -> dict[UU
     return {row.school_id: row.students for row in rows}
 
 
-def _counted(school: tuple[UUID, str], term: str, turned: Sequence[_Turned], full_time: int) -> Conversions:
-    students = {each.student_id for each in turned}
-    gone = {each.student_id for each in turned if each.still_part_time}
-    were = full_time + len(gone)
+def _summarise(
+    school: tuple[UUID, str], term: str, conversions: Sequence[_Conversion], full_time: int
+) -> Conversions:
+    students = {each.student_id for each in conversions}
+    part_time = {each.student_id for each in conversions if each.still_part_time}
+    full_time_before = full_time + len(part_time)
     return Conversions(
         *school,
         term=term,
         students=len(students),
-        by_decision=sum(each.cause == "decision" for each in turned),
-        by_expiry=sum(each.cause == "expiry" for each in turned),
-        by_edit=sum(each.cause == "edit" for each in turned),
-        restored=sum(each.restored for each in turned),
+        by_decision=sum(each.cause == "decision" for each in conversions),
+        by_expiry=sum(each.cause == "expiry" for each in conversions),
+        by_edit=sum(each.cause == "edit" for each in conversions),
+        restored=sum(each.restored for each in conversions),
         full_time=full_time,
-        share=round(len(students) / were, 4) if were else None,
+        share=round(len(students) / full_time_before, 4) if full_time_before else None,
     )

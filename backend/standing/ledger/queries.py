@@ -1,6 +1,6 @@
-"""Reading the ledger of standing: a student's entries and lock, the status on a day, what changed for superiors.
+"""Queries on the ledger: a student's entries and lock, the status on a day, recent changes, and the feed.
 
-HN334-2.4: the numbered feed is what other platforms follow; the status on a past day is reproduced from entries.
+HN334-2.4: other platforms follow the numbered feed, and the status on a past day is reproduced from the entries.
 """
 
 from collections.abc import Sequence
@@ -28,7 +28,7 @@ from backend.standing.store.tables import ChangeRequest, StandingEdit, StandingE
 
 @dataclass(frozen=True, slots=True)
 class EntryView:
-    """An entry of the ledger with the request it came from and whether a later entry reversed it."""
+    """A ledger entry, the change request that caused it, and whether a later entry reversed it."""
 
     entry: StandingEntry
     request_id: UUID | None
@@ -37,13 +37,13 @@ class EntryView:
 
     @property
     def change_kind(self) -> str | None:
-        """The code of the kind of change; None for a restoration."""
+        """The code of the change kind; None for a restoration."""
         return self.entry.change_kind or self.requested_kind
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """A student's status now, the entry that locks the record (None: it is free), and every entry in order."""
+    """A student's current status, the entry that locks the record (None: unlocked), and all entries in order."""
 
     student_id: UUID
     status: Status
@@ -51,12 +51,12 @@ class Ledger:
     entries: tuple[EntryView, ...]
 
 
-def entries() -> Select[*tuple[Any, ...]]:
-    """Every entry that the scope admits, as `EntryView` takes it."""
+def select_entries() -> Select[*tuple[Any, ...]]:
+    """The columns of `EntryView` for every entry in scope."""
     later = aliased(StandingEntry)
-    undone = exists().where(later.reverses == StandingEntry.id)
+    is_reversed = exists().where(later.reverses == StandingEntry.id)
     return (
-        select(StandingEntry, ChangeRequest.id, ChangeRequest.change_kind, undone)
+        select(StandingEntry, ChangeRequest.id, ChangeRequest.change_kind, is_reversed)
         .outerjoin(
             StandingEdit,
             and_(
@@ -69,24 +69,24 @@ def entries() -> Select[*tuple[Any, ...]]:
 
 
 async def ledger_of(session: AsyncSession, actor: Actor, student_id: UUID) -> Ledger:
-    """The ledger of a student whom the caller may see; else `NotFound`."""
-    student = await _student_for(session, actor, student_id)
+    """The ledger of a student. Raises `NotFound` if the caller may not see the student."""
+    student = await _load_student(session, actor, student_id)
     rows = await session.execute(
-        entries().where(StandingEntry.student_id == student_id).order_by(StandingEntry.seq)
+        select_entries().where(StandingEntry.student_id == student_id).order_by(StandingEntry.seq)
     )
-    found = tuple(EntryView(*row) for row in rows)
-    locking = [each.entry.id for each in found if each.entry.cause in SANCTIONS and not each.reversed]
+    entries = tuple(EntryView(*row) for row in rows)
+    locking = [each.entry.id for each in entries if each.entry.cause in SANCTIONS and not each.reversed]
     status = Status(student.standing, student.study_form)
-    return Ledger(student_id, status, locking[-1] if locking else None, found)
+    return Ledger(student_id, status, locking[-1] if locking else None, entries)
 
 
-async def _student_for(session: AsyncSession, actor: Actor, student_id: UUID) -> Student:
-    found = await session.scalar(
+async def _load_student(session: AsyncSession, actor: Actor, student_id: UUID) -> Student:
+    student = await session.scalar(
         select(Student).where(Student.id == student_id, visible_students(actor, Student.id.expression))
     )
-    if found is None:
+    if student is None:
         raise NotFound
-    return found
+    return student
 
 
 # --- the status on a day ---
@@ -94,7 +94,7 @@ async def _student_for(session: AsyncSession, actor: Actor, student_id: UUID) ->
 
 @dataclass(frozen=True, slots=True)
 class StatusOn:
-    """The status at the end of a legal day, or now on the day itself; `since_entry` made it, None: the entry on file."""
+    """The status at the end of a legal day (today: now), and the entry that set it (None: unchanged since entry)."""
 
     student_id: UUID
     on: date
@@ -105,27 +105,28 @@ class StatusOn:
 async def status_on(
     session: AsyncSession, actor: Actor, student_id: UUID, day: date | None, at: datetime
 ) -> StatusOn:
-    """Reproduce the status from the ledger (HN334-2.4), today's if no day is named.
+    """Reproduce the status on a day (default: today) from the ledger (HN334-2.4).
 
     Raises `NotFound`, `BadInput`, `StandingBeforeRecord`.
     """
     on = day or legal_day(at)
     if on > legal_day(at):
         raise BadInput(
-            field="on", reason_zh="日期不能晚于今天", reason_en="the day does not lie in the future"
+            field="on", reason_zh="日期不能晚于今天", reason_en="the day must not be in the future"
         )
     ledger = await ledger_of(session, actor, student_id)
-    made = [each.entry for each in ledger.entries]
+    entries = [view.entry for view in ledger.entries]
     student = await session.get_one(Student, student_id)
-    since = min([student.created_at, *(entry.at for entry in made[:1])])
+    since = min([student.created_at, *(entry.at for entry in entries[:1])])
     if on < legal_day(since):
         raise StandingBeforeRecord(since=legal_day(since).isoformat())
-    past = [entry for entry in made if legal_day(entry.at) <= on]
+    past = [entry for entry in entries if legal_day(entry.at) <= on]
     if past:
         last = past[-1]
         return StatusOn(student_id, on, Status(last.standing_after, last.study_form_after), last.id)
-    if made:
-        return StatusOn(student_id, on, Status(made[0].standing_before, made[0].study_form_before), None)
+    if entries:
+        first = entries[0]
+        return StatusOn(student_id, on, Status(first.standing_before, first.study_form_before), None)
     return StatusOn(student_id, on, ledger.status, None)
 
 
@@ -134,7 +135,7 @@ async def status_on(
 
 @dataclass(frozen=True, slots=True)
 class ChangesSearch:
-    """Which entries; what is not given narrows nothing. `term` is a code of a term of the caller's unit."""
+    """Optional filters. `term` is the code of a term of the caller's unit."""
 
     school_id: UUID | None = None
     term: str | None = None
@@ -148,10 +149,10 @@ async def changes_page(
     before: tuple[datetime, UUID] | None,
     limit: int,
 ) -> Sequence[EntryView]:
-    """At most `limit` entries, the newest recorded first, recorded before the position."""
-    must_oversee(actor)
+    """At most `limit` entries recorded before the position, newest first."""
+    require_overview(actor)
     position = tuple_(StandingEntry.recorded_at, StandingEntry.id)
-    page = entries().order_by(StandingEntry.recorded_at.desc(), StandingEntry.id.desc()).limit(limit)
+    page = select_entries().order_by(StandingEntry.recorded_at.desc(), StandingEntry.id.desc()).limit(limit)
     if search.school_id is not None:
         page = page.where(StandingEntry.school_id == search.school_id)
     if search.cause is not None:
@@ -165,8 +166,8 @@ async def changes_page(
     return [EntryView(*row) for row in await session.execute(page)]
 
 
-def must_oversee(actor: Actor) -> None:
-    """Lists over whole schools are for registrars and authorities; a counselor looks at the own students."""
+def require_overview(actor: Actor) -> None:
+    """Only registrars and authorities may list changes of whole schools."""
     if actor.role not in {"province", "bureau", "registrar"}:
         raise NotPermitted(
             reason_zh="异动汇总供学校学籍管理员和上级教育部门查阅",
@@ -175,7 +176,7 @@ def must_oversee(actor: Actor) -> None:
 
 
 async def term_with_code(session: AsyncSession, actor: Actor, code: str) -> TermView:
-    """The term of the code as it holds in the caller's unit; raises `BadInput`."""
+    """The term with the code in the caller's unit; raises `BadInput`."""
     for view in (await all_terms_of(session, [actor.org_id]))[actor.org_id]:
         if view.code == code:
             return view
@@ -183,7 +184,7 @@ async def term_with_code(session: AsyncSession, actor: Actor, code: str) -> Term
 
 
 def within(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bool]:
-    """Whether an instant lies in the legal days of a term."""
+    """Whether an instant lies within the legal days of a term."""
     begins = datetime.combine(term.starts_on, time(0), tzinfo=LEGAL_ZONE)
     ends = datetime.combine(term.ends_on + timedelta(days=1), time(0), tzinfo=LEGAL_ZONE)
     return (instant >= begins) & (instant < ends)
@@ -191,33 +192,33 @@ def within(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bo
 
 # --- the feed ---
 
-_ONE_AFTER_ANOTHER = text("SELECT pg_advisory_xact_lock(hashtextextended('standing_feed', 0))")
+_LOCK_FEED = text("SELECT pg_advisory_xact_lock(hashtextextended('standing_feed', 0))")
 
 
 async def number_entry(session: AsyncSession, entry_id: UUID, at: datetime) -> None:
-    """Put a committed entry behind all that are in the feed, once.
+    """Append a committed entry to the feed, once.
 
-    Whoever numbers waits for the number before to be committed, so a reader never passes one that is still to come.
+    The advisory lock lasts until the commit, so numbers are committed in order and a reader never skips one.
     """
-    await session.execute(_ONE_AFTER_ANOTHER)
+    await session.execute(_LOCK_FEED)
     entry = await session.get_one(StandingEntry, entry_id)
-    put = insert(StandingFeed).values(entry_id=entry.id, school_id=entry.school_id, at=at)
-    await session.execute(put.on_conflict_do_nothing(index_elements=["entry_id"]))
+    statement = insert(StandingFeed).values(entry_id=entry.id, school_id=entry.school_id, at=at)
+    await session.execute(statement.on_conflict_do_nothing(index_elements=["entry_id"]))
 
 
 @dataclass(frozen=True, slots=True)
 class FeedItem:
-    """An entry with its number in the feed."""
+    """An entry and its number in the feed."""
 
     seq: int
     view: EntryView
 
 
 async def feed_page(session: AsyncSession, actor: Actor, after: int, limit: int) -> Sequence[FeedItem]:
-    """At most `limit` entries behind the number `after`, in the order of the feed."""
-    must_oversee(actor)
+    """At most `limit` entries after the number `after`, in the order of the feed."""
+    require_overview(actor)
     page = (
-        entries()
+        select_entries()
         .join(StandingFeed, StandingFeed.entry_id == StandingEntry.id)
         .add_columns(StandingFeed.seq)
         .where(StandingFeed.seq > after)

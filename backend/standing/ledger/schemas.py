@@ -1,17 +1,17 @@
-"""The ledger of standing as both APIs show it."""
+"""Schemas of the standing ledger in both APIs."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from backend.standing.engine.facts import Status
-from backend.standing.ledger.queries import EntryView, Ledger
+from backend.standing.ledger.queries import EntryView, Ledger, StatusOn
 
 
 class StatusOut(BaseModel):
-    """National code of the standing (01 在读 …), and the study form."""
+    """The national code of the standing (01 在读 …) and the study form."""
 
     standing: str = Field(examples=["01"])
     study_form: str = Field(description="full_time or part_time", examples=["full_time"])
@@ -22,7 +22,7 @@ class StatusOut(BaseModel):
 
 
 class TraceRefOut(BaseModel):
-    """By which rule of which law an entry came about."""
+    """The rule and the law behind an entry."""
 
     rule: str = Field(examples=["change.expiry"])
     clause: str = Field(examples=["HN334-4.1b"])
@@ -49,8 +49,10 @@ class StandingEntryOut(BaseModel):
     after: StatusOut
     prompt_id: UUID | None
     request_id: UUID | None
-    reverses: UUID | None = Field(description="所恢复的异动 · the entry that this one undoes")
-    reversed: bool = Field(description="是否已被恢复原状 · whether a later entry undid it", examples=[False])
+    reverses: UUID | None = Field(description="所恢复的异动 · the entry that this one reverses")
+    reversed: bool = Field(
+        description="是否已被恢复原状 · whether a later entry reversed it", examples=[False]
+    )
     trace: TraceRefOut
 
     @classmethod
@@ -78,12 +80,12 @@ class StandingEntryOut(BaseModel):
 
 
 class LedgerOut(BaseModel):
-    """A student's status, whether the record is locked, and every change in order."""
+    """A student's status, the lock, and every change in order."""
 
     student_id: UUID
     status: StatusOut
     locked: bool = Field(
-        description="核验异动后已锁定，再次异动须逐级报省批准 · a further change must climb to the province",
+        description="核验异动后已锁定，再次异动须逐级报省批准 · a further change needs approval up to the province",
         examples=[False],
     )
     locked_by: UUID | None = Field(description="锁定学籍的异动 · the entry that locks the record")
@@ -98,3 +100,53 @@ class LedgerOut(BaseModel):
             locked_by=ledger.locked_by,
             entries=[StandingEntryOut.of(view) for view in ledger.entries],
         )
+
+
+class StatusOnOut(StatusOut):
+    """The status at the end of a legal day, reproduced from the ledger."""
+
+    student_id: UUID
+    on: date
+    since_entry: UUID | None = Field(
+        description="形成该状态的异动，建档以来未变则为空 · the entry that set it; null: unchanged since entry"
+    )
+
+    @classmethod
+    def of_day(cls, day: StatusOn) -> Self:
+        return cls(
+            standing=day.status.standing,
+            study_form=day.status.study_form,
+            student_id=day.student_id,
+            on=day.on,
+            since_entry=day.since_entry,
+        )
+
+
+class StandingFeedOut(BaseModel):
+    """One page of the feed. Pass `since` in the next request, now or later."""
+
+    items: list[StandingEntryOut]
+    since: str | None = Field(
+        description="下次请求的 since · where to continue; null if nothing was read yet",
+        examples=["WyI0MiJd"],
+    )
+    more: bool = Field(description="是否还有未取的 · whether more items are available", examples=[False])
+
+
+class ConversionsOut(BaseModel):
+    """How many students of a school were changed to part-time in a term, by cause (reading 15)."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    school_id: UUID
+    school_name: str = Field(examples=["郑州市某职业学校"])
+    term: str = Field(examples=["2026-autumn"])
+    students: int = Field(description="转为非全日制的学生数 · students changed to part-time", examples=[12])
+    by_decision: int = Field(examples=[3])
+    by_expiry: int = Field(examples=[8])
+    by_edit: int = Field(examples=[1])
+    restored: int = Field(description="其中已恢复原状的次数 · how many of these were reversed", examples=[1])
+    full_time: int = Field(description="现有全日制在读人数 · full-time students now", examples=[1188])
+    share: float | None = Field(
+        description="占原全日制学生的比例 · share of those who were full-time", examples=[0.0101]
+    )

@@ -22,12 +22,15 @@ from backend.org.tables import OrgUnit
 from backend.people.attachments import AttachedTo, attach
 from backend.roll_call.tables import RollCall
 from backend.standing.engine import facts
-from backend.standing.engine.blockers import NOTICE, evidence_checks, missing_evidence, notice_in_time
 from backend.standing.engine.decision_rules import (
     DISMISS,
+    NOTICE,
     Role,
     acknowledgement_objection,
     decision_objections,
+    evidence_checks,
+    missing_evidence,
+    notice_in_time,
 )
 from backend.standing.engine.ledger import Cause, in_force
 from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, joined

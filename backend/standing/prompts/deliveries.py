@@ -17,7 +17,7 @@ from backend.core import audit
 from backend.core.actor import Actor
 from backend.identity.tables import Account
 from backend.org.calendars import working_calendar
-from backend.standing.engine.deadlines import deadline
+from backend.standing.engine.prompts import compute_deadline
 from backend.standing.prompts.case import (
     PromptCase,
     apply_and_verify,
@@ -115,7 +115,7 @@ async def deliver_prompt(session: AsyncSession, receipt: PromptNotice, at: datet
 async def _deadline_has_passed(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:
     """Whether the deadline of a delivery at `received_at` is over by now. No effect may lie in the past."""
     now, calendar = case.at, await working_calendar(session)
-    due = deadline(received_at, case.law, calendar, case.facts.calendar_loads, now)
+    due = compute_deadline(received_at, case.law, calendar, case.facts.calendar_loads, now)
     return due.at is not None and due.at <= now
 
 

@@ -21,7 +21,7 @@ from backend.people.attachments import AttachmentView, attachments_of
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
-from backend.standing.engine.blockers import NOTICE, missing_evidence, notice_in_time
+from backend.standing.engine.decision_rules import NOTICE, missing_evidence, notice_in_time
 from backend.standing.engine.facts import RollCallFact
 from backend.standing.engine.prompts import OPEN, PromptKind, PromptState
 from backend.standing.policy import StandingPolicy

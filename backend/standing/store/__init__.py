@@ -1,0 +1,1 @@
+"""Loading facts, locking students, saving and replaying assessments."""

@@ -1,4 +1,4 @@
-"""Facts that people recorded and that standing rests on. Rows are added, never altered."""
+"""Tables of the facts that people record and that standing depends on. Rows are added, never changed."""
 
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from backend.core.database import Base
 
 
 class PromptDelivered(Base):
-    """The receipt of a prompt by the registrar, from which the working days run (reading 7). The first counts."""
+    """The delivery of a prompt to the registrar, from which the working days run (reading 7). The first counts."""
 
     __tablename__ = "prompt_delivered"
     __tenancy__ = "student"
@@ -34,7 +34,7 @@ class PromptDelivered(Base):
 
 
 class PromptDecision(Base):
-    """What the registrar, or after an escalation the superior, decided on a prompt."""
+    """A decision on a prompt by the registrar or, after an escalation, by the superior."""
 
     __tablename__ = "prompt_decision"
     __tenancy__ = "student"
@@ -60,7 +60,7 @@ class PromptDecision(Base):
 
 
 class DismissalAnswer(Base):
-    """The superior's answer to a dismissal; never by the one who dismissed (invariant 9)."""
+    """The superior's answer to a dismissal, never by the person who dismissed (invariant 9)."""
 
     __tablename__ = "dismissal_answer"
     __tenancy__ = "student"
@@ -77,7 +77,7 @@ class DismissalAnswer(Base):
 
 
 class PromptStatement(Base):
-    """What the student says to a prompt; it is on the case for whoever decides."""
+    """A student's statement on a prompt, shown to the person who decides."""
 
     __tablename__ = "prompt_statement"
     __tenancy__ = "student"
@@ -93,9 +93,9 @@ class PromptStatement(Base):
 
 
 class ReasonClaimRecord(Base):
-    """A claim that a miss had a justified reason (readings 6 and 10). `leave_id`: leave that came too late.
+    """A claim that a miss had a justified reason (readings 6 and 10). `leave_id`: leave that was filed too late.
 
-    People claim once against a check; what remains after a refusal is the appeal.
+    A person can claim once for a check; after a refusal only an appeal remains.
     """
 
     __tablename__ = "reason_claim"
@@ -132,7 +132,7 @@ class ReasonClaimRecord(Base):
 
 
 class ClaimDecision(Base):
-    """The launching side's answer to a claim, once; never by the one who filed it."""
+    """The launcher's decision on a claim, made once and never by the person who filed it."""
 
     __tablename__ = "reason_claim_decision"
     __tenancy__ = "student"
@@ -152,10 +152,10 @@ class ClaimDecision(Base):
 
 
 class OutageRecord(Base):
-    """An outage of ours or of a site's network, for everybody below `org_path` (reading 8).
+    """An outage of the service or of a site's network that affects all students below `org_path` (reading 8).
 
-    `declarer_path` is the unit on whose side it was declared. One declared while it lasts counts until its end is
-    recorded, and never beyond `lapses_at`: whatever goes on for longer is declared again.
+    `declarer_path` is the unit that declared it. An outage declared without an end counts until its end is recorded,
+    but never beyond `lapses_at`; a longer outage must be declared again.
     """
 
     __tablename__ = "outage"
@@ -182,7 +182,7 @@ class OutageRecord(Base):
 
 
 class OutageEnded(Base):
-    """When an outage that was declared while it lasted was over."""
+    """The recorded end of an outage that was declared without one."""
 
     __tablename__ = "outage_ended"
     __tenancy__ = "open"
@@ -195,7 +195,7 @@ class OutageEnded(Base):
 
 
 class OutageDecision(Base):
-    """A superior approves or refuses a declared outage, once; never the one who declared it."""
+    """A superior's approval or refusal of an outage, made once and never by the person who declared it."""
 
     __tablename__ = "outage_decision"
     __tenancy__ = "open"
@@ -214,9 +214,9 @@ class OutageDecision(Base):
 
 
 class AttendanceEntry(Base):
-    """A counselor's or registrar's record that a student was absent, or was seen, at an instant (reading 5).
+    """A counselor's or registrar's record that a student was absent or present at an instant (reading 5).
 
-    A mistaken absence is countered by a record of presence at the same instant.
+    A mistaken absence is corrected by a record of presence at the same instant.
     """
 
     __tablename__ = "attendance_entry"
@@ -237,7 +237,7 @@ class AttendanceEntry(Base):
 
 
 class ChangeReversed(Base):
-    """The authority takes an automatic execution back in one step (reading 12)."""
+    """The authority reversed an automatic execution in one step (reading 12)."""
 
     __tablename__ = "change_reversed"
     __tenancy__ = "student"
@@ -252,7 +252,7 @@ class ChangeReversed(Base):
 
 
 class ChangeRequest(Base):
-    """A change of the record that no prompt caused, on its way up (HN334-4.1c). `chain` was fixed when it was filed.
+    """A request to change the record without a prompt (HN334-4.1c). `chain` is fixed when the request is filed.
 
     `chain` lists the levels that must agree, lowest first: `[{"level": "school", "org_id": …}, …]`.
     """
@@ -281,7 +281,7 @@ class ChangeRequest(Base):
 
 
 class ChangeRequestStep(Base):
-    """One level's opinion on a change request; whoever filed it gives none (invariant 9)."""
+    """One level's opinion on a change request, never by the person who filed it (invariant 9)."""
 
     __tablename__ = "change_request_step"
     __tenancy__ = "student"
@@ -305,7 +305,7 @@ class ChangeRequestStep(Base):
 
 
 class ProvinceApproved(Base):
-    """The province agreed: this request unlocks one change (HN334-4.1c)."""
+    """The province agreed to a request, which unlocks one change (HN334-4.1c)."""
 
     __tablename__ = "province_approved"
     __tenancy__ = "student"
@@ -317,7 +317,7 @@ class ProvinceApproved(Base):
 
 
 class StandingEdit(Base):
-    """A change of the record that no prompt caused, as it took effect, with the approval that it used up."""
+    """A change of the record without a prompt, when it took effect, with the approval it used."""
 
     __tablename__ = "standing_edit"
     __tenancy__ = "student"
@@ -336,7 +336,7 @@ class StandingEdit(Base):
 
 
 class AppealFiled(Base):
-    """What standing must know of an appeal (HN334-4.2); the case itself is kept by the room of appeals."""
+    """An appeal, as far as standing depends on it (HN334-4.2). The package `appeal` manages the case itself."""
 
     __tablename__ = "appeal_filed"
     __tenancy__ = "student"
@@ -368,7 +368,7 @@ class AppealFiled(Base):
 
 
 class AppealDecided(Base):
-    """How an appeal ended; never decided by the one who filed it. `finding`: what a result is to be instead."""
+    """The decision on an appeal, never by the person who filed it. `finding` is the new result of an overturned check."""
 
     __tablename__ = "appeal_decided"
     __tenancy__ = "student"
@@ -389,7 +389,7 @@ class AppealDecided(Base):
 
 
 class AppealWithdrawn(Base):
-    """The appellant took an appeal back: it ends undecided, and the matter is not opened again."""
+    """The appellant withdrew an appeal: it ends undecided, and the matter cannot be appealed again."""
 
     __tablename__ = "appeal_withdrawn"
     __tenancy__ = "student"

@@ -1,4 +1,4 @@
-"""Reading what is recorded of students into the facts that the rules take. A few statements for any number."""
+"""Loading the recorded facts of students. The number of statements does not grow with the number of students."""
 
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
@@ -39,7 +39,7 @@ from backend.standing.store import tables
 
 @dataclass(frozen=True, slots=True)
 class StudentRef:
-    """A student as standing sees one: the school with its path, and the status on the roll now."""
+    """A student with the school, its path, and the current status on the roll."""
 
     student_id: UUID
     school_id: UUID
@@ -48,7 +48,7 @@ class StudentRef:
 
 
 async def load_student_refs(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, StudentRef]:
-    """The students that the scope admits."""
+    """Those of the students whom the scope includes."""
     rows = await session.execute(
         select(Student.id, Student.school_id, OrgUnit.path, Student.standing, Student.study_form)
         .join(OrgUnit, OrgUnit.id == Student.school_id)
@@ -60,42 +60,44 @@ async def load_student_refs(session: AsyncSession, student_ids: Collection[UUID]
     }
 
 
-async def load_facts(session: AsyncSession, asked: Collection[StudentRef]) -> dict[UUID, StudentFacts]:
-    """Everything recorded of each student; what is later than an "as of" is left out by the rules."""
-    ids = [subject.student_id for subject in asked]
-    schools = {subject.school_id: subject.path for subject in asked}
-    terms = await _terms(session, schools)
-    outages = await _outages(session, schools)
+async def load_facts(session: AsyncSession, students: Collection[StudentRef]) -> dict[UUID, StudentFacts]:
+    """All recorded facts of each student; the engine ignores those later than its `as_of`."""
+    ids = [student.student_id for student in students]
+    schools = {student.school_id: student.path for student in students}
+    terms = await _load_terms(session, schools)
+    outages = await _load_outages(session, schools)
     loads = tuple(
         CalendarYearLoaded(year, at) for year, at in sorted((await years_loaded_late(session)).items())
     )
-    checks = await load_roll_call_facts(session, {each.student_id: each.school_id for each in asked})
+    checks = await load_roll_call_facts(
+        session, {student.student_id: student.school_id for student in students}
+    )
     leaves = await intervals(session, ids)
-    acts = await _acts(session, ids)
+    acts = await _load_acts(session, ids)
     return {
-        subject.student_id: StudentFacts(
-            student_id=str(subject.student_id),
-            initial=acts.origins.get(subject.student_id, subject.status),
-            terms=terms[subject.school_id],
-            checks=tuple(_check(check) for check in checks[subject.student_id]),
-            leaves=tuple(leaves[subject.student_id]),
-            claims=tuple(acts.claims[subject.student_id]),
-            outages=outages[subject.school_id],
-            attendance=tuple(acts.attendance[subject.student_id]),
-            deliveries=tuple(acts.deliveries[subject.student_id]),
-            decisions=tuple(acts.decisions[subject.student_id]),
-            acknowledgements=tuple(acts.acknowledgements[subject.student_id]),
-            appeals=tuple(acts.appeals[subject.student_id]),
-            reversals=tuple(acts.reversals[subject.student_id]),
-            edits=tuple(acts.edits[subject.student_id]),
-            approvals=tuple(acts.approvals[subject.student_id]),
+        student.student_id: StudentFacts(
+            student_id=str(student.student_id),
+            initial=acts.origins.get(student.student_id, student.status),
+            terms=terms[student.school_id],
+            checks=tuple(_check_fact(check) for check in checks[student.student_id]),
+            leaves=tuple(leaves[student.student_id]),
+            claims=tuple(acts.claims[student.student_id]),
+            outages=outages[student.school_id],
+            attendance=tuple(acts.attendance[student.student_id]),
+            deliveries=tuple(acts.deliveries[student.student_id]),
+            decisions=tuple(acts.decisions[student.student_id]),
+            acknowledgements=tuple(acts.acknowledgements[student.student_id]),
+            appeals=tuple(acts.appeals[student.student_id]),
+            reversals=tuple(acts.reversals[student.student_id]),
+            edits=tuple(acts.edits[student.student_id]),
+            approvals=tuple(acts.approvals[student.student_id]),
             calendar_loads=loads,
         )
-        for subject in asked
+        for student in students
     }
 
 
-def _check(check: RollCallFacts) -> RollCallFact:
+def _check_fact(check: RollCallFacts) -> RollCallFact:
     roll_call = check.roll_call
     return RollCallFact(
         check_id=str(roll_call.id),
@@ -114,8 +116,8 @@ def _check(check: RollCallFacts) -> RollCallFact:
     )
 
 
-async def _terms(session: AsyncSession, schools: Collection[UUID]) -> dict[UUID, tuple[SchoolTerm, ...]]:
-    found = await all_terms_of(session, schools)
+async def _load_terms(session: AsyncSession, schools: Collection[UUID]) -> dict[UUID, tuple[SchoolTerm, ...]]:
+    terms = await all_terms_of(session, schools)
     return {
         school_id: tuple(
             SchoolTerm(
@@ -126,43 +128,43 @@ async def _terms(session: AsyncSession, schools: Collection[UUID]) -> dict[UUID,
             )
             for view in views
         )
-        for school_id, views in found.items()
+        for school_id, views in terms.items()
     }
 
 
-async def _outages(session: AsyncSession, schools: dict[UUID, str]) -> dict[UUID, tuple[Outage, ...]]:
-    """Declared for the school itself or for any unit above it."""
-    above = {school_id: superior_paths(path) for school_id, path in schools.items()}
+async def _load_outages(session: AsyncSession, schools: dict[UUID, str]) -> dict[UUID, tuple[Outage, ...]]:
+    """Outages declared for each school or for a unit above it."""
+    paths_of_school = {school_id: superior_paths(path) for school_id, path in schools.items()}
     outage, ended, decision = tables.OutageRecord, tables.OutageEnded, tables.OutageDecision
     rows = await session.execute(
         select(outage, ended, decision)
         .outerjoin(ended, ended.outage_id == outage.id)
         .outerjoin(decision, decision.outage_id == outage.id)
-        .where(outage.org_path.in_({path for paths in above.values() for path in paths}))
+        .where(outage.org_path.in_({path for paths in paths_of_school.values() for path in paths}))
         .order_by(outage.starts_at, outage.id)
     )
     by_path: dict[str, list[Outage]] = defaultdict(list)
-    for row, over, answer in rows:
+    for row, end, decided in rows:
         by_path[row.org_path].append(
             Outage(
                 outage_id=str(row.id),
                 declared_at=row.declared_at,
                 starts_at=row.starts_at,
-                ends_at=row.ends_at or (over.ends_at if over else row.lapses_at),
-                end_recorded_at=over.recorded_at if over and row.ends_at is None else None,
-                decided_at=answer.at if answer else None,
-                approved=bool(answer and answer.approved),
+                ends_at=row.ends_at or (end.ends_at if end else row.lapses_at),
+                end_recorded_at=end.recorded_at if end and row.ends_at is None else None,
+                decided_at=decided.at if decided else None,
+                approved=bool(decided and decided.approved),
             )
         )
     return {
         school_id: tuple(outage for path in paths for outage in by_path[path])
-        for school_id, paths in above.items()
+        for school_id, paths in paths_of_school.items()
     }
 
 
 @dataclass(slots=True)
 class _Acts:
-    """What people recorded, by student."""
+    """Facts that people recorded, by student."""
 
     origins: dict[UUID, Status] = field(default_factory=dict)
     claims: dict[UUID, list[ReasonClaim]] = field(default_factory=lambda: defaultdict(list))
@@ -177,11 +179,11 @@ class _Acts:
 
 
 async def _read_claims(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """With their answers."""
-    claim, answer = tables.ReasonClaimRecord, tables.ClaimDecision
-    for row, given in await session.execute(
-        select(claim, answer)
-        .outerjoin(answer, answer.claim_id == claim.id)
+    """Claims with their decisions."""
+    claim, decision = tables.ReasonClaimRecord, tables.ClaimDecision
+    for row, decided in await session.execute(
+        select(claim, decision)
+        .outerjoin(decision, decision.claim_id == claim.id)
         .where(among(claim.student_id, ids))
         .order_by(claim.filed_at, claim.id)
     ):
@@ -193,16 +195,16 @@ async def _read_claims(session: AsyncSession, ids: Collection[UUID], acts: _Acts
                 reason=row.reason,
                 text=row.text,
                 leave_id=str(row.leave_id) if row.leave_id else None,
-                decided_at=given.at if given else None,
-                accepted=bool(given and given.accepted),
+                decided_at=decided.at if decided else None,
+                accepted=bool(decided and decided.accepted),
             )
         )
 
 
 async def _read_appeals(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """With their ends."""
+    """Appeals with their decision or withdrawal."""
     appeal, decided, withdrawn = tables.AppealFiled, tables.AppealDecided, tables.AppealWithdrawn
-    for filed, end, taken_back_at in await session.execute(
+    for filed, end, withdrawn_at in await session.execute(
         select(appeal, decided, withdrawn.at)
         .outerjoin(decided, decided.appeal_id == appeal.id)
         .outerjoin(withdrawn, withdrawn.appeal_id == appeal.id)
@@ -217,7 +219,7 @@ async def _read_appeals(session: AsyncSession, ids: Collection[UUID], acts: _Act
                 target_id=filed.target_id,
                 filed_at=filed.filed_at,
                 previous=str(filed.previous) if filed.previous else None,
-                decided_at=end.at if end else taken_back_at,
+                decided_at=end.at if end else withdrawn_at,
                 upheld=bool(end and end.upheld),
                 finding=end.finding if end else "excused",
             )
@@ -225,18 +227,15 @@ async def _read_appeals(session: AsyncSession, ids: Collection[UUID], acts: _Act
 
 
 async def _read_attendance(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """What counselors wrote down."""
     entry = tables.AttendanceEntry
-    for seen in await session.scalars(
+    for row in await session.scalars(
         select(entry).where(among(entry.student_id, ids)).order_by(entry.at, entry.id)
     ):
-        acts.attendance[seen.student_id].append(
-            Attendance(str(seen.id), seen.at, seen.present, seen.recorded_at)
-        )
+        acts.attendance[row.student_id].append(Attendance(str(row.id), row.at, row.present, row.recorded_at))
 
 
 async def _read_deliveries(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """When prompts reached the school."""
+    """Deliveries of prompts to the school."""
     delivered = tables.PromptDelivered
     for row in await session.scalars(
         select(delivered).where(among(delivered.student_id, ids)).order_by(delivered.at, delivered.prompt_id)
@@ -245,42 +244,41 @@ async def _read_deliveries(session: AsyncSession, ids: Collection[UUID], acts: _
 
 
 async def _read_decisions(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """With the superior's answers to dismissals."""
+    """Decisions on prompts, and the superior's answers to dismissals."""
     decision, answer = tables.PromptDecision, tables.DismissalAnswer
-    for made, given in await session.execute(
+    for row, answered in await session.execute(
         select(decision, answer)
         .outerjoin(answer, answer.decision_id == decision.id)
         .where(among(decision.student_id, ids))
         .order_by(decision.at, decision.id)
     ):
-        acts.decisions[made.student_id].append(
+        acts.decisions[row.student_id].append(
             Decision(
-                decision_id=str(made.id),
-                prompt_id=str(made.prompt_id),
-                at=made.at,
-                by=str(made.decided_by),
-                role=made.role,
-                outcome=made.outcome,
-                reasons=made.reasons,
-                found_reason=made.found_reason,
-                found_text=made.found_text,
+                decision_id=str(row.id),
+                prompt_id=str(row.prompt_id),
+                at=row.at,
+                by=str(row.decided_by),
+                role=row.role,
+                outcome=row.outcome,
+                reasons=row.reasons,
+                found_reason=row.found_reason,
+                found_text=row.found_text,
             )
         )
-        if given is not None:
-            acts.acknowledgements[made.student_id].append(
-                Acknowledgement(str(made.id), given.at, str(given.answered_by), given.accepted)
+        if answered is not None:
+            acts.acknowledgements[row.student_id].append(
+                Acknowledgement(str(row.id), answered.at, str(answered.answered_by), answered.accepted)
             )
 
 
 async def _read_origins(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """The status before the ledger."""
+    """The status before the first ledger entry."""
     origin = tables.StandingOrigin
-    for start in await session.scalars(select(origin).where(among(origin.student_id, ids))):
-        acts.origins[start.student_id] = Status(start.standing, start.study_form)
+    for row in await session.scalars(select(origin).where(among(origin.student_id, ids))):
+        acts.origins[row.student_id] = Status(row.standing, row.study_form)
 
 
 async def _read_edits(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """Corrections of the roll."""
     edit = tables.StandingEdit
     for row in await session.scalars(
         select(edit).where(among(edit.student_id, ids)).order_by(edit.at, edit.id)
@@ -298,27 +296,26 @@ async def _read_edits(session: AsyncSession, ids: Collection[UUID], acts: _Acts)
 
 
 async def _read_approvals(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """The province's."""
+    """Change requests that the province approved."""
     approved = tables.ProvinceApproved
-    for given in await session.scalars(
+    for row in await session.scalars(
         select(approved).where(among(approved.student_id, ids)).order_by(approved.at)
     ):
-        acts.approvals[given.student_id].append(ProvinceApproval(str(given.request_id), given.at))
+        acts.approvals[row.student_id].append(ProvinceApproval(str(row.request_id), row.at))
 
 
 async def _read_reversals(session: AsyncSession, ids: Collection[UUID], acts: _Acts) -> None:
-    """One step taken back."""
-    taken_back = tables.ChangeReversed
-    for undone in await session.scalars(
-        select(taken_back).where(among(taken_back.student_id, ids)).order_by(taken_back.at)
+    reversed_change = tables.ChangeReversed
+    for row in await session.scalars(
+        select(reversed_change).where(among(reversed_change.student_id, ids)).order_by(reversed_change.at)
     ):
-        acts.reversals[undone.student_id].append(
+        acts.reversals[row.student_id].append(
             Reversal(
-                reversal_id=str(undone.id),
-                change_id=str(undone.change_id),
-                at=undone.at,
-                by=str(undone.reversed_by),
-                reasons=undone.reasons,
+                reversal_id=str(row.id),
+                change_id=str(row.change_id),
+                at=row.at,
+                by=str(row.reversed_by),
+                reasons=row.reasons,
             )
         )
 
@@ -335,18 +332,18 @@ _READERS: dict[str, _Reader] = {
     tables.ProvinceApproved.__tablename__: _read_approvals,
     tables.ChangeReversed.__tablename__: _read_reversals,
 }
-_THERE = text(
+_TABLES_WITH_ROWS = text(
     " UNION ALL ".join(
         f"SELECT '{name}' WHERE EXISTS (SELECT FROM {name} WHERE student_id = ANY (CAST(:ids AS uuid[])))"  # noqa: S608
         for name in _READERS
     )
 )
-"""Where there is anything: of most students nobody recorded anything yet, and asking once costs less than nine times."""
+"""The tables that have rows about the students. Most students have none, and one query is cheaper than nine."""
 
 
-async def _acts(session: AsyncSession, ids: Collection[UUID]) -> _Acts:
-    await session.flush()  # the statement below is not the mapper's, which would see to it
+async def _load_acts(session: AsyncSession, ids: Collection[UUID]) -> _Acts:
+    await session.flush()  # a textual statement does not autoflush
     acts = _Acts()
-    for name in await session.scalars(_THERE, {"ids": list(ids)}):
+    for name in await session.scalars(_TABLES_WITH_ROWS, {"ids": list(ids)}):
         await _READERS[name](session, ids, acts)
     return acts

@@ -1,6 +1,6 @@
-"""Asking the rules about students, under the law and calendar of this installation."""
+"""Locking students and assessing them under the law and calendar of this installation."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.errors import NotFound
 from backend.org.calendars import working_calendar
 from backend.org.paths import division_of
-from backend.people.student_lock import lock_students
+from backend.people import student_lock
 from backend.policy import installed
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.batch import AssessmentRecord, BatchAssessor
@@ -21,100 +21,96 @@ from backend.standing.store.load import StudentRef, load_facts, load_student_ref
 
 @dataclass(frozen=True, slots=True)
 class LockedStudent:
-    """A student whose turn this transaction holds; `at` is the instant to record under."""
+    """A student locked by this transaction. `at` is the instant under which the transaction records."""
 
     subject: StudentRef
     at: datetime
 
+    @property
+    def keys(self) -> dict[str, UUID]:
+        """The columns `school_id` and `student_id` of every row about the student."""
+        return {"school_id": self.subject.school_id, "student_id": self.subject.student_id}
+
+    @property
+    def event_payload(self) -> dict[str, str]:
+        return {name: str(value) for name, value in self.keys.items()} | {"path": self.subject.path}
+
+
+LockedAssessments = Sequence[tuple[LockedStudent, AssessmentRecord]]
+
 
 def policy_history(path: str) -> PolicyHistory:
-    """The law of the school at the path, through time."""
+    """The policies that apply to the school at the path."""
     return PolicyHistory(installed.installed_policy(), division_of(path))
 
 
 async def lock_and_assess(session: AsyncSession, student_id: UUID, at: datetime) -> LockedStudent:
-    """Wait for the student's turn; raises `NotFound` where the scope admits no such student."""
-    held = await lock_and_assess_many(session, [student_id], at)
-    if not held:
+    """Lock the student; raises `NotFound` if the scope does not include the student."""
+    locked = await lock_students(session, [student_id], at)
+    if not locked:
         raise NotFound
-    return held[0]
+    return locked[0]
 
 
-async def lock_and_assess_many(
+async def lock_students(
     session: AsyncSession, student_ids: Collection[UUID], at: datetime
 ) -> list[LockedStudent]:
-    """Wait for the turns of all of them that the scope admits."""
-    turns = await lock_students(session, student_ids, at)
-    found = await load_student_refs(
-        session, list(turns)
-    )  # only now: a status may have changed while we waited
-    return [LockedStudent(found[student_id], turn) for student_id, turn in turns.items()]
-
-
-async def judgements(
-    session: AsyncSession, asked: Collection[StudentRef], as_of: datetime
-) -> dict[UUID, AssessmentRecord]:
-    """What the law says of each at the instant. Writes nothing; raises `AbsentLaw` where there is none."""
-    bench = BatchAssessor(await working_calendar(session))
-    facts = await load_facts(session, asked)
-    return {
-        subject.student_id: bench.judge(facts[subject.student_id], policy_history(subject.path), as_of)
-        for subject in asked
-    }
-
-
-async def assess_now(
-    session: AsyncSession, asked: Collection[StudentRef], as_of: datetime
-) -> dict[UUID, Assessment]:
-    """The pictures alone of `judgements`."""
-    judged = await judgements(session, asked, as_of)
-    return {student_id: judgement.assessment for student_id, judgement in judged.items()}
+    """Lock those of the students whom the scope includes."""
+    instants = await student_lock.lock_students(session, student_ids, at)
+    # Read the status only after locking: it may have changed while we waited.
+    students = await load_student_refs(session, list(instants))
+    return [LockedStudent(students[student_id], instant) for student_id, instant in instants.items()]
 
 
 async def load_facts_and_assess(
-    session: AsyncSession, held: LockedStudent
+    session: AsyncSession, student: LockedStudent
 ) -> tuple[StudentFacts, Assessment]:
-    """Of a held student, as of the turn."""
+    """The facts of a locked student, and the assessment as of the lock."""
     calendar = await working_calendar(session)
-    facts = (await load_facts(session, [held.subject]))[held.subject.student_id]
-    return facts, assess(facts, policy_history(held.subject.path), calendar, held.at)
+    facts = (await load_facts(session, [student.subject]))[student.subject.student_id]
+    return facts, assess(facts, policy_history(student.subject.path), calendar, student.at)
 
 
-async def judgements_of_held(
-    session: AsyncSession, held: Collection[LockedStudent]
+async def assess_locked(
+    session: AsyncSession, locked: Collection[LockedStudent]
 ) -> dict[UUID, AssessmentRecord]:
-    """What the law says of each held student as of the own turn."""
-    bench = BatchAssessor(await working_calendar(session))
-    facts = await load_facts(session, [each.subject for each in held])
+    """The assessment of each locked student as of its lock."""
+    return await _assess_each(session, [(student.subject, student.at) for student in locked])
+
+
+async def assess_unlocked(
+    session: AsyncSession, students: Collection[StudentRef], as_of: datetime
+) -> dict[UUID, AssessmentRecord]:
+    """The assessment of each student at the instant. Writes nothing; raises `AbsentLaw` if a place has no law."""
+    return await _assess_each(session, [(student, as_of) for student in students])
+
+
+async def assess_now(
+    session: AsyncSession, students: Collection[StudentRef], as_of: datetime
+) -> dict[UUID, Assessment]:
+    """`assess_unlocked` without the canonical JSON and digests."""
+    records = await assess_unlocked(session, students, as_of)
+    return {student_id: record.assessment for student_id, record in records.items()}
+
+
+async def _assess_each(
+    session: AsyncSession, students: Collection[tuple[StudentRef, datetime]]
+) -> dict[UUID, AssessmentRecord]:
+    assessor = BatchAssessor(await working_calendar(session))
+    facts = await load_facts(session, [student for student, _ in students])
     return {
-        each.subject.student_id: bench.judge(
-            facts[each.subject.student_id], policy_history(each.subject.path), each.at
-        )
-        for each in held
+        student.student_id: assessor.assess(facts[student.student_id], policy_history(student.path), as_of)
+        for student, as_of in students
     }
 
 
 def digest(assessment: Assessment) -> bytes:
-    """Of what it says; see `AssessmentRecord`."""
+    """The digest of an assessment; see `AssessmentRecord`."""
     return AssessmentRecord.of(assessment).digest
 
 
-def differs(judgement: AssessmentRecord, stored: bytes | None) -> bool:
-    """Whether it says something else than the stored picture, given by its digest; None: nothing is stored."""
-    return not says_nothing(judgement.assessment) if stored is None else stored != judgement.digest
-
-
-def says_nothing(assessment: Assessment) -> bool:
-    """Whether there is nothing to keep of a student: no prompt, no change, no count, no warning."""
-    counted = any(
-        term.misses.cumulative or (term.leave is not None and (term.leave.used or term.leave.planned))
-        for term in assessment.terms
-    )
-    kept = (
-        assessment.prompts
-        or assessment.ledger
-        or assessment.warnings
-        or assessment.refused
-        or assessment.absence
-    )
-    return not counted and not kept
+def has_changed(record: AssessmentRecord, stored_digest: bytes | None) -> bool:
+    """Whether an assessment differs from the stored one. With nothing stored, an empty assessment is no change."""
+    if stored_digest is None:
+        return not record.assessment.is_empty
+    return stored_digest != record.digest

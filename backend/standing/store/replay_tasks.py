@@ -1,9 +1,9 @@
-"""The nightly replay: of everyone about whom something changed since the last one; differences go to a person.
+"""The nightly replay of students who changed since the last run. A person must look at each difference found.
 
-Safe to run twice: a run is recorded once a school and legal day, and the same difference is noted once.
+Safe to run twice: a run is recorded once for a school and legal day, and the same difference is noted once.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -16,7 +16,7 @@ from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.jobs import DEFAULT, Priority, enqueue_unless_waiting, job_app
 from backend.core.tenancy import Scope
 from backend.people.tables import StudentLock
-from backend.standing.batch_assessment import SchoolOf
+from backend.standing.batch_assessment import SchoolOf, batches
 from backend.standing.engine.trace import document
 from backend.standing.store import tables
 from backend.standing.store.load import load_student_refs
@@ -27,15 +27,15 @@ from backend.standing.store.save import note_difference
 BATCH = 250
 """Students replayed in one transaction."""
 NIGHT = 3
-"""The hour of the legal day from which schools are replayed: the day's assessments are over, and few are at work."""
+"""The hour of the legal day from which schools are replayed: after the daily assessments, with few users at work."""
 OVERLAP = timedelta(hours=1)
-"""A run asks back so far before the last one, whose reading a transaction in progress may have escaped."""
+"""A run starts this long before the last one, which did not see transactions that were still in progress."""
 
 _UNREPLAYED = text("SELECT school_id, path FROM definer.unreplayed_schools(:day)")
 
 
 async def enqueue_unreplayed(app_context: AppContext) -> int:
-    """A job for every school not yet replayed on the legal day of the runtime's clock; how many schools."""
+    """Enqueue a job for every school that was not replayed on the current legal day. Returns the number of schools."""
     at = app_context.clock()
     if at.astimezone(LEGAL_ZONE).hour < NIGHT:
         return 0
@@ -56,7 +56,7 @@ async def enqueue_unreplayed(app_context: AppContext) -> int:
     queueing_lock="replay_nightly",
 )
 async def replay_nightly(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - given by the scheduler
-    """Every ten minutes; after a downtime it does what was missed."""
+    """Runs every ten minutes, and so catches up after a downtime."""
     await enqueue_unreplayed(context.additional_context["app_context"])
 
 
@@ -67,65 +67,63 @@ async def replay_nightly(context: JobContext, timestamp: int) -> None:  # noqa: 
     retry=RetryStrategy(max_attempts=6, exponential_wait=3),
 )
 async def replay_one_school(context: JobContext, school_id: str, path: str) -> None:
-    """Replay whoever changed in a school since its last run."""
+    """Replay the students of a school who changed since its last run."""
     app_context: AppContext = context.additional_context["app_context"]
     await replay_school(app_context, SchoolOf(UUID(school_id), path), app_context.clock())
 
 
 async def replay_school(app_context: AppContext, school: SchoolOf, at: datetime) -> int:
-    """Replay those who changed since the last run and note what differs; how many students differ."""
+    """Replay the students who changed since the last run and note differences. Returns the number that differ."""
     async with app_context.database.transaction(school.scope) as session:
         last = await session.scalar(
             select(func.max(tables.ReplayRun.until)).where(tables.ReplayRun.school_id == school.school_id)
         )
-        asked = (await session.scalars(changed_since(school.school_id, last))).all()
+        changed = (await session.scalars(select_changed_since(school.school_id, last))).all()
     differing = 0
-    for batch in _batches(asked):
-        for student_id in await suspects(app_context, school, batch, at):
-            differing += await note(app_context, school, student_id, at)
-    row = {"until": at, "students": len(asked), "differing": differing, "finished_at": app_context.clock()}
+    for batch in batches(changed, BATCH):
+        for student_id in await find_suspects(app_context, school, batch, at):
+            differing += await verify_and_note(app_context, school, student_id, at)
+    row = {"until": at, "students": len(changed), "differing": differing, "finished_at": app_context.clock()}
     async with app_context.database.transaction(school.scope) as session:
-        put = insert(tables.ReplayRun).values(school_id=school.school_id, legal_day=legal_day(at), **row)
-        await session.execute(put.on_conflict_do_nothing())
+        statement = insert(tables.ReplayRun).values(
+            school_id=school.school_id, legal_day=legal_day(at), **row
+        )
+        await session.execute(statement.on_conflict_do_nothing())
     return differing
 
 
-def changed_since(school_id: UUID, last: datetime | None) -> Select[UUID]:
-    """The students of a school of whom something was kept or recorded since the last run; all of them at first."""
-    turn, standing = StudentLock, tables.StudentStanding
-    found = (
-        select(turn.student_id)
-        .outerjoin(standing, standing.student_id == turn.student_id)
-        .where(turn.school_id == school_id)
-        .order_by(turn.student_id)
+def select_changed_since(school_id: UUID, last: datetime | None) -> Select[UUID]:
+    """The students of a school with any act or assessment since the last run; in the first run all of them."""
+    lock, standing = StudentLock, tables.StudentStanding
+    students = (
+        select(lock.student_id)
+        .outerjoin(standing, standing.student_id == lock.student_id)
+        .where(lock.school_id == school_id)
+        .order_by(lock.student_id)
     )
     if last is None:
-        return found
+        return students
     since = last - OVERLAP
-    return found.where(or_(turn.as_of > since, standing.as_of > since))
+    return students.where(or_(lock.as_of > since, standing.as_of > since))
 
 
-async def suspects(
-    app_context: AppContext, school: SchoolOf, asked: Sequence[UUID], at: datetime
+async def find_suspects(
+    app_context: AppContext, school: SchoolOf, student_ids: Sequence[UUID], at: datetime
 ) -> list[UUID]:
-    """Whose record seems to differ. Holds nobody's turn, so an act going on meanwhile may look like a difference."""
+    """Students whose record seems to differ. They are not locked, so a concurrent act can look like a difference."""
     async with app_context.database.transaction(school.scope) as session:
         await session.execute(text("SET TRANSACTION READ ONLY"))
-        found = await load_student_refs(session, asked)
-        answers = await replays(session, list(found.values()), at)
-    return [answer.student_id for answer in answers if answer.differences]
+        students = await load_student_refs(session, student_ids)
+        results = await replays(session, list(students.values()), at)
+    return [result.student_id for result in results if result.differences]
 
 
-async def note(app_context: AppContext, school: SchoolOf, student_id: UUID, at: datetime) -> bool:
-    """Look again with the student's turn held, and note the difference if it is one."""
+async def verify_and_note(app_context: AppContext, school: SchoolOf, student_id: UUID, at: datetime) -> bool:
+    """Replay again with the student locked, and note the difference if it is still there."""
     async with app_context.database.transaction(school.scope) as session:
-        held = await lock_and_assess(session, student_id, at)
-        [answer] = await replays(session, [held.subject], held.at)
-        if not answer.differences:
+        locked = await lock_and_assess(session, student_id, at)
+        [result] = await replays(session, [locked.subject], locked.at)
+        if not result.differences:
             return False
-        await note_difference(session, held, document(answer.differences), "replay")
+        await note_difference(session, locked, document(result.differences), "replay")
     return True
-
-
-def _batches(asked: Sequence[UUID]) -> Iterator[Sequence[UUID]]:
-    return (asked[first : first + BATCH] for first in range(0, len(asked), BATCH))

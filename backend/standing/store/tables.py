@@ -1,7 +1,8 @@
-"""What standing stores: facts that people recorded, and what the rules made of them. Rows are added, never altered.
+"""Tables of what the engine derives from facts: prompts, ledger entries, aid releases, warnings, assessments.
 
-The rules derive everything from facts; what they derive is stored because it has effects: a prompt was told, a
-change was applied. Ids of derived rows are those of `rules.assess`, so storing twice stores once.
+Derived rows are stored because they have effects: a prompt was sent, a change was applied. Their ids come from the
+engine, so storing twice stores once. Apart from the read model `student_standing`, rows are only added.
+The facts that people record are in `event_tables.py`.
 """
 
 from datetime import date, datetime
@@ -82,10 +83,10 @@ STATES = (
 
 
 class StudentStanding(Base):
-    """The newest picture of a student about whom there is something to say. A read model: it may be rebuilt.
+    """The latest non-empty assessment of a student. A read model that can be rebuilt.
 
-    `assessment` is `rules.Picture` as canonical JSON data, `digest` that of its bytes; `next_at` is the next instant
-    at which time alone may change it.
+    `assessment` is `engine.assess.Assessment` as canonical JSON, and `digest` the digest of its content. `next_at` is
+    the next instant at which time alone can change it.
     """
 
     __tablename__ = "student_standing"
@@ -119,7 +120,7 @@ class StandingOrigin(Base):
 
 
 class PromptRecord(Base):
-    """A prompt as it was raised, with its trace; what becomes of it are its steps."""
+    """A prompt as it was raised, with its trace. Its later states are its steps."""
 
     __tablename__ = "prompt"
     __tenancy__ = "student"
@@ -146,7 +147,10 @@ class PromptRecord(Base):
 
 
 class PromptStep(Base):
-    """A state that a prompt came into; the highest `seq` is in effect. `closed_by`: a decision, `policy`, or why."""
+    """A state of a prompt; the step with the highest `seq` is in effect.
+
+    `closed_by` is a decision, `policy`, or the reason for the withdrawal.
+    """
 
     __tablename__ = "prompt_step"
     __tenancy__ = "student"
@@ -172,7 +176,7 @@ class PromptStep(Base):
 
 
 class StandingEntry(Base):
-    """One entry of the append-only ledger, with the earlier state kept (HN334-4.1b, 4.2)."""
+    """One entry of the append-only ledger, with the status before and after it (HN334-4.1b, 4.2)."""
 
     __tablename__ = "standing_entry"
     __tenancy__ = "student"
@@ -207,10 +211,10 @@ class StandingEntry(Base):
 
 
 class StandingFeed(Base):
-    """The ledger's entries numbered after their commit, for platforms that share the data (HN334-2.4).
+    """The ledger entries numbered after their commit, for platforms that share the data (HN334-2.4).
 
-    Entries of one instant may be committed in another order than they were stamped; `seq` follows the commits, so
-    whoever has read up to a number has missed nothing before it.
+    Entries can be committed in another order than that of their instants. `seq` follows the commits, so a reader who
+    has read up to a number has missed nothing before it.
     """
 
     __tablename__ = "standing_feed"
@@ -223,7 +227,7 @@ class StandingFeed(Base):
 
 
 class AidReleaseRecord(Base):
-    """From `at` the unpaid aid of a change's term is withdrawn: no blocker was left (reading 12)."""
+    """From `at` the unpaid aid of a change's term may be withdrawn: no blocker remained (reading 12)."""
 
     __tablename__ = "aid_released"
     __tenancy__ = "student"
@@ -235,7 +239,7 @@ class AidReleaseRecord(Base):
 
 
 class StandingWarningRecord(Base):
-    """A warning that was given once: what will follow if nothing changes."""
+    """A warning, given once: what will happen if nothing changes."""
 
     __tablename__ = "standing_warning"
     __tenancy__ = "student"
@@ -264,7 +268,7 @@ class PromptReminder(Base):
 
 
 class DailyAssessment(Base):
-    """A school was assessed on a legal day: once, however often the job runs and however late."""
+    """A school was assessed on a legal day. One row, however often or late the job runs."""
 
     __tablename__ = "daily_assessment"
     __tenancy__ = "school"
@@ -277,7 +281,7 @@ class DailyAssessment(Base):
 
 
 class ReplayRun(Base):
-    """What a school keeps of its students was replayed on a legal day: of everyone who had changed up to `until`."""
+    """The students of a school who had changed up to `until` were replayed on a legal day."""
 
     __tablename__ = "replay_run"
     __tenancy__ = "school"
@@ -291,7 +295,7 @@ class ReplayRun(Base):
 
 
 class ReplayDifference(Base):
-    """A replay found something else than what is stored; a person must look. Nothing was changed by it."""
+    """The facts gave another result than the stored one. Nothing was changed; a person must look at it."""
 
     __tablename__ = "replay_difference"
     __tenancy__ = "school"

@@ -1,4 +1,4 @@
-"""What a student may know of the own standing at a glance."""
+"""The student's view of the own standing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,14 +24,14 @@ from backend.standing.store.lock import policy_history
 from backend.standing.store.tables import StudentStanding
 
 OPEN_PROMPTS = 20
-"""More than can be open at once: one of each kind in each term."""
+"""More than can be open at once: at most one of each kind and term."""
 
 
 @dataclass(frozen=True, slots=True)
 class OwnStanding:
-    """Status, the counts of the running term with their limits, warnings that hold, and open prompts.
+    """The status, the counts of the current term with their limits, current warnings, and open prompts.
 
-    `misses` and `leave` are None outside a term, `leave` also where the calendar lacks the year.
+    `misses` and `leave` are None outside a term; `leave` is also None if the calendar lacks the year.
     """
 
     status: Status
@@ -45,12 +45,12 @@ class OwnStanding:
 
 
 async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> OwnStanding:
-    """The acting student's, as it was last assessed; of whom nothing was ever said, every count is zero."""
+    """The caller's standing as last assessed. Without a stored assessment every count is zero."""
     if actor.student_id is None or actor.school_id is None:
-        raise NotPermitted(reason_zh="供学生本人查阅", reason_en="this is for the student in person")
+        raise NotPermitted(reason_zh="供学生本人查阅", reason_en="only the student can see this")
     student = await session.get_one(Student, actor.student_id)
-    kept = await session.get(StudentStanding, actor.student_id)
-    assessment = kept.assessment if kept else {}
+    stored = await session.get(StudentStanding, actor.student_id)
+    assessment = stored.assessment if stored else {}
     try:
         term_code = (await term_of(session, actor.school_id, legal_day(at))).code
     except TermNotSet:
@@ -62,7 +62,7 @@ async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> Own
         term_code=term_code,
         misses=_misses(assessment, term_code) if term_code else None,
         leave=await _leave(session, actor, at) if term_code else None,
-        locked=bool(kept and kept.locked_by),
+        locked=bool(stored and stored.locked_by),
         warnings=assessment.get("warnings", []),
         prompts=await prompts_page(session, actor, open_prompts, at, None, OPEN_PROMPTS),
     )

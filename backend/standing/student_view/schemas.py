@@ -1,4 +1,4 @@
-"""The student's own standing on the wire."""
+"""Schemas of the student's own standing."""
 
 from collections.abc import Mapping
 from typing import Any, Self
@@ -12,7 +12,7 @@ from backend.standing.student_view.queries import OwnStanding
 
 
 class MissesOut(BaseModel):
-    """Missed checks of the term, and the limits at which a prompt is raised."""
+    """The misses of the term, and the limits at which a prompt is raised."""
 
     consecutive: int = Field(examples=[1])
     cumulative: int = Field(examples=[1])
@@ -20,8 +20,8 @@ class MissesOut(BaseModel):
     cumulative_limit: int = Field(examples=[4])
 
 
-class CautionOut(BaseModel):
-    """A warning that holds: what will follow if nothing changes."""
+class StandingWarningOut(BaseModel):
+    """A current warning: what will happen if nothing changes."""
 
     code: str = Field(examples=["one_more_miss"])
     zh: str
@@ -30,35 +30,35 @@ class CautionOut(BaseModel):
 
 
 class OwnStandingOut(BaseModel):
-    """The student's standing at a glance."""
+    """The student's standing: status, counts, warnings and open prompts."""
 
     status: StatusOut
     term_code: str | None = Field(examples=["2026-autumn"])
     misses: MissesOut | None
     leave: LeaveDaysOut | None
     locked: bool = Field(description="学籍异动已锁定 · further changes need the province's approval")
-    warnings: list[CautionOut]
+    warnings: list[StandingWarningOut]
     prompts: list[PromptOut] = Field(description="未结束的提示 · open prompts")
 
     @classmethod
-    def of(cls, found: OwnStanding) -> Self:
-        misses = found.misses and MissesOut(
-            consecutive=found.misses.consecutive,
-            cumulative=found.misses.cumulative,
-            consecutive_limit=found.law.consecutive,
-            cumulative_limit=found.law.cumulative,
+    def of(cls, standing: OwnStanding) -> Self:
+        misses = standing.misses and MissesOut(
+            consecutive=standing.misses.consecutive,
+            cumulative=standing.misses.cumulative,
+            consecutive_limit=standing.law.consecutive,
+            cumulative_limit=standing.law.cumulative,
         )
         return cls(
-            status=StatusOut.of(found.status.standing, found.status.study_form),
-            term_code=found.term_code,
+            status=StatusOut.of(standing.status.standing, standing.status.study_form),
+            term_code=standing.term_code,
             misses=misses,
-            leave=LeaveDaysOut.of(found.leave) if found.leave else None,
-            locked=found.locked,
-            warnings=[_caution(each) for each in found.warnings],
-            prompts=[PromptOut.of(row) for row in found.prompts],
+            leave=LeaveDaysOut.of(standing.leave) if standing.leave else None,
+            locked=standing.locked,
+            warnings=[_warning(each) for each in standing.warnings],
+            prompts=[PromptOut.of(row) for row in standing.prompts],
         )
 
 
-def _caution(warning: Mapping[str, Any]) -> CautionOut:
+def _warning(warning: Mapping[str, Any]) -> StandingWarningOut:
     words = CAUTIONS[warning["code"]]
-    return CautionOut(code=warning["code"], zh=words.zh, en=words.en, term_code=warning["term"])
+    return StandingWarningOut(code=warning["code"], zh=words.zh, en=words.en, term_code=warning["term"])

@@ -1,9 +1,8 @@
-"""Misses that were played once and are copied from then on.
+"""Recording misses once, and copying their rows for later tests.
 
-Playing a roll call that everybody misses is hundreds of statements, and most tests of consequences begin with two of
-them, on a new school, at the same hour, with nothing else recorded. So they are played once a database, by the real
-services; whatever rows that wrote, in whichever tables, is what later schools get, with ids of their own. A test
-compares a copy with a fresh play.
+A roll call that all students miss takes hundreds of statements, and most tests of consequences begin with two of them,
+in a new school, at the same hour, with nothing else recorded. So they run once per database with the real services, and
+the rows they wrote, in any table, are copied for later schools with new ids. A test compares a copy with a real run.
 """
 
 import re
@@ -22,13 +21,13 @@ from backend.core.ids import new_id
 from tests.support.province import World
 
 MOST = 3
-"""Consecutive misses that are played in advance."""
+"""The number of consecutive misses that are recorded."""
 
 ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 VERSION = 14
-"""Where an id says how it was made."""
+"""The position of the version digit in a UUID."""
 _NOT_COPIED = ("procrastinate_events", "outcome_count_pending", "service_heartbeat")
-"""Made by triggers of the jobs and of the outcomes; and the marks of the house, which are no school's."""
+"""Rows written by triggers of jobs and outcomes, and heartbeats of the service, which belong to no school."""
 _TABLES = text(
     "SELECT c.relname, string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum)"
     " FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
@@ -43,11 +42,11 @@ _SITES = text("SELECT id, site_id FROM site_version WHERE school_id = ANY (:scho
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """What was written since an instant: JSON of the rows by table, and a statement that adds such rows."""
+    """Rows as JSON by table, and a statement that inserts such rows."""
 
     since: UUID
     texts: Mapping[str, str]
-    adding: str
+    insert_statement: str
 
     @property
     def text(self) -> str:
@@ -55,50 +54,50 @@ class Rows:
 
 
 @dataclass(slots=True)
-class Pattern:
-    """A world of which so many misses were played, and the rows after each of them."""
+class Recording:
+    """The names of a world, and its rows after each miss."""
 
     names: list[str]
     began_at: datetime
     after: list[tuple[Rows, datetime]] = field(default_factory=list)
 
-    def renamed(self, rows: Rows, names: list[str]) -> str:
-        """The rows, told of another world, every id that was made since the opening replaced in its order."""
+    def rename(self, rows: Rows, names: list[str]) -> str:
+        """The rows of another world: its names, and new ids in the same order."""
         new = dict(zip(self.names, names, strict=True))
-        for identifier in sorted({found[0] for found in ID.finditer(rows.text)} - new.keys()):
+        for identifier in sorted({match[0] for match in ID.finditer(rows.text)} - new.keys()):
             match identifier[VERSION]:
                 case "7" if identifier > str(rows.since):
                     new[identifier] = str(new_id())
                 case "4":
                     new[identifier] = str(uuid4())
                 case "7":
-                    continue  # what all worlds stand on
+                    continue  # shared by all worlds
                 case _:
-                    raise AssertionError(f"{identifier} is made of what it is about and cannot be renamed")
+                    raise AssertionError(f"{identifier} is derived from content and cannot be renamed")
         longest_first = sorted(new, key=len, reverse=True)
-        return re.sub("|".join(map(re.escape, longest_first)), lambda found: new[found[0]], rows.text)
+        return re.sub("|".join(map(re.escape, longest_first)), lambda match: new[match[0]], rows.text)
 
 
 async def first_transaction(session: AsyncSession) -> int:
-    """The number of this transaction: what is written from now on has it or a later one."""
+    """The number of this transaction. Rows written from now on have it or a later one."""
     return int(await session.scalar(text("SELECT pg_current_xact_id()::text::bigint & 4294967295")) or 0)
 
 
-async def written(session: AsyncSession, transaction: int, since: UUID) -> Rows:
-    """Every row that was added since a transaction."""
+async def load_written(session: AsyncSession, transaction: int, since: UUID) -> Rows:
+    """Every row added since a transaction."""
     tables = (await session.execute(_TABLES, {"not_copied": list(_NOT_COPIED)})).all()
     texts: dict[str, str] = {}
     parts: list[str] = []
     for table, columns in tables:
-        found = await session.scalar(
+        rows = await session.scalar(
             text(
                 f"SELECT json_agg(row_to_json(t))::text FROM (SELECT {columns} FROM {table}"
                 " WHERE xmin::text::bigint >= :transaction) t"
             ),
             {"transaction": transaction},
         )
-        if found is not None:
-            texts[table] = found
+        if rows is not None:
+            texts[table] = rows
             parts.append(
                 f"a{len(parts)} AS (INSERT INTO {table} ({columns}) SELECT {columns}"
                 f" FROM json_populate_recordset(NULL::{table}, (SELECT rows -> '{table}' FROM given)))"
@@ -108,13 +107,15 @@ async def written(session: AsyncSession, transaction: int, since: UUID) -> Rows:
     )
 
 
-async def add(session: AsyncSession, pattern: Pattern, rows: Rows, world: World) -> None:
-    """The rows once more, of another world."""
-    await session.execute(text(rows.adding), {"rows": pattern.renamed(rows, await names_of(session, world))})
+async def add(session: AsyncSession, recording: Recording, rows: Rows, world: World) -> None:
+    """Insert the rows for another world."""
+    await session.execute(
+        text(rows.insert_statement), {"rows": recording.rename(rows, await load_names(session, world))}
+    )
 
 
-async def names_of(session: AsyncSession, world: World) -> list[str]:
-    """What a world calls its own, in an order that is the same for all worlds of the same shape."""
+async def load_names(session: AsyncSession, world: World) -> list[str]:
+    """Ids and names of a world, in an order that is the same for all worlds."""
     schools = (world.school, world.sister, world.direct)
     sites = await session.execute(_SITES, {"schools": [school.id for school in schools]})
     return [str(each) for each in (*_people(world), *(identifier for site in sites for identifier in site))]
@@ -129,20 +130,20 @@ def _people(world: World) -> Iterator[Any]:
                 yield from (pupil.id, pupil.name)
 
 
-_begun: WeakKeyDictionary[Database, list[int]] = WeakKeyDictionary()
+_counters: WeakKeyDictionary[Database, list[int]] = WeakKeyDictionary()
 
 
-def transactions_of(*databases: Database) -> int:
-    """How many transactions were begun so far; the count starts when a database is first asked for."""
-    return sum(_counted(database)[0] for database in databases)
+def count_transactions(*databases: Database) -> int:
+    """The number of transactions begun so far, counted from the first call for a database."""
+    return sum(_counter(database)[0] for database in databases)
 
 
-def _counted(database: Database) -> list[int]:
-    if database not in _begun:
-        counter = _begun[database] = [0]
+def _counter(database: Database) -> list[int]:
+    if database not in _counters:
+        counter = _counters[database] = [0]
 
         @event.listens_for(database.engine.sync_engine, "begin")
         def _count(_: Any) -> None:
             counter[0] += 1
 
-    return _begun[database]
+    return _counters[database]

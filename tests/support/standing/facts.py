@@ -1,4 +1,4 @@
-"""Facts of students for the tests of standing: short ways to write them, and strategies to draw them."""
+"""Facts of students for engine tests: short constructors, and Hypothesis strategies."""
 
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
@@ -74,13 +74,15 @@ def assessment(facts: StudentFacts, as_of: datetime = END) -> Assessment:
 
 
 def with_deliveries(facts: StudentFacts, after: timedelta, until: datetime = END) -> StudentFacts:
-    """The student's course when each prompt reaches the registrar so long after it was raised."""
+    """The facts with a delivery of every prompt, that long after it was raised."""
     while True:
         delivered = {delivery.prompt_id for delivery in facts.deliveries}
-        waiting = [prompt for prompt in assessment(facts, until).prompts if prompt.prompt_id not in delivered]
-        if not waiting:
+        undelivered = [
+            prompt for prompt in assessment(facts, until).prompts if prompt.prompt_id not in delivered
+        ]
+        if not undelivered:
             return facts
-        new = [PromptDelivery(prompt.prompt_id, prompt.raised_at + after) for prompt in waiting]
+        new = [PromptDelivery(prompt.prompt_id, prompt.raised_at + after) for prompt in undelivered]
         facts = replace(facts, deliveries=(*facts.deliveries, *new))
 
 
@@ -90,7 +92,7 @@ outcomes = st.sampled_from([Outcome.MISSED, Outcome.MISSED, Outcome.PRESENT, Out
 
 @st.composite
 def check_sequences(draw: st.DrawFn, most: int = 8) -> tuple[RollCallFact, ...]:
-    """Checks on different days, some with evidence missing."""
+    """Checks on different days, some with missing evidence."""
     drawn = draw(st.lists(days, min_size=1, max_size=most, unique=True))
     return tuple(
         check(
@@ -105,7 +107,7 @@ def check_sequences(draw: st.DrawFn, most: int = 8) -> tuple[RollCallFact, ...]:
 
 @st.composite
 def students(draw: st.DrawFn) -> StudentFacts:
-    """Checks, leave, claims and a counselor's notes, as they might be recorded in a term."""
+    """Checks, leave, claims and attendance records of one term."""
     checks = draw(check_sequences())
     leaves = tuple(_leave(number, draw) for number in range(draw(st.integers(0, 3))))
     claims = tuple(_claim(number, draw, checks) for number in range(draw(st.integers(0, 2))))

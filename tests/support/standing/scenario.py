@@ -1,8 +1,7 @@
-"""Standing as one-liners on a stage whose clock stands in the middle of a term.
+"""A scenario for tests of standing: a school with roll calls, and a clock in the middle of a term.
 
-A check is launched by the city, opens at once, lasts an hour, and is settled a few minutes after its close; the
-marks of the service's availability are all there, and its notice has reached every student, unless a test says
-otherwise.
+By default a check is launched by the city, opens immediately, lasts an hour, and is settled a few minutes after its
+close. The service was available all the time, and the notice has reached every student.
 """
 
 from collections.abc import AsyncIterator, Collection
@@ -44,14 +43,14 @@ AFTER_THE_CLOSE = timedelta(minutes=10)
 
 @dataclass(slots=True)
 class Registry:
-    """A school's students and what is recorded of them. `pupil` is the first of them."""
+    """A school, its students, and their recorded facts. `pupil` is the first student."""
 
     stage: Stage
     since: UUID
-    """The newest event of the database when the registry was opened: earlier ones are other tests'."""
-    pattern: copied_misses.Pattern | None = field(default=None, repr=False)
-    begun: int = 0
-    """Transactions before the opening was over: while there are no more of them, nothing happened since."""
+    """The newest event when the scenario was created. Earlier events belong to other tests."""
+    recording: copied_misses.Recording | None = field(default=None, repr=False)
+    transactions_at_start: int = 0
+    """The number of transactions when the scenario was created. If it is unchanged, nothing has happened since."""
 
     @property
     def app_context(self) -> AppContext:
@@ -93,7 +92,7 @@ class Registry:
         return student_account(self.school, pupil or self.pupil)
 
     def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
-        """Move to an hour of the day that lies so many days from today."""
+        """Move the clock to an hour of the day that many days from today."""
         day = self.today + timedelta(days=days)
         self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
 
@@ -105,15 +104,15 @@ class Registry:
 
     @asynccontextmanager
     async def apart(self, actor: Actor) -> AsyncIterator[AsyncSession]:
-        """A transaction in a room that no roll call reads or writes: misses after it can still be copied."""
-        unspoiled = self.begun == self._transactions()
+        """A transaction that does not affect roll calls, so that misses after it can still be copied."""
+        unchanged = self.transactions_at_start == self._transactions()
         async with self.transaction(actor) as session:
             yield session
-        if unspoiled:
-            self.begun = self._transactions()
+        if unchanged:
+            self.transactions_at_start = self._transactions()
 
     def as_worker(self) -> Any:
-        """A transaction of a background job over the school."""
+        """A transaction with the scope of a background job of the school."""
         return self.app_context.database.transaction(Scope.school(self.school.id, self.school.path))
 
     # --- facts ---
@@ -126,7 +125,7 @@ class Registry:
         told: bool = True,
         **changes: Any,
     ) -> RollCall:
-        """Launch, let the window pass with only `present` in it, and settle; the clock stands after the close."""
+        """Launch a roll call in which only `present` are present, and settle it. The clock is then after the close."""
         launched = await self.stage.launch(actor, **changes)
         roll_call = launched.roll_call
         await self.mark_pulses(roll_call)
@@ -140,7 +139,7 @@ class Registry:
         return roll_call
 
     async def _record_present(self, roll_call: RollCall, pupil: Pupil) -> None:
-        """As if verification had accepted an envelope; how it does is shown by the tests of roll calls."""
+        """Write the result that verification would write; the tests of roll calls cover verification itself."""
         async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             await lock_obligation(session, roll_call.id, pupil.id)
             obligation = await session.get_one(Obligation, (roll_call.id, pupil.id))
@@ -148,42 +147,42 @@ class Registry:
             assert await write_outcome(session, roll_call, obligation, decided, self.at)
 
     async def misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
-        """So many checks on consecutive days that everyone but `present` missed."""
-        if self.pattern is not None and not present and self._nothing_happened(self.pattern):
-            return await self._copied(self.pattern, number)
-        return await self.play_misses(number, present)
+        """Checks on consecutive days that all students except `present` miss; copied from a recording if possible."""
+        if self.recording is not None and not present and self._nothing_happened(self.recording):
+            return await self._copy_misses(self.recording, number)
+        return await self.run_misses(number, present)
 
-    def _nothing_happened(self, pattern: copied_misses.Pattern) -> bool:
-        return self.at == pattern.began_at and self.begun == self._transactions()
+    def _nothing_happened(self, recording: copied_misses.Recording) -> bool:
+        return self.at == recording.began_at and self.transactions_at_start == self._transactions()
 
     def _transactions(self) -> int:
-        return copied_misses.transactions_of(self.app_context.database, self.stage.owner)
+        return copied_misses.count_transactions(self.app_context.database, self.stage.owner)
 
-    async def _copied(self, pattern: copied_misses.Pattern, number: int) -> list[RollCall]:
-        rows, clock = pattern.after[number - 1]
+    async def _copy_misses(self, recording: copied_misses.Recording, number: int) -> list[RollCall]:
+        rows, clock = recording.after[number - 1]
         async with self.stage.arrange() as session:
-            await copied_misses.add(session, pattern, rows, self.stage.world)
-            found = (
+            await copied_misses.add(session, recording, rows, self.stage.world)
+            statement = (
                 select(RollCall)
                 .join(Obligation, Obligation.roll_call_id == RollCall.id)
                 .where(Obligation.student_id == self.pupil.id)
             )
-            roll_calls = list(await session.scalars(found.order_by(RollCall.id)))
+            roll_calls = list(await session.scalars(statement.order_by(RollCall.id)))
         for roll_call in roll_calls:
             await self.mark_pulses(roll_call)
         self.stage.clock.at = clock
         return roll_calls
 
-    async def play_misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
-        """The same by the services themselves, every time."""
-        found = []
+    async def run_misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
+        """`misses` run by the real services, without copying."""
+        roll_calls = []
         for _ in range(number):
-            found.append(await self.check(present))
+            roll_calls.append(await self.check(present))
             self.set_clock(days=1)
-        return found
+        return roll_calls
 
     async def mark_pulses(self, roll_call: RollCall) -> None:
-        """The marks of every minute of the window."""
+        """Record a heartbeat of the service for every minute of the window."""
         minute = roll_call.opens_at.replace(second=0, microsecond=0)
         rows = []
         while minute < roll_call.closes_at:
@@ -193,29 +192,29 @@ class Registry:
             await session.execute(upsert(ServiceHeartbeat).values(rows).on_conflict_do_nothing())
 
     async def receive_notices(self, group_id: UUID) -> None:
-        """Every notice of a group reaches its addressee now."""
-        found = (
+        """Record that every notice of a group is delivered now."""
+        receipts = (
             select(Notice.id, literal("in_app"), literal("delivered"), literal(self.at), literal(self.at))
             .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
             .where(NoticeMessage.group_id == group_id)
         )
         columns = ["notice_id", "channel", "event", "at", "recorded_at"]
         async with self.stage.arrange() as session:
-            await session.execute(insert(NoticeReceipt).from_select(columns, found))
+            await session.execute(insert(NoticeReceipt).from_select(columns, receipts))
 
-    # --- what follows ---
+    # --- consequences ---
 
     async def recompute(self, pupil: Pupil | None = None) -> Assessment:
         async with self.as_worker() as session:
             return await recompute(session, (pupil or self.pupil).id, self.at)
 
     async def run_events(self, *names: str) -> int:
-        """Tell the consumers of every event of these names that has not been told yet, as the worker does."""
-        wanted = [name for name in names or SUBSCRIPTIONS if SUBSCRIPTIONS[name]]
+        """Deliver the events with these names (default: all) to their consumers, as the worker does."""
+        subscribed = [name for name in names or SUBSCRIPTIONS if SUBSCRIPTIONS[name]]
         async with self.stage.arrange() as session:
             rows = await session.scalars(
                 select(OutboxEvent.id)
-                .where(OutboxEvent.name.in_(wanted), OutboxEvent.id > self.since)
+                .where(OutboxEvent.name.in_(subscribed), OutboxEvent.id > self.since)
                 .order_by(OutboxEvent.id)
             )
             ids = list(rows)
@@ -224,15 +223,15 @@ class Registry:
         return len(ids)
 
     async def rows(self, table: Any, pupil: Pupil | None = None) -> list[Any]:
-        """Everything in a table about a student."""
+        """All rows of a table about a student."""
         async with self.stage.arrange() as session:
-            found = await session.scalars(select(table).where(table.student_id == (pupil or self.pupil).id))
-            return list(found)
+            rows = await session.scalars(select(table).where(table.student_id == (pupil or self.pupil).id))
+            return list(rows)
 
     async def step(self, prompt_id: UUID) -> tables.PromptStep:
-        """The step of a prompt that is in effect."""
+        """The step in effect of a prompt."""
         async with self.stage.arrange() as session:
-            found: tables.PromptStep = (
+            step: tables.PromptStep = (
                 await session.scalars(
                     select(tables.PromptStep)
                     .where(tables.PromptStep.prompt_id == prompt_id)
@@ -240,7 +239,7 @@ class Registry:
                     .limit(1)
                 )
             ).one()
-        return found
+        return step
 
     async def status(self, pupil: Pupil | None = None) -> tuple[str, str]:
         """Standing and study form on the roll."""
@@ -249,37 +248,37 @@ class Registry:
             return student.standing, student.study_form
 
     async def count(self, table: Any) -> int:
-        """Rows of a table that belong to the school."""
+        """The number of rows of a table that belong to the school."""
         async with self.stage.arrange() as session:
-            found = await session.scalar(
+            number = await session.scalar(
                 select(func.count()).select_from(table).where(table.school_id == self.school.id)
             )
-        return int(found or 0)
+        return int(number or 0)
 
     async def events(self, name: str, pupil: Pupil | None = None) -> list[dict[str, Any]]:
         """Payloads of the events about a student."""
-        wanted = str((pupil or self.pupil).id)
+        student_id = str((pupil or self.pupil).id)
         async with self.stage.arrange() as session:
             rows = await session.scalars(
                 select(OutboxEvent.payload)
-                .where(OutboxEvent.name == name, OutboxEvent.payload["student_id"].astext == wanted)
+                .where(OutboxEvent.name == name, OutboxEvent.payload["student_id"].astext == student_id)
                 .order_by(OutboxEvent.id)
             )
             return list(rows)
 
 
 async def opened(app_context: AppContext, owner: Database) -> Registry:
-    """A registry on a new world, forty days into the term at eight in the morning, its site filed."""
-    registry = await _fresh(app_context, owner)
-    known = _patterns.get(owner)
-    if known is None or known.began_at != registry.at:
-        known = _patterns[owner] = await _played(registry)
-        registry = await _fresh(app_context, owner)
-    registry.pattern, registry.begun = known, registry._transactions()
+    """A scenario in a new world, forty days into the term at eight in the morning, with a filed site."""
+    registry = await _create(app_context, owner)
+    recording = _recordings.get(owner)
+    if recording is None or recording.began_at != registry.at:
+        recording = _recordings[owner] = await _record_misses(registry)
+        registry = await _create(app_context, owner)
+    registry.recording, registry.transactions_at_start = recording, registry._transactions()
     return registry
 
 
-async def _fresh(app_context: AppContext, owner: Database) -> Registry:
+async def _create(app_context: AppContext, owner: Database) -> Registry:
     stage = await staged(app_context, owner)
     async with stage.arrange() as session:
         term = await term_of(session, stage.school.id, legal_day(stage.clock()))
@@ -288,18 +287,18 @@ async def _fresh(app_context: AppContext, owner: Database) -> Registry:
     return Registry(stage, new_id())
 
 
-async def _played(registry: Registry) -> copied_misses.Pattern:
+async def _record_misses(registry: Registry) -> copied_misses.Recording:
     async with registry.stage.arrange() as session:
-        names = await copied_misses.names_of(session, registry.stage.world)
+        names = await copied_misses.load_names(session, registry.stage.world)
         transaction = await copied_misses.first_transaction(session)
-    pattern = copied_misses.Pattern(names, registry.at)
+    recording = copied_misses.Recording(names, registry.at)
     for _ in range(copied_misses.MOST):
-        await registry.play_misses(1)
+        await registry.run_misses(1)
         async with registry.stage.arrange() as session:
-            pattern.after.append(
-                (await copied_misses.written(session, transaction, registry.since), registry.at)
+            recording.after.append(
+                (await copied_misses.load_written(session, transaction, registry.since), registry.at)
             )
-    return pattern
+    return recording
 
 
-_patterns: WeakKeyDictionary[Database, copied_misses.Pattern] = WeakKeyDictionary()
+_recordings: WeakKeyDictionary[Database, copied_misses.Recording] = WeakKeyDictionary()

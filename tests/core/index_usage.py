@@ -57,7 +57,7 @@ ASKED: dict[str, tuple[str, str]] = {
     ),
     "ix_appeal_due_due_at": ("backend.appeal.queries:appeals_page", "appeal_due WHERE due_at <= $1"),
     "ix_attachment_student": (
-        "backend.people.attachments:_within_quota",
+        "backend.people.attachment_files:_check_quota",
         "attachment WHERE student_id = $1 AND uploaded_by = $2 AND uploaded_at >= $3",
     ),
     "ix_challenge_student": (

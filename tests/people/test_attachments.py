@@ -18,7 +18,8 @@ from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
-from backend.identity.attachment_inspection import looked_into
+from backend.identity.attachment_inspection import inspect_upload
+from backend.people.attachment_cleanup import delete_unused_uploads
 from backend.people.attachment_errors import (
     AttachmentQuota,
     AttachmentTypeRefused,
@@ -26,16 +27,8 @@ from backend.people.attachment_errors import (
     AttachmentUnusable,
     TooManyAttachments,
 )
-from backend.people.attachments import (
-    AttachedTo,
-    Content,
-    attach,
-    attachments_of,
-    discard_unused,
-    evidence_key,
-    read_attachment,
-    receive,
-)
+from backend.people.attachment_files import Content, evidence_key, read_attachment, receive
+from backend.people.attachments import AttachedTo, attach, attachments_of
 from backend.people.tables import Attachment
 from biometrics.errors import BiometricsError
 from tests.support.biometrics.pictures import encoded, noise
@@ -95,7 +88,7 @@ async def test_a_picture_is_drawn_anew_without_position_and_camera() -> None:
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(0x8825)[1] = "N"
     original = encoded(noise(), "JPEG", exif=exif, comment=b"by Zhang San")
-    kept = await looked_into(original, "image/jpeg")
+    kept = await inspect_upload(original, "image/jpeg")
     assert kept.media_type == "image/jpeg"
     assert b"SecretCamera" in original
     assert not any(mark in kept.data for mark in (b"SecretCamera", b"Exif", b"Zhang San"))
@@ -104,18 +97,18 @@ async def test_a_picture_is_drawn_anew_without_position_and_camera() -> None:
 
 
 async def test_a_png_is_kept_as_a_plain_jpeg() -> None:
-    kept = await looked_into(encoded(noise(), "PNG"), "image/png")
+    kept = await inspect_upload(encoded(noise(), "PNG"), "image/png")
     assert (kept.media_type, kept.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
 
 
 async def test_small_print_of_a_large_photograph_stays_legible() -> None:
-    kept = await looked_into(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
+    kept = await inspect_upload(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
     with Image.open(io.BytesIO(kept.data)) as image:
         assert 2000 <= min(image.size) <= 2400
 
 
 async def test_a_pdf_is_kept_byte_for_byte() -> None:
-    assert await looked_into(PDF, "application/pdf; charset=binary") == SCAN
+    assert await inspect_upload(PDF, "application/pdf; charset=binary") == SCAN
 
 
 @pytest.mark.parametrize(
@@ -139,7 +132,7 @@ async def test_what_is_no_picture_or_pdf_or_says_it_is_something_else_is_refused
     data: bytes, declared: str | None
 ) -> None:
     with pytest.raises(AttachmentTypeRefused):
-        await looked_into(data, declared)
+        await inspect_upload(data, declared)
 
 
 def archive() -> bytes:
@@ -152,7 +145,7 @@ def archive() -> bytes:
 @pytest.mark.parametrize("data", [PDF[:-7], PDF + archive()])
 async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
     with pytest.raises(AttachmentUnreadable):
-        await looked_into(data, "application/pdf")
+        await inspect_upload(data, "application/pdf")
 
 
 @pytest.mark.parametrize(
@@ -168,7 +161,7 @@ async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
 async def test_a_picture_that_is_also_something_else_or_a_bomb_is_refused(data: bytes, code: str) -> None:
     declared = "image/png" if data.startswith(b"\x89") else "image/jpeg"
     with pytest.raises(BiometricsError) as refusal:
-        await looked_into(data, declared)
+        await inspect_upload(data, declared)
     assert refusal.value.code == code
 
 
@@ -329,7 +322,7 @@ async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_
     desk.stage.clock.at += timedelta(hours=23)
     fresh = await upload(desk)
     desk.stage.clock.at += timedelta(hours=2)
-    gone = await discard_unused(app_context, province, desk.at)
+    gone = await delete_unused_uploads(app_context, province, desk.at)
     assert gone.files >= 1
     assert gone.size_bytes >= len(PDF)
     with pytest.raises(FileNotFoundError):
@@ -340,7 +333,7 @@ async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_
         await hung(desk, [left])
     for kept in (used, fresh):
         assert await read(desk, me(desk), kept) == PDF
-    assert (await discard_unused(app_context, province, desk.at)).files == 0
+    assert (await delete_unused_uploads(app_context, province, desk.at)).files == 0
 
 
 async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other(
@@ -364,7 +357,7 @@ async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other
     with pytest.raises(AttachmentUnusable):
         await hung(desk, [half.id])
     desk.set_clock(days=2)
-    await discard_unused(app_context, Scope.wide(PROVINCE_PATH), desk.at)
+    await delete_unused_uploads(app_context, Scope.wide(PROVINCE_PATH), desk.at)
     with pytest.raises(FileNotFoundError):
         await app_context.evidence.get(evidence_key(half))
 
@@ -382,9 +375,9 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(app_context.evidence, "delete", down)
         with pytest.raises(ConnectionError):
-            await discard_unused(app_context, province, desk.at)
+            await delete_unused_uploads(app_context, province, desk.at)
     with pytest.raises(AttachmentUnusable):
         await hung(desk, [file])
-    await discard_unused(app_context, province, desk.at)
+    await delete_unused_uploads(app_context, province, desk.at)
     with pytest.raises(FileNotFoundError):
         await app_context.evidence.get(evidence_key(await row_of(desk, file)))

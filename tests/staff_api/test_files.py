@@ -12,7 +12,8 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.leave.stand_ins import NameStandIn, name_stand_in
-from backend.people.attachments import AttachedTo, Content, attach, receive
+from backend.people.attachment_files import Content, receive
+from backend.people.attachments import AttachedTo, attach
 from backend.staff_api.files import router
 from tests.support.leave import Desk, opened
 from tests.support.staff_client import StaffClient, staff_client

@@ -9,7 +9,7 @@ import pytest
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.staff_api.accounts.record_checks import router
+from backend.staff_api.roll_calls.attestations import router
 from tests.support.province import counselor_account, registrar_account
 from tests.support.roll_call.scenario import GRACE, Stage, staged
 from tests.support.staff_client import StaffClient, same_refusal, staff_client

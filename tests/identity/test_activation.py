@@ -18,10 +18,14 @@ from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import tables
 from backend.identity.accounts.activation import activation_gaps
-from backend.identity.face import enrolment, portraits
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.enrolment import newest_enrolment
+from backend.identity.face.enrolment_judgement import judge_enrolment
+from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
+from backend.identity.face.pool import face_pool
+from backend.identity.face.portrait_judgement import judge_portrait
+from backend.identity.face.portraits import newest_portrait
 from backend.identity.face.tasks import enrol_face
-from backend.identity.face.tasks import judge_portrait as judge_portrait_job
+from backend.identity.face.tasks import judge_portrait as judge_portrait_task
 from backend.identity.face.templates import active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
@@ -92,21 +96,19 @@ async def consent(phone: Phone, *kinds: str) -> None:
 async def judge_newest(stage: Stage, pupil: Pupil) -> tables.FaceEnrolment:
     scope = Scope.student(pupil.school_id, pupil.id)
     async with stage.app_context.database.transaction(scope) as session:
-        row = await enrolment.newest_enrolment(session, pupil.id)
+        row = await newest_enrolment(session, pupil.id)
     assert row is not None
-    await enrolment.judge_enrolment(
-        stage.app_context, enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
-    )
+    await judge_enrolment(stage.app_context, EnrolmentRef(row.id, pupil.school_id, pupil.id))
     async with stage.app_context.database.transaction(scope) as session:
         return await session.get_one(tables.FaceEnrolment, row.id)
 
 
-async def judge_portrait(stage: Stage, pupil: Pupil) -> tables.Portrait:
+async def judge_newest_portrait(stage: Stage, pupil: Pupil) -> tables.Portrait:
     scope = Scope.student(pupil.school_id, pupil.id)
     async with stage.app_context.database.transaction(scope) as session:
-        row = await portraits.newest_portrait(session, pupil.id)
+        row = await newest_portrait(session, pupil.id)
     assert row is not None
-    await portraits.judge(stage.app_context, portraits.PortraitRef(row.id, pupil.school_id, pupil.id))
+    await judge_portrait(stage.app_context, PortraitRef(row.id, pupil.school_id, pupil.id))
     async with stage.app_context.database.transaction(scope) as session:
         return await session.get_one(tables.Portrait, row.id)
 
@@ -138,7 +140,7 @@ async def test_every_step_is_open_until_taken_and_then_activation_is_complete(
     assert await gaps(stage, pupil) == ["record_check", "portrait"]
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     assert (await phone.submit_portrait(render_pattern(7, 40))).status_code == 202
-    assert (await judge_portrait(stage, pupil)).status == "accepted"
+    assert (await judge_newest_portrait(stage, pupil)).status == "accepted"
     assert await gaps(stage, pupil) == []
     assert (await phone.get("/v1/me")).json()["activated"] is True
     assert (await phone.get("/v1/me/face")).json()["state"] == "accepted"
@@ -343,7 +345,7 @@ async def test_the_way_without_a_face_completes_activation_and_measures_no_face(
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     await phone.submit_portrait(render_pattern(7, 1))
     stage.app_context.services[face_pool] = MeasuresNothing()
-    assert (await judge_portrait(stage, pupil)).status == "review"
+    assert (await judge_newest_portrait(stage, pupil)).status == "review"
     assert await gaps(stage, pupil) == []
 
 
@@ -354,7 +356,7 @@ async def test_a_portrait_of_somebody_else_is_refused_with_the_reason(
     phone = await enrolled(stage, pupil)
     await phone.submit_portrait(render_pattern(99, 1))
     assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "enrolment_pending"
-    await judge_portrait(stage, pupil)
+    await judge_newest_portrait(stage, pupil)
     told = (await phone.get("/v1/me/portrait")).json()
     assert (told["state"], told["reasons"][0]["code"]) == ("refused", "portrait_other_person")
     assert "portrait" in await gaps(stage, pupil)
@@ -409,9 +411,9 @@ async def test_shots_that_no_attempt_could_judge_keep_nobody_from_enrolling(
     await consent(phone)
     assert (await phone.enrol_face(shots(7))).status_code == 202
     async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
-        row = await enrolment.newest_enrolment(session, pupil.id)
+        row = await newest_enrolment(session, pupil.id)
     assert row is not None
-    ref = enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
+    ref = EnrolmentRef(row.id, pupil.school_id, pupil.id)
     await stage.app_context.evidence.delete(ref.shot_keys(3))
     with pytest.raises(FileNotFoundError):
         await run_judging(stage, pupil, enrol_face, enrolment_id=str(row.id))
@@ -430,7 +432,7 @@ async def test_a_portrait_that_no_attempt_could_judge_is_asked_for_again(
     (row,) = await portraits_of(stage, pupil)
     await stage.app_context.evidence.delete([row.evidence_key])
     with pytest.raises(FileNotFoundError):
-        await run_judging(stage, pupil, judge_portrait_job, portrait_id=str(row.id))
+        await run_judging(stage, pupil, judge_portrait_task, portrait_id=str(row.id))
     told = (await phone.get("/v1/me/portrait")).json()
     assert (told["state"], told["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
     assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
-from backend.identity.face.tasks import purge_expired
+from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import DpopProof
 from tests.support.identity.scenario import Stage, code_of
 from tests.support.identity.staff_user import staffer

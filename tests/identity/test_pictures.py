@@ -8,10 +8,16 @@ import pytest
 from PIL import Image
 
 from backend.demo.phone import Phone
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.pictures.reencoding import KEPT_SIDE
-from tests.identity.test_activation import VERSIONS, PoolInProcess, consent, judge_newest, judge_portrait
+from tests.identity.test_activation import (
+    VERSIONS,
+    PoolInProcess,
+    consent,
+    judge_newest,
+    judge_newest_portrait,
+)
 from tests.support.biometrics.pictures import encoded, noise
 from tests.support.identity.scenario import Stage, code_of
 
@@ -85,7 +91,7 @@ async def test_a_judged_portrait_is_kept_without_it_too(stage: Stage, pool: Pool
     pupil = stage.school.students[0]
     phone = await without_face(stage)
     assert (await phone.submit_portrait(with_metadata(render_pattern(7, 1)))).status_code == 202
-    portrait = await judge_portrait(stage, pupil)
+    portrait = await judge_newest_portrait(stage, pupil)
     (kept,) = await kept_files(stage, f"portrait/{pupil.id}")
     assert SECRET not in kept
     assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(kept).digest())
@@ -98,7 +104,7 @@ async def test_a_large_picture_is_kept_no_larger_than_a_person_needs(
     phone = await without_face(stage)
     large = encoded(noise(4000, 3000), "JPEG", quality=60)
     assert (await phone.submit_portrait(large)).status_code == 202
-    await judge_portrait(stage, pupil)
+    await judge_newest_portrait(stage, pupil)
     (kept,) = await kept_files(stage, f"portrait/{pupil.id}")
     width, height = Image.open(io.BytesIO(kept)).size
     assert KEPT_SIDE <= min(width, height) < 3000
@@ -113,7 +119,7 @@ async def test_what_only_looks_like_a_picture_is_refused_and_gone_once_a_worker_
     start = sound.index(b"IDAT") + 8
     broken = sound[:start] + bytes(200) + sound[start + 200 :]
     assert (await phone.submit_portrait(broken)).status_code == 202
-    portrait = await judge_portrait(stage, pupil)
+    portrait = await judge_newest_portrait(stage, pupil)
     assert (portrait.status, portrait.reasons[0]["code"]) == ("refused", "image_broken")
     assert await kept_files(stage, f"portrait/{pupil.id}") == []
 

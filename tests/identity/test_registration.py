@@ -9,9 +9,9 @@ from sqlalchemy import func, select
 
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
-from backend.identity.devices import registration
-from backend.identity.devices.registration import RealNameUnavailable
-from backend.identity.face.tasks import purge_expired
+from backend.identity.devices import registration_verification
+from backend.identity.devices.registration_verification import RealNameUnavailable
+from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import Account, DeviceKey, Registration
 from tests.support.identity.scenario import Stage, code_of
 from tests.support.province import PROVINCE_PATH
@@ -53,7 +53,7 @@ async def test_an_unknown_id_number_answers_as_a_known_one_does(stage: Stage) ->
         phone = stage.phone()
         asked = await phone.prove("POST", "/v1/registrations", json={"name": name, "id_number": number})
         registration_id = asked.json().pop("registration_id")
-        await registration.verify(stage.app_context, UUID(registration_id))
+        await registration_verification.verify_registration(stage.app_context, UUID(registration_id))
         code = await stage.sent_code(pupil) or "000000"
         body = {key: value for key, value in asked.json().items() if key != "registration_id"}
         tries = [
@@ -70,7 +70,7 @@ async def test_a_mismatch_of_the_real_name_sends_no_code(stage: Stage) -> None:
     stage.real_name.answer = "mismatch"
     await stage.give_number(pupil, "13800000000")
     registration_id = await stage.phone().register(pupil.name, pupil.id_number)
-    await registration.verify(stage.app_context, UUID(registration_id))
+    await registration_verification.verify_registration(stage.app_context, UUID(registration_id))
     assert await stage.sent_code(pupil) is None
 
 
@@ -80,11 +80,11 @@ async def test_an_unavailable_real_name_service_decides_nothing_and_is_asked_aga
     registration_id = await stage.phone().register(pupil.name, pupil.id_number)
     stage.real_name.answer = "unavailable"
     with pytest.raises(RealNameUnavailable):
-        await registration.verify(stage.app_context, UUID(registration_id))
+        await registration_verification.verify_registration(stage.app_context, UUID(registration_id))
     stage.real_name.answer = "match"
-    await registration.verify(stage.app_context, UUID(registration_id))
+    await registration_verification.verify_registration(stage.app_context, UUID(registration_id))
     first = await stage.sent_code(pupil)
-    await registration.verify(stage.app_context, UUID(registration_id))
+    await registration_verification.verify_registration(stage.app_context, UUID(registration_id))
     assert first is not None
     assert await stage.sent_code(pupil) == first
 
@@ -94,7 +94,7 @@ async def test_the_middle_dots_of_a_name_may_be_typed_in_any_form(stage: Stage) 
     await stage.give_number(pupil, "13800000000")
     spaced = f"{pupil.name[0]} {pupil.name[1:]}"
     registration_id = await stage.phone().register(spaced, pupil.id_number)
-    await registration.verify(stage.app_context, UUID(registration_id))
+    await registration_verification.verify_registration(stage.app_context, UUID(registration_id))
     assert await stage.sent_code(pupil) is not None
 
 
@@ -190,7 +190,9 @@ async def test_a_student_whose_codes_are_guessed_at_gets_no_further_ones_and_nob
     asked = await stage.phone().prove(
         "POST", "/v1/registrations", json={"name": pupil.name, "id_number": pupil.id_number}
     )
-    await registration.verify(stage.app_context, UUID(asked.json()["registration_id"]))
+    await registration_verification.verify_registration(
+        stage.app_context, UUID(asked.json()["registration_id"])
+    )
     assert asked.status_code == 202
     assert await stage.sent_code(pupil) == sent
 

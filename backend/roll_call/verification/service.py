@@ -19,7 +19,7 @@ from backend.campus.fences import decide_any
 from backend.core.app_context import AppContext
 from backend.core.database import is_unreachable
 from backend.core.tenancy import Scope
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.policy import PolicyAt
 from backend.roll_call.check_in.challenges import shown_at
 from backend.roll_call.envelope import Envelope, parse_stored

@@ -24,7 +24,7 @@ from backend.core.tenancy import Scope
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.demo.phone import Phone
 from backend.identity.accounts.passwords import password_hasher
-from backend.identity.devices import registration
+from backend.identity.devices.registration_verification import verify_registration
 from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
@@ -114,7 +114,7 @@ class Stage:
         """A registration whose code was sent: its id and the code."""
         await self.give_number(pupil, "13800000000")
         registration_id = await phone.register(pupil.name, pupil.id_number)
-        await registration.verify(self.app_context, UUID(registration_id))
+        await verify_registration(self.app_context, UUID(registration_id))
         code = await self.sent_code(pupil)
         assert code is not None
         return registration_id, code

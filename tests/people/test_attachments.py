@@ -83,7 +83,7 @@ async def row_of(desk: Desk, attachment_id: UUID) -> Attachment:
 # --- what is taken ---
 
 
-async def test_a_picture_is_drawn_anew_without_position_and_camera() -> None:
+async def test_a_picture_is_reencoded_without_metadata() -> None:
     exif = Image.Exif()
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(0x8825)[1] = "N"
@@ -96,7 +96,7 @@ async def test_a_picture_is_drawn_anew_without_position_and_camera() -> None:
         assert (image.size, dict(image.getexif())) == ((64, 48), {})
 
 
-async def test_a_png_is_kept_as_a_plain_jpeg() -> None:
+async def test_a_png_is_stored_as_a_jpeg() -> None:
     kept = await inspect_upload(encoded(noise(), "PNG"), "image/png")
     assert (kept.media_type, kept.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
 
@@ -107,7 +107,7 @@ async def test_small_print_of_a_large_photograph_stays_legible() -> None:
         assert 2000 <= min(image.size) <= 2400
 
 
-async def test_a_pdf_is_kept_byte_for_byte() -> None:
+async def test_a_pdf_is_stored_unchanged() -> None:
     assert await inspect_upload(PDF, "application/pdf; charset=binary") == SCAN
 
 
@@ -128,9 +128,7 @@ async def test_a_pdf_is_kept_byte_for_byte() -> None:
         (encoded(noise(), "PNG"), "image/jpeg"),
     ],
 )
-async def test_what_is_no_picture_or_pdf_or_says_it_is_something_else_is_refused(
-    data: bytes, declared: str | None
-) -> None:
+async def test_an_unsupported_or_mislabelled_file_is_refused(data: bytes, declared: str | None) -> None:
     with pytest.raises(AttachmentTypeRefused):
         await inspect_upload(data, declared)
 
@@ -143,7 +141,7 @@ def archive() -> bytes:
 
 
 @pytest.mark.parametrize("data", [PDF[:-7], PDF + archive()])
-async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
+async def test_a_pdf_without_its_end_marker_is_refused(data: bytes) -> None:
     with pytest.raises(AttachmentUnreadable):
         await inspect_upload(data, "application/pdf")
 
@@ -158,7 +156,7 @@ async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
         (encoded(Image.new("1", (6000, 6000)), "PNG"), "image_too_large"),
     ],
 )
-async def test_a_picture_that_is_also_something_else_or_a_bomb_is_refused(data: bytes, code: str) -> None:
+async def test_a_polyglot_truncated_or_oversized_picture_is_refused(data: bytes, code: str) -> None:
     declared = "image/png" if data.startswith(b"\x89") else "image/jpeg"
     with pytest.raises(BiometricsError) as refusal:
         await inspect_upload(data, declared)
@@ -168,7 +166,7 @@ async def test_a_picture_that_is_also_something_else_or_a_bomb_is_refused(data: 
 # --- how it is kept ---
 
 
-async def test_the_content_is_sealed_and_opens_in_its_own_row_only(desk: Desk) -> None:
+async def test_content_is_encrypted_and_bound_to_its_row(desk: Desk) -> None:
     one, other = await upload(desk), await upload(desk)
     rows = [await row_of(desk, each) for each in (one, other)]
     evidence = desk.stage.app_context.evidence
@@ -179,7 +177,7 @@ async def test_the_content_is_sealed_and_opens_in_its_own_row_only(desk: Desk) -
         await read(desk, me(desk), one)
 
 
-async def test_an_account_uploads_so_many_files_a_day_about_one_student(desk: Desk) -> None:
+async def test_uploads_per_account_student_and_day_are_limited(desk: Desk) -> None:
     for _ in range(29):
         await upload(desk)
     both = await asyncio.gather(upload(desk), upload(desk), return_exceptions=True)
@@ -189,7 +187,7 @@ async def test_an_account_uploads_so_many_files_a_day_about_one_student(desk: De
     await upload(desk)
 
 
-async def test_nobody_uploads_about_a_student_out_of_their_care(desk: Desk) -> None:
+async def test_uploads_about_students_of_others_are_refused(desk: Desk) -> None:
     strangers = (
         me(desk, desk.school.students[1]),
         counselor_account(desk.school, desk.school.classes[1]),
@@ -203,7 +201,7 @@ async def test_nobody_uploads_about_a_student_out_of_their_care(desk: Desk) -> N
 # --- hanging on a fact ---
 
 
-async def test_files_hang_on_a_fact_in_the_order_given(desk: Desk) -> None:
+async def test_files_are_attached_in_the_order_given(desk: Desk) -> None:
     ids = [await upload(desk) for _ in range(3)]
     order = [ids[2], ids[0], ids[1]]
     to, without = await hung(desk, order), new_id()
@@ -213,7 +211,7 @@ async def test_files_hang_on_a_fact_in_the_order_given(desk: Desk) -> None:
     assert found[without] == []
 
 
-async def test_a_file_hangs_on_one_fact_even_if_two_reach_for_it_at_once(desk: Desk) -> None:
+async def test_a_file_is_attached_once_even_in_parallel(desk: Desk) -> None:
     file = await upload(desk)
     both = await asyncio.gather(hung(desk, [file]), hung(desk, [file]), return_exceptions=True)
     assert [type(each) for each in both if isinstance(each, Exception)] == [AttachmentUnusable]
@@ -236,14 +234,14 @@ async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk
     await hung(desk, [bureaus], desk.stage.bureau)
 
 
-async def test_a_fact_takes_no_more_files_than_the_law_says(desk: Desk) -> None:
+async def test_files_per_fact_are_limited(desk: Desk) -> None:
     ids = [await upload(desk) for _ in range(10)]
     with pytest.raises(TooManyAttachments):
         await hung(desk, ids)
     await hung(desk, ids[:9])
 
 
-async def test_the_database_hangs_no_file_on_another_students_fact(desk: Desk) -> None:
+async def test_the_database_refuses_a_file_on_another_students_fact(desk: Desk) -> None:
     file, classmate = await upload(desk), desk.school.students[1]
     put = text(
         "INSERT INTO attachment_link (attachment_id, school_id, student_id, subject_type, subject_id, position,"
@@ -287,7 +285,7 @@ async def readers(desk: Desk, attachment_id: UUID) -> set[str]:
     return found
 
 
-async def test_superiors_read_what_they_judge_and_never_what_hangs_on_leave(desk: Desk) -> None:
+async def test_superiors_read_files_of_facts_they_decide_but_not_of_leave(desk: Desk) -> None:
     waiting, claim, leave = await upload(desk), await upload(desk), await upload(desk)
     await hung(desk, [claim])
     await hung(desk, [leave], subject_type="leave_request")
@@ -297,7 +295,7 @@ async def test_superiors_read_what_they_judge_and_never_what_hangs_on_leave(desk
     assert await readers(desk, leave) == school
 
 
-async def test_that_staff_read_a_file_is_on_record(desk: Desk) -> None:
+async def test_reading_of_files_by_staff_is_audited(desk: Desk) -> None:
     file = await upload(desk)
     await hung(desk, [file])
     counselor = desk.counselor
@@ -315,7 +313,7 @@ async def test_that_staff_read_a_file_is_on_record(desk: Desk) -> None:
 # --- forgetting ---
 
 
-async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_stays(desk: Desk) -> None:
+async def test_unused_uploads_are_deleted_after_a_day(desk: Desk) -> None:
     app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
     left, used = await upload(desk), await upload(desk)
     await hung(desk, [used])
@@ -336,7 +334,7 @@ async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_
     assert (await delete_unused_uploads(app_context, province, desk.at)).files == 0
 
 
-async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other(
+async def test_an_interrupted_upload_is_unusable_and_deleted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context = desk.stage.app_context
@@ -362,7 +360,7 @@ async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other
         await app_context.evidence.get(evidence_key(half))
 
 
-async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
+async def test_an_interrupted_deletion_is_finished_by_the_next_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)

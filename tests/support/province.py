@@ -109,7 +109,7 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
+class _SharedUnits:
     """What all worlds of a database stand on."""
 
     province: Unit
@@ -119,18 +119,18 @@ class _Shared:
     term_code: str
 
 
-_planted: WeakKeyDictionary[Database, _Shared] = WeakKeyDictionary()
+_created: WeakKeyDictionary[Database, _SharedUnits] = WeakKeyDictionary()
 
 
 async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: int = 2) -> World:
     """A world of three new schools with `classes` classes of `students` students each."""
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        shared = _planted.get(owner) or await _shared(session)
+        shared = _created.get(owner) or await _ensure_shared_units(session)
         units = [
             await _add_school(session, above.id) for above in (shared.city, shared.city, shared.province)
         ]
-        school, sister, direct = await _people_them(session, keys, units, classes, students)
-    _planted[owner] = shared  # it is committed now
+        school, sister, direct = await _add_people(session, keys, units, classes, students)
+    _created[owner] = shared  # it is committed now
     return World(
         shared.province,
         shared.city,
@@ -143,15 +143,17 @@ async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: i
     )
 
 
-async def _shared(session: AsyncSession) -> _Shared:
-    province, term_code = await plant_shared(session)
+async def _ensure_shared_units(session: AsyncSession) -> _SharedUnits:
+    province, term_code = await ensure_province(session)
     city = await unit_by_code(session, "city", CITY_CODE)
     other_city = await unit_by_code(session, "city", OTHER_CITY_CODE)
     county = await unit_by_code(session, "county", "410181")
-    return _Shared(_unit(province), _unit(city), _unit(other_city), _unit(county), term_code)
+    return _SharedUnits(
+        _sample_unit(province), _sample_unit(city), _sample_unit(other_city), _sample_unit(county), term_code
+    )
 
 
-async def plant_shared(session: AsyncSession) -> tuple[OrgUnit, str]:
+async def ensure_province(session: AsyncSession) -> tuple[OrgUnit, str]:
     """The province with its divisions and the term of today, whoever plants them first."""
     at, today = now(), legal_day(now())
     try:
@@ -161,12 +163,12 @@ async def plant_shared(session: AsyncSession) -> tuple[OrgUnit, str]:
     standing = await terms_of(session, [province.id], today)
     if province.id in standing:
         return province, standing[province.id].code
-    term = _term_around(today, province.id)
-    await open_term(session, province_account(_unit(province)), term, at)
+    term = _current_term(today, province.id)
+    await open_term(session, province_account(_sample_unit(province)), term, at)
     return province, term.code
 
 
-def _term_around(today: date, org_id: UUID) -> NewTerm:
+def _current_term(today: date, org_id: UUID) -> NewTerm:
     """Autumn from September, spring from February: together they cover every day."""
     if 2 <= today.month <= 8:
         return NewTerm(org_id, f"{today.year}-spring", date(today.year, 2, 1), date(today.year, 8, 31))
@@ -178,17 +180,19 @@ async def plant_school(
     session: AsyncSession, keys: KeyRing, parent: OrgUnit, *, classes: int, students: int
 ) -> School:
     """A new school under `parent` with people in it, in the owner's transaction."""
-    [school] = await _people_them(session, keys, [await _add_school(session, parent.id)], classes, students)
+    [school] = await _add_people(session, keys, [await _add_school(session, parent.id)], classes, students)
     return school
 
 
 async def _add_school(session: AsyncSession, parent_id: UUID) -> Unit:
     actor = Actor(new_id(), "province", parent_id, PROVINCE_PATH)
     code = unique_school_code()
-    return _unit(await add_school(session, actor, NewSchool(code, f"第{code}职业学校", parent_id), now()))
+    return _sample_unit(
+        await add_school(session, actor, NewSchool(code, f"第{code}职业学校", parent_id), now())
+    )
 
 
-async def _people_them(
+async def _add_people(
     session: AsyncSession, keys: KeyRing, units: Sequence[Unit], classes: int, students: int
 ) -> list[School]:
     """Classes, counselors and students of all the schools at once: a statement for each table, not for each row."""
@@ -233,19 +237,19 @@ def _fill_class(
         until=None,
     )
     session.add(care)
-    pupils = tuple(_plant_student(session, keys, group) for _ in range(students))
+    pupils = tuple(_add_student(session, keys, group) for _ in range(students))
     return Klass(group.id, group.school_id, group.name, counselor.id, pupils)
 
 
-def _plant_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:
+def _add_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:
     serial = next(_serials)
     number = synthetic_id_number(serial)
     pupil = Pupil(new_id(), group.school_id, group.id, f"学生{serial}", number, f"G{number}")
-    session.add(student_of(pupil, keys))
+    session.add(student_record(pupil, keys))
     return pupil
 
 
-def student_of(pupil: Pupil, keys: KeyRing) -> Student:
+def student_record(pupil: Pupil, keys: KeyRing) -> Student:
     """The row of a full-time student in standing; tests may change it before they add it."""
     at = now()
     return Student(
@@ -282,7 +286,7 @@ def synthetic_id_number(serial: int) -> str:
     return digits + check_character(digits)
 
 
-def _unit(row: OrgUnit) -> Unit:
+def _sample_unit(row: OrgUnit) -> Unit:
     return Unit(row.id, row.kind, row.code, row.name, row.path)
 
 

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
-from backend.people.queries import StudentSearch, classes_page, student_row, students_page
+from backend.people.queries import StudentSearch, load_class_page, load_student, load_student_page
 from backend.people.schemas import (
     ClassOut,
     StudentDetailOut,
@@ -31,7 +31,7 @@ async def list_classes(
 ) -> Page[ClassOut]:
     """班级 · List classes; a counselor sees their own."""
     async with caller.transaction() as session:
-        rows = await classes_page(session, caller.actor, school_id, position_id(cursor), limit + 1)
+        rows = await load_class_page(session, caller.actor, school_id, position_id(cursor), limit + 1)
     return page_of(rows, limit, class_out, lambda row: row.school_class.id)
 
 
@@ -47,7 +47,7 @@ async def list_students(
     """学生 · Find students by part of a name, student number or whole ID number; a counselor's own classes only."""
     search = StudentSearch(school_id=school_id, class_id=class_id, text=q)
     async with caller.transaction() as session:
-        rows = await students_page(
+        rows = await load_student_page(
             session, caller.actor, caller.app_context.keys, search, position_id(cursor), limit + 1
         )
     return page_of(rows, limit, student_out, lambda row: row.id)
@@ -57,5 +57,5 @@ async def list_students(
 async def get_student(caller: StaffCaller, student_id: UUID) -> StudentDetailOut:
     """一名学生 · Get one student."""
     async with caller.transaction() as session:
-        row = await student_row(session, caller.actor, caller.app_context.keys, student_id)
+        row = await load_student(session, caller.actor, caller.app_context.keys, student_id)
     return student_detail_out(row)

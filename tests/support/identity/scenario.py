@@ -156,7 +156,7 @@ def _client(app_context: AppContext, *routers: APIRouter) -> AsyncClient:
     return AsyncClient(transport=transport, base_url=app_context.settings.public_url)
 
 
-def code_of(text: str) -> str:
+def problem_code(text: str) -> str:
     """The stable code in a problem document."""
     code: str = json.loads(text)["code"]
     return code

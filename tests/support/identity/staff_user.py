@@ -86,12 +86,12 @@ class Staffer:
         answer = await self.post("/v1/accounts", body)
         assert answer.status_code == 201, answer.text
         created = answer.json()
-        return await _ready(
+        return await _activate(
             Staffer(self.stage, login, created["activation_code"], UUID(created["account_id"]))
         )
 
 
-async def _ready(staffer: Staffer) -> Staffer:
+async def _activate(staffer: Staffer) -> Staffer:
     for step in (staffer.begin, staffer.confirm, staffer.sign_in):
         answer = await step()
         assert answer.is_success, answer.text
@@ -104,7 +104,7 @@ async def invitation(stage: Stage, kind: Role, org_id: UUID) -> Staffer:
     async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         unit = await session.get_one(OrgUnit, org_id)
         command = InviteAccount(kind, org_id, login, "某某", None)
-        made: Invitation = await staff_accounts._open(
+        made: Invitation = await staff_accounts.create_account(
             session, command, unit, province_policy(stage.app_context, at), at, new_id()
         )
     return Staffer(stage, login, made.activation_code, made.account.id)
@@ -112,4 +112,4 @@ async def invitation(stage: Stage, kind: Role, org_id: UUID) -> Staffer:
 
 async def staffer(stage: Stage, kind: Role, org_id: UUID) -> Staffer:
     """Somebody active and signed in at a unit."""
-    return await _ready(await invitation(stage, kind, org_id))
+    return await _activate(await invitation(stage, kind, org_id))

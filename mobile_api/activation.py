@@ -51,7 +51,9 @@ async def me(caller: PhoneCaller) -> StudentMeOut:
 async def my_record(caller: PhoneCaller) -> RecordOut:
     """我的学籍信息 · Get the own record, to check it for correctness."""
     async with caller.transaction() as session:
-        return record_out(await student_record.own_record(session, caller.actor, caller.app_context.keys))
+        return record_out(
+            await student_record.load_own_record(session, caller.actor, caller.app_context.keys)
+        )
 
 
 @router.post("/record/checks", status_code=201, responses=documented(401, 422))
@@ -70,7 +72,7 @@ async def check_record(body: RecordCheckIn, caller: PhoneCaller) -> RecordCheckO
 async def my_checks(caller: PhoneCaller) -> list[RecordCheckOut]:
     """更正申请进度 · List the own checks of the record, newest first, with the decisions on corrections."""
     async with caller.transaction() as session:
-        checks = await student_record.own_checks(session, caller.actor)
+        checks = await student_record.load_own_checks(session, caller.actor)
     return [record_check_out(check, caller.app_context.keys) for check in checks]
 
 
@@ -111,7 +113,7 @@ async def my_face(caller: PhoneCaller) -> PictureStateOut:
     """人脸采集结果 · Get the state of the last enrolment, with a reason for each refused shot."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        return picture_state_out(await enrolment.newest_enrolment(session, caller.actor.student_id))
+        return picture_state_out(await enrolment.load_newest_enrolment(session, caller.actor.student_id))
 
 
 @router.post(
@@ -133,7 +135,7 @@ async def my_portrait(caller: PhoneCaller) -> PictureStateOut:
     """学籍证件照结果 · Get the state of the last portrait."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        return picture_state_out(await portraits.newest_portrait(session, caller.actor.student_id))
+        return picture_state_out(await portraits.load_newest_portrait(session, caller.actor.student_id))
 
 
 @router.post("/non-face-route", status_code=204, responses=documented(401, 404, 422))

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 from backend.core.errors import BadInput
 from backend.core.keys import KeyRing
 from backend.core.web.schema_types import Line, Paragraph, Schema
-from backend.identity.student_record import ClaimWrong, OwnRecord, RecordField, claimed_value
+from backend.identity.student_record import ClaimWrong, OwnRecord, RecordField, decrypt_claimed_value
 from backend.people.tables import RecordCheck
 
 
@@ -106,7 +106,7 @@ def record_check_out(check: RecordCheck, keys: KeyRing) -> RecordCheckOut:
         id=check.id,
         status=check.status,
         field=check.field,
-        claimed=claimed_value(check, keys),
+        claimed=decrypt_claimed_value(check, keys),
         at=check.at,
         decided_at=check.decided_at,
         decided_note=check.decided_note,
@@ -121,7 +121,7 @@ def correction_out(check: RecordCheck, student_name: str, class_name: str, keys:
         student_name=student_name,
         class_name=class_name,
         field=check.field or "",
-        claimed=claimed_value(check, keys) or "",
+        claimed=decrypt_claimed_value(check, keys) or "",
         note=check.note,
         status=check.status,
         at=check.at,

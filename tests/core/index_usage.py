@@ -80,7 +80,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "class_counselor WHERE counselor_id = $1 AND until IS NULL",
     ),
     "ix_consent_student": (
-        "backend.identity.accounts.activation:_consented",
+        "backend.identity.accounts.activation:_has_consent",
         "consent WHERE student_id = $1 AND kind = $2 ORDER BY at DESC LIMIT 1",
     ),
     "ix_device_key_student": (
@@ -93,11 +93,11 @@ ASKED: dict[str, tuple[str, str]] = {
         "face_enrolment WHERE shots_gone_at IS NULL AND decided_at <= $1 ORDER BY decided_at LIMIT 500",
     ),
     "ix_face_enrolment_student": (
-        "backend.identity.face.enrolment:newest_enrolment",
+        "backend.identity.face.enrolment:load_newest_enrolment",
         "face_enrolment WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
     ),
     "ix_face_template_sample": (
-        "backend.identity.face.templates:school_templates",
+        "backend.identity.face.templates:load_school_templates",
         (
             "face_template WHERE school_id = $1 AND engine_id = $2 AND engine_version = $3 AND status = 'active'"
             " ORDER BY md5(CAST(student_id AS text)) LIMIT 20"
@@ -108,7 +108,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "gaokao_finding WHERE student_id = $1 AND exam_year = $2",
     ),
     "ix_selfie_record_student": (
-        "backend.identity.face.selfie_records:_forget_oldest",
+        "backend.identity.face.selfie_records:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",
     ),
     "ix_leave_request_ends_at": (
@@ -184,7 +184,7 @@ ASKED: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_portrait_student": (
-        "backend.identity.face.portraits:newest_portrait",
+        "backend.identity.face.portraits:load_newest_portrait",
         "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
     ),
     "ix_prompt_raised_at": (
@@ -224,7 +224,7 @@ ASKED: dict[str, tuple[str, str]] = {
         "reason_claim WHERE student_id = $1",
     ),
     "ix_record_check_student": (
-        "backend.identity.student_record:own_checks",
+        "backend.identity.student_record:load_own_checks",
         "record_check WHERE student_id = $1 ORDER BY at DESC LIMIT 1",
     ),
     "ix_refusal_student": (
@@ -260,8 +260,11 @@ ASKED: dict[str, tuple[str, str]] = {
         "backend.standing.store.replay:stored_of",
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
     ),
-    "ix_student_class": ("backend.people.queries:classes_page", "student WHERE class_id = $1"),
-    "ix_student_id_number_index": ("backend.people.queries:_matches", "student WHERE id_number_index = $1"),
+    "ix_student_class": ("backend.people.queries:load_class_page", "student WHERE class_id = $1"),
+    "ix_student_id_number_index": (
+        "backend.people.queries:_matches_search",
+        "student WHERE id_number_index = $1",
+    ),
     "ix_student_code_student": (
         "backend.roll_call.attestation:_check_code",
         "student_code WHERE student_id = $1 ORDER BY issued_at DESC LIMIT 1",

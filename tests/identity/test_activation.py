@@ -18,12 +18,12 @@ from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import tables
 from backend.identity.accounts.activation import activation_gaps
-from backend.identity.face.enrolment import newest_enrolment
+from backend.identity.face.enrolment import load_newest_enrolment
 from backend.identity.face.enrolment_judgement import judge_enrolment
 from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
 from backend.identity.face.pool import face_pool
 from backend.identity.face.portrait_judgement import judge_portrait
-from backend.identity.face.portraits import newest_portrait
+from backend.identity.face.portraits import load_newest_portrait
 from backend.identity.face.tasks import enrol_face
 from backend.identity.face.tasks import judge_portrait as judge_portrait_task
 from backend.identity.face.templates import active_template
@@ -37,7 +37,7 @@ from biometrics.pictures.reencoding import redraw
 from biometrics.pool import FaceWorkerLost
 from biometrics.templates.sealing import TemplateUnreadable
 from tests.support.biometrics.pictures import encoded, noise
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import staffer
 from tests.support.province import PROVINCE_PATH, Pupil
 
@@ -96,7 +96,7 @@ async def consent(phone: Phone, *kinds: str) -> None:
 async def judge_newest(stage: Stage, pupil: Pupil) -> tables.FaceEnrolment:
     scope = Scope.student(pupil.school_id, pupil.id)
     async with stage.app_context.database.transaction(scope) as session:
-        row = await newest_enrolment(session, pupil.id)
+        row = await load_newest_enrolment(session, pupil.id)
     assert row is not None
     await judge_enrolment(stage.app_context, EnrolmentRef(row.id, pupil.school_id, pupil.id))
     async with stage.app_context.database.transaction(scope) as session:
@@ -106,7 +106,7 @@ async def judge_newest(stage: Stage, pupil: Pupil) -> tables.FaceEnrolment:
 async def judge_newest_portrait(stage: Stage, pupil: Pupil) -> tables.Portrait:
     scope = Scope.student(pupil.school_id, pupil.id)
     async with stage.app_context.database.transaction(scope) as session:
-        row = await newest_portrait(session, pupil.id)
+        row = await load_newest_portrait(session, pupil.id)
     assert row is not None
     await judge_portrait(stage.app_context, PortraitRef(row.id, pupil.school_id, pupil.id))
     async with stage.app_context.database.transaction(scope) as session:
@@ -131,9 +131,7 @@ async def gaps(stage: Stage, pupil: Pupil) -> list[str]:
         return await activation_gaps(session, pupil.id)
 
 
-async def test_every_step_is_open_until_taken_and_then_activation_is_complete(
-    stage: Stage, pool: PoolInProcess
-) -> None:
+async def test_activation_is_complete_once_every_step_is_done(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     assert await gaps(stage, pupil) == ["account", "record_check", "location_consent", "face", "portrait"]
     phone = await enrolled(stage, pupil)
@@ -168,12 +166,12 @@ async def test_the_own_record_is_shown_with_masked_identifiers(stage: Stage) -> 
         {"result": "confirmed", "status": "accepted"},
     ],
 )
-async def test_a_record_check_says_either_right_or_what_is_wrong(stage: Stage, body: dict[str, str]) -> None:
+async def test_a_record_check_confirms_or_names_the_wrong_field(stage: Stage, body: dict[str, str]) -> None:
     phone = await stage.bound(stage.school.students[0])
     assert (await phone.post("/v1/me/record/checks", json=body)).status_code == 422
 
 
-async def test_consents_are_separate_and_under_the_text_in_force(stage: Stage) -> None:
+async def test_consents_are_separate_and_refer_to_the_current_text(stage: Stage) -> None:
     phone = await stage.bound(stage.school.students[0])
     assert (await phone.consent("face_use", "face-use-0")).status_code == 422
     assert (await phone.consent("everything", "all-1")).status_code == 422
@@ -188,35 +186,35 @@ async def test_consents_are_separate_and_under_the_text_in_force(stage: Stage) -
     assert "location_consent" in (await phone.get("/v1/me")).json()["open"]
 
 
-async def test_below_fourteen_a_guardian_consents(stage: Stage) -> None:
+async def test_a_student_below_fourteen_needs_a_guardian_to_consent(stage: Stage) -> None:
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     born = legal_day(stage.dial()) - timedelta(days=13 * 365)
     async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         await session.execute(update(Student).where(Student.id == pupil.id).values(birth_date=born))
-    assert code_of((await phone.consent("location", "location-1")).text) == "guardian_needed"
+    assert problem_code((await phone.consent("location", "location-1")).text) == "guardian_needed"
     body = {"kind": "location", "granted": True, "text_version": "location-1", "guardian_name": "张大山"}
     assert (await phone.post("/v1/me/consents", json=body)).status_code == 201
 
 
-async def test_no_picture_is_taken_before_both_consents_about_the_face(stage: Stage) -> None:
+async def test_no_shot_is_stored_without_both_face_consents(stage: Stage) -> None:
     phone = await stage.bound(stage.school.students[0])
     await consent(phone, "face_use", "location")
     refused = await phone.enrol_face(shots(7))
-    assert (refused.status_code, code_of(refused.text)) == (409, "consent_missing")
+    assert (refused.status_code, problem_code(refused.text)) == (409, "consent_missing")
     assert not list(
         stage.app_context.settings.evidence_dir.glob(f"enrolment/{stage.school.students[0].id}/*/*")
     )
 
 
-async def test_refused_shots_say_why_for_each_and_can_be_taken_again(
+async def test_refused_shots_have_reasons_and_can_be_submitted_again(
     stage: Stage, pool: PoolInProcess
 ) -> None:
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     await consent(phone)
     await phone.enrol_face([*shots(7, 2), encoded(noise(320, 240), "JPEG")])
-    assert code_of((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
+    assert problem_code((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
     assert (await judge_newest(stage, pupil)).status == "refused"
     told = (await phone.get("/v1/me/face")).json()
     assert told["state"] == "refused"
@@ -235,19 +233,19 @@ async def test_shots_of_two_persons_make_no_template(stage: Stage, pool: PoolInP
     ]
 
 
-async def test_five_refused_enrolments_make_the_sixth_wait(stage: Stage, pool: PoolInProcess) -> None:
+async def test_the_sixth_enrolment_must_wait_after_five_refusals(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     await consent(phone)
     for _ in range(5):
         await phone.enrol_face([encoded(noise(320, 240, number), "JPEG") for number in range(3)])
         await judge_newest(stage, pupil)
-    assert code_of((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
+    assert problem_code((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
     stage.dial.ahead = timedelta(seconds=61)
     assert (await phone.enrol_face(shots(7))).status_code == 202
 
 
-async def test_a_face_service_that_fails_costs_no_attempt(stage: Stage, pool: PoolInProcess) -> None:
+async def test_a_failing_face_service_does_not_count_as_an_attempt(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     await consent(phone)
@@ -260,15 +258,13 @@ async def test_a_face_service_that_fails_costs_no_attempt(stage: Stage, pool: Po
     assert (await judge_newest(stage, pupil)).status == "accepted"
 
 
-async def test_nobody_replaces_the_own_reference_face_not_even_by_revoking_it(
-    stage: Stage, pool: PoolInProcess
-) -> None:
+async def test_a_student_cannot_replace_the_own_enrolled_face(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await enrolled(stage, pupil)
-    assert code_of((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
+    assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
     await phone.consent("face_template_storage", "face-template-1", granted=False)
     await consent(phone)
-    assert code_of((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
+    assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
 
 
 async def test_judging_an_enrolment_twice_changes_nothing(stage: Stage, pool: PoolInProcess) -> None:
@@ -324,7 +320,7 @@ async def test_a_template_opens_for_its_own_student_only(stage: Stage, pool: Poo
 
 
 @pytest.mark.parametrize("kind", ["face_use", "face_template_storage"])
-async def test_revoking_a_consent_about_the_face_shreds_the_key_and_opens_the_other_way(
+async def test_revoking_a_face_consent_shreds_and_selects_the_non_face_route(
     stage: Stage, pool: PoolInProcess, kind: str
 ) -> None:
     pupil = stage.school.students[0]
@@ -336,11 +332,11 @@ async def test_revoking_a_consent_about_the_face_shreds_the_key_and_opens_the_ot
     assert "face" not in await gaps(stage, pupil)
 
 
-async def test_the_way_without_a_face_completes_activation_and_measures_no_face(stage: Stage) -> None:
+async def test_the_non_face_route_completes_activation_without_face_matching(stage: Stage) -> None:
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     await consent(phone, "location")
-    assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "face_step_open"
+    assert problem_code((await phone.submit_portrait(render_pattern(7, 1))).text) == "face_step_open"
     assert (await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})).status_code == 204
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     await phone.submit_portrait(render_pattern(7, 1))
@@ -349,13 +345,13 @@ async def test_the_way_without_a_face_completes_activation_and_measures_no_face(
     assert await gaps(stage, pupil) == []
 
 
-async def test_a_portrait_of_somebody_else_is_refused_with_the_reason(
+async def test_a_portrait_of_another_person_is_refused_with_a_reason(
     stage: Stage, pool: PoolInProcess
 ) -> None:
     pupil = stage.school.students[0]
     phone = await enrolled(stage, pupil)
     await phone.submit_portrait(render_pattern(99, 1))
-    assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "enrolment_pending"
+    assert problem_code((await phone.submit_portrait(render_pattern(7, 1))).text) == "enrolment_pending"
     await judge_newest_portrait(stage, pupil)
     told = (await phone.get("/v1/me/portrait")).json()
     assert (told["state"], told["reasons"][0]["code"]) == ("refused", "portrait_other_person")
@@ -366,7 +362,7 @@ async def upload(phone: Phone, **options: object) -> Response:
     return await phone.post("/v1/me/face", **options)
 
 
-async def test_an_upload_in_another_form_is_refused(stage: Stage) -> None:
+async def test_a_malformed_upload_is_refused(stage: Stage) -> None:
     phone = await stage.bound(stage.school.students[0])
     await consent(phone)
     limit = stage.app_context.settings.request_body_limit
@@ -382,7 +378,7 @@ async def test_an_upload_in_another_form_is_refused(stage: Stage) -> None:
     ).status_code == 400
 
 
-async def test_another_schools_registrar_learns_nothing_of_a_student(stage: Stage) -> None:
+async def test_another_schools_registrar_cannot_see_the_student(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await stage.bound(pupil)
     stranger = await staffer(stage, "registrar", stage.world.sister.id)
@@ -403,15 +399,13 @@ async def run_judging(stage: Stage, pupil: Pupil, task: Task[..., Any, Any], **w
     await task(SimpleNamespace(**parts), **which, **who)
 
 
-async def test_shots_that_no_attempt_could_judge_keep_nobody_from_enrolling(
-    stage: Stage, pool: PoolInProcess
-) -> None:
+async def test_unjudged_shots_do_not_block_another_enrolment(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await stage.bound(pupil)
     await consent(phone)
     assert (await phone.enrol_face(shots(7))).status_code == 202
     async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
-        row = await newest_enrolment(session, pupil.id)
+        row = await load_newest_enrolment(session, pupil.id)
     assert row is not None
     ref = EnrolmentRef(row.id, pupil.school_id, pupil.id)
     await stage.app_context.evidence.delete(ref.shot_keys(3))
@@ -423,9 +417,7 @@ async def test_shots_that_no_attempt_could_judge_keep_nobody_from_enrolling(
     assert (await judge_newest(stage, pupil)).status == "accepted"
 
 
-async def test_a_portrait_that_no_attempt_could_judge_is_asked_for_again(
-    stage: Stage, pool: PoolInProcess
-) -> None:
+async def test_an_unjudged_portrait_can_be_submitted_again(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await enrolled(stage, pupil)
     assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202

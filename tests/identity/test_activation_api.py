@@ -11,7 +11,7 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.people.tables import ClassCounselor, Student
 from tests.support.database_contents import columns_holding
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import Staffer, staffer
 from tests.support.province import PROVINCE_PATH, Pupil, synthetic_id_number
 
@@ -39,7 +39,7 @@ async def decide(person: Staffer, check_id: str, decision: str = "accepted") -> 
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_a_school_is_ready_once_every_full_time_student_has_an_active_counselor(stage: Stage) -> None:
+async def test_a_school_is_ready_once_each_student_has_an_active_counselor(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     before = await own_readiness(registrar)
     assert (before["ready"], before["full_time"], before["without_counselor"]) == (False, 4, 4)
@@ -74,7 +74,7 @@ async def test_superiors_see_which_of_their_schools_are_not_ready(stage: Stage) 
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_a_class_handed_over_keeps_its_earlier_counselor_on_record(stage: Stage) -> None:
+async def test_a_reassigned_class_keeps_the_record_of_its_earlier_counselor(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     counselor = await registrar.invited("counselor", stage.school.id)
     group = stage.school.classes[0]
@@ -89,7 +89,7 @@ async def test_a_class_handed_over_keeps_its_earlier_counselor_on_record(stage: 
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_classes_and_counselors_of_another_school_are_as_if_absent(stage: Stage) -> None:
+async def test_classes_and_counselors_of_another_school_are_not_found(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     counselor = await registrar.invited("counselor", stage.school.id)
     theirs = stage.world.sister.classes[0]
@@ -103,7 +103,7 @@ async def test_classes_and_counselors_of_another_school_are_as_if_absent(stage: 
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_an_accepted_phone_number_is_written_and_the_student_told(stage: Stage) -> None:
+async def test_an_accepted_phone_number_is_stored_and_the_student_notified(stage: Stage) -> None:
     pupil = stage.school.students[0]
     registrar = await staffer(stage, "registrar", stage.school.id)
     check_id = await claim(stage, pupil, "phone", "13912345678")
@@ -113,16 +113,16 @@ async def test_an_accepted_phone_number_is_written_and_the_student_told(stage: S
     async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         assert (await session.get_one(Student, pupil.id)).phone == "13912345678"
     assert (await registrar.get("/v1/record-corrections")).json()["items"] == []
-    assert code_of((await decide(registrar, check_id)).text) == "conflict"
+    assert problem_code((await decide(registrar, check_id)).text) == "conflict"
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_the_legal_record_is_accepted_only_once_the_roster_says_so(stage: Stage) -> None:
+async def test_a_legal_correction_is_accepted_only_once_it_is_on_the_roster(stage: Stage) -> None:
     pupil = stage.school.students[0]
     registrar = await staffer(stage, "registrar", stage.school.id)
     check_id = await claim(stage, pupil, "name", "学生改名")
     refused = await decide(registrar, check_id)
-    assert (refused.status_code, code_of(refused.text)) == (409, "correction_needs_change")
+    assert (refused.status_code, problem_code(refused.text)) == (409, "correction_needs_change")
     async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         assert (await session.get_one(Student, pupil.id)).name == pupil.name
         await session.execute(update(Student).where(Student.id == pupil.id).values(name="学生改名"))
@@ -131,7 +131,7 @@ async def test_the_legal_record_is_accepted_only_once_the_roster_says_so(stage: 
 
 @pytest.mark.clause("HN334-3.1")
 @pytest.mark.parametrize("field", ["id_number", "student_number"])
-async def test_a_claimed_number_is_read_by_the_registrar_and_lies_in_no_column_in_clear(
+async def test_a_claimed_number_is_shown_to_the_registrar_and_stored_encrypted(
     stage: Stage, field: str
 ) -> None:
     pupil = stage.school.students[0]
@@ -142,7 +142,7 @@ async def test_a_claimed_number_is_read_by_the_registrar_and_lies_in_no_column_i
     (listed,) = (await registrar.get("/v1/record-corrections")).json()["items"]
     assert (listed["id"], listed["field"], listed["claimed"]) == (check_id, field, claimed)
     refused = await decide(registrar, check_id)
-    assert (refused.status_code, code_of(refused.text)) == (409, "correction_needs_change")
+    assert (refused.status_code, problem_code(refused.text)) == (409, "correction_needs_change")
     assert claimed not in refused.text
     assert await columns_holding(stage.owner, {claimed, pupil.id_number}) == set()
     assert "record_check.note" in await columns_holding(stage.owner, {"身份证为准"})
@@ -151,7 +151,7 @@ async def test_a_claimed_number_is_read_by_the_registrar_and_lies_in_no_column_i
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_a_correction_is_decided_by_the_own_registrar_alone(stage: Stage) -> None:
+async def test_only_the_own_registrar_decides_on_a_correction(stage: Stage) -> None:
     pupil = stage.school.students[0]
     registrar = await staffer(stage, "registrar", stage.school.id)
     check_id = await claim(stage, pupil, "id_number", "11010519491231002X")

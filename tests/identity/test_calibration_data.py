@@ -23,7 +23,7 @@ async def check_in(stage: Stage, pupil: Pupil, seed: int, engine: EngineKey) -> 
         await keep_selfies(session, stage.app_context.keys, [shown], stage.dial())
 
 
-async def test_templates_and_accepted_check_ins_are_the_samples(stage: Stage) -> None:
+async def test_samples_are_templates_and_accepted_check_ins(stage: Stage) -> None:
     engine = EngineKey("dlib-onnx", uuid4().hex)
     one, other, shredded, _ = stage.school.students
     for seed, pupil in enumerate((one, other, shredded)):
@@ -41,7 +41,7 @@ async def test_templates_and_accepted_check_ins_are_the_samples(stage: Stage) ->
     assert several == pytest.approx(np.array(expected), abs=1e-3)
 
 
-async def test_no_more_students_are_read_than_asked_for_and_the_same_ones_again(stage: Stage) -> None:
+async def test_the_sample_is_limited_and_reproducible(stage: Stage) -> None:
     engine = EngineKey("dlib-onnx", uuid4().hex)
     for seed, pupil in enumerate(stage.school.students):
         await enrol(stage, pupil, seed, engine)
@@ -50,6 +50,6 @@ async def test_no_more_students_are_read_than_asked_for_and_the_same_ones_again(
     assert np.array_equal(first.vectors, again.vectors)
 
 
-async def test_an_engine_that_nobody_enrolled_with_has_no_samples(stage: Stage) -> None:
+async def test_an_engine_without_enrolments_has_no_samples(stage: Stage) -> None:
     found = await deployment_samples(stage.app_context, EngineKey("dlib-onnx", uuid4().hex), 10)
     assert len(found.vectors) == 0

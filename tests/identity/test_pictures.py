@@ -19,7 +19,7 @@ from tests.identity.test_activation import (
     judge_newest_portrait,
 )
 from tests.support.biometrics.pictures import encoded, noise
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -73,9 +73,7 @@ async def consenting(stage: Stage) -> Phone:
     return phone
 
 
-async def test_judged_shots_are_kept_without_what_was_in_the_file_beside_the_picture(
-    stage: Stage, pool: PoolInProcess
-) -> None:
+async def test_judged_shots_are_stored_without_metadata(stage: Stage, pool: PoolInProcess) -> None:
     phone = await consenting(stage)
     sent = [with_metadata(render_pattern(7, number)) for number in range(3)]
     assert all(SECRET in each for each in sent)
@@ -87,7 +85,7 @@ async def test_judged_shots_are_kept_without_what_was_in_the_file_beside_the_pic
     assert all(not Image.open(io.BytesIO(each)).getexif() for each in kept)
 
 
-async def test_a_judged_portrait_is_kept_without_it_too(stage: Stage, pool: PoolInProcess) -> None:
+async def test_a_judged_portrait_is_stored_without_metadata(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await without_face(stage)
     assert (await phone.submit_portrait(with_metadata(render_pattern(7, 1)))).status_code == 202
@@ -97,9 +95,7 @@ async def test_a_judged_portrait_is_kept_without_it_too(stage: Stage, pool: Pool
     assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(kept).digest())
 
 
-async def test_a_large_picture_is_kept_no_larger_than_a_person_needs(
-    stage: Stage, pool: PoolInProcess
-) -> None:
+async def test_a_large_picture_is_stored_at_a_reduced_size(stage: Stage, pool: PoolInProcess) -> None:
     pupil = stage.school.students[0]
     phone = await without_face(stage)
     large = encoded(noise(4000, 3000), "JPEG", quality=60)
@@ -110,7 +106,7 @@ async def test_a_large_picture_is_kept_no_larger_than_a_person_needs(
     assert KEPT_SIDE <= min(width, height) < 3000
 
 
-async def test_what_only_looks_like_a_picture_is_refused_and_gone_once_a_worker_has_tried_it(
+async def test_an_undecodable_picture_is_refused_and_deleted_by_the_worker(
     stage: Stage, pool: PoolInProcess
 ) -> None:
     pupil = stage.school.students[0]
@@ -127,13 +123,13 @@ async def test_what_only_looks_like_a_picture_is_refused_and_gone_once_a_worker_
 @pytest.mark.parametrize(
     ("spoilt", "status"), [(nothing, 415), (cut_off, 422), (bomb, 413)], ids=["nothing", "cut off", "bomb"]
 )
-async def test_what_is_no_sound_picture_is_refused_at_once_and_nothing_is_kept(
+async def test_an_invalid_picture_is_refused_at_once_and_not_stored(
     stage: Stage, spoilt: Callable[[bytes], bytes], status: int
 ) -> None:
     phone = await consenting(stage)
     fine = [render_pattern(7, number) for number in range(2)]
     answer = await phone.enrol_face([*fine, spoilt(with_metadata(render_pattern(7, 2)))])
     assert answer.status_code == status, answer.text
-    assert code_of(answer.text).startswith("image_")
+    assert problem_code(answer.text).startswith("image_")
     assert await kept_files(stage, f"enrolment/{stage.school.students[0].id}") == []
     assert (await phone.get("/v1/me/face")).json()["state"] == "none"

@@ -12,8 +12,8 @@ from sqlalchemy.exc import ProgrammingError
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.identity.face import population
-from backend.identity.face.match_references import reference_of
-from backend.identity.face.population import current_population, learn_populations
+from backend.identity.face.match_references import load_reference
+from backend.identity.face.population import learn_populations, load_current_population
 from backend.identity.face.templates import shred
 from backend.identity.tables import FacePopulation
 from backend.policy import PolicyAt, load_policies
@@ -71,30 +71,30 @@ async def learned(stage: Stage, engine: EngineKey) -> list[int]:
     return [each.version for each in await learn_populations(stage.app_context) if each.engine == engine]
 
 
-async def test_before_enough_have_enrolled_the_centre_is_the_origin(stage: Stage, engine: EngineKey) -> None:
+async def test_the_population_is_neutral_before_enough_enrolments(stage: Stage, engine: EngineKey) -> None:
     await enrol(stage, stage.school.students[0], 1, engine)
     assert await learned(stage, engine) == []
     async with stage.app_context.database.transaction(PROVINCE) as session:
-        current = await current_population(session, engine, 128)
+        current = await load_current_population(session, engine, 128)
     assert (current.version, current.people) == (NEUTRAL_VERSION, 0)
     assert not current.centre.any()
 
 
-async def test_a_population_is_the_mean_of_those_who_enrolled_and_is_audited(
+async def test_a_population_is_the_mean_of_all_templates_and_is_audited(
     stage: Stage, engine: EngineKey
 ) -> None:
     for seed, pupil in enumerate(stage.school.students[:3]):
         await enrol(stage, pupil, seed, engine)
     assert await learned(stage, engine) == [1]
     async with stage.app_context.database.transaction(PROVINCE) as session:
-        current = await current_population(session, engine, 128)
+        current = await load_current_population(session, engine, 128)
         entry = (await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(engine)))).one()
     expected = np.mean([template_of(seed).mean for seed in range(3)], axis=0)
     assert current.centre == pytest.approx(expected, abs=1e-3)  # templates are kept in half precision
     assert (current.version, current.people, entry.action) == (1, 3, "face_population.learn")
 
 
-async def test_it_is_learned_again_when_the_enrolled_have_grown_by_half(
+async def test_a_population_is_learned_again_after_fifty_percent_growth(
     stage: Stage, engine: EngineKey
 ) -> None:
     first, second, third, _ = stage.school.students
@@ -105,7 +105,7 @@ async def test_it_is_learned_again_when_the_enrolled_have_grown_by_half(
     assert await learned(stage, engine) == [2]
 
 
-async def test_the_shredded_are_left_out_of_the_next_version(stage: Stage, engine: EngineKey) -> None:
+async def test_shredded_templates_are_left_out_of_the_next_version(stage: Stage, engine: EngineKey) -> None:
     first, *others = stage.school.students
     for seed, pupil in enumerate((first, *others)):
         await enrol(stage, pupil, seed, engine)
@@ -113,12 +113,12 @@ async def test_the_shredded_are_left_out_of_the_next_version(stage: Stage, engin
         await shred(session, [first.id], stage.dial())
     await learned(stage, engine)
     async with stage.app_context.database.transaction(PROVINCE) as session:
-        current = await current_population(session, engine, 128)
+        current = await load_current_population(session, engine, 128)
     expected = np.mean([template_of(seed).mean for seed in (1, 2, 3)], axis=0)
     assert current.centre == pytest.approx(expected, abs=1e-3)
 
 
-async def test_a_population_is_never_altered_or_deleted(stage: Stage, engine: EngineKey) -> None:
+async def test_a_population_cannot_be_updated_or_deleted(stage: Stage, engine: EngineKey) -> None:
     for seed, pupil in enumerate(stage.school.students):
         await enrol(stage, pupil, seed, engine)
     await learned(stage, engine)
@@ -135,16 +135,14 @@ async def test_an_engine_that_scores_without_a_population_has_none(stage: Stage,
     assert await learned(stage, engine) == []
 
 
-async def test_a_student_is_compared_by_the_population_and_beside_the_classmates(
-    stage: Stage, engine: EngineKey
-) -> None:
+async def test_a_reference_has_the_population_and_the_classmates(stage: Stage, engine: EngineKey) -> None:
     for seed, pupil in enumerate(stage.school.students):
         await enrol(stage, pupil, seed, engine)
     await learned(stage, engine)
     own, mate = stage.school.classes[0].students
     law = small_law(stage.dial(), engine)
     async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
-        found = await reference_of(
+        found = await load_reference(
             session, stage.app_context.keys, own.id, law, school_id=stage.school.id, class_id=own.class_id
         )
     assert found is not None
@@ -157,41 +155,44 @@ async def test_a_student_is_compared_by_the_population_and_beside_the_classmates
     assert found.cohort == ()
 
 
-async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, engine: EngineKey) -> None:
+async def test_a_students_own_scope_has_no_classmates_in_the_reference(
+    stage: Stage, engine: EngineKey
+) -> None:
     for seed, pupil in enumerate(stage.school.students):
         await enrol(stage, pupil, seed, engine)
     own = stage.school.students[0]
     law = small_law(stage.dial(), engine)
     async with stage.app_context.database.transaction(Scope.student(own.school_id, own.id)) as session:
-        found = await reference_of(
+        found = await load_reference(
             session, stage.app_context.keys, own.id, law, school_id=own.school_id, class_id=own.class_id
         )
     assert found is not None
     assert found.roster == ()
 
 
-async def test_who_never_enrolled_is_compared_with_nothing(stage: Stage, engine: EngineKey) -> None:
+async def test_a_student_without_a_template_has_no_reference(stage: Stage, engine: EngineKey) -> None:
     own = stage.school.students[0]
     law = small_law(stage.dial(), engine)
     async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
         assert (
-            await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id) is None
+            await load_reference(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
+            is None
         )
 
 
-async def test_figures_of_another_version_judge_nobody(stage: Stage, engine: EngineKey) -> None:
+async def test_thresholds_of_another_engine_version_are_invalid(stage: Stage, engine: EngineKey) -> None:
     own = stage.school.students[0]
     await enrol(stage, own, 1, engine)
     law = small_law(stage.dial(), EngineKey(engine.id, "of another alignment"))
     async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
         with pytest.raises(ThresholdsInvalid):
-            await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
+            await load_reference(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
 
 
 @pytest.mark.parametrize(
     ("size", "expected"), [(3, Scoring(Method.AS_NORM, 0.5, 3)), (4, Scoring(Method.NEUTRAL))]
 )
-async def test_a_school_too_small_for_a_cohort_is_judged_without_one(
+async def test_a_school_too_small_for_a_cohort_is_scored_without_one(
     stage: Stage, engine: EngineKey, size: int, expected: Scoring
 ) -> None:
     for seed, pupil in enumerate(stage.school.students):
@@ -200,7 +201,7 @@ async def test_a_school_too_small_for_a_cohort_is_judged_without_one(
     own = stage.school.students[0]
     law = replace(small_law(stage.dial(), engine), cohort_size=size)
     async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
-        found = await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
+        found = await load_reference(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
     assert found is not None
     assert found.scoring == expected
     assert len(found.cohort) == expected.cohort_size

@@ -13,7 +13,7 @@ from backend.identity.devices import registration_verification
 from backend.identity.devices.registration_verification import RealNameUnavailable
 from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import Account, DeviceKey, Registration
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.province import PROVINCE_PATH
 
 pytestmark = pytest.mark.clause("HN334-3.1")
@@ -29,7 +29,7 @@ async def keys_of(stage: Stage, student_id: UUID) -> list[DeviceKey]:
         return list(await session.scalars(query))
 
 
-async def test_name_number_and_code_bind_the_phone_and_open_the_account(stage: Stage) -> None:
+async def test_name_number_and_code_bind_the_phone_and_create_the_account(stage: Stage) -> None:
     pupil = stage.school.students[0]
     phone = stage.phone()
     response = await phone.confirm(*await stage.asked(phone, pupil))
@@ -41,7 +41,7 @@ async def test_name_number_and_code_bind_the_phone_and_open_the_account(stage: S
     assert [(key.jkt, key.status) for key in await keys_of(stage, pupil.id)] == [(phone.thumbprint, "active")]
 
 
-async def test_an_unknown_id_number_answers_as_a_known_one_does(stage: Stage) -> None:
+async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await stage.give_number(pupil, "13800000000")
     answers = []
@@ -65,7 +65,7 @@ async def test_an_unknown_id_number_answers_as_a_known_one_does(stage: Stage) ->
     assert len(stage.real_name.asked) == 1
 
 
-async def test_a_mismatch_of_the_real_name_sends_no_code(stage: Stage) -> None:
+async def test_no_code_is_sent_when_the_real_name_does_not_match(stage: Stage) -> None:
     pupil = stage.school.students[0]
     stage.real_name.answer = "mismatch"
     await stage.give_number(pupil, "13800000000")
@@ -74,7 +74,7 @@ async def test_a_mismatch_of_the_real_name_sends_no_code(stage: Stage) -> None:
     assert await stage.sent_code(pupil) is None
 
 
-async def test_an_unavailable_real_name_service_decides_nothing_and_is_asked_again(stage: Stage) -> None:
+async def test_an_unavailable_real_name_service_is_retried(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await stage.give_number(pupil, "13800000000")
     registration_id = await stage.phone().register(pupil.name, pupil.id_number)
@@ -89,7 +89,7 @@ async def test_an_unavailable_real_name_service_decides_nothing_and_is_asked_aga
     assert await stage.sent_code(pupil) == first
 
 
-async def test_the_middle_dots_of_a_name_may_be_typed_in_any_form(stage: Stage) -> None:
+async def test_a_name_matches_whatever_its_separators(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await stage.give_number(pupil, "13800000000")
     spaced = f"{pupil.name[0]} {pupil.name[1:]}"
@@ -102,19 +102,21 @@ async def test_wrong_codes_are_counted_even_though_each_request_fails(stage: Sta
     phone = stage.phone()
     registration_id, code = await stage.asked(phone, stage.school.students[0])
     answers = await asyncio.gather(*(phone.confirm(registration_id, wrong(code)) for _ in range(8)))
-    assert sorted(code_of(answer.text) for answer in answers) == ["code_exhausted"] * 3 + ["code_wrong"] * 5
-    assert code_of((await phone.confirm(registration_id, code)).text) == "code_exhausted"
+    assert (
+        sorted(problem_code(answer.text) for answer in answers) == ["code_exhausted"] * 3 + ["code_wrong"] * 5
+    )
+    assert problem_code((await phone.confirm(registration_id, code)).text) == "code_exhausted"
 
 
-async def test_a_code_is_of_no_use_after_its_life_or_to_another_phone(stage: Stage) -> None:
+async def test_a_code_is_refused_after_expiry_or_from_another_phone(stage: Stage) -> None:
     phone = stage.phone()
     registration_id, code = await stage.asked(phone, stage.school.students[0])
-    assert code_of((await stage.phone().confirm(registration_id, code)).text) == "not_found"
+    assert problem_code((await stage.phone().confirm(registration_id, code)).text) == "not_found"
     stage.dial.ahead = timedelta(seconds=301)
-    assert code_of((await phone.confirm(registration_id, code)).text) == "code_expired"
+    assert problem_code((await phone.confirm(registration_id, code)).text) == "code_expired"
 
 
-async def test_ten_parallel_confirmations_bind_one_key_and_answer_alike(stage: Stage) -> None:
+async def test_ten_parallel_confirmations_bind_one_key(stage: Stage) -> None:
     pupil = stage.school.students[0]
     phone = stage.phone()
     asked = await stage.asked(phone, pupil)
@@ -132,7 +134,7 @@ async def test_one_phone_cannot_be_bound_to_a_second_student(stage: Stage) -> No
     first, second = stage.school.students[:2]
     phone = await stage.bound(first)
     answer = await phone.confirm(*await stage.asked(phone, second))
-    assert (answer.status_code, code_of(answer.text)) == (409, "device_bound_elsewhere")
+    assert (answer.status_code, problem_code(answer.text)) == (409, "device_bound_elsewhere")
     assert await keys_of(stage, second.id) == []
     assert (await phone.get("/v1/me")).json()["student_id"] == str(first.id)
 
@@ -145,11 +147,11 @@ async def test_two_phones_confirmed_at_once_leave_one_active_key(stage: Stage) -
     assert [key.status for key in await keys_of(stage, pupil.id)].count("active") == 1
 
 
-async def test_a_new_phone_replaces_the_old_one_with_seven_days_of_cool_down(stage: Stage) -> None:
+async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(stage: Stage) -> None:
     pupil = stage.school.students[0]
     old = await stage.bound(pupil)
     new = await stage.bound(pupil)
-    assert code_of((await old.get("/v1/me")).text) == "key_revoked"
+    assert problem_code((await old.get("/v1/me")).text) == "key_revoked"
     me = (await new.get("/v1/me")).json()
     revoked, active = await keys_of(stage, pupil.id)
     assert (revoked.status, revoked.jkt, active.jkt) == ("revoked", old.thumbprint, new.thumbprint)
@@ -166,10 +168,10 @@ async def test_a_revoked_key_is_never_bound_again(stage: Stage) -> None:
     pupil = stage.school.students[0]
     old = await stage.bound(pupil)
     await stage.bound(pupil)
-    assert code_of((await old.confirm(*await stage.asked(old, pupil))).text) == "device_bound_elsewhere"
+    assert problem_code((await old.confirm(*await stage.asked(old, pupil))).text) == "device_bound_elsewhere"
 
 
-async def test_a_key_that_asks_too_often_is_told_to_wait(stage: Stage) -> None:
+async def test_a_key_with_too_many_registrations_must_wait(stage: Stage) -> None:
     phone = stage.phone()
     body = {"name": "无此人", "id_number": "110105194912310021"}
     answers = [await phone.prove("POST", "/v1/registrations", json=body) for _ in range(6)]
@@ -177,7 +179,7 @@ async def test_a_key_that_asks_too_often_is_told_to_wait(stage: Stage) -> None:
     assert answers[-1].headers["retry-after"] == "3600"
 
 
-async def test_a_student_whose_codes_are_guessed_at_gets_no_further_ones_and_nobody_is_told(
+async def test_guessing_codes_silently_stops_further_codes_for_the_student(
     stage: Stage,
 ) -> None:
     pupil = stage.school.students[0]
@@ -197,7 +199,7 @@ async def test_a_student_whose_codes_are_guessed_at_gets_no_further_ones_and_nob
     assert await stage.sent_code(pupil) == sent
 
 
-async def test_unconfirmed_registrations_are_forgotten_known_and_unknown_alike(stage: Stage) -> None:
+async def test_unconfirmed_registrations_are_deleted_decoys_included(stage: Stage) -> None:
     pupil = stage.school.students[0]
     phone = stage.phone()
     await phone.confirm(*await stage.asked(phone, pupil))
@@ -208,11 +210,11 @@ async def test_unconfirmed_registrations_are_forgotten_known_and_unknown_alike(s
     context = type("Context", (), {"additional_context": {"app_context": stage.app_context}})()
     await purge_expired(context, 0)
     answers = [await other.confirm(each, code) for each in (known, unknown)]
-    assert [code_of(answer.text) for answer in answers] == ["not_found", "not_found"]
+    assert [problem_code(answer.text) for answer in answers] == ["not_found", "not_found"]
     assert (await phone.get("/v1/me")).status_code == 200
 
 
-async def test_no_code_is_stored_in_the_clear(stage: Stage) -> None:
+async def test_codes_are_stored_hashed(stage: Stage) -> None:
     registration_id, code = await stage.asked(stage.phone(), stage.school.students[0])
     async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         row = await session.get_one(Registration, UUID(registration_id))
@@ -228,6 +230,6 @@ async def test_no_code_is_stored_in_the_clear(stage: Stage) -> None:
         {"name": "张三", "id_number": "1", "result": 1},
     ],
 )
-async def test_a_malformed_registration_is_refused_by_field(stage: Stage, body: dict[str, str]) -> None:
+async def test_a_malformed_registration_is_refused(stage: Stage, body: dict[str, str]) -> None:
     answer = await stage.phone().prove("POST", "/v1/registrations", json=body)
-    assert (answer.status_code, code_of(answer.text)) == (422, "malformed_request")
+    assert (answer.status_code, problem_code(answer.text)) == (422, "malformed_request")

@@ -11,7 +11,7 @@ from backend.core.tenancy import Scope
 from backend.identity.accounts.staff_accounts import Invitation, InviteAccount, invite_first
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import Staffer, new_login, staffer
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
@@ -28,7 +28,7 @@ async def by_role(stage: Stage) -> dict[str, Staffer]:
     }
 
 
-async def test_each_account_is_created_by_the_direct_superior_and_nobody_else(stage: Stage) -> None:
+async def test_only_the_direct_superior_can_create_an_account(stage: Stage) -> None:
     world, roles = stage.world, await by_role(stage)
     targets: dict[tuple[str, UUID], str] = {
         ("bureau", world.city.id): "province",
@@ -61,7 +61,7 @@ async def test_a_bureau_of_another_city_manages_no_account_of_this_one(stage: St
     assert (await other.invite("registrar", stage.school.id)).status_code == 404
     answer = await other.post(f"/v1/accounts/{registrar.account_id}/disable", {"reason": "越权"})
     absent = await other.post(f"/v1/accounts/{new_id()}/disable", {"reason": "不存在"})
-    assert (answer.status_code, code_of(answer.text)) == (404, "not_found")
+    assert (answer.status_code, problem_code(answer.text)) == (404, "not_found")
     assert answer.json() | {"instance": ""} == absent.json() | {"instance": ""}
     listed = (await other.get("/v1/accounts")).json()["items"]
     assert str(registrar.account_id) not in {item["id"] for item in listed}
@@ -73,9 +73,11 @@ async def test_a_disabled_account_is_refused_at_its_next_request_and_at_sign_in(
     path = f"/v1/accounts/{registrar.account_id}/disable"
     disabled = await bureau.post(path, {"reason": "离职"})
     assert (disabled.status_code, disabled.json()["status"]) == (200, "disabled")
-    assert code_of((await registrar.get("/v1/me")).text) == "session_revoked"
-    assert code_of((await registrar.refresh(registrar.tokens["refresh_token"])).text) == "session_revoked"
-    assert code_of((await registrar.sign_in()).text) == "sign_in_refused"
+    assert problem_code((await registrar.get("/v1/me")).text) == "session_revoked"
+    assert (
+        problem_code((await registrar.refresh(registrar.tokens["refresh_token"])).text) == "session_revoked"
+    )
+    assert problem_code((await registrar.sign_in()).text) == "sign_in_refused"
     assert (await bureau.post(path, {"reason": "离职"})).status_code == 200
 
 
@@ -85,8 +87,8 @@ async def test_a_registrar_disables_a_students_account_and_the_phone_is_refused(
     students = (await registrar.get("/v1/accounts", kind="student")).json()["items"]
     (account,) = [item for item in students if item["display_name"] == stage.school.students[0].name]
     await registrar.post(f"/v1/accounts/{account['id']}/disable", {"reason": "退学"})
-    assert code_of((await phone.get("/v1/me")).text) == "account_disabled"
-    assert code_of((await phone.prove("POST", "/v1/token")).text) == "account_disabled"
+    assert problem_code((await phone.get("/v1/me")).text) == "account_disabled"
+    assert problem_code((await phone.prove("POST", "/v1/token")).text) == "account_disabled"
 
 
 async def test_a_login_is_unique_in_the_whole_province(stage: Stage) -> None:
@@ -100,10 +102,10 @@ async def test_a_login_is_unique_in_the_whole_province(stage: Stage) -> None:
     }
     taken = await registrar.post("/v1/accounts", body)
     elsewhere = await sister.post("/v1/accounts", body | {"org_id": str(stage.world.sister.id)})
-    assert [code_of(answer.text) for answer in (taken, elsewhere)] == ["login_taken", "login_taken"]
+    assert [problem_code(answer.text) for answer in (taken, elsewhere)] == ["login_taken", "login_taken"]
 
 
-async def test_a_renewed_code_kills_the_old_one(stage: Stage) -> None:
+async def test_a_renewed_code_replaces_the_old_one(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     body = (await registrar.invite("counselor", stage.school.id)).json()
     listed = (await registrar.get("/v1/accounts", status="invited")).json()["items"]
@@ -111,10 +113,13 @@ async def test_a_renewed_code_kills_the_old_one(stage: Stage) -> None:
     renewed = (await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).json()
     old = Staffer(stage, login, body["activation_code"], UUID(body["account_id"]))
     new = Staffer(stage, login, renewed["activation_code"], UUID(body["account_id"]))
-    assert code_of((await old.begin()).text) == "activation_refused"
+    assert problem_code((await old.begin()).text) == "activation_refused"
     assert (await new.begin()).status_code == 201
     assert (await new.confirm()).status_code == 204
-    assert code_of((await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).text) == "conflict"
+    assert (
+        problem_code((await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).text)
+        == "conflict"
+    )
 
 
 async def test_accounts_are_listed_page_by_page_without_gaps(stage: Stage) -> None:
@@ -131,7 +136,7 @@ async def test_accounts_are_listed_page_by_page_without_gaps(stage: Stage) -> No
     assert sorted(seen) == sorted(created)
 
 
-async def test_an_invitation_carries_no_field_that_sets_its_own_status(stage: Stage) -> None:
+async def test_an_invitation_cannot_set_its_own_status(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     body = {
         "kind": "counselor",
@@ -143,7 +148,7 @@ async def test_an_invitation_carries_no_field_that_sets_its_own_status(stage: St
     assert (await registrar.post("/v1/accounts", body)).status_code == 422
 
 
-async def test_the_first_account_of_a_province_is_made_once(stage: Stage) -> None:
+async def test_the_first_account_of_a_province_is_created_once(stage: Stage) -> None:
     code = f"{new_id().int % 10**6:06d}"
     province = OrgUnit(
         id=new_id(), kind="province", code=code, name="某省", path=f"p{code}", created_at=stage.dial()

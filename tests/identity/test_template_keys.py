@@ -23,15 +23,15 @@ from backend.identity.face.selfie_records import (
     EarlierSelfie,
     Shown,
     earlier_selfies,
-    keep_enrolment,
     keep_selfies,
+    store_enrolment_fingerprint,
 )
-from backend.identity.face.template_keys import ROOT, opened, root_key, school_key
+from backend.identity.face.template_keys import ROOT, get_root_key, load_school_key, unwrap_data_key
 from backend.identity.face.templates import (
-    PURPOSE,
+    SEALING_PURPOSE,
     active_template,
-    class_templates,
-    school_templates,
+    load_class_templates,
+    load_school_templates,
     shred,
     store_template,
 )
@@ -118,7 +118,7 @@ def file_of(stage: Stage) -> Path:
 # --- the hierarchy ---
 
 
-async def test_each_school_has_one_key_and_each_student_one_below_it(stage: Stage) -> None:
+async def test_each_school_and_each_student_has_one_key(stage: Stage) -> None:
     one, two = stage.school.students[:2]
     other = stage.world.sister.students[0]
     for seed, pupil in enumerate((one, two, other)):
@@ -132,20 +132,20 @@ async def test_each_school_has_one_key_and_each_student_one_below_it(stage: Stag
         assert {row.student_id for row in rows} == {one.id, two.id}
 
 
-async def test_the_key_of_one_school_opens_no_student_of_another(stage: Stage) -> None:
+async def test_a_school_key_cannot_unwrap_another_schools_data_keys(stage: Stage) -> None:
     own, foreign = stage.school.students[0], stage.world.sister.students[0]
     await enrol(stage, own, 1)
     await enrol(stage, foreign, 2)
     async with stage.owner.transaction(PROVINCE) as session:
-        mine = await school_key(session, stage.app_context.keys, stage.school.id)
+        mine = await load_school_key(session, stage.app_context.keys, stage.school.id)
         theirs = (await session.get_one(TemplateKey, foreign.id)).sealed
     assert mine is not None
     for name in (str(stage.school.id), str(foreign.school_id)):
         with pytest.raises(TemplateUnreadable):
-            opened(theirs, foreign.id, replace(mine, id=name))
+            unwrap_data_key(theirs, foreign.id, replace(mine, id=name))
 
 
-async def test_new_templates_are_sealed_by_the_chosen_cipher_and_old_ones_still_open(stage: Stage) -> None:
+async def test_a_changed_cipher_applies_to_new_templates_only(stage: Stage) -> None:
     one, two = stage.school.students[:2]
     await enrol(stage, one, 1)
     stage.app_context.keys = replace(stage.app_context.keys, template_cipher="sm4-gcm")
@@ -161,7 +161,7 @@ async def test_new_templates_are_sealed_by_the_chosen_cipher_and_old_ones_still_
 # --- shredding (THREATS 18) ---
 
 
-async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded(stage: Stage) -> None:
+async def test_copies_made_before_shredding_cannot_be_decrypted(stage: Stage) -> None:
     """An insider keeps a copy of every sealed byte, the key file, and every key that is left in the database."""
     pupil, classmate = stage.school.students[:2]
     enrolment = await enrol(stage, pupil, 1)
@@ -170,7 +170,9 @@ async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded
     keys = stage.app_context.keys
     student = Scope.student(pupil.school_id, pupil.id)
     async with stage.app_context.database.transaction(student) as session:
-        await keep_enrolment(session, keys, enrolment, template_of(1).descriptor(), [3], stage.dial())
+        await store_enrolment_fingerprint(
+            session, keys, enrolment, template_of(1).descriptor(), [3], stage.dial()
+        )
     async with stage.owner.transaction(PROVINCE) as session:
         query = select(tables.FaceTemplate.sealed).where(tables.FaceTemplate.student_id == pupil.id)
         template = await session.scalar(query)
@@ -182,23 +184,23 @@ async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded
         await shred(session, [pupil.id], stage.dial())
     async with stage.owner.transaction(PROVINCE) as session:
         assert await session.scalar(kept) is None
-        school = await school_key(session, keys, stage.school.id)
+        school = await load_school_key(session, keys, stage.school.id)
         left = (await session.scalars(select(TemplateKey))).all()
         schools = (await session.scalars(select(SchoolTemplateKey))).all()
     assert school is not None
     secrets = [secret for (_, _), secret in keys.secrets.items()]
     for row in schools:
-        root = root_key(keys, row.root_version)
+        root = get_root_key(keys, row.root_version)
         wrapped = WrappedKey(row.root_version, row.sealed)
         above = open_school_key(wrapped, str(row.school_id), root)
         secrets.append(above.secret)
         secrets += [
-            opened(each.sealed, each.student_id, above).secret
+            unwrap_data_key(each.sealed, each.student_id, above).secret
             for each in left
             if each.school_id == row.school_id
         ]
     assert len(secrets) > 6
-    for sealed, purpose in [(template, PURPOSE), *((each, "re-use") for each in records)]:
+    for sealed, purpose in [(template, SEALING_PURPOSE), *((each, "re-use") for each in records)]:
         for secret in secrets:
             with pytest.raises(TemplateUnreadable):
                 open_record(sealed, Binding(str(pupil.id), ENGINE, purpose), DataKey(str(pupil.id), secret))
@@ -206,7 +208,7 @@ async def test_what_was_copied_before_does_not_open_once_the_student_is_shredded
     assert await opens(stage, classmate)
 
 
-async def test_after_shredding_nothing_more_is_kept_of_the_student(stage: Stage) -> None:
+async def test_nothing_is_stored_for_a_student_after_shredding(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await enrol(stage, pupil, 1)
     async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
@@ -218,7 +220,7 @@ async def test_after_shredding_nothing_more_is_kept_of_the_student(stage: Stage)
 # --- records of accepted pictures ---
 
 
-async def test_earlier_selfies_come_newest_first_and_a_second_keeping_changes_nothing(stage: Stage) -> None:
+async def test_fingerprints_are_listed_newest_first_and_stored_once(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await enrol(stage, pupil, 1)
     first, second = new_id(), new_id()
@@ -233,12 +235,14 @@ async def test_earlier_selfies_come_newest_first_and_a_second_keeping_changes_no
     assert found[0].descriptor.engine == ENGINE
 
 
-async def test_only_the_newest_few_are_kept_and_the_enrolment_stays(stage: Stage) -> None:
+async def test_only_the_newest_fingerprints_and_the_enrolment_are_kept(stage: Stage) -> None:
     pupil = stage.school.students[0]
     enrolment = await enrol(stage, pupil, 1)
     descriptor: Descriptor = template_of(1).descriptor()
     async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
-        await keep_enrolment(session, stage.app_context.keys, enrolment, descriptor, [5], stage.dial())
+        await store_enrolment_fingerprint(
+            session, stage.app_context.keys, enrolment, descriptor, [5], stage.dial()
+        )
     sent = [new_id() for _ in range(22)]
     for number, submission_id in enumerate(sent):
         stage.dial.ahead += timedelta(hours=1)
@@ -247,7 +251,7 @@ async def test_only_the_newest_few_are_kept_and_the_enrolment_stays(stage: Stage
     assert [each.submission_id for each in found] == [*reversed(sent[2:]), None]
 
 
-async def test_a_record_that_was_altered_is_left_out(stage: Stage) -> None:
+async def test_an_altered_fingerprint_is_left_out(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await enrol(stage, pupil, 1)
     first, second = new_id(), new_id()
@@ -259,7 +263,7 @@ async def test_a_record_that_was_altered_is_left_out(stage: Stage) -> None:
     assert [each.submission_id for each in await selfies(stage, pupil)] == [first]
 
 
-async def test_no_other_student_and_no_other_school_sees_a_record(stage: Stage) -> None:
+async def test_a_fingerprint_is_visible_to_the_student_and_school_only(stage: Stage) -> None:
     pupil, classmate = stage.school.students[:2]
     await enrol(stage, pupil, 1)
     await keep(stage, pupil, 1)
@@ -277,11 +281,11 @@ async def test_no_other_student_and_no_other_school_sees_a_record(stage: Stage) 
 
 async def sample(stage: Stage, limit: int, engine: EngineKey = ENGINE) -> list[tuple[float, ...]]:
     async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
-        found = await school_templates(session, stage.app_context.keys, stage.school.id, engine, limit)
+        found = await load_school_templates(session, stage.app_context.keys, stage.school.id, engine, limit)
     return [tuple(template.mean[:3].tolist()) for template in found.values()]
 
 
-async def test_a_sample_of_the_school_is_the_same_each_time(stage: Stage) -> None:
+async def test_a_sample_of_a_school_is_reproducible(stage: Stage) -> None:
     pupils = stage.school.students
     for seed, pupil in enumerate(pupils):
         await enrol(stage, pupil, seed)
@@ -292,7 +296,7 @@ async def test_a_sample_of_the_school_is_the_same_each_time(stage: Stage) -> Non
     assert await sample(stage, 2) == every[:2]
 
 
-async def test_a_sample_holds_one_engine_and_no_shredded_template(stage: Stage) -> None:
+async def test_a_sample_has_one_engine_and_no_shredded_template(stage: Stage) -> None:
     one, two, three = stage.school.students[:3]
     await enrol(stage, one, 1)
     await enrol(stage, two, 2, OTHER)
@@ -303,7 +307,7 @@ async def test_a_sample_holds_one_engine_and_no_shredded_template(stage: Stage) 
     assert len(await sample(stage, 10, engine=OTHER)) == 1
 
 
-async def test_a_template_that_does_not_open_is_left_out_of_a_sample(stage: Stage) -> None:
+async def test_an_unreadable_template_is_left_out_of_a_sample(stage: Stage) -> None:
     one, two = stage.school.students[:2]
     await enrol(stage, one, 1)
     await enrol(stage, two, 2)
@@ -316,23 +320,23 @@ async def test_a_template_that_does_not_open_is_left_out_of_a_sample(stage: Stag
     assert len(await sample(stage, 10)) == 1
 
 
-async def test_a_class_gives_its_own_students(stage: Stage) -> None:
+async def test_class_templates_are_those_of_its_students(stage: Stage) -> None:
     own, other = stage.school.classes[:2]
     for seed, pupil in enumerate((*own.students, *other.students)):
         await enrol(stage, pupil, seed)
     async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
         keys = stage.app_context.keys
-        found = await class_templates(
+        found = await load_class_templates(
             session, keys, stage.school.id, [own.id, other.id, new_id()], ENGINE, 100
         )
-        few = await class_templates(session, keys, stage.school.id, [own.id, other.id], ENGINE, 1)
+        few = await load_class_templates(session, keys, stage.school.id, [own.id, other.id], ENGINE, 1)
     assert {class_id: set(of) for class_id, of in found.items()} == {
         each.id: {pupil.id for pupil in each.students} for each in (own, other)
     }
     assert {class_id: len(of) for class_id, of in few.items()} == {own.id: 1, other.id: 1}
 
 
-async def test_a_school_where_nobody_enrolled_gives_none(stage: Stage) -> None:
+async def test_a_school_without_enrolments_has_no_templates(stage: Stage) -> None:
     assert await sample(stage, 10) == []
 
 
@@ -367,7 +371,7 @@ async def below_the_schools(stage: Stage) -> set[bytes]:
         return {sealed for column in columns for sealed in await session.scalars(select(column))}
 
 
-async def test_a_process_that_was_started_before_follows_a_rotation(rotating: Stage) -> None:
+async def test_a_running_process_follows_a_rotation(rotating: Stage) -> None:
     stage, pupil = rotating, rotating.school.students[0]
     await enrol(stage, pupil, 1)
     running = replace(stage.app_context, keys=KeyRing.load(file_of(stage)))
@@ -382,7 +386,7 @@ async def test_a_process_that_was_started_before_follows_a_rotation(rotating: St
     assert versions == {"2"}
 
 
-async def test_until_it_is_wrapped_again_the_old_version_opens_and_cannot_be_retired(rotating: Stage) -> None:
+async def test_a_root_key_version_in_use_works_and_cannot_be_retired(rotating: Stage) -> None:
     stage, pupil = rotating, rotating.school.students[0]
     await enrol(stage, pupil, 1)
     add_version(file_of(stage), ROOT)
@@ -397,14 +401,12 @@ async def test_until_it_is_wrapped_again_the_old_version_opens_and_cannot_be_ret
     assert await opens(stage, pupil)
 
 
-async def test_a_rotation_that_was_cut_off_goes_on_where_it_stopped(
-    rotating: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_an_interrupted_rotation_is_continued(rotating: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = rotating
     pupils = [stage.school.students[0], stage.world.sister.students[0], stage.world.direct.students[0]]
     for seed, pupil in enumerate(pupils):
         await enrol(stage, pupil, seed)
-    monkeypatch.setattr(key_rotation, "AT_ONCE", 1)
+    monkeypatch.setattr(key_rotation, "BATCH_SIZE", 1)
     add_version(file_of(stage), ROOT)
 
     def killed(done: int) -> None:
@@ -420,7 +422,7 @@ async def test_a_rotation_that_was_cut_off_goes_on_where_it_stopped(
         assert await opens(stage, pupil)
 
 
-async def test_one_damaged_key_keeps_no_other_school_waiting(rotating: Stage) -> None:
+async def test_a_damaged_key_does_not_block_the_rotation_of_others(rotating: Stage) -> None:
     stage = rotating
     pupils = [stage.school.students[0], stage.world.sister.students[0]]
     for seed, pupil in enumerate(pupils):
@@ -436,7 +438,7 @@ async def test_one_damaged_key_keeps_no_other_school_waiting(rotating: Stage) ->
         await key_rotation.retire(stage.app_context, "1")
 
 
-async def test_a_rotation_leaves_its_entries_in_the_audit(rotating: Stage) -> None:
+async def test_a_rotation_is_audited(rotating: Stage) -> None:
     stage = rotating
     await enrol(stage, stage.school.students[0], 1)
     add_version(file_of(stage), ROOT)

@@ -43,7 +43,7 @@ async def test_each_scope_sees_its_own_accounts_keys_and_registrations(stage: St
             assert await seen(stage, stranger, table, world.school.id) == 0
 
 
-async def test_a_sign_in_is_seen_by_its_own_account_only(stage: Stage) -> None:
+async def test_a_session_is_visible_to_its_own_account_only(stage: Stage) -> None:
     registrar = await staffer(stage, "registrar", stage.school.id)
     own = Scope.school(stage.school.id, stage.school.path, registrar.account_id)
     for scope, expected in ((own, 1), (Scope.wide(stage.world.province.path), 0), (Scope.none(), 0)):
@@ -51,7 +51,7 @@ async def test_a_sign_in_is_seen_by_its_own_account_only(stage: Stage) -> None:
             assert await session.scalar(select(func.count()).select_from(StaffSession)) == expected
 
 
-async def test_a_student_cannot_turn_the_own_account_into_another_kind(stage: Stage) -> None:
+async def test_a_student_cannot_update_the_own_account(stage: Stage) -> None:
     pupil = stage.school.students[0]
     await stage.bound(pupil)
     async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
@@ -93,13 +93,13 @@ async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
         "DELETE FROM account",
     ],
 )
-async def test_the_application_cannot_rewrite_what_must_stay(stage: Stage, statement: str) -> None:
+async def test_the_application_cannot_change_append_only_rows(stage: Stage, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with stage.app_context.database.transaction(Scope.wide(stage.world.province.path)) as session:
             await session.execute(text(statement))
 
 
-async def test_an_account_of_staff_is_never_active_without_two_factors(stage: Stage) -> None:
+async def test_a_staff_account_is_never_active_without_two_factors(stage: Stage) -> None:
     with pytest.raises(IntegrityError, match="two_factors"):
         async with stage.owner.transaction(Scope.wide(stage.world.province.path)) as session:
             session.add(
@@ -118,5 +118,5 @@ async def test_an_account_of_staff_is_never_active_without_two_factors(stage: St
             )
 
 
-def test_a_proof_row_holds_no_person() -> None:
+def test_a_proof_row_has_no_personal_data() -> None:
     assert set(DpopProof.__table__.columns.keys()) == {"jkt", "jti", "seen_at"}

@@ -62,7 +62,7 @@ async def test_an_attestation_and_its_review(api: StaffClient, stage: Stage) -> 
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_students_of_others_answer_as_if_absent(api: StaffClient, stage: Stage) -> None:
+async def test_students_of_other_counselors_are_not_found(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     mine, other = stage.school.classes
     counselor = counselor_account(stage.school, mine)
@@ -80,7 +80,9 @@ async def test_students_of_others_answer_as_if_absent(api: StaffClient, stage: S
     assert sites.status_code == 404
 
 
-async def test_an_open_result_is_resolved_by_the_launching_side_once(api: StaffClient, stage: Stage) -> None:
+async def test_an_undetermined_result_is_determined_once_by_the_launcher(
+    api: StaffClient, stage: Stage
+) -> None:
     launched = await stage.launch()
     candidate = await stage.activate(stage.school.students[0])
     await stage.check_in(candidate, launched.roll_call.id)

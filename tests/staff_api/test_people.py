@@ -63,9 +63,7 @@ async def test_a_counselor_reads_only_the_own_classes(client: StaffClient, world
     assert same_refusal(colleague, absent)
 
 
-async def test_another_schools_student_is_answered_as_if_there_were_none(
-    client: StaffClient, world: World
-) -> None:
+async def test_another_schools_student_is_not_found(client: StaffClient, world: World) -> None:
     pupil = world.sister.students[0]
     strangers = [
         registrar_account(world.school),
@@ -89,9 +87,7 @@ async def test_superiors_read_the_schools_below_them(client: StaffClient, world:
     assert (await client.get(province_account(world.province), direct)).status_code == 200
 
 
-async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
-    client: StaffClient, world: World
-) -> None:
+async def test_no_answer_contains_an_unmasked_id_number(client: StaffClient, world: World) -> None:
     actor = registrar_account(world.school)
     answers = [await client.get(actor, "/v1/students", limit=200)]
     answers += [await client.get(actor, f"/v1/students/{each.id}") for each in world.school.students]
@@ -104,7 +100,7 @@ async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
     assert detail["birth_date"].replace("-", "") == number[6:14]
 
 
-async def test_a_student_is_found_by_name_student_number_or_whole_id_number(
+async def test_students_are_found_by_name_student_number_or_id_number(
     client: StaffClient, world: World
 ) -> None:
     actor = registrar_account(world.school)
@@ -121,7 +117,7 @@ async def test_a_student_is_found_by_name_student_number_or_whole_id_number(
         assert await client.every(actor, "/v1/students", q=text) == []
 
 
-async def test_the_roll_is_not_for_students(client: StaffClient, world: World) -> None:
+async def test_students_cannot_read_the_roll(client: StaffClient, world: World) -> None:
     pupil = world.school.students[0]
     actor = student_account(world.school, pupil)
     for path in ("/v1/classes", "/v1/students", f"/v1/students/{pupil.id}"):

@@ -59,9 +59,7 @@ async def filed(client: StaffClient, school: School, outline: dict[str, Any] | N
     return site
 
 
-async def test_a_gcj02_filing_is_shown_in_wgs84_beside_the_original(
-    client: StaffClient, world: World
-) -> None:
+async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(client: StaffClient, world: World) -> None:
     outline = geojson(Datum.GCJ02)
     site = await filed(client, world.school, outline)
     shown = (await client.get(bureau_account(world.city), f"/v1/sites/{site['id']}")).json()
@@ -75,7 +73,7 @@ async def test_a_gcj02_filing_is_shown_in_wgs84_beside_the_original(
     assert shown["effective_version_id"] is None
 
 
-async def test_a_csv_filing_is_kept_as_it_came(client: StaffClient, world: World) -> None:
+async def test_a_csv_filing_is_stored_unchanged(client: StaffClient, world: World) -> None:
     text = csv_of(rectangle(), Datum.BD09)
     site = await filed(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
     assert site["versions"][0]["original"] == text
@@ -98,9 +96,7 @@ async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
     assert shown["versions"][0]["decision"]["opinion"] == "一致"
 
 
-async def test_another_tenants_site_is_answered_as_if_there_were_none(
-    client: StaffClient, world: World
-) -> None:
+async def test_another_tenants_site_is_not_found(client: StaffClient, world: World) -> None:
     site = await filed(client, world.school)
     strangers = [
         registrar_account(world.sister),
@@ -143,7 +139,7 @@ async def test_the_school_cannot_approve_and_the_superior_cannot_file(
     assert (other.status_code, other.json()["version"]) == (201, 2)
 
 
-async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothing(
+async def test_validation_reports_area_or_problem_and_stores_nothing(
     client: StaffClient, world: World
 ) -> None:
     actor = registrar_account(world.school)
@@ -167,9 +163,7 @@ async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothi
     assert await client.every(actor, "/v1/sites") == before
 
 
-async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_refused(
-    client: StaffClient, world: World
-) -> None:
+async def test_malformed_filings_are_refused(client: StaffClient, world: World) -> None:
     actor = registrar_account(world.school)
     bodies = [
         filing() | {"status": "approved"},
@@ -185,9 +179,7 @@ async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_r
         assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 
-async def test_strange_properties_in_geojson_are_kept_and_do_no_harm(
-    client: StaffClient, world: World
-) -> None:
+async def test_unusual_geojson_properties_are_stored_unchanged(client: StaffClient, world: World) -> None:
     feature = {
         "type": "Feature",
         "properties": {"name": "a\0b\ud800"},

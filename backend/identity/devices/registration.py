@@ -32,7 +32,7 @@ from backend.identity.errors import (
 )
 from backend.identity.policy import province_policy
 from backend.identity.sign_in.access_tokens import IssuedToken, issue_phone_token
-from backend.identity.sign_in.authentication import Proven
+from backend.identity.sign_in.authentication import VerifiedProof
 from backend.identity.tables import Account, Registration
 from backend.people.tables import Student
 
@@ -61,7 +61,7 @@ class OpenedRegistration:
 
 
 async def register_phone(
-    app_context: AppContext, proven: Proven, command: RegisterPhone
+    app_context: AppContext, verified: VerifiedProof, command: RegisterPhone
 ) -> OpenedRegistration:
     """Open a registration and enqueue its verification.
 
@@ -70,14 +70,14 @@ async def register_phone(
     at = app_context.clock()
     policy = province_policy(app_context, at)
     window, life = policy.duration("identity.otp.window"), policy.duration("identity.otp.lifetime")
-    request = unscoped_queries.Asked(
-        proof=proven.proof,
-        index=app_context.keys.blind_index(command.id_number),
+    request = unscoped_queries.RegistrationRequest(
+        proof=verified.proof,
+        id_number_index=app_context.keys.blind_index(command.id_number),
         name=command.name,
         at=at,
         expires_at=at + life,
     )
-    limits = unscoped_queries.CodeBounds(
+    limits = unscoped_queries.CodeLimits(
         at - window, policy.integer("identity.otp.max_codes"), policy.integer("identity.otp.max_failures")
     )
     async with app_context.database.transaction(Scope.none()) as session:
@@ -90,7 +90,7 @@ async def register_phone(
 
 
 async def confirm_registration(
-    app_context: AppContext, proven: Proven, registration_id: UUID, code: str
+    app_context: AppContext, verified: VerifiedProof, registration_id: UUID, code: str
 ) -> IssuedToken:
     """Check the code, bind the key that asked for it, and issue a token.
 
@@ -98,39 +98,39 @@ async def confirm_registration(
     """
     at = app_context.clock()
     policy = province_policy(app_context, at)
-    candidate = await unscoped_queries.try_code(
+    student_ref = await unscoped_queries.check_code(
         app_context.database,
         registration_id,
-        proven.proof.jkt,
+        verified.proof.jkt,
         hash_code(app_context.keys, registration_id, code),
         at,
         policy.integer("identity.otp.max_attempts"),
     )
-    if isinstance(candidate, str):
-        raise _CODE_ERRORS[candidate]
-    scope = Scope.student(candidate.school_id, candidate.student_id)
+    if isinstance(student_ref, str):
+        raise _CODE_ERRORS[student_ref]
+    scope = Scope.student(student_ref.school_id, student_ref.student_id)
     cool_down = policy.duration("identity.device_rebind.cool_down")
-    command = BindDevice(proven.proof.jkt, proven.proof.jwk, cool_down)
+    command = BindDevice(verified.proof.jkt, verified.proof.jwk, cool_down)
     async with app_context.database.transaction(scope) as session:
-        account_id = await _bind_once(session, registration_id, candidate, command, at)
+        account_id = await _bind_once(session, registration_id, student_ref, command, at)
     life = policy.duration("identity.token.lifetime")
-    return issue_phone_token(app_context.keys, account_id, proven.proof.jkt, at, life)
+    return issue_phone_token(app_context.keys, account_id, verified.proof.jkt, at, life)
 
 
 async def _bind_once(
     session: AsyncSession,
     registration_id: UUID,
-    candidate: unscoped_queries.Candidate,
+    student_ref: unscoped_queries.RegistrationStudent,
     command: BindDevice,
     at: datetime,
 ) -> UUID:
     """Bind the key at the first confirmation. Parallel ones wait for the row lock and find it bound."""
     locked = select(Registration).where(Registration.id == registration_id).with_for_update()
     registration = (await session.scalars(locked)).one()
-    actor = await _get_or_create_account(session, candidate, at)
+    actor = await _get_or_create_account(session, student_ref, at)
     await apply_scope(session, actor.scope)
     if registration.confirmed_at is not None:
-        device = await active_device(session, candidate.student_id)
+        device = await active_device(session, student_ref.student_id)
         if device is None or device.jkt != command.jkt:
             raise KeyRevoked
         return actor.account_id
@@ -140,40 +140,40 @@ async def _bind_once(
 
 
 async def _get_or_create_account(
-    session: AsyncSession, candidate: unscoped_queries.Candidate, at: datetime
+    session: AsyncSession, student_ref: unscoped_queries.RegistrationStudent, at: datetime
 ) -> Actor:
     """The student's account, created if there is none; raises `AccountDisabled`."""
-    student = (await session.scalars(select(Student).where(Student.id == candidate.student_id))).one()
+    student = (await session.scalars(select(Student).where(Student.id == student_ref.student_id))).one()
     new_account = insert(Account).values(
         id=new_id(),
         kind="student",
-        org_id=candidate.school_id,
-        org_path=candidate.school_path,
-        school_id=candidate.school_id,
-        student_id=candidate.student_id,
+        org_id=student_ref.school_id,
+        org_path=student_ref.school_path,
+        school_id=student_ref.school_id,
+        student_id=student_ref.student_id,
         display_name=student.name,
         status="active",
         failed_attempts=0,
         created_at=at,
     )
     await session.execute(new_account.on_conflict_do_nothing(index_elements=[Account.student_id]))
-    query = select(Account).where(Account.student_id == candidate.student_id)
+    query = select(Account).where(Account.student_id == student_ref.student_id)
     account = (await session.scalars(query)).one()
     if account.status != "active":
         raise AccountDisabled
     return Actor(
         account_id=account.id,
         role="student",
-        org_id=candidate.school_id,
-        org_path=candidate.school_path,
-        school_id=candidate.school_id,
-        student_id=candidate.student_id,
+        org_id=student_ref.school_id,
+        org_path=student_ref.school_path,
+        school_id=student_ref.school_id,
+        student_id=student_ref.student_id,
     )
 
 
-def issue_token(app_context: AppContext, proven: Proven) -> IssuedToken:
+def issue_token(app_context: AppContext, verified: VerifiedProof) -> IssuedToken:
     """A new token for a bound key: the key itself is the credential. Raises `KeyRevoked` or `AccountDisabled`."""
-    actor = proven.student()
+    actor = verified.require_student()
     at = app_context.clock()
     life = province_policy(app_context, at).duration("identity.token.lifetime")
-    return issue_phone_token(app_context.keys, actor.account_id, proven.proof.jkt, at, life)
+    return issue_phone_token(app_context.keys, actor.account_id, verified.proof.jkt, at, life)

@@ -16,7 +16,7 @@ from backend.identity import unscoped_queries
 from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.identity.tables import Registration
 from backend.notice.service import send_sms_code
-from backend.people.queries import id_number
+from backend.people.queries import decrypt_id_number
 from backend.people.tables import Student
 
 CODE_DIGITS = 6
@@ -41,16 +41,16 @@ async def verify_registration(app_context: AppContext, registration_id: UUID) ->
 
     Does nothing for a decoy, an expired registration, or one that was already verified or refused.
     """
-    candidate = await unscoped_queries.candidate_of(app_context.database, registration_id)
-    if candidate is None:
+    student_ref = await unscoped_queries.find_registration_student(app_context.database, registration_id)
+    if student_ref is None:
         return
-    scope = Scope.student(candidate.school_id, candidate.student_id)
+    scope = Scope.student(student_ref.school_id, student_ref.student_id)
     async with app_context.database.transaction(scope) as session:
         if await _lock_unverified(session, registration_id, app_context.clock()) is None:
             return
-        student = (await session.scalars(select(Student).where(Student.id == candidate.student_id))).one()
+        student = (await session.scalars(select(Student).where(Student.id == student_ref.student_id))).one()
     answer = await app_context.service(real_name_verifier).verify(
-        student.name, id_number(student, app_context.keys)
+        student.name, decrypt_id_number(student, app_context.keys)
     )
     if answer == "unavailable":
         raise RealNameUnavailable
@@ -60,7 +60,7 @@ async def verify_registration(app_context: AppContext, registration_id: UUID) ->
         if registration is None:
             return
         if answer == "mismatch" or student.phone is None:
-            _refuse(session, registration, student, candidate.school_path, answer, at)
+            _refuse(session, registration, student, student_ref.school_path, answer, at)
         else:
             await _send_code(session, app_context.keys, registration, student.phone, at)
 

@@ -19,9 +19,9 @@ from backend.core.jobs import enqueue
 from backend.identity.consents import FACE_CONSENTS, require_consents
 from backend.identity.errors import EnrolmentPending, FaceAlreadyEnrolled, TooManyAttempts
 from backend.identity.face.picture_refs import EnrolmentRef
-from backend.identity.face.pictures import refuse_unsound
+from backend.identity.face.pictures import check_containers
 from backend.identity.face.tasks import enrol_face
-from backend.identity.face.templates import ever_enrolled
+from backend.identity.face.templates import has_ever_enrolled
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
 from backend.policy import PolicyAt
@@ -40,7 +40,7 @@ async def submit_shots(app_context: AppContext, actor: Actor, shots: list[bytes]
     _check_count(len(shots), policy)
     async with app_context.database.transaction(actor.scope) as session:
         await _require_eligible(session, actor.student_id, policy, at)
-    refuse_unsound(shots)
+    check_containers(shots)
     ref = EnrolmentRef(new_id(), actor.school_id, actor.student_id)
     keys = ref.shot_keys(len(shots))
     await asyncio.gather(
@@ -68,7 +68,7 @@ def _check_count(count: int, policy: PolicyAt) -> None:
 
 async def _require_eligible(session: AsyncSession, student_id: UUID, policy: PolicyAt, at: datetime) -> None:
     await require_consents(session, student_id, *FACE_CONSENTS)
-    if await ever_enrolled(session, student_id):
+    if await has_ever_enrolled(session, student_id):
         raise FaceAlreadyEnrolled
     delay = policy.duration("verification.face.delay_after_failures")
     failures = (
@@ -106,7 +106,7 @@ async def _create_enrolment(
     return enrolment
 
 
-async def newest_enrolment(session: AsyncSession, student_id: UUID) -> FaceEnrolment | None:
+async def load_newest_enrolment(session: AsyncSession, student_id: UUID) -> FaceEnrolment | None:
     """The student's latest enrolment, whatever its status."""
     newest = (
         select(FaceEnrolment)

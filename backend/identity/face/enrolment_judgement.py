@@ -11,11 +11,11 @@ from backend.core.app_context import AppContext
 from backend.identity.consents import FACE_CONSENTS, require_consents
 from backend.identity.errors import ConsentMissing, PicturesUnjudged
 from backend.identity.face.picture_refs import EnrolmentRef
-from backend.identity.face.pictures import keep_redrawn
+from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
-from backend.identity.face.selfie_records import keep_enrolment
+from backend.identity.face.selfie_records import store_enrolment_fingerprint
 from backend.identity.face.templates import store_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
@@ -41,7 +41,7 @@ async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
         verdict = refusal
     await _record_verdict(app_context, ref, verdict)
     for key in ref.shot_keys(len(shots)):
-        await keep_redrawn(app_context.evidence, pool, key)
+        await store_reencoded(app_context.evidence, pool, key)
 
 
 async def refuse_unjudged_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
@@ -88,7 +88,9 @@ async def _store_result(
     await store_template(session, app_context.keys, enrolment, result.template, at)
     usable = [report.fingerprint for report in result.shots if not report.reasons]
     hashes = [fingerprint.phash for fingerprint in usable if fingerprint is not None]
-    await keep_enrolment(session, app_context.keys, enrolment, result.template.descriptor(), hashes, at)
+    await store_enrolment_fingerprint(
+        session, app_context.keys, enrolment, result.template.descriptor(), hashes, at
+    )
     return True
 
 

@@ -15,9 +15,9 @@ from backend.core import outbox
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.identity.errors import PicturesUnjudged
-from backend.identity.face.match_references import reference_of
+from backend.identity.face.match_references import load_reference
 from backend.identity.face.picture_refs import PortraitRef
-from backend.identity.face.pictures import keep_redrawn
+from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules, thresholds
 from backend.identity.face.pool import face_pool
 from backend.identity.face.reasons import reason_json, refusal_reason
@@ -55,7 +55,7 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
     policy = province_policy(app_context, app_context.clock())
     async with app_context.database.transaction(Scope.school(ref.school_id)) as session:
         portrait = await _lock_pending(session, ref)
-        reference = await reference_of(
+        reference = await load_reference(
             session, app_context.keys, ref.student_id, policy, school_id=ref.school_id
         )
     if portrait is None:
@@ -67,7 +67,7 @@ async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
             verdict = await _compare(app_context, image, reference, policy)
     except BiometricsError as refusal:
         verdict = _refused(refusal_reason(refusal))
-    stored = await keep_redrawn(app_context.evidence, app_context.service(face_pool), ref.evidence_key)
+    stored = await store_reencoded(app_context.evidence, app_context.service(face_pool), ref.evidence_key)
     if stored is None and verdict.status != "refused":
         verdict = _refused(refusal_reason(ImageBroken()))
     await _record_verdict(app_context, ref, verdict, stored)

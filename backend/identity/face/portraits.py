@@ -14,7 +14,7 @@ from backend.core.jobs import enqueue
 from backend.identity.accounts.activation import activation_gaps
 from backend.identity.errors import EnrolmentPending, FaceStepOpen
 from backend.identity.face.picture_refs import PortraitRef
-from backend.identity.face.pictures import refuse_unsound
+from backend.identity.face.pictures import check_containers
 from backend.identity.face.tasks import judge_portrait
 from backend.identity.tables import Portrait
 
@@ -29,7 +29,7 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
     async with app_context.database.transaction(actor.scope) as session:
         if "face" in await activation_gaps(session, actor.student_id):
             raise FaceStepOpen
-    refuse_unsound([image])
+    check_containers([image])
     ref = PortraitRef(new_id(), actor.school_id, actor.student_id)
     portrait = Portrait(
         id=ref.portrait_id,
@@ -54,7 +54,7 @@ async def submit_portrait(app_context: AppContext, actor: Actor, image: bytes) -
     return portrait
 
 
-async def newest_portrait(session: AsyncSession, student_id: UUID) -> Portrait | None:
+async def load_newest_portrait(session: AsyncSession, student_id: UUID) -> Portrait | None:
     """The student's latest portrait, whatever its status."""
     newest = (
         select(Portrait)

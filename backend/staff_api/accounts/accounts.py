@@ -35,7 +35,7 @@ async def invite_account(body: InvitationIn, caller: StaffCaller) -> InvitationO
     command = staff_accounts.InviteAccount(body.kind, body.org_id, body.login, body.display_name, body.phone)
     policy = province_policy(caller.app_context, caller.at)
     async with caller.transaction() as session:
-        invitation = await staff_accounts.invite(session, caller.actor, command, policy, caller.at)
+        invitation = await staff_accounts.invite_account(session, caller.actor, command, policy, caller.at)
     return invitation_out(invitation)
 
 
@@ -50,7 +50,7 @@ async def list_accounts(
     """账号列表 · List the accounts of the own unit and below."""
     search = staff_accounts.AccountSearch(kind, status)
     async with caller.transaction() as session:
-        rows = await staff_accounts.accounts_page(
+        rows = await staff_accounts.load_account_page(
             session, caller.actor, search, position_id(cursor), limit + 1
         )
     return page_of(rows, limit, lambda row: account_out(*row), lambda row: row[0].id)
@@ -71,6 +71,8 @@ async def renew(account_id: UUID, caller: StaffCaller) -> InvitationOut:
 async def disable_account(account_id: UUID, body: DisableIn, caller: StaffCaller) -> AccountOut:
     """停用账号 · Disable an account; it is refused at its next request."""
     async with caller.transaction() as session:
-        account = await staff_accounts.disable(session, caller.actor, account_id, body.reason, caller.at)
+        account = await staff_accounts.disable_account(
+            session, caller.actor, account_id, body.reason, caller.at
+        )
         unit = await session.get_one(OrgUnit, account.org_id)
     return account_out(account, unit)

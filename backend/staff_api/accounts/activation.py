@@ -14,13 +14,13 @@ from backend.identity.accounts.activation_schemas import (
     readiness_out,
     student_activation_out,
 )
-from backend.identity.accounts.readiness import readiness_page
+from backend.identity.accounts.readiness import load_readiness_page
 from backend.identity.devices.schemas import RevocationIn
 from backend.identity.devices.service import RevokeDevice, active_device, revoke_device
 from backend.identity.record_schemas import CorrectionDecisionIn, CorrectionOut, correction_out
-from backend.identity.student_record import DecideCorrection, corrections, decide_correction
+from backend.identity.student_record import DecideCorrection, decide_correction, load_corrections
 from backend.people.counselors import AssignClasses, assign_classes
-from backend.people.queries import student_row
+from backend.people.queries import load_student
 from backend.people.schemas import ClassesIn
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
@@ -47,7 +47,7 @@ async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Re
 async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 50) -> Page[ReadinessOut]:
     """准备情况 · List which schools are ready for roll calls; a school sees itself."""
     async with caller.transaction() as session:
-        rows = await readiness_page(session, caller.actor, position_id(cursor), limit + 1)
+        rows = await load_readiness_page(session, caller.actor, position_id(cursor), limit + 1)
     return page_of(rows, limit, readiness_out, lambda row: row.school_id)
 
 
@@ -55,7 +55,7 @@ async def readiness(caller: StaffCaller, cursor: Cursor = None, limit: Limit = 5
 async def student_activation(student_id: UUID, caller: StaffCaller) -> StudentActivationOut:
     """学生激活进度 · Get a student's activation steps and the bound phone."""
     async with caller.transaction() as session:
-        row = await student_row(session, caller.actor, caller.app_context.keys, student_id)
+        row = await load_student(session, caller.actor, caller.app_context.keys, student_id)
         open_steps = await activation_gaps(session, student_id)
         device = await active_device(session, student_id)
     return student_activation_out(row, open_steps, device)
@@ -77,7 +77,7 @@ async def list_corrections(
 ) -> Page[CorrectionOut]:
     """学籍信息更正申请 · List the corrections that students requested, oldest first; a counselor's own classes only."""
     async with caller.transaction() as session:
-        rows = await corrections(session, caller.actor, status, instant_position(cursor), limit + 1)
+        rows = await load_corrections(session, caller.actor, status, instant_position(cursor), limit + 1)
     page = rows[:limit]
     next_cursor = None
     if len(rows) > limit:
@@ -93,5 +93,5 @@ async def decide(check_id: UUID, body: CorrectionDecisionIn, caller: StaffCaller
     command, keys = DecideCorrection(check_id, body.decision, body.note), caller.app_context.keys
     async with caller.transaction() as session:
         check = await decide_correction(session, caller.actor, keys, command, caller.at)
-        row = await student_row(session, caller.actor, keys, check.student_id)
+        row = await load_student(session, caller.actor, keys, check.student_id)
     return correction_out(check, row.name, row.class_name, keys)

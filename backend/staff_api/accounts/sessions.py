@@ -19,7 +19,7 @@ from backend.staff_api.caller import StaffCaller, StaffSignIn
 router = APIRouter(prefix="/v1", tags=["登录 · sign-in"])
 
 
-def _tokens_out(tokens: staff_sign_in.SignedIn) -> TokensOut:
+def _tokens_out(tokens: staff_sign_in.SessionTokens) -> TokensOut:
     return TokensOut(
         access_token=tokens.access.value,
         expires_in=tokens.access.expires_in,
@@ -37,7 +37,7 @@ async def open_session(body: SignInIn, app_context: AppContextOf) -> TokensOut:
 @router.post("/sessions/refresh", responses=documented(401, 422))
 async def refresh_session(body: RefreshIn, app_context: AppContextOf) -> TokensOut:
     """刷新令牌 · Exchange the refresh token for new tokens."""
-    return _tokens_out(await staff_sign_in.refresh(app_context, body.refresh_token))
+    return _tokens_out(await staff_sign_in.refresh_session(app_context, body.refresh_token))
 
 
 @router.delete("/sessions/current", status_code=204, responses=documented(401))
@@ -73,5 +73,5 @@ async def confirm_activation(body: ActivationConfirmationIn, app_context: AppCon
 async def me(caller: StaffCaller) -> StaffMeOut:
     """当前账号 · Get the signed-in account."""
     async with caller.transaction() as session:
-        account, unit = await staff_accounts.own_account(session, caller.actor)
+        account, unit = await staff_accounts.load_own_account(session, caller.actor)
     return staff_me_out(account, unit)

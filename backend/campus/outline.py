@@ -12,8 +12,6 @@ from geo.errors import GeoError
 from geo.site import Site
 from geo.site_files import site_from_csv, site_from_geojson_text
 
-__all__ = ["Datum", "Outline", "OutlineFormat", "ParsedOutline", "read_outline"]
-
 OutlineFormat = Literal["geojson", "csv"]
 
 

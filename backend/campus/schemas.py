@@ -7,9 +7,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.campus.outline import Datum, Outline
+from backend.campus.outline import Outline
 from backend.campus.queries import SiteView, VersionView
 from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from geo.datum import Datum
 
 SiteKindName = Literal["main", "branch", "internship"]
 FilingStatus = Literal["filed", "approved", "rejected"]

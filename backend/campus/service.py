@@ -144,24 +144,7 @@ async def decide_filing(
     Raises `NotFound` for a filing outside the caller's subtree, `NotPermitted` for a school's account,
     `OwnFiling`, `OpinionMissing` and `AlreadyDecided`.
     """
-    rows = await session.execute(
-        select(SiteVersion, OrgUnit.path)
-        .join(OrgUnit, OrgUnit.id == SiteVersion.school_id)
-        .where(SiteVersion.id == version_id)
-    )
-    filing = rows.one_or_none()
-    if filing is None:
-        raise NotFound
-    version, school_path = filing
-    if version.filed_by == actor.account_id:
-        raise OwnFiling
-    if actor.role not in {"province", "bureau"}:
-        raise NotPermitted(
-            reason_zh="备案由学校的上级教育行政部门审核",
-            reason_en="only the school's superiors can decide on filings",
-        )
-    if decision.outcome == "rejected" and decision.opinion is None:
-        raise OpinionMissing
+    version, school_path = await _load_decidable(session, actor, version_id, decision)
     row = {
         "version_id": version.id,
         "school_id": version.school_id,
@@ -182,3 +165,28 @@ async def decide_filing(
     after = {"outcome": decision.outcome, "opinion": decision.opinion}
     record(session, Act("site_decided", "site_version", str(version.id), school_path, after=after), at)
     return decided
+
+
+async def _load_decidable(
+    session: AsyncSession, actor: Actor, version_id: UUID, decision: Decision
+) -> tuple[SiteVersion, str]:
+    """The filing and the school's path, if the actor may make this decision."""
+    rows = await session.execute(
+        select(SiteVersion, OrgUnit.path)
+        .join(OrgUnit, OrgUnit.id == SiteVersion.school_id)
+        .where(SiteVersion.id == version_id)
+    )
+    filing = rows.one_or_none()
+    if filing is None:
+        raise NotFound
+    version, school_path = filing
+    if version.filed_by == actor.account_id:
+        raise OwnFiling
+    if actor.role not in {"province", "bureau"}:
+        raise NotPermitted(
+            reason_zh="备案由学校的上级教育行政部门审核",
+            reason_en="only the school's superiors can decide on filings",
+        )
+    if decision.outcome == "rejected" and decision.opinion is None:
+        raise OpinionMissing
+    return version, school_path

@@ -61,24 +61,7 @@ async def attach(
     """
     if not attachment_ids:
         return
-    limit = attachment_policy(actor, at).integer("attachment.per_subject")
-    if len(attachment_ids) > limit:
-        raise TooManyAttachments(limit=limit)
-    usable = (
-        select(Attachment.id)
-        .where(
-            Attachment.id.in_(attachment_ids),
-            Attachment.student_id == to.student_id,
-            Attachment.school_id == to.school_id,
-            Attachment.stored_at.is_not(None),
-            Attachment.discarded_at.is_(None),
-            _uploaded_by_side_of(actor),
-        )
-        .order_by(Attachment.id)
-        .with_for_update(read=True)
-    )
-    if len((await session.scalars(usable)).all()) != len(attachment_ids):
-        raise AttachmentUnusable
+    await _check_usable(session, actor, attachment_ids, to, at)
     rows = [
         AttachmentLink(
             attachment_id=attachment_id,
@@ -97,6 +80,29 @@ async def attach(
             session.add_all(rows)
     except IntegrityError as used_before:
         raise AttachmentUnusable from used_before
+
+
+async def _check_usable(
+    session: AsyncSession, actor: Actor, attachment_ids: Sequence[UUID], to: AttachedTo, at: datetime
+) -> None:
+    limit = attachment_policy(actor, at).integer("attachment.per_subject")
+    if len(attachment_ids) > limit:
+        raise TooManyAttachments(limit=limit)
+    usable = (
+        select(Attachment.id)
+        .where(
+            Attachment.id.in_(attachment_ids),
+            Attachment.student_id == to.student_id,
+            Attachment.school_id == to.school_id,
+            Attachment.stored_at.is_not(None),
+            Attachment.discarded_at.is_(None),
+            _uploaded_by_side_of(actor),
+        )
+        .order_by(Attachment.id)
+        .with_for_update(read=True)
+    )
+    if len((await session.scalars(usable)).all()) != len(attachment_ids):
+        raise AttachmentUnusable
 
 
 def _uploaded_by_side_of(actor: Actor) -> ColumnElement[bool]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, select
+from sqlalchemy import ColumnElement, Select, and_, exists, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.actor import Actor
@@ -39,6 +39,43 @@ async def load_readiness_page(
     session: AsyncSession, actor: Actor, after: UUID | None, limit: int
 ) -> list[Readiness]:
     """At most `limit` visible schools after the id `after`. A counselor's counts cover their own classes only."""
+    page = _select_schools(actor, after, limit).subquery()
+    full_time_students = and_(
+        Student.school_id.in_(select(page.c.id)),
+        Student.study_form == "full_time",
+        Student.standing.in_(IN_SCHOOL_STANDINGS),
+    )
+    if actor.role == "counselor":
+        full_time_students = and_(
+            full_time_students, Student.class_id.in_(classes_of_counselor(actor.counselor_id))
+        )
+    students = (
+        select(
+            Student.school_id,
+            _has_active_counselor().label("has_counselor"),
+            step_conditions()["account"].label("with_phone"),
+            is_activated().label("activated"),
+        )
+        .where(full_time_students)
+        .subquery()
+    )
+    counts = (
+        select(
+            page.c.id,
+            page.c.name,
+            func.count(students.c.school_id),
+            func.count().filter(~students.c.has_counselor),
+            func.count().filter(students.c.with_phone),
+            func.count().filter(students.c.activated),
+        )
+        .select_from(page.outerjoin(students, students.c.school_id == page.c.id))
+        .group_by(page.c.id, page.c.name)
+        .order_by(page.c.id)
+    )
+    return [Readiness(*row) for row in await session.execute(counts)]
+
+
+def _select_schools(actor: Actor, after: UUID | None, limit: int) -> Select[UUID, str]:
     schools = (
         select(OrgUnit.id, OrgUnit.name).where(OrgUnit.kind == "school").order_by(OrgUnit.id).limit(limit)
     )
@@ -48,40 +85,13 @@ async def load_readiness_page(
         schools = schools.where(OrgUnit.id == actor.school_id)
     if after is not None:
         schools = schools.where(OrgUnit.id > after)
-    page = schools.subquery()
-    looked_after = exists().where(
+    return schools
+
+
+def _has_active_counselor() -> ColumnElement[bool]:
+    """The SQL condition, on a row of `Student`, that the class has a current counselor with an active account."""
+    return exists().where(
         ClassCounselor.class_id == Student.class_id,
         ClassCounselor.until.is_(None),
         exists().where(Account.counselor_id == ClassCounselor.counselor_id, Account.status == "active"),
     )
-    of_roll = and_(
-        Student.school_id.in_(select(page.c.id)),
-        Student.study_form == "full_time",
-        Student.standing.in_(IN_SCHOOL_STANDINGS),
-    )
-    if actor.role == "counselor":
-        of_roll = and_(of_roll, Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
-    each = (
-        select(
-            Student.school_id,
-            looked_after.label("looked_after"),
-            step_conditions()["account"].label("with_phone"),
-            is_activated().label("activated"),
-        )
-        .where(of_roll)
-        .subquery()
-    )
-    counts = (
-        select(
-            page.c.id,
-            page.c.name,
-            func.count(each.c.school_id),
-            func.count().filter(~each.c.looked_after),
-            func.count().filter(each.c.with_phone),
-            func.count().filter(each.c.activated),
-        )
-        .select_from(page.outerjoin(each, each.c.school_id == page.c.id))
-        .group_by(page.c.id, page.c.name)
-        .order_by(page.c.id)
-    )
-    return [Readiness(*row) for row in await session.execute(counts)]

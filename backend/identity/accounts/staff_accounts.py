@@ -111,22 +111,10 @@ async def create_account(
     at: datetime,
     created_by: UUID | None,
 ) -> Invitation:
+    """Create an invited account of the unit, without any check of authority; raises `LoginTaken`."""
     code, until = _new_activation_code(), at + policy.duration("identity.activation_code.lifetime")
     school_id = unit.id if unit.kind == "school" else None
-    counselor_id = None
-    if command.kind == "counselor":
-        counselor_id = new_id()
-        session.add(
-            Counselor(
-                id=counselor_id,
-                school_id=unit.id,
-                name=command.display_name,
-                phone=command.phone,
-                profile={},
-                created_at=at,
-            )
-        )
-        await session.flush()
+    counselor_id = await _create_counselor(session, command, at) if command.kind == "counselor" else None
     account = Account(
         id=new_id(),
         kind=command.kind,
@@ -151,6 +139,20 @@ async def create_account(
         raise LoginTaken(login=command.login) from error
     _audit(session, account, "AccountInvited", {"kind": account.kind, "login": account.login}, at)
     return Invitation(account, code, until)
+
+
+async def _create_counselor(session: AsyncSession, command: InviteAccount, at: datetime) -> UUID:
+    counselor = Counselor(
+        id=new_id(),
+        school_id=command.org_id,
+        name=command.display_name,
+        phone=command.phone,
+        profile={},
+        created_at=at,
+    )
+    session.add(counselor)
+    await session.flush()
+    return counselor.id
 
 
 def _new_activation_code() -> str:

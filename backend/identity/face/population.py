@@ -24,8 +24,7 @@ from backend.org.paths import path_of
 from backend.policy import PolicyAt
 from backend.policy.errors import AbsentLaw
 from biometrics.engines.base import EngineKey
-from biometrics.matching import scoring
-from biometrics.matching.decision import FaceTemplate as Template
+from biometrics.matching import decision, scoring
 from biometrics.matching.decision import Method, ThresholdsInvalid
 from biometrics.matching.scoring import Population
 
@@ -117,7 +116,7 @@ async def _learn_population(
     async with app_context.database.transaction(Scope.wide(province)) as session:
         schools = list(await session.scalars(enrolled.distinct().order_by(FaceTemplate.school_id)))
     per_school = math.ceil(policy.integer(f"{_POLICY}.sample") / len(schools))
-    templates: list[Template] = []
+    templates: list[decision.FaceTemplate] = []
     for school_id in schools:
         async with app_context.database.transaction(Scope.school(school_id)) as session:
             by_student = await load_school_templates(session, app_context.keys, school_id, engine, per_school)

@@ -1,4 +1,4 @@
-"""Fences as verification loads them."""
+"""Loading and evaluating fences."""
 
 from uuid import UUID, uuid4
 
@@ -37,7 +37,7 @@ def thresholds() -> FenceThresholds:
     )
 
 
-async def filed(
+async def file_new_site(
     database: Database, school: School, ring: list[tuple[float, float]], datum: Datum = Datum.WGS84
 ) -> UUID:
     actor = registrar_account(school)
@@ -58,7 +58,7 @@ async def test_a_fence_filed_in_gcj02_equals_the_one_in_wgs84(
     database: Database, world: World, thresholds: FenceThresholds
 ) -> None:
     scope = bureau_account(world.city).scope
-    versions = [await filed(database, world.school, rectangle(), datum) for datum in Datum]
+    versions = [await file_new_site(database, world.school, rectangle(), datum) for datum in Datum]
     async with database.transaction(scope) as session:
         fences = [await load_sites(session, [version]) for version in versions]
     for position in (INSIDE, OUTSIDE, fix(WEST, SOUTH + SIDE / 2)):
@@ -74,9 +74,9 @@ async def test_a_fence_filed_in_gcj02_equals_the_one_in_wgs84(
 async def test_inside_any_site_of_the_school_is_inside(
     database: Database, world: World, thresholds: FenceThresholds
 ) -> None:
-    near = await filed(database, world.school, rectangle())
-    other_end_of_town = await filed(database, world.school, rectangle(113.9, 34.7))
-    shenzhen = await filed(database, world.school, rectangle(114.05, 22.54))
+    near = await file_new_site(database, world.school, rectangle())
+    other_end_of_town = await file_new_site(database, world.school, rectangle(113.9, 34.7))
+    shenzhen = await file_new_site(database, world.school, rectangle(114.05, 22.54))
     async with database.transaction(Scope.school(world.school.id)) as session:
         town = await load_sites(session, [near, other_end_of_town])
         everywhere = await load_sites(session, [near, other_end_of_town, shenzhen])
@@ -89,7 +89,7 @@ async def test_inside_any_site_of_the_school_is_inside(
 
 
 async def test_a_cached_fence_is_not_visible_to_other_tenants(database: Database, world: World) -> None:
-    version = await filed(database, world.school, rectangle())
+    version = await file_new_site(database, world.school, rectangle())
     async with database.transaction(Scope.school(world.school.id)) as session:
         first = await load_sites(session, [version])
         assert (await load_sites(session, [version]))[0] is first[0]
@@ -100,7 +100,7 @@ async def test_a_cached_fence_is_not_visible_to_other_tenants(database: Database
 
 
 async def test_an_unknown_version_raises_not_found(database: Database, world: World) -> None:
-    version = await filed(database, world.school, rectangle())
+    version = await file_new_site(database, world.school, rectangle())
     async with database.transaction(Scope.school(world.school.id)) as session:
         for wanted in ([version, uuid4()], [uuid4()], []):
             with pytest.raises(NotFound):

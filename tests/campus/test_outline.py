@@ -1,4 +1,4 @@
-"""Reading what a registrar drew, by the law of the day."""
+"""Parsing outlines under the policy of a day."""
 
 import json
 from datetime import date

@@ -21,11 +21,11 @@ def phone() -> Phone:
     return Phone(OFFLINE, clock=NOW.timestamp)
 
 
-def asked(token: str | None = None, at: datetime = NOW) -> ExpectedRequest:
+def expected_request(token: str | None = None, at: datetime = NOW) -> ExpectedRequest:
     return ExpectedRequest("GET", URL, at, timedelta(seconds=60), token)
 
 
-def forged(phone: Phone, header: dict[str, Any] | None = None, **claims: Any) -> str:
+def sign_proof(phone: Phone, header: dict[str, Any] | None = None, **claims: Any) -> str:
     body = {"jti": "1", "htm": "GET", "htu": URL, "iat": NOW.timestamp()} | claims
     head = {"typ": "dpop+jwt", "jwk": phone.jwk} | (header or {})
     return jwt.encode(
@@ -51,7 +51,7 @@ def test_the_thumbprint_matches_rfc_7638() -> None:
 
 def test_a_proof_for_this_request_is_accepted_and_identifies_its_key() -> None:
     own = phone()
-    proof = check_proof(own.proof("GET", "/v1/me", "a-token"), asked("a-token"))
+    proof = check_proof(own.proof("GET", "/v1/me", "a-token"), expected_request("a-token"))
     assert (proof.jkt, proof.jwk) == (own.thumbprint, public_jwk(own.jwk))
 
 
@@ -76,21 +76,21 @@ def test_a_proof_for_this_request_is_accepted_and_identifies_its_key() -> None:
     ],
 )
 def test_a_proof_for_another_request_is_refused(claims: dict[str, Any], expected: str) -> None:
-    assert reason(forged(phone(), **claims), asked()) == expected
+    assert reason(sign_proof(phone(), **claims), expected_request()) == expected
 
 
 def test_query_and_fragment_of_the_uri_are_ignored() -> None:
-    assert check_proof(forged(phone(), htu=URL + "?page=2#top"), asked()).jti == "1"
+    assert check_proof(sign_proof(phone(), htu=URL + "?page=2#top"), expected_request()).jti == "1"
 
 
 @pytest.mark.parametrize("ath", [None, "", base64url(b"\0" * 32)])
 def test_a_proof_must_be_for_the_same_access_token(ath: str | None) -> None:
-    assert reason(forged(phone(), ath=ath), asked("a-token")) == "ath"
+    assert reason(sign_proof(phone(), ath=ath), expected_request("a-token")) == "ath"
 
 
 def test_a_proof_must_be_signed_by_the_key_it_contains() -> None:
     thief, owner = phone(), phone()
-    assert reason(forged(thief, {"jwk": owner.jwk}), asked()) == "signature"
+    assert reason(sign_proof(thief, {"jwk": owner.jwk}), expected_request()) == "signature"
 
 
 def test_a_malformed_proof_is_refused() -> None:
@@ -106,10 +106,10 @@ def test_a_malformed_proof_is_refused() -> None:
         {"jwk": "text"},
         {"jwk": None},
     ):
-        assert reason(forged(own, header), asked()) in {"typ", "jwk"}
+        assert reason(sign_proof(own, header), expected_request()) in {"typ", "jwk"}
     unsigned = jwt.encode({"jti": "1"}, "", algorithm="none", headers={"typ": "dpop+jwt", "jwk": own.jwk})
     for token in ("", "a.b.c", "x" * 5000, unsigned):
-        assert reason(token, asked()) in {"missing", "form", "typ"}
+        assert reason(token, expected_request()) in {"missing", "form", "typ"}
 
 
 def test_non_canonical_coordinates_are_refused() -> None:
@@ -135,4 +135,4 @@ def test_any_malformed_jwk_is_refused_without_a_crash(candidate: Any) -> None:
 @given(st.text(max_size=200))
 def test_any_malformed_proof_is_refused_without_a_crash(token: str) -> None:
     with pytest.raises(ProofInvalid):
-        check_proof(token, asked())
+        check_proof(token, expected_request())

@@ -1,4 +1,4 @@
-"""Who manages whose account, and how old somebody is: pure."""
+"""The rules about managing accounts and about ages; pure."""
 
 from datetime import date, timedelta
 from itertools import product

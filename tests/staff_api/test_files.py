@@ -1,4 +1,4 @@
-"""Attachments over HTTP: types, sizes, and how a file is handed out."""
+"""Attachments over HTTP: types, sizes, and safe downloads."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -33,7 +33,7 @@ async def api(desk: Desk) -> AsyncIterator[StaffClient]:
         yield client
 
 
-async def sent(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str) -> Response:
+async def upload(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str) -> Response:
     headers = api._as(actor) | {"content-type": media}
     params = {"student_id": str(desk.pupil.id)}
     return await api.http.post("/v1/attachments", params=params, content=data, headers=headers)
@@ -41,7 +41,7 @@ async def sent(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str
 
 async def test_a_file_is_returned_as_a_download(api: StaffClient, desk: Desk) -> None:
     counselor = desk.counselor
-    kept = await sent(api, counselor, desk, PDF, "application/pdf")
+    kept = await upload(api, counselor, desk, PDF, "application/pdf")
     assert kept.status_code == 201, kept.text
     answer = await api.get(counselor, f"/v1/attachments/{kept.json()['id']}")
     assert (answer.status_code, answer.content) == (200, PDF)
@@ -64,7 +64,7 @@ async def test_a_file_is_returned_as_a_download(api: StaffClient, desk: Desk) ->
 async def test_an_invalid_upload_is_refused_with_a_reason(
     api: StaffClient, desk: Desk, data: bytes, media: str, status: int, code: str
 ) -> None:
-    answer = await sent(api, desk.counselor, desk, data, media)
+    answer = await upload(api, desk.counselor, desk, data, media)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 

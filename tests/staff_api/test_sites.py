@@ -1,4 +1,4 @@
-"""Sites over HTTP: filed, tried, decided, read; each tenant alone with its own."""
+"""Sites over HTTP: filing, validation, decisions, reading; tenants are isolated."""
 
 import json
 from collections.abc import AsyncIterator
@@ -52,7 +52,9 @@ def filing(outline: dict[str, Any] | None = None) -> dict[str, Any]:
     }
 
 
-async def filed(client: StaffClient, school: School, outline: dict[str, Any] | None = None) -> dict[str, Any]:
+async def file_new_site(
+    client: StaffClient, school: School, outline: dict[str, Any] | None = None
+) -> dict[str, Any]:
     answer = await client.post(registrar_account(school), "/v1/sites", filing(outline))
     assert answer.status_code == 201, answer.text
     site: dict[str, Any] = answer.json()
@@ -61,7 +63,7 @@ async def filed(client: StaffClient, school: School, outline: dict[str, Any] | N
 
 async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(client: StaffClient, world: World) -> None:
     outline = geojson(Datum.GCJ02)
-    site = await filed(client, world.school, outline)
+    site = await file_new_site(client, world.school, outline)
     shown = (await client.get(bureau_account(world.city), f"/v1/sites/{site['id']}")).json()
     (version,) = shown["versions"]
     corners = [tuple(point) for point in version["geojson"]["coordinates"][0][0]]
@@ -75,7 +77,7 @@ async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(client: StaffC
 
 async def test_a_csv_filing_is_stored_unchanged(client: StaffClient, world: World) -> None:
     text = csv_of(rectangle(), Datum.BD09)
-    site = await filed(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
+    site = await file_new_site(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
     assert site["versions"][0]["original"] == text
     assert site["versions"][0]["original_format"] == "csv"
 
@@ -84,7 +86,7 @@ async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
     client: StaffClient, world: World
 ) -> None:
     bureau, registrar = bureau_account(world.city), registrar_account(world.school)
-    site = await filed(client, world.school)
+    site = await file_new_site(client, world.school)
     path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
     waiting = await client.every(bureau, "/v1/sites", status="filed", limit=2)
     decided = await client.post(bureau, path, {"outcome": "approved", "opinion": "一致"})
@@ -97,7 +99,7 @@ async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
 
 
 async def test_another_tenants_site_is_not_found(client: StaffClient, world: World) -> None:
-    site = await filed(client, world.school)
+    site = await file_new_site(client, world.school)
     strangers = [
         registrar_account(world.sister),
         registrar_account(world.direct),
@@ -127,7 +129,7 @@ async def test_another_tenants_site_is_not_found(client: StaffClient, world: Wor
 async def test_the_school_cannot_approve_and_the_superior_cannot_file(
     client: StaffClient, world: World
 ) -> None:
-    site = await filed(client, world.school)
+    site = await file_new_site(client, world.school)
     path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
     body = {"outcome": "approved"}
     assert (await client.post(registrar_account(world.school), path, body)).status_code == 403
@@ -185,5 +187,7 @@ async def test_unusual_geojson_properties_are_stored_unchanged(client: StaffClie
         "properties": {"name": "a\0b\ud800"},
         "geometry": {"type": "Polygon", "coordinates": polygon(rectangle())["coordinates"][0]},
     }
-    site = await filed(client, world.school, {"format": "geojson", "datum": "wgs84", "geojson": feature})
+    site = await file_new_site(
+        client, world.school, {"format": "geojson", "datum": "wgs84", "geojson": feature}
+    )
     assert json.loads(site["versions"][0]["original"]) == feature

@@ -1,4 +1,4 @@
-"""Campuses to file: rectangles near Zhengzhou, in any datum, as GeoJSON or CSV."""
+"""Sample outlines: rectangles near Zhengzhou, in any datum, as GeoJSON or CSV."""
 
 import json
 from datetime import date
@@ -25,7 +25,7 @@ def rectangle(west: float = WEST, south: float = SOUTH, side: float = SIDE) -> l
 
 
 def polygon(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> dict[str, Any]:
-    """GeoJSON of WGS-84 rings, each a polygon of its own, written down in `datum`."""
+    """GeoJSON of WGS-84 rings, each as one polygon, with coordinates in `datum`."""
     drawn = [
         [[list(convert(lon, lat, source=Datum.WGS84, target=datum)) for lon, lat in ring]] for ring in rings
     ]
@@ -39,6 +39,6 @@ def csv_of(ring: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> str:
 
 
 def drawn(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> ParsedOutline:
-    """A site that was read from GeoJSON of the rings in `datum`."""
+    """The outline parsed from GeoJSON of the rings in `datum`."""
     outline = Outline("geojson", datum, json.dumps(polygon(*(rings or (rectangle(),)), datum=datum)))
     return read_outline(outline, henan_policy())

@@ -119,7 +119,7 @@ async def newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[st
 
 async def require_consents(session: AsyncSession, student_id: UUID, *kinds: str) -> None:
     """Raise `ConsentMissing` with the first of these kinds that is not granted."""
-    given = await newest_consents(session, student_id)
+    answers = await newest_consents(session, student_id)
     for kind in kinds:
-        if kind not in given or not given[kind].granted:
+        if kind not in answers or not answers[kind].granted:
             raise ConsentMissing(kind=kind)

@@ -91,10 +91,10 @@ async def load_own_record(session: AsyncSession, actor: Actor, keys: KeyRing) ->
         .join(OrgUnit, OrgUnit.id == Student.school_id)
         .where(Student.id == actor.student_id)
     )
-    found = (await session.execute(query)).one_or_none()
-    if found is None:
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
         raise NotFound
-    student, school_class, school_name = found
+    student, school_class, school_name = row
     return OwnRecord(
         name=student.name,
         sex=student.sex,

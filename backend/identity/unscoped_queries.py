@@ -65,20 +65,20 @@ async def consume_proof(database: Database, proof: Proof, at: datetime) -> Proof
     return ProofState(row["fresh"], row["key_status"] == "active", row["account_status"] == "active", actor)
 
 
-_PURGE_PROOFS = text("SELECT definer.purge_proofs(:before) AS gone")
-_PURGE_REGISTRATIONS = text("SELECT definer.purge_registrations(:before) AS gone")
+_PURGE_PROOFS = text("SELECT definer.purge_proofs(:before) AS deleted")
+_PURGE_REGISTRATIONS = text("SELECT definer.purge_registrations(:before) AS deleted")
 
 
 async def purge_proofs(database: Database, before: datetime) -> int:
     """Delete proofs seen before an instant; returns their number."""
     (row,) = await database.ask(_PURGE_PROOFS, before=before)
-    return int(row["gone"])
+    return int(row["deleted"])
 
 
 async def purge_registrations(database: Database, before: datetime) -> int:
     """Delete unconfirmed registrations created before an instant, decoys included; returns their number."""
     (row,) = await database.ask(_PURGE_REGISTRATIONS, before=before)
-    return int(row["gone"])
+    return int(row["deleted"])
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Attachments of facts: files that were uploaded once, attached to one fact, and shown to everyone who may see it.
+"""Attaching uploaded files to a fact, and listing the files of a fact.
 
 `attachment_files` stores and reads the content, `attachment_cleanup` deletes uploads that were never attached.
 """

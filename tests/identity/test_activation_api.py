@@ -17,14 +17,14 @@ from tests.support.province import PROVINCE_PATH, Pupil, synthetic_id_number
 
 
 async def counselor_id(counselor: Staffer) -> str:
-    found: str = (await counselor.get("/v1/me")).json()["counselor_id"]
-    return found
+    identifier: str = (await counselor.get("/v1/me")).json()["counselor_id"]
+    return identifier
 
 
 async def own_readiness(person: Staffer) -> dict[str, Any]:
     (row,) = (await person.get("/v1/readiness")).json()["items"]
-    found: dict[str, Any] = row
-    return found
+    readiness: dict[str, Any] = row
+    return readiness
 
 
 async def request_correction(scenario: Stage, student: Pupil, field: str, claimed: str) -> str:
@@ -59,17 +59,20 @@ async def test_superiors_see_which_of_their_schools_are_not_ready(scenario: Stag
     bureau = await staffer(scenario, "bureau", scenario.world.city.id)
     other = await staffer(scenario, "bureau", scenario.world.other_city.id)
     await scenario.bind_phone(scenario.school.students[0])
-    seen: dict[str, dict[str, Any]] = {}
+    by_school: dict[str, dict[str, Any]] = {}
     cursor: dict[str, str] = {}
     while True:
         page = (await bureau.get("/v1/readiness", limit=50, **cursor)).json()
-        seen |= {item["school_id"]: item for item in page["items"]}
+        by_school |= {item["school_id"]: item for item in page["items"]}
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
-    assert {str(scenario.school.id), str(scenario.world.sister.id)} <= set(seen)
-    assert str(scenario.world.direct.id) not in seen
-    assert (seen[str(scenario.school.id)]["with_phone"], seen[str(scenario.school.id)]["activated"]) == (1, 0)
+    assert {str(scenario.school.id), str(scenario.world.sister.id)} <= set(by_school)
+    assert str(scenario.world.direct.id) not in by_school
+    assert (
+        by_school[str(scenario.school.id)]["with_phone"],
+        by_school[str(scenario.school.id)]["activated"],
+    ) == (1, 0)
     assert (await other.get("/v1/readiness")).json()["items"] == []
 
 

@@ -33,10 +33,10 @@ async def test_samples_are_templates_and_accepted_check_ins(scenario: Stage) -> 
     await check_in(scenario, one, 12, EngineKey("dlib-onnx", "another"))
     async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
         await shred(session, [shredded.id], scenario.dial())
-    found = await deployment_samples(scenario.app_context, engine, 100)
-    counts = sorted(np.bincount(found.person).tolist())
+    samples = await deployment_samples(scenario.app_context, engine, 100)
+    counts = sorted(np.bincount(samples.person).tolist())
     assert counts == [1, 3]
-    several = found.vectors[found.person == np.argmax(np.bincount(found.person))]
+    several = samples.vectors[samples.person == np.argmax(np.bincount(samples.person))]
     expected = [template_of(seed).mean for seed in (0, 11, 10)]
     assert several == pytest.approx(np.array(expected), abs=1e-3)
 
@@ -51,5 +51,5 @@ async def test_the_sample_is_limited_and_reproducible(scenario: Stage) -> None:
 
 
 async def test_an_engine_without_enrolments_has_no_samples(scenario: Stage) -> None:
-    found = await deployment_samples(scenario.app_context, EngineKey("dlib-onnx", uuid4().hex), 10)
-    assert len(found.vectors) == 0
+    samples = await deployment_samples(scenario.app_context, EngineKey("dlib-onnx", uuid4().hex), 10)
+    assert len(samples.vectors) == 0

@@ -125,15 +125,15 @@ async def test_proofs_are_deleted_only_when_too_old_to_be_accepted(scenario: Sta
     phone = await scenario.bind_phone(scenario.school.students[0])
     context = type("Context", (), {"additional_context": {"app_context": scenario.app_context}})()
 
-    async def kept() -> int:
+    async def count_proofs() -> int:
         query = select(func.count()).select_from(DpopProof).where(DpopProof.jkt == phone.thumbprint)
         async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
             return await session.scalar(query) or 0
 
-    before = await kept()
+    before = await count_proofs()
     scenario.dial.ahead = timedelta(minutes=11)
     await purge_expired(context, 0)
-    assert await kept() == before > 0
+    assert await count_proofs() == before > 0
     scenario.dial.ahead = timedelta(minutes=13)
     await purge_expired(context, 0)
-    assert await kept() == 0
+    assert await count_proofs() == 0

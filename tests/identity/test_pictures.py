@@ -79,10 +79,10 @@ async def test_judged_shots_are_stored_without_metadata(scenario: Stage, pool: P
     assert all(SECRET in each for each in sent)
     assert (await phone.enrol_face(sent)).status_code == 202
     assert (await judge_newest(scenario, scenario.school.students[0])).status == "accepted"
-    kept = await load_evidence_files(scenario, f"enrolment/{scenario.school.students[0].id}")
-    assert len(kept) == 3
-    assert not any(SECRET in each or each in sent for each in kept)
-    assert all(not Image.open(io.BytesIO(each)).getexif() for each in kept)
+    stored = await load_evidence_files(scenario, f"enrolment/{scenario.school.students[0].id}")
+    assert len(stored) == 3
+    assert not any(SECRET in each or each in sent for each in stored)
+    assert all(not Image.open(io.BytesIO(each)).getexif() for each in stored)
 
 
 async def test_a_judged_portrait_is_stored_without_metadata(scenario: Stage, pool: PoolInProcess) -> None:
@@ -90,9 +90,9 @@ async def test_a_judged_portrait_is_stored_without_metadata(scenario: Stage, poo
     phone = await bind_phone_without_face(scenario)
     assert (await phone.submit_portrait(with_metadata(render_pattern(7, 1)))).status_code == 202
     portrait = await judge_newest_portrait(scenario, student)
-    (kept,) = await load_evidence_files(scenario, f"portrait/{student.id}")
-    assert SECRET not in kept
-    assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(kept).digest())
+    (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
+    assert SECRET not in stored
+    assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(stored).digest())
 
 
 async def test_a_large_picture_is_stored_at_a_reduced_size(scenario: Stage, pool: PoolInProcess) -> None:
@@ -101,8 +101,8 @@ async def test_a_large_picture_is_stored_at_a_reduced_size(scenario: Stage, pool
     large = encoded(noise(4000, 3000), "JPEG", quality=60)
     assert (await phone.submit_portrait(large)).status_code == 202
     await judge_newest_portrait(scenario, student)
-    (kept,) = await load_evidence_files(scenario, f"portrait/{student.id}")
-    width, height = Image.open(io.BytesIO(kept)).size
+    (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
+    width, height = Image.open(io.BytesIO(stored)).size
     assert KEPT_SIDE <= min(width, height) < 3000
 
 

@@ -62,8 +62,8 @@ def _small_province(monkeypatch: pytest.MonkeyPatch, engine: EngineKey) -> None:
 
 
 def small_policy(at: datetime, engine: EngineKey) -> SmallProvince:
-    found = load_policies().at(at.date(), "410000")
-    return SmallProvince(found.policy, found.day, found.lineage, engine.version)
+    policy = load_policies().at(at.date(), "410000")
+    return SmallProvince(policy.policy, policy.day, policy.lineage, engine.version)
 
 
 async def learn_versions(scenario: Stage, engine: EngineKey) -> list[int]:
@@ -144,7 +144,7 @@ async def test_a_reference_has_the_population_and_the_classmates(scenario: Stage
     own, mate = scenario.school.classes[0].students
     policy = small_policy(scenario.dial(), engine)
     async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
-        found = await load_reference(
+        reference = await load_reference(
             session,
             scenario.app_context.keys,
             own.id,
@@ -152,14 +152,14 @@ async def test_a_reference_has_the_population_and_the_classmates(scenario: Stage
             school_id=scenario.school.id,
             class_id=own.class_id,
         )
-    assert found is not None
-    assert found.scoring == Scoring(Method.CENTRED, 0.5)
-    assert found.population.version == 1
-    assert [each.mean.tolist() for each in found.roster] == [
+    assert reference is not None
+    assert reference.scoring == Scoring(Method.CENTRED, 0.5)
+    assert reference.population.version == 1
+    assert [each.mean.tolist() for each in reference.roster] == [
         pytest.approx(template_of(1).mean.tolist(), abs=1e-3)
     ]
     assert mate.id != own.id
-    assert found.cohort == ()
+    assert reference.cohort == ()
 
 
 async def test_a_students_own_scope_has_no_classmates_in_the_reference(
@@ -170,11 +170,11 @@ async def test_a_students_own_scope_has_no_classmates_in_the_reference(
     own = scenario.school.students[0]
     policy = small_policy(scenario.dial(), engine)
     async with scenario.app_context.database.transaction(Scope.student(own.school_id, own.id)) as session:
-        found = await load_reference(
+        reference = await load_reference(
             session, scenario.app_context.keys, own.id, policy, school_id=own.school_id, class_id=own.class_id
         )
-    assert found is not None
-    assert found.roster == ()
+    assert reference is not None
+    assert reference.roster == ()
 
 
 async def test_a_student_without_a_template_has_no_reference(scenario: Stage, engine: EngineKey) -> None:
@@ -208,9 +208,9 @@ async def test_a_school_too_small_for_a_cohort_is_scored_without_one(
     own = scenario.school.students[0]
     policy = replace(small_policy(scenario.dial(), engine), cohort_size=size)
     async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
-        found = await load_reference(
+        reference = await load_reference(
             session, scenario.app_context.keys, own.id, policy, school_id=own.school_id
         )
-    assert found is not None
-    assert found.scoring == expected
-    assert len(found.cohort) == expected.cohort_size
+    assert reference is not None
+    assert reference.scoring == expected
+    assert len(reference.cohort) == expected.cohort_size

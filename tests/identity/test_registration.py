@@ -53,16 +53,16 @@ async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(scenari
         ("李四", student.id_number),
     ]:
         phone = scenario.phone()
-        asked = await phone.prove("POST", "/v1/registrations", json={"name": name, "id_number": number})
-        registration_id = asked.json().pop("registration_id")
+        requested = await phone.prove("POST", "/v1/registrations", json={"name": name, "id_number": number})
+        registration_id = requested.json().pop("registration_id")
         await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
         code = await scenario.sent_code(student) or "000000"
-        body = {key: value for key, value in asked.json().items() if key != "registration_id"}
+        body = {key: value for key, value in requested.json().items() if key != "registration_id"}
         tries = [
             (await phone.confirm(registration_id, wrong_code(code))).json() | {"instance": ""}
             for _ in range(6)
         ]
-        answers.append((asked.status_code, body, tries))
+        answers.append((requested.status_code, body, tries))
     assert answers[0] == answers[1] == answers[2]
     assert [answer["code"] for answer in answers[0][2]] == ["code_wrong"] * 5 + ["code_exhausted"]
     assert len(scenario.real_name.requests) == 1
@@ -122,8 +122,8 @@ async def test_a_code_is_refused_after_expiry_or_from_another_phone(scenario: St
 async def test_ten_parallel_confirmations_bind_one_key(scenario: Stage) -> None:
     student = scenario.school.students[0]
     phone = scenario.phone()
-    asked = await scenario.request_code(phone, student)
-    answers = await asyncio.gather(*(phone.confirm(*asked) for _ in range(10)))
+    requested = await scenario.request_code(phone, student)
+    answers = await asyncio.gather(*(phone.confirm(*requested) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
     assert [key.jkt for key in await load_device_keys(scenario, student.id)] == [phone.thumbprint]
     async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
@@ -145,8 +145,8 @@ async def test_one_phone_cannot_be_bound_to_a_second_student(scenario: Stage) ->
 async def test_two_phones_confirmed_at_once_leave_one_active_key(scenario: Stage) -> None:
     student = scenario.school.students[0]
     phones = [scenario.phone(), scenario.phone()]
-    asked = [await scenario.request_code(phone, student) for phone in phones]
-    await asyncio.gather(*(phone.confirm(*each) for phone, each in zip(phones, asked, strict=True)))
+    requested = [await scenario.request_code(phone, student) for phone in phones]
+    await asyncio.gather(*(phone.confirm(*each) for phone, each in zip(phones, requested, strict=True)))
     assert [key.status for key in await load_device_keys(scenario, student.id)].count("active") == 1
 
 
@@ -195,13 +195,13 @@ async def test_guessing_codes_silently_stops_further_codes_for_the_student(
         for _ in range(5):
             await phone.confirm(registration_id, wrong_code(code))
     sent = await scenario.sent_code(student)
-    asked = await scenario.phone().prove(
+    requested = await scenario.phone().prove(
         "POST", "/v1/registrations", json={"name": student.name, "id_number": student.id_number}
     )
     await registration_verification.verify_registration(
-        scenario.app_context, UUID(asked.json()["registration_id"])
+        scenario.app_context, UUID(requested.json()["registration_id"])
     )
-    assert asked.status_code == 202
+    assert requested.status_code == 202
     assert await scenario.sent_code(student) == sent
 
 

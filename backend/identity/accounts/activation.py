@@ -10,7 +10,7 @@ from backend.identity.tables import DeviceKey, FaceTemplate, NonFaceRoute, Portr
 from backend.people.tables import Consent, RecordCheck, Student
 
 STEPS = ("account", "record_check", "location_consent", "face", "portrait")
-"""In the order in which a student takes them. `account` includes the real-name check, which precedes the binding of a key."""
+"""In the usual order. `account` includes the real-name check, which precedes the binding of a device key."""
 
 
 def step_conditions() -> dict[str, ColumnElement[bool]]:

@@ -39,7 +39,7 @@ class StudentActivationOut(BaseModel):
 
 
 class ReadinessOut(BaseModel):
-    """Counts over the full-time students in school; ready when each has an active counselor (HN334-3.2)."""
+    """Counts of the full-time students in school; ready when each has an active counselor (HN334-3.2)."""
 
     school_id: UUID
     school_name: str = Field(examples=["郑州市某某中等专业学校"])

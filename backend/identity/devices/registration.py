@@ -92,7 +92,7 @@ async def register_phone(
 async def confirm_registration(
     app_context: AppContext, verified: VerifiedProof, registration_id: UUID, code: str
 ) -> IssuedToken:
-    """Check the code, bind the key that asked for it, and issue a token.
+    """Check the code, bind the key that requested it, and issue a token.
 
     A repeated confirmation gets the same answer. A wrong code is counted.
     """

@@ -36,7 +36,7 @@ class Samples:
 async def deployment_samples(app_context: AppContext, engine: EngineKey, max_students: int) -> Samples:
     """Descriptors of templates and accepted check-ins of at most `max_students` students, read school by school.
 
-    The same students are chosen each time.
+    The sample is reproducible.
     """
     province = path_of("province", app_context.settings.province_code, None)
     sampled = (

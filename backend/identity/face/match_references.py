@@ -65,12 +65,12 @@ async def references_of(
 
     The population, the classes and the school's cohort are read once for all of them. Raises `AbsentLaw`.
     """
-    templates = await load_active_templates(session, keys, {each.student_id for each in requests})
-    found = [templates.get(each.student_id) for each in requests]
+    by_student = await load_active_templates(session, keys, {each.student_id for each in requests})
+    templates = [by_student.get(each.student_id) for each in requests]
     shared = _SharedTemplates(session, keys, school_id)
     engine_classes = [
         (template.engine, each.class_id)
-        for each, template in zip(requests, found, strict=True)
+        for each, template in zip(requests, templates, strict=True)
         if isinstance(template, FaceTemplate)
         and each.class_id is not None
         and _compares_with_classmates(each)
@@ -78,7 +78,7 @@ async def references_of(
     await shared.read_classes(engine_classes)
     return [
         await shared.reference(each, template) if isinstance(template, FaceTemplate) else template
-        for each, template in zip(requests, found, strict=True)
+        for each, template in zip(requests, templates, strict=True)
     ]
 
 

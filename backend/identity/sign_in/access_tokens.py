@@ -126,7 +126,7 @@ def _read_claims(keys: KeyRing, audience: Audience, token: str, at: datetime) ->
 
 def _verify_signature(keys: KeyRing, token: str) -> dict[str, Any]:
     """The claims of a token that was signed with one of our keys."""
-    taken = jws.take_apart(token)
-    taken.verify(keys.signers["token", str(taken.header.get("kid"))].public_key())
-    claims: dict[str, Any] = json.loads(taken.payload)
+    signed = jws.take_apart(token)
+    signed.verify(keys.signers["token", str(signed.header.get("kid"))].public_key())
+    claims: dict[str, Any] = json.loads(signed.payload)
     return claims

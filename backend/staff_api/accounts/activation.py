@@ -36,7 +36,7 @@ StatusFilter = Annotated[
     "/counselors/{counselor_id}/classes", status_code=204, responses=documented(401, 403, 404, 409, 422)
 )
 async def assign(counselor_id: UUID, body: ClassesIn, caller: StaffCaller) -> Response:
-    """分配班级 · Assign classes to a counselor; they replace the previous counselor of each class."""
+    """分配班级 · Assign classes to a counselor, who replaces the previous counselor of each class."""
     command = AssignClasses(counselor_id, frozenset(body.class_ids))
     async with caller.transaction() as session:
         await assign_classes(session, caller.actor, command, caller.at)

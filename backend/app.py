@@ -48,7 +48,7 @@ STAFF_ROUTERS = (
     "backend.staff_api.roll_calls.roll_calls",
     "backend.staff_api.roll_calls.progress",
     "backend.staff_api.roll_calls.verification",
-    "backend.staff_api.accounts.record_checks",
+    "backend.staff_api.roll_calls.attestations",
     "backend.staff_api.leave",
     "backend.staff_api.aid",
     "backend.staff_api.appeals",

@@ -21,7 +21,7 @@ from backend.core.jobs import DEFAULT, QUEUES, Priority, conninfo, job_app
 from backend.core.tenancy import Scope
 from backend.events import CONSUMED_EVENTS, deliver
 from backend.identity.face import policy as face_policy
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.org.paths import path_of
 from backend.policy import AbsentLaw
 from backend.policy.installed import policy_at
@@ -38,7 +38,7 @@ TASK_MODULES = (
     "backend.org.tasks",
     "backend.people.tasks",
     "backend.identity.face.tasks",
-    "backend.identity.face.population_tasks",
+    "backend.identity.devices.tasks",
     "backend.notice.tasks",
     "backend.roll_call.progress.tasks",
     "backend.roll_call.settlement.tasks",

@@ -39,7 +39,7 @@ from backend.core.process.logging import configure_logging
 from backend.core.redis_client import open_redis
 from backend.core.tenancy import Scope
 from backend.devstack.services import Stack, create_database, drop_database
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.policy.installed import policy_at
 from backend.roll_call.policy import face_rules
 from backend.roll_call.tables import Submission, Verdict

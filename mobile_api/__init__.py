@@ -1,1 +1,1 @@
-"""Thin HTTP for the student's phone: parse, call one service, render."""
+"""The phone API, for students. Each route parses, calls one service, renders."""

@@ -1,4 +1,4 @@
-"""Who calls from a phone: token and proof of its key, checked at every request in one round trip (RFC 9449)."""
+"""Authentication of phone requests: token and DPoP proof, checked at every request in one round trip (RFC 9449)."""
 
 from typing import Annotated
 
@@ -6,11 +6,16 @@ from fastapi import Depends, Request
 
 from backend.core.web.requests import AppContextOf, Caller
 from backend.identity.errors import ProofInvalid
-from backend.identity.sign_in.authentication import HttpRequest, Proven, authenticate_phone, prove
+from backend.identity.sign_in.authentication import (
+    HttpRequest,
+    VerifiedProof,
+    authenticate_key,
+    authenticate_phone,
+)
 
 
 def read_request(request: Request) -> HttpRequest:
-    """What authentication reads of a request."""
+    """The parts of a request that authentication reads; raises `ProofInvalid` for several proofs."""
     proofs = request.headers.getlist("dpop")
     if len(proofs) > 1:
         raise ProofInvalid(reason="several")
@@ -22,18 +27,18 @@ def read_request(request: Request) -> HttpRequest:
     )
 
 
-async def _caller(request: Request, app_context: AppContextOf) -> Caller:
-    received_at = app_context.clock()  # a full pool at the close must make nobody late
+async def _authenticate(request: Request, app_context: AppContextOf) -> Caller:
+    received_at = app_context.clock()  # before waiting for a connection, which must not make the request late
     return Caller(app_context, await authenticate_phone(app_context, read_request(request)), received_at)
 
 
-PhoneCaller = Annotated[Caller, Depends(_caller)]
-"""A student on the phone whose key and account stand right now."""
+PhoneCaller = Annotated[Caller, Depends(_authenticate)]
+"""A student with an active account, on a phone with an active key."""
 
 
-async def _proven(request: Request, app_context: AppContextOf) -> Proven:
-    return await prove(app_context, read_request(request))
+async def _authenticate_key(request: Request, app_context: AppContextOf) -> VerifiedProof:
+    return await authenticate_key(app_context, read_request(request))
 
 
-ProvenPhone = Annotated[Proven, Depends(_proven)]
-"""A phone that proved its key and carries no token yet: registration, and asking for a token."""
+ProvenPhone = Annotated[VerifiedProof, Depends(_authenticate_key)]
+"""A phone that proved possession of its key and has no token yet, for registration and token requests."""

@@ -1,4 +1,4 @@
-"""Files that the student sends along: certificates, pictures, scans."""
+"""Phone endpoints to upload and download files: certificates, pictures, scans."""
 
 from uuid import UUID
 
@@ -6,9 +6,15 @@ from fastapi import APIRouter, Request, Response
 
 from backend.core.web.problems import documented
 from backend.core.web.requests import read_bounded
-from backend.identity.attachment_inspection import MEDIA_TYPES, looked_into
-from backend.people.attachment_schemas import AttachmentOut, download, file_answer, file_body
-from backend.people.attachments import file_law, read_attachment, receive
+from backend.identity.attachment_inspection import MEDIA_TYPES, inspect_upload
+from backend.people.attachment_files import read_attachment, receive
+from backend.people.attachment_schemas import (
+    AttachmentOut,
+    download_response,
+    file_request_body,
+    file_response,
+)
+from backend.people.attachments import attachment_policy
 from mobile_api.caller import PhoneCaller
 
 router = APIRouter(prefix="/v1", tags=["附件 · attachments"])
@@ -18,26 +24,26 @@ router = APIRouter(prefix="/v1", tags=["附件 · attachments"])
     "/attachments",
     status_code=201,
     responses=documented(401, 403, 404, 413, 415, 422, 429),
-    openapi_extra=file_body(MEDIA_TYPES),
+    openapi_extra=file_request_body(MEDIA_TYPES),
 )
 async def post_attachment(caller: PhoneCaller, request: Request) -> AttachmentOut:
-    """上传附件（JPEG、PNG 或 PDF），随后在请假、陈述等请求中引用 · Upload a file, to be named in a later request.
+    """上传附件（JPEG、PNG 或 PDF），随后在请假、陈述等请求中引用 · Upload a file, for use in a later request.
 
-    What no request names within a day is deleted.
+    Files that no request uses within a day are deleted.
     """
     assert caller.actor.student_id is not None
-    limit = file_law(caller.actor, caller.at).integer("attachment.size_limit")
-    content = await looked_into(await read_bounded(request, limit), request.headers.get("content-type"))
-    kept = await receive(caller.app_context, caller.actor, caller.actor.student_id, content, caller.at)
-    return AttachmentOut.model_validate(kept)
+    limit = attachment_policy(caller.actor, caller.at).integer("attachment.size_limit")
+    content = await inspect_upload(await read_bounded(request, limit), request.headers.get("content-type"))
+    view = await receive(caller.app_context, caller.actor, caller.actor.student_id, content, caller.at)
+    return AttachmentOut.model_validate(view)
 
 
 @router.get(
     "/attachments/{attachment_id}",
     response_class=Response,
-    responses=documented(401, 403, 404, 422) | file_answer(),
+    responses=documented(401, 403, 404, 422) | file_response(),
 )
 async def get_attachment(caller: PhoneCaller, attachment_id: UUID) -> Response:
-    """下载附件 · A file about me."""
+    """下载附件 · Download a file about oneself."""
     content = await read_attachment(caller.app_context, caller.actor, attachment_id, caller.at)
-    return download(attachment_id, content)
+    return download_response(attachment_id, content)

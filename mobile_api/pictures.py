@@ -1,4 +1,4 @@
-"""Reading uploaded pictures: the whole body is bounded before it is parsed."""
+"""Reading uploaded pictures from a multipart form. The size of the whole body is limited before it is parsed."""
 
 from typing import Any
 
@@ -13,33 +13,35 @@ MAX_PARTS = 16
 
 
 async def read_pictures(request: Request, field: str, limit: int) -> list[bytes]:
-    """The files of a multipart form under `field`; raises BodyTooLarge or BadInput."""
+    """The files in `field` of a multipart form; raises `BodyTooLarge` or `BadInput`."""
     body = await read_bounded(request, limit)
 
     async def replay() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
     if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        raise _bad(field, "应以 multipart/form-data 上传", "upload it as multipart/form-data")
-    bounded = Request(request.scope, replay)
-    async with bounded.form(max_files=MAX_PARTS, max_fields=0) as form:
+        raise _bad_upload(field, "应以 multipart/form-data 上传", "upload it as multipart/form-data")
+    limited = Request(request.scope, replay)
+    async with limited.form(max_files=MAX_PARTS, max_fields=0) as form:
         entries = form.multi_items()
         if any(name != field or not isinstance(part, UploadFile) for name, part in entries):
-            raise _bad(field, f"只能包含名为 {field} 的图片", f"it holds files named {field} only")
+            raise _bad_upload(
+                field, f"只能包含名为 {field} 的图片", f"only files named {field} are permitted"
+            )
         return [await part.read() for _, part in entries if isinstance(part, UploadFile)]
 
 
-def _bad(field: str, zh: str, en: str) -> BadInput:
+def _bad_upload(field: str, zh: str, en: str) -> BadInput:
     return BadInput(field=field, reason_zh=zh, reason_en=en)
 
 
-def pictures_body(field: str, least: int, most: int) -> dict[str, Any]:
-    """The OpenAPI description of such a body."""
+def pictures_body(field: str, min_items: int, max_items: int) -> dict[str, Any]:
+    """The OpenAPI description of a form with these pictures."""
     files = {
         "type": "array",
         "items": {"type": "string", "format": "binary"},
-        "minItems": least,
-        "maxItems": most,
+        "minItems": min_items,
+        "maxItems": max_items,
     }
     schema = {
         "type": "object",

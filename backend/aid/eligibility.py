@@ -18,7 +18,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.people.identifiers import StudentNumberKind
-from backend.people.queries import student_number
+from backend.people.queries import decrypt_student_number
 from backend.people.tables import Student
 
 SENTENCES: dict[str, tuple[str, str]] = {
@@ -92,7 +92,7 @@ def reasons_against(
     student: Student, law: AidPolicy, keys: KeyRing, *, duplicate: bool
 ) -> tuple[tuple[str, str], ...]:
     """Why aid is not for this student, as sentences; empty if it is."""
-    number = student_number(student, keys)
+    number = decrypt_student_number(student, keys)
     applicant = Applicant(
         study_form=student.study_form,
         standing=student.standing,

@@ -38,7 +38,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.identity.tables import Account
 from backend.org.tables import OrgUnit
-from backend.people.queries import student_number
+from backend.people.queries import decrypt_student_number
 
 MOST = 5_000
 """Filings in one file."""
@@ -194,7 +194,7 @@ def _exported_line(found: Filing, line: FilingLine, school: OrgUnit, keys: KeyRi
         filing_kind=found.filing.kind,
         school_code=school.code,
         school_name=school.name,
-        student_number=student_number(found.student, keys) or "",
+        student_number=decrypt_student_number(found.student, keys) or "",
         name=found.student.name,
         term_code=found.filing.term_code,
         aid_kind=line.kind,

@@ -1,1 +1,1 @@
-"""Filed sites (备案办学地址) and their fences: versions, approval by the superior, freezing at launch."""
+"""Filed sites (备案办学地址) and their fences: versions, and their approval by the superior."""

@@ -1,11 +1,11 @@
-"""Refusals of filings and of decisions on them."""
+"""Errors of filings and of decisions on them."""
 
 from backend.core.errors import DomainError
 from geo.errors import GeoError
 
 
 class SiteRefused(DomainError):
-    """The outline cannot be filed; the sentence is the location library's own."""
+    """The outline cannot be filed; the sentence is that of the location library's error."""
 
     code = "site_refused"
     status = 422
@@ -18,7 +18,7 @@ class SiteRefused(DomainError):
 
 
 class SiteTooDetailed(GeoError):
-    """More vertices than policy admits: they only cost time at every decision."""
+    """More vertices than policy permits; each costs time at every check-in."""
 
     code = "site_too_detailed"
     zh = "办学地址范围有 {vertices} 个顶点，超过上限 {max_vertices} 个，请简化轮廓。"
@@ -35,12 +35,12 @@ class SiteNameTaken(DomainError):
 
 
 class ValidityOrder(DomainError):
-    """The filing would end before it begins."""
+    """The filing would end before it starts."""
 
     code = "validity_order"
     status = 422
     zh = "失效时间须晚于生效时间，请更正。"
-    en = "The filing must end after it begins; correct the times."
+    en = "The filing must end after it starts; correct the times."
 
 
 class AlreadyDecided(DomainError):
@@ -49,22 +49,22 @@ class AlreadyDecided(DomainError):
     code = "already_decided"
     status = 409
     zh = "该备案已有审核结论，不能重复审核。如需变更，请学校提交新版本。"
-    en = "This filing has been decided. For a change, the school files a new version."
+    en = "This filing has been decided. For a change, the school must file a new version."
 
 
 class OwnFiling(DomainError):
-    """Nobody approves their own fence."""
+    """The account that filed a site cannot decide on it."""
 
     code = "own_filing"
     status = 403
     zh = "不能审核自己提交的备案，请由上级的另一账号审核。"
-    en = "Nobody decides on their own filing; another account of the superior must."
+    en = "You cannot decide on your own filing; another account of the superior must."
 
 
 class OpinionMissing(DomainError):
-    """A school that is refused must be told why."""
+    """A rejection needs an opinion that tells the school what to correct."""
 
     code = "opinion_missing"
     status = 422
     zh = "驳回须填写理由，请说明学校应如何更正。"
-    en = "A rejection needs an opinion; say what the school should correct."
+    en = "A rejection needs an opinion; state what the school should correct."

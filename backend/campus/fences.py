@@ -1,4 +1,4 @@
-"""Fences for verification: from the versions a launch froze to sites that can judge a fix."""
+"""Fences for verification, built from the site versions that were frozen when a roll call was launched."""
 
 from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
@@ -18,55 +18,55 @@ from geo.fence import FenceDecision, FenceThresholds, decide
 from geo.location_fixes import Fix
 from geo.site import Outline, Site
 
-PREPARED_FENCES = 2048
-"""Kept by a process, each some kilobytes: more than the schools that one worker meets in a window."""
+SITE_CACHE_SIZE = 2048
+"""Cached fences per process, a few kilobytes each: more than the schools that one worker verifies in a window."""
 
 
 async def load_sites(session: AsyncSession, version_ids: Collection[UUID]) -> tuple[Site, ...]:
-    """The places of these versions as one fence, or as several that lie too far apart to be drawn on one plane.
+    """The outlines of these versions as one fence, or as several if they are too far apart for one projection.
 
-    The scope must admit every version, on every call: what is cached is only the preparation, by the content of
-    the outlines. Raises `NotFound`.
+    Every call checks that all versions are in the scope; the cache only saves building the same outlines again.
+    Raises `NotFound`.
     """
-    wanted = frozenset(version_ids)
+    requested = frozenset(version_ids)
     rows = await session.execute(
         select(func.ST_AsBinary(SiteVersion.polygons))
-        .where(SiteVersion.id.in_(wanted))
+        .where(SiteVersion.id.in_(requested))
         .order_by(SiteVersion.id)
     )
     outlines = tuple(bytes(wkb) for (wkb,) in rows)
-    if not wanted or len(outlines) != len(wanted):
+    if not requested or len(outlines) != len(requested):
         raise NotFound
-    return _prepared(outlines)
+    return _build_sites(outlines)
 
 
 def decide_any(fixes: Sequence[Fix], sites: Sequence[Site], thresholds: FenceThresholds) -> FenceDecision:
-    """Judge the fixes of one check against every fence; the one most likely around them decides (reading 9)."""
+    """Evaluate the fixes of one check-in against every fence; the fence with the highest probability counts (reading 9)."""
     decisions = [decide(fixes, site, thresholds) for site in sites]
     return max(decisions, key=lambda decision: (decision.probability_inside, -decision.distance_m))
 
 
-@lru_cache(maxsize=PREPARED_FENCES)
-def _prepared(outlines: tuple[bytes, ...]) -> tuple[Site, ...]:
-    filed = [_multi_polygon(wkb) for wkb in outlines]
+@lru_cache(maxsize=SITE_CACHE_SIZE)
+def _build_sites(outlines: tuple[bytes, ...]) -> tuple[Site, ...]:
+    polygons_by_version = [_parse_multi_polygon(wkb) for wkb in outlines]
     try:
-        return (_site(filed),)
-    except SiteInvalid:  # an internship in another province: hundreds of kilometres away
-        return tuple(_site([polygons]) for polygons in filed)
+        return (_build_site(polygons_by_version),)
+    except SiteInvalid:  # e.g. an internship in another province, hundreds of kilometres away
+        return tuple(_build_site([polygons]) for polygons in polygons_by_version)
 
 
-def _multi_polygon(wkb: bytes) -> MultiPolygon:
+def _parse_multi_polygon(wkb: bytes) -> MultiPolygon:
     polygons = shapely.from_wkb(wkb)
     assert isinstance(polygons, MultiPolygon)
     return polygons
 
 
-def _site(filed: Sequence[MultiPolygon]) -> Site:
-    """A fence around all the polygons. Their areas were judged when they were filed, and not again."""
-    outlines = [outline for polygons in filed for outline in _outlines(polygons)]
+def _build_site(polygons_by_version: Sequence[MultiPolygon]) -> Site:
+    """One fence for all polygons. Their areas were checked when they were filed."""
+    outlines = [outline for polygons in polygons_by_version for outline in _iter_outlines(polygons)]
     return Site.outlined(outlines, datum=Datum.WGS84, max_area_m2=inf)
 
 
-def _outlines(polygons: MultiPolygon) -> Iterator[Outline]:
+def _iter_outlines(polygons: MultiPolygon) -> Iterator[Outline]:
     for polygon in polygons.geoms:
         yield [[(lon, lat) for lon, lat in ring.coords] for ring in (polygon.exterior, *polygon.interiors)]

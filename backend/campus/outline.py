@@ -1,4 +1,4 @@
-"""From what a registrar drew to a site that may be filed, by the law of the day. Pure."""
+"""Parsing a site's outline and checking it against policy. Pure."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,14 +12,12 @@ from geo.errors import GeoError
 from geo.site import Site
 from geo.site_files import site_from_csv, site_from_geojson_text
 
-__all__ = ["Datum", "DrawnSite", "Outline", "OutlineFormat", "read_outline"]
-
 OutlineFormat = Literal["geojson", "csv"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """The original as it came: text in a format, whose coordinates are of a declared datum."""
+    """The original text of an outline, its format, and the declared datum of its coordinates."""
 
     format: OutlineFormat
     datum: Datum
@@ -27,8 +25,8 @@ class Outline:
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnSite:
-    """An outline that was read and found fit, with the site it draws in WGS-84."""
+class ParsedOutline:
+    """A valid outline with its site in WGS-84."""
 
     outline: Outline
     site: Site
@@ -41,22 +39,22 @@ class DrawnSite:
 
     @property
     def vertices(self) -> int:
-        """Of all rings, the closing vertices included."""
+        """The number of vertices of all rings, closing vertices included."""
         return int(shapely.get_num_coordinates(self.site.polygons))
 
 
-def read_outline(outline: Outline, law: PolicyAt) -> DrawnSite:
-    """The site an outline draws; raises `SiteRefused` with the first flaw found.
+def read_outline(outline: Outline, policy: PolicyAt) -> ParsedOutline:
+    """Parse an outline; raises `SiteRefused` with the first flaw found.
 
-    Takes up to some hundred milliseconds for the largest files, so it runs before the transaction.
+    Takes some hundred milliseconds for the largest files, so call it before the transaction.
     """
-    read = site_from_geojson_text if outline.format == "geojson" else site_from_csv
+    parse = site_from_geojson_text if outline.format == "geojson" else site_from_csv
     try:
-        site = read(outline.text, datum=outline.datum, max_area_m2=law.integer("campus.site.max_area"))
-        drawn = DrawnSite(outline, site)
-        limit = law.integer("campus.site.max_vertices")
-        if drawn.vertices > limit:
-            raise SiteTooDetailed(vertices=drawn.vertices, max_vertices=limit)
+        site = parse(outline.text, datum=outline.datum, max_area_m2=policy.integer("campus.site.max_area"))
+        parsed = ParsedOutline(outline, site)
+        limit = policy.integer("campus.site.max_vertices")
+        if parsed.vertices > limit:
+            raise SiteTooDetailed(vertices=parsed.vertices, max_vertices=limit)
     except GeoError as error:
         raise SiteRefused(error) from error
-    return drawn
+    return parsed

@@ -1,4 +1,4 @@
-"""Reading sites: what is in force at an instant, what awaits a decision, and the whole history of one."""
+"""Queries of sites: versions in force at an instant, filings by status, and the history of one site."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -17,12 +17,12 @@ from backend.core.errors import NotFound
 def effective_versions(
     at: datetime, school_ids: Select[UUID] | Iterable[UUID] | None = None
 ) -> Select[UUID, UUID, UUID, str]:
-    """The versions in force at an instant: columns version_id, site_id, school_id, kind; one row a site.
+    """Select the versions in force at an instant, one row per site: version_id, site_id, school_id, kind.
 
-    A site's newest approved version that has begun is the one that counts; once that has ended, the site is
-    closed, and no earlier version comes back. Meant for `INSERT … SELECT`, so that a launch freezes them.
+    A site's newest approved version that has started is in force until it ends. Then the site is closed; no earlier
+    version becomes valid again. A launch uses it in `INSERT … SELECT` to freeze the versions.
     """
-    begun = (
+    started = (
         select(
             SiteVersion.id.label("version_id"),
             SiteVersion.site_id,
@@ -39,8 +39,8 @@ def effective_versions(
         .order_by(SiteVersion.site_id, SiteVersion.version.desc())
     )
     if school_ids is not None:
-        begun = begun.where(SiteVersion.school_id.in_(school_ids))
-    newest = begun.subquery("newest")
+        started = started.where(SiteVersion.school_id.in_(school_ids))
+    newest = started.subquery("newest")
     return (
         select(newest.c.version_id, newest.c.site_id, newest.c.school_id, CampusSite.kind)
         .join(CampusSite, CampusSite.id == newest.c.site_id)
@@ -50,7 +50,7 @@ def effective_versions(
 
 @dataclass(frozen=True, slots=True)
 class VersionView:
-    """One filing with its decision, if there is one; geometry only where it was asked for."""
+    """A filing with its decision, if any. The geometry is loaded for a single site only."""
 
     version: SiteVersion
     decision: SiteDecision | None
@@ -65,7 +65,7 @@ class VersionView:
 
 @dataclass(frozen=True, slots=True)
 class SiteView:
-    """A site, its filings newest first, and which of them is in force."""
+    """A site, its filings (newest first), and the id of the version in force."""
 
     site: CampusSite
     versions: tuple[VersionView, ...]
@@ -74,16 +74,16 @@ class SiteView:
 
 @dataclass(frozen=True, slots=True)
 class SiteSearch:
-    """Which of the visible sites to list; `status` keeps those that have a filing of this status."""
+    """A filter on sites; `status` selects sites with at least one filing of this status."""
 
     school_id: UUID | None = None
     status: str | None = None
 
 
-async def sites_page(
+async def load_site_page(
     session: AsyncSession, search: SiteSearch, at: datetime, after: UUID | None, limit: int
 ) -> Sequence[SiteView]:
-    """At most `limit` of the sites that the scope admits, behind the id `after`."""
+    """At most `limit` sites of the scope after the id `after`."""
     page = select(CampusSite).order_by(CampusSite.id).limit(limit)
     if after is not None:
         page = page.where(CampusSite.id > after)
@@ -96,10 +96,12 @@ async def sites_page(
             has_one.select_from(SiteVersion.__table__.outerjoin(SiteDecision.__table__)).correlate(CampusSite)
         )
     sites = (await session.scalars(page)).all()
-    return await _views(session, sites, at)
+    return await _build_views(session, sites, at)
 
 
-async def _views(session: AsyncSession, sites: Sequence[CampusSite], at: datetime) -> Sequence[SiteView]:
+async def _build_views(
+    session: AsyncSession, sites: Sequence[CampusSite], at: datetime
+) -> Sequence[SiteView]:
     filed = (
         select(SiteVersion, SiteDecision)
         .outerjoin(SiteDecision, SiteDecision.version_id == SiteVersion.id)
@@ -109,17 +111,19 @@ async def _views(session: AsyncSession, sites: Sequence[CampusSite], at: datetim
     versions: dict[UUID, list[VersionView]] = defaultdict(list)
     for version, decision in await session.execute(filed):
         versions[version.site_id].append(VersionView(version, decision))
-    effective = await _effective(session, sites, at)
+    effective = await _load_effective_ids(session, sites, at)
     return [SiteView(site, tuple(versions[site.id]), effective.get(site.id)) for site in sites]
 
 
-async def _effective(session: AsyncSession, sites: Sequence[CampusSite], at: datetime) -> dict[UUID, UUID]:
+async def _load_effective_ids(
+    session: AsyncSession, sites: Sequence[CampusSite], at: datetime
+) -> dict[UUID, UUID]:
     rows = await session.execute(effective_versions(at, {site.school_id for site in sites}))
     return {row.site_id: row.version_id for row in rows}
 
 
-async def site_view(session: AsyncSession, site_id: UUID, at: datetime) -> SiteView:
-    """One site with every filing, its outline as GeoJSON in WGS-84 and as it was drawn; raises `NotFound`."""
+async def load_site(session: AsyncSession, site_id: UUID, at: datetime) -> SiteView:
+    """One site with all filings, their outlines as GeoJSON in WGS-84 and in the original; raises `NotFound`."""
     site = await session.get(CampusSite, site_id)
     if site is None:
         raise NotFound
@@ -130,4 +134,4 @@ async def site_view(session: AsyncSession, site_id: UUID, at: datetime) -> SiteV
         .order_by(SiteVersion.version.desc())
     )
     versions = tuple(VersionView(*row) for row in await session.execute(filed))
-    return SiteView(site, versions, (await _effective(session, [site], at)).get(site_id))
+    return SiteView(site, versions, (await _load_effective_ids(session, [site], at)).get(site_id))

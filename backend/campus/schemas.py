@@ -1,4 +1,4 @@
-"""What filings of sites look like on the wire."""
+"""Wire schemas of sites, their filings and decisions."""
 
 import json
 from datetime import datetime
@@ -7,14 +7,15 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
-from backend.campus.outline import Datum, Outline
+from backend.campus.outline import Outline
 from backend.campus.queries import SiteView, VersionView
 from backend.core.web.schema_types import Line, Moment, Paragraph, Schema
+from geo.datum import Datum
 
 SiteKindName = Literal["main", "branch", "internship"]
-Status = Literal["filed", "approved", "rejected"]
+FilingStatus = Literal["filed", "approved", "rejected"]
 
-SQUARE = [[113.62, 34.75], [113.63, 34.75], [113.63, 34.76], [113.62, 34.76], [113.62, 34.75]]
+EXAMPLE_SQUARE = [[113.62, 34.75], [113.63, 34.75], [113.63, 34.76], [113.62, 34.76], [113.62, 34.75]]
 
 
 class GeoJsonOutline(Schema):
@@ -22,14 +23,14 @@ class GeoJsonOutline(Schema):
 
     format: Literal["geojson"]
     datum: Datum = Field(description="坐标系 · wgs84; 高德、腾讯 gcj02; 百度 bd09", examples=["gcj02"])
-    geojson: dict[str, Any] = Field(examples=[{"type": "Polygon", "coordinates": [SQUARE]}])
+    geojson: dict[str, Any] = Field(examples=[{"type": "Polygon", "coordinates": [EXAMPLE_SQUARE]}])
 
     def outline(self) -> Outline:
         return Outline("geojson", self.datum, json.dumps(self.geojson))
 
 
 class CsvOutline(Schema):
-    """Vertices from a surveyor: columns polygon,lon,lat and one vertex a row."""
+    """Vertices from a surveyor: columns polygon,lon,lat and one vertex per row."""
 
     format: Literal["csv"]
     datum: Datum = Field(examples=["wgs84"])
@@ -48,7 +49,7 @@ OutlineIn = Annotated[GeoJsonOutline | CsvOutline, Field(discriminator="format")
 
 
 class FilingIn(Schema):
-    """An outline, and from when until when (excluded) it shall hold; by default from now on."""
+    """An outline and its validity, the end excluded; by default from now on, without end."""
 
     outline: OutlineIn
     valid_from: Moment | None = None
@@ -65,22 +66,22 @@ class SiteIn(FilingIn):
 
 
 class OutlineCheckIn(Schema):
-    """An outline to try."""
+    """An outline to validate."""
 
     outline: OutlineIn
 
 
 class OutlineProblem(BaseModel):
-    """What stands against filing an outline."""
+    """Why an outline cannot be filed."""
 
     code: str = Field(examples=["site_invalid"])
-    reason: str | None = Field(description="the flaw, as a stable word", examples=["self_intersection"])
+    reason: str | None = Field(description="the flaw, as a stable code", examples=["self_intersection"])
     zh: str
     en: str
 
 
 class OutlineCheckOut(BaseModel):
-    """What filing the outline would say; area in square metres, bbox west, south, east, north in WGS-84."""
+    """The result of validating an outline; area in square metres, bbox west, south, east, north in WGS-84."""
 
     valid: bool
     problems: list[OutlineProblem]
@@ -90,14 +91,14 @@ class OutlineCheckOut(BaseModel):
 
 
 class DecisionIn(Schema):
-    """The superior's answer; a rejection says why."""
+    """The superior's decision; a rejection needs an opinion."""
 
     outcome: Literal["approved", "rejected"]
     opinion: Paragraph | None = Field(default=None, examples=["范围与备案地址一致"])
 
 
 class DecisionOut(BaseModel):
-    """The answer that was given, by whom and when."""
+    """A decision with its author and time."""
 
     version_id: UUID
     outcome: Literal["approved", "rejected"]
@@ -107,11 +108,11 @@ class DecisionOut(BaseModel):
 
 
 class VersionOut(BaseModel):
-    """One filing and the answer to it, if there is one."""
+    """A filing and the decision on it, if any."""
 
     id: UUID
     version: int = Field(examples=[1])
-    status: Status
+    status: FilingStatus
     datum: Datum
     area_m2: float = Field(examples=[1014270.5])
     valid_from: datetime
@@ -123,15 +124,15 @@ class VersionOut(BaseModel):
 
 
 class VersionDetailOut(VersionOut):
-    """The filing with its outline: GeoJSON in WGS-84 for the map, and the original as it was drawn."""
+    """A filing with its outline, as GeoJSON in WGS-84 and in the original."""
 
     geojson: dict[str, Any]
     original_format: Literal["geojson", "csv"]
     original: str
 
 
-class SiteFacts(BaseModel):
-    """A site and which of its versions is in force now (null: none)."""
+class SiteSummary(BaseModel):
+    """A site and the id of the version in force now, if any."""
 
     id: UUID
     school_id: UUID
@@ -141,29 +142,32 @@ class SiteFacts(BaseModel):
     effective_version_id: UUID | None
 
 
-class SiteOut(SiteFacts):
-    """A site and its filings, newest first."""
+class SiteOut(SiteSummary):
+    """A site with its filings, newest first."""
 
     versions: list[VersionOut]
 
 
-class SiteDetailOut(SiteFacts):
-    """The same with every outline."""
+class SiteDetailOut(SiteSummary):
+    """A site with its filings and their outlines."""
 
     versions: list[VersionDetailOut]
 
 
 def version_out(view: VersionView) -> VersionOut:
-    """A filing without its outline."""
-    return VersionOut.model_validate(_version(view))
+    """A filing, without its outline, as the API returns it."""
+    return VersionOut.model_validate(_version_fields(view))
 
 
-def _version(view: VersionView) -> dict[str, Any]:
+def _version_fields(view: VersionView) -> dict[str, Any]:
     decision = view.decision
-    shown = None if decision is None else DecisionOut.model_validate(decision, from_attributes=True)
+    decision_out = None if decision is None else DecisionOut.model_validate(decision, from_attributes=True)
     version = view.version
-    same = ("id", "version", "datum", "area_m2", "valid_from", "valid_to", "note", "filed_by", "filed_at")
-    return {name: getattr(version, name) for name in same} | {"status": view.status, "decision": shown}
+    names = ("id", "version", "datum", "area_m2", "valid_from", "valid_to", "note", "filed_by", "filed_at")
+    return {name: getattr(version, name) for name in names} | {
+        "status": view.status,
+        "decision": decision_out,
+    }
 
 
 def _version_detail_out(view: VersionView) -> VersionDetailOut:
@@ -173,19 +177,21 @@ def _version_detail_out(view: VersionView) -> VersionDetailOut:
         "original": view.original,
         "original_format": view.version.format,
     }
-    return VersionDetailOut.model_validate(_version(view) | outline)
+    return VersionDetailOut.model_validate(_version_fields(view) | outline)
 
 
-def _site(view: SiteView) -> dict[str, Any]:
-    same = {name: getattr(view.site, name) for name in ("id", "school_id", "name", "kind", "address")}
-    return same | {"effective_version_id": view.effective_version_id}
+def _site_fields(view: SiteView) -> dict[str, Any]:
+    fields = {name: getattr(view.site, name) for name in ("id", "school_id", "name", "kind", "address")}
+    return fields | {"effective_version_id": view.effective_version_id}
 
 
 def site_out(view: SiteView) -> SiteOut:
-    """A site as lists show it."""
-    return SiteOut(**_site(view), versions=[version_out(version) for version in view.versions])
+    """A site as lists return it."""
+    return SiteOut(**_site_fields(view), versions=[version_out(version) for version in view.versions])
 
 
 def site_detail_out(view: SiteView) -> SiteDetailOut:
-    """A site with every outline."""
-    return SiteDetailOut(**_site(view), versions=[_version_detail_out(version) for version in view.versions])
+    """A site with every outline as the API returns it."""
+    return SiteDetailOut(
+        **_site_fields(view), versions=[_version_detail_out(version) for version in view.versions]
+    )

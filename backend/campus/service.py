@@ -1,7 +1,7 @@
-"""Filing sites and deciding on the filings: the school files, a unit above it decides (HN334-3.4).
+"""Filing sites and deciding on the filings: the school files, a superior decides (HN334-3.4).
 
-Nothing here changes a row. A filing is a version, a decision is a row beside it, and what a roll call froze
-stays what it was.
+No row is ever updated: a filing is a new version and a decision a row of its own, so that versions frozen by a roll call
+do not change.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, SiteNameTaken, ValidityOrder
-from backend.campus.outline import DrawnSite
+from backend.campus.outline import ParsedOutline
 from backend.campus.tables import WGS84_SRID, CampusSite, SiteDecision, SiteVersion
 from backend.core.actor import Actor
 from backend.core.audit import Act, record
@@ -26,12 +26,12 @@ from backend.org.tables import OrgUnit
 SiteKind = Literal["main", "branch", "internship"]
 Outcome = Literal["approved", "rejected"]
 
-_ONE_FILING_AT_A_TIME = text("SELECT pg_advisory_xact_lock(hashtextextended(:site, 0))")
+_LOCK_SITE = text("SELECT pg_advisory_xact_lock(hashtextextended(:site, 0))")
 
 
 @dataclass(frozen=True, slots=True)
 class NewSite:
-    """A place to file: 主校区, 分校区 or 实习点."""
+    """A site to file: 主校区, 分校区 or 实习点."""
 
     name: str
     kind: SiteKind
@@ -40,9 +40,9 @@ class NewSite:
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """An outline and when it shall hold, the end excluded; from the filing on and without end if not said."""
+    """An outline and its validity, the end excluded; by default from the filing on, without end."""
 
-    drawn: DrawnSite
+    parsed: ParsedOutline
     valid_from: datetime | None = None
     valid_to: datetime | None = None
     note: str | None = None
@@ -50,7 +50,7 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """The superior's answer to a filing; a rejection says why."""
+    """The superior's decision on a filing; a rejection needs an opinion."""
 
     outcome: Outcome
     opinion: str | None = None
@@ -59,8 +59,11 @@ class Decision:
 async def file_site(
     session: AsyncSession, actor: Actor, new: NewSite, filing: Filing, at: datetime
 ) -> SiteVersion:
-    """File a new site with its first version; by the school's registrar. Raises `SiteNameTaken`."""
-    school = _must_be_registrar(actor)
+    """File a new site with its first version, by the school's registrar.
+
+    Raises `NotPermitted`, `SiteNameTaken` and `ValidityOrder`.
+    """
+    school = _require_registrar(actor)
     site_id = await session.scalar(
         insert(CampusSite)
         .values(
@@ -77,46 +80,49 @@ async def file_site(
     )
     if site_id is None:
         raise SiteNameTaken(name=new.name)
-    return await _file(session, actor, site_id, filing, at)
+    return await _add_version(session, actor, site_id, filing, at)
 
 
 async def file_version(
     session: AsyncSession, actor: Actor, site_id: UUID, filing: Filing, at: datetime
 ) -> SiteVersion:
-    """File another version of a site of the registrar's school; the earlier ones stay. Raises `NotFound`."""
-    _must_be_registrar(actor)
+    """File another version of a site, by the school's registrar; earlier versions are kept.
+
+    Raises `NotPermitted`, `NotFound` and `ValidityOrder`.
+    """
+    _require_registrar(actor)
     if await session.get(CampusSite, site_id) is None:
         raise NotFound
-    return await _file(session, actor, site_id, filing, at)
+    return await _add_version(session, actor, site_id, filing, at)
 
 
-def _must_be_registrar(actor: Actor) -> UUID:
+def _require_registrar(actor: Actor) -> UUID:
     if actor.role != "registrar" or actor.school_id is None:
         raise NotPermitted(
-            reason_zh="办学地址由学校管理员备案", reason_en="sites are filed by the school's registrar"
+            reason_zh="办学地址由学校管理员备案", reason_en="only the school's registrar can file sites"
         )
     return actor.school_id
 
 
-async def _file(
+async def _add_version(
     session: AsyncSession, actor: Actor, site_id: UUID, filing: Filing, at: datetime
 ) -> SiteVersion:
     starts = filing.valid_from or at
     if filing.valid_to is not None and filing.valid_to <= starts:
         raise ValidityOrder
-    await session.execute(_ONE_FILING_AT_A_TIME, {"site": str(site_id)})
+    await session.execute(_LOCK_SITE, {"site": str(site_id)})
     last = await session.scalar(select(func.max(SiteVersion.version)).where(SiteVersion.site_id == site_id))
-    drawn = filing.drawn
+    parsed = filing.parsed
     version = SiteVersion(
         id=new_id(),
         school_id=actor.school_id,
         site_id=site_id,
         version=(last or 0) + 1,
-        polygons=from_shape(drawn.site.polygons, srid=WGS84_SRID),
-        original=drawn.outline.text,
-        format=drawn.outline.format,
-        datum=drawn.outline.datum.value,
-        area_m2=drawn.site.area_m2,
+        polygons=from_shape(parsed.site.polygons, srid=WGS84_SRID),
+        original=parsed.outline.text,
+        format=parsed.outline.format,
+        datum=parsed.outline.datum.value,
+        area_m2=parsed.site.area_m2,
         valid_from=starts,
         valid_to=filing.valid_to,
         note=filing.note,
@@ -133,29 +139,12 @@ async def _file(
 async def decide_filing(
     session: AsyncSession, actor: Actor, version_id: UUID, decision: Decision, at: datetime
 ) -> SiteDecision:
-    """Approve or reject a filing, once; by the school's parent or a unit above it.
+    """Approve or reject a filing, once; by a superior of the school.
 
     Raises `NotFound` for a filing outside the caller's subtree, `NotPermitted` for a school's account,
     `OwnFiling`, `OpinionMissing` and `AlreadyDecided`.
     """
-    filing = await session.execute(
-        select(SiteVersion, OrgUnit.path)
-        .join(OrgUnit, OrgUnit.id == SiteVersion.school_id)
-        .where(SiteVersion.id == version_id)
-    )
-    found = filing.one_or_none()
-    if found is None:
-        raise NotFound
-    version, school_path = found
-    if version.filed_by == actor.account_id:
-        raise OwnFiling
-    if actor.role not in {"province", "bureau"}:
-        raise NotPermitted(
-            reason_zh="备案由学校的上级教育行政部门审核",
-            reason_en="filings are decided by the school's superiors",
-        )
-    if decision.outcome == "rejected" and decision.opinion is None:
-        raise OpinionMissing
+    version, school_path = await _load_decidable(session, actor, version_id, decision)
     row = {
         "version_id": version.id,
         "school_id": version.school_id,
@@ -176,3 +165,28 @@ async def decide_filing(
     after = {"outcome": decision.outcome, "opinion": decision.opinion}
     record(session, Act("site_decided", "site_version", str(version.id), school_path, after=after), at)
     return decided
+
+
+async def _load_decidable(
+    session: AsyncSession, actor: Actor, version_id: UUID, decision: Decision
+) -> tuple[SiteVersion, str]:
+    """The filing and the school's path, if the actor may make this decision."""
+    rows = await session.execute(
+        select(SiteVersion, OrgUnit.path)
+        .join(OrgUnit, OrgUnit.id == SiteVersion.school_id)
+        .where(SiteVersion.id == version_id)
+    )
+    filing = rows.one_or_none()
+    if filing is None:
+        raise NotFound
+    version, school_path = filing
+    if version.filed_by == actor.account_id:
+        raise OwnFiling
+    if actor.role not in {"province", "bureau"}:
+        raise NotPermitted(
+            reason_zh="备案由学校的上级教育行政部门审核",
+            reason_en="only the school's superiors can decide on filings",
+        )
+    if decision.outcome == "rejected" and decision.opinion is None:
+        raise OpinionMissing
+    return version, school_path

@@ -1,4 +1,4 @@
-"""Sites, what was filed for them, and what the superior decided: three append-only tables."""
+"""Sites, their filed versions, and the decisions on them: three append-only tables."""
 
 from datetime import datetime
 from typing import Any
@@ -14,7 +14,7 @@ WGS84_SRID = 4326
 
 
 class CampusSite(Base):
-    """A place where a school's students owe their presence; where exactly is in its versions."""
+    """A place where a school's students must be present; its outlines are in its versions."""
 
     __tablename__ = "site"
     __tenancy__ = "school"
@@ -34,7 +34,7 @@ class CampusSite(Base):
 
 
 class SiteVersion(Base):
-    """One filing of a site's outline, never changed: WGS-84 polygons, and the original as it was drawn."""
+    """An immutable filing of a site's outline: WGS-84 polygons, and the original text."""
 
     __tablename__ = "site_version"
     __tenancy__ = "school"
@@ -68,7 +68,7 @@ class SiteVersion(Base):
 
 
 class SiteDecision(Base):
-    """The superior's answer to one filing; `filed_by` repeats the filing's, so that a constraint can compare."""
+    """The superior's decision on a filing. `filed_by` repeats the filing's, so that a constraint can compare both."""
 
     __tablename__ = "site_decision"
     __tenancy__ = "school"

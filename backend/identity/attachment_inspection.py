@@ -1,47 +1,47 @@
-"""Looking into an uploaded file before it is kept: its kind by its first bytes, pictures drawn anew from their pixels.
+"""Inspecting an uploaded file before it is stored: type detection by its first bytes, re-encoding of pictures.
 
-It lives here because only this floor and those above may decode pictures; the files belong to `people`.
+The files belong to `people`, but only the layers from `identity` upwards may decode pictures.
 """
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from backend.people.attachment_errors import AttachmentTypeRefused, AttachmentUnreadable
-from backend.people.attachments import Content
+from backend.people.attachment_files import Content
 from biometrics.pictures.decoding import DecodeLimits, Picture, reencode
 
 JPEG, PNG, PDF = "image/jpeg", "image/png", "application/pdf"
 MEDIA_TYPES = (JPEG, PNG, PDF)
-_LEGIBLE_SIDE = 2000
-"""Pixels of the short side that a scaled picture keeps at least: small print stays legible."""
-_PDF_TAIL = 1024
-"""Bytes at the end of a PDF in which readers look for its end (ISO 32000-1, annex H.3)."""
-_QUALITY = 88
+_MIN_SHORT_SIDE = 2000
+"""Minimum short side in pixels of a scaled picture, so that small print stays legible."""
+_PDF_TAIL_BYTES = 1024
+"""How far from the end of a PDF readers look for the end marker (ISO 32000-1, annex H.3)."""
+_JPEG_QUALITY = 88
 _DECODERS = ThreadPoolExecutor(max_workers=2, thread_name_prefix="picture")
-"""Pictures of 25 megapixels take a lot of memory: a rush of uploads waits instead of filling it."""
+"""Pictures of 25 megapixels take a lot of memory, so only two are decoded at a time."""
 
 
-async def looked_into(data: bytes, declared: str | None) -> Content:
-    """The file as it is kept. EXIF, position and whatever else is not pixels are gone from a picture.
+async def inspect_upload(data: bytes, declared: str | None) -> Content:
+    """The content to store. Re-encoding removes EXIF, position and all other metadata from a picture.
 
-    Raises `AttachmentTypeRefused` if it is no JPEG, PNG or PDF or not what `declared` (a Content-Type) calls it,
-    `AttachmentUnreadable` for a PDF, and the refusals of `biometrics.pictures.decoding` for a picture.
+    Raises `AttachmentTypeRefused` if the file is not a JPEG, PNG or PDF or not of the `declared` Content-Type,
+    `AttachmentUnreadable` for a damaged PDF, and the errors of `biometrics.pictures.decoding` for a picture.
     """
-    kind = _kind(data)
-    if kind is None or (declared or "").partition(";")[0].strip().lower() != kind:
+    media_type = _detect_media_type(data)
+    if media_type is None or (declared or "").partition(";")[0].strip().lower() != media_type:
         raise AttachmentTypeRefused
-    if kind == PDF:
-        if b"%%EOF" not in data[-_PDF_TAIL:]:
+    if media_type == PDF:
+        if b"%%EOF" not in data[-_PDF_TAIL_BYTES:]:
             raise AttachmentUnreadable
         return Content(PDF, data)
-    return Content(JPEG, await asyncio.get_running_loop().run_in_executor(_DECODERS, _redrawn, data))
+    return Content(JPEG, await asyncio.get_running_loop().run_in_executor(_DECODERS, _reencode_jpeg, data))
 
 
-def _redrawn(data: bytes) -> bytes:
-    return reencode(Picture.open(data, DecodeLimits(max_bytes=len(data))), _LEGIBLE_SIDE, _QUALITY)
+def _reencode_jpeg(data: bytes) -> bytes:
+    return reencode(Picture.open(data, DecodeLimits(max_bytes=len(data))), _MIN_SHORT_SIDE, _JPEG_QUALITY)
 
 
-def _kind(data: bytes) -> str | None:
+def _detect_media_type(data: bytes) -> str | None:
     if data.startswith(b"\xff\xd8\xff"):
         return JPEG
     if data.startswith(b"\x89PNG\r\n\x1a\n"):

@@ -1,4 +1,4 @@
-"""Consents: separate, revocable, under the current text (PIPL, articles 14, 15, 29 and 31)."""
+"""Consents: separate, revocable, and given to the current text (PIPL, articles 14, 15, 29 and 31)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,13 +25,13 @@ FACE_USE = "face_use"
 TEMPLATE_STORAGE = "face_template_storage"
 LOCATION = "location"
 GUARDIAN_NOTICE = "guardian_notice"
-"""That the guardians on file may be told of leave by SMS; no step of activation asks for it."""
+"""Consent to notify the guardians on file of leave by SMS; not part of activation."""
 FACE_CONSENTS = (FACE_USE, TEMPLATE_STORAGE)
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerConsent:
-    """One answer to one question; `text_version` is the text that was shown."""
+    """The answer to one consent question; `text_version` is the version of the text that was shown."""
 
     kind: str
     granted: bool
@@ -39,20 +39,20 @@ class AnswerConsent:
     guardian_name: str | None
 
 
-def texts_in_force(law: PolicyAt) -> dict[str, str]:
-    """Kind of consent → version of its current text."""
-    return {str(row["purpose"]): str(row["version"]) for row in law.table("consent.versions")}
+def texts_in_force(policy: PolicyAt) -> dict[str, str]:
+    """The version of the current text of each kind of consent."""
+    return {str(row["purpose"]): str(row["version"]) for row in policy.table("consent.versions")}
 
 
 async def answer_consent(
-    session: AsyncSession, actor: Actor, command: AnswerConsent, law: PolicyAt, at: datetime
+    session: AsyncSession, actor: Actor, command: AnswerConsent, policy: PolicyAt, at: datetime
 ) -> Consent:
-    """Record an answer. Taking back a consent about the face shreds the template and opens the other way."""
+    """Record an answer. Revoking a consent about the face shreds the template and chooses the non-face route."""
     assert actor.student_id is not None
-    texts = texts_in_force(law)
+    texts = texts_in_force(policy)
     if command.kind not in texts:
         names = ", ".join(texts)
-        raise BadInput(field="kind", reason_zh=f"应为 {names} 之一", reason_en=f"it is one of {names}")
+        raise BadInput(field="kind", reason_zh=f"应为 {names} 之一", reason_en=f"must be one of {names}")
     if command.granted and command.text_version != texts[command.kind]:
         current = texts[command.kind]
         raise BadInput(
@@ -63,7 +63,7 @@ async def answer_consent(
     student = await session.get(Student, actor.student_id)
     if student is None:
         raise NotFound
-    age = law.integer("identity.guardian_consent_below")
+    age = policy.integer("identity.guardian_consent_below")
     is_minor = age_on(student.birth_date, legal_day(at)) < age
     if command.granted and is_minor and command.guardian_name is None:
         raise GuardianNeeded(age=age)
@@ -79,7 +79,7 @@ async def answer_consent(
     )
     session.add(consent)
     if not command.granted and command.kind in FACE_CONSENTS:
-        await _leave_the_face(session, student, command.kind, at)
+        await _stop_face_use(session, student, command.kind, at)
     after = {"kind": command.kind, "granted": command.granted, "text_version": command.text_version}
     audit.record(
         session, audit.Act("ConsentAnswered", "student", str(student.id), actor.org_path, after=after), at
@@ -87,8 +87,8 @@ async def answer_consent(
     return consent
 
 
-async def _leave_the_face(session: AsyncSession, student: Student, kind: str, at: datetime) -> None:
-    """Without consent there is no template and no key to it; the student passes by the equal alternative."""
+async def _stop_face_use(session: AsyncSession, student: Student, kind: str, at: datetime) -> None:
+    """Delete the template's key and switch the student to the non-face route, as there is no consent any more."""
     await shred(session, [student.id], at)
     await choose_non_face_route(session, student, f"{kind} revoked", at)
 
@@ -96,7 +96,7 @@ async def _leave_the_face(session: AsyncSession, student: Student, kind: str, at
 async def choose_non_face_route(
     session: AsyncSession, student: Student, reason: str, at: datetime
 ) -> NonFaceRoute:
-    """Record the equal alternative (HN334-3.1); no reason is judged."""
+    """Record that the student is verified without a face, on equal terms (HN334-3.1); every reason is accepted."""
     route = NonFaceRoute(
         id=new_id(), school_id=student.school_id, student_id=student.id, reason=reason, at=at
     )
@@ -107,7 +107,7 @@ async def choose_non_face_route(
 
 
 async def newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[str, Consent]:
-    """The newest answer of each kind, which is the one that counts."""
+    """The newest answer of each kind of consent, which is the valid one."""
     newest = (
         select(Consent)
         .where(Consent.student_id == student_id)
@@ -118,8 +118,8 @@ async def newest_consents(session: AsyncSession, student_id: UUID) -> Mapping[st
 
 
 async def require_consents(session: AsyncSession, student_id: UUID, *kinds: str) -> None:
-    """Raise ConsentMissing naming the first kind without a standing consent."""
-    given = await newest_consents(session, student_id)
+    """Raise `ConsentMissing` with the first of these kinds that is not granted."""
+    answers = await newest_consents(session, student_id)
     for kind in kinds:
-        if kind not in given or not given[kind].granted:
+        if kind not in answers or not answers[kind].granted:
             raise ConsentMissing(kind=kind)

@@ -1,4 +1,4 @@
-"""Why an identity is refused, and what to do about it. Those with `headers` carry the challenge of RFC 9449."""
+"""Errors of identity. The 401s carry a `WWW-Authenticate` challenge (RFC 9110; RFC 9449 for phones)."""
 
 from typing import Any, ClassVar
 
@@ -6,7 +6,7 @@ from backend.core.errors import DomainError
 
 
 class Unauthenticated(DomainError):
-    """Base of the 401s: who asks is not known well enough."""
+    """Base class of the 401s: the request is not authenticated."""
 
     code = "unauthenticated"
     status = 401
@@ -23,7 +23,7 @@ class Unauthenticated(DomainError):
 
 
 class TokenMissing(Unauthenticated):
-    """No access token came with the request."""
+    """The request has no access token."""
 
     code = "token_missing"
     zh = "请求缺少访问令牌，请登录后重试。"
@@ -40,7 +40,7 @@ class TokenInvalid(Unauthenticated):
 
 
 class TokenExpired(Unauthenticated):
-    """The token's short life is over."""
+    """The access token has expired."""
 
     code = "token_expired"
     challenge = "invalid_token"
@@ -49,7 +49,7 @@ class TokenExpired(Unauthenticated):
 
 
 class SessionRevoked(Unauthenticated):
-    """Signed out, disabled, or over."""
+    """The session was signed out or has expired, or its account is disabled."""
 
     code = "session_revoked"
     challenge = "invalid_token"
@@ -64,19 +64,19 @@ class PhoneTokenMissing(TokenMissing):
 
 
 class PhoneTokenInvalid(TokenInvalid):
-    """As `TokenInvalid`, for the phone."""
+    """`TokenInvalid` for a phone."""
 
     scheme = "DPoP"
 
 
 class PhoneTokenExpired(TokenExpired):
-    """As `TokenExpired`, for the phone."""
+    """`TokenExpired` for a phone."""
 
     scheme = "DPoP"
 
 
 class ProofInvalid(Unauthenticated):
-    """The DPoP proof is missing, is not of this request, or was not made by the key (RFC 9449, 4.3)."""
+    """The DPoP proof is missing, is for another request, or was not signed by the key (RFC 9449, 4.3)."""
 
     code = "proof_invalid"
     scheme = "DPoP"
@@ -86,23 +86,23 @@ class ProofInvalid(Unauthenticated):
 
 
 class ProofReplayed(Unauthenticated):
-    """A proof takes effect once."""
+    """The proof was used before; each proof is accepted once."""
 
     code = "proof_replayed"
     scheme = "DPoP"
     challenge = "invalid_dpop_proof"
     zh = "该请求签名已使用过，请重新发起请求。"
-    en = "This proof was used before; make the request anew."
+    en = "This proof was used before; repeat the request with a new proof."
 
 
 class KeyRevoked(Unauthenticated):
-    """The key no longer speaks for the student, or never did."""
+    """The key is not bound to a student, or was revoked."""
 
     code = "key_revoked"
     scheme = "DPoP"
     challenge = "invalid_token"
     zh = "本机未绑定或已解绑，请在应用内重新注册本机。"
-    en = "This phone is not bound, or no longer; register it again in the app."
+    en = "This phone is not bound to a student or was revoked; register it again in the app."
 
 
 class AccountDisabled(Unauthenticated):
@@ -116,7 +116,7 @@ class AccountDisabled(Unauthenticated):
 
 
 class SignInRefused(Unauthenticated):
-    """Login, password or code is wrong: which one is not told."""
+    """Login, password or code is wrong; the answer does not say which."""
 
     code = "sign_in_refused"
     zh = "登录名、密码或动态码不正确。请核对后重试。"
@@ -124,7 +124,7 @@ class SignInRefused(Unauthenticated):
 
 
 class ActivationRefused(Unauthenticated):
-    """Login or activation code is wrong, used or expired: which one is not told."""
+    """Login or activation code is wrong, used or expired; the answer does not say which."""
 
     code = "activation_refused"
     zh = "登录名或激活码不正确、已使用或已过期。请核对，或请上级重新发放激活码。"
@@ -134,7 +134,7 @@ class ActivationRefused(Unauthenticated):
 
 
 class TooManyAttempts(DomainError):
-    """Too many attempts; waiting helps."""
+    """Too many attempts; retry after the delay."""
 
     code = "too_many_attempts"
     status = 429
@@ -147,7 +147,7 @@ class TooManyAttempts(DomainError):
 
 
 class CodeWrong(DomainError):
-    """The one-time code does not match; also said when there is nothing to match."""
+    """The one-time code does not match, or no code was sent; the answer does not say which."""
 
     code = "code_wrong"
     status = 422
@@ -159,25 +159,25 @@ class CodeWrong(DomainError):
 
 
 class CodeExhausted(DomainError):
-    """The code's attempts are used up."""
+    """All attempts at the code are used up."""
 
     code = "code_exhausted"
     status = 409
     zh = "验证码错误次数已达上限，请重新获取。"
-    en = "The attempts at this code are used up; ask for a new one."
+    en = "All attempts at this code are used up; request a new one."
 
 
 class CodeExpired(DomainError):
-    """The code's life is over."""
+    """The one-time code has expired."""
 
     code = "code_expired"
     status = 409
     zh = "验证码已过期，请重新获取。"
-    en = "The code has expired; ask for a new one."
+    en = "The code has expired; request a new one."
 
 
 class DeviceBoundElsewhere(DomainError):
-    """One student per key, for ever (invariant 11)."""
+    """The key was bound before; a key belongs to one student for good (invariant 11)."""
 
     code = "device_bound_elsewhere"
     status = 409
@@ -186,75 +186,77 @@ class DeviceBoundElsewhere(DomainError):
 
 
 class ConsentMissing(DomainError):
-    """No capture without recorded consent."""
+    """Pictures are taken only with recorded consent."""
 
     code = "consent_missing"
     status = 409
     zh = "尚未同意“{kind}”。请先阅读并单独同意，或选择非人脸方式。"
-    en = "There is no consent to “{kind}”. Read and give it separately, or choose the way without a face."
+    en = (
+        "There is no consent to “{kind}”. Read and give it separately, or choose verification without a face."
+    )
 
 
 class GuardianNeeded(DomainError):
-    """Under the age of the law, a guardian consents (PIPL, article 31)."""
+    """Below the statutory age, a guardian must consent (PIPL, article 31)."""
 
     code = "guardian_needed"
     status = 422
     zh = "不满 {age} 周岁须由监护人同意，请填写监护人姓名。"
-    en = "Below the age of {age} a guardian consents; give the guardian's name."
+    en = "Below the age of {age} a guardian must consent; give the guardian's name."
 
 
 class FaceAlreadyEnrolled(DomainError):
-    """A reference face is never replaced by its owner alone."""
+    """A student cannot replace the own enrolled face."""
 
     code = "face_already_enrolled"
     status = 409
     zh = "人脸已采集，不能自行更换。如需更换，请联系学校管理员，由两人审核。"
-    en = "A face is already enrolled and cannot be replaced by yourself. Ask the registrar: two persons approve a change."
+    en = "A face is already enrolled and you cannot replace it yourself. Ask the registrar: two persons must approve a change."
 
 
 class EnrolmentPending(DomainError):
-    """The last pictures are still being checked."""
+    """The last submitted pictures are still being judged."""
 
     code = "enrolment_pending"
     status = 409
     zh = "上次提交的照片正在核验，请稍候查看结果。"
-    en = "Your last pictures are still being checked; look again shortly."
+    en = "Your last pictures are still being checked; check the result again shortly."
 
 
 class FaceStepOpen(DomainError):
-    """The portrait is compared with the face, so the face, or the way without one, comes first."""
+    """The portrait is compared with the face, so the face step must be done first."""
 
     code = "face_step_open"
     status = 409
     zh = "请先完成人脸采集或选择非人脸方式，再提交证件照。"
-    en = "Enrol the face or choose the way without one first, then the portrait."
+    en = "First enrol your face or choose verification without a face, then submit the portrait."
 
 
 class LoginTaken(DomainError):
-    """Logins are unique in the whole province."""
+    """The login exists already; logins are unique in the whole province."""
 
     code = "login_taken"
     status = 409
     zh = "登录名“{login}”已被使用，请换一个。"
-    en = "The login “{login}” is taken; choose another."
+    en = "The login “{login}” is taken; choose another one."
 
 
 class CorrectionNeedsChange(DomainError):
-    """Legal data are not edited in passing: they come from the roster, or from a filed change."""
+    """A correction of the legal record needs a roster import or a filed change first."""
 
     code = "correction_needs_change"
     status = 409
     zh = "“{field}”是学籍信息，不能在此直接修改。请在学籍系统更正后重新导入名册（或办理异动），再接受本申请。"
     en = (
-        "“{field}” is part of the legal record and is not edited here. Correct it in the roster and import it again, "
+        "“{field}” is part of the legal record and cannot be edited here. Correct it in the roster and import it again, "
         "or file a change; then accept this request."
     )
 
 
 class PicturesUnjudged(DomainError):
-    """Judging failed for good; the pictures say nothing about the student, who sends new ones."""
+    """Judging failed for technical reasons; the student sends new pictures."""
 
     code = "pictures_unjudged"
     status = 503
     zh = "照片未能完成审核，与您本人无关，请重新提交。"
-    en = "The pictures could not be judged, which is not your fault; send new ones."
+    en = "The pictures could not be checked. This is not your fault; send new ones."

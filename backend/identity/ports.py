@@ -1,4 +1,4 @@
-"""What identity asks of the outside."""
+"""Interfaces to external services."""
 
 from typing import Literal, Protocol
 
@@ -9,13 +9,13 @@ RealNameAnswer = Literal["match", "mismatch", "unavailable"]
 
 
 class RealNameVerifier(Protocol):
-    """The real-name service (实名). Called without a transaction open."""
+    """The real-name service (实名). Called outside any transaction."""
 
     async def verify(self, name: str, id_number: str) -> RealNameAnswer:
-        """Whether name and ID number belong together; `unavailable` decides nothing."""
+        """Whether name and ID number belong together; `unavailable` means that the check must be retried."""
         ...
 
 
 def real_name_verifier(app_context: AppContext) -> RealNameVerifier:
-    """The gateway's client; tests provide another."""
+    """The gateway's client. Tests provide a fake."""
     return real_name_client(app_context)

@@ -1,4 +1,4 @@
-"""The student's own record: read, found right or claimed wrong, and decided by the registrar (HN334-3.1)."""
+"""The student's own record: the student confirms it or requests a correction, the registrar decides (HN334-3.1)."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from backend.org.tables import OrgUnit
 from backend.people.identifiers import mask
 from backend.people.queries import (
     classes_of_counselor,
-    id_number,
+    decrypt_id_number,
+    decrypt_student_number,
     masked_student_number,
-    student_number,
 )
 from backend.people.tables import RecordCheck, SchoolClass, Student
 
@@ -46,7 +46,7 @@ RecordField = Literal[
 
 @dataclass(frozen=True, slots=True)
 class OwnRecord:
-    """What a student sees of the own record; identifiers are masked, they are compared with the document."""
+    """The own record as a student sees it, with masked identifiers."""
 
     name: str
     sex: str
@@ -67,7 +67,7 @@ class OwnRecord:
 
 @dataclass(frozen=True, slots=True)
 class ClaimWrong:
-    """The student says what a field should hold."""
+    """The content that a field should have, according to the student."""
 
     field: RecordField
     claimed: str
@@ -76,31 +76,31 @@ class ClaimWrong:
 
 @dataclass(frozen=True, slots=True)
 class DecideCorrection:
-    """The registrar's answer to a claim."""
+    """The registrar's decision on a correction."""
 
     check_id: UUID
     decision: Literal["accepted", "declined"]
     note: str | None
 
 
-async def own_record(session: AsyncSession, actor: Actor, keys: KeyRing) -> OwnRecord:
-    """The acting student's record."""
+async def load_own_record(session: AsyncSession, actor: Actor, keys: KeyRing) -> OwnRecord:
+    """The record of the acting student; raises `NotFound`."""
     query = (
         select(Student, SchoolClass, OrgUnit.name)
         .join(SchoolClass, SchoolClass.id == Student.class_id)
         .join(OrgUnit, OrgUnit.id == Student.school_id)
         .where(Student.id == actor.student_id)
     )
-    found = (await session.execute(query)).one_or_none()
-    if found is None:
+    row = (await session.execute(query)).one_or_none()
+    if row is None:
         raise NotFound
-    student, school_class, school_name = found
+    student, school_class, school_name = row
     return OwnRecord(
         name=student.name,
         sex=student.sex,
         birth_date=student.birth_date,
         document_kind=student.document_kind,
-        id_number=mask(id_number(student, keys)),
+        id_number=mask(decrypt_id_number(student, keys)),
         student_number=masked_student_number(student, keys),
         school_name=school_name,
         class_name=school_class.name,
@@ -115,20 +115,20 @@ async def own_record(session: AsyncSession, actor: Actor, keys: KeyRing) -> OwnR
 
 
 async def confirm_record(session: AsyncSession, actor: Actor, at: datetime) -> RecordCheck:
-    """The student has read the record and found it right."""
+    """Record that the student found the record correct."""
     check = _new_check(actor, "confirmed", at)
-    _keep(session, actor, check)
+    _add_check(session, actor, check)
     return check
 
 
 async def claim_wrong(
     session: AsyncSession, actor: Actor, keys: KeyRing, command: ClaimWrong, at: datetime
 ) -> RecordCheck:
-    """The student says what is wrong; the registrar decides."""
+    """Record that a field is wrong, for the registrar to decide."""
     check = _new_check(actor, "open", at)
     check.field, check.note = command.field, command.note
-    check.claimed_sealed = keys.encrypt("identifier", command.claimed.encode(), _claim_context(check.id))
-    _keep(session, actor, check)
+    check.claimed_sealed = keys.encrypt("identifier", command.claimed.encode(), _encryption_context(check.id))
+    _add_check(session, actor, check)
     payload = {
         "school_id": str(check.school_id),
         "student_id": str(check.student_id),
@@ -138,14 +138,14 @@ async def claim_wrong(
     return check
 
 
-def claimed_value(check: RecordCheck, keys: KeyRing) -> str | None:
-    """What the student says the field should hold; None if the record was found right."""
+def decrypt_claimed_value(check: RecordCheck, keys: KeyRing) -> str | None:
+    """The requested content of the field; None if the student confirmed the record."""
     if check.claimed_sealed is None:
         return None
-    return keys.decrypt("identifier", check.claimed_sealed, _claim_context(check.id)).decode()
+    return keys.decrypt("identifier", check.claimed_sealed, _encryption_context(check.id)).decode()
 
 
-def _claim_context(check_id: UUID) -> bytes:
+def _encryption_context(check_id: UUID) -> bytes:
     return b"record-claim:" + check_id.bytes
 
 
@@ -155,7 +155,7 @@ def _new_check(actor: Actor, status: str, at: datetime) -> RecordCheck:
     )
 
 
-def _keep(session: AsyncSession, actor: Actor, check: RecordCheck) -> None:
+def _add_check(session: AsyncSession, actor: Actor, check: RecordCheck) -> None:
     session.add(check)
     after = {"status": check.status, "field": check.field}
     act = audit.Act("RecordChecked", "student", str(check.student_id), actor.org_path, after=after)
@@ -165,10 +165,10 @@ def _keep(session: AsyncSession, actor: Actor, check: RecordCheck) -> None:
 async def decide_correction(
     session: AsyncSession, actor: Actor, keys: KeyRing, command: DecideCorrection, at: datetime
 ) -> RecordCheck:
-    """Accept or decline a claim.
+    """Accept or decline a correction.
 
-    Accepting contact data writes them. The legal record is not written here: accepting it needs the roster to
-    say already what was claimed, else CorrectionNeedsChange tells how.
+    Accepted contact data are written. The legal record is not written here: a correction of it can be accepted only
+    once the roster already has the requested content; until then `CorrectionNeedsChange` is raised.
     """
     locked = select(RecordCheck).where(RecordCheck.id == command.check_id).with_for_update()
     check = (await session.scalars(locked)).one_or_none()
@@ -176,15 +176,15 @@ async def decide_correction(
         raise NotFound
     if actor.role != "registrar":
         raise NotPermitted(
-            reason_zh="仅学校管理员可以处理更正申请", reason_en="only the registrar decides corrections"
+            reason_zh="仅学校管理员可以处理更正申请", reason_en="only the registrar can decide on corrections"
         )
     if check.status != "open":
-        raise Conflict(reason_zh="该申请已处理", reason_en="this request was decided before")
+        raise Conflict(reason_zh="该申请已处理", reason_en="this request was already decided")
     student = (
         await session.scalars(select(Student).where(Student.id == check.student_id).with_for_update())
     ).one()
     if command.decision == "accepted":
-        await _accept(session, student, check, keys, at)
+        await _apply_correction(session, student, check, keys, at)
     check.status, check.decided_by, check.decided_note = command.decision, actor.account_id, command.note
     check.decided_at = at
     act = audit.Act(
@@ -201,11 +201,11 @@ async def decide_correction(
     return check
 
 
-async def _accept(
+async def _apply_correction(
     session: AsyncSession, student: Student, check: RecordCheck, keys: KeyRing, at: datetime
 ) -> None:
     assert check.field is not None
-    claimed = claimed_value(check, keys)
+    claimed = decrypt_claimed_value(check, keys)
     if check.field in CONTACT_FIELDS:
         setattr(student, check.field, claimed)
         student.updated_at = at
@@ -213,8 +213,8 @@ async def _accept(
     school_class = await session.get(SchoolClass, student.class_id)
     assert school_class is not None
     values = {
-        "id_number": id_number(student, keys),
-        "student_number": student_number(student, keys),
+        "id_number": decrypt_id_number(student, keys),
+        "student_number": decrypt_student_number(student, keys),
         "class_name": school_class.name,
         "grade": str(school_class.grade),
     }
@@ -222,10 +222,10 @@ async def _accept(
         raise CorrectionNeedsChange(field=check.field)
 
 
-async def corrections(
+async def load_corrections(
     session: AsyncSession, actor: Actor, status: str, after: tuple[datetime, UUID] | None, limit: int
 ) -> list[tuple[RecordCheck, str, str]]:
-    """Claims with the student's name and class, oldest first; a counselor's are of the own classes."""
+    """Corrections with the student's name and class, oldest first; a counselor sees the own classes only."""
     query = (
         select(RecordCheck, Student.name, SchoolClass.name)
         .join(Student, Student.id == RecordCheck.student_id)
@@ -241,8 +241,8 @@ async def corrections(
     return [(check, name, class_name) for check, name, class_name in await session.execute(query)]
 
 
-async def own_checks(session: AsyncSession, actor: Actor) -> Sequence[RecordCheck]:
-    """The acting student's looks at the record, newest first."""
+async def load_own_checks(session: AsyncSession, actor: Actor) -> Sequence[RecordCheck]:
+    """The acting student's checks of the record, newest first."""
     query = (
         select(RecordCheck)
         .where(RecordCheck.student_id == actor.student_id)

@@ -1,4 +1,4 @@
-"""Accounts and their keys, and what a student enrols."""
+"""Tables of identity: accounts, sessions, device keys, registrations, and face data."""
 
 from datetime import datetime
 from typing import Any
@@ -11,7 +11,7 @@ from backend.core.database import Base
 
 
 class Account(Base):
-    """One of the five kinds (HN334-2.3). Staff sign in by `login`; a student's credential is the device key."""
+    """An account of one of five kinds (HN334-2.3). Staff sign in with `login`, students with their device key."""
 
     __tablename__ = "account"
     __tenancy__ = "org"
@@ -43,7 +43,7 @@ class Account(Base):
     password_hash: Mapped[str | None]
     totp_sealed: Mapped[bytes | None]
     totp_step: Mapped[int | None] = mapped_column(BigInteger)
-    """The newest 30-second step whose code was used: a code takes effect once."""
+    """The newest 30-second step whose code was used, so that a code is accepted once."""
     activation_hash: Mapped[bytes | None]
     activation_until: Mapped[datetime | None]
     failed_attempts: Mapped[int]
@@ -53,7 +53,7 @@ class Account(Base):
 
 
 class StaffSession(Base):
-    """One sign-in of a staff account; refused at the next request once revoked."""
+    """A session of a staff account; once revoked, it is refused at the next request."""
 
     __tablename__ = "staff_session"
     __tenancy__ = "account"
@@ -67,7 +67,7 @@ class StaffSession(Base):
 
 
 class DeviceKey(Base):
-    """A phone's public key. One active key per student, one student per key for ever (invariant 11).
+    """A phone's public key. One active key per student, one student per key for good (invariant 11).
 
     A revoked key is never bound again; `cool_down_until` is set when it replaced an earlier one.
     """
@@ -93,7 +93,7 @@ class DeviceKey(Base):
 
 
 class DpopProof(Base):
-    """A proof that took effect; the key makes it once (invariant 12). Purged when too old to be accepted."""
+    """A used DPoP proof; each is accepted once (invariant 12). Deleted when it is too old to be accepted."""
 
     __tablename__ = "dpop_proof"
     __tenancy__ = "ledger"
@@ -105,7 +105,7 @@ class DpopProof(Base):
 
 
 class Registration(Base):
-    """A phone asks to become a student's. Without a student it is a decoy that answers alike."""
+    """A request to bind a phone to a student. A row without a student is a decoy, which gets the same answers."""
 
     __tablename__ = "registration"
     __tenancy__ = "student"
@@ -121,7 +121,7 @@ class Registration(Base):
     public_jwk: Mapped[dict[str, Any]]
     created_at: Mapped[datetime]
     verified_at: Mapped[datetime | None]
-    """When the real-name service confirmed name and number."""
+    """When the real-name service confirmed name and ID number."""
     refused_reason: Mapped[str | None]
     otp_hash: Mapped[bytes | None]
     expires_at: Mapped[datetime]
@@ -130,9 +130,9 @@ class Registration(Base):
 
 
 class SchoolTemplateKey(Base):
-    """A school's key, wrapped under the root key of the version named; it wraps the data keys of its students.
+    """A school's key, wrapped under a version of the root key. It wraps the data keys of the school's students.
 
-    Never deleted, and rewritten only when the root key is rotated.
+    Never deleted; updated only when the root key is rotated.
     """
 
     __tablename__ = "school_template_key"
@@ -146,7 +146,7 @@ class SchoolTemplateKey(Base):
 
 
 class TemplateKey(Base):
-    """A student's data key, wrapped under the school's. Deleting the row shreds all that is kept of the face."""
+    """A student's data key, wrapped under the school's key. Deleting the row shreds all face data of the student."""
 
     __tablename__ = "template_key"
     __tenancy__ = "student"
@@ -158,7 +158,7 @@ class TemplateKey(Base):
 
 
 class FaceEnrolment(Base):
-    """One attempt to enrol a face: the shots await the worker, then the verdict stays."""
+    """One attempt to enrol a face: pending until a worker has judged the shots, then accepted or refused."""
 
     __tablename__ = "face_enrolment"
     __tenancy__ = "student"
@@ -181,7 +181,7 @@ class FaceEnrolment(Base):
     shots: Mapped[int]
     engine: Mapped[str | None]
     reasons: Mapped[list[Any]]
-    """Objects `{shot, code, zh, en}`; `shot` counts from 0 and is null for the shots as a whole."""
+    """Objects `{shot, code, zh, en}`; `shot` counts from 0 and is null for all shots together."""
     submitted_at: Mapped[datetime]
     decided_at: Mapped[datetime | None]
     shots_gone_at: Mapped[datetime | None]
@@ -189,7 +189,7 @@ class FaceEnrolment(Base):
 
 
 class FaceTemplate(Base):
-    """A sealed template. Never overwritten: an active one ends only by shredding or two-person replacement."""
+    """An encrypted template. Never overwritten: an active one ends only by shredding or two-person replacement."""
 
     __tablename__ = "face_template"
     __tenancy__ = "student"
@@ -222,10 +222,10 @@ class FaceTemplate(Base):
 
 
 class SelfieRecord(Base):
-    """A sealed record of pictures that were taken for the student's own: of the enrolment, or of an accepted check-in.
+    """The encrypted fingerprint of accepted pictures: of an enrolment, or of a check-in (`submission_id`).
 
-    What is sent later is compared with it, to notice a picture that is used again. The newest few of each student
-    stay; all go with the student's data key.
+    Later submissions are compared with it, to detect a picture that is used again. Only the newest few of each student
+    are kept. All become unreadable when the student's data key is shredded.
     """
 
     __tablename__ = "selfie_record"
@@ -247,9 +247,9 @@ class SelfieRecord(Base):
 
 
 class Portrait(Base):
-    """A 学籍证件照: checked for quality and, where a template exists, compared with it.
+    """An ID portrait (学籍证件照): checked for quality and, where a template exists, compared with it.
 
-    An accepted one replaces those that were accepted or looked at before.
+    An accepted portrait replaces earlier ones that were accepted or in review.
     """
 
     __tablename__ = "portrait"
@@ -275,7 +275,7 @@ class Portrait(Base):
 
 
 class NonFaceRoute(Base):
-    """The equal alternative, chosen without penalty: the student is verified without a face."""
+    """The student's choice to be verified without a face, on equal terms."""
 
     __tablename__ = "non_face_route"
     __tenancy__ = "student"
@@ -289,7 +289,7 @@ class NonFaceRoute(Base):
 
 
 class FacePopulation(Base):
-    """The mean face of those who enrolled, by engine. An average over many: nothing personal, never altered."""
+    """A version of the population mean of an engine: an average over many students, not personal data, immutable."""
 
     __tablename__ = "face_population"
     __tenancy__ = "open"
@@ -299,7 +299,7 @@ class FacePopulation(Base):
     engine_version: Mapped[str] = mapped_column(primary_key=True)
     version: Mapped[int] = mapped_column(primary_key=True)
     centre: Mapped[bytes]
-    """float32, little-endian, one value for each dimension of the engine."""
+    """float32, little-endian, one value per dimension of the engine."""
     people: Mapped[int]
-    """Active templates of the province when it was learned."""
+    """The number of active templates in the province when it was learned."""
     learned_at: Mapped[datetime]

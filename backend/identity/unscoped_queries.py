@@ -1,7 +1,20 @@
-"""Questions asked before a scope is known: single committed statements through the owner's narrow functions.
+"""Queries that run before the caller's tenant is known, so that no row-level scope can be set yet.
 
-Each is one round trip and commits by itself, so what it records (a used proof, a charged attempt) stays
-recorded however the request ends.
+Each calls one SECURITY DEFINER function of the schema `definer` (its text is in `migrations/`), which answers one
+narrow question:
+
+| definer function | called by | answer |
+| --- | --- | --- |
+| `use_proof` | `consume_proof` | marks a DPoP proof as used: was it unused, and which key, student and account made it |
+| `open_registration` | `open_registration` | records a registration or a decoy; false above the limit of the key or student |
+| `registration` | `find_registration_student` | the student of a registration; no row for a decoy |
+| `try_code` | `check_code` | checks a one-time code, counts a wrong one; the student or the reason for refusing it |
+| `open_sign_in` | `record_sign_in_attempt` | counts an attempt at a login; the account's credentials and whether it must wait |
+| `staff_session` | `load_session` | a staff session with its account |
+| `purge_proofs`, `purge_registrations` | the functions of the same name | delete expired rows; how many |
+
+Except `open_registration`, each call is one round trip with its own commit, so that a used proof or a counted attempt
+stays recorded when the request fails later.
 """
 
 import json
@@ -22,7 +35,10 @@ from backend.identity.sign_in.dpop import Proof
 
 @dataclass(frozen=True, slots=True)
 class ProofState:
-    """What the database knows when a proof arrives: is it fresh, and whose key made it."""
+    """Whether a proof is used for the first time, and the key and account that made it.
+
+    `actor` is None for a key that was never bound.
+    """
 
     fresh: bool
     key_active: bool = False
@@ -33,8 +49,8 @@ class ProofState:
 _USE_PROOF = text("SELECT * FROM definer.use_proof(:jkt, :jti, :at)")
 
 
-async def use_proof(database: Database, proof: Proof, at: datetime) -> ProofState:
-    """Spend the proof and learn whom its key speaks for; the only round trip of a phone's authentication."""
+async def consume_proof(database: Database, proof: Proof, at: datetime) -> ProofState:
+    """Mark the proof as used and load its key's owner: the only round trip of a phone's authentication."""
     (row,) = await database.ask(_USE_PROOF, jkt=proof.jkt, jti=proof.jti, at=at)
     if row["account_id"] is None:
         return ProofState(row["fresh"])
@@ -49,36 +65,36 @@ async def use_proof(database: Database, proof: Proof, at: datetime) -> ProofStat
     return ProofState(row["fresh"], row["key_status"] == "active", row["account_status"] == "active", actor)
 
 
-_PURGE_PROOFS = text("SELECT definer.purge_proofs(:before) AS gone")
-_PURGE_REGISTRATIONS = text("SELECT definer.purge_registrations(:before) AS gone")
+_PURGE_PROOFS = text("SELECT definer.purge_proofs(:before) AS deleted")
+_PURGE_REGISTRATIONS = text("SELECT definer.purge_registrations(:before) AS deleted")
 
 
 async def purge_proofs(database: Database, before: datetime) -> int:
-    """Forget proofs seen before an instant; returns how many."""
+    """Delete proofs seen before an instant; returns their number."""
     (row,) = await database.ask(_PURGE_PROOFS, before=before)
-    return int(row["gone"])
+    return int(row["deleted"])
 
 
 async def purge_registrations(database: Database, before: datetime) -> int:
-    """Forget registrations asked for before an instant and never confirmed, decoys and others alike."""
+    """Delete unconfirmed registrations created before an instant, decoys included; returns their number."""
     (row,) = await database.ask(_PURGE_REGISTRATIONS, before=before)
-    return int(row["gone"])
+    return int(row["deleted"])
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """A phone's request to become a student's; `index` is the blind index of the ID number."""
+class RegistrationRequest:
+    """A request to register a phone; `id_number_index` is the blind index of the ID number."""
 
     proof: Proof
-    index: bytes
+    id_number_index: bytes
     name: str
     at: datetime
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class CodeBounds:
-    """How many codes a key or a student may cause, and wrong attempts a student may suffer, since an instant."""
+class CodeLimits:
+    """Limits since an instant: codes sent for one key or student, and wrong codes entered for one student."""
 
     since: datetime
     codes: int
@@ -91,67 +107,69 @@ _OPEN_REGISTRATION = text(
 )
 
 
-async def open_registration(session: AsyncSession, asked: Asked, bounds: CodeBounds) -> UUID | None:
-    """The registration, for a known student or a decoy alike; None when the key asked too often.
+async def open_registration(
+    session: AsyncSession, request: RegistrationRequest, limits: CodeLimits
+) -> UUID | None:
+    """Record a registration for a known student, or a decoy; None if the key has reached its limit.
 
-    Runs in the caller's transaction, because a job follows from it.
+    Runs in the caller's transaction, which also enqueues the verification.
     """
     registration_id = new_id()
     opened = await session.scalar(
         _OPEN_REGISTRATION,
         {
             "id": registration_id,
-            "jkt": asked.proof.jkt,
-            "jwk": json.dumps(asked.proof.jwk),
-            "index": asked.index,
-            "name": asked.name,
-            "at": asked.at,
-            "expires": asked.expires_at,
-            "since": bounds.since,
-            "codes": bounds.codes,
-            "failures": bounds.failures,
+            "jkt": request.proof.jkt,
+            "jwk": json.dumps(request.proof.jwk),
+            "index": request.id_number_index,
+            "name": request.name,
+            "at": request.at,
+            "expires": request.expires_at,
+            "since": limits.since,
+            "codes": limits.codes,
+            "failures": limits.failures,
         },
     )
     return registration_id if opened else None
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """The student a registration is for."""
+class RegistrationStudent:
+    """The student of a registration."""
 
     student_id: UUID
     school_id: UUID
     school_path: str
 
 
-def _candidate(row: Mapping[str, Any]) -> Candidate:
-    return Candidate(row["student_id"], row["school_id"], row["school_path"])
+def _registration_student(row: Mapping[str, Any]) -> RegistrationStudent:
+    return RegistrationStudent(row["student_id"], row["school_id"], row["school_path"])
 
 
 _REGISTRATION = text("SELECT * FROM definer.registration(:id)")
 
 
-async def candidate_of(database: Database, registration_id: UUID) -> Candidate | None:
-    """Whom a registration is for; None for a decoy."""
+async def find_registration_student(database: Database, registration_id: UUID) -> RegistrationStudent | None:
+    """The student of a registration; None for a decoy."""
     rows = await database.ask(_REGISTRATION, id=registration_id)
-    return _candidate(rows[0]) if rows else None
+    return _registration_student(rows[0]) if rows else None
 
 
 _TRY_CODE = text("SELECT * FROM definer.try_code(:id, :jkt, :hash, :at, :max)")
 
 
-async def try_code(
+async def check_code(
     database: Database, registration_id: UUID, jkt: str, code_hash: bytes, at: datetime, max_tries: int
-) -> Candidate | str:
-    """The student if the code matches, else the verdict: unknown, expired, exhausted or wrong (and counted)."""
+) -> RegistrationStudent | str:
+    """The student if the code matches, otherwise why not: unknown, expired, exhausted, or wrong (which is counted)."""
     (row,) = await database.ask(_TRY_CODE, id=registration_id, jkt=jkt, hash=code_hash, at=at, max=max_tries)
     verdict: str = row["verdict"]
-    return _candidate(row) if verdict == "match" else verdict
+    return _registration_student(row) if verdict == "match" else verdict
 
 
 @dataclass(frozen=True, slots=True)
-class SignInFacts:
-    """A staff account at the door. `allowed` is false while it must wait."""
+class StaffCredentials:
+    """What signing in to a staff account needs. `allowed` is false while the account must wait after failures."""
 
     allowed: bool
     actor: Actor
@@ -165,17 +183,17 @@ class SignInFacts:
 _OPEN_SIGN_IN = text("SELECT * FROM definer.open_sign_in(:login, :at, :max, :delay)")
 
 
-async def open_sign_in(
+async def record_sign_in_attempt(
     database: Database, login: str, at: datetime, max_attempts: int, delay: timedelta
-) -> SignInFacts | None:
-    """Charge an attempt to the account with this login and return its facts; None if there is none."""
+) -> StaffCredentials | None:
+    """Count an attempt at the account with this login and load its credentials; None for an unknown login."""
     rows = await database.ask(_OPEN_SIGN_IN, login=login, at=at, max=max_attempts, delay=delay)
     if not rows:
         return None
     row = rows[0]
-    return SignInFacts(
+    return StaffCredentials(
         allowed=row["allowed"],
-        actor=_staff(row),
+        actor=_staff_actor(row),
         status=row["status"],
         password_hash=row["password_hash"],
         totp_sealed=row["totp_sealed"],
@@ -184,7 +202,7 @@ async def open_sign_in(
     )
 
 
-def _staff(row: Mapping[str, Any]) -> Actor:
+def _staff_actor(row: Mapping[str, Any]) -> Actor:
     return Actor(
         account_id=row["account_id"],
         role=cast("Role", row["kind"]),
@@ -196,8 +214,8 @@ def _staff(row: Mapping[str, Any]) -> Actor:
 
 
 @dataclass(frozen=True, slots=True)
-class SessionFacts:
-    """A sign-in as of now; it stands only while it is not revoked, not over, and its account is active."""
+class SessionState:
+    """A staff session as stored now, with its account."""
 
     session_id: UUID
     actor: Actor
@@ -206,20 +224,25 @@ class SessionFacts:
     expires_at: datetime
     revoked_at: datetime | None
 
-    def stands(self, at: datetime) -> bool:
-        """Whether the sign-in still counts at `at`."""
+    def is_valid(self, at: datetime) -> bool:
+        """Whether the session is neither revoked nor expired at `at`, and its account is active."""
         return self.status == "active" and self.revoked_at is None and at < self.expires_at
 
 
 _STAFF_SESSION = text("SELECT * FROM definer.staff_session(:id)")
 
 
-async def session_facts(database: Database, session_id: UUID) -> SessionFacts | None:
-    """A sign-in and whom it is for; the only round trip of a staff authentication."""
+async def load_session(database: Database, session_id: UUID) -> SessionState | None:
+    """A session with its account: the only round trip of a staff authentication."""
     rows = await database.ask(_STAFF_SESSION, id=session_id)
     if not rows:
         return None
     row = rows[0]
-    return SessionFacts(
-        session_id, _staff(row), row["status"], row["refresh_hash"], row["expires_at"], row["revoked_at"]
+    return SessionState(
+        session_id,
+        _staff_actor(row),
+        row["status"],
+        row["refresh_hash"],
+        row["expires_at"],
+        row["revoked_at"],
     )

@@ -1,1 +1,1 @@
-"""Students, classes, counselors, guardians and consents: who is on the roll."""
+"""People: students, classes, counselors, guardians, consents and attachments."""

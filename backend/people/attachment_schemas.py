@@ -1,4 +1,4 @@
-"""Attachments as both APIs take and show them."""
+"""Wire schemas of attachments, for both APIs."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -8,7 +8,7 @@ from uuid import UUID
 from fastapi import Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from backend.people.attachments import Content
+from backend.people.attachment_files import Content
 
 _SUFFIXES = {"image/jpeg": "jpg", "application/pdf": "pdf"}
 _BINARY = {"schema": {"type": "string", "format": "binary"}}
@@ -17,15 +17,15 @@ AttachmentIds = Annotated[
     list[UUID],
     Field(
         max_length=20,
-        description="先以 POST /v1/attachments 上传 · uploaded before with POST /v1/attachments",
+        description="先以 POST /v1/attachments 上传 · files uploaded with POST /v1/attachments",
         examples=[[]],
     ),
 ]
-"""The ids of uploaded files, for request bodies; a field of it defaults to none."""
+"""The ids of uploaded files in a request body. A field of this type defaults to an empty list."""
 
 
 class AttachmentOut(BaseModel):
-    """A file that hangs on a fact; its content is at GET /v1/attachments/{id}."""
+    """A file attached to a fact; its content is at GET /v1/attachments/{id}."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -35,19 +35,24 @@ class AttachmentOut(BaseModel):
     uploaded_at: datetime
 
 
-def file_body(media_types: Sequence[str]) -> dict[str, Any]:
-    """The OpenAPI description of a body that is one file."""
+def file_request_body(media_types: Sequence[str]) -> dict[str, Any]:
+    """The OpenAPI description of a request body that is one file."""
     schema = {"schema": {"type": "string", "format": "binary", "minLength": 1}}
     return {"requestBody": {"required": True, "content": dict.fromkeys(media_types, schema)}}
 
 
-def file_answer() -> dict[int | str, dict[str, Any]]:
-    """The OpenAPI description of an answer that is one file."""
-    return {200: {"description": "附件内容 · the file", "content": dict.fromkeys(_SUFFIXES, _BINARY)}}
+def file_response() -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of a response that is one file."""
+    return {
+        200: {
+            "description": "附件内容 · the content of the file",
+            "content": dict.fromkeys(_SUFFIXES, _BINARY),
+        }
+    }
 
 
-def download(attachment_id: UUID, content: Content) -> Response:
-    """The file as a download that no browser opens in our name, guesses the type of or keeps."""
+def download_response(attachment_id: UUID, content: Content) -> Response:
+    """The file as a download that a browser neither displays in our origin, nor sniffs, nor caches."""
     name = f"{attachment_id}.{_SUFFIXES[content.media_type]}"
     headers = {
         "Content-Disposition": f'attachment; filename="{name}"',

@@ -1,4 +1,4 @@
-"""The closed lists a student's record draws on; the values are what the database stores."""
+"""The closed value lists of a student's record; the values are stored in the database."""
 
 from enum import StrEnum
 
@@ -11,14 +11,14 @@ class Sex(StrEnum):
 
 
 class StudyForm(StrEnum):
-    """学习形式: the full-time are verified (HN334-2.1), the part-time register twice a year (HN334-2.2)."""
+    """学习形式: full-time students are verified (HN334-2.1), part-time ones register twice a year (HN334-2.2)."""
 
     FULL_TIME = "full_time"
     PART_TIME = "part_time"
 
 
 class Programme(StrEnum):
-    """学生类别: every programme type whose full-time students HN334-2.1 puts under verification."""
+    """学生类别: the programme types whose full-time students must be verified (HN334-2.1)."""
 
     REGULAR = "regular"
     """普通中专"""
@@ -35,7 +35,7 @@ class Programme(StrEnum):
 
 
 class DocumentKind(StrEnum):
-    """身份证件类型, in the national code list's order."""
+    """身份证件类型, in the order of the national code list."""
 
     RESIDENT_ID = "resident_id"
     """居民身份证"""

@@ -1,4 +1,4 @@
-"""Who looks after which class (HN334-3.2): the registrar assigns, earlier assignments are kept."""
+"""Assigning classes to counselors, by the registrar (HN334-3.2); earlier assignments are kept."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,40 +17,43 @@ from backend.people.tables import ClassCounselor, Counselor, SchoolClass
 
 @dataclass(frozen=True, slots=True)
 class AssignClasses:
-    """Classes that a counselor looks after from now on; whoever did before is relieved of them."""
+    """Classes to assign to a counselor, who replaces their current counselors."""
 
     counselor_id: UUID
     class_ids: frozenset[UUID]
 
 
 async def assign_classes(session: AsyncSession, actor: Actor, command: AssignClasses, at: datetime) -> None:
-    """Give classes of the own school to a counselor of it; a class the counselor has already stays as it is."""
+    """Assign classes of the own school to one of its counselors; classes the counselor already has do not change.
+
+    Raises `NotPermitted`, `NotFound` and `Conflict`.
+    """
     if actor.role != "registrar":
         raise NotPermitted(
-            reason_zh="仅学校管理员可以分配班级", reason_en="only the registrar assigns classes"
+            reason_zh="仅学校管理员可以分配班级", reason_en="only the registrar can assign classes"
         )
     if await session.get(Counselor, command.counselor_id) is None:
         raise NotFound
-    # The classes' row locks, taken in one order, make two registrars assign one after the other.
+    # Locking the classes in a fixed order serialises parallel assignments.
     owned = (
         select(SchoolClass.id)
         .where(SchoolClass.id.in_(command.class_ids), SchoolClass.school_id == actor.school_id)
         .order_by(SchoolClass.id)
         .with_for_update()
     )
-    found = set(await session.scalars(owned))
-    if found != command.class_ids:
+    owned_ids = set(await session.scalars(owned))
+    if owned_ids != command.class_ids:
         raise NotFound
     current = select(ClassCounselor.class_id).where(
-        ClassCounselor.class_id.in_(found),
+        ClassCounselor.class_id.in_(owned_ids),
         ClassCounselor.until.is_(None),
         ClassCounselor.counselor_id == command.counselor_id,
     )
-    changing = found - set(await session.scalars(current))
-    await _hand_over(session, actor, command.counselor_id, changing, at)
+    changing_ids = owned_ids - set(await session.scalars(current))
+    await _reassign_classes(session, actor, command.counselor_id, changing_ids, at)
 
 
-async def _hand_over(
+async def _reassign_classes(
     session: AsyncSession, actor: Actor, counselor_id: UUID, class_ids: set[UUID], at: datetime
 ) -> None:
     assert actor.school_id is not None
@@ -75,7 +78,7 @@ async def _hand_over(
     except IntegrityError as error:
         raise Conflict(
             reason_zh="班级刚被分配给他人，请刷新后重试",
-            reason_en="a class was assigned just now; reload and try again",
+            reason_en="a class was just assigned to another counselor; reload and try again",
         ) from error
     if class_ids:
         ids = sorted(str(class_id) for class_id in class_ids)

@@ -1,7 +1,7 @@
-"""The numbers that name a person or a school: parsed into what they say, or into the defect they have.
+"""Parsing of ID numbers, student numbers and school codes: the result is the parsed number or a `Defect`.
 
-Rosters are read by the hundred thousand rows, so a bad number is a value (`Defect`), not an exception.
-Nothing here knows the day: a birth date is judged against the `today` of the caller.
+A bad number is a value, not an exception, because rosters with hundreds of thousands of rows are read. The caller passes
+`today`, against which birth dates are checked.
 """
 
 import re
@@ -32,8 +32,8 @@ PROVINCES = frozenset(
     )
     for code in range(first, last + 1)
 )
-"""GB/T 2260 provinces, and 81 to 83 of the residence permits. Below the province, retired codes are alive
-in the numbers of people born there, so only the province is judged."""
+"""GB/T 2260 provinces, and 81 to 83 for residence permits. Numbers keep retired codes of lower divisions,
+so only the province is checked."""
 
 _EIGHTEEN = re.compile(r"[0-9]{17}[0-9X]", re.ASCII)
 _PSEUDO = re.compile(r"999(?P<school>[0-9]{10})(?P<serial>[0-9]{5})", re.ASCII)
@@ -50,7 +50,7 @@ _ANY_SHAPE = re.compile(r"\S(.{0,28}\S)?")
 
 @dataclass(frozen=True, slots=True)
 class Defect:
-    """Why a number cannot be used: a stable code, and a sentence that says what to do."""
+    """Why a number is invalid: a stable code, and a sentence that says what to do."""
 
     code: str
     zh: str
@@ -59,7 +59,7 @@ class Defect:
 
 @dataclass(frozen=True, slots=True)
 class IdNumber:
-    """A valid resident ID number (公民身份号码), X in upper case, and what it says."""
+    """A valid resident ID number (公民身份号码) with X in upper case, and the data it encodes."""
 
     number: str
     birth_date: date
@@ -68,7 +68,7 @@ class IdNumber:
 
 
 class StudentNumberKind(StrEnum):
-    """The letter that opens a national student number (学籍号)."""
+    """The first letter of a national student number (学籍号)."""
 
     BY_ID = "G"
     WITHOUT_ID = "J"
@@ -151,15 +151,15 @@ def check_character(first_seventeen: str) -> str:
 
 
 def is_pseudo_id(text: str) -> bool:
-    """Whether this is `999` + school code + serial, as the retired system numbered students without an ID."""
+    """Whether this is `999` + school code + serial, the retired system's number for students without an ID number."""
     return _PSEUDO.fullmatch(text) is not None
 
 
-def _malformed(number: str) -> Defect | None:
-    """The defect of form, if any; a number without one is 17 digits and a check character."""
+def _find_form_defect(number: str) -> Defect | None:
+    """The defect of form, if any. A number without one has 17 digits and a check character."""
     if not number:
         return EMPTY
-    if len(number) == 15 and number.isascii() and number.isdigit():  # noqa: PLR2004  the old form's length
+    if len(number) == 15 and number.isascii() and number.isdigit():  # noqa: PLR2004  the old format's length
         return FIFTEEN_DIGITS
     if len(number) != 18:  # noqa: PLR2004  GB 11643
         return WRONG_LENGTH
@@ -169,9 +169,9 @@ def _malformed(number: str) -> Defect | None:
 
 
 def parse_id_number(text: str, *, today: date) -> IdNumber | Defect:
-    """Read a resident ID number (GB 11643); `x` is accepted for `X`, spaces around are not part of it."""
+    """Parse a resident ID number (GB 11643); accepts `x` for `X` and surrounding spaces."""
     number = text.strip().upper()
-    malformed = _malformed(number)
+    malformed = _find_form_defect(number)
     if malformed:
         return malformed
     if number[:2] not in PROVINCES:
@@ -189,9 +189,9 @@ def parse_id_number(text: str, *, today: date) -> IdNumber | Defect:
 
 
 def parse_document(kind: DocumentKind, text: str, *, today: date) -> IdNumber | str | Defect:
-    """Read the number of an identity document: in full where the kind has a check digit, else by shape.
+    """Parse the number of an identity document: completely if the kind has a check digit, otherwise by its shape.
 
-    Shapes are lenient: authorities change them more often than schools renew documents.
+    Shapes are lenient, because authorities change them more often than schools renew documents.
     """
     if kind in {DocumentKind.RESIDENT_ID, DocumentKind.RESIDENCE_PERMIT}:
         return parse_id_number(text, today=today)
@@ -202,7 +202,7 @@ def parse_document(kind: DocumentKind, text: str, *, today: date) -> IdNumber | 
 
 
 def parse_student_number(text: str, *, id_number: str | None, today: date) -> StudentNumber | Defect:
-    """Read a national student number (学籍号); one that opens with G must carry `id_number` where known."""
+    """Parse a national student number (学籍号); one that starts with G must contain `id_number`, if known."""
     number = text.strip().upper()
     if not number:
         return EMPTY
@@ -220,12 +220,14 @@ def parse_student_number(text: str, *, id_number: str | None, today: date) -> St
 
 
 def parse_school_code(text: str) -> str | Defect:
-    """Read a school code (学校标识码): ten digits."""
+    """Parse a school code (学校标识码): ten digits."""
     code = text.strip()
     return code if _SCHOOL.fullmatch(code) else SCHOOL_CODE_SHAPE
 
 
 def mask(text: str) -> str:
-    """The number with its middle hidden, for reports: three characters and two are enough to find a typo."""
-    kept = 5
-    return f"{text[:3]}{'*' * (len(text) - kept)}{text[-2:]}" if len(text) > 2 * kept else "*" * len(text)
+    """The number with its middle masked; the first three and last two characters suffice to find a typo."""
+    visible = 5
+    return (
+        f"{text[:3]}{'*' * (len(text) - visible)}{text[-2:]}" if len(text) > 2 * visible else "*" * len(text)
+    )

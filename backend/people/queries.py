@@ -1,6 +1,6 @@
-"""Reading the roll: classes and students, inside the caller's scope and, for a counselor, inside their classes.
+"""Queries of classes and students.
 
-The database hides other schools; that a counselor sees only their own classes is said here.
+Row-level security hides other schools; the queries here also limit a counselor to the own classes.
 """
 
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ ID_NUMBER_LENGTH, STUDENT_NUMBER_LENGTH = 18, 19
 
 
 def id_number_context(student_id: UUID) -> bytes:
-    """What a sealed ID number is bound to, so that it opens in its own row only."""
+    """The encryption context of an ID number, which binds it to its row."""
     return b"student-id-number:" + student_id.bytes
 
 
 def student_number_context(student_id: UUID) -> bytes:
-    """What a sealed student number is bound to."""
+    """The encryption context of a student number."""
     return b"student-number:" + student_id.bytes
 
 
-def id_number(student: Student, keys: KeyRing) -> str:
-    """The ID number in clear; for comparing and masking, never for storing or logging."""
+def decrypt_id_number(student: Student, keys: KeyRing) -> str:
+    """The ID number in plain text, for comparing and masking; never store or log it."""
     return keys.decrypt("identifier", student.id_number_sealed, id_number_context(student.id)).decode()
 
 
-def student_number(student: Student, keys: KeyRing) -> str | None:
-    """The student number in clear, as little to be stored as the ID number that it may carry."""
+def decrypt_student_number(student: Student, keys: KeyRing) -> str | None:
+    """The student number in plain text; never store or log it, as it can contain the ID number."""
     if student.student_number_sealed is None:
         return None
     context = student_number_context(student.id)
@@ -44,38 +44,38 @@ def student_number(student: Student, keys: KeyRing) -> str | None:
 
 
 def masked_student_number(student: Student, keys: KeyRing) -> str | None:
-    """The student number as people may be shown it."""
-    number = student_number(student, keys)
+    """The masked student number, for display."""
+    number = decrypt_student_number(student, keys)
     return mask(number) if number else None
 
 
 def classes_of_counselor(counselor_id: UUID | None) -> Select[UUID]:
-    """The ids of the classes that a counselor looks after now."""
+    """The ids of a counselor's current classes."""
     return select(ClassCounselor.class_id).where(
         ClassCounselor.counselor_id == counselor_id, ClassCounselor.until.is_(None)
     )
 
 
-def _own_classes(actor: Actor, class_id: ColumnElement[UUID]) -> ColumnElement[bool]:
-    """The condition that limits a counselor to their classes and nobody else."""
+def _visible_classes(actor: Actor, class_id: ColumnElement[UUID]) -> ColumnElement[bool]:
+    """Limit a counselor to the own classes; row-level security limits the other roles."""
     if actor.role == "student":
-        raise NotPermitted(reason_zh="名册供教职工查阅", reason_en="the roll is for staff")
+        raise NotPermitted(reason_zh="名册供教职工查阅", reason_en="only staff can read the roll")
     return class_id.in_(classes_of_counselor(actor.counselor_id)) if actor.role == "counselor" else true()
 
 
 @dataclass(frozen=True, slots=True)
 class ClassRow:
-    """A class, how many students it has, and who looks after it now."""
+    """A class with its number of students and its current counselor."""
 
     school_class: SchoolClass
     students: int
     counselor: Counselor | None
 
 
-async def classes_page(
+async def load_class_page(
     session: AsyncSession, actor: Actor, school_id: UUID | None, after: UUID | None, limit: int
 ) -> Sequence[ClassRow]:
-    """At most `limit` classes behind the id `after`; of one school, if it is named."""
+    """At most `limit` classes after the id `after`, optionally of one school."""
     students = select(func.count()).where(Student.class_id == SchoolClass.id).scalar_subquery()
     page = (
         select(SchoolClass, students, Counselor)
@@ -83,7 +83,7 @@ async def classes_page(
             ClassCounselor, (ClassCounselor.class_id == SchoolClass.id) & ClassCounselor.until.is_(None)
         )
         .outerjoin(Counselor, Counselor.id == ClassCounselor.counselor_id)
-        .where(_own_classes(actor, SchoolClass.id.expression))
+        .where(_visible_classes(actor, SchoolClass.id.expression))
         .order_by(SchoolClass.id)
         .limit(limit)
     )
@@ -96,7 +96,7 @@ async def classes_page(
 
 @dataclass(frozen=True, slots=True)
 class StudentSearch:
-    """Which students: of a school, of a class; `text` is part of a name, or a whole student or ID number."""
+    """A filter on students. `text` is part of a name, or a whole student or ID number."""
 
     school_id: UUID | None = None
     class_id: UUID | None = None
@@ -105,7 +105,7 @@ class StudentSearch:
 
 @dataclass(frozen=True, slots=True)
 class StudentRow:
-    """A student as staff may read the record: the numbers masked, the class named."""
+    """A student's record as staff may read it, with masked numbers."""
 
     id: UUID
     school_id: UUID
@@ -125,7 +125,7 @@ class StudentRow:
     phone: str | None
 
 
-async def students_page(
+async def load_student_page(
     session: AsyncSession,
     actor: Actor,
     keys: KeyRing,
@@ -133,36 +133,36 @@ async def students_page(
     after: UUID | None,
     limit: int,
 ) -> Sequence[StudentRow]:
-    """At most `limit` students behind the id `after`."""
-    page = _students(actor).order_by(Student.id).limit(limit)
+    """At most `limit` students after the id `after`."""
+    page = _select_students(actor).order_by(Student.id).limit(limit)
     if search.school_id is not None:
         page = page.where(Student.school_id == search.school_id)
     if search.class_id is not None:
         page = page.where(Student.class_id == search.class_id)
     if search.text is not None:
-        page = page.where(_matches(search.text, keys))
+        page = page.where(_matches_search(search.text, keys))
     if after is not None:
         page = page.where(Student.id > after)
-    return [_row(student, name, keys) for student, name in await session.execute(page)]
+    return [_student_row(student, name, keys) for student, name in await session.execute(page)]
 
 
-async def student_row(session: AsyncSession, actor: Actor, keys: KeyRing, student_id: UUID) -> StudentRow:
-    """One student; raises `NotFound` alike for one of another school, of another's class, or none at all."""
-    found = (await session.execute(_students(actor).where(Student.id == student_id))).one_or_none()
-    if found is None:
+async def load_student(session: AsyncSession, actor: Actor, keys: KeyRing, student_id: UUID) -> StudentRow:
+    """One student; raises `NotFound` for a student of another school, of another counselor's class, or an unknown one."""
+    row = (await session.execute(_select_students(actor).where(Student.id == student_id))).one_or_none()
+    if row is None:
         raise NotFound
-    return _row(*found, keys)
+    return _student_row(*row, keys)
 
 
-def _students(actor: Actor) -> Select[Student, str]:
+def _select_students(actor: Actor) -> Select[Student, str]:
     return (
         select(Student, SchoolClass.name)
         .join(SchoolClass, SchoolClass.id == Student.class_id)
-        .where(_own_classes(actor, Student.class_id.expression))
+        .where(_visible_classes(actor, Student.class_id.expression))
     )
 
 
-def _matches(text: str, keys: KeyRing) -> ColumnElement[bool]:
+def _matches_search(text: str, keys: KeyRing) -> ColumnElement[bool]:
     named = Student.name.contains(text, autoescape=True)
     if len(text) == ID_NUMBER_LENGTH:
         return or_(named, Student.id_number_index == keys.blind_index(text))
@@ -171,7 +171,7 @@ def _matches(text: str, keys: KeyRing) -> ColumnElement[bool]:
     return named
 
 
-def _row(student: Student, class_name: str, keys: KeyRing) -> StudentRow:
+def _student_row(student: Student, class_name: str, keys: KeyRing) -> StudentRow:
     return StudentRow(
         id=student.id,
         school_id=student.school_id,
@@ -181,7 +181,7 @@ def _row(student: Student, class_name: str, keys: KeyRing) -> StudentRow:
         sex=student.sex,
         birth_date=student.birth_date,
         document_kind=student.document_kind,
-        id_number_masked=mask(id_number(student, keys)),
+        id_number_masked=mask(decrypt_id_number(student, keys)),
         student_number_masked=masked_student_number(student, keys),
         programme=student.programme,
         study_form=student.study_form,

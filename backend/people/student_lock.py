@@ -1,4 +1,4 @@
-"""Facts about one student take turns: each is stamped after everything that was judged before it."""
+"""The lock on a student, which gives the facts recorded about one student strictly increasing times."""
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
@@ -10,33 +10,32 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.errors import NotFound
 
 TICK = timedelta(microseconds=1)
-"""A turn is later than the one before by this at least."""
+"""The minimum difference between the times of two facts about one student."""
 
 
 async def lock_student(session: AsyncSession, student_id: UUID, at: datetime) -> datetime:
-    """Wait for whoever else decides on the student, and hold the turn until the commit.
+    """Lock the student until the end of the transaction, and return the time to record the fact at.
 
-    Returns the instant to record under: `at`, or just after the last turn if that was later. So a request that
-    waited can never slip a fact in before a decision that did not know of it, and replaying the facts gives
-    that decision again (invariant 6). Take it before reading what the decision rests on. Raises `NotFound` where the
-    scope admits no such student.
+    This is `at`, or just after the last recorded fact if that is later. So a request that waited for the lock cannot
+    record a fact before a decision that did not know of it, and replaying the facts gives the same decision
+    (invariant 6). Lock before reading what the decision depends on. Raises `NotFound` for a student outside the scope.
     """
-    taken = await lock_students(session, [student_id], at)
-    if not taken:
+    times = await lock_students(session, [student_id], at)
+    if not times:
         raise NotFound
-    return taken[student_id]
+    return times[student_id]
 
 
 async def lock_students(
     session: AsyncSession, student_ids: Collection[UUID], at: datetime
 ) -> dict[UUID, datetime]:
-    """`lock_student` for all of them that the scope admits; everyone takes turns in one order, so that nobody waits in a ring."""
-    await session.flush()  # the statement below is not the mapper's, which would see to it
-    taken = await session.execute(_TAKE, {"ids": list(student_ids), "at": at})
-    return {row.student_id: row.as_of for row in taken}
+    """Lock all these students that are in the scope, in a fixed order, which prevents deadlocks."""
+    await session.flush()  # a text statement does not trigger autoflush
+    rows = await session.execute(_LOCK_STUDENTS, {"ids": list(student_ids), "at": at})
+    return {row.student_id: row.as_of for row in rows}
 
 
-_TAKE = text(
+_LOCK_STUDENTS = text(
     "INSERT INTO student_lock (student_id, school_id, as_of)"
     " SELECT id, school_id, CAST(:at AS timestamptz) FROM student"
     " WHERE id = ANY (CAST(:ids AS uuid[])) ORDER BY id"

@@ -1,4 +1,4 @@
-"""Students, their classes, counselors, guardians, consents and corrections of the record."""
+"""Tables of people: students, classes, counselors, guardians, consents, record checks and attachments."""
 
 from datetime import date, datetime
 from typing import Any
@@ -28,9 +28,8 @@ class SchoolClass(Base):
 class Student(Base):
     """A student on a school's roll.
 
-    The ID number is sealed and found by its blind index; so is the student number, which may be `G` and the ID
-    number. `study_form` and `standing` are legal states:
-    written on entry and by decided changes, never by a re-import.
+    ID number and student number (which can contain the ID number) are encrypted and searched by a blind index.
+    `study_form` and `standing` are legal states, written on entry and by decided changes, never by a repeated import.
     """
 
     __tablename__ = "student"
@@ -108,7 +107,7 @@ class Counselor(Base):
 
 
 class ClassCounselor(Base):
-    """Who looks after a class; one current counselor a class, earlier ones kept."""
+    """The assignment of a class to a counselor: one current per class, earlier ones are kept."""
 
     __tablename__ = "class_counselor"
     __tenancy__ = "school"
@@ -126,7 +125,7 @@ class ClassCounselor(Base):
 
 
 class Consent(Base):
-    """One answer to one consent question; the newest of a kind counts (PIPL: separate, revocable)."""
+    """An answer to a consent question; the newest of each kind is valid (PIPL: separate, revocable)."""
 
     __tablename__ = "consent"
     __tenancy__ = "student"
@@ -143,9 +142,9 @@ class Consent(Base):
 
 
 class RecordCheck(Base):
-    """The student has read the record: found it right, or says what is wrong (HN334-3.1).
+    """A student's check of the own record: confirmed, or a requested correction (HN334-3.1).
 
-    What the field should hold is sealed, because it may be an ID number.
+    The requested content of the field is encrypted, because it can be an ID number.
     """
 
     __tablename__ = "record_check"
@@ -169,7 +168,7 @@ class RecordCheck(Base):
 
 
 class StudentLock(Base):
-    """When the last fact about a student was recorded; holding this row is holding the student's turn."""
+    """The time of the last fact recorded about a student. Locking this row locks the student, see `student_lock`."""
 
     __tablename__ = "student_lock"
     __tenancy__ = "student"
@@ -180,7 +179,7 @@ class StudentLock(Base):
 
 
 class Attachment(Base):
-    """A file about a student: announced, stored, and deleted again if nothing takes it."""
+    """A file about a student: row created, content stored, and deleted again if it is not attached to a fact."""
 
     __tablename__ = "attachment"
     __tenancy__ = "student"
@@ -197,7 +196,7 @@ class Attachment(Base):
     media_type: Mapped[str]
     size_bytes: Mapped[int]
     sha256: Mapped[bytes]
-    """Of the content that is kept, before sealing."""
+    """Digest of the stored content before encryption."""
     uploaded_by: Mapped[UUID]
     uploaded_from: Mapped[str]
     """The path of the uploader's unit."""
@@ -209,7 +208,7 @@ class Attachment(Base):
 
 
 class AttachmentLink(Base):
-    """The one fact that a file hangs on."""
+    """The fact that a file is attached to."""
 
     __tablename__ = "attachment_link"
     __tenancy__ = "student"

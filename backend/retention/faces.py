@@ -8,7 +8,7 @@ from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit
-from backend.identity.face.enrolment import EnrolmentRef
+from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.templates import shred
 from backend.identity.tables import FaceEnrolment, Portrait, TemplateKey
 from backend.org.tables import OrgUnit

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.org.paths import path_of
 from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
 from biometrics.pool import FaceWorkerLost

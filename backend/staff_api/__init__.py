@@ -1,1 +1,1 @@
-"""Thin HTTP for registrars, counselors, bureaus and the province: parse, call one service, render."""
+"""The staff API, for registrars, counselors, bureaus and the province. Each route parses, calls one service, renders."""

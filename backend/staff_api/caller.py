@@ -1,4 +1,4 @@
-"""Who calls the staff API: the sign-in behind the bearer token, checked at every request in one round trip."""
+"""Authentication of staff requests: the session of the bearer token, checked at every request in one round trip."""
 
 from typing import Annotated
 
@@ -6,15 +6,15 @@ from fastapi import Depends, Request
 
 from backend.core.web.requests import AppContextOf, Caller
 from backend.identity.sign_in.authentication import authenticate_staff
-from backend.identity.unscoped_queries import SessionFacts
+from backend.identity.unscoped_queries import SessionState
 
 
-async def _sign_in(request: Request, app_context: AppContextOf) -> SessionFacts:
+async def _authenticate(request: Request, app_context: AppContextOf) -> SessionState:
     return await authenticate_staff(app_context, request.headers.get("authorization"))
 
 
-StaffSignIn = Annotated[SessionFacts, Depends(_sign_in)]
-"""The sign-in itself, for ending it."""
+StaffSignIn = Annotated[SessionState, Depends(_authenticate)]
+"""The session of the request, for signing out."""
 
 
 async def _caller(app_context: AppContextOf, sign_in: StaffSignIn) -> Caller:
@@ -22,4 +22,4 @@ async def _caller(app_context: AppContextOf, sign_in: StaffSignIn) -> Caller:
 
 
 StaffCaller = Annotated[Caller, Depends(_caller)]
-"""A member of staff whose sign-in stands right now."""
+"""A staff user with a valid session."""

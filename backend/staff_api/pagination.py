@@ -1,4 +1,4 @@
-"""Cursor pages of the staff API: one row more than asked for tells whether another page follows."""
+"""Cursor pagination of the staff API. Queries load one row more than the limit, to know whether a page follows."""
 
 from collections.abc import Callable, Sequence
 from typing import Annotated, TypeVar
@@ -18,19 +18,19 @@ SearchText = Annotated[
         min_length=1,
         max_length=100,
         pattern=r"^[^\x00]+$",
-        description="查找内容 · what to look for",
+        description="查找内容 · the text to search for",
         examples=["郑州"],
     ),
 ]
 
 
 def position(cursor: str | None) -> str | None:
-    """The sort key that a cursor stands at."""
+    """The sort key in a cursor."""
     return None if cursor is None else decode_cursor(cursor, 1)[0]
 
 
 def position_id(cursor: str | None) -> UUID | None:
-    """The same for lists in the order of ids; a mangled cursor is the client's bad input."""
+    """The id in a cursor of a list ordered by id; raises `BadInput` for a malformed cursor."""
     key = position(cursor)
     try:
         return None if key is None else UUID(key)
@@ -43,7 +43,7 @@ def position_id(cursor: str | None) -> UUID | None:
 def page_of(
     rows: Sequence[Row], limit: int, render: Callable[[Row], Item], key: Callable[[Row], object]
 ) -> Page[Item]:
-    """The page of the first `limit` rows; `rows` holds one more if there is another page."""
-    shown = rows[:limit]
-    following = encode_cursor(str(key(shown[-1]))) if len(rows) > limit else None
-    return Page(items=[render(row) for row in shown], next_cursor=following)
+    """The page of the first `limit` rows; `rows` has one more if another page follows."""
+    page_rows = rows[:limit]
+    next_cursor = encode_cursor(str(key(page_rows[-1]))) if len(rows) > limit else None
+    return Page(items=[render(row) for row in page_rows], next_cursor=next_cursor)

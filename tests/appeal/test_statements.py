@@ -15,7 +15,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar import official_calendar
 from backend.org.calendars import working_calendar
-from backend.people.attachments import Content, receive
+from backend.people.attachment_files import Content, receive
 from tests.support.appeal import AppealScenario
 
 pytestmark = pytest.mark.clause("HN334-4.2")

@@ -1,4 +1,4 @@
-"""Fences as verification loads them."""
+"""Loading and evaluating fences."""
 
 from uuid import UUID, uuid4
 
@@ -15,7 +15,7 @@ from backend.core.tenancy import Scope
 from geo.datum import Datum
 from geo.fence import Decision, FenceThresholds
 from geo.location_fixes import Fix
-from tests.support.campus import SIDE, SOUTH, WEST, drawn, law, rectangle
+from tests.support.campus import SIDE, SOUTH, WEST, drawn, henan_policy, rectangle
 from tests.support.province import School, World, bureau_account, plant, registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.4")
@@ -28,7 +28,7 @@ async def world(owner: Database, app_context: AppContext) -> World:
 
 @pytest.fixture(scope="module")
 def thresholds() -> FenceThresholds:
-    figures = law()
+    figures = henan_policy()
     return FenceThresholds(
         inside_at=figures.ratio("verification.fence.inside_at"),
         outside_at=figures.ratio("verification.fence.outside_at"),
@@ -37,7 +37,7 @@ def thresholds() -> FenceThresholds:
     )
 
 
-async def filed(
+async def file_new_site(
     database: Database, school: School, ring: list[tuple[float, float]], datum: Datum = Datum.WGS84
 ) -> UUID:
     actor = registrar_account(school)
@@ -54,11 +54,11 @@ INSIDE = fix(WEST + SIDE / 2, SOUTH + SIDE / 2)
 OUTSIDE = fix(WEST - SIDE, SOUTH)
 
 
-async def test_a_fence_filed_in_gcj02_judges_like_its_wgs84_twin(
+async def test_a_fence_filed_in_gcj02_equals_the_one_in_wgs84(
     database: Database, world: World, thresholds: FenceThresholds
 ) -> None:
     scope = bureau_account(world.city).scope
-    versions = [await filed(database, world.school, rectangle(), datum) for datum in Datum]
+    versions = [await file_new_site(database, world.school, rectangle(), datum) for datum in Datum]
     async with database.transaction(scope) as session:
         fences = [await load_sites(session, [version]) for version in versions]
     for position in (INSIDE, OUTSIDE, fix(WEST, SOUTH + SIDE / 2)):
@@ -71,12 +71,12 @@ async def test_a_fence_filed_in_gcj02_judges_like_its_wgs84_twin(
     assert decide_any([OUTSIDE], fences[0], thresholds).decision is Decision.OUTSIDE
 
 
-async def test_inside_any_of_a_schools_sites_is_inside_however_far_apart_they_lie(
+async def test_inside_any_site_of_the_school_is_inside(
     database: Database, world: World, thresholds: FenceThresholds
 ) -> None:
-    near = await filed(database, world.school, rectangle())
-    other_end_of_town = await filed(database, world.school, rectangle(113.9, 34.7))
-    shenzhen = await filed(database, world.school, rectangle(114.05, 22.54))
+    near = await file_new_site(database, world.school, rectangle())
+    other_end_of_town = await file_new_site(database, world.school, rectangle(113.9, 34.7))
+    shenzhen = await file_new_site(database, world.school, rectangle(114.05, 22.54))
     async with database.transaction(Scope.school(world.school.id)) as session:
         town = await load_sites(session, [near, other_end_of_town])
         everywhere = await load_sites(session, [near, other_end_of_town, shenzhen])
@@ -88,8 +88,8 @@ async def test_inside_any_of_a_schools_sites_is_inside_however_far_apart_they_li
     assert decide_any([OUTSIDE], everywhere, thresholds).decision is Decision.OUTSIDE
 
 
-async def test_a_prepared_fence_is_kept_but_shown_to_nobody_else(database: Database, world: World) -> None:
-    version = await filed(database, world.school, rectangle())
+async def test_a_cached_fence_is_not_visible_to_other_tenants(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school, rectangle())
     async with database.transaction(Scope.school(world.school.id)) as session:
         first = await load_sites(session, [version])
         assert (await load_sites(session, [version]))[0] is first[0]
@@ -99,8 +99,8 @@ async def test_a_prepared_fence_is_kept_but_shown_to_nobody_else(database: Datab
                 await load_sites(session, [version])
 
 
-async def test_an_unknown_version_is_not_left_out_in_silence(database: Database, world: World) -> None:
-    version = await filed(database, world.school, rectangle())
+async def test_an_unknown_version_raises_not_found(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school, rectangle())
     async with database.transaction(Scope.school(world.school.id)) as session:
         for wanted in ([version, uuid4()], [uuid4()], []):
             with pytest.raises(NotFound):

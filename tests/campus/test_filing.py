@@ -1,4 +1,4 @@
-"""Filing and deciding: the school files, another above it decides, nothing is changed afterwards."""
+"""Filing sites and deciding on filings: the school files, a superior decides, rows never change."""
 
 import asyncio
 from dataclasses import replace
@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import IntegrityError, ProgrammingError
 
 from backend.campus.errors import AlreadyDecided, OpinionMissing, OwnFiling, SiteNameTaken, ValidityOrder
-from backend.campus.queries import SiteSearch, effective_versions, site_view, sites_page
+from backend.campus.queries import SiteSearch, effective_versions, load_site, load_site_page
 from backend.campus.service import Decision, Filing, NewSite, decide_filing, file_site, file_version
 from backend.campus.tables import CampusSite, SiteDecision, SiteVersion
 from backend.core.actor import Actor
@@ -49,7 +49,7 @@ def new_site() -> NewSite:
     return NewSite(f"校区{new_id()}", "main", "郑州市某路1号")
 
 
-async def filed(
+async def file_new_site(
     database: Database, school: School, filing: Filing | None = None, at: datetime | None = None
 ) -> SiteVersion:
     actor = registrar_account(school)
@@ -57,13 +57,13 @@ async def filed(
         return await file_site(session, actor, new_site(), filing or Filing(drawn()), at or now())
 
 
-async def refiled(database: Database, school: School, site_id: UUID, filing: Filing) -> SiteVersion:
+async def file_new_version(database: Database, school: School, site_id: UUID, filing: Filing) -> SiteVersion:
     actor = registrar_account(school)
     async with database.transaction(actor.scope) as session:
         return await file_version(session, actor, site_id, filing, now())
 
 
-async def decided(
+async def decide(
     database: Database,
     actor: Actor,
     version: SiteVersion,
@@ -74,7 +74,7 @@ async def decided(
         return await decide_filing(session, actor, version.id, decision, at or now())
 
 
-async def in_force(database: Database, school: School, at: datetime) -> set[UUID]:
+async def load_in_force(database: Database, school: School, at: datetime) -> set[UUID]:
     async with database.transaction(school_scope(school)) as session:
         return {row.version_id for row in await session.execute(effective_versions(at, [school.id]))}
 
@@ -83,58 +83,54 @@ def school_scope(school: School) -> Scope:
     return Scope.school(school.id, school.path)
 
 
-async def test_a_filing_counts_from_its_approval_on(database: Database, world: World) -> None:
-    version = await filed(database, world.school)
-    assert version.id not in await in_force(database, world.school, now())
+async def test_a_filing_is_in_force_from_its_approval(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school)
+    assert version.id not in await load_in_force(database, world.school, now())
     before = now()
-    await decided(database, bureau_account(world.city), version)
-    assert version.id in await in_force(database, world.school, now())
-    assert version.id not in await in_force(database, world.school, before)
+    await decide(database, bureau_account(world.city), version)
+    assert version.id in await load_in_force(database, world.school, now())
+    assert version.id not in await load_in_force(database, world.school, before)
 
 
-async def test_the_province_too_may_decide_and_alone_for_a_school_directly_under_it(
+async def test_the_province_may_decide_and_alone_for_its_own_schools(
     database: Database, world: World
 ) -> None:
-    version = await filed(database, world.direct)
+    version = await file_new_site(database, world.direct)
     with pytest.raises(NotFound):
-        await decided(database, bureau_account(world.city), version)
-    decision = await decided(database, province_account(world.province), version)
+        await decide(database, bureau_account(world.city), version)
+    decision = await decide(database, province_account(world.province), version)
     assert decision.outcome == "approved"
-    await decided(database, province_account(world.province), await filed(database, world.school))
+    await decide(database, province_account(world.province), await file_new_site(database, world.school))
 
 
-async def test_another_bureau_is_answered_as_if_the_filing_did_not_exist(
-    database: Database, world: World
-) -> None:
-    version = await filed(database, world.school)
+async def test_another_bureau_does_not_find_the_filing(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school)
     with pytest.raises(NotFound):
-        await decided(database, bureau_account(world.other_city), version)
+        await decide(database, bureau_account(world.other_city), version)
     version.id = uuid4()
     with pytest.raises(NotFound):
-        await decided(database, bureau_account(world.city), version)
+        await decide(database, bureau_account(world.city), version)
 
 
-async def test_the_school_decides_on_no_filing_not_even_a_colleagues(
-    database: Database, world: World
-) -> None:
-    version = await filed(database, world.school)
+async def test_school_accounts_cannot_decide_on_filings(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school)
     counselor = counselor_account(world.school, world.school.classes[0])
     for actor in (registrar_account(world.school), counselor):
         with pytest.raises(NotPermitted):
-            await decided(database, actor, version)
+            await decide(database, actor, version)
 
 
-async def test_nobody_decides_on_their_own_filing(database: Database, world: World) -> None:
-    version = await filed(database, world.school)
+async def test_an_account_cannot_decide_on_its_own_filing(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school)
     promoted = replace(bureau_account(world.city), account_id=version.filed_by)
     with pytest.raises(OwnFiling):
-        await decided(database, promoted, version)
+        await decide(database, promoted, version)
 
 
-async def test_the_database_itself_refuses_a_decision_on_ones_own_filing(
+async def test_the_database_refuses_a_decision_on_the_own_filing(
     database: Database, owner: Database, world: World
 ) -> None:
-    version = await filed(database, world.school)
+    version = await file_new_site(database, world.school)
     row = {
         "version_id": version.id,
         "school_id": version.school_id,
@@ -156,7 +152,7 @@ async def test_the_database_itself_refuses_a_decision_on_ones_own_filing(
             await session.execute(insert(SiteDecision).values(row | {"decided_by": registrar.account_id}))
 
 
-async def test_the_database_itself_refuses_a_filing_by_a_superior_or_in_anothers_name(
+async def test_the_database_refuses_a_filing_by_anyone_but_the_registrar(
     database: Database, world: World
 ) -> None:
     row = {
@@ -176,7 +172,7 @@ async def test_the_database_itself_refuses_a_filing_by_a_superior_or_in_anothers
 
 
 @pytest.mark.parametrize("table", ["site", "site_version", "site_decision"])
-async def test_what_was_filed_and_decided_can_be_neither_changed_nor_deleted(
+async def test_filings_and_decisions_cannot_be_changed_or_deleted(
     database: Database, world: World, table: str
 ) -> None:
     for statement in (f"UPDATE {table} SET school_id = school_id", f"DELETE FROM {table}"):
@@ -185,12 +181,12 @@ async def test_what_was_filed_and_decided_can_be_neither_changed_nor_deleted(
                 await session.execute(text(statement))
 
 
-async def test_of_superiors_who_decide_at_once_one_decides(database: Database, world: World) -> None:
-    version = await filed(database, world.school)
+async def test_only_one_of_several_parallel_decisions_succeeds(database: Database, world: World) -> None:
+    version = await file_new_site(database, world.school)
 
     async def attempt(decision: Decision) -> str:
         try:
-            return (await decided(database, bureau_account(world.city), version, decision)).outcome
+            return (await decide(database, bureau_account(world.city), version, decision)).outcome
         except AlreadyDecided:
             return "late"
 
@@ -200,11 +196,11 @@ async def test_of_superiors_who_decide_at_once_one_decides(database: Database, w
     assert answers.count("late") == 3
 
 
-async def test_versions_filed_at_once_are_numbered_one_after_another(
-    database: Database, world: World
-) -> None:
-    first = await filed(database, world.school)
-    await asyncio.gather(*(refiled(database, world.school, first.site_id, Filing(drawn())) for _ in range(5)))
+async def test_versions_filed_in_parallel_are_numbered_in_sequence(database: Database, world: World) -> None:
+    first = await file_new_site(database, world.school)
+    await asyncio.gather(
+        *(file_new_version(database, world.school, first.site_id, Filing(drawn())) for _ in range(5))
+    )
     async with database.transaction(school_scope(world.school)) as session:
         numbers = await session.scalars(
             select(SiteVersion.version).where(SiteVersion.site_id == first.site_id)
@@ -212,20 +208,18 @@ async def test_versions_filed_at_once_are_numbered_one_after_another(
         assert sorted(numbers) == [1, 2, 3, 4, 5, 6]
 
 
-async def test_a_new_version_takes_over_when_approved_and_due_and_the_old_row_stays(
-    database: Database, world: World
-) -> None:
+async def test_a_new_version_is_in_force_once_approved_and_started(database: Database, world: World) -> None:
     actor, start = bureau_account(world.city), now()
-    first = await filed(database, world.school)
-    await decided(database, actor, first)
+    first = await file_new_site(database, world.school)
+    await decide(database, actor, first)
     later = start + timedelta(days=10)
-    second = await refiled(
+    second = await file_new_version(
         database, world.school, first.site_id, Filing(drawn(rectangle(side=0.006)), valid_from=later)
     )
-    assert first.id in await in_force(database, world.school, later)
-    await decided(database, actor, second)
-    before = await in_force(database, world.school, later - timedelta(seconds=1))
-    after = await in_force(database, world.school, later)
+    assert first.id in await load_in_force(database, world.school, later)
+    await decide(database, actor, second)
+    before = await load_in_force(database, world.school, later - timedelta(seconds=1))
+    after = await load_in_force(database, world.school, later)
     assert first.id in before
     assert second.id not in before
     assert second.id in after
@@ -234,34 +228,30 @@ async def test_a_new_version_takes_over_when_approved_and_due_and_the_old_row_st
 
 async def test_a_rejected_version_changes_nothing(database: Database, world: World) -> None:
     actor = bureau_account(world.city)
-    first = await filed(database, world.school)
-    await decided(database, actor, first)
-    second = await refiled(database, world.school, first.site_id, Filing(drawn()))
-    await decided(database, actor, second, Decision("rejected", "范围超出校园"))
-    assert first.id in await in_force(database, world.school, now())
-    assert second.id not in await in_force(database, world.school, now())
+    first = await file_new_site(database, world.school)
+    await decide(database, actor, first)
+    second = await file_new_version(database, world.school, first.site_id, Filing(drawn()))
+    await decide(database, actor, second, Decision("rejected", "范围超出校园"))
+    assert first.id in await load_in_force(database, world.school, now())
+    assert second.id not in await load_in_force(database, world.school, now())
 
 
-async def test_a_site_whose_newest_version_has_ended_is_closed_and_no_earlier_one_comes_back(
-    database: Database, world: World
-) -> None:
+async def test_a_site_is_closed_once_its_newest_version_has_ended(database: Database, world: World) -> None:
     actor, start = bureau_account(world.city), now()
     end = start + timedelta(days=30)
-    first = await filed(database, world.school)
-    last = await refiled(database, world.school, first.site_id, Filing(drawn(), valid_to=end))
+    first = await file_new_site(database, world.school)
+    last = await file_new_version(database, world.school, first.site_id, Filing(drawn(), valid_to=end))
     for version in (first, last):
-        await decided(database, actor, version)
-    assert last.id in await in_force(database, world.school, end - timedelta(microseconds=1))
-    assert not {first.id, last.id} & await in_force(database, world.school, end)
+        await decide(database, actor, version)
+    assert last.id in await load_in_force(database, world.school, end - timedelta(microseconds=1))
+    assert not {first.id, last.id} & await load_in_force(database, world.school, end)
 
 
-async def test_the_versions_of_a_whole_subtree_are_chosen_by_one_statement(
-    database: Database, world: World
-) -> None:
+async def test_one_statement_selects_the_versions_of_a_subtree(database: Database, world: World) -> None:
     actor = province_account(world.province)
-    versions = {school.id: await filed(database, school) for school in (world.school, world.direct)}
+    versions = {school.id: await file_new_site(database, school) for school in (world.school, world.direct)}
     for version in versions.values():
-        await decided(database, actor, version)
+        await decide(database, actor, version)
     async with database.transaction(actor.scope) as session:
         rows = (await session.execute(effective_versions(now(), schools_below(world.city.path)))).all()
     chosen = {row.version_id for row in rows}
@@ -270,7 +260,7 @@ async def test_the_versions_of_a_whole_subtree_are_chosen_by_one_statement(
     assert {row.kind for row in rows if row.version_id == versions[world.school.id].id} == {"main"}
 
 
-async def test_the_same_name_is_filed_once_a_school(database: Database, world: World) -> None:
+async def test_a_site_name_is_unique_within_a_school(database: Database, world: World) -> None:
     actor, new = registrar_account(world.school), new_site()
     async with database.transaction(actor.scope) as session:
         await file_site(session, actor, new, Filing(drawn()), now())
@@ -283,7 +273,7 @@ async def test_the_same_name_is_filed_once_a_school(database: Database, world: W
 
 
 async def test_only_a_registrar_files_and_only_for_the_own_school(database: Database, world: World) -> None:
-    version = await filed(database, world.sister)
+    version = await file_new_site(database, world.sister)
     others = [bureau_account(world.city), counselor_account(world.school, world.school.classes[0])]
     for actor in others:
         with pytest.raises(NotPermitted):
@@ -291,25 +281,23 @@ async def test_only_a_registrar_files_and_only_for_the_own_school(database: Data
                 await file_site(session, actor, new_site(), Filing(drawn()), now())
     for site_id in (version.site_id, uuid4()):
         with pytest.raises(NotFound):
-            await refiled(database, world.school, site_id, Filing(drawn()))
+            await file_new_version(database, world.school, site_id, Filing(drawn()))
 
 
-async def test_a_filing_that_ends_before_it_begins_and_a_rejection_without_a_word_are_refused(
-    database: Database, world: World
-) -> None:
+async def test_invalid_validity_and_missing_opinion_are_refused(database: Database, world: World) -> None:
     at = now()
     with pytest.raises(ValidityOrder):
-        await filed(database, world.school, Filing(drawn(), valid_from=at, valid_to=at))
-    version = await filed(database, world.school)
+        await file_new_site(database, world.school, Filing(drawn(), valid_from=at, valid_to=at))
+    version = await file_new_site(database, world.school)
     with pytest.raises(OpinionMissing):
-        await decided(database, bureau_account(world.city), version, Decision("rejected"))
+        await decide(database, bureau_account(world.city), version, Decision("rejected"))
 
 
-async def test_the_original_is_kept_beside_the_wgs84_polygons(database: Database, world: World) -> None:
+async def test_the_original_is_stored_with_the_wgs84_polygons(database: Database, world: World) -> None:
     outline = drawn(datum=Datum.GCJ02)
-    version = await filed(database, world.school, Filing(outline))
+    version = await file_new_site(database, world.school, Filing(outline))
     async with database.transaction(school_scope(world.school)) as session:
-        view = await site_view(session, version.site_id, now())
+        view = await load_site(session, version.site_id, now())
         srid, area = (
             await session.execute(
                 select(
@@ -325,26 +313,29 @@ async def test_the_original_is_kept_beside_the_wgs84_polygons(database: Database
 
 
 async def test_sites_are_listed_by_status_and_a_student_sees_none(database: Database, world: World) -> None:
-    waiting, approved = await filed(database, world.school), await filed(database, world.school)
-    await decided(database, bureau_account(world.city), approved)
+    waiting, approved = (
+        await file_new_site(database, world.school),
+        await file_new_site(database, world.school),
+    )
+    await decide(database, bureau_account(world.city), approved)
     async with database.transaction(bureau_account(world.city).scope) as session:
         pages = {
-            status: await sites_page(session, SiteSearch(world.school.id, status), now(), None, 200)
+            status: await load_site_page(session, SiteSearch(world.school.id, status), now(), None, 200)
             for status in ("filed", "approved", None)
         }
     sites = {status: {view.site.id for view in views} for status, views in pages.items()}
     assert waiting.site_id in sites["filed"] - sites["approved"]
     assert approved.site_id in sites["approved"] - sites["filed"]
     assert sites["filed"] | sites["approved"] <= sites[None]
-    pupil = student_account(world.school, world.school.students[0])
-    async with database.transaction(pupil.scope) as session:
-        assert await sites_page(session, SiteSearch(), now(), None, 200) == []
+    student = student_account(world.school, world.school.students[0])
+    async with database.transaction(student.scope) as session:
+        assert await load_site_page(session, SiteSearch(), now(), None, 200) == []
 
 
-async def test_every_act_leaves_a_trace_in_the_same_transaction(database: Database, world: World) -> None:
+async def test_filings_and_decisions_are_audited(database: Database, world: World) -> None:
     actor = bureau_account(world.city)
-    version = await filed(database, world.school)
-    await decided(database, actor, version, Decision("rejected", "请缩小范围"))
+    version = await file_new_site(database, world.school)
+    await decide(database, actor, version, Decision("rejected", "请缩小范围"))
     async with database.transaction(actor.scope) as session:
         entries = await session.scalars(
             select(AuditEntry).where(AuditEntry.subject_id == str(version.id)).order_by(AuditEntry.id)

@@ -1,4 +1,4 @@
-"""Reading what a registrar drew, by the law of the day."""
+"""Parsing outlines under the policy of a day."""
 
 import json
 from datetime import date
@@ -14,7 +14,7 @@ from backend.campus.outline import Outline, read_outline
 from backend.policy import AbsentLaw, load_policies
 from geo.datum import Datum
 from geo.local_projection import LocalPlane
-from tests.support.campus import csv_of, drawn, law, polygon, rectangle
+from tests.support.campus import csv_of, drawn, henan_policy, polygon, rectangle
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
@@ -33,34 +33,34 @@ _henan = st.tuples(st.floats(110.5, 116.5), st.floats(31.5, 36.3), st.floats(0.0
 
 
 @given(_henan, st.sampled_from([Datum.GCJ02, Datum.BD09]), st.booleans())
-def test_an_outline_drawn_on_a_chinese_map_ends_within_a_metre_of_its_wgs84_twin(
+def test_an_outline_in_a_chinese_datum_is_within_a_metre_of_wgs84(
     place: tuple[float, float, float], datum: Datum, as_csv: bool
 ) -> None:
     ring = rectangle(*place)
     twin = drawn(ring)
     if as_csv:
-        shifted = read_outline(Outline("csv", datum, csv_of(ring, datum)), law())
+        shifted = read_outline(Outline("csv", datum, csv_of(ring, datum)), henan_policy())
     else:
         shifted = drawn(ring, datum=datum)
     assert metres_apart(twin.site.polygons, shifted.site.polygons) < 1.0
     assert shifted.site.area_m2 == pytest.approx(twin.site.area_m2, rel=1e-4)
 
 
-def test_the_datum_matters_by_hundreds_of_metres() -> None:
+def test_a_wrong_datum_shifts_an_outline_by_hundreds_of_metres() -> None:
     undeclared = Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle(), datum=Datum.GCJ02)))
-    apart = metres_apart(drawn().site.polygons, read_outline(undeclared, law()).site.polygons)
+    apart = metres_apart(drawn().site.polygons, read_outline(undeclared, henan_policy()).site.polygons)
     assert 450 < apart < 700
 
 
-def test_a_huge_fence_is_refused_with_its_area_and_the_cap() -> None:
-    cap = law().integer("campus.site.max_area")
+def test_an_outline_above_the_maximum_area_is_refused() -> None:
+    cap = henan_policy().integer("campus.site.max_area")
     with pytest.raises(SiteRefused, match=f"above the cap of {cap} m²") as refused:
         drawn(rectangle(side=0.03))
     assert refused.value.cause.code == "site_too_large"
 
 
-def test_more_vertices_than_policy_admits_are_refused() -> None:
-    limit = law().integer("campus.site.max_vertices")
+def test_an_outline_with_too_many_vertices_is_refused() -> None:
+    limit = henan_policy().integer("campus.site.max_vertices")
     circle = shapely.Point(113.62, 34.75).buffer(0.003, quad_segs=limit // 4 + 1)
     assert isinstance(circle, shapely.Polygon)
     with pytest.raises(SiteRefused) as refused:
@@ -83,14 +83,14 @@ def test_more_vertices_than_policy_admits_are_refused() -> None:
         ("csv", "polygon,lon,lat\na,34.75,113.62\na,34.76,113.62\na,34.76,113.63", "axes_swapped"),
     ],
 )
-def test_a_flaw_is_named(form: str, text: str, reason: str) -> None:
+def test_an_invalid_outline_names_its_flaw(form: str, text: str, reason: str) -> None:
     with pytest.raises(SiteRefused) as refused:
-        read_outline(Outline("geojson" if form == "geojson" else "csv", Datum.WGS84, text), law())
+        read_outline(Outline("geojson" if form == "geojson" else "csv", Datum.WGS84, text), henan_policy())
     assert str(refused.value.cause.params["reason"]).startswith(reason)
     assert refused.value.sentence("zh") != refused.value.sentence("en")
 
 
-def test_before_the_law_there_is_no_cap_to_judge_by() -> None:
+def test_without_a_policy_in_force_no_outline_is_accepted() -> None:
     before = load_policies().at(date(2020, 1, 1), "410100")
     with pytest.raises(AbsentLaw):
         read_outline(Outline("geojson", Datum.WGS84, json.dumps(polygon(rectangle()))), before)

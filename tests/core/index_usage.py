@@ -56,7 +56,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
     ),
     "ix_appeal_due_due_at": ("backend.appeal.queries:load_appeals_page", "appeal_due WHERE due_at <= $1"),
     "ix_attachment_student": (
-        "backend.people.attachments:_within_quota",
+        "backend.people.attachment_files:_check_quota",
         "attachment WHERE student_id = $1 AND uploaded_by = $2 AND uploaded_at >= $3",
     ),
     "ix_challenge_student": (
@@ -79,7 +79,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "class_counselor WHERE counselor_id = $1 AND until IS NULL",
     ),
     "ix_consent_student": (
-        "backend.identity.accounts.activation:_consented",
+        "backend.identity.accounts.activation:_has_consent",
         "consent WHERE student_id = $1 AND kind = $2 ORDER BY at DESC LIMIT 1",
     ),
     "ix_device_key_student": (
@@ -92,11 +92,11 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "face_enrolment WHERE shots_gone_at IS NULL AND decided_at <= $1 ORDER BY decided_at LIMIT 500",
     ),
     "ix_face_enrolment_student": (
-        "backend.identity.face.enrolment:newest_enrolment",
+        "backend.identity.face.enrolment:load_newest_enrolment",
         "face_enrolment WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
     ),
     "ix_face_template_sample": (
-        "backend.identity.face.templates:school_templates",
+        "backend.identity.face.templates:load_school_templates",
         (
             "face_template WHERE school_id = $1 AND engine_id = $2 AND engine_version = $3 AND status = 'active'"
             " ORDER BY md5(CAST(student_id AS text)) LIMIT 20"
@@ -107,7 +107,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "gaokao_finding WHERE student_id = $1 AND exam_year = $2",
     ),
     "ix_selfie_record_student": (
-        "backend.identity.face.selfie_records:_forget_oldest",
+        "backend.identity.face.selfie_records:_delete_oldest",
         "selfie_record WHERE student_id = ANY ($1)",
     ),
     "ix_leave_request_ends_at": (
@@ -183,7 +183,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_portrait_student": (
-        "backend.identity.face.portraits:newest_portrait",
+        "backend.identity.face.portraits:load_newest_portrait",
         "portrait WHERE student_id = $1 ORDER BY submitted_at DESC LIMIT 1",
     ),
     "ix_prompt_raised_at": (
@@ -223,7 +223,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "reason_claim WHERE student_id = $1",
     ),
     "ix_record_check_student": (
-        "backend.identity.student_record:own_checks",
+        "backend.identity.student_record:load_own_checks",
         "record_check WHERE student_id = $1 ORDER BY at DESC LIMIT 1",
     ),
     "ix_refusal_student": (
@@ -259,8 +259,11 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "backend.standing.store.replay:load_stored",
         "standing_warning WHERE student_id = ANY ($1) ORDER BY at",
     ),
-    "ix_student_class": ("backend.people.queries:classes_page", "student WHERE class_id = $1"),
-    "ix_student_id_number_index": ("backend.people.queries:_matches", "student WHERE id_number_index = $1"),
+    "ix_student_class": ("backend.people.queries:load_class_page", "student WHERE class_id = $1"),
+    "ix_student_id_number_index": (
+        "backend.people.queries:_matches_search",
+        "student WHERE id_number_index = $1",
+    ),
     "ix_student_code_student": (
         "backend.roll_call.attestation:_require_valid_code",
         "student_code WHERE student_id = $1 ORDER BY issued_at DESC LIMIT 1",

@@ -21,7 +21,7 @@ from backend.exchange.roster.validation import validate_roster
 from backend.exchange.roster.writer import write_roster
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import check_character, mask
-from backend.people.queries import student_number
+from backend.people.queries import decrypt_student_number
 from backend.people.tables import Student
 from tests.exchange.conftest import TODAY
 from tests.support.database_contents import columns_holding
@@ -72,7 +72,7 @@ async def numbers_on_the_roll(app_context: AppContext, school: School) -> dict[s
     """The student numbers by name, opened and found by their blind index."""
     async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
         students = (await session.scalars(select(Student))).all()
-    opened = {each.name: student_number(each, app_context.keys) for each in students}
+    opened = {each.name: decrypt_student_number(each, app_context.keys) for each in students}
     for each in students:
         number = opened[each.name]
         assert each.student_number_index == (app_context.keys.blind_index(number) if number else None)

@@ -1,4 +1,4 @@
-"""A stage for each test of identity."""
+"""The scenario of the identity tests."""
 
 from collections.abc import AsyncIterator
 
@@ -10,7 +10,7 @@ from tests.support.identity.scenario import Stage, staged
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
-    """A new world with both APIs."""
-    async with staged(app_context, owner) as stage:
-        yield stage
+async def scenario(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
+    """A new sample province with both APIs."""
+    async with staged(app_context, owner) as scenario:
+        yield scenario

@@ -1,4 +1,4 @@
-"""The steps of activation: record, separate consents, face or the way without one, portrait (HN334-3.1)."""
+"""The steps of activation: record, separate consents, face or the non-face route, portrait (HN334-3.1)."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -18,10 +18,14 @@ from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
 from backend.identity import tables
 from backend.identity.accounts.activation import activation_gaps
-from backend.identity.face import enrolment, portraits
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.enrolment import load_newest_enrolment
+from backend.identity.face.enrolment_judgement import judge_enrolment
+from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
+from backend.identity.face.pool import face_pool
+from backend.identity.face.portrait_judgement import judge_portrait
+from backend.identity.face.portraits import load_newest_portrait
 from backend.identity.face.tasks import enrol_face
-from backend.identity.face.tasks import judge_portrait as judge_portrait_job
+from backend.identity.face.tasks import judge_portrait as judge_portrait_task
 from backend.identity.face.templates import active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
@@ -33,7 +37,7 @@ from biometrics.pictures.reencoding import redraw
 from biometrics.pool import FaceWorkerLost
 from biometrics.templates.sealing import TemplateUnreadable
 from tests.support.biometrics.pictures import encoded, noise
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import staffer
 from tests.support.province import PROVINCE_PATH, Pupil
 
@@ -42,7 +46,7 @@ VERSIONS = {"face_use": "face-use-1", "face_template_storage": "face-template-1"
 
 
 class PoolInProcess:
-    """The library's own work without its processes; `lost` plays a worker that died twice."""
+    """The work of the face pool in this process; `lost` simulates a worker that died twice."""
 
     def __init__(self) -> None:
         self.engines = EngineSet([PatternEngine()])
@@ -63,8 +67,8 @@ class PoolInProcess:
         return redraw(self.engines, data)
 
 
-class MeasuresNothing(PoolInProcess):
-    """Redraws pictures; whoever measures a face in one fails."""
+class PoolWithoutMatching(PoolInProcess):
+    """Re-encodes pictures, but fails on any face matching."""
 
     async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
         raise AssertionError
@@ -74,9 +78,9 @@ class MeasuresNothing(PoolInProcess):
 
 
 @pytest.fixture
-def pool(stage: Stage) -> PoolInProcess:
+def pool(scenario: Stage) -> PoolInProcess:
     pool = PoolInProcess()
-    stage.app_context.services[face_pool] = pool
+    scenario.app_context.services[face_pool] = pool
     return pool
 
 
@@ -89,70 +93,74 @@ async def consent(phone: Phone, *kinds: str) -> None:
         assert (await phone.consent(kind, VERSIONS[kind])).status_code == 201
 
 
-async def judge_newest(stage: Stage, pupil: Pupil) -> tables.FaceEnrolment:
-    scope = Scope.student(pupil.school_id, pupil.id)
-    async with stage.app_context.database.transaction(scope) as session:
-        row = await enrolment.newest_enrolment(session, pupil.id)
+async def judge_newest(scenario: Stage, student: Pupil) -> tables.FaceEnrolment:
+    scope = Scope.student(student.school_id, student.id)
+    async with scenario.app_context.database.transaction(scope) as session:
+        row = await load_newest_enrolment(session, student.id)
     assert row is not None
-    await enrolment.judge_enrolment(
-        stage.app_context, enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
-    )
-    async with stage.app_context.database.transaction(scope) as session:
+    await judge_enrolment(scenario.app_context, EnrolmentRef(row.id, student.school_id, student.id))
+    async with scenario.app_context.database.transaction(scope) as session:
         return await session.get_one(tables.FaceEnrolment, row.id)
 
 
-async def judge_portrait(stage: Stage, pupil: Pupil) -> tables.Portrait:
-    scope = Scope.student(pupil.school_id, pupil.id)
-    async with stage.app_context.database.transaction(scope) as session:
-        row = await portraits.newest_portrait(session, pupil.id)
+async def judge_newest_portrait(scenario: Stage, student: Pupil) -> tables.Portrait:
+    scope = Scope.student(student.school_id, student.id)
+    async with scenario.app_context.database.transaction(scope) as session:
+        row = await load_newest_portrait(session, student.id)
     assert row is not None
-    await portraits.judge(stage.app_context, portraits.PortraitRef(row.id, pupil.school_id, pupil.id))
-    async with stage.app_context.database.transaction(scope) as session:
+    await judge_portrait(scenario.app_context, PortraitRef(row.id, student.school_id, student.id))
+    async with scenario.app_context.database.transaction(scope) as session:
         return await session.get_one(tables.Portrait, row.id)
 
 
-async def portraits_of(stage: Stage, pupil: Pupil) -> list[tables.Portrait]:
-    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+async def load_portraits(scenario: Stage, student: Pupil) -> list[tables.Portrait]:
+    async with scenario.app_context.database.transaction(
+        Scope.student(student.school_id, student.id)
+    ) as session:
         return list(await session.scalars(select(tables.Portrait)))
 
 
-async def enrolled(stage: Stage, pupil: Pupil, person: int = 7) -> Phone:
-    phone = await stage.bound(pupil)
+async def enrol(scenario: Stage, student: Pupil, person: int = 7) -> Phone:
+    phone = await scenario.bind_phone(student)
     await consent(phone)
     assert (await phone.enrol_face(shots(person))).status_code == 202
-    assert (await judge_newest(stage, pupil)).status == "accepted"
+    assert (await judge_newest(scenario, student)).status == "accepted"
     return phone
 
 
-async def gaps(stage: Stage, pupil: Pupil) -> list[str]:
-    async with stage.app_context.database.transaction(Scope.school(pupil.school_id)) as session:
-        return await activation_gaps(session, pupil.id)
+async def load_open_steps(scenario: Stage, student: Pupil) -> list[str]:
+    async with scenario.app_context.database.transaction(Scope.school(student.school_id)) as session:
+        return await activation_gaps(session, student.id)
 
 
-async def test_every_step_is_open_until_taken_and_then_activation_is_complete(
-    stage: Stage, pool: PoolInProcess
-) -> None:
-    pupil = stage.school.students[0]
-    assert await gaps(stage, pupil) == ["account", "record_check", "location_consent", "face", "portrait"]
-    phone = await enrolled(stage, pupil)
-    assert await gaps(stage, pupil) == ["record_check", "portrait"]
+async def test_activation_is_complete_once_every_step_is_done(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    assert await load_open_steps(scenario, student) == [
+        "account",
+        "record_check",
+        "location_consent",
+        "face",
+        "portrait",
+    ]
+    phone = await enrol(scenario, student)
+    assert await load_open_steps(scenario, student) == ["record_check", "portrait"]
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     assert (await phone.submit_portrait(render_pattern(7, 40))).status_code == 202
-    assert (await judge_portrait(stage, pupil)).status == "accepted"
-    assert await gaps(stage, pupil) == []
+    assert (await judge_newest_portrait(scenario, student)).status == "accepted"
+    assert await load_open_steps(scenario, student) == []
     assert (await phone.get("/v1/me")).json()["activated"] is True
     assert (await phone.get("/v1/me/face")).json()["state"] == "accepted"
 
 
-async def test_the_own_record_is_shown_with_masked_identifiers(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+async def test_the_own_record_is_shown_with_masked_identifiers(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     answer = await phone.get("/v1/me/record")
-    assert answer.json()["name"] == pupil.name
-    assert answer.json()["school_name"] == stage.school.unit.name
-    assert answer.json()["id_number"] == mask(pupil.id_number)
-    assert answer.json()["student_number"] == mask(pupil.student_number)
-    assert pupil.id_number[6:14] not in answer.text.replace(answer.json()["birth_date"], "")
+    assert answer.json()["name"] == student.name
+    assert answer.json()["school_name"] == scenario.school.unit.name
+    assert answer.json()["id_number"] == mask(student.id_number)
+    assert answer.json()["student_number"] == mask(student.student_number)
+    assert student.id_number[6:14] not in answer.text.replace(answer.json()["birth_date"], "")
     assert "13800000000" not in answer.text
 
 
@@ -166,13 +174,15 @@ async def test_the_own_record_is_shown_with_masked_identifiers(stage: Stage) -> 
         {"result": "confirmed", "status": "accepted"},
     ],
 )
-async def test_a_record_check_says_either_right_or_what_is_wrong(stage: Stage, body: dict[str, str]) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_a_record_check_confirms_or_names_the_wrong_field(
+    scenario: Stage, body: dict[str, str]
+) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     assert (await phone.post("/v1/me/record/checks", json=body)).status_code == 422
 
 
-async def test_consents_are_separate_and_under_the_text_in_force(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_consents_are_separate_and_refer_to_the_current_text(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     assert (await phone.consent("face_use", "face-use-0")).status_code == 422
     assert (await phone.consent("everything", "all-1")).status_code == 422
     await consent(phone, "location")
@@ -186,127 +196,131 @@ async def test_consents_are_separate_and_under_the_text_in_force(stage: Stage) -
     assert "location_consent" in (await phone.get("/v1/me")).json()["open"]
 
 
-async def test_below_fourteen_a_guardian_consents(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
-    born = legal_day(stage.dial()) - timedelta(days=13 * 365)
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        await session.execute(update(Student).where(Student.id == pupil.id).values(birth_date=born))
-    assert code_of((await phone.consent("location", "location-1")).text) == "guardian_needed"
+async def test_a_student_below_fourteen_needs_a_guardian_to_consent(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
+    born = legal_day(scenario.dial()) - timedelta(days=13 * 365)
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        await session.execute(update(Student).where(Student.id == student.id).values(birth_date=born))
+    assert problem_code((await phone.consent("location", "location-1")).text) == "guardian_needed"
     body = {"kind": "location", "granted": True, "text_version": "location-1", "guardian_name": "张大山"}
     assert (await phone.post("/v1/me/consents", json=body)).status_code == 201
 
 
-async def test_no_picture_is_taken_before_both_consents_about_the_face(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_no_shot_is_stored_without_both_face_consents(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     await consent(phone, "face_use", "location")
     refused = await phone.enrol_face(shots(7))
-    assert (refused.status_code, code_of(refused.text)) == (409, "consent_missing")
+    assert (refused.status_code, problem_code(refused.text)) == (409, "consent_missing")
     assert not list(
-        stage.app_context.settings.evidence_dir.glob(f"enrolment/{stage.school.students[0].id}/*/*")
+        scenario.app_context.settings.evidence_dir.glob(f"enrolment/{scenario.school.students[0].id}/*/*")
     )
 
 
-async def test_refused_shots_say_why_for_each_and_can_be_taken_again(
-    stage: Stage, pool: PoolInProcess
+async def test_refused_shots_have_reasons_and_can_be_submitted_again(
+    scenario: Stage, pool: PoolInProcess
 ) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     await consent(phone)
     await phone.enrol_face([*shots(7, 2), encoded(noise(320, 240), "JPEG")])
-    assert code_of((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
-    assert (await judge_newest(stage, pupil)).status == "refused"
-    told = (await phone.get("/v1/me/face")).json()
-    assert told["state"] == "refused"
-    assert {reason["shot"] for reason in told["reasons"]} == {2, None}
-    assert all(reason["zh"] and reason["en"] for reason in told["reasons"])
+    assert problem_code((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
+    assert (await judge_newest(scenario, student)).status == "refused"
+    answer = (await phone.get("/v1/me/face")).json()
+    assert answer["state"] == "refused"
+    assert {reason["shot"] for reason in answer["reasons"]} == {2, None}
+    assert all(reason["zh"] and reason["en"] for reason in answer["reasons"])
     assert (await phone.enrol_face(shots(7))).status_code == 202
 
 
-async def test_shots_of_two_persons_make_no_template(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+async def test_shots_of_two_persons_make_no_template(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     await consent(phone)
     await phone.enrol_face([*shots(7, 2), *shots(8, 1)])
-    assert [reason["code"] for reason in (await judge_newest(stage, pupil)).reasons] == [
+    assert [reason["code"] for reason in (await judge_newest(scenario, student)).reasons] == [
         "face_shots_disagree"
     ]
 
 
-async def test_five_refused_enrolments_make_the_sixth_wait(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+async def test_the_sixth_enrolment_must_wait_after_five_refusals(
+    scenario: Stage, pool: PoolInProcess
+) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     await consent(phone)
     for _ in range(5):
         await phone.enrol_face([encoded(noise(320, 240, number), "JPEG") for number in range(3)])
-        await judge_newest(stage, pupil)
-    assert code_of((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
-    stage.dial.ahead = timedelta(seconds=61)
+        await judge_newest(scenario, student)
+    assert problem_code((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
+    scenario.dial.ahead = timedelta(seconds=61)
     assert (await phone.enrol_face(shots(7))).status_code == 202
 
 
-async def test_a_face_service_that_fails_costs_no_attempt(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+async def test_a_failing_face_service_does_not_count_as_an_attempt(
+    scenario: Stage, pool: PoolInProcess
+) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     await consent(phone)
     pool.lost = True
     for _ in range(6):
         assert (await phone.enrol_face(shots(7))).status_code == 202
-        assert (await judge_newest(stage, pupil)).engine is None
+        assert (await judge_newest(scenario, student)).engine is None
     pool.lost = False
     assert (await phone.enrol_face(shots(7))).status_code == 202
-    assert (await judge_newest(stage, pupil)).status == "accepted"
+    assert (await judge_newest(scenario, student)).status == "accepted"
 
 
-async def test_nobody_replaces_the_own_reference_face_not_even_by_revoking_it(
-    stage: Stage, pool: PoolInProcess
-) -> None:
-    pupil = stage.school.students[0]
-    phone = await enrolled(stage, pupil)
-    assert code_of((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
+async def test_a_student_cannot_replace_the_own_enrolled_face(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    phone = await enrol(scenario, student)
+    assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
     await phone.consent("face_template_storage", "face-template-1", granted=False)
     await consent(phone)
-    assert code_of((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
+    assert problem_code((await phone.enrol_face(shots(8))).text) == "face_already_enrolled"
 
 
-async def test_judging_an_enrolment_twice_changes_nothing(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    await enrolled(stage, pupil)
-    assert (await judge_newest(stage, pupil)).status == "accepted"
-    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+async def test_judging_an_enrolment_twice_changes_nothing(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    await enrol(scenario, student)
+    assert (await judge_newest(scenario, student)).status == "accepted"
+    async with scenario.app_context.database.transaction(
+        Scope.student(student.school_id, student.id)
+    ) as session:
         assert len((await session.scalars(select(tables.FaceTemplate))).all()) == 1
 
 
-async def test_the_database_refuses_a_second_active_template(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    await enrolled(stage, pupil)
+async def test_the_database_refuses_a_second_active_template(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    await enrol(scenario, student)
     copied = text(
         "INSERT INTO face_template (id, school_id, student_id, enrolment_id, engine_id, engine_version, purpose,"
         " sealed, status, created_at) SELECT gen_random_uuid(), school_id, student_id, :enrolment, engine_id,"
         " engine_version, purpose, sealed, 'active', created_at FROM face_template WHERE student_id = :student"
     )
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         other = tables.FaceEnrolment(
             id=new_id(),
-            school_id=pupil.school_id,
-            student_id=pupil.id,
+            school_id=student.school_id,
+            student_id=student.id,
             status="accepted",
             shots=3,
             reasons=[],
-            submitted_at=stage.dial(),
+            submitted_at=scenario.dial(),
         )
         session.add(other)
     with pytest.raises(IntegrityError, match="uq_face_template_active"):
-        async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-            await session.execute(copied, {"enrolment": other.id, "student": pupil.id})
+        async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+            await session.execute(copied, {"enrolment": other.id, "student": student.id})
 
 
-async def test_a_template_opens_for_its_own_student_only(stage: Stage, pool: PoolInProcess) -> None:
-    first, second = stage.school.students[:2]
-    await enrolled(stage, first, 7)
-    await enrolled(stage, second, 8)
+async def test_a_template_opens_for_its_own_student_only(scenario: Stage, pool: PoolInProcess) -> None:
+    first, second = scenario.school.students[:2]
+    await enrol(scenario, first, 7)
+    await enrol(scenario, second, 8)
     wide = Scope.wide(PROVINCE_PATH)
-    async with stage.owner.transaction(wide) as session:
+    async with scenario.owner.transaction(wide) as session:
         sealed = await session.scalar(
             select(tables.FaceTemplate.sealed).where(tables.FaceTemplate.student_id == first.id)
         )
@@ -315,59 +329,59 @@ async def test_a_template_opens_for_its_own_student_only(stage: Stage, pool: Poo
             .where(tables.FaceTemplate.student_id == second.id)
             .values(sealed=sealed)
         )
-    async with stage.owner.transaction(wide) as session:
-        assert await active_template(session, stage.app_context.keys, first.id) is not None
+    async with scenario.owner.transaction(wide) as session:
+        assert await active_template(session, scenario.app_context.keys, first.id) is not None
         with pytest.raises(TemplateUnreadable):
-            await active_template(session, stage.app_context.keys, second.id)
+            await active_template(session, scenario.app_context.keys, second.id)
 
 
 @pytest.mark.parametrize("kind", ["face_use", "face_template_storage"])
-async def test_revoking_a_consent_about_the_face_shreds_the_key_and_opens_the_other_way(
-    stage: Stage, pool: PoolInProcess, kind: str
+async def test_revoking_a_face_consent_shreds_and_selects_the_non_face_route(
+    scenario: Stage, pool: PoolInProcess, kind: str
 ) -> None:
-    pupil = stage.school.students[0]
-    phone = await enrolled(stage, pupil)
+    student = scenario.school.students[0]
+    phone = await enrol(scenario, student)
     assert (await phone.consent(kind, VERSIONS[kind], granted=False)).status_code == 201
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        assert await session.get(tables.TemplateKey, pupil.id) is None
-        assert await active_template(session, stage.app_context.keys, pupil.id) is None
-    assert "face" not in await gaps(stage, pupil)
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        assert await session.get(tables.TemplateKey, student.id) is None
+        assert await active_template(session, scenario.app_context.keys, student.id) is None
+    assert "face" not in await load_open_steps(scenario, student)
 
 
-async def test_the_way_without_a_face_completes_activation_and_measures_no_face(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+async def test_the_non_face_route_completes_activation_without_face_matching(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     await consent(phone, "location")
-    assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "face_step_open"
+    assert problem_code((await phone.submit_portrait(render_pattern(7, 1))).text) == "face_step_open"
     assert (await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})).status_code == 204
     await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
     await phone.submit_portrait(render_pattern(7, 1))
-    stage.app_context.services[face_pool] = MeasuresNothing()
-    assert (await judge_portrait(stage, pupil)).status == "review"
-    assert await gaps(stage, pupil) == []
+    scenario.app_context.services[face_pool] = PoolWithoutMatching()
+    assert (await judge_newest_portrait(scenario, student)).status == "review"
+    assert await load_open_steps(scenario, student) == []
 
 
-async def test_a_portrait_of_somebody_else_is_refused_with_the_reason(
-    stage: Stage, pool: PoolInProcess
+async def test_a_portrait_of_another_person_is_refused_with_a_reason(
+    scenario: Stage, pool: PoolInProcess
 ) -> None:
-    pupil = stage.school.students[0]
-    phone = await enrolled(stage, pupil)
+    student = scenario.school.students[0]
+    phone = await enrol(scenario, student)
     await phone.submit_portrait(render_pattern(99, 1))
-    assert code_of((await phone.submit_portrait(render_pattern(7, 1))).text) == "enrolment_pending"
-    await judge_portrait(stage, pupil)
-    told = (await phone.get("/v1/me/portrait")).json()
-    assert (told["state"], told["reasons"][0]["code"]) == ("refused", "portrait_other_person")
-    assert "portrait" in await gaps(stage, pupil)
+    assert problem_code((await phone.submit_portrait(render_pattern(7, 1))).text) == "enrolment_pending"
+    await judge_newest_portrait(scenario, student)
+    answer = (await phone.get("/v1/me/portrait")).json()
+    assert (answer["state"], answer["reasons"][0]["code"]) == ("refused", "portrait_other_person")
+    assert "portrait" in await load_open_steps(scenario, student)
 
 
 async def upload(phone: Phone, **options: object) -> Response:
     return await phone.post("/v1/me/face", **options)
 
 
-async def test_an_upload_in_another_form_is_refused(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_a_malformed_upload_is_refused(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     await consent(phone)
-    limit = stage.app_context.settings.request_body_limit
+    limit = scenario.app_context.settings.request_body_limit
     assert (await phone.enrol_face(shots(7, 2))).status_code == 422
     assert (await phone.enrol_face(shots(7, 6))).status_code == 422
     assert (await phone.enrol_face([b"x" * limit] * 3)).status_code == 413
@@ -380,57 +394,55 @@ async def test_an_upload_in_another_form_is_refused(stage: Stage) -> None:
     ).status_code == 400
 
 
-async def test_another_schools_registrar_learns_nothing_of_a_student(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    await stage.bound(pupil)
-    stranger = await staffer(stage, "registrar", stage.world.sister.id)
-    own = await staffer(stage, "registrar", stage.school.id)
-    overview = (await own.get(f"/v1/students/{pupil.id}/activation")).json()
+async def test_another_schools_registrar_cannot_see_the_student(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    await scenario.bind_phone(student)
+    stranger = await staffer(scenario, "registrar", scenario.world.sister.id)
+    own = await staffer(scenario, "registrar", scenario.school.id)
+    overview = (await own.get(f"/v1/students/{student.id}/activation")).json()
     assert overview["done"] == ["account"]
     assert overview["device"]["cool_down_until"] is None
-    assert (await stranger.get(f"/v1/students/{pupil.id}/activation")).status_code == 404
-    path = f"/v1/students/{pupil.id}/device/revocation"
+    assert (await stranger.get(f"/v1/students/{student.id}/activation")).status_code == 404
+    path = f"/v1/students/{student.id}/device/revocation"
     assert (await stranger.post(path, {"reason": "越权"})).status_code == 404
-    assert UUID(overview["student_id"]) == pupil.id
+    assert UUID(overview["student_id"]) == student.id
 
 
-async def run_judging(stage: Stage, pupil: Pupil, task: Task[..., Any, Any], **which: str) -> None:
-    """The last attempt of a judging job."""
-    parts = {"additional_context": {"app_context": stage.app_context}, "job": SimpleNamespace(attempts=8)}
-    who = {"school_id": str(pupil.school_id), "student_id": str(pupil.id)}
+async def run_judging(scenario: Stage, student: Pupil, task: Task[..., Any, Any], **which: str) -> None:
+    """Run the last attempt of a judging task."""
+    parts = {"additional_context": {"app_context": scenario.app_context}, "job": SimpleNamespace(attempts=8)}
+    who = {"school_id": str(student.school_id), "student_id": str(student.id)}
     await task(SimpleNamespace(**parts), **which, **who)
 
 
-async def test_shots_that_no_attempt_could_judge_keep_nobody_from_enrolling(
-    stage: Stage, pool: PoolInProcess
-) -> None:
-    pupil = stage.school.students[0]
-    phone = await stage.bound(pupil)
+async def test_unjudged_shots_do_not_block_another_enrolment(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    phone = await scenario.bind_phone(student)
     await consent(phone)
     assert (await phone.enrol_face(shots(7))).status_code == 202
-    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
-        row = await enrolment.newest_enrolment(session, pupil.id)
+    async with scenario.app_context.database.transaction(
+        Scope.student(student.school_id, student.id)
+    ) as session:
+        row = await load_newest_enrolment(session, student.id)
     assert row is not None
-    ref = enrolment.EnrolmentRef(row.id, pupil.school_id, pupil.id)
-    await stage.app_context.evidence.delete(ref.shot_keys(3))
+    ref = EnrolmentRef(row.id, student.school_id, student.id)
+    await scenario.app_context.evidence.delete(ref.shot_keys(3))
     with pytest.raises(FileNotFoundError):
-        await run_judging(stage, pupil, enrol_face, enrolment_id=str(row.id))
-    told = (await phone.get("/v1/me/face")).json()
-    assert (told["state"], told["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
+        await run_judging(scenario, student, enrol_face, enrolment_id=str(row.id))
+    answer = (await phone.get("/v1/me/face")).json()
+    assert (answer["state"], answer["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
     assert (await phone.enrol_face(shots(7))).status_code == 202
-    assert (await judge_newest(stage, pupil)).status == "accepted"
+    assert (await judge_newest(scenario, student)).status == "accepted"
 
 
-async def test_a_portrait_that_no_attempt_could_judge_is_asked_for_again(
-    stage: Stage, pool: PoolInProcess
-) -> None:
-    pupil = stage.school.students[0]
-    phone = await enrolled(stage, pupil)
+async def test_an_unjudged_portrait_can_be_submitted_again(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    phone = await enrol(scenario, student)
     assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202
-    (row,) = await portraits_of(stage, pupil)
-    await stage.app_context.evidence.delete([row.evidence_key])
+    (row,) = await load_portraits(scenario, student)
+    await scenario.app_context.evidence.delete([row.evidence_key])
     with pytest.raises(FileNotFoundError):
-        await run_judging(stage, pupil, judge_portrait_job, portrait_id=str(row.id))
-    told = (await phone.get("/v1/me/portrait")).json()
-    assert (told["state"], told["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
+        await run_judging(scenario, student, judge_portrait_task, portrait_id=str(row.id))
+    answer = (await phone.get("/v1/me/portrait")).json()
+    assert (answer["state"], answer["reasons"][0]["code"]) == ("refused", "pictures_unjudged")
     assert (await phone.submit_portrait(render_pattern(7, 1))).status_code == 202

@@ -1,4 +1,4 @@
-"""The registrar's desk: classes for counselors, readiness, corrections of the record (HN334-3.1, 3.2)."""
+"""Staff endpoints for activation: classes of counselors, readiness, corrections of the record (HN334-3.1, 3.2)."""
 
 import asyncio
 from typing import Any
@@ -11,24 +11,24 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.people.tables import ClassCounselor, Student
 from tests.support.database_contents import columns_holding
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import Staffer, staffer
 from tests.support.province import PROVINCE_PATH, Pupil, synthetic_id_number
 
 
 async def counselor_id(counselor: Staffer) -> str:
-    found: str = (await counselor.get("/v1/me")).json()["counselor_id"]
-    return found
+    identifier: str = (await counselor.get("/v1/me")).json()["counselor_id"]
+    return identifier
 
 
 async def own_readiness(person: Staffer) -> dict[str, Any]:
     (row,) = (await person.get("/v1/readiness")).json()["items"]
-    found: dict[str, Any] = row
-    return found
+    readiness: dict[str, Any] = row
+    return readiness
 
 
-async def claim(stage: Stage, pupil: Pupil, field: str, claimed: str) -> str:
-    phone = await stage.bound(pupil)
+async def request_correction(scenario: Stage, student: Pupil, field: str, claimed: str) -> str:
+    phone = await scenario.bind_phone(student)
     body = {"result": "wrong", "field": field, "claimed": claimed, "note": "身份证为准"}
     check_id: str = (await phone.post("/v1/me/record/checks", json=body)).json()["id"]
     return check_id
@@ -39,13 +39,13 @@ async def decide(person: Staffer, check_id: str, decision: str = "accepted") -> 
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_a_school_is_ready_once_every_full_time_student_has_an_active_counselor(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_a_school_is_ready_once_each_student_has_an_active_counselor(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     before = await own_readiness(registrar)
     assert (before["ready"], before["full_time"], before["without_counselor"]) == (False, 4, 4)
-    counselor = await registrar.invited("counselor", stage.school.id)
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     path = f"/v1/counselors/{await counselor_id(counselor)}/classes"
-    first, second = [str(each.id) for each in stage.school.classes]
+    first, second = [str(each.id) for each in scenario.school.classes]
     assert (await registrar.post(path, {"class_ids": [first]})).status_code == 204
     assert (await own_readiness(registrar))["without_counselor"] == 2
     assert (await registrar.post(path, {"class_ids": [first, second]})).status_code == 204
@@ -55,130 +55,135 @@ async def test_a_school_is_ready_once_every_full_time_student_has_an_active_coun
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_superiors_see_which_of_their_schools_are_not_ready(stage: Stage) -> None:
-    bureau = await staffer(stage, "bureau", stage.world.city.id)
-    other = await staffer(stage, "bureau", stage.world.other_city.id)
-    await stage.bound(stage.school.students[0])
-    seen: dict[str, dict[str, Any]] = {}
+async def test_superiors_see_which_of_their_schools_are_not_ready(scenario: Stage) -> None:
+    bureau = await staffer(scenario, "bureau", scenario.world.city.id)
+    other = await staffer(scenario, "bureau", scenario.world.other_city.id)
+    await scenario.bind_phone(scenario.school.students[0])
+    by_school: dict[str, dict[str, Any]] = {}
     cursor: dict[str, str] = {}
     while True:
         page = (await bureau.get("/v1/readiness", limit=50, **cursor)).json()
-        seen |= {item["school_id"]: item for item in page["items"]}
+        by_school |= {item["school_id"]: item for item in page["items"]}
         if page["next_cursor"] is None:
             break
         cursor = {"cursor": page["next_cursor"]}
-    assert {str(stage.school.id), str(stage.world.sister.id)} <= set(seen)
-    assert str(stage.world.direct.id) not in seen
-    assert (seen[str(stage.school.id)]["with_phone"], seen[str(stage.school.id)]["activated"]) == (1, 0)
+    assert {str(scenario.school.id), str(scenario.world.sister.id)} <= set(by_school)
+    assert str(scenario.world.direct.id) not in by_school
+    assert (
+        by_school[str(scenario.school.id)]["with_phone"],
+        by_school[str(scenario.school.id)]["activated"],
+    ) == (1, 0)
     assert (await other.get("/v1/readiness")).json()["items"] == []
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_a_class_handed_over_keeps_its_earlier_counselor_on_record(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    counselor = await registrar.invited("counselor", stage.school.id)
-    group = stage.school.classes[0]
+async def test_a_reassigned_class_keeps_the_record_of_its_earlier_counselor(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
+    group = scenario.school.classes[0]
     path = f"/v1/counselors/{await counselor_id(counselor)}/classes"
     answers = await asyncio.gather(*(registrar.post(path, {"class_ids": [str(group.id)]}) for _ in range(6)))
     assert {answer.status_code for answer in answers} == {204}
     query = select(ClassCounselor).where(ClassCounselor.class_id == group.id).order_by(ClassCounselor.since)
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         earlier, current = (await session.scalars(query)).all()
     assert (earlier.counselor_id, earlier.until is None) == (group.counselor_id, False)
     assert (str(current.counselor_id), current.until) == (await counselor_id(counselor), None)
 
 
 @pytest.mark.clause("HN334-3.2")
-async def test_classes_and_counselors_of_another_school_are_as_if_absent(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    counselor = await registrar.invited("counselor", stage.school.id)
-    theirs = stage.world.sister.classes[0]
+async def test_classes_and_counselors_of_another_school_are_not_found(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
+    theirs = scenario.world.sister.classes[0]
     own = f"/v1/counselors/{await counselor_id(counselor)}/classes"
     assert (await registrar.post(own, {"class_ids": [str(theirs.id)]})).status_code == 404
     foreign = f"/v1/counselors/{theirs.counselor_id}/classes"
     assert (
-        await registrar.post(foreign, {"class_ids": [str(stage.school.classes[0].id)]})
+        await registrar.post(foreign, {"class_ids": [str(scenario.school.classes[0].id)]})
     ).status_code == 404
-    assert (await counselor.post(own, {"class_ids": [str(stage.school.classes[0].id)]})).status_code == 403
+    assert (await counselor.post(own, {"class_ids": [str(scenario.school.classes[0].id)]})).status_code == 403
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_an_accepted_phone_number_is_written_and_the_student_told(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    check_id = await claim(stage, pupil, "phone", "13912345678")
+async def test_an_accepted_phone_number_is_stored_and_the_student_notified(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    check_id = await request_correction(scenario, student, "phone", "13912345678")
     (listed,) = (await registrar.get("/v1/record-corrections")).json()["items"]
-    assert (listed["id"], listed["student_name"], listed["field"]) == (check_id, pupil.name, "phone")
+    assert (listed["id"], listed["student_name"], listed["field"]) == (check_id, student.name, "phone")
     assert (await decide(registrar, check_id)).json()["status"] == "accepted"
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        assert (await session.get_one(Student, pupil.id)).phone == "13912345678"
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        assert (await session.get_one(Student, student.id)).phone == "13912345678"
     assert (await registrar.get("/v1/record-corrections")).json()["items"] == []
-    assert code_of((await decide(registrar, check_id)).text) == "conflict"
+    assert problem_code((await decide(registrar, check_id)).text) == "conflict"
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_the_legal_record_is_accepted_only_once_the_roster_says_so(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    check_id = await claim(stage, pupil, "name", "学生改名")
+async def test_a_legal_correction_is_accepted_only_once_it_is_on_the_roster(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    check_id = await request_correction(scenario, student, "name", "学生改名")
     refused = await decide(registrar, check_id)
-    assert (refused.status_code, code_of(refused.text)) == (409, "correction_needs_change")
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        assert (await session.get_one(Student, pupil.id)).name == pupil.name
-        await session.execute(update(Student).where(Student.id == pupil.id).values(name="学生改名"))
+    assert (refused.status_code, problem_code(refused.text)) == (409, "correction_needs_change")
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        assert (await session.get_one(Student, student.id)).name == student.name
+        await session.execute(update(Student).where(Student.id == student.id).values(name="学生改名"))
     assert (await decide(registrar, check_id)).json()["status"] == "accepted"
 
 
 @pytest.mark.clause("HN334-3.1")
 @pytest.mark.parametrize("field", ["id_number", "student_number"])
-async def test_a_claimed_number_is_read_by_the_registrar_and_lies_in_no_column_in_clear(
-    stage: Stage, field: str
+async def test_a_claimed_number_is_shown_to_the_registrar_and_stored_encrypted(
+    scenario: Stage, field: str
 ) -> None:
-    pupil = stage.school.students[0]
-    registrar = await staffer(stage, "registrar", stage.school.id)
+    student = scenario.school.students[0]
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     claimed = synthetic_id_number(new_id().int % 10**6)
     claimed = f"G{claimed}" if field == "student_number" else claimed
-    check_id = await claim(stage, pupil, field, claimed)
+    check_id = await request_correction(scenario, student, field, claimed)
     (listed,) = (await registrar.get("/v1/record-corrections")).json()["items"]
     assert (listed["id"], listed["field"], listed["claimed"]) == (check_id, field, claimed)
     refused = await decide(registrar, check_id)
-    assert (refused.status_code, code_of(refused.text)) == (409, "correction_needs_change")
+    assert (refused.status_code, problem_code(refused.text)) == (409, "correction_needs_change")
     assert claimed not in refused.text
-    assert await columns_holding(stage.owner, {claimed, pupil.id_number}) == set()
-    assert "record_check.note" in await columns_holding(stage.owner, {"身份证为准"})
-    as_on_the_roll = await claim(stage, pupil, field, getattr(pupil, field))
+    assert await columns_holding(scenario.owner, {claimed, student.id_number}) == set()
+    assert "record_check.note" in await columns_holding(scenario.owner, {"身份证为准"})
+    as_on_the_roll = await request_correction(scenario, student, field, getattr(student, field))
     assert (await decide(registrar, as_on_the_roll)).json()["status"] == "accepted"
 
 
 @pytest.mark.clause("HN334-3.1")
-async def test_a_correction_is_decided_by_the_own_registrar_alone(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    check_id = await claim(stage, pupil, "id_number", "11010519491231002X")
-    counselor = await registrar.invited("counselor", stage.school.id)
+async def test_only_the_own_registrar_decides_on_a_correction(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    check_id = await request_correction(scenario, student, "id_number", "11010519491231002X")
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     for stranger in (
-        await staffer(stage, "registrar", stage.world.sister.id),
-        await staffer(stage, "bureau", stage.world.other_city.id),
+        await staffer(scenario, "registrar", scenario.world.sister.id),
+        await staffer(scenario, "bureau", scenario.world.other_city.id),
         counselor,
     ):
         assert (await decide(stranger, check_id)).status_code == 404
         assert (await stranger.get("/v1/record-corrections")).json()["items"] == []
-    assert (await decide(await staffer(stage, "bureau", stage.world.city.id), check_id)).status_code == 403
+    assert (
+        await decide(await staffer(scenario, "bureau", scenario.world.city.id), check_id)
+    ).status_code == 403
     assert (await decide(registrar, str(new_id()))).status_code == 404
     assert (await decide(registrar, check_id, "declined")).json()["status"] == "declined"
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_a_counselor_sees_the_activation_of_the_own_classes_only(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    counselor = await registrar.invited("counselor", stage.school.id)
-    mine, other = stage.school.classes
+async def test_a_counselor_sees_the_activation_of_the_own_classes_only(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
+    mine, other = scenario.school.classes
     await registrar.post(
         f"/v1/counselors/{await counselor_id(counselor)}/classes", {"class_ids": [str(mine.id)]}
     )
     assert (await counselor.get(f"/v1/students/{mine.students[0].id}/activation")).status_code == 200
     assert (await counselor.get(f"/v1/students/{other.students[0].id}/activation")).status_code == 404
-    assert UUID((await own_readiness(counselor))["school_id"]) == stage.school.id
+    assert UUID((await own_readiness(counselor))["school_id"]) == scenario.school.id
     assert (await own_readiness(counselor))["full_time"] == len(mine.students)
     revocation = f"/v1/students/{other.students[0].id}/device/revocation"
     assert (await counselor.post(revocation, {"reason": "越权"})).status_code == 404

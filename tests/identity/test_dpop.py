@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from backend.demo.phone import Phone
 from backend.identity.errors import ProofInvalid
-from backend.identity.sign_in.dpop import ProvenRequest, base64url, check_proof, public_jwk, thumbprint
+from backend.identity.sign_in.dpop import ExpectedRequest, base64url, check_proof, public_jwk, thumbprint
 from tests.support.roll_call.student_phone import OFFLINE
 
 NOW = datetime(2026, 3, 2, 8, tzinfo=UTC)
@@ -21,11 +21,11 @@ def phone() -> Phone:
     return Phone(OFFLINE, clock=NOW.timestamp)
 
 
-def asked(token: str | None = None, at: datetime = NOW) -> ProvenRequest:
-    return ProvenRequest("GET", URL, at, timedelta(seconds=60), token)
+def expected_request(token: str | None = None, at: datetime = NOW) -> ExpectedRequest:
+    return ExpectedRequest("GET", URL, at, timedelta(seconds=60), token)
 
 
-def forged(phone: Phone, header: dict[str, Any] | None = None, **claims: Any) -> str:
+def sign_proof(phone: Phone, header: dict[str, Any] | None = None, **claims: Any) -> str:
     body = {"jti": "1", "htm": "GET", "htu": URL, "iat": NOW.timestamp()} | claims
     head = {"typ": "dpop+jwt", "jwk": phone.jwk} | (header or {})
     return jwt.encode(
@@ -33,13 +33,13 @@ def forged(phone: Phone, header: dict[str, Any] | None = None, **claims: Any) ->
     )
 
 
-def reason(token: str, request: ProvenRequest) -> str:
+def reason(token: str, request: ExpectedRequest) -> str:
     with pytest.raises(ProofInvalid) as refused:
         check_proof(token, request)
     return str(refused.value.params["reason"])
 
 
-def test_the_thumbprint_is_that_of_rfc_7638() -> None:
+def test_the_thumbprint_matches_rfc_7638() -> None:
     jwk = {
         "kty": "EC",
         "crv": "P-256",
@@ -49,9 +49,9 @@ def test_the_thumbprint_is_that_of_rfc_7638() -> None:
     assert thumbprint(public_jwk(jwk)) == "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U"
 
 
-def test_a_proof_of_this_request_is_accepted_and_names_its_key() -> None:
+def test_a_proof_for_this_request_is_accepted_and_identifies_its_key() -> None:
     own = phone()
-    proof = check_proof(own.proof("GET", "/v1/me", "a-token"), asked("a-token"))
+    proof = check_proof(own.proof("GET", "/v1/me", "a-token"), expected_request("a-token"))
     assert (proof.jkt, proof.jwk) == (own.thumbprint, public_jwk(own.jwk))
 
 
@@ -75,25 +75,25 @@ def test_a_proof_of_this_request_is_accepted_and_names_its_key() -> None:
         ({"iat": NOW.timestamp() + 61}, "iat"),
     ],
 )
-def test_a_proof_of_something_else_is_refused(claims: dict[str, Any], expected: str) -> None:
-    assert reason(forged(phone(), **claims), asked()) == expected
+def test_a_proof_for_another_request_is_refused(claims: dict[str, Any], expected: str) -> None:
+    assert reason(sign_proof(phone(), **claims), expected_request()) == expected
 
 
-def test_query_and_fragment_are_left_out_of_the_address() -> None:
-    assert check_proof(forged(phone(), htu=URL + "?page=2#top"), asked()).jti == "1"
+def test_query_and_fragment_of_the_uri_are_ignored() -> None:
+    assert check_proof(sign_proof(phone(), htu=URL + "?page=2#top"), expected_request()).jti == "1"
 
 
 @pytest.mark.parametrize("ath", [None, "", base64url(b"\0" * 32)])
-def test_a_proof_speaks_of_its_own_token_only(ath: str | None) -> None:
-    assert reason(forged(phone(), ath=ath), asked("a-token")) == "ath"
+def test_a_proof_must_be_for_the_same_access_token(ath: str | None) -> None:
+    assert reason(sign_proof(phone(), ath=ath), expected_request("a-token")) == "ath"
 
 
-def test_only_the_key_in_the_proof_can_have_signed_it() -> None:
+def test_a_proof_must_be_signed_by_the_key_it_contains() -> None:
     thief, owner = phone(), phone()
-    assert reason(forged(thief, {"jwk": owner.jwk}), asked()) == "signature"
+    assert reason(sign_proof(thief, {"jwk": owner.jwk}), expected_request()) == "signature"
 
 
-def test_a_proof_in_another_form_is_refused() -> None:
+def test_a_malformed_proof_is_refused() -> None:
     own = phone()
     numbers = own.key.private_numbers()
     private = own.jwk | {"d": base64url(numbers.private_value.to_bytes(32, "big"))}
@@ -106,13 +106,13 @@ def test_a_proof_in_another_form_is_refused() -> None:
         {"jwk": "text"},
         {"jwk": None},
     ):
-        assert reason(forged(own, header), asked()) in {"typ", "jwk"}
+        assert reason(sign_proof(own, header), expected_request()) in {"typ", "jwk"}
     unsigned = jwt.encode({"jti": "1"}, "", algorithm="none", headers={"typ": "dpop+jwt", "jwk": own.jwk})
     for token in ("", "a.b.c", "x" * 5000, unsigned):
-        assert reason(token, asked()) in {"missing", "form", "typ"}
+        assert reason(token, expected_request()) in {"missing", "form", "typ"}
 
 
-def test_one_key_has_one_spelling_so_that_it_has_one_thumbprint() -> None:
+def test_non_canonical_coordinates_are_refused() -> None:
     own = phone()
     alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
     last = alphabet.index(own.jwk["x"][-1])
@@ -127,12 +127,12 @@ def test_one_key_has_one_spelling_so_that_it_has_one_thumbprint() -> None:
         st.none() | st.booleans() | st.floats() | st.text(), lambda inner: st.dictionaries(st.text(), inner)
     )
 )
-def test_no_candidate_for_a_key_ends_in_anything_but_a_key_or_a_refusal(candidate: Any) -> None:
+def test_any_malformed_jwk_is_refused_without_a_crash(candidate: Any) -> None:
     with pytest.raises(ProofInvalid):
         public_jwk(candidate)
 
 
 @given(st.text(max_size=200))
-def test_no_text_ends_in_anything_but_a_refusal(token: str) -> None:
+def test_any_malformed_proof_is_refused_without_a_crash(token: str) -> None:
     with pytest.raises(ProofInvalid):
-        check_proof(token, asked())
+        check_proof(token, expected_request())

@@ -1,4 +1,4 @@
-"""A request from a phone: token, proof of its key, key and account, in one round trip (THREATS 7 and 8, invariant 12)."""
+"""Authentication of phone requests: token, proof of its key, key and account, in one round trip (THREATS 7 and 8, invariant 12)."""
 
 import asyncio
 from datetime import timedelta
@@ -10,9 +10,9 @@ from sqlalchemy import func, select
 
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
-from backend.identity.face.tasks import purge_expired
+from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import DpopProof
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import staffer
 from tests.support.province import PROVINCE_PATH
 
@@ -24,88 +24,91 @@ def signed(phone: Phone, path: str = "/v1/me") -> dict[str, str]:
     return {"Authorization": f"DPoP {phone.token}", "DPoP": phone.proof("GET", path, phone.token)}
 
 
-async def test_a_stolen_token_is_of_no_use_without_its_key(stage: Stage) -> None:
-    owner, thief = await stage.bound(stage.school.students[0]), stage.phone()
+async def test_a_stolen_token_is_useless_without_its_key(scenario: Stage) -> None:
+    owner, thief = await scenario.bind_phone(scenario.school.students[0]), scenario.phone()
     thief.token = owner.token
     refused = await thief.get("/v1/me")
-    assert (refused.status_code, code_of(refused.text)) == (401, "proof_invalid")
+    assert (refused.status_code, problem_code(refused.text)) == (401, "proof_invalid")
     assert refused.headers["www-authenticate"] == 'DPoP error="invalid_dpop_proof"'
-    bearer = await stage.mobile.get("/v1/me", headers={"Authorization": f"Bearer {owner.token}"})
-    assert code_of(bearer.text) == "token_missing"
+    bearer = await scenario.mobile.get("/v1/me", headers={"Authorization": f"Bearer {owner.token}"})
+    assert problem_code(bearer.text) == "token_missing"
 
 
-async def test_a_bound_phones_token_is_of_no_use_to_another_bound_phone(stage: Stage) -> None:
-    first = await stage.bound(stage.school.students[0])
-    second = await stage.bound(stage.school.students[1])
+async def test_a_token_cannot_be_used_by_another_bound_phone(scenario: Stage) -> None:
+    first = await scenario.bind_phone(scenario.school.students[0])
+    second = await scenario.bind_phone(scenario.school.students[1])
     second.token = first.token
-    assert code_of((await second.get("/v1/me")).text) == "proof_invalid"
+    assert problem_code((await second.get("/v1/me")).text) == "proof_invalid"
 
 
-async def test_a_replayed_proof_is_refused(stage: Stage) -> None:
-    headers = signed(await stage.bound(stage.school.students[0]))
-    assert (await stage.mobile.get("/v1/me", headers=headers)).status_code == 200
-    replayed = await stage.mobile.get("/v1/me", headers=headers)
-    assert (replayed.status_code, code_of(replayed.text)) == (401, "proof_replayed")
+async def test_a_replayed_proof_is_refused(scenario: Stage) -> None:
+    headers = signed(await scenario.bind_phone(scenario.school.students[0]))
+    assert (await scenario.mobile.get("/v1/me", headers=headers)).status_code == 200
+    replayed = await scenario.mobile.get("/v1/me", headers=headers)
+    assert (replayed.status_code, problem_code(replayed.text)) == (401, "proof_replayed")
 
 
-async def test_twenty_parallel_uses_of_one_proof_take_effect_once(stage: Stage) -> None:
-    headers = signed(await stage.bound(stage.school.students[0]))
-    answers = await asyncio.gather(*(stage.mobile.get("/v1/me", headers=headers) for _ in range(20)))
+async def test_twenty_parallel_uses_of_one_proof_take_effect_once(scenario: Stage) -> None:
+    headers = signed(await scenario.bind_phone(scenario.school.students[0]))
+    answers = await asyncio.gather(*(scenario.mobile.get("/v1/me", headers=headers) for _ in range(20)))
     assert sorted(answer.status_code for answer in answers) == [200] + [401] * 19
 
 
-async def test_a_proof_is_spent_even_by_a_request_that_fails(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_a_proof_is_used_up_even_by_a_failing_request(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     assert phone.token is not None
     path = "/v1/me/record/checks"
     headers = {"Authorization": f"DPoP {phone.token}", "DPoP": phone.proof("POST", path, phone.token)}
     wrong = {"result": "wrong"}
-    assert (await stage.mobile.post(path, headers=headers, json=wrong)).status_code == 422
-    again = await stage.mobile.post(path, headers=headers, json={"result": "confirmed"})
-    assert code_of(again.text) == "proof_replayed"
+    assert (await scenario.mobile.post(path, headers=headers, json=wrong)).status_code == 422
+    again = await scenario.mobile.post(path, headers=headers, json={"result": "confirmed"})
+    assert problem_code(again.text) == "proof_replayed"
 
 
-async def test_two_proofs_at_once_are_refused(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_a_request_with_two_proofs_is_refused(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     assert phone.token is not None
     proofs = [("DPoP", phone.proof("GET", "/v1/me", phone.token)) for _ in range(2)]
     headers = [("Authorization", f"DPoP {phone.token}"), *proofs]
-    assert code_of((await stage.mobile.get("/v1/me", headers=headers)).text) == "proof_invalid"
+    assert problem_code((await scenario.mobile.get("/v1/me", headers=headers)).text) == "proof_invalid"
 
 
-async def test_an_old_token_is_refused_and_the_key_alone_gets_a_new_one(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
-    stage.dial.ahead = timedelta(minutes=10)
-    expired = await stage.mobile.get("/v1/me", headers=signed(phone))
-    assert code_of(expired.text) == "token_expired"
+async def test_an_expired_token_is_renewed_with_the_key_alone(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
+    scenario.dial.ahead = timedelta(minutes=10)
+    expired = await scenario.mobile.get("/v1/me", headers=signed(phone))
+    assert problem_code(expired.text) == "token_expired"
     assert (await phone.get("/v1/me")).status_code == 200
 
 
-async def test_a_phone_with_a_wrong_clock_is_told_so(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
-    phone.clock = lambda: stage.dial.seconds() - 120
-    assert code_of((await phone.get("/v1/me")).text) == "proof_invalid"
+async def test_a_proof_from_a_wrong_clock_is_refused(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
+    phone.clock = lambda: scenario.dial.seconds() - 120
+    assert problem_code((await phone.get("/v1/me")).text) == "proof_invalid"
 
 
-async def test_an_unbound_key_gets_no_token(stage: Stage) -> None:
-    refused = await stage.phone().prove("POST", "/v1/token")
-    assert (refused.status_code, code_of(refused.text)) == (401, "key_revoked")
+async def test_an_unbound_key_gets_no_token(scenario: Stage) -> None:
+    refused = await scenario.phone().prove("POST", "/v1/token")
+    assert (refused.status_code, problem_code(refused.text)) == (401, "key_revoked")
 
 
-async def test_a_phone_that_the_registrar_revokes_is_refused_at_its_next_request(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone, registrar = await stage.bound(pupil), await staffer(stage, "registrar", stage.school.id)
-    path = f"/v1/students/{pupil.id}/device/revocation"
+async def test_a_revoked_phone_is_refused_at_its_next_request(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone, registrar = (
+        await scenario.bind_phone(student),
+        await staffer(scenario, "registrar", scenario.school.id),
+    )
+    path = f"/v1/students/{student.id}/device/revocation"
     assert (await registrar.post(path, {"reason": "手机丢失"})).status_code == 204
-    phone.clock = stage.dial.seconds
-    assert code_of((await phone.get("/v1/me")).text) == "key_revoked"
-    assert code_of((await registrar.post(path, {"reason": "手机丢失"})).text) == "conflict"
-    replacement = await stage.bound(pupil)
+    phone.clock = scenario.dial.seconds
+    assert problem_code((await phone.get("/v1/me")).text) == "key_revoked"
+    assert problem_code((await registrar.post(path, {"reason": "手机丢失"})).text) == "conflict"
+    replacement = await scenario.bind_phone(student)
     assert (await replacement.get("/v1/me")).json()["cool_down_until"] is not None
 
 
-async def test_authentication_takes_one_round_trip(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    phone = await stage.bound(stage.school.students[0])
+async def test_authentication_takes_one_round_trip(scenario: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     statements: list[Any] = []
     execute = psycopg.AsyncCursor.execute
 
@@ -118,19 +121,19 @@ async def test_authentication_takes_one_round_trip(stage: Stage, monkeypatch: py
     assert [b"use_proof" in each for each in statements] == [True]
 
 
-async def test_proofs_are_forgotten_only_when_too_old_to_be_accepted(stage: Stage) -> None:
-    phone = await stage.bound(stage.school.students[0])
-    context = type("Context", (), {"additional_context": {"app_context": stage.app_context}})()
+async def test_proofs_are_deleted_only_when_too_old_to_be_accepted(scenario: Stage) -> None:
+    phone = await scenario.bind_phone(scenario.school.students[0])
+    context = type("Context", (), {"additional_context": {"app_context": scenario.app_context}})()
 
-    async def kept() -> int:
+    async def count_proofs() -> int:
         query = select(func.count()).select_from(DpopProof).where(DpopProof.jkt == phone.thumbprint)
-        async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+        async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
             return await session.scalar(query) or 0
 
-    before = await kept()
-    stage.dial.ahead = timedelta(minutes=11)
+    before = await count_proofs()
+    scenario.dial.ahead = timedelta(minutes=11)
     await purge_expired(context, 0)
-    assert await kept() == before > 0
-    stage.dial.ahead = timedelta(minutes=13)
+    assert await count_proofs() == before > 0
+    scenario.dial.ahead = timedelta(minutes=13)
     await purge_expired(context, 0)
-    assert await kept() == 0
+    assert await count_proofs() == 0

@@ -1,4 +1,4 @@
-"""Pictures that are kept: refused before they are stored if they are none, drawn anew once they are judged."""
+"""Stored pictures: checked before they are stored, re-encoded after they are judged."""
 
 import hashlib
 import io
@@ -8,12 +8,18 @@ import pytest
 from PIL import Image
 
 from backend.demo.phone import Phone
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.pictures.reencoding import KEPT_SIDE
-from tests.identity.test_activation import VERSIONS, PoolInProcess, consent, judge_newest, judge_portrait
+from tests.identity.test_activation import (
+    VERSIONS,
+    PoolInProcess,
+    consent,
+    judge_newest,
+    judge_newest_portrait,
+)
 from tests.support.biometrics.pictures import encoded, noise
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
@@ -21,7 +27,7 @@ SECRET = b"GPS 34.7466N 113.6253E"
 
 
 def with_metadata(picture: bytes) -> bytes:
-    """The picture as a phone might send it: position, maker and a comment inside, something behind its end."""
+    """The picture with metadata as a phone may send it: position, maker and a comment."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     exif = image.getexif()
     exif[0x010E] = SECRET.decode()
@@ -29,7 +35,7 @@ def with_metadata(picture: bytes) -> bytes:
     return encoded(image, "JPEG", exif=exif, comment=SECRET, quality=95)
 
 
-def cut_off(picture: bytes) -> bytes:
+def truncated(picture: bytes) -> bytes:
     return picture[: len(picture) // 2]
 
 
@@ -37,97 +43,95 @@ def bomb(picture: bytes) -> bytes:
     return encoded(Image.new("1", (12_000, 12_000)), "PNG")
 
 
-def nothing(picture: bytes) -> bytes:
+def zero_bytes(picture: bytes) -> bytes:
     return b"\x00" * 400
 
 
-async def kept_files(stage: Stage, folder: str) -> list[bytes]:
-    root = stage.app_context.settings.evidence_dir / folder
+async def load_evidence_files(scenario: Stage, folder: str) -> list[bytes]:
+    root = scenario.app_context.settings.evidence_dir / folder
     return [path.read_bytes() for path in sorted(root.rglob("*")) if path.is_file()]
 
 
 @pytest.fixture
-def pool(stage: Stage) -> PoolInProcess:
-    """Face work without its processes."""
+def pool(scenario: Stage) -> PoolInProcess:
+    """A face pool without processes."""
     pool = PoolInProcess()
-    stage.app_context.services[face_pool] = pool
+    scenario.app_context.services[face_pool] = pool
     return pool
 
 
-async def without_face(stage: Stage) -> Phone:
-    """A phone of a student who chose the way without a face: a portrait is looked at by a person."""
-    phone = await stage.bound(stage.school.students[0])
+async def bind_phone_without_face(scenario: Stage) -> Phone:
+    """The phone of a student on the non-face route, whose portrait a person reviews."""
+    phone = await scenario.bind_phone(scenario.school.students[0])
     await phone.post("/v1/me/non-face-route", json={"reason": "不愿意"})
     return phone
 
 
-async def consenting(stage: Stage) -> Phone:
-    phone = await stage.bound(stage.school.students[0])
+async def bind_consenting_phone(scenario: Stage) -> Phone:
+    phone = await scenario.bind_phone(scenario.school.students[0])
     await consent(phone, *VERSIONS)
     return phone
 
 
-async def test_judged_shots_are_kept_without_what_was_in_the_file_beside_the_picture(
-    stage: Stage, pool: PoolInProcess
-) -> None:
-    phone = await consenting(stage)
+async def test_judged_shots_are_stored_without_metadata(scenario: Stage, pool: PoolInProcess) -> None:
+    phone = await bind_consenting_phone(scenario)
     sent = [with_metadata(render_pattern(7, number)) for number in range(3)]
     assert all(SECRET in each for each in sent)
     assert (await phone.enrol_face(sent)).status_code == 202
-    assert (await judge_newest(stage, stage.school.students[0])).status == "accepted"
-    kept = await kept_files(stage, f"enrolment/{stage.school.students[0].id}")
-    assert len(kept) == 3
-    assert not any(SECRET in each or each in sent for each in kept)
-    assert all(not Image.open(io.BytesIO(each)).getexif() for each in kept)
+    assert (await judge_newest(scenario, scenario.school.students[0])).status == "accepted"
+    stored = await load_evidence_files(scenario, f"enrolment/{scenario.school.students[0].id}")
+    assert len(stored) == 3
+    assert not any(SECRET in each or each in sent for each in stored)
+    assert all(not Image.open(io.BytesIO(each)).getexif() for each in stored)
 
 
-async def test_a_judged_portrait_is_kept_without_it_too(stage: Stage, pool: PoolInProcess) -> None:
-    pupil = stage.school.students[0]
-    phone = await without_face(stage)
+async def test_a_judged_portrait_is_stored_without_metadata(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    phone = await bind_phone_without_face(scenario)
     assert (await phone.submit_portrait(with_metadata(render_pattern(7, 1)))).status_code == 202
-    portrait = await judge_portrait(stage, pupil)
-    (kept,) = await kept_files(stage, f"portrait/{pupil.id}")
-    assert SECRET not in kept
-    assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(kept).digest())
+    portrait = await judge_newest_portrait(scenario, student)
+    (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
+    assert SECRET not in stored
+    assert (portrait.status, portrait.sha256) == ("review", hashlib.sha256(stored).digest())
 
 
-async def test_a_large_picture_is_kept_no_larger_than_a_person_needs(
-    stage: Stage, pool: PoolInProcess
-) -> None:
-    pupil = stage.school.students[0]
-    phone = await without_face(stage)
+async def test_a_large_picture_is_stored_at_a_reduced_size(scenario: Stage, pool: PoolInProcess) -> None:
+    student = scenario.school.students[0]
+    phone = await bind_phone_without_face(scenario)
     large = encoded(noise(4000, 3000), "JPEG", quality=60)
     assert (await phone.submit_portrait(large)).status_code == 202
-    await judge_portrait(stage, pupil)
-    (kept,) = await kept_files(stage, f"portrait/{pupil.id}")
-    width, height = Image.open(io.BytesIO(kept)).size
+    await judge_newest_portrait(scenario, student)
+    (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
+    width, height = Image.open(io.BytesIO(stored)).size
     assert KEPT_SIDE <= min(width, height) < 3000
 
 
-async def test_what_only_looks_like_a_picture_is_refused_and_gone_once_a_worker_has_tried_it(
-    stage: Stage, pool: PoolInProcess
+async def test_an_undecodable_picture_is_refused_and_deleted_by_the_worker(
+    scenario: Stage, pool: PoolInProcess
 ) -> None:
-    pupil = stage.school.students[0]
-    phone = await without_face(stage)
+    student = scenario.school.students[0]
+    phone = await bind_phone_without_face(scenario)
     sound = encoded(noise(400, 300), "PNG")
     start = sound.index(b"IDAT") + 8
     broken = sound[:start] + bytes(200) + sound[start + 200 :]
     assert (await phone.submit_portrait(broken)).status_code == 202
-    portrait = await judge_portrait(stage, pupil)
+    portrait = await judge_newest_portrait(scenario, student)
     assert (portrait.status, portrait.reasons[0]["code"]) == ("refused", "image_broken")
-    assert await kept_files(stage, f"portrait/{pupil.id}") == []
+    assert await load_evidence_files(scenario, f"portrait/{student.id}") == []
 
 
 @pytest.mark.parametrize(
-    ("spoilt", "status"), [(nothing, 415), (cut_off, 422), (bomb, 413)], ids=["nothing", "cut off", "bomb"]
+    ("corrupt", "status"),
+    [(zero_bytes, 415), (truncated, 422), (bomb, 413)],
+    ids=["nothing", "cut off", "bomb"],
 )
-async def test_what_is_no_sound_picture_is_refused_at_once_and_nothing_is_kept(
-    stage: Stage, spoilt: Callable[[bytes], bytes], status: int
+async def test_an_invalid_picture_is_refused_at_once_and_not_stored(
+    scenario: Stage, corrupt: Callable[[bytes], bytes], status: int
 ) -> None:
-    phone = await consenting(stage)
+    phone = await bind_consenting_phone(scenario)
     fine = [render_pattern(7, number) for number in range(2)]
-    answer = await phone.enrol_face([*fine, spoilt(with_metadata(render_pattern(7, 2)))])
+    answer = await phone.enrol_face([*fine, corrupt(with_metadata(render_pattern(7, 2)))])
     assert answer.status_code == status, answer.text
-    assert code_of(answer.text).startswith("image_")
-    assert await kept_files(stage, f"enrolment/{stage.school.students[0].id}") == []
+    assert problem_code(answer.text).startswith("image_")
+    assert await load_evidence_files(scenario, f"enrolment/{scenario.school.students[0].id}") == []
     assert (await phone.get("/v1/me/face")).json()["state"] == "none"

@@ -1,4 +1,4 @@
-"""The mean face of those who enrolled, and what a student's pictures are compared with."""
+"""The population mean, and the references for face matching."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -12,8 +12,8 @@ from sqlalchemy.exc import ProgrammingError
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
 from backend.identity.face import population
-from backend.identity.face.match_references import reference_of
-from backend.identity.face.population import current_population, learn_populations
+from backend.identity.face.match_references import load_reference
+from backend.identity.face.population import learn_populations, load_current_population
 from backend.identity.face.templates import shred
 from backend.identity.tables import FacePopulation
 from backend.policy import PolicyAt, load_policies
@@ -35,11 +35,11 @@ def engine() -> EngineKey:
 
 @dataclass(frozen=True)
 class SmallProvince(PolicyAt):
-    """The law, but two people are a population, and its figures are those of the test's own version of the engine."""
+    """The policy with a minimum population of two and with thresholds for the test's engine version."""
 
     engine_version: str = "1"
     cohort_size: int | None = None
-    """A cohort is asked for, of that many."""
+    """If set, scores are normalised by a cohort of this size."""
 
     def text(self, parameter: str) -> str:
         if self.cohort_size is not None and parameter == "verification.face.dlib-onnx.method":
@@ -55,152 +55,162 @@ class SmallProvince(PolicyAt):
 
 @pytest.fixture(autouse=True)
 def _small_province(monkeypatch: pytest.MonkeyPatch, engine: EngineKey) -> None:
-    def law(app_context: object, at: datetime) -> PolicyAt:
-        return small_law(at, engine)
+    def policy(app_context: object, at: datetime) -> PolicyAt:
+        return small_policy(at, engine)
 
-    monkeypatch.setattr(population, "province_policy", law)
-
-
-def small_law(at: datetime, engine: EngineKey) -> SmallProvince:
-    found = load_policies().at(at.date(), "410000")
-    return SmallProvince(found.policy, found.day, found.lineage, engine.version)
+    monkeypatch.setattr(population, "province_policy", policy)
 
 
-async def learned(stage: Stage, engine: EngineKey) -> list[int]:
-    """Versions that one run of the job learned for this engine."""
-    return [each.version for each in await learn_populations(stage.app_context) if each.engine == engine]
+def small_policy(at: datetime, engine: EngineKey) -> SmallProvince:
+    policy = load_policies().at(at.date(), "410000")
+    return SmallProvince(policy.policy, policy.day, policy.lineage, engine.version)
 
 
-async def test_before_enough_have_enrolled_the_centre_is_the_origin(stage: Stage, engine: EngineKey) -> None:
-    await enrol(stage, stage.school.students[0], 1, engine)
-    assert await learned(stage, engine) == []
-    async with stage.app_context.database.transaction(PROVINCE) as session:
-        current = await current_population(session, engine, 128)
+async def learn_versions(scenario: Stage, engine: EngineKey) -> list[int]:
+    """The versions that one run learned for this engine."""
+    return [each.version for each in await learn_populations(scenario.app_context) if each.engine == engine]
+
+
+async def test_the_population_is_neutral_before_enough_enrolments(scenario: Stage, engine: EngineKey) -> None:
+    await enrol(scenario, scenario.school.students[0], 1, engine)
+    assert await learn_versions(scenario, engine) == []
+    async with scenario.app_context.database.transaction(PROVINCE) as session:
+        current = await load_current_population(session, engine, 128)
     assert (current.version, current.people) == (NEUTRAL_VERSION, 0)
     assert not current.centre.any()
 
 
-async def test_a_population_is_the_mean_of_those_who_enrolled_and_is_audited(
-    stage: Stage, engine: EngineKey
+async def test_a_population_is_the_mean_of_all_templates_and_is_audited(
+    scenario: Stage, engine: EngineKey
 ) -> None:
-    for seed, pupil in enumerate(stage.school.students[:3]):
-        await enrol(stage, pupil, seed, engine)
-    assert await learned(stage, engine) == [1]
-    async with stage.app_context.database.transaction(PROVINCE) as session:
-        current = await current_population(session, engine, 128)
+    for seed, student in enumerate(scenario.school.students[:3]):
+        await enrol(scenario, student, seed, engine)
+    assert await learn_versions(scenario, engine) == [1]
+    async with scenario.app_context.database.transaction(PROVINCE) as session:
+        current = await load_current_population(session, engine, 128)
         entry = (await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(engine)))).one()
     expected = np.mean([template_of(seed).mean for seed in range(3)], axis=0)
     assert current.centre == pytest.approx(expected, abs=1e-3)  # templates are kept in half precision
     assert (current.version, current.people, entry.action) == (1, 3, "face_population.learn")
 
 
-async def test_it_is_learned_again_when_the_enrolled_have_grown_by_half(
-    stage: Stage, engine: EngineKey
+async def test_a_population_is_learned_again_after_fifty_percent_growth(
+    scenario: Stage, engine: EngineKey
 ) -> None:
-    first, second, third, _ = stage.school.students
-    for seed, pupil in enumerate((first, second)):
-        await enrol(stage, pupil, seed, engine)
-    assert [await learned(stage, engine), await learned(stage, engine)] == [[1], []]
-    await enrol(stage, third, 3, engine)
-    assert await learned(stage, engine) == [2]
+    first, second, third, _ = scenario.school.students
+    for seed, student in enumerate((first, second)):
+        await enrol(scenario, student, seed, engine)
+    assert [await learn_versions(scenario, engine), await learn_versions(scenario, engine)] == [[1], []]
+    await enrol(scenario, third, 3, engine)
+    assert await learn_versions(scenario, engine) == [2]
 
 
-async def test_the_shredded_are_left_out_of_the_next_version(stage: Stage, engine: EngineKey) -> None:
-    first, *others = stage.school.students
-    for seed, pupil in enumerate((first, *others)):
-        await enrol(stage, pupil, seed, engine)
-    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
-        await shred(session, [first.id], stage.dial())
-    await learned(stage, engine)
-    async with stage.app_context.database.transaction(PROVINCE) as session:
-        current = await current_population(session, engine, 128)
+async def test_shredded_templates_are_left_out_of_the_next_version(
+    scenario: Stage, engine: EngineKey
+) -> None:
+    first, *others = scenario.school.students
+    for seed, student in enumerate((first, *others)):
+        await enrol(scenario, student, seed, engine)
+    async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
+        await shred(session, [first.id], scenario.dial())
+    await learn_versions(scenario, engine)
+    async with scenario.app_context.database.transaction(PROVINCE) as session:
+        current = await load_current_population(session, engine, 128)
     expected = np.mean([template_of(seed).mean for seed in (1, 2, 3)], axis=0)
     assert current.centre == pytest.approx(expected, abs=1e-3)
 
 
-async def test_a_population_is_never_altered_or_deleted(stage: Stage, engine: EngineKey) -> None:
-    for seed, pupil in enumerate(stage.school.students):
-        await enrol(stage, pupil, seed, engine)
-    await learned(stage, engine)
+async def test_a_population_cannot_be_updated_or_deleted(scenario: Stage, engine: EngineKey) -> None:
+    for seed, student in enumerate(scenario.school.students):
+        await enrol(scenario, student, seed, engine)
+    await learn_versions(scenario, engine)
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with stage.app_context.database.transaction(PROVINCE) as session:
+        async with scenario.app_context.database.transaction(PROVINCE) as session:
             await session.execute(delete(FacePopulation))
 
 
 @pytest.mark.parametrize("engine_id", ["test-pattern", "of-another-time"])
-async def test_an_engine_that_scores_without_a_population_has_none(stage: Stage, engine_id: str) -> None:
+async def test_an_engine_that_scores_without_a_population_has_none(scenario: Stage, engine_id: str) -> None:
     engine = EngineKey(engine_id, uuid4().hex)
-    for seed, pupil in enumerate(stage.school.students):
-        await enrol(stage, pupil, seed, engine)
-    assert await learned(stage, engine) == []
+    for seed, student in enumerate(scenario.school.students):
+        await enrol(scenario, student, seed, engine)
+    assert await learn_versions(scenario, engine) == []
 
 
-async def test_a_student_is_compared_by_the_population_and_beside_the_classmates(
-    stage: Stage, engine: EngineKey
-) -> None:
-    for seed, pupil in enumerate(stage.school.students):
-        await enrol(stage, pupil, seed, engine)
-    await learned(stage, engine)
-    own, mate = stage.school.classes[0].students
-    law = small_law(stage.dial(), engine)
-    async with stage.app_context.database.transaction(Scope.school(stage.school.id)) as session:
-        found = await reference_of(
-            session, stage.app_context.keys, own.id, law, school_id=stage.school.id, class_id=own.class_id
+async def test_a_reference_has_the_population_and_the_classmates(scenario: Stage, engine: EngineKey) -> None:
+    for seed, student in enumerate(scenario.school.students):
+        await enrol(scenario, student, seed, engine)
+    await learn_versions(scenario, engine)
+    own, mate = scenario.school.classes[0].students
+    policy = small_policy(scenario.dial(), engine)
+    async with scenario.app_context.database.transaction(Scope.school(scenario.school.id)) as session:
+        reference = await load_reference(
+            session,
+            scenario.app_context.keys,
+            own.id,
+            policy,
+            school_id=scenario.school.id,
+            class_id=own.class_id,
         )
-    assert found is not None
-    assert found.scoring == Scoring(Method.CENTRED, 0.5)
-    assert found.population.version == 1
-    assert [each.mean.tolist() for each in found.roster] == [
+    assert reference is not None
+    assert reference.scoring == Scoring(Method.CENTRED, 0.5)
+    assert reference.population.version == 1
+    assert [each.mean.tolist() for each in reference.roster] == [
         pytest.approx(template_of(1).mean.tolist(), abs=1e-3)
     ]
     assert mate.id != own.id
-    assert found.cohort == ()
+    assert reference.cohort == ()
 
 
-async def test_under_a_students_own_scope_nobody_else_is_beside(stage: Stage, engine: EngineKey) -> None:
-    for seed, pupil in enumerate(stage.school.students):
-        await enrol(stage, pupil, seed, engine)
-    own = stage.school.students[0]
-    law = small_law(stage.dial(), engine)
-    async with stage.app_context.database.transaction(Scope.student(own.school_id, own.id)) as session:
-        found = await reference_of(
-            session, stage.app_context.keys, own.id, law, school_id=own.school_id, class_id=own.class_id
+async def test_a_students_own_scope_has_no_classmates_in_the_reference(
+    scenario: Stage, engine: EngineKey
+) -> None:
+    for seed, student in enumerate(scenario.school.students):
+        await enrol(scenario, student, seed, engine)
+    own = scenario.school.students[0]
+    policy = small_policy(scenario.dial(), engine)
+    async with scenario.app_context.database.transaction(Scope.student(own.school_id, own.id)) as session:
+        reference = await load_reference(
+            session, scenario.app_context.keys, own.id, policy, school_id=own.school_id, class_id=own.class_id
         )
-    assert found is not None
-    assert found.roster == ()
+    assert reference is not None
+    assert reference.roster == ()
 
 
-async def test_who_never_enrolled_is_compared_with_nothing(stage: Stage, engine: EngineKey) -> None:
-    own = stage.school.students[0]
-    law = small_law(stage.dial(), engine)
-    async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
+async def test_a_student_without_a_template_has_no_reference(scenario: Stage, engine: EngineKey) -> None:
+    own = scenario.school.students[0]
+    policy = small_policy(scenario.dial(), engine)
+    async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
         assert (
-            await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id) is None
+            await load_reference(session, scenario.app_context.keys, own.id, policy, school_id=own.school_id)
+            is None
         )
 
 
-async def test_figures_of_another_version_judge_nobody(stage: Stage, engine: EngineKey) -> None:
-    own = stage.school.students[0]
-    await enrol(stage, own, 1, engine)
-    law = small_law(stage.dial(), EngineKey(engine.id, "of another alignment"))
-    async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
+async def test_thresholds_of_another_engine_version_are_invalid(scenario: Stage, engine: EngineKey) -> None:
+    own = scenario.school.students[0]
+    await enrol(scenario, own, 1, engine)
+    policy = small_policy(scenario.dial(), EngineKey(engine.id, "of another alignment"))
+    async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
         with pytest.raises(ThresholdsInvalid):
-            await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
+            await load_reference(session, scenario.app_context.keys, own.id, policy, school_id=own.school_id)
 
 
 @pytest.mark.parametrize(
     ("size", "expected"), [(3, Scoring(Method.AS_NORM, 0.5, 3)), (4, Scoring(Method.NEUTRAL))]
 )
-async def test_a_school_too_small_for_a_cohort_is_judged_without_one(
-    stage: Stage, engine: EngineKey, size: int, expected: Scoring
+async def test_a_school_too_small_for_a_cohort_is_scored_without_one(
+    scenario: Stage, engine: EngineKey, size: int, expected: Scoring
 ) -> None:
-    for seed, pupil in enumerate(stage.school.students):
-        await enrol(stage, pupil, seed, engine)
-    await learned(stage, engine)
-    own = stage.school.students[0]
-    law = replace(small_law(stage.dial(), engine), cohort_size=size)
-    async with stage.app_context.database.transaction(Scope.school(own.school_id)) as session:
-        found = await reference_of(session, stage.app_context.keys, own.id, law, school_id=own.school_id)
-    assert found is not None
-    assert found.scoring == expected
-    assert len(found.cohort) == expected.cohort_size
+    for seed, student in enumerate(scenario.school.students):
+        await enrol(scenario, student, seed, engine)
+    await learn_versions(scenario, engine)
+    own = scenario.school.students[0]
+    policy = replace(small_policy(scenario.dial(), engine), cohort_size=size)
+    async with scenario.app_context.database.transaction(Scope.school(own.school_id)) as session:
+        reference = await load_reference(
+            session, scenario.app_context.keys, own.id, policy, school_id=own.school_id
+        )
+    assert reference is not None
+    assert reference.scoring == expected
+    assert len(reference.cohort) == expected.cohort_size

@@ -1,4 +1,4 @@
-"""A phone becomes a student's (HN334-3.1): real name, one-time code, one key; nothing is given away."""
+"""Registering a phone (HN334-3.1): real name, one-time code, one key; the answers disclose nothing."""
 
 import asyncio
 from datetime import timedelta
@@ -9,210 +9,220 @@ from sqlalchemy import func, select
 
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
-from backend.identity.devices import registration
-from backend.identity.devices.registration import RealNameUnavailable
-from backend.identity.face.tasks import purge_expired
+from backend.identity.devices import registration_verification
+from backend.identity.devices.registration_verification import RealNameUnavailable
+from backend.identity.devices.tasks import purge_expired
 from backend.identity.tables import Account, DeviceKey, Registration
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.province import PROVINCE_PATH
 
 pytestmark = pytest.mark.clause("HN334-3.1")
 
 
-def wrong(code: str) -> str:
+def wrong_code(code: str) -> str:
     return f"{(int(code) + 1) % 10**6:06d}"
 
 
-async def keys_of(stage: Stage, student_id: UUID) -> list[DeviceKey]:
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+async def load_device_keys(scenario: Stage, student_id: UUID) -> list[DeviceKey]:
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         query = select(DeviceKey).where(DeviceKey.student_id == student_id).order_by(DeviceKey.bound_at)
         return list(await session.scalars(query))
 
 
-async def test_name_number_and_code_bind_the_phone_and_open_the_account(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone = stage.phone()
-    response = await phone.confirm(*await stage.asked(phone, pupil))
+async def test_name_number_and_code_bind_the_phone_and_create_the_account(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone = scenario.phone()
+    response = await phone.confirm(*await scenario.request_code(phone, student))
     assert response.status_code == 200
-    assert stage.real_name.asked == [(pupil.name, pupil.id_number)]
+    assert scenario.real_name.requests == [(student.name, student.id_number)]
     me = (await phone.get("/v1/me")).json()
-    assert me["student_id"] == str(pupil.id)
+    assert me["student_id"] == str(student.id)
     assert (me["done"], me["cool_down_until"]) == (["account"], None)
-    assert [(key.jkt, key.status) for key in await keys_of(stage, pupil.id)] == [(phone.thumbprint, "active")]
+    assert [(key.jkt, key.status) for key in await load_device_keys(scenario, student.id)] == [
+        (phone.thumbprint, "active")
+    ]
 
 
-async def test_an_unknown_id_number_answers_as_a_known_one_does(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    await stage.give_number(pupil, "13800000000")
+async def test_an_unknown_id_number_gets_the_same_answers_as_a_known_one(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    await scenario.set_phone_number(student, "13800000000")
     answers = []
     for name, number in [
-        (pupil.name, pupil.id_number),
-        (pupil.name, "110105194912310021"),
-        ("李四", pupil.id_number),
+        (student.name, student.id_number),
+        (student.name, "110105194912310021"),
+        ("李四", student.id_number),
     ]:
-        phone = stage.phone()
-        asked = await phone.prove("POST", "/v1/registrations", json={"name": name, "id_number": number})
-        registration_id = asked.json().pop("registration_id")
-        await registration.verify(stage.app_context, UUID(registration_id))
-        code = await stage.sent_code(pupil) or "000000"
-        body = {key: value for key, value in asked.json().items() if key != "registration_id"}
+        phone = scenario.phone()
+        requested = await phone.prove("POST", "/v1/registrations", json={"name": name, "id_number": number})
+        registration_id = requested.json().pop("registration_id")
+        await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+        code = await scenario.sent_code(student) or "000000"
+        body = {key: value for key, value in requested.json().items() if key != "registration_id"}
         tries = [
-            (await phone.confirm(registration_id, wrong(code))).json() | {"instance": ""} for _ in range(6)
+            (await phone.confirm(registration_id, wrong_code(code))).json() | {"instance": ""}
+            for _ in range(6)
         ]
-        answers.append((asked.status_code, body, tries))
+        answers.append((requested.status_code, body, tries))
     assert answers[0] == answers[1] == answers[2]
     assert [answer["code"] for answer in answers[0][2]] == ["code_wrong"] * 5 + ["code_exhausted"]
-    assert len(stage.real_name.asked) == 1
+    assert len(scenario.real_name.requests) == 1
 
 
-async def test_a_mismatch_of_the_real_name_sends_no_code(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    stage.real_name.answer = "mismatch"
-    await stage.give_number(pupil, "13800000000")
-    registration_id = await stage.phone().register(pupil.name, pupil.id_number)
-    await registration.verify(stage.app_context, UUID(registration_id))
-    assert await stage.sent_code(pupil) is None
+async def test_no_code_is_sent_when_the_real_name_does_not_match(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    scenario.real_name.answer = "mismatch"
+    await scenario.set_phone_number(student, "13800000000")
+    registration_id = await scenario.phone().register(student.name, student.id_number)
+    await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+    assert await scenario.sent_code(student) is None
 
 
-async def test_an_unavailable_real_name_service_decides_nothing_and_is_asked_again(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    await stage.give_number(pupil, "13800000000")
-    registration_id = await stage.phone().register(pupil.name, pupil.id_number)
-    stage.real_name.answer = "unavailable"
+async def test_an_unavailable_real_name_service_is_retried(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    await scenario.set_phone_number(student, "13800000000")
+    registration_id = await scenario.phone().register(student.name, student.id_number)
+    scenario.real_name.answer = "unavailable"
     with pytest.raises(RealNameUnavailable):
-        await registration.verify(stage.app_context, UUID(registration_id))
-    stage.real_name.answer = "match"
-    await registration.verify(stage.app_context, UUID(registration_id))
-    first = await stage.sent_code(pupil)
-    await registration.verify(stage.app_context, UUID(registration_id))
+        await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+    scenario.real_name.answer = "match"
+    await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+    first = await scenario.sent_code(student)
+    await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
     assert first is not None
-    assert await stage.sent_code(pupil) == first
+    assert await scenario.sent_code(student) == first
 
 
-async def test_the_middle_dots_of_a_name_may_be_typed_in_any_form(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    await stage.give_number(pupil, "13800000000")
-    spaced = f"{pupil.name[0]} {pupil.name[1:]}"
-    registration_id = await stage.phone().register(spaced, pupil.id_number)
-    await registration.verify(stage.app_context, UUID(registration_id))
-    assert await stage.sent_code(pupil) is not None
+async def test_a_name_matches_whatever_its_separators(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    await scenario.set_phone_number(student, "13800000000")
+    spaced = f"{student.name[0]} {student.name[1:]}"
+    registration_id = await scenario.phone().register(spaced, student.id_number)
+    await registration_verification.verify_registration(scenario.app_context, UUID(registration_id))
+    assert await scenario.sent_code(student) is not None
 
 
-async def test_wrong_codes_are_counted_even_though_each_request_fails(stage: Stage) -> None:
-    phone = stage.phone()
-    registration_id, code = await stage.asked(phone, stage.school.students[0])
-    answers = await asyncio.gather(*(phone.confirm(registration_id, wrong(code)) for _ in range(8)))
-    assert sorted(code_of(answer.text) for answer in answers) == ["code_exhausted"] * 3 + ["code_wrong"] * 5
-    assert code_of((await phone.confirm(registration_id, code)).text) == "code_exhausted"
+async def test_wrong_codes_are_counted_even_though_each_request_fails(scenario: Stage) -> None:
+    phone = scenario.phone()
+    registration_id, code = await scenario.request_code(phone, scenario.school.students[0])
+    answers = await asyncio.gather(*(phone.confirm(registration_id, wrong_code(code)) for _ in range(8)))
+    assert (
+        sorted(problem_code(answer.text) for answer in answers) == ["code_exhausted"] * 3 + ["code_wrong"] * 5
+    )
+    assert problem_code((await phone.confirm(registration_id, code)).text) == "code_exhausted"
 
 
-async def test_a_code_is_of_no_use_after_its_life_or_to_another_phone(stage: Stage) -> None:
-    phone = stage.phone()
-    registration_id, code = await stage.asked(phone, stage.school.students[0])
-    assert code_of((await stage.phone().confirm(registration_id, code)).text) == "not_found"
-    stage.dial.ahead = timedelta(seconds=301)
-    assert code_of((await phone.confirm(registration_id, code)).text) == "code_expired"
+async def test_a_code_is_refused_after_expiry_or_from_another_phone(scenario: Stage) -> None:
+    phone = scenario.phone()
+    registration_id, code = await scenario.request_code(phone, scenario.school.students[0])
+    assert problem_code((await scenario.phone().confirm(registration_id, code)).text) == "not_found"
+    scenario.dial.ahead = timedelta(seconds=301)
+    assert problem_code((await phone.confirm(registration_id, code)).text) == "code_expired"
 
 
-async def test_ten_parallel_confirmations_bind_one_key_and_answer_alike(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone = stage.phone()
-    asked = await stage.asked(phone, pupil)
-    answers = await asyncio.gather(*(phone.confirm(*asked) for _ in range(10)))
+async def test_ten_parallel_confirmations_bind_one_key(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone = scenario.phone()
+    requested = await scenario.request_code(phone, student)
+    answers = await asyncio.gather(*(phone.confirm(*requested) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
-    assert [key.jkt for key in await keys_of(stage, pupil.id)] == [phone.thumbprint]
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+    assert [key.jkt for key in await load_device_keys(scenario, student.id)] == [phone.thumbprint]
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         accounts = await session.scalar(
-            select(func.count()).select_from(Account).where(Account.student_id == pupil.id)
+            select(func.count()).select_from(Account).where(Account.student_id == student.id)
         )
     assert accounts == 1
 
 
-async def test_one_phone_cannot_be_bound_to_a_second_student(stage: Stage) -> None:
-    first, second = stage.school.students[:2]
-    phone = await stage.bound(first)
-    answer = await phone.confirm(*await stage.asked(phone, second))
-    assert (answer.status_code, code_of(answer.text)) == (409, "device_bound_elsewhere")
-    assert await keys_of(stage, second.id) == []
+async def test_one_phone_cannot_be_bound_to_a_second_student(scenario: Stage) -> None:
+    first, second = scenario.school.students[:2]
+    phone = await scenario.bind_phone(first)
+    answer = await phone.confirm(*await scenario.request_code(phone, second))
+    assert (answer.status_code, problem_code(answer.text)) == (409, "device_bound_elsewhere")
+    assert await load_device_keys(scenario, second.id) == []
     assert (await phone.get("/v1/me")).json()["student_id"] == str(first.id)
 
 
-async def test_two_phones_confirmed_at_once_leave_one_active_key(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phones = [stage.phone(), stage.phone()]
-    asked = [await stage.asked(phone, pupil) for phone in phones]
-    await asyncio.gather(*(phone.confirm(*each) for phone, each in zip(phones, asked, strict=True)))
-    assert [key.status for key in await keys_of(stage, pupil.id)].count("active") == 1
+async def test_two_phones_confirmed_at_once_leave_one_active_key(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phones = [scenario.phone(), scenario.phone()]
+    requested = [await scenario.request_code(phone, student) for phone in phones]
+    await asyncio.gather(*(phone.confirm(*each) for phone, each in zip(phones, requested, strict=True)))
+    assert [key.status for key in await load_device_keys(scenario, student.id)].count("active") == 1
 
 
-async def test_a_new_phone_replaces_the_old_one_with_seven_days_of_cool_down(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    old = await stage.bound(pupil)
-    new = await stage.bound(pupil)
-    assert code_of((await old.get("/v1/me")).text) == "key_revoked"
+async def test_a_new_phone_replaces_the_old_one_with_a_seven_day_cool_down(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    old = await scenario.bind_phone(student)
+    new = await scenario.bind_phone(student)
+    assert problem_code((await old.get("/v1/me")).text) == "key_revoked"
     me = (await new.get("/v1/me")).json()
-    revoked, active = await keys_of(stage, pupil.id)
+    revoked, active = await load_device_keys(scenario, student.id)
     assert (revoked.status, revoked.jkt, active.jkt) == ("revoked", old.thumbprint, new.thumbprint)
     assert active.cool_down_until == active.bound_at + timedelta(days=7)
     assert me["cool_down_until"] is not None
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         names = await session.scalars(
-            select(OutboxEvent.name).where(OutboxEvent.payload["student_id"].astext == str(pupil.id))
+            select(OutboxEvent.name).where(OutboxEvent.payload["student_id"].astext == str(student.id))
         )
         assert set(names) == {"DeviceBound", "DeviceRebound"}
 
 
-async def test_a_revoked_key_is_never_bound_again(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    old = await stage.bound(pupil)
-    await stage.bound(pupil)
-    assert code_of((await old.confirm(*await stage.asked(old, pupil))).text) == "device_bound_elsewhere"
+async def test_a_revoked_key_is_never_bound_again(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    old = await scenario.bind_phone(student)
+    await scenario.bind_phone(student)
+    assert (
+        problem_code((await old.confirm(*await scenario.request_code(old, student))).text)
+        == "device_bound_elsewhere"
+    )
 
 
-async def test_a_key_that_asks_too_often_is_told_to_wait(stage: Stage) -> None:
-    phone = stage.phone()
+async def test_a_key_with_too_many_registrations_must_wait(scenario: Stage) -> None:
+    phone = scenario.phone()
     body = {"name": "无此人", "id_number": "110105194912310021"}
     answers = [await phone.prove("POST", "/v1/registrations", json=body) for _ in range(6)]
     assert [answer.status_code for answer in answers] == [202] * 5 + [429]
     assert answers[-1].headers["retry-after"] == "3600"
 
 
-async def test_a_student_whose_codes_are_guessed_at_gets_no_further_ones_and_nobody_is_told(
-    stage: Stage,
+async def test_guessing_codes_silently_stops_further_codes_for_the_student(
+    scenario: Stage,
 ) -> None:
-    pupil = stage.school.students[0]
+    student = scenario.school.students[0]
     for _ in range(2):
-        phone = stage.phone()
-        registration_id, code = await stage.asked(phone, pupil)
+        phone = scenario.phone()
+        registration_id, code = await scenario.request_code(phone, student)
         for _ in range(5):
-            await phone.confirm(registration_id, wrong(code))
-    sent = await stage.sent_code(pupil)
-    asked = await stage.phone().prove(
-        "POST", "/v1/registrations", json={"name": pupil.name, "id_number": pupil.id_number}
+            await phone.confirm(registration_id, wrong_code(code))
+    sent = await scenario.sent_code(student)
+    requested = await scenario.phone().prove(
+        "POST", "/v1/registrations", json={"name": student.name, "id_number": student.id_number}
     )
-    await registration.verify(stage.app_context, UUID(asked.json()["registration_id"]))
-    assert asked.status_code == 202
-    assert await stage.sent_code(pupil) == sent
+    await registration_verification.verify_registration(
+        scenario.app_context, UUID(requested.json()["registration_id"])
+    )
+    assert requested.status_code == 202
+    assert await scenario.sent_code(student) == sent
 
 
-async def test_unconfirmed_registrations_are_forgotten_known_and_unknown_alike(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    phone = stage.phone()
-    await phone.confirm(*await stage.asked(phone, pupil))
-    other = stage.phone()
-    known, code = await stage.asked(other, pupil)
+async def test_unconfirmed_registrations_are_deleted_decoys_included(scenario: Stage) -> None:
+    student = scenario.school.students[0]
+    phone = scenario.phone()
+    await phone.confirm(*await scenario.request_code(phone, student))
+    other = scenario.phone()
+    known, code = await scenario.request_code(other, student)
     unknown = await other.register("无此人", "110105194912310021")
-    stage.dial.ahead = timedelta(minutes=66)
-    context = type("Context", (), {"additional_context": {"app_context": stage.app_context}})()
+    scenario.dial.ahead = timedelta(minutes=66)
+    context = type("Context", (), {"additional_context": {"app_context": scenario.app_context}})()
     await purge_expired(context, 0)
     answers = [await other.confirm(each, code) for each in (known, unknown)]
-    assert [code_of(answer.text) for answer in answers] == ["not_found", "not_found"]
+    assert [problem_code(answer.text) for answer in answers] == ["not_found", "not_found"]
     assert (await phone.get("/v1/me")).status_code == 200
 
 
-async def test_no_code_is_stored_in_the_clear(stage: Stage) -> None:
-    registration_id, code = await stage.asked(stage.phone(), stage.school.students[0])
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+async def test_codes_are_stored_hashed(scenario: Stage) -> None:
+    registration_id, code = await scenario.request_code(scenario.phone(), scenario.school.students[0])
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         row = await session.get_one(Registration, UUID(registration_id))
         assert row.otp_hash is not None
         assert code.encode() not in row.otp_hash
@@ -226,6 +236,6 @@ async def test_no_code_is_stored_in_the_clear(stage: Stage) -> None:
         {"name": "张三", "id_number": "1", "result": 1},
     ],
 )
-async def test_a_malformed_registration_is_refused_by_field(stage: Stage, body: dict[str, str]) -> None:
-    answer = await stage.phone().prove("POST", "/v1/registrations", json=body)
-    assert (answer.status_code, code_of(answer.text)) == (422, "malformed_request")
+async def test_a_malformed_registration_is_refused(scenario: Stage, body: dict[str, str]) -> None:
+    answer = await scenario.phone().prove("POST", "/v1/registrations", json=body)
+    assert (answer.status_code, problem_code(answer.text)) == (422, "malformed_request")

@@ -1,4 +1,4 @@
-"""Who manages whose account, and how old somebody is: pure."""
+"""The rules about managing accounts and about ages; pure."""
 
 from datetime import date, timedelta
 from itertools import product
@@ -27,7 +27,7 @@ OF_UNIT: dict[str, tuple[Role, ...]] = {
 
 
 @pytest.mark.clause("HN334-2.3", "HN334-3.2")
-def test_the_whole_table_of_who_manages_whom() -> None:
+def test_each_account_is_managed_by_its_direct_superior_only() -> None:
     managed = {
         (acting_kind, actor.id, kind, unit.id)
         for actor, unit in product(TREE, TREE)
@@ -47,14 +47,14 @@ def test_the_whole_table_of_who_manages_whom() -> None:
 
 
 @given(st.dates(date(1990, 1, 1), date(2020, 1, 1)), st.integers(0, 40))
-def test_somebody_grows_a_year_older_on_the_birthday_and_not_before(born: date, years: int) -> None:
+def test_age_increases_on_the_birthday(born: date, years: int) -> None:
     assume((born.month, born.day) != (2, 29))
     birthday = born.replace(year=born.year + years)
     assert age_on(born, birthday) == years
     assert age_on(born, birthday - timedelta(days=1)) == years - 1
 
 
-def test_somebody_born_on_a_leap_day_grows_older_on_the_first_of_march() -> None:
+def test_a_leap_day_birthday_counts_on_the_first_of_march() -> None:
     born = date(2012, 2, 29)
     assert [age_on(born, day) for day in (date(2026, 2, 28), date(2026, 3, 1), date(2024, 2, 29))] == [
         13,

@@ -1,4 +1,4 @@
-"""Accounts are created by the direct superior, downward, and switched off at once (HN334-2.3, 3.2)."""
+"""Staff accounts: created by the direct superior, disabled with immediate effect (HN334-2.3, 3.2)."""
 
 import asyncio
 from uuid import UUID
@@ -11,25 +11,25 @@ from backend.core.tenancy import Scope
 from backend.identity.accounts.staff_accounts import Invitation, InviteAccount, invite_first
 from backend.identity.policy import province_policy
 from backend.org.tables import OrgUnit
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import Staffer, new_login, staffer
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
 
 
-async def by_role(stage: Stage) -> dict[str, Staffer]:
-    world = stage.world
-    registrar = await staffer(stage, "registrar", world.school.id)
+async def create_user_per_role(scenario: Stage) -> dict[str, Staffer]:
+    world = scenario.world
+    registrar = await staffer(scenario, "registrar", world.school.id)
     return {
-        "province": await staffer(stage, "province", world.province.id),
-        "bureau": await staffer(stage, "bureau", world.city.id),
+        "province": await staffer(scenario, "province", world.province.id),
+        "bureau": await staffer(scenario, "bureau", world.city.id),
         "registrar": registrar,
-        "counselor": await registrar.invited("counselor", world.school.id),
+        "counselor": await registrar.create_subordinate("counselor", world.school.id),
     }
 
 
-async def test_each_account_is_created_by_the_direct_superior_and_nobody_else(stage: Stage) -> None:
-    world, roles = stage.world, await by_role(stage)
+async def test_only_the_direct_superior_can_create_an_account(scenario: Stage) -> None:
+    world, roles = scenario.world, await create_user_per_role(scenario)
     targets: dict[tuple[str, UUID], str] = {
         ("bureau", world.city.id): "province",
         ("bureau", world.other_city.id): "province",
@@ -51,75 +51,84 @@ async def test_each_account_is_created_by_the_direct_superior_and_nobody_else(st
     for (kind, org_id), creator in targets.items():
         for role, person in roles.items():
             answer = await person.invite(kind, org_id)  # type: ignore[arg-type]  # a kind by its name
-            elsewhere = 403 if org_id in own_tree[role] else 404  # a unit of somebody else's is none at all
+            elsewhere = (
+                403 if org_id in own_tree[role] else 404
+            )  # a unit outside the own subtree is not found
             assert answer.status_code == (201 if role == creator else elsewhere), (role, kind, answer.text)
 
 
-async def test_a_bureau_of_another_city_manages_no_account_of_this_one(stage: Stage) -> None:
-    other = await staffer(stage, "bureau", stage.world.other_city.id)
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    assert (await other.invite("registrar", stage.school.id)).status_code == 404
+async def test_a_bureau_of_another_city_manages_no_account_of_this_one(scenario: Stage) -> None:
+    other = await staffer(scenario, "bureau", scenario.world.other_city.id)
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    assert (await other.invite("registrar", scenario.school.id)).status_code == 404
     answer = await other.post(f"/v1/accounts/{registrar.account_id}/disable", {"reason": "越权"})
     absent = await other.post(f"/v1/accounts/{new_id()}/disable", {"reason": "不存在"})
-    assert (answer.status_code, code_of(answer.text)) == (404, "not_found")
+    assert (answer.status_code, problem_code(answer.text)) == (404, "not_found")
     assert answer.json() | {"instance": ""} == absent.json() | {"instance": ""}
     listed = (await other.get("/v1/accounts")).json()["items"]
     assert str(registrar.account_id) not in {item["id"] for item in listed}
 
 
-async def test_a_disabled_account_is_refused_at_its_next_request_and_at_sign_in(stage: Stage) -> None:
-    bureau = await staffer(stage, "bureau", stage.world.city.id)
-    registrar = await bureau.invited("registrar", stage.school.id)
+async def test_a_disabled_account_is_refused_at_its_next_request_and_at_sign_in(scenario: Stage) -> None:
+    bureau = await staffer(scenario, "bureau", scenario.world.city.id)
+    registrar = await bureau.create_subordinate("registrar", scenario.school.id)
     path = f"/v1/accounts/{registrar.account_id}/disable"
     disabled = await bureau.post(path, {"reason": "离职"})
     assert (disabled.status_code, disabled.json()["status"]) == (200, "disabled")
-    assert code_of((await registrar.get("/v1/me")).text) == "session_revoked"
-    assert code_of((await registrar.refresh(registrar.tokens["refresh_token"])).text) == "session_revoked"
-    assert code_of((await registrar.sign_in()).text) == "sign_in_refused"
+    assert problem_code((await registrar.get("/v1/me")).text) == "session_revoked"
+    assert (
+        problem_code((await registrar.refresh(registrar.tokens["refresh_token"])).text) == "session_revoked"
+    )
+    assert problem_code((await registrar.sign_in()).text) == "sign_in_refused"
     assert (await bureau.post(path, {"reason": "离职"})).status_code == 200
 
 
-async def test_a_registrar_disables_a_students_account_and_the_phone_is_refused(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    phone = await stage.bound(stage.school.students[0])
+async def test_a_registrar_disables_a_students_account_and_the_phone_is_refused(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    phone = await scenario.bind_phone(scenario.school.students[0])
     students = (await registrar.get("/v1/accounts", kind="student")).json()["items"]
-    (account,) = [item for item in students if item["display_name"] == stage.school.students[0].name]
+    (account,) = [item for item in students if item["display_name"] == scenario.school.students[0].name]
     await registrar.post(f"/v1/accounts/{account['id']}/disable", {"reason": "退学"})
-    assert code_of((await phone.get("/v1/me")).text) == "account_disabled"
-    assert code_of((await phone.prove("POST", "/v1/token")).text) == "account_disabled"
+    assert problem_code((await phone.get("/v1/me")).text) == "account_disabled"
+    assert problem_code((await phone.prove("POST", "/v1/token")).text) == "account_disabled"
 
 
-async def test_a_login_is_unique_in_the_whole_province(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    sister = await staffer(stage, "registrar", stage.world.sister.id)
+async def test_a_login_is_unique_in_the_whole_province(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    sister = await staffer(scenario, "registrar", scenario.world.sister.id)
     body = {
         "kind": "counselor",
-        "org_id": str(stage.school.id),
+        "org_id": str(scenario.school.id),
         "login": registrar.login,
         "display_name": "同名",
     }
     taken = await registrar.post("/v1/accounts", body)
-    elsewhere = await sister.post("/v1/accounts", body | {"org_id": str(stage.world.sister.id)})
-    assert [code_of(answer.text) for answer in (taken, elsewhere)] == ["login_taken", "login_taken"]
+    elsewhere = await sister.post("/v1/accounts", body | {"org_id": str(scenario.world.sister.id)})
+    assert [problem_code(answer.text) for answer in (taken, elsewhere)] == ["login_taken", "login_taken"]
 
 
-async def test_a_renewed_code_kills_the_old_one(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    body = (await registrar.invite("counselor", stage.school.id)).json()
+async def test_a_renewed_code_replaces_the_old_one(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    body = (await registrar.invite("counselor", scenario.school.id)).json()
     listed = (await registrar.get("/v1/accounts", status="invited")).json()["items"]
     (login,) = [item["login"] for item in listed if item["id"] == body["account_id"]]
     renewed = (await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).json()
-    old = Staffer(stage, login, body["activation_code"], UUID(body["account_id"]))
-    new = Staffer(stage, login, renewed["activation_code"], UUID(body["account_id"]))
-    assert code_of((await old.begin()).text) == "activation_refused"
+    old = Staffer(scenario, login, body["activation_code"], UUID(body["account_id"]))
+    new = Staffer(scenario, login, renewed["activation_code"], UUID(body["account_id"]))
+    assert problem_code((await old.begin()).text) == "activation_refused"
     assert (await new.begin()).status_code == 201
     assert (await new.confirm()).status_code == 204
-    assert code_of((await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).text) == "conflict"
+    assert (
+        problem_code((await registrar.post(f"/v1/accounts/{body['account_id']}/invitation")).text)
+        == "conflict"
+    )
 
 
-async def test_accounts_are_listed_page_by_page_without_gaps(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    created = {(await registrar.invite("counselor", stage.school.id)).json()["account_id"] for _ in range(5)}
+async def test_accounts_are_listed_page_by_page_without_gaps(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    created = {
+        (await registrar.invite("counselor", scenario.school.id)).json()["account_id"] for _ in range(5)
+    }
     seen: list[str] = []
     cursor: dict[str, str] = {}
     while True:
@@ -131,11 +140,11 @@ async def test_accounts_are_listed_page_by_page_without_gaps(stage: Stage) -> No
     assert sorted(seen) == sorted(created)
 
 
-async def test_an_invitation_carries_no_field_that_sets_its_own_status(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_an_invitation_cannot_set_its_own_status(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     body = {
         "kind": "counselor",
-        "org_id": str(stage.school.id),
+        "org_id": str(scenario.school.id),
         "login": "x.y.z",
         "display_name": "某",
         "status": "active",
@@ -143,19 +152,19 @@ async def test_an_invitation_carries_no_field_that_sets_its_own_status(stage: St
     assert (await registrar.post("/v1/accounts", body)).status_code == 422
 
 
-async def test_the_first_account_of_a_province_is_made_once(stage: Stage) -> None:
+async def test_the_first_account_of_a_province_is_created_once(scenario: Stage) -> None:
     code = f"{new_id().int % 10**6:06d}"
     province = OrgUnit(
-        id=new_id(), kind="province", code=code, name="某省", path=f"p{code}", created_at=stage.dial()
+        id=new_id(), kind="province", code=code, name="某省", path=f"p{code}", created_at=scenario.dial()
     )
-    async with stage.owner.transaction(Scope.wide(province.path)) as session:
+    async with scenario.owner.transaction(Scope.wide(province.path)) as session:
         session.add(province)
-    scope, law = Scope.wide(province.path), province_policy(stage.app_context, stage.dial())
+    scope, law = Scope.wide(province.path), province_policy(scenario.app_context, scenario.dial())
 
     async def make() -> Invitation:
         command = InviteAccount("province", province.id, new_login(), "省厅管理员", None)
-        async with stage.app_context.database.transaction(scope) as session:
-            return await invite_first(session, command, law, stage.dial())
+        async with scenario.app_context.database.transaction(scope) as session:
+            return await invite_first(session, command, law, scenario.dial())
 
     made = await asyncio.gather(*(make() for _ in range(4)), return_exceptions=True)
     invitations = [each for each in made if isinstance(each, Invitation)]
@@ -163,7 +172,7 @@ async def test_the_first_account_of_a_province_is_made_once(stage: Stage) -> Non
     assert [type(each) for each in made if not isinstance(each, Invitation)] == [Conflict] * 3
     first = invitations[0]
     assert first.account.login is not None
-    admin = Staffer(stage, first.account.login, first.activation_code, first.account.id)
+    admin = Staffer(scenario, first.account.login, first.activation_code, first.account.id)
     assert (await admin.begin()).status_code == 201
     assert (await admin.confirm()).status_code == 204
     assert (await admin.sign_in()).status_code == 201

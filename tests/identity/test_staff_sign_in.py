@@ -1,51 +1,51 @@
-"""Staff sign in with two factors; whatever ends a sign-in ends it at the next request (HN334-2.3, 3.2)."""
+"""Staff sign-in with two factors; revocation takes effect at the next request (HN334-2.3, 3.2)."""
 
 import asyncio
 from datetime import timedelta
 
 import pytest
 
-from tests.support.identity.scenario import Stage, code_of
+from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import invitation, staffer
 
 pytestmark = [pytest.mark.clause("HN334-2.3"), pytest.mark.clause("HN334-3.2")]
 
 
-async def test_an_invited_counselor_activates_with_profile_password_and_second_factor(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    counselor = await registrar.invited("counselor", stage.school.id)
+async def test_an_invited_counselor_can_activate_the_account(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    counselor = await registrar.create_subordinate("counselor", scenario.school.id)
     me = (await counselor.get("/v1/me")).json()
     assert (me["kind"], me["display_name"]) == ("counselor", "李老师")
-    assert me["school_id"] == str(stage.school.id)
+    assert me["school_id"] == str(scenario.school.id)
     assert me["counselor_id"] is not None
 
 
-async def test_nobody_signs_in_before_the_second_factor_is_confirmed(stage: Stage) -> None:
-    invited = await invitation(stage, "registrar", stage.school.id)
+async def test_sign_in_needs_a_confirmed_second_factor(scenario: Stage) -> None:
+    invited = await invitation(scenario, "registrar", scenario.school.id)
     await invited.begin()
-    assert code_of((await invited.sign_in()).text) == "sign_in_refused"
+    assert problem_code((await invited.sign_in()).text) == "sign_in_refused"
 
 
-async def test_an_activation_code_works_once_and_for_a_week(stage: Stage) -> None:
-    invited = await invitation(stage, "registrar", stage.school.id)
-    late = await invitation(stage, "registrar", stage.school.id)
+async def test_an_activation_code_works_once_and_for_a_week(scenario: Stage) -> None:
+    invited = await invitation(scenario, "registrar", scenario.school.id)
+    late = await invitation(scenario, "registrar", scenario.school.id)
     await invited.begin()
     assert (await invited.confirm()).status_code == 204
-    assert code_of((await invited.begin()).text) == "activation_refused"
-    stage.dial.ahead += timedelta(days=7)
-    assert code_of((await late.begin()).text) == "activation_refused"
+    assert problem_code((await invited.begin()).text) == "activation_refused"
+    scenario.dial.ahead += timedelta(days=7)
+    assert problem_code((await late.begin()).text) == "activation_refused"
 
 
-async def test_a_wrong_second_factor_does_not_activate(stage: Stage) -> None:
-    invited = await invitation(stage, "registrar", stage.school.id)
+async def test_a_wrong_second_factor_does_not_activate(scenario: Stage) -> None:
+    invited = await invitation(scenario, "registrar", scenario.school.id)
     await invited.begin()
     wrong = f"{(int(invited.totp()) + 1) % 10**6:06d}"
-    assert code_of((await invited.confirm(totp=wrong)).text) == "activation_refused"
-    assert code_of((await invited.sign_in()).text) == "sign_in_refused"
+    assert problem_code((await invited.confirm(totp=wrong)).text) == "activation_refused"
+    assert problem_code((await invited.sign_in()).text) == "sign_in_refused"
 
 
-async def test_unknown_login_wrong_password_and_wrong_code_answer_alike(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_unknown_login_wrong_password_and_wrong_code_get_the_same_answer(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     wrong = f"{(int(registrar.totp()) + 1) % 10**6:06d}"
     answers = [
         await registrar.sign_in(login="nobody.at.all"),
@@ -57,69 +57,67 @@ async def test_unknown_login_wrong_password_and_wrong_code_answer_alike(stage: S
     assert {answer.headers["www-authenticate"] for answer in answers} == {"Bearer"}
 
 
-async def test_a_second_factor_code_takes_effect_once_even_in_parallel(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_a_second_factor_code_is_accepted_once_even_in_parallel(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     code = registrar.totp()
     answers = await asyncio.gather(*(registrar.sign_in(totp=code) for _ in range(4)))
     assert sorted(answer.status_code for answer in answers) == [201, 401, 401, 401]
 
 
-async def test_five_failures_make_even_the_right_password_wait_a_quarter_of_an_hour(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_five_failures_block_sign_in_for_fifteen_minutes(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     failures = await asyncio.gather(*(registrar.sign_in(password="wrong", totp="000000") for _ in range(7)))
     assert sorted(answer.status_code for answer in failures) == [401] * 5 + [429] * 2
     refused = await registrar.sign_in()
-    assert (refused.status_code, code_of(refused.text)) == (429, "too_many_attempts")
-    stage.dial.ahead += timedelta(minutes=15)
+    assert (refused.status_code, problem_code(refused.text)) == (429, "too_many_attempts")
+    scenario.dial.ahead += timedelta(minutes=15)
     assert (await registrar.sign_in()).status_code == 201
 
 
-async def test_the_access_token_lives_ten_minutes_and_is_refreshed(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    stage.dial.ahead += timedelta(minutes=10)
+async def test_the_access_token_expires_after_ten_minutes_and_is_refreshed(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    scenario.dial.ahead += timedelta(minutes=10)
     expired = await registrar.get("/v1/me")
-    assert (expired.status_code, code_of(expired.text)) == (401, "token_expired")
+    assert (expired.status_code, problem_code(expired.text)) == (401, "token_expired")
     assert expired.headers["www-authenticate"] == 'Bearer error="invalid_token"'
     fresh = await registrar.refresh(registrar.tokens["refresh_token"])
     registrar.tokens = fresh.json()
     assert (await registrar.get("/v1/me")).status_code == 200
 
 
-async def test_a_refresh_token_used_twice_ends_the_sign_in_for_thief_and_owner(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_a_reused_refresh_token_revokes_the_session(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     stolen = registrar.tokens["refresh_token"]
     fresh = (await registrar.refresh(stolen)).json()
-    assert code_of((await registrar.refresh(stolen)).text) == "session_revoked"
+    assert problem_code((await registrar.refresh(stolen)).text) == "session_revoked"
     registrar.tokens = fresh
-    assert code_of((await registrar.get("/v1/me")).text) == "session_revoked"
-    assert code_of((await registrar.refresh(fresh["refresh_token"])).text) == "session_revoked"
+    assert problem_code((await registrar.get("/v1/me")).text) == "session_revoked"
+    assert problem_code((await registrar.refresh(fresh["refresh_token"])).text) == "session_revoked"
 
 
-async def test_signing_out_is_effective_at_the_next_request(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
+async def test_signing_out_takes_effect_at_the_next_request(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
     assert (await registrar.request("DELETE", "/v1/sessions/current")).status_code == 204
-    assert code_of((await registrar.get("/v1/me")).text) == "session_revoked"
+    assert problem_code((await registrar.get("/v1/me")).text) == "session_revoked"
 
 
-async def test_a_sign_in_ends_after_a_working_day(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    stage.dial.ahead += timedelta(hours=12)
+async def test_a_session_expires_after_a_working_day(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    scenario.dial.ahead += timedelta(hours=12)
     refused = await registrar.refresh(registrar.tokens["refresh_token"])
-    assert code_of(refused.text) == "session_revoked"
+    assert problem_code(refused.text) == "session_revoked"
 
 
-async def test_a_phone_token_opens_nothing_in_the_staff_api(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    phone = await stage.bound(stage.school.students[0])
+async def test_a_phone_token_is_refused_by_the_staff_api(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    phone = await scenario.bind_phone(scenario.school.students[0])
     for token in (phone.token, "no.token.atall", registrar.tokens["access_token"][:-4] + "AAAA"):
         registrar.tokens["access_token"] = token
-        assert code_of((await registrar.get("/v1/me")).text) == "token_invalid"
-    assert code_of((await stage.staff.get("/v1/me")).text) == "token_missing"
+        assert problem_code((await registrar.get("/v1/me")).text) == "token_invalid"
+    assert problem_code((await scenario.staff.get("/v1/me")).text) == "token_missing"
 
 
 @pytest.mark.parametrize("password", ["short", "x" * 129, "twelve chars\0"])
-async def test_a_password_has_twelve_to_a_hundred_and_twenty_eight_characters(
-    stage: Stage, password: str
-) -> None:
-    invited = await invitation(stage, "registrar", stage.school.id)
+async def test_a_password_has_12_to_128_characters(scenario: Stage, password: str) -> None:
+    invited = await invitation(scenario, "registrar", scenario.school.id)
     assert (await invited.begin(password=password)).status_code == 422

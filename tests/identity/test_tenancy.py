@@ -1,4 +1,4 @@
-"""What the database itself refuses: accounts, keys and templates across tenants (HN334-2.3, invariant 13)."""
+"""The database refuses access to accounts, keys and templates across tenants (HN334-2.3, invariant 13)."""
 
 from uuid import UUID
 
@@ -15,17 +15,17 @@ from tests.support.identity.staff_user import staffer
 pytestmark = pytest.mark.clause("HN334-2.3")
 
 
-async def seen(
-    stage: Stage, scope: Scope, table: type[Account | DeviceKey | Registration], school_id: UUID
+async def count_visible(
+    scenario: Stage, scope: Scope, table: type[Account | DeviceKey | Registration], school_id: UUID
 ) -> int:
-    async with stage.app_context.database.transaction(scope) as session:
+    async with scenario.app_context.database.transaction(scope) as session:
         query = select(func.count()).select_from(table).where(table.school_id == school_id)
         return await session.scalar(query) or 0
 
 
-async def test_each_scope_sees_its_own_accounts_keys_and_registrations(stage: Stage) -> None:
-    pupil, world = stage.school.students[0], stage.world
-    await stage.bound(pupil)
+async def test_each_scope_sees_its_own_accounts_keys_and_registrations(scenario: Stage) -> None:
+    pupil, world = scenario.school.students[0], scenario.world
+    await scenario.bind_phone(pupil)
     for table in (Account, DeviceKey, Registration):
         for insider in (
             Scope.school(world.school.id, world.school.path),
@@ -33,39 +33,39 @@ async def test_each_scope_sees_its_own_accounts_keys_and_registrations(stage: St
             Scope.wide(world.city.path),
             Scope.wide(world.province.path),
         ):
-            assert await seen(stage, insider, table, world.school.id) == 1
+            assert await count_visible(scenario, insider, table, world.school.id) == 1
         for stranger in (
             Scope.school(world.sister.id, world.sister.path),
-            Scope.student(pupil.school_id, stage.school.students[1].id),
+            Scope.student(pupil.school_id, scenario.school.students[1].id),
             Scope.wide(world.other_city.path),
             Scope.none(),
         ):
-            assert await seen(stage, stranger, table, world.school.id) == 0
+            assert await count_visible(scenario, stranger, table, world.school.id) == 0
 
 
-async def test_a_sign_in_is_seen_by_its_own_account_only(stage: Stage) -> None:
-    registrar = await staffer(stage, "registrar", stage.school.id)
-    own = Scope.school(stage.school.id, stage.school.path, registrar.account_id)
-    for scope, expected in ((own, 1), (Scope.wide(stage.world.province.path), 0), (Scope.none(), 0)):
-        async with stage.app_context.database.transaction(scope) as session:
+async def test_a_session_is_visible_to_its_own_account_only(scenario: Stage) -> None:
+    registrar = await staffer(scenario, "registrar", scenario.school.id)
+    own = Scope.school(scenario.school.id, scenario.school.path, registrar.account_id)
+    for scope, expected in ((own, 1), (Scope.wide(scenario.world.province.path), 0), (Scope.none(), 0)):
+        async with scenario.app_context.database.transaction(scope) as session:
             assert await session.scalar(select(func.count()).select_from(StaffSession)) == expected
 
 
-async def test_a_student_cannot_turn_the_own_account_into_another_kind(stage: Stage) -> None:
-    pupil = stage.school.students[0]
-    await stage.bound(pupil)
-    async with stage.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
+async def test_a_student_cannot_update_the_own_account(scenario: Stage) -> None:
+    pupil = scenario.school.students[0]
+    await scenario.bind_phone(pupil)
+    async with scenario.app_context.database.transaction(Scope.student(pupil.school_id, pupil.id)) as session:
         changed = await session.execute(text("UPDATE account SET status = 'disabled' RETURNING id"))
         assert changed.all() == []
 
 
 @pytest.mark.parametrize("student", [0, 1])
 async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
-    stage: Stage, student: int
+    scenario: Stage, student: int
 ) -> None:
-    bound, at = stage.school.students[0], stage.dial()
-    phone = await stage.bound(bound)
-    other = stage.school.students[student]
+    bound, at = scenario.school.students[0], scenario.dial()
+    phone = await scenario.bind_phone(bound)
+    other = scenario.school.students[student]
     constraint = "uq_device_key_active" if student == 0 else "uq_device_key_jkt"
     key = DeviceKey(
         id=new_id(),
@@ -77,7 +77,7 @@ async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
         bound_at=at,
     )
     with pytest.raises(IntegrityError, match=constraint):
-        async with stage.owner.transaction(Scope.wide(stage.world.province.path)) as session:
+        async with scenario.owner.transaction(Scope.wide(scenario.world.province.path)) as session:
             session.add(key)
 
 
@@ -93,30 +93,32 @@ async def test_the_database_refuses_a_second_active_key_and_a_second_owner(
         "DELETE FROM account",
     ],
 )
-async def test_the_application_cannot_rewrite_what_must_stay(stage: Stage, statement: str) -> None:
+async def test_the_application_cannot_change_append_only_rows(scenario: Stage, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with stage.app_context.database.transaction(Scope.wide(stage.world.province.path)) as session:
+        async with scenario.app_context.database.transaction(
+            Scope.wide(scenario.world.province.path)
+        ) as session:
             await session.execute(text(statement))
 
 
-async def test_an_account_of_staff_is_never_active_without_two_factors(stage: Stage) -> None:
+async def test_a_staff_account_is_never_active_without_two_factors(scenario: Stage) -> None:
     with pytest.raises(IntegrityError, match="two_factors"):
-        async with stage.owner.transaction(Scope.wide(stage.world.province.path)) as session:
+        async with scenario.owner.transaction(Scope.wide(scenario.world.province.path)) as session:
             session.add(
                 Account(
                     id=new_id(),
                     kind="bureau",
-                    org_id=stage.world.city.id,
-                    org_path=stage.world.city.path,
+                    org_id=scenario.world.city.id,
+                    org_path=scenario.world.city.path,
                     login=f"x{new_id().hex}",
                     display_name="某",
                     status="active",
                     password_hash="x",
                     failed_attempts=0,
-                    created_at=stage.dial(),
+                    created_at=scenario.dial(),
                 )
             )
 
 
-def test_a_proof_row_holds_no_person() -> None:
+def test_a_proof_row_has_no_personal_data() -> None:
     assert set(DpopProof.__table__.columns.keys()) == {"jkt", "jti", "seen_at"}

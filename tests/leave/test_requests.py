@@ -30,7 +30,7 @@ from backend.leave.service import Answer, DecideLeave, HalfDay, RequestLeave, de
 from backend.leave.tables import LeaveDecision, LeaveRequest
 from backend.org.errors import DaysInTwoTerms, TermNotSet
 from backend.people.attachment_errors import AttachmentUnusable
-from backend.people.attachments import Content, receive
+from backend.people.attachment_files import Content, receive
 from backend.people.student_lock import lock_student
 from tests.support.database_contents import columns_holding
 from tests.support.leave import Desk

@@ -1,4 +1,4 @@
-"""A desk for each test."""
+"""Fixtures of the people tests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files that prove something: what is taken, how it is kept, who hangs it on what, and who reads it."""
+"""Attachments: inspection, storage, attaching to facts, reading, and clean-up."""
 
 import asyncio
 import io
@@ -18,7 +18,8 @@ from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.core.tenancy import Scope
-from backend.identity.attachment_inspection import looked_into
+from backend.identity.attachment_inspection import inspect_upload
+from backend.people.attachment_cleanup import delete_unused_uploads
 from backend.people.attachment_errors import (
     AttachmentQuota,
     AttachmentTypeRefused,
@@ -26,16 +27,8 @@ from backend.people.attachment_errors import (
     AttachmentUnusable,
     TooManyAttachments,
 )
-from backend.people.attachments import (
-    AttachedTo,
-    Content,
-    attach,
-    attachments_of,
-    discard_unused,
-    evidence_key,
-    read_attachment,
-    receive,
-)
+from backend.people.attachment_files import Content, evidence_key, read_attachment, receive
+from backend.people.attachments import AttachedTo, attach, attachments_of
 from backend.people.tables import Attachment
 from biometrics.errors import BiometricsError
 from tests.support.biometrics.pictures import encoded, noise
@@ -52,70 +45,70 @@ PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 SCAN = Content("application/pdf", PDF)
 
 
-def me(desk: Desk, pupil: Pupil | None = None) -> Actor:
-    """The student under one account throughout the test."""
+def student_actor(desk: Desk, pupil: Pupil | None = None) -> Actor:
+    """The student, with the same account throughout the test."""
     pupil = pupil or desk.pupil
     return replace(desk.student(pupil), account_id=pupil.id)
 
 
 async def upload(desk: Desk, actor: Actor | None = None, pupil: Pupil | None = None) -> UUID:
-    actor, pupil = actor or me(desk, pupil), pupil or desk.pupil
+    actor, pupil = actor or student_actor(desk, pupil), pupil or desk.pupil
     return (await receive(desk.stage.app_context, actor, pupil.id, SCAN, desk.at)).id
 
 
-async def hung(
+async def attach_to_fact(
     desk: Desk,
     ids: list[UUID],
     actor: Actor | None = None,
     pupil: Pupil | None = None,
     subject_type: str = "reason_claim",
 ) -> AttachedTo:
-    actor, pupil = actor or me(desk, pupil), pupil or desk.pupil
+    actor, pupil = actor or student_actor(desk, pupil), pupil or desk.pupil
     to = AttachedTo(subject_type, new_id(), desk.school.id, pupil.id)
     async with desk.transaction(actor) as session:
         await attach(session, actor, ids, to, desk.at)
     return to
 
 
-async def read(desk: Desk, actor: Actor, attachment_id: UUID) -> bytes:
+async def read_content(desk: Desk, actor: Actor, attachment_id: UUID) -> bytes:
     return (await read_attachment(desk.stage.app_context, actor, attachment_id, desk.at)).data
 
 
-async def row_of(desk: Desk, attachment_id: UUID) -> Attachment:
+async def load_row(desk: Desk, attachment_id: UUID) -> Attachment:
     async with desk.stage.arrange() as session:
         row: Attachment = await session.get_one(Attachment, attachment_id)
     return row
 
 
-# --- what is taken ---
+# --- inspection ---
 
 
-async def test_a_picture_is_drawn_anew_without_position_and_camera() -> None:
+async def test_a_picture_is_reencoded_without_metadata() -> None:
     exif = Image.Exif()
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(0x8825)[1] = "N"
     original = encoded(noise(), "JPEG", exif=exif, comment=b"by Zhang San")
-    kept = await looked_into(original, "image/jpeg")
-    assert kept.media_type == "image/jpeg"
+    inspected = await inspect_upload(original, "image/jpeg")
+    assert inspected.media_type == "image/jpeg"
     assert b"SecretCamera" in original
-    assert not any(mark in kept.data for mark in (b"SecretCamera", b"Exif", b"Zhang San"))
-    with Image.open(io.BytesIO(kept.data)) as image:
+    assert not any(mark in inspected.data for mark in (b"SecretCamera", b"Exif", b"Zhang San"))
+    with Image.open(io.BytesIO(inspected.data)) as image:
         assert (image.size, dict(image.getexif())) == ((64, 48), {})
 
 
-async def test_a_png_is_kept_as_a_plain_jpeg() -> None:
-    kept = await looked_into(encoded(noise(), "PNG"), "image/png")
-    assert (kept.media_type, kept.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
+async def test_a_png_is_stored_as_a_jpeg() -> None:
+    inspected = await inspect_upload(encoded(noise(), "PNG"), "image/png")
+    assert (inspected.media_type, inspected.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
 
 
 async def test_small_print_of_a_large_photograph_stays_legible() -> None:
-    kept = await looked_into(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
-    with Image.open(io.BytesIO(kept.data)) as image:
+    inspected = await inspect_upload(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
+    with Image.open(io.BytesIO(inspected.data)) as image:
         assert 2000 <= min(image.size) <= 2400
 
 
-async def test_a_pdf_is_kept_byte_for_byte() -> None:
-    assert await looked_into(PDF, "application/pdf; charset=binary") == SCAN
+async def test_a_pdf_is_stored_unchanged() -> None:
+    assert await inspect_upload(PDF, "application/pdf; charset=binary") == SCAN
 
 
 @pytest.mark.parametrize(
@@ -135,11 +128,9 @@ async def test_a_pdf_is_kept_byte_for_byte() -> None:
         (encoded(noise(), "PNG"), "image/jpeg"),
     ],
 )
-async def test_what_is_no_picture_or_pdf_or_says_it_is_something_else_is_refused(
-    data: bytes, declared: str | None
-) -> None:
+async def test_an_unsupported_or_mislabelled_file_is_refused(data: bytes, declared: str | None) -> None:
     with pytest.raises(AttachmentTypeRefused):
-        await looked_into(data, declared)
+        await inspect_upload(data, declared)
 
 
 def archive() -> bytes:
@@ -150,9 +141,9 @@ def archive() -> bytes:
 
 
 @pytest.mark.parametrize("data", [PDF[:-7], PDF + archive()])
-async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
+async def test_a_pdf_without_its_end_marker_is_refused(data: bytes) -> None:
     with pytest.raises(AttachmentUnreadable):
-        await looked_into(data, "application/pdf")
+        await inspect_upload(data, "application/pdf")
 
 
 @pytest.mark.parametrize(
@@ -165,28 +156,28 @@ async def test_a_pdf_that_does_not_end_as_one_is_refused(data: bytes) -> None:
         (encoded(Image.new("1", (6000, 6000)), "PNG"), "image_too_large"),
     ],
 )
-async def test_a_picture_that_is_also_something_else_or_a_bomb_is_refused(data: bytes, code: str) -> None:
+async def test_a_polyglot_truncated_or_oversized_picture_is_refused(data: bytes, code: str) -> None:
     declared = "image/png" if data.startswith(b"\x89") else "image/jpeg"
     with pytest.raises(BiometricsError) as refusal:
-        await looked_into(data, declared)
+        await inspect_upload(data, declared)
     assert refusal.value.code == code
 
 
-# --- how it is kept ---
+# --- storage ---
 
 
-async def test_the_content_is_sealed_and_opens_in_its_own_row_only(desk: Desk) -> None:
+async def test_content_is_encrypted_and_bound_to_its_row(desk: Desk) -> None:
     one, other = await upload(desk), await upload(desk)
-    rows = [await row_of(desk, each) for each in (one, other)]
+    rows = [await load_row(desk, each) for each in (one, other)]
     evidence = desk.stage.app_context.evidence
     assert PDF not in await evidence.get(evidence_key(rows[0]))
     await evidence.put(evidence_key(rows[0]), await evidence.get(evidence_key(rows[1])))
-    assert await read(desk, me(desk), other) == PDF
+    assert await read_content(desk, student_actor(desk), other) == PDF
     with pytest.raises(InvalidTag):
-        await read(desk, me(desk), one)
+        await read_content(desk, student_actor(desk), one)
 
 
-async def test_an_account_uploads_so_many_files_a_day_about_one_student(desk: Desk) -> None:
+async def test_uploads_per_account_student_and_day_are_limited(desk: Desk) -> None:
     for _ in range(29):
         await upload(desk)
     both = await asyncio.gather(upload(desk), upload(desk), return_exceptions=True)
@@ -196,9 +187,9 @@ async def test_an_account_uploads_so_many_files_a_day_about_one_student(desk: De
     await upload(desk)
 
 
-async def test_nobody_uploads_about_a_student_out_of_their_care(desk: Desk) -> None:
+async def test_uploads_about_students_of_others_are_refused(desk: Desk) -> None:
     strangers = (
-        me(desk, desk.school.students[1]),
+        student_actor(desk, desk.school.students[1]),
         counselor_account(desk.school, desk.school.classes[1]),
         registrar_account(desk.stage.world.sister),
     )
@@ -207,25 +198,27 @@ async def test_nobody_uploads_about_a_student_out_of_their_care(desk: Desk) -> N
             await upload(desk, actor, desk.pupil)
 
 
-# --- hanging on a fact ---
+# --- attaching to a fact ---
 
 
-async def test_files_hang_on_a_fact_in_the_order_given(desk: Desk) -> None:
+async def test_files_are_attached_in_the_order_given(desk: Desk) -> None:
     ids = [await upload(desk) for _ in range(3)]
     order = [ids[2], ids[0], ids[1]]
-    to, without = await hung(desk, order), new_id()
-    async with desk.transaction(me(desk)) as session:
+    to, without = await attach_to_fact(desk, order), new_id()
+    async with desk.transaction(student_actor(desk)) as session:
         found = await attachments_of(session, "reason_claim", [to.subject_id, without])
     assert [view.id for view in found[to.subject_id]] == order
     assert found[without] == []
 
 
-async def test_a_file_hangs_on_one_fact_even_if_two_reach_for_it_at_once(desk: Desk) -> None:
+async def test_a_file_is_attached_once_even_in_parallel(desk: Desk) -> None:
     file = await upload(desk)
-    both = await asyncio.gather(hung(desk, [file]), hung(desk, [file]), return_exceptions=True)
+    both = await asyncio.gather(
+        attach_to_fact(desk, [file]), attach_to_fact(desk, [file]), return_exceptions=True
+    )
     assert [type(each) for each in both if isinstance(each, Exception)] == [AttachmentUnusable]
     with pytest.raises(AttachmentUnusable):
-        await hung(desk, [file])
+        await attach_to_fact(desk, [file])
 
 
 async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk: Desk) -> None:
@@ -234,23 +227,23 @@ async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk
     schools, bureaus = await upload(desk, desk.counselor), await upload(desk, desk.stage.bureau)
     for ids in ([theirs], [schools], [bureaus], [new_id()], [own, own], [own, theirs]):
         with pytest.raises(AttachmentUnusable):
-            await hung(desk, ids)
+            await attach_to_fact(desk, ids)
     for actor, ids in ((desk.counselor, [own]), (desk.counselor, [bureaus]), (desk.stage.bureau, [schools])):
         with pytest.raises(AttachmentUnusable):
-            await hung(desk, ids, actor)
-    await hung(desk, [own])
-    await hung(desk, [schools], desk.stage.registrar)
-    await hung(desk, [bureaus], desk.stage.bureau)
+            await attach_to_fact(desk, ids, actor)
+    await attach_to_fact(desk, [own])
+    await attach_to_fact(desk, [schools], desk.stage.registrar)
+    await attach_to_fact(desk, [bureaus], desk.stage.bureau)
 
 
-async def test_a_fact_takes_no_more_files_than_the_law_says(desk: Desk) -> None:
+async def test_files_per_fact_are_limited(desk: Desk) -> None:
     ids = [await upload(desk) for _ in range(10)]
     with pytest.raises(TooManyAttachments):
-        await hung(desk, ids)
-    await hung(desk, ids[:9])
+        await attach_to_fact(desk, ids)
+    await attach_to_fact(desk, ids[:9])
 
 
-async def test_the_database_hangs_no_file_on_another_students_fact(desk: Desk) -> None:
+async def test_the_database_refuses_a_file_on_another_students_fact(desk: Desk) -> None:
     file, classmate = await upload(desk), desk.school.students[1]
     put = text(
         "INSERT INTO attachment_link (attachment_id, school_id, student_id, subject_type, subject_id, position,"
@@ -266,17 +259,17 @@ async def test_the_database_hangs_no_file_on_another_students_fact(desk: Desk) -
         "DELETE FROM attachment_link",
     ):
         with pytest.raises(ProgrammingError, match="permission denied"):
-            async with desk.transaction(me(desk)) as session:
+            async with desk.transaction(student_actor(desk)) as session:
                 await session.execute(text(change))
 
 
 # --- reading ---
 
 
-async def readers(desk: Desk, attachment_id: UUID) -> set[str]:
+async def find_readers(desk: Desk, attachment_id: UUID) -> set[str]:
     everybody = {
-        "student": me(desk),
-        "classmate": me(desk, desk.school.students[1]),
+        "student": student_actor(desk),
+        "classmate": student_actor(desk, desk.school.students[1]),
         "counselor": desk.counselor,
         "colleague": desk.colleague,
         "registrar": desk.stage.registrar,
@@ -287,63 +280,63 @@ async def readers(desk: Desk, attachment_id: UUID) -> set[str]:
     found = set()
     for name, actor in everybody.items():
         try:
-            await read(desk, actor, attachment_id)
+            await read_content(desk, actor, attachment_id)
         except NotFound:
             continue
         found.add(name)
     return found
 
 
-async def test_superiors_read_what_they_judge_and_never_what_hangs_on_leave(desk: Desk) -> None:
+async def test_superiors_read_files_of_facts_they_decide_but_not_of_leave(desk: Desk) -> None:
     waiting, claim, leave = await upload(desk), await upload(desk), await upload(desk)
-    await hung(desk, [claim])
-    await hung(desk, [leave], subject_type="leave_request")
+    await attach_to_fact(desk, [claim])
+    await attach_to_fact(desk, [leave], subject_type="leave_request")
     school = {"student", "counselor", "registrar"}
-    assert await readers(desk, waiting) == {"student"}
-    assert await readers(desk, claim) == school | {"bureau", "province"}
-    assert await readers(desk, leave) == school
+    assert await find_readers(desk, waiting) == {"student"}
+    assert await find_readers(desk, claim) == school | {"bureau", "province"}
+    assert await find_readers(desk, leave) == school
 
 
-async def test_that_staff_read_a_file_is_on_record(desk: Desk) -> None:
+async def test_reading_of_files_by_staff_is_audited(desk: Desk) -> None:
     file = await upload(desk)
-    await hung(desk, [file])
+    await attach_to_fact(desk, [file])
     counselor = desk.counselor
-    for actor in (me(desk), counselor):
-        await read(desk, actor, file)
+    for actor in (student_actor(desk), counselor):
+        await read_content(desk, actor, file)
     async with desk.stage.arrange() as session:
         entries = await session.execute(
             select(AuditEntry.action, AuditEntry.acting_account).where(AuditEntry.subject_id == str(file))
         )
         found = {tuple(entry) for entry in entries}
-    uploaded = ("attachment_uploaded", me(desk).account_id)
+    uploaded = ("attachment_uploaded", student_actor(desk).account_id)
     assert found == {uploaded, ("attachment_read", counselor.account_id)}
 
 
-# --- forgetting ---
+# --- clean-up ---
 
 
-async def test_uploads_that_nothing_takes_within_a_day_are_deleted_and_the_rest_stays(desk: Desk) -> None:
+async def test_unused_uploads_are_deleted_after_a_day(desk: Desk) -> None:
     app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
     left, used = await upload(desk), await upload(desk)
-    await hung(desk, [used])
+    await attach_to_fact(desk, [used])
     desk.stage.clock.at += timedelta(hours=23)
     fresh = await upload(desk)
     desk.stage.clock.at += timedelta(hours=2)
-    gone = await discard_unused(app_context, province, desk.at)
+    gone = await delete_unused_uploads(app_context, province, desk.at)
     assert gone.files >= 1
     assert gone.size_bytes >= len(PDF)
     with pytest.raises(FileNotFoundError):
-        await app_context.evidence.get(evidence_key(await row_of(desk, left)))
+        await app_context.evidence.get(evidence_key(await load_row(desk, left)))
     with pytest.raises(NotFound):
-        await read(desk, me(desk), left)
+        await read_content(desk, student_actor(desk), left)
     with pytest.raises(AttachmentUnusable):
-        await hung(desk, [left])
-    for kept in (used, fresh):
-        assert await read(desk, me(desk), kept) == PDF
-    assert (await discard_unused(app_context, province, desk.at)).files == 0
+        await attach_to_fact(desk, [left])
+    for inspected in (used, fresh):
+        assert await read_content(desk, student_actor(desk), inspected) == PDF
+    assert (await delete_unused_uploads(app_context, province, desk.at)).files == 0
 
 
-async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other(
+async def test_an_interrupted_upload_is_unusable_and_deleted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context = desk.stage.app_context
@@ -362,14 +355,14 @@ async def test_an_upload_that_was_cut_off_is_unusable_and_deleted_like_any_other
     assert half is not None
     assert half.stored_at is None
     with pytest.raises(AttachmentUnusable):
-        await hung(desk, [half.id])
+        await attach_to_fact(desk, [half.id])
     desk.set_clock(days=2)
-    await discard_unused(app_context, Scope.wide(PROVINCE_PATH), desk.at)
+    await delete_unused_uploads(app_context, Scope.wide(PROVINCE_PATH), desk.at)
     with pytest.raises(FileNotFoundError):
         await app_context.evidence.get(evidence_key(half))
 
 
-async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
+async def test_an_interrupted_deletion_is_finished_by_the_next_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
@@ -382,9 +375,9 @@ async def test_a_deletion_that_was_cut_off_is_finished_by_the_next(
     with monkeypatch.context() as patch:
         patch.setattr(app_context.evidence, "delete", down)
         with pytest.raises(ConnectionError):
-            await discard_unused(app_context, province, desk.at)
+            await delete_unused_uploads(app_context, province, desk.at)
     with pytest.raises(AttachmentUnusable):
-        await hung(desk, [file])
-    await discard_unused(app_context, province, desk.at)
+        await attach_to_fact(desk, [file])
+    await delete_unused_uploads(app_context, province, desk.at)
     with pytest.raises(FileNotFoundError):
-        await app_context.evidence.get(evidence_key(await row_of(desk, file)))
+        await app_context.evidence.get(evidence_key(await load_row(desk, file)))

@@ -54,7 +54,7 @@ def test_the_standards_example_is_valid_in_either_case(text: str) -> None:
 
 
 @given(id_numbers())
-def test_a_number_formed_by_the_rules_says_birth_date_sex_and_division(number: str) -> None:
+def test_a_valid_number_encodes_birth_date_sex_and_division(number: str) -> None:
     parsed = parse(number)
     assert isinstance(parsed, IdNumber)
     assert f"{parsed.division}{parsed.birth_date:%Y%m%d}" == number[:14]
@@ -76,7 +76,7 @@ def test_any_swap_of_unlike_neighbours_is_detected(number: str, position: int) -
 
 
 @given(st.text(max_size=25))
-def test_any_text_is_answered_with_a_value(text: str) -> None:
+def test_any_text_is_parsed_or_a_defect(text: str) -> None:
     assert isinstance(parse(text), IdNumber | Defect)
 
 
@@ -101,7 +101,7 @@ def with_check(stem: str) -> str:
         ("110105194912310021", WRONG_CHECK),
     ],
 )
-def test_a_bad_number_is_answered_with_its_defect(text: str, defect: Defect) -> None:
+def test_a_bad_number_has_a_defect(text: str, defect: Defect) -> None:
     assert parse(text) is defect
 
 
@@ -109,7 +109,7 @@ def test_a_retired_division_code_is_tolerated() -> None:
     assert isinstance(parse(with_check("41290119880101001")), IdNumber)
 
 
-def test_check_characters_are_those_of_the_standard() -> None:
+def test_check_characters_match_the_standard() -> None:
     assert CHECK_CHARACTERS == "10X98765432"
 
 
@@ -128,7 +128,7 @@ def test_check_characters_are_those_of_the_standard() -> None:
         (DocumentKind.RESIDENT_ID, "110105194912310021", WRONG_CHECK),
     ],
 )
-def test_other_documents_are_judged_by_their_shape(
+def test_other_documents_are_checked_by_their_shape(
     kind: DocumentKind, text: str, expected: str | Defect
 ) -> None:
     assert parse_document(kind, text, today=TODAY) == expected
@@ -142,7 +142,7 @@ def test_a_residence_permit_has_the_check_digit_of_an_id_number() -> None:
 
 
 @given(id_numbers())
-def test_a_g_number_must_carry_the_students_own_id_number(number: str) -> None:
+def test_a_g_number_must_contain_the_students_id_number(number: str) -> None:
     own = parse_student_number(f"g{number}", id_number=number, today=TODAY)
     assert own == StudentNumber(f"G{number}", StudentNumberKind.BY_ID)
     if number != VALID:
@@ -166,7 +166,7 @@ def test_numbers_without_an_id_need_only_their_shape(letter: str) -> None:
         ("G110105194912310021", WRONG_CHECK),
     ],
 )
-def test_a_bad_student_number_is_answered_with_its_defect(text: str, defect: Defect) -> None:
+def test_a_bad_student_number_has_a_defect(text: str, defect: Defect) -> None:
     assert parse_student_number(text, id_number=None, today=TODAY) is defect
 
 

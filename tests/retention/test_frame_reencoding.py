@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from sqlalchemy import select
 
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.retention.frame_reencoding import NO_COPY, reencode_verified_frames
 from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
 from biometrics.pool import FacePool

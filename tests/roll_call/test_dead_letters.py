@@ -12,7 +12,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
 
 from backend.core.tables import AuditEntry
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.roll_call.outcomes import write_outcome
 from backend.roll_call.tables import RollCall, Submission
 from backend.roll_call.verification import record, worker

@@ -18,7 +18,7 @@ import asyncio
 from datetime import datetime
 import sys
 from backend.core.app_context import open_app_context
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.roll_call.verification.queue import QueueConfig
 from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import get_settings

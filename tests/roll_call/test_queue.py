@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, select, text
 from sqlalchemy.exc import ProgrammingError
 
 from backend.core.tenancy import Scope
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.roll_call.tables import Submission, VerificationTask
 from backend.roll_call.verification.metrics import estimate_time_left, queue_metrics
 from backend.roll_call.verification.queue import (

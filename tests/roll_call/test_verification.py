@@ -13,7 +13,7 @@ from PIL import Image
 from sqlalchemy import delete, select, update
 
 from backend.core.evidence import EvidenceStore
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.identity.tables import FaceTemplate, SelfieRecord, TemplateKey
 from backend.roll_call.eligibility import Refused
 from backend.roll_call.launch.audience import Audience

@@ -1,4 +1,4 @@
-"""Attachments over HTTP: types, sizes, and how a file is handed out."""
+"""Attachments over HTTP: types, sizes, and safe downloads."""
 
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -12,7 +12,8 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.leave.stand_ins import NameStandIn, name_stand_in
-from backend.people.attachments import AttachedTo, Content, attach, receive
+from backend.people.attachment_files import Content, receive
+from backend.people.attachments import AttachedTo, attach
 from backend.staff_api.files import router
 from tests.support.leave import Desk, opened
 from tests.support.staff_client import StaffClient, staff_client
@@ -32,15 +33,15 @@ async def api(desk: Desk) -> AsyncIterator[StaffClient]:
         yield client
 
 
-async def sent(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str) -> Response:
+async def upload(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str) -> Response:
     headers = api._as(actor) | {"content-type": media}
     params = {"student_id": str(desk.pupil.id)}
     return await api.http.post("/v1/attachments", params=params, content=data, headers=headers)
 
 
-async def test_a_file_comes_back_as_a_download_that_no_browser_runs(api: StaffClient, desk: Desk) -> None:
+async def test_a_file_is_returned_as_a_download(api: StaffClient, desk: Desk) -> None:
     counselor = desk.counselor
-    kept = await sent(api, counselor, desk, PDF, "application/pdf")
+    kept = await upload(api, counselor, desk, PDF, "application/pdf")
     assert kept.status_code == 201, kept.text
     answer = await api.get(counselor, f"/v1/attachments/{kept.json()['id']}")
     assert (answer.status_code, answer.content) == (200, PDF)
@@ -60,14 +61,14 @@ async def test_a_file_comes_back_as_a_download_that_no_browser_runs(api: StaffCl
         (PDF + b" " * 8 * 2**20, "application/pdf", 413, "body_too_large"),
     ],
 )
-async def test_what_cannot_be_kept_is_refused_with_its_reason(
+async def test_an_invalid_upload_is_refused_with_a_reason(
     api: StaffClient, desk: Desk, data: bytes, media: str, status: int, code: str
 ) -> None:
-    answer = await sent(api, desk.counselor, desk, data, media)
+    answer = await upload(api, desk.counselor, desk, data, media)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_a_stand_in_reads_what_goes_with_leave_and_nothing_else(api: StaffClient, desk: Desk) -> None:
+async def test_a_stand_in_reads_files_of_leave_only(api: StaffClient, desk: Desk) -> None:
     colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
     assert colleague.counselor_id is not None
     arrangement = NameStandIn(colleague.counselor_id, desk.at, desk.at + timedelta(days=3))

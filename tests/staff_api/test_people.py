@@ -63,10 +63,8 @@ async def test_a_counselor_reads_only_the_own_classes(client: StaffClient, world
     assert same_refusal(colleague, absent)
 
 
-async def test_another_schools_student_is_answered_as_if_there_were_none(
-    client: StaffClient, world: World
-) -> None:
-    pupil = world.sister.students[0]
+async def test_another_schools_student_is_not_found(client: StaffClient, world: World) -> None:
+    student = world.sister.students[0]
     strangers = [
         registrar_account(world.school),
         registrar_account(world.direct),
@@ -74,10 +72,10 @@ async def test_another_schools_student_is_answered_as_if_there_were_none(
         bureau_account(world.other_city),
     ]
     for actor in strangers:
-        foreign, absent = [await client.get(actor, f"/v1/students/{each}") for each in (pupil.id, uuid4())]
+        foreign, absent = [await client.get(actor, f"/v1/students/{each}") for each in (student.id, uuid4())]
         assert foreign.status_code == 404
         assert same_refusal(foreign, absent)
-        assert await client.every(actor, "/v1/students", q=pupil.id_number) == []
+        assert await client.every(actor, "/v1/students", q=student.id_number) == []
 
 
 async def test_superiors_read_the_schools_below_them(client: StaffClient, world: World) -> None:
@@ -89,14 +87,12 @@ async def test_superiors_read_the_schools_below_them(client: StaffClient, world:
     assert (await client.get(province_account(world.province), direct)).status_code == 200
 
 
-async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
-    client: StaffClient, world: World
-) -> None:
+async def test_no_answer_contains_an_unmasked_id_number(client: StaffClient, world: World) -> None:
     actor = registrar_account(world.school)
     answers = [await client.get(actor, "/v1/students", limit=200)]
     answers += [await client.get(actor, f"/v1/students/{each.id}") for each in world.school.students]
-    for pupil in world.school.students:
-        assert not any(pupil.id_number in answer.text for answer in answers)
+    for student in world.school.students:
+        assert not any(student.id_number in answer.text for answer in answers)
     detail = answers[1].json()
     number = world.school.students[0].id_number
     assert detail["id_number_masked"] == f"{number[:3]}{'*' * 13}{number[-2:]}"
@@ -104,27 +100,27 @@ async def test_no_answer_carries_an_id_number_not_even_inside_a_student_number(
     assert detail["birth_date"].replace("-", "") == number[6:14]
 
 
-async def test_a_student_is_found_by_name_student_number_or_whole_id_number(
+async def test_students_are_found_by_name_student_number_or_id_number(
     client: StaffClient, world: World
 ) -> None:
     actor = registrar_account(world.school)
-    pupil = world.school.students[1]
+    student = world.school.students[1]
     for text in (
-        pupil.id_number,
-        pupil.id_number.lower(),
-        pupil.student_number,
-        pupil.student_number.lower(),
+        student.id_number,
+        student.id_number.lower(),
+        student.student_number,
+        student.student_number.lower(),
     ):
-        assert ids(await client.every(actor, "/v1/students", q=text)) == {str(pupil.id)}
-    assert str(pupil.id) in ids(await client.every(actor, "/v1/students", q=pupil.name))
-    for text in (pupil.id_number[:17], pupil.student_number[:18], "%", "_"):
+        assert ids(await client.every(actor, "/v1/students", q=text)) == {str(student.id)}
+    assert str(student.id) in ids(await client.every(actor, "/v1/students", q=student.name))
+    for text in (student.id_number[:17], student.student_number[:18], "%", "_"):
         assert await client.every(actor, "/v1/students", q=text) == []
 
 
-async def test_the_roll_is_not_for_students(client: StaffClient, world: World) -> None:
-    pupil = world.school.students[0]
-    actor = student_account(world.school, pupil)
-    for path in ("/v1/classes", "/v1/students", f"/v1/students/{pupil.id}"):
+async def test_students_cannot_read_the_roll(client: StaffClient, world: World) -> None:
+    student = world.school.students[0]
+    actor = student_account(world.school, student)
+    for path in ("/v1/classes", "/v1/students", f"/v1/students/{student.id}"):
         assert (await client.get(actor, path)).status_code == 403
 
 

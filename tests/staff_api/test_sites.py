@@ -1,4 +1,4 @@
-"""Sites over HTTP: filed, tried, decided, read; each tenant alone with its own."""
+"""Sites over HTTP: filing, validation, decisions, reading; tenants are isolated."""
 
 import json
 from collections.abc import AsyncIterator
@@ -52,18 +52,18 @@ def filing(outline: dict[str, Any] | None = None) -> dict[str, Any]:
     }
 
 
-async def filed(client: StaffClient, school: School, outline: dict[str, Any] | None = None) -> dict[str, Any]:
+async def file_new_site(
+    client: StaffClient, school: School, outline: dict[str, Any] | None = None
+) -> dict[str, Any]:
     answer = await client.post(registrar_account(school), "/v1/sites", filing(outline))
     assert answer.status_code == 201, answer.text
     site: dict[str, Any] = answer.json()
     return site
 
 
-async def test_a_gcj02_filing_is_shown_in_wgs84_beside_the_original(
-    client: StaffClient, world: World
-) -> None:
+async def test_a_gcj02_filing_is_shown_in_wgs84_with_the_original(client: StaffClient, world: World) -> None:
     outline = geojson(Datum.GCJ02)
-    site = await filed(client, world.school, outline)
+    site = await file_new_site(client, world.school, outline)
     shown = (await client.get(bureau_account(world.city), f"/v1/sites/{site['id']}")).json()
     (version,) = shown["versions"]
     corners = [tuple(point) for point in version["geojson"]["coordinates"][0][0]]
@@ -75,9 +75,9 @@ async def test_a_gcj02_filing_is_shown_in_wgs84_beside_the_original(
     assert shown["effective_version_id"] is None
 
 
-async def test_a_csv_filing_is_kept_as_it_came(client: StaffClient, world: World) -> None:
+async def test_a_csv_filing_is_stored_unchanged(client: StaffClient, world: World) -> None:
     text = csv_of(rectangle(), Datum.BD09)
-    site = await filed(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
+    site = await file_new_site(client, world.school, {"format": "csv", "datum": "bd09", "csv": text})
     assert site["versions"][0]["original"] == text
     assert site["versions"][0]["original_format"] == "csv"
 
@@ -86,7 +86,7 @@ async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
     client: StaffClient, world: World
 ) -> None:
     bureau, registrar = bureau_account(world.city), registrar_account(world.school)
-    site = await filed(client, world.school)
+    site = await file_new_site(client, world.school)
     path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
     waiting = await client.every(bureau, "/v1/sites", status="filed", limit=2)
     decided = await client.post(bureau, path, {"outcome": "approved", "opinion": "一致"})
@@ -98,10 +98,8 @@ async def test_the_superior_approves_and_the_school_sees_the_version_in_force(
     assert shown["versions"][0]["decision"]["opinion"] == "一致"
 
 
-async def test_another_tenants_site_is_answered_as_if_there_were_none(
-    client: StaffClient, world: World
-) -> None:
-    site = await filed(client, world.school)
+async def test_another_tenants_site_is_not_found(client: StaffClient, world: World) -> None:
+    site = await file_new_site(client, world.school)
     strangers = [
         registrar_account(world.sister),
         registrar_account(world.direct),
@@ -131,7 +129,7 @@ async def test_another_tenants_site_is_answered_as_if_there_were_none(
 async def test_the_school_cannot_approve_and_the_superior_cannot_file(
     client: StaffClient, world: World
 ) -> None:
-    site = await filed(client, world.school)
+    site = await file_new_site(client, world.school)
     path = f"/v1/site-versions/{site['versions'][0]['id']}/decision"
     body = {"outcome": "approved"}
     assert (await client.post(registrar_account(world.school), path, body)).status_code == 403
@@ -143,7 +141,7 @@ async def test_the_school_cannot_approve_and_the_superior_cannot_file(
     assert (other.status_code, other.json()["version"]) == (201, 2)
 
 
-async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothing(
+async def test_validation_reports_area_or_problem_and_stores_nothing(
     client: StaffClient, world: World
 ) -> None:
     actor = registrar_account(world.school)
@@ -167,9 +165,7 @@ async def test_a_trial_tells_area_and_place_or_names_the_problem_and_keeps_nothi
     assert await client.every(actor, "/v1/sites") == before
 
 
-async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_refused(
-    client: StaffClient, world: World
-) -> None:
+async def test_malformed_filings_are_refused(client: StaffClient, world: World) -> None:
     actor = registrar_account(world.school)
     bodies = [
         filing() | {"status": "approved"},
@@ -185,13 +181,13 @@ async def test_a_body_cannot_set_a_result_and_text_the_database_cannot_hold_is_r
         assert (answer.status_code, answer.json()["code"]) == (422, "malformed_request")
 
 
-async def test_strange_properties_in_geojson_are_kept_and_do_no_harm(
-    client: StaffClient, world: World
-) -> None:
+async def test_unusual_geojson_properties_are_stored_unchanged(client: StaffClient, world: World) -> None:
     feature = {
         "type": "Feature",
         "properties": {"name": "a\0b\ud800"},
         "geometry": {"type": "Polygon", "coordinates": polygon(rectangle())["coordinates"][0]},
     }
-    site = await filed(client, world.school, {"format": "geojson", "datum": "wgs84", "geojson": feature})
+    site = await file_new_site(
+        client, world.school, {"format": "geojson", "datum": "wgs84", "geojson": feature}
+    )
     assert json.loads(site["versions"][0]["original"]) == feature

@@ -14,7 +14,7 @@ from backend.core.ids import new_id
 from backend.leave.kinds import LeaveKind
 from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_leave, request_leave
 from backend.notice.tables import Notice, NoticeMessage
-from backend.people.attachments import Content, receive
+from backend.people.attachment_files import Content, receive
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.rules import Outcome

@@ -7,7 +7,7 @@ import pytest
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.people.attachment_errors import AttachmentUnusable
-from backend.people.attachments import Content, receive
+from backend.people.attachment_files import Content, receive
 from backend.standing.prompts.errors import PromptDecided
 from backend.standing.prompts.queries import PromptDetail, StatementView, prompt_file
 from backend.standing.prompts.statements import FileStatement, file_statement

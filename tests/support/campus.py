@@ -1,21 +1,21 @@
-"""Campuses to file: rectangles near Zhengzhou, in any datum, as GeoJSON or CSV."""
+"""Sample outlines: rectangles near Zhengzhou, in any datum, as GeoJSON or CSV."""
 
 import json
 from datetime import date
 from typing import Any
 
-from backend.campus.outline import DrawnSite, Outline, read_outline
+from backend.campus.outline import Outline, ParsedOutline, read_outline
 from backend.org.paths import division_of
 from backend.policy import PolicyAt, load_policies
 from geo.datum import Datum, convert
 
 WEST, SOUTH = 113.62, 34.75
 SIDE = 0.005
-CITY_LAW_DAY = date(2026, 11, 20)
+POLICY_DAY = date(2026, 11, 20)
 
 
-def law() -> PolicyAt:
-    return load_policies().at(CITY_LAW_DAY, division_of("p410000.c410100"))
+def henan_policy() -> PolicyAt:
+    return load_policies().at(POLICY_DAY, division_of("p410000.c410100"))
 
 
 def rectangle(west: float = WEST, south: float = SOUTH, side: float = SIDE) -> list[tuple[float, float]]:
@@ -25,7 +25,7 @@ def rectangle(west: float = WEST, south: float = SOUTH, side: float = SIDE) -> l
 
 
 def polygon(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> dict[str, Any]:
-    """GeoJSON of WGS-84 rings, each a polygon of its own, written down in `datum`."""
+    """GeoJSON of WGS-84 rings, each as one polygon, with coordinates in `datum`."""
     drawn = [
         [[list(convert(lon, lat, source=Datum.WGS84, target=datum)) for lon, lat in ring]] for ring in rings
     ]
@@ -38,7 +38,7 @@ def csv_of(ring: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> str:
     return "\n".join(["polygon,lon,lat", *(f"主校区,{lon!r},{lat!r}" for lon, lat in points)])
 
 
-def drawn(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> DrawnSite:
-    """A site that was read from GeoJSON of the rings in `datum`."""
+def drawn(*rings: list[tuple[float, float]], datum: Datum = Datum.WGS84) -> ParsedOutline:
+    """The outline parsed from GeoJSON of the rings in `datum`."""
     outline = Outline("geojson", datum, json.dumps(polygon(*(rings or (rectangle(),)), datum=datum)))
-    return read_outline(outline, law())
+    return read_outline(outline, henan_policy())

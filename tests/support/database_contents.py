@@ -1,4 +1,4 @@
-"""Reading a whole database as whoever steals it would: every column of every table, as text."""
+"""Searching every column of every table for plain text, as an attacker with a copy of the database would."""
 
 from collections.abc import Collection
 
@@ -20,20 +20,20 @@ _TABLES = text(
 
 
 async def columns_holding(owner: Database, needles: Collection[str]) -> set[str]:
-    """The columns, as `table.column`, in which any of the texts stands in clear, alone or inside a longer value.
+    """The columns, as `table.column`, that contain one of the texts in plain text, alone or in a longer value.
 
-    Bytes are read as the ASCII that they may be; a text in them need not be valid as a whole.
+    Byte columns are searched as escaped ASCII.
     """
     holding = set()
     async with owner.transaction(Scope.none()) as session:
         for table, names, columns, are_bytes in (await session.execute(_TABLES)).all():
-            spelt = (
+            texts = (
                 f"encode({column}, 'escape')" if of_bytes else f"CAST({column} AS text)"
                 for column, of_bytes in zip(columns, are_bytes, strict=True)
             )
-            found = ", ".join(f"bool_or(position(n.needle IN {each}) > 0)" for each in spelt)
-            searched = text(f"SELECT {found} FROM {table} r, unnest(CAST(:needles AS text[])) n(needle)")
-            answers = (await session.execute(searched, {"needles": list(needles)})).one()
-            kept = table.removeprefix("public.")
-            holding |= {f"{kept}.{name}" for name, held in zip(names, answers, strict=True) if held}
+            matches = ", ".join(f"bool_or(position(n.needle IN {each}) > 0)" for each in texts)
+            query = text(f"SELECT {matches} FROM {table} r, unnest(CAST(:needles AS text[])) n(needle)")
+            answers = (await session.execute(query, {"needles": list(needles)})).one()
+            name_of_table = table.removeprefix("public.")
+            holding |= {f"{name_of_table}.{name}" for name, held in zip(names, answers, strict=True) if held}
     return holding

@@ -1,7 +1,7 @@
-"""A small province for tests: real divisions, and schools of their own for each test that plants one.
+"""A sample province for tests, with real divisions and synthetic schools and people.
 
-The province and its term are planted once a database and shared; schools, classes and people are new each time,
-with codes and ID numbers of their own. Everything is synthetic.
+The province and its term are created once per database and shared. Schools, classes and people are new for each caller,
+with unique codes and ID numbers.
 """
 
 from collections.abc import Sequence
@@ -53,7 +53,7 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Pupil:
-    """A student on the roll; the numbers are in the clear here and nowhere else."""
+    """A student on the roll, with the numbers in plain text."""
 
     id: UUID
     school_id: UUID
@@ -109,8 +109,8 @@ class World:
 
 
 @dataclass(frozen=True, slots=True)
-class _Shared:
-    """What all worlds of a database stand on."""
+class _SharedUnits:
+    """The units and the term that all sample provinces of a database share."""
 
     province: Unit
     city: Unit
@@ -119,18 +119,18 @@ class _Shared:
     term_code: str
 
 
-_planted: WeakKeyDictionary[Database, _Shared] = WeakKeyDictionary()
+_created: WeakKeyDictionary[Database, _SharedUnits] = WeakKeyDictionary()
 
 
 async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: int = 2) -> World:
-    """A world of three new schools with `classes` classes of `students` students each."""
+    """Create three new schools with `classes` classes of `students` students each."""
     async with owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-        shared = _planted.get(owner) or await _shared(session)
+        shared = _created.get(owner) or await _ensure_shared_units(session)
         units = [
             await _add_school(session, above.id) for above in (shared.city, shared.city, shared.province)
         ]
-        school, sister, direct = await _people_them(session, keys, units, classes, students)
-    _planted[owner] = shared  # it is committed now
+        school, sister, direct = await _add_people(session, keys, units, classes, students)
+    _created[owner] = shared  # only now, as the transaction is committed
     return World(
         shared.province,
         shared.city,
@@ -143,16 +143,18 @@ async def plant(owner: Database, keys: KeyRing, *, classes: int = 2, students: i
     )
 
 
-async def _shared(session: AsyncSession) -> _Shared:
-    province, term_code = await plant_shared(session)
+async def _ensure_shared_units(session: AsyncSession) -> _SharedUnits:
+    province, term_code = await ensure_province(session)
     city = await unit_by_code(session, "city", CITY_CODE)
     other_city = await unit_by_code(session, "city", OTHER_CITY_CODE)
     county = await unit_by_code(session, "county", "410181")
-    return _Shared(_unit(province), _unit(city), _unit(other_city), _unit(county), term_code)
+    return _SharedUnits(
+        _sample_unit(province), _sample_unit(city), _sample_unit(other_city), _sample_unit(county), term_code
+    )
 
 
-async def plant_shared(session: AsyncSession) -> tuple[OrgUnit, str]:
-    """The province with its divisions and the term of today, whoever plants them first."""
+async def ensure_province(session: AsyncSession) -> tuple[OrgUnit, str]:
+    """Load or create the province with its divisions and today's term."""
     at, today = now(), legal_day(now())
     try:
         province = await unit_by_code(session, "province", PROVINCE_CODE)
@@ -161,13 +163,13 @@ async def plant_shared(session: AsyncSession) -> tuple[OrgUnit, str]:
     standing = await terms_of(session, [province.id], today)
     if province.id in standing:
         return province, standing[province.id].code
-    term = _term_around(today, province.id)
-    await open_term(session, province_account(_unit(province)), term, at)
+    term = _current_term(today, province.id)
+    await open_term(session, province_account(_sample_unit(province)), term, at)
     return province, term.code
 
 
-def _term_around(today: date, org_id: UUID) -> NewTerm:
-    """Autumn from September, spring from February: together they cover every day."""
+def _current_term(today: date, org_id: UUID) -> NewTerm:
+    """The term of a day: autumn from September, spring from February, which covers every day."""
     if 2 <= today.month <= 8:
         return NewTerm(org_id, f"{today.year}-spring", date(today.year, 2, 1), date(today.year, 8, 31))
     year = today.year - (today.month == 1)
@@ -177,36 +179,41 @@ def _term_around(today: date, org_id: UUID) -> NewTerm:
 async def plant_school(
     session: AsyncSession, keys: KeyRing, parent: OrgUnit, *, classes: int, students: int
 ) -> School:
-    """A new school under `parent` with people in it, in the owner's transaction."""
-    [school] = await _people_them(session, keys, [await _add_school(session, parent.id)], classes, students)
+    """Create a school under `parent` with classes and students, in the owner's transaction."""
+    [school] = await _add_people(session, keys, [await _add_school(session, parent.id)], classes, students)
     return school
 
 
 async def _add_school(session: AsyncSession, parent_id: UUID) -> Unit:
     actor = Actor(new_id(), "province", parent_id, PROVINCE_PATH)
     code = unique_school_code()
-    return _unit(await add_school(session, actor, NewSchool(code, f"第{code}职业学校", parent_id), now()))
+    return _sample_unit(
+        await add_school(session, actor, NewSchool(code, f"第{code}职业学校", parent_id), now())
+    )
 
 
-async def _people_them(
+async def _add_people(
     session: AsyncSession, keys: KeyRing, units: Sequence[Unit], classes: int, students: int
 ) -> list[School]:
-    """Classes, counselors and students of all the schools at once: a statement for each table, not for each row."""
-    rooms = [_empty_class(unit, number) for unit in units for number in range(1, classes + 1)]
-    session.add_all([row for room in rooms for row in room])
+    """Add classes, counselors and students to all schools, with one statement per table."""
+    rows = [_empty_class(unit, number) for unit in units for number in range(1, classes + 1)]
+    session.add_all([row for pair in rows for row in pair])
     await session.flush()  # before the rows that refer to them
-    planted = [_fill_class(session, keys, *room, students) for room in rooms]
+    classes_with_students = [_fill_class(session, keys, *pair, students) for pair in rows]
     await session.flush()
-    return [School(unit, tuple(each for each in planted if each.school_id == unit.id)) for unit in units]
+    return [
+        School(unit, tuple(each for each in classes_with_students if each.school_id == unit.id))
+        for unit in units
+    ]
 
 
 def unique_school_code() -> str:
-    """Ten digits that no other test of this database uses: drawn ones would meet among thousands of schools."""
+    """A ten-digit code that is unique in this database; random codes would collide among thousands of schools."""
     return f"41{next(_school_numbers):08d}"
 
 
 _school_numbers = count(50_000_000)
-"""A process of tests has a database of its own."""
+"""Unique per process, as each test process has its own database."""
 
 
 def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:
@@ -223,7 +230,7 @@ def _empty_class(school: Unit, number: int) -> tuple[Counselor, SchoolClass]:
 def _fill_class(
     session: AsyncSession, keys: KeyRing, counselor: Counselor, group: SchoolClass, students: int
 ) -> Klass:
-    """The counselor looks after the class since it is there."""
+    """Assign the counselor to the class from its creation and add students."""
     care = ClassCounselor(
         id=new_id(),
         school_id=group.school_id,
@@ -233,20 +240,20 @@ def _fill_class(
         until=None,
     )
     session.add(care)
-    pupils = tuple(_plant_student(session, keys, group) for _ in range(students))
+    pupils = tuple(_add_student(session, keys, group) for _ in range(students))
     return Klass(group.id, group.school_id, group.name, counselor.id, pupils)
 
 
-def _plant_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:
+def _add_student(session: AsyncSession, keys: KeyRing, group: SchoolClass) -> Pupil:
     serial = next(_serials)
     number = synthetic_id_number(serial)
     pupil = Pupil(new_id(), group.school_id, group.id, f"学生{serial}", number, f"G{number}")
-    session.add(student_of(pupil, keys))
+    session.add(student_record(pupil, keys))
     return pupil
 
 
-def student_of(pupil: Pupil, keys: KeyRing) -> Student:
-    """The row of a full-time student in standing; tests may change it before they add it."""
+def student_record(pupil: Pupil, keys: KeyRing) -> Student:
+    """The row of a full-time student; tests may change it before they add it."""
     at = now()
     return Student(
         id=pupil.id,
@@ -276,18 +283,18 @@ def student_of(pupil: Pupil, keys: KeyRing) -> Student:
 
 
 def synthetic_id_number(serial: int) -> str:
-    """A valid ID number of nobody, a thousand to a birthday from 2008 on."""
+    """A valid synthetic ID number: a thousand per birthday, from 2008 on."""
     born = date(2008, 1, 1) + timedelta(days=serial // 1000)
     digits = f"410102{born:%Y%m%d}{serial % 1000:03d}"
     return digits + check_character(digits)
 
 
-def _unit(row: OrgUnit) -> Unit:
+def _sample_unit(row: OrgUnit) -> Unit:
     return Unit(row.id, row.kind, row.code, row.name, row.path)
 
 
 def province_account(province: Unit) -> Actor:
-    """An account of the province, new each time, as those below."""
+    """A new account of the province."""
     return Actor(new_id(), "province", province.id, province.path)
 
 

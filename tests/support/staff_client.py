@@ -1,6 +1,6 @@
-"""The staff API in the process of the test: real routes, real database, the sign-in alone replaced.
+"""The staff API in the test process: real routes and database, only the sign-in is replaced.
 
-Sign-in has tests of its own; here a request says by a header as whom it comes.
+A request names its account in a header.
 """
 
 import json
@@ -22,7 +22,7 @@ ACCOUNT = "x-test-account"
 
 @dataclass(frozen=True, slots=True)
 class StaffClient:
-    """Requests to a set of routers, each as an account of the test's choosing."""
+    """Sends requests to a set of routers as any account."""
 
     http: AsyncClient
     accounts: dict[UUID, Actor]
@@ -31,12 +31,12 @@ class StaffClient:
         return await self.http.get(path, params=params, headers=self._as(actor))
 
     async def post(self, actor: Actor, path: str, body: Any) -> Response:
-        """`body` goes out in ASCII, so that even what is no Unicode text can be sent, escaped."""
+        """Send `body` as ASCII JSON, so that invalid Unicode can be sent escaped."""
         headers = self._as(actor) | {"content-type": "application/json"}
         return await self.http.post(path, content=json.dumps(body), headers=headers)
 
     async def every(self, actor: Actor, path: str, **params: Any) -> list[dict[str, Any]]:
-        """All items of a list, page by page."""
+        """Load all items of a list, page by page."""
         items: list[dict[str, Any]] = []
         cursor: dict[str, str] = {}
         while True:
@@ -69,6 +69,6 @@ def staff_client(app_context: AppContext, *routers: APIRouter) -> StaffClient:
 
 
 def same_refusal(one: Response, other: Response) -> bool:
-    """Whether two answers differ in nothing but the address that was asked for."""
+    """Whether two error responses differ only in the requested URL."""
     bodies = [answer.json() | {"instance": ""} for answer in (one, other)]
     return (one.status_code, bodies[0]) == (other.status_code, bodies[1])

@@ -286,7 +286,7 @@ class _Assembly:
 
     async def _enrol(self, pupil: Pupil) -> Candidate:
         """The student's phone is bound by the whole way; the pictures, which workers judge, are in place."""
-        phone = await self.identity.bound(pupil)
+        phone = await self.identity.bind_phone(pupil)
         for consent in (await phone.get("/v1/me/consents")).json():
             answer = await phone.consent(consent["kind"], consent["text_version"])
             assert answer.status_code == 201, answer.text

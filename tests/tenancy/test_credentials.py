@@ -40,7 +40,7 @@ async def test_a_disabled_account_is_refused_at_its_next_request(company: Compan
 
 async def test_a_revoked_phone_is_refused_at_its_next_request(company: Company) -> None:
     pupil = company.world.sister.students[0]
-    phone = await company.identity.bound(pupil)
+    phone = await company.identity.bind_phone(pupil)
     assert (await phone.get("/v1/me")).status_code == 200
     path = f"/v1/students/{pupil.id}/device/revocation"
     revoked = await company.people["other_registrar"].request("POST", path, json={"reason": "手机丢失"})

@@ -1,0 +1,1 @@
+"""Accounts: staff accounts, passwords, a student's activation steps, and a school's readiness."""

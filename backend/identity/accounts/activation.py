@@ -1,4 +1,4 @@
-"""Which steps of activation are done (HN334-3.1): one question for one student, or for all of a school."""
+"""The steps of a student's activation, as SQL conditions for one student or for a whole school (HN334-3.1)."""
 
 from uuid import UUID
 
@@ -10,33 +10,32 @@ from backend.identity.tables import DeviceKey, FaceTemplate, NonFaceRoute, Portr
 from backend.people.tables import Consent, RecordCheck, Student
 
 STEPS = ("account", "record_check", "location_consent", "face", "portrait")
-"""In the order in which a student takes them. `account` holds the real name: the key is bound only after it."""
+"""In the usual order. `account` includes the real-name check, which precedes the binding of a device key."""
 
 
-def steps_done() -> dict[str, ColumnElement[bool]]:
-    """Step → the SQL condition, over a row of `Student`, that it is done.
+def step_conditions() -> dict[str, ColumnElement[bool]]:
+    """For each step the SQL condition, on a row of `Student`, that it is done.
 
-    A record check counts once the student has read the record: an open correction keeps nobody from checking
-    in. The face step is done by a template under standing consents, or by the non-face route.
+    The record check is done once the student has read the record: an open correction does not block check-ins. The
+    face step is done by a template with valid consents, or by the non-face route.
     """
-    of_student = Student.id
     face = and_(
-        exists().where(FaceTemplate.student_id == of_student, FaceTemplate.status == "active"),
-        _consented(FACE_USE),
-        _consented(TEMPLATE_STORAGE),
+        exists().where(FaceTemplate.student_id == Student.id, FaceTemplate.status == "active"),
+        _has_consent(FACE_USE),
+        _has_consent(TEMPLATE_STORAGE),
     )
     return {
-        "account": exists().where(DeviceKey.student_id == of_student, DeviceKey.status == "active"),
-        "record_check": exists().where(RecordCheck.student_id == of_student),
-        "location_consent": _consented(LOCATION),
-        "face": or_(face, exists().where(NonFaceRoute.student_id == of_student)),
+        "account": exists().where(DeviceKey.student_id == Student.id, DeviceKey.status == "active"),
+        "record_check": exists().where(RecordCheck.student_id == Student.id),
+        "location_consent": _has_consent(LOCATION),
+        "face": or_(face, exists().where(NonFaceRoute.student_id == Student.id)),
         "portrait": exists().where(
-            Portrait.student_id == of_student, Portrait.status.in_(("accepted", "review"))
+            Portrait.student_id == Student.id, Portrait.status.in_(("accepted", "review"))
         ),
     }
 
 
-def _consented(kind: str) -> ColumnElement[bool]:
+def _has_consent(kind: str) -> ColumnElement[bool]:
     newest: ScalarSelect[bool] = (
         select(Consent.granted)
         .where(Consent.student_id == Student.id, Consent.kind == kind)
@@ -47,14 +46,14 @@ def _consented(kind: str) -> ColumnElement[bool]:
     return func.coalesce(newest, False)
 
 
-def activated() -> ColumnElement[bool]:
-    """The SQL condition, over a row of `Student`, that nothing is open."""
-    return and_(*steps_done().values())
+def is_activated() -> ColumnElement[bool]:
+    """The SQL condition, on a row of `Student`, that every step is done."""
+    return and_(*step_conditions().values())
 
 
 async def activation_gaps(session: AsyncSession, student_id: UUID) -> list[str]:
-    """The steps that keep the student from checking in, in order; all of them for one the session does not see."""
-    done = steps_done()
+    """The steps that are not done yet, in order; all of them for a student outside the session's scope."""
+    done = step_conditions()
     row = (
         await session.execute(select(*(done[step] for step in STEPS)).where(Student.id == student_id))
     ).first()

@@ -1,4 +1,4 @@
-"""Passwords: argon2id by pwdlib, hashed off the event loop and outside every transaction."""
+"""Passwords: hashed with argon2id by pwdlib, outside the event loop and outside every transaction."""
 
 import asyncio
 from functools import cache
@@ -7,17 +7,17 @@ from pwdlib import PasswordHash
 
 from backend.core.app_context import AppContext
 
-_NOBODY = "nobody has this password"
+_PLACEHOLDER = "no account has this password"
 
 
 @cache
-def _recommended() -> PasswordHash:
+def _recommended_hasher() -> PasswordHash:
     return PasswordHash.recommended()
 
 
 def password_hasher(_: AppContext) -> PasswordHash:
-    """The parameters that pwdlib recommends."""
-    return _recommended()
+    """The hasher with the parameters that pwdlib recommends."""
+    return _recommended_hasher()
 
 
 async def hash_password(app_context: AppContext, password: str) -> str:
@@ -26,15 +26,15 @@ async def hash_password(app_context: AppContext, password: str) -> str:
 
 
 async def password_matches(app_context: AppContext, password: str, stored: str | None) -> bool:
-    """Whether the password is the stored one; takes as long where nothing is stored."""
-    return await asyncio.to_thread(_matches, app_context.service(password_hasher), password, stored)
+    """Whether the password matches the stored hash; takes the same time if no hash is stored."""
+    return await asyncio.to_thread(_verify_password, app_context.service(password_hasher), password, stored)
 
 
-def _matches(hasher: PasswordHash, password: str, stored: str | None) -> bool:
-    matches = hasher.verify(password, stored or _hash_of_nobody(hasher))
+def _verify_password(hasher: PasswordHash, password: str, stored: str | None) -> bool:
+    matches = hasher.verify(password, stored or _placeholder_hash(hasher))
     return matches and stored is not None
 
 
 @cache
-def _hash_of_nobody(hasher: PasswordHash) -> str:
-    return hasher.hash(_NOBODY)
+def _placeholder_hash(hasher: PasswordHash) -> str:
+    return hasher.hash(_PLACEHOLDER)

@@ -20,15 +20,15 @@ from backend.core.ids import new_id
 from backend.identity import unscoped_queries
 from backend.identity.accounts.passwords import hash_password
 from backend.identity.errors import ActivationRefused, LoginTaken
-from backend.identity.rules import KIND_OF_UNIT, Unit, may_manage
+from backend.identity.rules import MANAGING_ROLES, Unit, may_manage
 from backend.identity.sign_in.second_factor import (
-    matching_step,
+    find_matching_step,
     new_secret,
     open_secret,
     otpauth_uri,
     seal_secret,
 )
-from backend.identity.sign_in.staff_sign_in import charge_attempt, digest, use_code
+from backend.identity.sign_in.staff_sign_in import consume_code, digest, start_attempt
 from backend.identity.tables import Account
 from backend.org.queries import unit_below
 from backend.org.tables import OrgUnit
@@ -40,7 +40,7 @@ _CODE_BYTES = 10
 
 @dataclass(frozen=True, slots=True)
 class InviteAccount:
-    """Whom a superior invites; a counselor's unit is the school."""
+    """The account to invite; a counselor's unit is the school."""
 
     kind: Role
     org_id: UUID
@@ -51,7 +51,7 @@ class InviteAccount:
 
 @dataclass(frozen=True, slots=True)
 class Invitation:
-    """The account, and the code that is shown this once."""
+    """The account and its activation code, which is shown only once."""
 
     account: Account
     activation_code: str
@@ -60,7 +60,7 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class BeginActivation:
-    """The invited person's own password and profile."""
+    """The password and profile that the invited person enters."""
 
     login: str
     activation_code: str
@@ -71,59 +71,50 @@ class BeginActivation:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmActivation:
-    """The first code of the second factor completes the activation."""
+    """The first code of the second factor, which completes the activation."""
 
     login: str
     activation_code: str
     totp: str
 
 
-async def invite(
-    session: AsyncSession, actor: Actor, command: InviteAccount, law: PolicyAt, at: datetime
+async def invite_account(
+    session: AsyncSession, actor: Actor, command: InviteAccount, policy: PolicyAt, at: datetime
 ) -> Invitation:
-    """Create an account below one's own; raises NotFound for a unit elsewhere, NotPermitted, LoginTaken."""
+    """Create an account directly below the actor's.
+
+    Raises `NotFound` for a unit outside the actor's subtree, `NotPermitted` and `LoginTaken`.
+    """
     unit = await unit_below(session, actor, command.org_id)
-    _must_manage(actor, command.kind, unit)
-    return await _open(session, command, unit, law, at, actor.account_id)
+    _require_manager(actor, command.kind, unit)
+    return await create_account(session, command, unit, policy, at, actor.account_id)
 
 
 async def invite_first(
-    session: AsyncSession, command: InviteAccount, law: PolicyAt, at: datetime
+    session: AsyncSession, command: InviteAccount, policy: PolicyAt, at: datetime
 ) -> Invitation:
-    """The province's first account, which nobody is above to create; refused once there is one."""
+    """Create the province's first account, which has no superior; raises `Conflict` once there is one."""
     unit = await session.get(OrgUnit, command.org_id, with_for_update=True)
-    if unit is None or KIND_OF_UNIT.get(unit.kind) != "province" or command.kind != "province":
-        raise BadInput(field="org_id", reason_zh="应为省级单位", reason_en="it is the province")
+    if unit is None or MANAGING_ROLES.get(unit.kind) != "province" or command.kind != "province":
+        raise BadInput(field="org_id", reason_zh="应为省级单位", reason_en="must be the province")
     existing = select(Account.id).where(Account.kind == "province", Account.org_id == unit.id).limit(1)
     if await session.scalar(existing) is not None:
-        raise Conflict(reason_zh="省级账号已存在", reason_en="the province has an account already")
-    return await _open(session, command, unit, law, at, None)
+        raise Conflict(reason_zh="省级账号已存在", reason_en="the province already has an account")
+    return await create_account(session, command, unit, policy, at, None)
 
 
-async def _open(
+async def create_account(
     session: AsyncSession,
     command: InviteAccount,
     unit: OrgUnit,
-    law: PolicyAt,
+    policy: PolicyAt,
     at: datetime,
     created_by: UUID | None,
 ) -> Invitation:
-    code, until = _new_code(), at + law.duration("identity.activation_code.lifetime")
+    """Create an invited account of the unit, without any check of authority; raises `LoginTaken`."""
+    code, until = _new_activation_code(), at + policy.duration("identity.activation_code.lifetime")
     school_id = unit.id if unit.kind == "school" else None
-    counselor_id = None
-    if command.kind == "counselor":
-        counselor_id = new_id()
-        session.add(
-            Counselor(
-                id=counselor_id,
-                school_id=unit.id,
-                name=command.display_name,
-                phone=command.phone,
-                profile={},
-                created_at=at,
-            )
-        )
-        await session.flush()
+    counselor_id = await _create_counselor(session, command, at) if command.kind == "counselor" else None
     account = Account(
         id=new_id(),
         kind=command.kind,
@@ -146,40 +137,56 @@ async def _open(
         await session.flush()
     except IntegrityError as error:
         raise LoginTaken(login=command.login) from error
-    _trace(session, account, "AccountInvited", {"kind": account.kind, "login": account.login}, at)
+    _audit(session, account, "AccountInvited", {"kind": account.kind, "login": account.login}, at)
     return Invitation(account, code, until)
 
 
-def _new_code() -> str:
-    """80 random bits in letters and digits that survive being read out."""
+async def _create_counselor(session: AsyncSession, command: InviteAccount, at: datetime) -> UUID:
+    counselor = Counselor(
+        id=new_id(),
+        school_id=command.org_id,
+        name=command.display_name,
+        phone=command.phone,
+        profile={},
+        created_at=at,
+    )
+    session.add(counselor)
+    await session.flush()
+    return counselor.id
+
+
+def _new_activation_code() -> str:
+    """80 random bits in base32, which can be read out without confusion."""
     return base64.b32encode(secrets.token_bytes(_CODE_BYTES)).decode()
 
 
 async def renew_invitation(
-    session: AsyncSession, actor: Actor, account_id: UUID, law: PolicyAt, at: datetime
+    session: AsyncSession, actor: Actor, account_id: UUID, policy: PolicyAt, at: datetime
 ) -> Invitation:
-    """A fresh code for somebody who let the first one expire; the old one is dead."""
-    account = await _managed(session, actor, account_id)
+    """Issue a new code to an invited account; the old code stops working."""
+    account = await _load_managed(session, actor, account_id)
     if account.status != "invited":
-        raise Conflict(reason_zh="该账号已激活或已停用", reason_en="the account is active or disabled")
-    code, until = _new_code(), at + law.duration("identity.activation_code.lifetime")
+        raise Conflict(
+            reason_zh="该账号已激活或已停用", reason_en="the account is already active or disabled"
+        )
+    code, until = _new_activation_code(), at + policy.duration("identity.activation_code.lifetime")
     account.activation_hash, account.activation_until = digest(code), until
     account.password_hash = account.totp_sealed = None
-    _trace(session, account, "AccountInvited", {"kind": account.kind, "login": account.login}, at)
+    _audit(session, account, "AccountInvited", {"kind": account.kind, "login": account.login}, at)
     return Invitation(account, code, until)
 
 
 async def begin_activation(app_context: AppContext, command: BeginActivation) -> str:
-    """Set password, profile and a second factor; returns the otpauth URI for the authenticator app."""
+    """Store password, profile and a new second factor; returns the otpauth URI for the authenticator app."""
     at = app_context.clock()
-    facts = await _invited(app_context, command.login, command.activation_code, at)
-    account_id = facts.actor.account_id
+    credentials = await _load_invited(app_context, command.login, command.activation_code, at)
+    account_id = credentials.actor.account_id
     password_hash = await hash_password(app_context, command.password)
     secret = new_secret()
-    async with app_context.database.transaction(facts.actor.scope) as session:
-        await _update(
+    async with app_context.database.transaction(credentials.actor.scope) as session:
+        await _update_invited(
             session,
-            facts,
+            credentials,
             {
                 "password_hash": password_hash,
                 "totp_sealed": seal_secret(app_context.keys, account_id, secret),
@@ -193,18 +200,22 @@ async def begin_activation(app_context: AppContext, command: BeginActivation) ->
 
 
 async def confirm_activation(app_context: AppContext, command: ConfirmActivation) -> UUID:
-    """Prove the second factor; the account is active and the code used up. Returns the account."""
+    """Check the second factor and make the account active, which uses up the code. Returns the account's id."""
     at = app_context.clock()
-    facts = await _invited(app_context, command.login, command.activation_code, at)
-    account_id = facts.actor.account_id
-    if facts.totp_sealed is None:
+    credentials = await _load_invited(app_context, command.login, command.activation_code, at)
+    account_id = credentials.actor.account_id
+    if credentials.totp_sealed is None:
         raise ActivationRefused
-    step = matching_step(open_secret(app_context.keys, account_id, facts.totp_sealed), command.totp, at)
+    step = find_matching_step(
+        open_secret(app_context.keys, account_id, credentials.totp_sealed), command.totp, at
+    )
     if step is None:
         raise ActivationRefused
-    async with app_context.database.transaction(facts.actor.scope) as session:
-        await use_code(session, account_id, step)
-        await _update(session, facts, {"status": "active", "activation_hash": None, "activation_until": None})
+    async with app_context.database.transaction(credentials.actor.scope) as session:
+        await consume_code(session, account_id, step)
+        await _update_invited(
+            session, credentials, {"status": "active", "activation_hash": None, "activation_until": None}
+        )
         account = (await session.scalars(select(Account).where(Account.id == account_id))).one()
         if account.counselor_id is not None:
             await session.execute(
@@ -212,33 +223,38 @@ async def confirm_activation(app_context: AppContext, command: ConfirmActivation
                 .where(Counselor.id == account.counselor_id)
                 .values(name=account.display_name, phone=account.phone)
             )
-        _trace(session, account, "AccountActivated", {"kind": account.kind}, at)
+        _audit(session, account, "AccountActivated", {"kind": account.kind}, at)
         await outbox.emit(session, "AccountActivated", {"account_id": str(account_id)}, at)
     return account_id
 
 
-async def _invited(
+async def _load_invited(
     app_context: AppContext, login: str, code: str, at: datetime
-) -> unscoped_queries.SignInFacts:
-    """The invited account this code opens, the attempt charged; raises ActivationRefused for whatever is wrong."""
-    facts = await charge_attempt(app_context, login, at)
-    if facts is None or facts.status != "invited" or facts.activation_hash is None:
+) -> unscoped_queries.StaffCredentials:
+    """The invited account with this login and code; counts the attempt.
+
+    Raises `ActivationRefused` for every cause alike.
+    """
+    credentials = await start_attempt(app_context, login, at)
+    if credentials is None or credentials.status != "invited" or credentials.activation_hash is None:
         raise ActivationRefused
-    if not hmac.compare_digest(digest(code.strip().upper()), facts.activation_hash):
+    if not hmac.compare_digest(digest(code.strip().upper()), credentials.activation_hash):
         raise ActivationRefused
-    if facts.activation_until is None or at >= facts.activation_until:
+    if credentials.activation_until is None or at >= credentials.activation_until:
         raise ActivationRefused
-    return facts
+    return credentials
 
 
-async def _update(session: AsyncSession, facts: unscoped_queries.SignInFacts, values: dict[str, Any]) -> None:
-    """Change the account only while the same code still opens it, whoever else is at it."""
+async def _update_invited(
+    session: AsyncSession, credentials: unscoped_queries.StaffCredentials, values: dict[str, Any]
+) -> None:
+    """Update the account, unless the code was used or renewed by a parallel request."""
     changed = await session.scalar(
         update(Account)
         .where(
-            Account.id == facts.actor.account_id,
+            Account.id == credentials.actor.account_id,
             Account.status == "invited",
-            Account.activation_hash == facts.activation_hash,
+            Account.activation_hash == credentials.activation_hash,
         )
         .values(**values)
         .returning(Account.id)
@@ -247,31 +263,31 @@ async def _update(session: AsyncSession, facts: unscoped_queries.SignInFacts, va
         raise ActivationRefused
 
 
-async def disable(
+async def disable_account(
     session: AsyncSession, actor: Actor, account_id: UUID, reason: str, at: datetime
 ) -> Account:
-    """Switch an account off; it is refused at its next request. Repeating changes nothing."""
-    account = await _managed(session, actor, account_id)
+    """Disable an account; it is refused at its next request. Repeating has no effect."""
+    account = await _load_managed(session, actor, account_id)
     if account.status != "disabled":
         before = {"status": account.status}
         account.status = "disabled"
-        _trace(session, account, "AccountDisabled", {"status": "disabled", "reason": reason}, at, before)
+        _audit(session, account, "AccountDisabled", {"status": "disabled", "reason": reason}, at, before)
         await outbox.emit(session, "AccountDisabled", {"account_id": str(account.id)}, at)
     return account
 
 
-async def _managed(session: AsyncSession, actor: Actor, account_id: UUID) -> Account:
+async def _load_managed(session: AsyncSession, actor: Actor, account_id: UUID) -> Account:
     locked = select(Account).where(Account.id == account_id).with_for_update()
     account = (await session.scalars(locked)).one_or_none()
     if account is None or actor.role == "counselor":
         raise NotFound
     unit = await session.get(OrgUnit, account.org_id)
     assert unit is not None
-    _must_manage(actor, account.kind, unit)
+    _require_manager(actor, account.kind, unit)
     return account
 
 
-def _must_manage(actor: Actor, kind: str, unit: OrgUnit) -> None:
+def _require_manager(actor: Actor, kind: str, unit: OrgUnit) -> None:
     at_unit = Unit(str(unit.id), unit.kind, str(unit.parent_id) if unit.parent_id else None)
     if not may_manage(actor.role, str(actor.org_id), kind, at_unit):
         raise NotPermitted(
@@ -283,7 +299,7 @@ def _must_manage(actor: Actor, kind: str, unit: OrgUnit) -> None:
         )
 
 
-def _trace(
+def _audit(
     session: AsyncSession,
     account: Account,
     action: str,
@@ -295,8 +311,8 @@ def _trace(
     audit.record(session, act, at)
 
 
-async def own_account(session: AsyncSession, actor: Actor) -> tuple[Account, OrgUnit]:
-    """The acting account and its unit."""
+async def load_own_account(session: AsyncSession, actor: Actor) -> tuple[Account, OrgUnit]:
+    """The actor's own account and its unit."""
     query = (
         select(Account, OrgUnit)
         .join(OrgUnit, OrgUnit.id == Account.org_id)
@@ -308,18 +324,18 @@ async def own_account(session: AsyncSession, actor: Actor) -> tuple[Account, Org
 
 @dataclass(frozen=True, slots=True)
 class AccountSearch:
-    """Which accounts to list, by kind and status."""
+    """A filter on accounts by kind and status."""
 
     kind: str | None
     status: str | None
 
 
-async def accounts_page(
+async def load_account_page(
     session: AsyncSession, actor: Actor, search: AccountSearch, after: UUID | None, limit: int
 ) -> list[tuple[Account, OrgUnit]]:
-    """Accounts of the own unit and below in the order of creation; a counselor manages none."""
+    """At most `limit` accounts of the own unit and below after the id `after`; not for counselors."""
     if actor.role == "counselor":
-        raise NotPermitted(reason_zh="辅导员不管理账号", reason_en="a counselor manages no accounts")
+        raise NotPermitted(reason_zh="辅导员不管理账号", reason_en="a counselor does not manage accounts")
     query = (
         select(Account, OrgUnit).join(OrgUnit, OrgUnit.id == Account.org_id).order_by(Account.id).limit(limit)
     )

@@ -20,7 +20,10 @@ from backend.people.tables import Student
 
 @dataclass(frozen=True, slots=True)
 class BindDevice:
-    """A key that its phone has proven, and the time in which a replacement steps up each check-in."""
+    """A key whose possession the phone has proven.
+
+    If it replaces another key, each check-in during `cool_down` needs a second check.
+    """
 
     jkt: str
     public_jwk: dict[str, str]
@@ -29,14 +32,14 @@ class BindDevice:
 
 @dataclass(frozen=True, slots=True)
 class RevokeDevice:
-    """A student's phone was lost, or lent."""
+    """Revoke the key of a phone that was lost or lent."""
 
     student_id: UUID
     reason: str
 
 
 async def active_device(session: AsyncSession, student_id: UUID) -> DeviceKey | None:
-    """The key that speaks for the student now; check-ins before `cool_down_until` step up."""
+    """The student's active key; check-ins before its `cool_down_until` need a second check."""
     active = select(DeviceKey).where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
     return (await session.scalars(active)).one_or_none()
 
@@ -44,13 +47,13 @@ async def active_device(session: AsyncSession, student_id: UUID) -> DeviceKey | 
 async def bind_device(session: AsyncSession, actor: Actor, command: BindDevice, at: datetime) -> DeviceKey:
     """Make the key the student's only active one.
 
-    The unique constraints decide every race: raises DeviceBoundElsewhere for a key that any student ever
-    had, Conflict when another phone was bound at the same moment.
+    The unique constraints resolve races. Raises `DeviceBoundElsewhere` for a key that was ever bound before,
+    `Conflict` if another phone was bound at the same moment.
     """
     assert actor.school_id is not None
     assert actor.student_id is not None
     had_one = await session.scalar(select(exists().where(DeviceKey.student_id == actor.student_id)))
-    await _end_active(session, actor.student_id, "rebound", at)
+    await _revoke_active_key(session, actor.student_id, "rebound", at)
     device = DeviceKey(
         id=new_id(),
         school_id=actor.school_id,
@@ -79,12 +82,12 @@ async def bind_device(session: AsyncSession, actor: Actor, command: BindDevice, 
         "cool_down_until": device.cool_down_until.isoformat() if device.cool_down_until else None,
     }
     await outbox.emit(session, name, payload, at)
-    _trace(session, actor, name, actor.student_id, {"jkt": command.jkt}, at)
+    _audit(session, actor, name, actor.student_id, {"jkt": command.jkt}, at)
     return device
 
 
 async def revoke_device(session: AsyncSession, actor: Actor, command: RevokeDevice, at: datetime) -> None:
-    """The registrar ends a student's key; it is refused at the next request."""
+    """Revoke a student's key, by the registrar; it is refused at the next request."""
     visible = select(Student).where(Student.id == command.student_id)
     if actor.role == "counselor":
         visible = visible.where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
@@ -93,17 +96,20 @@ async def revoke_device(session: AsyncSession, actor: Actor, command: RevokeDevi
         raise NotFound
     if actor.role != "registrar":
         raise NotPermitted(
-            reason_zh="仅学校管理员可以解绑学生手机", reason_en="only the registrar revokes a student's phone"
+            reason_zh="仅学校管理员可以解绑学生手机",
+            reason_en="only the registrar can revoke a student's phone",
         )
-    ended = await _end_active(session, command.student_id, command.reason, at)
+    ended = await _revoke_active_key(session, command.student_id, command.reason, at)
     if ended is None:
         raise Conflict(reason_zh="该生没有已绑定的手机", reason_en="the student has no bound phone")
     payload = {"school_id": str(student.school_id), "student_id": str(student.id)}
     await outbox.emit(session, "DeviceRevoked", payload, at)
-    _trace(session, actor, "DeviceRevoked", student.id, {"jkt": ended, "reason": command.reason}, at)
+    _audit(session, actor, "DeviceRevoked", student.id, {"jkt": ended, "reason": command.reason}, at)
 
 
-async def _end_active(session: AsyncSession, student_id: UUID, reason: str, at: datetime) -> str | None:
+async def _revoke_active_key(
+    session: AsyncSession, student_id: UUID, reason: str, at: datetime
+) -> str | None:
     ended = await session.execute(
         update(DeviceKey)
         .where(DeviceKey.student_id == student_id, DeviceKey.status == "active")
@@ -113,7 +119,7 @@ async def _end_active(session: AsyncSession, student_id: UUID, reason: str, at: 
     return ended.scalar_one_or_none()
 
 
-def _trace(
+def _audit(
     session: AsyncSession, actor: Actor, action: str, student_id: UUID, after: dict[str, str], at: datetime
 ) -> None:
     audit.record(session, audit.Act(action, "student", str(student_id), actor.org_path, after=after), at)

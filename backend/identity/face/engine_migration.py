@@ -1,7 +1,7 @@
-"""What a change of the face engine means for the people enrolled: whose template is whose, and what is left to redo it.
+"""Reports for a change of the face engine: which templates each engine made, and which could be made again.
 
-A template is judged by the engine that made it and by no other. Of the pictures behind it only the shots of the enrolment
-can make one again, while retention keeps them: the ID portrait is a single picture, and check-ins leave numbers only.
+A template can only be used by the engine that made it. A new one can only be made from the shots of the enrolment, while
+retention keeps them: the ID portrait is a single picture, and check-ins leave descriptors only.
 """
 
 from collections.abc import Sequence
@@ -18,18 +18,18 @@ from biometrics.engines.base import EngineKey
 
 @dataclass(frozen=True, slots=True)
 class SchoolTemplates:
-    """Active templates that one engine made in one school."""
+    """The active templates of one engine in one school."""
 
     school_id: UUID
     school: str
     engine: EngineKey
     templates: int
     shots_kept: int
-    """Those of them whose enrolment shots retention still keeps."""
+    """Templates whose enrolment shots are still stored."""
 
 
 async def templates_by_engine(session: AsyncSession) -> list[SchoolTemplates]:
-    """By school and engine, as far as the session's scope reaches."""
+    """Count active templates by school and engine within the session's scope."""
     counted = (
         select(
             OrgUnit.id,
@@ -53,11 +53,11 @@ async def templates_by_engine(session: AsyncSession) -> list[SchoolTemplates]:
 
 
 async def students_without_judge(session: AsyncSession, enabled: Sequence[EngineKey]) -> list[UUID]:
-    """Students whose template no enabled engine can judge, school by school."""
+    """Students whose template was made by none of the enabled engines, ordered by school."""
     made_by = tuple_(FaceTemplate.engine_id, FaceTemplate.engine_version)
-    unjudged = (
+    without_engine = (
         select(FaceTemplate.student_id)
         .where(FaceTemplate.status == "active", made_by.not_in([(key.id, key.version) for key in enabled]))
         .order_by(FaceTemplate.school_id, FaceTemplate.student_id)
     )
-    return list(await session.scalars(unjudged))
+    return list(await session.scalars(without_engine))

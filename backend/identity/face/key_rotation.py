@@ -1,7 +1,7 @@
-"""Rotating the root key of the templates: every school's key is wrapped again, and nothing below it is touched.
+"""Rotation of the root key of the templates: each school's key is wrapped again, nothing below it changes.
 
-Both versions of the root open until the last school's key is under the new one. A run that is cut off is taken up by
-the next, for each row names its version.
+Both versions of the root key work until the last school's key is wrapped under the new one. Each row names its version,
+so that an interrupted run is continued by the next.
 """
 
 from collections.abc import Callable
@@ -18,86 +18,87 @@ from backend.core.keys import KeyRing, VersionInUse, remove_version
 from backend.core.tenancy import Scope
 from backend.identity.face.template_keys import (
     ROOT,
-    hold_root_alone,
-    root_key,
-    schools_by_version,
-    wrapped_by_others,
+    count_schools_by_root_version,
+    get_root_key,
+    lock_keys_to_rewrap,
+    lock_root_key_exclusive,
 )
 from backend.identity.tables import SchoolTemplateKey
 from backend.org.paths import path_of
 from biometrics.templates.sealing import Cipher, TemplateUnreadable, WrappedKey, rewrap_school_key
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Rewrapped:
-    """What a run did: keys under the current version now, and those that no version opens."""
+class RewrapResult:
+    """How many keys a run wrapped under the current version, and how many could not be unwrapped."""
 
     version: str
     done: int
     unreadable: int
 
 
-async def rewrap(app_context: AppContext, progress: Callable[[int], None]) -> Rewrapped:
-    """Wrap under the current version what another one wraps, a batch a transaction; `progress` is told the sum.
+async def rewrap(app_context: AppContext, progress: Callable[[int], None]) -> RewrapResult:
+    """Wrap all schools' keys under the current version of the root key, one batch per transaction.
 
-    A key that does not open is left as it is and counted: it was damaged before, and the others must not wait for it.
+    `progress` receives the running total. A damaged key is left as it is and counted, so that it does not block the
+    others.
     """
-    keys, province = app_context.keys, _province(app_context)
+    keys, province = app_context.keys, _province_scope(app_context)
     keys.refresh()
     version = keys.current[ROOT]
     after: UUID | None = None
     done = unreadable = 0
     while True:
         async with app_context.database.transaction(province) as session:
-            rows = await wrapped_by_others(session, version, after, AT_ONCE)
-            failed = sum(not _rewrap(row, keys, version, app_context.clock()) for row in rows)
+            rows = await lock_keys_to_rewrap(session, version, after, BATCH_SIZE)
+            failed = sum(not _rewrap_row(row, keys, version, app_context.clock()) for row in rows)
             if len(rows) > failed:
-                made = {"version": version, "schools": len(rows) - failed}
-                act = audit.Act("template_root.rewrap", "key", ROOT, province.org_path, after=made)
+                after_json = {"version": version, "schools": len(rows) - failed}
+                act = audit.Act("template_root.rewrap", "key", ROOT, province.org_path, after=after_json)
                 audit.record(session, act, app_context.clock())
         done, unreadable = done + len(rows) - failed, unreadable + failed
         progress(done)
-        if len(rows) < AT_ONCE:
-            return Rewrapped(version, done, unreadable)
+        if len(rows) < BATCH_SIZE:
+            return RewrapResult(version, done, unreadable)
         after = rows[-1].school_id
 
 
-def _province(app_context: AppContext) -> Scope:
+def _province_scope(app_context: AppContext) -> Scope:
     return Scope.wide(path_of("province", app_context.settings.province_code, None))
 
 
-def _rewrap(row: SchoolTemplateKey, keys: KeyRing, version: str, at: datetime) -> bool:
-    """False for a key that does not open."""
+def _rewrap_row(row: SchoolTemplateKey, keys: KeyRing, version: str, at: datetime) -> bool:
+    """Wrap one key again; False for a key that cannot be unwrapped."""
     school, wrapped = str(row.school_id), WrappedKey(row.root_version, row.sealed)
     try:
-        newer = rewrap_school_key(
+        rewrapped = rewrap_school_key(
             wrapped,
             school,
-            root_key(keys, row.root_version),
-            root_key(keys, version),
+            get_root_key(keys, row.root_version),
+            get_root_key(keys, version),
             Cipher(keys.template_cipher),
         )
     except TemplateUnreadable:
-        log.warning("key of a school does not open", school=school, version=row.root_version)
+        log.warning("school key cannot be unwrapped", school=school, version=row.root_version)
         return False
-    row.root_version, row.sealed, row.wrapped_at = newer.kek_id, newer.sealed, at
+    row.root_version, row.sealed, row.wrapped_at = rewrapped.kek_id, rewrapped.sealed, at
     return True
 
 
 async def retire(app_context: AppContext, version: str) -> None:
-    """Remove an older version of the root from the key file, once nothing is wrapped under it.
+    """Remove an older version of the root key from the key file, once it wraps no school's key.
 
-    Raises Conflict for the current version and for one that is still in use, KeyError for an unknown one.
+    Raises `Conflict` for the current version or one still in use, KeyError for an unknown one.
     """
-    path, province = app_context.keys.path, _province(app_context)
+    path, province = app_context.keys.path, _province_scope(app_context)
     assert path is not None
     async with app_context.database.transaction(province) as session:
-        await hold_root_alone(session)
-        users = (await schools_by_version(session)).get(version, 0)
+        await lock_root_key_exclusive(session)
+        users = (await count_schools_by_root_version(session)).get(version, 0)
         if users:
             raise Conflict(
                 reason_zh=f"仍有 {users} 所学校的密钥由版本 {version} 保护，请先运行 dianming keys rewrap",
@@ -107,7 +108,7 @@ async def retire(app_context: AppContext, version: str) -> None:
             remove_version(path, ROOT, version)
         except VersionInUse as error:
             raise Conflict(
-                reason_zh=f"版本 {version} 是当前版本", reason_en=f"version {version} is the current one"
+                reason_zh=f"版本 {version} 是当前版本", reason_en=f"version {version} is the current version"
             ) from error
         act = audit.Act("template_root.retire", "key", ROOT, province.org_path, before={"version": version})
         audit.record(session, act, app_context.clock())

@@ -1,4 +1,4 @@
-"""What a student's pictures are compared with: the own template, the population, and who is beside the student."""
+"""References for face matching: a student's template, the population mean, and templates of other students."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,121 +9,135 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.keys import KeyRing
 from backend.identity.face import policy as face_policy
-from backend.identity.face.population import current_population
-from backend.identity.face.templates import Templates, active_templates, class_templates, school_templates
+from backend.identity.face.population import load_current_population
+from backend.identity.face.templates import (
+    TemplatesByStudent,
+    load_active_templates,
+    load_class_templates,
+    load_school_templates,
+)
 from backend.policy import PolicyAt
 from biometrics.engines.base import EngineKey
 from biometrics.errors import BiometricsError
 from biometrics.matching.decision import FaceTemplate, Method
 from biometrics.matching.scoring import Population, Reference, Scoring
 
-_CLASS_AT_MOST = 120
-"""A class has some forty students; a mistaken one of thousands must not open thousands of templates."""
-_COHORT_POOL = 300
-"""Templates of a school among which the nearest are looked for."""
+_MAX_CLASSMATES = 120
+"""A class has some forty students; a class of thousands by mistake must not decrypt thousands of templates."""
+_MAX_COHORT_CANDIDATES = 300
+"""How many of a school's templates are searched for the nearest ones, which form the cohort."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """Whom pictures are said to show, under which law; with `class_id`, to be told from the classmates too."""
+    """A student whose pictures are to be matched, under a policy; with `class_id`, compared with classmates too."""
 
     student_id: UUID
-    law: PolicyAt
+    policy: PolicyAt
     class_id: UUID | None = None
 
 
-async def reference_of(
+async def load_reference(
     session: AsyncSession,
     keys: KeyRing,
     student_id: UUID,
-    law: PolicyAt,
+    policy: PolicyAt,
     *,
     school_id: UUID,
     class_id: UUID | None = None,
 ) -> Reference | None:
-    """None without a template. Raises TemplateUnreadable for altered rows, AbsentLaw for an engine without figures.
+    """The reference of one student; None without a template.
 
-    `class_id` asks for the classmates too, where policy compares with them. Under a student's own scope nobody else's
-    template is there: no classmates, and no cohort.
+    With `class_id`, classmates are included if policy compares with them. Under a student's own scope no other
+    templates are visible, so there are no classmates and no cohort. Raises `TemplateUnreadable` for altered rows and
+    `AbsentLaw` for an engine without thresholds.
     """
-    [found] = await references_of(session, keys, school_id, [Claimed(student_id, law, class_id)])
-    if isinstance(found, BiometricsError):
-        raise found
-    return found
+    [reference] = await references_of(session, keys, school_id, [Claimed(student_id, policy, class_id)])
+    if isinstance(reference, BiometricsError):
+        raise reference
+    return reference
 
 
 async def references_of(
-    session: AsyncSession, keys: KeyRing, school_id: UUID, claimed: Sequence[Claimed]
+    session: AsyncSession, keys: KeyRing, school_id: UUID, requests: Sequence[Claimed]
 ) -> list[Reference | BiometricsError | None]:
-    """The references of some students of one school, in their order; each as `reference_of` would find it, or why not.
+    """The references of some students of one school, in the same order; the error in place of an unreadable one.
 
-    What several share is read once: the population, a class, the school's cohort. Raises AbsentLaw.
+    The population, the classes and the school's cohort are read once for all of them. Raises `AbsentLaw`.
     """
-    templates = await active_templates(session, keys, {each.student_id for each in claimed})
-    found = [templates.get(each.student_id) for each in claimed]
-    beside = _Beside(session, keys, school_id)
-    with_rosters = [
+    by_student = await load_active_templates(session, keys, {each.student_id for each in requests})
+    templates = [by_student.get(each.student_id) for each in requests]
+    shared = _SharedTemplates(session, keys, school_id)
+    engine_classes = [
         (template.engine, each.class_id)
-        for each, template in zip(claimed, found, strict=True)
-        if isinstance(template, FaceTemplate) and each.class_id is not None and _by_roster(each)
+        for each, template in zip(requests, templates, strict=True)
+        if isinstance(template, FaceTemplate)
+        and each.class_id is not None
+        and _compares_with_classmates(each)
     ]
-    await beside.read_classes(with_rosters)
+    await shared.read_classes(engine_classes)
     return [
-        await beside.reference(each, template) if isinstance(template, FaceTemplate) else template
-        for each, template in zip(claimed, found, strict=True)
+        await shared.reference(each, template) if isinstance(template, FaceTemplate) else template
+        for each, template in zip(requests, templates, strict=True)
     ]
 
 
-def _by_roster(claimed: Claimed) -> bool:
-    return claimed.law.flag("verification.face.roster_rule")
+def _compares_with_classmates(request: Claimed) -> bool:
+    return request.policy.flag("verification.face.roster_rule")
 
 
-class _Beside:
-    """What the students of a school share, each part read when it is first asked for."""
+class _SharedTemplates:
+    """The populations and templates that the students of a school share, each read at its first use."""
 
     def __init__(self, session: AsyncSession, keys: KeyRing, school_id: UUID) -> None:
         self._session, self._keys, self._school_id = session, keys, school_id
         self._populations: dict[tuple[EngineKey, int], Population] = {}
-        self._classes: dict[tuple[EngineKey, UUID], Templates] = {}
-        self._schools: dict[EngineKey, Templates] = {}
+        self._classes: dict[tuple[EngineKey, UUID], TemplatesByStudent] = {}
+        self._schools: dict[EngineKey, TemplatesByStudent] = {}
 
-    async def read_classes(self, wanted: Sequence[tuple[EngineKey, UUID]]) -> None:
-        for engine in {engine for engine, _ in wanted}:
-            ids = {class_id for of, class_id in wanted if of == engine}
-            rosters = await class_templates(
-                self._session, self._keys, self._school_id, ids, engine, _CLASS_AT_MOST + 1
+    async def read_classes(self, engine_classes: Sequence[tuple[EngineKey, UUID]]) -> None:
+        for engine in {engine for engine, _ in engine_classes}:
+            ids = {class_id for made_by, class_id in engine_classes if made_by == engine}
+            rosters = await load_class_templates(
+                self._session, self._keys, self._school_id, ids, engine, _MAX_CLASSMATES + 1
             )
             self._classes |= {(engine, class_id): rosters.get(class_id, {}) for class_id in ids}
 
-    async def reference(self, claimed: Claimed, template: FaceTemplate) -> Reference | BiometricsError:
+    async def reference(self, request: Claimed, template: FaceTemplate) -> Reference | BiometricsError:
         engine = template.engine
-        population = await self._population(engine, template.mean.size)
+        population = await self._load_population(engine, template.mean.size)
         try:
-            scoring = face_policy.scoring(claimed.law, engine, population.version)
+            scoring = face_policy.scoring(request.policy, engine, population.version)
         except BiometricsError as error:
             return error
         roster, cohort = [], []
-        if claimed.class_id is not None and _by_roster(claimed):
-            roster = _others(self._classes[engine, claimed.class_id], claimed.student_id, _CLASS_AT_MOST)
+        if request.class_id is not None and _compares_with_classmates(request):
+            roster = _other_templates(
+                self._classes[engine, request.class_id], request.student_id, _MAX_CLASSMATES
+            )
         if scoring.method is Method.AS_NORM:
-            cohort = _others(await self._school(engine), claimed.student_id, _COHORT_POOL)
-            if len(cohort) < scoring.cohort_size:  # a small school must not be left unjudged for being small
+            cohort = _other_templates(
+                await self._load_school(engine), request.student_id, _MAX_COHORT_CANDIDATES
+            )
+            if len(cohort) < scoring.cohort_size:  # a small school is scored without a cohort
                 scoring, cohort = Scoring(Method.NEUTRAL), []
         return Reference(template, population, scoring, tuple(cohort), tuple(roster))
 
-    async def _population(self, engine: EngineKey, dimension: int) -> Population:
+    async def _load_population(self, engine: EngineKey, dimension: int) -> Population:
         if (engine, dimension) not in self._populations:
-            self._populations[engine, dimension] = await current_population(self._session, engine, dimension)
+            self._populations[engine, dimension] = await load_current_population(
+                self._session, engine, dimension
+            )
         return self._populations[engine, dimension]
 
-    async def _school(self, engine: EngineKey) -> Templates:
+    async def _load_school(self, engine: EngineKey) -> TemplatesByStudent:
         if engine not in self._schools:
-            self._schools[engine] = await school_templates(
-                self._session, self._keys, self._school_id, engine, _COHORT_POOL + 1
+            self._schools[engine] = await load_school_templates(
+                self._session, self._keys, self._school_id, engine, _MAX_COHORT_CANDIDATES + 1
             )
         return self._schools[engine]
 
 
-def _others(templates: Templates, student_id: UUID, at_most: int) -> list[FaceTemplate]:
-    """One more was read than is compared with, so that leaving out the student's own leaves as many."""
-    return list(islice((each for of, each in templates.items() if of != student_id), at_most))
+def _other_templates(templates: TemplatesByStudent, student_id: UUID, limit: int) -> list[FaceTemplate]:
+    """At most `limit` templates without the student's own; callers load one more than the limit."""
+    return list(islice((each for owner_id, each in templates.items() if owner_id != student_id), limit))

@@ -1,8 +1,8 @@
-"""Uploaded pictures of faces: looked at from outside when they come, drawn anew once they are judged.
+"""Uploaded face pictures: checked without decoding when they arrive, re-encoded after they are judged.
 
-An upload is stored as it came, after its container was walked without any decoder (kind, size, pixels, end of the file).
-Decoding happens in the workers' face processes, which may die of it. After the judgement a picture of the same pixels
-takes the upload's place: metadata, position, thumbnails and bytes behind the picture are gone.
+An upload is stored unchanged once its container is checked (type, size, dimensions, end of file). Decoding happens in
+the face processes of a worker, which a malicious picture can crash. After the judgement the re-encoded pixels replace the
+upload, which removes metadata, position, thumbnails and trailing bytes.
 """
 
 from collections.abc import Sequence
@@ -12,25 +12,25 @@ from biometrics.pictures.decoding import DecodeLimits, Picture
 from biometrics.pool import FacePool, FaceWorkerLost
 
 
-def refuse_unsound(pictures: Sequence[bytes]) -> None:
-    """Raise the refusals of `biometrics.pictures.decoding`, whose codes start with `image_`; the first speaks for all."""
+def check_containers(pictures: Sequence[bytes]) -> None:
+    """Check the containers of pictures; raises the errors of `biometrics.pictures.decoding` (codes `image_…`)."""
     for picture in pictures:
         Picture.open(picture, DecodeLimits(max_bytes=len(picture)))
 
 
-async def keep_redrawn(evidence: EvidenceStore, pool: FacePool, key: str) -> bytes | None:
-    """Put a copy of the pixels in the place of the upload, and return it; what is no picture is deleted, None.
+async def store_reencoded(evidence: EvidenceStore, pool: FacePool, key: str) -> bytes | None:
+    """Replace the upload by its re-encoded pixels and return them; deletes what is not a picture, and returns None.
 
-    Doing it twice only draws the copy again.
+    Idempotent: a second run re-encodes the same pixels.
     """
     try:
-        drawn = await pool.redraw(await evidence.get(key))
+        reencoded = await pool.redraw(await evidence.get(key))
     except FileNotFoundError:
         return None
-    except FaceWorkerLost:  # it killed its workers: nobody needs to look at it
-        drawn = None
-    if drawn is None:
+    except FaceWorkerLost:  # the picture crashed its workers, so it is worth nothing
+        reencoded = None
+    if reencoded is None:
         await evidence.delete([key])
         return None
-    await evidence.put(key, drawn)
-    return drawn
+    await evidence.put(key, reencoded)
+    return reencoded

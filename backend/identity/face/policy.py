@@ -1,4 +1,4 @@
-"""The figures of policy as the face library wants them."""
+"""Policy parameters as the types of the face library."""
 
 from backend.policy import PolicyAt
 from biometrics.checks import FaceRules
@@ -8,56 +8,58 @@ from biometrics.matching.decision import EnrolmentRules, FaceThresholds, Method,
 from biometrics.matching.scoring import NEUTRAL_VERSION, Scoring
 
 SHIPPED_ENGINE = "dlib-onnx"
-ANY_RHYTHM = BurstRules(min_frames=1, min_gap_ms=0, max_gap_ms=2**31, max_frame_distance=float("inf"))
-"""Enrolment shots and portraits are single pictures, not a burst: nothing is asked of their rhythm."""
+SINGLE_PICTURE_RULES = BurstRules(
+    min_frames=1, min_gap_ms=0, max_gap_ms=2**31, max_frame_distance=float("inf")
+)
+"""Enrolment shots and portraits are single pictures, not a burst: no rules on their timing."""
 
 
-def thresholds(law: PolicyAt, engine: EngineKey, method: Method) -> FaceThresholds:
-    """Where an engine's scores by a method accept and reject.
+def thresholds(policy: PolicyAt, engine: EngineKey, method: Method) -> FaceThresholds:
+    """The accept and reject thresholds for an engine's scores by a method.
 
-    Raises AbsentLaw for one without figures, ThresholdsInvalid for another version than the one they were measured on.
+    Raises `AbsentLaw` for an engine without thresholds, `ThresholdsInvalid` if they were measured on another version.
     """
-    _require_version(law, engine)
-    figures = f"verification.face.{engine.id}.{method}"
+    _require_version(policy, engine)
+    prefix = f"verification.face.{engine.id}.{method}"
     return FaceThresholds(
-        accept_from=law.number(f"{figures}.accept_from"),
-        reject_below=law.number(f"{figures}.reject_below"),
+        accept_from=policy.number(f"{prefix}.accept_from"),
+        reject_below=policy.number(f"{prefix}.reject_below"),
         method=method,
     )
 
 
-def scoring(law: PolicyAt, engine: EngineKey, population_version: int) -> Scoring:
-    """How an engine's scores are made; by the neutral method until a population is learned. Raises as `thresholds`."""
-    method = intended_method(law, engine)
+def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> Scoring:
+    """How an engine's scores are computed; neutral until a population is learned. Raises as `thresholds`."""
+    method = intended_method(policy, engine)
     if method is Method.NEUTRAL or population_version == NEUTRAL_VERSION:
         return Scoring(Method.NEUTRAL)
-    weight = law.ratio(f"verification.face.{engine.id}.weight")
+    weight = policy.ratio(f"verification.face.{engine.id}.weight")
     if method is Method.CENTRED:
         return Scoring(method, weight)
-    return Scoring(method, weight, law.integer(f"verification.face.{engine.id}.cohort_size"))
+    return Scoring(method, weight, policy.integer(f"verification.face.{engine.id}.cohort_size"))
 
 
-def intended_method(law: PolicyAt, engine: EngineKey) -> Method:
-    """The method once a population is known. Raises as `thresholds`."""
-    _require_version(law, engine)
-    return Method(law.text(f"verification.face.{engine.id}.method"))
+def intended_method(policy: PolicyAt, engine: EngineKey) -> Method:
+    """The scoring method to use once a population is learned. Raises as `thresholds`."""
+    _require_version(policy, engine)
+    return Method(policy.text(f"verification.face.{engine.id}.method"))
 
 
-def _require_version(law: PolicyAt, engine: EngineKey) -> None:
-    """Scores of another version mean something else, even if only the alignment changed."""
-    measured_on = law.text(f"verification.face.{engine.id}.version")
+def _require_version(policy: PolicyAt, engine: EngineKey) -> None:
+    """Scores of another version are not comparable, even if only the alignment changed."""
+    measured_on = policy.text(f"verification.face.{engine.id}.version")
     if measured_on != engine.version:
         raise ThresholdsInvalid(reason=f"for {engine.id}/{measured_on}, not for {engine}")
 
 
-def enrolment_rules(law: PolicyAt, engine_id: str = SHIPPED_ENGINE) -> FaceRules:
-    """Shots of an enrolment: as many as the law asks, no two of them as far apart as two persons.
+def enrolment_rules(policy: PolicyAt, engine_id: str = SHIPPED_ENGINE) -> FaceRules:
+    """The rules of an enrolment: the number of shots, and the maximum distance between two of them.
 
-    The shots choose their engine only later. The bound of the one for photographs serves the test engine too,
-    whose persons lie farther apart. Raises AbsentLaw for an engine without figures.
+    The shots determine their engine only later. The limit of the engine for photographs also suits the test engine,
+    whose persons are farther apart. Raises `AbsentLaw` for an engine without thresholds.
     """
     enrolment = EnrolmentRules(
-        min_shots=law.integer("verification.face.enrolment_shots"),
-        max_shot_distance=law.number(f"verification.face.{engine_id}.max_shot_distance"),
+        min_shots=policy.integer("verification.face.enrolment_shots"),
+        max_shot_distance=policy.number(f"verification.face.{engine_id}.max_shot_distance"),
     )
-    return FaceRules(enrolment=enrolment, burst=ANY_RHYTHM)
+    return FaceRules(enrolment=enrolment, burst=SINGLE_PICTURE_RULES)

@@ -1,7 +1,7 @@
-"""Records of the pictures that were taken for a student's own, to notice one that is sent again.
+"""Fingerprints of accepted selfies, to detect a picture that is submitted again.
 
-A record holds the mean descriptor of a burst and a hash of each frame, no picture. It is sealed under the student's
-data key and goes with it.
+A fingerprint holds the mean face descriptor of a burst and a perceptual hash of each frame, but no picture. It is
+encrypted with the student's data key and becomes unreadable when that key is shredded.
 """
 
 from collections.abc import Collection, Sequence
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
-from backend.identity.face.template_keys import data_keys
+from backend.identity.face.template_keys import load_data_keys
 from backend.identity.tables import FaceEnrolment, SelfieRecord, TemplateKey
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
@@ -33,65 +33,67 @@ from biometrics.templates.sealing import (
 )
 from biometrics.templates.template import parse_selfie, serialise_selfie
 
-PURPOSE = "re-use"
+SEALING_PURPOSE = "re-use"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class EarlierSelfie:
-    """What an accepted check-in showed, or the shots of the enrolment where `submission_id` is None."""
+    """The fingerprint of an accepted check-in, or of the enrolment if `submission_id` is None."""
 
     submission_id: UUID | None
     descriptor: Descriptor
     hashes: tuple[int, ...]
-    """Perceptual hashes (`Fingerprint.phash`), one a frame."""
+    """Perceptual hashes (`Fingerprint.phash`), one per frame."""
     at: datetime
 
 
 async def earlier_selfies(
     session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
 ) -> dict[UUID, list[EarlierSelfie]]:
-    """The records of each of these students, the newest first; those that do not open are left out, with a line in
-    the log.
-    """
-    opened = await _keys(session, keys, student_ids)
+    """The fingerprints of each of these students, newest first. Unreadable ones are logged and left out."""
+    data_keys = await _load_readable_keys(session, keys, student_ids)
     rows = await session.scalars(
         select(SelfieRecord)
-        .where(SelfieRecord.student_id.in_(opened))
+        .where(SelfieRecord.student_id.in_(data_keys))
         .order_by(SelfieRecord.at.desc(), SelfieRecord.id.desc())
     )
-    found: dict[UUID, list[EarlierSelfie]] = {student_id: [] for student_id in student_ids}
+    fingerprints: dict[UUID, list[EarlierSelfie]] = {student_id: [] for student_id in student_ids}
     for row in rows:
-        selfie = _opened(row, opened[row.student_id])
-        if selfie is not None:
-            found[row.student_id].append(selfie)
-    return found
+        fingerprint = _open_row(row, data_keys[row.student_id])
+        if fingerprint is not None:
+            fingerprints[row.student_id].append(fingerprint)
+    return fingerprints
 
 
-async def _keys(session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]) -> dict[UUID, DataKey]:
-    found = {}
-    for student_id, key in (await data_keys(session, keys, student_ids)).items():
+async def _load_readable_keys(
+    session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
+) -> dict[UUID, DataKey]:
+    readable = {}
+    for student_id, key in (await load_data_keys(session, keys, student_ids)).items():
         if isinstance(key, TemplateUnreadable):
             log.warning("data key unreadable", student=str(student_id), code=key.code)
         else:
-            found[student_id] = key
-    return found
+            readable[student_id] = key
+    return readable
 
 
-def _opened(row: SelfieRecord, key: DataKey) -> EarlierSelfie | None:
+def _open_row(row: SelfieRecord, key: DataKey) -> EarlierSelfie | None:
     engine = EngineKey(row.engine_id, row.engine_version)
     try:
-        kept = parse_selfie(open_record(row.sealed, Binding(key.student_id, engine, PURPOSE), key), engine)
+        selfie = parse_selfie(
+            open_record(row.sealed, Binding(key.student_id, engine, SEALING_PURPOSE), key), engine
+        )
     except TemplateUnreadable as error:
-        log.warning("selfie unreadable", selfie=str(row.id), code=error.code)
+        log.warning("selfie fingerprint unreadable", record=str(row.id), code=error.code)
         return None
-    return EarlierSelfie(row.submission_id, kept.descriptor, kept.hashes, row.at)
+    return EarlierSelfie(row.submission_id, selfie.descriptor, selfie.hashes, row.at)
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What an accepted submission showed."""
+    """The face data of an accepted submission."""
 
     student_id: UUID
     submission_id: UUID
@@ -100,23 +102,23 @@ class Shown:
 
 
 async def keep_selfies(
-    session: AsyncSession, keys: KeyRing, shown: Sequence[Shown], at: datetime
+    session: AsyncSession, keys: KeyRing, selfies: Sequence[Shown], at: datetime
 ) -> set[UUID]:
-    """Keep what accepted submissions showed, each once, and of a student's no more than the newest few.
+    """Store the fingerprints of accepted submissions, each once, and delete all but the newest few of each student.
 
-    Returns whose were kept: nothing is of a student without a data key, who is not or no longer enrolled.
+    Returns the students for whom they were stored: without a data key, which only enrolled students have, nothing is.
     """
-    sources = [
-        _Source(each.student_id, each.descriptor, each.hashes, submission_id=each.submission_id)
-        for each in shown
+    records = [
+        _NewRecord(each.student_id, each.descriptor, each.hashes, submission_id=each.submission_id)
+        for each in selfies
     ]
-    kept = await _keep(session, keys, sources, at)
-    if kept:
-        await _forget_oldest(session, kept, at)
-    return kept
+    stored_for = await _store(session, keys, records, at)
+    if stored_for:
+        await _delete_oldest(session, stored_for, at)
+    return stored_for
 
 
-async def keep_enrolment(
+async def store_enrolment_fingerprint(
     session: AsyncSession,
     keys: KeyRing,
     enrolment: FaceEnrolment,
@@ -124,14 +126,16 @@ async def keep_enrolment(
     hashes: Sequence[int],
     at: datetime,
 ) -> None:
-    """Keep what the shots of an enrolment showed, as long as its template."""
-    await _keep(
-        session, keys, [_Source(enrolment.student_id, descriptor, hashes, enrolment_id=enrolment.id)], at
+    """Store the fingerprint of an enrolment's shots, for as long as its template exists."""
+    await _store(
+        session, keys, [_NewRecord(enrolment.student_id, descriptor, hashes, enrolment_id=enrolment.id)], at
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Source:
+class _NewRecord:
+    """A fingerprint of a check-in or an enrolment before it is encrypted."""
+
     student_id: UUID
     descriptor: Descriptor
     hashes: Sequence[int]
@@ -139,37 +143,39 @@ class _Source:
     enrolment_id: UUID | None = None
 
 
-async def _keep(session: AsyncSession, keys: KeyRing, sources: Sequence[_Source], at: datetime) -> set[UUID]:
-    opened = await _keys(session, keys, {source.student_id for source in sources})
-    if not opened:
+async def _store(
+    session: AsyncSession, keys: KeyRing, records: Sequence[_NewRecord], at: datetime
+) -> set[UUID]:
+    data_keys = await _load_readable_keys(session, keys, {each.student_id for each in records})
+    if not data_keys:
         return set()
-    of = select(TemplateKey.student_id, TemplateKey.school_id).where(TemplateKey.student_id.in_(opened))
-    schools = {row.student_id: row.school_id for row in await session.execute(of)}
+    query = select(TemplateKey.student_id, TemplateKey.school_id).where(TemplateKey.student_id.in_(data_keys))
+    schools = {row.student_id: row.school_id for row in await session.execute(query)}
     rows = [
         {
             "id": new_id(),
-            "school_id": schools[source.student_id],
-            "student_id": source.student_id,
-            "enrolment_id": source.enrolment_id,
-            "submission_id": source.submission_id,
-            "engine_id": source.descriptor.engine.id,
-            "engine_version": source.descriptor.engine.version,
-            "sealed": _sealed(source, opened[source.student_id], Cipher(keys.template_cipher)),
+            "school_id": schools[record.student_id],
+            "student_id": record.student_id,
+            "enrolment_id": record.enrolment_id,
+            "submission_id": record.submission_id,
+            "engine_id": record.descriptor.engine.id,
+            "engine_version": record.descriptor.engine.version,
+            "sealed": _seal(record, data_keys[record.student_id], Cipher(keys.template_cipher)),
             "at": at,
         }
-        for source in sources
-        if source.student_id in schools
+        for record in records
+        if record.student_id in schools
     ]
     await session.execute(insert(SelfieRecord).on_conflict_do_nothing(), rows)
     return set(schools)
 
 
-def _sealed(source: _Source, key: DataKey, cipher: Cipher) -> bytes:
-    binding = Binding(str(source.student_id), source.descriptor.engine, PURPOSE)
-    return seal_record(serialise_selfie(source.descriptor, source.hashes), binding, key, cipher)
+def _seal(record: _NewRecord, key: DataKey, cipher: Cipher) -> bytes:
+    binding = Binding(str(record.student_id), record.descriptor.engine, SEALING_PURPOSE)
+    return seal_record(serialise_selfie(record.descriptor, record.hashes), binding, key, cipher)
 
 
-async def _forget_oldest(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> None:
+async def _delete_oldest(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> None:
     paths = await session.scalars(
         select(OrgUnit.path)
         .join(TemplateKey, TemplateKey.school_id == OrgUnit.id)
@@ -177,7 +183,7 @@ async def _forget_oldest(session: AsyncSession, student_ids: Collection[UUID], a
         .distinct()
     )
     [division] = {division_of(path) for path in paths}
-    newest = policy_at(legal_day(at), division).integer("retention.selfies")
+    max_records = policy_at(legal_day(at), division).integer("retention.selfies")
     place = func.row_number().over(
         partition_by=SelfieRecord.student_id, order_by=(SelfieRecord.at.desc(), SelfieRecord.id.desc())
     )
@@ -186,5 +192,5 @@ async def _forget_oldest(session: AsyncSession, student_ids: Collection[UUID], a
         .where(SelfieRecord.student_id.in_(student_ids), SelfieRecord.submission_id.is_not(None))
         .subquery()
     )
-    older = select(ranked.c.id).where(ranked.c.place > newest)
+    older = select(ranked.c.id).where(ranked.c.place > max_records)
     await session.execute(delete(SelfieRecord).where(SelfieRecord.id.in_(older)))

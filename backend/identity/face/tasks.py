@@ -1,72 +1,56 @@
-"""Background entries of identity. The worker hands in the process's parts as `additional_context["app_context"]`."""
+"""Background tasks of the face package: judging pictures, and learning the population mean."""
 
 from uuid import UUID
 
 from procrastinate import JobContext, RetryStrategy
 
 from backend.core.app_context import AppContext
-from backend.core.jobs import DEFAULT, NOTICES, VERIFICATION, job_app
-from backend.identity import unscoped_queries
-from backend.identity.devices import registration
-from backend.identity.face import enrolment, portraits
-from backend.identity.policy import province_policy
+from backend.core.jobs import DEFAULT, VERIFICATION, job_app
+from backend.identity.face import population
+from backend.identity.face.enrolment_judgement import judge_enrolment, refuse_unjudged_enrolment
+from backend.identity.face.picture_refs import EnrolmentRef, PortraitRef
+from backend.identity.face.portrait_judgement import judge_portrait as judge_submitted_portrait
+from backend.identity.face.portrait_judgement import refuse_unjudged_portrait
 
-_ATTEMPTS = 8
-_PATIENT = RetryStrategy(max_attempts=_ATTEMPTS, exponential_wait=3)
+_MAX_ATTEMPTS = 8
+_RETRY = RetryStrategy(max_attempts=_MAX_ATTEMPTS, exponential_wait=3)
 
 
-def _runtime(context: JobContext) -> AppContext:
+def _app_context(context: JobContext) -> AppContext:
     app_context: AppContext = context.additional_context["app_context"]
     return app_context
 
 
-def _is_last(context: JobContext) -> bool:
-    """Whether a failure now is final: no attempt follows this one."""
-    return context.job.attempts >= _ATTEMPTS
+def _is_last_attempt(context: JobContext) -> bool:
+    return context.job.attempts >= _MAX_ATTEMPTS
 
 
-@job_app.task(queue=NOTICES, name="verify_registration", pass_context=True, retry=_PATIENT)
-async def verify_registration(context: JobContext, registration_id: str) -> None:
-    """Ask the real-name service about a registration and send its code."""
-    await registration.verify(_runtime(context), UUID(registration_id))
-
-
-@job_app.task(queue=VERIFICATION, name="enrol_face", pass_context=True, retry=_PATIENT)
+@job_app.task(queue=VERIFICATION, name="enrol_face", pass_context=True, retry=_RETRY)
 async def enrol_face(context: JobContext, enrolment_id: str, school_id: str, student_id: str) -> None:
     """Judge the shots of an enrolment."""
-    ref = enrolment.EnrolmentRef(UUID(enrolment_id), UUID(school_id), UUID(student_id))
+    ref = EnrolmentRef(UUID(enrolment_id), UUID(school_id), UUID(student_id))
     try:
-        await enrolment.judge_enrolment(_runtime(context), ref)
+        await judge_enrolment(_app_context(context), ref)
     except Exception:
-        if _is_last(context):
-            await enrolment.give_up(_runtime(context), ref)
+        if _is_last_attempt(context):
+            await refuse_unjudged_enrolment(_app_context(context), ref)
         raise
 
 
-@job_app.task(queue=VERIFICATION, name="judge_portrait", pass_context=True, retry=_PATIENT)
+@job_app.task(queue=VERIFICATION, name="judge_portrait", pass_context=True, retry=_RETRY)
 async def judge_portrait(context: JobContext, portrait_id: str, school_id: str, student_id: str) -> None:
     """Judge an ID portrait."""
-    ref = portraits.PortraitRef(UUID(portrait_id), UUID(school_id), UUID(student_id))
+    ref = PortraitRef(UUID(portrait_id), UUID(school_id), UUID(student_id))
     try:
-        await portraits.judge(_runtime(context), ref)
+        await judge_submitted_portrait(_app_context(context), ref)
     except Exception:
-        if _is_last(context):
-            await portraits.give_up(_runtime(context), ref)
+        if _is_last_attempt(context):
+            await refuse_unjudged_portrait(_app_context(context), ref)
         raise
 
 
-@job_app.periodic(cron="*/10 * * * *")
-@job_app.task(queue=DEFAULT, name="purge_spent", pass_context=True, queueing_lock="purge_spent")
-async def purge_expired(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - the scheduler passes it
-    """Forget what can take no effect any more.
-
-    Proofs are kept for a token's life and the clock's error, unconfirmed registrations for the window in
-    which they are counted.
-    """
-    app_context = _runtime(context)
-    at = app_context.clock()
-    law = province_policy(app_context, at)
-    kept = law.duration("identity.token.lifetime") + 2 * law.duration("identity.proof.max_age")
-    await unscoped_queries.purge_proofs(app_context.database, at - kept)
-    window = law.duration("identity.otp.window") + law.duration("identity.otp.lifetime")
-    await unscoped_queries.purge_registrations(app_context.database, at - window)
+@job_app.periodic(cron="40 2 * * *", periodic_id="learn_populations")
+@job_app.task(queue=DEFAULT, name="learn_populations", pass_context=True, queueing_lock="learn_populations")
+async def learn_populations(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - passed by the scheduler
+    """Every night, learn the population mean again where many more students have enrolled."""
+    await population.learn_populations(_app_context(context))

@@ -1,4 +1,4 @@
-"""The keys of what is kept of faces: a school's under the root key, a student's under the school's."""
+"""The key hierarchy of face data: the root key wraps a key per school, which wraps a data key per student."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -23,46 +23,48 @@ from biometrics.templates.sealing import (
 )
 
 ROOT = "template-root"
-"""The purpose in the key file."""
+"""The purpose of the root key in the key file."""
 
-_LOCK = func.hashtextextended("dianming template-root", 0)
+_ROOT_KEY_LOCK = func.hashtextextended("dianming template-root", 0)
 
 
-def root_key(keys: KeyRing, version: str) -> KeyEncryptionKey:
-    """A version of the root key; raises TemplateUnreadable if the key file does not have it any more."""
+def get_root_key(keys: KeyRing, version: str) -> KeyEncryptionKey:
+    """A version of the root key; raises `TemplateUnreadable` if it is no longer in the key file."""
     try:
         return KeyEncryptionKey(version, keys.version(ROOT, version))
     except KeyError as error:
         raise TemplateUnreadable from error
 
 
-async def hold_root(session: AsyncSession) -> None:
-    """Keep the versions of the root key as they are until this transaction has ended."""
-    await session.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+async def lock_root_key_shared(session: AsyncSession) -> None:
+    """Prevent the removal of a root key version until the end of the transaction (shared advisory lock)."""
+    await session.execute(select(func.pg_advisory_xact_lock_shared(_ROOT_KEY_LOCK)))
 
 
-async def hold_root_alone(session: AsyncSession) -> None:
-    """Wait for whoever holds the root key, and keep all others out until this transaction has ended."""
-    await session.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+async def lock_root_key_exclusive(session: AsyncSession) -> None:
+    """Exclude all other users of the root key until the end of the transaction (exclusive advisory lock)."""
+    await session.execute(select(func.pg_advisory_xact_lock(_ROOT_KEY_LOCK)))
 
 
-async def school_key(session: AsyncSession, keys: KeyRing, school_id: UUID) -> KeyEncryptionKey | None:
-    """The school's key; None for a school where nobody ever enrolled. Raises TemplateUnreadable."""
+async def load_school_key(session: AsyncSession, keys: KeyRing, school_id: UUID) -> KeyEncryptionKey | None:
+    """The school's key; None for a school without any enrolment. Raises `TemplateUnreadable`."""
     row = await session.scalar(select(SchoolTemplateKey).where(SchoolTemplateKey.school_id == school_id))
-    return None if row is None else opened_school(row, keys)
+    return None if row is None else unwrap_school_key(row, keys)
 
 
-def opened_school(row: SchoolTemplateKey, keys: KeyRing) -> KeyEncryptionKey:
-    """A stored key of a school, opened with its version of the root; raises TemplateUnreadable."""
+def unwrap_school_key(row: SchoolTemplateKey, keys: KeyRing) -> KeyEncryptionKey:
+    """Unwrap a school's stored key with its version of the root key; raises `TemplateUnreadable`."""
     wrapped = WrappedKey(row.root_version, row.sealed)
-    return open_school_key(wrapped, str(row.school_id), root_key(keys, row.root_version))
+    return open_school_key(wrapped, str(row.school_id), get_root_key(keys, row.root_version))
 
 
 async def add_data_key(
     session: AsyncSession, keys: KeyRing, school_id: UUID, student_id: UUID, at: datetime
 ) -> DataKey:
-    """A fresh data key for a student who has none, kept wrapped under the school's, which the first one makes."""
-    school = await school_key(session, keys, school_id) or await _first_key(session, keys, school_id, at)
+    """Create and store a data key for a student who has none; the school's first student creates the school's key."""
+    school = await load_school_key(session, keys, school_id) or await _create_school_key(
+        session, keys, school_id, at
+    )
     wrapped = new_data_key(str(student_id), school, Cipher(keys.template_cipher))
     row = TemplateKey(student_id=student_id, school_id=school_id, sealed=wrapped.sealed, created_at=at)
     session.add(row)
@@ -70,11 +72,13 @@ async def add_data_key(
     return open_data_key(wrapped, str(student_id), school)
 
 
-async def _first_key(session: AsyncSession, keys: KeyRing, school_id: UUID, at: datetime) -> KeyEncryptionKey:
-    """A new key of a school, under the newest root; another enrolment of the same moment may be first."""
-    await hold_root(session)
+async def _create_school_key(
+    session: AsyncSession, keys: KeyRing, school_id: UUID, at: datetime
+) -> KeyEncryptionKey:
+    """Create a school's key under the newest root key, or load the one that a parallel enrolment created."""
+    await lock_root_key_shared(session)
     keys.refresh()
-    root = root_key(keys, keys.current[ROOT])
+    root = get_root_key(keys, keys.current[ROOT])
     wrapped = new_school_key(str(school_id), root, Cipher(keys.template_cipher))
     row = {
         "school_id": school_id,
@@ -84,46 +88,48 @@ async def _first_key(session: AsyncSession, keys: KeyRing, school_id: UUID, at: 
         "wrapped_at": at,
     }
     await session.execute(insert(SchoolTemplateKey).values(row).on_conflict_do_nothing())
-    key = await school_key(session, keys, school_id)
+    key = await load_school_key(session, keys, school_id)
     assert key is not None
     return key
 
 
 async def data_key(session: AsyncSession, keys: KeyRing, student_id: UUID) -> DataKey | None:
-    """The student's data key; None if there is none, or none any more. Raises TemplateUnreadable."""
-    found = (await data_keys(session, keys, [student_id])).get(student_id)
-    if isinstance(found, TemplateUnreadable):
-        raise found
-    return found
+    """The student's data key; None if there is none or it was shredded. Raises `TemplateUnreadable`."""
+    key = (await load_data_keys(session, keys, [student_id])).get(student_id)
+    if isinstance(key, TemplateUnreadable):
+        raise key
+    return key
 
 
-async def data_keys(
+async def load_data_keys(
     session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
 ) -> dict[UUID, DataKey | TemplateUnreadable]:
-    """The data keys of these students, or why one does not open; without those who have none."""
+    """The data keys of these students, or the error for an unreadable key; students without a key are left out."""
     rows = await session.execute(
         select(TemplateKey, SchoolTemplateKey)
         .join(SchoolTemplateKey, SchoolTemplateKey.school_id == TemplateKey.school_id)
         .where(TemplateKey.student_id.in_(student_ids))
     )
-    found: dict[UUID, DataKey | TemplateUnreadable] = {}
+    data_keys: dict[UUID, DataKey | TemplateUnreadable] = {}
     for row, school in rows:
         try:
-            found[row.student_id] = opened(row.sealed, row.student_id, opened_school(school, keys))
+            data_keys[row.student_id] = unwrap_data_key(
+                row.sealed, row.student_id, unwrap_school_key(school, keys)
+            )
         except TemplateUnreadable as error:
-            found[row.student_id] = error
-    return found
+            data_keys[row.student_id] = error
+    return data_keys
 
 
-def opened(sealed: bytes, student_id: UUID, school: KeyEncryptionKey) -> DataKey:
-    """A stored data key, opened with its school's; raises TemplateUnreadable."""
+def unwrap_data_key(sealed: bytes, student_id: UUID, school: KeyEncryptionKey) -> DataKey:
+    """Unwrap a stored data key with its school's key; raises `TemplateUnreadable`."""
     return open_data_key(WrappedKey(school.id, sealed), str(student_id), school)
 
 
-async def wrapped_by_others(
+async def lock_keys_to_rewrap(
     session: AsyncSession, version: str, after: UUID | None, limit: int
 ) -> Sequence[SchoolTemplateKey]:
-    """Schools' keys that another version of the root wraps, in the order of their schools, locked."""
+    """Schools' keys wrapped under another version than this, locked and ordered by school."""
     query = (
         select(SchoolTemplateKey)
         .where(SchoolTemplateKey.root_version != version)
@@ -136,8 +142,8 @@ async def wrapped_by_others(
     return (await session.scalars(query)).all()
 
 
-async def schools_by_version(session: AsyncSession) -> dict[str, int]:
-    """How many schools' keys each version of the root wraps."""
+async def count_schools_by_root_version(session: AsyncSession) -> dict[str, int]:
+    """The number of schools' keys wrapped under each version of the root key."""
     rows = await session.execute(
         select(SchoolTemplateKey.root_version, func.count()).group_by(SchoolTemplateKey.root_version)
     )

@@ -1,4 +1,4 @@
-"""Face templates at rest: sealed under a data key of the student's own, opened for a check, shredded on demand."""
+"""Stored face templates: encrypted with the student's own data key, decrypted for a check, shredded on demand."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -12,7 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.identity import tables
-from backend.identity.face.template_keys import add_data_key, opened, opened_school, school_key
+from backend.identity.face.template_keys import (
+    add_data_key,
+    load_school_key,
+    unwrap_data_key,
+    unwrap_school_key,
+)
 from backend.identity.tables import FaceEnrolment, SchoolTemplateKey, SelfieRecord, TemplateKey
 from backend.people.tables import Student
 from biometrics.engines.base import EngineKey
@@ -20,101 +25,100 @@ from biometrics.matching.decision import FaceTemplate
 from biometrics.templates.sealing import Binding, Cipher, KeyEncryptionKey, TemplateUnreadable
 from biometrics.templates.template import seal, unseal
 
-PURPOSE = "roll-call"
-_SHUFFLED = text("md5(CAST(face_template.student_id AS text))")
-"""An order that nobody chooses and that stays the same, so that whatever was computed can be computed again."""
+SEALING_PURPOSE = "roll-call"
+_SAMPLE_ORDER = text("md5(CAST(face_template.student_id AS text))")
+"""A pseudo-random but stable order, so that samples can be reproduced."""
 
 log = structlog.get_logger()
 
 
 async def active_template(session: AsyncSession, keys: KeyRing, student_id: UUID) -> FaceTemplate | None:
-    """The student's template, opened; None without one. Raises TemplateUnreadable for altered rows."""
-    found = (await active_templates(session, keys, [student_id])).get(student_id)
-    if isinstance(found, TemplateUnreadable):
-        raise found
-    return found
+    """The student's decrypted template; None without one. Raises `TemplateUnreadable` for altered rows."""
+    template = (await load_active_templates(session, keys, [student_id])).get(student_id)
+    if isinstance(template, TemplateUnreadable):
+        raise template
+    return template
 
 
-async def active_templates(
+async def load_active_templates(
     session: AsyncSession, keys: KeyRing, student_ids: Collection[UUID]
 ) -> dict[UUID, FaceTemplate | TemplateUnreadable]:
-    """The templates of these students, or why one does not open; without those who have none."""
+    """The templates of these students, or the error for an unreadable one; students without one are left out."""
     active = (
         select(tables.FaceTemplate, TemplateKey.sealed, SchoolTemplateKey)
         .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
         .join(SchoolTemplateKey, SchoolTemplateKey.school_id == TemplateKey.school_id)
         .where(tables.FaceTemplate.student_id.in_(student_ids), tables.FaceTemplate.status == "active")
     )
-    found: dict[UUID, FaceTemplate | TemplateUnreadable] = {}
+    templates: dict[UUID, FaceTemplate | TemplateUnreadable] = {}
     for row, sealed_key, school in await session.execute(active):
         try:
-            key = opened(sealed_key, row.student_id, opened_school(school, keys))
-            found[row.student_id] = unseal(row.sealed, _binding(row), key)
+            key = unwrap_data_key(sealed_key, row.student_id, unwrap_school_key(school, keys))
+            templates[row.student_id] = unseal(row.sealed, _binding(row), key)
         except TemplateUnreadable as error:
-            found[row.student_id] = error
-    return found
+            templates[row.student_id] = error
+    return templates
 
 
 def _binding(row: tables.FaceTemplate) -> Binding:
     return Binding(str(row.student_id), EngineKey(row.engine_id, row.engine_version), row.purpose)
 
 
-Templates = dict[UUID, FaceTemplate]
-"""By student, in an order that nobody chose and that stays the same."""
+TemplatesByStudent = dict[UUID, FaceTemplate]
+"""Templates by student, in the stable sample order."""
 
 
-async def school_templates(
+async def load_school_templates(
     session: AsyncSession, keys: KeyRing, school_id: UUID, engine: EngineKey, limit: int
-) -> Templates:
-    """At most `limit` active templates of one engine and school.
+) -> TemplatesByStudent:
+    """A reproducible sample of at most `limit` active templates of one engine and school.
 
-    The same ones whenever the school's templates are the same: a sample in an order that nobody chose. Those that do
-    not open are left out, with a line in the log. A student's own scope sees no other student's template.
+    Unreadable templates are logged and left out. A student's own scope sees no other student's template.
     """
-    school = await school_key(session, keys, school_id)
+    school = await load_school_key(session, keys, school_id)
     if school is None:
         return {}
-    own = _active(engine).where(tables.FaceTemplate.school_id == school_id)
-    rows = (await session.execute(own.order_by(_SHUFFLED).limit(limit))).all()
-    found = [(row.student_id, _opened(row, sealed_key, school)) for row, sealed_key in rows]
-    return {student_id: template for student_id, template in found if template is not None}
+    own = _select_active(engine).where(tables.FaceTemplate.school_id == school_id)
+    rows = (await session.execute(own.order_by(_SAMPLE_ORDER).limit(limit))).all()
+    templates = [(row.student_id, _unseal_or_log(row, sealed_key, school)) for row, sealed_key in rows]
+    return {student_id: template for student_id, template in templates if template is not None}
 
 
-async def class_templates(
+async def load_class_templates(
     session: AsyncSession,
     keys: KeyRing,
     school_id: UUID,
     class_ids: Collection[UUID],
     engine: EngineKey,
     limit: int,
-) -> dict[UUID, Templates]:
-    """The same for some classes of the school: at most `limit` of each, by class."""
-    school = await school_key(session, keys, school_id)
+) -> dict[UUID, TemplatesByStudent]:
+    """A reproducible sample of at most `limit` active templates of each of some classes, by class."""
+    school = await load_school_key(session, keys, school_id)
     if school is None:
         return {}
-    place = func.row_number().over(partition_by=Student.class_id, order_by=_SHUFFLED)
+    place = func.row_number().over(partition_by=Student.class_id, order_by=_SAMPLE_ORDER)
     ranked = (
         select(tables.FaceTemplate.id, Student.class_id, place.label("place"))
         .join(Student, Student.id == tables.FaceTemplate.student_id)
-        .where(Student.class_id.in_(class_ids), *_usable(engine))
+        .where(Student.class_id.in_(class_ids), *_active_conditions(engine))
         .subquery()
     )
     own = (
-        _active(engine)
+        _select_active(engine)
         .add_columns(ranked.c.class_id)
         .join(ranked, ranked.c.id == tables.FaceTemplate.id)
         .where(ranked.c.place <= limit, tables.FaceTemplate.school_id == school_id)
         .order_by(ranked.c.place)
     )
-    found: dict[UUID, Templates] = defaultdict(dict)
+    by_class: dict[UUID, TemplatesByStudent] = defaultdict(dict)
     for row, sealed_key, class_id in await session.execute(own):
-        template = _opened(row, sealed_key, school)
+        template = _unseal_or_log(row, sealed_key, school)
         if template is not None:
-            found[class_id][row.student_id] = template
-    return found
+            by_class[class_id][row.student_id] = template
+    return by_class
 
 
-def _usable(engine: EngineKey) -> tuple[ColumnElement[bool], ...]:
+def _active_conditions(engine: EngineKey) -> tuple[ColumnElement[bool], ...]:
     return (
         tables.FaceTemplate.status == "active",
         tables.FaceTemplate.engine_id == engine.id,
@@ -122,24 +126,26 @@ def _usable(engine: EngineKey) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-def _active(engine: EngineKey) -> Select[tables.FaceTemplate, bytes]:
+def _select_active(engine: EngineKey) -> Select[tables.FaceTemplate, bytes]:
     return (
         select(tables.FaceTemplate, TemplateKey.sealed)
         .join(TemplateKey, TemplateKey.student_id == tables.FaceTemplate.student_id)
-        .where(*_usable(engine))
+        .where(*_active_conditions(engine))
     )
 
 
-def _opened(row: tables.FaceTemplate, sealed_key: bytes, school: KeyEncryptionKey) -> FaceTemplate | None:
+def _unseal_or_log(
+    row: tables.FaceTemplate, sealed_key: bytes, school: KeyEncryptionKey
+) -> FaceTemplate | None:
     try:
-        return unseal(row.sealed, _binding(row), opened(sealed_key, row.student_id, school))
+        return unseal(row.sealed, _binding(row), unwrap_data_key(sealed_key, row.student_id, school))
     except TemplateUnreadable as error:
         log.warning("template unreadable", template=str(row.id), code=error.code)
         return None
 
 
-async def ever_enrolled(session: AsyncSession, student_id: UUID) -> bool:
-    """Whether the student has, or had, a template: the next one needs two persons' approval."""
+async def has_ever_enrolled(session: AsyncSession, student_id: UUID) -> bool:
+    """Whether the student has or had a template. Another one needs the approval of two persons."""
     ever = select(exists().where(tables.FaceTemplate.student_id == student_id))
     return bool(await session.scalar(ever))
 
@@ -147,9 +153,9 @@ async def ever_enrolled(session: AsyncSession, student_id: UUID) -> bool:
 async def store_template(
     session: AsyncSession, keys: KeyRing, enrolment: FaceEnrolment, template: FaceTemplate, at: datetime
 ) -> None:
-    """Seal and keep a template; the unique index refuses a second active one."""
+    """Encrypt and store a template; a unique index prevents a second active one."""
     key = await add_data_key(session, keys, enrolment.school_id, enrolment.student_id, at)
-    binding = Binding(str(enrolment.student_id), template.engine, PURPOSE)
+    binding = Binding(str(enrolment.student_id), template.engine, SEALING_PURPOSE)
     session.add(
         tables.FaceTemplate(
             id=new_id(),
@@ -158,7 +164,7 @@ async def store_template(
             enrolment_id=enrolment.id,
             engine_id=template.engine.id,
             engine_version=template.engine.version,
-            purpose=PURPOSE,
+            purpose=SEALING_PURPOSE,
             sealed=seal(template, binding, key, Cipher(keys.template_cipher)),
             status="active",
             created_at=at,
@@ -167,7 +173,10 @@ async def store_template(
 
 
 async def shred(session: AsyncSession, student_ids: Sequence[UUID], at: datetime) -> None:
-    """Delete the students' data keys, which turns all that was sealed under them into noise, and say so on the rows."""
+    """Delete the students' data keys (crypto-shredding) and mark their templates as shredded.
+
+    All data encrypted with these keys become unreadable, also in backups and copies.
+    """
     await session.execute(delete(TemplateKey).where(TemplateKey.student_id.in_(student_ids)))
     await session.execute(delete(SelfieRecord).where(SelfieRecord.student_id.in_(student_ids)))
     await session.execute(

@@ -1,0 +1,1 @@
+"""Sign-in: authentication of phone requests (DPoP) and of staff, access tokens, sessions, the second factor."""

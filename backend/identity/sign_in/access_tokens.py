@@ -1,4 +1,4 @@
-"""Short-lived access tokens, ES256: a phone's is bound to its key (`cnf.jkt`), a staff one to its sign-in (`sid`)."""
+"""Short-lived access tokens (ES256): a phone's is bound to its key (`cnf.jkt`), a staff token to its session (`sid`)."""
 
 import json
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _ERRORS: dict[Audience, tuple[type[TokenInvalid], type[TokenExpired]]] = {
 
 @dataclass(frozen=True, slots=True)
 class IssuedToken:
-    """A token and its life in seconds."""
+    """A token and its lifetime in seconds."""
 
     value: str
     expires_in: int
@@ -34,20 +34,20 @@ class IssuedToken:
 def issue_phone_token(
     keys: KeyRing, account_id: UUID, jkt: str, at: datetime, life: timedelta
 ) -> IssuedToken:
-    """A token that only the holder of the key with thumbprint `jkt` can use."""
+    """A token that can only be used with the key of thumbprint `jkt`."""
     return _issue(keys, "phone", {"sub": str(account_id), "cnf": {"jkt": jkt}}, at, life)
 
 
 def issue_staff_token(
     keys: KeyRing, account_id: UUID, session_id: UUID, at: datetime, life: timedelta
 ) -> IssuedToken:
-    """A token of one sign-in."""
+    """A token of one staff session."""
     return _issue(keys, "staff", {"sub": str(account_id), "sid": str(session_id)}, at, life)
 
 
 @dataclass(frozen=True, slots=True)
 class PhoneToken:
-    """What a phone's token says: whose account, which key may use it, and until when (seconds since the epoch)."""
+    """The claims of a phone's token: account, thumbprint of the key, and expiry in seconds since the epoch."""
 
     account_id: UUID
     jkt: str
@@ -55,31 +55,31 @@ class PhoneToken:
 
 
 class PhoneTokens:
-    """Reads the tokens of phones. A signature that held once is not checked again while the token lives here.
+    """Verifies phone tokens and caches the claims of verified ones.
 
-    A phone sends the same token with each of the ten or twenty requests of a check-in. At most `capacity` are
-    remembered (about half a kilobyte each), the oldest leaving first.
+    A phone sends the same token with each of the ten or twenty requests of a check-in. The cache holds at most
+    `capacity` tokens (about half a kilobyte each) and evicts the oldest first.
     """
 
     def __init__(self, keys: KeyRing, capacity: int = 32_768) -> None:
         self._keys = keys
         self._capacity = capacity
-        self._read: dict[str, PhoneToken] = {}
+        self._cache: dict[str, PhoneToken] = {}
 
     def read(self, token: str, at: datetime) -> PhoneToken:
-        """The token's content; raises PhoneTokenInvalid or PhoneTokenExpired."""
-        known = self._read.get(token)
-        if known is None:
-            known = self._read[token] = _phone_token(_read(self._keys, "phone", token, at))
-            if len(self._read) > self._capacity:
-                del self._read[next(iter(self._read))]
-        if not known.expires > at.timestamp():
-            self._read.pop(token, None)
+        """The token's claims; raises `PhoneTokenInvalid` or `PhoneTokenExpired`."""
+        cached = self._cache.get(token)
+        if cached is None:
+            cached = self._cache[token] = _parse_phone_token(_read_claims(self._keys, "phone", token, at))
+            if len(self._cache) > self._capacity:
+                del self._cache[next(iter(self._cache))]
+        if not cached.expires > at.timestamp():
+            self._cache.pop(token, None)
             raise PhoneTokenExpired
-        return known
+        return cached
 
 
-def _phone_token(claims: dict[str, Any]) -> PhoneToken:
+def _parse_phone_token(claims: dict[str, Any]) -> PhoneToken:
     confirmation = claims.get("cnf")
     jkt = confirmation.get("jkt") if isinstance(confirmation, dict) else None
     if not isinstance(jkt, str):
@@ -87,10 +87,10 @@ def _phone_token(claims: dict[str, Any]) -> PhoneToken:
     return PhoneToken(UUID(claims["sub"]), jkt, claims["exp"])
 
 
-def sign_in_of(keys: KeyRing, token: str, at: datetime) -> UUID:
-    """The sign-in a staff token belongs to; raises TokenInvalid or TokenExpired."""
+def read_session_id(keys: KeyRing, token: str, at: datetime) -> UUID:
+    """The session of a staff token; raises `TokenInvalid` or `TokenExpired`."""
     try:
-        return UUID(_read(keys, "staff", token, at)["sid"])
+        return UUID(_read_claims(keys, "staff", token, at)["sid"])
     except (KeyError, ValueError, AttributeError, TypeError) as error:
         raise TokenInvalid from error
 
@@ -105,10 +105,10 @@ def _issue(
     return IssuedToken(jws.sign({"typ": "JWT", "kid": version}, body, key), seconds)
 
 
-def _read(keys: KeyRing, audience: Audience, token: str, at: datetime) -> dict[str, Any]:
+def _read_claims(keys: KeyRing, audience: Audience, token: str, at: datetime) -> dict[str, Any]:
     invalid, expired = _ERRORS[audience]
     try:
-        claims = _signed(keys, token)
+        claims = _verify_signature(keys, token)
     except (jws.NotCompact, jws.SignatureWrong, KeyError, ValueError, RecursionError) as error:
         raise invalid from error
     expires = claims.get("exp")
@@ -124,9 +124,9 @@ def _read(keys: KeyRing, audience: Audience, token: str, at: datetime) -> dict[s
     return claims
 
 
-def _signed(keys: KeyRing, token: str) -> dict[str, Any]:
-    """The claims under a signature of ours."""
-    taken = jws.take_apart(token)
-    taken.verify(keys.signers["token", str(taken.header.get("kid"))].public_key())
-    claims: dict[str, Any] = json.loads(taken.payload)
+def _verify_signature(keys: KeyRing, token: str) -> dict[str, Any]:
+    """The claims of a token that was signed with one of our keys."""
+    signed = jws.take_apart(token)
+    signed.verify(keys.signers["token", str(signed.header.get("kid"))].public_key())
+    claims: dict[str, Any] = json.loads(signed.payload)
     return claims

@@ -1,4 +1,4 @@
-"""Who makes a request: one signature check or two, and one round trip to the database."""
+"""Authentication of requests: one or two signature checks, and one round trip to the database."""
 
 import hmac
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from backend.identity.errors import (
     SessionRevoked,
     TokenMissing,
 )
-from backend.identity.sign_in.access_tokens import PhoneTokens, sign_in_of
-from backend.identity.sign_in.dpop import Proof, ProvenRequest, check_proof
+from backend.identity.sign_in.access_tokens import PhoneTokens, read_session_id
+from backend.identity.sign_in.dpop import ExpectedRequest, Proof, check_proof
 from backend.policy.installed import policy_at
 
 
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
-    """What authentication reads of a request: method, path, and two headers."""
+    """The parts of a request that authentication reads: method, path, and two headers."""
 
     method: str
     path: str
@@ -34,61 +34,61 @@ class HttpRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Proven:
-    """A request whose proof was fresh; `standing` says whom the key speaks for, if anybody."""
+class VerifiedProof:
+    """A proof that was verified and marked as used, and the owner of its key."""
 
     proof: Proof
-    standing: unscoped_queries.ProofState
+    state: unscoped_queries.ProofState
 
-    def student(self) -> Actor:
-        """The student's account; raises KeyRevoked or AccountDisabled unless both key and account stand."""
-        if self.standing.actor is None or not self.standing.key_active:
+    def require_student(self) -> Actor:
+        """The key's student; raises `KeyRevoked` or `AccountDisabled` unless both key and account are active."""
+        if self.state.actor is None or not self.state.key_active:
             raise KeyRevoked
-        if not self.standing.account_active:
+        if not self.state.account_active:
             raise AccountDisabled
-        return self.standing.actor
+        return self.state.actor
 
 
-async def prove(app_context: AppContext, request: HttpRequest) -> Proven:
-    """Check and spend the proof of a request that carries no token yet; raises ProofInvalid or ProofReplayed."""
+async def authenticate_key(app_context: AppContext, request: HttpRequest) -> VerifiedProof:
+    """Verify the proof of a request that has no token yet; raises `ProofInvalid` or `ProofReplayed`."""
     at = app_context.clock()
-    return await _spend(app_context, _checked(app_context, request, None, at), at)
+    return await _consume_proof(app_context, _check_proof(app_context, request, None, at), at)
 
 
 async def authenticate_phone(app_context: AppContext, request: HttpRequest) -> Actor:
-    """The student who makes the request: token, proof of its key, key and account all hold (RFC 9449, 7)."""
+    """The student making the request. Token, proof, key and account must all be valid (RFC 9449, 7)."""
     at = app_context.clock()
     proof = check_phone(app_context, request, at)
-    return (await _spend(app_context, proof, at)).student()
+    return (await _consume_proof(app_context, proof, at)).require_student()
 
 
 def check_phone(app_context: AppContext, request: HttpRequest, at: datetime) -> Proof:
-    """What a request shows by itself: a token of ours and a proof by its key. The proof is still to be spent."""
+    """Verify token and proof without the database. The caller still has to mark the proof as used."""
     token = phone_token(request)
-    bound = app_context.service(phone_tokens).read(token, at)
-    proof = _checked(app_context, request, token, at)
-    if not hmac.compare_digest(proof.jkt, bound.jkt):
+    phone_token_claims = app_context.service(phone_tokens).read(token, at)
+    proof = _check_proof(app_context, request, token, at)
+    if not hmac.compare_digest(proof.jkt, phone_token_claims.jkt):
         raise ProofInvalid(reason="cnf")
     return proof
 
 
 def phone_token(request: HttpRequest) -> str:
-    """The access token that came with a phone's request; raises PhoneTokenMissing."""
-    token = _credential(request.authorization, "dpop")
+    """The access token in a phone's request; raises `PhoneTokenMissing`."""
+    token = _parse_credential(request.authorization, "dpop")
     if token is None:
         raise PhoneTokenMissing
     return token
 
 
 def phone_tokens(app_context: AppContext) -> PhoneTokens:
-    """The process's verifier of phones' access tokens."""
+    """The verifier of phone tokens, one per process."""
     return PhoneTokens(app_context.keys)
 
 
-def _checked(app_context: AppContext, request: HttpRequest, token: str | None, at: datetime) -> Proof:
+def _check_proof(app_context: AppContext, request: HttpRequest, token: str | None, at: datetime) -> Proof:
     return check_proof(
         request.dpop or "",
-        ProvenRequest(
+        ExpectedRequest(
             method=request.method,
             url=app_context.settings.public_url.rstrip("/") + request.path,
             at=at,
@@ -98,35 +98,35 @@ def _checked(app_context: AppContext, request: HttpRequest, token: str | None, a
     )
 
 
-@lru_cache(maxsize=16)  # the law of a day does not change while a process lives
+@lru_cache(maxsize=16)  # the policy of a day does not change while a process lives
 def _proof_age(day: date, place: str) -> timedelta:
     return policy_at(day, place).duration("identity.proof.max_age")
 
 
-async def _spend(app_context: AppContext, proof: Proof, at: datetime) -> Proven:
-    standing = await unscoped_queries.use_proof(app_context.database, proof, at)
-    if not standing.fresh:
+async def _consume_proof(app_context: AppContext, proof: Proof, at: datetime) -> VerifiedProof:
+    state = await unscoped_queries.consume_proof(app_context.database, proof, at)
+    if not state.fresh:
         raise ProofReplayed
-    return Proven(proof, standing)
+    return VerifiedProof(proof, state)
 
 
 async def authenticate_staff(
     app_context: AppContext, authorization: str | None
-) -> unscoped_queries.SessionFacts:
-    """The sign-in behind `Authorization: Bearer …`; raises a 401 unless it stands right now."""
-    token = _credential(authorization, "bearer")
+) -> unscoped_queries.SessionState:
+    """The session of `Authorization: Bearer …`; raises a 401 unless it is valid now."""
+    token = _parse_credential(authorization, "bearer")
     if token is None:
         raise TokenMissing
     at = app_context.clock()
-    facts = await unscoped_queries.session_facts(
-        app_context.database, sign_in_of(app_context.keys, token, at)
+    session = await unscoped_queries.load_session(
+        app_context.database, read_session_id(app_context.keys, token, at)
     )
-    if facts is None or not facts.stands(at):
+    if session is None or not session.is_valid(at):
         raise SessionRevoked
-    return facts
+    return session
 
 
-def _credential(authorization: str | None, scheme: str) -> str | None:
+def _parse_credential(authorization: str | None, scheme: str) -> str | None:
     kind, _, value = (authorization or "").partition(" ")
     value = value.strip()
     return value if kind.lower() == scheme and value else None

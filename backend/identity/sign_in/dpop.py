@@ -1,6 +1,6 @@
-"""DPoP proofs (RFC 9449) and key thumbprints (RFC 7638): pure, the time is an argument.
+"""DPoP proofs (RFC 9449) and key thumbprints (RFC 7638). Pure: the time is an argument.
 
-A proof is accepted only in one spelling: coordinates in canonical base64url, so that one key has one thumbprint.
+The coordinates of a key must be in canonical base64url, so that one key has exactly one thumbprint.
 """
 
 import base64
@@ -19,19 +19,19 @@ from backend.core import jws
 from backend.identity.errors import ProofInvalid
 
 MAX_BYTES = 4096
-KEYS_KNOWN = 8192
-"""Keys that a process has at hand: a phone asks for its challenge, sends its envelope and then its frames within a minute.
-Nineteen megabytes; whoever makes up new keys only makes others' be read again."""
+KEY_CACHE_SIZE = 8192
+"""Parsed keys that a process caches (about 19 MB): a phone sends several requests within a minute.
+An attacker who invents keys only causes other keys to be parsed again."""
 _MAX_JTI = 128
 _COORDINATE_BYTES = 32
 _KEY_MEMBERS = {"kty", "crv", "x", "y"}
-_IDLE_MEMBERS = {"alg", "use", "key_ops", "ext", "kid"}
-"""What WebCrypto adds on export; it changes nothing and is not stored."""
+_IGNORED_MEMBERS = {"alg", "use", "key_ops", "ext", "kid"}
+"""Members that WebCrypto adds on export. They are ignored and not stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """A proof whose signature holds: by which key, and its number, which takes effect once."""
+    """A proof with a valid signature: its key, and its `jti`, which is accepted once."""
 
     jkt: str
     jti: str
@@ -40,8 +40,8 @@ class Proof:
 
 
 @dataclass(frozen=True, slots=True)
-class ProvenRequest:
-    """What a proof must speak of: this method and address and, once there is one, this access token."""
+class ExpectedRequest:
+    """The request that a proof must be for: method, URL, time and, if there is one, access token."""
 
     method: str
     url: str
@@ -56,20 +56,20 @@ def base64url(data: bytes) -> str:
 
 
 def public_jwk(candidate: Any) -> dict[str, str]:
-    """The four members of a P-256 public key in canonical spelling; raises ProofInvalid."""
-    x, y = _point(candidate)
-    _coordinate(x)
-    _coordinate(y)
-    return _jwk(x, y)
+    """The four members of a P-256 public key in canonical form; raises `ProofInvalid`."""
+    x, y = _read_coordinates(candidate)
+    _decode_coordinate(x)
+    _decode_coordinate(y)
+    return _build_jwk(x, y)
 
 
-def _jwk(x: str, y: str) -> dict[str, str]:
+def _build_jwk(x: str, y: str) -> dict[str, str]:
     return {"crv": "P-256", "kty": "EC", "x": x, "y": y}
 
 
-def _point(candidate: Any) -> tuple[str, str]:
-    """The coordinates of what has the form of a P-256 public key, as they are spelt."""
-    if not isinstance(candidate, dict) or not set(candidate) <= _KEY_MEMBERS | _IDLE_MEMBERS:
+def _read_coordinates(candidate: Any) -> tuple[str, str]:
+    """The coordinates of a P-256 public key as text; raises `ProofInvalid` for anything else."""
+    if not isinstance(candidate, dict) or not set(candidate) <= _KEY_MEMBERS | _IGNORED_MEMBERS:
         raise ProofInvalid(reason="jwk")
     if candidate.get("kty") != "EC" or candidate.get("crv") != "P-256":
         raise ProofInvalid(reason="jwk")
@@ -79,7 +79,7 @@ def _point(candidate: Any) -> tuple[str, str]:
     return x, y
 
 
-def _coordinate(text: str) -> bytes:
+def _decode_coordinate(text: str) -> bytes:
     if not text.isascii():
         raise ProofInvalid(reason="jwk")
     try:
@@ -92,21 +92,21 @@ def _coordinate(text: str) -> bytes:
 
 
 def thumbprint(jwk: dict[str, str]) -> str:
-    """RFC 7638: SHA-256 of the required members in order. A canonical coordinate needs no escaping."""
+    """RFC 7638: SHA-256 of the required members in order. Canonical coordinates need no JSON escaping."""
     canonical = f'{{"crv":"{jwk["crv"]}","kty":"{jwk["kty"]}","x":"{jwk["x"]}","y":"{jwk["y"]}"}}'
     return base64url(hashlib.sha256(canonical.encode()).digest())
 
 
 def public_key(jwk: dict[str, str]) -> ec.EllipticCurvePublicKey:
-    """The key of a canonical JWK; raises ProofInvalid for a point that is not on the curve."""
+    """The key of a canonical JWK; raises `ProofInvalid` for a point that is not on the curve."""
     try:
-        return jws.public_key(_coordinate(jwk["x"]), _coordinate(jwk["y"]))
+        return jws.public_key(_decode_coordinate(jwk["x"]), _decode_coordinate(jwk["y"]))
     except ValueError as error:
         raise ProofInvalid(reason="jwk") from error
 
 
-def check_proof(token: str, request: ProvenRequest) -> Proof:
-    """The proof, if it is one of this request (RFC 9449, 4.3, checks 1 to 12); raises ProofInvalid."""
+def check_proof(token: str, request: ExpectedRequest) -> Proof:
+    """Verify a proof for this request (RFC 9449, 4.3, checks 1 to 12); raises `ProofInvalid`."""
     if not token or len(token) > MAX_BYTES:
         raise ProofInvalid(reason="missing")
     try:
@@ -115,8 +115,8 @@ def check_proof(token: str, request: ProvenRequest) -> Proof:
         raise ProofInvalid(reason="form") from error
     if proof.header.get("typ") != "dpop+jwt":
         raise ProofInvalid(reason="typ")
-    x, y = _point(proof.header.get("jwk"))
-    key, jkt = _known(x, y)
+    x, y = _read_coordinates(proof.header.get("jwk"))
+    key, jkt = _load_key(x, y)
     try:
         proof.verify(key)
     except jws.SignatureWrong as error:
@@ -128,29 +128,31 @@ def check_proof(token: str, request: ProvenRequest) -> Proof:
     if not isinstance(claims, dict):
         raise ProofInvalid(reason="form")
     _check_claims(claims, request)
-    return Proof(jkt, claims["jti"], _jwk(x, y), key)
+    return Proof(jkt, claims["jti"], _build_jwk(x, y), key)
 
 
-@lru_cache(maxsize=KEYS_KNOWN)
-def _known(x: str, y: str) -> tuple[ec.EllipticCurvePublicKey, str]:
-    """The key and its thumbprint; coordinates in another spelling, or off the curve, raise ProofInvalid each time."""
-    jwk = _jwk(x, y)
+@lru_cache(maxsize=KEY_CACHE_SIZE)
+def _load_key(x: str, y: str) -> tuple[ec.EllipticCurvePublicKey, str]:
+    """The key and its thumbprint; raises `ProofInvalid` for non-canonical coordinates or a point off the curve."""
+    jwk = _build_jwk(x, y)
     return public_key(jwk), thumbprint(jwk)
 
 
-def _check_claims(claims: dict[str, Any], request: ProvenRequest) -> None:
+def _check_claims(claims: dict[str, Any], request: ExpectedRequest) -> None:
     jti = claims.get("jti")
     if not isinstance(jti, str) or not 0 < len(jti) <= _MAX_JTI or not jti.isprintable():
         raise ProofInvalid(reason="jti")
     if claims.get("htm") != request.method:
         raise ProofInvalid(reason="htm")
-    if not _same_address(claims.get("htu"), request.url):
+    if not _is_same_uri(claims.get("htu"), request.url):
         raise ProofInvalid(reason="htu")
     issued = claims.get("iat")
     if isinstance(issued, bool) or not isinstance(issued, int | float):
         raise ProofInvalid(reason="iat")
     at, span = request.at.timestamp(), request.max_age.total_seconds()
-    if not at - span <= issued <= at + span:  # compared, never subtracted: a claim may be beyond any float
+    if (
+        not at - span <= issued <= at + span
+    ):  # compared without subtracting: a claim can exceed the range of floats
         raise ProofInvalid(reason="iat")
     if request.access_token is not None:
         digest = hashlib.sha256(request.access_token.encode()).digest()
@@ -158,11 +160,11 @@ def _check_claims(claims: dict[str, Any], request: ProvenRequest) -> None:
             raise ProofInvalid(reason="ath")
 
 
-def _same_address(claimed: Any, url: str) -> bool:
-    """Scheme, host and path alike; query and fragment are left out (RFC 9449, 4.2)."""
+def _is_same_uri(claimed: Any, url: str) -> bool:
+    """Whether scheme, host and path are equal; query and fragment are ignored (RFC 9449, 4.2)."""
     if not isinstance(claimed, str):
         return False
-    if claimed == url:  # as phones write it
+    if claimed == url:  # the usual form
         return True
     try:
         one, other = urlsplit(claimed), urlsplit(url)

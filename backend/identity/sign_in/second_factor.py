@@ -1,4 +1,4 @@
-"""Time-based one-time codes (RFC 6238); the time is an argument, a code takes effect once."""
+"""Time-based one-time codes (RFC 6238). The time is an argument; the caller accepts each code once."""
 
 import hmac
 from datetime import datetime
@@ -14,31 +14,31 @@ DRIFT_STEPS = 1
 
 
 def new_secret() -> str:
-    """A fresh base32 secret of 160 bits."""
+    """A new random base32 secret of 160 bits."""
     return pyotp.random_base32()
 
 
 def otpauth_uri(secret: str, login: str) -> str:
-    """What an authenticator app scans."""
+    """The URI that an authenticator app scans."""
     return pyotp.TOTP(secret).provisioning_uri(name=login, issuer_name=ISSUER)
 
 
 def seal_secret(keys: KeyRing, account_id: UUID, secret: str) -> bytes:
-    """The secret as stored, bound to its account."""
-    return keys.encrypt("identifier", secret.encode(), _context(account_id))
+    """Encrypt the secret, bound to its account."""
+    return keys.encrypt("identifier", secret.encode(), _encryption_context(account_id))
 
 
 def open_secret(keys: KeyRing, account_id: UUID, sealed: bytes) -> str:
-    """Undo `seal_secret`."""
-    return keys.decrypt("identifier", sealed, _context(account_id)).decode()
+    """Decrypt what `seal_secret` returned."""
+    return keys.decrypt("identifier", sealed, _encryption_context(account_id)).decode()
 
 
-def _context(account_id: UUID) -> bytes:
+def _encryption_context(account_id: UUID) -> bytes:
     return b"account-totp:" + account_id.bytes
 
 
-def matching_step(secret: str, code: str, at: datetime) -> int | None:
-    """The 30-second step whose code this is, at most one step off the server's time; None for a wrong code."""
+def find_matching_step(secret: str, code: str, at: datetime) -> int | None:
+    """The 30-second step of this code, at most one step from the server's time; None for a wrong code."""
     now_step = int(at.timestamp()) // STEP_SECONDS
     totp = pyotp.TOTP(secret)
     for step in range(now_step - DRIFT_STEPS, now_step + DRIFT_STEPS + 1):

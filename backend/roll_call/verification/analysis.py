@@ -11,7 +11,7 @@ import structlog
 from backend.campus.fences import decide_any
 from backend.core.app_context import AppContext
 from backend.identity.face import policy as face_policy
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.policy import PolicyAt
 from backend.roll_call.envelope import Envelope, parse_stored_envelope
 from backend.roll_call.policy import check_in_figures, face_rules, fence_thresholds, law_of, reuse_rules

@@ -1,0 +1,1 @@
+"""Staff endpoints for sign-in, accounts and activation."""

@@ -1,0 +1,1 @@
+"""Staff endpoints for units, terms, the calendar, sites, classes, students and rosters."""

@@ -1,4 +1,4 @@
-"""Filed sites: the school files, the superior decides, both see every version (HN334-3.4)."""
+"""Staff endpoints for filed sites: the school files, the superior decides, both see every version (HN334-3.4)."""
 
 import asyncio
 from datetime import datetime
@@ -8,19 +8,19 @@ from uuid import UUID
 from fastapi import APIRouter, Query
 
 from backend.campus.errors import SiteRefused
-from backend.campus.outline import DrawnSite, Outline, read_outline
-from backend.campus.queries import SiteSearch, VersionView, site_view, sites_page
+from backend.campus.outline import Outline, ParsedOutline, read_outline
+from backend.campus.queries import SiteSearch, VersionView, load_site, load_site_page
 from backend.campus.schemas import (
     DecisionIn,
     DecisionOut,
     FilingIn,
+    FilingStatus,
     OutlineCheckIn,
     OutlineCheckOut,
     OutlineProblem,
     SiteDetailOut,
     SiteIn,
     SiteOut,
-    Status,
     VersionOut,
     site_detail_out,
     site_out,
@@ -40,15 +40,15 @@ from backend.staff_api.pagination import page_of, position_id
 router = APIRouter(prefix="/v1", tags=["备案办学地址 · filed sites"])
 
 
-async def _read(caller: Caller, outline: Outline, at: datetime) -> DrawnSite:
-    """The site an outline draws, by the law at the caller's place; worked out beside the event loop."""
-    law = policy_at(legal_day(at), division_of(caller.actor.org_path))
-    return await asyncio.to_thread(read_outline, outline, law)
+async def _parse(caller: Caller, outline: Outline, at: datetime) -> ParsedOutline:
+    """Parse an outline under the policy of the caller's place, outside the event loop."""
+    policy = policy_at(legal_day(at), division_of(caller.actor.org_path))
+    return await asyncio.to_thread(read_outline, outline, policy)
 
 
 async def _filing(caller: Caller, body: FilingIn, at: datetime) -> Filing:
-    drawn = await _read(caller, body.outline.outline(), at)
-    return Filing(drawn, body.valid_from, body.valid_to, body.note)
+    parsed = await _parse(caller, body.outline.outline(), at)
+    return Filing(parsed, body.valid_from, body.valid_to, body.note)
 
 
 @router.get("/sites", responses=documented(401, 403, 422))
@@ -56,15 +56,15 @@ async def list_sites(
     caller: StaffCaller,
     school_id: Annotated[UUID | None, Query(description="只列某校 · only of this school")] = None,
     status: Annotated[
-        Status | None, Query(description="只列有此状态备案的地址 · with a filing of this status")
+        FilingStatus | None, Query(description="只列有此状态备案的地址 · with a filing of this status")
     ] = None,
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[SiteOut]:
-    """备案办学地址 · The filed sites of the caller's school, or of the schools below the caller."""
+    """备案办学地址 · List the filed sites of the caller's school, or of the schools below the caller."""
     search = SiteSearch(school_id=school_id, status=status)
     async with caller.transaction() as session:
-        rows = await sites_page(session, search, caller.at, position_id(cursor), limit + 1)
+        rows = await load_site_page(session, search, caller.at, position_id(cursor), limit + 1)
     return page_of(rows, limit, site_out, lambda view: view.site.id)
 
 
@@ -76,15 +76,15 @@ async def post_site(caller: StaffCaller, body: SiteIn) -> SiteDetailOut:
     new = NewSite(body.name, body.kind, body.address)
     async with caller.transaction() as session:
         version = await file_site(session, caller.actor, new, filing, at)
-        view = await site_view(session, version.site_id, at)
+        view = await load_site(session, version.site_id, at)
     return site_detail_out(view)
 
 
 @router.post("/sites/validation", responses=documented(400, 401, 403, 422))
 async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineCheckOut:
-    """试验范围 · Try an outline: what stands against it, how large it is and where it lies. Nothing is kept."""
+    """试验范围 · Validate an outline: flaws, area and location. Nothing is stored."""
     try:
-        drawn = await _read(caller, body.outline.outline(), caller.at)
+        parsed = await _parse(caller, body.outline.outline(), caller.at)
     except SiteRefused as refused:
         flaw = refused.cause
         reason = flaw.params.get("reason")
@@ -95,21 +95,21 @@ async def post_validation(caller: StaffCaller, body: OutlineCheckIn) -> OutlineC
             en=printable(flaw.sentence("en")),
         )
         return OutlineCheckOut(valid=False, problems=[problem], area_m2=None, vertices=None, bbox=None)
-    area, vertices = drawn.site.area_m2, drawn.vertices
-    return OutlineCheckOut(valid=True, problems=[], area_m2=area, vertices=vertices, bbox=drawn.bounds)
+    area, vertices = parsed.site.area_m2, parsed.vertices
+    return OutlineCheckOut(valid=True, problems=[], area_m2=area, vertices=vertices, bbox=parsed.bounds)
 
 
 @router.get("/sites/{site_id}", responses=documented(401, 403, 404, 422))
 async def get_site(caller: StaffCaller, site_id: UUID) -> SiteDetailOut:
-    """一处办学地址的全部版本 · One site with every version."""
+    """一处办学地址的全部版本 · Get a site with every version."""
     async with caller.transaction() as session:
-        view = await site_view(session, site_id, caller.at)
+        view = await load_site(session, site_id, caller.at)
     return site_detail_out(view)
 
 
 @router.post("/sites/{site_id}/versions", status_code=201, responses=documented(400, 401, 403, 404, 422))
 async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> VersionOut:
-    """提交新版本 · File another version of a site; the earlier ones stay."""
+    """提交新版本 · File another version of a site; earlier versions are kept."""
     at = caller.at
     filing = await _filing(caller, body, at)
     async with caller.transaction() as session:
@@ -123,7 +123,7 @@ async def post_version(caller: StaffCaller, site_id: UUID, body: FilingIn) -> Ve
     responses=documented(400, 401, 403, 404, 409, 422),
 )
 async def post_decision(caller: StaffCaller, version_id: UUID, body: DecisionIn) -> DecisionOut:
-    """审核备案 · Approve or reject a filing, once; by a unit above the school."""
+    """审核备案 · Approve or reject a filing, once; by a superior of the school."""
     decision = Decision(body.outcome, body.opinion)
     async with caller.transaction() as session:
         decided = await decide_filing(session, caller.actor, version_id, decision, caller.at)

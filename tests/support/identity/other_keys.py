@@ -1,4 +1,4 @@
-"""Rotation reaches every school of the province: the keys of other tests are put aside meanwhile."""
+"""Removing the template keys of other tests for a while, because a rotation covers all schools of the province."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,7 +17,7 @@ _PROVINCE = Scope.wide(PROVINCE_PATH)
 
 @asynccontextmanager
 async def put_aside(owner: Database) -> AsyncIterator[None]:
-    """Without the keys that are there; they are back afterwards, and those that were made are gone."""
+    """Remove all template keys; restore them on exit, without those created meanwhile."""
     async with owner.transaction(_PROVINCE) as session:
         schools = (await session.scalars(select(SchoolTemplateKey))).all()
         students = (await session.scalars(select(TemplateKey))).all()

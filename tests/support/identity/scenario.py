@@ -1,6 +1,6 @@
-"""Both APIs in the process of the test: real routes, real signatures, real database; the outside is played.
+"""Both APIs in the test process: real routes, signatures and database; external services are fakes.
 
-The real-name service answers what the test says; the SMS code is read where it waits to be sent.
+The test sets the answer of the real-name service. SMS codes are read from the outgoing deliveries.
 """
 
 import json
@@ -24,7 +24,7 @@ from backend.core.tenancy import Scope
 from backend.core.web.problems import install_problem_handlers, problem_response
 from backend.demo.phone import Phone
 from backend.identity.accounts.passwords import password_hasher
-from backend.identity.devices import registration
+from backend.identity.devices.registration_verification import verify_registration
 from backend.identity.ports import RealNameAnswer, real_name_verifier
 from backend.notice import delivery as sms_delivery
 from backend.notice.tables import NoticeDelivery
@@ -37,27 +37,27 @@ from mobile_api import registration as registration_routes
 from tests.support.province import PROVINCE_PATH, Pupil, School, World, plant
 
 CHEAP = PasswordHash((Argon2Hasher(time_cost=1, memory_cost=8, parallelism=1),))
-"""Argon2 all the same, with the smallest figures it takes."""
+"""Argon2 with its minimum parameters, to make tests fast."""
 
 
 @dataclass(slots=True)
 class PlayedRealName:
-    """Answers as told, and remembers what it was asked."""
+    """Returns the answer set by the test and records the requests."""
 
     answer: RealNameAnswer = "match"
-    asked: list[tuple[str, str]] = field(default_factory=list)
+    requests: list[tuple[str, str]] = field(default_factory=list)
 
     async def verify(self, name: str, id_number: str) -> RealNameAnswer:
-        self.asked.append((name, id_number))
+        self.requests.append((name, id_number))
         return self.answer
 
     async def aclose(self) -> None:
-        """Nothing is open."""
+        """Nothing to close."""
 
 
 @dataclass(slots=True)
 class Dial:
-    """A clock that the test moves."""
+    """A clock that tests can move."""
 
     ahead: timedelta = timedelta()
 
@@ -70,7 +70,7 @@ class Dial:
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A planted world and both APIs on it."""
+    """A sample province and both APIs."""
 
     app_context: AppContext
     owner: Database
@@ -85,19 +85,19 @@ class Stage:
         return self.world.school
 
     def phone(self) -> Phone:
-        """A phone that is bound to nobody; it believes the stage's clock."""
+        """An unbound phone that uses the scenario's clock."""
         return Phone(self.mobile, clock=self.dial.seconds)
 
-    async def give_number(self, pupil: Pupil, number: str | None) -> None:
-        """Put a phone number on the roster."""
+    async def set_phone_number(self, student: Pupil, number: str | None) -> None:
+        """Set the phone number on the roster."""
         async with self.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
-            await session.execute(update(Student).where(Student.id == pupil.id).values(phone=number))
+            await session.execute(update(Student).where(Student.id == student.id).values(phone=number))
 
-    async def sent_code(self, pupil: Pupil) -> str | None:
-        """The newest code that waits to be sent to the student."""
+    async def sent_code(self, student: Pupil) -> str | None:
+        """The newest code waiting to be sent to the student, if any."""
         newest = (
             select(NoticeDelivery)
-            .where(NoticeDelivery.student_id == pupil.id, NoticeDelivery.channel == "sms")
+            .where(NoticeDelivery.student_id == student.id, NoticeDelivery.channel == "sms")
             .order_by(NoticeDelivery.notice_id.desc())
             .limit(1)
         )
@@ -112,26 +112,26 @@ class Stage:
         code: str = json.loads(opened)["code"]
         return code
 
-    async def asked(self, phone: Phone, pupil: Pupil) -> tuple[str, str]:
-        """A registration whose code was sent: its id and the code."""
-        await self.give_number(pupil, "13800000000")
-        registration_id = await phone.register(pupil.name, pupil.id_number)
-        await registration.verify(self.app_context, UUID(registration_id))
-        code = await self.sent_code(pupil)
+    async def request_code(self, phone: Phone, student: Pupil) -> tuple[str, str]:
+        """Register a phone and verify the registration; returns its id and the code."""
+        await self.set_phone_number(student, "13800000000")
+        registration_id = await phone.register(student.name, student.id_number)
+        await verify_registration(self.app_context, UUID(registration_id))
+        code = await self.sent_code(student)
         assert code is not None
         return registration_id, code
 
-    async def bound(self, pupil: Pupil) -> Phone:
-        """A phone bound to the student by the whole way."""
+    async def bind_phone(self, student: Pupil) -> Phone:
+        """Bind a new phone to the student through the API."""
         phone = self.phone()
-        response = await phone.confirm(*await self.asked(phone, pupil))
+        response = await phone.confirm(*await self.request_code(phone, student))
         assert response.status_code == 200, response.text
         return phone
 
 
 @asynccontextmanager
 async def staged(app_context: AppContext, owner: Database) -> AsyncIterator[Stage]:
-    """A new world, and both APIs over ASGI."""
+    """A new sample province, and both APIs over ASGI."""
     real_name, dial = PlayedRealName(), Dial()
     services = {**app_context.services, real_name_verifier: real_name, password_hasher: CHEAP}
     own = replace(app_context, services=services, clock=dial)
@@ -158,7 +158,7 @@ def _client(app_context: AppContext, *routers: APIRouter) -> AsyncClient:
     return AsyncClient(transport=transport, base_url=app_context.settings.public_url)
 
 
-def code_of(text: str) -> str:
-    """The stable code in a problem document."""
+def problem_code(text: str) -> str:
+    """The error code in a problem document."""
     code: str = json.loads(text)["code"]
     return code

@@ -1,4 +1,4 @@
-"""A member of staff with an authenticator app, going the whole way over HTTP."""
+"""A staff user with an authenticator app, who activates and signs in over HTTP."""
 
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,9 +28,9 @@ def new_login() -> str:
 
 @dataclass(slots=True)
 class Staffer:
-    """Login, code and, once activated, an authenticator and tokens."""
+    """Login and activation code; after activation, the authenticator's secret and tokens."""
 
-    stage: Stage
+    scenario: Stage
     login: str
     code: str
     account_id: UUID
@@ -40,34 +40,34 @@ class Staffer:
     async def begin(self, **changes: Any) -> Response:
         profile = {"name": "李老师", "phone": "13800000000"}
         body = {"login": self.login, "activation_code": self.code, "password": PASSWORD, "profile": profile}
-        answer = await self.stage.staff.post("/v1/activations", json=body | changes)
+        answer = await self.scenario.staff.post("/v1/activations", json=body | changes)
         if answer.is_success:
             self.secret = pyotp.parse_uri(answer.json()["otpauth_uri"]).secret
         return answer
 
     def totp(self) -> str:
-        """The app's code; each use moves the stage's clock one step, since a code takes effect once."""
-        self.stage.dial.ahead += 30 * ONE_SECOND
-        return pyotp.TOTP(self.secret).at(self.stage.dial())
+        """The next code of the app. Moves the clock by one step, because a code is accepted once."""
+        self.scenario.dial.ahead += 30 * ONE_SECOND
+        return pyotp.TOTP(self.secret).at(self.scenario.dial())
 
     async def confirm(self, **changes: Any) -> Response:
         body = {"login": self.login, "activation_code": self.code, "totp": self.totp()}
-        return await self.stage.staff.post("/v1/activations/confirmation", json=body | changes)
+        return await self.scenario.staff.post("/v1/activations/confirmation", json=body | changes)
 
     async def sign_in(self, **changes: Any) -> Response:
         body = {"login": self.login, "password": PASSWORD}
         body |= {} if "totp" in changes else {"totp": self.totp()}
-        answer = await self.stage.staff.post("/v1/sessions", json=body | changes)
+        answer = await self.scenario.staff.post("/v1/sessions", json=body | changes)
         if answer.is_success:
             self.tokens = answer.json()
         return answer
 
     async def refresh(self, token: str) -> Response:
-        return await self.stage.staff.post("/v1/sessions/refresh", json={"refresh_token": token})
+        return await self.scenario.staff.post("/v1/sessions/refresh", json={"refresh_token": token})
 
     async def request(self, method: str, path: str, **options: Any) -> Response:
         headers = {"Authorization": f"Bearer {self.tokens['access_token']}"}
-        return await self.stage.staff.request(method, path, headers=headers, **options)
+        return await self.scenario.staff.request(method, path, headers=headers, **options)
 
     async def get(self, path: str, **params: Any) -> Response:
         return await self.request("GET", path, params=params)
@@ -79,37 +79,37 @@ class Staffer:
         body = {"kind": kind, "org_id": str(org_id), "login": new_login(), "display_name": "下级"}
         return await self.post("/v1/accounts", body)
 
-    async def invited(self, kind: Role, org_id: UUID) -> "Staffer":
-        """A subordinate who is active and signed in."""
+    async def create_subordinate(self, kind: Role, org_id: UUID) -> "Staffer":
+        """Invite a subordinate, activate the account and sign in."""
         login = new_login()
         body = {"kind": kind, "org_id": str(org_id), "login": login, "display_name": "下级"}
         answer = await self.post("/v1/accounts", body)
         assert answer.status_code == 201, answer.text
         created = answer.json()
-        return await _ready(
-            Staffer(self.stage, login, created["activation_code"], UUID(created["account_id"]))
+        return await _activate(
+            Staffer(self.scenario, login, created["activation_code"], UUID(created["account_id"]))
         )
 
 
-async def _ready(staffer: Staffer) -> Staffer:
+async def _activate(staffer: Staffer) -> Staffer:
     for step in (staffer.begin, staffer.confirm, staffer.sign_in):
         answer = await step()
         assert answer.is_success, answer.text
     return staffer
 
 
-async def invitation(stage: Stage, kind: Role, org_id: UUID) -> Staffer:
-    """Somebody invited to a unit, whoever is above it."""
-    login, at = new_login(), stage.dial()
-    async with stage.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
+async def invitation(scenario: Stage, kind: Role, org_id: UUID) -> Staffer:
+    """Invite a staff user to a unit."""
+    login, at = new_login(), scenario.dial()
+    async with scenario.owner.transaction(Scope.wide(PROVINCE_PATH)) as session:
         unit = await session.get_one(OrgUnit, org_id)
         command = InviteAccount(kind, org_id, login, "某某", None)
-        made: Invitation = await staff_accounts._open(
-            session, command, unit, province_policy(stage.app_context, at), at, new_id()
+        made: Invitation = await staff_accounts.create_account(
+            session, command, unit, province_policy(scenario.app_context, at), at, new_id()
         )
-    return Staffer(stage, login, made.activation_code, made.account.id)
+    return Staffer(scenario, login, made.activation_code, made.account.id)
 
 
-async def staffer(stage: Stage, kind: Role, org_id: UUID) -> Staffer:
-    """Somebody active and signed in at a unit."""
-    return await _ready(await invitation(stage, kind, org_id))
+async def staffer(scenario: Stage, kind: Role, org_id: UUID) -> Staffer:
+    """Create an active and signed-in staff user of a unit."""
+    return await _activate(await invitation(scenario, kind, org_id))

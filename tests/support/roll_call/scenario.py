@@ -20,7 +20,7 @@ from backend.core.ids import new_id
 from backend.core.tables import OutboxEvent, ServiceHeartbeat
 from backend.core.tenancy import Scope
 from backend.demo.phone import Phone
-from backend.identity.face.enrolment import face_pool
+from backend.identity.face.pool import face_pool
 from backend.identity.face.templates import store_template
 from backend.identity.tables import Account, DeviceKey, FaceEnrolment, NonFaceRoute, Portrait
 from backend.people.tables import Consent, RecordCheck

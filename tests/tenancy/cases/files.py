@@ -7,7 +7,8 @@ from uuid import UUID
 from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.leave.tables import LeaveStandIn
-from backend.people.attachments import AttachedTo, Content, attach, receive
+from backend.people.attachment_files import Content, receive
+from backend.people.attachments import AttachedTo, attach
 from tests.support.biometrics.pictures import encoded, noise
 from tests.support.province import Pupil, School, student_account
 from tests.tenancy.rows import Made, Of, Row

@@ -1,4 +1,4 @@
-"""The human side of a check: attestations, their review, and what was left undetermined."""
+"""Staff endpoints for results by people: attestations, their review, and determinations of undetermined results."""
 
 from uuid import UUID
 
@@ -34,7 +34,7 @@ router = APIRouter(prefix="/v1", tags=["人工核验 · checks by people"])
 
 @router.post("/students/{student_id}/card-code", status_code=201, responses=documented(401, 403, 404, 422))
 async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
-    """制发学生卡核验码（只显示一次） · Issue the code of a student's card; shown once, the old one stops working."""
+    """制发学生卡核验码（只显示一次） · Issue the code of a student's card; shown only once, the old one stops working."""
     async with caller.transaction() as session:
         code = await issue_student_code(session, caller.actor, student_id, caller.at, caller.app_context.keys)
     return CodeOut(code=code)
@@ -42,7 +42,7 @@ async def post_card_code(caller: StaffCaller, student_id: UUID) -> CodeOut:
 
 @router.get("/roll-calls/{roll_call_id}/sites", responses=documented(401, 403, 404, 422))
 async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[SiteOut]:
-    """本次核验冻结的办学地址 · The site versions that this roll call was launched with."""
+    """本次核验冻结的办学地址 · List the site versions that were frozen when the roll call was launched."""
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
         rows = (
@@ -61,7 +61,7 @@ async def list_frozen_sites(caller: StaffCaller, roll_call_id: UUID) -> list[Sit
     "/roll-calls/{roll_call_id}/attestations", status_code=201, responses=documented(401, 403, 404, 409, 422)
 )
 async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: AttestIn) -> AttestationOut:
-    """现场核验（非人脸） · A counselor attests presence on a filed site, by the code of the student's card."""
+    """现场核验（非人脸） · Attest a student's presence on a filed site, with the code of the student's card; by a counselor."""
     command = AttestPresence(roll_call_id, body.student_id, body.code, body.site_version_id, body.reason)
     async with caller.transaction() as session:
         row = await attest_presence(session, caller.actor, command, caller.at, caller.app_context.keys)
@@ -76,7 +76,7 @@ async def post_attestation(caller: StaffCaller, roll_call_id: UUID, body: Attest
     responses=documented(401, 403, 404, 409, 422),
 )
 async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID, body: ReviewIn) -> ReviewOut:
-    """复核现场核验（须由另一人） · The second look at an attestation, by somebody else."""
+    """复核现场核验（须由另一人） · Review an attestation; by a different person."""
     command = ReviewAttestation(roll_call_id, student_id, body.upheld, body.note)
     async with caller.transaction() as session:
         row = await review_attestation(session, caller.actor, command, caller.at)
@@ -89,7 +89,7 @@ async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID,
     responses=documented(401, 403, 404, 409, 422),
 )
 async def post_determination(caller: StaffCaller, roll_call_id: UUID, body: DetermineIn) -> OutcomeOut:
-    """认定待定结果（须说明理由） · A person of the launching authority resolves an undetermined result."""
+    """认定待定结果（须说明理由） · Determine an undetermined result; by the authority that launched the roll call."""
     command = Determine(roll_call_id, body.student_id, Outcome(body.outcome), body.reason)
     async with caller.transaction() as session:
         row = await determine(session, caller.actor, command, caller.at)

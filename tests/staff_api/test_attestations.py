@@ -1,4 +1,4 @@
-"""Attestations, their review, and what people decide, over HTTP."""
+"""Attestations, their review, and determinations, over HTTP."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -9,7 +9,7 @@ import pytest
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.staff_api.accounts.record_checks import router
+from backend.staff_api.roll_calls.attestations import router
 from tests.support.province import counselor_account, registrar_account
 from tests.support.roll_call.scenario import GRACE, Stage, staged
 from tests.support.staff_client import StaffClient, same_refusal, staff_client
@@ -29,8 +29,10 @@ async def api(stage: Stage) -> AsyncIterator[StaffClient]:
     await client.http.aclose()
 
 
-async def body_of(api: StaffClient, stage: Stage, roll_call_id: UUID, student_id: UUID) -> dict[str, Any]:
-    """What a counselor sends who sees this student with the card in hand."""
+async def attestation_body(
+    api: StaffClient, stage: Stage, roll_call_id: UUID, student_id: UUID
+) -> dict[str, Any]:
+    """The body with which a counselor attests this student's presence by the student card."""
     issued = await api.post(stage.registrar, f"/v1/students/{student_id}/card-code", {})
     assert issued.status_code == 201, issued.text
     (site,) = (await api.get(stage.registrar, f"/v1/roll-calls/{roll_call_id}/sites")).json()
@@ -45,16 +47,16 @@ async def body_of(api: StaffClient, stage: Stage, roll_call_id: UUID, student_id
 async def test_an_attestation_and_its_review(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     klass = stage.school.classes[0]
-    pupil, counselor = klass.students[0], counselor_account(stage.school, klass)
-    body = await body_of(api, stage, launched.roll_call.id, pupil.id)
+    student, counselor = klass.students[0], counselor_account(stage.school, klass)
+    body = await attestation_body(api, stage, launched.roll_call.id, student.id)
     path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
     assert body["code"].isdigit()
     wrong = await api.post(counselor, path, body | {"code": f"{(int(body['code']) + 1) % 10**8:08d}"})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "student_code_wrong")
     written = await api.post(counselor, path, body)
     assert written.status_code == 201, written.text
-    assert (await stage.outcomes(launched.roll_call.id))[pupil.id].method == "attested"
-    review = f"{path}/{pupil.id}/review"
+    assert (await stage.outcomes(launched.roll_call.id))[student.id].method == "attested"
+    review = f"{path}/{student.id}/review"
     own = await api.post(counselor, review, {"upheld": True, "note": "本人"})
     assert (own.status_code, own.json()["code"]) == (403, "not_permitted")
     second = await api.post(stage.bureau, review, {"upheld": True, "note": "已视频核对"})
@@ -62,11 +64,11 @@ async def test_an_attestation_and_its_review(api: StaffClient, stage: Stage) -> 
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_students_of_others_answer_as_if_absent(api: StaffClient, stage: Stage) -> None:
+async def test_students_of_other_counselors_are_not_found(api: StaffClient, stage: Stage) -> None:
     launched = await stage.launch()
     mine, other = stage.school.classes
     counselor = counselor_account(stage.school, mine)
-    body = await body_of(api, stage, launched.roll_call.id, other.students[0].id)
+    body = await attestation_body(api, stage, launched.roll_call.id, other.students[0].id)
     path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
     foreign = await api.post(counselor, path, body)
     assert foreign.status_code == 404
@@ -80,7 +82,9 @@ async def test_students_of_others_answer_as_if_absent(api: StaffClient, stage: S
     assert sites.status_code == 404
 
 
-async def test_an_open_result_is_resolved_by_the_launching_side_once(api: StaffClient, stage: Stage) -> None:
+async def test_an_undetermined_result_is_determined_once_by_the_launcher(
+    api: StaffClient, stage: Stage
+) -> None:
     launched = await stage.launch()
     candidate = await stage.activate(stage.school.students[0])
     await stage.check_in(candidate, launched.roll_call.id)

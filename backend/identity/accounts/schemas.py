@@ -1,0 +1,152 @@
+"""Wire schemas of staff accounts: invitation, activation and administration."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
+
+from backend.core.web.schema_types import Line, Schema
+from backend.identity.accounts.staff_accounts import Invitation
+from backend.identity.tables import Account
+from backend.org.tables import OrgUnit
+
+Login = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=64, pattern=r"^ *[A-Za-z0-9][A-Za-z0-9._@-]* *$"),
+    AfterValidator(lambda login: login.strip().lower()),
+]
+"""Surrounding blanks, which copying adds, are removed."""
+Password = Annotated[str, StringConstraints(min_length=12, max_length=128, pattern=r"^[^\x00]+$")]
+"""At least twelve characters, without rules about character classes (NIST SP 800-63B-4)."""
+Totp = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+ActivationCode = Annotated[str, StringConstraints(min_length=16, max_length=16, pattern=r"^[A-Za-z2-7]+$")]
+Phone = Annotated[str, StringConstraints(pattern=r"^[0-9+ -]{5,20}$")]
+
+InvitedKind = Literal["bureau", "registrar", "counselor"]
+AccountKind = Literal["province", "bureau", "registrar", "counselor", "student"]
+AccountStatus = Literal["invited", "active", "disabled"]
+
+
+class InvitationIn(Schema):
+    """The account to invite; a counselor's unit is the school."""
+
+    kind: InvitedKind = Field(examples=["counselor"])
+    org_id: UUID
+    login: Login = Field(examples=["li.laoshi"])
+    display_name: Line = Field(examples=["李老师"])
+    phone: Phone | None = Field(default=None, examples=["13800000000"])
+
+
+class InvitationOut(BaseModel):
+    """The new account and its activation code, which is shown only once."""
+
+    account_id: UUID
+    counselor_id: UUID | None
+    activation_code: str = Field(examples=["ABCDEFGH23456723"])
+    expires_at: datetime
+
+
+class AccountOut(BaseModel):
+    """An account in a list."""
+
+    id: UUID
+    kind: str = Field(examples=["registrar"])
+    status: str = Field(examples=["active"])
+    login: str | None = Field(examples=["zz.school1"])
+    display_name: str = Field(examples=["王老师"])
+    org_id: UUID
+    org_name: str = Field(examples=["郑州市某某中等专业学校"])
+    counselor_id: UUID | None
+    created_at: datetime
+
+
+class DisableIn(Schema):
+    """Why the account is disabled."""
+
+    reason: Line = Field(examples=["离职"])
+
+
+class ProfileIn(Schema):
+    """Name and phone number of the invited person."""
+
+    name: Line = Field(examples=["李老师"])
+    phone: Phone = Field(examples=["13800000000"])
+
+
+class ActivationIn(Schema):
+    """The activation code from the superior, and the invited person's password and profile."""
+
+    login: Login = Field(examples=["li.laoshi"])
+    activation_code: ActivationCode = Field(examples=["ABCDEFGH23456723"])
+    password: Password = Field(examples=["春风又绿江南岸-明月何时"])
+    profile: ProfileIn
+
+
+class ActivationOut(BaseModel):
+    """The URI for the authenticator app; shown only once."""
+
+    otpauth_uri: str = Field(examples=["otpauth://totp/…"])
+
+
+class ActivationConfirmationIn(Schema):
+    """The first code of the authenticator app."""
+
+    login: Login = Field(examples=["li.laoshi"])
+    activation_code: ActivationCode = Field(examples=["ABCDEFGH23456723"])
+    totp: Totp = Field(examples=["492039"])
+
+
+class StaffMeOut(BaseModel):
+    """The signed-in account."""
+
+    account_id: UUID
+    kind: str = Field(examples=["registrar"])
+    login: str | None = Field(examples=["zz.school1"])
+    display_name: str = Field(examples=["王老师"])
+    org_id: UUID
+    org_kind: str = Field(examples=["school"])
+    org_name: str = Field(examples=["郑州市某某中等专业学校"])
+    school_id: UUID | None
+    counselor_id: UUID | None
+
+
+def invitation_out(invitation: Invitation) -> InvitationOut:
+    """An invitation as the API returns it."""
+    account = invitation.account
+    return InvitationOut(
+        account_id=account.id,
+        counselor_id=account.counselor_id,
+        activation_code=invitation.activation_code,
+        expires_at=invitation.expires_at,
+    )
+
+
+def account_out(account: Account, unit: OrgUnit) -> AccountOut:
+    """An account as the API returns it."""
+    return AccountOut(
+        id=account.id,
+        kind=account.kind,
+        status=account.status,
+        login=account.login,
+        display_name=account.display_name,
+        org_id=unit.id,
+        org_name=unit.name,
+        counselor_id=account.counselor_id,
+        created_at=account.created_at,
+    )
+
+
+def staff_me_out(account: Account, unit: OrgUnit) -> StaffMeOut:
+    """The signed-in account as the API returns it."""
+    return StaffMeOut(
+        account_id=account.id,
+        kind=account.kind,
+        login=account.login,
+        display_name=account.display_name,
+        org_id=unit.id,
+        org_kind=unit.kind,
+        org_name=unit.name,
+        school_id=account.school_id,
+        counselor_id=account.counselor_id,
+    )

@@ -1,0 +1,44 @@
+"""Background tasks of the devices package: verifying registrations, and deleting expired rows."""
+
+from uuid import UUID
+
+from procrastinate import JobContext, RetryStrategy
+
+from backend.core.app_context import AppContext
+from backend.core.jobs import DEFAULT, NOTICES, job_app
+from backend.identity import unscoped_queries
+from backend.identity.devices import registration_verification
+from backend.identity.policy import province_policy
+
+
+def _app_context(context: JobContext) -> AppContext:
+    app_context: AppContext = context.additional_context["app_context"]
+    return app_context
+
+
+@job_app.task(
+    queue=NOTICES,
+    name="verify_registration",
+    pass_context=True,
+    retry=RetryStrategy(max_attempts=8, exponential_wait=3),
+)
+async def verify_registration(context: JobContext, registration_id: str) -> None:
+    """Check a registration with the real-name service and send its one-time code."""
+    await registration_verification.verify_registration(_app_context(context), UUID(registration_id))
+
+
+@job_app.periodic(cron="*/10 * * * *")
+@job_app.task(queue=DEFAULT, name="purge_spent", pass_context=True, queueing_lock="purge_spent")
+async def purge_expired(context: JobContext, timestamp: int) -> None:  # noqa: ARG001 - passed by the scheduler
+    """Delete proofs and registrations that can no longer have any effect.
+
+    Proofs are kept for the life of a token plus the permitted clock error, unconfirmed registrations for the window
+    in which they are counted.
+    """
+    app_context = _app_context(context)
+    at = app_context.clock()
+    policy = province_policy(app_context, at)
+    proof_life = policy.duration("identity.token.lifetime") + 2 * policy.duration("identity.proof.max_age")
+    await unscoped_queries.purge_proofs(app_context.database, at - proof_life)
+    window = policy.duration("identity.otp.window") + policy.duration("identity.otp.lifetime")
+    await unscoped_queries.purge_registrations(app_context.database, at - window)

@@ -1,0 +1,111 @@
+"""Judging an enrolment in the worker: the shots become a template, or the student gets reasons (HN334-3.1)."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import outbox
+from backend.core.app_context import AppContext
+from backend.identity.consents import FACE_CONSENTS, require_consents
+from backend.identity.errors import ConsentMissing, PicturesUnjudged
+from backend.identity.face.picture_refs import EnrolmentRef
+from backend.identity.face.pictures import store_reencoded
+from backend.identity.face.policy import enrolment_rules
+from backend.identity.face.pool import face_pool
+from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.face.selfie_records import store_enrolment_fingerprint
+from backend.identity.face.templates import store_template
+from backend.identity.policy import province_policy
+from backend.identity.tables import FaceEnrolment
+from biometrics.checks import EnrolmentResult, Shot
+from biometrics.errors import BiometricsError
+
+
+async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
+    """Judge the shots outside any transaction, then record the verdict in a short one.
+
+    Does nothing for an enrolment that is already decided.
+    """
+    async with app_context.database.transaction(ref.scope) as session:
+        enrolment = await _lock_pending(session, ref)
+    if enrolment is None:
+        return
+    shots = [Shot(await app_context.evidence.get(key)) for key in ref.shot_keys(enrolment.shots)]
+    pool = app_context.service(face_pool)
+    rules = enrolment_rules(province_policy(app_context, app_context.clock()), pool.enrolling().key.id)
+    try:
+        verdict: EnrolmentResult | BiometricsError = await pool.enrol(shots, rules)
+    except BiometricsError as refusal:
+        verdict = refusal
+    await _record_verdict(app_context, ref, verdict)
+    for key in ref.shot_keys(len(shots)):
+        await store_reencoded(app_context.evidence, pool, key)
+
+
+async def refuse_unjudged_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
+    """Refuse an enrolment that no attempt could judge; left pending, it would block the student from enrolling."""
+    await _record_verdict(app_context, ref, PicturesUnjudged())
+
+
+async def _record_verdict(
+    app_context: AppContext, ref: EnrolmentRef, verdict: EnrolmentResult | BiometricsError | PicturesUnjudged
+) -> None:
+    at = app_context.clock()
+    async with app_context.database.transaction(ref.scope) as session:
+        enrolment = await _lock_pending(session, ref)
+        if enrolment is None:
+            return
+        is_accepted = False
+        if isinstance(verdict, BiometricsError | PicturesUnjudged):
+            enrolment.reasons = [reason_json(refusal_reason(verdict), None)]
+        else:
+            enrolment.engine = str(verdict.engine.key)
+            enrolment.reasons = _reasons(verdict)
+            is_accepted = await _store_result(app_context, session, enrolment, verdict, at)
+        enrolment.status = "accepted" if is_accepted else "refused"
+        enrolment.decided_at = at
+        name = "FaceEnrolled" if is_accepted else "FaceEnrolmentRefused"
+        await outbox.emit(session, name, ref.event_payload, at)
+
+
+async def _store_result(
+    app_context: AppContext,
+    session: AsyncSession,
+    enrolment: FaceEnrolment,
+    result: EnrolmentResult,
+    at: datetime,
+) -> bool:
+    """Store the template; False if there is none, or if consent was revoked since the shots were sent."""
+    if result.template is None:
+        return False
+    try:
+        await require_consents(session, enrolment.student_id, *FACE_CONSENTS)
+    except ConsentMissing as missing:
+        enrolment.reasons = [reason_json(refusal_reason(missing), None)]
+        return False
+    await store_template(session, app_context.keys, enrolment, result.template, at)
+    usable = [report.fingerprint for report in result.shots if not report.reasons]
+    hashes = [fingerprint.phash for fingerprint in usable if fingerprint is not None]
+    await store_enrolment_fingerprint(
+        session, app_context.keys, enrolment, result.template.descriptor(), hashes, at
+    )
+    return True
+
+
+async def _lock_pending(session: AsyncSession, ref: EnrolmentRef) -> FaceEnrolment | None:
+    """The enrolment, locked; None once it is decided."""
+    pending = (
+        select(FaceEnrolment)
+        .where(FaceEnrolment.id == ref.enrolment_id, FaceEnrolment.status == "pending")
+        .with_for_update()
+    )
+    return (await session.scalars(pending)).one_or_none()
+
+
+def _reasons(result: EnrolmentResult) -> list[dict[str, Any]]:
+    each = [
+        reason_json(reason, number) for number, report in enumerate(result.shots) for reason in report.reasons
+    ]
+    return each + [reason_json(reason, None) for reason in result.reasons]

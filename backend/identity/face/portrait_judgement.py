@@ -1,0 +1,137 @@
+"""Judging an ID portrait in the worker (HN334-3.1): compared with the enrolled face where there is one.
+
+Without an enrolled face, or with a score between the thresholds, a person reviews the portrait. The score alone
+refuses only a clear mismatch, and the student can submit another picture.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from backend.core import outbox
+from backend.core.app_context import AppContext
+from backend.core.tenancy import Scope
+from backend.identity.errors import PicturesUnjudged
+from backend.identity.face.match_references import load_reference
+from backend.identity.face.picture_refs import PortraitRef
+from backend.identity.face.pictures import store_reencoded
+from backend.identity.face.policy import enrolment_rules, thresholds
+from backend.identity.face.pool import face_pool
+from backend.identity.face.reasons import reason_json, refusal_reason
+from backend.identity.policy import province_policy
+from backend.identity.tables import Portrait
+from backend.policy import PolicyAt
+from biometrics.checks import BurstResult, Shot
+from biometrics.errors import BiometricsError
+from biometrics.matching.decision import Decision, decide
+from biometrics.matching.scoring import Reference
+from biometrics.pictures.decoding import ImageBroken
+from biometrics.pictures.quality import Reason
+
+OTHER_PERSON = Reason(
+    "portrait_other_person",
+    "证件照与采集的人脸不符。请本人重新拍摄；如有疑问请联系学校管理员。",
+    "The portrait does not match the enrolled face. Take a new one of yourself, or ask the registrar.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PortraitVerdict:
+    """The stored result of a judgement."""
+
+    status: str
+    score: float | None
+    reasons: list[dict[str, Any]]
+
+
+async def judge_portrait(app_context: AppContext, ref: PortraitRef) -> None:
+    """Judge a portrait outside any transaction, then record the verdict in a short one.
+
+    Retention deletes a refused picture soon after. An accepted one is the 学籍证件照 and is kept with the student.
+    """
+    policy = province_policy(app_context, app_context.clock())
+    async with app_context.database.transaction(Scope.school(ref.school_id)) as session:
+        portrait = await _lock_pending(session, ref)
+        reference = await load_reference(
+            session, app_context.keys, ref.student_id, policy, school_id=ref.school_id
+        )
+    if portrait is None:
+        return
+    try:
+        image = await app_context.evidence.get(ref.evidence_key)
+        verdict = PortraitVerdict("review", None, [])
+        if reference is not None:
+            verdict = await _compare(app_context, image, reference, policy)
+    except BiometricsError as refusal:
+        verdict = _refused(refusal_reason(refusal))
+    stored = await store_reencoded(app_context.evidence, app_context.service(face_pool), ref.evidence_key)
+    if stored is None and verdict.status != "refused":
+        verdict = _refused(refusal_reason(ImageBroken()))
+    await _record_verdict(app_context, ref, verdict, stored)
+
+
+async def refuse_unjudged_portrait(app_context: AppContext, ref: PortraitRef) -> None:
+    """Refuse a portrait that no attempt could judge; left pending, it would block the student from sending another."""
+    await _record_verdict(app_context, ref, _refused(refusal_reason(PicturesUnjudged())))
+
+
+def _refused(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
+    return PortraitVerdict("refused", score, [reason_json(reason, 0) for reason in reasons])
+
+
+async def _compare(
+    app_context: AppContext, image: bytes, reference: Reference, policy: PolicyAt
+) -> PortraitVerdict:
+    """Score the portrait against the student's template."""
+    result: BurstResult = await app_context.service(face_pool).judge(
+        [Shot(image)], reference, enrolment_rules(policy)
+    )
+    score = result.score
+    if score is None or result.quality_reasons:
+        return _refused(*result.quality_reasons)
+    decision = decide(score.value, score.method, thresholds(policy, reference.template.engine, score.method))
+    if decision is Decision.REJECT:
+        return _refused(OTHER_PERSON, score=score.value)
+    return PortraitVerdict("accepted" if decision is Decision.ACCEPT else "review", score.value, [])
+
+
+async def _record_verdict(
+    app_context: AppContext, ref: PortraitRef, verdict: PortraitVerdict, stored: bytes | None = None
+) -> None:
+    at = app_context.clock()
+    async with app_context.database.transaction(ref.scope) as session:
+        portrait = await _lock_pending(session, ref)
+        if portrait is None:
+            return
+        portrait.status, portrait.score, portrait.reasons = verdict.status, verdict.score, verdict.reasons
+        portrait.decided_at = at
+        if stored is not None:
+            portrait.sha256 = hashlib.sha256(stored).digest()
+        if verdict.status == "accepted":
+            await _replace_earlier(session, portrait)
+        payload = {
+            "school_id": str(ref.school_id),
+            "student_id": str(ref.student_id),
+            "status": verdict.status,
+        }
+        await outbox.emit(session, "PortraitJudged", payload, at)
+
+
+async def _replace_earlier(session: AsyncSession, portrait: Portrait) -> None:
+    earlier = (
+        Portrait.student_id == portrait.student_id,
+        Portrait.id != portrait.id,
+        Portrait.status.in_(["accepted", "review"]),
+    )
+    await session.execute(update(Portrait).where(*earlier).values(status="replaced"))
+
+
+async def _lock_pending(session: AsyncSession, ref: PortraitRef) -> Portrait | None:
+    """The portrait, locked; None once it is decided."""
+    pending = (
+        select(Portrait).where(Portrait.id == ref.portrait_id, Portrait.status == "pending").with_for_update()
+    )
+    return (await session.scalars(pending)).one_or_none()

@@ -1,4 +1,7 @@
-"""Applying for aid, and answering: once a term for each kind, in time, by somebody else (HRSS28-3.3, MOE19-3.5)."""
+"""Applications for aid and their decisions (HRSS28-3.3, MOE19-3.5).
+
+A student applies once per term and kind, before the deadline. A different account decides.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -10,14 +13,14 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.aid.eligibility import duplicates, must_be_eligible, reasons_against
+from backend.aid.eligibility import list_ineligibility_reasons, load_duplicates, require_eligible
 from backend.aid.errors import (
     AidAlreadyApplied,
     AidApplicationDecided,
     AidDeadlinePassed,
     AidReasonsMissing,
 )
-from backend.aid.ledger_service import hold_up_to_date, post_accounts
+from backend.aid.ledger_service import lock_students_for_posting, post_entries
 from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind, instalments, months_of_term
 from backend.aid.tables import AidApplication, AidAward, AidDecision, AidInstalment
@@ -34,20 +37,20 @@ from backend.people.tables import SchoolClass, Student
 from backend.policy.installed import policy_at
 from backend.standing.store.lock import LockedStudent
 
-Answer = Literal["approved", "refused"]
+Outcome = Literal["approved", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
 class ApplyForClass:
-    """Applications for everybody of a class, or of the school if none is named."""
+    """Applications for all students of a class, or of the school if `class_id` is None."""
 
     kind: AidKind
     class_id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """A student for whom nothing was filed, and why: a stable code and a sentence in each language."""
+class SkippedStudent:
+    """A student for whom no application was filed, with the reason: a stable code and a text in each language."""
 
     student_id: UUID
     code: str
@@ -56,19 +59,19 @@ class Passed:
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
-    """What became of an application for many."""
+class ClassApplicationResult:
+    """The ids of the filed applications, and the students for whom none was filed."""
 
     filed: tuple[UUID, ...]
-    passed: tuple[Passed, ...]
+    skipped: tuple[SkippedStudent, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class DecideAid:
-    """The answer to an application; a refusal says why."""
+    """The decision on an application; a refusal requires reasons."""
 
     application_id: UUID
-    outcome: Answer
+    outcome: Outcome
     reasons: str | None = None
 
 
@@ -78,91 +81,100 @@ class DecideAid:
 async def apply_for_aid(
     session: AsyncSession, actor: Actor, kind: AidKind, keys: KeyRing, at: datetime
 ) -> AidApplication:
-    """File the acting student's own application for the running term.
+    """File the student's own application for the current term.
 
     Raises `TermNotSet`, `AidDeadlinePassed`, `AidIneligible` and `AidAlreadyApplied`.
     """
     if actor.role != "student" or actor.student_id is None:
-        raise NotPermitted(reason_zh="由学生本人申请", reason_en="students apply for themselves here")
+        raise NotPermitted(reason_zh="由学生本人申请", reason_en="only the student applies here")
     student = await session.get_one(Student, actor.student_id)
     term = await term_of(session, student.school_id, legal_day(at))
-    law = AidPolicy.at(legal_day(at), await _path_of(session, student.school_id))
-    _must_be_in_time(law, student.programme, term, at)
-    await must_be_eligible(session, student, law, keys)
-    attempts = await _attempts(session, [student.id], kind, term.code)
-    filed = await _insert(session, actor, kind, term.code, attempts, at)
+    school = await session.get_one(OrgUnit, student.school_id)
+    law = AidPolicy.at(legal_day(at), school.path)
+    _require_before_deadline(law, student.programme, term, at)
+    await require_eligible(session, student, law, keys)
+    attempts = await _next_attempts(session, [student.id], kind, term.code)
+    filed = await _insert_applications(session, actor, kind, term.code, attempts, at)
     if not filed:
         raise AidAlreadyApplied
     _record(session, actor, "aid.applied", filed[0], {"kind": kind.value, "term": term.code}, at)
     return await session.get_one(AidApplication, filed[0])
 
 
-async def apply_for_many(
+async def apply_for_class(
     session: AsyncSession, actor: Actor, command: ApplyForClass, keys: KeyRing, at: datetime
-) -> Filed:
-    """File for everybody of a class or of the registrar's school whom aid is for; the others are named with why.
+) -> ClassApplicationResult:
+    """File applications for the eligible students of a class or of the registrar's school.
+
+    The result names the other students with the reason.
 
     Raises `NotFound`, `NotPermitted` and `TermNotSet`.
     """
     if actor.role != "registrar" or actor.school_id is None:
         raise NotPermitted(
-            reason_zh="由学校管理员或学生本人申请", reason_en="the school's registrar or the student applies"
+            reason_zh="由学校管理员或学生本人申请",
+            reason_en="only the school's registrar or the student applies",
         )
-    students = (await session.scalars(await _wanted(session, actor.school_id, command))).all()
+    students = (await session.scalars(await _select_students(session, actor.school_id, command))).all()
     term = await term_of(session, actor.school_id, legal_day(at))
     law = AidPolicy.at(legal_day(at), actor.org_path)
-    doubled = await duplicates(session, [student.id for student in students])
-    passed: list[Passed] = []
-    fit: list[UUID] = []
+    duplicates = await load_duplicates(session, [student.id for student in students])
+    skipped: list[SkippedStudent] = []
+    eligible: list[UUID] = []
     for student in students:
-        against = _objections(student, law, keys, term, at, duplicate=student.id in doubled)
-        passed += [Passed(student.id, code, zh, en) for code, zh, en in against]
-        if not against:
-            fit.append(student.id)
-    attempts = await _attempts(session, fit, command.kind, term.code)
-    filed = await _insert(session, actor, command.kind, term.code, attempts, at)
-    again = set(fit) - {application.student_id for application in await _of(session, filed)}
-    known = AidAlreadyApplied()
-    passed += [
-        Passed(student_id, known.code, known.zh, known.en) for student_id in fit if student_id in again
+        reasons = _list_reasons(student, law, keys, term, at, duplicate=student.id in duplicates)
+        skipped += [SkippedStudent(student.id, code, zh, en) for code, zh, en in reasons]
+        if not reasons:
+            eligible.append(student.id)
+    attempts = await _next_attempts(session, eligible, command.kind, term.code)
+    filed = await _insert_applications(session, actor, command.kind, term.code, attempts, at)
+    filed_students = set(
+        await session.scalars(select(AidApplication.student_id).where(AidApplication.id.in_(filed)))
+    )
+    error = AidAlreadyApplied()
+    skipped += [
+        SkippedStudent(student_id, error.code, error.zh, error.en)
+        for student_id in eligible
+        if student_id not in filed_students
     ]
     facts = {"kind": command.kind.value, "term": term.code, "filed": len(filed)}
     subject = command.class_id or actor.school_id
     _record(session, actor, "aid.applied_for_many", subject, facts, at)
-    return Filed(tuple(filed), tuple(passed))
+    return ClassApplicationResult(tuple(filed), tuple(skipped))
 
 
-async def _wanted(session: AsyncSession, school_id: UUID, command: ApplyForClass) -> Select[Student]:
-    wanted = select(Student).where(Student.school_id == school_id).order_by(Student.id)
+async def _select_students(session: AsyncSession, school_id: UUID, command: ApplyForClass) -> Select[Student]:
+    query = select(Student).where(Student.school_id == school_id).order_by(Student.id)
     if command.class_id is None:
-        return wanted
+        return query
     if await session.get(SchoolClass, command.class_id) is None:
         raise NotFound
-    return wanted.where(Student.class_id == command.class_id)
+    return query.where(Student.class_id == command.class_id)
 
 
-def _objections(
+def _list_reasons(
     student: Student, law: AidPolicy, keys: KeyRing, term: TermView, at: datetime, *, duplicate: bool
 ) -> list[tuple[str, str, str]]:
     last_day = law.last_day(student.programme, term)
     if legal_day(at) > last_day:
-        late = AidDeadlinePassed(last_day=last_day.isoformat())
-        return [(late.code, late.sentence("zh"), late.sentence("en"))]
-    return [("aid_ineligible", zh, en) for zh, en in reasons_against(student, law, keys, duplicate=duplicate)]
+        error = AidDeadlinePassed(last_day=last_day.isoformat())
+        return [(error.code, error.sentence("zh"), error.sentence("en"))]
+    reasons = list_ineligibility_reasons(student, law, keys, duplicate=duplicate)
+    return [("aid_ineligible", zh, en) for zh, en in reasons]
 
 
-def _must_be_in_time(law: AidPolicy, programme: str, term: TermView, at: datetime) -> None:
-    """The last day itself is in time; there is no late entry."""
+def _require_before_deadline(law: AidPolicy, programme: str, term: TermView, at: datetime) -> None:
+    """Raise `AidDeadlinePassed` after the last day. The last day itself is in time."""
     last_day = law.last_day(programme, term)
     if legal_day(at) > last_day:
         raise AidDeadlinePassed(last_day=last_day.isoformat())
 
 
-async def _attempts(
+async def _next_attempts(
     session: AsyncSession, student_ids: Collection[UUID], kind: AidKind, term_code: str
 ) -> dict[UUID, int]:
-    """The number of the attempt to file for each student; one whose last attempt was not refused is left out."""
-    earlier = await session.execute(
+    """Return the next attempt number by student; omits students whose last application was not refused."""
+    rows = await session.execute(
         select(
             AidApplication.student_id,
             func.count(),
@@ -176,15 +188,16 @@ async def _attempts(
         )
         .group_by(AidApplication.student_id)
     )
-    made = {student_id: (count, refused) for student_id, count, refused in earlier}
-    return {
-        student_id: made.get(student_id, (0, 0))[0] + 1
-        for student_id in student_ids
-        if made.get(student_id, (0, 0))[0] == made.get(student_id, (0, 0))[1]
-    }
+    earlier = {student_id: (count, refused) for student_id, count, refused in rows}
+    attempts = {}
+    for student_id in student_ids:
+        count, refused = earlier.get(student_id, (0, 0))
+        if count == refused:
+            attempts[student_id] = count + 1
+    return attempts
 
 
-async def _insert(
+async def _insert_applications(
     session: AsyncSession,
     actor: Actor,
     kind: AidKind,
@@ -192,7 +205,7 @@ async def _insert(
     attempts: dict[UUID, int],
     at: datetime,
 ) -> Sequence[UUID]:
-    """The ids of the applications that nobody else filed in the meantime."""
+    """Insert applications and return their ids; skips those that a concurrent transaction has filed."""
     rows = [
         {
             "id": new_id(),
@@ -208,37 +221,30 @@ async def _insert(
     ]
     if not rows:
         return []
-    put = insert(AidApplication).on_conflict_do_nothing()
-    return (await session.scalars(put.returning(AidApplication.id), rows)).all()
+    insertion = insert(AidApplication).on_conflict_do_nothing()
+    return (await session.scalars(insertion.returning(AidApplication.id), rows)).all()
 
 
-async def _of(session: AsyncSession, ids: Collection[UUID]) -> Sequence[AidApplication]:
-    return (await session.scalars(select(AidApplication).where(AidApplication.id.in_(ids)))).all()
-
-
-async def _path_of(session: AsyncSession, school_id: UUID) -> str:
-    return (await session.get_one(OrgUnit, school_id)).path
-
-
-# --- answering ---
+# --- deciding ---
 
 
 async def decide_aid(
     session: AsyncSession, actor: Actor, command: DecideAid, keys: KeyRing, at: datetime
 ) -> AidDecision:
-    """Approve or refuse, once; by whom the law names, never by who filed it (invariant 9).
+    """Approve or refuse an application, once. The account that filed it never decides (invariant 9).
 
-    An approval needs eligibility and time as they are now, and makes the award: its instalments follow from the
-    law of the term's first day. Raises `NotFound`, `NotPermitted`, `AidApplicationDecided`, `AidReasonsMissing`,
+    An approval checks eligibility and deadline again and creates the award, whose instalments follow the law of the
+    term's first day. Raises `NotFound`, `NotPermitted`, `AidApplicationDecided`, `AidReasonsMissing`,
     `AidDeadlinePassed` and `AidIneligible`.
     """
     application = await session.get(AidApplication, command.application_id)
     if application is None:
         raise NotFound
-    held = (await hold_up_to_date(session, [application.student_id], at))[application.student_id]
-    path = held.subject.path
+    locked_students = await lock_students_for_posting(session, [application.student_id], at)
+    student = locked_students[application.student_id]
+    path = student.subject.path
     law = AidPolicy.at(legal_day(at), path)
-    _must_be_approver(actor, law, application)
+    _require_approver(actor, law, application)
     if await session.get(AidDecision, application.id) is not None:
         raise AidApplicationDecided
     if command.outcome == "refused" and command.reasons is None:
@@ -251,63 +257,64 @@ async def decide_aid(
         reasons=command.reasons,
         filed_by=application.filed_by,
         decided_by=actor.account_id,
-        decided_at=held.at,
+        decided_at=student.at,
     )
     if command.outcome == "approved":
-        await _award(session, application, held, law, keys)
+        await _create_award(session, application, student, law, keys)
     session.add(decision)
     await session.flush()
     facts = {"outcome": command.outcome, "kind": application.kind, "term": application.term_code}
-    _record(session, actor, "aid.decided", application.id, facts, held.at)
-    await post_accounts(session, [held])
+    _record(session, actor, "aid.decided", application.id, facts, student.at)
+    await post_entries(session, [student])
     payload = {
         "application_id": str(application.id),
         "school_id": str(application.school_id),
         "student_id": str(application.student_id),
         "path": path,
     }
-    await outbox.emit(session, "AidDecided", payload, held.at)
+    await outbox.emit(session, "AidDecided", payload, student.at)
     return decision
 
 
-def _must_be_approver(actor: Actor, law: AidPolicy, application: AidApplication) -> None:
+def _require_approver(actor: Actor, law: AidPolicy, application: AidApplication) -> None:
     if actor.role not in law.approvers:
         raise NotPermitted(
-            reason_zh="资助申请由规定的审批人审批", reason_en="aid is decided by those whom the law names"
+            reason_zh="资助申请由规定的审批人审批", reason_en="only the approvers named by law decide on aid"
         )
     if actor.account_id == application.filed_by:
         raise NotPermitted(
-            reason_zh="本人提交的申请须由他人审批", reason_en="somebody else decides on what you filed"
+            reason_zh="本人提交的申请须由他人审批",
+            reason_en="an application is decided by an account other than the one that filed it",
         )
 
 
-async def _award(
-    session: AsyncSession, application: AidApplication, held: LockedStudent, law: AidPolicy, keys: KeyRing
+async def _create_award(
+    session: AsyncSession, application: AidApplication, locked: LockedStudent, law: AidPolicy, keys: KeyRing
 ) -> None:
     student = await session.get_one(Student, application.student_id, populate_existing=True)
     terms = (await all_terms_of(session, [application.school_id]))[application.school_id]
     term = next(each for each in terms if each.code == application.term_code)
-    _must_be_in_time(law, student.programme, term, held.at)
-    await must_be_eligible(session, student, law, keys)
-    paying = policy_at(term.starts_on, division_of(held.subject.path))
+    _require_before_deadline(law, student.programme, term, locked.at)
+    await require_eligible(session, student, law, keys)
+    term_law = policy_at(term.starts_on, division_of(locked.subject.path))
     kind = AidKind(application.kind)
-    own = {"school_id": application.school_id, "student_id": application.student_id}
+    owner = {"school_id": application.school_id, "student_id": application.student_id}
     session.add(
         AidAward(
             id=application.id,
             kind=application.kind,
             term_code=term.code,
             term_starts_on=term.starts_on,
-            policy_version=paying.version,
-            approved_at=held.at,
-            **own,
+            policy_version=term_law.version,
+            approved_at=locked.at,
+            **owner,
         )
     )
     await session.flush()
     months = months_of_term(term.starts_on, term.ends_on)
     session.add_all(
-        AidInstalment(award_id=application.id, month=part.month, fen=part.fen, **own)
-        for part in instalments(kind, paying, months)
+        AidInstalment(award_id=application.id, month=part.month, fen=part.fen, **owner)
+        for part in instalments(kind, term_law, months)
     )
 
 

@@ -1,4 +1,4 @@
-"""Who aid is for, asked of the roll; and findings on double standing (MOE19-3.5)."""
+"""Eligibility of enrolled students, and findings of duplicate enrolment in compulsory education (MOE19-3.5)."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -21,25 +21,25 @@ from backend.people.identifiers import StudentNumberKind
 from backend.people.queries import decrypt_student_number
 from backend.people.tables import Student
 
-SENTENCES: dict[str, tuple[str, str]] = {
+REASON_TEXTS: dict[str, tuple[str, str]] = {
     "part_time": ("学习形式不是全日制。", "The study form is not full-time."),
     "non_degree": ("所在学生类别不属于学历教育。", "The programme does not lead to a degree."),
     "not_formally_registered": (
         "尚无正式学籍号（没有学籍号，或为临时学籍号）。",
-        "There is no formal student number yet (none, or a temporary one).",
+        "The student has no formal student number (none, or a temporary one).",
     ),
-    "not_in_school": ("学籍状态不是在读。", "The standing is not that of a student in school."),
+    "not_in_school": ("学籍状态不是在读。", "The student is not in active standing."),
     "compulsory_education_duplicate": (
         "经核查与义务教育学籍重复。",
-        "The student is also on a roll of compulsory education.",
+        "The student is also enrolled in compulsory education.",
     ),
 }
-"""Each reason of `rules.ineligibility` as a sentence, Chinese and English."""
+"""The text of each reason of `rules.ineligibility`, in Chinese and English."""
 
 
 @dataclass(frozen=True, slots=True)
-class FindDuplicate:
-    """A named person's finding on double standing, with its evidence."""
+class RecordDuplicate:
+    """A finding of a check for duplicate enrolment, with its evidence."""
 
     student_id: UUID
     duplicate: bool
@@ -47,15 +47,16 @@ class FindDuplicate:
 
 
 async def record_duplicate(
-    session: AsyncSession, actor: Actor, command: FindDuplicate, at: datetime
+    session: AsyncSession, actor: Actor, command: RecordDuplicate, at: datetime
 ) -> AidDuplicate:
-    """Record what a check of the ministry's duplicate lists found; the newest finding counts.
+    """Record the finding of a check of the ministry's duplicate lists. The newest finding counts.
 
-    An authority finds, never the school that the aid is for. Raises `NotFound` and `NotPermitted`.
+    Only an authority records findings, not the school. Raises `NotFound` and `NotPermitted`.
     """
     if actor.role not in {"province", "bureau"}:
         raise NotPermitted(
-            reason_zh="重复学籍由教育行政部门核查认定", reason_en="double standing is found by authorities"
+            reason_zh="重复学籍由教育行政部门核查认定",
+            reason_en="only authorities record findings of duplicate enrolment",
         )
     student = await session.get(Student, command.student_id)
     if student is None:
@@ -77,8 +78,8 @@ async def record_duplicate(
     return finding
 
 
-async def duplicates(session: AsyncSession, student_ids: Collection[UUID]) -> frozenset[UUID]:
-    """Those whose newest finding says that they are on a roll of compulsory education."""
+async def load_duplicates(session: AsyncSession, student_ids: Collection[UUID]) -> frozenset[UUID]:
+    """Return the students whose newest finding says that they are also enrolled in compulsory education."""
     findings = (
         select(AidDuplicate.student_id, AidDuplicate.duplicate)
         .where(AidDuplicate.student_id.in_(student_ids))
@@ -88,10 +89,10 @@ async def duplicates(session: AsyncSession, student_ids: Collection[UUID]) -> fr
     return frozenset(student_id for student_id, duplicate in newest.items() if duplicate)
 
 
-def reasons_against(
+def list_ineligibility_reasons(
     student: Student, law: AidPolicy, keys: KeyRing, *, duplicate: bool
 ) -> tuple[tuple[str, str], ...]:
-    """Why aid is not for this student, as sentences; empty if it is."""
+    """Return the reasons why the student is not eligible, as texts; empty if eligible."""
     number = decrypt_student_number(student, keys)
     applicant = Applicant(
         study_form=student.study_form,
@@ -100,14 +101,14 @@ def reasons_against(
         formally_registered=number is not None and number[0] != StudentNumberKind.TEMPORARY,
         compulsory_education_duplicate=duplicate,
     )
-    return tuple(SENTENCES[reason] for reason in ineligibility(applicant))
+    return tuple(REASON_TEXTS[reason] for reason in ineligibility(applicant))
 
 
-async def must_be_eligible(session: AsyncSession, student: Student, law: AidPolicy, keys: KeyRing) -> None:
-    """Raises `AidIneligible` naming every condition that is missing."""
-    duplicate = student.id in await duplicates(session, [student.id])
-    against = reasons_against(student, law, keys, duplicate=duplicate)
-    if against:
+async def require_eligible(session: AsyncSession, student: Student, law: AidPolicy, keys: KeyRing) -> None:
+    """Raise `AidIneligible` with every reason, unless the student is eligible."""
+    duplicate = student.id in await load_duplicates(session, [student.id])
+    reasons = list_ineligibility_reasons(student, law, keys, duplicate=duplicate)
+    if reasons:
         raise AidIneligible(
-            reasons_zh="".join(zh for zh, _ in against), reasons_en=" ".join(en for _, en in against)
+            reasons_zh="".join(zh for zh, _ in reasons), reasons_en=" ".join(en for _, en in reasons)
         )

@@ -1,4 +1,4 @@
-"""Events of aid."""
+"""Events of aid: an application decided, aid withdrawn, aid reinstated."""
 
 from dataclasses import dataclass
 from uuid import UUID

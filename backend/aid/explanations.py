@@ -1,12 +1,13 @@
-"""Withdrawals of aid, and what undoes them, in plain words with amounts in yuan (HN334-4.1d, 4.2)."""
+"""Explanations of withdrawals and reinstatements of aid, with amounts in yuan (HN334-4.1d, 4.2)."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.aid.filings import FilingLine, FilingState, FilingView, load_filing_lines, select_filings
+from backend.aid.money import format_yuan
 from backend.aid.tables import AidFiling
-from backend.aid.withdrawals import Filing, FilingLine, FilingState, filings, lines_of
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
@@ -26,108 +27,106 @@ from backend.standing.explanations.phrases import AID_KINDS, Bilingual, instant,
 from backend.standing.explanations.service import load_policy_history
 from backend.standing.policy import StandingPolicy
 
-FEN = 100
-
-STATES: Mapping[FilingState, Bilingual] = {
+STATE_TEXTS: Mapping[FilingState, Bilingual] = {
     FilingState.FILED: Bilingual(
-        "学校已登记，还没有报送资助管理部门。", "It is on file and not yet sent to the aid office."
+        "学校已登记，还没有报送资助管理部门。",
+        "The school has recorded it; it has not been sent to the aid office yet.",
     ),
-    FilingState.EXPORTED: Bilingual("已报送资助管理部门，等待受理。", "It was sent to the aid office."),
-    FilingState.ACKNOWLEDGED: Bilingual("资助管理部门已经受理。", "The aid office has taken it up."),
+    FilingState.EXPORTED: Bilingual(
+        "已报送资助管理部门，等待受理。", "It has been sent to the aid office and awaits acceptance."
+    ),
+    FilingState.ACKNOWLEDGED: Bilingual("资助管理部门已经受理。", "The aid office has accepted it."),
 }
 WITHDRAWAL = Rule("aid.withdrawal", "HN334-4.1d", ("R12",), ("aid.withdrawal.kinds",))
 REINSTATEMENT = Rule("aid.reinstatement", "HN334-4.2", (), ("aid.withdrawal.kinds",))
 
 
-def yuan(fen: int) -> str:
-    """Whole fen as yuan with two decimals."""
-    return f"{fen // FEN}.{fen % FEN:02d}"
-
-
 async def load_filing_explanation(session: AsyncSession, actor: Actor, filing_id: UUID) -> Explanation:
-    """A filing of a student whom the caller may see; else `NotFound`, whatever the cause."""
-    own = visible_students(actor, AidFiling.student_id.expression)
-    row = (await session.execute(filings().where(AidFiling.id == filing_id, own))).one_or_none()
+    """Explain a filing of a student whom the caller may see; raises `NotFound`."""
+    visible = visible_students(actor, AidFiling.student_id.expression)
+    row = (await session.execute(select_filings().where(AidFiling.id == filing_id, visible))).one_or_none()
     if row is None:
         raise NotFound
-    filing = Filing(*row)
-    lines = (await lines_of(session, [filing.filing]))[filing_id]
+    filing = FilingView(*row)
+    lines = (await load_filing_lines(session, [filing.filing]))[filing_id]
     law = (await load_policy_history(session, filing.filing.school_id)).on(legal_day(filing.filing.filed_at))
     facts = await load_fact_lines(session, filing.filing.student_id, [f"change:{filing.filing.change_id}"])
-    return explain_aid(filing, lines, facts, law, reader_for_role(actor.role))
+    return explain_filing(filing, lines, facts, law, reader_for_role(actor.role))
 
 
-def explain_aid(
-    filing: Filing,
+def explain_filing(
+    filing: FilingView,
     lines: Sequence[FilingLine],
     facts: Iterable[FactLine],
     law: StandingPolicy,
     reader: Reader,
 ) -> Explanation:
-    """What is withdrawn or comes back, month by month; what was paid is listed and stays."""
+    """Build the explanation: the amounts by month, including what was paid and is not affected."""
     row, term = filing.filing, term_words(filing.filing.term_code)
     withdrawn = row.kind == "withdrawal"
-    rested_on = document(
+    basis = document(
         trace(WITHDRAWAL if withdrawn else REINSTATEMENT, law, row.filed_at, [f"change:{row.change_id}"])
     )
-    total = yuan(row.fen)
+    total = format_yuan(row.fen)
     if withdrawn:
         title = Bilingual(f"撤回本学期未发放的资助（{term.zh}）", f"Unpaid aid is withdrawn ({term.en})")
         what = Bilingual(
             f"学籍变动后，学校申请撤回{term.zh}还没有发放的资助，共 {total} 元。已经发放的不受影响，不用退回。",
-            f"After a change of standing the school files the withdrawal of the aid of the {term.en} that is not paid yet:"
-            f" {total} yuan. What was paid is not touched and need not be returned.",
+            f"After a change of standing the school requests the withdrawal of the unpaid aid of the {term.en}:"
+            f" {total} yuan. Payments already made are not affected and need not be returned.",
         )
     else:
-        title = Bilingual(f"恢复已撤回的资助（{term.zh}）", f"Withdrawn aid is restored ({term.en})")
+        title = Bilingual(f"恢复已撤回的资助（{term.zh}）", f"Withdrawn aid is reinstated ({term.en})")
         what = Bilingual(
             f"学籍已经恢复，此前撤回的资助全部恢复，共 {total} 元。",
-            f"The standing is restored, and so is all the aid that was withdrawn: {total} yuan.",
+            f"The standing has been restored, and all withdrawn aid is reinstated: {total} yuan.",
         )
     at = instant(row.filed_at)
     filed = Bilingual(
-        f"登记时间：{at}。{STATES[filing.state].zh}", f"Filed at {at}. {STATES[filing.state].en}"
+        f"登记时间：{at}。{STATE_TEXTS[filing.state].zh}", f"Filed at {at}. {STATE_TEXTS[filing.state].en}"
     )
     return Explanation(
         title=title,
-        paragraphs=(what, *(_line(line, withdrawn=withdrawn) for line in lines), filed),
+        paragraphs=(what, *(_describe_line(line, withdrawn=withdrawn) for line in lines), filed),
         facts=tuple(facts),
-        figures=figures_of(rested_on, law),
-        next_steps=tuple(_next(withdrawn=withdrawn, reader=reader)),
-        references=(*references_of(rested_on), *(references(("HN334-4.2",)) if withdrawn else ())),
+        figures=figures_of(basis, law),
+        next_steps=tuple(_list_next_steps(withdrawn=withdrawn, reader=reader)),
+        references=(*references_of(basis), *(references(("HN334-4.2",)) if withdrawn else ())),
     )
 
 
-def _line(line: FilingLine, *, withdrawn: bool) -> Bilingual:
+def _describe_line(line: FilingLine, *, withdrawn: bool) -> Bilingual:
     kind, month = AID_KINDS[line.kind], f"{line.month:%Y-%m}"
-    granted, paid, moved = yuan(line.granted), yuan(line.paid), yuan(line.fen)
-    verb = Bilingual("撤回", "withdrawn") if withdrawn else Bilingual("恢复", "restored")
+    granted, paid, moved = format_yuan(line.granted), format_yuan(line.paid), format_yuan(line.fen)
+    verb = Bilingual("撤回", "withdrawn") if withdrawn else Bilingual("恢复", "reinstated")
     return Bilingual(
         f"{month} {kind.zh}：应发 {granted} 元，已发 {paid} 元，{verb.zh} {moved} 元。",
         f"{month}, {kind.en}: granted {granted} yuan, paid {paid}, {verb.en} {moved}.",
     )
 
 
-def _next(*, withdrawn: bool, reader: Reader) -> Iterable[Bilingual]:
+def _list_next_steps(*, withdrawn: bool, reader: Reader) -> Iterable[Bilingual]:
     if not withdrawn:
         yield NOTHING_TO_DO
     elif reader is Reader.STUDENT:
         yield Bilingual(
             "资助随学籍变动。如果您不同意那次变动，请对它申诉；申诉成立的，资助一并恢复。",
-            "Aid follows the standing. If you disagree with the change, appeal against it; if that is upheld, the aid comes"
-            " back with it.",
+            "Aid depends on the standing. If you disagree with the change, you can appeal against it. If the appeal is"
+            " upheld, the aid is reinstated.",
         )
         yield HELP
     elif reader is Reader.REGISTRAR:
         yield Bilingual(
             "请在报送文件中核对金额，经批准后报送资助管理部门。",
-            "Check the amounts in the file for the aid office, have it approved, and send it.",
+            "Check the amounts in the export file, have it approved, and send it to the aid office.",
         )
     elif reader is Reader.SUPERIOR:
         yield Bilingual(
-            "资助管理部门受理后，请登记回执。", "Record the receipt once the aid office has taken it up."
+            "资助管理部门受理后，请登记回执。",
+            "Record the acknowledgement once the aid office has accepted it.",
         )
     else:
         yield Bilingual(
-            "请当面向学生说明，并告知可以申诉。", "Explain it to the student, also that an appeal is open."
+            "请当面向学生说明，并告知可以申诉。",
+            "Explain it to the student in person, and mention the right to appeal.",
         )

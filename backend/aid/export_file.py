@@ -1,4 +1,4 @@
-"""The file for the aid office: fixed columns, as a workbook or as CSV, marked with who answers for it."""
+"""Writes the file for the aid office: fixed columns, as a workbook or CSV, with a watermark in every row."""
 
 import csv
 from collections.abc import Iterable, Sequence
@@ -9,6 +9,7 @@ from uuid import UUID
 
 from xlsxwriter import Workbook
 
+from backend.aid.money import format_yuan
 from backend.core.clock import legal_day
 
 COLUMNS = (
@@ -31,16 +32,16 @@ COLUMNS = (
     "导出责任人",
     "用途",
 )
-"""The last three mark every row with the export, its owner and its purpose (MOE14-5)."""
+"""The last three are the watermark: the export, its owner and its purpose (MOE14-5)."""
 
 SHEET = "资助撤回与恢复"
-_FILINGS = {"withdrawal": "撤回", "reinstatement": "恢复"}
-_KINDS = {"grant": "国家助学金", "tuition_waiver": "免学费"}
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_FILING_KINDS = {"withdrawal": "撤回", "reinstatement": "恢复"}
+_AID_KINDS = {"grant": "国家助学金", "tuition_waiver": "免学费"}
+_FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
-class ExportedLine:
+class ExportRow:
     """One instalment of a filing. Amounts in fen."""
 
     filing_id: UUID
@@ -60,21 +61,16 @@ class ExportedLine:
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
-    """What every row is marked with."""
+class Watermark:
+    """Identifies the export and its owner in every row."""
 
     export_id: UUID
     owner: str
     purpose: str
 
 
-def yuan(fen: int) -> str:
-    """`12345` fen → `123.45`."""
-    return f"{fen // 100}.{fen % 100:02d}"
-
-
-def workbook(lines: Sequence[ExportedLine], mark: Mark) -> bytes:
-    """An .xlsx file in which every cell is text, so that no number loses a digit and none is a formula."""
+def write_workbook(rows: Sequence[ExportRow], watermark: Watermark) -> bytes:
+    """Write an .xlsx file. Every cell is text, so that no number loses digits and no cell is a formula."""
     stream = BytesIO()
     options = {
         "in_memory": True,
@@ -86,42 +82,42 @@ def workbook(lines: Sequence[ExportedLine], mark: Mark) -> bytes:
         sheet = book.add_worksheet(SHEET)
         sheet.set_column(0, len(COLUMNS) - 1, 18, book.add_format({"num_format": "@"}))
         sheet.freeze_panes(1, 0)
-        sheet.set_footer(f"&L{mark.export_id}&R{mark.owner.replace('&', '&&')}")
-        for row, cells in enumerate(_rows(lines, mark)):
+        sheet.set_footer(f"&L{watermark.export_id}&R{watermark.owner.replace('&', '&&')}")
+        for row_number, cells in enumerate(_format_rows(rows, watermark)):
             for column, cell in enumerate(cells):
-                sheet.write_string(row, column, cell)
+                sheet.write_string(row_number, column, cell)
     return stream.getvalue()
 
 
-def delimited(lines: Sequence[ExportedLine], mark: Mark) -> bytes:
-    """The same as CSV in UTF-8, which Excel recognises by its mark; no cell opens as a formula."""
+def write_csv(rows: Sequence[ExportRow], watermark: Watermark) -> bytes:
+    """Write a CSV file in UTF-8 with a byte order mark for Excel. Cells that look like formulas are quoted."""
     text = StringIO(newline="")
     writer = csv.writer(text)
-    for cells in _rows(lines, mark):
-        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA) else cell for cell in cells])
+    for cells in _format_rows(rows, watermark):
+        writer.writerow([f"'{cell}" if cell.startswith(_FORMULA_PREFIXES) else cell for cell in cells])
     return text.getvalue().encode("utf-8-sig")
 
 
-def _rows(lines: Sequence[ExportedLine], mark: Mark) -> Iterable[Sequence[str]]:
+def _format_rows(rows: Sequence[ExportRow], watermark: Watermark) -> Iterable[Sequence[str]]:
     yield COLUMNS
-    for number, line in enumerate(lines, start=1):
+    for number, row in enumerate(rows, start=1):
         yield (
             str(number),
-            _FILINGS[line.filing_kind],
-            line.school_code,
-            line.school_name,
-            line.student_number,
-            line.name,
-            line.term_code,
-            _KINDS[line.aid_kind],
-            line.month.strftime("%Y-%m"),
-            yuan(line.granted),
-            yuan(line.paid),
-            yuan(line.fen),
-            line.change,
-            legal_day(line.changed_at).isoformat(),
-            str(line.filing_id),
-            str(mark.export_id),
-            mark.owner,
-            mark.purpose,
+            _FILING_KINDS[row.filing_kind],
+            row.school_code,
+            row.school_name,
+            row.student_number,
+            row.name,
+            row.term_code,
+            _AID_KINDS[row.aid_kind],
+            row.month.strftime("%Y-%m"),
+            format_yuan(row.granted),
+            format_yuan(row.paid),
+            format_yuan(row.fen),
+            row.change,
+            legal_day(row.changed_at).isoformat(),
+            str(row.filing_id),
+            str(watermark.export_id),
+            watermark.owner,
+            watermark.purpose,
         )

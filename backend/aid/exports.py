@@ -1,7 +1,6 @@
-"""Files for the aid office: asked for by a named person with a purpose, approved by another, every taking audited.
+"""Exports of filings for the aid office: requested with a purpose, approved by a second person, downloads audited.
 
-谁导出、谁负责 (MOE14-5). Numbers are in clear in the file only, and only the student number, which the aid office
-files by.
+谁导出、谁负责 (MOE14-5). The only personal number in the file is the student number, which the aid office needs.
 """
 
 from collections.abc import Sequence
@@ -14,22 +13,22 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.aid.errors import AidExportApproved, AidExportUnapproved, AidNothingToExport
-from backend.aid.export_file import ExportedLine
+from backend.aid.export_file import ExportRow
+from backend.aid.filings import (
+    FilingLine,
+    FilingView,
+    describe_change,
+    load_filing_lines,
+    load_schools,
+    require_aid_role,
+    select_filings,
+)
 from backend.aid.tables import (
     AidExport,
     AidExportApproval,
     AidExportLine,
     AidFiling,
     AidFilingExported,
-)
-from backend.aid.withdrawals import (
-    Filing,
-    FilingLine,
-    change_words,
-    filings,
-    lines_of,
-    must_handle_aid,
-    schools_of,
 )
 from backend.core import audit
 from backend.core.actor import Actor
@@ -40,48 +39,50 @@ from backend.identity.tables import Account
 from backend.org.tables import OrgUnit
 from backend.people.queries import decrypt_student_number
 
-MOST = 5_000
-"""Filings in one file."""
+MAX_FILINGS = 5_000
+"""Filings per export."""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestExport:
-    """Which filings to send, and what for; none named means all that were never sent, oldest first."""
+    """The purpose of the export and its filings; without ids, all that were never exported, oldest first."""
 
     purpose: str
     filing_ids: tuple[UUID, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class Export:
-    """A file that was asked for, who answers for it, and who agreed."""
+class ExportView:
+    """An export with its approval, the name of its owner, and the number of its filings."""
 
     export: AidExport
     approval: AidExportApproval | None
     owner: str
-    filings: int
+    filing_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class ExportContent:
-    """What the file says."""
+    """The rows of an export's file."""
 
-    export: Export
-    lines: Sequence[ExportedLine]
+    export: ExportView
+    rows: Sequence[ExportRow]
 
 
-async def request_export(session: AsyncSession, actor: Actor, command: RequestExport, at: datetime) -> Export:
-    """Ask for a file of filings; raises `NotFound` and `AidNothingToExport`."""
-    must_handle_aid(actor)
-    wanted = filings().order_by(AidFiling.id).limit(MOST)
+async def request_export(
+    session: AsyncSession, actor: Actor, command: RequestExport, at: datetime
+) -> ExportView:
+    """Request a file of filings; raises `NotFound` and `AidNothingToExport`."""
+    require_aid_role(actor)
+    query = select_filings().order_by(AidFiling.id).limit(MAX_FILINGS)
     if command.filing_ids:
-        wanted = wanted.where(AidFiling.id.in_(command.filing_ids))
+        query = query.where(AidFiling.id.in_(command.filing_ids))
     else:
-        wanted = wanted.where(AidFilingExported.at.is_(None))
-    found = [Filing(*row) for row in await session.execute(wanted)]
-    if len(found) < len(set(command.filing_ids)):
+        query = query.where(AidFilingExported.at.is_(None))
+    filings = [FilingView(*row) for row in await session.execute(query)]
+    if len(filings) < len(set(command.filing_ids)):
         raise NotFound
-    if not found:
+    if not filings:
         raise AidNothingToExport
     export = AidExport(
         id=new_id(),
@@ -93,18 +94,18 @@ async def request_export(session: AsyncSession, actor: Actor, command: RequestEx
     session.add(export)
     await session.flush()
     session.add_all(
-        AidExportLine(export_id=export.id, filing_id=each.filing.id, school_id=each.filing.school_id)
-        for each in found
+        AidExportLine(export_id=export.id, filing_id=view.filing.id, school_id=view.filing.school_id)
+        for view in filings
     )
     await session.flush()
-    _record(session, actor, "aid.export_requested", export, len(found), at)
-    return await export_for(session, actor, export.id)
+    _record(session, actor, "aid.export_requested", export, len(filings), at)
+    return await get_export(session, actor, export.id)
 
 
-async def export_for(session: AsyncSession, actor: Actor, export_id: UUID) -> Export:
-    """One file, if it was asked for by the caller's unit or below it; raises `NotFound`."""
-    must_handle_aid(actor)
-    found = (
+async def get_export(session: AsyncSession, actor: Actor, export_id: UUID) -> ExportView:
+    """Return an export requested by the caller's unit or a unit below it; raises `NotFound`."""
+    require_aid_role(actor)
+    row = (
         await session.execute(
             select(AidExport, AidExportApproval, Account.display_name)
             .outerjoin(AidExportApproval, AidExportApproval.export_id == AidExport.id)
@@ -112,104 +113,105 @@ async def export_for(session: AsyncSession, actor: Actor, export_id: UUID) -> Ex
             .where(AidExport.id == export_id)
         )
     ).one_or_none()
-    if found is None:
+    if row is None:
         raise NotFound
-    export, approval, owner = found
-    count = len(await _lines(session, export_id))
-    return Export(export, approval, owner or str(export.requested_by), count)
+    export, approval, owner = row
+    count = len(await _load_export_lines(session, export_id))
+    return ExportView(export, approval, owner or str(export.requested_by), count)
 
 
-async def _lines(session: AsyncSession, export_id: UUID) -> Sequence[AidExportLine]:
-    """The filings in it that the scope admits."""
+async def _load_export_lines(session: AsyncSession, export_id: UUID) -> Sequence[AidExportLine]:
+    """Load the filings of an export that are in the tenant scope."""
     lines = select(AidExportLine).where(AidExportLine.export_id == export_id)
     return (await session.scalars(lines)).all()
 
 
-async def approve_export(session: AsyncSession, actor: Actor, export_id: UUID, at: datetime) -> Export:
-    """Agree that the file may leave, once; never who asked for it. Its filings count as sent from now on.
+async def approve_export(session: AsyncSession, actor: Actor, export_id: UUID, at: datetime) -> ExportView:
+    """Approve an export, once, never as its requester. Its filings count as exported from now on.
 
     Raises `NotFound`, `NotPermitted` and `AidExportApproved`.
     """
-    known = await export_for(session, actor, export_id)
-    if actor.account_id == known.export.requested_by:
+    found = await get_export(session, actor, export_id)
+    if actor.account_id == found.export.requested_by:
         raise NotPermitted(
-            reason_zh="导出须由申请人以外的人批准", reason_en="somebody else approves what you asked for"
+            reason_zh="导出须由申请人以外的人批准",
+            reason_en="an export is approved by an account other than the requester",
         )
     row = {
         "export_id": export_id,
-        "org_path": known.export.org_path,
-        "requested_by": known.export.requested_by,
+        "org_path": found.export.org_path,
+        "requested_by": found.export.requested_by,
         "approved_by": actor.account_id,
         "at": at,
     }
-    put = insert(AidExportApproval).values(row).on_conflict_do_nothing()
-    if await session.scalar(put.returning(AidExportApproval.export_id)) is None:
+    insertion = insert(AidExportApproval).values(row).on_conflict_do_nothing()
+    if await session.scalar(insertion.returning(AidExportApproval.export_id)) is None:
         raise AidExportApproved
-    sent = [
+    exported = [
         {"filing_id": line.filing_id, "school_id": line.school_id, "export_id": export_id, "at": at}
-        for line in await _lines(session, export_id)
+        for line in await _load_export_lines(session, export_id)
     ]
-    await session.execute(insert(AidFilingExported).on_conflict_do_nothing(), sent)
-    _record(session, actor, "aid.export_approved", known.export, len(sent), at)
-    return await export_for(session, actor, export_id)
+    await session.execute(insert(AidFilingExported).on_conflict_do_nothing(), exported)
+    _record(session, actor, "aid.export_approved", found.export, len(exported), at)
+    return await get_export(session, actor, export_id)
 
 
-async def take_export(
+async def download_export(
     session: AsyncSession, actor: Actor, export_id: UUID, keys: KeyRing, at: datetime
 ) -> ExportContent:
-    """What the file says, for the person who answers for it and nobody else; every taking is audited.
+    """Return the rows of the file to its requester only; every download is audited.
 
     Raises `NotFound`, `NotPermitted` and `AidExportUnapproved`.
     """
-    known = await export_for(session, actor, export_id)
-    if actor.account_id != known.export.requested_by:
+    found = await get_export(session, actor, export_id)
+    if actor.account_id != found.export.requested_by:
         raise NotPermitted(
             reason_zh="文件只由申请导出并负责的人下载",
-            reason_en="only who asked for the file, and answers for it, takes it",
+            reason_en="only the requester, who is responsible for the file, downloads it",
         )
-    if known.approval is None:
+    if found.approval is None:
         raise AidExportUnapproved
-    ids = [line.filing_id for line in await _lines(session, export_id)]
-    rows = await session.execute(filings().where(AidFiling.id.in_(ids)).order_by(AidFiling.id))
-    found = [Filing(*row) for row in rows]
-    lines = await _exported(session, found, keys)
-    _record(session, actor, "aid.export_taken", known.export, len(found), at)
-    return ExportContent(known, lines)
+    ids = [line.filing_id for line in await _load_export_lines(session, export_id)]
+    query = select_filings().where(AidFiling.id.in_(ids)).order_by(AidFiling.id)
+    filings = [FilingView(*row) for row in await session.execute(query)]
+    rows = await _build_rows(session, filings, keys)
+    _record(session, actor, "aid.export_taken", found.export, len(filings), at)
+    return ExportContent(found, rows)
 
 
-async def _exported(session: AsyncSession, found: Sequence[Filing], keys: KeyRing) -> list[ExportedLine]:
-    schools = await schools_of(session, {each.filing.school_id for each in found})
-    lines = await lines_of(session, [each.filing for each in found])
+async def _build_rows(session: AsyncSession, filings: Sequence[FilingView], keys: KeyRing) -> list[ExportRow]:
+    schools = await load_schools(session, {view.filing.school_id for view in filings})
+    lines = await load_filing_lines(session, [view.filing for view in filings])
     return [
-        _exported_line(each, line, schools[each.filing.school_id], keys)
-        for each in found
-        for line in lines[each.filing.id]
+        _build_row(view, line, schools[view.filing.school_id], keys)
+        for view in filings
+        for line in lines[view.filing.id]
     ]
 
 
-def _exported_line(found: Filing, line: FilingLine, school: OrgUnit, keys: KeyRing) -> ExportedLine:
-    change, _ = change_words(found.entry, school.path)
-    return ExportedLine(
-        filing_id=found.filing.id,
-        filing_kind=found.filing.kind,
+def _build_row(view: FilingView, line: FilingLine, school: OrgUnit, keys: KeyRing) -> ExportRow:
+    change, _ = describe_change(view.entry, school.path)
+    return ExportRow(
+        filing_id=view.filing.id,
+        filing_kind=view.filing.kind,
         school_code=school.code,
         school_name=school.name,
-        student_number=decrypt_student_number(found.student, keys) or "",
-        name=found.student.name,
-        term_code=found.filing.term_code,
+        student_number=decrypt_student_number(view.student, keys) or "",
+        name=view.student.name,
+        term_code=view.filing.term_code,
         aid_kind=line.kind,
         month=line.month,
         granted=line.granted,
         paid=line.paid,
         fen=line.fen,
         change=change,
-        changed_at=found.entry.at,
+        changed_at=view.entry.at,
     )
 
 
 def _record(
     session: AsyncSession, actor: Actor, action: str, export: AidExport, count: int, at: datetime
 ) -> None:
-    """Who, what for, and how much; never whose numbers."""
+    """Audit the purpose, the owner and the number of filings; never student numbers."""
     facts = {"purpose": export.purpose, "owner": str(export.requested_by), "filings": count}
     audit.record(session, audit.Act(action, "aid_export", str(export.id), actor.org_path, after=facts), at)

@@ -1,4 +1,4 @@
-"""The figures of aid that services read, by day and place; absent law raises."""
+"""The policy parameters of aid for one legal day and place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from backend.policy.installed import policy_at
 
 @dataclass(frozen=True, slots=True)
 class AidPolicy:
-    """Who applies, decides and records on one legal day. `deadlines` are month and day, by programme."""
+    """Who approves applications and records payments, and the deadlines. `deadlines` are (month, day) by programme."""
 
     approvers: tuple[str, ...]
     recorders: tuple[str, ...]
@@ -21,7 +21,7 @@ class AidPolicy:
 
     @classmethod
     def at(cls, day: date, org_path: str) -> Self:
-        """The law for the school at the path; raises `AbsentLaw`."""
+        """Read the policy for the school at the path; raises `AbsentLaw`."""
         law = policy_at(day, division_of(org_path))
         deadlines: dict[str, tuple[tuple[int, int], ...]] = {}
         for row in law.table("aid.application.deadlines"):
@@ -35,10 +35,10 @@ class AidPolicy:
         )
 
     def last_day(self, programme: str, term: TermView) -> date:
-        """The last legal day on which the term's aid is applied for and approved (HRSS28-3.3), at most its end."""
-        named = (
+        """Return the last day to apply for and approve aid of the term (HRSS28-3.3); by default its last day."""
+        days = (
             date(year, month, day)
             for year in {term.starts_on.year, term.ends_on.year}
             for month, day in self.deadlines.get(programme, ())
         )
-        return min((day for day in named if term.starts_on <= day <= term.ends_on), default=term.ends_on)
+        return min((day for day in days if term.starts_on <= day <= term.ends_on), default=term.ends_on)

@@ -1,4 +1,4 @@
-"""Reading aid: applications, what one student gets and when, and the balance of every school and term."""
+"""Queries: applications, the aid of one student, and the balance of each school and term."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ColumnElement, Select, and_, case, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.aid.filings import FilingView, require_aid_role, select_filings
 from backend.aid.rules import Account, months_of_term
 from backend.aid.tables import (
     AidApplication,
@@ -20,7 +21,6 @@ from backend.aid.tables import (
     AidPayment,
     AidPosting,
 )
-from backend.aid.withdrawals import Filing, filings, must_handle_aid
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotFound
@@ -36,8 +36,8 @@ ApplicationState = Literal["pending", "approved", "refused"]
 
 
 @dataclass(frozen=True, slots=True)
-class Application:
-    """An application with its answer."""
+class ApplicationView:
+    """An application with its decision."""
 
     application: AidApplication
     decision: AidDecision | None
@@ -49,7 +49,7 @@ class Application:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationSearch:
-    """Which applications; what is not given narrows nothing."""
+    """Filters for applications; None means any."""
 
     state: ApplicationState | None = None
     term_code: str | None = None
@@ -57,26 +57,28 @@ class ApplicationSearch:
     school_id: UUID | None = None
 
 
-def _applications() -> Select[*tuple[Any, ...]]:
+def _select_applications() -> Select[*tuple[Any, ...]]:
     return select(AidApplication, AidDecision).outerjoin(
         AidDecision, AidDecision.application_id == AidApplication.id
     )
 
 
-async def application_of(session: AsyncSession, application_id: UUID) -> Application:
-    """One application that the scope admits; raises `NotFound`."""
-    found = (await session.execute(_applications().where(AidApplication.id == application_id))).one_or_none()
-    if found is None:
+async def get_application(session: AsyncSession, application_id: UUID) -> ApplicationView:
+    """Return one application in the tenant scope; raises `NotFound`."""
+    row = (
+        await session.execute(_select_applications().where(AidApplication.id == application_id))
+    ).one_or_none()
+    if row is None:
         raise NotFound
-    return Application(*found)
+    return ApplicationView(*row)
 
 
-async def applications_page(
+async def list_applications(
     session: AsyncSession, actor: Actor, search: ApplicationSearch, before: UUID | None, limit: int
-) -> Sequence[Application]:
-    """At most `limit` applications, newest first, older than the id `before`."""
-    must_handle_aid(actor)
-    page = _applications().order_by(AidApplication.id.desc()).limit(limit)
+) -> Sequence[ApplicationView]:
+    """Return at most `limit` applications, newest first, with ids below `before`."""
+    require_aid_role(actor)
+    page = _select_applications().order_by(AidApplication.id.desc()).limit(limit)
     if search.state == "pending":
         page = page.where(AidDecision.application_id.is_(None))
     elif search.state is not None:
@@ -86,19 +88,19 @@ async def applications_page(
     if search.school_id is not None:
         page = page.where(AidApplication.school_id == search.school_id)
     if search.class_id is not None:
-        own = select(Student.id).where(Student.class_id == search.class_id)
-        page = page.where(AidApplication.student_id.in_(own))
+        in_class = select(Student.id).where(Student.class_id == search.class_id)
+        page = page.where(AidApplication.student_id.in_(in_class))
     if before is not None:
         page = page.where(AidApplication.id < before)
-    return [Application(*row) for row in await session.execute(page)]
+    return [ApplicationView(*row) for row in await session.execute(page)]
 
 
 # --- one student ---
 
 
 @dataclass(frozen=True, slots=True)
-class PartOfAward:
-    """An instalment and where its fen stand; `overdue`: its month and the interval of paying are over."""
+class InstalmentView:
+    """An instalment with its balances; `overdue` if the payment interval after its month has passed."""
 
     month: date
     fen: int
@@ -113,39 +115,42 @@ class AwardView:
     """An award with its instalments."""
 
     award: AidAward
-    parts: tuple[PartOfAward, ...]
+    instalments: tuple[InstalmentView, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class PaymentView:
-    """A payment, and what of it found nothing due to pay."""
+    """A payment and the part of it that exceeds the amount due."""
 
     payment: AidPayment
-    beyond_due: int
+    overpaid: int
 
 
 @dataclass(frozen=True, slots=True)
 class StudentAid:
-    """All that is on file about one student's aid, oldest first. `path` is the school's."""
+    """Everything stored about one student's aid, oldest first. `path` is the school's."""
 
     path: str
-    applications: tuple[Application, ...]
+    applications: tuple[ApplicationView, ...]
     awards: tuple[AwardView, ...]
     payments: tuple[PaymentView, ...]
     postings: tuple[AidPosting, ...]
-    filings: tuple[Filing, ...]
+    filings: tuple[FilingView, ...]
 
 
-async def student_aid(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> StudentAid:
-    """One student's aid, for the student, a counselor of the class, and those who handle aid; else `NotFound`."""
-    wanted = (
+async def get_student_aid(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> StudentAid:
+    """Return one student's aid to the student, a counselor of the class, a registrar or an authority.
+
+    Raises `NotFound` for everyone else.
+    """
+    query = (
         select(Student.id, OrgUnit.path)
         .join(OrgUnit, OrgUnit.id == Student.school_id)
         .where(Student.id == student_id)
     )
     if actor.role == "counselor":
-        wanted = wanted.where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
-    student = (await session.execute(wanted)).one_or_none()
+        query = query.where(Student.class_id.in_(classes_of_counselor(actor.counselor_id)))
+    student = (await session.execute(query)).one_or_none()
     if student is None:
         raise NotFound
     postings = (
@@ -155,21 +160,21 @@ async def student_aid(session: AsyncSession, actor: Actor, student_id: UUID, at:
             .order_by(AidPosting.at, AidPosting.id)
         )
     ).all()
-    applications = _applications().where(AidApplication.student_id == student_id)
-    theirs = filings().where(AidFiling.student_id == student_id).order_by(AidFiling.id)
+    applications = _select_applications().where(AidApplication.student_id == student_id)
+    filings = select_filings().where(AidFiling.student_id == student_id).order_by(AidFiling.id)
     return StudentAid(
         path=student.path,
         applications=tuple(
-            Application(*row) for row in await session.execute(applications.order_by(AidApplication.id))
+            ApplicationView(*row) for row in await session.execute(applications.order_by(AidApplication.id))
         ),
-        awards=await _awards(session, student_id, postings, student.path, at),
-        payments=await _payments(session, student_id, postings),
+        awards=await _load_awards(session, student_id, postings, student.path, at),
+        payments=await _load_payments(session, student_id, postings),
         postings=tuple(postings),
-        filings=tuple(Filing(*row) for row in await session.execute(theirs)),
+        filings=tuple(FilingView(*row) for row in await session.execute(filings)),
     )
 
 
-async def _awards(
+async def _load_awards(
     session: AsyncSession, student_id: UUID, postings: Sequence[AidPosting], path: str, at: datetime
 ) -> tuple[AwardView, ...]:
     balance: dict[tuple[UUID, date, str], int] = defaultdict(int)
@@ -183,42 +188,44 @@ async def _awards(
         .order_by(AidAward.term_starts_on, AidAward.kind, AidInstalment.month)
     )
     last = _last_overdue_month(path, at)
-    parts: dict[AidAward, list[PartOfAward]] = defaultdict(list)
-    for award, part in rows:
+    instalments: dict[AidAward, list[InstalmentView]] = defaultdict(list)
+    for award, instalment in rows:
         due, paid, withdrawn = (
-            balance[award.id, part.month, account.value]
+            balance[award.id, instalment.month, account.value]
             for account in (Account.DUE, Account.PAID, Account.WITHDRAWN)
         )
-        overdue = due > 0 and part.month <= last
-        parts[award].append(PartOfAward(part.month, part.fen, due, paid, withdrawn, overdue))
-    return tuple(AwardView(award, tuple(found)) for award, found in parts.items())
+        overdue = due > 0 and instalment.month <= last
+        instalments[award].append(
+            InstalmentView(instalment.month, instalment.fen, due, paid, withdrawn, overdue)
+        )
+    return tuple(AwardView(award, tuple(views)) for award, views in instalments.items())
 
 
 def _last_overdue_month(path: str, at: datetime) -> date:
-    """The newest month whose instalment ought to be paid by now (MOE15-1.2)."""
+    """Return the newest month whose instalment should have been paid by now (MOE15-1.2)."""
     today = legal_day(at)
     interval = policy_at(today, division_of(path)).integer("aid.payment_interval")
     return months_of_term(date(today.year - 1, 1, 1), today)[-1 - interval]
 
 
-async def _payments(
+async def _load_payments(
     session: AsyncSession, student_id: UUID, postings: Sequence[AidPosting]
 ) -> tuple[PaymentView, ...]:
-    settled: dict[str, int] = defaultdict(int)
+    paid: dict[str, int] = defaultdict(int)
     for posting in postings:
-        settled[posting.cause] += posting.fen
+        paid[posting.cause] += posting.fen
     rows = await session.scalars(
         select(AidPayment).where(AidPayment.student_id == student_id).order_by(AidPayment.at, AidPayment.id)
     )
-    return tuple(PaymentView(row, row.fen - settled[f"payment:{row.id}"]) for row in rows)
+    return tuple(PaymentView(row, row.fen - paid[f"payment:{row.id}"]) for row in rows)
 
 
-# --- the balance ---
+# --- balances ---
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """Where the aid of one school and term stands, in fen. `budget` is what went out of it, so it is negative."""
+    """The accounts of one school and term, in fen. `budget` is the source of all aid, so its balance is negative."""
 
     school_id: UUID
     term_code: str
@@ -232,29 +239,29 @@ class Balance:
     payments: int
 
     @property
-    def beyond_due(self) -> int:
-        """Paid out with nothing due: to be returned, or to be looked into."""
+    def overpaid(self) -> int:
+        """Return what was paid beyond the amounts due."""
         return self.payments - self.paid
 
     @property
     def balanced(self) -> bool:
-        """The accounts sum to nothing, every grant is posted, and none of them is below zero."""
+        """Return whether the accounts sum to zero, every award is posted, and only `budget` is negative."""
         return (
             self.budget + self.due + self.paid + self.withdrawn == 0
             and self.budget == -self.granted
-            and min(self.due, self.paid, self.withdrawn, self.beyond_due) >= 0
+            and min(self.due, self.paid, self.withdrawn, self.overpaid) >= 0
         )
 
 
 @dataclass(frozen=True, slots=True)
 class BalanceSearch:
-    """Which balances; what is not given narrows nothing."""
+    """Filters for balances; None means any."""
 
     term_code: str | None = None
     school_id: UUID | None = None
 
 
-async def balances(
+async def list_balances(
     session: AsyncSession,
     actor: Actor,
     search: BalanceSearch,
@@ -262,8 +269,8 @@ async def balances(
     after: tuple[UUID, str] | None,
     limit: int,
 ) -> Sequence[Balance]:
-    """At most `limit` balances by school and term, behind the key `after`."""
-    must_handle_aid(actor)
+    """Return at most `limit` balances, ordered by school and term, after the key `after`."""
+    require_aid_role(actor)
     key = (AidAward.school_id, AidAward.term_code)
     page = select(*key, func.count()).group_by(*key).order_by(*key).limit(limit)
     if search.term_code is not None:
@@ -272,63 +279,63 @@ async def balances(
         page = page.where(AidAward.school_id == search.school_id)
     if after is not None:
         page = page.where(tuple_(*key) > tuple_(literal(after[0]), literal(after[1])))
-    counted = {(school, term): count for school, term, count in await session.execute(page)}
-    if not counted:
+    award_counts = {(school, term): count for school, term, count in await session.execute(page)}
+    if not award_counts:
         return []
     last = _last_overdue_month(actor.org_path, at)
-    accounts = await _sums(session, list(counted), AidPosting, _account_sums(last))
-    granted = await _sums(session, list(counted), AidInstalment, (func.sum(AidInstalment.fen),))
-    paid = await _sums(session, list(counted), AidPayment, (func.sum(AidPayment.fen),))
-    found = []
-    for each, count in counted.items():
-        budget, due, gone, withdrawn, overdue = accounts[each]
-        found.append(
+    accounts = await _sum_by_term(session, list(award_counts), AidPosting, _account_sums(last))
+    granted = await _sum_by_term(session, list(award_counts), AidInstalment, (func.sum(AidInstalment.fen),))
+    payments = await _sum_by_term(session, list(award_counts), AidPayment, (func.sum(AidPayment.fen),))
+    balances = []
+    for school_and_term, count in award_counts.items():
+        budget, due, paid, withdrawn, overdue = accounts[school_and_term]
+        balances.append(
             Balance(
-                *each,
+                *school_and_term,
                 awards=count,
-                granted=granted[each][0],
+                granted=granted[school_and_term][0],
                 budget=budget,
                 due=due,
                 overdue=overdue,
-                paid=gone,
+                paid=paid,
                 withdrawn=withdrawn,
-                payments=paid[each][0],
+                payments=payments[school_and_term][0],
             )
         )
-    return found
+    return balances
 
 
 Sums = dict[tuple[UUID, str], tuple[int, ...]]
 
 
 def _account_sums(last: date) -> tuple[ColumnElement[Any], ...]:
-    """The balance of each account in the order of `Account`, then what is due and overdue."""
+    """Return the balance of each account in the order of `Account`, then the overdue part of `due`."""
 
-    def moved(account: Account) -> ColumnElement[int]:
+    def signed_fen(account: Account) -> ColumnElement[int]:
         return case(
             (AidPosting.target == account.value, AidPosting.fen),
             (AidPosting.source == account.value, -AidPosting.fen),
             else_=0,
         )
 
-    overdue = func.sum(moved(Account.DUE)).filter(AidPosting.month <= last)
-    every = (func.sum(moved(account)) for account in Account)
-    return (*every, overdue)
+    overdue = func.sum(signed_fen(Account.DUE)).filter(AidPosting.month <= last)
+    balances = (func.sum(signed_fen(account)) for account in Account)
+    return (*balances, overdue)
 
 
-async def _sums(
+async def _sum_by_term(
     session: AsyncSession,
     keys: Sequence[tuple[UUID, str]],
     table: type[AidPosting] | type[AidInstalment] | type[AidPayment],
     columns: Sequence[ColumnElement[Any]],
 ) -> Sums:
-    """Sums over the rows of a table by the school and term of their award; nothing where there are none."""
-    key = (AidAward.school_id, AidAward.term_code)
+    """Sum columns of a table by the school and term of the award; 0 where there are no rows."""
+    group = (AidAward.school_id, AidAward.term_code)
     rows = await session.execute(
-        select(*key, *(func.coalesce(column, 0).cast(BigInteger) for column in columns))
+        select(*group, *(func.coalesce(column, 0).cast(BigInteger) for column in columns))
         .join_from(table, AidAward, and_(AidAward.id == table.award_id))
-        .where(tuple_(*key).in_(keys))
-        .group_by(*key)
+        .where(tuple_(*group).in_(keys))
+        .group_by(*group)
     )
-    found: Sums = {each: (0,) * len(columns) for each in keys}
-    return found | {(school, term): tuple(sums) for school, term, *sums in rows}
+    sums: Sums = {key: (0,) * len(columns) for key in keys}
+    return sums | {(school, term): tuple(row) for school, term, *row in rows}

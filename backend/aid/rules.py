@@ -1,7 +1,7 @@
-"""The rules of aid, pure: who is eligible, what a term pays, and a ledger that always balances.
+"""The rules of aid as pure functions: eligibility, the amounts of a term, and a ledger that always balances.
 
-Amounts are whole fen. HN334-4.1d withdraws exactly what has not been paid; HN334-4.2 brings it back by a
-counter-entry; MOE19-3.5 says whom aid is for.
+Amounts are whole fen (1 yuan = 100 fen). HN334-4.1d withdraws exactly the unpaid part; HN334-4.2 reinstates it with
+counter-entries; MOE19-3.5 defines eligibility.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -25,7 +25,7 @@ FULL_TIME = "full_time"
 
 @dataclass(frozen=True, slots=True)
 class Applicant:
-    """What eligibility looks at, as it is on one day. `standing` is the national code."""
+    """The facts that decide eligibility on one day. `standing` is the national code."""
 
     study_form: str
     standing: str
@@ -35,7 +35,7 @@ class Applicant:
 
 
 def ineligibility(applicant: Applicant) -> tuple[str, ...]:
-    """Every reason why aid is not for this student, in a fixed order; empty if it is."""
+    """Return every reason why the student is not eligible, in a fixed order; empty if eligible."""
     reasons = {
         "part_time": applicant.study_form != FULL_TIME,
         "non_degree": not applicant.degree_track,
@@ -43,7 +43,7 @@ def ineligibility(applicant: Applicant) -> tuple[str, ...]:
         "not_in_school": applicant.standing not in ACTIVE_STANDINGS,
         "compulsory_education_duplicate": applicant.compulsory_education_duplicate,
     }
-    return tuple(reason for reason, holds in reasons.items() if holds)
+    return tuple(reason for reason, applies in reasons.items() if applies)
 
 
 # --- amounts ---
@@ -56,7 +56,7 @@ class AidKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Instalment:
-    """One amount of one term that is paid at once. `month` is its first day; a waiver is paid by the term."""
+    """An amount that is paid at once. `month` is the first day of the month; a waiver has one instalment per term."""
 
     kind: AidKind
     month: date
@@ -64,42 +64,45 @@ class Instalment:
 
 
 def instalments(kind: AidKind, law: PolicyAt, months: Sequence[date]) -> tuple[Instalment, ...]:
-    """What a term pays, by the law of its first day: a grant by month, a waiver in one sum in the first month.
+    """Return the instalments of a term: one per month for a grant, one in the first month for a waiver.
 
-    A sum that the months do not divide is split so that no fen is lost: the earlier months carry one fen more.
+    `law` is the law of the term's first day. A remainder is spread over the first months, one fen each, so that no
+    fen is lost.
     """
     terms = law.integer("aid.terms_per_year")
     if kind is AidKind.TUITION_WAIVER:
         return (Instalment(kind, months[0], law.integer("aid.tuition_waiver.base_per_year") // terms),)
-    each, over = divmod(law.integer("aid.grant.average_per_year") // terms, len(months))
-    return tuple(Instalment(kind, month, each + (number < over)) for number, month in enumerate(months))
+    amount, remainder = divmod(law.integer("aid.grant.average_per_year") // terms, len(months))
+    return tuple(
+        Instalment(kind, month, amount + (number < remainder)) for number, month in enumerate(months)
+    )
 
 
 def months_of_term(starts_on: date, ends_on: date) -> tuple[date, ...]:
-    """The first day of each calendar month that the term touches."""
-    found, month = [], starts_on.replace(day=1)
+    """Return the first day of each calendar month that the term overlaps."""
+    months, month = [], starts_on.replace(day=1)
     while month <= ends_on:
-        found.append(month)
+        months.append(month)
         month = date(month.year + month.month // 12, month.month % 12 + 1, 1)
-    return tuple(found)
+    return tuple(months)
 
 
 # --- the ledger ---
 
 
 class Account(StrEnum):
-    """Where an amount of aid stands. Every entry moves it from one account to another, so their sum never changes."""
+    """An account of the ledger. Every posting moves fen from one account to another, so the accounts sum to zero."""
 
     BUDGET = "budget"
     DUE = "due"
-    """Granted and not paid yet."""
+    """Awarded and not paid yet."""
     PAID = "paid"
     WITHDRAWN = "withdrawn"
 
 
 @dataclass(frozen=True, slots=True)
 class Award:
-    """An approved application: what a term pays to one student."""
+    """An approved application with the instalments of one student and term."""
 
     award_id: str
     term: str
@@ -110,7 +113,7 @@ class Award:
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """An instalment that was paid out."""
+    """Money that was paid out for an instalment."""
 
     payment_id: str
     award_id: str
@@ -121,7 +124,7 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Posting:
-    """One entry: `fen` > 0 moves from `source` to `target`. `cause` names the fact or the standing entry behind it."""
+    """A ledger entry: `fen` > 0 moves from `source` to `target`. `cause` is the key of the fact that caused it."""
 
     posting_id: str
     at: datetime
@@ -135,7 +138,7 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class Discrepancy:
-    """A payment beyond what was due, such as one paid out after its withdrawal: listed, never netted off."""
+    """The part of a payment that exceeds the amount due, such as a payment after the withdrawal. Never netted."""
 
     payment_id: str
     fen: int
@@ -143,25 +146,25 @@ class Discrepancy:
 
 @dataclass(frozen=True, slots=True)
 class AidAccounts:
-    """All postings of a student, in order, and what did not fit."""
+    """All postings of a student in order, and the overpayments."""
 
     postings: tuple[Posting, ...]
     discrepancies: tuple[Discrepancy, ...]
 
-    def balance(self, account: Account, kinds: Iterable[str] | None = None) -> int:
-        """Fen on an account, of the awards named or of all."""
-        wanted = None if kinds is None else frozenset(kinds)
-        moved = (item for item in self.postings if wanted is None or item.award_id in wanted)
+    def balance(self, account: Account, award_ids: Iterable[str] | None = None) -> int:
+        """Return the balance of an account in fen, of the given awards or of all."""
+        selected = None if award_ids is None else frozenset(award_ids)
+        postings = (item for item in self.postings if selected is None or item.award_id in selected)
         return sum(
             item.fen * ((item.target is account) - (item.source is account))
-            for item in moved
+            for item in postings
             if account in {item.source, item.target}
         )
 
 
 @dataclass(frozen=True, slots=True)
 class AidChange:
-    """A standing change as aid sees it: from `released_at` its term's unpaid aid is withdrawn, until it is reversed."""
+    """A standing change that withdraws the unpaid aid of its term at `released_at`, until it is reversed."""
 
     change_id: str
     term: str
@@ -171,26 +174,29 @@ class AidChange:
 
 
 def aid_changes(assessment: Assessment, terms: Sequence[SchoolTerm]) -> tuple[AidChange, ...]:
-    """The changes of a student's picture. "This term" is that of the change, or of its prompt between two terms."""
+    """Return the changes of an assessment that affect aid.
+
+    The term of a change is the one it falls in; between two terms it is the term of its prompt.
+    """
     released = {release.change_id: release.at for release in assessment.aid}
     reversals = {entry.reverses: entry for entry in assessment.ledger if entry.reverses is not None}
     term_of_prompt = {prompt.prompt_id: prompt.term for prompt in assessment.prompts}
-    found = []
+    changes = []
     for entry in assessment.ledger:
         if entry.cause in SANCTIONS and entry.prompt_id is not None:
-            during = (term.code for term in terms if term.covers(legal_day(entry.at)))
-            term = next(during, term_of_prompt[entry.prompt_id])
-            undone = reversals.get(entry.entry_id)
-            found.append(
+            terms_of_day = (term.code for term in terms if term.covers(legal_day(entry.at)))
+            term = next(terms_of_day, term_of_prompt[entry.prompt_id])
+            reversal = reversals.get(entry.entry_id)
+            changes.append(
                 AidChange(
                     entry.entry_id,
                     term,
                     released.get(entry.entry_id),
-                    undone.entry_id if undone else None,
-                    undone.at if undone else None,
+                    reversal.entry_id if reversal else None,
+                    reversal.at if reversal else None,
                 )
             )
-    return tuple(found)
+    return tuple(changes)
 
 
 def aid_accounts(
@@ -200,32 +206,32 @@ def aid_accounts(
     kinds: Sequence[str],
     as_of: datetime,
 ) -> AidAccounts:
-    """Post everything known at the instant, in the order of events; `kinds` is `aid.withdrawal.kinds`."""
-    accounts = _Accounts(kinds)
+    """Derive all postings up to `as_of`, in the order of events; `kinds` is `aid.withdrawal.kinds`."""
+    ledger = _LedgerBuilder(kinds)
     events: list[tuple[datetime, int, str, Callable[[], None]]] = [
-        *((award.approved_at, 0, award.award_id, partial(accounts.grant, award)) for award in awards),
-        *((item.paid_at, 1, item.payment_id, partial(accounts.pay, item)) for item in payments),
+        *((award.approved_at, 0, award.award_id, partial(ledger.grant, award)) for award in awards),
+        *((item.paid_at, 1, item.payment_id, partial(ledger.pay, item)) for item in payments),
     ]
     for change in changes:
         if change.released_at is not None:
-            events.append((change.released_at, 2, change.change_id, partial(accounts.withdraw, change)))
+            events.append((change.released_at, 2, change.change_id, partial(ledger.withdraw, change)))
         if change.reversed_at is not None:
-            events.append((change.reversed_at, 3, change.change_id, partial(accounts.reinstate, change)))
+            events.append((change.reversed_at, 3, change.change_id, partial(ledger.reinstate, change)))
     for at, _, _, post in sorted(events, key=lambda event: event[:3]):
         if at <= as_of:
             post()
-    return accounts.closed()
+    return ledger.build()
 
 
-class _Accounts:
-    """The books while they are being written."""
+class _LedgerBuilder:
+    """Derives postings from events that are applied in order."""
 
     def __init__(self, kinds: Sequence[str]) -> None:
         self._kinds = frozenset(kinds)
         self._awards: dict[str, Award] = {}
         self._postings: list[Posting] = []
         self._due: dict[tuple[str, date], int] = {}
-        self._excess: list[Payment] = []
+        self._overpayments: list[Payment] = []
 
     def grant(self, award: Award) -> None:
         self._awards[award.award_id] = award
@@ -237,18 +243,20 @@ class _Accounts:
                 part.fen,
                 f"award:{award.award_id}",
             )
-        self._settle_waiting(award.approved_at)
+        self._apply_overpayments(award.approved_at)
 
     def pay(self, payment: Payment) -> None:
-        """Pay what is due; what is paid beyond it is kept apart until it becomes due, if ever."""
+        """Pay up to the amount due. The rest is an overpayment until more becomes due."""
         key = (payment.award_id, payment.month)
-        fits = min(payment.fen, self._due.get(key, 0))
-        self._post(payment.paid_at, key, (Account.DUE, Account.PAID), fits, f"payment:{payment.payment_id}")
-        if fits < payment.fen:
-            self._excess.append(replace(payment, fen=payment.fen - fits))
+        payable = min(payment.fen, self._due.get(key, 0))
+        self._post(
+            payment.paid_at, key, (Account.DUE, Account.PAID), payable, f"payment:{payment.payment_id}"
+        )
+        if payable < payment.fen:
+            self._overpayments.append(replace(payment, fen=payment.fen - payable))
 
     def withdraw(self, change: AidChange) -> None:
-        """Exactly the unpaid part of the term's aid (HN334-4.1d)."""
+        """Withdraw exactly the unpaid part of the term's aid (HN334-4.1d)."""
         assert change.released_at is not None
         for award_id, month in sorted(self._due):
             award = self._awards[award_id]
@@ -259,25 +267,25 @@ class _Accounts:
                 self._post(change.released_at, (award_id, month), accounts, unpaid, cause)
 
     def reinstate(self, change: AidChange) -> None:
-        """Counter-entries to the withdrawal, to the fen."""
+        """Post counter-entries for exactly what the change withdrew (HN334-4.2)."""
         assert change.reversed_at is not None
         withdrawn = [item for item in self._postings if item.cause == f"change:{change.change_id}"]
         for item in withdrawn:
             accounts = (Account.WITHDRAWN, Account.DUE)
             key = (item.award_id, item.month)
             self._post(change.reversed_at, key, accounts, item.fen, f"reversal:{change.reversed_by}")
-        self._settle_waiting(change.reversed_at)
+        self._apply_overpayments(change.reversed_at)
 
-    def _settle_waiting(self, at: datetime) -> None:
-        """What was paid beyond its due is paid, once it is due after all."""
-        waiting, self._excess = self._excess, []
-        for payment in waiting:
+    def _apply_overpayments(self, at: datetime) -> None:
+        """Pay earlier overpayments from what is due now."""
+        overpayments, self._overpayments = self._overpayments, []
+        for payment in overpayments:
             self.pay(replace(payment, paid_at=at))
 
-    def closed(self) -> AidAccounts:
+    def build(self) -> AidAccounts:
         return AidAccounts(
             tuple(self._postings),
-            tuple(Discrepancy(payment.payment_id, payment.fen) for payment in self._excess),
+            tuple(Discrepancy(payment.payment_id, payment.fen) for payment in self._overpayments),
         )
 
     def _post(

@@ -1,7 +1,7 @@
-"""What aid stores: applications and awards, payments, the ledger, and what is filed with the aid office.
+"""Tables of aid: applications, awards, payments, the ledger, filings and exports.
 
-Rows are added, never altered. Amounts are whole fen. What is derived (postings, filings) has ids that its content
-alone decides, so storing twice stores once.
+Rows are inserted and never updated. Amounts are whole fen. The ids of postings and payments are derived from their
+content, so that storing them twice stores them once.
 """
 
 from datetime import date, datetime
@@ -19,20 +19,20 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
 
-_KIND = "kind IN ('grant', 'tuition_waiver')"
-_MOVES = (
+_KIND_CHECK = "kind IN ('grant', 'tuition_waiver')"
+_ACCOUNT_PAIRS = (
     "(source, target) IN (('budget', 'due'), ('due', 'paid'), ('due', 'withdrawn'), ('withdrawn', 'due'))"
 )
-_INSTALMENT = ["award_id", "month"]
+_INSTALMENT_KEY = ["award_id", "month"]
 
 
 class AidApplication(Base):
-    """One application for one kind of aid in one term. A further `attempt` follows a refusal and nothing else."""
+    """An application for one kind of aid in one term. A further `attempt` is possible only after a refusal."""
 
     __tablename__ = "aid_application"
     __tenancy__ = "student"
     __table_args__ = (
-        CheckConstraint(_KIND, name="kind"),
+        CheckConstraint(_KIND_CHECK, name="kind"),
         UniqueConstraint("student_id", "kind", "term_code", "attempt"),
         UniqueConstraint("id", "filed_by"),
         UniqueConstraint("id", "school_id", "student_id", "kind", "term_code"),
@@ -50,7 +50,7 @@ class AidApplication(Base):
 
 
 class AidDecision(Base):
-    """The one answer to an application, never by who filed it (invariant 9); a refusal says why."""
+    """The only decision on an application, never by the account that filed it (invariant 9); a refusal has reasons."""
 
     __tablename__ = "aid_decision"
     __tenancy__ = "student"
@@ -76,7 +76,7 @@ class AidDecision(Base):
 
 
 class AidAward(Base):
-    """An approved application; its id is the application's. The law of `term_starts_on` fixed its instalments."""
+    """An approved application, with the same id. The law of `term_starts_on` determined its instalments."""
 
     __tablename__ = "aid_award"
     __tenancy__ = "student"
@@ -102,7 +102,7 @@ class AidAward(Base):
 
 
 class AidInstalment(Base):
-    """What an award pays at once; `month` is the first day of it."""
+    """An amount that an award pays at once; `month` is the first day of the month."""
 
     __tablename__ = "aid_instalment"
     __tenancy__ = "student"
@@ -125,13 +125,15 @@ class AidInstalment(Base):
 
 
 class AidPayment(Base):
-    """Money that was paid out on `paid_on`, known since `at`: the student's turn, by which the ledger orders it."""
+    """Money paid out on `paid_on`. The ledger orders payments by `at`, the instant of the student's lock."""
 
     __tablename__ = "aid_payment"
     __tenancy__ = "student"
     __table_args__ = (
         ForeignKeyConstraint(
-            _INSTALMENT, ["aid_instalment.award_id", "aid_instalment.month"], name="fk_aid_payment_instalment"
+            _INSTALMENT_KEY,
+            ["aid_instalment.award_id", "aid_instalment.month"],
+            name="fk_aid_payment_instalment",
         ),
         CheckConstraint("fen > 0", name="fen"),
         Index("ix_aid_payment_student", "student_id"),
@@ -152,20 +154,22 @@ class AidPayment(Base):
 
 
 class AidPosting(Base):
-    """One entry of the ledger: `fen` moves from `source` to `target`, so the sum over all accounts never changes.
+    """A ledger entry: `fen` moves from `source` to `target`, so the sum of all accounts is always zero.
 
-    That no account of an instalment falls below zero, and that no more is granted than the instalment, is held by
-    the constraint trigger `aid_balanced`.
+    The constraint trigger `aid_balanced` ensures that no account of an instalment is negative and that no more than
+    the instalment is awarded.
     """
 
     __tablename__ = "aid_posting"
     __tenancy__ = "student"
     __table_args__ = (
         ForeignKeyConstraint(
-            _INSTALMENT, ["aid_instalment.award_id", "aid_instalment.month"], name="fk_aid_posting_instalment"
+            _INSTALMENT_KEY,
+            ["aid_instalment.award_id", "aid_instalment.month"],
+            name="fk_aid_posting_instalment",
         ),
         CheckConstraint("fen > 0", name="fen"),
-        CheckConstraint(_MOVES, name="accounts"),
+        CheckConstraint(_ACCOUNT_PAIRS, name="accounts"),
         Index("ix_aid_posting_student", "student_id", "at"),
         Index("ix_aid_posting_instalment", "award_id", "month"),
         Index("ix_aid_posting_cause", "cause"),
@@ -185,7 +189,7 @@ class AidPosting(Base):
 
 
 class AidFiling(Base):
-    """What the school files with the aid office about a standing change: the withdrawal, or that it is undone.
+    """A withdrawal, or its reinstatement, that the school files with the aid office after a standing change.
 
     Its lines are the postings that `entry_id` caused: the change itself, or the entry that reverses it.
     """
@@ -214,7 +218,7 @@ class AidFiling(Base):
 
 
 class AidAcknowledgement(Base):
-    """The aid office has taken a filing up, under its own reference number."""
+    """The aid office has accepted a filing under its own reference number."""
 
     __tablename__ = "aid_acknowledgement"
     __tenancy__ = "student"
@@ -228,7 +232,7 @@ class AidAcknowledgement(Base):
 
 
 class AidExport(Base):
-    """A file for the aid office that a named person asked for, with its purpose (MOE14-5)."""
+    """A request for a file for the aid office, with requester and purpose (MOE14-5)."""
 
     __tablename__ = "aid_export"
     __tenancy__ = "org"
@@ -242,7 +246,7 @@ class AidExport(Base):
 
 
 class AidExportApproval(Base):
-    """Somebody else agreed that the file may leave the house."""
+    """The approval of an export by a second person."""
 
     __tablename__ = "aid_export_approval"
     __tenancy__ = "org"
@@ -263,7 +267,7 @@ class AidExportApproval(Base):
 
 
 class AidExportLine(Base):
-    """One filing in a file that was asked for; it has gone out once the file is approved."""
+    """A filing in an export; it counts as exported once the export is approved."""
 
     __tablename__ = "aid_export_line"
     __tenancy__ = "school"
@@ -281,7 +285,7 @@ class AidExportLine(Base):
 
 
 class AidFilingExported(Base):
-    """A filing went out in an approved file: the first time counts."""
+    """The first approved export of a filing."""
 
     __tablename__ = "aid_filing_exported"
     __tenancy__ = "school"
@@ -293,7 +297,7 @@ class AidFilingExported(Base):
 
 
 class AidDuplicate(Base):
-    """A finding on whether a student is also on a roll of compulsory education (MOE19-3.5); the newest counts."""
+    """A finding whether a student is also enrolled in compulsory education (MOE19-3.5); the newest counts."""
 
     __tablename__ = "aid_duplicate"
     __tenancy__ = "student"

@@ -1,67 +1,66 @@
-"""Aid for staff: applications, payments, the ledger, and what is filed with the aid office (HN334-4.1d, MOE15-1.2)."""
+"""Endpoints of aid for staff: applications, payments, the ledger, filings and exports (HN334-4.1d, MOE15-1.2)."""
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, Response
 
-from backend.aid.applications import ApplyForClass, DecideAid, apply_for_many, decide_aid
-from backend.aid.eligibility import FindDuplicate, record_duplicate
-from backend.aid.errors import AidPaymentsUnfit
-from backend.aid.export_file import Mark, delimited, workbook
-from backend.aid.exports import RequestExport, approve_export, request_export, take_export
-from backend.aid.payments import PaymentLine, must_record_payments, record_payments
-from backend.aid.queries import (
-    ApplicationSearch,
-    ApplicationState,
-    BalanceSearch,
-    application_of,
-    applications_page,
-    balances,
-    student_aid,
-)
-from backend.aid.schemas import AidApplicationOut
-from backend.aid.withdrawals import (
-    Acknowledge,
-    FilingKind,
-    FilingSearch,
-    FilingState,
-    acknowledge,
-    filing_for,
-    filings_page,
-    lines_of,
-    schools_of,
-)
-from backend.core.clock import legal_day
-from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
-from backend.core.web.problems import documented, problem_response
-from backend.core.web.requests import read_bounded
-from backend.exchange.aid_payments.importer import EnteredFile, enter_payments
-from backend.exchange.aid_payments.reader import PaymentFile, read_upload
-from backend.staff_api.aid_schemas import (
-    AcknowledgementIn,
+from backend.aid.application_schemas import (
+    AidApplicationOut,
     AidApplicationsIn,
     AidApplicationsOut,
     AidDecisionIn,
-    BalanceOut,
     DuplicateIn,
     DuplicateOut,
+)
+from backend.aid.applications import ApplyForClass, DecideAid, apply_for_class, decide_aid
+from backend.aid.eligibility import RecordDuplicate, record_duplicate
+from backend.aid.errors import AidPaymentsUnfit
+from backend.aid.export_file import Watermark, write_csv, write_workbook
+from backend.aid.exports import RequestExport, approve_export, download_export, request_export
+from backend.aid.filing_schemas import (
+    AcknowledgementIn,
     ExportIn,
     ExportOut,
     FilingDetailOut,
     FilingLineOut,
     FilingOut,
-    PassedOut,
-    PaymentFileOut,
-    PaymentsIn,
-    PaymentsOut,
-    StudentAidOut,
 )
+from backend.aid.filings import (
+    AcknowledgeFiling,
+    FilingKind,
+    FilingSearch,
+    FilingState,
+    acknowledge_filing,
+    get_filing,
+    list_filings,
+    load_filing_lines,
+    load_schools,
+)
+from backend.aid.payments import PaymentLine, record_payments, require_payment_recorder
+from backend.aid.queries import (
+    ApplicationSearch,
+    ApplicationState,
+    BalanceSearch,
+    get_application,
+    get_student_aid,
+    list_applications,
+    list_balances,
+)
+from backend.aid.schemas import BalanceOut, PaymentsIn, PaymentsOut, StudentAidOut
+from backend.core.clock import legal_day
+from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
+from backend.core.web.problems import documented, problem_response
+from backend.core.web.requests import read_bounded
+from backend.exchange.aid_payments.importer import PaymentImport, import_payments
+from backend.exchange.aid_payments.reader import PaymentFile, read_uploaded_payments
+from backend.exchange.aid_payments.schemas import PaymentFileOut
+from backend.exchange.roster.schemas import FindingOut
 from backend.staff_api.caller import StaffCaller
-from backend.staff_api.organisation.rosters import FINDINGS, XLSX, DryRun, FileName, FindingOut
+from backend.staff_api.organisation.rosters import BINARY_BODY, MAX_FINDINGS, XLSX, DryRun, FileName
 from backend.staff_api.pagination import page_of, position_id
 
 router = APIRouter(prefix="/v1", tags=["资助 · aid"])
@@ -77,16 +76,15 @@ CSV = "text/csv"
 
 @router.post("/aid-applications", status_code=201, responses=documented(401, 403, 404, 409, 422))
 async def post_applications(caller: StaffCaller, body: AidApplicationsIn) -> AidApplicationsOut:
-    """批量申请资助（按班级或全校） · Apply for a class or the school; who is passed over is named with why."""
+    """批量申请资助（按班级或全校） · Apply for a class or the school. The answer names skipped students with the reason."""
     command = ApplyForClass(body.kind, body.class_id)
     async with caller.transaction() as session:
-        done = await apply_for_many(session, caller.actor, command, caller.app_context.keys, caller.at)
-    passed = [PassedOut(student_id=p.student_id, code=p.code, zh=p.zh, en=p.en) for p in done.passed]
-    return AidApplicationsOut(filed=list(done.filed), passed=passed)
+        result = await apply_for_class(session, caller.actor, command, caller.app_context.keys, caller.at)
+    return AidApplicationsOut.from_result(result)
 
 
 @router.get("/aid-applications", responses=documented(401, 403, 422))
-async def list_applications(
+async def get_applications(
     caller: StaffCaller,
     state: ApplicationState | None = None,
     term_code: TermCode = None,
@@ -98,8 +96,8 @@ async def list_applications(
     """资助申请（新的在前） · Applications, newest first."""
     search = ApplicationSearch(state, term_code, class_id, school_id)
     async with caller.transaction() as session:
-        rows = await applications_page(session, caller.actor, search, position_id(cursor), limit + 1)
-    return page_of(rows, limit, AidApplicationOut.of, lambda row: row.application.id)
+        rows = await list_applications(session, caller.actor, search, position_id(cursor), limit + 1)
+    return page_of(rows, limit, AidApplicationOut.from_view, lambda row: row.application.id)
 
 
 @router.post(
@@ -108,12 +106,12 @@ async def list_applications(
     responses=documented(401, 403, 404, 409, 422),
 )
 async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDecisionIn) -> AidApplicationOut:
-    """审批资助申请（申请人不得审批） · Approve or refuse, once; never what one filed oneself."""
+    """审批资助申请（申请人不得审批） · Approve or refuse, once. The account that filed the application cannot decide."""
     command = DecideAid(application_id, body.outcome, body.reasons)
     async with caller.transaction() as session:
         await decide_aid(session, caller.actor, command, caller.app_context.keys, caller.at)
-        decided = await application_of(session, application_id)
-    return AidApplicationOut.of(decided)
+        decided = await get_application(session, application_id)
+    return AidApplicationOut.from_view(decided)
 
 
 @router.post(
@@ -122,13 +120,11 @@ async def post_decision(caller: StaffCaller, application_id: UUID, body: AidDeci
     responses=documented(401, 403, 404, 422),
 )
 async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: DuplicateIn) -> DuplicateOut:
-    """登记重复学籍核查结果 · Record what a check of the duplicate lists found; the newest finding counts."""
-    command = FindDuplicate(student_id, body.duplicate, body.evidence)
+    """登记重复学籍核查结果 · Record the finding of a check for duplicate enrolment. The newest finding counts."""
+    command = RecordDuplicate(student_id, body.duplicate, body.evidence)
     async with caller.transaction() as session:
         row = await record_duplicate(session, caller.actor, command, caller.at)
-    return DuplicateOut(
-        id=row.id, student_id=row.student_id, duplicate=row.duplicate, evidence=row.evidence, at=row.at
-    )
+    return DuplicateOut.model_validate(row, from_attributes=True)
 
 
 # --- payments ---
@@ -143,108 +139,98 @@ async def post_duplicate_finding(caller: StaffCaller, student_id: UUID, body: Du
 async def post_payments(
     request: Request, caller: StaffCaller, body: PaymentsIn
 ) -> PaymentsOut | JSONResponse:
-    """登记资助发放 · Record payments, all or none; what is known from before changes nothing."""
+    """登记资助发放 · Record payments, all or none. Known payments change nothing."""
     lines = [
         PaymentLine(line, f"#{line + 1}", p.student_id, p.kind, p.month, p.fen, p.paid_on, p.reference)
         for line, p in enumerate(body.payments)
     ]
     try:
         async with caller.transaction() as session:
-            done = await record_payments(session, caller.actor, lines, caller.at)
-    except AidPaymentsUnfit as unfit:
+            result = await record_payments(session, caller.actor, lines, caller.at)
+    except AidPaymentsUnfit as error:
         errors = [
             {
-                "field": f"body.payments.{each.line}.{each.field}",
-                "value": each.value,
-                "code": each.code,
-                "message": each.en,
-                "zh": each.zh,
+                "field": f"body.payments.{issue.line}.{issue.field}",
+                "value": issue.value,
+                "code": issue.code,
+                "message": issue.en,
+                "zh": issue.zh,
             }
-            for each in unfit.objections
+            for issue in error.issues
         ]
-        return problem_response(request, unfit, errors)
-    return PaymentsOut.of(done)
-
-
-_BODY: dict[str, Any] = {
-    "requestBody": {
-        "required": True,
-        "description": "文件内容 · the bytes of the file",
-        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
-    }
-}
+        return problem_response(request, error, errors)
+    return PaymentsOut.from_result(result)
 
 
 @router.post(
     "/aid-payment-imports",
     response_model=PaymentFileOut,
-    openapi_extra=_BODY,
+    openapi_extra=BINARY_BODY,
     responses=documented(401, 403, 409, 413, 415, 422),
 )
 async def post_payment_import(
     request: Request, caller: StaffCaller, file_name: FileName, *, dry_run: DryRun = True
 ) -> PaymentFileOut | JSONResponse:
-    """导入发放记录（学籍号、资助项目、月份、金额（元）、发放日期、凭证号） · Record a file of payments, or only check it.
+    """导入发放记录（学籍号、资助项目、月份、金额（元）、发放日期、凭证号） · Import a file of payments, or only validate it.
 
-    A file with errors is refused whole, each named by sheet, row and column; the same file again changes nothing.
+    A file with errors is rejected as a whole; each error names sheet, row and column. Importing a file again changes
+    nothing.
     """
-    must_record_payments(caller.actor, caller.at)
+    require_payment_recorder(caller.actor, caller.at)
     with TemporaryDirectory() as folder:
         path = Path(folder) / f"payments{Path(file_name).suffix.lower()}"
         path.write_bytes(await read_bounded(request, caller.app_context.settings.request_body_limit))
-        file = await read_upload(path, today=legal_day(caller.at))
+        file = await read_uploaded_payments(path, today=legal_day(caller.at))
     try:
-        entered = await _entered(caller, file, keep=not dry_run)
-    except _NotKept as only_checked:
-        entered = only_checked.entered
-    if entered.issues and not dry_run:
-        refusal = AidPaymentsUnfit(lines=len({(each.sheet, each.row) for each in entered.issues}))
-        return problem_response(
-            request, refusal, [each.model_dump(mode="json") for each in _findings(entered)]
-        )
-    report = None if dry_run or entered.recorded is None else PaymentsOut.of(entered.recorded)
+        imported = await _import_or_roll_back(caller, file, dry_run=dry_run)
+    except _RolledBack as rolled_back:
+        imported = rolled_back.imported
+    findings = [
+        FindingOut.model_validate(issue, from_attributes=True) for issue in imported.issues[:MAX_FINDINGS]
+    ]
+    if imported.issues and not dry_run:
+        error = AidPaymentsUnfit(lines=len({(issue.sheet, issue.row) for issue in imported.issues}))
+        return problem_response(request, error, [finding.model_dump(mode="json") for finding in findings])
+    report = None if dry_run or imported.result is None else PaymentsOut.from_result(imported.result)
     return PaymentFileOut(
         dry_run=dry_run,
         file_sha256=file.sha256.hex(),
-        rows=entered.rows,
-        findings=_findings(entered),
+        rows=imported.rows,
+        findings=findings,
         report=report,
     )
 
 
-class _NotKept(Exception):
-    """Ends a transaction whose result is looked at and thrown away."""
+class _RolledBack(Exception):
+    """Rolls the transaction back and carries the result out of it."""
 
-    def __init__(self, entered: EnteredFile) -> None:
-        self.entered = entered
+    def __init__(self, imported: PaymentImport) -> None:
+        self.imported = imported
         super().__init__()
 
 
-async def _entered(caller: StaffCaller, file: PaymentFile, *, keep: bool) -> EnteredFile:
+async def _import_or_roll_back(caller: StaffCaller, file: PaymentFile, *, dry_run: bool) -> PaymentImport:
+    """Import the file; raises `_RolledBack` on a dry run or if there are issues."""
     async with caller.transaction() as session:
-        entered = await enter_payments(session, caller.actor, file, caller.app_context.keys, caller.at)
-        if entered.issues or not keep:
-            raise _NotKept(entered)
-    return entered
-
-
-def _findings(entered: EnteredFile) -> list[FindingOut]:
-    return [FindingOut.model_validate(each, from_attributes=True) for each in entered.issues[:FINDINGS]]
+        imported = await import_payments(session, caller.actor, file, caller.app_context.keys, caller.at)
+        if imported.issues or dry_run:
+            raise _RolledBack(imported)
+    return imported
 
 
 @router.get("/students/{student_id}/aid", responses=documented(401, 403, 404, 409, 422))
-async def get_student_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
-    """学生资助：申请、批准、发放、账目和余额 · A student's aid, with the ledger and its balances."""
+async def get_aid(caller: StaffCaller, student_id: UUID) -> StudentAidOut:
+    """学生资助：申请、批准、发放、账目和余额 · A student's aid with the ledger and its balances."""
     async with caller.transaction() as session:
-        aid = await student_aid(session, caller.actor, student_id, caller.at)
-    return StudentAidOut.of(aid)
+        aid = await get_student_aid(session, caller.actor, student_id, caller.at)
+    return StudentAidOut.from_aid(aid)
 
 
 # --- withdrawals ---
 
 
 @router.get("/aid-withdrawals", responses=documented(401, 403, 409, 422))
-async def list_withdrawals(
+async def get_withdrawals(
     caller: StaffCaller,
     state: FilingState | None = None,
     kind: FilingKind | None = None,
@@ -252,29 +238,29 @@ async def list_withdrawals(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[FilingOut]:
-    """资助撤回与恢复（新的在前，未签收的附天数） · Withdrawals and what undid them; the unacknowledged with their age."""
+    """资助撤回与恢复（新的在前，未签收的附天数） · Withdrawals and reinstatements; unacknowledged ones with their age."""
     search = FilingSearch(state, kind, school_id)
     at = caller.at
     async with caller.transaction() as session:
-        rows = await filings_page(session, caller.actor, search, position_id(cursor), limit + 1)
-        schools = await schools_of(session, {row.filing.school_id for row in rows})
+        rows = await list_filings(session, caller.actor, search, position_id(cursor), limit + 1)
+        schools = await load_schools(session, {row.filing.school_id for row in rows})
     return page_of(
         rows,
         limit,
-        lambda row: FilingOut.listed(row, schools[row.filing.school_id].path, at),
+        lambda row: FilingOut.from_view_at(row, schools[row.filing.school_id].path, at),
         lambda row: row.filing.id,
     )
 
 
 @router.get("/aid-withdrawals/{withdrawal_id}", responses=documented(401, 403, 404, 409, 422))
 async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDetailOut:
-    """查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment; what was paid is untouched."""
+    """查看撤回或恢复（已发放部分照列、不变） · One filing with every instalment, including the unaffected paid ones."""
     async with caller.transaction() as session:
-        found = await filing_for(session, caller.actor, withdrawal_id)
-        lines = (await lines_of(session, [found.filing]))[found.filing.id]
-        schools = await schools_of(session, {found.filing.school_id})
-    listed = FilingOut.listed(found, schools[found.filing.school_id].path, caller.at)
-    return FilingDetailOut(**listed.model_dump(), lines=[FilingLineOut.of(line) for line in lines])
+        view = await get_filing(session, caller.actor, withdrawal_id)
+        lines = (await load_filing_lines(session, [view.filing]))[view.filing.id]
+        schools = await load_schools(session, {view.filing.school_id})
+    filing = FilingOut.from_view_at(view, schools[view.filing.school_id].path, caller.at)
+    return FilingDetailOut(**filing.model_dump(), lines=[FilingLineOut.from_line(line) for line in lines])
 
 
 @router.post(
@@ -285,21 +271,21 @@ async def get_withdrawal(caller: StaffCaller, withdrawal_id: UUID) -> FilingDeta
 async def post_acknowledgement(
     caller: StaffCaller, withdrawal_id: UUID, body: AcknowledgementIn
 ) -> FilingOut:
-    """资助部门签收 · The aid office acknowledges a filing under its own number, once."""
-    command = Acknowledge(withdrawal_id, body.reference)
+    """资助部门签收 · Record, once, that the aid office accepted a filing under its own number."""
+    command = AcknowledgeFiling(withdrawal_id, body.reference)
     async with caller.transaction() as session:
-        found = await acknowledge(session, caller.actor, command, caller.at)
-        schools = await schools_of(session, {found.filing.school_id})
-    return FilingOut.listed(found, schools[found.filing.school_id].path, caller.at)
+        view = await acknowledge_filing(session, caller.actor, command, caller.at)
+        schools = await load_schools(session, {view.filing.school_id})
+    return FilingOut.from_view_at(view, schools[view.filing.school_id].path, caller.at)
 
 
 @router.post("/aid-withdrawal-exports", status_code=201, responses=documented(401, 403, 404, 409, 422))
 async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
-    """申请导出（谁导出、谁负责） · Ask for a file for the aid office, with its purpose."""
+    """申请导出（谁导出、谁负责） · Request a file for the aid office, with its purpose."""
     command = RequestExport(body.purpose, tuple(body.filing_ids))
     async with caller.transaction() as session:
-        found = await request_export(session, caller.actor, command, caller.at)
-    return ExportOut.of(found)
+        view = await request_export(session, caller.actor, command, caller.at)
+    return ExportOut.from_view(view)
 
 
 @router.post(
@@ -308,10 +294,10 @@ async def post_export(caller: StaffCaller, body: ExportIn) -> ExportOut:
     responses=documented(401, 403, 404, 409, 422),
 )
 async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOut:
-    """批准导出（申请人不得批准） · Agree that the file may leave; never what one asked for oneself."""
+    """批准导出（申请人不得批准） · Approve an export. The requester cannot approve it."""
     async with caller.transaction() as session:
-        found = await approve_export(session, caller.actor, export_id, caller.at)
-    return ExportOut.of(found)
+        view = await approve_export(session, caller.actor, export_id, caller.at)
+    return ExportOut.from_view(view)
 
 
 @router.get(
@@ -325,22 +311,22 @@ async def post_export_approval(caller: StaffCaller, export_id: UUID) -> ExportOu
 async def get_export_file(
     caller: StaffCaller,
     export_id: UUID,
-    form: Annotated[
-        Literal["xlsx", "csv"], Query(alias="format", description="文件格式 · which file")
+    file_format: Annotated[
+        Literal["xlsx", "csv"], Query(alias="format", description="文件格式 · file format")
     ] = "xlsx",
 ) -> Response:
-    """下载报送文件（每次下载留痕） · The file, for the person who answers for it; every taking is audited."""
+    """下载报送文件（每次下载留痕） · Download the file as its requester. Every download is audited."""
     async with caller.transaction() as session:
-        content = await take_export(session, caller.actor, export_id, caller.app_context.keys, caller.at)
+        content = await download_export(session, caller.actor, export_id, caller.app_context.keys, caller.at)
     export = content.export
-    mark = Mark(export.export.id, export.owner, export.export.purpose)
+    watermark = Watermark(export.export.id, export.owner, export.export.purpose)
     headers = {
-        "Content-Disposition": f'attachment; filename="aid-{export_id}.{form}"',
+        "Content-Disposition": f'attachment; filename="aid-{export_id}.{file_format}"',
         "Cache-Control": "no-store",
     }
-    if form == "csv":
-        return Response(delimited(content.lines, mark), media_type=CSV, headers=headers)
-    return Response(workbook(content.lines, mark), media_type=XLSX, headers=headers)
+    if file_format == "csv":
+        return Response(write_csv(content.rows, watermark), media_type=CSV, headers=headers)
+    return Response(write_workbook(content.rows, watermark), media_type=XLSX, headers=headers)
 
 
 @router.get("/reports/aid-balance", responses=documented(401, 403, 409, 422))
@@ -351,15 +337,15 @@ async def get_balance(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> Page[BalanceOut]:
-    """资助账目平衡表（按学校和学期） · Where aid stands by school and term; the accounts sum to nothing."""
+    """资助账目平衡表（按学校和学期） · Balances of aid by school and term. The accounts sum to zero."""
     after = None
     if cursor is not None:
         school, term = decode_cursor(cursor, 2)
         after = (parse_id(school), term)
     search = BalanceSearch(term_code, school_id)
     async with caller.transaction() as session:
-        rows = await balances(session, caller.actor, search, caller.at, after, limit + 1)
-    shown = rows[:limit]
-    more = len(rows) > limit
-    following = encode_cursor(str(shown[-1].school_id), shown[-1].term_code) if more else None
-    return Page(items=[BalanceOut.of(row) for row in shown], next_cursor=following)
+        rows = await list_balances(session, caller.actor, search, caller.at, after, limit + 1)
+    page = rows[:limit]
+    has_more = len(rows) > limit
+    next_cursor = encode_cursor(str(page[-1].school_id), page[-1].term_code) if has_more else None
+    return Page(items=[BalanceOut.from_balance(row) for row in page], next_cursor=next_cursor)

@@ -1,13 +1,14 @@
-"""A registry with its aid for each test."""
+"""Fixtures for tests of aid."""
 
 import pytest
 
 from backend.core.app_context import AppContext
 from backend.core.database import Database
-from tests.support.aid import AidDesk
+from tests.support.aid import AidScenario
 from tests.support.standing.scenario import opened
 
 
 @pytest.fixture
-async def desk(app_context: AppContext, owner: Database) -> AidDesk:
-    return AidDesk(await opened(app_context, owner))
+async def aid(app_context: AppContext, owner: Database) -> AidScenario:
+    """A scenario of its own for each test."""
+    return AidScenario(await opened(app_context, owner))

@@ -1,4 +1,4 @@
-"""Posting as events come gives what the rules derive from all of them at once, and nothing is ever taken back."""
+"""Posting step by step gives the same postings as deriving them at once, and no posting is ever revoked."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backend.aid.ledger_service import StoredChange, StudentLedger
+from backend.aid.ledger import StoredChange, StudentLedger
 from backend.aid.rules import Account, AidChange, AidKind, Award, Instalment, Payment
 from backend.core.clock import LEGAL_ZONE
 
@@ -19,16 +19,16 @@ PATH = "p410000.c410100.s4100000001"
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
-    """Everything that will ever be recorded of a student; each instant is a turn of its own."""
+class History:
+    """Everything recorded about a student, each fact at an instant of its own."""
 
     awards: list[Award]
     payments: list[Payment]
     changes: list[AidChange]
 
-    def known(self, at: datetime) -> StudentLedger:
-        """What is on file at an instant."""
-        books = StudentLedger(
+    def ledger_at(self, at: datetime) -> StudentLedger:
+        """Return the ledger with the facts recorded until an instant."""
+        ledger = StudentLedger(
             awards=[award for award in self.awards if award.approved_at <= at],
             payments=[payment for payment in self.payments if payment.paid_at <= at],
         )
@@ -36,18 +36,18 @@ class Life:
             assert change.released_at is not None
             if change.released_at > at:
                 continue
-            undone = change.reversed_at is not None and change.reversed_at <= at
-            seen = AidChange(
+            is_reversed = change.reversed_at is not None and change.reversed_at <= at
+            known_change = AidChange(
                 change.change_id,
                 change.term,
                 change.released_at,
-                change.reversed_by if undone else None,
-                change.reversed_at if undone else None,
+                change.reversed_by if is_reversed else None,
+                change.reversed_at if is_reversed else None,
             )
-            books.changes.append(StoredChange(seen, change.released_at))
-        return books
+            ledger.changes.append(StoredChange(known_change, change.released_at))
+        return ledger
 
-    def turns(self) -> list[datetime]:
+    def instants(self) -> list[datetime]:
         instants = {award.approved_at for award in self.awards}
         instants |= {payment.paid_at for payment in self.payments}
         for change in self.changes:
@@ -56,7 +56,7 @@ class Life:
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> Life:
+def histories(draw: st.DrawFn) -> History:
     """Awards first; payments, changes and reversals in any order after them, no two at once."""
     hours = iter(draw(st.permutations(range(4, 24))))
 
@@ -86,36 +86,42 @@ def lives(draw: st.DrawFn) -> Life:
     changes = []
     for number in range(draw(st.integers(0, 3))):
         released = after(START)
-        undone = after(released) if draw(st.booleans()) else None
+        reversed_at = after(released) if draw(st.booleans()) else None
         term = draw(st.sampled_from(["T", "U"]))
-        changes.append(AidChange(f"c{number}", term, released, f"r{number}" if undone else None, undone))
-    return Life(awards, payments, changes)
+        changes.append(
+            AidChange(f"c{number}", term, released, f"r{number}" if reversed_at else None, reversed_at)
+        )
+    return History(awards, payments, changes)
 
 
-@given(lives())
-def test_what_was_posted_step_by_step_is_what_follows_from_everything(life: Life) -> None:
-    posted: set[str] = set()
-    for at in life.turns():
-        derived = {posting.posting_id for posting in life.known(at).accounts(PATH, at).postings}
-        assert posted <= derived, "a stored posting lost its basis"
-        posted |= derived
+@given(histories())
+def test_stepwise_postings_equal_postings_derived_at_once(history: History) -> None:
+    stored: set[str] = set()
+    for at in history.instants():
+        derived = {posting.posting_id for posting in history.ledger_at(at).accounts(PATH, at).postings}
+        assert stored <= derived, "a stored posting no longer follows"
+        stored |= derived
     end = START + timedelta(days=30)
-    whole = life.known(end).accounts(PATH, end)
-    assert posted == {posting.posting_id for posting in whole.postings}
-    assert len(posted) == len(whole.postings), "two postings share an id"
-    assert sum(whole.balance(account) for account in Account) == 0
+    at_once = history.ledger_at(end).accounts(PATH, end)
+    assert stored == {posting.posting_id for posting in at_once.postings}
+    assert len(stored) == len(at_once.postings), "two postings share an id"
+    assert sum(at_once.balance(account) for account in Account) == 0
 
 
 @pytest.mark.clause("HN334-4.2")
-@given(lives())
-def test_with_every_change_reversed_the_balances_are_those_of_a_term_without_changes(life: Life) -> None:
+@given(histories())
+def test_reversing_every_change_restores_the_balances(history: History) -> None:
     end = START + timedelta(days=30)
-    undone = [
+    reversed_changes = [
         AidChange(each.change_id, each.term, each.released_at, f"r{each.change_id}", end)
-        for each in life.changes
+        for each in history.changes
     ]
-    restored = Life(life.awards, life.payments, undone).known(end).accounts(PATH, end)
-    never = Life(life.awards, life.payments, []).known(end).accounts(PATH, end)
+    with_reversals = (
+        History(history.awards, history.payments, reversed_changes).ledger_at(end).accounts(PATH, end)
+    )
+    without_changes = History(history.awards, history.payments, []).ledger_at(end).accounts(PATH, end)
     for account in Account:
-        assert restored.balance(account) == never.balance(account)
-    assert sum(each.fen for each in restored.discrepancies) == sum(each.fen for each in never.discrepancies)
+        assert with_reversals.balance(account) == without_changes.balance(account)
+    assert sum(each.fen for each in with_reversals.discrepancies) == sum(
+        each.fen for each in without_changes.discrepancies
+    )

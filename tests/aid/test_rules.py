@@ -1,4 +1,4 @@
-"""Aid: eligibility, amounts without a lost fen, and books that balance whatever comes."""
+"""Properties of the pure rules: eligibility, amounts, and a ledger that always balances."""
 
 from datetime import date, datetime, timedelta
 from itertools import product
@@ -25,31 +25,31 @@ from backend.policy import load_policies
 
 LAW = load_policies()
 START = datetime(2025, 9, 1, tzinfo=LEGAL_ZONE)
-FAR = START + timedelta(days=400)
+END = START + timedelta(days=400)
 KINDS = ("grant", "tuition_waiver")
-instants = st.integers(0, 130).map(lambda days: START + timedelta(days=days))
+INSTANTS = st.integers(0, 130).map(lambda days: START + timedelta(days=days))
 MONTHS = tuple(date(2025, month, 1) for month in (9, 10, 11, 12))
 
 
 @pytest.mark.clause("MOE19-3.5")
-@pytest.mark.parametrize("facts", list(product([True, False], repeat=5)))
-def test_aid_needs_every_condition_and_names_each_that_is_missing(facts: tuple[bool, ...]) -> None:
-    full_time, in_school, degree, registered, single = facts
+@pytest.mark.parametrize("conditions", list(product([True, False], repeat=5)))
+def test_each_missing_condition_is_a_reason(conditions: tuple[bool, ...]) -> None:
+    full_time, in_school, degree, registered, single = conditions
     applicant = Applicant(
         "full_time" if full_time else "part_time", "01" if in_school else "02", degree, registered, not single
     )
-    assert len(ineligibility(applicant)) == facts.count(False)
+    assert len(ineligibility(applicant)) == conditions.count(False)
 
 
 @pytest.mark.clause("MOE19-3.5")
 @pytest.mark.parametrize("standing", ["02", "03", "04", "06", "07", "10", "11", "14", "15", "99"])
-def test_irregular_standing_has_no_aid(standing: str) -> None:
+def test_irregular_standing_is_ineligible(standing: str) -> None:
     assert ineligibility(Applicant("full_time", standing, True, True, False)) == ("not_in_school",)
 
 
 @pytest.mark.clause("MOE15-1.2")
 @given(st.integers(1, 12))
-def test_a_term_is_split_by_month_without_losing_a_fen(number: int) -> None:
+def test_term_is_split_by_month_without_losing_a_fen(number: int) -> None:
     months = tuple(date(2025, month, 1) for month in range(1, number + 1))
     law = LAW.at(date(2025, 9, 1), "410100")
     parts = [part.fen for part in instalments(AidKind.GRANT, law, months)]
@@ -61,12 +61,12 @@ def test_a_term_is_split_by_month_without_losing_a_fen(number: int) -> None:
     ("first", "last", "count"),
     [(date(2025, 9, 1), date(2026, 1, 18), 5), (date(2026, 3, 1), date(2026, 7, 5), 5)],
 )
-def test_the_months_of_a_term_are_those_it_touches(first: date, last: date, count: int) -> None:
+def test_months_of_a_term_are_those_it_overlaps(first: date, last: date, count: int) -> None:
     assert len(months_of_term(first, last)) == count
 
 
 @st.composite
-def books(
+def facts(
     draw: st.DrawFn,
 ) -> tuple[list[Award], list[Payment], list[AidChange]]:
     awards = [
@@ -74,7 +74,7 @@ def books(
             f"a{number}",
             draw(st.sampled_from(["T", "U"])),
             draw(st.sampled_from(AidKind)),
-            draw(instants),
+            draw(INSTANTS),
             tuple(Instalment(AidKind.GRANT, month, draw(st.integers(1, 50_000))) for month in MONTHS),
         )
         for number in range(draw(st.integers(1, 3)))
@@ -84,33 +84,33 @@ def books(
             f"p{number}",
             draw(st.sampled_from(awards)).award_id,
             draw(st.sampled_from(MONTHS)),
-            draw(instants),
+            draw(INSTANTS),
             draw(st.integers(1, 60_000)),
         )
         for number in range(draw(st.integers(0, 6)))
     ]
     changes = []
     for number in range(draw(st.integers(0, 2))):
-        released = draw(instants)
-        undone = draw(st.sampled_from([None, 0, 30]))
+        released = draw(INSTANTS)
+        reversed_after = draw(st.sampled_from([None, 0, 30]))
         changes.append(
             AidChange(
                 f"c{number}",
                 draw(st.sampled_from(["T", "U"])),
                 released,
-                None if undone is None else f"r{number}",
-                None if undone is None else released + timedelta(days=undone),
+                None if reversed_after is None else f"r{number}",
+                None if reversed_after is None else released + timedelta(days=reversed_after),
             )
         )
     return awards, payments, changes
 
 
 @pytest.mark.clause("HN334-4.1d")
-@given(books(), instants)
-def test_the_ledger_always_balances_and_no_account_goes_below_zero(
-    drawn: tuple[list[Award], list[Payment], list[AidChange]], as_of: datetime
+@given(facts(), INSTANTS)
+def test_ledger_balances_and_no_account_is_negative(
+    drawn_facts: tuple[list[Award], list[Payment], list[AidChange]], as_of: datetime
 ) -> None:
-    accounts = aid_accounts(*drawn, KINDS, as_of)
+    accounts = aid_accounts(*drawn_facts, KINDS, as_of)
     assert sum(accounts.balance(account) for account in Account) == 0
     for account in (Account.DUE, Account.PAID, Account.WITHDRAWN):
         assert accounts.balance(account) >= 0
@@ -118,11 +118,11 @@ def test_the_ledger_always_balances_and_no_account_goes_below_zero(
 
 
 @pytest.mark.clause("HN334-4.1d")
-@given(books())
-def test_a_withdrawal_never_exceeds_what_is_unpaid_and_leaves_nothing_of_its_term(
-    drawn: tuple[list[Award], list[Payment], list[AidChange]],
+@given(facts())
+def test_withdrawal_takes_exactly_the_unpaid_amount(
+    drawn_facts: tuple[list[Award], list[Payment], list[AidChange]],
 ) -> None:
-    accounts = aid_accounts(*drawn, KINDS, FAR)
+    accounts = aid_accounts(*drawn_facts, KINDS, END)
     due: dict[tuple[str, date], int] = {}
     for item in accounts.postings:
         key = (item.award_id, item.month)
@@ -132,36 +132,36 @@ def test_a_withdrawal_never_exceeds_what_is_unpaid_and_leaves_nothing_of_its_ter
 
 
 @pytest.mark.clause("HN334-4.2")
-@given(books())
-def test_a_reversed_change_leaves_the_balances_of_one_that_never_was(
-    drawn: tuple[list[Award], list[Payment], list[AidChange]],
+@given(facts())
+def test_reversed_change_leaves_balances_without_the_change(
+    drawn_facts: tuple[list[Award], list[Payment], list[AidChange]],
 ) -> None:
-    awards, payments, changes = drawn
-    undone = [
-        AidChange(item.change_id, item.term, item.released_at, "r", FAR)
+    awards, payments, changes = drawn_facts
+    reversed_changes = [
+        AidChange(item.change_id, item.term, item.released_at, "r", END)
         for item in changes
         if item.released_at
     ]
-    restored, never = (
-        aid_accounts(awards, payments, undone, KINDS, FAR),
-        aid_accounts(awards, payments, [], KINDS, FAR),
+    with_reversal, without_change = (
+        aid_accounts(awards, payments, reversed_changes, KINDS, END),
+        aid_accounts(awards, payments, [], KINDS, END),
     )
     for account in (Account.DUE, Account.PAID, Account.WITHDRAWN):
-        assert restored.balance(account) == never.balance(account)
+        assert with_reversal.balance(account) == without_change.balance(account)
 
 
-def test_the_order_in_which_payments_arrive_changes_nothing() -> None:
+def test_order_of_payments_does_not_matter() -> None:
     award = Award("a", "T", AidKind.GRANT, START, (Instalment(AidKind.GRANT, MONTHS[0], 100),))
     payments = [Payment(str(n), "a", MONTHS[0], START + timedelta(days=n), 60) for n in (2, 1)]
-    forwards = aid_accounts([award], payments, [], KINDS, FAR)
-    backwards = aid_accounts([award], payments[::-1], [], KINDS, FAR)
+    forwards = aid_accounts([award], payments, [], KINDS, END)
+    backwards = aid_accounts([award], payments[::-1], [], KINDS, END)
     assert forwards == backwards
     assert [item.payment_id for item in forwards.discrepancies] == ["2"]
 
 
-def test_aid_of_a_kind_the_law_does_not_name_stays() -> None:
+def test_kind_not_named_by_law_is_not_withdrawn() -> None:
     award = Award(
         "a", "T", AidKind.TUITION_WAIVER, START, (Instalment(AidKind.TUITION_WAIVER, MONTHS[0], 100),)
     )
     change = AidChange("c", "T", START, None, None)
-    assert aid_accounts([award], [], [change], ("grant",), FAR).balance(Account.DUE) == 100
+    assert aid_accounts([award], [], [change], ("grant",), END).balance(Account.DUE) == 100

@@ -10,44 +10,44 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "account WHERE org_id = $1 AND kind = $2 AND status = 'active'",
     ),
     "ix_aid_application_school": (
-        "backend.aid.queries:applications_page",
+        "backend.aid.queries:list_applications",
         "aid_application WHERE school_id = $1 AND term_code = $2",
     ),
     "ix_aid_award_school": (
-        "backend.aid.queries:balances",
+        "backend.aid.queries:list_balances",
         "aid_award WHERE school_id = $1 GROUP BY school_id, term_code",
     ),
     "ix_aid_duplicate_student": (
-        "backend.aid.eligibility:duplicates",
+        "backend.aid.eligibility:load_duplicates",
         "aid_duplicate WHERE student_id = ANY ($1)",
     ),
     "ix_aid_filing_school": (
-        "backend.aid.withdrawals:filings_page",
+        "backend.aid.filings:list_filings",
         "aid_filing WHERE school_id = $1 AND id < $2 ORDER BY id DESC LIMIT 51",
     ),
     "ix_aid_filing_student": (
-        "backend.aid.queries:student_aid",
+        "backend.aid.queries:get_student_aid",
         "aid_filing WHERE student_id = $1 ORDER BY id",
     ),
     "ix_aid_instalment_student": (
-        "backend.aid.ledger_service:books_of",
+        "backend.aid.ledger:load_ledgers",
         "aid_instalment WHERE student_id = ANY ($1) ORDER BY month",
     ),
     "ix_aid_payment_award": (
-        "backend.aid.queries:_sums",
+        "backend.aid.queries:_sum_by_term",
         (
             "aid_payment JOIN aid_award ON aid_award.id = award_id WHERE aid_award.school_id = $1"
             " AND term_code = $2"
         ),
     ),
     "ix_aid_payment_student": (
-        "backend.aid.queries:_payments",
+        "backend.aid.queries:_load_payments",
         "aid_payment WHERE student_id = $1 ORDER BY at, id",
     ),
-    "ix_aid_posting_cause": ("backend.aid.payments:_beyond_due", "aid_posting WHERE cause = ANY ($1)"),
+    "ix_aid_posting_cause": ("backend.aid.payments:_load_overpayments", "aid_posting WHERE cause = ANY ($1)"),
     "ix_aid_posting_instalment": ("aid_balanced", "aid_posting WHERE award_id = $1 AND month = $2"),
     "ix_aid_posting_student": (
-        "backend.aid.queries:student_aid",
+        "backend.aid.queries:get_student_aid",
         "aid_posting WHERE student_id = $1 ORDER BY at, id",
     ),
     "ix_appeal_case_unit": (

@@ -4,6 +4,7 @@ import asyncio
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -20,7 +21,7 @@ from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry, OutboxEvent
 from backend.core.tenancy import Scope
-from backend.exchange.roster import validation
+from backend.exchange.child_process import run_in_child_process
 from backend.exchange.roster.errors import RosterKindUnsupported, RosterTooLarge, StudentNumbersTaken
 from backend.exchange.roster.generator import generate_students, plan_school
 from backend.exchange.roster.importer import (
@@ -401,16 +402,18 @@ async def test_a_refusal_of_an_upload_read_apart_is_the_same_refusal(tmp_path: P
 
 
 async def test_an_upload_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
-    """One row as long as the archive unpacks: a few kilobytes that become two million elements."""
-    path, swollen = tmp_path / "roster.xlsx", tmp_path / "swollen.xlsx"
+    """One row of two million elements, compressed to a few kilobytes."""
+    path, hostile_path = tmp_path / "roster.xlsx", tmp_path / "hostile.xlsx"
     write_roster(path, invented(), variant="national", form="xlsx")
-    with zipfile.ZipFile(path) as honest, zipfile.ZipFile(swollen, "w", zipfile.ZIP_DEFLATED) as hostile:
-        for name in honest.namelist():
-            content = honest.read(name)
+    with (
+        zipfile.ZipFile(path) as original,
+        zipfile.ZipFile(hostile_path, "w", zipfile.ZIP_DEFLATED) as hostile,
+    ):
+        for name in original.namelist():
+            content = original.read(name)
             if name == "xl/worksheets/sheet1.xml":
                 content = content.replace(b"</row>", b"<c/>" * 2_000_000 + b"</row>", 1)
             hostile.writestr(name, content)
     with pytest.raises(RosterTooLarge, match="memory"):
-        await asyncio.to_thread(
-            validation._validate_in_child, swollen, tmp_path / "rows", TODAY, 5, 64 * 2**20
-        )
+        validate = partial(validate_roster, hostile_path, tmp_path / "rows", today=TODAY, shown=5)
+        await run_in_child_process(validate, 64 * 2**20)

@@ -1,4 +1,4 @@
-"""The aid of a school as one-liners, on a registry whose clock stands forty days into the term."""
+"""A scenario for tests of aid: applies, decides, pays and changes standing with one call each."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -9,15 +9,16 @@ from sqlalchemy import select
 
 from backend.aid.applications import (
     ApplyForClass,
+    ClassApplicationResult,
     DecideAid,
-    Filed,
     apply_for_aid,
-    apply_for_many,
+    apply_for_class,
     decide_aid,
 )
-from backend.aid.ledger_service import books_of, post_student_aid
-from backend.aid.payments import PaymentLine, PaymentsRecorded, record_payments
-from backend.aid.queries import Balance, BalanceSearch, StudentAid, balances, student_aid
+from backend.aid.ledger import load_ledgers
+from backend.aid.ledger_service import post_student_aid
+from backend.aid.payments import PaymentLine, PaymentResult, record_payments
+from backend.aid.queries import Balance, BalanceSearch, StudentAid, get_student_aid, list_balances
 from backend.aid.rules import Account, AidKind
 from backend.aid.tables import AidApplication, AidAward, AidFiling, AidInstalment
 from backend.core.actor import Actor
@@ -28,13 +29,13 @@ from backend.standing.store.tables import ChangeReversed, PromptDelivered, Promp
 from tests.support.province import Pupil
 from tests.support.standing.scenario import Registry
 
-PAST_THE_DEADLINE = 12
-"""Days after which five working days are over, whatever holidays lie between."""
+DAYS_TO_DEADLINE = 12
+"""Days after which a deadline of five working days has passed, with any holidays."""
 
 
 @dataclass(slots=True)
-class AidDesk:
-    """The registry, seen from aid. Whoever is not named is the first pupil."""
+class AidScenario:
+    """Aid on top of a standing scenario. `pupil` defaults to the first pupil of the school."""
 
     registry: Registry
 
@@ -53,10 +54,12 @@ class AidDesk:
         async with self.registry.apart(actor) as session:
             return await apply_for_aid(session, actor, kind, self.keys, self.registry.at)
 
-    async def apply_for_many(self, command: ApplyForClass, actor: Actor | None = None) -> Filed:
+    async def apply_for_class(
+        self, command: ApplyForClass, actor: Actor | None = None
+    ) -> ClassApplicationResult:
         actor = actor or self.registry.registrar
         async with self.registry.apart(actor) as session:
-            return await apply_for_many(session, actor, command, self.keys, self.registry.at)
+            return await apply_for_class(session, actor, command, self.keys, self.registry.at)
 
     async def decide(
         self, application_id: UUID, outcome: Any = "approved", actor: Actor | None = None, **more: Any
@@ -67,12 +70,12 @@ class AidDesk:
             await decide_aid(session, actor, command, self.keys, self.registry.at)
 
     async def award(self, kind: AidKind = AidKind.GRANT, pupil: Pupil | None = None) -> list[AidInstalment]:
-        """An approved application; its instalments by month."""
+        """Apply and approve; return the instalments by month."""
         application = await self.apply(kind, pupil)
         await self.decide(application.id)
-        return await self.instalments(application.id)
+        return await self.load_instalments(application.id)
 
-    async def instalments(self, award_id: UUID) -> list[AidInstalment]:
+    async def load_instalments(self, award_id: UUID) -> list[AidInstalment]:
         async with self.registry.apart(self.registry.registrar) as session:
             rows = await session.scalars(
                 select(AidInstalment).where(AidInstalment.award_id == award_id).order_by(AidInstalment.month)
@@ -81,19 +84,19 @@ class AidDesk:
 
     # --- paying ---
 
-    def line(self, month: date, fen: int, pupil: Pupil | None = None, **more: Any) -> PaymentLine:
-        plain = {"line": 0, "place": "#1", "kind": AidKind.GRANT, "paid_on": self.registry.today}
-        return PaymentLine(student_id=(pupil or self.pupil).id, month=month, fen=fen, **{**plain, **more})
+    def payment_line(self, month: date, fen: int, pupil: Pupil | None = None, **more: Any) -> PaymentLine:
+        defaults = {"line": 0, "place": "#1", "kind": AidKind.GRANT, "paid_on": self.registry.today}
+        return PaymentLine(student_id=(pupil or self.pupil).id, month=month, fen=fen, **{**defaults, **more})
 
-    async def pay(self, *lines: PaymentLine, actor: Actor | None = None) -> PaymentsRecorded:
+    async def pay(self, *lines: PaymentLine, actor: Actor | None = None) -> PaymentResult:
         actor = actor or self.registry.registrar
         async with self.registry.apart(actor) as session:
             return await record_payments(session, actor, lines, self.registry.at)
 
     # --- standing ---
 
-    async def prompt(self) -> PromptRecord:
-        """Two misses, and their prompt delivered to the registrar."""
+    async def deliver_prompt(self) -> PromptRecord:
+        """Record two misses and deliver their prompt to the registrar."""
         await self.registry.misses(2)
         await self.registry.recompute()
         [prompt] = await self.registry.rows(PromptRecord)
@@ -109,26 +112,26 @@ class AidDesk:
                 )
             )
         await self.registry.recompute()
-        found: PromptRecord = prompt
-        return found
+        record: PromptRecord = prompt
+        return record
 
-    async def expire(self) -> StandingEntry:
-        """The deadline of a delivered prompt passes, and standing is kept."""
-        self.registry.pass_time(days=PAST_THE_DEADLINE)
+    async def expire_prompt(self) -> StandingEntry:
+        """Pass the deadline of the delivered prompt and reassess; return the change."""
+        self.registry.pass_time(days=DAYS_TO_DEADLINE)
         await self.registry.recompute()
         [entry] = [row for row in await self.registry.rows(StandingEntry) if row.reverses is None]
-        found: StandingEntry = entry
-        return found
+        change: StandingEntry = entry
+        return change
 
-    async def change(self) -> StandingEntry:
-        """From misses to the executed change, and its withdrawal."""
-        await self.prompt()
-        entry = await self.expire()
+    async def execute_change(self) -> StandingEntry:
+        """Execute a change from misses, and withdraw the aid."""
+        await self.deliver_prompt()
+        entry = await self.expire_prompt()
         await self.registry.run_events("AidReleased")
         return entry
 
-    async def reverse(self, entry: StandingEntry) -> None:
-        """The authority takes the change back, and aid follows."""
+    async def reverse_change(self, entry: StandingEntry) -> None:
+        """Reverse the change as the authority, and reinstate the aid."""
         self.registry.pass_time(hours=1)
         async with self.registry.stage.arrange() as session:
             session.add(
@@ -145,49 +148,47 @@ class AidDesk:
         await self.registry.recompute()
         await self.registry.run_events("StandingChanged")
 
-    # --- what is on file ---
+    # --- stored data ---
 
-    async def settle(self) -> None:
+    async def post(self) -> None:
         async with self.registry.as_worker() as session:
             await post_student_aid(session, self.pupil.id, self.registry.at)
 
-    async def aid(self, pupil: Pupil | None = None) -> StudentAid:
+    async def load_aid(self, pupil: Pupil | None = None) -> StudentAid:
         actor = self.registry.registrar
         async with self.registry.apart(actor) as session:
-            return await student_aid(session, actor, (pupil or self.pupil).id, self.registry.at)
+            return await get_student_aid(session, actor, (pupil or self.pupil).id, self.registry.at)
 
-    async def balance(self) -> dict[str, int]:
-        """Fen on every account of the pupil."""
+    async def load_account_balances(self) -> dict[str, int]:
+        """Return the balance of every account of the pupil in fen."""
         sums = dict.fromkeys((account.value for account in Account), 0)
-        for posting in (await self.aid()).postings:
+        for posting in (await self.load_aid()).postings:
             sums[posting.source] -= posting.fen
             sums[posting.target] += posting.fen
         return sums
 
-    async def school_balances(self, actor: Actor | None = None) -> list[Balance]:
+    async def list_school_balances(self, actor: Actor | None = None) -> list[Balance]:
         actor = actor or self.registry.registrar
         async with self.registry.transaction(actor) as session:
-            found = await balances(
-                session, actor, BalanceSearch(school_id=self.registry.school.id), self.registry.at, None, 50
-            )
-            return list(found)
+            search = BalanceSearch(school_id=self.registry.school.id)
+            return list(await list_balances(session, actor, search, self.registry.at, None, 50))
 
-    async def derived(self) -> tuple[set[str], set[str]]:
-        """Ids of the postings that the rules derive, and of those that are stored."""
+    async def load_posting_ids(self) -> tuple[set[str], set[str]]:
+        """Return the ids of the postings that the rules derive, and of those that are stored."""
         async with self.registry.as_worker() as session:
-            found = list((await load_student_refs(session, [self.pupil.id])).values())
-            own = (await books_of(session, found))[self.pupil.id]
-        postings = own.accounts(found[0].path, self.registry.at).postings
-        return {posting.posting_id for posting in postings}, own.posted
+            student = (await load_student_refs(session, [self.pupil.id]))[self.pupil.id]
+            ledger = (await load_ledgers(session, [student]))[self.pupil.id]
+        postings = ledger.accounts(student.path, self.registry.at).postings
+        return {posting.posting_id for posting in postings}, ledger.stored_postings
 
-    async def filings(self) -> list[AidFiling]:
+    async def load_filings(self) -> list[AidFiling]:
         return sorted(await self.registry.rows(AidFiling), key=lambda row: row.id)
 
-    async def awards(self) -> list[AidAward]:
+    async def load_awards(self) -> list[AidAward]:
         return await self.registry.rows(AidAward)
 
-    async def edit_roll(self, pupil: Pupil | None = None, /, **values: Any) -> None:
-        """Change what the roll says, as the owner."""
+    async def update_student(self, pupil: Pupil | None = None, /, **values: Any) -> None:
+        """Update columns of the student as the database owner."""
         async with self.registry.stage.arrange() as session:
             student = await session.get_one(Student, (pupil or self.pupil).id)
             for name, value in values.items():

@@ -1,1 +1,1 @@
-"""Excel and CSV in and out, and the ports to the outside systems."""
+"""Imports and exports of Excel and CSV files."""

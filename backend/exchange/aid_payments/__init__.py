@@ -1,1 +1,1 @@
-"""Payments of aid as files: reading, and recording them whole or not at all."""
+"""Files of aid payments: `reader` parses and validates rows, `importer` records all of them or none."""

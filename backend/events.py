@@ -1,375 +1,334 @@
 """Event subscriptions: which event calls which service.
 
-A lower layer must not import a higher one, so it emits an event and this table names the consumers.
+A lower layer must not import a higher one, so it emits an event and this table names the consumers. `docs/events.md`
+is generated from it.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.aid import events as aid
 from backend.aid import notifications as aid_notifications
 from backend.aid.ledger_service import post_student_aid
+from backend.appeal import events as appeal
 from backend.appeal import notifications as appeal_notifications
 from backend.core.app_context import AppContext
-from backend.core.clock import LEGAL_ZONE
+from backend.core.event import Event, StudentEvent
 from backend.core.tables import OutboxDelivery, OutboxEvent
 from backend.core.tenancy import Scope
+from backend.exchange.roster import events as roster
+from backend.identity import events as identity
+from backend.identity.devices.notifications import notify_rebound
+from backend.leave import events as leave
 from backend.leave import guardians
 from backend.leave import notifications as leave_notifications
-from backend.notice.messages import Message, SmsText, StudentRecipient
-from backend.notice.service import post_notice
-from backend.people.tables import Student
-from backend.roll_call.launch.notifications import announce, remind, tell_extended, tell_voided
-from backend.roll_call.progress.access import publish_changed
+from backend.notice import events as notice
+from backend.people import events as people
+from backend.roll_call import events as roll_call
+from backend.roll_call.launch import notifications as roll_call_notifications
+from backend.roll_call.progress.changes import publish_changed
+from backend.standing import events as standing
 from backend.standing import tasks as standing_tasks
 from backend.standing.change_requests import notifications as change_request_notifications
-from backend.standing.change_requests.policy import RequestState
-from backend.standing.engine.prompts import PromptKind, PromptState
+from backend.standing.engine.prompts import PromptKind
 from backend.standing.ledger.queries import number_entry
 from backend.standing.notifications import claims as claim_notifications
 from backend.standing.notifications import prompts as standing_notifications
-from backend.standing.notifications.prompts import NotificationContext, superior_path
-from backend.standing.prompts.deliveries import PROMPT_RAISED, PromptNotice, deliver_prompt
+from backend.standing.notifications.prompts import superior_path
+from backend.standing.prompts.deliveries import deliver_prompt
 from backend.standing.store.save import recompute
 
-Payload = dict[str, Any]
+E = TypeVar("E", bound=Event)
+E_contra = TypeVar("E_contra", contravariant=True)
 
 
 @dataclass(frozen=True, slots=True)
-class Consumer:
-    """A service that an event calls, in its own transaction, under the scope that the payload gives."""
+class Consumer(Generic[E_contra]):
+    """A service that an event calls, in its own transaction, under the scope that the event gives."""
 
     name: str
-    scope: Callable[[Payload], Scope]
-    handle: Callable[[AsyncSession, Payload, datetime], Awaitable[object]]
+    scope: Callable[[E_contra], Scope]
+    handle: Callable[[AsyncSession, E_contra, datetime], Awaitable[object]]
 
 
-def _org_path_scope(payload: Payload) -> Scope:
-    return Scope.wide(payload["path"])
+# --- scopes ---
 
 
-def _school_scope(payload: Payload) -> Scope:
-    return Scope.school(UUID(payload["school_id"]))
+class HasPath(Protocol):
+    """An event with the ltree path of a unit."""
+
+    @property
+    def path(self) -> str: ...
 
 
-def _school_and_accounts_scope(payload: Payload) -> Scope:
+class HasSchool(Protocol):
+    """An event of one school."""
+
+    @property
+    def school_id(self) -> UUID: ...
+
+
+class HasSchoolAndPath(HasSchool, HasPath, Protocol):
+    """An event of one school, with the school's path."""
+
+
+def _org_path_scope(event: HasPath) -> Scope:
+    return Scope.wide(event.path)
+
+
+def _school_scope(event: HasSchool) -> Scope:
+    return Scope.school(event.school_id)
+
+
+def _school_and_accounts_scope(event: HasSchoolAndPath) -> Scope:
     """The school and its accounts, which row-level security finds by path."""
-    return Scope.school(UUID(payload["school_id"]), payload["path"])
+    return Scope.school(event.school_id, event.path)
 
 
-def _superior_scope(payload: Payload) -> Scope:
+def _superior_scope(event: HasPath) -> Scope:
     """The authority directly above the school. A school's scope does not include its accounts."""
-    return Scope.wide(superior_path(payload["path"]))
+    return Scope.wide(superior_path(event.path))
 
 
-def _approver_scope(payload: Payload) -> Scope:
+def _approver_scope(event: standing.ChangeRequested) -> Scope:
     """The unit that must answer next in a chain of approval, and the school below it."""
-    return Scope.wide(payload["turn_path"])
+    return Scope.wide(event.turn_path)
 
 
-def _uuid(payload: Payload, name: str) -> UUID:
-    return UUID(payload[name])
-
-
-async def _notify_roll_call_launched(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await announce(session, _uuid(payload, "roll_call_id"), at)
-
-
-async def _notify_reminder(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    counselor = payload.get("counselor_id")
-    await remind(session, _uuid(payload, "reminder_id"), UUID(counselor) if counselor else None, at)
-
-
-async def _notify_roll_call_voided(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await tell_voided(session, _uuid(payload, "roll_call_id"), at)
-
-
-async def _notify_roll_call_extended(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await tell_extended(session, _uuid(payload, "roll_call_id"), at)
-
-
-async def _notify_device_rebound(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    """Notify the student in the app and by SMS, so that a takeover of the phone number is noticed."""
-    student = await session.get_one(Student, _uuid(payload, "student_id"))
-    recipient = StudentRecipient(student.id, student.school_id, phone=student.phone)
-    message = Message(
-        kind="device_rebound",
-        group_id=_uuid(payload, "device_id"),
-        title_zh="已换绑手机",
-        title_en="Your account moved to another phone",
-        body_zh="您的账号已绑定到另一部手机。如非本人操作，请立即联系辅导员。",
-        body_en="Your account is now bound to another phone. If this was not you, tell your counselor at once.",
-        sms=SmsText(
-            "notice", {"title": "换绑手机", "until": at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")}
-        ),
-    )
-    await post_notice(session, recipient, message, ("in_app", "sms"), at)
-
-
-async def _notify_leave_requested(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await leave_notifications.tell_requested(session, _uuid(payload, "leave_id"), at)
-
-
-async def _notify_leave_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await leave_notifications.tell_decided(session, _uuid(payload, "leave_id"), at)
-
-
-async def _notify_guardians_of_leave(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await guardians.tell_approved(session, _uuid(payload, "leave_id"), at)
-
-
-async def _notify_guardians_of_limit(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    if payload["kind"] == PromptKind.LEAVE_OVER_CAP:
-        await guardians.tell_over_limit(
-            session, _uuid(payload, "student_id"), _uuid(payload, "prompt_id"), at
-        )
-
-
-async def _notify_leave_ended(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await leave_notifications.tell_ended(session, _uuid(payload, "leave_id"), payload["by"], at)
-
-
-async def _assess_roll_call_students(session: AsyncSession, payload: Payload, _at: datetime) -> None:
-    await standing_tasks.enqueue_audience(session, _uuid(payload, "roll_call_id"))
-
-
-async def _assess_student(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await recompute(session, _uuid(payload, "student_id"), at)
-
-
-async def _assess_student_after_leave(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_tasks.reassess_after_leave(session, _uuid(payload, "student_id"), at)
-
-
-async def _notify_prompt_raised(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_notifications.tell_raised(session, NotificationContext.of("prompt_id", payload), at)
-
-
-async def _notify_superior_of_prompt(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_notifications.tell_superior_raised(
-        session, NotificationContext.of("prompt_id", payload), at
-    )
-
-
-async def _notify_prompt_moved(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    state = PromptState(payload["state"])
-    await standing_notifications.tell_moved(session, NotificationContext.of("prompt_id", payload), state, at)
-
-
-async def _notify_superior_of_moved_prompt(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    state = PromptState(payload["state"])
-    await standing_notifications.tell_superior_moved(
-        session, NotificationContext.of("prompt_id", payload), state, at
-    )
-
-
-async def _notify_standing_changed(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_notifications.tell_changed(session, NotificationContext.of("entry_id", payload), at)
-
-
-async def _notify_student_warned(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_notifications.tell_warned(session, NotificationContext.of("warning_id", payload), at)
-
-
-async def _notify_superior_of_warning(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_notifications.tell_superior_warned(
-        session, NotificationContext.of("warning_id", payload), at
-    )
-
-
-async def _notify_replay_difference(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await standing_notifications.tell_difference(
-        session, NotificationContext.of("difference_id", payload), at
-    )
-
-
-_ASSESS_LEAVE = Consumer("assess_leave", _school_and_accounts_scope, _assess_student_after_leave)
-
-
-async def _deliver_prompt(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    received_at = datetime.fromisoformat(payload["received_at"])
-    notice = PromptNotice(
-        _uuid(payload, "group_id"), _uuid(payload, "account_id"), payload["channel"], received_at
-    )
-    if payload["kind"] == PROMPT_RAISED:
-        await deliver_prompt(session, notice, at)
-
-
-async def _notify_claim_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await claim_notifications.tell_decided(session, _uuid(payload, "claim_id"), at)
-
-
-async def _number_entry(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await number_entry(session, _uuid(payload, "entry_id"), at)
-
-
-async def _notify_next_approver(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    if "turn_org" in payload:
-        await change_request_notifications.tell_turn(
-            session, _uuid(payload, "request_id"), _uuid(payload, "turn_org"), at
-        )
-
-
-async def _notify_change_requested(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await change_request_notifications.tell_filed(session, _uuid(payload, "request_id"), at)
-
-
-async def _notify_change_request_ended(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    state = RequestState(payload["state"])
-    await change_request_notifications.tell_ended(session, _uuid(payload, "request_id"), state, at)
-
-
-def _appeal_authority_scope(payload: Payload) -> Scope:
+def _appeal_authority_scope(event: appeal.AppealEvent) -> Scope:
     """The authority that decides an appeal, and the school below it."""
-    return Scope.wide(payload["unit_path"])
+    return Scope.wide(event.unit_path)
 
 
-async def _notify_appeal_filed(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await appeal_notifications.tell_filed(session, _uuid(payload, "appeal_id"), at)
+# --- consumers that serve several events, or connect packages that do not know each other ---
 
 
-async def _notify_appeal_message(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await appeal_notifications.tell_message(session, _uuid(payload, "appeal_id"), payload["side"], at)
+async def _assess_student(session: AsyncSession, event: StudentEvent, at: datetime) -> None:
+    await recompute(session, event.student_id, at)
 
 
-async def _notify_appeal_withdrawn(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await appeal_notifications.tell_withdrawn(session, _uuid(payload, "appeal_id"), at)
+async def _assess_changed_outcome(
+    session: AsyncSession, event: roll_call.OutcomeChanged, at: datetime
+) -> None:
+    await recompute(session, event.student_id, at)
 
 
-async def _notify_appeal_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await appeal_notifications.tell_decided(session, _uuid(payload, "appeal_id"), at)
+async def _assess_roll_call_students(
+    session: AsyncSession, event: roll_call.RollCallEvent, _at: datetime
+) -> None:
+    await standing_tasks.enqueue_audience(session, event)
 
 
-async def _post_student_aid(session: AsyncSession, payload: Payload, at: datetime) -> None:
+async def _post_student_aid(session: AsyncSession, event: StudentEvent, at: datetime) -> None:
     """A release withdraws unpaid aid; an entry that reverses the change reinstates it (HN334-4.1d, 4.2)."""
-    await post_student_aid(session, _uuid(payload, "student_id"), at)
+    await post_student_aid(session, event.student_id, at)
 
 
-async def _notify_aid_decided(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await aid_notifications.tell_decided(session, _uuid(payload, "application_id"), at)
+async def _notify_guardians_of_limit(
+    session: AsyncSession, event: standing.PromptRaised, at: datetime
+) -> None:
+    if event.kind is PromptKind.LEAVE_OVER_CAP:
+        await guardians.tell_over_limit(session, event.student_id, event.prompt_id, at)
 
 
-async def _notify_aid_withdrawn(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await aid_notifications.tell_withdrawn(session, _uuid(payload, "filing_id"), at)
+_ASSESS_LEAVE: Consumer[leave.LeaveEvent] = Consumer(
+    "assess_leave", _school_and_accounts_scope, standing_tasks.reassess_after_leave
+)
+
+# --- the table ---
+
+_Subscription = tuple[type[Event], tuple[Consumer[Any], ...]]
 
 
-async def _notify_aid_reinstated(session: AsyncSession, payload: Payload, at: datetime) -> None:
-    await aid_notifications.tell_reinstated(session, _uuid(payload, "filing_id"), at)
+def _on(event: type[E], *consumers: Consumer[E]) -> _Subscription:
+    """One row of the table; the consumers must accept the event's type."""
+    return event, consumers
 
 
-SUBSCRIPTIONS: dict[str, tuple[Consumer, ...]] = {
-    "RollCallLaunched": (Consumer("announce", _org_path_scope, _notify_roll_call_launched),),
-    "RemindersSent": (Consumer("remind", _school_scope, _notify_reminder),),
-    "RollCallExtended": (Consumer("tell_extended", _org_path_scope, _notify_roll_call_extended),),
-    "RollCallVoided": (
-        Consumer("tell_voided", _org_path_scope, _notify_roll_call_voided),
-        Consumer("assess_voided", _org_path_scope, _assess_roll_call_students),
-    ),
-    "RollCallSettled": (Consumer("assess_settled", _org_path_scope, _assess_roll_call_students),),
-    "OutcomeChanged": (Consumer("assess_outcome", _school_scope, _assess_student),),
-    "RosterImported": (),
-    "AccountActivated": (),
-    "AccountDisabled": (),
-    "ClassesAssigned": (),
-    "DeviceBound": (),
-    "DeviceRebound": (Consumer("tell_rebound", _school_scope, _notify_device_rebound),),
-    "DeviceRevoked": (),
-    "FaceEnrolled": (),
-    "FaceEnrolmentRefused": (),
-    "NonFaceRouteChosen": (),
-    "PortraitJudged": (),
-    "RecordCorrectionRequested": (),
-    "RecordCorrectionDecided": (),
-    "LeaveRequested": (
-        Consumer("tell_leave_requested", _school_and_accounts_scope, _notify_leave_requested),
-        _ASSESS_LEAVE,
-    ),
-    "LeaveDecided": (
-        Consumer("tell_leave_decided", _school_and_accounts_scope, _notify_leave_decided),
-        Consumer("tell_guardians_of_leave", _school_and_accounts_scope, _notify_guardians_of_leave),
-        _ASSESS_LEAVE,
-    ),
-    "LeaveCancelled": (
-        Consumer("tell_leave_cancelled", _school_and_accounts_scope, _notify_leave_ended),
-        _ASSESS_LEAVE,
-    ),
-    "LeaveReturned": (
-        Consumer("tell_leave_returned", _school_and_accounts_scope, _notify_leave_ended),
-        _ASSESS_LEAVE,
-    ),
-    "NoticeReceived": (Consumer("deliver_prompt", _school_and_accounts_scope, _deliver_prompt),),
-    "PromptRaised": (
-        Consumer("tell_prompt", _school_and_accounts_scope, _notify_prompt_raised),
-        Consumer("tell_prompt_above", _superior_scope, _notify_superior_of_prompt),
-        Consumer("tell_guardians_of_limit", _school_and_accounts_scope, _notify_guardians_of_limit),
-    ),
-    "PromptMoved": (
-        Consumer("tell_prompt_moved", _school_and_accounts_scope, _notify_prompt_moved),
-        Consumer("tell_prompt_moved_above", _superior_scope, _notify_superior_of_moved_prompt),
-    ),
-    "StandingChanged": (
-        Consumer("number_entry", _school_scope, _number_entry),
-        Consumer("tell_changed", _school_and_accounts_scope, _notify_standing_changed),
-        Consumer("reinstate_aid", _school_and_accounts_scope, _post_student_aid),
-    ),
-    "ReasonClaimFiled": (Consumer("assess_claim", _school_and_accounts_scope, _assess_student),),
-    "ReasonClaimDecided": (
-        Consumer("tell_claim_decided", _school_and_accounts_scope, _notify_claim_decided),
-    ),
-    "AidReleased": (Consumer("withdraw_aid", _school_and_accounts_scope, _post_student_aid),),
-    "AidDecided": (Consumer("tell_aid_decided", _school_and_accounts_scope, _notify_aid_decided),),
-    "AidWithdrawn": (Consumer("tell_aid_withdrawn", _school_and_accounts_scope, _notify_aid_withdrawn),),
-    "AidReinstated": (Consumer("tell_aid_reinstated", _school_and_accounts_scope, _notify_aid_reinstated),),
-    "StudentWarned": (
-        Consumer("tell_warned", _school_and_accounts_scope, _notify_student_warned),
-        Consumer("tell_warned_above", _superior_scope, _notify_superior_of_warning),
-    ),
-    "AppealFiled": (
-        Consumer("assess_appealed", _school_and_accounts_scope, _assess_student),
-        Consumer("tell_appeal_filed", _appeal_authority_scope, _notify_appeal_filed),
-    ),
-    "AppealMessagePosted": (
-        Consumer("tell_appeal_message", _appeal_authority_scope, _notify_appeal_message),
-    ),
-    "AppealWithdrawn": (
-        Consumer("assess_appeal_withdrawn", _school_and_accounts_scope, _assess_student),
-        Consumer("tell_appeal_withdrawn", _appeal_authority_scope, _notify_appeal_withdrawn),
-    ),
-    "AppealDecided": (Consumer("tell_appeal_decided", _appeal_authority_scope, _notify_appeal_decided),),
-    "ReplayDifferenceFound": (Consumer("tell_difference", _superior_scope, _notify_replay_difference),),
-    "ChangeRequested": (
-        Consumer("tell_change_turn", _approver_scope, _notify_next_approver),
-        Consumer("tell_change_filed", _school_and_accounts_scope, _notify_change_requested),
-    ),
-    "ChangeRequestDecided": (
-        Consumer("tell_change_turn", _approver_scope, _notify_next_approver),
-        Consumer("tell_change_ended", _school_and_accounts_scope, _notify_change_request_ended),
-    ),
-}
+SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyType(
+    dict(
+        (
+            _on(
+                roll_call.RollCallLaunched,
+                Consumer("announce", _org_path_scope, roll_call_notifications.announce_launched),
+            ),
+            _on(roll_call.RemindersSent, Consumer("remind", _school_scope, roll_call_notifications.remind)),
+            _on(
+                roll_call.RollCallExtended,
+                Consumer("tell_extended", _org_path_scope, roll_call_notifications.tell_extended),
+            ),
+            _on(
+                roll_call.RollCallVoided,
+                Consumer("tell_voided", _org_path_scope, roll_call_notifications.tell_voided),
+                Consumer("assess_voided", _org_path_scope, _assess_roll_call_students),
+            ),
+            _on(
+                roll_call.RollCallSettled,
+                Consumer("assess_settled", _org_path_scope, _assess_roll_call_students),
+            ),
+            _on(roll_call.OutcomeChanged, Consumer("assess_outcome", _school_scope, _assess_changed_outcome)),
+            _on(roster.RosterImported),
+            _on(identity.AccountActivated),
+            _on(identity.AccountDisabled),
+            _on(people.ClassesAssigned),
+            _on(identity.DeviceBound),
+            _on(identity.DeviceRebound, Consumer("tell_rebound", _school_scope, notify_rebound)),
+            _on(identity.DeviceRevoked),
+            _on(identity.FaceEnrolled),
+            _on(identity.FaceEnrolmentRefused),
+            _on(identity.NonFaceRouteChosen),
+            _on(identity.PortraitJudged),
+            _on(identity.RecordCorrectionRequested),
+            _on(identity.RecordCorrectionDecided),
+            _on(
+                leave.LeaveRequested,
+                Consumer(
+                    "tell_leave_requested", _school_and_accounts_scope, leave_notifications.tell_requested
+                ),
+                _ASSESS_LEAVE,
+            ),
+            _on(
+                leave.LeaveDecided,
+                Consumer("tell_leave_decided", _school_and_accounts_scope, leave_notifications.tell_decided),
+                Consumer("tell_guardians_of_leave", _school_and_accounts_scope, guardians.tell_approved),
+                _ASSESS_LEAVE,
+            ),
+            _on(
+                leave.LeaveCancelled,
+                Consumer("tell_leave_cancelled", _school_and_accounts_scope, leave_notifications.tell_ended),
+                _ASSESS_LEAVE,
+            ),
+            _on(
+                leave.LeaveReturned,
+                Consumer("tell_leave_returned", _school_and_accounts_scope, leave_notifications.tell_ended),
+                _ASSESS_LEAVE,
+            ),
+            _on(
+                notice.NoticeReceived,
+                Consumer("deliver_prompt", _school_and_accounts_scope, deliver_prompt),
+            ),
+            _on(
+                standing.PromptRaised,
+                Consumer("tell_prompt", _school_and_accounts_scope, standing_notifications.tell_raised),
+                Consumer("tell_prompt_above", _superior_scope, standing_notifications.tell_superior_raised),
+                Consumer("tell_guardians_of_limit", _school_and_accounts_scope, _notify_guardians_of_limit),
+            ),
+            _on(
+                standing.PromptMoved,
+                Consumer("tell_prompt_moved", _school_and_accounts_scope, standing_notifications.tell_moved),
+                Consumer(
+                    "tell_prompt_moved_above", _superior_scope, standing_notifications.tell_superior_moved
+                ),
+            ),
+            _on(
+                standing.StandingChanged,
+                Consumer("number_entry", _school_scope, number_entry),
+                Consumer("tell_changed", _school_and_accounts_scope, standing_notifications.tell_changed),
+                Consumer("reinstate_aid", _school_and_accounts_scope, _post_student_aid),
+            ),
+            _on(
+                standing.ReasonClaimFiled,
+                Consumer("assess_claim", _school_and_accounts_scope, _assess_student),
+            ),
+            _on(
+                standing.ReasonClaimDecided,
+                Consumer("tell_claim_decided", _school_and_accounts_scope, claim_notifications.tell_decided),
+            ),
+            _on(
+                standing.AidReleased,
+                Consumer("withdraw_aid", _school_and_accounts_scope, _post_student_aid),
+            ),
+            _on(
+                aid.AidDecided,
+                Consumer("tell_aid_decided", _school_and_accounts_scope, aid_notifications.tell_decided),
+            ),
+            _on(
+                aid.AidWithdrawn,
+                Consumer("tell_aid_withdrawn", _school_and_accounts_scope, aid_notifications.tell_withdrawn),
+            ),
+            _on(
+                aid.AidReinstated,
+                Consumer(
+                    "tell_aid_reinstated", _school_and_accounts_scope, aid_notifications.tell_reinstated
+                ),
+            ),
+            _on(
+                standing.StudentWarned,
+                Consumer("tell_warned", _school_and_accounts_scope, standing_notifications.tell_warned),
+                Consumer("tell_warned_above", _superior_scope, standing_notifications.tell_superior_warned),
+            ),
+            _on(
+                appeal.AppealFiled,
+                Consumer("assess_appealed", _school_and_accounts_scope, _assess_student),
+                Consumer("tell_appeal_filed", _appeal_authority_scope, appeal_notifications.tell_filed),
+            ),
+            _on(
+                appeal.AppealMessagePosted,
+                Consumer("tell_appeal_message", _appeal_authority_scope, appeal_notifications.tell_message),
+            ),
+            _on(
+                appeal.AppealWithdrawn,
+                Consumer("assess_appeal_withdrawn", _school_and_accounts_scope, _assess_student),
+                Consumer(
+                    "tell_appeal_withdrawn", _appeal_authority_scope, appeal_notifications.tell_withdrawn
+                ),
+            ),
+            _on(
+                appeal.AppealDecided,
+                Consumer("tell_appeal_decided", _appeal_authority_scope, appeal_notifications.tell_decided),
+            ),
+            _on(
+                standing.ReplayDifferenceFound,
+                Consumer("tell_difference", _superior_scope, standing_notifications.tell_difference),
+            ),
+            _on(
+                standing.ChangeRequested,
+                Consumer("tell_change_turn", _approver_scope, change_request_notifications.tell_turn),
+                Consumer(
+                    "tell_change_filed", _school_and_accounts_scope, change_request_notifications.tell_filed
+                ),
+            ),
+            _on(
+                standing.ChangeRequestDecided,
+                Consumer("tell_change_turn", _approver_scope, change_request_notifications.tell_turn),
+                Consumer(
+                    "tell_change_ended", _school_and_accounts_scope, change_request_notifications.tell_ended
+                ),
+            ),
+        )
+    )
+)
 """Event → consumers. Events without consumers are recorded for the audit and for later consumers."""
 
+EVENT_TYPES: Mapping[str, type[Event]] = MappingProxyType({event.__name__: event for event in SUBSCRIPTIONS})
+"""The event types by their names in the outbox."""
 
-CONSUMED_EVENTS = frozenset(name for name, consumers in SUBSCRIPTIONS.items() if consumers)
+CONSUMED_EVENTS = frozenset(event.__name__ for event, consumers in SUBSCRIPTIONS.items() if consumers)
 
 
 async def deliver(app_context: AppContext, event_id: str) -> None:
     """Run each consumer of an event once: it and its `OutboxDelivery` row commit together."""
     async with app_context.database.transaction(Scope.none()) as session:
-        event = await session.get_one(OutboxEvent, UUID(event_id))
-    for consumer in SUBSCRIPTIONS[event.name]:
-        async with app_context.database.transaction(consumer.scope(event.payload)) as session:
+        row = await session.get_one(OutboxEvent, UUID(event_id))
+    event_type = EVENT_TYPES[row.name]
+    event = event_type.parse(row.payload)
+    for consumer in SUBSCRIPTIONS[event_type]:
+        async with app_context.database.transaction(consumer.scope(event)) as session:
             delivery = insert(OutboxDelivery).values(
-                event_id=event.id, consumer=consumer.name, handled_at=app_context.clock()
+                event_id=row.id, consumer=consumer.name, handled_at=app_context.clock()
             )
             inserted = await session.scalar(
                 delivery.on_conflict_do_nothing().returning(OutboxDelivery.consumer)
             )
             if inserted is not None:
-                await consumer.handle(session, event.payload, app_context.clock())
-    if "roll_call_id" in event.payload:
-        await publish_changed(app_context.redis, UUID(event.payload["roll_call_id"]))
+                await consumer.handle(session, event, app_context.clock())
+    roll_call_id = getattr(event, "roll_call_id", None)
+    if roll_call_id is not None:
+        await publish_changed(app_context.redis, roll_call_id)

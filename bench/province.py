@@ -40,6 +40,7 @@ from backend.core.tenancy import Scope
 from backend.devstack.services import Stack
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass, Student
+from backend.roll_call.events import RollCallSettled
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
 from backend.roll_call.progress import counters
@@ -133,7 +134,8 @@ async def settle(app_context: AppContext, cluster: Path, roll_call_id: UUID) -> 
     with measure_cost(cluster) as cost:
         async with app_context.database.transaction(Scope.wide(PROVINCE_PATH)) as session:
             settlement = await settle_roll_call(session, roll_call_id, SETTLED_AT)
-            await standing_jobs.enqueue_audience(session, roll_call_id)
+            settled = RollCallSettled(roll_call_id=roll_call_id, path=PROVINCE_PATH)
+            await standing_jobs.enqueue_audience(session, settled)
     return settlement.figures["missed"], cost
 
 

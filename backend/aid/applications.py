@@ -20,6 +20,7 @@ from backend.aid.errors import (
     AidDeadlinePassed,
     AidReasonsMissing,
 )
+from backend.aid.events import AidDecided
 from backend.aid.ledger_service import lock_students_for_posting, post_entries
 from backend.aid.policy import AidPolicy
 from backend.aid.rules import AidKind, instalments, months_of_term
@@ -266,13 +267,8 @@ async def decide_aid(
     facts = {"outcome": command.outcome, "kind": application.kind, "term": application.term_code}
     _record(session, actor, "aid.decided", application.id, facts, student.at)
     await post_entries(session, [student])
-    payload = {
-        "application_id": str(application.id),
-        "school_id": str(application.school_id),
-        "student_id": str(application.student_id),
-        "path": path,
-    }
-    await outbox.emit(session, "AidDecided", payload, student.at)
+    event = AidDecided(**student.event_fields, application_id=application.id)
+    await outbox.emit(session, event, student.at)
     return decision
 
 

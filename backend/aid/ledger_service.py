@@ -13,6 +13,7 @@ from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.aid.events import AidReinstated, AidWithdrawn
 from backend.aid.ledger import load_ledgers
 from backend.aid.rules import AidChange, Posting
 from backend.aid.tables import AidFiling, AidPosting
@@ -146,11 +147,6 @@ async def _create_filings(
         facts = {"fen": fen, "term": change.term, "entry": entry_id}
         act = audit.Act(f"aid.{kind}_filed", "aid_filing", str(filing.id), student.subject.path, after=facts)
         audit.record(session, act, student.at)
-        payload = {
-            "filing_id": str(filing.id),
-            "school_id": str(filing.school_id),
-            "student_id": str(filing.student_id),
-            "path": student.subject.path,
-        }
-        name = "AidWithdrawn" if kind == "withdrawal" else "AidReinstated"
-        await outbox.emit(session, name, payload, student.at)
+        event_type = AidWithdrawn if kind == "withdrawal" else AidReinstated
+        event = event_type(**student.event_fields, filing_id=filing.id)
+        await outbox.emit(session, event, student.at)

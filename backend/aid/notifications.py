@@ -4,10 +4,10 @@ Other people may see the screen of a phone.
 """
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.aid.events import AidDecided, AidReinstated, AidWithdrawn
 from backend.aid.money import format_yuan
 from backend.aid.queries import get_application
 from backend.aid.tables import AidFiling
@@ -19,9 +19,9 @@ IN_APP: tuple[Channel, ...] = ("in_app",)
 KINDS = {"grant": ("国家助学金", "grant"), "tuition_waiver": ("免学费", "tuition waiver")}
 
 
-async def tell_decided(session: AsyncSession, application_id: UUID, at: datetime) -> None:
+async def tell_decided(session: AsyncSession, event: AidDecided, at: datetime) -> None:
     """Notify the student of the decision on an application."""
-    view = await get_application(session, application_id)
+    view = await get_application(session, event.application_id)
     application, decision = view.application, view.decision
     assert decision is not None
     zh, en = ("已批准", "approved") if decision.outcome == "approved" else ("未批准", "refused")
@@ -39,9 +39,9 @@ async def tell_decided(session: AsyncSession, application_id: UUID, at: datetime
     await post_notice(session, recipient, message, IN_APP, at)
 
 
-async def tell_withdrawn(session: AsyncSession, filing_id: UUID, at: datetime) -> None:
+async def tell_withdrawn(session: AsyncSession, event: AidWithdrawn, at: datetime) -> None:
     """Notify the student and the registrars that the unpaid part is withdrawn (HN334-4.1d)."""
-    filing = await session.get_one(AidFiling, filing_id)
+    filing = await session.get_one(AidFiling, event.filing_id)
     amount = format_yuan(filing.fen)
     message = Message(
         kind="aid_withdrawn",
@@ -63,9 +63,9 @@ async def tell_withdrawn(session: AsyncSession, filing_id: UUID, at: datetime) -
     await post_notices(session, registrars(filing.school_id), message_to_staff, IN_APP, at)
 
 
-async def tell_reinstated(session: AsyncSession, filing_id: UUID, at: datetime) -> None:
+async def tell_reinstated(session: AsyncSession, event: AidReinstated, at: datetime) -> None:
     """Notify the student and the registrars that the withdrawn aid is due again (HN334-4.2)."""
-    filing = await session.get_one(AidFiling, filing_id)
+    filing = await session.get_one(AidFiling, event.filing_id)
     amount = format_yuan(filing.fen)
     message = Message(
         kind="aid_reinstated",

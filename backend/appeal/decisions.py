@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.appeal import events
 from backend.appeal.errors import (
     CheckVoided,
     ConflictOfInterest,
@@ -20,7 +21,7 @@ from backend.appeal.errors import (
 )
 from backend.appeal.parties import load_earlier_deciders, load_parties
 from backend.appeal.queries import AppealView, load_appeal
-from backend.appeal.statements import event_payload, lock_appeal, require_open
+from backend.appeal.statements import event_fields, lock_appeal, require_open
 from backend.appeal.tables import AppealImpartiality, GaokaoFinding
 from backend.core import audit, outbox
 from backend.core.actor import Actor
@@ -83,7 +84,7 @@ async def decide_appeal(
     if command.upheld:
         await _apply_upheld_appeal(session, appeal.filed, decided, locked)
     _audit(session, appeal.filed, decided, locked)
-    await outbox.emit(session, "AppealDecided", event_payload(appeal, locked.subject.path), locked.at)
+    await outbox.emit(session, events.AppealDecided(**event_fields(appeal, locked.subject.path)), locked.at)
     await save_current(session, locked)
     return await load_appeal(session, actor, command.appeal_id)
 

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.errors import EligibleAlready, NotThisGaokao
+from backend.appeal.events import AppealFiled, AppealWithdrawn
 from backend.appeal.gaokao import load_eligibility
 from backend.appeal.parties import load_parties
 from backend.appeal.policy import AppealPolicy
@@ -16,7 +17,7 @@ from backend.appeal.rules import Authority, deciding_authority, exam_year
 from backend.appeal.statements import (
     Said,
     append_message,
-    event_payload,
+    event_fields,
     lock_appeal,
     require_appellant,
     require_open,
@@ -125,7 +126,7 @@ async def withdraw_appeal(
     await record_withdrawal(session, actor, locked, appeal.filed, reason)
     act = audit.Act("appeal_withdrawn", "appeal", str(appeal_id), locked.subject.path)
     audit.record(session, act, locked.at)
-    await outbox.emit(session, "AppealWithdrawn", event_payload(appeal, locked.subject.path), locked.at)
+    await outbox.emit(session, AppealWithdrawn(**event_fields(appeal, locked.subject.path)), locked.at)
     await keep_after(session, actor, locked)
     return await load_appeal(session, actor, appeal_id)
 
@@ -206,6 +207,6 @@ async def _open_case(
         "unit": str(unit.id),
     }
     audit.record(session, audit.Act("appeal_filed", "appeal", str(row.id), path, after=after), at)
-    await outbox.emit(session, "AppealFiled", event_payload(appeal, path), at)
+    await outbox.emit(session, AppealFiled(**event_fields(appeal, path)), at)
     await keep_after(session, actor, filed.held)
     return appeal

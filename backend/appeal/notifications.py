@@ -10,8 +10,8 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from backend.appeal import events
 from backend.appeal.queries import AppealView, select_appeals
-from backend.appeal.statements import Side
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import NotFound
 from backend.identity.recipients import (
@@ -40,9 +40,9 @@ FINDINGS = {
 }
 
 
-async def tell_filed(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
+async def tell_filed(session: AsyncSession, event: events.AppealFiled, at: datetime) -> None:
     """Notify the deciding unit of a new appeal, and confirm it to the student, the registrars and the counselor."""
-    appeal = await _load_appeal(session, appeal_id)
+    appeal = await _load_appeal(session, event.appeal_id)
     zh, en = TARGETS[appeal.filed.target]
     by_zh, by_en = ("学生", "the student") if appeal.filed.appellant == "student" else ("学校", "the school")
     deadline_zh, deadline_en = _deadline_text(appeal)
@@ -65,16 +65,16 @@ async def tell_filed(session: AsyncSession, appeal_id: UUID, at: datetime) -> No
     await _notify_school_and_student(session, appeal, others, at)
 
 
-async def tell_message(session: AsyncSession, appeal_id: UUID, side: Side, at: datetime) -> None:
-    """Notify the other side of a new message."""
-    appeal = await _load_appeal(session, appeal_id)
+async def tell_message(session: AsyncSession, event: events.AppealMessagePosted, at: datetime) -> None:
+    """Notify the other event.side of a new message."""
+    appeal = await _load_appeal(session, event.appeal_id)
     text = _build_message(
         appeal,
         "appeal_message",
         ("申诉有新消息", "A message in an appeal"),
         ("申诉中有新的消息，请在应用中查看。", "There is a new message in an appeal. Read it in the app."),
     )
-    if side == "appellant":
+    if event.side == "appellant":
         await post_notices(session, unit_staff(appeal.case.unit_id, AUTHORITY_ROLES), text, IN_APP, at)
     elif appeal.filed.appellant == "student":
         await _notify_student(session, appeal, text, at)
@@ -82,9 +82,9 @@ async def tell_message(session: AsyncSession, appeal_id: UUID, side: Side, at: d
         await post_notices(session, registrars(appeal.filed.school_id), text, IN_APP, at)
 
 
-async def tell_withdrawn(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
+async def tell_withdrawn(session: AsyncSession, event: events.AppealWithdrawn, at: datetime) -> None:
     """Notify everyone who was notified of the filing."""
-    appeal = await _load_appeal(session, appeal_id)
+    appeal = await _load_appeal(session, event.appeal_id)
     zh, en = TARGETS[appeal.filed.target]
     text = _build_message(
         appeal,
@@ -99,9 +99,9 @@ async def tell_withdrawn(session: AsyncSession, appeal_id: UUID, at: datetime) -
     await _notify_school_and_student(session, appeal, text, at)
 
 
-async def tell_decided(session: AsyncSession, appeal_id: UUID, at: datetime) -> None:
+async def tell_decided(session: AsyncSession, event: events.AppealDecided, at: datetime) -> None:
     """Notify the student, the registrars, the counselor and the authorities above the school of the decision."""
-    appeal = await _load_appeal(session, appeal_id)
+    appeal = await _load_appeal(session, event.appeal_id)
     zh, en = await _outcome_text(session, appeal)
     title = ("申诉成立", "Appeal upheld") if _is_upheld(appeal) else ("申诉被驳回", "Appeal rejected")
     text = _build_message(appeal, "appeal_decided", title, (zh, en))

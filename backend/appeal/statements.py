@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
 from sqlalchemy import Uuid, func, literal, select
@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.appeal.errors import AppealClosed, MessagesExhausted, NotTheDecidingUnit
+from backend.appeal.events import AppealMessagePosted
 from backend.appeal.policy import AppealPolicy
 from backend.appeal.queries import MESSAGE, AppealView, load_appeal
 from backend.appeal.rules import AppealState
@@ -54,7 +55,7 @@ async def post_message(
     after = {"seq": message.seq, "side": side, "attachments": len(content.attachment_ids)}
     act = audit.Act("appeal_message_posted", "appeal", str(appeal_id), school.path, after=after)
     audit.record(session, act, at)
-    await outbox.emit(session, "AppealMessagePosted", event_payload(appeal, school.path) | {"side": side}, at)
+    await outbox.emit(session, AppealMessagePosted(**event_fields(appeal, school.path), side=side), at)
     return message
 
 
@@ -133,13 +134,13 @@ async def lock_appeal(session: AsyncSession, appeal_id: UUID) -> None:
     await session.execute(select(func.pg_advisory_xact_lock(key)))
 
 
-def event_payload(appeal: AppealView, school_path: str) -> dict[str, str]:
-    """The payload of appeal events: ids, the school's path and the deciding unit's path."""
+def event_fields(appeal: AppealView, school_path: str) -> dict[str, Any]:
+    """The fields of appeal events: ids, the school's path and the deciding unit's path."""
     filed = appeal.filed
     return {
-        "appeal_id": str(filed.id),
-        "student_id": str(filed.student_id),
-        "school_id": str(filed.school_id),
+        "appeal_id": filed.id,
+        "student_id": filed.student_id,
+        "school_id": filed.school_id,
         "path": school_path,
         "unit_path": appeal.case.unit_path,
     }

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from backend.commands.output import answer
-from backend.events import SUBSCRIPTIONS
+from backend.events import EVENT_TYPES, SUBSCRIPTIONS
 
 BACKEND = Path(__file__).resolve().parents[1]
 _HEAD = """\
@@ -22,27 +22,35 @@ scope that the payload gives. An event without consumers is only recorded, for t
 
 
 def emitting_modules() -> dict[str, list[str]]:
-    """Event → the modules that contain its name as a string, which are those that emit it.
-
-    `backend.events` is left out, and so is `__all__`: a table may have the name of an event.
-    """
-    modules: dict[str, list[str]] = {name: [] for name in SUBSCRIPTIONS}
+    """Event → the modules that construct it, which are those that emit it."""
+    modules: dict[str, list[str]] = {name: [] for name in EVENT_TYPES}
     for path in sorted(BACKEND.glob("*/**/*.py")):
-        statements = ast.parse(path.read_text(encoding="utf-8")).body
-        constants = {
-            node.value
-            for statement in statements
-            if not _is_export_list(statement)
-            for node in ast.walk(statement)
-            if isinstance(node, ast.Constant) and isinstance(node.value, str)
-        }
-        for name in modules.keys() & constants:
-            modules[name].append(path.relative_to(BACKEND.parent).as_posix())
+        for name in sorted(_constructed_events(ast.parse(path.read_text(encoding="utf-8")))):
+            modules.setdefault(name, []).append(path.relative_to(BACKEND.parent).as_posix())
     return modules
 
 
-def _is_export_list(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == "__all__"
+def _constructed_events(tree: ast.Module) -> set[str]:
+    """The classes of `events` modules that are called, or chosen by a conditional expression."""
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)]
+    classes = {
+        alias.name for node in imports if (node.module or "").endswith(".events") for alias in node.names
+    }
+    has_module = any(alias.name == "events" for node in imports for alias in node.names)
+    used: list[ast.expr] = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            used.append(node.func)
+        elif isinstance(node, ast.IfExp):
+            used += [node.body, node.orelse]
+    names = {each.id for each in used if isinstance(each, ast.Name)} & classes
+    if has_module:
+        names |= {
+            each.attr
+            for each in used
+            if isinstance(each, ast.Attribute) and ast.unparse(each.value) == "events"
+        }
+    return names
 
 
 def list_events() -> list[dict[str, Any]]:
@@ -50,7 +58,7 @@ def list_events() -> list[dict[str, Any]]:
     modules = emitting_modules()
     return [
         {"event": name, "recorded_by": modules[name], "consumers": [consumer.name for consumer in consumers]}
-        for name, consumers in SUBSCRIPTIONS.items()
+        for name, consumers in ((event.__name__, consumers) for event, consumers in SUBSCRIPTIONS.items())
     ]
 
 

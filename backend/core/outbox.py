@@ -1,14 +1,13 @@
 """Transactional outbox: events are recorded and enqueued in the transaction that causes them."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from procrastinate import JobContext, RetryStrategy
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.bulk_insert import insert_rows
+from backend.core.event import Event
 from backend.core.ids import new_id
 from backend.core.jobs import DEFAULT, Priority, enqueue, enqueue_all, job_app
 from backend.core.tables import OutboxEvent
@@ -61,25 +60,16 @@ def set_consumed_events(names: frozenset[str]) -> None:
     _consumed_events = names
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """An event: its name in the past tense, its payload, and when it happened."""
-
-    name: str
-    payload: dict[str, Any]
-    at: datetime
-
-
-async def emit(session: AsyncSession, name: str, payload: dict[str, Any], at: datetime) -> None:
+async def emit(session: AsyncSession, event: Event, at: datetime) -> None:
     """Record one event. Its consumers run after the commit, each in its own transaction."""
-    await emit_all(session, [Event(name, payload, at)])
+    await emit_all(session, [(event, at)])
 
 
-async def emit_all(session: AsyncSession, events: Collection[Event]) -> None:
-    """Record several events, with as many statements as for one."""
+async def emit_all(session: AsyncSession, events: Collection[tuple[Event, datetime]]) -> None:
+    """Record several events with the instants they happened, with as many statements as for one."""
     rows = [
-        {"id": new_id(), "name": event.name, "payload": event.payload, "occurred_at": event.at}
-        for event in events
+        {"id": new_id(), "name": type(event).__name__, "payload": event.payload(), "occurred_at": at}
+        for event, at in events
     ]
     await insert_rows(session, OutboxEvent, rows)
     event_ids = [

@@ -15,6 +15,7 @@ from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
 from backend.identity.errors import ConsentMissing, GuardianNeeded
+from backend.identity.events import NonFaceRouteChosen
 from backend.identity.face.templates import shred
 from backend.identity.rules import age_on
 from backend.identity.tables import NonFaceRoute
@@ -101,8 +102,8 @@ async def choose_non_face_route(
         id=new_id(), school_id=student.school_id, student_id=student.id, reason=reason, at=at
     )
     session.add(route)
-    payload = {"school_id": str(student.school_id), "student_id": str(student.id)}
-    await outbox.emit(session, "NonFaceRouteChosen", payload, at)
+    event = NonFaceRouteChosen(school_id=student.school_id, student_id=student.id)
+    await outbox.emit(session, event, at)
     return route
 
 

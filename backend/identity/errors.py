@@ -105,7 +105,7 @@ class KeyRevoked(Unauthenticated):
     en = "This phone is not bound to a student or was revoked; register it again in the app."
 
 
-class AccountDisabled(Unauthenticated):
+class AccountIsDisabled(Unauthenticated):
     """The account was disabled."""
 
     code = "account_disabled"

@@ -16,6 +16,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.core.pagination import MAX_PAGE
 from backend.identity.errors import CorrectionNeedsChange
+from backend.identity.events import RecordCorrectionDecided, RecordCorrectionRequested
 from backend.identity.rules import CONTACT_FIELDS
 from backend.org.tables import OrgUnit
 from backend.people.identifiers import mask
@@ -129,12 +130,10 @@ async def claim_wrong(
     check.field, check.note = command.field, command.note
     check.claimed_sealed = keys.encrypt("identifier", command.claimed.encode(), _encryption_context(check.id))
     _add_check(session, actor, check)
-    payload = {
-        "school_id": str(check.school_id),
-        "student_id": str(check.student_id),
-        "check_id": str(check.id),
-    }
-    await outbox.emit(session, "RecordCorrectionRequested", payload, at)
+    event = RecordCorrectionRequested(
+        school_id=check.school_id, student_id=check.student_id, check_id=check.id
+    )
+    await outbox.emit(session, event, at)
     return check
 
 
@@ -196,8 +195,8 @@ async def decide_correction(
         after={"status": command.decision, "field": check.field, "check_id": str(check.id)},
     )
     audit.record(session, act, at)
-    payload = {"school_id": str(student.school_id), "student_id": str(student.id), "check_id": str(check.id)}
-    await outbox.emit(session, "RecordCorrectionDecided", payload, at)
+    event = RecordCorrectionDecided(school_id=student.school_id, student_id=student.id, check_id=check.id)
+    await outbox.emit(session, event, at)
     return check
 
 

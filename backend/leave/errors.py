@@ -19,7 +19,7 @@ class LeaveOverlaps(DomainError):
     en = "You already requested leave from {starts_at} to {ends_at}. Change the time, or cancel that request first."
 
 
-class LeaveDecided(DomainError):
+class LeaveAlreadyDecided(DomainError):
     code = "leave_decided"
     status = 409
     zh = "这份请假已经审批过，结果不能更改。如需结束假期，请销假或撤销。"

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
 from backend.identity.consents import GUARDIAN_NOTICE, newest_consents
+from backend.leave.events import LeaveDecided
 from backend.leave.notifications import format_interval, load_leave
 from backend.leave.queries import tally_of
 from backend.notice.messages import Message, SmsText, StudentRecipient
@@ -20,9 +21,9 @@ from backend.notice.service import post_sms
 from backend.people.tables import Guardian, Student
 
 
-async def tell_approved(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
+async def tell_approved(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
     """Notify the guardians of approved leave and of the leave days of the term."""
-    leave = await load_leave(session, leave_id)
+    leave = await load_leave(session, event.leave_id)
     if leave.decision is None or leave.decision.outcome != "approved":
         return
     student_id = leave.request.student_id

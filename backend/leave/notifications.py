@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound
 from backend.identity.recipients import Recipients, counselors_of_student
+from backend.leave.events import LeaveCancelled, LeaveDecided, LeaveRequested, LeaveReturned
 from backend.leave.queries import Leave, select_leaves, stand_ins_of_student, tally_of
 from backend.leave.rules import LeaveTally
 from backend.leave.tables import LeaveRequest
@@ -15,16 +16,16 @@ from backend.notice.messages import IN_APP, Message, StudentRecipient
 from backend.notice.service import post_notice, post_notices
 
 
-async def tell_requested(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
+async def tell_requested(session: AsyncSession, event: LeaveRequested, at: datetime) -> None:
     """Notify the class's counselor and any stand-in of a new request."""
-    leave = await load_leave(session, leave_id)
+    leave = await load_leave(session, event.leave_id)
     text = _short_message(leave, "leave_requested", ("新的请假申请", "A request for leave"))
     await post_notices(session, _select_counselors(leave, at), text, IN_APP, at)
 
 
-async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> None:
+async def tell_decided(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
     """Notify the student of the decision and of the leave days of the term."""
-    leave = await load_leave(session, leave_id)
+    leave = await load_leave(session, event.leave_id)
     assert leave.decision is not None
     zh, en = ("已批准", "approved") if leave.decision.outcome == "approved" else ("未批准", "declined")
     count = await tally_of(session, leave.request.student_id, at, legal_day(leave.request.starts_at))
@@ -42,15 +43,15 @@ async def tell_decided(session: AsyncSession, leave_id: UUID, at: datetime) -> N
     await _notify_student(session, leave, message, at)
 
 
-async def tell_ended(session: AsyncSession, leave_id: UUID, by: str, at: datetime) -> None:
+async def tell_ended(session: AsyncSession, event: LeaveCancelled | LeaveReturned, at: datetime) -> None:
     """Notify the other side of a return or a cancellation: the counselor if the student acted, else the student."""
-    leave = await load_leave(session, leave_id)
+    leave = await load_leave(session, event.leave_id)
     if leave.cancellation is not None:
         kind, title = "leave_cancelled", ("请假已撤销", "Leave cancelled")
     else:
         kind, title = "leave_returned", ("已销假", "Return recorded")
     text = _short_message(leave, kind, title)
-    if by == "student":
+    if event.by == "student":
         await post_notices(session, _select_counselors(leave, at), text, IN_APP, at)
     else:
         await _notify_student(session, leave, text, at)

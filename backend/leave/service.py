@@ -18,9 +18,10 @@ from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
+from backend.leave import events
 from backend.leave.errors import (
+    LeaveAlreadyDecided,
     LeaveBegun,
-    LeaveDecided,
     LeaveIntervalInvalid,
     LeaveNotBegun,
     LeaveOpinionMissing,
@@ -119,7 +120,7 @@ async def request_leave(
     await attach(session, actor, command.attachment_ids, to, at)
     leave = Leave(request, None, None, None)
     _audit(session, actor, leave, "leave_requested", _format_interval(request), at)
-    await outbox.emit(session, "LeaveRequested", _payload(actor, leave), at)
+    await outbox.emit(session, events.LeaveRequested(**_event_fields(actor, leave)), at)
     return leave
 
 
@@ -140,14 +141,14 @@ async def decide_leave(session: AsyncSession, actor: Actor, command: DecideLeave
     """Approve or decline a request, once. Counselors decide for their own classes and as stand-ins.
 
     The roles that may decide are policy (`leave.approvers`); authority is checked as of now (invariant 9). Raises
-    `NotFound`, `NotPermitted`, `LeaveDecided`, `LeaveOver` and `LeaveOpinionMissing`.
+    `NotFound`, `NotPermitted`, `LeaveAlreadyDecided`, `LeaveOver` and `LeaveOpinionMissing`.
     """
     if command.outcome == "declined" and command.opinion is None:
         raise LeaveOpinionMissing
     leave, at = await _lock_leave(session, actor, command.leave_id, at)
     _require_approver(actor, at)
     if leave.decision is not None:
-        raise LeaveDecided
+        raise LeaveAlreadyDecided
     if leave.cancellation is not None:
         raise LeaveOver
     decision = LeaveDecision(
@@ -164,7 +165,7 @@ async def decide_leave(session: AsyncSession, actor: Actor, command: DecideLeave
     decided = Leave(leave.request, decision, None, None)
     details = {"outcome": command.outcome, "stood_in_for": str(decision.stood_in_for or "")}
     _audit(session, actor, decided, "leave_decided", details, at)
-    await outbox.emit(session, "LeaveDecided", _payload(actor, decided), at)
+    await outbox.emit(session, events.LeaveDecided(**_event_fields(actor, decided)), at)
     return decided
 
 
@@ -206,7 +207,7 @@ async def cancel_leave(
     await session.flush()
     cancelled = Leave(leave.request, leave.decision, cancellation, None)
     _audit(session, actor, cancelled, "leave_cancelled", {"state_before": state.value}, at)
-    await outbox.emit(session, "LeaveCancelled", _payload(actor, cancelled) | {"by": actor.role}, at)
+    await outbox.emit(session, events.LeaveCancelled(**_event_fields(actor, cancelled), by=actor.role), at)
     return cancelled
 
 
@@ -234,7 +235,7 @@ async def record_return(
     await session.flush()
     returned = Leave(leave.request, leave.decision, None, return_record)
     _audit(session, actor, returned, "leave_returned", {"returned_at": back_at.isoformat()}, at)
-    await outbox.emit(session, "LeaveReturned", _payload(actor, returned) | {"by": actor.role}, at)
+    await outbox.emit(session, events.LeaveReturned(**_event_fields(actor, returned), by=actor.role), at)
     return returned
 
 
@@ -256,9 +257,9 @@ def _ids(leave: Leave) -> dict[str, UUID]:
     return {"leave_id": request.id, "school_id": request.school_id, "student_id": request.student_id}
 
 
-def _payload(actor: Actor, leave: Leave) -> dict[str, str]:
-    """The event payload. Actors on leave belong to the school, so their path is the school's."""
-    return {name: str(value) for name, value in _ids(leave).items()} | {"path": actor.org_path}
+def _event_fields(actor: Actor, leave: Leave) -> dict[str, Any]:
+    """The fields of an event. Actors on leave belong to the school, so their path is the school's."""
+    return {**_ids(leave), "path": actor.org_path}
 
 
 def _format_interval(request: LeaveRequest) -> dict[str, str]:

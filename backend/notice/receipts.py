@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import outbox
+from backend.notice.events import NoticeReceived
 
 LEGALLY_RELEVANT = frozenset({"prompt_raised"})
 """Kinds of notices whose receipt starts a period. For all others only the receipt is stored."""
@@ -35,13 +36,13 @@ async def emit_received(session: AsyncSession, receipt: Receipt, addressee: Addr
     """Emit `NoticeReceived` for a notice to a school's staff account. Other receipts have no consequences yet."""
     if addressee.account_id is None or addressee.school_id is None or addressee.org_path is None:
         return
-    payload = {
-        "kind": receipt.kind,
-        "group_id": str(receipt.group_id),
-        "channel": receipt.channel,
-        "received_at": receipt.received_at.isoformat(),
-        "account_id": str(addressee.account_id),
-        "school_id": str(addressee.school_id),
-        "path": addressee.org_path,
-    }
-    await outbox.emit(session, "NoticeReceived", payload, at)
+    event = NoticeReceived(
+        kind=receipt.kind,
+        group_id=receipt.group_id,
+        channel=receipt.channel,
+        received_at=receipt.received_at,
+        account_id=addressee.account_id,
+        school_id=addressee.school_id,
+        path=addressee.org_path,
+    )
+    await outbox.emit(session, event, at)

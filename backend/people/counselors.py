@@ -12,6 +12,7 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
+from backend.people.events import ClassesAssigned
 from backend.people.tables import ClassCounselor, Counselor, SchoolClass
 
 
@@ -86,5 +87,7 @@ async def _reassign_classes(
             "ClassesAssigned", "counselor", str(counselor_id), actor.org_path, after={"classes": ids}
         )
         audit.record(session, act, at)
-        payload = {"school_id": str(actor.school_id), "counselor_id": str(counselor_id), "class_ids": ids}
-        await outbox.emit(session, "ClassesAssigned", payload, at)
+        event = ClassesAssigned(
+            school_id=actor.school_id, counselor_id=counselor_id, class_ids=tuple(sorted(class_ids))
+        )
+        await outbox.emit(session, event, at)

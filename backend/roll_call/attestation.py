@@ -29,7 +29,7 @@ from backend.roll_call.errors import (
     NotAsked,
     NotOpenYet,
     QuotaExhausted,
-    RollCallVoided,
+    RollCallIsVoided,
     WindowClosed,
 )
 from backend.roll_call.outcomes import (
@@ -109,7 +109,7 @@ async def attest_presence(
         raise NotFound
     await _lock_for_attestation(session, roll_call, obligation)
     if await session.get(RollCallStep, (roll_call.id, "voided")) is not None:
-        raise RollCallVoided
+        raise RollCallIsVoided
     if await session.get(Attestation, (roll_call.id, command.student_id)) is not None:
         raise Conflict(
             reason_zh="该生本次核验已办理过现场核验", reason_en="this student was attested already"

@@ -69,7 +69,7 @@ def find_refusal(state: AttemptState, figures: CheckInFigures, at: datetime) -> 
 
 def _find_window_refusal(state: AttemptState, at: datetime) -> errors.CheckInRefusal | None:
     if state.voided:
-        return errors.RollCallVoided()
+        return errors.RollCallIsVoided()
     match rules.timing(at, state.opens_at, state.closes_at):
         case rules.Timing.EARLY:
             return errors.NotOpenYet(opens_at=state.opens_at.isoformat())

@@ -59,7 +59,7 @@ class WindowClosed(CheckInRefusal):
     en = "The window closed at {closes_at}. With a justified reason, tell your counselor or appeal."
 
 
-class RollCallVoided(CheckInRefusal):
+class RollCallIsVoided(CheckInRefusal):
     code = "roll_call_voided"
     zh = "此次核验已被发起单位作废，您无须操作。"
     en = "This roll call was voided by its launcher; you do not need to do anything."

@@ -44,7 +44,7 @@ class RemindersSent(Event):
     roll_call_id: UUID
     school_id: UUID
     reminder_id: UUID
-    class_id: UUID
+    class_id: UUID | None
     counselor_id: UUID | None
 
 

@@ -34,6 +34,7 @@ from sqlalchemy.orm import aliased
 from backend.core import audit, outbox
 from backend.core.tenancy import scope_of
 from backend.org.tables import OrgUnit
+from backend.roll_call.events import OutcomeChanged
 from backend.roll_call.partitioning import own_school_filter
 from backend.roll_call.rules import NO_CHECK_IN, Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
@@ -147,15 +148,15 @@ async def write_outcome(
         return False
     before = {"outcome": replaces.outcome, "reason": replaces.reason} if replaces else None
     await _audit(session, obligation, decision, before, seq, at)
-    payload = {
-        "roll_call_id": str(roll_call.id),
-        "student_id": str(obligation.student_id),
-        "school_id": str(obligation.school_id),
-        "outcome": decision.outcome.value,
-        "seq": seq,
-    }
     if replaces is not None:
-        await outbox.emit(session, "OutcomeChanged", payload, at)
+        event = OutcomeChanged(
+            roll_call_id=roll_call.id,
+            student_id=obligation.student_id,
+            school_id=obligation.school_id,
+            outcome=decision.outcome.value,
+            seq=seq,
+        )
+        await outbox.emit(session, event, at)
     return True
 
 

@@ -14,6 +14,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.roll_call.access import access_roll_call, overseen_classes
 from backend.roll_call.errors import UrgedRecently, UrgingClosed
+from backend.roll_call.events import RemindersSent
 from backend.roll_call.outcomes import is_owed_and_not_present
 from backend.roll_call.policy import law_of
 from backend.roll_call.rules import Timing, timing
@@ -128,11 +129,11 @@ async def _record_reminder(session: AsyncSession, actor: Actor, reminder: Remind
     after = {"students": reminder.students, "class_id": str(reminder.class_id)}
     act = audit.Act("roll_call.remind", "roll_call", str(reminder.roll_call_id), actor.org_path, after=after)
     audit.record(session, act, at)
-    payload = {
-        "roll_call_id": str(reminder.roll_call_id),
-        "school_id": str(reminder.school_id),
-        "reminder_id": str(reminder.id),
-        "class_id": str(reminder.class_id),
-        "counselor_id": str(actor.counselor_id) if actor.counselor_id else None,
-    }
-    await outbox.emit(session, "RemindersSent", payload, at)
+    event = RemindersSent(
+        roll_call_id=reminder.roll_call_id,
+        school_id=reminder.school_id,
+        reminder_id=reminder.id,
+        class_id=reminder.class_id,
+        counselor_id=actor.counselor_id,
+    )
+    await outbox.emit(session, event, at)

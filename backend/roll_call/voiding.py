@@ -10,6 +10,7 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotPermitted
 from backend.roll_call.access import access_roll_call, on_launching_side
+from backend.roll_call.events import RollCallVoided
 from backend.roll_call.outcomes import (
     Decided,
     effective,
@@ -55,8 +56,8 @@ async def void_roll_call(
         "roll_call.void", "roll_call", str(roll_call_id), roll_call.launcher_path, after={"reason": reason}
     )
     audit.record(session, act, at)
-    payload = {"roll_call_id": str(roll_call_id), "path": roll_call.launcher_path}
-    await outbox.emit(session, "RollCallVoided", payload, at)
+    event = RollCallVoided(roll_call_id=roll_call_id, path=roll_call.launcher_path)
+    await outbox.emit(session, event, at)
     return roll_call
 
 

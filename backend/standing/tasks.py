@@ -19,7 +19,9 @@ from backend.core.jobs import (
     job_app,
 )
 from backend.core.tenancy import Scope
+from backend.leave.events import LeaveEvent
 from backend.org.tables import OrgUnit
+from backend.roll_call.events import RollCallEvent
 from backend.roll_call.tables import RollCall, RollCallSchool
 from backend.standing.batch_assessment import (
     SchoolOf,
@@ -62,24 +64,24 @@ SCHOOLS_AT_ONCE = 20
 """Few enough to finish in seconds and to share the schools of a province among several workers."""
 
 
-async def enqueue_audience(session: AsyncSession, roll_call_id: UUID) -> None:
+async def enqueue_audience(session: AsyncSession, event: RollCallEvent) -> None:
     """Assess the students affected by a settled or voided roll call.
 
     For every few schools there are two jobs: one for the students who missed the roll call, and one with low priority
     for the others.
     """
-    launcher = await session.scalar(select(RollCall.launcher_path).where(RollCall.id == roll_call_id))
+    launcher = await session.scalar(select(RollCall.launcher_path).where(RollCall.id == event.roll_call_id))
     schools = (
         select(OrgUnit.id)
         .join(RollCallSchool, RollCallSchool.school_id == OrgUnit.id)
-        .where(RollCallSchool.roll_call_id == roll_call_id)
+        .where(RollCallSchool.roll_call_id == event.roll_call_id)
         .order_by(OrgUnit.path)  # schools of one bureau mostly share the law and the terms
     )
     school_ids = [str(school_id) for school_id in await session.scalars(schools)]
     jobs: list[JobRequest] = []
     for batch in batches(school_ids, SCHOOLS_AT_ONCE):
-        arguments = {"roll_call_id": str(roll_call_id), "path": launcher, "school_ids": batch}
-        key = f"{roll_call_id}/{batch[0]}"
+        arguments = {"roll_call_id": str(event.roll_call_id), "path": launcher, "school_ids": batch}
+        key = f"{event.roll_call_id}/{batch[0]}"
         jobs += [
             (assess_audience, f"assess/{key}", arguments),
             (assess_known, f"assess_known/{key}", arguments),
@@ -205,7 +207,7 @@ async def assess_student(context: JobContext, school_id: str, path: str, student
         await recompute(session, UUID(student_id), app_context.clock())
 
 
-async def reassess_after_leave(session: AsyncSession, student_id: UUID, at: datetime) -> None:
+async def reassess_after_leave(session: AsyncSession, event: LeaveEvent, at: datetime) -> None:
     """After a change of leave: turn leave filed too late for a miss into a claim, then recompute the student."""
-    await claim_late_leave(session, student_id, at)
-    await recompute(session, student_id, at)
+    await claim_late_leave(session, event.student_id, at)
+    await recompute(session, event.student_id, at)

@@ -25,5 +25,5 @@ def test_every_subscribed_event_is_emitted_by_some_package() -> None:
 
 def test_every_consumer_is_listed_with_its_event() -> None:
     rows = {line.split("`")[1]: line for line in render_page(EVENTS()).splitlines() if line.startswith("| `")}
-    for event, consumers in SUBSCRIPTIONS.items():
+    for event, consumers in ((event.__name__, each) for event, each in SUBSCRIPTIONS.items()):
         assert [consumer.name for consumer in consumers if f"`{consumer.name}`" not in rows[event]] == []

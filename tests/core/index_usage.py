@@ -148,7 +148,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "notice_delivery WHERE message_id = $1 AND slice = $2 AND state = 'queued' AND channel <> 'in_app'",
     ),
     "ix_notice_message_group": (
-        "backend.roll_call.facts_for_standing:_delivered",
+        "backend.roll_call.facts_for_standing:_load_deliveries",
         "notice_message WHERE group_id = $1",
     ),
     "ix_obligation_class": (

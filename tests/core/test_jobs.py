@@ -9,16 +9,17 @@ import pytest
 from procrastinate import JobContext
 from sqlalchemy import select, text
 
-from backend import worker
+from backend import events, worker
 from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.jobs import conninfo, enqueue_all_unless_waiting, enqueue_unless_waiting, job_app
-from backend.core.outbox import MAX_EVENTS_PER_JOB, Event, deliver_event, deliver_events, emit, emit_all
+from backend.core.outbox import MAX_EVENTS_PER_JOB, deliver_event, deliver_events, emit, emit_all
 from backend.core.tables import OutboxEvent
 from backend.core.tenancy import Scope
 from backend.events import SUBSCRIPTIONS, deliver
+from backend.roll_call.events import RollCallLaunched, RollCallSettled
 from backend.settings import Settings
 from backend.worker import load_jobs, rescue_stalled_jobs
 
@@ -36,7 +37,7 @@ async def count_jobs(database: Database, event_id: str) -> int:
 async def newest_event(database: Database, marker: str) -> str | None:
     async with database.transaction(SCOPE) as session:
         found = await session.scalar(
-            text("SELECT id FROM outbox_event WHERE payload ->> 'marker' = :marker"), {"marker": marker}
+            text("SELECT id FROM outbox_event WHERE payload ->> 'path' = :marker"), {"marker": marker}
         )
         return None if found is None else str(found)
 
@@ -44,7 +45,7 @@ async def newest_event(database: Database, marker: str) -> str | None:
 async def test_event_and_its_job_are_committed_together(database: Database) -> None:
     marker = str(new_id())
     async with database.transaction(SCOPE) as session:
-        await emit(session, "RollCallLaunched", {"marker": marker}, now())
+        await emit(session, RollCallLaunched(roll_call_id=new_id(), path=marker), now())
     event_id = await newest_event(database, marker)
     assert event_id is not None
     assert await count_jobs(database, event_id) == 1
@@ -54,7 +55,7 @@ async def test_rolled_back_transaction_emits_no_event(database: Database) -> Non
     marker = str(new_id())
     with pytest.raises(RuntimeError):
         async with database.transaction(SCOPE) as session:
-            await emit(session, "RollCallLaunched", {"marker": marker}, now())
+            await emit(session, RollCallLaunched(roll_call_id=new_id(), path=marker), now())
             raise RuntimeError
     assert await newest_event(database, marker) is None
 
@@ -64,14 +65,15 @@ async def test_repeated_delivery_runs_a_consumer_once(
 ) -> None:
     handled: list[Any] = []
 
-    async def handle(_session: Any, payload: dict[str, Any], _at: Any) -> None:
-        handled.append(payload["marker"])
+    async def handle(_session: Any, event: RollCallSettled, _at: Any) -> None:
+        handled.append(event.path)
 
     consumer = SimpleNamespace(name="counted", scope=lambda _: SCOPE, handle=handle)
-    monkeypatch.setitem(cast("dict[str, Any]", SUBSCRIPTIONS), "RosterImported", (consumer,))
+    subscriptions = {**SUBSCRIPTIONS, RollCallSettled: (consumer,)}
+    monkeypatch.setattr(events, "SUBSCRIPTIONS", subscriptions)
     marker = str(new_id())
     async with database.transaction(SCOPE) as session:
-        await emit(session, "RosterImported", {"marker": marker}, now())
+        await emit(session, RollCallSettled(roll_call_id=new_id(), path=marker), now())
     event_id = await newest_event(database, marker)
     assert event_id is not None
     await deliver(app_context, event_id)
@@ -187,11 +189,11 @@ async def test_events_of_one_transaction_share_jobs(database: Database) -> None:
     marker, many = str(new_id()), MAX_EVENTS_PER_JOB * 2 + 1
     async with database.transaction(SCOPE) as session:
         await emit_all(
-            session, [Event("RollCallLaunched", {"marker": marker, "n": n}, now()) for n in range(many)]
+            session, [(RollCallLaunched(roll_call_id=new_id(), path=marker), now()) for _ in range(many)]
         )
         rows = await session.scalars(text("SELECT args FROM procrastinate_jobs WHERE args ? 'event_ids'"))
         jobs = [args["event_ids"] for args in rows]
-        found = select(OutboxEvent.id).where(OutboxEvent.payload["marker"].astext == marker)
+        found = select(OutboxEvent.id).where(OutboxEvent.payload["path"].astext == marker)
         events = {str(event_id) for event_id in await session.scalars(found)}
     ours = [job for job in jobs if events & set(job)]
     assert sorted(map(len, ours)) == [1, MAX_EVENTS_PER_JOB, MAX_EVENTS_PER_JOB]

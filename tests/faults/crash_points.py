@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 
-from backend.events import SUBSCRIPTIONS
+from backend.events import EVENT_TYPES, SUBSCRIPTIONS
 from tests.faults.checker import Violation
 from tests.faults.deployment import House
 from tests.faults.nemesis import Nemesis
@@ -83,7 +83,7 @@ _api, _worker = partial(_made_by, "api"), partial(_made_by, "worker")
 
 
 def _consumers() -> Iterator[Kind]:
-    told = {consumer.name for event in EVENTS for consumer in SUBSCRIPTIONS[event]}
+    told = {consumer.name for event in EVENTS for consumer in SUBSCRIPTIONS[EVENT_TYPES[event]]}
     for name in sorted(told):
         yield _worker(f"told to {name}", "outbox_delivery", called=name)
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 import pytest
 
-from backend.events import SUBSCRIPTIONS
+from backend.events import EVENT_TYPES, SUBSCRIPTIONS
 from tests.faults.crash_points import COMMITS, EVENTS, FEW, Gauntlet
 from tests.faults.deployment import House, Process
 from tests.faults.nemesis import Nemesis
@@ -83,7 +83,7 @@ def test_points_that_were_not_come_to_are_violations(gauntlet: Gauntlet) -> None
 def test_each_consumer_of_what_a_walk_makes_happen_is_named_once() -> None:
     names = [kind.name for kind in COMMITS]
     assert len(names) == len(set(names))
-    told = {f"told to {consumer.name}" for event in EVENTS for consumer in SUBSCRIPTIONS[event]}
+    told = {f"told to {consumer.name}" for event in EVENTS for consumer in SUBSCRIPTIONS[EVENT_TYPES[event]]}
     assert told <= set(names)
     assert len(FEW) == 4
 

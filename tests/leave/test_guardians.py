@@ -16,6 +16,8 @@ from backend.notice.inbox import fetch_notices
 from backend.notice.settings import get_notice_settings
 from backend.notice.tables import NoticeDelivery, NoticeMessage
 from backend.people.tables import Guardian, Student
+from backend.standing.engine.prompts import PromptKind
+from backend.standing.events import PromptRaised
 from tests.support.leave import Desk
 
 pytestmark = pytest.mark.clause("HN334-3.5b")
@@ -122,20 +124,20 @@ async def test_guardian_is_notified_when_leave_exceeds_the_limit(desk: Desk) -> 
     await consent(desk)
     await desk.approved(days=16)
     desk.set_clock(days=15, hour=9)
-    tell = next(each for each in SUBSCRIPTIONS["PromptRaised"] if each.name == "tell_guardians_of_limit")
-    for kind in ("misses", "leave_over_cap"):
+    (consumer,) = [each for each in SUBSCRIPTIONS[PromptRaised] if each.name == "tell_guardians_of_limit"]
+    for kind in (PromptKind.MISSES, PromptKind.LEAVE_OVER_CAP):
         prompt_id = new_id()
-        payload = {
-            "prompt_id": str(prompt_id),
-            "student_id": str(desk.pupil.id),
-            "school_id": str(desk.school.id),
-            "path": desk.school.path,
-            "kind": kind,
-        }
-        async with desk.stage.app_context.database.transaction(tell.scope(payload)) as session:
-            await tell.handle(session, payload, desk.at)
+        event = PromptRaised(
+            school_id=desk.school.id,
+            student_id=desk.pupil.id,
+            path=desk.school.path,
+            prompt_id=prompt_id,
+            kind=kind,
+        )
+        async with desk.stage.app_context.database.transaction(consumer.scope(event)) as session:
+            await consumer.handle(session, event, desk.at)
         found = [(template, params["days"]) for _, template, params in await sent(desk, prompt_id)]
-        assert found == ([("guardian_leave_limit", "16")] if kind == "leave_over_cap" else [])
+        assert found == ([("guardian_leave_limit", "16")] if kind is PromptKind.LEAVE_OVER_CAP else [])
 
 
 def test_every_guardian_text_has_a_registered_template() -> None:

@@ -15,7 +15,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.leave.errors import (
-    LeaveDecided,
+    LeaveAlreadyDecided,
     LeaveIntervalInvalid,
     LeaveOpinionMissing,
     LeaveOver,
@@ -132,7 +132,7 @@ async def test_request_is_decided_once(desk: Desk) -> None:
     await desk.decide(asked)
     answers: tuple[Answer, ...] = ("approved", "declined")
     for again in answers:
-        with pytest.raises(LeaveDecided):
+        with pytest.raises(LeaveAlreadyDecided):
             await desk.decide(asked, again, desk.stage.registrar, "证明不全")
 
 
@@ -224,7 +224,7 @@ async def test_counselor_and_student_are_notified_with_the_days(
     ]
     await desk.name_stand_in(colleague)
     await desk.decide(asked)
-    await desk.deliver("LeaveDecided", asked)
+    await desk.deliver("LeaveAlreadyDecided", asked)
     ((who, told),) = [(who, text) for kind, who, text in await desk.told(asked) if kind == "leave_decided"]
     assert who == desk.pupil.id
     assert "共 14 天，上限 15 天" in told

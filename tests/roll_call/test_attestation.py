@@ -26,7 +26,7 @@ from backend.roll_call.errors import (
     NotOpenYet,
     QuotaExhausted,
     ResultClosed,
-    RollCallVoided,
+    RollCallIsVoided,
     WindowClosed,
 )
 from backend.roll_call.results import load_missing_page
@@ -189,7 +189,7 @@ async def test_attestation_in_a_voided_roll_call_is_refused(stage: Stage, klass:
     async with stage.app_context.database.transaction(bureau.scope) as session:
         await void_roll_call(session, bureau, launched.roll_call.id, "停电", stage.clock())
     pupil = klass.students[0]
-    with pytest.raises(RollCallVoided):
+    with pytest.raises(RollCallIsVoided):
         await attest(stage, launched.roll_call, pupil, await issue_card(stage, pupil))
 
 

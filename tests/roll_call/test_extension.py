@@ -10,6 +10,7 @@ from sqlalchemy import delete, select
 from backend.core.availability import record_overload
 from backend.core.tables import AuditEntry, ServiceOverload
 from backend.notice.tables import NoticeMessage
+from backend.roll_call.events import RollCallExtended
 from backend.roll_call.launch import notifications
 from backend.roll_call.rules import extended_close
 from backend.roll_call.settlement.extension import extend_roll_call
@@ -140,8 +141,9 @@ async def test_extension_is_notified_and_audited(stage: Stage) -> None:
     stage.clock.at = roll_call.closes_at - 30 * SECOND
     await run_due_steps(stage.app_context)
     assert len(await stage.events("RollCallExtended", roll_call.id)) == 1
+    event = RollCallExtended(roll_call_id=roll_call.id, path=roll_call.launcher_path, until=stage.clock())
     async with stage.arrange() as session:
-        assert await notifications.tell_extended(session, roll_call.id, stage.clock())
+        assert await notifications.tell_extended(session, event, stage.clock())
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.action == "roll_call.extend"))
         notice = await session.scalar(select(NoticeMessage).where(NoticeMessage.kind == "roll_call_extended"))
     assert entry is not None

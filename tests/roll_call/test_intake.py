@@ -11,7 +11,7 @@ from backend.core.database import driver_connection
 from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.identity.accounts.activation import activation_gaps
-from backend.identity.errors import AccountDisabled, KeyRevoked, ProofReplayed
+from backend.identity.errors import AccountIsDisabled, KeyRevoked, ProofReplayed
 from backend.identity.tables import Account, DeviceKey, FaceTemplate, NonFaceRoute, Portrait
 from backend.people.tables import Consent, RecordCheck
 from backend.roll_call.check_in.evaluate import Received, UnrecordedError, receive_batch
@@ -106,7 +106,7 @@ async def test_used_proof_revoked_key_and_disabled_account_are_refused(
     mine = Account.student_id == candidate.student_id
     async with stage.arrange() as session:
         await session.execute(update(Account).where(mine).values(status="disabled"))
-    assert await receive_unrecorded_error(stage, send_again()) is AccountDisabled
+    assert await receive_unrecorded_error(stage, send_again()) is AccountIsDisabled
     key = DeviceKey.student_id == candidate.student_id
     async with stage.arrange() as session:
         await session.execute(update(DeviceKey).where(key).values(status="revoked"))

@@ -48,6 +48,7 @@ NOT_CODES = {
     "dismiss",
     "edit",
     "execute",
+    "expiry",
     "gaokao",
     "leave",
     "missed",

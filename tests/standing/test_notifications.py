@@ -13,6 +13,7 @@ from backend.notice.tables import Notice, NoticeDelivery
 from backend.people.tables import Student
 from backend.roll_call.oversight import void_roll_call
 from backend.standing.engine.prompts import PromptState
+from backend.standing.events import StudentWarned
 from backend.standing.notifications import texts
 from backend.standing.notifications.prompts import CLOSED_WITHOUT_EFFECT
 from backend.standing.prompts.decisions import AnswerDismissal, DecidePrompt, answer_dismissal, decide_prompt
@@ -277,11 +278,8 @@ async def test_a_change_without_basis_notifies_registrar_and_superior(
             "proposed": None,
         }
         session.add(tables.StandingWarningRecord(id=warning_id, **owner_columns, **row, at=registry.at))
-        payload = {name: str(value) for name, value in owner_columns.items()} | {
-            "warning_id": str(warning_id),
-            "path": registry.school.path,
-        }
-        await emit(session, "StudentWarned", payload, registry.at)
+        event = StudentWarned(**owner_columns, path=registry.school.path, warning_id=warning_id)
+        await emit(session, event, registry.at)
     await registry.run_events("StudentWarned")
     assert await load_notice_recipients(registry, staff, warning_id) == [
         ("change_without_basis", staff.registrar),

@@ -20,6 +20,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.exchange.roster.errors import StudentNumbersTaken
+from backend.exchange.roster.events import RosterImported
 from backend.exchange.roster.issues import (
     ON_ANOTHER_ROLL,
     STUDY_FORM_KEPT,
@@ -229,7 +230,7 @@ async def _audit_import(
     audit.record(
         session, audit.Act("roster.import", "school", str(school.id), school.path, after=details), at
     )
-    await outbox.emit(session, "RosterImported", {"school_id": str(school.id), **details}, at)
+    await outbox.emit(session, RosterImported(school_id=school.id, **details), at)
 
 
 _LOCK_SCHOOL = text("SELECT pg_advisory_xact_lock(hashtextextended('roster:' || :school, 0))")

@@ -20,6 +20,7 @@ from backend.core.ids import new_id
 from backend.identity import unscoped_queries
 from backend.identity.accounts.passwords import hash_password
 from backend.identity.errors import ActivationRefused, LoginTaken
+from backend.identity.events import AccountActivated, AccountDisabled
 from backend.identity.rules import MANAGING_ROLES, Unit, may_manage
 from backend.identity.sign_in.second_factor import (
     find_matching_step,
@@ -224,7 +225,7 @@ async def confirm_activation(app_context: AppContext, command: ConfirmActivation
                 .values(name=account.display_name, phone=account.phone)
             )
         _audit(session, account, "AccountActivated", {"kind": account.kind}, at)
-        await outbox.emit(session, "AccountActivated", {"account_id": str(account_id)}, at)
+        await outbox.emit(session, AccountActivated(account_id=account_id), at)
     return account_id
 
 
@@ -272,7 +273,7 @@ async def disable_account(
         before = {"status": account.status}
         account.status = "disabled"
         _audit(session, account, "AccountDisabled", {"status": "disabled", "reason": reason}, at, before)
-        await outbox.emit(session, "AccountDisabled", {"account_id": str(account.id)}, at)
+        await outbox.emit(session, AccountDisabled(account_id=account.id), at)
     return account
 
 

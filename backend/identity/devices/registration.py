@@ -23,7 +23,7 @@ from backend.identity.devices.registration_verification import hash_code
 from backend.identity.devices.service import BindDevice, active_device, bind_device
 from backend.identity.devices.tasks import verify_registration
 from backend.identity.errors import (
-    AccountDisabled,
+    AccountIsDisabled,
     CodeExhausted,
     CodeExpired,
     CodeWrong,
@@ -142,7 +142,7 @@ async def _bind_once(
 async def _get_or_create_account(
     session: AsyncSession, student_ref: unscoped_queries.RegistrationStudent, at: datetime
 ) -> Actor:
-    """The student's account, created if there is none; raises `AccountDisabled`."""
+    """The student's account, created if there is none; raises `AccountIsDisabled`."""
     student = (await session.scalars(select(Student).where(Student.id == student_ref.student_id))).one()
     new_account = insert(Account).values(
         id=new_id(),
@@ -160,7 +160,7 @@ async def _get_or_create_account(
     query = select(Account).where(Account.student_id == student_ref.student_id)
     account = (await session.scalars(query)).one()
     if account.status != "active":
-        raise AccountDisabled
+        raise AccountIsDisabled
     return Actor(
         account_id=account.id,
         role="student",
@@ -172,7 +172,7 @@ async def _get_or_create_account(
 
 
 def issue_token(app_context: AppContext, verified: VerifiedProof) -> IssuedToken:
-    """A new token for a bound key: the key itself is the credential. Raises `KeyRevoked` or `AccountDisabled`."""
+    """A new token for a bound key: the key itself is the credential. Raises `KeyRevoked` or `AccountIsDisabled`."""
     actor = verified.require_student()
     at = app_context.clock()
     life = province_policy(app_context, at).duration("identity.token.lifetime")

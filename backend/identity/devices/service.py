@@ -13,6 +13,7 @@ from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.identity.errors import DeviceBoundElsewhere
+from backend.identity.events import DeviceBound, DeviceRebound, DeviceRevoked
 from backend.identity.tables import DeviceKey
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import Student
@@ -74,15 +75,15 @@ async def bind_device(session: AsyncSession, actor: Actor, command: BindDevice, 
             reason_zh="另一台手机刚刚完成绑定，请重新获取验证码",
             reason_en="another phone was bound just now; ask for a new code",
         ) from error
-    name = "DeviceRebound" if had_one else "DeviceBound"
-    payload = {
-        "school_id": str(actor.school_id),
-        "student_id": str(actor.student_id),
-        "device_id": str(device.id),
-        "cool_down_until": device.cool_down_until.isoformat() if device.cool_down_until else None,
-    }
-    await outbox.emit(session, name, payload, at)
-    _audit(session, actor, name, actor.student_id, {"jkt": command.jkt}, at)
+    event_type = DeviceRebound if had_one else DeviceBound
+    event = event_type(
+        school_id=device.school_id,
+        student_id=device.student_id,
+        device_id=device.id,
+        cool_down_until=device.cool_down_until,
+    )
+    await outbox.emit(session, event, at)
+    _audit(session, actor, event_type.__name__, actor.student_id, {"jkt": command.jkt}, at)
     return device
 
 
@@ -102,8 +103,7 @@ async def revoke_device(session: AsyncSession, actor: Actor, command: RevokeDevi
     ended = await _revoke_active_key(session, command.student_id, command.reason, at)
     if ended is None:
         raise Conflict(reason_zh="该生没有已绑定的手机", reason_en="the student has no bound phone")
-    payload = {"school_id": str(student.school_id), "student_id": str(student.id)}
-    await outbox.emit(session, "DeviceRevoked", payload, at)
+    await outbox.emit(session, DeviceRevoked(school_id=student.school_id, student_id=student.id), at)
     _audit(session, actor, "DeviceRevoked", student.id, {"jkt": ended, "reason": command.reason}, at)
 
 

@@ -10,6 +10,7 @@ from backend.core import outbox
 from backend.core.app_context import AppContext
 from backend.identity.consents import FACE_CONSENTS, require_consents
 from backend.identity.errors import ConsentMissing, PicturesUnjudged
+from backend.identity.events import FaceEnrolled, FaceEnrolmentRefused
 from backend.identity.face.picture_refs import EnrolmentRef
 from backend.identity.face.pictures import store_reencoded
 from backend.identity.face.policy import enrolment_rules
@@ -66,8 +67,9 @@ async def _record_verdict(
             is_accepted = await _store_result(app_context, session, enrolment, verdict, at)
         enrolment.status = "accepted" if is_accepted else "refused"
         enrolment.decided_at = at
-        name = "FaceEnrolled" if is_accepted else "FaceEnrolmentRefused"
-        await outbox.emit(session, name, ref.event_payload, at)
+        event_type = FaceEnrolled if is_accepted else FaceEnrolmentRefused
+        event = event_type(school_id=ref.school_id, student_id=ref.student_id, enrolment_id=ref.enrolment_id)
+        await outbox.emit(session, event, at)
 
 
 async def _store_result(

@@ -15,6 +15,7 @@ from backend.core import outbox
 from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.identity.errors import PicturesUnjudged
+from backend.identity.events import PortraitJudged
 from backend.identity.face.match_references import load_reference
 from backend.identity.face.picture_refs import PortraitRef
 from backend.identity.face.pictures import store_reencoded
@@ -112,12 +113,8 @@ async def _record_verdict(
             portrait.sha256 = hashlib.sha256(stored).digest()
         if verdict.status == "accepted":
             await _replace_earlier(session, portrait)
-        payload = {
-            "school_id": str(ref.school_id),
-            "student_id": str(ref.student_id),
-            "status": verdict.status,
-        }
-        await outbox.emit(session, "PortraitJudged", payload, at)
+        event = PortraitJudged(school_id=ref.school_id, student_id=ref.student_id, status=verdict.status)
+        await outbox.emit(session, event, at)
 
 
 async def _replace_earlier(session: AsyncSession, portrait: Portrait) -> None:

@@ -10,7 +10,7 @@ from backend.core.app_context import AppContext
 from backend.core.clock import legal_day
 from backend.identity import unscoped_queries
 from backend.identity.errors import (
-    AccountDisabled,
+    AccountIsDisabled,
     KeyRevoked,
     PhoneTokenMissing,
     ProofInvalid,
@@ -41,11 +41,11 @@ class VerifiedProof:
     state: unscoped_queries.ProofState
 
     def require_student(self) -> Actor:
-        """The key's student; raises `KeyRevoked` or `AccountDisabled` unless both key and account are active."""
+        """The key's student; raises `KeyRevoked` or `AccountIsDisabled` unless both key and account are active."""
         if self.state.actor is None or not self.state.key_active:
             raise KeyRevoked
         if not self.state.account_active:
-            raise AccountDisabled
+            raise AccountIsDisabled
         return self.state.actor
 
 

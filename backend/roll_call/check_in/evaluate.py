@@ -18,7 +18,7 @@ from backend.core.errors import DomainError, NotFound
 from backend.core.ids import new_id
 from backend.core.jobs import defer_all
 from backend.core.keys import KeyRing
-from backend.identity.errors import AccountDisabled, KeyRevoked, ProofReplayed
+from backend.identity.errors import AccountIsDisabled, KeyRevoked, ProofReplayed
 from backend.roll_call import errors
 from backend.roll_call.check_in.repository import (
     Accepted,
@@ -127,7 +127,7 @@ def _find_access_error(facts: CheckInFacts) -> DomainError | None:
     if facts.account_id is None or facts.key_status != "active":
         return KeyRevoked()
     if facts.account_status != "active":
-        return AccountDisabled()
+        return AccountIsDisabled()
     return NotFound() if facts.place is None else None
 
 

@@ -18,6 +18,7 @@ from backend.identity.tables import Account
 from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Channel, Message, SmsText
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
+from backend.roll_call.events import RemindersSent, RollCallExtended, RollCallLaunched, RollCallVoided
 from backend.roll_call.outcomes import is_owed_and_not_present, load_term, lock_roll_call_shared
 from backend.roll_call.policy import arrival_jitter_of, law_of
 from backend.roll_call.rules import SPOT_CHECK
@@ -150,9 +151,14 @@ def _staff_message(roll_call: RollCall) -> Message:
     )
 
 
-async def remind(session: AsyncSession, reminder_id: UUID, counselor_id: UUID | None, at: datetime) -> int:
+async def announce_launched(session: AsyncSession, event: RollCallLaunched, at: datetime) -> int:
+    """Announce a launched roll call if its notice is already due; otherwise a scheduled task does it later."""
+    return await announce(session, event.roll_call_id, at)
+
+
+async def remind(session: AsyncSession, event: RemindersSent, at: datetime) -> int:
     """Post the notices of a reminder to the students who are still not present. None are sent after the close."""
-    reminder = await session.get_one(Reminder, reminder_id)
+    reminder = await session.get_one(Reminder, event.reminder_id)
     roll_call = await session.get_one(RollCall, reminder.roll_call_id)
     voided = await session.get(RollCallStep, (roll_call.id, "voided"))
     if voided is not None or at > roll_call.deadline:
@@ -165,9 +171,9 @@ async def remind(session: AsyncSession, reminder_id: UUID, counselor_id: UUID | 
     )
     if reminder.class_id is not None:
         students = students.where(Obligation.class_id == reminder.class_id)
-    if counselor_id is not None:
+    if event.counselor_id is not None:
         own_classes = select(ClassCounselor.class_id).where(
-            ClassCounselor.counselor_id == counselor_id, ClassCounselor.until.is_(None)
+            ClassCounselor.counselor_id == event.counselor_id, ClassCounselor.until.is_(None)
         )
         students = students.where(Obligation.class_id.in_(own_classes))
     message = Message(
@@ -183,15 +189,15 @@ async def remind(session: AsyncSession, reminder_id: UUID, counselor_id: UUID | 
     return await post_notices(session, students, message, ("in_app", "sms"), at)
 
 
-async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
+async def tell_voided(session: AsyncSession, event: RollCallVoided, at: datetime) -> int:
     """Notify everyone who was notified of the roll call that it is voided, with the reason.
 
     A roll call that was not announced yet stays secret.
     """
-    roll_call = await session.get_one(RollCall, roll_call_id)
-    if await session.get(RollCallStep, (roll_call_id, "announced")) is None:
+    roll_call = await session.get_one(RollCall, event.roll_call_id)
+    if await session.get(RollCallStep, (event.roll_call_id, "announced")) is None:
         return 0
-    voided = await session.get_one(RollCallStep, (roll_call_id, "voided"))
+    voided = await session.get_one(RollCallStep, (event.roll_call_id, "voided"))
     message = Message(
         kind="roll_call_voided",
         group_id=roll_call.id,
@@ -199,14 +205,14 @@ async def tell_voided(session: AsyncSession, roll_call_id: UUID, at: datetime) -
         title_en="Roll call voided",
         body_zh=f"核验“{roll_call.title}”已作废：{voided.reason}。您无须操作，也不会因此记为未核验。",
         body_en=f"Roll call “{roll_call.title}” was voided: {voided.reason}. You do not need to do anything, and it does not count as missed.",
-        data={"roll_call_id": str(roll_call.id)},
+        data={"event.roll_call_id": str(roll_call.id)},
     )
     students = select(Obligation.student_id, Obligation.school_id).where(
         Obligation.term_code == roll_call.term_code,
-        Obligation.roll_call_id == roll_call_id,
+        Obligation.roll_call_id == event.roll_call_id,
         Obligation.duty != "exempt",
     )
-    return await _post_to_all(session, roll_call_id, students, message, IN_APP, at)
+    return await _post_to_all(session, event.roll_call_id, students, message, IN_APP, at)
 
 
 async def _post_to_all(
@@ -224,10 +230,10 @@ async def _post_to_all(
     return sent
 
 
-async def tell_extended(session: AsyncSession, roll_call_id: UUID, at: datetime) -> int:
+async def tell_extended(session: AsyncSession, event: RollCallExtended, at: datetime) -> int:
     """Notify staff and the students who are not present yet of the new close. None are sent once that has passed."""
-    roll_call = await session.get_one(RollCall, roll_call_id)
-    if await session.get(RollCallStep, (roll_call_id, "announced")) is None or at > roll_call.deadline:
+    roll_call = await session.get_one(RollCall, event.roll_call_id)
+    if await session.get(RollCallStep, (event.roll_call_id, "announced")) is None or at > roll_call.deadline:
         return 0
     _, closes = _format_window(roll_call)
     message = Message(
@@ -237,7 +243,7 @@ async def tell_extended(session: AsyncSession, roll_call_id: UUID, at: datetime)
         title_en="Roll call extended",
         body_zh=f"因系统中断，核验“{roll_call.title}”延长至 {closes}。尚未完成的请在此之前完成。",
         body_en=f"Because of a service outage, roll call “{roll_call.title}” stays open until {closes}.",
-        data={"roll_call_id": str(roll_call.id)},
+        data={"event.roll_call_id": str(roll_call.id)},
         sms=SmsText("notice", {"title": roll_call.title[:20], "until": closes}),
     )
     students = (
@@ -245,4 +251,6 @@ async def tell_extended(session: AsyncSession, roll_call_id: UUID, at: datetime)
         .join(Student, Student.id == Obligation.student_id)
         .where(is_owed_and_not_present(roll_call.id))
     )
-    return await _post_to_all(session, roll_call_id, students, message, _student_channels(roll_call), at)
+    return await _post_to_all(
+        session, event.roll_call_id, students, message, _student_channels(roll_call), at
+    )

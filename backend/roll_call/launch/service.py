@@ -24,6 +24,7 @@ from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.roll_call import rules
 from backend.roll_call.errors import AudienceEmpty, LaunchNotPermitted, WindowInvalid, WindowsOverlap
+from backend.roll_call.events import RollCallLaunched
 from backend.roll_call.launch.audience import (
     OBLIGATION_COLUMNS,
     Audience,
@@ -128,7 +129,7 @@ async def _record_launch(session: AsyncSession, launched: Launched, at: datetime
     counts = {"owed": launched.owed, "excused": launched.excused, "exempt": launched.exempt}
     act = audit.Act("roll_call.launch", "roll_call", roll_call_id, path, after=counts)
     audit.record(session, act, at)
-    await outbox.emit(session, "RollCallLaunched", {"roll_call_id": roll_call_id, "path": path}, at)
+    await outbox.emit(session, RollCallLaunched(roll_call_id=launched.roll_call.id, path=path), at)
 
 
 async def _load_units(session: AsyncSession, audience: Audience, launcher: OrgUnit) -> list[OrgUnit]:

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core import audit, outbox
 from backend.core.availability import heartbeats_in, lost_time, overloaded_seconds
+from backend.roll_call.events import RollCallExtended
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.roll_call.outcomes import lock_roll_call_shared
 from backend.roll_call.policy import law_of
@@ -62,12 +63,8 @@ async def _record_extension(
         "roll_call.extend", "roll_call", str(roll_call.id), roll_call.launcher_path, before, after
     )
     audit.record(session, act, at)
-    payload = {
-        "roll_call_id": str(roll_call.id),
-        "path": roll_call.launcher_path,
-        "until": until.isoformat(),
-    }
-    await outbox.emit(session, "RollCallExtended", payload, at)
+    event = RollCallExtended(roll_call_id=roll_call.id, path=roll_call.launcher_path, until=until)
+    await outbox.emit(session, event, at)
     await session.flush()
 
 

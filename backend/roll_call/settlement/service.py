@@ -12,6 +12,7 @@ from backend.core.errors import NotFound
 from backend.core.jobs import enqueue
 from backend.leave.queries import Reach, on_leave
 from backend.leave.rules import NoticedWindow
+from backend.roll_call.events import RollCallSettled
 from backend.roll_call.launch.audience import ON_LEAVE
 from backend.roll_call.outcomes import (
     Decided,
@@ -211,7 +212,7 @@ async def _record_settlement(session: AsyncSession, roll_call: RollCall, at: dat
         "roll_call.settle", "roll_call", str(roll_call.id), roll_call.launcher_path, after=figures
     )
     audit.record(session, act, at)
-    payload = {"roll_call_id": str(roll_call.id), "path": roll_call.launcher_path}
-    await outbox.emit(session, "RollCallSettled", payload, at)
-    await enqueue(session, compare_counters, **payload)
+    event = RollCallSettled(roll_call_id=roll_call.id, path=roll_call.launcher_path)
+    await outbox.emit(session, event, at)
+    await enqueue(session, compare_counters, **event.payload())
     return Settlement(figures)

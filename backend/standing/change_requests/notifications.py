@@ -18,6 +18,7 @@ from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
 from backend.policy.installed import policy_at
 from backend.standing.change_requests.policy import ChangeKind, RequestState, change_kinds
+from backend.standing.events import ChangeRequestDecided, ChangeRequested
 from backend.standing.store.tables import ChangeRequest
 
 END_PHRASES = {
@@ -27,10 +28,12 @@ END_PHRASES = {
 }
 
 
-async def tell_turn(session: AsyncSession, request_id: UUID, turn_org: UUID, at: datetime) -> None:
+async def tell_turn(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
     """Notify the accounts of the current level's unit that a request waits for its opinion."""
-    request, kind = await _load_request(session, request_id)
-    level = next(level for level in request.chain if level["org_id"] == str(turn_org))
+    if event.turn_org is None:
+        return
+    request, kind = await _load_request(session, event.request_id)
+    level = next(level for level in request.chain if level["org_id"] == str(event.turn_org))
     message = Message(
         kind="change_request_waiting",
         group_id=request.id,
@@ -43,9 +46,9 @@ async def tell_turn(session: AsyncSession, request_id: UUID, turn_org: UUID, at:
     await post_notices(session, _select_deciders(level, request), message, IN_APP, at)
 
 
-async def tell_filed(session: AsyncSession, request_id: UUID, at: datetime) -> None:
+async def tell_filed(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
     """Notify the student that the school requested a change of standing."""
-    request, kind = await _load_request(session, request_id)
+    request, kind = await _load_request(session, event.request_id)
     message = Message(
         kind="change_request_filed",
         group_id=request.id,
@@ -59,14 +62,14 @@ async def tell_filed(session: AsyncSession, request_id: UUID, at: datetime) -> N
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 
 
-async def tell_ended(session: AsyncSession, request_id: UUID, state: RequestState, at: datetime) -> None:
+async def tell_ended(session: AsyncSession, event: ChangeRequestDecided, at: datetime) -> None:
     """Notify the school's registrars and the student of how a request was closed; no notice while it is open."""
-    if state not in END_PHRASES:
+    if event.state not in END_PHRASES:
         return
-    request, kind = await _load_request(session, request_id)
-    zh, en = END_PHRASES[state]
+    request, kind = await _load_request(session, event.request_id)
+    zh, en = END_PHRASES[event.state]
     message = Message(
-        kind=f"change_request_{state.value}",
+        kind=f"change_request_{event.state.value}",
         group_id=request.id,
         title_zh=f"学籍异动申请{zh}",
         title_en=f"A change of standing {en}",

@@ -44,6 +44,7 @@ from backend.standing.change_requests.queries import (
 )
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import Status
+from backend.standing.events import ChangeRequestDecided, ChangeRequested
 from backend.standing.prompts.errors import RecordUnderReview
 from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess
 from backend.standing.store.save import save_assessment, save_current
@@ -137,7 +138,7 @@ async def _publish_request(
         "policy": request.policy_version,
     }
     _audit(session, locked, view, "change.requested", after)
-    await outbox.emit(session, "ChangeRequested", await _event_payload(session, locked, view), locked.at)
+    await outbox.emit(session, ChangeRequested(**await _event_fields(session, locked, view)), locked.at)
     return view
 
 
@@ -329,25 +330,23 @@ async def _publish_decision(
 ) -> None:
     state = {"state": view.state.value}
     _audit(session, locked, view, action, after | state, before)
-    payload = await _event_payload(session, locked, view) | state
-    await outbox.emit(session, "ChangeRequestDecided", payload, locked.at)
+    event = ChangeRequestDecided(**await _event_fields(session, locked, view), state=view.state)
+    await outbox.emit(session, event, locked.at)
 
 
 def _owner_columns(locked: LockedStudent) -> dict[str, UUID]:
     return {"school_id": locked.subject.school_id, "student_id": locked.subject.student_id}
 
 
-async def _event_payload(
+async def _event_fields(
     session: AsyncSession, locked: LockedStudent, view: ChangeRequestView
-) -> dict[str, str]:
+) -> dict[str, Any]:
     """For an open request `turn_org` and `turn_path` are the current level's unit; otherwise `turn_path` is the school's."""
-    path, current = locked.subject.path, view.current
-    payload = {name: str(value) for name, value in _owner_columns(locked).items()}
-    payload |= {"request_id": str(view.request.id), "path": path, "turn_path": path}
-    if current is not None:
-        unit = await session.get_one(OrgUnit, current.org_id)
-        payload |= {"turn_org": str(unit.id), "turn_path": unit.path}
-    return payload
+    fields = {**locked.event_fields, "request_id": view.request.id, "turn_path": locked.subject.path}
+    if view.current is not None:
+        unit = await session.get_one(OrgUnit, view.current.org_id)
+        fields |= {"turn_org": unit.id, "turn_path": unit.path}
+    return fields
 
 
 def _audit(

@@ -31,6 +31,7 @@ from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import RollCallFact, StudentFacts, check_key
 from backend.standing.engine.misses import CheckStatus, event_day, reason_objection, result_at
 from backend.standing.engine.prompts import PromptState
+from backend.standing.events import ReasonClaimDecided, ReasonClaimFiled
 from backend.standing.store.load import load_facts
 from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess, policy_history
 from backend.standing.store.save import save_assessment, save_current
@@ -232,7 +233,7 @@ async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim
     await session.flush()
     _audit(session, locked, claim.id, "reason_claim.decided", {"accepted": command.accepted})
     await save_current(session, locked)
-    await outbox.emit(session, "ReasonClaimDecided", _event_payload(claim, locked), locked.at)
+    await outbox.emit(session, ReasonClaimDecided(**_event_fields(claim, locked)), locked.at)
     return await load_claim(session, actor, claim.id)
 
 
@@ -240,12 +241,11 @@ async def _publish_filed_claim(session: AsyncSession, row: ReasonClaimRecord, lo
     """Audit the claim and emit its event. Neither holds the reason, which may be about health."""
     after = {"roll_call_id": str(row.roll_call_id), "leave_id": str(row.leave_id or "")}
     _audit(session, locked, row.id, "reason_claim.filed", after)
-    await outbox.emit(session, "ReasonClaimFiled", _event_payload(row, locked), locked.at)
+    await outbox.emit(session, ReasonClaimFiled(**_event_fields(row, locked)), locked.at)
 
 
-def _event_payload(claim: ReasonClaimRecord, locked: LockedStudent) -> dict[str, str]:
-    ids = {"claim_id": claim.id, "student_id": claim.student_id, "school_id": claim.school_id}
-    return {name: str(value) for name, value in ids.items()} | {"path": locked.subject.path}
+def _event_fields(claim: ReasonClaimRecord, locked: LockedStudent) -> dict[str, Any]:
+    return {**locked.event_fields, "claim_id": claim.id}
 
 
 def _audit(

@@ -23,6 +23,7 @@ from backend.standing.access import visible_students
 from backend.standing.change_requests.errors import StandingBeforeRecord
 from backend.standing.engine.facts import Status
 from backend.standing.engine.ledger import SANCTIONS
+from backend.standing.events import StandingChanged
 from backend.standing.store.tables import ChangeRequest, StandingEdit, StandingEntry, StandingFeed
 
 
@@ -195,13 +196,13 @@ def within(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bo
 _LOCK_FEED = text("SELECT pg_advisory_xact_lock(hashtextextended('standing_feed', 0))")
 
 
-async def number_entry(session: AsyncSession, entry_id: UUID, at: datetime) -> None:
+async def number_entry(session: AsyncSession, event: StandingChanged, at: datetime) -> None:
     """Append a committed entry to the feed, once.
 
     The advisory lock lasts until the commit, so numbers are committed in order and a reader never skips one.
     """
     await session.execute(_LOCK_FEED)
-    entry = await session.get_one(StandingEntry, entry_id)
+    entry = await session.get_one(StandingEntry, event.entry_id)
     statement = insert(StandingFeed).values(entry_id=entry.id, school_id=entry.school_id, at=at)
     await session.execute(statement.on_conflict_do_nothing(index_elements=["entry_id"]))
 

@@ -8,13 +8,14 @@ include the superior's accounts.
 
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 from uuid import UUID, uuid5
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.clock import legal_day
+from backend.core.event import StudentEvent
 from backend.identity.recipients import AUTHORITY_ROLES, Recipients, counselors_of_student, select_staff
 from backend.identity.tables import Account
 from backend.leave.queries import stand_ins_of_student
@@ -25,6 +26,13 @@ from backend.org.tables import OrgUnit
 from backend.people.tables import Student
 from backend.standing.engine.ledger import SANCTIONS
 from backend.standing.engine.prompts import PromptState
+from backend.standing.events import (
+    PromptMoved,
+    PromptRaised,
+    ReplayDifferenceFound,
+    StandingChanged,
+    StudentWarned,
+)
 from backend.standing.explanations.phrases import Bilingual, outcome_words
 from backend.standing.notifications import texts
 from backend.standing.notifications.texts import Text
@@ -46,8 +54,8 @@ class NotificationContext:
     path: str
 
     @classmethod
-    def of(cls, id_name: str, payload: dict[str, Any]) -> Self:
-        return cls(id_name, UUID(payload[id_name]), UUID(payload["student_id"]), payload["path"])
+    def of(cls, event: StudentEvent, id_name: str) -> Self:
+        return cls(id_name, getattr(event, id_name), event.student_id, event.path)
 
     def message(self, kind: str, text: Text) -> Message:
         """A notice in its own group, so that its receipt does not count as the delivery of the prompt."""
@@ -65,8 +73,9 @@ class NotificationContext:
 # --- prompts ---
 
 
-async def tell_raised(session: AsyncSession, context: NotificationContext, at: datetime) -> None:
+async def tell_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
     """Ask the registrar to decide, and inform the counselor and the student."""
+    context = NotificationContext.of(event, "prompt_id")
     prompt = await session.get_one(tables.PromptRecord, context.id)
     law = policy_history(context.path).on(prompt.event_day)
     proposed = outcome_words(law, prompt.proposed)
@@ -83,17 +92,18 @@ async def tell_raised(session: AsyncSession, context: NotificationContext, at: d
     await post_notices(session, select_student(context), by_sms, IN_APP_AND_SMS, at)
 
 
-async def tell_superior_raised(session: AsyncSession, context: NotificationContext, at: datetime) -> None:
+async def tell_superior_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
+    context = NotificationContext.of(event, "prompt_id")
     prompt = await session.get_one(tables.PromptRecord, context.id)
     school = await _load_school_name(session, context)
     message = context.message("prompt_raised_superior", texts.raised_to_superior(prompt.kind, school))
     await post_notices(session, select_superiors(context), message, IN_APP, at)
 
 
-async def tell_moved(
-    session: AsyncSession, context: NotificationContext, state: PromptState, at: datetime
-) -> None:
+async def tell_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
     """Notify the school and the student of a new state. For a decision or an execution, the change is notified instead."""
+    context = NotificationContext.of(event, "prompt_id")
+    state = event.state
     kind = f"prompt_{state.value}"
     if state in CLOSED_WITHOUT_EFFECT:
         to_student = context.message(f"{kind}_student", texts.CLOSED_TO_STUDENT[state])
@@ -109,10 +119,10 @@ async def tell_moved(
         await post_notices(session, select_registrars(context), message, IN_APP, at)
 
 
-async def tell_superior_moved(
-    session: AsyncSession, context: NotificationContext, state: PromptState, at: datetime
-) -> None:
+async def tell_superior_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
     """Notify the superior of states that it must act on or check."""
+    context = NotificationContext.of(event, "prompt_id")
+    state = event.state
     if state not in texts.TO_SUPERIOR:
         return
     text = _with_school_name(texts.TO_SUPERIOR[state], await _load_school_name(session, context))
@@ -154,8 +164,9 @@ async def _returned_from_dismissal(
 # --- changes, warnings, replay differences ---
 
 
-async def tell_changed(session: AsyncSession, context: NotificationContext, at: datetime) -> None:
+async def tell_changed(session: AsyncSession, event: StandingChanged, at: datetime) -> None:
     """Tell the student what changed, why, and how to appeal; ask the counselor and the registrar to talk to the student."""
+    context = NotificationContext.of(event, "entry_id")
     entry = await session.get_one(tables.StandingEntry, context.id)
     to_student = context.message("standing_changed", await _change_text(session, context, entry))
     await post_notices(session, select_student(context), to_student, IN_APP, at)
@@ -177,8 +188,9 @@ async def _change_text(
     return texts.changed_to_student(entry.cause, outcome, prompt.kind, entry.at)
 
 
-async def tell_warned(session: AsyncSession, context: NotificationContext, at: datetime) -> None:
+async def tell_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
     """Warn the student and the counselor; if a change has lost its basis, notify the registrar instead."""
+    context = NotificationContext.of(event, "warning_id")
     warning = await session.get_one(tables.StandingWarningRecord, context.id)
     if warning.code == CHANGE_WITHOUT_BASIS:
         message = context.message(CHANGE_WITHOUT_BASIS, texts.CHANGE_WITHOUT_BASIS)
@@ -191,16 +203,18 @@ async def tell_warned(session: AsyncSession, context: NotificationContext, at: d
     await post_notices(session, select_counselors(context, at), to_counselor, IN_APP, at)
 
 
-async def tell_superior_warned(session: AsyncSession, context: NotificationContext, at: datetime) -> None:
+async def tell_superior_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
     """Notify the superior of a change that has lost its basis; of no other warning."""
+    context = NotificationContext.of(event, "warning_id")
     warning = await session.get_one(tables.StandingWarningRecord, context.id)
     if warning.code == CHANGE_WITHOUT_BASIS:
         message = context.message(f"{CHANGE_WITHOUT_BASIS}_superior", texts.CHANGE_WITHOUT_BASIS)
         await post_notices(session, select_superiors(context), message, IN_APP, at)
 
 
-async def tell_difference(session: AsyncSession, context: NotificationContext, at: datetime) -> None:
+async def tell_difference(session: AsyncSession, event: ReplayDifferenceFound, at: datetime) -> None:
     """Notify the superior that a person must review a record."""
+    context = NotificationContext.of(event, "difference_id")
     text = _with_school_name(texts.REPLAY_DIFFERENCE, await _load_school_name(session, context))
     await post_notices(
         session, select_superiors(context), context.message("record_differs", text), IN_APP, at

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.identity.tables import Account
+from backend.notice.events import NoticeReceived
 from backend.org.calendars import working_calendar
 from backend.standing.engine.prompts import compute_deadline
 from backend.standing.prompts.case import (
@@ -88,28 +89,23 @@ async def record_delivery(
     return delivered
 
 
-@dataclass(frozen=True, slots=True)
-class PromptNotice:
-    """The first receipt of a prompt's notice by an account, from the event `NoticeReceived`."""
+async def deliver_prompt(session: AsyncSession, event: NoticeReceived, at: datetime) -> None:
+    """Record the delivery if a prompt's notice reached a registrar of its school. Runs in the school's scope.
 
-    prompt_id: UUID
-    account_id: UUID
-    channel: str
-    received_at: datetime
-
-
-async def deliver_prompt(session: AsyncSession, receipt: PromptNotice, at: datetime) -> None:
-    """Record the delivery if the notice reached a registrar of the prompt's school. Runs in the school's scope."""
-    registrar = await session.get(Account, receipt.account_id)
+    The notice of a prompt has the prompt's id as its `group_id`.
+    """
+    if event.kind != PROMPT_RAISED:
+        return
+    registrar = await session.get(Account, event.account_id)
     if registrar is None or registrar.kind != "registrar":
         return
-    case = await open_prompt_case(session, receipt.prompt_id, at)
+    case = await open_prompt_case(session, event.group_id, at)
     if registrar.school_id != case.locked.subject.school_id:
         return
-    delivered_at = min(max(receipt.received_at, case.prompt.raised_at), case.at)
+    delivered_at = min(max(event.received_at, case.prompt.raised_at), case.at)
     if await _deadline_has_passed(session, case, delivered_at):
         delivered_at = case.at  # reported too late: the deadline would end in the past
-    await _insert_delivery(session, case, Delivery(receipt.channel, receipt.account_id), delivered_at)
+    await _insert_delivery(session, case, Delivery(event.channel, event.account_id), delivered_at)
 
 
 async def _deadline_has_passed(session: AsyncSession, case: PromptCase, received_at: datetime) -> bool:

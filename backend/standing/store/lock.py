@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -32,8 +33,9 @@ class LockedStudent:
         return {"school_id": self.subject.school_id, "student_id": self.subject.student_id}
 
     @property
-    def event_payload(self) -> dict[str, str]:
-        return {name: str(value) for name, value in self.keys.items()} | {"path": self.subject.path}
+    def event_fields(self) -> dict[str, Any]:
+        """The fields of `StudentEvent`."""
+        return {**self.keys, "path": self.subject.path}
 
 
 LockedAssessments = Sequence[tuple[LockedStudent, AssessmentRecord]]

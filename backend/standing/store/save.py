@@ -19,10 +19,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core import audit, outbox
 from backend.core.bulk_insert import RawJson, insert_rows
 from backend.core.database import among
+from backend.core.event import Event
 from backend.core.ids import new_id
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.batch import AssessmentRecord
 from backend.standing.engine.trace import canonical
+from backend.standing.events import ReplayDifferenceFound, StudentWarned
 from backend.standing.store import tables
 from backend.standing.store.lock import (
     LockedAssessments,
@@ -156,14 +158,14 @@ async def note_difference(
         after={"found": list(differences)},
     )
     audit.record(session, act, student.at)
-    payload = student.event_payload | {"difference_id": str(noted)}
-    await outbox.emit(session, "ReplayDifferenceFound", payload, student.at)
+    event = ReplayDifferenceFound(**student.event_fields, difference_id=noted)
+    await outbox.emit(session, event, student.at)
 
 
 # --- warnings ---
 
 
-async def _save_warnings(session: AsyncSession, assessed: LockedAssessments) -> list[outbox.Event]:
+async def _save_warnings(session: AsyncSession, assessed: LockedAssessments) -> list[tuple[Event, datetime]]:
     """Insert new warnings. Returns the event of each."""
     warnings = {
         UUID(warning.warning_id): (student, warning)
@@ -185,11 +187,10 @@ async def _save_warnings(session: AsyncSession, assessed: LockedAssessments) -> 
     new = await insert_rows(
         session, tables.StandingWarningRecord, rows, then="ON CONFLICT DO NOTHING", returning=("id",)
     )
-    events = []
+    events: list[tuple[Event, datetime]] = []
     for (warning_id,) in new:
         student, _ = warnings[warning_id]
-        payload = student.event_payload | {"warning_id": str(warning_id)}
-        events.append(outbox.Event("StudentWarned", payload, student.at))
+        events.append((StudentWarned(**student.event_fields, warning_id=warning_id), student.at))
     return events
 
 

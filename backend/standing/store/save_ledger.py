@@ -15,6 +15,7 @@ from backend.people.tables import Student
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.ledger import Cause, Entry
 from backend.standing.engine.trace import document
+from backend.standing.events import AidReleased, StandingChanged
 from backend.standing.store import tables
 from backend.standing.store.lock import LockedAssessments, LockedStudent
 
@@ -92,8 +93,8 @@ async def _publish_entry(
         },
     )
     audit.record(session, act, student.at)
-    payload = student.event_payload | {"entry_id": entry.entry_id, "cause": entry.cause.value}
-    await outbox.emit(session, "StandingChanged", payload, student.at)
+    event = StandingChanged(**student.event_fields, entry_id=UUID(entry.entry_id), cause=entry.cause.value)
+    await outbox.emit(session, event, student.at)
 
 
 async def save_status(session: AsyncSession, student: LockedStudent, assessment: Assessment) -> None:
@@ -123,5 +124,5 @@ async def save_releases(session: AsyncSession, assessed: LockedAssessments) -> N
     statement = insert(tables.AidReleaseRecord).values(rows).on_conflict_do_nothing()
     for change_id in await session.scalars(statement.returning(tables.AidReleaseRecord.change_id)):
         student, _ = releases[change_id]
-        payload = student.event_payload | {"change_id": str(change_id)}
-        await outbox.emit(session, "AidReleased", payload, student.at)
+        event = AidReleased(**student.event_fields, change_id=change_id)
+        await outbox.emit(session, event, student.at)

@@ -10,12 +10,14 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.core import audit, outbox
+from backend.core import audit
 from backend.core.bulk_insert import RawJson, insert_rows
 from backend.core.database import among
+from backend.core.event import Event
 from backend.core.tenancy import scope_of
 from backend.standing.engine.prompts import Prompt
 from backend.standing.engine.trace import canonical
+from backend.standing.events import PromptMoved, PromptRaised
 from backend.standing.store import tables
 from backend.standing.store.lock import LockedAssessments, LockedStudent
 
@@ -50,7 +52,7 @@ async def load_steps_in_effect(session: AsyncSession, ids: Collection[UUID]) -> 
 
 async def save_prompts(
     session: AsyncSession, assessed: LockedAssessments, steps: StepsInEffect
-) -> list[outbox.Event]:
+) -> list[tuple[Event, datetime]]:
     """Insert new prompts, then every new step (its foreign key needs the prompt). Returns the events."""
     raised: list[tuple[LockedStudent, Prompt]] = []
     new_steps: list[_NewStep] = []
@@ -134,9 +136,9 @@ def _raised_act(student: LockedStudent, prompt: Prompt) -> TimedAct:
     return act, student.at
 
 
-def _raised_event(student: LockedStudent, prompt: Prompt) -> outbox.Event:
-    payload = student.event_payload | {"prompt_id": prompt.prompt_id, "kind": prompt.kind.value}
-    return outbox.Event("PromptRaised", payload, student.at)
+def _raised_event(student: LockedStudent, prompt: Prompt) -> tuple[Event, datetime]:
+    fields = student.event_fields
+    return PromptRaised(**fields, prompt_id=UUID(prompt.prompt_id), kind=prompt.kind), student.at
 
 
 def _changed_act(step: _NewStep) -> TimedAct:
@@ -148,7 +150,7 @@ def _changed_act(step: _NewStep) -> TimedAct:
     return audit.Act("prompt.step", "prompt", prompt.prompt_id, path, before, after), step.student.at
 
 
-def _changed_event(step: _NewStep) -> outbox.Event:
-    prompt_id, state = step.prompt.prompt_id, step.prompt.state.value
-    payload = step.student.event_payload | {"prompt_id": prompt_id, "state": state}
-    return outbox.Event("PromptMoved", payload, step.student.at)
+def _changed_event(step: _NewStep) -> tuple[Event, datetime]:
+    student, prompt = step.student, step.prompt
+    event = PromptMoved(**student.event_fields, prompt_id=UUID(prompt.prompt_id), state=prompt.state)
+    return event, student.at

@@ -23,7 +23,7 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.tables import OutboxEvent, ServiceHeartbeat
 from backend.core.tenancy import Scope
-from backend.events import SUBSCRIPTIONS, deliver
+from backend.events import CONSUMED_EVENTS, EVENT_TYPES, deliver
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.terms import term_of
 from backend.people.tables import Student
@@ -210,7 +210,7 @@ class Registry:
 
     async def run_events(self, *names: str) -> int:
         """Deliver the events with these names (default: all) to their consumers, as the worker does."""
-        subscribed = [name for name in names or SUBSCRIPTIONS if SUBSCRIPTIONS[name]]
+        subscribed = [name for name in names or EVENT_TYPES if name in CONSUMED_EVENTS]
         async with self.stage.arrange() as session:
             rows = await session.scalars(
                 select(OutboxEvent.id)

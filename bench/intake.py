@@ -1,17 +1,16 @@
-"""The intake of envelopes: a server of some processes, PostgreSQL and the load generator on the same cores.
+"""Benchmark of the intake of envelopes: server processes, PostgreSQL and the load generator share the cores.
 
     python -m bench.intake [--envelopes 6000] [--connections 64] [--processes 1] [--cold]
 
-The server is the product's own, under uvicorn; the benchmark adds one address to it that reads the same request by the
-same code and answers at once. Students, keys and challenges are made beforehand; tokens, proofs and envelopes are signed
-before each run. `--cold` gives every request a token that the server has not seen: on the way through a check-in it has,
-since the challenge was asked for with the same one.
+The server is the product's own, under uvicorn. The benchmark adds a route that parses the same request with the same code
+and answers at once. Students, keys and challenges are created beforehand; tokens, proofs and envelopes are signed before
+each run. With `--cold`, every request has an access token that is new to the server. In a real check-in the token is known,
+since the challenge was requested with it.
 
-- `empty`: that address, as fast as it answers. The floor: nothing can be taken in faster. It is found as soon as the
-  envelopes' own, before all others; `empty, last` is the same behind every other, where the framework looks at each first;
-  `empty, usual` is found first and read by the framework, as every other address of the product is.
-- `accepted`: envelopes, as fast as they are acknowledged; every one is durable and has its receipt.
-- `at 80 %`: envelopes at a steady 80 % of that rate, latencies from when each was due.
+- `empty`: that route, closed loop. The baseline: no envelope can be accepted faster. It is the first route of the mobile
+  API; `empty, last` is the same as the last route; `empty, usual` is first, but parsed by FastAPI like other routes.
+- `accepted`: envelopes, closed loop. Each one is durable and has its receipt.
+- `at 80 %`: envelopes at a constant 80 % of that rate. Latencies count from when each request was due.
 """
 
 import argparse
@@ -65,9 +64,9 @@ from mobile_api.envelopes import ManualParsingRoute
 
 DATABASE = "bench_intake"
 ROUNDS = 5
-"""In each every address has its turn, so that what the machine does meanwhile is the same for all of them."""
+"""Each round runs every route, so that other load of the machine affects all of them alike."""
 PROCESSES = max(1, (os.cpu_count() or 1) // 2)
-"""Half of the processors serve; the database and the load have the others."""
+"""Half of the processors serve; the database and the load generator use the others."""
 FRAMES = [
     {"sha256": hashlib.sha256(bytes([n])).hexdigest(), "size": 40_000, "at_ms": 300 * n} for n in range(8)
 ]
@@ -79,7 +78,7 @@ ENVELOPES = f"{MOBILE_PREFIX}/v1/roll-calls/{ROLL_CALL}/envelopes"
 EMPTY = f"{MOBILE_PREFIX}/v1/bench/{ROLL_CALL}/envelopes"
 EMPTY_LAST = f"{MOBILE_PREFIX}/v1/bench-last/{ROLL_CALL}/envelopes"
 EMPTY_USUAL = f"{MOBILE_PREFIX}/v1/bench-usual/{ROLL_CALL}/envelopes"
-FLOORS = {"empty": EMPTY, "empty, last": EMPTY_LAST, "empty, usual": EMPTY_USUAL}
+BASELINES = {"empty": EMPTY, "empty, last": EMPTY_LAST, "empty, usual": EMPTY_USUAL}
 
 _first, _last = (APIRouter(prefix="/v1", route_class=ManualParsingRoute) for _ in range(2))
 _usual = APIRouter(prefix="/v1")
@@ -87,19 +86,19 @@ _usual = APIRouter(prefix="/v1")
 
 @_usual.post("/bench-usual/{roll_call_id}/envelopes", status_code=201)
 async def post_usual_nothing(roll_call_id: UUID, body: EnvelopeIn) -> dict[str, object]:
-    """What the framework itself takes to read the request, and to answer it."""
+    """The cost of parsing and answering by FastAPI itself."""
     return {"roll_call": str(roll_call_id), "bytes": len(body.envelope)}
 
 
 @_first.post("/bench/{roll_call_id}/envelopes", status_code=201)
 @_last.post("/bench-last/{roll_call_id}/envelopes", status_code=201)
 async def post_nothing(_: Request, roll_call_id: UUID, body: EnvelopeIn) -> Response:
-    """What reading the request costs, and answering it."""
+    """The cost of parsing and answering the request."""
     return JSONResponse({"roll_call": str(roll_call_id), "bytes": len(body.envelope)}, 201)
 
 
 def application() -> FastAPI:
-    """The product's server, with the benchmark's address."""
+    """The product's application with the routes of the benchmark."""
     raise_open_file_limit()
     app = create_app(open_app_context(Settings()))
     mobile = next(
@@ -116,7 +115,7 @@ def application() -> FastAPI:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """A server that is up, and what signs for it."""
+    """A running server, with the keys and phones to sign for it."""
 
     port: int
     url: str
@@ -147,7 +146,7 @@ class Bench:
         return Signed(token, proof, envelope, path)
 
     def request(self, handset: Handset, attempt: int, path: str, token: str) -> bytes:
-        """A whole request with an envelope, as bytes."""
+        """A complete HTTP request with an envelope, as bytes."""
         signed = self.parts(handset, attempt, path, token)
         body = json.dumps({"envelope": signed.envelope})
         return (
@@ -157,7 +156,7 @@ class Bench:
         ).encode()
 
     def tokens(self, handsets: Sequence[Handset]) -> list[str]:
-        """A fresh token for each."""
+        """A new access token for each phone."""
         life = timedelta(minutes=10)
         return [
             issue_phone_token(self.keys, account_id(each.n), each.thumbprint, now(), life).value
@@ -165,11 +164,11 @@ class Bench:
         ]
 
     def cpu(self) -> float:
-        """Seconds that the server has computed so far."""
+        """CPU seconds of the server so far."""
         return _cpu_of(self.process.pid) + sum(map(_cpu_of, _children(self.process.pid)))
 
     def database_cpu(self) -> float:
-        """Seconds that the database has computed so far, all its processes together."""
+        """CPU seconds of all database processes so far."""
         with psycopg.connect(self.dsn) as server:
             found = server.execute(
                 "SELECT pid FROM pg_stat_activity WHERE datname = %s", [DATABASE]
@@ -182,7 +181,7 @@ def _children(pid: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
-        except OSError:  # it has just ended
+        except OSError:  # the process has just ended
             continue
         if parent == pid:
             found.append(int(stat.parent.name))
@@ -192,14 +191,14 @@ def _children(pid: int) -> list[int]:
 def _cpu_of(pid: int) -> float:
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # the process has just ended
         return 0.0
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
 def benched(stack: Stack, students: int, attempts: int, processes: int) -> Iterator[Bench]:
-    """A database of its own, filled, with a server on it."""
+    """A filled database of its own, with a running server."""
     drop_database(stack, DATABASE)
     own = create_database(stack, DATABASE)
     command.upgrade(alembic_config(own.owner_url), "heads")
@@ -244,7 +243,7 @@ def _wait_for(port: int, process: subprocess.Popen[bytes]) -> None:
 
 @dataclass(slots=True)
 class Spent:
-    """The runs of one name, and what server and database computed in them."""
+    """The runs of one name, and the CPU time of server and database in them."""
 
     run: Run = field(default_factory=Run)
     server: float = 0.0
@@ -253,7 +252,7 @@ class Spent:
     rates: list[float] = field(default_factory=list)
 
     def row(self, name: str) -> dict[str, Any]:
-        """Rates, latencies, and what each request cost server, database and generator."""
+        """Rate, latencies, and CPU time per request of server, database and generator."""
         run, count = self.run, len(self.run.latencies)
         return {
             "run": name,
@@ -272,7 +271,7 @@ class Spent:
 
 @dataclass(slots=True)
 class Runs:
-    """All runs against one server, by name, in the order in which they came."""
+    """All runs against one server, by name, in order."""
 
     bench: Bench
     connections: int
@@ -281,7 +280,7 @@ class Runs:
     _tokens: list[str] = field(default_factory=list)
 
     def run(self, name: str, path: str, attempt: int, part: slice, rate: float | None = None) -> None:
-        """These students' envelopes: as fast as they are answered, or at a rate."""
+        """Send the envelopes of some students: as fast as they are answered, or at a rate."""
         bench = self.bench
         if self.cold or not self._tokens:
             self._tokens = bench.tokens(bench.handsets)
@@ -302,20 +301,20 @@ class Runs:
         spent.stolen.append(stolen.share())
         spent.rates.append(done.rate)
 
-    def ratio(self, name: str, floor: str) -> float:
-        """Of the rates, the median of those of each round: what the machine does meanwhile is the same for both."""
-        rates = zip(self.spent[name].rates, self.spent[floor].rates, strict=True)
+    def ratio(self, name: str, baseline: str) -> float:
+        """The median of the ratio of both rates in each round, in which the machine has the same other load."""
+        rates = zip(self.spent[name].rates, self.spent[baseline].rates, strict=True)
         return statistics.median(one / other for one, other in rates)
 
 
 async def step_by_step(bench: Bench, count: int = 20 * BATCH) -> list[dict[str, Any]]:
-    """The costs of the steps, by the product's code in this process."""
+    """The cost of each step, measured in this process with the product's code."""
     handsets = bench.handsets[:count]
     tokens = bench.tokens(handsets)
-    asked = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
+    requests = [bench.parts(each, 3, ENVELOPES, token) for each, token in zip(handsets, tokens, strict=True)]
     app_context = open_app_context(bench.settings)
     try:
-        return await steps(app_context, asked)
+        return await steps(app_context, requests)
     finally:
         await app_context.close()
 
@@ -328,28 +327,28 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=PROCESSES)
     parser.add_argument("--cold", action="store_true")
     parser.add_argument("--serve", type=int)
-    asked = parser.parse_args()
-    if asked.serve:
-        serve("bench.intake:application", "127.0.0.1", asked.serve, asked.processes, keep_alive=300)
+    arguments = parser.parse_args()
+    if arguments.serve:
+        serve("bench.intake:application", "127.0.0.1", arguments.serve, arguments.processes, keep_alive=300)
         return
-    count = asked.envelopes
+    count = arguments.envelopes
     uvloop.install()
-    with benched(Stack.from_environment(os.environ), count, 4, asked.processes) as bench:
-        runs = Runs(bench, asked.connections, asked.cold)
+    with benched(Stack.from_environment(os.environ), count, 4, arguments.processes) as bench:
+        runs = Runs(bench, arguments.connections, arguments.cold)
         runs.run("warming up", ENVELOPES, 0, slice(count))
         for number in range(ROUNDS):
             part = slice(number * count // ROUNDS, (number + 1) * count // ROUNDS)
-            for name, path in {**FLOORS, "accepted": ENVELOPES}.items():
+            for name, path in {**BASELINES, "accepted": ENVELOPES}.items():
                 runs.run(name, path, 1, part)
         runs.run("at 80 %", ENVELOPES, 2, slice(count), 0.8 * runs.spent["accepted"].run.rate)
         costs = asyncio.run(step_by_step(bench))
-    first, last, usual = (runs.ratio("accepted", name) for name in FLOORS)
-    floor = (
-        f"the empty address of the same {asked.processes} processes, as the framework reads it: accepted is {usual:.2f} of it,"
+    first, last, usual = (runs.ratio("accepted", name) for name in BASELINES)
+    baseline = (
+        f"the empty address of the same {arguments.processes} processes, as the framework reads it: accepted is {usual:.2f} of it,"
         f" {first:.2f} where it is read by hand, {last:.2f} where it is found last too"
     )
     rows = [spent.row(name) for name, spent in runs.spent.items() if name != "warming up"]
-    publish("intake-cold" if asked.cold else "intake", floor, rows)
+    publish("intake-cold" if arguments.cold else "intake", baseline, rows)
     publish("intake-steps", "the sum of the parts; no step waits for another member of its batch", costs)
 
 

@@ -1,6 +1,6 @@
-"""The students of the benchmark of the intake: activated, asked in an open roll call, each with a challenge.
+"""Students for the intake benchmark: activated, part of an open roll call, with challenges. All data is synthetic.
 
-Written set by set; only the phones' keys come from here. Everything is synthetic.
+Set-based SQL creates everything except the keys of the phones.
 """
 
 import base64
@@ -20,23 +20,23 @@ _PER_SCHOOL = 1000
 
 
 def student_id(n: int) -> UUID:
-    """The student of a number."""
+    """The id of student number `n`."""
     return UUID(f"018f0003-0000-7000-8000-{n:012x}")
 
 
 def account_id(n: int) -> UUID:
-    """Their account."""
+    """The id of the student's account."""
     return UUID(f"018f0009-0000-7000-8000-{n:012x}")
 
 
 def nonce_of(n: int, attempt: int) -> str:
-    """The nonce of one of their challenges."""
+    """The nonce of one of the student's challenges."""
     return f"bench-{n:012d}-{attempt:012d}"
 
 
 @dataclass(frozen=True, slots=True)
 class Handset:
-    """A phone of the benchmark: its key, and how that is called."""
+    """A phone of the benchmark: its key and the key's thumbprint."""
 
     n: int
     key: ec.EllipticCurvePrivateKey
@@ -45,7 +45,7 @@ class Handset:
 
     @classmethod
     def new(cls, n: int) -> "Handset":
-        """One with a fresh key."""
+        """Create a phone with a new key."""
         key = ec.generate_private_key(ec.SECP256R1())
         numbers = key.public_key().public_numbers()
         x, y = (jws.encoded(value.to_bytes(32)).decode() for value in (numbers.x, numbers.y))
@@ -55,7 +55,7 @@ class Handset:
 
 
 def fill(dsn: str, handsets: list[Handset], attempts: int) -> None:
-    """Everything that an envelope of each handset is judged by, with so many challenges for each."""
+    """Create all records that the check of an envelope reads, with `attempts` challenges per phone."""
     with psycopg.connect(dsn, autocommit=True) as server:
         server.execute("SET session_replication_role = replica")  # foreign keys hold by construction
         server.execute("CREATE TEMP TABLE handset (n bigint, jkt text, jwk jsonb)")
@@ -74,7 +74,7 @@ _HELPERS = """
 CREATE FUNCTION pg_temp.id(kind int, n bigint) RETURNS uuid LANGUAGE sql IMMUTABLE
 RETURN CAST('018f' || lpad(to_hex(kind), 4, '0') || '-0000-7000-8000-' || lpad(to_hex(n), 12, '0') AS uuid)
 """
-"""Kinds: 1 unit, 2 class, 3 student, 5 roll call, 6 device, 7 enrolment, 8 template, 9 account, 10 and on the rest."""
+"""Kinds: 1 unit, 2 class, 3 student, 5 roll call, 6 device, 7 enrolment, 8 template, 9 account, from 10 on the rest."""
 
 _STUDENTS = (
     "(SELECT n, pg_temp.id(3, n) AS student, pg_temp.id(1, 2 + n / {per_school}) AS school FROM handset) s"

@@ -1,7 +1,7 @@
-"""A load generator that costs little: requests are finished bytes, answers are read only as far as their status.
+"""A load generator with little overhead: requests are prepared bytes, and of the answers only the status is parsed.
 
-Latencies of the open loop are counted from when a request was due, not from when a connection was free for it: a server
-that stalls does not slow down the arrivals that it is measured by.
+Latencies of the open loop count from when a request was due, not from when a connection was free: a server that stalls
+does not slow down the arrivals.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ from time import monotonic, process_time
 from typing import cast
 
 TICK = 0.004
-"""Seconds for which a generator of a steady rate sleeps: woken for each request, it took a tenth of the processor."""
+"""Seconds between wake-ups at a constant rate. Waking up for each request took a tenth of a core."""
 
 _HEAD_END = b"\r\n\r\n"
 _LENGTH = b"content-length: "
 
 
 class Wire(asyncio.Protocol):
-    """One connection: sends a request, and tells the status of its answer."""
+    """One connection: sends a request and returns the status of its answer."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport
@@ -29,7 +29,7 @@ class Wire(asyncio.Protocol):
         self.closed = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is one in all but name
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's class has the same methods
 
     def send(self, request: bytes) -> asyncio.Future[int]:
         answer = self._answer = asyncio.get_running_loop().create_future()
@@ -59,7 +59,7 @@ class Wire(asyncio.Protocol):
 
 @dataclass(slots=True)
 class Run:
-    """What a run gave. Latencies are in seconds, `cpu` in seconds of this process."""
+    """The result of a run. Latencies and the CPU time of this process are in seconds."""
 
     seconds: float = 0.0
     cpu: float = 0.0
@@ -67,7 +67,7 @@ class Run:
     latencies: list[float] = field(default_factory=list)
 
     def add(self, other: "Run") -> None:
-        """And what another gave."""
+        """Add the result of another run."""
         self.seconds += other.seconds
         self.cpu += other.cpu
         self.statuses.update(other.statuses)
@@ -75,11 +75,11 @@ class Run:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Answers per second."""
         return len(self.latencies) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Milliseconds within which this share was answered."""
+        """Milliseconds within which this share of the requests was answered."""
         ranked = sorted(self.latencies)
         return 1000 * ranked[min(len(ranked) - 1, int(share * len(ranked)))]
 
@@ -91,7 +91,7 @@ async def connect(port: int, count: int) -> list[Wire]:
 
 
 async def closed_loop(port: int, requests: Sequence[bytes], connections: int) -> Run:
-    """As fast as the server answers, so many at a time."""
+    """Send requests as fast as the server answers, over a number of connections."""
     run, waiting, wires = Run(), deque(requests), await connect(port, connections)
 
     async def work(wire: Wire) -> None:
@@ -109,7 +109,7 @@ async def closed_loop(port: int, requests: Sequence[bytes], connections: int) ->
 
 
 async def open_loop(port: int, requests: Sequence[bytes], rate: float, connections: int) -> Run:
-    """At a steady rate, whether the server keeps up or not: every few milliseconds what became due since."""
+    """Send requests at a constant rate, whether the server keeps up or not, in bursts every few milliseconds."""
     run, free, freed = Run(), deque(await connect(port, connections)), asyncio.Event()
 
     def answered(wire: Wire, due: float, answer: asyncio.Future[int]) -> None:
@@ -128,7 +128,7 @@ async def open_loop(port: int, requests: Sequence[bytes], rate: float, connectio
             freed.clear()
             await freed.wait()
         wire = free.popleft()
-        if wire.closed:  # idle for longer than the server keeps one
+        if wire.closed:  # the server closed it because it was idle
             (wire,) = await connect(port, 1)
         answers.append(wire.send(request))
         answers[-1].add_done_callback(partial(answered, wire, due))

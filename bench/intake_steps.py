@@ -1,7 +1,6 @@
-"""What each step of taking an envelope in costs, one by one, in microseconds of processor time of the server's code.
+"""CPU time of each step of the intake of an envelope, in microseconds of the server's code.
 
-The steps of the database are taken by the batch, as in a rush, and counted for each of its members; their elapsed time
-is what the database adds.
+Database steps run per batch, as under load, and are divided by its size; their elapsed time includes the database.
 """
 
 import time
@@ -22,7 +21,7 @@ from bench.intake_data import ROLL_CALL
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A request of the benchmark in its parts."""
+    """The parts of a request."""
 
     token: str
     proof: str
@@ -31,17 +30,17 @@ class Signed:
 
 
 def measured(step: str, count: int, work: Callable[[], object]) -> dict[str, Any]:
-    """One row: what `work` costs each of `count`."""
+    """One row: the cost of `work` for each of `count` requests."""
     began, cpu = time.monotonic(), time.process_time()
     work()
     return _row(step, count, time.monotonic() - began, time.process_time() - cpu)
 
 
 async def awaited(step: str, count: int, work: Callable[[], Awaitable[Any]]) -> tuple[dict[str, Any], Any]:
-    """The same for what waits for the database; and what it gave."""
+    """The same for asynchronous work, with its result."""
     began, cpu = time.monotonic(), time.process_time()
-    given = await work()
-    return _row(step, count, time.monotonic() - began, time.process_time() - cpu), given
+    result = await work()
+    return _row(step, count, time.monotonic() - began, time.process_time() - cpu), result
 
 
 def _row(step: str, count: int, seconds: float, cpu: float) -> dict[str, Any]:
@@ -53,7 +52,7 @@ def _row(step: str, count: int, seconds: float, cpu: float) -> dict[str, Any]:
 
 
 async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dict[str, Any]]:
-    """A row for each step, over all the requests; nothing of it is committed."""
+    """A row for each step over all requests. Nothing is committed except by the step that measures it."""
     at, count = now(), len(requests)
     tokens = PhoneTokens(app_context.keys)
     app_context.services[phone_tokens] = tokens
@@ -62,9 +61,13 @@ async def steps(app_context: AppContext, requests: Sequence[Signed]) -> list[dic
         measured("token, seen before", count, lambda: [tokens.read(each.token, at) for each in requests])
     )
     proofs: list[Any] = []
-    asked = [HttpRequest("POST", each.path, f"DPoP {each.token}", each.proof) for each in requests]
+    http_requests = [HttpRequest("POST", each.path, f"DPoP {each.token}", each.proof) for each in requests]
     rows.append(
-        measured("proof", count, lambda: proofs.extend(check_phone(app_context, each, at) for each in asked))
+        measured(
+            "proof",
+            count,
+            lambda: proofs.extend(check_phone(app_context, each, at) for each in http_requests),
+        )
     )
     opened: list[Any] = []
     pairs = list(zip(requests, proofs, strict=True))

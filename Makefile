@@ -1,18 +1,18 @@
-# 点名 · Dianming. Two commands: `make run` and `make test`; everything they need is installed and started by them.
+# 点名 · Dianming. `make run` and `make test` install and start everything they need.
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
 
-# Compiled modules are kept, whatever the shell prefers: a process that starts compiles no library anew.
+# Keep compiled modules even if the shell disables them, so that new processes start faster.
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test lint faults demo bench bench-face sample-faces clean-local
 
-help: ## 显示本帮助 · this list
+help: ## 显示本帮助 · show this help
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
-setup: ## 安装所需的一切 · install whatever is missing
+setup: ## 安装所需的一切 · install all missing dependencies
 	@$(PYTHON) -m backend.devstack.bootstrap setup
 
 run: setup ## 启动（PORT=8000），Ctrl-C 停止 · start; Ctrl-C stops
@@ -24,7 +24,7 @@ sample-faces: setup
 test: setup sample-faces ## 运行测试（ARGS="tests/geo -k x"）· run the tests
 	@exec $(BIN)/python -m backend.devstack.with_stack -- pytest -n 2 --dist loadgroup $(ARGS)
 
-faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· kill things for long and look what was lost
+faults: setup ## 故障演练（ARGS="--seed 7 --kills 200"）· long fault-injection run: kill processes, then check for lost data
 	@exec $(BIN)/python -m backend.devstack.with_stack -- env DIANMING_FAULT_ROUNDS=100 pytest -n 2 --dist loadgroup tests/faults/test_interleavings.py
 	@exec $(BIN)/python -m tests.faults $(ARGS)
 
@@ -34,13 +34,13 @@ lint: setup ## 静态检查 · ruff, mypy strict, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-demo: setup sample-faces ## 演示一次完整点名 · one roll call from launch to settlement
+demo: setup sample-faces ## 演示一次完整点名 · run a full roll call, from launch to settlement
 	@exec $(BIN)/python -m backend.devstack.supervisor --purpose demo -- $(BIN)/dianming demo $(ARGS)
 
-bench: setup sample-faces ## 基准测试 · benchmarks, with their own durable services
+bench: setup sample-faces ## 基准测试 · run the benchmarks on durable services of their own
 	@exec $(BIN)/python -m backend.devstack.with_stack --purpose bench -- python -m bench $(ARGS)
 
-bench-face: setup sample-faces ## 人脸基准测试 · the benchmarks of faces alone
+bench-face: setup sample-faces ## 人脸基准测试 · run only the face benchmarks
 	@exec $(BIN)/python -m bench face face-accuracy liveness template-loss
 
 clean-local: ## 删除本地数据（数据库、密钥、证据）· delete all local data

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The PostgreSQL image runs this once on an empty volume. It creates the two roles and the database with its extensions.
-# The application's role owns nothing and cannot bypass row-level security.
+# The PostgreSQL image runs this once, on an empty volume. It creates the two roles and the database with its extensions.
+# The application role owns no objects and cannot bypass row-level security.
 set -euo pipefail
 : "${DIANMING_OWNER_PASSWORD:?}" "${DIANMING_APP_PASSWORD:?}"
 

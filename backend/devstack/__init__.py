@@ -1,1 +1,1 @@
-"""The private stack of a checkout: system packages, environment, PostgreSQL, Redis and processes."""
+"""Starts the development stack of a checkout: system packages, virtual environment, PostgreSQL, Redis, processes."""

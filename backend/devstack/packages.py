@@ -1,6 +1,6 @@
-"""The Debian packages the house stands on: which are missing, and how they get here.
+"""Finds missing Debian packages and installs them.
 
-Standard library only: it runs before any environment exists.
+Standard library only, because it runs before the virtual environment exists.
 """
 
 import importlib.util
@@ -18,7 +18,7 @@ OLDEST_POSTGRES = 15
 POSTGRES_PROGRAMS = Path("/usr/lib/postgresql")
 POSTGRES_SHARED = Path("/usr/share/postgresql")
 FALLBACK_POSTGIS = "postgresql-15-postgis-3"
-"""What Debian 12 calls it, said when no package list is at hand to ask."""
+"""The name in Debian 12, used when apt has no package lists to search."""
 REDIS_PROGRAMS = ("redis-server", "valkey-server")
 _POSTGIS_PACKAGE = re.compile(r"postgresql-(\d+)-postgis-3")
 
@@ -52,33 +52,33 @@ if [ -d /run/systemd/system ]; then
     if [ -n "$fresh_nginx" ]; then systemctl disable nginx.service || true; fi
 fi
 """
-"""Run with rights. Installs without starting, creating or enabling any system-wide service: the house keeps
-its own private ones. What it puts in the way for that (policy-rc.d, a createcluster setting) it removes;
-services that were there before are left as they were."""
+"""Run as root. Installs packages without starting, creating or enabling system-wide services, because the stack runs its
+own. The files that prevent this (policy-rc.d, a createcluster setting) are removed at the end. Services that were
+installed before stay as they were."""
 
 
 @dataclass(frozen=True, slots=True)
 class Machine:
-    """What this machine has already."""
+    """What is already installed on this machine."""
 
     postgis_versions: tuple[int, ...]
-    """Major versions of PostgreSQL that are installed together with PostGIS, ascending."""
+    """Major versions of PostgreSQL that have PostGIS installed, ascending."""
     postgres_versions: tuple[int, ...]
     redis: str | None
     nginx: str | None
-    """Stands before two API processes in the fault harness, as it does in production."""
-    makes_environments: bool
-    """Whether `python3 -m venv` works; Debian ships it apart."""
+    """Load balancer of the fault harness, in front of two API processes as in production."""
+    has_ensurepip: bool
+    """Whether `python3 -m venv` works. Debian ships ensurepip in a separate package."""
 
 
 def postgres_versions(programs: Path = POSTGRES_PROGRAMS) -> tuple[int, ...]:
-    """Major versions whose server is installed, ascending."""
-    found = (d.parent.parent.name for d in programs.glob("*/bin/initdb"))
-    return tuple(sorted(int(name) for name in found if name.isdigit()))
+    """Return the major versions whose server is installed, ascending."""
+    names = (d.parent.parent.name for d in programs.glob("*/bin/initdb"))
+    return tuple(sorted(int(name) for name in names if name.isdigit()))
 
 
 def postgis_versions(programs: Path = POSTGRES_PROGRAMS, shared: Path = POSTGRES_SHARED) -> tuple[int, ...]:
-    """Major versions, from the oldest supported one, whose server and PostGIS are both installed."""
+    """Return the supported major versions that have both the server and PostGIS installed."""
     return tuple(
         version
         for version in postgres_versions(programs)
@@ -87,51 +87,51 @@ def postgis_versions(programs: Path = POSTGRES_PROGRAMS, shared: Path = POSTGRES
 
 
 def redis_program() -> str | None:
-    """The path of the Redis server, or of the server that replaced it in newer Debian."""
+    """Return the path of redis-server, or of valkey-server, which replaces it in newer Debian."""
     return next((path for name in REDIS_PROGRAMS if (path := shutil.which(name))), None)
 
 
 def nginx_program() -> str | None:
-    """The path of nginx, which an unprivileged user's PATH does not show on Debian."""
+    """Return the path of nginx. On Debian, the PATH of an unprivileged user does not include its directory."""
     return shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 
 
 def inspect_machine() -> Machine:
-    """Look, change nothing; takes milliseconds."""
+    """Return what is installed. Read-only; takes milliseconds."""
     return Machine(
         postgis_versions=postgis_versions(),
         postgres_versions=postgres_versions(),
         redis=redis_program(),
         nginx=nginx_program(),
-        makes_environments=importlib.util.find_spec("ensurepip") is not None,
+        has_ensurepip=importlib.util.find_spec("ensurepip") is not None,
     )
 
 
-def postgis_package(offered: Iterable[str], installed_servers: Iterable[int]) -> str:
-    """The PostGIS package to install: for a server already here if there is one, else the newest offered."""
-    versions = {int(m[1]) for name in offered if (m := _POSTGIS_PACKAGE.fullmatch(name))}
+def postgis_package(available: Iterable[str], installed_servers: Iterable[int]) -> str:
+    """Choose the PostGIS package: for an installed server if there is one, else the newest available version."""
+    versions = {int(m[1]) for name in available if (m := _POSTGIS_PACKAGE.fullmatch(name))}
     usable = {v for v in versions if v >= OLDEST_POSTGRES}
     if not usable:
         return FALLBACK_POSTGIS
     return f"postgresql-{max(usable & set(installed_servers) or usable)}-postgis-3"
 
 
-def missing_packages(machine: Machine, offered: Iterable[str], *, needs_venv: bool) -> tuple[str, ...]:
-    """Names of the Debian packages to install, empty on a machine that has everything."""
+def missing_packages(machine: Machine, available: Iterable[str], *, needs_venv: bool) -> tuple[str, ...]:
+    """Return the names of the Debian packages to install."""
     missing = []
     if not machine.postgis_versions:
-        missing.append(postgis_package(offered, machine.postgres_versions))
+        missing.append(postgis_package(available, machine.postgres_versions))
     if machine.redis is None:
         missing.append("redis-server")
     if machine.nginx is None:
         missing.append("nginx-light")
-    if needs_venv and not machine.makes_environments:
+    if needs_venv and not machine.has_ensurepip:
         missing.append("python3-venv")
     return tuple(missing)
 
 
-def offered_packages() -> frozenset[str]:
-    """The PostgreSQL packages that apt knows of; empty where its lists are."""
+def available_packages() -> frozenset[str]:
+    """Return the PostgreSQL packages in apt's lists."""
     if shutil.which("apt-cache") is None:
         return frozenset()
     listed = subprocess.run(
@@ -140,13 +140,13 @@ def offered_packages() -> frozenset[str]:
     return frozenset(listed.stdout.split())
 
 
-def lists_are_empty(lists: Path = Path("/var/lib/apt/lists")) -> bool:
-    """Whether apt has never been updated here, as on a fresh image."""
+def apt_lists_are_empty(lists: Path = Path("/var/lib/apt/lists")) -> bool:
+    """Return whether `apt-get update` was never run, as on a fresh image."""
     return not any(lists.glob("*_Packages*"))
 
 
-def rights() -> tuple[str, ...] | None:
-    """The words that put a command under root: none as root, `sudo -n`, or None where there is no way."""
+def privilege_prefix() -> tuple[str, ...] | None:
+    """Return the command prefix for root privileges: () as root, `sudo -n` if it works, else None."""
     if os.geteuid() == 0:
         return ()
     if (
@@ -157,32 +157,32 @@ def rights() -> tuple[str, ...] | None:
     return None
 
 
-def command_for_a_person(packages: Iterable[str], *, as_root: bool) -> str:
-    """The line a person can paste to install `packages`."""
+def manual_install_command(packages: Iterable[str], *, as_root: bool) -> str:
+    """Return a shell command line for an administrator to install `packages`."""
     sudo = "" if as_root else "sudo "
     return f"{sudo}apt-get update && {sudo}apt-get install -y --no-install-recommends {' '.join(packages)}"
 
 
 def install_command(packages: tuple[str, ...], prefix: tuple[str, ...] | None, *, update: bool) -> list[str]:
-    """The privileged command, or the refusal that names what an administrator must run."""
+    """Return the privileged install command. Without privileges, raise an error that names the manual command."""
     if prefix is None:
-        raise PackagesMissing(command=command_for_a_person(packages, as_root=False))
+        raise PackagesMissing(command=manual_install_command(packages, as_root=False))
     return [*prefix, "sh", "-c", INSTALL_SCRIPT, "install", "update" if update else "no-update", *packages]
 
 
 def ensure_packages(*, needs_venv: bool) -> None:
-    """Install what is missing, showing apt's own progress; silent and quick when nothing is."""
+    """Install missing packages and show apt's output. Prints nothing if none are missing."""
     machine = inspect_machine()
     if not missing_packages(machine, (), needs_venv=needs_venv):
         return
-    packages = missing_packages(machine, offered_packages(), needs_venv=needs_venv)
+    packages = missing_packages(machine, available_packages(), needs_venv=needs_venv)
     if shutil.which("apt-get") is None:
         raise UnknownSystem(packages=" ".join(packages))
-    command = install_command(packages, rights(), update=lists_are_empty())
+    command = install_command(packages, privilege_prefix(), update=apt_lists_are_empty())
     print(f"安装系统软件包 · Installing system packages: {' '.join(packages)}", flush=True)
     finished = subprocess.run(command, check=False)
     if finished.returncode != 0 or missing_packages(inspect_machine(), (), needs_venv=needs_venv):
         raise PackagesNotInstalled(
             packages=" ".join(packages),
-            command=command_for_a_person(packages, as_root=os.geteuid() == 0),
+            command=manual_install_command(packages, as_root=os.geteuid() == 0),
         )

@@ -1,7 +1,7 @@
-"""Where the private services keep their data and sockets, and as whom they run.
+"""Chooses the data directory, the socket directory and the operating-system user of the services.
 
-A socket path must fit `sockaddr_un`; PostgreSQL refuses to run as root; an unprivileged user cannot see into /root.
-These three facts decide everything here.
+Three constraints decide: a socket path must fit into `sockaddr_un`, PostgreSQL does not run as root, and an unprivileged
+user cannot access /root.
 """
 
 import hashlib
@@ -18,22 +18,22 @@ from typing import Literal
 from backend.devstack.errors import DataOfAnotherUser, NoUnprivilegedUser, UnsafeDirectory
 
 Purpose = Literal["run", "test", "demo", "bench", "faults"]
-"""`run` keeps its data, and so does `bench`, whose large databases are built once; the others begin empty each time. Each
-has a cluster of its own, `faults` one for each run.
+"""What the services are started for. Each purpose has its own cluster; `faults` has one per run. `run` and `bench` keep their
+data (`bench` builds large databases once); the others start empty each time.
 """
 
-ROOMY_SOCKET_PATH = 100
-"""Bytes. Linux allows 107, other systems 103; PostgreSQL adds `.lock` beside the socket."""
+MAX_SOCKET_PATH = 100
+"""Bytes. Linux allows 107, other systems 103. PostgreSQL also creates a `.lock` file with a longer name."""
 POSTGRES_PORT = 5432
-"""Only part of the socket's file name; nothing listens on TCP."""
+"""Only part of the socket file's name. PostgreSQL does not listen on TCP."""
 LONGEST_SOCKET_NAME = f".s.PGSQL.{POSTGRES_PORT}.lock"
 SYSTEM_DATA = Path("/var/lib/dianming")
 PREFERRED_USERS = ("dianming", "postgres", "nobody")
-"""Tried in this order as root; the first is made if it can be."""
+"""Tried in this order when started by root. The first one is created if possible."""
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ServiceUser:
     """The operating-system user that the services run as."""
 
     name: str
@@ -42,76 +42,78 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """One purpose's directory of data, directory of sockets, and the account that owns both."""
+class StackLocation:
+    """Data directory and socket directory of one purpose, and the user that owns both."""
 
     data: Path
     sockets: Path
-    account: Account
+    user: ServiceUser
 
 
-def short_name(root: Path) -> str:
-    """A name for this checkout that does not depend on how deep it lies."""
+def checkout_id(root: Path) -> str:
+    """Return an identifier of fixed length for this checkout, derived from its path."""
     return hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:12]
 
 
-def socket_directory(data: Path, root: Path, purpose: Purpose, *, short_base: Path = Path("/tmp")) -> Path:  # noqa: S108 — made 0700 and its owner checked
-    """Beside the data where the path is short enough, else a short private directory under `short_base`."""
-    beside = data / "sock"
-    if len(os.fsencode(beside / LONGEST_SOCKET_NAME)) < ROOMY_SOCKET_PATH:
-        return beside
-    return short_base / f"dianming-{short_name(root)}-{purpose}"
+def choose_socket_directory(
+    data: Path, root: Path, purpose: Purpose, *, short_base: Path = Path("/tmp")
+) -> Path:
+    """Return `data`/sock if that path is short enough, else a private directory under `short_base`."""
+    preferred = data / "sock"
+    if len(os.fsencode(preferred / LONGEST_SOCKET_NAME)) < MAX_SOCKET_PATH:
+        return preferred
+    return short_base / f"dianming-{checkout_id(root)}-{purpose}"
 
 
-def _account(name: str) -> Account | None:
+def _find_user(name: str) -> ServiceUser | None:
     try:
         entry = pwd.getpwnam(name)
     except KeyError:
         return None
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+    return ServiceUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def service_account() -> Account:
-    """Ourselves, or as root an unprivileged system user, made on first use."""
+def find_service_user() -> ServiceUser:
+    """Return the current user, or, when run by root, an unprivileged system user, created on first use."""
     if os.geteuid() != 0:
         entry = pwd.getpwuid(os.geteuid())
-        return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+        return ServiceUser(entry.pw_name, entry.pw_uid, entry.pw_gid)
     preferred = PREFERRED_USERS[0]
-    if _account(preferred) is None and shutil.which("useradd"):
-        wanted = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
+    if _find_user(preferred) is None and shutil.which("useradd"):
+        options = ["--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent"]
         subprocess.run(
-            ["useradd", *wanted, "--shell", "/usr/sbin/nologin", preferred], check=False, capture_output=True
+            ["useradd", *options, "--shell", "/usr/sbin/nologin", preferred], check=False, capture_output=True
         )
     for name in PREFERRED_USERS:
-        if account := _account(name):
-            return account
+        if user := _find_user(name):
+            return user
     raise NoUnprivilegedUser
 
 
-def make_private(directory: Path, account: Account) -> None:
-    """Make `directory` 0700 and the account's own; refuse a link or a directory that somebody else put there."""
+def make_private_directory(directory: Path, user: ServiceUser) -> None:
+    """Create `directory` with mode 0700, owned by `user`. Reject a symbolic link or another user's directory."""
     try:
         directory.mkdir(parents=True, mode=0o700)
     except FileExistsError:
-        found = directory.lstat()
-        if not stat.S_ISDIR(found.st_mode):
+        status = directory.lstat()
+        if not stat.S_ISDIR(status.st_mode):
             raise UnsafeDirectory(path=directory) from None
-        if found.st_uid not in {account.uid, os.geteuid()}:
-            raise DataOfAnotherUser(path=directory, owner=_user_name(found.st_uid)) from None
+        if status.st_uid not in {user.uid, os.geteuid()}:
+            raise DataOfAnotherUser(path=directory, owner=_user_name(status.st_uid)) from None
     if os.geteuid() == 0:
-        os.chown(directory, account.uid, account.gid)
+        os.chown(directory, user.uid, user.gid)
     directory.chmod(0o700)
 
 
 def run_as(
-    account: Account, command: list[str], environment: dict[str, str] | None = None
+    user: ServiceUser, command: list[str], environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run as the account, its words on one captured stream, out of reach of the terminal's Ctrl-C."""
-    demoted = os.geteuid() != account.uid
+    """Run a command as `user` and capture stdout and stderr together. Ctrl-C on the terminal does not reach it."""
+    demoted = os.geteuid() != user.uid
     return subprocess.run(
         command,
-        user=account.uid if demoted else None,
-        group=account.gid if demoted else None,
+        user=user.uid if demoted else None,
+        group=user.gid if demoted else None,
         extra_groups=[] if demoted else None,
         cwd="/",
         env=environment,
@@ -124,18 +126,18 @@ def run_as(
     )
 
 
-def write_as(account: Account, path: Path, text: str) -> None:
-    """Write a file that is the account's own and readable by nobody else, whoever we are."""
+def write_as(user: ServiceUser, path: Path, text: str) -> None:
+    """Write a file that `user` owns and no other user can read."""
     path.write_text(text)
     if os.geteuid() == 0:
-        os.chown(path, account.uid, account.gid)
+        os.chown(path, user.uid, user.gid)
     path.chmod(0o600)
 
 
-def account_can_use(directory: Path, account: Account) -> bool:
-    """Whether the account can really write there: modes, access lists and mounts all have a say, so it is tried."""
-    attempt = 'cd "$1" && : > .tried && rm .tried'
-    return run_as(account, ["sh", "-c", attempt, "sh", str(directory)]).returncode == 0
+def user_can_write(directory: Path, user: ServiceUser) -> bool:
+    """Return whether `user` can write to `directory`. Tries it, since modes, ACLs and mount options all matter."""
+    script = 'cd "$1" && : > .tried && rm .tried'
+    return run_as(user, ["sh", "-c", script, "sh", str(directory)]).returncode == 0
 
 
 def _user_name(uid: int) -> str:
@@ -145,7 +147,7 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
-def _open_up(root: Path) -> Path:
+def _make_local_directory(root: Path) -> Path:
     local = root / ".local"
     local.mkdir(exist_ok=True)
     if os.geteuid() == 0 and local.stat().st_uid == 0:
@@ -153,38 +155,40 @@ def _open_up(root: Path) -> Path:
     return local
 
 
-def _try_directory(directory: Path, account: Account) -> bool:
+def _prepare_directory(directory: Path, user: ServiceUser) -> bool:
     try:
-        make_private(directory, account)
-    except PermissionError:  # a mount that knows no owners, or a parent that is not ours
+        make_private_directory(directory, user)
+    except PermissionError:  # a mount without file owners, or a parent directory of another user
         return False
-    return account_can_use(directory, account)
+    return user_can_write(directory, user)
 
 
-def _outside(root: Path, purpose: Purpose, account: Account, system_data: Path) -> Path:
-    """The place for checkouts that the account cannot reach; told each time, so that nobody looks in vain."""
-    outside = system_data / short_name(root) / purpose
-    print(f"用户 {account.name} 无法进入 {root}，数据放在 {outside}", flush=True)
-    print(f"User {account.name} cannot reach {root}; the data are kept in {outside}", flush=True)
+def _prepare_system_directory(root: Path, purpose: Purpose, user: ServiceUser, system_data: Path) -> Path:
+    """Create the data directory under `system_data`, for a checkout that `user` cannot access, and print its path."""
+    outside = system_data / checkout_id(root) / purpose
+    print(f"用户 {user.name} 无法进入 {root}，数据放在 {outside}", flush=True)
+    print(f"User {user.name} cannot access {root}; the data is in {outside}", flush=True)
     for parent in (system_data, outside.parent):
         parent.mkdir(parents=True, exist_ok=True)
         parent.chmod(0o755)
-    make_private(outside, account)
+    make_private_directory(outside, user)
     return outside
 
 
-def find_place(root: Path, purpose: Purpose, *, system_data: Path = SYSTEM_DATA) -> Place:
-    """`.local/<purpose>` of the checkout; as root, `/var/lib/dianming/…` where the account cannot reach that."""
-    account = service_account()
-    local = _open_up(root)
+def prepare_location(root: Path, purpose: Purpose, *, system_data: Path = SYSTEM_DATA) -> StackLocation:
+    """Create and return the directories. Data goes to `.local/<purpose>` of the checkout, or to `/var/lib/dianming/…` if
+    the service user cannot access the checkout.
+    """
+    user = find_service_user()
+    local = _make_local_directory(root)
     data = local / purpose
-    if not _try_directory(data, account):
+    if not _prepare_directory(data, user):
         if os.geteuid() != 0:
             owned = data if data.exists() else local
             raise DataOfAnotherUser(path=owned, owner=_user_name(owned.stat().st_uid))
         with suppress(OSError):
             data.rmdir()
-        data = _outside(root, purpose, account, system_data)
-    sockets = socket_directory(data, root, purpose)
-    make_private(sockets, account)
-    return Place(data=data, sockets=sockets, account=account)
+        data = _prepare_system_directory(root, purpose, user, system_data)
+    sockets = choose_socket_directory(data, root, purpose)
+    make_private_directory(sockets, user)
+    return StackLocation(data=data, sockets=sockets, user=user)

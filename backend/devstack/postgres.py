@@ -1,7 +1,7 @@
-"""A private PostgreSQL cluster: made, started, repaired and stopped with the system's binaries.
+"""Creates, starts, repairs and stops a private PostgreSQL cluster with the system's binaries.
 
-It listens on a Unix socket in a 0700 directory and nowhere else, so the operating system decides who may connect, and
-`trust` inside that door adds no weakness. Roles still matter: the application is a role that owns nothing.
+The server listens only on a Unix socket in a directory with mode 0700. The operating system therefore decides who can
+connect, and `trust` authentication is safe. Roles still matter: the application connects as a role that owns no objects.
 Standard library only.
 """
 
@@ -16,14 +16,14 @@ from pathlib import Path
 
 from backend.devstack.errors import PostgresNotFound, ServiceDidNotStart
 from backend.devstack.packages import POSTGRES_PROGRAMS, postgis_versions
-from backend.devstack.paths import POSTGRES_PORT, Place, run_as, write_as
+from backend.devstack.paths import POSTGRES_PORT, StackLocation, run_as, write_as
 
 START_SECONDS, STOP_SECONDS = 60, 30
 SUPERUSER, OWNER, APP, DATABASE = "postgres", "dianming_owner", "dianming_app", "dianming"
 EXTENSIONS = ("postgis", "ltree", "pgcrypto", "btree_gist", "pg_trgm")
 
 SETTINGS = """\
-# Written by backend/devstack/postgres.py at every start; edits are lost.
+# Written by backend/devstack/postgres.py at each start; edits are lost.
 listen_addresses = ''
 port = {port}
 unix_socket_directories = '{sockets}'
@@ -35,15 +35,15 @@ work_mem = 8MB
 maintenance_work_mem = 128MB
 max_wal_size = 1GB
 random_page_cost = 1.1
-jit = off                         # plans here are short; compiling them costs more than it saves
-dynamic_shared_memory_type = sysv # containers give /dev/shm 64 MB, or none
+jit = off                         # queries are short; compiling them costs more than it saves
+dynamic_shared_memory_type = sysv # containers have a /dev/shm of 64 MB, or none
 timezone = 'UTC'
 log_timezone = 'UTC'
 log_min_duration_statement = 1000
 log_line_prefix = '%m [%p] %q%u@%d '
 """
 NOT_DURABLE = """\
-fsync = off                       # a cluster that begins empty each time
+fsync = off                       # the cluster starts empty each time
 synchronous_commit = off
 full_page_writes = off
 """
@@ -56,11 +56,11 @@ DO $$ BEGIN
 END $$;
 ALTER ROLE {OWNER} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
 ALTER ROLE {APP} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS;
-"""  # noqa: S608 — the names are our own constants
+"""  # noqa: S608 — the names are constants
 
 
 def wait_until(done: Callable[[], bool], seconds: float) -> bool:
-    """Ask again every 50 ms until it is so; False when the time is over."""
+    """Call `done` every 50 ms until it returns true. Return False after `seconds`."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
@@ -69,38 +69,38 @@ def wait_until(done: Callable[[], bool], seconds: float) -> bool:
     return True
 
 
-def last_line(log: Path) -> str:
-    """The end of a log, for a message."""
+def last_log_line(log: Path) -> str:
+    """Return the last non-empty line of a log, for an error message."""
     lines = log.read_text(errors="replace").split("\n") if log.is_file() else []
     return next((line.strip() for line in reversed(lines) if line.strip()), "—")
 
 
-def processes_in(directory: Path) -> Iterator[int]:
-    """Processes whose working directory is `directory`: every PostgreSQL process sits in its cluster's."""
+def processes_with_cwd(directory: Path) -> Iterator[int]:
+    """Yield the ids of processes whose working directory is `directory`. Each PostgreSQL process runs in its data directory."""
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and (entry / "cwd").readlink() == directory:
                 yield int(entry.name)
-        except OSError:  # ended meanwhile, or another user's
+        except OSError:  # the process has ended, or belongs to another user
             continue
 
 
-def postmaster_of(data: Path) -> int | None:
-    """The running postmaster of the cluster at `data`; a pid file that outlived its process, or whose number
-    meanwhile belongs to some other program, names none.
+def find_postmaster(data: Path) -> int | None:
+    """Return the process id of the cluster's running postmaster, or None. Ignores a stale pid file, including one whose
+    number now belongs to another program.
     """
     try:
         pid = int((data / "postmaster.pid").read_text().split("\n", 1)[0])
     except (OSError, ValueError):
         return None
-    return pid if pid in set(processes_in(data.resolve())) else None
+    return pid if pid in set(processes_with_cwd(data.resolve())) else None
 
 
 def run_sql(programs: Path, sockets: Path, text: str, database: str = SUPERUSER) -> str:
-    """Run statements as the superuser role; rows come back unaligned, one a line. A failing statement raises
-    CalledProcessError with the server's words on standard error.
+    """Run statements as the superuser role and return the rows, unaligned, one per line. A failing statement raises
+    CalledProcessError; the server's message goes to standard error.
     """
-    where = [
+    connection = [
         "--host",
         str(sockets),
         "--port",
@@ -111,111 +111,111 @@ def run_sql(programs: Path, sockets: Path, text: str, database: str = SUPERUSER)
         database,
     ]
     options = ["--no-psqlrc", "--quiet", "--tuples-only", "--no-align", "--set", "ON_ERROR_STOP=1"]
-    command = [str(programs / "psql"), *where, *options, "--command", text]
+    command = [str(programs / "psql"), *connection, *options, "--command", text]
     environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "PGOPTIONS": "--client-min-messages=warning"}
     return subprocess.run(command, check=True, env=environment, stdout=subprocess.PIPE, text=True).stdout
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """One cluster under a place. `programs` is the directory of initdb, pg_ctl and psql."""
+    """One PostgreSQL cluster. `programs` is the directory of initdb, pg_ctl and psql."""
 
-    place: Place
+    location: StackLocation
     programs: Path
     durable: bool
 
     @property
     def data(self) -> Path:
-        return self.place.data / "postgres"
+        return self.location.data / "postgres"
 
     @property
     def log(self) -> Path:
-        return self.place.data / "postgres.log"
+        return self.location.data / "postgres.log"
 
     def run(self, program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs as the account."""
-        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.place.data)}
-        return run_as(self.place.account, [str(self.programs / program), *arguments], environment)
+        """Run one of PostgreSQL's programs as the service user."""
+        environment = {"PATH": os.defpath, "LC_ALL": "C.UTF-8", "HOME": str(self.location.data)}
+        return run_as(self.location.user, [str(self.programs / program), *arguments], environment)
 
     def sql(self, text: str, database: str = SUPERUSER) -> str:
-        """Run statements as the superuser role, see `run_sql`."""
-        return run_sql(self.programs, self.place.sockets, text, database)
+        """Run statements as the superuser role; see `run_sql`."""
+        return run_sql(self.programs, self.location.sockets, text, database)
 
     def is_running(self) -> bool:
-        return postmaster_of(self.data) is not None
+        return find_postmaster(self.data) is not None
 
 
-def choose_programs(place: Place, programs: Path = POSTGRES_PROGRAMS) -> Path:
-    """The binaries of the cluster's own major version, or for a new cluster the newest with PostGIS."""
+def choose_programs(location: StackLocation, programs: Path = POSTGRES_PROGRAMS) -> Path:
+    """Return the binaries of the existing cluster's major version, or for a new cluster the newest one with PostGIS."""
     installed = postgis_versions(programs)
-    made_by = place.data / "postgres" / "PG_VERSION"
-    wanted = int(made_by.read_text()) if made_by.is_file() else max(installed, default=None)
+    version_file = location.data / "postgres" / "PG_VERSION"
+    wanted = int(version_file.read_text()) if version_file.is_file() else max(installed, default=None)
     if wanted is None or wanted not in installed:
         raise PostgresNotFound(wanted=wanted or "≥ 15")
     return programs / str(wanted) / "bin"
 
 
-def make_cluster(cluster: Cluster) -> None:
-    """Run initdb beside, then rename: a directory of this name was made completely, whatever was killed when."""
-    beside = cluster.place.data / "postgres.making"
-    if beside.exists():
-        print("清除上次未建成的数据库 · Removing a half-made cluster", flush=True)
-        shutil.rmtree(beside)
+def create_cluster(cluster: Cluster) -> None:
+    """Run initdb in a temporary directory, then rename it. A cluster directory is therefore always complete."""
+    temporary = cluster.location.data / "postgres.making"
+    if temporary.exists():
+        print("清除上次未建成的数据库 · Removing an incomplete cluster", flush=True)
+        shutil.rmtree(temporary)
     options = ["--username", SUPERUSER, "--encoding", "UTF8", "--locale", "C.UTF-8", "--auth", "trust"]
     if not cluster.durable:
         options.append("--no-sync")
-    made = cluster.run("initdb", "--pgdata", str(beside), *options)
-    if made.returncode != 0:
-        log = cluster.place.data / "initdb.log"
-        write_as(cluster.place.account, log, made.stdout)
-        raise ServiceDidNotStart(service="initdb", log=log, last=last_line(log))
-    beside.rename(cluster.data)
+    result = cluster.run("initdb", "--pgdata", str(temporary), *options)
+    if result.returncode != 0:
+        log = cluster.location.data / "initdb.log"
+        write_as(cluster.location.user, log, result.stdout)
+        raise ServiceDidNotStart(service="initdb", log=log, last=last_log_line(log))
+    temporary.rename(cluster.data)
 
 
-def set_aside_damaged(cluster: Cluster) -> None:
-    """A cluster directory that lost its core files cannot start; keep it under another name, never delete it."""
-    core = (cluster.data / "PG_VERSION", cluster.data / "global" / "pg_control")
-    if not cluster.data.exists() or all(path.is_file() for path in core):
+def rename_damaged_cluster(cluster: Cluster) -> None:
+    """Rename a cluster directory that lacks core files and so cannot start. It is never deleted."""
+    core_files = (cluster.data / "PG_VERSION", cluster.data / "global" / "pg_control")
+    if not cluster.data.exists() or all(path.is_file() for path in core_files):
         return
-    kept = cluster.place.data / f"postgres.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
-    cluster.data.rename(kept)
-    print(f"数据库目录已损坏，改名保存为 {kept}", flush=True)
-    print(f"The cluster is damaged; it is kept as {kept} and a new one is made", flush=True)
+    new_path = cluster.location.data / f"postgres.damaged-{time.strftime('%Y%m%dT%H%M%S')}"
+    cluster.data.rename(new_path)
+    print(f"数据库目录已损坏，改名保存为 {new_path}", flush=True)
+    print(f"The cluster is damaged; it was renamed to {new_path} and a new one is created", flush=True)
 
 
-def clear_stale_pid(cluster: Cluster) -> None:
-    """After a killed run: wait for its orphans to end, then remove what it left, so that a number which now
-    belongs to another program does not stop the start. Never while any process still sits in the cluster.
+def remove_stale_pid_file(cluster: Cluster) -> None:
+    """Wait for orphaned server processes of a killed run to end, then remove its pid and socket files. Otherwise a process
+    id that now belongs to another program would prevent the start.
     """
     data = cluster.data.resolve()
-    if not wait_until(lambda: not any(processes_in(data)), STOP_SECONDS):
+    if not wait_until(lambda: not any(processes_with_cwd(data)), STOP_SECONDS):
         raise ServiceDidNotStart(
-            service="PostgreSQL", log=cluster.log, last=f"{list(processes_in(data))} still run"
+            service="PostgreSQL", log=cluster.log, last=f"{list(processes_with_cwd(data))} still running"
         )
     (cluster.data / "postmaster.pid").unlink(missing_ok=True)
     for name in (f".s.PGSQL.{POSTGRES_PORT}", f".s.PGSQL.{POSTGRES_PORT}.lock"):
-        (cluster.place.sockets / name).unlink(missing_ok=True)
+        (cluster.location.sockets / name).unlink(missing_ok=True)
 
 
 def write_settings(cluster: Cluster) -> None:
-    """All settings are ours and written anew, so that a spoiled file is healed by the next start."""
-    settings = SETTINGS.format(port=POSTGRES_PORT, sockets=cluster.place.sockets)
+    """Write all configuration files. Rewritten at each start, so a damaged file repairs itself."""
+    settings = SETTINGS.format(port=POSTGRES_PORT, sockets=cluster.location.sockets)
     files = {
         "postgresql.conf": settings + ("" if cluster.durable else NOT_DURABLE),
         "pg_hba.conf": ACCESS,
         "postgresql.auto.conf": "",
     }
     for name, text in files.items():
-        write_as(cluster.place.account, cluster.data / name, text)
+        write_as(cluster.location.user, cluster.data / name, text)
 
 
 def start_cluster(cluster: Cluster) -> None:
-    """From whatever an earlier run left to a cluster that answers."""
-    set_aside_damaged(cluster)
+    """Start the cluster, whatever state an earlier run left it in."""
+    rename_damaged_cluster(cluster)
     if not cluster.data.exists():
-        print("建立数据库 · Making a PostgreSQL cluster", flush=True)
-        make_cluster(cluster)
-    clear_stale_pid(cluster)
+        print("建立数据库 · Creating a PostgreSQL cluster", flush=True)
+        create_cluster(cluster)
+    remove_stale_pid_file(cluster)
     write_settings(cluster)
     options = [
         "--pgdata",
@@ -227,19 +227,19 @@ def start_cluster(cluster: Cluster) -> None:
         str(START_SECONDS),
     ]
     if cluster.run("pg_ctl", "start", "--silent", *options).returncode != 0:
-        raise ServiceDidNotStart(service="PostgreSQL", log=cluster.log, last=last_line(cluster.log))
+        raise ServiceDidNotStart(service="PostgreSQL", log=cluster.log, last=last_log_line(cluster.log))
 
 
 def prepare_database(cluster: Cluster) -> None:
-    """The two roles and the database with its extensions; each step is done only where it is missing."""
+    """Create the two roles and the database with its extensions, each only if missing."""
     cluster.sql(ROLES)
-    if not cluster.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'").strip():  # noqa: S608 — our constant
+    if not cluster.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'").strip():  # noqa: S608 — a constant
         cluster.sql(f"CREATE DATABASE {DATABASE} OWNER {OWNER}")
     cluster.sql("".join(f"CREATE EXTENSION IF NOT EXISTS {name};" for name in EXTENSIONS), DATABASE)
 
 
 def stop_cluster(cluster: Cluster) -> None:
-    """Fast shutdown; a cluster that does not end in time is stopped at once and recovers at its next start."""
+    """Stop the cluster with a fast shutdown; after a timeout, with an immediate one, which needs recovery at the next start."""
     for mode in ("fast", "immediate"):
         if not cluster.is_running():
             break
@@ -247,8 +247,8 @@ def stop_cluster(cluster: Cluster) -> None:
             *("pg_ctl", "stop", "--pgdata", str(cluster.data), "--silent", "--wait"),
             *("--mode", mode, "--timeout", str(STOP_SECONDS)),
         )
-    # It takes its pid file away, by which pg_ctl knows that it has ended, a moment before it has.
+    # pg_ctl waits for the pid file to disappear, which happens shortly before the processes end.
     directory = cluster.data.resolve()
-    if not wait_until(lambda: not any(processes_in(directory)), STOP_SECONDS):
-        for pid in processes_in(directory):
+    if not wait_until(lambda: not any(processes_with_cwd(directory)), STOP_SECONDS):
+        for pid in processes_with_cwd(directory):
             os.kill(pid, signal.SIGKILL)

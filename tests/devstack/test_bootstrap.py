@@ -1,4 +1,4 @@
-"""From nothing to an environment, and nothing at all the second time."""
+"""`make setup` creates the environment once and does nothing the second time."""
 
 import os
 import subprocess
@@ -27,12 +27,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_an_environment_made_from_todays_lock_file_is_current(project: Path) -> None:
+def test_environment_built_from_current_lock_file_is_current(project: Path) -> None:
     assert environment_is_current(project, "/usr/bin/python3")
 
 
 @pytest.mark.parametrize("name", ["uv.lock", "pyproject.toml"])
-def test_a_changed_lock_file_or_project_makes_it_stale(project: Path, name: str) -> None:
+def test_changed_lock_file_or_project_makes_it_stale(project: Path, name: str) -> None:
     (project / name).write_text("changed\n")
     assert not environment_is_current(project, "/usr/bin/python3")
 
@@ -42,44 +42,44 @@ def test_another_interpreter_makes_it_stale(project: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bin/dianming", "bin/python", "dianming.stamp"])
-def test_an_interrupted_making_is_stale(project: Path, name: str) -> None:
+def test_incomplete_environment_is_stale(project: Path, name: str) -> None:
     (project / ".venv" / name).unlink()
     assert not environment_is_current(project, "/usr/bin/python3")
 
 
-def test_a_failed_sync_leaves_no_stamp(project: Path) -> None:
+def test_failed_sync_leaves_no_stamp(project: Path) -> None:
     with pytest.raises(EnvironmentNotMade):
-        bootstrap.make_environment(project, uv="false", python="/usr/bin/python3")
+        bootstrap.create_environment(project, uv="false", python="/usr/bin/python3")
     assert not environment_is_current(project, "/usr/bin/python3")
 
 
-def test_a_finished_sync_is_stamped(project: Path) -> None:
+def test_finished_sync_writes_the_stamp(project: Path) -> None:
     (project / "uv.lock").write_text("changed\n")
-    bootstrap.make_environment(project, uv="true", python="/usr/bin/python3")
+    bootstrap.create_environment(project, uv="true", python="/usr/bin/python3")
     assert environment_is_current(project, "/usr/bin/python3")
 
 
-def test_a_current_environment_needs_neither_uv_nor_venv(
+def test_current_environment_needs_neither_uv_nor_venv(
     project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[bool] = []
+    needs_venv_calls: list[bool] = []
     monkeypatch.setattr(bootstrap, "choose_python", lambda: "/usr/bin/python3")
-    monkeypatch.setattr(bootstrap, "ensure_packages", lambda *, needs_venv: asked.append(needs_venv))
+    monkeypatch.setattr(
+        bootstrap, "ensure_packages", lambda *, needs_venv: needs_venv_calls.append(needs_venv)
+    )
     monkeypatch.setattr(bootstrap, "run_step", lambda *_: pytest.fail("ran a step"))
     bootstrap.setup(project)
-    assert asked == [False]
+    assert needs_venv_calls == [False]
 
 
 @pytest.mark.parametrize(
-    ("version", "good"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)]
+    ("version", "is_supported"), [((3, 10), False), ((3, 11), True), ((3, 13), True), ((3, 14), False)]
 )
-def test_the_interpreter_must_be_one_the_lock_file_was_resolved_for(
-    version: tuple[int, int], good: bool
-) -> None:
-    assert supported(version) is good
+def test_interpreter_must_be_supported_by_the_lock_file(version: tuple[int, int], is_supported: bool) -> None:
+    assert supported(version) is is_supported
 
 
-def test_without_a_supported_interpreter_the_refusal_says_which_to_install(
+def test_missing_interpreter_error_names_the_versions_to_install(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(bootstrap, "supported", lambda _version: False)
@@ -94,7 +94,7 @@ def test_uv_versions_compare_as_numbers() -> None:
     assert uv_version("nonsense") == ()
 
 
-def test_too_old_a_uv_on_the_path_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_outdated_uv_on_the_path_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = tmp_path / "uv"
     old.write_text("#!/bin/sh\necho uv 0.9.1\n")
     old.chmod(0o755)
@@ -104,13 +104,13 @@ def test_too_old_a_uv_on_the_path_is_passed_over(tmp_path: Path, monkeypatch: py
     assert bootstrap.find_uv(tmp_path) == str(old)
 
 
-def test_an_unknown_word_is_answered_with_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
+def test_unknown_argument_prints_the_usage(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["destroy"]) == 2
     assert "usage" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("module", STDLIB_ONLY)
-def test_what_runs_before_the_environment_exists_imports_the_standard_library_only(module: str) -> None:
+def test_bootstrap_modules_import_only_the_standard_library(module: str) -> None:
     code = f"import sys; sys.path.insert(0, {os.fspath(ROOT)!r}); import backend.devstack.{module}"
     done = subprocess.run(
         [sys.executable, "-S", "-I", "-c", code], check=False, capture_output=True, text=True

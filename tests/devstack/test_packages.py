@@ -1,4 +1,4 @@
-"""What is missing on a machine, and what is done or said about it."""
+"""Finding and installing missing Debian packages."""
 
 import shutil
 import subprocess
@@ -15,9 +15,9 @@ from backend.devstack.packages import (
     FALLBACK_POSTGIS,
     INSTALL_SCRIPT,
     Machine,
-    command_for_a_person,
+    apt_lists_are_empty,
     install_command,
-    lists_are_empty,
+    manual_install_command,
     missing_packages,
     postgis_package,
     postgis_versions,
@@ -28,16 +28,16 @@ COMPLETE = Machine(
     postgres_versions=(15,),
     redis="/usr/bin/redis-server",
     nginx="/usr/sbin/nginx",
-    makes_environments=True,
+    has_ensurepip=True,
 )
-BARE = Machine(postgis_versions=(), postgres_versions=(), redis=None, nginx=None, makes_environments=False)
+BARE = Machine(postgis_versions=(), postgres_versions=(), redis=None, nginx=None, has_ensurepip=False)
 
 
-def test_a_complete_machine_misses_nothing() -> None:
+def test_complete_machine_has_no_missing_packages() -> None:
     assert missing_packages(COMPLETE, (), needs_venv=True) == ()
 
 
-def test_a_bare_machine_misses_postgis_redis_nginx_and_venv() -> None:
+def test_bare_machine_misses_postgis_redis_nginx_and_venv() -> None:
     assert missing_packages(BARE, ["postgresql-15-postgis-3"], needs_venv=True) == (
         "postgresql-15-postgis-3",
         "redis-server",
@@ -46,22 +46,22 @@ def test_a_bare_machine_misses_postgis_redis_nginx_and_venv() -> None:
     )
 
 
-def test_venv_is_asked_for_only_when_an_environment_must_be_made() -> None:
-    assert missing_packages(replace(COMPLETE, makes_environments=False), (), needs_venv=False) == ()
+def test_venv_package_is_only_required_to_create_an_environment() -> None:
+    assert missing_packages(replace(COMPLETE, has_ensurepip=False), (), needs_venv=False) == ()
 
 
-def test_a_server_without_postgis_gets_the_postgis_of_its_own_version() -> None:
+def test_installed_server_gets_the_postgis_of_its_version() -> None:
     offered = ["postgresql-15-postgis-3", "postgresql-17-postgis-3", "postgresql-17-postgis-3-scripts"]
     assert postgis_package(offered, installed_servers=[15]) == "postgresql-15-postgis-3"
     assert postgis_package(offered, installed_servers=[]) == "postgresql-17-postgis-3"
 
 
-def test_too_old_a_postgis_is_never_chosen() -> None:
+def test_unsupported_postgis_version_is_never_chosen() -> None:
     assert postgis_package(["postgresql-13-postgis-3"], installed_servers=[13]) == FALLBACK_POSTGIS
 
 
 @given(st.sets(st.integers(9, 30)), st.sets(st.integers(9, 30)))
-def test_the_chosen_package_is_offered_and_the_newest_that_fits(offered: set[int], servers: set[int]) -> None:
+def test_chosen_package_is_the_newest_available_match(offered: set[int], servers: set[int]) -> None:
     chosen = postgis_package([f"postgresql-{v}-postgis-3" for v in offered], servers)
     usable = {v for v in offered if v >= 15}
     preferred = usable & servers or usable
@@ -69,7 +69,7 @@ def test_the_chosen_package_is_offered_and_the_newest_that_fits(offered: set[int
     assert chosen == expected
 
 
-def test_only_servers_with_postgis_from_fifteen_on_count(tmp_path: Path) -> None:
+def test_only_servers_with_postgis_from_version_15_count(tmp_path: Path) -> None:
     for version in (13, 15, 16):
         (tmp_path / "lib" / str(version) / "bin").mkdir(parents=True)
         (tmp_path / "lib" / str(version) / "bin" / "initdb").touch()
@@ -79,7 +79,7 @@ def test_only_servers_with_postgis_from_fifteen_on_count(tmp_path: Path) -> None
     assert postgis_versions(tmp_path / "lib", tmp_path / "share") == (16,)
 
 
-def test_without_rights_the_refusal_names_the_exact_command_in_both_languages() -> None:
+def test_error_without_privileges_names_the_command_in_both_languages() -> None:
     with pytest.raises(PackagesMissing) as refused:
         install_command(("redis-server", "python3-venv"), prefix=None, update=True)
     command = (
@@ -87,43 +87,43 @@ def test_without_rights_the_refusal_names_the_exact_command_in_both_languages() 
     )
     assert refused.value.sentence("zh").count(command) == 1
     assert refused.value.sentence("en").count(command) == 1
-    assert len(refused.value.lines().splitlines()) == 3
+    assert len(refused.value.terminal_text().splitlines()) == 3
 
 
-def test_root_needs_no_sudo_in_what_it_is_told() -> None:
-    assert "sudo" not in command_for_a_person(["redis-server"], as_root=True)
+def test_manual_command_for_root_has_no_sudo() -> None:
+    assert "sudo" not in manual_install_command(["redis-server"], as_root=True)
 
 
-def test_with_sudo_the_whole_script_runs_once_under_it() -> None:
+def test_with_sudo_the_script_runs_once_under_it() -> None:
     command = install_command(("redis-server",), ("sudo", "-n"), update=True)
     assert command == ["sudo", "-n", "sh", "-c", INSTALL_SCRIPT, "install", "update", "redis-server"]
 
 
-def test_a_fresh_image_has_no_package_lists(tmp_path: Path) -> None:
+def test_fresh_image_has_no_package_lists(tmp_path: Path) -> None:
     (tmp_path / "partial").mkdir()
-    assert lists_are_empty(tmp_path)
+    assert apt_lists_are_empty(tmp_path)
     (tmp_path / "deb.debian.org_dists_bookworm_main_binary-amd64_Packages.lz4").touch()
-    assert not lists_are_empty(tmp_path)
+    assert not apt_lists_are_empty(tmp_path)
 
 
-def test_the_install_script_is_valid_shell() -> None:
+def test_install_script_is_valid_shell() -> None:
     checked = subprocess.run(["sh", "-n", "-c", INSTALL_SCRIPT], check=False, capture_output=True, text=True)
     assert (checked.returncode, checked.stderr) == (0, "")
 
 
-def test_a_machine_without_apt_is_told_the_package_names(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_without_apt_names_the_packages(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(packages, "inspect_machine", lambda: BARE)
     monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(UnknownSystem, match=r"postgresql-15-postgis-3 redis-server"):
         packages.ensure_packages(needs_venv=False)
 
 
-def test_an_install_that_changed_nothing_is_a_failure_even_when_apt_says_otherwise(
+def test_install_fails_if_packages_are_still_missing_afterwards(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(packages, "inspect_machine", lambda: BARE)
-    monkeypatch.setattr(packages, "rights", lambda: ("true",))
-    monkeypatch.setattr(packages, "offered_packages", frozenset)
+    monkeypatch.setattr(packages, "privilege_prefix", lambda: ("true",))
+    monkeypatch.setattr(packages, "available_packages", frozenset)
     monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
     with pytest.raises(PackagesNotInstalled):
         packages.ensure_packages(needs_venv=False)

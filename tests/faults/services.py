@@ -13,23 +13,29 @@ from pathlib import Path
 
 from backend.devstack.errors import RedisNotFound, ServiceDidNotStart
 from backend.devstack.packages import nginx_program, redis_program
-from backend.devstack.paths import POSTGRES_PORT, Place, find_place, make_private, write_as
+from backend.devstack.paths import (
+    POSTGRES_PORT,
+    StackLocation,
+    make_private_directory,
+    prepare_location,
+    write_as,
+)
 from backend.devstack.postgres import (
     APP,
     START_SECONDS,
     Cluster,
     choose_programs,
-    clear_stale_pid,
-    last_line,
-    make_cluster,
-    postmaster_of,
-    processes_in,
+    create_cluster,
+    find_postmaster,
+    last_log_line,
+    processes_with_cwd,
+    remove_stale_pid_file,
     stop_cluster,
     wait_until,
     write_settings,
 )
 from backend.devstack.redis_server import SETTINGS as REDIS_SETTINGS
-from backend.devstack.redis_server import ask, redis_is_running
+from backend.devstack.redis_server import redis_is_running, send_command
 
 POSTGRES_OPTIONS = (
     "-c fsync=off -c shared_buffers=64MB -c max_connections=120 -c log_min_duration_statement=-1"
@@ -70,7 +76,7 @@ http {{
 """
 
 
-def _end_with_parent() -> None:
+def _exit_with_parent() -> None:
     """In the child: the kernel ends it with the harness, even one that was killed outright."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
@@ -78,22 +84,22 @@ def _end_with_parent() -> None:
 def start_postgres(cluster: Cluster) -> None:
     """Start the cluster whatever became of it before, by the house's own settings."""
     if not cluster.data.exists():
-        make_cluster(cluster)
-    clear_stale_pid(cluster)
+        create_cluster(cluster)
+    remove_stale_pid_file(cluster)
     write_settings(cluster)
     started = cluster.run(
         *("pg_ctl", "start", "--silent", "--pgdata", str(cluster.data), "--log", str(cluster.log)),
         *("--wait", "--timeout", str(START_SECONDS), "--options", POSTGRES_OPTIONS),
     )
     if started.returncode != 0:
-        raise ServiceDidNotStart(service="PostgreSQL", log=cluster.log, last=last_line(cluster.log))
+        raise ServiceDidNotStart(service="PostgreSQL", log=cluster.log, last=last_log_line(cluster.log))
 
 
 @dataclass(slots=True)
 class Ground:
     """One run's directory and services."""
 
-    place: Place
+    location: StackLocation
     cluster: Cluster
     evidence: Path
     _redis: subprocess.Popen[bytes] | None = None
@@ -101,19 +107,19 @@ class Ground:
 
     @property
     def folder(self) -> Path:
-        return self.place.data
+        return self.location.data
 
     @property
     def superuser_dsn(self) -> str:
-        return f"host={self.place.sockets} port={POSTGRES_PORT} dbname=dianming user=postgres"
+        return f"host={self.location.sockets} port={POSTGRES_PORT} dbname=dianming user=postgres"
 
     @property
     def postgres_socket(self) -> Path:
-        return self.place.sockets / f".s.PGSQL.{POSTGRES_PORT}"
+        return self.location.sockets / f".s.PGSQL.{POSTGRES_PORT}"
 
     @property
     def redis_socket(self) -> Path:
-        return self.place.sockets / "redis.sock"
+        return self.location.sockets / "redis.sock"
 
     # --- PostgreSQL ---
 
@@ -122,7 +128,7 @@ class Ground:
 
     def kill_postgres(self) -> None:
         """kill -9 of the postmaster; its children notice and leave."""
-        pid = postmaster_of(self.cluster.data)
+        pid = find_postmaster(self.cluster.data)
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
 
@@ -133,7 +139,7 @@ class Ground:
         )
 
     def postgres_processes(self) -> list[int]:
-        return list(processes_in(self.cluster.data.resolve()))
+        return list(processes_with_cwd(self.cluster.data.resolve()))
 
     def postgres_backends(self) -> list[int]:
         """Processes that serve a connection of the house."""
@@ -153,11 +159,11 @@ class Ground:
         text = REDIS_SETTINGS.format(
             socket=self.redis_socket, data=self.folder, log=self.folder / "redis.log"
         ).replace("daemonize yes", "daemonize no")
-        write_as(self.place.account, settings, text)
+        write_as(self.location.user, settings, text)
         self._redis = self._spawn([program, str(settings)])
-        if not wait_until(lambda: redis_is_running(self.place), 15):
+        if not wait_until(lambda: redis_is_running(self.location), 15):
             raise ServiceDidNotStart(
-                service="Redis", log=self.folder / "redis.log", last=last_line(self.folder / "redis.log")
+                service="Redis", log=self.folder / "redis.log", last=last_log_line(self.folder / "redis.log")
             )
 
     def signal_redis(self, number: signal.Signals) -> None:
@@ -168,7 +174,7 @@ class Ground:
 
     def fill_redis(self, *, full: bool) -> None:
         """No write is taken any more while it is full."""
-        ask(self.redis_socket, b"CONFIG SET maxmemory " + (b"1" if full else b"268435456"))
+        send_command(self.redis_socket, b"CONFIG SET maxmemory " + (b"1" if full else b"268435456"))
 
     # --- nginx ---
 
@@ -181,36 +187,36 @@ class Ground:
             f"server 127.0.0.1:{each} max_fails=1 fail_timeout=1s;" for each in upstream
         )
         conf = self.folder / "nginx.conf"
-        write_as(self.place.account, conf, NGINX.format(folder=self.folder, servers=servers, port=port))
+        write_as(self.location.user, conf, NGINX.format(folder=self.folder, servers=servers, port=port))
         self._nginx = self._spawn(
             [program, "-p", str(self.folder), "-e", f"{self.folder}/nginx.log", "-c", str(conf)]
         )
         return True
 
     def _spawn(self, command: list[str]) -> subprocess.Popen[bytes]:
-        account = self.place.account
-        demoted = os.geteuid() != account.uid
+        user = self.location.user
+        demoted = os.geteuid() != user.uid
         with (self.folder / "services.log").open("ab") as log:
             return subprocess.Popen(
                 command,
-                user=account.uid if demoted else None,
-                group=account.gid if demoted else None,
+                user=user.uid if demoted else None,
+                group=user.gid if demoted else None,
                 extra_groups=[] if demoted else None,
                 cwd="/",
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=_end_with_parent,  # noqa: PLW1509 - two system calls, no lock
+                preexec_fn=_exit_with_parent,  # noqa: PLW1509 - two system calls, no lock
             )
 
     def heal(self) -> None:
         """Whatever was stopped, filled or ended runs again as in the beginning."""
         self.signal_redis(signal.SIGCONT)
-        if not redis_is_running(self.place):
+        if not redis_is_running(self.location):
             self.start_redis()
         self.fill_redis(full=False)
-        if postmaster_of(self.cluster.data) is None:
+        if find_postmaster(self.cluster.data) is None:
             self.start_postgres()
 
     def stop(self) -> None:
@@ -231,7 +237,7 @@ def _sweep(folder: Path) -> None:
     for left in folder.glob("run-*"):
         if Path("/proc", left.name.split("-")[1]).exists():
             continue
-        for pid in processes_in((left / "postgres").resolve()):
+        for pid in processes_with_cwd((left / "postgres").resolve()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         shutil.rmtree(left, ignore_errors=True)
@@ -240,20 +246,20 @@ def _sweep(folder: Path) -> None:
 @contextmanager
 def prepared(template: Path, root: Path) -> Iterator[Ground]:
     """A run's own directory with a copy of the template's cluster and keys; nothing runs yet. It goes at the end."""
-    found = find_place(root, "faults")
-    _sweep(found.data)
-    data = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=found.data))
+    base = prepare_location(root, "faults")
+    _sweep(base.data)
+    data = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base.data))
     sockets = Path(tempfile.mkdtemp(prefix="dm-faults-"))
-    make_private(data, found.account)
-    make_private(sockets, found.account)
-    place = Place(data=data, sockets=sockets, account=found.account)
+    make_private_directory(data, base.user)
+    make_private_directory(sockets, base.user)
+    location = StackLocation(data=data, sockets=sockets, user=base.user)
     copy = ["cp", "-a", "--reflink=auto", str(template / "postgres"), str(data / "postgres")]
     subprocess.run(copy, check=True)
     for name in ("keys.json", "world.json"):
         shutil.copy(template / name, data / name)
     evidence = data / "evidence"
     evidence.mkdir(mode=0o700)
-    ground = Ground(place, Cluster(place, choose_programs(place), durable=True), evidence)
+    ground = Ground(location, Cluster(location, choose_programs(location), durable=True), evidence)
     try:
         yield ground
     finally:

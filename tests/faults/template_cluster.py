@@ -33,7 +33,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing, create_key_file
 from backend.core.redis_client import open_redis
 from backend.demo.phone import Phone
-from backend.devstack.paths import Place, find_place, make_private
+from backend.devstack.paths import StackLocation, make_private_directory, prepare_location
 from backend.devstack.postgres import Cluster, choose_programs, prepare_database, stop_cluster
 from backend.devstack.services import Stack
 from backend.identity.accounts.passwords import hash_password
@@ -140,14 +140,14 @@ def fingerprint(root: Path = ROOT) -> str:
 @contextmanager
 def template(root: Path = ROOT) -> Iterator[Path]:
     """The directory of today's template, made if it is missing; nobody replaces it meanwhile."""
-    place = find_place(root, "faults")
-    wanted = place.data / f"template-{fingerprint(root)}"
-    with FileLock(place.data / "template.lock"):
+    location = prepare_location(root, "faults")
+    wanted = location.data / f"template-{fingerprint(root)}"
+    with FileLock(location.data / "template.lock"):
         if not (wanted / "world.json").exists():
             print("建立故障演练的数据库模板 · Making the template of the fault harness", flush=True)
             shutil.rmtree(wanted, ignore_errors=True)
-            _make(place, wanted)
-            _forget_old(place.data, wanted)
+            _make(location, wanted)
+            _forget_old(location.data, wanted)
         os.utime(wanted)
         yield wanted
 
@@ -160,9 +160,9 @@ def _forget_old(folder: Path, newest: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _make(place: Place, wanted: Path) -> None:
-    own = Place(data=wanted, sockets=place.sockets, account=place.account)
-    make_private(wanted, place.account)
+def _make(location: StackLocation, wanted: Path) -> None:
+    own = StackLocation(data=wanted, sockets=location.sockets, user=location.user)
+    make_private_directory(wanted, location.user)
     cluster = Cluster(own, choose_programs(own), durable=True)
     start_postgres(cluster)
     try:

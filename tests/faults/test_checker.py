@@ -176,10 +176,10 @@ def message(kind: bytes, body: bytes) -> bytes:
 
 def test_a_relay_knows_which_tables_a_commit_wrote() -> None:
     reader = Reader()
-    greeting = struct.pack("!II", 8 + 5, 196608) + b"user\0"
+    ready_banner = struct.pack("!II", 8 + 5, 196608) + b"user\0"
     prepared = message(b"P", b"s1\0INSERT INTO submission (id) VALUES ($1)\0\0\0")
     bound = message(b"B", b"\0s1\0" + b"\0" * 6)
-    said = greeting + prepared + message(b"Q", b"BEGIN\0") + bound
+    said = ready_banner + prepared + message(b"Q", b"BEGIN\0") + bound
     assert reader.hear(said[:20]) is None
     assert reader.hear(said[20:]) is None
     assert reader.hear(message(b"Q", b"UPDATE ONLY outcome_entry SET seq = 1\0")) is None

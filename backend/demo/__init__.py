@@ -1,1 +1,1 @@
-"""The story on real input: clients that use only public interfaces."""
+"""`make demo`: runs a full roll call and its consequences over the public interfaces of a running system."""

@@ -1,6 +1,6 @@
-"""A student's phone: a P-256 key that never leaves it, DPoP proofs, signed envelopes. Knows only the wire.
+"""A client of the mobile API that acts as a student's phone: P-256 key, DPoP proofs, signed envelopes.
 
-A pure client on httpx, for the demo, the tests and whoever writes a client of their own.
+Uses only httpx and the wire format, so it can also serve as an example for other clients.
 """
 
 import base64
@@ -21,10 +21,10 @@ def _base64url(data: bytes) -> str:
 
 
 class Phone:
-    """One phone, bound to nobody yet.
+    """One phone, not bound to a student yet.
 
-    `client` has the API as its base URL; `public_url` is how the API calls itself (the `htu` of proofs), the
-    base URL unless said otherwise. `clock` gives seconds since the epoch, as the phone believes.
+    `client` has the API as its base URL. `public_url` is the API's own URL for the `htu` claim of proofs, by
+    default the base URL. `clock` returns the phone's time in seconds since the epoch.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Phone:
 
     @property
     def thumbprint(self) -> str:
-        """The name of the key (RFC 7638)."""
+        """The thumbprint of the key (RFC 7638)."""
         canonical = json.dumps(self.jwk, sort_keys=True, separators=(",", ":"))
         return _base64url(hashlib.sha256(canonical.encode()).digest())
 
     def proof(self, method: str, path: str, token: str | None = None) -> str:
-        """A DPoP proof of one request (RFC 9449, 4.2)."""
+        """Create a DPoP proof for one request (RFC 9449, 4.2)."""
         claims: dict[str, Any] = {
             "jti": str(uuid.uuid4()),
             "htm": method,
@@ -62,16 +62,16 @@ class Phone:
         return jwt.encode(claims, self.key, algorithm="ES256", headers={"typ": "dpop+jwt", "jwk": self.jwk})
 
     def sign(self, payload: dict[str, Any], **header: Any) -> str:
-        """A compact JWS (ES256) over `payload`, named by the key's thumbprint: the envelope of a check-in."""
+        """Sign `payload` as a compact JWS (ES256) with the thumbprint as `kid`, as the envelope of a check-in."""
         return jwt.encode(payload, self.key, algorithm="ES256", headers={"kid": self.thumbprint, **header})
 
     async def prove(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A request that carries a proof and no token."""
+        """Send a request with a proof but without a token."""
         headers = {**options.pop("headers", {}), "DPoP": self.proof(method, path)}
         return await self.client.request(method, path, headers=headers, **options)
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A request as the bound student; fetches a token first, and once more when it has expired."""
+        """Send a request as the bound student. Fetches a token if there is none or if it has expired."""
         if self.token is None:
             await self.fetch_token()
         response = await self._authorised(method, path, options)
@@ -84,11 +84,11 @@ class Phone:
         return response
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
-        """A GET as the bound student."""
+        """Send a GET as the bound student."""
         return await self.request("GET", path, **options)
 
     async def post(self, path: str, **options: Any) -> httpx.Response:
-        """A POST as the bound student."""
+        """Send a POST as the bound student."""
         return await self.request("POST", path, **options)
 
     async def _authorised(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
@@ -100,14 +100,14 @@ class Phone:
         )
 
     async def register(self, name: str, id_number: str) -> str:
-        """Ask to be bound to a student; returns the registration, whose code goes out by SMS."""
+        """Request to be bound to a student. Return the registration id; the code is sent by SMS."""
         response = await self.prove("POST", "/v1/registrations", json={"name": name, "id_number": id_number})
         response.raise_for_status()
         registration_id: str = response.json()["registration_id"]
         return registration_id
 
     async def confirm(self, registration_id: str, code: str) -> httpx.Response:
-        """Send the code; on success the phone is bound and keeps its token."""
+        """Confirm the registration with the code. On success the phone is bound and has a token."""
         path = f"/v1/registrations/{registration_id}/confirmation"
         response = await self.prove("POST", path, json={"code": code})
         if response.is_success:
@@ -115,18 +115,18 @@ class Phone:
         return response
 
     async def fetch_token(self) -> None:
-        """A fresh token for the bound key; raises httpx.HTTPStatusError when the key is refused."""
+        """Fetch a new token for the bound key. Raises httpx.HTTPStatusError if the key is rejected."""
         response = await self.prove("POST", "/v1/token")
         response.raise_for_status()
         self.token = response.json()["access_token"]
 
     async def consent(self, kind: str, text_version: str, *, granted: bool = True) -> httpx.Response:
-        """Answer one consent."""
+        """Grant or refuse one consent."""
         body = {"kind": kind, "granted": granted, "text_version": text_version}
         return await self.post("/v1/me/consents", json=body)
 
     async def enrol_face(self, shots: list[bytes]) -> httpx.Response:
-        """Upload shots of the face."""
+        """Upload pictures of the face."""
         files = [("shots", (f"{number}.jpg", shot, "image/jpeg")) for number, shot in enumerate(shots)]
         return await self.post("/v1/me/face", files=files)
 

@@ -1,12 +1,12 @@
-"""What the demonstration ends with: a line for everyone who had a part, and whatever was not as demanded."""
+"""The final report: one line per role, figures, and every fact that was not as expected."""
 
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(slots=True)
-class Line:
-    """One line of the final table."""
+class ReportLine:
+    """One line of the final table. The field names are keys of the JSON report."""
 
     role: str
     zh: str
@@ -19,20 +19,20 @@ class Line:
     seen: list[str]
 
     @property
-    def surprise(self) -> bool:
-        """Whether this is not what the notice demands."""
+    def is_unexpected(self) -> bool:
+        """Whether the outcome differs from the one that the notice requires."""
         return self.expected != self.outcome
 
 
 @dataclass(slots=True)
 class Report:
-    """What the demonstration ends with."""
+    """The final report."""
 
-    lines: list[Line] = field(default_factory=list)
-    surprises: list[str] = field(default_factory=list)
+    lines: list[ReportLine] = field(default_factory=list)
+    unexpected: list[str] = field(default_factory=list)
     figures: dict[str, Any] = field(default_factory=dict)
 
-    def check(self, fact: str, holds: object) -> None:
-        """Note a surprise when a fact of the story does not hold."""
-        if not holds:
-            self.surprises.append(fact)
+    def check(self, fact: str, is_true: object) -> None:
+        """Record `fact` as unexpected if it is not true."""
+        if not is_true:
+            self.unexpected.append(fact)

@@ -1,6 +1,6 @@
-"""The story: one spot check from launch to settlement, on real input, with everyone who tries something.
+"""The first scenario: one spot check from launch to settlement, including students who try to cheat.
 
-Only public interfaces are used: HTTP, and `dianming clock advance` for hours that nobody wants to wait.
+Uses only public interfaces: HTTP, and `dianming clock advance` to skip waiting times.
 """
 
 import asyncio
@@ -10,66 +10,70 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from backend.demo.actors import Cast, Role
-from backend.demo.clients import Clients, first_events, gather, kill_a_worker
-from backend.demo.fixtures import Setting, Tell, first_window
-from backend.demo.report import Line, Report
+from backend.demo.actors import Participants, Role
+from backend.demo.clients import Clients, kill_worker, read_first_progress_event, run_concurrently
+from backend.demo.fixtures import Log, Organisation, window_times
+from backend.demo.report import Report, ReportLine
 from backend.demo.staff import expect
-from backend.demo.students import Attempt, Pupil, Where
+from backend.demo.students import CheckInResult, DemoStudent, ReportedPosition
 
-PATIENCE_SECONDS = 300.0
+TIMEOUT_SECONDS = 300.0
 MINUTES = 60.0
 
 
-class Story:
-    """Plays the story on a setting; `tell` prints what happens as it happens."""
+class RollCallScenario:
+    """Runs one roll call on the created organisation. `log` prints the progress."""
 
-    def __init__(self, setting: Setting, clients: Clients, tell: Tell, root: Path) -> None:
-        self.setting = setting
+    def __init__(self, organisation: Organisation, clients: Clients, log: Log, root: Path) -> None:
+        self.organisation = organisation
         self.clients = clients
-        self.tell = tell
+        self.log = log
         self.root = root
         self.report = Report()
-        self.cast = Cast(setting, clients, tell, root)
+        self.participants = Participants(organisation, clients, log, root)
 
     # --- activation ---
 
-    async def activate(self) -> None:
-        """All students activate their accounts (HN334-3.1)."""
+    async def activate_students(self) -> None:
+        """Activate the accounts of all students (HN334-3.1)."""
         started, done = time.monotonic(), 0
 
-        async def one(pupil: Pupil) -> None:
+        async def one(student: DemoStudent) -> None:
             nonlocal done
-            await (pupil.activate() if pupil.has_phone else self._without_phone(pupil))
+            await (student.activate() if student.has_phone else self._look_up_student(student))
             done += 1
             if done % 250 == 0:
-                self.tell(f"  已激活 {done}/{len(self.cast.pupils)}（{time.monotonic() - started:.0f} 秒）")
+                self.log(
+                    f"  已激活 {done}/{len(self.participants.students)}（{time.monotonic() - started:.0f} 秒）"
+                )
 
-        await gather(one(pupil) for pupil in self.cast.pupils)
-        photographed = [pupil for pupil in self.cast.pupils if pupil.face.engine == "dlib-onnx"]
-        refused = [pupil for pupil in photographed if not pupil.enrolled]
-        self.tell(
+        await run_concurrently(one(student) for student in self.participants.students)
+        photographed = [
+            student for student in self.participants.students if student.face.engine == "dlib-onnx"
+        ]
+        refused = [student for student in photographed if not student.enrolled]
+        self.log(
             f"激活完成：真人照片 {len(photographed)} 人中 {len(refused)} 人采集或证件照被拒"
-            f"（{', '.join(sorted({code for each in refused for code in each.refused_because})) or '无'}），改走非人脸核验"
+            f"（{', '.join(sorted({code for each in refused for code in each.refusal_reasons})) or '无'}），改走非人脸核验"
         )
 
-    async def _without_phone(self, pupil: Pupil) -> None:
-        """Nothing to activate: the registrar finds the student on the roll."""
-        asked = {"q": pupil.record["身份证件号"]}
-        found = expect(await pupil.school.registrar.get("/v1/students", params=asked))["items"]
-        pupil.student_id = found[0]["id"]
+    async def _look_up_student(self, student: DemoStudent) -> None:
+        """Look up the id of a student without a phone through the registrar."""
+        requested = {"q": student.record["身份证件号"]}
+        found = expect(await student.school.registrar.get("/v1/students", params=requested))["items"]
+        student.student_id = found[0]["id"]
 
     # --- the roll calls ---
 
-    async def refusals_of_authority(self) -> None:
-        """Who may not launch, and whose records one may not see (HN334-2.3, 3.4)."""
-        a, b, c = self.setting.schools
-        opens, closes = first_window(self.clients.clock(), 5, 60)
+    async def check_authority_limits(self) -> None:
+        """Check that units cannot launch outside their authority or read foreign records (HN334-2.3, 3.4)."""
+        a, b, c = self.organisation.schools
+        opens, closes = window_times(self.clients.clock(), 5, 60)
         times = {"opens_at": opens, "closes_at": closes, "kind": "spot_check", "title": "越权核验"}
-        luoyang = self.setting.bureaus["410300"]
+        luoyang = self.organisation.bureaus["410300"]
         for who, staff, school in (
             ("洛阳市教育局对郑州学校", luoyang, a),
-            ("郑州市教育局对省属学校", self.setting.bureaus["410100"], c),
+            ("郑州市教育局对省属学校", self.organisation.bureaus["410100"], c),
             ("辅导员发起", next(iter(a.counselors.values())), a),
             ("学校发起上级核验", a.registrar, a),
         ):
@@ -77,199 +81,218 @@ class Story:
             self.report.check(
                 f"{who} was not refused: {answer.status_code}", answer.status_code in {403, 404}
             )
-            self.tell(f"  {who}：拒绝 {answer.status_code} {answer.json()['code']}")
-        foreign = next(pupil for pupil in self.cast.pupils if pupil.school is b)
+            self.log(f"  {who}：拒绝 {answer.status_code} {answer.json()['code']}")
+        foreign = next(student for student in self.participants.students if student.school is b)
         seen = await a.registrar.get(f"/v1/students/{foreign.student_id}")
-        ghost = await a.registrar.get("/v1/students/01890000-0000-7000-8000-000000000000")
-        same = {k: v for k, v in seen.json().items() if k != "instance"} == {
-            k: v for k, v in ghost.json().items() if k != "instance"
+        nonexistent = await a.registrar.get("/v1/students/01890000-0000-7000-8000-000000000000")
+        same_answer = {k: v for k, v in seen.json().items() if k != "instance"} == {
+            k: v for k, v in nonexistent.json().items() if k != "instance"
         }
         self.report.check(
-            "another school's student is not answered as if absent", seen.status_code == 404 and same
+            "another school's student is not answered as if absent", seen.status_code == 404 and same_answer
         )
-        self.tell("  A 校管理员查询 B 校学生：与不存在者答复完全相同（404）")
+        self.log("  A 校管理员查询 B 校学生：与不存在者答复完全相同（404）")
 
-    async def launch(self) -> str:
-        """The province launches over the three schools (HN334-3.4)."""
-        opens, closes = first_window(self.clients.clock(), 5, 60)
+    async def launch_roll_call(self) -> str:
+        """Launch a roll call of the province over the three schools (HN334-3.4). Return its id."""
+        opens, closes = window_times(self.clients.clock(), 5, 60)
         body = {
             "kind": "spot_check",
             "title": "全省中职学籍常态化核验",
             "opens_at": opens,
             "closes_at": closes,
-            "audience": {"unit_ids": [school.id for school in self.setting.schools]},
+            "audience": {"unit_ids": [school.id for school in self.organisation.schools]},
         }
-        launched = expect(await self.setting.province.post("/v1/roll-calls", body), 201)
-        full_time = sum(pupil.record["学习形式"] == "全日制" for pupil in self.cast.pupils)
+        launched = expect(await self.organisation.province.post("/v1/roll-calls", body), 201)
+        full_time = sum(student.record["学习形式"] == "全日制" for student in self.participants.students)
         self.report.check("every full-time student owes presence", launched["owed"] == full_time)
         self.report.check(
-            "part-time students are exempt", launched["exempt"] == len(self.cast.pupils) - full_time
+            "part-time students are exempt", launched["exempt"] == len(self.participants.students) - full_time
         )
-        self.tell(
+        self.log(
             f"省教育厅发起核验：应核验 {launched['owed']} 人，非全日制免核 {launched['exempt']} 人，"
             f"{launched['schools']} 校，窗口 {opens[11:16]}–{closes[11:16]} UTC"
         )
-        again = await self.setting.bureaus["410100"].post(
+        again = await self.organisation.bureaus["410100"].post(
             "/v1/roll-calls",
-            {**body, "title": "同一时段", "audience": {"unit_ids": [self.setting.schools[0].id]}},
+            {**body, "title": "同一时段", "audience": {"unit_ids": [self.organisation.schools[0].id]}},
         )
         self.report.check("an overlapping superior check is refused", again.status_code == 409)
-        self.tell(f"  郑州市教育局同一时段再发起：{again.json()['code']}（后发起者被拒）")
+        self.log(f"  郑州市教育局同一时段再发起：{again.json()['code']}（后发起者被拒）")
         return str(launched["id"])
 
     async def open_window(self, roll_call_id: str) -> None:
-        """Notices are out; an early check-in is refused; then the clock reaches the opening."""
-        pupil = self.cast.role("honest").pupil
-        early = await pupil.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges")
+        """Check that notices arrive and that an early check-in is rejected, then move the clock to the opening."""
+        student = self.participants.role("honest").student
+        early = await student.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges")
         for _ in range(100):
             if early.status_code != 404:
                 break
             await asyncio.sleep(0.2)
-            early = await pupil.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges")
+            early = await student.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges")
         self.report.check("an early check-in is refused", early.json().get("code") == "window_not_open")
-        notices = expect(await pupil.phone.get("/v1/notices"))
+        notices = expect(await student.phone.get("/v1/notices"))
         self.report.check("the notice reached the student", notices["items"])
-        self.tell(f"  学生收到通知：{notices['items'][0]['body_zh'] if notices['items'] else '—'}")
-        self.clients.advance(5 * MINUTES + 1)
+        self.log(f"  学生收到通知：{notices['items'][0]['body_zh'] if notices['items'] else '—'}")
+        self.clients.advance_clock(5 * MINUTES + 1)
 
-    async def crowd(self, roll_call_id: str) -> None:
-        """Everyone without a part checks in; half-way a worker is killed."""
-        parts = {id(role.pupil) for role in self.cast.roles}
-        crowd = [pupil for pupil in self.cast.pupils if id(pupil) not in parts and pupil.enrolled]
+    async def check_in_others(self, roll_call_id: str) -> None:
+        """Check in all students without a role. Halfway through, kill a worker."""
+        role_by_student = {id(role.student) for role in self.participants.roles}
+        others = [
+            student
+            for student in self.participants.students
+            if id(student) not in role_by_student and student.enrolled
+        ]
         started, done = time.monotonic(), 0
 
-        async def one(pupil: Pupil) -> None:
+        async def one(student: DemoStudent) -> None:
             nonlocal done
-            await pupil.check_in(roll_call_id, Where())
+            await student.check_in(roll_call_id, ReportedPosition())
             done += 1
-            if done == len(crowd) // 2:
-                self.tell(f"  处理到一半，kill -9 一个核验进程（pid {kill_a_worker()}），由守护进程重启")
+            if done == len(others) // 2:
+                self.log(f"  处理到一半，kill -9 一个核验进程（pid {kill_worker()}），由守护进程重启")
             if done % 250 == 0:
                 figures = await self.progress(roll_call_id)
-                self.tell(
-                    f"  已提交 {done}/{len(crowd)}（{time.monotonic() - started:.0f} 秒），"
+                self.log(
+                    f"  已提交 {done}/{len(others)}（{time.monotonic() - started:.0f} 秒），"
                     f"实时进度：通过 {figures['present']}，等待 {figures['waiting']}"
                 )
 
-        await gather(one(pupil) for pupil in crowd)
+        await run_concurrently(one(student) for student in others)
         self.report.figures["crowd"] = {
-            "students": len(crowd),
+            "students": len(others),
             "seconds": round(time.monotonic() - started, 1),
         }
 
     async def progress(self, roll_call_id: str) -> dict[str, Any]:
-        """The province's live figures."""
+        """Return the province's live figures."""
         figures: dict[str, Any] = expect(
-            await self.setting.province.get(f"/v1/roll-calls/{roll_call_id}/progress")
+            await self.organisation.province.get(f"/v1/roll-calls/{roll_call_id}/progress")
         )
         return figures
 
-    async def parts(self, roll_call_id: str) -> None:
-        """Each role plays its part inside the window."""
-        honest, wrong = self.cast.role("honest"), self.cast.role("wrong_face")
-        await self._note(honest, await honest.pupil.check_in(roll_call_id, Where()))
-        stranger = self.cast.role("gcj02").pupil.face
-        await self._note(wrong, await wrong.pupil.check_in(roll_call_id, Where(), attempt=1, face=stranger))
-        outside = self.cast.role("outside")
-        await self._note(outside, await outside.pupil.check_in(roll_call_id, Where(east_m=2000)))
-        gcj02 = self.cast.role("gcj02")
-        await self._note(gcj02, await gcj02.pupil.check_in(roll_call_id, Where(datum="gcj02")))
-        coarse = self.cast.role("coarse")
-        await self._note(coarse, await coarse.pupil.check_in(roll_call_id, Where(accuracy_m=400)))
-        await self._replay(roll_call_id)
-        await self._twenty_pairs(roll_call_id)
+    async def play_roles(self, roll_call_id: str) -> None:
+        """Let each role check in while the window is open."""
+        honest, wrong = self.participants.role("honest"), self.participants.role("wrong_face")
+        await self._record_attempt(honest, await honest.student.check_in(roll_call_id, ReportedPosition()))
+        another_face = self.participants.role("gcj02").student.face
+        await self._record_attempt(
+            wrong,
+            await wrong.student.check_in(roll_call_id, ReportedPosition(), attempt=1, face=another_face),
+        )
+        outside = self.participants.role("outside")
+        await self._record_attempt(
+            outside, await outside.student.check_in(roll_call_id, ReportedPosition(east_m=2000))
+        )
+        gcj02 = self.participants.role("gcj02")
+        await self._record_attempt(
+            gcj02, await gcj02.student.check_in(roll_call_id, ReportedPosition(datum="gcj02"))
+        )
+        coarse = self.participants.role("coarse")
+        await self._record_attempt(
+            coarse, await coarse.student.check_in(roll_call_id, ReportedPosition(accuracy_m=400))
+        )
+        await self._replay_captured_envelope(roll_call_id)
+        await self._send_concurrently(roll_call_id)
 
-    async def _note(self, role: Role, attempt: Attempt) -> None:
+    async def _record_attempt(self, role: Role, attempt: CheckInResult) -> None:
         if attempt.submission_id is None:
             role.seen.append(f"{attempt.status} {attempt.code}")
             return
-        view = await role.pupil.finding(attempt.submission_id)
+        view = await role.student.wait_for_finding(attempt.submission_id)
         role.seen.append(f"{view['finding']}: {', '.join(reason['code'] for reason in view['reasons'])}")
-        self.tell(f"  {role.zh}：{role.seen[-1]}")
+        self.log(f"  {role.zh}：{role.seen[-1]}")
 
-    async def _replay(self, roll_call_id: str) -> None:
-        """A captured envelope of a classmate: wrong key. The own one again: the original receipt, nothing new."""
-        thief, victim = self.cast.role("replayed"), self.cast.role("honest").pupil
-        asked = await thief.pupil.challenge(roll_call_id)
-        frames = victim.face.answer(asked.actions, 1)
-        captured = victim.envelope(roll_call_id, asked.nonce, Where(), frames)
-        answer = await thief.pupil.send(roll_call_id, captured)
+    async def _replay_captured_envelope(self, roll_call_id: str) -> None:
+        """Send the captured envelope of a classmate. It is rejected because it is signed with another key."""
+        thief, victim = self.participants.role("replayed"), self.participants.role("honest").student
+        requested = await thief.student.fetch_challenge(roll_call_id)
+        frames = victim.face.perform(requested.actions, 1)
+        captured = victim.sign_envelope(roll_call_id, requested.nonce, ReportedPosition(), frames)
+        answer = await thief.student.send_envelope(roll_call_id, captured)
         thief.seen.append(f"{answer.status} {answer.code}")
         self.report.check("a captured envelope is refused", answer.code == "envelope_signature_invalid")
-        self.tell(f"  {thief.zh}：{answer.status} {answer.code}")
+        self.log(f"  {thief.zh}：{answer.status} {answer.code}")
 
-    async def _twenty_pairs(self, roll_call_id: str) -> None:
-        """20 simultaneous pairs of the same check-in: stored once, everyone gets the same receipt."""
-        role = self.cast.role("twice")
-        asked = await role.pupil.challenge(roll_call_id)
-        frames = role.pupil.face.answer(asked.actions, 0)
-        envelope = role.pupil.envelope(roll_call_id, asked.nonce, Where(), frames)
-        answers = await asyncio.gather(*(role.pupil.send(roll_call_id, envelope) for _ in range(40)))
+    async def _send_concurrently(self, roll_call_id: str) -> None:
+        """Send the same envelope 40 times at once. It is stored once, and all responses have the same receipt."""
+        role = self.participants.role("twice")
+        requested = await role.student.fetch_challenge(roll_call_id)
+        frames = role.student.face.perform(requested.actions, 0)
+        envelope = role.student.sign_envelope(roll_call_id, requested.nonce, ReportedPosition(), frames)
+        answers = await asyncio.gather(
+            *(role.student.send_envelope(roll_call_id, envelope) for _ in range(40))
+        )
         receipts = {answer.receipt for answer in answers}
-        fresh = sum(answer.status == 201 for answer in answers)
+        stored = sum(answer.status == 201 for answer in answers)
         self.report.check(
             "40 simultaneous sends give one receipt", len(receipts) == 1 and None not in receipts
         )
-        self.report.check("40 simultaneous sends are stored once", fresh == 1)
-        role.seen.append(f"40 × 同一信封 → 新存 {fresh}，回执 {len(receipts)} 种")
-        self.tell(f"  {role.zh}：新存 {fresh} 次，其余 {40 - fresh} 次得到同一回执")
+        self.report.check("40 simultaneous sends are stored once", stored == 1)
+        role.seen.append(f"40 × 同一信封 → 新存 {stored}，回执 {len(receipts)} 种")
+        self.log(f"  {role.zh}：新存 {stored} 次，其余 {40 - stored} 次得到同一回执")
         submission = answers[0].submission_id
         assert submission is not None
-        await role.pupil.upload(submission, frames)
-        await self._note(role, answers[0])
+        await role.student.upload_frames(submission, frames)
+        await self._record_attempt(role, answers[0])
 
-    async def retries(self, roll_call_id: str) -> None:
-        """Honest students whose first burst could not be judged try once more; then the counselor attests."""
-        parts = {id(role.pupil): role for role in self.cast.roles}
-        await self._judged(roll_call_id)
-        for pupil in self.cast.pupils:
-            role = parts.get(id(pupil))
+    async def retry_undetermined(self, roll_call_id: str) -> None:
+        """Let honest students whose first burst was inconclusive try again; if that fails, the counselor attests."""
+        role_by_student = {id(role.student): role for role in self.participants.roles}
+        await self._wait_for_verification(roll_call_id)
+        for student in self.participants.students:
+            role = role_by_student.get(id(student))
             if (
-                pupil.face.engine != "dlib-onnx"
-                or not pupil.enrolled
+                student.face.engine != "dlib-onnx"
+                or not student.enrolled
                 or (role and role.key not in {"honest", "gcj02", "twice"})
             ):
                 continue
-            view = expect(await pupil.phone.get(f"/v1/roll-calls/{roll_call_id}"))
+            view = expect(await student.phone.get(f"/v1/roll-calls/{roll_call_id}"))
             if view["outcome"] == "present":
                 continue
-            retry = role or Role("retried", "首次照片不足以判定，重试", "present", pupil)
+            retry = role or Role("retried", "首次照片不足以判定，重试", "present", student)
             if role is None:
-                self.cast.roles.append(retry)
-            earlier = expect(await pupil.phone.get(f"/v1/roll-calls/{roll_call_id}/attempts"))["submissions"]
+                self.participants.roles.append(retry)
+            earlier = expect(await student.phone.get(f"/v1/roll-calls/{roll_call_id}/attempts"))[
+                "submissions"
+            ]
             retry.seen += [
                 f"{each['finding']}: {', '.join(r['code'] for r in each['reasons'])}" for each in earlier
             ]
-            where = Where(datum="gcj02") if retry.key == "gcj02" else Where()
-            await self._note(retry, await pupil.check_in(roll_call_id, where, attempt=1))
+            position = ReportedPosition(datum="gcj02") if retry.key == "gcj02" else ReportedPosition()
+            await self._record_attempt(retry, await student.check_in(roll_call_id, position, attempt=1))
             if not retry.seen[-1].startswith("accepted"):
-                await self._attest(roll_call_id, retry)
+                await self._attest_student(roll_call_id, retry)
 
-    async def _judged(self, roll_call_id: str) -> None:
-        """Wait until the figures stand still."""
+    async def _wait_for_verification(self, roll_call_id: str) -> None:
+        """Wait until the live figures no longer change."""
         last = None
-        for _ in range(round(PATIENCE_SECONDS)):
+        for _ in range(round(TIMEOUT_SECONDS)):
             figures = (await self.progress(roll_call_id))["present"]
             if figures == last:
                 return
             last = figures
             await asyncio.sleep(2)
 
-    async def attest(self, roll_call_id: str) -> None:
-        """The non-face route: card code, counselor on site, second person for the sample."""
-        attested = self.cast.role("attested")
-        await self._attest(roll_call_id, attested)
-        for role in [each for each in self.cast.roles if each.key == "non_face"]:
-            await self._attest(roll_call_id, role)
+    async def attest_students(self, roll_call_id: str) -> None:
+        """Attest students without face verification: card code, counselor on site, review if sampled."""
+        attested = self.participants.role("attested")
+        await self._attest_student(roll_call_id, attested)
+        for role in [each for each in self.participants.roles if each.key == "non_face"]:
+            await self._attest_student(roll_call_id, role)
 
-    async def _attest(self, roll_call_id: str, role: Role) -> None:
-        pupil, school = role.pupil, role.pupil.school
-        group = next(each for each in school.classes if each["name"] == pupil.record["班级名称"])
+    async def _attest_student(self, roll_call_id: str, role: Role) -> None:
+        student, school = role.student, role.student.school
+        group = next(each for each in school.classes if each["name"] == student.record["班级名称"])
         counselor = school.counselors[group["id"]]
-        code = expect(await school.registrar.post(f"/v1/students/{pupil.student_id}/card-code"), 201)["code"]
+        code = expect(await school.registrar.post(f"/v1/students/{student.student_id}/card-code"), 201)[
+            "code"
+        ]
         sites = expect(await counselor.get(f"/v1/roll-calls/{roll_call_id}/sites"))
         body = {
-            "student_id": pupil.student_id,
+            "student_id": student.student_id,
             "code": code,
             "site_version_id": sites[0]["site_version_id"],
             "reason": role.zh,
@@ -277,58 +300,61 @@ class Story:
         done = expect(await counselor.post(f"/v1/roll-calls/{roll_call_id}/attestations", body), 201)
         role.seen.append("辅导员现场核验" + ("（抽中复核）" if done["sampled"] else ""))
         if done["sampled"]:
-            path = f"/v1/roll-calls/{roll_call_id}/attestations/{pupil.student_id}/review"
+            path = f"/v1/roll-calls/{roll_call_id}/attestations/{student.student_id}/review"
             own = await counselor.post(path, {"upheld": True, "note": "自己复核自己"})
-            self.report.check("nobody reviews their own attestation", own.status_code == 403)
+            self.report.check("a counselor cannot review their own attestation", own.status_code == 403)
             review = {"upheld": True, "note": "上级视频核对本人在校"}
-            expect(await self.setting.province.post(path, review), 201)
-        self.tell(f"  {pupil.name}（{role.zh}）：{role.seen[-1]}")
+            expect(await self.organisation.province.post(path, review), 201)
+        self.log(f"  {student.name}（{role.zh}）：{role.seen[-1]}")
 
-    async def urge(self, roll_call_id: str) -> None:
-        """A counselor looks who is missing and urges; progress is streamed meanwhile."""
-        pupil = self.cast.role("absent").pupil
-        group = next(each for each in pupil.school.classes if each["name"] == pupil.record["班级名称"])
-        counselor = pupil.school.counselors[group["id"]]
-        missing = await counselor.pages(f"/v1/roll-calls/{roll_call_id}/missing")
+    async def urge_missing_students(self, roll_call_id: str) -> None:
+        """Let a counselor list and urge the missing students, and read the progress stream."""
+        student = self.participants.role("absent").student
+        group = next(each for each in student.school.classes if each["name"] == student.record["班级名称"])
+        counselor = student.school.counselors[group["id"]]
+        missing = await counselor.get_all_pages(f"/v1/roll-calls/{roll_call_id}/missing")
         self.report.check(
-            "the missing list shows the absent", pupil.student_id in {m["student_id"] for m in missing}
+            "the missing list shows the absent", student.student_id in {m["student_id"] for m in missing}
         )
         urged = expect(await counselor.post(f"/v1/roll-calls/{roll_call_id}/urges", {}), 201)
-        self.tell(f"  {group['name']} 辅导员：未完成 {len(missing)} 人，督促 {urged['students']} 人")
-        events = await first_events(counselor, roll_call_id)
+        self.log(f"  {group['name']} 辅导员：未完成 {len(missing)} 人，督促 {urged['students']} 人")
+        events = await read_first_progress_event(counselor, roll_call_id)
         self.report.check("progress is streamed", events)
-        self.tell(f"  SSE 实时进度（辅导员）：{events[0][:110]}…")
+        self.log(f"  SSE 实时进度（辅导员）：{events[0][:110]}…")
 
-    async def one_second_late(self, roll_call_id: str) -> None:
-        """The challenge is fetched in time; the envelope arrives one second after the close."""
-        role = self.cast.role("late")
-        roll_call = expect(await self.setting.province.get(f"/v1/roll-calls/{roll_call_id}"))
+    async def submit_one_second_late(self, roll_call_id: str) -> None:
+        """Fetch a challenge in time, but submit the envelope one second after the close."""
+        role = self.participants.role("late")
+        roll_call = expect(await self.organisation.province.get(f"/v1/roll-calls/{roll_call_id}"))
         closes = datetime.fromisoformat(roll_call["closes_at"]).timestamp()
-        await self.clients.reach(closes - 60)
-        asked = await role.pupil.challenge(roll_call_id)
-        frames = role.pupil.face.answer(asked.actions, 0)
-        envelope = role.pupil.envelope(roll_call_id, asked.nonce, Where(), frames)
-        self.clients.advance(closes - self.clients.clock() + 1)
-        answer = await role.pupil.send(roll_call_id, envelope)
+        await self.clients.advance_clock_to(closes - 60)
+        requested = await role.student.fetch_challenge(roll_call_id)
+        frames = role.student.face.perform(requested.actions, 0)
+        envelope = role.student.sign_envelope(roll_call_id, requested.nonce, ReportedPosition(), frames)
+        self.clients.advance_clock(closes - self.clients.clock() + 1)
+        answer = await role.student.send_envelope(roll_call_id, envelope)
         role.seen.append(f"{answer.status} {answer.code}")
         self.report.check("one second late is late", answer.code == "window_closed")
-        self.tell(f"  {role.zh}：{answer.status} {answer.code}")
-        again = self.cast.role("twice")
-        urge = await again.pupil.school.registrar.post(f"/v1/roll-calls/{roll_call_id}/urges", {})
+        self.log(f"  {role.zh}：{answer.status} {answer.code}")
+        again = self.participants.role("twice")
+        urge = await again.student.school.registrar.post(f"/v1/roll-calls/{roll_call_id}/urges", {})
         self.report.check("urging after the close is refused", urge.json().get("code") == "urging_closed")
 
-    async def settled(self, roll_call_id: str) -> dict[str, Any]:
-        """Wait for the settlement; the sums balance at every level."""
+    async def wait_for_settlement(self, roll_call_id: str) -> dict[str, Any]:
+        """Wait for the settlement and check that the sums balance at each level."""
         roll_call: dict[str, Any] = {}
-        for _ in range(round(PATIENCE_SECONDS)):
-            roll_call = expect(await self.setting.province.get(f"/v1/roll-calls/{roll_call_id}"))
+        for _ in range(round(TIMEOUT_SECONDS)):
+            roll_call = expect(await self.organisation.province.get(f"/v1/roll-calls/{roll_call_id}"))
             if roll_call["phase"] == "settled":
                 break
             await asyncio.sleep(1)
         self.report.check("the roll call is settled", roll_call["phase"] == "settled")
         figures: dict[str, Any] = roll_call["figures"]
-        self.tell(f"已结算：{figures}")
-        for staff in (self.setting.province, *(school.registrar for school in self.setting.schools)):
+        self.log(f"已结算：{figures}")
+        for staff in (
+            self.organisation.province,
+            *(school.registrar for school in self.organisation.schools),
+        ):
             line = expect(await staff.get(f"/v1/roll-calls/{roll_call_id}/progress"))
             total = sum(line[name] for name in ("present", "missed", "excused", "undetermined"))
             self.report.check(
@@ -337,55 +363,58 @@ class Story:
         self.report.figures["settlement"] = figures
         return figures
 
-    async def table(self, roll_call_id: str) -> None:
-        """Everyone's outcome against what the notice demands."""
-        parts = {role.pupil.student_id: role for role in self.cast.roles}
-        rows = await self.setting.province.pages(f"/v1/roll-calls/{roll_call_id}/results", limit=200)
-        by_id = {pupil.student_id: pupil for pupil in self.cast.pupils}
+    async def compare_outcomes(self, roll_call_id: str) -> None:
+        """Compare each student's outcome with the one that the notice requires."""
+        role_by_student = {role.student.student_id: role for role in self.participants.roles}
+        rows = await self.organisation.province.get_all_pages(
+            f"/v1/roll-calls/{roll_call_id}/results", limit=200
+        )
+        by_id = {student.student_id: student for student in self.participants.students}
         unexpected: Counter[str] = Counter()
-        judged: Counter[str] = Counter()
+        outcomes: Counter[str] = Counter()
         for row in rows:
-            pupil, role = by_id[row["student_id"]], parts.get(row["student_id"])
+            student, role = by_id[row["student_id"]], role_by_student.get(row["student_id"])
             if row["duty"] == "exempt":
                 self.report.check("an exempt student has no outcome", row["outcome"] is None)
                 continue
-            engine = pupil.face.engine if row["method"] == "face" else "—"
-            judged[f"{engine}:{row['outcome']}"] += 1
+            engine = student.face.engine if row["method"] == "face" else "—"
+            outcomes[f"{engine}:{row['outcome']}"] += 1
             if role is None:
                 if row["outcome"] != "present":
-                    unexpected[f"{pupil.face.engine}:{row['outcome']}:{row['reason']}"] += 1
+                    unexpected[f"{student.face.engine}:{row['outcome']}:{row['reason']}"] += 1
                 continue
-            line = Line(
+            line = ReportLine(
                 role.key,
                 role.zh,
-                pupil.name,
+                student.name,
                 role.expected,
                 row["outcome"] or "—",
                 row["reason"] or "—",
                 row["method"] or "—",
-                pupil.face.engine,
+                student.face.engine,
                 role.seen,
             )
             self.report.lines.append(line)
             self.report.check(
-                f"{role.zh}: {line.outcome} instead of {line.expected} ({line.reason})", not line.surprise
+                f"{role.zh}: {line.outcome} instead of {line.expected} ({line.reason})",
+                not line.is_unexpected,
             )
-        self.report.check(f"everyone else is present, but {dict(unexpected)}", not unexpected)
-        self.report.figures["judged"] = dict(judged)
+        self.report.check(f"all other students are present, except {dict(unexpected)}", not unexpected)
+        self.report.figures["judged"] = dict(outcomes)
 
-    async def human_decision(self, roll_call_id: str) -> None:
-        """What the machine left undetermined is decided by a person of the launching authority, with reasons."""
+    async def decide_undetermined(self, roll_call_id: str) -> None:
+        """Decide undetermined outcomes as the launching authority, with reasons."""
         for key, outcome, reason in (
             ("wrong_face", "missed", "人工比对照片，非学生本人"),
             ("coarse", "present", "经与辅导员视频核对，本人在校"),
         ):
-            role = self.cast.role(key)
-            body = {"student_id": role.pupil.student_id, "outcome": outcome, "reason": reason}
+            role = self.participants.role(key)
+            body = {"student_id": role.student.student_id, "outcome": outcome, "reason": reason}
             path = f"/v1/roll-calls/{roll_call_id}/determinations"
-            own = await role.pupil.school.registrar.post(path, body)
+            own = await role.student.school.registrar.post(path, body)
             self.report.check(
                 "the school itself may not decide on a superior's check", own.status_code == 403
             )
-            decided = expect(await self.setting.province.post(path, body), 201)
+            decided = expect(await self.organisation.province.post(path, body), 201)
             self.report.check("a decision is the second entry", decided["seq"] == 2)
-            self.tell(f"  人工认定：{role.zh} → {outcome}（{reason}）")
+            self.log(f"  人工认定：{role.zh} → {outcome}（{reason}）")

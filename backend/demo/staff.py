@@ -1,4 +1,4 @@
-"""A staff member's client: activation, sign-in with two factors, and requests that stay signed in."""
+"""A client of the staff API: activation, two-factor sign-in, and requests that renew the session."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,12 +9,12 @@ from typing import Any
 import httpx
 import pyotp
 
-PASSWORD = "演示口令-春风又绿江南岸"  # noqa: S105 - the demonstration's published password
+PASSWORD = "演示口令-春风又绿江南岸"  # noqa: S105 - the published password of the demo
 TOTP_SECONDS = 30
 
 
-class UnexpectedAnswer(Exception):
-    """The API answered otherwise than the story says; the demonstration has failed."""
+class UnexpectedResponse(Exception):
+    """The API returned another status than the scenario expects. The demo has failed."""
 
     def __init__(self, response: httpx.Response) -> None:
         request = response.request
@@ -24,16 +24,16 @@ class UnexpectedAnswer(Exception):
 
 
 def expect(response: httpx.Response, *statuses: int) -> Any:
-    """The JSON of an answer with one of the expected statuses (any success if none is given)."""
-    fine = response.status_code in statuses if statuses else response.is_success
-    if not fine:
-        raise UnexpectedAnswer(response)
+    """Return the JSON of a response with one of `statuses` (by default any success), else raise UnexpectedResponse."""
+    is_expected = response.status_code in statuses if statuses else response.is_success
+    if not is_expected:
+        raise UnexpectedResponse(response)
     return response.json() if response.content else None
 
 
 @dataclass(frozen=True, slots=True)
-class SignIn:
-    """What a person needs to sign in."""
+class Credentials:
+    """What a staff member needs to sign in."""
 
     role: str
     unit: str
@@ -42,16 +42,18 @@ class SignIn:
     totp_secret: str
 
 
-class Staff:
-    """One account on a console. `clock` gives seconds since the epoch."""
+class StaffClient:
+    """Acts as one staff account. `clock` returns seconds since the epoch."""
 
-    def __init__(self, client: httpx.AsyncClient, sign_in: SignIn, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, client: httpx.AsyncClient, credentials: Credentials, clock: Callable[[], float]
+    ) -> None:
         self.client = client
-        self.sign_in = sign_in
+        self.credentials = credentials
         self._clock = clock
-        self._access: str | None = None
-        self._refresh: str | None = None
-        self._renewing = asyncio.Lock()
+        self._access_token: str | None = None
+        self._refresh_token: str | None = None
+        self._refresh_lock = asyncio.Lock()
         self.me: dict[str, Any] = {}
 
     @classmethod
@@ -62,77 +64,79 @@ class Staff:
         role: str,
         unit: str,
         invitation: dict[str, str],
-    ) -> "Staff":
-        """Accept an invitation: password, authenticator, first code; then sign in."""
+    ) -> "StaffClient":
+        """Accept an invitation (password, authenticator, first code) and sign in."""
         login, code = invitation["login"], invitation["activation_code"]
         profile = {"name": f"{unit}{role}"[:60], "phone": "15400000000"}
         body = {"login": login, "activation_code": code, "password": PASSWORD, "profile": profile}
-        begun = expect(await client.post("/v1/activations", json=body), 201)
-        secret = pyotp.parse_uri(begun["otpauth_uri"]).secret
-        staff = cls(client, SignIn(role, unit, login, PASSWORD, secret), clock)
-        confirmation = {"login": login, "activation_code": code, "totp": staff.totp(earlier=1)}
+        activation = expect(await client.post("/v1/activations", json=body), 201)
+        secret = pyotp.parse_uri(activation["otpauth_uri"]).secret
+        staff = cls(client, Credentials(role, unit, login, PASSWORD, secret), clock)
+        confirmation = {"login": login, "activation_code": code, "totp": staff.totp(steps_ago=1)}
         expect(await client.post("/v1/activations/confirmation", json=confirmation), 204)
-        await staff.open()
+        await staff.sign_in()
         return staff
 
-    def totp(self, earlier: int = 0) -> str:
-        """The code of now, or of `earlier` steps before (each code takes effect once)."""
-        return pyotp.TOTP(self.sign_in.totp_secret).at(int(self._clock()) - earlier * TOTP_SECONDS)
+    def totp(self, steps_ago: int = 0) -> str:
+        """Return the current code, or the one of `steps_ago` steps before. Each code is accepted once."""
+        return pyotp.TOTP(self.credentials.totp_secret).at(int(self._clock()) - steps_ago * TOTP_SECONDS)
 
-    async def open(self) -> None:
+    async def sign_in(self) -> None:
         """Sign in."""
-        body = {"login": self.sign_in.login, "password": self.sign_in.password, "totp": self.totp()}
-        self._keep(expect(await self.client.post("/v1/sessions", json=body), 201))
+        body = {"login": self.credentials.login, "password": self.credentials.password, "totp": self.totp()}
+        self._store_tokens(expect(await self.client.post("/v1/sessions", json=body), 201))
         self.me = expect(await self.get("/v1/me"))
 
-    def _keep(self, tokens: dict[str, Any]) -> None:
-        self._access, self._refresh = tokens["access_token"], tokens["refresh_token"]
+    def _store_tokens(self, tokens: dict[str, Any]) -> None:
+        self._access_token, self._refresh_token = tokens["access_token"], tokens["refresh_token"]
 
     async def request(self, method: str, path: str, **options: Any) -> httpx.Response:
-        """A request as this account; an expired token is refreshed, and after a long absence signed in for anew."""
-        used = self._access
+        """Send a request as this account. If the token has expired, refresh the session or sign in again."""
+        used_token = self._access_token
         response = await self._send(method, path, options)
         if (
             response.status_code == httpx.codes.UNAUTHORIZED
             and response.json().get("code") == "token_expired"
         ):
-            async with self._renewing:
-                if self._access == used:  # nobody else has renewed it meanwhile
-                    await self._renew()
+            async with self._refresh_lock:
+                if self._access_token == used_token:  # no other task has refreshed it meanwhile
+                    await self.refresh_session()
             response = await self._send(method, path, options)
         return response
 
-    async def _renew(self) -> None:
-        refreshed = await self.client.post("/v1/sessions/refresh", json={"refresh_token": self._refresh})
+    async def refresh_session(self) -> None:
+        refreshed = await self.client.post(
+            "/v1/sessions/refresh", json={"refresh_token": self._refresh_token}
+        )
         if refreshed.is_success:
-            self._keep(refreshed.json())
+            self._store_tokens(refreshed.json())
         else:
-            await self.open()
+            await self.sign_in()
 
     async def _send(self, method: str, path: str, options: dict[str, Any]) -> httpx.Response:
         rest = dict(options)
-        headers = {"Authorization": f"Bearer {self._access}", **rest.pop("headers", {})}
+        headers = {"Authorization": f"Bearer {self._access_token}", **rest.pop("headers", {})}
         return await self.client.request(method, path, headers=headers, **rest)
 
     async def get(self, path: str, **options: Any) -> httpx.Response:
-        """A GET as this account."""
+        """Send a GET as this account."""
         return await self.request("GET", path, **options)
 
     async def post(self, path: str, body: Any = None, **options: Any) -> httpx.Response:
-        """A POST of JSON as this account."""
+        """Send a POST with a JSON body as this account."""
         return await self.request("POST", path, json=body, **options)
 
     def stream(self, path: str) -> AbstractAsyncContextManager[httpx.Response]:
-        """A GET whose body arrives piece by piece."""
-        return self.client.stream("GET", path, headers={"Authorization": f"Bearer {self._access}"})
+        """Open a GET with a streamed body."""
+        return self.client.stream("GET", path, headers={"Authorization": f"Bearer {self._access_token}"})
 
     async def invite(self, kind: str, org_id: str, login: str, name: str) -> dict[str, str]:
-        """Invite an account below; the answer carries the activation code and the login."""
+        """Invite an account in a subordinate unit. Return the response (with the activation code) plus the login."""
         body = {"kind": kind, "org_id": org_id, "login": login, "display_name": name}
         return {**expect(await self.post("/v1/accounts", body), 201), "login": login}
 
-    async def pages(self, path: str, **params: Any) -> list[dict[str, Any]]:
-        """Every item of a paged list."""
+    async def get_all_pages(self, path: str, **params: Any) -> list[dict[str, Any]]:
+        """Return the items of all pages of a list."""
         items: list[dict[str, Any]] = []
         cursor: str | None = None
         while True:

@@ -1,4 +1,4 @@
-"""A student of the demonstration: a phone, a face in pictures, a place to stand; everything over HTTP."""
+"""A demo student: a phone, pictures of a face and a position. All requests go over HTTP."""
 
 import asyncio
 import hashlib
@@ -17,16 +17,16 @@ from backend.demo.face_animation import Puppet, performance
 from backend.demo.fixtures import METRES_PER_DEGREE, School
 from backend.demo.phone import Phone
 from backend.demo.poses import EACH_MS, posed
-from backend.demo.staff import UnexpectedAnswer, expect
+from backend.demo.staff import UnexpectedResponse, expect
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.liveness.actions import Action
 from geo.datum import Datum, convert
 
 ENVELOPE_TYPE = "dianming-check-in+jws"
 SMALL_PHONE = (480, 854)
-"""Width and height of what a photographed student's phone sends: ever less than a camera gives, and quicker to draw."""
+"""Width and height of frames made from photographs. Smaller than a camera's, so faster to render."""
 POLL_SECONDS = 0.4
-PATIENCE_SECONDS = 120.0
+TIMEOUT_SECONDS = 120.0
 
 
 class Face(Protocol):
@@ -34,40 +34,40 @@ class Face(Protocol):
 
     @property
     def engine(self) -> str:
-        """The engine that can judge them."""
+        """Name of the face engine that can compare these pictures."""
 
     @property
     def cannot(self) -> tuple[Action, ...]:
-        """What this person leaves out of a challenge."""
+        """Liveness actions that this person declares to be unable to perform."""
 
     def shots(self) -> list[bytes]:
-        """Three pictures for the enrolment."""
+        """Return three pictures for the enrolment."""
 
     def portraits(self) -> list[bytes]:
-        """Candidates for the ID portrait; another is taken where one is refused."""
+        """Return candidates for the ID portrait, tried in order until one is accepted."""
 
-    def answer(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
-        """Other pictures for the given attempt, in which the person does what was asked."""
+    def perform(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
+        """Return the frames of a check-in in which the person performs `actions`. They differ for each attempt."""
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnFace:
-    """A test pattern: stands for students without photographs, judged by the test engine only."""
+class TestPatternFace:
+    """A test pattern for students without photographs. Only the test engine accepts it."""
 
     seed: int
     engine: str = "test-pattern"
     cannot: tuple[Action, ...] = ()
 
     def shots(self) -> list[bytes]:
-        """Three shots of the pattern."""
+        """Return three variants of the pattern."""
         return [render_pattern(self.seed, number) for number in range(3)]
 
     def portraits(self) -> list[bytes]:
-        """A fourth shot."""
+        """Return a fourth variant."""
         return [render_pattern(self.seed, 3)]
 
-    def answer(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
-        """Others for every attempt."""
+    def perform(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
+        """Return new variants for each attempt."""
         first = 10 + attempt * 10
         return [
             render_pattern(self.seed, first + number, action) for number, action in enumerate(posed(actions))
@@ -76,36 +76,36 @@ class DrawnFace:
 
 @dataclass(frozen=True, slots=True)
 class PhotographedFace:
-    """A real person's photographs: the first three enrol, the fourth is the portrait, the others are made to act."""
+    """A real person's photographs: three for the enrolment, one as portrait, the others animated for check-ins."""
 
     person: str
     photographs: tuple[Path, ...]
     engine: str = "dlib-onnx"
     cannot: tuple[Action, ...] = (Action.CLOSE_EYES,)
-    """In a small old photograph that was warped, closed eyes are often not read as such."""
+    """Closed eyes are often not recognised in small, warped photographs."""
 
     @classmethod
-    def enough(cls, photographs: tuple[Path, ...]) -> bool:
-        """Whether there are pictures for an enrolment and at least two check-ins with others."""
+    def has_enough(cls, photographs: tuple[Path, ...]) -> bool:
+        """Return whether there are enough photographs for an enrolment and two check-ins."""
         return len(photographs) >= 6
 
     def shots(self) -> list[bytes]:
-        """The first three."""
-        return [_upright(path) for path in self.photographs[:3]]
+        """Return the first three photographs."""
+        return [_phone_jpeg(path) for path in self.photographs[:3]]
 
     def portraits(self) -> list[bytes]:
-        """The fourth, or one of the first three."""
-        return [_upright(self.photographs[number]) for number in (3, 0, 1, 2)]
+        """Return the fourth photograph, then the first three."""
+        return [_phone_jpeg(self.photographs[number]) for number in (3, 0, 1, 2)]
 
-    def answer(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
-        """One photograph, another for each attempt, made to act."""
+    def perform(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
+        """Animate one of the remaining photographs, a different one for each attempt."""
         rest = self.photographs[4:]
         puppet = Puppet(rest[attempt % len(rest)].read_bytes(), SMALL_PHONE)
         return performance(puppet, posed(actions), seed=attempt)
 
 
-def _upright(path: Path) -> bytes:
-    """The photograph as a phone would send it: a JPEG of ordinary size."""
+def _phone_jpeg(path: Path) -> bytes:
+    """Return the photograph as a JPEG of the size that a phone sends."""
     with Image.open(path) as picture:
         rgb = picture.convert("RGB")
         factor = max(1.0, 480 / min(rgb.size))
@@ -118,8 +118,8 @@ def _upright(path: Path) -> bytes:
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """Where a phone says it is: metres east and north of the campus centre, accuracy, and the declared datum."""
+class ReportedPosition:
+    """The position that a phone reports: metres east and north of the campus centre, accuracy, declared datum."""
 
     east_m: float = 0.0
     north_m: float = 0.0
@@ -129,15 +129,15 @@ class Where:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """What the server asks: sign this nonce, and do this."""
+    """A challenge of the server: the nonce to sign and the actions to perform."""
 
     nonce: str
     actions: tuple[Action, ...]
 
 
 @dataclass(slots=True)
-class Attempt:
-    """What the server answered to one check-in."""
+class CheckInResult:
+    """The server's response to one check-in."""
 
     status: int
     code: str | None
@@ -147,8 +147,8 @@ class Attempt:
 
 
 @dataclass(slots=True)
-class Pupil:
-    """One student with a phone."""
+class DemoStudent:
+    """One student of a roster, with a phone and a face."""
 
     record: dict[str, str]
     school: School
@@ -158,17 +158,17 @@ class Pupil:
     student_id: str = ""
     has_phone: bool = True
     enrolled: bool = False
-    refused_because: list[str] = field(default_factory=list)
+    refusal_reasons: list[str] = field(default_factory=list)
 
     @property
     def name(self) -> str:
-        """As on the roster."""
+        """The name on the roster."""
         return self.record["姓名"]
 
     async def activate(self) -> None:
-        """HN334-3.1, over the wire: account, record, consents, face, portrait. A face that fails ends non-face."""
+        """Activate the account (HN334-3.1): phone, record, consents, face, portrait. A rejected face leads to the non-face route."""
         registration = await self.phone.register(self.name, self.record["身份证件号"])
-        expect(await self.phone.confirm(registration, await self._code()))
+        expect(await self.phone.confirm(registration, await self._wait_for_sms_code()))
         self.student_id = expect(await self.phone.get("/v1/me"))["student_id"]
         expect(await self.phone.get("/v1/me/record"))
         expect(await self.phone.post("/v1/me/record/checks", json={"result": "confirmed"}), 201)
@@ -177,11 +177,11 @@ class Pupil:
         for consent in expect(await self.phone.get("/v1/me/consents")):
             answer = {"kind": consent["kind"], "granted": True, "text_version": consent["text_version"]}
             expect(await self.phone.post("/v1/me/consents", json=answer), 201)
-        await self._enrol()
+        await self._enrol_face()
 
-    async def _code(self) -> str:
-        """The one-time code from the (fake) gateway's inbox."""
-        for _ in range(round(PATIENCE_SECONDS / POLL_SECONDS)):
+    async def _wait_for_sms_code(self) -> str:
+        """Wait for the one-time code in the inbox of the fake SMS gateway."""
+        for _ in range(round(TIMEOUT_SECONDS / POLL_SECONDS)):
             inbox = expect(await self.gateway.get(f"/inbox/{self.record['联系电话']}"))
             for message in inbox["messages"]:
                 if "code" in message["params"]:
@@ -190,31 +190,31 @@ class Pupil:
         msg = f"no code arrived at {self.record['联系电话'][:3]}…"
         raise TimeoutError(msg)
 
-    async def _enrol(self) -> None:
+    async def _enrol_face(self) -> None:
         shots = [("shots", (f"{n}.jpg", data, "image/jpeg")) for n, data in enumerate(self.face.shots())]
         expect(await self.phone.post("/v1/me/face", files=shots), 202)
-        state = await self._decided("/v1/me/face")
+        state = await self._wait_for_decision("/v1/me/face")
         if state["state"] != "accepted":
-            self.refused_because = sorted({reason["code"] for reason in state["reasons"]})
+            self.refusal_reasons = sorted({reason["code"] for reason in state["reasons"]})
             expect(await self.phone.post("/v1/me/non-face-route", json={"reason": "人脸采集未通过"}), 204)
-        self.enrolled = state["state"] == "accepted" and await self._portrait()
+        self.enrolled = state["state"] == "accepted" and await self._submit_portrait()
 
-    async def _portrait(self) -> bool:
-        """Whether one of the portraits was taken; each refusal names its reasons."""
+    async def _submit_portrait(self) -> bool:
+        """Submit portraits until one is accepted. Return False and choose the non-face route if none is."""
         for picture in self.face.portraits():
             image = [("image", ("portrait.jpg", picture, "image/jpeg"))]
             expect(await self.phone.post("/v1/me/portrait", files=image), 202)
-            state = await self._decided("/v1/me/portrait")
+            state = await self._wait_for_decision("/v1/me/portrait")
             if state["state"] != "refused":
                 return True
-            self.refused_because = sorted(
-                {*self.refused_because, *(reason["code"] for reason in state["reasons"])}
+            self.refusal_reasons = sorted(
+                {*self.refusal_reasons, *(reason["code"] for reason in state["reasons"])}
             )
         expect(await self.phone.post("/v1/me/non-face-route", json={"reason": "证件照未通过"}), 204)
         return False
 
-    async def _decided(self, path: str) -> dict[str, Any]:
-        for _ in range(round(PATIENCE_SECONDS / POLL_SECONDS)):
+    async def _wait_for_decision(self, path: str) -> dict[str, Any]:
+        for _ in range(round(TIMEOUT_SECONDS / POLL_SECONDS)):
             state: dict[str, Any] = expect(await self.phone.get(path))
             if state["state"] != "pending":
                 return state
@@ -222,62 +222,64 @@ class Pupil:
         msg = f"{path} stayed pending"
         raise TimeoutError(msg)
 
-    def fixes(self, where: Where, seed: int = 0) -> list[dict[str, Any]]:
-        """Three samples over eight seconds with a receiver's jitter, in the declared datum."""
+    def position_samples(self, position: ReportedPosition, seed: int = 0) -> list[dict[str, Any]]:
+        """Return three position samples over eight seconds with GPS noise, in the declared datum."""
         jitter = random.Random(f"{self.student_id}{seed}")  # noqa: S311 - noise, not a secret
         plan = self.school.plan
         samples = []
         for age in (8.0, 4.0, 0.5):
-            east, north = where.east_m + jitter.gauss(0, 3), where.north_m + jitter.gauss(0, 3)
+            east, north = position.east_m + jitter.gauss(0, 3), position.north_m + jitter.gauss(0, 3)
             lat = plan.lat + north / METRES_PER_DEGREE
             lon = plan.lon + east / (METRES_PER_DEGREE * math.cos(math.radians(plan.lat)))
-            lon, lat = convert(lon, lat, source=Datum.WGS84, target=Datum.named(where.datum))
-            accuracy = where.accuracy_m * jitter.uniform(0.9, 1.1)
+            lon, lat = convert(lon, lat, source=Datum.WGS84, target=Datum.named(position.datum))
+            accuracy = position.accuracy_m * jitter.uniform(0.9, 1.1)
             samples.append(
-                {"lon": lon, "lat": lat, "accuracy_m": accuracy, "datum": where.datum, "age_s": age}
+                {"lon": lon, "lat": lat, "accuracy_m": accuracy, "datum": position.datum, "age_s": age}
             )
         return samples
 
-    async def challenge(self, roll_call_id: str) -> Challenge:
-        """What is asked of this student now; raises when the server refuses to ask."""
+    async def fetch_challenge(self, roll_call_id: str) -> Challenge:
+        """Fetch a challenge. Raises UnexpectedResponse if the server refuses."""
         path = f"/v1/roll-calls/{roll_call_id}/challenges"
         answer = expect(await self.phone.post(path, json={"cannot": list(self.face.cannot)}), 201)
         return Challenge(answer["nonce"], tuple(Action(each["action"]) for each in answer["actions"]))
 
-    def envelope(self, roll_call_id: str, nonce: str, where: Where, frames: list[bytes]) -> str:
-        """The signed envelope of a check-in."""
-        late = random.Random(nonce)  # noqa: S311 - no camera keeps time to the millisecond
+    def sign_envelope(
+        self, roll_call_id: str, nonce: str, position: ReportedPosition, frames: list[bytes]
+    ) -> str:
+        """Return the signed envelope of a check-in."""
+        camera_jitter = random.Random(nonce)  # noqa: S311 - simulates camera timing
         declared = [
             {
                 "sha256": hashlib.sha256(frame).hexdigest(),
                 "size": len(frame),
-                "at_ms": number * EACH_MS + late.randrange(30),
+                "at_ms": number * EACH_MS + camera_jitter.randrange(30),
             }
             for number, frame in enumerate(frames)
         ]
         payload = {
             "roll_call": roll_call_id,
             "nonce": nonce,
-            "fixes": self.fixes(where, len(frames)),
+            "fixes": self.position_samples(position, len(frames)),
             "frames": declared,
             "claims": {"app": "demo", "liveness": 1},
         }
         return self.phone.sign(payload, typ=ENVELOPE_TYPE)
 
-    async def send(self, roll_call_id: str, envelope: str) -> Attempt:
-        """Submit an envelope and keep what was answered."""
+    async def send_envelope(self, roll_call_id: str, envelope: str) -> CheckInResult:
+        """Submit an envelope and return the server's response."""
         response = await self.phone.post(
             f"/v1/roll-calls/{roll_call_id}/envelopes", json={"envelope": envelope}
         )
         body = response.json()
         if response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR:
-            raise UnexpectedAnswer(response)
-        return Attempt(
+            raise UnexpectedResponse(response)
+        return CheckInResult(
             response.status_code, body.get("code"), body.get("submission_id"), body.get("receipt"), envelope
         )
 
-    async def upload(self, submission_id: str, frames: list[bytes]) -> None:
-        """Send the declared frames."""
+    async def upload_frames(self, submission_id: str, frames: list[bytes]) -> None:
+        """Upload the declared frames."""
         for number, frame in enumerate(frames):
             path = f"/v1/submissions/{submission_id}/frames/{number}"
             expect(
@@ -285,22 +287,24 @@ class Pupil:
             )
 
     async def check_in(
-        self, roll_call_id: str, where: Where, attempt: int = 0, face: Face | None = None
-    ) -> Attempt:
-        """One whole check-in: challenge, envelope, frames; with somebody else's `face` if one is given."""
-        challenge = await self.challenge(roll_call_id)
-        frames = await asyncio.to_thread((face or self.face).answer, challenge.actions, attempt)
-        sent = await self.send(roll_call_id, self.envelope(roll_call_id, challenge.nonce, where, frames))
+        self, roll_call_id: str, position: ReportedPosition, attempt: int = 0, face: Face | None = None
+    ) -> CheckInResult:
+        """Check in completely: challenge, envelope, frames. `face` replaces the student's own face."""
+        challenge = await self.fetch_challenge(roll_call_id)
+        frames = await asyncio.to_thread((face or self.face).perform, challenge.actions, attempt)
+        sent = await self.send_envelope(
+            roll_call_id, self.sign_envelope(roll_call_id, challenge.nonce, position, frames)
+        )
         if sent.submission_id is not None:
-            await self.upload(sent.submission_id, frames)
+            await self.upload_frames(sent.submission_id, frames)
         return sent
 
-    async def finding(self, submission_id: str) -> dict[str, Any]:
-        """What verification found, once it is there."""
-        for _ in range(round(PATIENCE_SECONDS / POLL_SECONDS)):
+    async def wait_for_finding(self, submission_id: str) -> dict[str, Any]:
+        """Wait for the finding of the verification and return the submission."""
+        for _ in range(round(TIMEOUT_SECONDS / POLL_SECONDS)):
             view: dict[str, Any] = expect(await self.phone.get(f"/v1/submissions/{submission_id}"))
             if view["finding"] is not None:
                 return view
             await asyncio.sleep(POLL_SECONDS)
-        msg = f"submission {submission_id} stayed unjudged"
+        msg = f"submission {submission_id} was not verified in time"
         raise TimeoutError(msg)

@@ -1,4 +1,4 @@
-"""Time passing in the demonstration, waiting for the house to do its work, and showing what it says."""
+"""Shared steps of the demo: move the clock, wait for background jobs, print explanations."""
 
 import asyncio
 import subprocess
@@ -11,77 +11,80 @@ from typing import Any
 
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.demo.fixtures import School
-from backend.demo.scenario import PATIENCE_SECONDS, Story
-from backend.demo.staff import Staff, expect
-from backend.demo.students import Pupil
+from backend.demo.scenario import TIMEOUT_SECONDS, RollCallScenario
+from backend.demo.staff import StaffClient, expect
+from backend.demo.students import DemoStudent
 
 
 @dataclass(frozen=True, slots=True)
-class Class:
-    """A class with a part: its students in order, the counselor, and the authority above the school."""
+class DemoClass:
+    """A class of the demo: its students, its counselor, and the authority above its school."""
 
     id: str
     name: str
     school: School
-    pupils: list[Pupil]
-    counselor: Staff
-    superior: Staff
+    students: list[DemoStudent]
+    counselor: StaffClient
+    superior: StaffClient
 
 
-class Passage:
-    """The clock of the story, and a patient eye on the house."""
+class Timeline:
+    """Base of a scenario over several days."""
 
-    def __init__(self, story: Story) -> None:
-        self.clients, self.tell, self.report = story.clients, story.tell, story.report
+    def __init__(self, scenario: RollCallScenario) -> None:
+        self.clients, self.log, self.report = scenario.clients, scenario.log, scenario.report
 
     @property
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clients.clock(), UTC)
 
-    def days_pass(self, days: int, hour: int = 9) -> None:
-        """Move to an hour of the legal day that lies so many days ahead."""
+    def advance_days(self, days: int, hour: int = 9) -> None:
+        """Move the clock to `hour` on the legal day `days` from now."""
         day = legal_day(self.now) + timedelta(days=days)
-        then = datetime(day.year, day.month, day.day, hour, tzinfo=LEGAL_ZONE)
-        self.clients.advance(then.timestamp() - self.clients.clock())
-        self.tell(f"—— 时间来到 {then:%Y-%m-%d %H:%M} ——")
+        target = datetime(day.year, day.month, day.day, hour, tzinfo=LEGAL_ZONE)
+        self.clients.advance_clock(target.timestamp() - self.clients.clock())
+        self.log(f"—— 时间来到 {target:%Y-%m-%d %H:%M} ——")
 
-    async def window_passes(self, closes_at: str) -> None:
-        """To a moment after the close, in strides that leave no gap in the marks of the service."""
-        await self.clients.reach(datetime.fromisoformat(closes_at).timestamp() + 1)
+    async def wait_for_close(self, closes_at: str) -> None:
+        """Move the clock to one second after the close, in small steps (see `Clients.advance_clock_to`)."""
+        await self.clients.advance_clock_to(datetime.fromisoformat(closes_at).timestamp() + 1)
 
-    async def until(self, what: str, look: Callable[[], Awaitable[Any]]) -> Any:
-        """What `look` finds, as soon as it finds something; jobs of the house need a moment."""
-        for _ in range(round(PATIENCE_SECONDS)):
-            found = await look()
-            if found:
-                return found
+    async def poll(self, what: str, probe: Callable[[], Awaitable[Any]]) -> Any:
+        """Call `probe` once a second until it returns a true value, and return it."""
+        for _ in range(round(TIMEOUT_SECONDS)):
+            result = await probe()
+            if result:
+                return result
             await asyncio.sleep(1)
-        msg = f"waited in vain: {what}"
+        msg = f"timed out waiting for: {what}"
         raise TimeoutError(msg)
 
-    async def explained(self, reader: Staff | Pupil, kind: str, case_id: str) -> None:
-        """Print an explanation as its reader gets it."""
-        if isinstance(reader, Pupil):
+    async def print_explanation(self, reader: StaffClient | DemoStudent, kind: str, case_id: str) -> None:
+        """Print an explanation as `reader` receives it."""
+        if isinstance(reader, DemoStudent):
             answer = await reader.phone.get(f"/v1/me/explanations/{kind}/{case_id}")
         else:
             answer = await reader.get(f"/v1/explanations/{kind}/{case_id}")
-        told = expect(answer)
-        self.tell(f"  〔说明〕{told['title']['zh']}")
+        explanation = expect(answer)
+        self.log(f"  〔说明〕{explanation['title']['zh']}")
         for part in ("paragraphs", "facts", "next_steps"):
-            for line in told[part]:
-                self.tell(f"    {line.get('words', line)['zh']}")
-        cited = "；".join(f"{each['instrument']['zh']} {each['clause']}" for each in told["references"])
-        self.tell(f"    依据：{cited}")
-        self.report.check(f"the {kind} is explained", told["paragraphs"] and told["references"])
+            for line in explanation[part]:
+                self.log(f"    {line.get('words', line)['zh']}")
+        citations = "；".join(
+            f"{each['instrument']['zh']} {each['clause']}" for each in explanation["references"]
+        )
+        self.log(f"    依据：{citations}")
+        self.report.check(f"the {kind} is explained", explanation["paragraphs"] and explanation["references"])
 
-    def replayed(self, pupils: list[Pupil]) -> None:
-        """`dianming replay` finds no difference for any of them."""
+    def check_replay(self, students: list[DemoStudent]) -> None:
+        """Check that `dianming replay` finds no difference for these students."""
         dianming = Path(sys.executable).parent / "dianming"
-        for pupil in pupils:
-            done = subprocess.run(  # noqa: S603 - our own command
-                [dianming, "replay", pupil.student_id], check=False, capture_output=True, text=True
+        for student in students:
+            result = subprocess.run(  # noqa: S603 - the project's own command
+                [dianming, "replay", student.student_id], check=False, capture_output=True, text=True
             )
             self.report.check(
-                f"replay of {pupil.name}: {done.stdout[-300:]}{done.stderr[-300:]}", done.returncode == 0
+                f"replay of {student.name}: {result.stdout[-300:]}{result.stderr[-300:]}",
+                result.returncode == 0,
             )
-        self.tell(f"重放 {len(pupils)} 名学生的全部事实：与所存结果一致（dianming replay）")
+        self.log(f"重放 {len(students)} 名学生的全部事实：与所存结果一致（dianming replay）")

@@ -56,7 +56,11 @@ def checkout_id(root: Path) -> str:
 
 
 def choose_socket_directory(
-    data: Path, root: Path, purpose: Purpose, *, short_base: Path = Path("/tmp")
+    data: Path,
+    root: Path,
+    purpose: Purpose,
+    *,
+    short_base: Path = Path("/tmp"),  # noqa: S108 — created with mode 0700, owner checked
 ) -> Path:
     """Return `data`/sock if that path is short enough, else a private directory under `short_base`."""
     preferred = data / "sock"

@@ -168,8 +168,8 @@ async def run_programs(command: list[str], dianming: str, environment: dict[str,
     instances = [(name, program) for program in PROGRAMS for name in program.instances()]
     tasks = []
     for position, (name, program) in enumerate(instances):
-        arguments = [argument.format(api=ports.api, gateway=ports.gateway) for argument in program.arguments]
-        supervision = keep_running(name, [dianming, *arguments], environment, position, log)
+        options = [option.format(api=ports.api, gateway=ports.gateway) for option in program.arguments]
+        supervision = keep_running(name, [dianming, *options], environment, position, log)
         tasks.append(asyncio.create_task(supervision))
     try:
         url = f"http://{HOST}:{ports.api}/healthz"

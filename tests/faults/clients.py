@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.demo.phone import Phone
 from backend.demo.poses import posed
-from backend.demo.staff import SignIn, Staff, UnexpectedAnswer
+from backend.demo.staff import Credentials, StaffClient, UnexpectedResponse
 from backend.roll_call.envelope import TYPE
 from biometrics.engines.test_pattern import render_pattern
 from tests.faults.history import History, Kind
@@ -88,7 +88,7 @@ class Recording:
             answer = judged(error.response)
             if answer.kind == "ok":
                 raise
-        except (httpx.TransportError, UnexpectedAnswer) as error:
+        except (httpx.TransportError, UnexpectedResponse) as error:
             answer = Answer("unknown", body={"code": type(error).__name__})
         told = {name: answer.body[name] for name in kept if name in answer.body}
         if answer.kind != "ok":
@@ -287,9 +287,9 @@ class Official(Recording):
         self.client = httpx.AsyncClient(
             base_url=f"{setting.url}/staff", timeout=httpx.Timeout(8.0), trust_env=False, verify=False
         )
-        sign_in = SignIn(planted.role, planted.unit_id, planted.login, PASSWORD, planted.totp_secret)
-        self.staff = Staff(self.client, sign_in, setting.clock)
-        self.staff._refresh = planted.refresh_token
+        credentials = Credentials(planted.role, planted.unit_id, planted.login, PASSWORD, planted.totp_secret)
+        self.staff = StaffClient(self.client, credentials, setting.clock)
+        self.staff._refresh_token = planted.refresh_token
         self._signed_in = False
         self._signing = asyncio.Lock()
         self._not_before = 0.0
@@ -304,10 +304,10 @@ class Official(Recording):
         try:
             async with self._signing:
                 if not self._signed_in:
-                    await self.staff._renew()
+                    await self.staff.refresh_session()
                     self._signed_in = True
             response = await self.staff.request(method, path, **({} if body is None else {"json": body}))
-        except UnexpectedAnswer:
+        except UnexpectedResponse:
             self._signed_in, self._not_before = False, time.monotonic() + NEXT_CODE
             raise
         if response.status_code == httpx.codes.UNAUTHORIZED:

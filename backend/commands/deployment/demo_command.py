@@ -19,11 +19,11 @@ from backend.commands.output import refuse
 from backend.core.app_context import settings_clock
 from backend.demo.calibration import calibrate
 from backend.demo.clients import Clients
-from backend.demo.consequences import Consequences
-from backend.demo.fixtures import Stage
+from backend.demo.consequences import ConsequencesScenario
+from backend.demo.fixtures import OrganisationBuilder
 from backend.demo.report import Report
-from backend.demo.scenario import Story
-from backend.demo.staff import UnexpectedAnswer
+from backend.demo.scenario import RollCallScenario
+from backend.demo.staff import UnexpectedResponse
 from backend.settings import Settings, get_settings
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -47,27 +47,27 @@ async def _run_scenario(settings: Settings, students: int) -> Report:
     ):
         first = jsonlib.loads((settings.keys_file.parent / "sign-ins.json").read_text())["first_invitation"]
         with tempfile.TemporaryDirectory() as folder:
-            setting = await Stage(staff, clock, Path(folder), _log).build(first, students)
-        story = Story(setting, Clients(staff, mobile, gateway, clock), _log, ROOT)
-        story.cast.gather()
-        await story.activate()
-        story.cast.assign_roles()
-        await story.refusals_of_authority()
-        roll_call_id = await story.launch()
-        await story.open_window(roll_call_id)
-        await story.parts(roll_call_id)
-        await story.crowd(roll_call_id)
-        await story.retries(roll_call_id)
-        await story.attest(roll_call_id)
-        await story.urge(roll_call_id)
-        await story.one_second_late(roll_call_id)
-        await story.settled(roll_call_id)
-        await story.table(roll_call_id)
-        await story.human_decision(roll_call_id)
+            organisation = await OrganisationBuilder(staff, clock, Path(folder), _log).build(first, students)
+        scenario = RollCallScenario(organisation, Clients(staff, mobile, gateway, clock), _log, ROOT)
+        scenario.participants.create_students()
+        await scenario.activate_students()
+        scenario.participants.assign_roles()
+        await scenario.check_authority_limits()
+        roll_call_id = await scenario.launch_roll_call()
+        await scenario.open_window(roll_call_id)
+        await scenario.play_roles(roll_call_id)
+        await scenario.check_in_others(roll_call_id)
+        await scenario.retry_undetermined(roll_call_id)
+        await scenario.attest_students(roll_call_id)
+        await scenario.urge_missing_students(roll_call_id)
+        await scenario.submit_one_second_late(roll_call_id)
+        await scenario.wait_for_settlement(roll_call_id)
+        await scenario.compare_outcomes(roll_call_id)
+        await scenario.decide_undetermined(roll_call_id)
         with tempfile.TemporaryDirectory() as folder:
-            await calibrate(story.report, Path(folder) / "faces")
-        await Consequences(story).play()
-        return story.report
+            await calibrate(scenario.report, Path(folder) / "faces")
+        await ConsequencesScenario(scenario).run()
+        return scenario.report
 
 
 def _print_report(report: Report) -> None:
@@ -75,7 +75,7 @@ def _print_report(report: Report) -> None:
     for heading in ("情形", "学生", "应得", "实得", "原因", "方式", "引擎", "经过"):
         table.add_column(heading, overflow="fold")
     for line in report.lines:
-        style = "red" if line.surprise else ""
+        style = "red" if line.is_unexpected else ""
         table.add_row(
             line.zh,
             line.student,
@@ -92,9 +92,9 @@ def _print_report(report: Report) -> None:
     console.print(f"引擎与结果 · engine:outcome {report.figures.get('judged')}")
     console.print(f"结算 · settlement {report.figures.get('settlement')}")
     console.print(f"人脸校准 · calibration {report.figures.get('calibration')}")
-    for surprise in report.surprises:
-        console.print(f"[red]意外 · surprise: {surprise}[/red]")
-    console.print("[green]全部符合通知要求 · no surprise[/green]" if not report.surprises else "")
+    for fact in report.unexpected:
+        console.print(f"[red]意外 · surprise: {fact}[/red]")
+    console.print("[green]全部符合通知要求 · no surprise[/green]" if not report.unexpected else "")
 
 
 def command(
@@ -113,7 +113,7 @@ def command(
     started = time.monotonic()
     try:
         report = asyncio.run(_run_scenario(get_settings(), students))
-    except (UnexpectedAnswer, TimeoutError, LookupError) as error:
+    except (UnexpectedResponse, TimeoutError, LookupError) as error:
         _log(f"意外 · surprise: {error}")
         raise typer.Exit(1) from error
     report.figures["seconds"] = round(time.monotonic() - started, 1)
@@ -121,9 +121,9 @@ def command(
     if json is not None:
         document: dict[str, Any] = {
             "lines": [asdict(line) for line in report.lines],
-            "surprises": report.surprises,
+            "surprises": report.unexpected,
             "figures": report.figures,
         }
         json.write_text(jsonlib.dumps(document, ensure_ascii=False, indent=1))
-    if report.surprises:
+    if report.unexpected:
         raise typer.Exit(1)

@@ -17,7 +17,7 @@ from backend.commands.output import refuse
 from backend.core.app_context import AppContext, open_app_context
 from backend.core.errors import Conflict
 from backend.core.tenancy import Scope
-from backend.demo.fixtures import Stage
+from backend.demo.fixtures import OrganisationBuilder
 from backend.identity.accounts.staff_accounts import InviteAccount, invite_first
 from backend.identity.policy import province_policy
 from backend.org.divisions import Divisions
@@ -67,8 +67,8 @@ async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> lis
     base = app_context.settings.public_url + STAFF_PREFIX
     with tempfile.TemporaryDirectory() as folder:
         async with httpx.AsyncClient(transport=transport, base_url=base, timeout=120) as client:
-            stage = Stage(client, lambda: app_context.clock().timestamp(), Path(folder), _log)
-            setting = await stage.build(first, STUDENTS, activate_counselors=False)
+            builder = OrganisationBuilder(client, lambda: app_context.clock().timestamp(), Path(folder), _log)
+            organisation = await builder.build(first, STUDENTS, activate_counselors=False)
     return [
         {
             "role": each.role,
@@ -77,7 +77,7 @@ async def _load_demo_data(app_context: AppContext, first: dict[str, str]) -> lis
             "password": each.password,
             "totp_secret": each.totp_secret,
         }
-        for each in setting.sign_ins()
+        for each in organisation.staff_credentials()
     ]
 
 

@@ -1,4 +1,4 @@
-"""`make faults ARGS="--seed 7 --kills 200 --minutes 20"`: all crash points, the seeds that once failed, one long run."""
+"""`make faults ARGS="--seed 7 --kills 200 --minutes 20"`: runs all crash points, the regression seeds and one long run."""
 
 import argparse
 import asyncio
@@ -12,87 +12,87 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.crash_point_run import Walk
-from tests.faults.long_run import Play
-from tests.faults.services import Ground, prepared
+from tests.faults.crash_point_run import CrashPointRun
+from tests.faults.long_run import LongRun
+from tests.faults.services import RunServices, prepare_run
 from tests.faults.template_cluster import ROOT, template
-from tests.faults.verdict import Plan, Verdict, short, together
+from tests.faults.verdict import Plan, Verdict, short_plan, summarise_runs
 
 SEEDS = Path(__file__).with_name("seeds.txt")
-WALK_SECONDS = 1800.0
-"""After which a walk gives up on the points that it did not come to."""
+CRASH_POINT_RUN_SECONDS = 1800.0
+"""Time limit of the crash point run. Points not reached by then are violations."""
 REPORTS = ROOT / ".local" / "faults-reports"
 
 
-def play(plan: Plan, kind: type[Play] = Play) -> Verdict:
-    """Run it on a ground of its own. Logs and history are kept under `REPORTS`."""
+def run_plan(plan: Plan, kind: type[LongRun] = LongRun) -> Verdict:
+    """Run one plan with services of its own. Logs and history are copied to `REPORTS`."""
     with ExitStack() as stack:
-        with template() as made:  # copied under its lock; another run may begin meanwhile
-            ground = stack.enter_context(prepared(made, ROOT))
+        with template() as template_directory:  # locked only while it is copied
+            services = stack.enter_context(prepare_run(template_directory, ROOT))
         verdict = None
         try:
-            verdict = asyncio.run(kind(ground, plan).run())
+            verdict = asyncio.run(kind(services, plan).run())
         finally:
-            _keep(ground, f"{kind.__name__.lower()}-{plan.seed}", verdict)
+            _save_reports(services, f"{kind.label}-{plan.seed}", verdict)
     return verdict
 
 
-def _keep(ground: Ground, name: str, verdict: Verdict | None) -> None:
+def _save_reports(services: RunServices, name: str, verdict: Verdict | None) -> None:
     folder = REPORTS / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in (*ground.folder.glob("*.log"), *ground.folder.glob("*.jsonl")):
+    for path in (*services.folder.glob("*.log"), *services.folder.glob("*.jsonl")):
         shutil.copy(path, folder / path.name)
     if verdict is not None:
         (folder / "report.txt").write_text("\n".join(verdict.lines()) + "\n")
     print(f"记录在 · logs and history in {folder}", flush=True)
 
 
-def seeds() -> list[int]:
-    """Seeds that once failed, each a line, with what they found behind a #."""
+def read_regression_seeds() -> list[int]:
+    """Read the seeds of earlier failures: one per line, followed by # and what was found."""
     lines = (line.partition("#")[0].strip() for line in SEEDS.read_text().splitlines())
     return [int(line) for line in lines if line]
 
 
-def main(words: list[str]) -> int:
-    """The walk, the regressions, then one long run; the exit code says whether all held."""
+def main(argv: list[str]) -> int:
+    """Run the crash points, the regression seeds and one long run. Return 1 if there is any violation."""
     parser = argparse.ArgumentParser(
-        prog="faults", description="故障演练 · kill things and look what is lost"
+        prog="faults", description="故障演练 · inject faults and check for lost data"
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--minutes", type=float, default=40.0)
-    parser.add_argument("--no-regressions", action="store_true", help="leave out the seeds of seeds.txt")
-    parser.add_argument("--no-walk", action="store_true", help="leave out the walk through all crash points")
-    parser.add_argument("--only-walk", action="store_true", help="nothing but that walk")
+    parser.add_argument("--no-regressions", action="store_true", help="skip the seeds of seeds.txt")
+    parser.add_argument("--no-walk", action="store_true", help="skip the run through all crash points")
+    parser.add_argument("--only-walk", action="store_true", help="run only the crash points")
     parser.add_argument("--short", action="store_true", help="one small roll call, as in `make test`")
     parser.add_argument("--json", type=Path)
-    asked = parser.parse_args(words)
+    arguments = parser.parse_args(argv)
     verdicts = []
-    for kind, plan in _plans(asked):
-        print(f"{kind.__name__.lower()}, seed {plan.seed}", flush=True)
-        verdict = play(plan, kind)
+    for kind, plan in _plans(arguments):
+        print(f"{kind.label}, seed {plan.seed}", flush=True)
+        verdict = run_plan(plan, kind)
         print("\n".join(verdict.lines()), flush=True)
         verdicts.append(verdict)
     if len(verdicts) > 1:
-        print("\n".join(together(verdicts)), flush=True)
-    if asked.json is not None:
-        told = [{"seed": each.plan.seed, "lines": list(each.lines())} for each in verdicts]
-        asked.json.write_text(json.dumps(told, ensure_ascii=False))
+        print("\n".join(summarise_runs(verdicts)), flush=True)
+    if arguments.json is not None:
+        summaries = [{"seed": each.plan.seed, "lines": list(each.lines())} for each in verdicts]
+        arguments.json.write_text(json.dumps(summaries, ensure_ascii=False))
     return 1 if any(each.violations for each in verdicts) else 0
 
 
-def _plans(asked: argparse.Namespace) -> Iterator[tuple[type[Play], Plan]]:
-    if asked.short:
-        yield Play, short(asked.seed)
+def _plans(arguments: argparse.Namespace) -> Iterator[tuple[type[LongRun], Plan]]:
+    if arguments.short:
+        yield LongRun, short_plan(arguments.seed)
         return
-    if not asked.no_walk:
-        yield Walk, Plan(asked.seed, 0, WALK_SECONDS)
-    if asked.only_walk:
+    if not arguments.no_walk:
+        yield CrashPointRun, Plan(arguments.seed, 0, CRASH_POINT_RUN_SECONDS)
+    if arguments.only_walk:
         return
-    if not asked.no_regressions:
-        yield from ((Play, Plan(seed, 25, 180)) for seed in seeds())
-    yield Play, Plan(asked.seed, asked.kills, asked.minutes * 60)
+    if not arguments.no_regressions:
+        yield from ((LongRun, Plan(seed, 25, 180)) for seed in read_regression_seeds())
+    yield LongRun, Plan(arguments.seed, arguments.kills, arguments.minutes * 60)
 
 
 def _terminate(number: int, _frame: object) -> None:

@@ -1,4 +1,4 @@
-"""Judges a run by its history and by what the database holds: each invariant of the house is one function."""
+"""Checks a run against its history and the database. Each function checks one invariant."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -14,7 +14,7 @@ from tests.faults.history import History
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """What is wrong, of which kind (`lost`, `falsely missed`, `doubled`, or another), and whose story tells it."""
+    """A violated invariant: its kind (`lost`, `falsely missed`, `doubled`, …), a text, and whose history shows it."""
 
     kind: str
     text: str
@@ -23,24 +23,24 @@ class Violation:
 
 
 @dataclass(slots=True)
-class Evidence:
-    """What a judgement rests on."""
+class RunEvidence:
+    """The data that the checks read."""
 
     history: History
     records: Records
     connection: psycopg.Connection[Any]
     frozen: dict[str, str] = field(default_factory=dict)
-    """Digest of what each launch froze, taken when it was acknowledged."""
+    """Digest of the rows that each launch froze, taken when the launch was acknowledged."""
     progress: list[dict[str, Any]] = field(default_factory=list)
-    """What the API says in the end: a roll call, and its figures at one level of the tree."""
+    """Final figures from the API, one item per roll call and level of the tree."""
 
 
-Check = Callable[[Evidence], Iterator[Violation]]
+Check = Callable[[RunEvidence], Iterator[Violation]]
 
 
-def acknowledged_envelopes_are_stored(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 1: with the very receipt that was given out; and a retry gets no other."""
-    for entry in evidence.history.of("envelope", "ok"):
+def acknowledged_envelopes_are_stored(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 1: each acknowledged envelope is stored, with exactly the receipt that the client got."""
+    for entry in evidence.history.find("envelope", "ok"):
         nonce, student = entry.value["nonce"], entry.who
         stored = evidence.records.submissions.get(nonce)
         about = frozenset({nonce})
@@ -52,13 +52,13 @@ def acknowledged_envelopes_are_stored(evidence: Evidence) -> Iterator[Violation]
             yield Violation("doubled", f"envelope {nonce} is stored for another student", student, about)
 
 
-def acknowledged_in_time_is_not_missed(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 2: a miss needs a final negative verdict on each envelope; honest and complete means present."""
+def in_time_envelope_is_not_missed(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 2: a miss requires a negative verdict on each envelope; an honest, complete check-in means present."""
     records = evidence.records
     honest = {
-        entry.value["nonce"] for entry in evidence.history.of("envelope", "ok") if entry.value["honest"]
+        entry.value["nonce"] for entry in evidence.history.find("envelope", "ok") if entry.value["honest"]
     }
-    rebound = {entry.who for entry in evidence.history.of("rebinding", "invoke")}
+    rebound = {entry.who for entry in evidence.history.find("rebinding", "invoke")}
     for nonce, stored in records.submissions.items():
         roll_call, student = stored["roll_call_id"], stored["student_id"]
         if (roll_call, "settled") not in records.steps:
@@ -67,7 +67,7 @@ def acknowledged_in_time_is_not_missed(evidence: Evidence) -> Iterator[Violation
         about = frozenset({nonce, roll_call, stored["id"]})
         found = f"finding {verdict['finding']} {verdict['reasons']}" if verdict else "no verdict"
         if outcome is None:
-            continue  # another check says so
+            continue  # each_obligation_has_one_outcome reports it
         if outcome["outcome"] == "missed" and (verdict is None or verdict["finding"] != "rejected"):
             yield Violation("falsely missed", f"missed in spite of envelope {nonce}: {found}", student, about)
         complete = records.frames.get(stored["id"], 0) == stored["frame_count"]
@@ -78,8 +78,8 @@ def acknowledged_in_time_is_not_missed(evidence: Evidence) -> Iterator[Violation
             yield Violation(kind, text, student, about)
 
 
-def each_obligation_has_one_outcome(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 3: entries follow one another without a gap; nobody who owed presence is left without one."""
+def each_obligation_has_one_outcome(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 3: outcome entries are numbered without a gap, and each obligation has one after the settlement."""
     records = evidence.records
     owing = {}
     for row in records.obligations:
@@ -100,22 +100,22 @@ def each_obligation_has_one_outcome(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("doubled", f"an outcome without an obligation: {key}")
 
 
-def sums_balance(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 4: by class in the database, in the figures of the settlement, and at each level that the API shows."""
+def sums_balance(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 4: sums balance per class in the database, in the settlement figures, and at each level of the API."""
     records = evidence.records
-    counted: Counter[tuple[str, str]] = Counter()
+    counts: Counter[tuple[str, str]] = Counter()
     for (roll_call, _), entries in records.outcomes.items():
-        counted[roll_call, entries[-1]["class_id"]] += 1
+        counts[roll_call, entries[-1]["class_id"]] += 1
     by_roll_call: dict[str, int] = defaultdict(int)
     for row in records.class_figures:
         owed = row["owed"] + row["excused"]
         by_roll_call[row["roll_call_id"]] += owed
         if (row["roll_call_id"], "settled") not in records.steps:
             continue
-        if counted[row["roll_call_id"], row["class_id"]] != owed:
+        if counts[row["roll_call_id"], row["class_id"]] != owed:
             yield Violation(
                 "unbalanced",
-                f"class {row['class_id']}: {owed} owed, {counted[row['roll_call_id'], row['class_id']]} outcomes",
+                f"class {row['class_id']}: {owed} owed, {counts[row['roll_call_id'], row['class_id']]} outcomes",
             )
     for (roll_call, step), row in records.steps.items():
         figures = row["figures"] or {}
@@ -125,10 +125,10 @@ def sums_balance(evidence: Evidence) -> Iterator[Violation]:
         ):
             yield Violation("unbalanced", f"the settlement of {roll_call} says {figures}")
     for shown in evidence.progress:
-        yield from _shown_sums(records, shown)
+        yield from _progress_sums_balance(records, shown)
 
 
-def _shown_sums(records: Records, shown: dict[str, Any]) -> Iterator[Violation]:
+def _progress_sums_balance(records: Records, shown: dict[str, Any]) -> Iterator[Violation]:
     names = ("present", "missed", "excused", "undetermined")
     lines = [shown["unit"], *shown["unit"]["children"]]
     for line in lines:
@@ -153,8 +153,8 @@ def _shown_sums(records: Records, shown: dict[str, Any]) -> Iterator[Violation]:
             )
 
 
-def nothing_was_closed_too_early(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 5: a miss at the settlement was written with every in-time envelope resolved, or was corrected."""
+def no_miss_before_verification(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 5: a miss is only written after all in-time envelopes are resolved, or it is corrected later."""
     records = evidence.records
     sent: dict[tuple[str, str], list[str]] = defaultdict(list)
     for stored in records.submissions.values():
@@ -170,12 +170,12 @@ def nothing_was_closed_too_early(evidence: Evidence) -> Iterator[Violation]:
             ]
             if early:
                 yield Violation(
-                    "falsely missed", f"missed before {early} were judged", key[1], frozenset({key[0]})
+                    "falsely missed", f"missed before {early} were verified", key[1], frozenset({key[0]})
                 )
 
 
-def who_asked_never_approved(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 9, for leave: nobody decides on the own request, and decided once means once."""
+def leave_is_not_self_approved(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 9, for leave: students cannot decide their own request, and acknowledged decisions are stored."""
     bad = rows(
         evidence.connection,
         "SELECT d.leave_id::text AS leave, d.decided_by = d.filed_by AS own, a.kind FROM leave_decision d"
@@ -186,20 +186,20 @@ def who_asked_never_approved(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("own approval", f"leave {row['leave']} was decided by {row['kind']}")
     for act, table in (("leave decision", "leave_decision"), ("leave withdrawal", "leave_cancellation")):
         kept = {row["id"] for row in rows(evidence.connection, f"SELECT leave_id::text AS id FROM {table}")}
-        for entry in evidence.history.of(act, "ok"):
+        for entry in evidence.history.find(act, "ok"):
             if entry.value["leave"] not in kept:
                 about = frozenset({entry.value["leave"]})
                 yield Violation("lost", f"acknowledged {act} of {entry.value['leave']}", entry.who, about)
     asked = {row["id"] for row in rows(evidence.connection, "SELECT id::text FROM leave_request")}
-    for entry in evidence.history.of("leave", "ok"):
+    for entry in evidence.history.find("leave", "ok"):
         if entry.value["id"] not in asked:
             yield Violation(
                 "lost", f"acknowledged leave {entry.value['id']}", entry.who, frozenset({entry.value["id"]})
             )
 
 
-def what_launch_froze_is_unchanged(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 10; and an acknowledged launch is there."""
+def frozen_rows_are_unchanged(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 10: rows frozen by a launch never change. Also, each acknowledged launch is stored."""
     for roll_call, digest in evidence.frozen.items():
         if roll_call not in evidence.records.roll_calls:
             yield Violation("lost", f"acknowledged launch {roll_call}")
@@ -217,8 +217,8 @@ def what_launch_froze_is_unchanged(evidence: Evidence) -> Iterator[Violation]:
         yield Violation("doubled", "two spot checks over one window", row["student"])
 
 
-def one_key_speaks_for_a_student(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 11; an acknowledged rebinding stands unless another followed."""
+def student_has_one_active_key(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 11: a student has at most one active key. Also, each acknowledged rebinding is stored."""
     several = rows(
         evidence.connection,
         "SELECT student_id::text AS student FROM device_key WHERE status = 'active'"
@@ -228,32 +228,32 @@ def one_key_speaks_for_a_student(evidence: Evidence) -> Iterator[Violation]:
     for row in several:
         yield Violation("doubled", "more than one active key", row["student"])
     bound = {row["jkt"] for row in rows(evidence.connection, "SELECT jkt FROM device_key")}
-    for entry in evidence.history.of("rebinding", "ok"):
+    for entry in evidence.history.find("rebinding", "ok"):
         if entry.value["key"] not in bound:
             yield Violation("lost", "an acknowledged rebinding", entry.who, frozenset({entry.value["key"]}))
 
 
-def nonces_and_proofs_count_once(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 12."""
+def nonces_and_proofs_are_used_once(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 12: each nonce and each DPoP proof is accepted at most once."""
     for row in rows(evidence.connection, "SELECT nonce FROM submission GROUP BY nonce HAVING count(*) > 1"):
         yield Violation("doubled", f"nonce {row['nonce']} is stored twice")
-    spent = Counter(entry.value["proof"] for entry in evidence.history.of("proof", "ok"))
+    spent = Counter(entry.value["proof"] for entry in evidence.history.find("proof", "ok"))
     for proof, times in spent.items():
         if times > 1:
             yield Violation("doubled", f"proof {proof} took effect {times} times")
 
 
-def everything_was_handled(evidence: Evidence) -> Iterator[Violation]:
-    """Invariant 15: queues are drained, every event was told to each consumer once, no job was given up."""
-    for text in unfinished(evidence.connection):
+def all_work_is_finished(evidence: RunEvidence) -> Iterator[Violation]:
+    """Invariant 15: queues are empty, each event was delivered to each consumer, and no job was given up."""
+    for text in find_unfinished_work(evidence.connection):
         yield Violation("unfinished", text)
 
 
-def unfinished(connection: psycopg.Connection[Any]) -> list[str]:
-    """What still waits to be done, in words; empty when everything is drained."""
+def find_unfinished_work(connection: psycopg.Connection[Any]) -> list[str]:
+    """Describe all unfinished work. Empty if all queues are drained."""
     found = []
     if exists(connection, "procrastinate_jobs"):
-        # What the clock makes anew at every turn may always be waiting; it is known by the time that it is for.
+        # Periodic jobs can always be waiting. They are recognised by their timestamp argument.
         waiting = rows(
             connection,
             "SELECT task_name, status::text, count(*) AS n FROM procrastinate_jobs WHERE NOT args ? 'timestamp'"
@@ -267,7 +267,7 @@ def unfinished(connection: psycopg.Connection[Any]) -> list[str]:
         " (SELECT count(*) FROM submission_frame f WHERE f.submission_id = s.id)",
     )[0]["n"]
     if unjudged:
-        found.append(f"{unjudged} complete submissions are unjudged")
+        found.append(f"{unjudged} complete submissions have no verdict")
     if exists(connection, "verification_task"):
         waiting = rows(
             connection, "SELECT state::text, count(*) AS n FROM verification_task GROUP BY 1 ORDER BY 1"
@@ -282,24 +282,24 @@ def unfinished(connection: psycopg.Connection[Any]) -> list[str]:
                 *(name, consumer.name),
             )[0]["n"]
             if missing:
-                found.append(f"{missing} events {name} were not told to {consumer.name}")
+                found.append(f"{missing} events {name} were not delivered to {consumer.name}")
     return found
 
 
 CHECKS: tuple[Check, ...] = (
     acknowledged_envelopes_are_stored,
-    acknowledged_in_time_is_not_missed,
+    in_time_envelope_is_not_missed,
     each_obligation_has_one_outcome,
     sums_balance,
-    nothing_was_closed_too_early,
-    who_asked_never_approved,
-    what_launch_froze_is_unchanged,
-    one_key_speaks_for_a_student,
-    nonces_and_proofs_count_once,
-    everything_was_handled,
+    no_miss_before_verification,
+    leave_is_not_self_approved,
+    frozen_rows_are_unchanged,
+    student_has_one_active_key,
+    nonces_and_proofs_are_used_once,
+    all_work_is_finished,
 )
 
 
-def judge(evidence: Evidence) -> list[Violation]:
-    """Every violation that any check finds."""
+def judge(evidence: RunEvidence) -> list[Violation]:
+    """Return the violations of all checks."""
     return [violation for check in CHECKS for violation in check(evidence)]

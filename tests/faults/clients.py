@@ -1,4 +1,4 @@
-"""Clients that take part in roll calls and write down what they saw. They know the wire and nothing of the inside."""
+"""Clients that take part in roll calls and record each request and response. They use only the public APIs."""
 
 import asyncio
 import hashlib
@@ -20,21 +20,21 @@ from backend.demo.staff import Credentials, StaffClient, UnexpectedResponse
 from backend.roll_call.envelope import TYPE
 from biometrics.engines.test_pattern import render_pattern
 from tests.faults.history import History, Kind
-from tests.faults.template_cluster import PASSWORD, PlantedStaff, PlantedStudent
+from tests.faults.template_cluster import PASSWORD, StaffProfile, StudentProfile
 from tests.support.roll_call.student_phone import INSIDE, OUTSIDE, content, fixes
 
 TIMEOUT = httpx.Timeout(4.0)
 TRIES, PAUSE = 40, 0.25
 NEXT_CODE = 31.0
-"""Seconds until an authenticator shows another code."""
+"""Seconds until the next TOTP code."""
 UNCLEAR = {"proof_replayed", "proof_invalid", "token_expired"}
-"""Refusals that say nothing about the act: a proxy sent the request twice, or the clock was moved meanwhile."""
+"""Errors that do not tell whether the request took effect: a proxy sent it twice, or the clock was moved meanwhile."""
 FRAMES = 8
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How a request ended: `kind` as in the history, with the body if there is one."""
+    """Result of a request: `kind` as in the history, and the response body if there is one."""
 
     kind: Kind
     status: int = 0
@@ -45,8 +45,8 @@ class Answer:
         return str(self.body.get("code", ""))
 
 
-def judged(response: httpx.Response) -> Answer:
-    """2xx is acknowledged, 4xx refused; a 5xx may be anything."""
+def classify_response(response: httpx.Response) -> Answer:
+    """Classify a response: 2xx is `ok`, 4xx is `fail`, 5xx is `unknown`."""
     try:
         body = response.json() if response.content else {}
     except ValueError:
@@ -59,8 +59,8 @@ def judged(response: httpx.Response) -> Answer:
 
 
 @dataclass(slots=True)
-class Setting:
-    """What all clients share. `clock` gives the house's seconds since the epoch."""
+class ClientContext:
+    """Settings shared by all clients. `clock` returns the deployment's time in seconds since the epoch."""
 
     url: str
     gateway: str
@@ -69,57 +69,59 @@ class Setting:
     random: random.Random
 
 
-class Recording:
-    """Sends requests and writes each of them down."""
+class RecordingClient:
+    """Sends requests and records each of them in the history."""
 
-    def __init__(self, setting: Setting, who: str) -> None:
-        self.setting, self.who = setting, who
-        self.random = random.Random(setting.random.random())
+    def __init__(self, context: ClientContext, who: str) -> None:
+        self.context, self.who = context, who
+        self.random = random.Random(context.random.random())
 
-    async def asked(
-        self, act: str, request: Callable[[], Any], kept: tuple[str, ...] = (), **value: Any
+    async def send_recorded(
+        self, act: str, request: Callable[[], Any], recorded_fields: tuple[str, ...] = (), **value: Any
     ) -> Answer:
-        """One request; of the answer `kept` is written down beside its code."""
-        history = self.setting.history
+        """Send one request and record it, together with `recorded_fields` of the response."""
+        history = self.context.history
         invoked = history.add(self.who, "invoke", act, **value)
         try:
-            answer = judged(await request())
+            answer = classify_response(await request())
         except httpx.HTTPStatusError as error:
-            answer = judged(error.response)
+            answer = classify_response(error.response)
             if answer.kind == "ok":
                 raise
         except (httpx.TransportError, UnexpectedResponse) as error:
             answer = Answer("unknown", body={"code": type(error).__name__})
-        told = {name: answer.body[name] for name in kept if name in answer.body}
+        recorded = {name: answer.body[name] for name in recorded_fields if name in answer.body}
         if answer.kind != "ok":
-            told["code"] = answer.code
-        history.add(self.who, answer.kind, act, **value, status=answer.status, invoked=invoked.number, **told)
+            recorded["code"] = answer.code
+        history.add(
+            self.who, answer.kind, act, **value, status=answer.status, invoked=invoked.number, **recorded
+        )
         return answer
 
-    async def insisted(
-        self, act: str, request: Callable[[], Any], kept: tuple[str, ...] = (), **value: Any
+    async def send_until_answered(
+        self, act: str, request: Callable[[], Any], recorded_fields: tuple[str, ...] = (), **value: Any
     ) -> Answer:
-        """Again until it is acknowledged or refused, or patience ends."""
+        """Repeat a request until it is acknowledged or rejected, at most `TRIES` times."""
         answer = Answer("unknown")
         for _ in range(TRIES):
-            answer = await self.asked(act, request, kept, **value)
+            answer = await self.send_recorded(act, request, recorded_fields, **value)
             if answer.kind != "unknown" and answer.status != 429:
                 return answer
             await asyncio.sleep(PAUSE * (0.5 + self.random.random()))
         return answer
 
 
-class Student(Recording):
-    """A student with a phone: honest, unless told to stand elsewhere or to leave early."""
+class Student(RecordingClient):
+    """A student with a phone."""
 
-    def __init__(self, setting: Setting, planted: PlantedStudent) -> None:
-        super().__init__(setting, planted.id)
-        self.planted = planted
+    def __init__(self, context: ClientContext, profile: StudentProfile) -> None:
+        super().__init__(context, profile.id)
+        self.profile = profile
         self.client = httpx.AsyncClient(
-            base_url=f"{setting.url}/mobile", timeout=TIMEOUT, trust_env=False, verify=False
+            base_url=f"{context.url}/mobile", timeout=TIMEOUT, trust_env=False, verify=False
         )
         self.phone = self._phone()
-        key = serialization.load_pem_private_key(planted.key.encode(), None)
+        key = serialization.load_pem_private_key(profile.key.encode(), None)
         assert isinstance(key, ec.EllipticCurvePrivateKey)
         self.phone.key = key
         self.rebound = False
@@ -127,7 +129,7 @@ class Student(Recording):
         self._day = 10
 
     def _phone(self) -> Phone:
-        return Phone(self.client, clock=self.setting.clock)
+        return Phone(self.client, clock=self.context.clock)
 
     async def close(self) -> None:
         await self.client.aclose()
@@ -135,7 +137,9 @@ class Student(Recording):
     # --- check-in ---
 
     async def check_in(self, roll_call_id: str, *, honest: bool = True, stays: bool = True) -> None:
-        """Challenge, envelope and frames, each insisted on. Not `honest` stands outside; not `stays` sends no frames."""
+        """Check in: challenge, envelope, frames, each repeated until answered. Not `honest`: reports a position outside.
+        Not `stays`: uploads no frames.
+        """
         made = await self.signed(roll_call_id, honest=honest)
         if made is None:
             return
@@ -147,8 +151,8 @@ class Student(Recording):
             await self._upload(received.body["submission_id"], frames, roll_call_id)
 
     async def signed(self, roll_call_id: str, *, honest: bool = True) -> tuple[str, str, list[bytes]] | None:
-        """The nonce of a challenge, the envelope that answers it and its frames; None where none is given."""
-        challenge = await self.insisted(
+        """Fetch a challenge and return its nonce, the signed envelope and the frames, or None without a challenge."""
+        challenge = await self.send_until_answered(
             "challenge",
             lambda: self.phone.post(f"/v1/roll-calls/{roll_call_id}/challenges"),
             ("nonce",),
@@ -160,14 +164,14 @@ class Student(Recording):
         actions = [each["action"] for each in challenge.body["actions"]]
         self._shots += 20
         frames = [
-            render_pattern(self.planted.person, self._shots + number, action)
+            render_pattern(self.profile.person, self._shots + number, action)
             for number, action in enumerate(posed(actions))
         ]
         payload = content(UUID(roll_call_id), nonce, frames, fixes=fixes(INSIDE if honest else OUTSIDE))
         return nonce, self.phone.sign(payload, typ=TYPE), frames
 
     async def send(self, roll_call_id: str, nonce: str, compact: str, *, honest: bool) -> Answer:
-        """The envelope, with the same nonce until the server says yes or no; and with its word that it was busy."""
+        """Send the envelope until the server accepts or rejects it, with the retry token of a busy response."""
         body: dict[str, Any] = {"envelope": compact}
 
         async def post() -> httpx.Response:
@@ -176,7 +180,7 @@ class Student(Recording):
                 body.update({name: value for name, value in response.json().items() if name == "attempted"})
             return response
 
-        return await self.insisted(
+        return await self.send_until_answered(
             "envelope",
             post,
             ("submission_id", "receipt"),
@@ -189,7 +193,7 @@ class Student(Recording):
     async def _upload(self, submission_id: str, frames: list[bytes], roll_call_id: str) -> None:
         for position, data in enumerate(frames):
             path = f"/v1/submissions/{submission_id}/frames/{position}"
-            answer = await self.insisted(
+            answer = await self.send_until_answered(
                 "frame",
                 lambda path=path, data=data: self.phone.request(  # type: ignore[misc]
                     "PUT", path, content=data, headers={"Content-Type": "image/jpeg"}
@@ -202,12 +206,12 @@ class Student(Recording):
             if answer.kind == "fail":
                 return
 
-    async def posted(self, act: str, path: str, body: Any, **value: Any) -> Answer:
-        """Anything else, insisted on."""
-        return await self.insisted(act, lambda: self.phone.post(path, json=body), **value)
+    async def post(self, act: str, path: str, body: Any, **value: Any) -> Answer:
+        """Send any other POST until it is answered."""
+        return await self.send_until_answered(act, lambda: self.phone.post(path, json=body), **value)
 
     async def replay(self) -> None:
-        """One request sent twice with one proof: at most one of the two takes effect (invariant 12)."""
+        """Send one request twice with the same proof. At most one can take effect (invariant 12)."""
         path = "/v1/roll-calls"
         try:
             if self.phone.token is None:
@@ -219,42 +223,42 @@ class Student(Recording):
         headers = {"Authorization": f"DPoP {self.phone.token}", "DPoP": proof}
         number = hashlib.sha256(proof.encode()).hexdigest()[:16]
         for _ in range(2):
-            await self.asked("proof", lambda: self.client.get(path, headers=headers), proof=number)
+            await self.send_recorded("proof", lambda: self.client.get(path, headers=headers), proof=number)
 
-    # --- leave, and another phone ---
+    # --- leave and rebinding ---
 
     async def ask_leave(self) -> str | None:
-        """A day of leave that nobody asked for before."""
+        """Request leave for a day without an earlier request."""
         self._day += 1
-        day = _day_after(self.setting.clock(), self._day)
+        day = _day_after(self.context.clock(), self._day)
         body = {"kind": "personal", "first_day": day, "last_day": day, "reason": "家中有事"}
-        answer = await self.asked(
+        answer = await self.send_recorded(
             "leave", lambda: self.phone.post("/v1/leave-requests", json=body), ("id",), day=day
         )
         return str(answer.body["id"]) if answer.kind == "ok" else None
 
     async def withdraw_leave(self, leave_id: str) -> None:
-        await self.insisted(
+        await self.send_until_answered(
             "leave withdrawal",
             lambda: self.phone.post(f"/v1/leave-requests/{leave_id}/cancellation", json={}),
             leave=leave_id,
         )
 
     async def rebind(self, gateway: httpx.AsyncClient) -> None:
-        """A new phone by name, number and code; the old one speaks for the student no more."""
-        fresh, me = self._phone(), self.planted
+        """Bind a new phone by name, ID number and SMS code. The old key becomes invalid."""
+        fresh, me = self._phone(), self.profile
         body = {"name": me.name, "id_number": me.id_number}
-        asked = await self.insisted(
+        registration = await self.send_until_answered(
             "registration", lambda: fresh.prove("POST", "/v1/registrations", json=body), ("registration_id",)
         )
-        if asked.kind != "ok":
+        if registration.kind != "ok":
             return
         code = await self._code(gateway)
         if code is None:
             return
-        path = f"/v1/registrations/{asked.body['registration_id']}/confirmation"
-        self.rebound = True  # from here on nobody knows until it is answered
-        bound = await self.insisted(
+        path = f"/v1/registrations/{registration.body['registration_id']}/confirmation"
+        self.rebound = True  # unknown until the request is answered
+        bound = await self.send_until_answered(
             "rebinding", lambda: fresh.prove("POST", path, json={"code": code}), key=fresh.thumbprint
         )
         if bound.kind == "ok":
@@ -264,7 +268,7 @@ class Student(Recording):
     async def _code(self, gateway: httpx.AsyncClient) -> str | None:
         for _ in range(TRIES):
             try:
-                inbox = (await gateway.get(f"/inbox/{self.planted.phone_number}")).json()
+                inbox = (await gateway.get(f"/inbox/{self.profile.phone_number}")).json()
             except (httpx.HTTPError, ValueError):
                 inbox = {"messages": []}
             for message in inbox["messages"]:
@@ -278,18 +282,18 @@ def _day_after(clock: float, days: int) -> str:
     return (datetime.fromtimestamp(clock, UTC) + timedelta(days=days)).date().isoformat()
 
 
-class Official(Recording):
-    """A member of staff at a console."""
+class Official(RecordingClient):
+    """A staff member who uses the staff API."""
 
-    def __init__(self, setting: Setting, planted: PlantedStaff) -> None:
-        super().__init__(setting, f"{planted.role} {planted.login[-6:]}")
-        self.planted = planted
+    def __init__(self, context: ClientContext, profile: StaffProfile) -> None:
+        super().__init__(context, f"{profile.role} {profile.login[-6:]}")
+        self.profile = profile
         self.client = httpx.AsyncClient(
-            base_url=f"{setting.url}/staff", timeout=httpx.Timeout(8.0), trust_env=False, verify=False
+            base_url=f"{context.url}/staff", timeout=httpx.Timeout(8.0), trust_env=False, verify=False
         )
-        credentials = Credentials(planted.role, planted.unit_id, planted.login, PASSWORD, planted.totp_secret)
-        self.staff = StaffClient(self.client, credentials, setting.clock)
-        self.staff._refresh_token = planted.refresh_token
+        credentials = Credentials(profile.role, profile.unit_id, profile.login, PASSWORD, profile.totp_secret)
+        self.staff = StaffClient(self.client, credentials, context.clock)
+        self.staff._refresh_token = profile.refresh_token
         self._signed_in = False
         self._signing = asyncio.Lock()
         self._not_before = 0.0
@@ -298,9 +302,9 @@ class Official(Recording):
         await self.client.aclose()
 
     async def _sent(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        """A second factor counts once: whoever lost the answer to a sign-in waits for the next code."""
+        """Send a request. Each TOTP code is valid once, so after a lost sign-in response wait for the next code."""
         if time.monotonic() < self._not_before:
-            raise httpx.ConnectError("waits for another code")
+            raise httpx.ConnectError("waiting for the next TOTP code")
         try:
             async with self._signing:
                 if not self._signed_in:
@@ -319,13 +323,13 @@ class Official(Recording):
         act: str,
         path: str,
         body: Any,
-        kept: tuple[str, ...] = (),
+        recorded_fields: tuple[str, ...] = (),
         *,
         insist: bool = False,
         **value: Any,
     ) -> Answer:
-        send = self.insisted if insist else self.asked
-        return await send(act, lambda: self._sent("POST", path, body), kept, **value)
+        send = self.send_until_answered if insist else self.send_recorded
+        return await send(act, lambda: self._sent("POST", path, body), recorded_fields, **value)
 
     async def get(self, act: str, path: str, **value: Any) -> Answer:
-        return await self.insisted(act, lambda: self._sent("GET", path), **value)
+        return await self.send_until_answered(act, lambda: self._sent("GET", path), **value)

@@ -1,4 +1,4 @@
-"""The stage of the roll calls' tests, and two actors on it; each form of the harness has its own length."""
+"""Fixtures of the interleaving tests: the roll call scenario and two concurrent clients."""
 
 import os
 from collections.abc import AsyncIterator
@@ -8,14 +8,14 @@ import pytest
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from biometrics.pool import FacePool
-from tests.faults.interleaving import Actor, actor
+from tests.faults.interleaving import ConcurrentClient, new_client
 from tests.roll_call.conftest import face_pool
 from tests.support.roll_call.scenario import Stage, staged
 
 __all__ = ["face_pool"]
 
 ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "1"))
-"""How many orders of each dangerous interleaving are tried; `make faults` tries a hundred."""
+"""Number of statement orders tried per interleaving. `make faults` tries a hundred."""
 
 
 @pytest.fixture
@@ -24,24 +24,26 @@ async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -
 
 
 @pytest.fixture(scope="session")
-async def engines(app_context: AppContext) -> AsyncIterator[tuple[Actor, Actor]]:
-    """Opened once: what an engine has compiled and prepared serves every order."""
-    both = actor("first", app_context), actor("second", app_context)
+async def client_pair(app_context: AppContext) -> AsyncIterator[tuple[ConcurrentClient, ConcurrentClient]]:
+    """Two clients, created once because compiled and prepared statements can be reused."""
+    both = new_client("first", app_context), new_client("second", app_context)
     yield both
     for each in both:
         await each.database.close()
 
 
 @pytest.fixture
-def actors(stage: Stage, engines: tuple[Actor, Actor]) -> tuple[Actor, Actor]:
-    """Two who act at once on the stage."""
-    for each in engines:
-        each.enter(stage)
-    return engines
+def clients(
+    stage: Stage, client_pair: tuple[ConcurrentClient, ConcurrentClient]
+) -> tuple[ConcurrentClient, ConcurrentClient]:
+    """Two concurrent clients of the scenario."""
+    for each in client_pair:
+        each.use_scenario(stage)
+    return client_pair
 
 
 @pytest.fixture(params=range(ROUNDS))
 def order(request: pytest.FixtureRequest) -> int:
-    """The seed of one order of statements."""
+    """The seed that determines the order of statements."""
     seed: int = request.param
     return seed

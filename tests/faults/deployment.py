@@ -1,4 +1,4 @@
-"""The house under test: API processes behind nginx, workers, a gateway, and a relay on every connection they make."""
+"""The deployment under test: API processes behind nginx, workers, an SMS gateway, and a relay on each connection."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 from backend.devstack.postgres import APP, DATABASE
 from tests.faults.relay import Relay
-from tests.faults.services import Ground
+from tests.faults.services import RunServices
 from tests.faults.template_cluster import ROOT
 
 READY_SECONDS = 90.0
@@ -24,7 +24,7 @@ Note = Callable[..., Any]
 
 
 def free_port() -> int:
-    """A port that nobody listened on a moment ago."""
+    """Return a currently free TCP port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -32,7 +32,7 @@ def free_port() -> int:
 
 @dataclass(slots=True)
 class Process:
-    """One process that the zygote starts; it is started again whenever it ends, until `wanted` is false."""
+    """One process started by the fork server. It is restarted whenever it exits, unless `wanted` is false."""
 
     name: str
     command: str
@@ -45,7 +45,7 @@ class Process:
     killed: bool = False
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> bool:
-        """False where it does not run."""
+        """Send a signal. Return False if the process does not run."""
         if self.pid is None:
             return False
         self.killed = self.killed or number == signal.SIGKILL
@@ -57,62 +57,62 @@ class Process:
 
 
 @dataclass(slots=True)
-class House:
-    """Everything that runs, and the addresses by which it is reached."""
+class Deployment:
+    """All processes, services and relays, and their addresses."""
 
-    ground: Ground
+    services: RunServices
     note: Note
-    front: int = field(default_factory=free_port)
-    """Where the clients knock: our relay."""
+    client_port: int = field(default_factory=free_port)
+    """Port of the relay that the clients connect to."""
     gateway_port: int = field(default_factory=free_port)
     processes: dict[str, Process] = field(default_factory=dict)
     relays: dict[str, Relay] = field(default_factory=dict)
-    own_ends: Counter[str] = field(default_factory=Counter)
-    """Ends that nobody caused by a signal, by process."""
-    behind_nginx: bool = True
+    unexpected_exits: Counter[str] = field(default_factory=Counter)
+    """Exits that the harness did not cause, by process."""
+    uses_nginx: bool = True
     _ports: dict[str, int] = field(default_factory=dict)
-    _zygote: asyncio.subprocess.Process | None = None
-    _told: asyncio.Task[None] | None = None
-    _later: set[asyncio.Task[None]] = field(default_factory=set)
+    _fork_server: asyncio.subprocess.Process | None = None
+    _reader_task: asyncio.Task[None] | None = None
+    _restart_tasks: set[asyncio.Task[None]] = field(default_factory=set)
     restart_delay: Callable[[], float] = lambda: 0.2
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.front}"
+        return f"http://127.0.0.1:{self.client_port}"
 
     @property
     def clock_file(self) -> Any:
-        return self.ground.folder / "clock"
+        return self.services.folder / "clock"
 
     async def open(self, *, apis: int = 2, workers: int = 2) -> None:
-        """Services, relays and processes, up to the first answer."""
-        zygote = asyncio.create_task(self._start_zygote())
+        """Start services, relays and processes, and wait until the API is healthy."""
+        fork_server_start = asyncio.create_task(self._start_fork_server())
         await asyncio.to_thread(self._start_services)
         self.clock_file.write_text("0")
-        redis = self.ground.location.sockets / "px-redis.sock"
-        await self._relay("redis", redis, self.ground.redis_socket)
+        redis = self.services.location.sockets / "px-redis.sock"
+        await self._relay("redis", redis, self.services.redis_socket)
         names = [f"api-{n}" for n in range(1, apis + 1)] + [f"worker-{n}" for n in range(1, workers + 1)]
         for name in ("gateway", *names):
-            await self._declare(name)
+            await self._add_process(name)
         ports = [self._ports[name] for name in names if name.startswith("api")]
         balancer = free_port()
-        self.behind_nginx = self.ground.start_nginx(balancer, ports)
-        await self._relay("clients", self.front, balancer if self.behind_nginx else ports[0])
-        await zygote
+        self.uses_nginx = self.services.start_nginx(balancer, ports)
+        await self._relay("clients", self.client_port, balancer if self.uses_nginx else ports[0])
+        await fork_server_start
         for name in self.processes:
-            self._order(name)
-        await self.answering()
+            self._request_start(name)
+        await self.wait_until_healthy()
 
     def _start_services(self) -> None:
-        self.ground.start_postgres()
-        self.ground.start_redis()
+        self.services.start_postgres()
+        self.services.start_redis()
 
     async def _relay(self, name: str, listen: Any, upstream: Any, *, reads: bool = False) -> Relay:
         self.relays[name] = Relay(listen, upstream, reads_postgres=reads)
         await self.relays[name].start()
         return self.relays[name]
 
-    async def _declare(self, name: str) -> None:
+    async def _add_process(self, name: str) -> None:
         kind = name.partition("-")[0]
         relay: Relay | None = None
         if kind == "gateway":
@@ -134,12 +134,12 @@ class House:
             command, arguments = "worker", {"concurrency": 3}
         environment = self._environment(name)
         if kind in {"api", "worker"}:
-            folder = self.ground.location.sockets / f"px-{name}"
+            folder = self.services.location.sockets / f"px-{name}"
             folder.mkdir()
             relay = await self._relay(
                 f"postgres of {name}",
-                folder / self.ground.postgres_socket.name,
-                self.ground.postgres_socket,
+                folder / self.services.postgres_socket.name,
+                self.services.postgres_socket,
                 reads=True,
             )
         arguments = {key: str(value) if key == "clock_file" else value for key, value in arguments.items()}
@@ -149,19 +149,19 @@ class House:
         return self._ports.setdefault(name, free_port())
 
     def _environment(self, name: str) -> dict[str, str]:
-        sockets = quote(str(self.ground.location.sockets / f"px-{name}"), safe="/")
-        kept = {key: value for key, value in os.environ.items() if not key.startswith("DIANMING_")}
-        return kept | {
+        sockets = quote(str(self.services.location.sockets / f"px-{name}"), safe="/")
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("DIANMING_")}
+        return environment | {
             "DIANMING_ENV": "test",
             "DIANMING_DATABASE_URL": f"postgresql+psycopg://{APP}@/{DATABASE}?host={sockets}&port=5432",
-            "DIANMING_REDIS_URL": f"unix://{self.ground.location.sockets}/px-redis.sock",
-            "DIANMING_EVIDENCE_DIR": str(self.ground.evidence),
-            "DIANMING_KEYS_FILE": str(self.ground.folder / "keys.json"),
+            "DIANMING_REDIS_URL": f"unix://{self.services.location.sockets}/px-redis.sock",
+            "DIANMING_EVIDENCE_DIR": str(self.services.evidence),
+            "DIANMING_KEYS_FILE": str(self.services.folder / "keys.json"),
             "DIANMING_PUBLIC_URL": self.url,
             "DIANMING_GATEWAY_URL": f"http://127.0.0.1:{self.gateway_port}",
             "DIANMING_CLOCK_FILE": str(self.clock_file),
             "DIANMING_TEST_ENGINE": "1",
-            "DIANMING_VERIFICATION_ATTEMPTS": "30",  # leases run out whenever the clock is moved, too
+            "DIANMING_VERIFICATION_ATTEMPTS": "30",  # leases also expire whenever the clock is moved
             "DIANMING_FACE_CONTOURS": "none",
             "PYTHONUNBUFFERED": "1",
             "PYTHONPATH": str(ROOT),
@@ -170,9 +170,9 @@ class House:
 
     # --- processes ---
 
-    async def _start_zygote(self) -> None:
-        with (self.ground.folder / "zygote.log").open("ab") as log:
-            self._zygote = await asyncio.create_subprocess_exec(
+    async def _start_fork_server(self) -> None:
+        with (self.services.folder / "fork_server.log").open("ab") as log:
+            self._fork_server = await asyncio.create_subprocess_exec(
                 sys.executable,
                 *("-m", "tests.faults.fork_server"),
                 cwd=ROOT,
@@ -182,65 +182,65 @@ class House:
                 env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
                 start_new_session=True,
             )
-        assert self._zygote.stdout is not None
-        await self._zygote.stdout.readline()
-        self._told = asyncio.create_task(self._listen(self._zygote.stdout))
+        assert self._fork_server.stdout is not None
+        await self._fork_server.stdout.readline()
+        self._reader_task = asyncio.create_task(self._read_fork_server(self._fork_server.stdout))
 
-    def _order(self, name: str) -> None:
+    def _request_start(self, name: str) -> None:
         process = self.processes[name]
-        assert self._zygote is not None
-        assert self._zygote.stdin is not None
-        order = {
+        assert self._fork_server is not None
+        assert self._fork_server.stdin is not None
+        request = {
             "name": name,
             "command": process.command,
             "arguments": process.arguments,
             "environment": process.environment,
-            "log": str(self.ground.folder / f"{name}.log"),
+            "log": str(self.services.folder / f"{name}.log"),
         }
-        self._zygote.stdin.write(json.dumps(order).encode() + b"\n")
+        self._fork_server.stdin.write(json.dumps(request).encode() + b"\n")
 
-    async def _listen(self, source: asyncio.StreamReader) -> None:
+    async def _read_fork_server(self, source: asyncio.StreamReader) -> None:
         while line := await source.readline():
-            told = json.loads(line)
-            if "started" in told:
-                process = self.processes[told["name"]]
-                process.pid, process.started_at, process.killed = told["started"], time.monotonic(), False
+            message = json.loads(line)
+            if "started" in message:
+                process = self.processes[message["name"]]
+                process.pid, process.started_at, process.killed = message["started"], time.monotonic(), False
                 continue
             for process in self.processes.values():
-                if process.pid == told["ended"]:
-                    self._ended(process, told["status"])
+                if process.pid == message["ended"]:
+                    self._handle_exit(process, message["status"])
 
-    def _ended(self, process: Process, status: int) -> None:
+    def _handle_exit(self, process: Process, status: int) -> None:
         pid, process.pid = process.pid, None
         if not process.wanted:
             return
         if not process.killed:
-            self.own_ends[process.name] += 1
-            self.note("house", "note", "ended by itself", process=process.name, status=status)
+            self.unexpected_exits[process.name] += 1
+            self.note("deployment", "note", "exited unexpectedly", process=process.name, status=status)
         assert pid is not None
         with suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)  # as the service manager does with what a process leaves behind
-        task = asyncio.create_task(self._start_again(process))
-        self._later.add(task)
-        task.add_done_callback(self._later.discard)
+            os.killpg(pid, signal.SIGKILL)  # like a service manager, kill the remaining children
+        task = asyncio.create_task(self._restart_later(process))
+        self._restart_tasks.add(task)
+        task.add_done_callback(self._restart_tasks.discard)
 
-    async def _start_again(self, process: Process) -> None:
+    async def _restart_later(self, process: Process) -> None:
         await asyncio.sleep(self.restart_delay())
         if process.wanted and process.pid is None:
-            self._order(process.name)
+            self._request_start(process.name)
 
-    def wake(self) -> None:
-        """Whoever was stopped goes on."""
+    def resume_stopped(self) -> None:
+        """Continue all stopped processes."""
         for process in self.processes.values():
             process.signal(signal.SIGCONT, group=True)
 
-    async def answering(self) -> None:
-        """Every API process answers, and so does the front door."""
+    async def wait_until_healthy(self) -> None:
+        """Wait until each API process and the client port are healthy."""
         ports = [port for name, port in self._ports.items() if name.startswith("api")]
-        for port in (*ports, self.front):
-            await self._until_healthy(port)
+        for port in (*ports, self.client_port):
+            await self._wait_for_port(port)
 
-    async def _until_healthy(self, port: int) -> None:
+    async def _wait_for_port(self, port: int) -> None:
         deadline = time.monotonic() + READY_SECONDS
         while time.monotonic() < deadline:
             with suppress(OSError, EOFError, TimeoutError):
@@ -248,7 +248,7 @@ class House:
                     if b" 200 " in await self._ask(port):
                         return
             await asyncio.sleep(0.1)
-        msg = f"nothing healthy on port {port}: see {self.ground.folder}"
+        msg = f"nothing healthy on port {port}: see {self.services.folder}"
         raise TimeoutError(msg)
 
     @staticmethod
@@ -260,22 +260,22 @@ class House:
         finally:
             writer.close()
 
-    def behind(self, relay: Relay) -> Process | None:
-        """Whose connections pass through the relay."""
+    def process_behind(self, relay: Relay) -> Process | None:
+        """Return the process whose connections use the relay."""
         return next((each for each in self.processes.values() if each.relay is relay), None)
 
     async def close(self) -> None:
-        """Everything of ours ends; the ground ends its own services."""
+        """Stop processes and relays. `RunServices` stops the services."""
         for process in self.processes.values():
             process.wanted = False
             process.signal(signal.SIGCONT, group=True)
             process.signal(signal.SIGKILL, group=True)
-        for task in list(self._later):
+        for task in list(self._restart_tasks):
             task.cancel()
         for relay in self.relays.values():
             await relay.stop()
-        if self._zygote is not None:
-            self._zygote.kill()
-            await self._zygote.wait()
-        if self._told is not None:
-            await self._told
+        if self._fork_server is not None:
+            self._fork_server.kill()
+            await self._fork_server.wait()
+        if self._reader_task is not None:
+            await self._reader_task

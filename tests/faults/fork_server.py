@@ -1,7 +1,7 @@
-"""Starts the house's processes by forking: everything is imported once, so that a killed one is back in a second.
+"""Starts the deployment's processes by forking. All modules are imported once, so a restart takes less than a second.
 
-A child is what `dianming serve`, `worker` or `gateway` is, with a process id, session and log of its own. One JSON
-object a line on stdin asks for a start; each start and each end is told by one on stdout.
+Each child runs `dianming serve`, `worker` or `gateway` with its own process id, session and log. A start request is one
+JSON object per line on stdin; each start and each exit is reported by one on stdout.
 """
 
 import ctypes
@@ -22,12 +22,12 @@ COMMANDS = {
     "worker": "backend.commands.deployment.worker_command",
     "gateway": "backend.commands.deployment.gateway_command",
 }
-LOOK_SECONDS = 0.05
+POLL_SECONDS = 0.05
 _PR_SET_PDEATHSIG = 1
 
 
-def only_patterns(**_settings: Any) -> "EngineSet":
-    """The test engine alone: the models of the shipped one would take most of a worker's start, and nobody shows a face."""
+def pattern_engine_only(**_settings: Any) -> "EngineSet":
+    """Return only the test engine. Loading the models of the real engine would dominate the start of a worker."""
     from biometrics.engines.base import EngineSet  # noqa: PLC0415
     from biometrics.engines.test_pattern import PatternEngine  # noqa: PLC0415
 
@@ -42,29 +42,29 @@ def _import_all() -> None:
     for name in (*COMMANDS.values(), *MOBILE_ROUTERS, *STAFF_ROUTERS):
         importlib.import_module(name)
     worker.load_jobs()
-    admitted.face_engines = only_patterns
+    admitted.face_engines = pattern_engine_only
 
 
-def _become(order: dict[str, Any]) -> NoReturn:
-    """In the child: the command as the console script runs it."""
+def _run_child(request: dict[str, Any]) -> NoReturn:
+    """In the child: run the command like the console script does."""
     os.setsid()
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.environ.clear()
-    os.environ.update(order["environment"])
-    log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.environ.update(request["environment"])
+    log = os.open(request["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     empty = os.open(os.devnull, os.O_RDONLY)
     for source, target in ((empty, 0), (log, 1), (log, 2)):
         os.dup2(source, target)
     status = 1
-    arguments = order["arguments"]
+    arguments = request["arguments"]
     if "clock_file" in arguments:
         arguments["clock_file"] = Path(arguments["clock_file"])
     try:
-        importlib.import_module(COMMANDS[order["command"]]).command(**arguments)
+        importlib.import_module(COMMANDS[request["command"]]).command(**arguments)
         status = 0
     except SystemExit as error:
         status = error.code if isinstance(error.code, int) else 1
-    except BaseException:  # noqa: BLE001 - whatever ended it stands in its log
+    except BaseException:  # noqa: BLE001 - the exception goes to the log
         import traceback  # noqa: PLC0415
 
         traceback.print_exc()
@@ -74,8 +74,8 @@ def _become(order: dict[str, Any]) -> NoReturn:
         os._exit(status)
 
 
-def _tell(**what: Any) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
+def _send(**message: Any) -> None:
+    sys.stdout.write(json.dumps(message) + "\n")
     sys.stdout.flush()
 
 
@@ -87,16 +87,16 @@ def _reap() -> None:
             return
         if pid == 0:
             return
-        _tell(ended=pid, status=os.waitstatus_to_exitcode(status))
+        _send(ended=pid, status=os.waitstatus_to_exitcode(status))
 
 
 def main() -> None:
-    """Serve orders until stdin ends; the children end with us."""
+    """Process start requests until stdin is closed. The children end with this process."""
     _import_all()
-    _tell(ready=True)
+    _send(ready=True)
     buffer = b""
     while True:
-        readable, _, _ = select.select([0], [], [], LOOK_SECONDS)
+        readable, _, _ = select.select([0], [], [], POLL_SECONDS)
         if readable:
             data = os.read(0, 1 << 16)
             if not data:
@@ -104,11 +104,11 @@ def main() -> None:
             buffer += data
             *lines, buffer = buffer.split(b"\n")
             for line in lines:
-                order = json.loads(line)
+                request = json.loads(line)
                 pid = os.fork()
                 if pid == 0:
-                    _become(order)
-                _tell(started=pid, name=order["name"])
+                    _run_child(request)
+                _send(started=pid, name=request["name"])
         _reap()
 
 

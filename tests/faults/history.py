@@ -1,7 +1,7 @@
-"""What the clients saw, in the order in which they saw it: one JSON object a line, as in Jepsen.
+"""Records what the clients observed, in order: one JSON object per line, as in Jepsen.
 
-`invoke` before a request goes out; then `ok` (acknowledged), `fail` (refused: it did not happen) or `unknown` (no answer, or
-none that says which). `note` is what the harness itself did: faults, moves of the clock.
+`invoke`: a request is sent. Then `ok`: it was acknowledged; `fail`: it was rejected and had no effect; or `unknown`: there
+is no response, or one that does not tell. `note`: an action of the harness itself, such as a fault or a clock change.
 """
 
 import json
@@ -17,7 +17,7 @@ Kind = Literal["invoke", "ok", "fail", "unknown", "note"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One line. `who` is a client's name or the nemesis; `value` what was asked or answered."""
+    """One line. `who` is a client or the nemesis; `value` is the content of the request or response."""
 
     number: int
     seconds: float
@@ -37,7 +37,7 @@ class Entry:
 
 @dataclass(slots=True)
 class History:
-    """Kept in memory and, line by line, in a file."""
+    """The entries, in memory and in a file."""
 
     path: Path
     clock: Callable[[], float]
@@ -53,17 +53,17 @@ class History:
             file.write(entry.line() + "\n")
         return entry
 
-    def of(self, act: str, *kinds: Kind) -> list[Entry]:
+    def find(self, act: str, *kinds: Kind) -> list[Entry]:
         return [each for each in self.entries if each.act == act and (not kinds or each.kind in kinds)]
 
-    def counted(self) -> Counter[str]:
-        """Answers by act and kind."""
+    def counts(self) -> Counter[str]:
+        """Return the number of responses by act and kind."""
         return Counter(
             f"{each.act}:{each.kind}" for each in self.entries if each.kind not in {"invoke", "note"}
         )
 
-    def story(self, who: str, about: set[str]) -> list[str]:
-        """The lines of one client that name one of `about`, with the faults between its first and its last."""
+    def lines_about(self, who: str, about: set[str]) -> list[str]:
+        """Return the lines of one client that mention one of `about`, with the faults between the first and the last of them."""
         mine = [
             each for each in self.entries if each.who == who and about & set(map(str, each.value.values()))
         ]

@@ -1,6 +1,6 @@
-"""A small proxy of ours on every connection of the house, which can delay, black-hole, deafen and cut.
+"""A proxy on each connection of the deployment that can delay, pause, drop and abort traffic.
 
-The relays towards PostgreSQL read along: they know which tables a transaction wrote when its COMMIT comes by, so that a
+The relays to PostgreSQL also parse the protocol. They know which tables a transaction wrote when its COMMIT is sent, so a
 process can be killed exactly before or exactly after the commit of one kind of transaction.
 """
 
@@ -22,63 +22,63 @@ Address = Path | int
 _WRITES = re.compile(rb"\b(?:INSERT INTO|UPDATE|DELETE FROM)\s+(?:ONLY\s+)?\"?([a-z_]+)", re.IGNORECASE)
 _CALLS = re.compile(rb"procrastinate_(?:defer|fetch|finish|retry)_\w+|definer\.\w+", re.IGNORECASE)
 _NAMED_BY = re.compile(rb"audit_entry|outbox_event|outbox_delivery", re.IGNORECASE)
-"""Statements whose parameters say what is done: an act, an event, a consumer."""
+"""Statements whose parameters contain the name of an audit action, an event or a consumer."""
 _NAME = re.compile(rb"[A-Za-z]\w*(?:\.[a-z_]+)?")
 _NAME_IN_ROWS = re.compile(rb'"(?:name|action|consumer)": ?"([A-Za-z]\w*(?:\.[a-z_]+)?)"')
-"""Of rows that travel as one document."""
+"""Names in rows that are sent as one JSON document."""
 _COMMITTED = b"COMMIT\x00"
-_DONE = re.compile(rb"C....(?:SELECT|INSERT|UPDATE|DELETE).*Z\0\0\0\x05I", re.DOTALL)
-"""The answer to a statement that is a transaction by itself."""
+_STATEMENT_DONE = re.compile(rb"C....(?:SELECT|INSERT|UPDATE|DELETE).*Z\0\0\0\x05I", re.DOTALL)
+"""The response to a statement outside of a transaction block."""
 
 
-_COUNTED = re.compile(rb"C....SELECT (\d+)\0", re.DOTALL)
-_NOTHING = re.compile(rb"D....\0.\xff\xff\xff\xff", re.DOTALL)
-"""A row whose first column is null: what a function answers that was to give out a job, and has none."""
+_ROW_COUNT = re.compile(rb"C....SELECT (\d+)\0", re.DOTALL)
+_NULL_ROW = re.compile(rb"D....\0.\xff\xff\xff\xff", re.DOTALL)
+"""A row whose first column is null: a function that fetches a job found none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One transaction that wrote: its tables and functions, and what its parameters call it by. `alone`: one statement."""
+    """A writing transaction: its tables and functions, and the names in its parameters. `alone`: a single statement."""
 
     tables: frozenset[str]
     names: frozenset[str] = frozenset()
     alone: bool = False
     idle: bool = False
-    """It looked for work and found none."""
+    """Whether it looked for work and found none."""
 
     def is_done(self, answer: bytes) -> bool:
-        """Whether this answer of PostgreSQL says that it is committed."""
-        return bool(_DONE.search(answer)) if self.alone else _COMMITTED in answer
+        """Return whether this response of PostgreSQL confirms the commit."""
+        return bool(_STATEMENT_DONE.search(answer)) if self.alone else _COMMITTED in answer
 
 
 @dataclass(slots=True)
-class Passing:
-    """One connection: the commit whose answer is awaited, and whether the last question found nothing."""
+class ConnectionState:
+    """State of one connection: the commit in progress, and whether the last query returned nothing."""
 
     awaited: Commit | None = None
     idle: bool = False
 
-    def see(self, answer: bytes) -> None:
-        """What PostgreSQL says to a question."""
-        counted = _COUNTED.findall(answer)
-        if counted:
-            self.idle = counted[-1] == b"0" or bool(_NOTHING.search(answer))
+    def observe(self, answer: bytes) -> None:
+        """Read a response of PostgreSQL."""
+        counts = _ROW_COUNT.findall(answer)
+        if counts:
+            self.idle = counts[-1] == b"0" or bool(_NULL_ROW.search(answer))
 
 
-class Reader:
-    """Follows what one client of PostgreSQL says: what was written since the last COMMIT or ROLLBACK."""
+class StatementReader:
+    """Parses the protocol messages of one PostgreSQL client and tracks what its transaction has written."""
 
     def __init__(self) -> None:
-        self._rest = b""
-        self._greeted = False
+        self._buffer = b""
+        self._started = False
         self._statements: dict[bytes, bytes] = {}
         self._inside = False
         self.written: set[str] = set()
         self.names: set[str] = set()
 
-    def hear(self, data: bytes) -> Commit | None:
-        """The transaction that these bytes commit; None if they commit none that wrote."""
-        self._rest += data
+    def feed(self, data: bytes) -> Commit | None:
+        """Parse bytes from the client. Return the writing transaction that they commit, or None."""
+        self._buffer += data
         committed: Commit | None = None
         while True:
             message = self._next()
@@ -86,40 +86,40 @@ class Reader:
                 return committed
             text = self._text(*message)
             if text is not None:
-                committed = self._follow(text, message[1]) or committed
+                committed = self._track(text, message[1]) or committed
 
-    def _follow(self, text: bytes, body: bytes) -> Commit | None:
+    def _track(self, text: bytes, body: bytes) -> Commit | None:
         word = text.lstrip()[:8].upper()
         found = None
         if word.startswith(b"COMMIT") and self.written:
             found = Commit(frozenset(self.written), frozenset(self.names))
         if word.startswith((b"COMMIT", b"ROLLBACK", b"BEGIN")) and not word.startswith(b"ROLLBACK "):
             self._inside = word.startswith(b"BEGIN")
-            self._forget()
+            self._reset()
         written = {each.decode().lower() for each in (*_WRITES.findall(text), *_CALLS.findall(text))}
-        self.written |= written - {"set"}  # of ON CONFLICT DO UPDATE SET
+        self.written |= written - {"set"}  # from ON CONFLICT DO UPDATE SET
         if _NAMED_BY.search(text):
             self.names |= set(_names(body))
         if not self._inside and self.written:
             found = Commit(frozenset(self.written), frozenset(self.names), alone=True)
-            self._forget()
+            self._reset()
         return found
 
-    def _forget(self) -> None:
+    def _reset(self) -> None:
         self.written, self.names = set(), set()
 
     def _next(self) -> tuple[bytes, bytes] | None:
-        offset = 1 if self._greeted else 0
-        if len(self._rest) < offset + 4:
+        offset = 1 if self._started else 0
+        if len(self._buffer) < offset + 4:
             return None
-        (length,) = struct.unpack_from("!I", self._rest, offset)
-        if len(self._rest) < offset + length:
+        (length,) = struct.unpack_from("!I", self._buffer, offset)
+        if len(self._buffer) < offset + length:
             return None
-        kind, body = self._rest[:offset], self._rest[offset + 4 : offset + length]
-        self._rest = self._rest[offset + length :]
-        if not self._greeted:
-            # SSL and GSS requests come before the real greeting and are eight bytes long.
-            self._greeted = length != 8
+        kind, body = self._buffer[:offset], self._buffer[offset + 4 : offset + length]
+        self._buffer = self._buffer[offset + length :]
+        if not self._started:
+            # SSL and GSS requests precede the startup message and are eight bytes long.
+            self._started = length != 8
         return kind, body
 
     def _text(self, kind: bytes, body: bytes) -> bytes | None:
@@ -136,7 +136,7 @@ class Reader:
 
 
 def _names(body: bytes) -> Iterator[str]:
-    """Those parameters of a Bind message that are names, and the names in rows that are one parameter."""
+    """Yield the parameters of a Bind message that are names, and the names in JSON parameters."""
     _, _, rest = body.split(b"\0", 2)
     (formats,) = struct.unpack_from("!H", rest)
     offset = 2 + 2 * formats
@@ -155,44 +155,44 @@ def _names(body: bytes) -> Iterator[str]:
 
 @dataclass(slots=True)
 class Trap:
-    """Kill at the next commit of a kind of transaction that is not `spared`. `sprung` is set when that was done."""
+    """Kills the process at its next commit, unless `is_exempt`. Sets `triggered` afterwards."""
 
-    spared: Callable[[frozenset[str]], bool]
+    is_exempt: Callable[[frozenset[str]], bool]
     moment: Moment
     kill: Callable[["Relay"], None]
-    sprung: asyncio.Event = field(default_factory=asyncio.Event)
-    caught: frozenset[str] = frozenset()
+    triggered: asyncio.Event = field(default_factory=asyncio.Event)
+    tables: frozenset[str] = frozenset()
 
-    def springs(self, relay: "Relay", moment: Moment, commit: Commit) -> bool:
-        """True if the process behind the relay was killed just now."""
-        if self.sprung.is_set() or self.moment != moment or self.spared(commit.tables):
+    def trigger(self, relay: "Relay", moment: Moment, commit: Commit) -> bool:
+        """Kill the process if the commit matches. Return whether it was killed."""
+        if self.triggered.is_set() or self.moment != moment or self.is_exempt(commit.tables):
             return False
         self.kill(relay)
-        self.caught = commit.tables
-        self.sprung.set()
+        self.tables = commit.tables
+        self.triggered.set()
         return True
 
 
-class Springs(Protocol):
-    """What may kill the process behind a relay as a commit passes by."""
+class CommitTrap(Protocol):
+    """Can kill the process behind a relay at a commit."""
 
-    def springs(self, relay: "Relay", moment: Moment, commit: Commit) -> bool:
-        """True if it did: then nothing more may pass."""
+    def trigger(self, relay: "Relay", moment: Moment, commit: Commit) -> bool:
+        """Return whether the process was killed. Then the relay must forward nothing more."""
 
 
 class Relay:
-    """Listens on one address and passes on to another. `mode` and `delay` may change at any time."""
+    """Forwards connections from one address to another. `mode` and `delay` can change at any time."""
 
     def __init__(self, listen: Address, upstream: Address, *, reads_postgres: bool = False) -> None:
         self.listen, self.upstream = listen, upstream
-        self.mode: Literal["pass", "hole", "deaf"] = "pass"
+        self.mode: Literal["forward", "black_hole", "drop_responses"] = "forward"
         self.delay = 0.0
-        self.trap: Springs | None = None
+        self.trap: CommitTrap | None = None
         self._reads = reads_postgres
         self._server: asyncio.Server | None = None
         self._open: set[asyncio.StreamWriter] = set()
-        self._flowing = asyncio.Event()
-        self._flowing.set()
+        self._open_gate = asyncio.Event()
+        self._open_gate.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -206,37 +206,37 @@ class Relay:
     async def stop(self) -> None:
         if self._server is not None:
             self._server.close()
-        self.heal()
-        self.cut()
+        self.restore()
+        self.abort_connections()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def cut(self, share: float = 1.0) -> None:
-        """Connections end at once, in the middle of whatever they say: all of them, or a share."""
+    def abort_connections(self, share: float = 1.0) -> None:
+        """Abort all connections immediately, or a random share of them."""
         for writer in list(self._open):
             if share >= 1.0 or random.random() < share:
                 writer.transport.abort()
 
-    def hole(self) -> None:
-        """Nothing passes either way, and nothing is refused."""
-        self.mode = "hole"
-        self._flowing.clear()
+    def black_hole(self) -> None:
+        """Forward nothing in either direction, without closing connections."""
+        self.mode = "black_hole"
+        self._open_gate.clear()
 
-    def hold(self) -> None:
-        """Nothing passes until `heal`, which lets everything go on as if the way had been long."""
-        self._flowing.clear()
+    def pause_traffic(self) -> None:
+        """Forward nothing until `restore`, then continue without losing data."""
+        self._open_gate.clear()
 
-    def deafen(self) -> None:
-        """What is asked arrives; no answer comes back."""
-        self.mode = "deaf"
+    def drop_responses(self) -> None:
+        """Forward requests but drop all responses."""
+        self.mode = "drop_responses"
 
-    def heal(self) -> None:
-        """As before; whoever was kept waiting or lost an answer has lost the connection."""
-        if self.mode != "pass":
-            self.cut()
-        self.mode, self.delay = "pass", 0.0
-        self._flowing.set()
+    def restore(self) -> None:
+        """Forward normally again. Aborts the connections that lost data."""
+        if self.mode != "forward":
+            self.abort_connections()
+        self.mode, self.delay = "forward", 0.0
+        self._open_gate.set()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -245,14 +245,16 @@ class Relay:
         self._open.add(writer)
         up: asyncio.StreamWriter | None = None
         try:
-            await self._flowing.wait()
+            await self._open_gate.wait()
             if isinstance(self.upstream, int):
                 back, up = await asyncio.open_connection("127.0.0.1", self.upstream)
             else:
                 back, up = await asyncio.open_unix_connection(self.upstream)
             self._open.add(up)
-            passing = Passing()
-            await self._both(self._asking(reader, up, passing), self._answering(back, writer, passing))
+            state = ConnectionState()
+            await self._run_both(
+                self._forward_requests(reader, up, state), self._forward_responses(back, writer, state)
+            )
         except (OSError, EOFError, asyncio.CancelledError):
             pass
         finally:
@@ -264,7 +266,7 @@ class Relay:
                         each.transport.abort()
 
     @staticmethod
-    async def _both(*directions: Awaitable[None]) -> None:
+    async def _run_both(*directions: Awaitable[None]) -> None:
         tasks = [asyncio.ensure_future(each) for each in directions]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -273,43 +275,43 @@ class Relay:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _pause(self) -> None:
-        await self._flowing.wait()
+    async def _wait_and_delay(self) -> None:
+        await self._open_gate.wait()
         if self.delay:
             await asyncio.sleep(self.delay)
 
-    async def _asking(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Passing
+    async def _forward_requests(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ConnectionState
     ) -> None:
-        heard = Reader() if self._reads else None
+        statements = StatementReader() if self._reads else None
         while data := await reader.read(CHUNK):
-            await self._pause()
-            if heard is not None:
-                commit = heard.hear(data)
+            await self._wait_and_delay()
+            if statements is not None:
+                commit = statements.feed(data)
                 if commit is not None:
-                    commit = replace(commit, idle=passing.idle and not commit.alone)
-                    if self._springs("before", commit):
+                    commit = replace(commit, idle=state.idle and not commit.alone)
+                    if self._trigger("before", commit):
                         return
-                    passing.awaited = commit
+                    state.awaited = commit
             writer.write(data)
             await writer.drain()
 
-    async def _answering(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, passing: Passing
+    async def _forward_responses(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, state: ConnectionState
     ) -> None:
         while data := await reader.read(CHUNK):
             if self._reads:
-                commit = passing.awaited
+                commit = state.awaited
                 if commit is not None and commit.is_done(data):
-                    passing.awaited = None
-                    if self._springs("after", commit):
+                    state.awaited = None
+                    if self._trigger("after", commit):
                         return
-                passing.see(data)
-            await self._pause()
-            if self.mode == "deaf":
+                state.observe(data)
+            await self._wait_and_delay()
+            if self.mode == "drop_responses":
                 continue
             writer.write(data)
             await writer.drain()
 
-    def _springs(self, moment: Moment, commit: Commit) -> bool:
-        return self.trap is not None and self.trap.springs(self, moment, commit)
+    def _trigger(self, moment: Moment, commit: Commit) -> bool:
+        return self.trap is not None and self.trap.trigger(self, moment, commit)

@@ -1,4 +1,4 @@
-"""The services of one run: a cluster copied from the template, a Redis and an nginx, each to be killed at will."""
+"""The services of one run: a PostgreSQL cluster copied from the template, a Redis and an nginx, all of which can be killed."""
 
 import ctypes
 import os
@@ -40,7 +40,7 @@ from backend.devstack.redis_server import redis_is_running, send_command
 POSTGRES_OPTIONS = (
     "-c fsync=off -c shared_buffers=64MB -c max_connections=120 -c log_min_duration_statement=-1"
 )
-"""A killed process loses nothing that the kernel was given, so that fsync may rest; synchronous_commit stays on."""
+"""fsync is off: data written to the kernel survives a killed process. synchronous_commit stays on."""
 _PR_SET_PDEATHSIG = 1
 NGINX = """\
 worker_processes 1;
@@ -77,12 +77,12 @@ http {{
 
 
 def _exit_with_parent() -> None:
-    """In the child: the kernel ends it with the harness, even one that was killed outright."""
+    """In the child: ask the kernel for SIGTERM when the harness exits, even if it is killed."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def start_postgres(cluster: Cluster) -> None:
-    """Start the cluster whatever became of it before, by the house's own settings."""
+    """Start the cluster from any state, with the settings of the development stack."""
     if not cluster.data.exists():
         create_cluster(cluster)
     remove_stale_pid_file(cluster)
@@ -96,8 +96,8 @@ def start_postgres(cluster: Cluster) -> None:
 
 
 @dataclass(slots=True)
-class Ground:
-    """One run's directory and services."""
+class RunServices:
+    """Directory and services of one run."""
 
     location: StackLocation
     cluster: Cluster
@@ -127,13 +127,13 @@ class Ground:
         start_postgres(self.cluster)
 
     def kill_postgres(self) -> None:
-        """kill -9 of the postmaster; its children notice and leave."""
+        """kill -9 the postmaster. Its children then exit."""
         pid = find_postmaster(self.cluster.data)
         if pid is not None:
             os.kill(pid, signal.SIGKILL)
 
-    def stop_postgres_at_once(self) -> None:
-        """Immediate shutdown: no checkpoint, recovery at the next start."""
+    def stop_postgres_immediately(self) -> None:
+        """Immediate shutdown: no checkpoint, so the next start needs recovery."""
         self.cluster.run(
             "pg_ctl", "stop", "--pgdata", str(self.cluster.data), "--silent", "--mode", "immediate"
         )
@@ -142,10 +142,10 @@ class Ground:
         return list(processes_with_cwd(self.cluster.data.resolve()))
 
     def postgres_backends(self) -> list[int]:
-        """Processes that serve a connection of the house."""
-        asked = f"SELECT pid FROM pg_stat_activity WHERE usename = '{APP}'"
+        """Return the process ids of the backends that serve the application."""
+        query = f"SELECT pid FROM pg_stat_activity WHERE usename = '{APP}'"
         try:
-            return [int(line) for line in self.cluster.sql(asked).split()]
+            return [int(line) for line in self.cluster.sql(query).split()]
         except subprocess.CalledProcessError:
             return []
 
@@ -173,13 +173,13 @@ class Ground:
                 self._redis.wait()
 
     def fill_redis(self, *, full: bool) -> None:
-        """No write is taken any more while it is full."""
+        """Make Redis reject writes for lack of memory, or accept them again."""
         send_command(self.redis_socket, b"CONFIG SET maxmemory " + (b"1" if full else b"268435456"))
 
     # --- nginx ---
 
     def start_nginx(self, port: int, upstream: list[int]) -> bool:
-        """False where it is not installed."""
+        """Start nginx. Return False if it is not installed."""
         program = nginx_program()
         if program is None:
             return False
@@ -210,8 +210,8 @@ class Ground:
                 preexec_fn=_exit_with_parent,  # noqa: PLW1509 - two system calls, no lock
             )
 
-    def heal(self) -> None:
-        """Whatever was stopped, filled or ended runs again as in the beginning."""
+    def restore(self) -> None:
+        """Continue, empty or restart all services."""
         self.signal_redis(signal.SIGCONT)
         if not redis_is_running(self.location):
             self.start_redis()
@@ -232,22 +232,22 @@ class Ground:
         stop_cluster(self.cluster)
 
 
-def _sweep(folder: Path) -> None:
-    """What runs that were killed left behind: their directories carry their process ids."""
-    for left in folder.glob("run-*"):
-        if Path("/proc", left.name.split("-")[1]).exists():
+def _delete_leftover_runs(folder: Path) -> None:
+    """Delete the directories of killed runs, whose names contain the process id."""
+    for directory in folder.glob("run-*"):
+        if Path("/proc", directory.name.split("-")[1]).exists():
             continue
-        for pid in processes_with_cwd((left / "postgres").resolve()):
+        for pid in processes_with_cwd((directory / "postgres").resolve()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        shutil.rmtree(left, ignore_errors=True)
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 @contextmanager
-def prepared(template: Path, root: Path) -> Iterator[Ground]:
-    """A run's own directory with a copy of the template's cluster and keys; nothing runs yet. It goes at the end."""
+def prepare_run(template: Path, root: Path) -> Iterator[RunServices]:
+    """Create the directory of a run with a copy of the template's cluster and keys. Starts nothing. Deleted at the end."""
     base = prepare_location(root, "faults")
-    _sweep(base.data)
+    _delete_leftover_runs(base.data)
     data = Path(tempfile.mkdtemp(prefix=f"run-{os.getpid()}-", dir=base.data))
     sockets = Path(tempfile.mkdtemp(prefix="dm-faults-"))
     make_private_directory(data, base.user)
@@ -259,10 +259,10 @@ def prepared(template: Path, root: Path) -> Iterator[Ground]:
         shutil.copy(template / name, data / name)
     evidence = data / "evidence"
     evidence.mkdir(mode=0o700)
-    ground = Ground(location, Cluster(location, choose_programs(location), durable=True), evidence)
+    services = RunServices(location, Cluster(location, choose_programs(location), durable=True), evidence)
     try:
-        yield ground
+        yield services
     finally:
-        ground.stop()
+        services.stop()
         shutil.rmtree(sockets, ignore_errors=True)
         shutil.rmtree(data, ignore_errors=True)

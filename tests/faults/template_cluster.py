@@ -1,7 +1,7 @@
-"""The world that the harness plays in, planted once into a template of a whole cluster and copied for each run.
+"""Creates the data of the fault harness once, in a template cluster that is copied for each run.
 
-Three schools with filed sites, students whose phones are bound and whose faces are enrolled, staff who can sign in. What
-the clients must know of it lies beside the cluster in `world.json`.
+Three schools with approved sites, students with bound phones and enrolled faces, staff who can sign in. The data that the
+clients need is stored next to the cluster in `world.json`.
 """
 
 import asyncio
@@ -53,16 +53,16 @@ from tests.support.province import (
     province_account,
     registrar_account,
 )
-from tests.support.province import World as PlantedWorld
+from tests.support.province import World as ProvinceWorld
 from tests.support.roll_call.scenario import Clock, Stage
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "故障演练-口令"
 CLASSES, STUDENTS = 2, 8
-"""Of each of the three schools."""
+"""Per school."""
 OFFICIALS = 3
-"""Of the city and of the province: whose sign-in was lost to a fault must wait for the next code."""
-MADE_FROM = (
+"""Officials per authority. There are several because a lost sign-in response means waiting for the next code."""
+FINGERPRINTED_FILES = (
     "migrations",
     "policies",
     "backend",
@@ -74,8 +74,8 @@ KEPT_TEMPLATES = 2
 
 
 @dataclass(frozen=True, slots=True)
-class PlantedStudent:
-    """A student, the phone's private key, and the pattern that is the face."""
+class StudentProfile:
+    """A student with the private key of the phone and the number of the test face."""
 
     id: str
     school_id: str
@@ -88,8 +88,8 @@ class PlantedStudent:
 
 
 @dataclass(frozen=True, slots=True)
-class PlantedStaff:
-    """A staff account that is active, and how it signs in."""
+class StaffProfile:
+    """An active staff account and its sign-in data."""
 
     role: str
     unit_id: str
@@ -97,39 +97,39 @@ class PlantedStaff:
     login: str
     totp_secret: str
     refresh_token: str
-    """Of a session that is open already: hashing passwords at every start would take longer than all else."""
+    """Of an open session, because hashing passwords at each start would take too long."""
     class_ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """What the clients know."""
+class HarnessWorld:
+    """The data that the clients need."""
 
     province_id: str
     city_id: str
     schools: tuple[str, ...]
-    students: tuple[PlantedStudent, ...]
-    staff: tuple[PlantedStaff, ...]
+    students: tuple[StudentProfile, ...]
+    staff: tuple[StaffProfile, ...]
 
-    def of_role(self, role: str) -> tuple[PlantedStaff, ...]:
+    def staff_with_role(self, role: str) -> tuple[StaffProfile, ...]:
         return tuple(each for each in self.staff if each.role == role)
 
     @classmethod
-    def read(cls, path: Path) -> "World":
+    def read(cls, path: Path) -> "HarnessWorld":
         plain = json.loads(path.read_text())
         return cls(
             plain["province_id"],
             plain["city_id"],
             tuple(plain["schools"]),
-            tuple(PlantedStudent(**each) for each in plain["students"]),
-            tuple(PlantedStaff(**each | {"class_ids": tuple(each["class_ids"])}) for each in plain["staff"]),
+            tuple(StudentProfile(**each) for each in plain["students"]),
+            tuple(StaffProfile(**each | {"class_ids": tuple(each["class_ids"])}) for each in plain["staff"]),
         )
 
 
 def fingerprint(root: Path = ROOT) -> str:
-    """Of all that the template is made from, and of the day: its term must be this day's."""
+    """Return a digest of all files that the template depends on, and of the day, which must be within its term."""
     found = hashlib.sha256(legal_day(now()).isoformat().encode())
-    for name in MADE_FROM:
+    for name in FINGERPRINTED_FILES:
         start = root / name
         for path in sorted(start.rglob("*")) if start.is_dir() else [start]:
             if path.suffix in {".py", ".yaml"}:
@@ -139,20 +139,22 @@ def fingerprint(root: Path = ROOT) -> str:
 
 @contextmanager
 def template(root: Path = ROOT) -> Iterator[Path]:
-    """The directory of today's template, made if it is missing; nobody replaces it meanwhile."""
+    """Provide the directory of the current template, created if missing and locked against replacement."""
     location = prepare_location(root, "faults")
-    wanted = location.data / f"template-{fingerprint(root)}"
+    directory = location.data / f"template-{fingerprint(root)}"
     with FileLock(location.data / "template.lock"):
-        if not (wanted / "world.json").exists():
-            print("建立故障演练的数据库模板 · Making the template of the fault harness", flush=True)
-            shutil.rmtree(wanted, ignore_errors=True)
-            _make(location, wanted)
-            _forget_old(location.data, wanted)
-        os.utime(wanted)
-        yield wanted
+        if not (directory / "world.json").exists():
+            print(
+                "建立故障演练的数据库模板 · Creating the template database of the fault harness", flush=True
+            )
+            shutil.rmtree(directory, ignore_errors=True)
+            _create_template(location, directory)
+            _delete_old_templates(location.data, directory)
+        os.utime(directory)
+        yield directory
 
 
-def _forget_old(folder: Path, newest: Path) -> None:
+def _delete_old_templates(folder: Path, newest: Path) -> None:
     others = sorted(
         (each for each in folder.glob("template-*") if each != newest), key=lambda each: each.stat().st_mtime
     )
@@ -160,23 +162,23 @@ def _forget_old(folder: Path, newest: Path) -> None:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _make(location: StackLocation, wanted: Path) -> None:
-    own = StackLocation(data=wanted, sockets=location.sockets, user=location.user)
-    make_private_directory(wanted, location.user)
-    cluster = Cluster(own, choose_programs(own), durable=True)
+def _create_template(location: StackLocation, directory: Path) -> None:
+    location_of_template = StackLocation(data=directory, sockets=location.sockets, user=location.user)
+    make_private_directory(directory, location.user)
+    cluster = Cluster(location_of_template, choose_programs(location_of_template), durable=True)
     start_postgres(cluster)
     try:
         prepare_database(cluster)
-        stack = Stack(own.sockets, own.sockets / "none", cluster.programs)
+        stack = Stack(location_of_template.sockets, location_of_template.sockets / "none", cluster.programs)
         alembic_command.upgrade(alembic_config(stack.owner_url), "heads")
-        create_key_file(wanted / "keys.json")
-        world = asyncio.run(_plant(stack, wanted))
+        create_key_file(directory / "keys.json")
+        world = asyncio.run(_create_world(stack, directory))
     finally:
         stop_cluster(cluster)
-    (wanted / "world.json").write_text(json.dumps(asdict(world), ensure_ascii=False))
+    (directory / "world.json").write_text(json.dumps(asdict(world), ensure_ascii=False))
 
 
-async def _plant(stack: Stack, folder: Path) -> World:
+async def _create_world(stack: Stack, folder: Path) -> HarnessWorld:
     owner = Database.connect(stack.owner_url)
     settings = Settings(
         env="test",
@@ -194,49 +196,51 @@ async def _plant(stack: Stack, folder: Path) -> World:
         now,
     )
     try:
-        planted = await plant(owner, app_context.keys, classes=CLASSES, students=STUDENTS)
-        stage = Stage(app_context, owner, planted, Clock(now()))
-        schools = (planted.school, planted.sister, planted.direct)
-        students: list[PlantedStudent] = []
-        staff: list[PlantedStaff] = []
+        province_world = await plant(owner, app_context.keys, classes=CLASSES, students=STUDENTS)
+        scenario = Stage(app_context, owner, province_world, Clock(now()))
+        schools = (province_world.school, province_world.sister, province_world.direct)
+        students: list[StudentProfile] = []
+        staff: list[StaffProfile] = []
         for _ in range(OFFICIALS):
             staff += [
-                await _official(stage, "province", planted.province),
-                await _official(stage, "bureau", planted.city),
+                await _create_official(scenario, "province", province_world.province),
+                await _create_official(scenario, "bureau", province_world.city),
             ]
         for school in schools:
-            await _file_site(stage, school, planted)
-            staff += await _school_staff(stage, school)
-            students += [await _student(stage, school, pupil) for pupil in school.students]
-        await _give_numbers(stage, students)
-        await _give_passwords(stage, staff)
+            await _file_site(scenario, school, province_world)
+            staff += await _create_school_staff(scenario, school)
+            students += [await _create_student(scenario, school, pupil) for pupil in school.students]
+        await _set_phone_numbers(scenario, students)
+        await _set_passwords(scenario, staff)
     finally:
         await app_context.close()
         await owner.close()
-    return World(
-        str(planted.province.id),
-        str(planted.city.id),
+    return HarnessWorld(
+        str(province_world.province.id),
+        str(province_world.city.id),
         tuple(str(school.id) for school in schools),
         tuple(students),
         tuple(staff),
     )
 
 
-async def _file_site(stage: Stage, school: School, planted: PlantedWorld) -> None:
-    """An approved site around INSIDE."""
+async def _file_site(scenario: Stage, school: School, province_world: ProvinceWorld) -> None:
+    """File and approve a site that contains the position INSIDE."""
     registrar = registrar_account(school)
     superior = (
-        province_account(planted.province) if school is planted.direct else bureau_account(planted.city)
+        province_account(province_world.province)
+        if school is province_world.direct
+        else bureau_account(province_world.city)
     )
-    async with stage.app_context.database.transaction(registrar.scope) as session:
+    async with scenario.app_context.database.transaction(registrar.scope) as session:
         new = NewSite("主校区", "main", "郑州市某路1号")
-        version = await file_site(session, registrar, new, Filing(drawn()), stage.clock())
-    async with stage.app_context.database.transaction(superior.scope) as session:
-        await decide_filing(session, superior, version.id, Decision("approved"), stage.clock())
+        version = await file_site(session, registrar, new, Filing(drawn()), scenario.clock())
+    async with scenario.app_context.database.transaction(superior.scope) as session:
+        await decide_filing(session, superior, version.id, Decision("approved"), scenario.clock())
 
 
-async def _student(stage: Stage, school: School, pupil: Pupil) -> PlantedStudent:
-    candidate = await stage.activate(pupil, school=school)
+async def _create_student(scenario: Stage, school: School, pupil: Pupil) -> StudentProfile:
+    candidate = await scenario.activate(pupil, school=school)
     account = insert(Account).values(
         id=new_id(),
         kind="student",
@@ -247,11 +251,11 @@ async def _student(stage: Stage, school: School, pupil: Pupil) -> PlantedStudent
         display_name=pupil.name,
         status="active",
         failed_attempts=0,
-        created_at=stage.clock(),
+        created_at=scenario.clock(),
     )
-    async with stage.arrange() as session:
+    async with scenario.arrange() as session:
         await session.execute(account.on_conflict_do_nothing(index_elements=[Account.student_id]))
-    return PlantedStudent(
+    return StudentProfile(
         id=str(pupil.id),
         school_id=str(school.id),
         class_id=str(pupil.class_id),
@@ -259,47 +263,47 @@ async def _student(stage: Stage, school: School, pupil: Pupil) -> PlantedStudent
         id_number=pupil.id_number,
         phone_number=f"139{new_id().int % 10**8:08d}",
         person=candidate.person,
-        key=private_text(candidate.phone),
+        key=private_key_pem(candidate.phone),
     )
 
 
-def private_text(phone: Phone) -> str:
-    """The private key of a phone, as a file would hold it."""
+def private_key_pem(phone: Phone) -> str:
+    """Return the private key of a phone in PEM format."""
     text = phone.key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     return text.decode()
 
 
-async def _give_numbers(stage: Stage, students: list[PlantedStudent]) -> None:
-    async with stage.arrange() as session:
+async def _set_phone_numbers(scenario: Stage, students: list[StudentProfile]) -> None:
+    async with scenario.arrange() as session:
         for each in students:
             await session.execute(
                 update(Student).where(Student.id == each.id).values(phone=each.phone_number)
             )
 
 
-async def _give_passwords(stage: Stage, staff: list[PlantedStaff]) -> None:
-    """One hash for all: it is made to take long."""
-    hashed = await hash_password(stage.app_context, PASSWORD)
+async def _set_passwords(scenario: Stage, staff: list[StaffProfile]) -> None:
+    """Set the same password hash for all accounts, because hashing is slow by design."""
+    hashed = await hash_password(scenario.app_context, PASSWORD)
     everyone = Account.id.in_([each.account_id for each in staff])
-    async with stage.arrange() as session:
+    async with scenario.arrange() as session:
         await session.execute(update(Account).where(everyone).values(password_hash=hashed))
 
 
-async def _school_staff(stage: Stage, school: School) -> list[PlantedStaff]:
-    registrar = await stage.account("registrar", school)
-    found = [await _can_sign_in(stage, registrar)]
+async def _create_school_staff(scenario: Stage, school: School) -> list[StaffProfile]:
+    registrar = await scenario.account("registrar", school)
+    found = [await _enable_sign_in(scenario, registrar)]
     for group in school.classes:
-        counselor = await stage.account("counselor", school, group)
-        found.append(await _can_sign_in(stage, counselor, (str(group.id),)))
+        counselor = await scenario.account("counselor", school, group)
+        found.append(await _enable_sign_in(scenario, counselor, (str(group.id),)))
     return found
 
 
-async def _official(stage: Stage, kind: str, unit: Unit) -> PlantedStaff:
-    """An account of an authority."""
+async def _create_official(scenario: Stage, kind: str, unit: Unit) -> StaffProfile:
+    """Create an account of an authority."""
     account_id = new_id()
-    async with stage.arrange() as session:
+    async with scenario.arrange() as session:
         session.add(
             Account(
                 id=account_id,
@@ -312,19 +316,19 @@ async def _official(stage: Stage, kind: str, unit: Unit) -> PlantedStaff:
                 password_hash="-",
                 totp_sealed=b"-",
                 failed_attempts=0,
-                created_at=stage.clock(),
+                created_at=scenario.clock(),
             )
         )
-    return await _can_sign_in(stage, Actor(account_id, "bureau", unit.id, unit.path), role=kind)
+    return await _enable_sign_in(scenario, Actor(account_id, "bureau", unit.id, unit.path), role=kind)
 
 
-async def _can_sign_in(
-    stage: Stage, actor: Actor, class_ids: tuple[str, ...] = (), role: str | None = None
-) -> PlantedStaff:
+async def _enable_sign_in(
+    scenario: Stage, actor: Actor, class_ids: tuple[str, ...] = (), role: str | None = None
+) -> StaffProfile:
     secret = new_secret()
-    sealed = seal_secret(stage.app_context.keys, actor.account_id, secret)
-    session_id, key, at = new_id(), new_secret(), stage.clock()
-    async with stage.arrange() as session:
+    sealed = seal_secret(scenario.app_context.keys, actor.account_id, secret)
+    session_id, key, at = new_id(), new_secret(), scenario.clock()
+    async with scenario.arrange() as session:
         await session.execute(
             update(Account).where(Account.id == actor.account_id).values(totp_sealed=sealed)
         )
@@ -337,7 +341,7 @@ async def _can_sign_in(
                 expires_at=at + timedelta(days=30),
             )
         )
-    return PlantedStaff(
+    return StaffProfile(
         role=role or actor.role,
         unit_id=str(actor.org_id),
         account_id=str(actor.account_id),
@@ -350,5 +354,5 @@ async def _can_sign_in(
 
 if __name__ == "__main__":
     started = time.monotonic()
-    with template() as made:
-        print(made, f"{time.monotonic() - started:.1f} s")
+    with template() as directory:
+        print(directory, f"{time.monotonic() - started:.1f} s")

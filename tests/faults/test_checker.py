@@ -1,4 +1,4 @@
-"""The checker finds what is wrong: each test spoils one thing of a history and a database that agree."""
+"""The checker finds violations. Each test corrupts one thing in a consistent history and database."""
 
 import struct
 from collections.abc import Callable
@@ -11,10 +11,10 @@ import pytest
 from sqlalchemy import text
 
 from tests.faults import checker
-from tests.faults.checker import Check, Evidence
+from tests.faults.checker import Check, RunEvidence
 from tests.faults.database_records import Records, frozen_digest
 from tests.faults.history import History
-from tests.faults.relay import Commit, Reader
+from tests.faults.relay import Commit, StatementReader
 from tests.support.roll_call.scenario import Stage
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
@@ -27,8 +27,8 @@ def outcome(student: str, result: str, seq: int = 1, **changes: Any) -> dict[str
 
 
 @pytest.fixture
-def evidence(tmp_path: Path) -> Evidence:
-    """One was there and checked in, one stayed away; the roll call is settled."""
+def evidence(tmp_path: Path) -> RunEvidence:
+    """A settled roll call: one student checked in, another one missed it."""
     history = History(tmp_path / "history.jsonl", lambda: 0.0)
     value = {"roll_call": CALL, "nonce": NONCE, "honest": True}
     history.add(STUDENT, "invoke", "envelope", **value)
@@ -61,83 +61,85 @@ def evidence(tmp_path: Path) -> Evidence:
         },
         frames={SUBMISSION: 8},
     )
-    return Evidence(history, records, cast("psycopg.Connection[Any]", None))
+    return RunEvidence(history, records, cast("psycopg.Connection[Any]", None))
 
 
-def _without_the_envelope(evidence: Evidence) -> None:
+def delete_envelope(evidence: RunEvidence) -> None:
     evidence.records.submissions.clear()
 
 
-def _another_receipt(evidence: Evidence) -> None:
-    evidence.records.submissions[NONCE]["receipt"] = "signed anew"
+def change_receipt(evidence: RunEvidence) -> None:
+    evidence.records.submissions[NONCE]["receipt"] = "another signature"
 
 
-def _missed(evidence: Evidence) -> None:
+def set_missed(evidence: RunEvidence) -> None:
     evidence.records.outcomes[CALL, STUDENT] = [outcome(STUDENT, "missed")]
 
 
-def _missed_before_the_verdict(evidence: Evidence) -> None:
-    _missed(evidence)
+def set_missed_before_verdict(evidence: RunEvidence) -> None:
+    set_missed(evidence)
     evidence.records.verdicts[SUBMISSION] |= {"finding": "rejected", "at": AT + timedelta(hours=1)}
 
 
-def _never_resolved(evidence: Evidence) -> None:
+def set_undetermined(evidence: RunEvidence) -> None:
     evidence.records.outcomes[CALL, STUDENT] = [outcome(STUDENT, "undetermined")]
 
 
-def _no_outcome(evidence: Evidence) -> None:
+def delete_outcome(evidence: RunEvidence) -> None:
     del evidence.records.outcomes[CALL, ABSENT]
 
 
-def _a_gap_in_the_entries(evidence: Evidence) -> None:
+def skip_sequence_number(evidence: RunEvidence) -> None:
     evidence.records.outcomes[CALL, STUDENT].append(outcome(STUDENT, "present", seq=3))
 
 
-def _sums_that_differ(evidence: Evidence) -> None:
+def change_settlement_sum(evidence: RunEvidence) -> None:
     evidence.records.steps[CALL, "settled"]["figures"]["missed"] = 0
 
 
-def _a_proof_that_counted_twice(evidence: Evidence) -> None:
+def accept_proof_twice(evidence: RunEvidence) -> None:
     for _ in range(2):
         evidence.history.add(STUDENT, "ok", "proof", proof="same")
 
 
-PURE: tuple[Check, ...] = (
+CHECKS_WITHOUT_DATABASE: tuple[Check, ...] = (
     checker.acknowledged_envelopes_are_stored,
-    checker.acknowledged_in_time_is_not_missed,
+    checker.in_time_envelope_is_not_missed,
     checker.each_obligation_has_one_outcome,
     checker.sums_balance,
-    checker.nothing_was_closed_too_early,
+    checker.no_miss_before_verification,
 )
 
 
-def found(evidence: Evidence) -> set[str]:
-    return {violation.kind for check in PURE for violation in check(evidence)}
+def find_violations(evidence: RunEvidence) -> set[str]:
+    return {violation.kind for check in CHECKS_WITHOUT_DATABASE for violation in check(evidence)}
 
 
-def test_nothing_is_found_where_nothing_is_wrong(evidence: Evidence) -> None:
-    assert found(evidence) == set()
+def test_consistent_run_has_no_violations(evidence: RunEvidence) -> None:
+    assert find_violations(evidence) == set()
 
 
 @pytest.mark.parametrize(
-    ("spoil", "kind"),
+    ("corrupt", "kind"),
     [
-        (_without_the_envelope, "lost"),
-        (_another_receipt, "doubled"),
-        (_missed, "falsely missed"),
-        (_missed_before_the_verdict, "falsely missed"),
-        (_never_resolved, "unresolved"),
-        (_no_outcome, "lost"),
-        (_a_gap_in_the_entries, "doubled"),
-        (_sums_that_differ, "unbalanced"),
+        (delete_envelope, "lost"),
+        (change_receipt, "doubled"),
+        (set_missed, "falsely missed"),
+        (set_missed_before_verdict, "falsely missed"),
+        (set_undetermined, "unresolved"),
+        (delete_outcome, "lost"),
+        (skip_sequence_number, "doubled"),
+        (change_settlement_sum, "unbalanced"),
     ],
 )
-def test_what_is_spoiled_is_found(evidence: Evidence, spoil: Callable[[Evidence], None], kind: str) -> None:
-    spoil(evidence)
-    assert kind in found(evidence)
+def test_each_corruption_is_found(
+    evidence: RunEvidence, corrupt: Callable[[RunEvidence], None], kind: str
+) -> None:
+    corrupt(evidence)
+    assert kind in find_violations(evidence)
 
 
-async def test_a_row_that_launch_froze_cannot_change_unnoticed(stage: Stage) -> None:
+async def test_change_of_a_frozen_row_changes_the_digest(stage: Stage) -> None:
     roll_call = (await stage.launch()).roll_call
     dsn = stage.owner.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
@@ -158,14 +160,16 @@ async def test_a_row_that_launch_froze_cannot_change_unnoticed(stage: Stage) -> 
     assert digest() != before
 
 
-def test_the_story_of_a_student_holds_the_own_lines_and_the_faults_between_them(evidence: Evidence) -> None:
+def test_lines_about_a_student_include_the_faults_in_between(
+    evidence: RunEvidence,
+) -> None:
     history = evidence.history
     history.add("nemesis", "note", "kill -9", process="before")
     history.add(STUDENT, "invoke", "envelope", nonce="other")
     history.add("nemesis", "note", "kill -9", process="between")
-    history.add("somebody", "ok", "envelope", nonce="other")
+    history.add("other student", "ok", "envelope", nonce="other")
     history.add(STUDENT, "unknown", "envelope", nonce="other")
-    story = history.story(STUDENT, {"other"})
+    story = history.lines_about(STUDENT, {"other"})
     assert len(story) == 3
     assert "between" in story[1]
 
@@ -174,29 +178,29 @@ def message(kind: bytes, body: bytes) -> bytes:
     return kind + struct.pack("!I", len(body) + 4) + body
 
 
-def test_a_relay_knows_which_tables_a_commit_wrote() -> None:
-    reader = Reader()
-    ready_banner = struct.pack("!II", 8 + 5, 196608) + b"user\0"
-    prepared = message(b"P", b"s1\0INSERT INTO submission (id) VALUES ($1)\0\0\0")
+def test_statement_reader_knows_the_tables_of_a_commit() -> None:
+    reader = StatementReader()
+    startup_message = struct.pack("!II", 8 + 5, 196608) + b"user\0"
+    prepared_statement = message(b"P", b"s1\0INSERT INTO submission (id) VALUES ($1)\0\0\0")
     bound = message(b"B", b"\0s1\0" + b"\0" * 6)
-    said = ready_banner + prepared + message(b"Q", b"BEGIN\0") + bound
-    assert reader.hear(said[:20]) is None
-    assert reader.hear(said[20:]) is None
-    assert reader.hear(message(b"Q", b"UPDATE ONLY outcome_entry SET seq = 1\0")) is None
-    assert reader.hear(message(b"Q", b"COMMIT\0")) == Commit(frozenset({"submission", "outcome_entry"}))
-    assert reader.hear(message(b"Q", b"COMMIT\0")) is None
+    data = startup_message + prepared_statement + message(b"Q", b"BEGIN\0") + bound
+    assert reader.feed(data[:20]) is None
+    assert reader.feed(data[20:]) is None
+    assert reader.feed(message(b"Q", b"UPDATE ONLY outcome_entry SET seq = 1\0")) is None
+    assert reader.feed(message(b"Q", b"COMMIT\0")) == Commit(frozenset({"submission", "outcome_entry"}))
+    assert reader.feed(message(b"Q", b"COMMIT\0")) is None
 
 
-def test_proofs_are_counted_in_the_history(evidence: Evidence) -> None:
-    _a_proof_that_counted_twice(evidence)
-    evidence.connection = cast("psycopg.Connection[Any]", _Empty())
-    assert [each.kind for each in checker.nonces_and_proofs_count_once(evidence)] == ["doubled"]
+def test_proof_accepted_twice_is_a_violation(evidence: RunEvidence) -> None:
+    accept_proof_twice(evidence)
+    evidence.connection = cast("psycopg.Connection[Any]", EmptyConnection())
+    assert [each.kind for each in checker.nonces_and_proofs_are_used_once(evidence)] == ["doubled"]
 
 
-class _Empty:
-    """A database in which nothing is found."""
+class EmptyConnection:
+    """A connection whose queries return no rows."""
 
-    def cursor(self, **_options: Any) -> "_Empty":
+    def cursor(self, **_options: Any) -> "EmptyConnection":
         return self
 
     def __enter__(self) -> Self:

@@ -1,4 +1,4 @@
-"""Dangerous pairs of acts, each in orders drawn statement by statement."""
+"""Pairs of actions that can conflict, run in random orders of their statements."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,66 +28,66 @@ from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
 from backend.standing.appeal_errors import NothingToAppeal
 from backend.worker import load_jobs
-from tests.faults.interleaving import Actor, interleave
+from tests.faults.interleaving import ConcurrentClient, interleave
 from tests.support.province import counselor_account, province_account
 from tests.support.roll_call.scenario import MICROSECOND, Stage, job_of
 from tests.support.roll_call.student_phone import OFFLINE, OUTSIDE, Candidate, acted, envelope, fixes
 
 pytestmark = pytest.mark.xdist_group("faults")
-Both = tuple[Actor, Actor]
-PATIENCE = timedelta(minutes=5)
+ClientPair = tuple[ConcurrentClient, ConcurrentClient]
+SETTLEMENT_TIMEOUT = timedelta(minutes=5)
 
 
-async def signed(stage: Stage, candidate: Candidate, roll_call_id: UUID) -> str:
-    """An envelope that answers the candidate's challenge, ready to be sent."""
+async def sign_envelope(stage: Stage, candidate: Candidate, roll_call_id: UUID) -> str:
+    """Fetch a challenge and return a signed envelope for it."""
     challenge = await stage.challenged(candidate, roll_call_id)
     frames = acted(candidate.person, challenge.actions)
     return envelope(candidate, roll_call_id, challenge.nonce, frames)
 
 
 async def run_jobs(stage: Stage, *names: str) -> None:
-    """The jobs of these kinds that wait, as a worker would run them."""
+    """Run the waiting jobs with these task names, as a worker would."""
     load_jobs()
     from backend.core.jobs import job_app  # noqa: PLC0415 - filled by load_jobs
 
-    taken = text(
+    fetch_jobs = text(
         "DELETE FROM procrastinate_jobs WHERE task_name = ANY(:names) AND status = 'todo' RETURNING task_name, args"
     )
     async with stage.arrange() as session:
-        jobs = (await session.execute(taken, {"names": list(names)})).all()
+        jobs = (await session.execute(fetch_jobs, {"names": list(names)})).all()
     for name, arguments in jobs:
         await job_app.tasks[name].func(job_of(stage.app_context), **arguments)
 
 
-def broken(found: dict[str, Any]) -> list[BaseException]:
-    """What was raised and is no refusal of ours."""
+def unexpected_errors(results: dict[str, Any]) -> list[BaseException]:
+    """Return the exceptions that are not domain errors."""
     return [
         each
-        for each in found.values()
+        for each in results.values()
         if isinstance(each, BaseException) and not isinstance(each, DomainError)
     ]
 
 
 async def bind(on: Stage, candidate: Candidate, phone: Phone) -> None:
-    """Another phone for the candidate."""
+    """Bind another phone to the candidate."""
     command = BindDevice(phone.thumbprint, phone.jwk, timedelta(days=7))
     async with on.app_context.database.transaction(candidate.actor.scope) as session:
         await bind_device(session, candidate.actor, command, on.clock())
 
 
 async def active_keys(stage: Stage, candidate: Candidate) -> list[str]:
-    """Thumbprints of the phones that speak for the candidate."""
-    asked = text("SELECT jkt FROM device_key WHERE student_id = :id AND status = 'active'")
+    """Return the thumbprints of the candidate's active keys."""
+    query = text("SELECT jkt FROM device_key WHERE student_id = :id AND status = 'active'")
     async with stage.arrange() as session:
-        return list((await session.execute(asked, {"id": candidate.student_id})).scalars())
+        return list((await session.execute(query, {"id": candidate.student_id})).scalars())
 
 
-async def left_undetermined(stage: Stage, **sent: Any) -> tuple[Candidate, RollCall, UUID]:
-    """A candidate whose burst nobody judged before the settlement, with the roll call and the submission."""
+async def settle_unverified(stage: Stage, **sent: Any) -> tuple[Candidate, RollCall, UUID]:
+    """Settle a roll call with an unverified submission. Return candidate, roll call and submission id."""
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     submission_id = await stage.check_in(candidate, roll_call.id, **sent)
-    stage.clock.at = roll_call.closes_at + PATIENCE
+    stage.clock.at = roll_call.closes_at + SETTLEMENT_TIMEOUT
     await stage.settle(roll_call)
     outcome = await stage.outcome(roll_call.id, candidate)
     assert outcome is not None
@@ -96,31 +96,31 @@ async def left_undetermined(stage: Stage, **sent: Any) -> tuple[Candidate, RollC
 
 
 async def appeal(on: Stage, candidate: Candidate, roll_call_id: UUID) -> UUID:
-    """The candidate's own, against the result."""
+    """File the candidate's appeal against the outcome. Return its id."""
     command = FileAppeal(AgainstCheck(roll_call_id), Said("当天在校实训，有考勤记录为证。"))
     async with on.app_context.database.transaction(candidate.actor.scope) as session:
         return (await file_appeal(session, candidate.actor, command, on.clock())).filed.id
 
 
 async def uphold(on: Stage, appeal_id: UUID) -> None:
-    """The province, which had no hand in a check of the city, finds that the student was there."""
+    """Uphold the appeal as the province, which was not involved in the city's roll call."""
     actor = province_account(on.world.province)
     command = DecideAppeal(appeal_id, upheld=True, reasons="材料已核实", finding="present")
     async with on.app_context.database.transaction(actor.scope) as session:
         await decide_appeal(session, actor, command, on.clock())
 
 
-async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
-    stage: Stage, actors: Both, order: int
+async def test_envelope_at_the_close_never_ends_as_a_miss(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     stage.clock.at = roll_call.closes_at - timedelta(seconds=5)
-    compact = await signed(stage, candidate, roll_call.id)
-    sender, settler = actors
+    compact = await sign_envelope(stage, candidate, roll_call.id)
+    sender, settler = clients
     sender.stage.clock.at = roll_call.closes_at
     settler.stage.clock.at = roll_call.closes_at + MICROSECOND
-    found = await interleave(
+    results = await interleave(
         stage,
         {
             "send": (sender, lambda on: on.send(candidate, roll_call.id, compact)),
@@ -128,9 +128,9 @@ async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
         },
         order,
     )
-    assert not broken(found)
-    assert isinstance(found["send"], evaluate.Received)
-    stage.clock.at = roll_call.closes_at + PATIENCE
+    assert not unexpected_errors(results)
+    assert isinstance(results["send"], evaluate.Received)
+    stage.clock.at = roll_call.closes_at + SETTLEMENT_TIMEOUT
     await stage.settle(roll_call)
     await run_jobs(stage, "resettle_submission")
     outcome = await stage.outcome(roll_call.id, candidate)
@@ -138,15 +138,15 @@ async def test_an_envelope_at_the_close_is_refused_or_its_student_is_not_missed(
     assert outcome[0] == "undetermined"
 
 
-async def test_a_phone_bound_while_an_envelope_comes_leaves_one_key_and_no_half_of_either(
-    stage: Stage, actors: Both, order: int
+async def test_rebinding_during_an_envelope_leaves_one_active_key(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
-    compact = await signed(stage, candidate, roll_call.id)
+    compact = await sign_envelope(stage, candidate, roll_call.id)
     fresh = Phone(OFFLINE)
-    sender, binder = actors
-    found = await interleave(
+    sender, binder = clients
+    results = await interleave(
         stage,
         {
             "send": (sender, lambda on: on.send(candidate, roll_call.id, compact)),
@@ -154,13 +154,13 @@ async def test_a_phone_bound_while_an_envelope_comes_leaves_one_key_and_no_half_
         },
         order,
     )
-    assert not broken(found)
+    assert not unexpected_errors(results)
     assert await active_keys(stage, candidate) == [fresh.thumbprint]
-    assert await stage.submissions(candidate) == isinstance(found["send"], evaluate.Received)
+    assert await stage.submissions(candidate) == isinstance(results["send"], evaluate.Received)
 
 
-async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_was_withdrawn(
-    stage: Stage, actors: Both, order: int
+async def test_leave_is_never_approved_after_its_withdrawal(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     counselor = counselor_account(stage.school, stage.school.classes[0])
@@ -179,10 +179,10 @@ async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_w
         async with on.app_context.database.transaction(candidate.actor.scope) as session:
             await cancel_leave(session, candidate.actor, leave.request.id, None, on.clock())
 
-    first, second = actors
-    found = await interleave(stage, {"approve": (first, approve), "withdraw": (second, withdraw)}, order)
-    assert not broken(found)
-    assert found["withdraw"] is None
+    first, second = clients
+    results = await interleave(stage, {"approve": (first, approve), "withdraw": (second, withdraw)}, order)
+    assert not unexpected_errors(results)
+    assert results["withdraw"] is None
     async with stage.arrange() as session:
         decided, withdrawn = (
             await session.execute(
@@ -194,42 +194,42 @@ async def test_leave_approved_and_withdrawn_at_once_is_never_approved_after_it_w
             )
         ).one()
     assert withdrawn is not None
-    assert (decided is not None) == (found["approve"] is None)
+    assert (decided is not None) == (results["approve"] is None)
     assert decided is None or decided <= withdrawn
 
 
-async def test_a_verdict_and_a_voiding_leave_one_result_that_is_no_miss(
-    stage: Stage, actors: Both, order: int
+async def test_verdict_and_voiding_leave_one_outcome_that_is_no_miss(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     submission_id = await stage.check_in(candidate, roll_call.id)
-    judge, launcher = actors
+    judge, launcher = clients
 
     async def void(on: Stage) -> None:
         async with on.app_context.database.transaction(on.bureau.scope) as session:
             await void_roll_call(session, on.bureau, roll_call.id, "全市停电", on.clock())
 
-    found = await interleave(
+    results = await interleave(
         stage, {"verify": (judge, lambda on: on.verify(submission_id)), "void": (launcher, void)}, order
     )
-    assert not broken(found)
+    assert not unexpected_errors(results)
     outcome = await stage.outcome(roll_call.id, candidate)
     assert outcome is not None
     assert outcome[0] in {"present", "excused"}
-    assert await entries(stage, roll_call.id, candidate.student_id) == [1]
+    assert await outcome_numbers(stage, roll_call.id, candidate.student_id) == [1]
 
 
-async def test_a_verdict_that_meets_the_last_settlement_makes_its_student_present(
-    stage: Stage, actors: Both, order: int
+async def test_verdict_during_the_settlement_makes_the_student_present(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     submission_id = await stage.check_in(candidate, roll_call.id)
-    judge, settler = actors
-    for each in actors:
-        each.stage.clock.at = roll_call.closes_at + PATIENCE
-    found = await interleave(
+    judge, settler = clients
+    for each in clients:
+        each.stage.clock.at = roll_call.closes_at + SETTLEMENT_TIMEOUT
+    results = await interleave(
         stage,
         {
             "verify": (judge, lambda on: on.verify(submission_id)),
@@ -237,23 +237,23 @@ async def test_a_verdict_that_meets_the_last_settlement_makes_its_student_presen
         },
         order,
     )
-    assert not broken(found)
+    assert not unexpected_errors(results)
     outcome = await stage.outcome(roll_call.id, candidate)
     assert outcome is not None
     assert outcome[0] == "present"
-    numbers = await entries(stage, roll_call.id, candidate.student_id)
+    numbers = await outcome_numbers(stage, roll_call.id, candidate.student_id)
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_a_phone_bound_while_a_verdict_is_written_takes_nothing_from_what_the_old_one_showed(
-    stage: Stage, actors: Both, order: int
+async def test_rebinding_during_a_verdict_does_not_change_the_outcome(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
     submission_id = await stage.check_in(candidate, roll_call.id)
     fresh = Phone(OFFLINE)
-    judge, binder = actors
-    found = await interleave(
+    judge, binder = clients
+    results = await interleave(
         stage,
         {
             "verify": (judge, lambda on: on.verify(submission_id)),
@@ -261,22 +261,22 @@ async def test_a_phone_bound_while_a_verdict_is_written_takes_nothing_from_what_
         },
         order,
     )
-    assert not broken(found)
+    assert not unexpected_errors(results)
     outcome = await stage.outcome(roll_call.id, candidate)
     assert outcome is not None
     assert outcome[0] == "present"
-    assert await entries(stage, roll_call.id, candidate.student_id) == [1]
+    assert await outcome_numbers(stage, roll_call.id, candidate.student_id) == [1]
     assert await active_keys(stage, candidate) == [fresh.thumbprint]
 
 
-async def test_an_appeal_filed_while_a_verdict_comes_stands_only_against_what_was_not_yet_resolved(
-    stage: Stage, actors: Both, order: int
+async def test_appeal_during_a_verdict_does_not_change_the_outcome(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
-    candidate, roll_call, submission_id = await left_undetermined(stage)
-    judge, appellant = actors
-    for each in actors:
+    candidate, roll_call, submission_id = await settle_unverified(stage)
+    judge, appellant = clients
+    for each in clients:
         each.stage.clock.at = stage.clock.at
-    found = await interleave(
+    results = await interleave(
         stage,
         {
             "verify": (judge, lambda on: on.verify(submission_id)),
@@ -284,23 +284,23 @@ async def test_an_appeal_filed_while_a_verdict_comes_stands_only_against_what_wa
         },
         order,
     )
-    assert not broken(found)
-    assert isinstance(found["appeal"], UUID | NothingToAppeal)
+    assert not unexpected_errors(results)
+    assert isinstance(results["appeal"], UUID | NothingToAppeal)
     outcome = await stage.outcome(roll_call.id, candidate)
     assert outcome is not None
     assert outcome[0] == "present"
-    assert await entries(stage, roll_call.id, candidate.student_id) == [1, 2]
+    assert await outcome_numbers(stage, roll_call.id, candidate.student_id) == [1, 2]
 
 
-async def test_a_negative_verdict_and_an_upheld_appeal_end_with_what_the_appeal_found(
-    stage: Stage, actors: Both, order: int
+async def test_upheld_appeal_prevails_over_a_negative_verdict(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
-    candidate, roll_call, submission_id = await left_undetermined(stage, fixes=fixes(OUTSIDE))
+    candidate, roll_call, submission_id = await settle_unverified(stage, fixes=fixes(OUTSIDE))
     appeal_id = await appeal(stage, candidate, roll_call.id)
-    judge, decider = actors
-    for each in actors:
+    judge, decider = clients
+    for each in clients:
         each.stage.clock.at = stage.clock.at
-    found = await interleave(
+    results = await interleave(
         stage,
         {
             "verify": (judge, lambda on: on.verify(submission_id)),
@@ -308,19 +308,19 @@ async def test_a_negative_verdict_and_an_upheld_appeal_end_with_what_the_appeal_
         },
         order,
     )
-    assert not broken(found)
-    if isinstance(found["decide"], DomainError):  # "the result changed just now; try again"
+    assert not unexpected_errors(results)
+    if isinstance(results["decide"], DomainError):  # "the result changed just now; try again"
         await uphold(stage, appeal_id)
     assert await stage.outcome(roll_call.id, candidate) == ("present", UPHELD)
-    numbers = await entries(stage, roll_call.id, candidate.student_id)
+    numbers = await outcome_numbers(stage, roll_call.id, candidate.student_id)
     assert numbers == list(range(1, len(numbers) + 1))
 
 
-async def test_two_launches_over_one_audience_end_with_one_roll_call(
-    stage: Stage, actors: Both, order: int
+async def test_concurrent_launches_for_one_audience_create_one_roll_call(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
-    first, second = actors
-    found = await interleave(
+    first, second = clients
+    results = await interleave(
         stage,
         {
             "one": (first, lambda on: on.launch(told=False)),
@@ -328,8 +328,8 @@ async def test_two_launches_over_one_audience_end_with_one_roll_call(
         },
         order,
     )
-    assert not broken(found)
-    assert sum(isinstance(each, WindowsOverlap) for each in found.values()) == 1
+    assert not unexpected_errors(results)
+    assert sum(isinstance(each, WindowsOverlap) for each in results.values()) == 1
     async with stage.arrange() as session:
         launched = await session.scalar(
             text("SELECT count(DISTINCT roll_call_id) FROM obligation WHERE school_id = :id"),
@@ -338,33 +338,33 @@ async def test_two_launches_over_one_audience_end_with_one_roll_call(
     assert launched == 1
 
 
-async def test_two_settlements_write_each_outcome_once_and_tell_of_it_once(
-    stage: Stage, actors: Both, order: int
+async def test_concurrent_settlements_write_each_outcome_and_event_once(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     roll_call = (await stage.launch()).roll_call
-    for each in actors:
-        each.stage.clock.at = roll_call.closes_at + PATIENCE
-    first, second = actors
-    found = await interleave(
+    for each in clients:
+        each.stage.clock.at = roll_call.closes_at + SETTLEMENT_TIMEOUT
+    first, second = clients
+    results = await interleave(
         stage,
         {"one": (first, lambda on: on.settle(roll_call)), "other": (second, lambda on: on.settle(roll_call))},
         order,
     )
-    assert not broken(found)
-    assert found["one"].figures == found["other"].figures
+    assert not unexpected_errors(results)
+    assert results["one"].figures == results["other"].figures
     assert len(await stage.events("RollCallSettled", roll_call.id)) == 1
     for pupil in stage.school.students:
-        assert await entries(stage, roll_call.id, pupil.id) == [1]
+        assert await outcome_numbers(stage, roll_call.id, pupil.id) == [1]
 
 
-async def test_one_envelope_sent_twice_at_once_has_one_receipt(
-    stage: Stage, actors: Both, order: int
+async def test_envelope_sent_twice_at_once_has_one_receipt(
+    stage: Stage, clients: ClientPair, order: int
 ) -> None:
     candidate = await stage.activate(stage.school.students[0])
     roll_call = (await stage.launch()).roll_call
-    compact = await signed(stage, candidate, roll_call.id)
-    first, second = actors
-    found = await interleave(
+    compact = await sign_envelope(stage, candidate, roll_call.id)
+    first, second = clients
+    results = await interleave(
         stage,
         {
             "one": (first, lambda on: on.send(candidate, roll_call.id, compact)),
@@ -372,17 +372,17 @@ async def test_one_envelope_sent_twice_at_once_has_one_receipt(
         },
         order,
     )
-    assert not broken(found)
-    assert found["one"].receipt == found["other"].receipt
-    assert sorted(each.first for each in found.values()) == [False, True]
+    assert not unexpected_errors(results)
+    assert results["one"].receipt == results["other"].receipt
+    assert sorted(each.first for each in results.values()) == [False, True]
     assert await stage.submissions(candidate) == 1
 
 
-async def entries(stage: Stage, roll_call_id: UUID, student_id: UUID) -> list[int]:
-    """The sequence numbers of one obligation's outcomes."""
+async def outcome_numbers(stage: Stage, roll_call_id: UUID, student_id: UUID) -> list[int]:
+    """Return the sequence numbers of the outcomes of one obligation."""
     async with stage.arrange() as session:
-        found = await session.execute(
+        rows = await session.execute(
             text("SELECT seq FROM outcome_entry WHERE roll_call_id = :r AND student_id = :s ORDER BY seq"),
             {"r": roll_call_id, "s": student_id},
         )
-        return list(found.scalars())
+        return list(rows.scalars())

@@ -1,4 +1,4 @@
-"""The short form of the harness: one small roll call on a house of its own, with processes killed all along."""
+"""The short run of the harness: one small roll call while processes are killed."""
 
 import os
 import subprocess
@@ -13,7 +13,7 @@ SEED = 1
 
 @pytest.mark.xdist_group("faults")
 @pytest.mark.timeout(900)
-def test_what_was_acknowledged_under_kills_is_kept_judged_and_counted_once() -> None:
+def test_acknowledged_check_ins_survive_kills_exactly_once() -> None:
     command = [sys.executable, "-m", "tests.faults", "--short", "--seed", str(SEED)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)

@@ -90,7 +90,9 @@ def test_unreached_crash_points_are_violations(crash_points: CrashPointTrap) -> 
 def test_each_consumer_of_a_produced_event_has_one_crash_point() -> None:
     names = [kind.name for kind in COMMITS]
     assert len(names) == len(set(names))
-    consumers = {f"delivery to {consumer.name}" for event in EVENTS for consumer in SUBSCRIPTIONS[EVENT_TYPES[event]]}
+    consumers = {
+        f"delivery to {consumer.name}" for event in EVENTS for consumer in SUBSCRIPTIONS[EVENT_TYPES[event]]
+    }
     assert consumers <= set(names)
     assert len(SHORT_RUN_COMMITS) == 4
 

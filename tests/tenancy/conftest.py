@@ -1,4 +1,4 @@
-"""One company for all tests of the suite."""
+"""One scenario for all tests of the package."""
 
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,14 +11,14 @@ from tests.tenancy.fixtures import Company, assembled
 
 @pytest.fixture(scope="session")
 async def company(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
-    """Everybody, signed in."""
+    """Every account, signed in, with records of every kind."""
     async with assembled(app_context, owner) as company:
         yield company
 
 
 @pytest.fixture(autouse=True)
-def _time_goes_back(company: Company) -> Iterator[None]:
-    """A code of an authenticator app costs half a minute; no test pays for another's."""
+def _restore_clock(company: Company) -> Iterator[None]:
+    """Undo clock changes of a test: each authenticator code advances the clock by half a minute."""
     ahead = company.clock.ahead
     yield
     company.clock.ahead = ahead

@@ -1,7 +1,7 @@
-"""Everybody at once on the real application: accounts of every kind, signed in, and two schools full of things.
+"""The application with one signed-in account of every role and two schools with records of every kind.
 
-The clock stands still, so that no token expires and no window closes while the tests run. A school's things are
-ids by name (`student`, `class`, `roll_call`, …), as the matrix names them.
+The clock is frozen, so that no token expires and no window closes during the tests. The records of a school are ids by
+name (`student`, `class`, `roll_call`, …), as the matrix names them.
 """
 
 import asyncio
@@ -51,15 +51,15 @@ from tests.support.province import (
 )
 from tests.support.roll_call.scenario import Stage as RollStage
 from tests.support.roll_call.student_phone import Candidate, burst
-from tests.tenancy.cases import ROOMS
+from tests.tenancy.cases import CASE_MODULES
 
 WINDOW = timedelta(hours=1)
-Things = dict[str, Any]
+Records = dict[str, Any]
 
 
 @dataclass(slots=True)
-class StandingClock(Dial):
-    """The instant at which the company was built; only a test moves it."""
+class FrozenClock(Dial):
+    """A clock that shows the start of the scenario; only tests move it."""
 
     start: datetime = field(default_factory=now)
 
@@ -67,16 +67,16 @@ class StandingClock(Dial):
         return self.start + self.ahead
 
 
-class FirstPiece(ASGITransport):
-    """Endless answers (server-sent events) end after their first piece, as if the client had hung up."""
+class FirstChunkTransport(ASGITransport):
+    """Ends a stream of server-sent events after its first chunk, as if the client had disconnected."""
 
     async def handle_async_request(self, request: Request) -> Response:
         if request.url.path.endswith("/stream"):
-            return await first_piece(self.app, request)
+            return await read_first_chunk(self.app, request)
         return await super().handle_async_request(request)
 
 
-class _Bytes(AsyncByteStream):
+class _ByteStream(AsyncByteStream):
     def __init__(self, content: bytes) -> None:
         self._content = content
 
@@ -84,25 +84,25 @@ class _Bytes(AsyncByteStream):
         yield self._content
 
 
-async def first_piece(app: Any, request: Request) -> Response:
-    """The head of an answer and the first piece of its body; then the client is gone."""
-    head: dict[str, Any] = {}
-    pieces: list[bytes] = []
-    gone = asyncio.Event()
-    opening = iter([{"type": "http.request", "body": b"", "more_body": False}])
+async def read_first_chunk(app: Any, request: Request) -> Response:
+    """Call the application, return the first chunk of the response, and disconnect."""
+    start: dict[str, Any] = {}
+    chunks: list[bytes] = []
+    disconnected = asyncio.Event()
+    request_messages = iter([{"type": "http.request", "body": b"", "more_body": False}])
 
     async def receive() -> dict[str, Any]:
-        first = next(opening, None)
-        if first is None:
-            await gone.wait()
-        return first or {"type": "http.disconnect"}
+        message = next(request_messages, None)
+        if message is None:
+            await disconnected.wait()
+        return message or {"type": "http.disconnect"}
 
     async def send(message: dict[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            head.update(message)
-        elif not gone.is_set():
-            pieces.append(message.get("body", b""))
-            gone.set()
+            start.update(message)
+        elif not disconnected.is_set():
+            chunks.append(message.get("body", b""))
+            disconnected.set()
 
     scope = {
         "type": "http",
@@ -119,18 +119,18 @@ async def first_piece(app: Any, request: Request) -> Response:
         "root_path": "",
     }
     await app(scope, receive, send)
-    return Response(head["status"], headers=head["headers"], stream=_Bytes(b"".join(pieces)))
+    return Response(start["status"], headers=start["headers"], stream=_ByteStream(b"".join(chunks)))
 
 
 class Client(Protocol):
-    """Sends requests as somebody."""
+    """Sends requests with the credentials of an account."""
 
     def request(self, method: str, path: str, **options: Any) -> Awaitable[Response]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Nobody:
-    """Sends requests with the headers given, and no others."""
+    """Sends requests with the given headers only."""
 
     http: AsyncClient
     headers: dict[str, str] = field(default_factory=dict)
@@ -142,7 +142,7 @@ class Nobody:
 
 @dataclass(slots=True)
 class StaffMember:
-    """An account of staff with its bearer token."""
+    """A staff account with its bearer token."""
 
     staffer: Staffer
     http: AsyncClient
@@ -154,16 +154,16 @@ class StaffMember:
 
 @dataclass(frozen=True, slots=True)
 class Company:
-    """The application, who is signed in to it (by name), and what there is (by whose it is)."""
+    """The application, the signed-in clients by name, and the ids of records by owner."""
 
     app_context: AppContext
     owner: Database
     world: World
-    clock: StandingClock
+    clock: FrozenClock
     identity: IdentityStage
     roll: RollStage
     people: dict[str, Client]
-    estates: dict[str, Things]
+    estates: dict[str, Records]
     candidate: Candidate
     location_text: str
 
@@ -175,8 +175,8 @@ class Company:
     def staff(self) -> AsyncClient:
         return self.identity.staff
 
-    async def signed_in_again(self, name: str) -> "StaffMember":
-        """The same account by a second sign-in, which may be spent."""
+    async def sign_in_again(self, name: str) -> "StaffMember":
+        """Sign in to the same account a second time; the session may be ended."""
         second = replace(self.staff_member(name).staffer)
         answer = await second.sign_in()
         assert answer.is_success, answer.text
@@ -187,18 +187,18 @@ class Company:
 
     @property
     def phone(self) -> Phone:
-        """The student's."""
+        """The phone of the student."""
         return self.candidate.phone
 
 
 @asynccontextmanager
 async def assembled(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
-    """A new company on a new world."""
-    clock, real_name = StandingClock(), PlayedRealName()
+    """Create the accounts and records on new organisations."""
+    clock, real_name = FrozenClock(), PlayedRealName()
     services = {**app_context.services, real_name_verifier: real_name, password_hasher: CHEAP}
     own = replace(app_context, services=services, clock=clock)
     world = await plant(owner, app_context.keys, classes=3, students=3)
-    transport = FirstPiece(create_app(own), raise_app_exceptions=False)
+    transport = FirstChunkTransport(create_app(own), raise_app_exceptions=False)
     url = app_context.settings.public_url
     async with (
         AsyncClient(transport=transport, base_url=f"{url}/mobile") as mobile,
@@ -206,12 +206,12 @@ async def assembled(app_context: AppContext, owner: Database) -> AsyncIterator[C
     ):
         identity = IdentityStage(own, owner, world, real_name, clock, mobile, staff)
         roll = RollStage(own, owner, world, cast("Any", clock))
-        yield await _Assembly(identity, roll).company()
+        yield await _ScenarioBuilder(identity, roll).build()
 
 
 @dataclass(slots=True)
-class _Assembly:
-    """The steps, in the order that they need one another."""
+class _ScenarioBuilder:
+    """Creates accounts and records in the order of their dependencies."""
 
     identity: IdentityStage
     roll: RollStage
@@ -227,19 +227,21 @@ class _Assembly:
     def at(self) -> datetime:
         return self.identity.dial()
 
-    async def company(self) -> Company:
-        await self._hire()
-        candidate = await self._enrol(self.world.school.students[0])
+    async def build(self) -> Company:
+        await self._create_staff()
+        candidate = await self._enrol_student(self.world.school.students[0])
         self.people["student"] = candidate.phone
-        school = await self._things(self.world.school, bureau_account(self.world.city), candidate)
-        stranger = await self.roll.activate(self.world.direct.students[0], school=self.world.direct)
-        direct = await self._things(self.world.direct, province_account(self.world.province), stranger)
-        estates = {"school": school, "direct": direct, **await self._neighbours(school)}
+        school = await self._create_records(self.world.school, bureau_account(self.world.city), candidate)
+        other_student = await self.roll.activate(self.world.direct.students[0], school=self.world.direct)
+        direct = await self._create_records(
+            self.world.direct, province_account(self.world.province), other_student
+        )
+        estates = {"school": school, "direct": direct, **await self._create_neighbouring_records(school)}
         return Company(
             app_context=self.identity.app_context,
             owner=self.identity.owner,
             world=self.world,
-            clock=cast("StandingClock", self.identity.dial),
+            clock=cast("FrozenClock", self.identity.dial),
             identity=self.identity,
             roll=self.roll,
             people=self.people,
@@ -248,10 +250,10 @@ class _Assembly:
             location_text=self.location_text,
         )
 
-    async def _hire(self) -> None:
-        """Staff accounts go the whole way: invitation, two factors, sign-in."""
+    async def _create_staff(self) -> None:
+        """Create staff accounts by invitation, two-factor activation and sign-in."""
         world = self.world
-        posts: dict[str, tuple[Role, UUID]] = {
+        roles: dict[str, tuple[Role, UUID]] = {
             "province": ("province", world.province.id),
             "bureau": ("bureau", world.city.id),
             "other_bureau": ("bureau", world.other_city.id),
@@ -259,7 +261,7 @@ class _Assembly:
             "other_registrar": ("registrar", world.sister.id),
             "counselor": ("counselor", world.school.id),
         }
-        staff = {name: await invitation(self.identity, kind, unit) for name, (kind, unit) in posts.items()}
+        staff = {name: await invitation(self.identity, role, unit) for name, (role, unit) in roles.items()}
         for name, each in staff.items():
             for step in (each.begin, each.confirm):
                 answer = await step()
@@ -269,23 +271,23 @@ class _Assembly:
         for each in staff.values():
             answer = await each.sign_in()
             assert answer.is_success, answer.text
-        await self._assign(await self._counselor_of(self.accounts["counselor"]))
+        await self._assign_first_class(await self._counselor_of(self.accounts["counselor"]))
 
     async def _counselor_of(self, account_id: UUID) -> UUID:
         async with self.roll.arrange() as session:
             counselor_id: UUID = (await session.get_one(Account, account_id)).counselor_id
         return counselor_id
 
-    async def _assign(self, counselor_id: UUID) -> None:
-        """The signed-in counselor looks after the first class."""
+    async def _assign_first_class(self, counselor_id: UUID) -> None:
+        """Assign the first class to the signed-in counselor."""
         registrar, klass = registrar_account(self.world.school), self.world.school.classes[0]
         async with self.identity.app_context.database.transaction(registrar.scope) as session:
             await assign_classes(
                 session, registrar, AssignClasses(counselor_id, frozenset([klass.id])), self.at
             )
 
-    async def _enrol(self, pupil: Pupil) -> Candidate:
-        """The student's phone is bound by the whole way; the pictures, which workers judge, are in place."""
+    async def _enrol_student(self, pupil: Pupil) -> Candidate:
+        """Register the student's phone through the API; insert portrait and face, which workers would evaluate."""
         phone = await self.identity.bind_phone(pupil)
         for consent in (await phone.get("/v1/me/consents")).json():
             answer = await phone.consent(consent["kind"], consent["text_version"])
@@ -295,7 +297,7 @@ class _Assembly:
         answer = await phone.post("/v1/me/record/checks", json={"result": "confirmed"})
         assert answer.status_code == 201, answer.text
         person = new_id().int % 10**9
-        common = {"school_id": pupil.school_id, "student_id": pupil.id}
+        owner_ids = {"school_id": pupil.school_id, "student_id": pupil.id}
         async with self.roll.arrange() as session:
             session.add(
                 Portrait(
@@ -305,31 +307,31 @@ class _Assembly:
                     status="accepted",
                     reasons=[],
                     submitted_at=self.at,
-                    **common,
+                    **owner_ids,
                 )
             )
-            await self.roll._enrol(session, person, common)
+            await self.roll._enrol(session, person, owner_ids)
         return Candidate(student_account(self.world.school, pupil), phone, person)
 
-    async def _things(self, school: School, superior: Actor, candidate: Candidate) -> Things:
-        """One of everything in a school: the first class is in use, the others are there to be acted on."""
+    async def _create_records(self, school: School, superior: Actor, candidate: Candidate) -> Records:
+        """Create one record of each kind in a school. Most belong to the first class."""
         first, second, third = school.classes
         attested, bystander = first.students[1], first.students[2]
-        version, pending = await self._sites(school, superior)
+        version, pending = await self._create_sites(school, superior)
         roll_call = await self._launch(superior, school, timedelta())
         voidable = await self._launch(superior, school, timedelta(days=1))
-        beside = await self.roll.activate(bystander, school=school)
+        classmate = await self.roll.activate(bystander, school=school)
         spare = await invitation(self.identity, "counselor", school.id)
         doomed = await invitation(self.identity, "counselor", school.id)
         submission = await self.roll.submit(candidate, roll_call, burst(candidate.person))
         await self._attest(school, attested, roll_call, version)
-        things: Things = {
+        records: Records = {
             "school": school.id,
             "class": first.id,
             "student": candidate.student_id,
             "second_student": second.students[0].id,
             "bystander": bystander.id,
-            "bystander_code": await self._code(school, bystander),
+            "bystander_code": await self._issue_code(school, bystander),
             "attested": attested.id,
             "spare_class": third.id,
             "counselor": await self._counselor_of(spare.account_id),
@@ -338,25 +340,25 @@ class _Assembly:
             "site": pending[0],
             "site_version": version,
             "pending_version": pending[1],
-            "term": await self._term(school),
-            "correction": await self._correction(school, bystander),
+            "term": await self._create_term(school),
+            "correction": await self._request_correction(school, bystander),
             "roll_call": roll_call,
             "voidable": voidable,
             "notice_group": roll_call,
-            "notice": await self._notice(Notice.student_id == candidate.student_id),
+            "notice": await self._find_notice(Notice.student_id == candidate.student_id),
             "submission": submission.submission_id,
-            "classmate_submission": (await self.roll.submit(beside, roll_call)).submission_id,
+            "classmate_submission": (await self.roll.submit(classmate, roll_call)).submission_id,
             "frame": burst(candidate.person)[0],
             "registration": new_id(),
-            **await self._leave(school),
+            **await self._create_leave(school),
             "city": self.world.city.id if school is self.world.school else self.world.other_city.id,
         }
-        for room in ROOMS:
-            things |= await room.things(self, school, superior, things)
-        return things
+        for module in CASE_MODULES:
+            records |= await module.create_records(self, school, superior, records)
+        return records
 
     async def _launch(self, superior: Actor, school: School, ahead: timedelta) -> UUID:
-        """A spot check over the school, an hour from then on; announced at once."""
+        """Launch a spot check of one hour for the school."""
         opens = self.at + ahead
         audience = Audience(unit_ids=(school.id,))
         launched = await self.roll.launch(
@@ -364,8 +366,8 @@ class _Assembly:
         )
         return launched.roll_call.id
 
-    async def _sites(self, school: School, superior: Actor) -> tuple[UUID, tuple[UUID, UUID]]:
-        """An approved version, and a site with a version that waits for its decision."""
+    async def _create_sites(self, school: School, superior: Actor) -> tuple[UUID, tuple[UUID, UUID]]:
+        """Create a site with an approved and a pending version."""
         registrar, database = registrar_account(school), self.identity.app_context.database
         async with database.transaction(registrar.scope) as session:
             version = await file_site(
@@ -377,15 +379,15 @@ class _Assembly:
             pending = await file_version(session, registrar, version.site_id, Filing(drawn()), self.at)
         return version.id, (version.site_id, pending.id)
 
-    async def _code(self, school: School, pupil: Pupil) -> str:
+    async def _issue_code(self, school: School, pupil: Pupil) -> str:
         registrar, app_context = registrar_account(school), self.identity.app_context
         async with app_context.database.transaction(registrar.scope) as session:
             return await issue_student_code(session, registrar, pupil.id, self.at, app_context.keys)
 
     async def _attest(self, school: School, pupil: Pupil, roll_call_id: UUID, version_id: UUID) -> None:
-        """An attestation by the counselor of the class, whoever that is now."""
+        """Attest presence as the counselor of the first class."""
         code, app_context, klass = (
-            await self._code(school, pupil),
+            await self._issue_code(school, pupil),
             self.identity.app_context,
             school.classes[0],
         )
@@ -396,33 +398,35 @@ class _Assembly:
         async with app_context.database.transaction(counselor.scope) as session:
             await attest_presence(session, counselor, command, self.at, app_context.keys)
 
-    async def _term(self, school: School) -> UUID:
-        """The school's own dates of the province's term."""
+    async def _create_term(self, school: School) -> UUID:
+        """Open the current term with the school's own dates."""
         province = province_account(self.world.province)
         async with self.roll.arrange() as session:
             term = await term_of(session, school.id, legal_day(self.at))
-            own = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
-            return (await open_term(session, province, own, self.at)).id
+            school_term = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
+            return (await open_term(session, province, school_term, self.at)).id
 
-    async def _correction(self, school: School, pupil: Pupil) -> UUID:
+    async def _request_correction(self, school: School, pupil: Pupil) -> UUID:
         actor, app_context = student_account(school, pupil), self.identity.app_context
         claim = ClaimWrong("phone", "13900000000", None)
         async with app_context.database.transaction(actor.scope) as session:
             check = await claim_wrong(session, actor, app_context.keys, claim, self.at)
         return check.id
 
-    async def _leave(self, school: School) -> Things:
-        """Leave of today, which comes too late for the roll calls: waiting, begun, and some to be taken back."""
+    async def _create_leave(self, school: School) -> Records:
+        """Request leave for today, too late for the roll calls: pending, begun, and to be cancelled."""
         own, second, third = school.classes[0].students
         return {
-            "own_begun_leave": await self._ask(school, own, "morning", approved=True),
-            "own_leave": await self._ask(school, own, "afternoon"),
-            "begun_leave": await self._ask(school, second, "morning", approved=True),
-            "waiting_leave": await self._ask(school, second, "afternoon"),
-            "spare_leave": await self._ask(school, third, "afternoon"),
+            "own_begun_leave": await self._request_leave(school, own, "morning", approved=True),
+            "own_leave": await self._request_leave(school, own, "afternoon"),
+            "begun_leave": await self._request_leave(school, second, "morning", approved=True),
+            "waiting_leave": await self._request_leave(school, second, "afternoon"),
+            "spare_leave": await self._request_leave(school, third, "afternoon"),
         }
 
-    async def _ask(self, school: School, pupil: Pupil, half: Half, *, approved: bool = False) -> UUID:
+    async def _request_leave(
+        self, school: School, pupil: Pupil, half: Half, *, approved: bool = False
+    ) -> UUID:
         actor, registrar = student_account(school, pupil), registrar_account(school)
         database, today = self.identity.app_context.database, HalfDay(legal_day(self.at), half)
         async with database.transaction(actor.scope) as session:
@@ -433,40 +437,42 @@ class _Assembly:
                 await decide_leave(session, registrar, DecideLeave(leave.request.id, "approved"), self.at)
         return leave.request.id
 
-    async def _notice(self, whose: Any) -> UUID:
-        """One that the app shows; a code that went out by SMS alone is none of those."""
+    async def _find_notice(self, recipient: Any) -> UUID:
+        """Find a notice that the app shows; codes sent only by SMS are not shown."""
         shown = select(NoticeDelivery.notice_id).where(NoticeDelivery.channel == "in_app")
         async with self.roll.arrange() as session:
-            notice = await session.scalar(select(Notice.id).where(whose, Notice.id.in_(shown)).limit(1))
+            notice = await session.scalar(select(Notice.id).where(recipient, Notice.id.in_(shown)).limit(1))
         assert isinstance(notice, UUID)
         return notice
 
-    async def _neighbours(self, school: Things) -> dict[str, Things]:
-        """Own notices of staff; a classmate's things; and a class of the same school that is a colleague's."""
+    async def _create_neighbouring_records(self, school: Records) -> dict[str, Records]:
+        """Return records of staff members, of a classmate, and of a class of another counselor."""
         second = self.world.school.classes[1]
         classmate = self.world.school.classes[0].students[2]
-        colleagues_leave = await self._ask(self.world.school, second.students[0], "morning", approved=True)
+        leave_of_other_class = await self._request_leave(
+            self.world.school, second.students[0], "morning", approved=True
+        )
         return {
-            "registrar": {"notice": await self._notice(Notice.account_id == self.accounts["registrar"])},
-            "counselor": {"notice": await self._notice(Notice.account_id == self.accounts["counselor"])},
+            "registrar": {"notice": await self._find_notice(Notice.account_id == self.accounts["registrar"])},
+            "counselor": {"notice": await self._find_notice(Notice.account_id == self.accounts["counselor"])},
             "colleague": {
                 "class": second.id,
                 "student": second.students[0].id,
                 "second_student": second.students[1].id,
                 "bystander": second.students[0].id,
-                "correction": await self._correction(self.world.school, second.students[0]),
+                "correction": await self._request_correction(self.world.school, second.students[0]),
                 "notice": school["notice"],
-                **dict.fromkeys(("begun_leave", "waiting_leave", "spare_leave"), colleagues_leave),
-                **_whose(school, "colleague_"),
+                **dict.fromkeys(("begun_leave", "waiting_leave", "spare_leave"), leave_of_other_class),
+                **_select_by_prefix(school, "colleague_"),
             },
             "classmate": {
                 **dict.fromkeys(("own_begun_leave", "own_leave"), school["begun_leave"]),
-                "notice": await self._notice(Notice.student_id == classmate.id),
-                **_whose(school, "classmate_"),
+                "notice": await self._find_notice(Notice.student_id == classmate.id),
+                **_select_by_prefix(school, "classmate_"),
             },
         }
 
 
-def _whose(things: Things, prefix: str) -> Things:
-    """The things of a school that a room made for a colleague or a classmate, by the names of the matrix."""
-    return {name.removeprefix(prefix): each for name, each in things.items() if name.startswith(prefix)}
+def _select_by_prefix(records: Records, prefix: str) -> Records:
+    """Select the records whose names have a prefix, and remove it: `classmate_prompt` → `prompt`."""
+    return {name.removeprefix(prefix): each for name, each in records.items() if name.startswith(prefix)}

@@ -1,9 +1,9 @@
-"""Who may call what: a row for every route of both APIs (THREATS requirement 6; HN334-2.3).
+"""The expected status of every route of both APIs for every role (THREATS requirement 6; HN334-2.3).
 
-The words of a row stand for the kinds of account in the order of `KINDS`: `ok` is any success, a number is that
-status and no other, `ok/409` either (an act that takes effect once: whoever comes second is told so). Ids of
-tenant-owned things are written `Of("…")`, or follow from the name of the path parameter; they are the caller's
-own when the row is run, and another tenant's, or nobody's, when it is run again.
+The cells of a row are in the order of the roles in `tests.tenancy.rows`: `ok` is any success, a number is exactly that
+status, `ok/409` is either, for actions that take effect only once. Ids of tenant-owned records are named explicitly or
+follow from the path parameter. Tests send each row with the caller's own ids, and again with ids of another tenant and
+with unknown ids.
 """
 
 from datetime import timedelta
@@ -13,25 +13,25 @@ from backend.core.ids import new_id
 from backend.org.calendar import FIXED_HOLIDAYS
 from tests.support.campus import polygon, rectangle
 from tests.support.province import unique_school_code
-from tests.tenancy.cases import ROOMS
+from tests.tenancy.cases import CASE_MODULES
 from tests.tenancy.fixtures import Company
 from tests.tenancy.rows import Made, Of, Row
 
 
-def _login(_: Company) -> str:
+def _unique_login(_: Company) -> str:
     return f"t{new_id().hex}"
 
 
-def _name(_: Company) -> str:
+def _unique_site_name(_: Company) -> str:
     return f"校区{new_id()}"
 
 
-def _school_code(_: Company) -> str:
+def _unique_school_code(_: Company) -> str:
     return unique_school_code()
 
 
-def _from_now(**ahead: float) -> Made:
-    return Made(lambda company: (company.clock() + timedelta(**ahead)).isoformat())
+def _time_from_now(**delta: float) -> Made:
+    return Made(lambda company: (company.clock() + timedelta(**delta)).isoformat())
 
 
 def _frame(company: Company) -> bytes:
@@ -47,7 +47,7 @@ SIGN_IN = {"login": "nobody.here", "password": "春风又绿江南岸-明月何�
 ACTIVATION = {"login": "nobody.here", "activation_code": "ABCDEFGH23456723"}
 
 STAFF: tuple[Row, ...] = (
-    # Nobody is known yet: whoever asks is refused for what the request says.
+    # Requests without credentials are rejected for their content.
     Row("POST /v1/sessions", "401", SIGN_IN),
     Row("POST /v1/sessions/refresh", "401", {"refresh_token": "2Zg0yWQ7mLk3v1xq9sT8bA"}),
     Row(
@@ -63,20 +63,20 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/accounts",
         "ok       403    404       404",
-        {"kind": "bureau", "org_id": Of("city"), "login": Made(_login), "display_name": "市局"},
-        why="a bureau's",
+        {"kind": "bureau", "org_id": Of("city"), "login": Made(_unique_login), "display_name": "市局"},
+        why="of a bureau",
     ),
     Row(
         "POST /v1/accounts",
         "403      ok     403       403",
-        {"kind": "registrar", "org_id": Of("school"), "login": Made(_login), "display_name": "王老师"},
-        why="a registrar's",
+        {"kind": "registrar", "org_id": Of("school"), "login": Made(_unique_login), "display_name": "王老师"},
+        why="of a registrar",
     ),
     Row(
         "POST /v1/accounts",
         "403      403    ok        403",
-        {"kind": "counselor", "org_id": Of("school"), "login": Made(_login), "display_name": "李老师"},
-        why="a counselor's",
+        {"kind": "counselor", "org_id": Of("school"), "login": Made(_unique_login), "display_name": "李老师"},
+        why="of a counselor",
     ),
     Row("GET /v1/accounts", "ok       ok     ok        403"),
     Row("POST /v1/accounts/{account_id}/invitation", "403      403    ok        404"),
@@ -109,7 +109,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/schools",
         "ok       ok     403       403",
-        {"code": Made(_school_code), "name": "新建职业学校", "parent_id": Of("city")},
+        {"code": Made(_unique_school_code), "name": "新建职业学校", "parent_id": Of("city")},
     ),
     Row(
         "POST /v1/counties",
@@ -137,7 +137,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/sites",
         "403      403    ok        403",
-        {**FILING, "name": Made(_name), "kind": "branch", "address": "郑州市某路2号"},
+        {**FILING, "name": Made(_unique_site_name), "kind": "branch", "address": "郑州市某路2号"},
     ),
     Row("POST /v1/sites/validation", "ok       ok     ok        ok", {"outline": OUTLINE}),
     Row("GET /v1/sites/{site_id}", "ok       ok     ok        ok"),
@@ -160,7 +160,7 @@ STAFF: tuple[Row, ...] = (
         query={"file_name": "新生.csv"},
         content=Made(lambda _: "这不是花名册".encode()),
         media="application/octet-stream",
-        why="that is none",
+        why="with invalid content",
     ),
     Row("GET /v1/roster-template", "ok       ok     ok        ok"),
     Row(
@@ -169,8 +169,8 @@ STAFF: tuple[Row, ...] = (
         {
             "kind": "spot_check",
             "title": "学籍核验",
-            "opens_at": _from_now(days=2),
-            "closes_at": _from_now(days=2, hours=1),
+            "opens_at": _time_from_now(days=2),
+            "closes_at": _time_from_now(days=2, hours=1),
             "audience": {"class_ids": [Of("class")]},
         },
         why="by a superior",
@@ -181,8 +181,8 @@ STAFF: tuple[Row, ...] = (
         {
             "kind": "school_own",
             "title": "校内点名",
-            "opens_at": _from_now(days=3),
-            "closes_at": _from_now(days=3, hours=1),
+            "opens_at": _time_from_now(days=3),
+            "closes_at": _time_from_now(days=3, hours=1),
             "audience": {"class_ids": [Of("class")]},
         },
         why="by a school",
@@ -281,8 +281,12 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/leave-stand-ins",
         "403      403    403       422",
-        {"stand_in_id": Of("counselor"), "starts_at": _from_now(hours=1), "ends_at": _from_now(days=1)},
-        why="who is not active yet",
+        {
+            "stand_in_id": Of("counselor"),
+            "starts_at": _time_from_now(hours=1),
+            "ends_at": _time_from_now(days=1),
+        },
+        why="not activated yet",
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/leave-claims", "ok       ok     403       403"),
 )
@@ -313,7 +317,7 @@ MOBILE: tuple[Row, ...] = (
         "POST /v1/roll-calls/{roll_call_id}/envelopes",
         "422",
         {"envelope": "eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"},
-        why="that is none",
+        why="with invalid content",
     ),
     Row(
         "PUT /v1/submissions/{submission_id}/frames/{position}",
@@ -351,17 +355,17 @@ OPEN = {
     "POST /v1/activations/confirmation",
     "POST /v1/callbacks/sms-reports/{token}",
 }
-"""Routes of the staff API that know nobody yet; each is refused by what the request itself must prove."""
+"""Routes of the staff API without a bearer token; the request itself contains the proof."""
 
 OPEN_TO_PHONES = {
     "POST /v1/registrations",
     "POST /v1/registrations/{registration_id}/confirmation",
     "POST /v1/token",
 }
-"""Routes of the phone's API that take the proof of a key and no token."""
+"""Routes of the mobile API that require a DPoP proof and no token."""
 
-STAFF = STAFF + tuple(row for room in ROOMS for row in room.STAFF)
-MOBILE = MOBILE + tuple(row for room in ROOMS for row in room.MOBILE)
+STAFF = STAFF + tuple(row for module in CASE_MODULES for row in module.STAFF)
+MOBILE = MOBILE + tuple(row for module in CASE_MODULES for row in module.MOBILE)
 ROWS = {"staff": STAFF, "mobile": MOBILE}
 
 
@@ -370,5 +374,5 @@ def _today(company: Company) -> str:
 
 
 def _tomorrow(company: Company) -> str:
-    """Of the legal day, so that it never meets today's leave."""
+    """Return the next legal day, so that the leave never overlaps with today's."""
     return (legal_day(company.clock()) + timedelta(days=1)).isoformat()

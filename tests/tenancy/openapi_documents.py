@@ -1,4 +1,4 @@
-"""The OpenAPI documents of the application, made without a process to serve them."""
+"""The OpenAPI documents of the application, created without starting a server."""
 
 from functools import cache
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from backend.core.web.api import Api
 
 @cache
 def apis() -> dict[str, Api]:
-    """Both APIs by name; nothing of theirs can be called."""
+    """Return both APIs by name. They have no services, so their routes cannot be called."""
     app_context = cast("AppContext", SimpleNamespace(settings=SimpleNamespace(request_body_limit=0)))
     mounts = [route for route in create_app(app_context).routes if isinstance(route, Mount)]
     return {mount.path.strip("/"): cast("Api", mount.app) for mount in mounts}
@@ -21,11 +21,11 @@ def apis() -> dict[str, Api]:
 
 @cache
 def document(api: str) -> dict[str, Any]:
-    """The OpenAPI document of `staff` or `mobile`."""
+    """Return the OpenAPI document of `staff` or `mobile`."""
     return apis()[api].openapi()
 
 
 def routes(api: str) -> list[str]:
-    """Every method and path of an API."""
+    """Return every method and path of an API."""
     paths = document(api)["paths"]
     return [f"{method.upper()} {path}" for path, operations in paths.items() for method in operations]

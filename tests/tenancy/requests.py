@@ -1,4 +1,4 @@
-"""Sending a row of the matrix, with ids of somebody's choosing."""
+"""Sends the request of a row of the matrix, with ids that a test chooses."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,20 +9,20 @@ from tests.support.roll_call.student_phone import burst
 from tests.tenancy.fixtures import Client, Company
 from tests.tenancy.rows import Made, Of, Row
 
-Pick = Callable[[str], Any]
+PickId = Callable[[str], Any]
 
 
-def own(company: Company, person: str) -> Pick:
-    """Ids of the school that everybody of the matrix has in common, and of what is the person's alone."""
-    things = company.estates["school"] | company.estates.get(person, {})
-    return things.__getitem__
+def own(company: Company, person: str) -> PickId:
+    """Return the ids of the common school, with the account's own records first."""
+    ids = company.estates["school"] | company.estates.get(person, {})
+    return ids.__getitem__
 
 
-def filled(template: Any, company: Company, pick: Pick) -> Any:
-    """The template with ids and made values in place."""
+def filled(template: Any, company: Company, pick: PickId) -> Any:
+    """Fill a template with ids and computed values."""
     match template:
-        case Of(thing):
-            return str(pick(thing))
+        case Of(record):
+            return str(pick(record))
         case Made(make):
             return make(company)
         case dict():
@@ -32,8 +32,8 @@ def filled(template: Any, company: Company, pick: Pick) -> Any:
     return template
 
 
-async def ask(company: Company, person: Client, row: Row, pick: Pick) -> Response:
-    """The answer to the row's request."""
+async def send_row(company: Company, client: Client, row: Row, pick: PickId) -> Response:
+    """Send the request of a row."""
     path = row.template.format_map(filled(row.places(), company, pick))
     options: dict[str, Any] = {"params": filled(row.query, company, pick)}
     if row.pictures is not None:
@@ -44,20 +44,20 @@ async def ask(company: Company, person: Client, row: Row, pick: Pick) -> Respons
         options |= {"content": row.content.make(company), "headers": {"content-type": row.media}}
     elif row.body is not None:
         options["json"] = filled(row.body, company, pick)
-    return await person.request(row.method, path, **options)
+    return await client.request(row.method, path, **options)
 
 
-def fits(status: int, word: str) -> bool:
-    """Whether a status is what a word of the matrix says."""
-    return any(200 <= status < 300 if each == "ok" else status == int(each) for each in word.split("/"))
+def matches(status: int, expected: str) -> bool:
+    """Return whether a status is one of those in a cell of the matrix."""
+    return any(200 <= status < 300 if each == "ok" else status == int(each) for each in expected.split("/"))
 
 
-def same_answer(one: Response, other: Response) -> bool:
-    """Alike byte for byte, except for the address asked for (`instance`)."""
-    return _bare(one) == _bare(other)
+def is_same_response(one: Response, other: Response) -> bool:
+    """Compare two responses byte for byte, except for the requested path (`instance`)."""
+    return _comparable(one) == _comparable(other)
 
 
-def _bare(answer: Response) -> tuple[int, dict[str, str], bytes]:
-    address = answer.request.url.path.encode()
-    headers = {name: value for name, value in answer.headers.items() if name != "content-length"}
-    return answer.status_code, headers, answer.content.replace(address, b"")
+def _comparable(response: Response) -> tuple[int, dict[str, str], bytes]:
+    path = response.request.url.path.encode()
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    return response.status_code, headers, response.content.replace(path, b"")

@@ -1,4 +1,4 @@
-"""How a row of the matrix of roles and tenants is written; `tests.tenancy.matrix` holds them."""
+"""The type of a row of the matrix of roles and tenants (`tests.tenancy.matrix`)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -32,29 +32,29 @@ PATH_THINGS: dict[str, str] = {
     "term_id": "term",
     "version_id": "pending_version",
 }
-"""The thing that a path parameter names, unless a row says otherwise."""
+"""The record that fills a path parameter, unless a row names another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Of:
-    """The id of a tenant-owned thing."""
+    """The id of a tenant-owned record."""
 
     thing: str
 
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A value made for each request."""
+    """A value computed for each request."""
 
     make: Callable[["Company"], Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One route, as one kind of request; `words` by kind of account, or by the student alone on the phone."""
+    """One kind of request to a route. `statuses` has one cell per role, or one for all (and for students)."""
 
     route: str
-    words: str
+    statuses: str
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
     path: dict[str, Any] = field(default_factory=dict)
@@ -75,35 +75,35 @@ class Row:
     def name(self) -> str:
         return f"{self.route} {self.why}".strip()
 
-    def expected(self, kind: str) -> str:
-        """What this kind of account is answered."""
-        words = self.words.split()
-        return words[0] if len(words) == 1 else words[KINDS.index(kind)]
+    def expected(self, role: str) -> str:
+        """Return the cell of a role."""
+        cells = self.statuses.split()
+        return cells[0] if len(cells) == 1 else cells[KINDS.index(role)]
 
     def places(self) -> dict[str, Any]:
-        """What fills the path's parameters."""
+        """Return the values of the path parameters."""
         names = [part.strip("{}") for part in self.template.split("/") if part.startswith("{")]
         return {name: self.path.get(name, Of(PATH_THINGS.get(name, name))) for name in names}
 
-    def things(self) -> list[str]:
-        """The tenant-owned things whose ids the request carries, in path, query and body."""
-        found: list[str] = []
-        _collect([self.places(), self.query, self.body], found)
-        return found
+    def record_names(self) -> list[str]:
+        """Return the tenant-owned records whose ids are in path, query or body."""
+        names: list[str] = []
+        _collect_records([self.places(), self.query, self.body], names)
+        return names
 
-    def filters(self) -> set[str]:
-        """Those of them that narrow a list: another's id leaves it empty instead of answering 404."""
-        found: list[str] = []
-        _collect(self.query, found)
-        return set(found) if "stream" not in self.route and "progress" not in self.route else set()
+    def filter_names(self) -> set[str]:
+        """Return the records that filter a list: an id of another tenant gives an empty list instead of 404."""
+        names: list[str] = []
+        _collect_records(self.query, names)
+        return set(names) if "stream" not in self.route and "progress" not in self.route else set()
 
 
-def _collect(template: Any, found: list[str]) -> None:
+def _collect_records(template: Any, names: list[str]) -> None:
     match template:
-        case Of(thing):
-            found.append(thing)
+        case Of(record):
+            names.append(record)
         case dict():
-            _collect(list(template.values()), found)
+            _collect_records(list(template.values()), names)
         case list():
             for each in template:
-                _collect(each, found)
+                _collect_records(each, names)

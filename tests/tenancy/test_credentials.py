@@ -1,4 +1,4 @@
-"""What ends an authority at once, and what a request may say about itself without gaining anything."""
+"""Revoked credentials, and claims of a request about itself that must have no effect."""
 
 from typing import Any
 
@@ -9,12 +9,12 @@ from tests.support.identity.staff_user import PASSWORD, staffer
 from tests.support.roll_call.student_phone import burst, envelope
 from tests.tenancy.fixtures import Company, Nobody, StaffMember
 from tests.tenancy.matrix import MOBILE, STAFF
-from tests.tenancy.requests import ask, own
+from tests.tenancy.requests import own, send_row
 from tests.tenancy.rows import Made, Row
 
-pytestmark = pytest.mark.xdist_group("tenancy")  # a company takes seconds to assemble: one process does
+pytestmark = pytest.mark.xdist_group("tenancy")  # the scenario takes seconds to create: use one process
 
-ELSEWHERE = {
+FORGED_HEADERS = {
     "X-Forwarded-For": "10.0.0.1, 127.0.0.1",
     "X-Real-IP": "127.0.0.1",
     "Forwarded": "for=127.0.0.1;host=elsewhere;proto=https",
@@ -23,22 +23,22 @@ ELSEWHERE = {
     "X-Forwarded-Prefix": "/admin",
     "X-Original-URL": "/v1/accounts",
 }
-UNASKED = {"verdict": "present", "result": "present", "is_admin": True, "liveness": 1}
+UNEXPECTED_FIELDS = {"verdict": "present", "result": "present", "is_admin": True, "liveness": 1}
 
 
-async def test_a_disabled_account_is_refused_at_its_next_request(company: Company) -> None:
-    doomed = await staffer(company.identity, "registrar", company.world.sister.id)
-    member = StaffMember(doomed, company.staff)
+async def test_disabled_account_is_rejected_at_its_next_request(company: Company) -> None:
+    staff_user = await staffer(company.identity, "registrar", company.world.sister.id)
+    member = StaffMember(staff_user, company.staff)
     assert (await member.request("GET", "/v1/me")).status_code == 200
-    path = f"/v1/accounts/{doomed.account_id}/disable"
+    path = f"/v1/accounts/{staff_user.account_id}/disable"
     assert (await company.people["bureau"].request("POST", path, json={"reason": "离职"})).is_success
     refused = await member.request("GET", "/v1/me")
     assert refused.status_code == 401
-    assert (await doomed.refresh(doomed.tokens["refresh_token"])).status_code == 401
-    assert (await doomed.sign_in()).status_code == 401
+    assert (await staff_user.refresh(staff_user.tokens["refresh_token"])).status_code == 401
+    assert (await staff_user.sign_in()).status_code == 401
 
 
-async def test_a_revoked_phone_is_refused_at_its_next_request(company: Company) -> None:
+async def test_revoked_phone_is_rejected_at_its_next_request(company: Company) -> None:
     pupil = company.world.sister.students[0]
     phone = await company.identity.bind_phone(pupil)
     assert (await phone.get("/v1/me")).status_code == 200
@@ -49,23 +49,23 @@ async def test_a_revoked_phone_is_refused_at_its_next_request(company: Company) 
     assert (await phone.prove("POST", "/v1/token")).status_code == 401
 
 
-async def test_forged_addresses_change_no_answer(company: Company) -> None:
+async def test_forged_addresses_have_no_effect(company: Company) -> None:
     plain = await company.people["registrar"].request("GET", "/v1/accounts")
-    forged = await company.people["registrar"].request("GET", "/v1/accounts", headers=ELSEWHERE)
+    forged = await company.people["registrar"].request("GET", "/v1/accounts", headers=FORGED_HEADERS)
     assert (plain.status_code, plain.content) == (forged.status_code, forged.content)
     plain = await company.phone.get("/v1/me")
-    forged = await company.phone.get("/v1/me", headers=ELSEWHERE)
+    forged = await company.phone.get("/v1/me", headers=FORGED_HEADERS)
     assert (plain.status_code, plain.content) == (forged.status_code, forged.content)
 
 
-async def test_a_proof_for_another_host_fails_whatever_the_headers_say(company: Company) -> None:
+async def test_proof_for_another_host_fails_despite_forged_headers(company: Company) -> None:
     phone = company.phone
-    astray = Phone(company.mobile, public_url="https://elsewhere.example/mobile", clock=phone.clock)
-    astray.key, astray.token = phone.key, phone.token
-    assert (await astray._authorised("GET", "/v1/me", {"headers": ELSEWHERE})).status_code == 401
+    misdirected = Phone(company.mobile, public_url="https://elsewhere.example/mobile", clock=phone.clock)
+    misdirected.key, misdirected.token = phone.key, phone.token
+    assert (await misdirected._authorised("GET", "/v1/me", {"headers": FORGED_HEADERS})).status_code == 401
 
 
-async def test_guesses_from_ever_new_addresses_are_counted_all_the_same(company: Company) -> None:
+async def test_guesses_from_changing_addresses_are_counted_together(company: Company) -> None:
     victim = await staffer(company.identity, "counselor", company.world.sister.id)
     statuses = []
     for guess in range(20):
@@ -79,36 +79,36 @@ async def test_guesses_from_ever_new_addresses_are_counted_all_the_same(company:
     assert (await fresh.request("POST", "/v1/sessions", json=right)).status_code == 429
 
 
-def first_allowed(row: Row) -> str:
-    """A kind of account that the row lets in."""
-    kinds = ("student",) if row in MOBILE else ("province", "bureau", "registrar", "counselor")
-    return next((kind for kind in kinds if row.expected(kind)[0] in "o2"), kinds[0])
+def find_allowed_role(row: Row) -> str:
+    """Return a role that the row allows."""
+    roles = ("student",) if row in MOBILE else ("province", "bureau", "registrar", "counselor")
+    return next((role for role in roles if row.expected(role)[0] in "o2"), roles[0])
 
 
 WITH_BODY = [row for row in (*STAFF, *MOBILE) if isinstance(row.body, dict | Made)]
 
 
 @pytest.mark.parametrize("row", WITH_BODY, ids=lambda row: row.name)
-@pytest.mark.parametrize("unasked", UNASKED)
-async def test_a_field_that_nobody_asked_for_is_refused_by_name(
-    company: Company, row: Row, unasked: str
+@pytest.mark.parametrize("unexpected_field", UNEXPECTED_FIELDS)
+async def test_unexpected_field_is_rejected_by_name(
+    company: Company, row: Row, unexpected_field: str
 ) -> None:
-    class Adding:
+    class ClientWithExtraField:
         async def request(self, method: str, path: str, **options: Any) -> Any:
-            options["json"] = {**options["json"], unasked: UNASKED[unasked]}
-            return await company.people[person].request(method, path, **options)
+            options["json"] = {**options["json"], unexpected_field: UNEXPECTED_FIELDS[unexpected_field]}
+            return await company.people[role].request(method, path, **options)
 
-    person = first_allowed(row)
-    answer = await ask(company, Adding(), row, own(company, person))
+    role = find_allowed_role(row)
+    answer = await send_row(company, ClientWithExtraField(), row, own(company, role))
     assert answer.status_code == 422, answer.text
-    assert [f"body.{unasked}"] == [each["field"] for each in answer.json()["errors"]]
+    assert [f"body.{unexpected_field}"] == [each["field"] for each in answer.json()["errors"]]
 
 
-async def test_claims_inside_a_signed_envelope_decide_nothing(company: Company) -> None:
+async def test_claims_inside_a_signed_envelope_have_no_effect(company: Company) -> None:
     phone, roll_call = company.phone, company.estates["school"]["roll_call"]
     path = f"/v1/roll-calls/{roll_call}"
     nonce = (await phone.post(f"{path}/challenges")).json()["nonce"]
-    claimed = {"claims": {**UNASKED, "inside": True}}
+    claimed = {"claims": {**UNEXPECTED_FIELDS, "inside": True}}
     signed = envelope(company.candidate, roll_call, nonce, burst(company.candidate.person, 10), **claimed)
     assert (await phone.post(f"{path}/envelopes", json={"envelope": signed})).status_code == 201
     assert (await phone.get(path)).json()["outcome"] is None

@@ -1,4 +1,4 @@
-"""Role × tenant × endpoint: what each kind of account is answered, and that another tenant's id is nobody's."""
+"""Role × tenant × endpoint: expected statuses, and ids of other tenants look like unknown ids."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,15 +10,15 @@ from backend.core.ids import new_id
 from tests.tenancy.fixtures import Company, Nobody
 from tests.tenancy.matrix import OPEN, OPEN_TO_PHONES, ROWS, STAFF
 from tests.tenancy.openapi_documents import routes
-from tests.tenancy.requests import Pick, ask, fits, own, same_answer
+from tests.tenancy.requests import PickId, is_same_response, matches, own, send_row
 from tests.tenancy.rows import KINDS, Row
 
 pytestmark = [
     pytest.mark.clause("HN334-2.3"),
-    pytest.mark.xdist_group("tenancy"),  # a company takes seconds to assemble: one process does
+    pytest.mark.xdist_group("tenancy"),  # the scenario takes seconds to create: use one process
 ]
 
-STRANGERS = (
+FOREIGN_STAFF_VIEWS = (
     ("bureau", "direct"),
     ("registrar", "direct"),
     ("counselor", "direct"),
@@ -26,81 +26,87 @@ STRANGERS = (
     ("other_bureau", "school"),
     ("other_registrar", "school"),
 )
-"""Who asks, and whose things are foreign to them: another city's, another school's, a colleague's classes'."""
-FELLOWS = (("student", "direct"), ("student", "classmate"))
+"""A client, and the owner of records that it must not see: another city, another school, another counselor."""
+FOREIGN_STUDENT_VIEWS = (("student", "direct"), ("student", "classmate"))
 
 
 @pytest.mark.parametrize("api", ROWS)
-def test_every_route_has_a_row_and_every_row_a_route(api: str) -> None:
+def test_rows_cover_exactly_the_routes(api: str) -> None:
     assert {row.route for row in ROWS[api]} == set(routes(api))
 
 
-def asked(rows: tuple[Row, ...], who: tuple[Any, ...]) -> Iterator[Any]:
+def build_parameters(rows: tuple[Row, ...], views: tuple[Any, ...]) -> Iterator[Any]:
     for row in rows:
-        for each in who:
+        for each in views:
             yield pytest.param(
                 row, each, id=f"{row.name} {each if isinstance(each, str) else ' '.join(each)}"
             )
 
 
-@pytest.mark.parametrize(("row", "person"), [*asked(STAFF, KINDS), *asked(ROWS["mobile"], ("student",))])
-async def test_each_kind_of_account_is_answered_as_the_matrix_says(
-    company: Company, row: Row, person: str
-) -> None:
-    client = company.people[person]
+@pytest.mark.parametrize(
+    ("row", "account"), [*build_parameters(STAFF, KINDS), *build_parameters(ROWS["mobile"], ("student",))]
+)
+async def test_status_is_the_one_of_the_matrix(company: Company, row: Row, account: str) -> None:
+    client = company.people[account]
     if row.route == "DELETE /v1/sessions/current":
-        client = await company.signed_in_again(person)
-    answer = await ask(company, client, row, own(company, person))
-    assert fits(answer.status_code, row.expected(person)), (answer.status_code, answer.text)
+        client = await company.sign_in_again(account)
+    response = await send_row(company, client, row, own(company, account))
+    assert matches(response.status_code, row.expected(account)), (response.status_code, response.text)
 
 
 @pytest.mark.parametrize(
     ("row", "view"),
     [
-        *asked(tuple(row for row in STAFF if row.things()), STRANGERS),
-        *asked(tuple(row for row in ROWS["mobile"] if row.things()), FELLOWS),
+        *build_parameters(tuple(row for row in STAFF if row.record_names()), FOREIGN_STAFF_VIEWS),
+        *build_parameters(tuple(row for row in ROWS["mobile"] if row.record_names()), FOREIGN_STUDENT_VIEWS),
     ],
 )
-async def test_another_tenants_id_is_answered_as_one_that_is_nobodys(
+async def test_id_of_another_tenant_looks_like_an_unknown_id(
     company: Company, row: Row, view: tuple[str, str]
 ) -> None:
-    person, whose = view
-    foreign = company.estates[whose]
-    for thing in row.things():
-        if thing not in foreign:
+    account, owner = view
+    foreign_ids = company.estates[owner]
+    for name in row.record_names():
+        if name not in foreign_ids:
             continue
-        theirs = await ask(
-            company, company.people[person], row, instead(company, person, thing, foreign[thing])
+        foreign = await send_row(
+            company, company.people[account], row, replace_id(company, account, name, foreign_ids[name])
         )
-        nobodys = await ask(company, company.people[person], row, instead(company, person, thing, new_id()))
-        assert same_answer(theirs, nobodys), (thing, theirs.text, nobodys.text)
-        assert hidden(theirs, filters=thing in row.filters()), (thing, theirs.status_code, theirs.text)
+        unknown = await send_row(
+            company, company.people[account], row, replace_id(company, account, name, new_id())
+        )
+        assert is_same_response(foreign, unknown), (name, foreign.text, unknown.text)
+        assert is_hidden(foreign, filters=name in row.filter_names()), (
+            name,
+            foreign.status_code,
+            foreign.text,
+        )
 
 
-def instead(company: Company, person: str, thing: str, identifier: Any) -> Pick:
-    """The person's own ids with one of them replaced."""
-    ids = own(company, person)
-    return lambda name: identifier if name == thing else ids(name)
+def replace_id(company: Company, account: str, name: str, identifier: Any) -> PickId:
+    """Return the account's own ids with one of them replaced."""
+    ids = own(company, account)
+    return lambda requested: identifier if requested == name else ids(requested)
 
 
-def hidden(answer: Response, *, filters: bool) -> bool:
-    """Refused, or a list in which nothing is left."""
-    return answer.json()["items"] == [] if answer.is_success and filters else answer.is_client_error
+def is_hidden(response: Response, *, filters: bool) -> bool:
+    """Return whether the response is an error, or an empty list."""
+    return response.json()["items"] == [] if response.is_success and filters else response.is_client_error
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_without_credentials_every_route_answers_401(company: Company, api: str) -> None:
+async def test_every_route_requires_credentials(company: Company, api: str) -> None:
     http = company.staff if api == "staff" else company.mobile
     for row in ROWS[api]:
         if api == "staff" and row.route in OPEN:
             continue
-        answer = await ask(company, Nobody(http), row, own(company, "nobody"))
-        assert answer.status_code == 401, (row.route, answer.text)
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert answer.headers["www-authenticate"].split()[0] == ("Bearer" if api == "staff" else "DPoP")
+        response = await send_row(company, Nobody(http), row, own(company, "anonymous"))
+        assert response.status_code == 401, (row.route, response.text)
+        assert response.headers["content-type"] == "application/problem+json"
+        assert response.headers["www-authenticate"].split()[0] == ("Bearer" if api == "staff" else "DPoP")
 
 
-async def test_a_phones_token_opens_nothing_of_the_staff_api(company: Company) -> None:
+async def test_staff_api_rejects_tokens_of_phones(company: Company) -> None:
     phone = company.phone
     for scheme in ("Bearer", "DPoP"):
         for row in STAFF:
@@ -109,11 +115,11 @@ async def test_a_phones_token_opens_nothing_of_the_staff_api(company: Company) -
             path = row.template.format_map(dict.fromkeys(row.places(), str(new_id())))
             proof = phone.proof(row.method, path, phone.token)
             headers = {"Authorization": f"{scheme} {phone.token}", "DPoP": proof}
-            answer = await ask(company, Nobody(company.staff, headers), row, own(company, "student"))
-            assert answer.status_code == 401, (row.route, answer.text)
+            response = await send_row(company, Nobody(company.staff, headers), row, own(company, "student"))
+            assert response.status_code == 401, (row.route, response.text)
 
 
-async def test_a_staff_token_opens_nothing_of_the_phones_api(company: Company) -> None:
+async def test_mobile_api_rejects_tokens_of_staff(company: Company) -> None:
     token = company.staff_member("registrar").staffer.tokens["access_token"]
     for scheme in ("Bearer", "DPoP"):
         for row in ROWS["mobile"]:
@@ -124,5 +130,7 @@ async def test_a_staff_token_opens_nothing_of_the_phones_api(company: Company) -
                 "Authorization": f"{scheme} {token}",
                 "DPoP": company.phone.proof(row.method, path, token),
             }
-            answer = await ask(company, Nobody(company.mobile, headers), row, own(company, "registrar"))
-            assert answer.status_code == 401, (row.route, answer.text)
+            response = await send_row(
+                company, Nobody(company.mobile, headers), row, own(company, "registrar")
+            )
+            assert response.status_code == 401, (row.route, response.text)

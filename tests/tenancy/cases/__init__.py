@@ -1,6 +1,7 @@
-"""Rows and things of the rooms that have modules of their own, so that the matrix stays readable.
+"""Rows of the matrix and the records that they need, one module per area.
 
-A room lists its rows in STAFF and MOBILE, and makes what they act on in `things`: ids by name, for one school.
+A module lists its rows in STAFF and MOBILE. `create_records` creates their records in one school and returns ids by
+name.
 """
 
 from typing import Any, Protocol
@@ -21,20 +22,20 @@ from tests.tenancy.cases import (
 from tests.tenancy.rows import Row
 
 
-class Room(Protocol):
-    """What a module here offers."""
+class CaseModule(Protocol):
+    """The contents of a module of this package."""
 
     STAFF: tuple[Row, ...]
     MOBILE: tuple[Row, ...]
 
-    async def things(
-        self, assembly: Any, school: School, superior: Actor, made: dict[str, Any]
+    async def create_records(
+        self, builder: Any, school: School, superior: Actor, existing: dict[str, Any]
     ) -> dict[str, Any]:
-        """One of everything of the room in a school."""
+        """Create the records in a school; `existing` has those of the modules before."""
         ...
 
 
-ROOMS: tuple[Room, ...] = (
+CASE_MODULES: tuple[CaseModule, ...] = (
     prompts,
     claims,
     changes,

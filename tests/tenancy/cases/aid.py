@@ -1,4 +1,4 @@
-"""Aid."""
+"""Aid: applications, payments, filings and exports."""
 
 from datetime import datetime
 from typing import Any
@@ -58,7 +58,7 @@ STAFF: tuple[Row, ...] = (
         query={"file_name": "发放.csv"},
         content=Made(lambda _: "这不是发放记录".encode()),
         media="application/octet-stream",
-        why="that is none",
+        why="with invalid content",
     ),
     Row("GET /v1/students/{student_id}/aid", "ok       ok     ok        ok"),
     Row(
@@ -80,7 +80,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/aid-withdrawal-exports/{export_id}/approval",
         "ok/409   ok/409 403       403",
-        why="of the registrar's own",
+        why="of the registrar",
     ),
     Row("GET /v1/aid-withdrawal-exports/{export_id}/file", "403      403    ok        403", path=EXPORT),
     Row(
@@ -95,23 +95,20 @@ MOBILE: tuple[Row, ...] = (
 )
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """An application that waits, a withdrawal that has been sent, and files asked for by the registrar."""
-    app_context, at = assembly.identity.app_context, assembly.at
+    """Create a pending application, an exported withdrawal, and two exports of the registrar."""
+    app_context, at = builder.identity.app_context, builder.at
     pupil = school.classes[1].students[2]
     student = student_account(school, pupil)
     async with app_context.database.transaction(student.scope) as session:
         application = await apply_for_aid(session, student, AidKind.GRANT, app_context.keys, at)
-    filing = await _filing(assembly, school.classes[2].students[2], at)
+    filing = await _insert_filing(builder, school.classes[2].students[2], at)
     registrar = registrar_account(school)
-    if school is assembly.world.school:
-        unit = assembly.world.school
-        registrar = Actor(assembly.accounts["registrar"], "registrar", unit.id, unit.path, school_id=unit.id)
+    if school is builder.world.school:
+        unit = builder.world.school
+        registrar = Actor(builder.accounts["registrar"], "registrar", unit.id, unit.path, school_id=unit.id)
     exports = []
     for _ in range(2):
         async with app_context.database.transaction(registrar.scope) as session:
@@ -127,12 +124,12 @@ async def things(
     }
 
 
-async def _filing(assembly: Any, pupil: Pupil, at: datetime) -> UUID:
-    """A withdrawal after a decided change, as rows; how it comes about is shown by the tests of aid."""
-    own = {"school_id": pupil.school_id, "student_id": pupil.id}
+async def _insert_filing(builder: Any, pupil: Pupil, at: datetime) -> UUID:
+    """Insert a withdrawal after a decided change; tests/aid covers how it is created."""
+    owner = {"school_id": pupil.school_id, "student_id": pupil.id}
     prompt, entry, filing = new_id(), new_id(), new_id()
     version = {"policy_version": "-", "trace": {"rule": "decision.person", "clause": "HN334-4.1b"}}
-    async with assembly.roll.arrange() as session:
+    async with builder.roll.arrange() as session:
         session.add(
             PromptRecord(
                 id=prompt,
@@ -144,7 +141,7 @@ async def _filing(assembly: Any, pupil: Pupil, at: datetime) -> UUID:
                 raised_at=at,
                 proposed="part_time",
                 **version,
-                **own,
+                **owner,
             )
         )
         await session.flush()
@@ -166,7 +163,7 @@ async def _filing(assembly: Any, pupil: Pupil, at: datetime) -> UUID:
                 acting_account=None,
                 recorded_at=at,
                 **version,
-                **own,
+                **owner,
             )
         )
         await session.flush()
@@ -179,7 +176,7 @@ async def _filing(assembly: Any, pupil: Pupil, at: datetime) -> UUID:
                 term_code="2000-autumn",
                 fen=115_000,
                 filed_at=at,
-                **own,
+                **owner,
             )
         )
     return filing

@@ -1,4 +1,4 @@
-"""Appeals: all against a check that the superior launched, so the province decides."""
+"""Appeals against a roll call of a superior, which the province decides."""
 
 from typing import Any
 from uuid import UUID
@@ -44,7 +44,7 @@ STAFF: tuple[Row, ...] = (
         "403      403    409       403",
         GROUNDS,
         path={"appeal_id": Of("spare_appeal")},
-        why="of one that is not rejected",
+        why="before a rejection",
     ),
     Row("GET /v1/students/{student_id}/gaokao-eligibility", "ok       ok     ok        ok"),
 )
@@ -61,7 +61,7 @@ MOBILE: tuple[Row, ...] = (
         "409",
         GROUNDS,
         path=OWN,
-        why="of one that is not rejected",
+        why="before a rejection",
     ),
     Row(
         "GET /v1/me/gaokao-eligibility",
@@ -71,39 +71,36 @@ MOBILE: tuple[Row, ...] = (
 )
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Appeals of the student, of a classmate, and of the school for students of another class."""
+    """File appeals of the student, of a classmate, and of the school for students of another class."""
     first, second, _ = school.classes
-    room = _Room(assembly, school, made["missed_check"])
+    filer = _AppealFiler(builder, school, existing["missed_check"])
     return {
-        "own_appeal": await room.own(first.students[0]),
-        "classmate_own_appeal": await room.own(first.students[2]),
-        "school_appeal": await room.of_the_school(second.students[1]),
-        "spare_appeal": await room.of_the_school(second.students[2]),
+        "own_appeal": await filer.file_as_student(first.students[0]),
+        "classmate_own_appeal": await filer.file_as_student(first.students[2]),
+        "school_appeal": await filer.file_as_school(second.students[1]),
+        "spare_appeal": await filer.file_as_school(second.students[2]),
     }
 
 
-class _Room:
-    """Filing, each in a transaction of its own."""
+class _AppealFiler:
+    """Files appeals against one roll call, each in its own transaction."""
 
-    def __init__(self, assembly: Any, school: School, check: UUID) -> None:
-        self.assembly = assembly
+    def __init__(self, builder: Any, school: School, check: UUID) -> None:
+        self.builder = builder
         self.school = school
         self.check = check
 
-    async def own(self, pupil: Pupil) -> UUID:
+    async def file_as_student(self, pupil: Pupil) -> UUID:
         return await self._file(student_account(self.school, pupil), pupil)
 
-    async def of_the_school(self, pupil: Pupil) -> UUID:
+    async def file_as_school(self, pupil: Pupil) -> UUID:
         return await self._file(registrar_account(self.school), pupil)
 
     async def _file(self, actor: Actor, pupil: Pupil) -> UUID:
         command = FileAppeal(AgainstCheck(self.check), Said("当天在校。"), pupil.id)
-        async with self.assembly.identity.app_context.database.transaction(actor.scope) as session:
-            appeal = await file_appeal(session, actor, command, self.assembly.at)
+        async with self.builder.identity.app_context.database.transaction(actor.scope) as session:
+            appeal = await file_appeal(session, actor, command, self.builder.at)
         return appeal.filed.id

@@ -23,12 +23,17 @@ WITHDRAWN = {"reason": "学生已决定继续就读"}
 STAFF: tuple[Row, ...] = (
     # -------------------------------------------- province bureau registrar counselor
     Row("GET /v1/change-requests", "ok       ok     ok        403"),
-    Row("GET /v1/change-requests", "ok       ok     ok        403", query={"waiting_for": "me"}, why="mine"),
+    Row(
+        "GET /v1/change-requests",
+        "ok       ok     ok        403",
+        query={"waiting_for": "me"},
+        why="waiting for the caller",
+    ),
     Row(
         "GET /v1/change-requests",
         "ok       ok     ok        403",
         query={"student_id": Of("change_student")},
-        why="of one",
+        why="filtered",
     ),
     Row("GET /v1/change-requests/{request_id}", "ok       ok     ok        403", path=OF_REQUEST),
     Row("POST /v1/change-requests", "403      403    ok/409    403", FILED),
@@ -51,7 +56,7 @@ STAFF: tuple[Row, ...] = (
         "GET /v1/standing-changes",
         "ok       ok     ok        403",
         query={"school_id": Of("school")},
-        why="of one",
+        why="filtered",
     ),
     Row("GET /v1/standing-changes/feed", "ok       ok     ok        403"),
     Row("GET /v1/reports/conversions", "ok       ok     403       403", query={"term": Made(_term)}),
@@ -59,24 +64,21 @@ STAFF: tuple[Row, ...] = (
 MOBILE: tuple[Row, ...] = (Row("GET /v1/me/standing-entries", "ok"),)
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Two requests under way, to repeat a year so that nothing else is disturbed, and a student without any."""
+    """Create two pending requests to repeat a year, which affect no other records, and pick a student without any."""
     first, second, third = (pupil.id for pupil in school.classes[2].students[:3])
     return {
-        "change_request": await _filed(assembly, school, first),
-        "spare_change_request": await _filed(assembly, school, second),
+        "change_request": await _file_request(builder, school, first),
+        "spare_change_request": await _file_request(builder, school, second),
         "change_student": third,
     }
 
 
-async def _filed(assembly: Any, school: School, student_id: UUID) -> UUID:
+async def _file_request(builder: Any, school: School, student_id: UUID) -> UUID:
     registrar = registrar_account(school)
-    async with assembly.identity.app_context.database.transaction(registrar.scope) as session:
+    async with builder.identity.app_context.database.transaction(registrar.scope) as session:
         command = RequestChange(student_id, "02", "学业未完成，申请留级")
-        case = await request_change(session, registrar, command, assembly.at)
+        case = await request_change(session, registrar, command, builder.at)
     return case.request.id

@@ -17,7 +17,7 @@ MISSED = {"roll_call_id": Of("missed_check")}
 NO_PHONE = {"reason_code": "no_phone", "text": "手机送修"}
 
 
-def _ago(**span: float) -> Made:
+def _time_ago(**span: float) -> Made:
     return Made(lambda company: (company.clock() - timedelta(**span)).isoformat())
 
 
@@ -47,8 +47,8 @@ STAFF: tuple[Row, ...] = (
         {
             "org_id": Of("school"),
             "what": "校园网故障",
-            "starts_at": _ago(days=20, hours=1),
-            "ends_at": _ago(days=20),
+            "starts_at": _time_ago(days=20, hours=1),
+            "ends_at": _time_ago(days=20),
         },
     ),
     Row("GET /v1/outages", "ok", query={"org_id": Of("school")}),
@@ -64,7 +64,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/students/{student_id}/attendance",
         "403      403    ok/409    ok/409",
-        {"at": _ago(hours=2), "present": True},
+        {"at": _time_ago(hours=2), "present": True},
     ),
 )
 MOBILE: tuple[Row, ...] = (
@@ -75,26 +75,23 @@ MOBILE: tuple[Row, ...] = (
 )
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Claims against the earlier of the checks that everybody missed, and an outage that goes on."""
-    earlier = await _earlier_check(assembly, school, made["missed_check"])
+    """File claims for the earlier of the two missed roll calls, and declare an outage that has not ended."""
+    earlier = await _find_earlier_check(builder, school, existing["missed_check"])
     first, second, _ = school.classes
     return {
-        "claim": await _claim(assembly, school, earlier, first.students[0]),
-        "classmate_claim": await _claim(assembly, school, earlier, first.students[2]),
-        "colleague_claim": await _claim(assembly, school, earlier, second.students[0]),
-        "outage": await _outage(assembly, school),
+        "claim": await _file_claim(builder, school, earlier, first.students[0]),
+        "classmate_claim": await _file_claim(builder, school, earlier, first.students[2]),
+        "colleague_claim": await _file_claim(builder, school, earlier, second.students[0]),
+        "outage": await _declare_outage(builder, school),
     }
 
 
-async def _earlier_check(assembly: Any, school: School, missed: UUID) -> UUID:
-    """The settled check of the school before the one that is named."""
-    async with assembly.roll.arrange() as session:
+async def _find_earlier_check(builder: Any, school: School, missed: UUID) -> UUID:
+    """Return the settled roll call of the school before the given one."""
+    async with builder.roll.arrange() as session:
         closed = (await session.get_one(RollCall, missed)).opens_at
         earlier: UUID = await session.scalar(
             select(RollCall.id)
@@ -106,16 +103,16 @@ async def _earlier_check(assembly: Any, school: School, missed: UUID) -> UUID:
     return earlier
 
 
-async def _claim(assembly: Any, school: School, roll_call_id: UUID, pupil: Pupil) -> UUID:
+async def _file_claim(builder: Any, school: School, roll_call_id: UUID, pupil: Pupil) -> UUID:
     actor = student_account(school, pupil)
-    async with assembly.identity.app_context.database.transaction(actor.scope) as session:
-        view = await file_claim(session, actor, FileClaim(roll_call_id, "illness"), assembly.at)
+    async with builder.identity.app_context.database.transaction(actor.scope) as session:
+        view = await file_claim(session, actor, FileClaim(roll_call_id, "illness"), builder.at)
     return view.claim.id
 
 
-async def _outage(assembly: Any, school: School) -> UUID:
+async def _declare_outage(builder: Any, school: School) -> UUID:
     registrar = registrar_account(school)
-    command = DeclareOutage(school.id, "停电", assembly.at - timedelta(minutes=5))
-    async with assembly.identity.app_context.database.transaction(registrar.scope) as session:
-        view = await declare_outage(session, registrar, command, assembly.at)
+    command = DeclareOutage(school.id, "停电", builder.at - timedelta(minutes=5))
+    async with builder.identity.app_context.database.transaction(registrar.scope) as session:
+        view = await declare_outage(session, registrar, command, builder.at)
     return view.outage.id

@@ -1,4 +1,4 @@
-"""Explanations of what the other rooms have made."""
+"""Explanations of the records of the other modules."""
 
 from typing import Any
 from uuid import UUID
@@ -10,51 +10,48 @@ from tests.support.province import Pupil, School
 from tests.tenancy.rows import Of, Row
 
 
-def _staff(kind: str, words: str, thing: str) -> Row:
-    path = {"kind": kind, "case_id": Of(thing)}
-    return Row("GET /v1/explanations/{kind}/{case_id}", words, path=path, why=f"of a {kind}")
+def _staff_row(kind: str, statuses: str, record: str) -> Row:
+    path = {"kind": kind, "case_id": Of(record)}
+    return Row("GET /v1/explanations/{kind}/{case_id}", statuses, path=path, why=f"of a {kind}")
 
 
-def _own(kind: str, words: str, thing: str) -> Row:
-    path = {"kind": kind, "case_id": Of(thing)}
-    return Row("GET /v1/me/explanations/{kind}/{case_id}", words, path=path, why=f"of a {kind}")
+def _mobile_row(kind: str, statuses: str, record: str) -> Row:
+    path = {"kind": kind, "case_id": Of(record)}
+    return Row("GET /v1/me/explanations/{kind}/{case_id}", statuses, path=path, why=f"of a {kind}")
 
 
 STAFF: tuple[Row, ...] = (
     # ------------------------------ province bureau registrar counselor
-    _staff("prompt", "ok       ok     ok        ok", "prompt"),
-    _staff("entry", "ok       ok     ok        404", "prompted_change"),
-    _staff("warning", "ok       ok     ok        ok", "warning"),
-    _staff("withdrawal", "ok       ok     ok        404", "aid_filing"),
-    _staff("appeal", "ok       ok     ok        403", "own_appeal"),
+    _staff_row("prompt", "ok       ok     ok        ok", "prompt"),
+    _staff_row("entry", "ok       ok     ok        404", "prompted_change"),
+    _staff_row("warning", "ok       ok     ok        ok", "warning"),
+    _staff_row("withdrawal", "ok       ok     ok        404", "aid_filing"),
+    _staff_row("appeal", "ok       ok     ok        403", "own_appeal"),
 )
 MOBILE: tuple[Row, ...] = (
-    _own("prompt", "ok", "prompt"),
-    _own("entry", "404", "prompted_change"),
-    _own("warning", "ok", "warning"),
-    _own("withdrawal", "404", "aid_filing"),
-    _own("appeal", "ok", "own_appeal"),
+    _mobile_row("prompt", "ok", "prompt"),
+    _mobile_row("entry", "404", "prompted_change"),
+    _mobile_row("warning", "ok", "warning"),
+    _mobile_row("withdrawal", "404", "aid_filing"),
+    _mobile_row("appeal", "ok", "own_appeal"),
 )
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """A warning for three students; prompts, changes, filings and appeals are those of their own rooms."""
+    """Create warnings; prompts, changes, filings and appeals come from other modules."""
     first, second, _ = school.classes
     return {
-        "warning": await _warned(assembly, first.students[0]),
-        "classmate_warning": await _warned(assembly, first.students[2]),
-        "colleague_warning": await _warned(assembly, second.students[0]),
+        "warning": await _insert_warning(builder, first.students[0]),
+        "classmate_warning": await _insert_warning(builder, first.students[2]),
+        "colleague_warning": await _insert_warning(builder, second.students[0]),
     }
 
 
-async def _warned(assembly: Any, pupil: Pupil) -> UUID:
+async def _insert_warning(builder: Any, pupil: Pupil) -> UUID:
     warning_id = new_id()
-    async with assembly.roll.arrange() as session:
+    async with builder.roll.arrange() as session:
         session.add(
             StandingWarningRecord(
                 id=warning_id,
@@ -64,7 +61,7 @@ async def _warned(assembly: Any, pupil: Pupil) -> UUID:
                 term_code="2026-autumn",
                 facts=["day:10"],
                 proposed="suspension",
-                at=assembly.at,
+                at=builder.at,
             )
         )
     return warning_id

@@ -1,4 +1,4 @@
-"""Attachments, and the ends of stand-ins."""
+"""Attachments, and ending stand-ins of counselors."""
 
 from datetime import timedelta
 from typing import Any
@@ -39,49 +39,50 @@ MOBILE: tuple[Row, ...] = (
 )
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """One of everything of this room in the school; `made` holds what the house has made so far."""
+    """Store attachments of claims and leave, and create stand-ins."""
     first, second, third = school.classes
     own, _, classmate = first.students
-    in_charge = first.counselor_id
-    if school is assembly.world.school:
-        in_charge = await assembly._counselor_of(assembly.accounts["counselor"])
+    counselor_id = first.counselor_id
+    if school is builder.world.school:
+        counselor_id = await builder._counselor_of(builder.accounts["counselor"])
     return {
-        "attachment": await _file(assembly, school, own, "reason_claim"),
-        "leave_attachment": await _file(assembly, school, own, "leave_request"),
-        "classmate_attachment": await _file(assembly, school, classmate, "reason_claim"),
-        "colleague_attachment": await _file(assembly, school, second.students[0], "reason_claim"),
-        "colleague_leave_attachment": await _file(assembly, school, second.students[0], "leave_request"),
-        "stand_in": await _stand_in(assembly, school, in_charge, third.counselor_id),
-        "colleague_stand_in": await _stand_in(assembly, school, second.counselor_id, third.counselor_id),
+        "attachment": await _store_attachment(builder, school, own, "reason_claim"),
+        "leave_attachment": await _store_attachment(builder, school, own, "leave_request"),
+        "classmate_attachment": await _store_attachment(builder, school, classmate, "reason_claim"),
+        "colleague_attachment": await _store_attachment(builder, school, second.students[0], "reason_claim"),
+        "colleague_leave_attachment": await _store_attachment(
+            builder, school, second.students[0], "leave_request"
+        ),
+        "stand_in": await _create_stand_in(builder, school, counselor_id, third.counselor_id),
+        "colleague_stand_in": await _create_stand_in(
+            builder, school, second.counselor_id, third.counselor_id
+        ),
     }
 
 
-async def _file(assembly: Any, school: School, pupil: Pupil, subject_type: str) -> UUID:
-    actor, app_context = student_account(school, pupil), assembly.identity.app_context
-    kept = await receive(app_context, actor, pupil.id, Content("image/jpeg", b"picture"), assembly.at)
+async def _store_attachment(builder: Any, school: School, pupil: Pupil, subject_type: str) -> UUID:
+    actor, app_context = student_account(school, pupil), builder.identity.app_context
+    stored = await receive(app_context, actor, pupil.id, Content("image/jpeg", b"picture"), builder.at)
     async with app_context.database.transaction(actor.scope) as session:
         to = AttachedTo(subject_type, new_id(), school.id, pupil.id)
-        await attach(session, actor, [kept.id], to, assembly.at)
-    return kept.id
+        await attach(session, actor, [stored.id], to, builder.at)
+    return stored.id
 
 
-async def _stand_in(assembly: Any, school: School, counselor_id: UUID, stand_in_id: UUID) -> UUID:
+async def _create_stand_in(builder: Any, school: School, counselor_id: UUID, stand_in_id: UUID) -> UUID:
     row = LeaveStandIn(
         id=new_id(),
         school_id=school.id,
         counselor_id=counselor_id,
         stand_in_id=stand_in_id,
-        starts_at=assembly.at - timedelta(days=1),
-        ends_at=assembly.at + timedelta(days=1),
+        starts_at=builder.at - timedelta(days=1),
+        ends_at=builder.at + timedelta(days=1),
         named_by=new_id(),
-        named_at=assembly.at,
+        named_at=builder.at,
     )
-    async with assembly.roll.arrange() as session:
+    async with builder.roll.arrange() as session:
         session.add(row)
     return row.id

@@ -1,4 +1,4 @@
-"""Prompts, decisions, statements."""
+"""Prompts with their decisions and statements, and reversals."""
 
 from datetime import timedelta
 from typing import Any
@@ -61,7 +61,7 @@ STAFF: tuple[Row, ...] = (
         "403      409    403       403",
         {"reasons": "当日停电"},
         path={"entry_id": Of("prompted_change")},
-        why="of a person's decision",
+        why="of a decided change",
     ),
 )
 MOBILE: tuple[Row, ...] = (
@@ -72,59 +72,56 @@ MOBILE: tuple[Row, ...] = (
 )
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Two checks of today that everybody missed, and prompts in the states that the acts need."""
-    await missed_check(assembly, school, superior, 6 * HOUR)
-    missed = await missed_check(assembly, school, superior, 3 * HOUR)
+    """Settle two roll calls that all students missed, and bring prompts into the states that the rows need."""
+    await settle_missed_check(builder, school, superior, 6 * HOUR)
+    missed = await settle_missed_check(builder, school, superior, 3 * HOUR)
     first, second, third = school.classes
-    room = _Room(assembly, school)
-    dismissed = await room.received(third.students[1])
-    decided = await room.received(second.students[1])
-    dismissal = await room.decide(DecidePrompt(dismissed, "dismiss", found_reason="illness"))
-    await room.decide(DecidePrompt(decided, "part_time"))
+    actions = _PromptActions(builder, school)
+    dismissed = await actions.receive_prompt(third.students[1])
+    decided = await actions.receive_prompt(second.students[1])
+    dismissal = await actions.decide(DecidePrompt(dismissed, "dismiss", found_reason="illness"))
+    await actions.decide(DecidePrompt(decided, "part_time"))
     return {
         "missed_check": missed,
-        "prompt": await room.prompt(first.students[0]),
-        "classmate_prompt": await room.prompt(first.students[2]),
-        "colleague_prompt": await room.prompt(second.students[0]),
-        "received_prompt": await room.received(third.students[0]),
+        "prompt": await actions.raise_prompt(first.students[0]),
+        "classmate_prompt": await actions.raise_prompt(first.students[2]),
+        "colleague_prompt": await actions.raise_prompt(second.students[0]),
+        "received_prompt": await actions.receive_prompt(third.students[0]),
         "dismissal": dismissal,
-        "prompted_change": await room.change(second.students[1]),
+        "prompted_change": await actions.load_change(second.students[1]),
     }
 
 
-async def missed_check(assembly: Any, school: School, superior: Actor, ago: timedelta) -> UUID:
-    """A check of an hour so long ago that every student of the school was told of and missed; settled."""
-    dial = assembly.identity.dial
+async def settle_missed_check(builder: Any, school: School, superior: Actor, ago: timedelta) -> UUID:
+    """Settle a roll call that was announced `ago` and that every student of the school missed."""
+    dial = builder.identity.dial
     present, dial.ahead = dial.ahead, dial.ahead - ago
-    await _file_site(assembly, school, superior)
-    launched = await assembly.roll.launch(superior, audience=Audience(unit_ids=(school.id,)))
+    await _file_site(builder, school, superior)
+    launched = await builder.roll.launch(superior, audience=Audience(unit_ids=(school.id,)))
     roll_call: RollCall = launched.roll_call
-    async with assembly.roll.arrange() as session:
-        await _leave_pulses(session, roll_call)
+    async with builder.roll.arrange() as session:
+        await _insert_heartbeats(session, roll_call)
         await _receive_notices(session, roll_call)
     dial.ahead += HOUR + HOUR / 2
-    await assembly.roll.settle(roll_call)
+    await builder.roll.settle(roll_call)
     dial.ahead = present
     return roll_call.id
 
 
-async def _file_site(assembly: Any, school: School, superior: Actor) -> None:
-    """An approved site that holds from then on, so that a check has versions to name."""
-    registrar, database = registrar_account(school), assembly.identity.app_context.database
+async def _file_site(builder: Any, school: School, superior: Actor) -> None:
+    """Create an approved site at that time, so that the roll call has site versions."""
+    registrar, database = registrar_account(school), builder.identity.app_context.database
     new = NewSite(f"校区{new_id()}", "branch", "郑州市某路3号")
     async with database.transaction(registrar.scope) as session:
-        version = await file_site(session, registrar, new, Filing(drawn()), assembly.at)
+        version = await file_site(session, registrar, new, Filing(drawn()), builder.at)
     async with database.transaction(superior.scope) as session:
-        await decide_filing(session, superior, version.id, Decision("approved"), assembly.at)
+        await decide_filing(session, superior, version.id, Decision("approved"), builder.at)
 
 
-async def _leave_pulses(session: Any, roll_call: RollCall) -> None:
+async def _insert_heartbeats(session: Any, roll_call: RollCall) -> None:
     minute, rows = roll_call.opens_at.replace(second=0, microsecond=0), []
     while minute < roll_call.closes_at:
         rows.append({"minute": minute})
@@ -134,48 +131,48 @@ async def _leave_pulses(session: Any, roll_call: RollCall) -> None:
 
 async def _receive_notices(session: Any, roll_call: RollCall) -> None:
     at = roll_call.opens_at
-    found = (
+    receipts = (
         select(Notice.id, literal("in_app"), literal("delivered"), literal(at), literal(at))
         .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
         .where(NoticeMessage.group_id == roll_call.id)
     )
     columns = ["notice_id", "channel", "event", "at", "recorded_at"]
-    await session.execute(insert(NoticeReceipt).from_select(columns, found))
+    await session.execute(insert(NoticeReceipt).from_select(columns, receipts))
 
 
-class _Room:
-    """What a school's registrar does with prompts."""
+class _PromptActions:
+    """Acts on prompts as the school's registrar."""
 
-    def __init__(self, assembly: Any, school: School) -> None:
-        self.assembly = assembly
+    def __init__(self, builder: Any, school: School) -> None:
+        self.builder = builder
         self.school = school
         self.registrar = registrar_account(school)
 
     @property
     def database(self) -> Any:
-        return self.assembly.identity.app_context.database
+        return self.builder.identity.app_context.database
 
-    async def prompt(self, pupil: Pupil) -> UUID:
-        """The student's prompt, not received yet."""
+    async def raise_prompt(self, pupil: Pupil) -> UUID:
+        """Assess the student and return the prompt."""
         async with self.database.transaction(Scope.school(self.school.id, self.school.path)) as session:
-            picture = await recompute(session, pupil.id, self.assembly.at)
-        [prompt] = picture.prompts
+            assessment = await recompute(session, pupil.id, self.builder.at)
+        [prompt] = assessment.prompts
         return UUID(prompt.prompt_id)
 
-    async def received(self, pupil: Pupil) -> UUID:
-        """The same, received by the school."""
-        prompt_id = await self.prompt(pupil)
+    async def receive_prompt(self, pupil: Pupil) -> UUID:
+        """Raise a prompt and receive it as the school."""
+        prompt_id = await self.raise_prompt(pupil)
         async with self.database.transaction(self.registrar.scope) as session:
-            await receive_prompt(session, self.registrar, prompt_id, self.assembly.at)
+            await receive_prompt(session, self.registrar, prompt_id, self.builder.at)
         return prompt_id
 
     async def decide(self, command: DecidePrompt) -> UUID:
         async with self.database.transaction(self.registrar.scope) as session:
-            return (await decide_prompt(session, self.registrar, command, self.assembly.at)).id
+            return (await decide_prompt(session, self.registrar, command, self.builder.at)).id
 
-    async def change(self, pupil: Pupil) -> UUID:
-        """The student's only change of standing."""
+    async def load_change(self, pupil: Pupil) -> UUID:
+        """Return the student's only change of standing."""
         async with self.database.transaction(Scope.school(self.school.id, self.school.path)) as session:
-            picture = await recompute(session, pupil.id, self.assembly.at)
-        [entry] = picture.ledger
+            assessment = await recompute(session, pupil.id, self.builder.at)
+        [entry] = assessment.ledger
         return UUID(entry.entry_id)

@@ -1,4 +1,4 @@
-"""What retention deleted: the province's to read."""
+"""Retention runs, which only the province reads."""
 
 from typing import Any
 
@@ -13,11 +13,8 @@ STAFF: tuple[Row, ...] = (
 MOBILE: tuple[Row, ...] = ()
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """Nothing that belongs to a school."""
+    """Create nothing: retention runs belong to no school."""
     return {}

@@ -1,4 +1,4 @@
-"""The queue of verification: a dead letter of a superior's roll call in each school."""
+"""The verification queue, with a dead letter of a superior's roll call in each school."""
 
 from typing import Any
 
@@ -25,19 +25,16 @@ STAFF: tuple[Row, ...] = (
 MOBILE: tuple[Row, ...] = ()
 
 
-async def things(
-    assembly: Any,
-    school: School,
-    superior: Actor,
-    made: dict[str, Any],
+async def create_records(
+    builder: Any, school: School, superior: Actor, existing: dict[str, Any]
 ) -> dict[str, Any]:
-    """The submission that is there already is given up."""
-    which = Submission.id == made["submission"]
-    async with assembly.roll.arrange() as session:
-        await enqueue_verification(session, which, assembly.at)
+    """Turn the verification task of the existing submission into a dead letter."""
+    submission = Submission.id == existing["submission"]
+    async with builder.roll.arrange() as session:
+        await enqueue_verification(session, submission, builder.at)
         await session.execute(
             update(VerificationTask)
-            .where(VerificationTask.submission_id == made["submission"])
-            .values(state="dead", died_at=assembly.at, attempts=5, last_error="judging_failed")
+            .where(VerificationTask.submission_id == existing["submission"])
+            .values(state="dead", died_at=builder.at, attempts=5, last_error="judging_failed")
         )
     return {}

@@ -159,14 +159,17 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
                 roll_call.RollCallLaunched,
                 Consumer("announce", _org_path_scope, roll_call_notifications.announce_launched),
             ),
-            _on(roll_call.RemindersSent, Consumer("remind", _school_scope, roll_call_notifications.remind)),
+            _on(
+                roll_call.RemindersSent,
+                Consumer("remind", _school_scope, roll_call_notifications.post_reminder),
+            ),
             _on(
                 roll_call.RollCallExtended,
-                Consumer("tell_extended", _org_path_scope, roll_call_notifications.tell_extended),
+                Consumer("tell_extended", _org_path_scope, roll_call_notifications.notify_extended),
             ),
             _on(
                 roll_call.RollCallVoided,
-                Consumer("tell_voided", _org_path_scope, roll_call_notifications.tell_voided),
+                Consumer("tell_voided", _org_path_scope, roll_call_notifications.notify_voided),
                 Consumer("assess_voided", _org_path_scope, _assess_roll_call_students),
             ),
             _on(

@@ -48,7 +48,7 @@ from backend.roll_call.progress.cache import TotalsCache
 from backend.roll_call.progress.totals import Unit
 from backend.roll_call.results import load_missing_page
 from backend.roll_call.settlement.service import settle_roll_call
-from backend.roll_call.student_queries import own_roll_calls
+from backend.roll_call.student_queries import load_student_roll_calls
 from backend.roll_call.tables import RollCall
 from backend.standing import tasks as standing_jobs
 from backend.standing.batch_assessment import SchoolOf, SchoolsBelow, batches, missed_by, recompute_each
@@ -231,7 +231,7 @@ async def measure_reads(app_context: AppContext, roll_call: RollCall) -> list[La
     async def history() -> None:
         student_id, school_id, _ = rng.choice(sample)
         async with app_context.database.transaction(Scope.student(school_id, student_id)) as session:
-            await own_roll_calls(session, student_id, SETTLED_AT, None, 21)
+            await load_student_roll_calls(session, student_id, SETTLED_AT, None, 21)
 
     async def prompts(actor: Actor) -> None:
         async with app_context.database.transaction(actor.scope) as session:

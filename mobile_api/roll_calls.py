@@ -15,11 +15,11 @@ from backend.core.web.conditional import NOT_MODIFIED, IfNoneMatch, etag_of, not
 from backend.core.web.problems import documented, problem_response
 from backend.core.web.requests import Caller
 from backend.org.paths import division_of
-from backend.roll_call import half_year_registration, queries, reason_texts
+from backend.roll_call import half_year_registration, reason_texts, student_queries
 from backend.roll_call.check_in import challenges, frames
 from backend.roll_call.eligibility import Refused
 from backend.roll_call.launch.arrival_jitter import jitter_fraction
-from backend.roll_call.policy import arrival_jitter_of, check_in_figures, law_of
+from backend.roll_call.policy import check_in_limits, max_arrival_jitter, roll_call_policy
 from backend.roll_call.student_schemas import (
     ChallengeIn,
     ChallengeOut,
@@ -45,14 +45,14 @@ def _roll_call_state(roll_call: RollCall, at: datetime, *, voided: bool) -> str:
     return "open" if at <= roll_call.deadline else "closed"
 
 
-def _challenge_time(view: queries.OwnRollCall, keys: KeyRing) -> datetime:
+def _challenge_time(view: student_queries.StudentRollCall, keys: KeyRing) -> datetime:
     """When an app should request its challenge automatically; jitter spreads the students over time."""
     roll_call = view.roll_call
     fraction = jitter_fraction(keys.secret("blind-index"), roll_call.id, view.obligation.student_id)
-    return max(roll_call.notify_at, roll_call.opens_at) + fraction * arrival_jitter_of(roll_call)
+    return max(roll_call.notify_at, roll_call.opens_at) + fraction * max_arrival_jitter(roll_call)
 
 
-def _render_roll_call(view: queries.OwnRollCall, at: datetime, keys: KeyRing) -> OwnRollCallOut:
+def _render_roll_call(view: student_queries.StudentRollCall, at: datetime, keys: KeyRing) -> OwnRollCallOut:
     roll_call, outcome = view.roll_call, view.outcome
     state = _roll_call_state(roll_call, at, voided=view.voided)
     advice = reason_texts.what_to_do(
@@ -96,10 +96,14 @@ async def list_roll_calls(
     at, after = caller.at, instant_position(cursor)
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        tag = etag_of(limit, cursor, await queries.own_version(session, caller.actor.student_id, at))
+        tag = etag_of(
+            limit, cursor, await student_queries.load_view_version(session, caller.actor.student_id, at)
+        )
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
-        rows = await queries.own_roll_calls(session, caller.actor.student_id, at, after, limit + 1)
+        rows = await student_queries.load_student_roll_calls(
+            session, caller.actor.student_id, at, after, limit + 1
+        )
     response.headers["ETag"] = tag
     page = rows[:limit]
     last = page[-1].roll_call if len(rows) > limit else None
@@ -123,7 +127,7 @@ async def get_roll_call(
         tag = await _roll_call_etag(session, caller, roll_call_id)
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
-        view = await queries.own_roll_call(session, caller.actor, roll_call_id, at)
+        view = await student_queries.load_student_roll_call(session, caller.actor, roll_call_id, at)
     response.headers["ETag"] = tag
     return _render_roll_call(view, at, caller.app_context.keys)
 
@@ -131,7 +135,7 @@ async def get_roll_call(
 async def _roll_call_etag(session: AsyncSession, caller: Caller, roll_call_id: UUID) -> str:
     """Return the ETag of the student's view of one roll call; raises NotFound if there is none."""
     assert caller.actor.student_id is not None
-    student_id, announced, *rest = await queries.own_version(
+    student_id, announced, *rest = await student_queries.load_view_version(
         session, caller.actor.student_id, caller.at, roll_call_id
     )
     if not announced:
@@ -156,7 +160,7 @@ async def post_challenge(
         roll_call = await session.get_one(RollCall, roll_call_id)
     if isinstance(issued, Refused):
         return problem_response(request, issued.error)
-    answer = ChallengeOut.of(issued, check_in_figures(law_of(roll_call)), at)
+    answer = ChallengeOut.of(issued, check_in_limits(roll_call_policy(roll_call)), at)
     return JSONResponse(answer.model_dump(mode="json"), 201)
 
 
@@ -197,8 +201,8 @@ async def get_attempts(
         tag = await _roll_call_etag(session, caller, roll_call_id)
         if (unchanged := not_modified(tag, if_none_match)) is not None:
             return unchanged
-        submissions = await queries.own_submissions(session, roll_call_id, student_id)
-        refusals = await queries.refusals_of(session, roll_call_id, student_id)
+        submissions = await student_queries.load_submissions(session, roll_call_id, student_id)
+        refusals = await student_queries.load_refusals(session, roll_call_id, student_id)
     response.headers["ETag"] = tag
     return OwnAttemptsOut(
         submissions=[_render_submission(view) for view in submissions],
@@ -206,7 +210,7 @@ async def get_attempts(
     )
 
 
-def _render_submission(view: queries.SubmissionView) -> SubmissionOut:
+def _render_submission(view: student_queries.SubmissionWithVerdict) -> SubmissionOut:
     verdict = view.verdict
     reasons = [reason_texts.reason(code) for code in verdict.reasons] if verdict else []
     return SubmissionOut(
@@ -222,7 +226,7 @@ def _render_submission(view: queries.SubmissionView) -> SubmissionOut:
 async def get_submission(caller: PhoneCaller, submission_id: UUID) -> SubmissionOut:
     """一次提交的结果 · One submission and its verdict."""
     async with caller.transaction() as session:
-        view = await queries.own_submission(session, caller.actor, submission_id)
+        view = await student_queries.load_own_submission(session, caller.actor, submission_id)
     if view is None:
         raise NotFound
     return _render_submission(view)
@@ -233,5 +237,5 @@ async def post_registration(caller: PhoneCaller) -> RegistrationOut:
     """非全日制学生学籍注册（每年两次） · A part-time student's registration, twice a year (HN334-2.2)."""
     async with caller.transaction() as session:
         place = division_of(caller.actor.org_path)
-        row = await half_year_registration.register(session, caller.actor, place, caller.at)
+        row = await half_year_registration.register_half_year(session, caller.actor, place, caller.at)
     return RegistrationOut(year=row.year, number=row.number, at=row.at)

@@ -27,10 +27,10 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotPermitted
 from backend.roll_call.outcomes import (
-    Decided,
+    OutcomeDecision,
+    find_current_outcome,
     lock_obligation,
     lock_roll_call_shared,
-    outcome_of,
     write_outcome,
 )
 from backend.roll_call.rules import Outcome
@@ -149,11 +149,11 @@ async def _correct_outcome(
     voided = await session.get(RollCallStep, (roll_call_id, "voided")) is not None
     if voided and finding is Outcome.PRESENT:
         raise CheckVoided
-    earlier = await outcome_of(session, roll_call_id, student_id)
+    earlier = await find_current_outcome(session, roll_call_id, student_id)
     if earlier is not None and earlier.outcome == finding:
         return
     obligation = await session.get_one(Obligation, (roll_call_id, student_id))
-    corrected = Decided(finding, UPHELD, "appeal", {"appeal": str(decided.appeal_id)})
+    corrected = OutcomeDecision(finding, UPHELD, "appeal", {"appeal": str(decided.appeal_id)})
     if not await write_outcome(session, roll_call, obligation, corrected, locked.at, replaces=earlier):
         raise Conflict(
             reason_zh="该核验结果刚有变化，请重试", reason_en="the result has just changed; try again"

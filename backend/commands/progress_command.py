@@ -9,7 +9,7 @@ from backend.commands.context import province_scope, run_with_context
 from backend.commands.output import answer, refuse
 from backend.core import audit
 from backend.core.app_context import AppContext
-from backend.roll_call.progress.counters import miscounts, recount
+from backend.roll_call.progress.counters import find_miscounts, recount_outcomes
 from backend.roll_call.tables import RollCall
 
 app = typer.Typer(no_args_is_help=True, help="进度计数 · counters of outcomes")
@@ -27,14 +27,14 @@ async def _compare(
             return None
         classes = None
         if first_recount:
-            classes = await recount(session, roll_call_id)
+            classes = await recount_outcomes(session, roll_call_id)
             act = audit.Act(
                 "progress.recount", "roll_call", str(roll_call_id), scope.org_path, after={"classes": classes}
             )
             audit.record(session, act, app_context.clock())
         differences = [
             {"class_id": str(each.class_id), "excess": each.excess}
-            for each in await miscounts(session, roll_call_id)
+            for each in await find_miscounts(session, roll_call_id)
         ]
         return {"roll_call_id": str(roll_call_id), "recounted": classes, "differences": differences}
 

@@ -27,12 +27,12 @@ async def access_roll_call(session: AsyncSession, actor: Actor, roll_call_id: UU
     return roll_call
 
 
-def on_launching_side(roll_call: RollCall, actor: Actor) -> bool:
+def acts_for_launcher(roll_call: RollCall, actor: Actor) -> bool:
     """Whether the caller administers the launcher or a superior of it. Never true for the school that is checked."""
     return actor.role != "counselor" and is_below(roll_call.launcher_path, actor.org_path)
 
 
-def overseen_classes(actor: Actor) -> Select[UUID] | None:
+def select_counselor_classes(actor: Actor) -> Select[UUID] | None:
     """The classes that a counselor is responsible for now; None for other roles, which see every class in their scope."""
     if actor.role != "counselor":
         return None

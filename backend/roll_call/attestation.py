@@ -22,7 +22,7 @@ from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.people.tables import Student
 from backend.roll_call import rules
-from backend.roll_call.access import access_roll_call, on_launching_side, overseen_classes
+from backend.roll_call.access import access_roll_call, acts_for_launcher, select_counselor_classes
 from backend.roll_call.errors import (
     AlreadyPresent,
     CodeWrong,
@@ -33,13 +33,13 @@ from backend.roll_call.errors import (
     WindowClosed,
 )
 from backend.roll_call.outcomes import (
-    Decided,
+    OutcomeDecision,
+    find_current_outcome,
     lock_obligation,
     lock_roll_call_shared,
-    outcome_of,
     write_outcome,
 )
-from backend.roll_call.policy import law_of
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import (
     Attestation,
     AttestationReview,
@@ -115,7 +115,7 @@ async def attest_presence(
             reason_zh="该生本次核验已办理过现场核验", reason_en="this student was attested already"
         )
     await _require_quota(session, roll_call, obligation)
-    earlier = await outcome_of(session, roll_call.id, command.student_id)
+    earlier = await find_current_outcome(session, roll_call.id, command.student_id)
     if earlier is not None and earlier.outcome == rules.Outcome.PRESENT:
         raise AlreadyPresent
     sampled = _is_sampled(roll_call, command.student_id, keys)
@@ -133,7 +133,7 @@ async def attest_presence(
     )
     session.add(attestation)
     trace = {"site_version": str(command.site_version_id), "sampled": sampled}
-    decision = Decided(rules.Outcome.PRESENT, "attested_on_site", ATTESTATION_METHOD, trace)
+    decision = OutcomeDecision(rules.Outcome.PRESENT, "attested_on_site", ATTESTATION_METHOD, trace)
     if not await write_outcome(session, roll_call, obligation, decision, at, replaces=earlier):
         raise AlreadyPresent
     return attestation
@@ -150,14 +150,16 @@ async def _lock_for_attestation(session: AsyncSession, roll_call: RollCall, obli
 def _is_sampled(roll_call: RollCall, student_id: UUID, keys: KeyRing) -> bool:
     """Whether the attestation needs a review: a keyed hash decides, which staff can neither choose nor predict."""
     digest = hashlib.sha256(keys.secret("blind-index") + f"{roll_call.id}/{student_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") / 2**64 < law_of(roll_call).ratio("attestation.review_share")
+    return int.from_bytes(digest[:8], "big") / 2**64 < roll_call_policy(roll_call).ratio(
+        "attestation.review_share"
+    )
 
 
 async def _load_own_obligation(session: AsyncSession, actor: Actor, command: AttestPresence) -> Obligation:
     if actor.role != "counselor":
         raise NotPermitted(reason_zh="现场核验须由辅导员办理", reason_en="only a counselor attests presence")
     obligation = await session.get(Obligation, (command.roll_call_id, command.student_id))
-    own_classes = overseen_classes(actor)
+    own_classes = select_counselor_classes(actor)
     assert own_classes is not None
     if obligation is None or obligation.class_id not in set(await session.scalars(own_classes)):
         raise NotFound
@@ -186,7 +188,7 @@ async def _require_valid_code(session: AsyncSession, command: AttestPresence, ke
 
 
 async def _require_quota(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
-    policy = law_of(roll_call)
+    policy = roll_call_policy(roll_call)
     roll_call_class = await session.get_one(RollCallClass, (roll_call.id, obligation.class_id))
     share, minimum = policy.ratio("attestation.quota_share"), policy.integer("attestation.quota_minimum")
     quota = rules.attestation_quota(roll_call_class.owed, share, minimum)
@@ -222,7 +224,7 @@ async def review_attestation(
     attestation = await session.get(Attestation, (command.roll_call_id, command.student_id))
     if attestation is None:
         raise NotFound
-    if actor.account_id == attestation.attested_by or not on_launching_side(roll_call, actor):
+    if actor.account_id == attestation.attested_by or not acts_for_launcher(roll_call, actor):
         raise NotPermitted(
             reason_zh="复核人须为发起单位或其上级的管理员，且不能是现场核验人",
             reason_en="the reviewer administers the launching authority or one above, and is not the attester",
@@ -256,7 +258,7 @@ async def _replace_presence(
     """Replace the presence if it is based on the attestation alone."""
     await lock_obligation(session, roll_call.id, command.student_id)
     await lock_roll_call_shared(session, roll_call.id)
-    earlier = await outcome_of(session, roll_call.id, command.student_id)
+    earlier = await find_current_outcome(session, roll_call.id, command.student_id)
     if earlier is None or earlier.method != ATTESTATION_METHOD:
         return
     voided = await session.get(RollCallStep, (roll_call.id, "voided")) is not None
@@ -266,5 +268,5 @@ async def _replace_presence(
         else (rules.Outcome.UNDETERMINED, "attestation_not_upheld")
     )
     obligation = await session.get_one(Obligation, (roll_call.id, command.student_id))
-    decision = Decided(outcome, reason, "review", {"note": command.note})
+    decision = OutcomeDecision(outcome, reason, "review", {"note": command.note})
     await write_outcome(session, roll_call, obligation, decision, at, replaces=earlier)

@@ -18,9 +18,9 @@ from backend.core.ids import new_id
 from backend.identity.accounts.activation import activation_gaps
 from backend.identity.tables import FaceTemplate, NonFaceRoute
 from backend.roll_call import errors, rules
-from backend.roll_call.outcomes import outcome_of
-from backend.roll_call.policy import CheckInFigures, check_in_figures, law_of
-from backend.roll_call.queries import own_roll_call
+from backend.roll_call.outcomes import find_current_outcome
+from backend.roll_call.policy import CheckInLimits, check_in_limits, roll_call_policy
+from backend.roll_call.student_queries import load_student_roll_call
 from backend.roll_call.tables import Obligation, Refusal, RollCall, RollCallStep, Verdict
 
 
@@ -30,7 +30,7 @@ class StudentCheck:
 
     roll_call: RollCall
     obligation: Obligation
-    figures: CheckInFigures
+    figures: CheckInLimits
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class AttemptState:
 # --- the rule (pure) ---
 
 
-def find_refusal(state: AttemptState, figures: CheckInFigures, at: datetime) -> errors.CheckInRefusal | None:
+def find_refusal(state: AttemptState, figures: CheckInLimits, at: datetime) -> errors.CheckInRefusal | None:
     """Return why another attempt at `at` is refused, or None: the window first, then the student."""
     return (
         _find_window_refusal(state, at)
@@ -91,7 +91,7 @@ def _find_student_refusal(state: AttemptState) -> errors.CheckInRefusal | None:
 
 
 def find_exhaustion(
-    verdict_reasons: Sequence[Sequence[str]], figures: CheckInFigures
+    verdict_reasons: Sequence[Sequence[str]], figures: CheckInLimits
 ) -> errors.CheckInRefusal | None:
     """Return the refusal if the automatic attempts are used up and a person decides next (THREATS 15)."""
     failures = rules.count_face_failures(verdict_reasons)
@@ -109,15 +109,15 @@ async def load_student_check(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime
 ) -> StudentCheck:
     """Load the roll call of this student; raises NotFound if it is not announced yet or not addressed to them."""
-    view = await own_roll_call(session, actor, roll_call_id, at)
+    view = await load_student_roll_call(session, actor, roll_call_id, at)
     roll_call, obligation = view.roll_call, view.obligation
-    return StudentCheck(roll_call, obligation, check_in_figures(law_of(roll_call)))
+    return StudentCheck(roll_call, obligation, check_in_limits(roll_call_policy(roll_call)))
 
 
 async def load_attempt_state(session: AsyncSession, check: StudentCheck) -> AttemptState:
     """Load what `find_refusal` needs for this student."""
     student_id, roll_call = check.obligation.student_id, check.roll_call
-    outcome = await outcome_of(session, roll_call.id, student_id)
+    outcome = await find_current_outcome(session, roll_call.id, student_id)
     return AttemptState(
         voided=await session.get(RollCallStep, (roll_call.id, "voided")) is not None,
         opens_at=roll_call.opens_at,

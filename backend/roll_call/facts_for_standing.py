@@ -16,7 +16,7 @@ from backend.core.database import among
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.tables import OrgUnit
 from backend.roll_call.partitioning import own_school_filter
-from backend.roll_call.policy import law_of
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import (
     Obligation,
@@ -312,7 +312,7 @@ async def _load_without_verdict(
 
 def tolerated_gap(roll_call: RollCall) -> timedelta:
     """The longest gap between heartbeats of the service that does not count as an outage."""
-    return law_of(roll_call).duration("evidence.availability.longest_gap")
+    return roll_call_policy(roll_call).duration("evidence.availability.longest_gap")
 
 
 async def _load_measured_windows(session: AsyncSession, roll_calls: Iterable[RollCall]) -> frozenset[UUID]:

@@ -15,7 +15,9 @@ from backend.roll_call.errors import RegistrationsUsedUp
 from backend.roll_call.tables import HalfYearRegistration
 
 
-async def register(session: AsyncSession, actor: Actor, place: str, at: datetime) -> HalfYearRegistration:
+async def register_half_year(
+    session: AsyncSession, actor: Actor, place: str, at: datetime
+) -> HalfYearRegistration:
     """Record the student's next registration of the calendar year. Refused once the law's maximum is reached."""
     student = await session.get(Student, actor.student_id)
     if student is None:

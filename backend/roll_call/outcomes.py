@@ -41,7 +41,7 @@ from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 
 
 @dataclass(frozen=True, slots=True)
-class Decided:
+class OutcomeDecision:
     """An outcome to write for one obligation, with its reason, the method that found it, and its trace."""
 
     outcome: Outcome
@@ -78,12 +78,12 @@ def _key(name: str) -> ColumnElement[int]:
     return func.hashtextextended(name, 0)
 
 
-def load_term(roll_call_id: UUID) -> ScalarSelect[str]:
+def roll_call_term(roll_call_id: UUID) -> ScalarSelect[str]:
     """Subquery for the term of a roll call, so that a statement scans only the partition of that term."""
     return select(RollCall.term_code).where(RollCall.id == roll_call_id).scalar_subquery()
 
 
-async def obligation_of(session: AsyncSession, roll_call: RollCall, student_id: UUID) -> Obligation | None:
+async def find_obligation(session: AsyncSession, roll_call: RollCall, student_id: UUID) -> Obligation | None:
     """The obligation of a student in a roll call, or None."""
     return await session.scalar(
         select(Obligation).where(
@@ -95,7 +95,7 @@ async def obligation_of(session: AsyncSession, roll_call: RollCall, student_id: 
     )
 
 
-def effective() -> Select[OutcomeEntry]:
+def select_current_outcomes() -> Select[OutcomeEntry]:
     """The current outcome entries: those with the highest `seq` of their obligation."""
     later = aliased(OutcomeEntry)
     # A correlated subquery by key instead of a join: for a new roll call the planner expects a single row and would
@@ -108,12 +108,14 @@ def effective() -> Select[OutcomeEntry]:
     return select(OutcomeEntry).where(OutcomeEntry.seq == newest.scalar_subquery())
 
 
-async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> OutcomeEntry | None:
+async def find_current_outcome(
+    session: AsyncSession, roll_call_id: UUID, student_id: UUID
+) -> OutcomeEntry | None:
     """The current outcome of one obligation, or None."""
     return await session.scalar(
         select(OutcomeEntry)
         .where(
-            OutcomeEntry.term_code == load_term(roll_call_id),
+            OutcomeEntry.term_code == roll_call_term(roll_call_id),
             OutcomeEntry.roll_call_id == roll_call_id,
             OutcomeEntry.student_id == student_id,
             *own_school_filter(session, OutcomeEntry.school_id),
@@ -123,7 +125,7 @@ async def outcome_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID
     )
 
 
-def supersedable(entry: OutcomeEntry) -> bool:
+def is_supersedable(entry: OutcomeEntry) -> bool:
     """Whether an accepted submission still replaces this outcome: undetermined, or missed without a check-in."""
     return entry.outcome == Outcome.UNDETERMINED or (
         entry.outcome == Outcome.MISSED and entry.reason == NO_CHECK_IN
@@ -134,7 +136,7 @@ async def write_outcome(
     session: AsyncSession,
     roll_call: RollCall,
     obligation: Obligation,
-    decision: Decided,
+    decision: OutcomeDecision,
     at: datetime,
     *,
     replaces: OutcomeEntry | None = None,
@@ -161,7 +163,10 @@ async def write_outcome(
 
 
 async def write_first_outcomes(
-    session: AsyncSession, roll_call: RollCall, decisions: Sequence[tuple[Obligation, Decided]], at: datetime
+    session: AsyncSession,
+    roll_call: RollCall,
+    decisions: Sequence[tuple[Obligation, OutcomeDecision]],
+    at: datetime,
 ) -> None:
     """Write the first entry of several obligations in one statement; obligations with an outcome are left unchanged."""
     written = await _append(session, roll_call, decisions, 1, at)
@@ -173,7 +178,7 @@ async def write_first_outcomes(
 async def _append(
     session: AsyncSession,
     roll_call: RollCall,
-    decisions: Sequence[tuple[Obligation, Decided]],
+    decisions: Sequence[tuple[Obligation, OutcomeDecision]],
     seq: int,
     at: datetime,
 ) -> set[UUID]:
@@ -204,7 +209,7 @@ async def _append(
 async def _audit(
     session: AsyncSession,
     obligation: Obligation,
-    decision: Decided,
+    decision: OutcomeDecision,
     before: dict[str, Any] | None,
     seq: int,
     at: datetime,
@@ -235,7 +240,7 @@ def select_open_obligations(roll_call: RollCall) -> Select[Obligation]:
 def is_owed_and_not_present(roll_call_id: UUID) -> ColumnElement[bool]:
     """Condition for `obligation` rows of a roll call: owed, and the student is not present yet."""
     present = (
-        effective()
+        select_current_outcomes()
         .where(
             OutcomeEntry.term_code == Obligation.term_code,
             OutcomeEntry.roll_call_id == Obligation.roll_call_id,
@@ -245,7 +250,7 @@ def is_owed_and_not_present(roll_call_id: UUID) -> ColumnElement[bool]:
         .exists()
     )
     return and_(
-        Obligation.term_code == load_term(roll_call_id),
+        Obligation.term_code == roll_call_term(roll_call_id),
         Obligation.roll_call_id == roll_call_id,
         Obligation.duty == "owed",
         ~present,
@@ -255,7 +260,7 @@ def is_owed_and_not_present(roll_call_id: UUID) -> ColumnElement[bool]:
 async def fill_open_outcomes(
     session: AsyncSession,
     roll_call: RollCall,
-    decision: Decided,
+    decision: OutcomeDecision,
     at: datetime,
     *,
     among: FromClause | None = None,

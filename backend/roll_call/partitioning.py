@@ -25,12 +25,12 @@ def mapper_key(*columns: str) -> dict[str, Any]:
     return {"primary_key": list(columns)}
 
 
-def of_roll_call() -> ForeignKeyConstraint:
+def roll_call_foreign_key() -> ForeignKeyConstraint:
     """Foreign key to the roll call that includes the term, so that a row cannot be in another term's partition."""
     return ForeignKeyConstraint(["roll_call_id", "term_code"], ["roll_call.id", "roll_call.term_code"])
 
 
-def of_submission() -> ForeignKeyConstraint:
+def submission_foreign_key() -> ForeignKeyConstraint:
     """Foreign key to a submission of the same school and term."""
     return ForeignKeyConstraint(
         ["submission_id", "school_id", "term_code"],

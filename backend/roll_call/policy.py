@@ -21,14 +21,14 @@ FACE_PREFIX = "verification.face"
 LIVENESS_PREFIX = "verification.liveness"
 
 
-def law_of(roll_call: RollCall) -> PolicyAt:
+def roll_call_policy(roll_call: RollCall) -> PolicyAt:
     """The policy that a roll call was launched under: that of its launch day, not of today (reading 14)."""
     return policy_at(legal_day(roll_call.launched_at), roll_call.place)
 
 
-def arrival_jitter_of(roll_call: RollCall) -> timedelta:
+def max_arrival_jitter(roll_call: RollCall) -> timedelta:
     """The period over which the notices of a roll call, and so the arrivals, are spread."""
-    policy = law_of(roll_call)
+    policy = roll_call_policy(roll_call)
     window = ArrivalWindow(
         notify_at=roll_call.notify_at,
         opens_at=roll_call.opens_at,
@@ -40,7 +40,7 @@ def arrival_jitter_of(roll_call: RollCall) -> timedelta:
 
 
 @dataclass(frozen=True, slots=True)
-class CheckInFigures:
+class CheckInLimits:
     """Limits for a check-in."""
 
     challenge_lifetime: timedelta
@@ -63,9 +63,9 @@ class CheckInFigures:
     face_failures: int
 
 
-def check_in_figures(policy: PolicyAt) -> CheckInFigures:
+def check_in_limits(policy: PolicyAt) -> CheckInLimits:
     """The limits for a check-in under a policy."""
-    return CheckInFigures(
+    return CheckInLimits(
         challenge_lifetime=policy.duration("verification.challenge.lifetime"),
         challenges=policy.integer("verification.challenge.max_draws"),
         actions_minimum=policy.integer("verification.challenge.min_actions"),
@@ -87,14 +87,14 @@ def check_in_figures(policy: PolicyAt) -> CheckInFigures:
     )
 
 
-def figures_of(launched_at: datetime, place: str) -> CheckInFigures:
+def load_check_in_limits(launched_at: datetime, place: str) -> CheckInLimits:
     """The limits for a check-in in a roll call, by its launch time and place."""
     return _load_limits(legal_day(launched_at), place)
 
 
 @lru_cache(maxsize=256)  # the policy of a day and place does not change during the lifetime of a process
-def _load_limits(day: date, place: str) -> CheckInFigures:
-    return check_in_figures(policy_at(day, place))
+def _load_limits(day: date, place: str) -> CheckInLimits:
+    return check_in_limits(policy_at(day, place))
 
 
 def fence_thresholds(policy: PolicyAt) -> FenceThresholds:

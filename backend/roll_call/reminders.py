@@ -12,11 +12,11 @@ from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
-from backend.roll_call.access import access_roll_call, overseen_classes
+from backend.roll_call.access import access_roll_call, select_counselor_classes
 from backend.roll_call.errors import UrgedRecently, UrgingClosed
 from backend.roll_call.events import RemindersSent
 from backend.roll_call.outcomes import is_owed_and_not_present
-from backend.roll_call.policy import law_of
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.rules import Timing, timing
 from backend.roll_call.tables import Obligation, Reminder, RollCall, RollCallClass, RollCallStep
 
@@ -36,7 +36,7 @@ async def send_reminder(
     Reminders go by class: a class that was reminded a short while ago, also by a colleague, is left out.
     """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
-    policy = law_of(roll_call)
+    policy = roll_call_policy(roll_call)
     if actor.role not in policy.texts("roll_call.urging.accounts") or actor.school_id is None:
         raise NotPermitted(
             reason_zh="仅学校管理员和辅导员可以督促",
@@ -84,7 +84,7 @@ async def _count_waiting_to_remind(
         .group_by(Obligation.class_id)
     )
     waiting: dict[UUID, int] = {row[0]: row[1] for row in rows}
-    interval = law_of(roll_call).duration("notice.urge_interval")
+    interval = roll_call_policy(roll_call).duration("notice.urge_interval")
     reminded = await _load_reminded_classes(session, actor, roll_call, own_classes, at - interval)
     if waiting and waiting.keys() <= reminded:
         raise UrgedRecently(minutes=int(interval / timedelta(minutes=1)))
@@ -100,7 +100,7 @@ async def _load_own_classes(
         RollCallClass.roll_call_id == roll_call.id,
         RollCallClass.school_id == actor.school_id,
     )
-    counselor_classes = overseen_classes(actor)
+    counselor_classes = select_counselor_classes(actor)
     if counselor_classes is not None:
         own_classes = own_classes.where(RollCallClass.class_id.in_(counselor_classes))
     if class_id is not None:

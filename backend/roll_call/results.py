@@ -26,7 +26,7 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from backend.core.actor import Actor
 from backend.people.tables import SchoolClass, Student
 from backend.roll_call import rules
-from backend.roll_call.access import overseen_classes
+from backend.roll_call.access import select_counselor_classes
 from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.tables import (
     Obligation,
@@ -235,7 +235,7 @@ def _filter_classes(
     statement: Select[*tuple[Any, ...]], actor: Actor, class_id: UUID | None
 ) -> Select[*tuple[Any, ...]]:
     """Limit obligations to the classes of a counselor and to the class requested."""
-    counselor_classes = overseen_classes(actor)
+    counselor_classes = select_counselor_classes(actor)
     if counselor_classes is not None:
         statement = statement.where(Obligation.class_id.in_(counselor_classes))
     return statement if class_id is None else statement.where(Obligation.class_id == class_id)

@@ -12,7 +12,7 @@ from backend.core.actor import Actor
 from backend.org.queries import under
 from backend.org.tables import OrgUnit
 from backend.roll_call import rules
-from backend.roll_call.access import overseen_classes
+from backend.roll_call.access import select_counselor_classes
 from backend.roll_call.tables import RollCall, RollCallClass, RollCallStep
 
 
@@ -27,7 +27,7 @@ async def load_roll_calls_page(
 ) -> Sequence[RollCall]:
     """A page of the roll calls that the caller may see, newest first."""
     statement = select(RollCall).where(_is_visible(actor, at))
-    counselor_classes = overseen_classes(actor)
+    counselor_classes = select_counselor_classes(actor)
     if counselor_classes is not None:
         has_own_class = exists().where(
             RollCallClass.term_code == RollCall.term_code,

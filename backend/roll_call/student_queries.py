@@ -13,7 +13,7 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.core.tenancy import scope_of
 from backend.roll_call.errors import SENT_TO_A_PERSON
-from backend.roll_call.outcomes import load_term, obligation_of, outcome_of
+from backend.roll_call.outcomes import find_current_outcome, find_obligation, roll_call_term
 from backend.roll_call.partitioning import own_school_filter
 from backend.roll_call.tables import (
     Obligation,
@@ -28,7 +28,7 @@ from backend.roll_call.tables import (
 
 
 @dataclass(frozen=True, slots=True)
-class OwnRollCall:
+class StudentRollCall:
     """A roll call with the student's obligation and current outcome, and whether the student was sent to the counselor."""
 
     roll_call: RollCall
@@ -39,16 +39,16 @@ class OwnRollCall:
 
 
 @dataclass(frozen=True, slots=True)
-class SubmissionView:
+class SubmissionWithVerdict:
     """A submission with its verdict, if there is one yet."""
 
     submission: Submission
     verdict: Verdict | None
 
 
-async def own_roll_calls(
+async def load_student_roll_calls(
     session: AsyncSession, student_id: UUID, at: datetime, after: tuple[datetime, UUID] | None, limit: int
-) -> Sequence[OwnRollCall]:
+) -> Sequence[StudentRollCall]:
     """A page of the student's announced roll calls, newest first."""
     addressed = select(RollCallSchool.roll_call_id).where(
         RollCallSchool.school_id == scope_of(session).school_id
@@ -81,7 +81,7 @@ async def own_roll_calls(
     )
     referred = await _load_referred_roll_calls(session, student_id, page)
     return [
-        OwnRollCall(
+        StudentRollCall(
             roll_call,
             obligations[key],
             outcomes.get(key),
@@ -107,19 +107,21 @@ def _student_filter(
     )
 
 
-async def own_roll_call(session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime) -> OwnRollCall:
+async def load_student_roll_call(
+    session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime
+) -> StudentRollCall:
     """One announced roll call of the student. Raises `NotFound` for any other."""
     roll_call = await session.get(RollCall, roll_call_id)
     if roll_call is None or roll_call.notify_at > at or actor.student_id is None:
         raise NotFound
-    obligation = await obligation_of(session, roll_call, actor.student_id)
+    obligation = await find_obligation(session, roll_call, actor.student_id)
     if obligation is None:
         raise NotFound
     referred = await _load_referred_roll_calls(session, obligation.student_id, {roll_call_id: roll_call})
-    return OwnRollCall(
+    return StudentRollCall(
         roll_call,
         obligation,
-        await outcome_of(session, roll_call_id, obligation.student_id),
+        await find_current_outcome(session, roll_call_id, obligation.student_id),
         voided=await session.get(RollCallStep, (roll_call_id, "voided")) is not None,
         sent_to_a_person=bool(referred),
     )
@@ -137,7 +139,7 @@ async def _load_referred_roll_calls(
     return set(roll_call_ids)
 
 
-async def own_version(
+async def load_view_version(
     session: AsyncSession, student_id: UUID, at: datetime, roll_call_id: UUID | None = None
 ) -> tuple[object, ...]:
     """A value that changes whenever the student's view of the roll calls, or of one, changes; used as an ETag.
@@ -179,15 +181,17 @@ async def own_version(
     return (student_id, *(await session.execute(version)).one())
 
 
-async def own_submission(session: AsyncSession, actor: Actor, submission_id: UUID) -> SubmissionView | None:
+async def load_own_submission(
+    session: AsyncSession, actor: Actor, submission_id: UUID
+) -> SubmissionWithVerdict | None:
     """One submission of the student with its verdict, or None."""
     submission = await session.get(Submission, submission_id)
     if submission is None or submission.student_id != actor.student_id:
         return None
-    return SubmissionView(submission, await session.get(Verdict, submission_id))
+    return SubmissionWithVerdict(submission, await session.get(Verdict, submission_id))
 
 
-def same_submission() -> ColumnElement[bool]:
+def is_verdict_of_submission() -> ColumnElement[bool]:
     """Join condition from `submission` to its verdict, in the partition of the same term."""
     return and_(
         Verdict.term_code == Submission.term_code,
@@ -196,30 +200,30 @@ def same_submission() -> ColumnElement[bool]:
     )
 
 
-async def own_submissions(
+async def load_submissions(
     session: AsyncSession, roll_call_id: UUID, student_id: UUID
-) -> Sequence[SubmissionView]:
+) -> Sequence[SubmissionWithVerdict]:
     """The student's submissions in a roll call with their verdicts, oldest first."""
     rows = await session.execute(
         select(Submission, Verdict)
-        .outerjoin(Verdict, same_submission())
+        .outerjoin(Verdict, is_verdict_of_submission())
         .where(
-            Submission.term_code == load_term(roll_call_id),
+            Submission.term_code == roll_call_term(roll_call_id),
             Submission.roll_call_id == roll_call_id,
             Submission.student_id == student_id,
             *own_school_filter(session, Submission.school_id),
         )
         .order_by(Submission.received_at)
     )
-    return [SubmissionView(submission, verdict) for submission, verdict in rows]
+    return [SubmissionWithVerdict(submission, verdict) for submission, verdict in rows]
 
 
-async def refusals_of(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> Sequence[Refusal]:
+async def load_refusals(session: AsyncSession, roll_call_id: UUID, student_id: UUID) -> Sequence[Refusal]:
     """The attempts of the student that were refused immediately, oldest first."""
     rows = await session.scalars(
         select(Refusal)
         .where(
-            Refusal.term_code == load_term(roll_call_id),
+            Refusal.term_code == roll_call_term(roll_call_id),
             Refusal.roll_call_id == roll_call_id,
             Refusal.student_id == student_id,
             *own_school_filter(session, Refusal.school_id),

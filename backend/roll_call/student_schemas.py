@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel, Field, StringConstraints
 
 from backend.core.web.schema_types import Schema
-from backend.roll_call.policy import CheckInFigures
+from backend.roll_call.policy import CheckInLimits
 from backend.roll_call.tables import Challenge
 from biometrics.liveness.actions import INSTRUCTIONS, Action
 
@@ -96,7 +96,7 @@ class ChallengeOut(BaseModel):
     fixes: FixRules
 
     @classmethod
-    def of(cls, challenge: Challenge, figures: CheckInFigures, at: datetime) -> Self:
+    def of(cls, challenge: Challenge, figures: CheckInLimits, at: datetime) -> Self:
         """Build the response for a challenge."""
         actions = [Action(code) for code in challenge.actions]
         return cls(

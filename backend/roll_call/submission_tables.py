@@ -19,7 +19,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, mapped_column
 
 from backend.core.database import Base
-from backend.roll_call.partitioning import PARTITION_BY_TERM, mapper_key, of_roll_call, of_submission
+from backend.roll_call.partitioning import (
+    PARTITION_BY_TERM,
+    mapper_key,
+    roll_call_foreign_key,
+    submission_foreign_key,
+)
 
 
 class Challenge(Base):
@@ -33,7 +38,7 @@ class Challenge(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("nonce")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         CheckConstraint("jsonb_array_length(actions) > 0", name="actions"),
         Index("ix_challenge_student", "roll_call_id", "student_id", "expires_at"),
         PARTITION_BY_TERM,
@@ -62,7 +67,7 @@ class Submission(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("id")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         ForeignKeyConstraint(
             ["nonce", "school_id", "term_code"],
             ["challenge.nonce", "challenge.school_id", "challenge.term_code"],
@@ -102,7 +107,7 @@ class SubmissionFrame(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("submission_id", "position")
     __table_args__ = (
-        of_submission(),
+        submission_foreign_key(),
         Index("ix_submission_frame_sha256", "sha256"),
         Index("ix_submission_frame_as_sent", "received_at", postgresql_where=text("kept_sha256 IS NULL")),
         PARTITION_BY_TERM,
@@ -129,8 +134,8 @@ class Verdict(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("submission_id")
     __table_args__ = (
-        of_roll_call(),
-        of_submission(),
+        roll_call_foreign_key(),
+        submission_foreign_key(),
         CheckConstraint("finding IN ('accepted', 'step_up', 'rejected', 'undetermined')", name="finding"),
         Index("ix_verdict_student", "roll_call_id", "student_id"),
         PARTITION_BY_TERM,
@@ -155,7 +160,7 @@ class Refusal(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("id")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         Index("ix_refusal_student", "roll_call_id", "student_id", "at"),
         PARTITION_BY_TERM,
     )

@@ -19,7 +19,12 @@ from sqlalchemy import (
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from backend.core.database import Base
-from backend.roll_call.partitioning import PARTITION_BY_TERM, mapper_key, of_roll_call, of_submission
+from backend.roll_call.partitioning import (
+    PARTITION_BY_TERM,
+    mapper_key,
+    roll_call_foreign_key,
+    submission_foreign_key,
+)
 from backend.roll_call.submission_tables import (
     Challenge,
     Refusal,
@@ -151,7 +156,7 @@ class RollCallClass(Base):
     __tenancy__ = "shared_school"
     __mapper_args__ = mapper_key("roll_call_id", "class_id")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         PARTITION_BY_TERM,
     )
 
@@ -171,7 +176,7 @@ class RollCallSite(Base):
     __tenancy__ = "shared_school"
     __mapper_args__ = mapper_key("roll_call_id", "site_version_id")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         PARTITION_BY_TERM,
     )
 
@@ -217,7 +222,7 @@ class OutcomeEntry(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("roll_call_id", "student_id", "seq")
     __table_args__ = (
-        of_submission(),
+        submission_foreign_key(),
         CheckConstraint("outcome IN ('present', 'missed', 'excused', 'undetermined')", name="outcome"),
         CheckConstraint("seq >= 1", name="seq"),
         Index(
@@ -315,7 +320,7 @@ class Attestation(Base):
     __tenancy__ = "student"
     __mapper_args__ = mapper_key("roll_call_id", "student_id")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         PARTITION_BY_TERM,
     )
 
@@ -360,7 +365,7 @@ class Reminder(Base):
     __tenancy__ = "school"
     __mapper_args__ = mapper_key("id")
     __table_args__ = (
-        of_roll_call(),
+        roll_call_foreign_key(),
         Index("ix_reminder_roll_call", "roll_call_id", "school_id", "at"),
         PARTITION_BY_TERM,
     )

@@ -9,13 +9,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core import audit, outbox
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotPermitted
-from backend.roll_call.access import access_roll_call, on_launching_side
+from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.events import RollCallVoided
 from backend.roll_call.outcomes import (
-    Decided,
-    effective,
+    OutcomeDecision,
     fill_open_outcomes,
     lock_roll_call_exclusive,
+    select_current_outcomes,
     write_outcome,
 )
 from backend.roll_call.rules import Outcome
@@ -30,7 +30,7 @@ async def void_roll_call(
     Only the launcher or a superior of it may void; a school may void its own roll calls.
     """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
-    if not on_launching_side(roll_call, actor):
+    if not acts_for_launcher(roll_call, actor):
         raise NotPermitted(
             reason_zh="只有发起单位或其上级可以作废",
             reason_en="only the launcher or its superior may void a roll call",
@@ -63,9 +63,9 @@ async def void_roll_call(
 
 async def _excuse_all(session: AsyncSession, roll_call: RollCall, reason: str, at: datetime) -> None:
     """Write first entries in bulk where there was no outcome, and a compensating entry for each outcome replaced."""
-    decision = Decided(Outcome.EXCUSED, "voided", "voiding", {"reason": reason})
+    decision = OutcomeDecision(Outcome.EXCUSED, "voided", "voiding", {"reason": reason})
     replaced = await session.scalars(
-        effective().where(
+        select_current_outcomes().where(
             OutcomeEntry.term_code == roll_call.term_code,
             OutcomeEntry.roll_call_id == roll_call.id,
             OutcomeEntry.outcome.not_in([Outcome.PRESENT.value, Outcome.EXCUSED.value]),

@@ -33,8 +33,8 @@ from backend.leave.schemas import (
 )
 from backend.leave.service import DecideLeave, cancel_leave, decide_leave, record_return
 from backend.leave.stand_ins import NameStandIn, end_stand_in, name_stand_in, stand_ins_page
-from backend.roll_call.oversight import access_roll_call, on_launching_side
-from backend.roll_call.policy import law_of
+from backend.roll_call.access import access_roll_call, acts_for_launcher
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import Obligation
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
@@ -166,7 +166,7 @@ async def list_leave_claims(
     """
     async with caller.transaction() as session:
         roll_call = await access_roll_call(session, caller.actor, roll_call_id, caller.at)
-        if not on_launching_side(roll_call, caller.actor):
+        if not acts_for_launcher(roll_call, caller.actor):
             raise NotPermitted(reason_zh="由发起单位查阅", reason_en="only the launching side sees these")
         obliged = select(Obligation.student_id).where(
             Obligation.term_code == roll_call.term_code,
@@ -174,7 +174,7 @@ async def list_leave_claims(
             Obligation.duty == "owed",
         )
         window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.deadline)
-        reach = Reach(window, law_of(roll_call).duration("roll_call.window.minimum"), caller.at)
+        reach = Reach(window, roll_call_policy(roll_call).duration("roll_call.window.minimum"), caller.at)
         page = await claims_page(session, obliged, reach, position_id(cursor), limit)
     next_cursor = encode_cursor(str(page.further)) if page.further else None
     items = [LeaveClaimOut.model_validate(each) for each in page.items]

@@ -17,7 +17,7 @@ from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.org.paths import division_of
 from backend.policy.installed import policy_at
-from backend.roll_call.outcomes import outcome_of
+from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
 from backend.standing.appeal_errors import (
@@ -182,7 +182,7 @@ async def _result_at(session: AsyncSession, locked: LockedStudent, roll_call_id:
         or obligation.duty == "exempt"
     ):
         raise NotFound
-    outcome = await outcome_of(session, roll_call_id, student_id)
+    outcome = await find_current_outcome(session, roll_call_id, student_id)
     if outcome is None:
         raise NoResultYet
     if outcome.outcome in {Outcome.PRESENT, Outcome.EXCUSED}:

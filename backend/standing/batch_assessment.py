@@ -20,7 +20,7 @@ from backend.core.database import among
 from backend.core.tenancy import Scope
 from backend.leave.tables import LeaveRequest
 from backend.people.tables import Student
-from backend.roll_call.outcomes import load_term
+from backend.roll_call.outcomes import roll_call_term
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, OutcomeEntry, RollCall
 from backend.standing.store import tables
@@ -213,7 +213,7 @@ def known_in(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
         .join(tables.StudentStanding, tables.StudentStanding.student_id == Obligation.student_id)
         .where(
             among(tables.StudentStanding.school_id, schools.ids),
-            Obligation.term_code == load_term(roll_call_id),
+            Obligation.term_code == roll_call_term(roll_call_id),
             Obligation.roll_call_id == roll_call_id,
             among(Obligation.school_id, schools.ids),
             Obligation.duty != "exempt",
@@ -232,7 +232,7 @@ def missed_by(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
     return (
         select(OutcomeEntry.student_id, misses)
         .where(
-            OutcomeEntry.term_code == load_term(roll_call_id),
+            OutcomeEntry.term_code == roll_call_term(roll_call_id),
             among(OutcomeEntry.school_id, schools.ids),
             OutcomeEntry.outcome == Outcome.MISSED.value,
         )
@@ -245,7 +245,7 @@ def missed_by(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
 def _missed_in(schools: Schools, roll_call_id: UUID) -> Sequence[ColumnElement[bool]]:
     """Conditions on `outcome_entry` for students of the schools who missed the roll call at any time."""
     return (
-        OutcomeEntry.term_code == load_term(roll_call_id),
+        OutcomeEntry.term_code == roll_call_term(roll_call_id),
         among(OutcomeEntry.school_id, schools.ids),
         OutcomeEntry.roll_call_id == roll_call_id,
         OutcomeEntry.outcome == Outcome.MISSED.value,

@@ -21,10 +21,10 @@ from backend.appeal.rules import AppealState
 from backend.appeal.tables import AppealImpartiality
 from backend.core.errors import NotFound, NotPermitted
 from backend.org.calendar import official_calendar
-from backend.roll_call.outcomes import outcome_of
-from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeEntry, RollCall
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.appeal_effects import Finding
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import Result, StudentFacts
@@ -94,7 +94,7 @@ async def test_an_overturned_result_is_written_once(
     missed, _, _ = await appeals.registry.misses(3)
     await appeals.decide(await appeals.against_check(missed), finding="excused")
     async with appeals.registry.transaction(appeals.province) as session:
-        entry = await outcome_of(session, missed.id, appeals.registry.pupil.id)
+        entry = await find_current_outcome(session, missed.id, appeals.registry.pupil.id)
     assert entry is not None
     assert (entry.outcome, entry.method, entry.reason, entry.seq) == ("excused", "appeal", "appeal_upheld", 2)
     _, assessment = await appeals.load_facts()

@@ -227,7 +227,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "record_check WHERE student_id = $1 ORDER BY at DESC LIMIT 1",
     ),
     "ix_refusal_student": (
-        "backend.roll_call.student_queries:refusals_of",
+        "backend.roll_call.student_queries:load_refusals",
         (
             "refusal WHERE term_code = '2026-spring' AND roll_call_id = $1 AND student_id = $2 AND school_id = $3"
             " ORDER BY at"
@@ -278,7 +278,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         "submission WHERE frames_gone_at IS NULL AND received_at <= $1 ORDER BY received_at LIMIT 500",
     ),
     "ix_submission_student": (
-        "backend.roll_call.student_queries:own_submissions",
+        "backend.roll_call.student_queries:load_submissions",
         (
             "submission WHERE term_code = '2026-spring' AND roll_call_id = $1 AND student_id = $2 AND school_id = $3"
             " ORDER BY received_at"

@@ -13,7 +13,7 @@ from backend.app import create_app
 from backend.core.app_context import AppContext
 from backend.core.ids import new_id
 from backend.core.redis_client import RedisClient, open_redis
-from backend.roll_call.progress.access import publish_changed
+from backend.roll_call.progress.changes import publish_changed
 
 
 class UnresponsiveRedis:

@@ -273,16 +273,16 @@ def find_unfinished_work(connection: psycopg.Connection[Any]) -> list[str]:
             connection, "SELECT state::text, count(*) AS n FROM verification_task GROUP BY 1 ORDER BY 1"
         )
         found += [f"{row['n']} verifications are {row['state']}" for row in waiting]
-    for name, consumers in SUBSCRIPTIONS.items():
+    for event, consumers in SUBSCRIPTIONS.items():
         for consumer in consumers:
             missing = rows(
                 connection,
                 "SELECT count(*) AS n FROM outbox_event e WHERE e.name = %s AND NOT EXISTS"
                 " (SELECT 1 FROM outbox_delivery d WHERE d.event_id = e.id AND d.consumer = %s)",
-                *(name, consumer.name),
+                *(event.__name__, consumer.name),
             )[0]["n"]
             if missing:
-                found.append(f"{missing} events {name} were not delivered to {consumer.name}")
+                found.append(f"{missing} events {event.__name__} were not delivered to {consumer.name}")
     return found
 
 

@@ -24,8 +24,8 @@ from backend.leave.service import (
 )
 from backend.roll_call.check_in import evaluate
 from backend.roll_call.errors import WindowsOverlap
-from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.appeal_errors import NothingToAppeal
 from backend.worker import load_jobs
 from tests.faults.interleaving import ConcurrentClient, interleave

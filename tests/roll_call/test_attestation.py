@@ -31,7 +31,7 @@ from backend.roll_call.errors import (
 )
 from backend.roll_call.results import load_missing_page
 from backend.roll_call.rules import Outcome
-from backend.roll_call.settlement.determination import Determine, determine
+from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
 from backend.roll_call.tables import Attestation, AttestationReview, OutcomeEntry, RollCall, RollCallSite
 from backend.roll_call.voiding import void_roll_call
 from tests.support.province import (
@@ -92,8 +92,8 @@ async def submit_determination(
     stage: Stage, roll_call: RollCall, pupil: Pupil, actor: Actor, outcome: Outcome = Outcome.PRESENT
 ) -> OutcomeEntry:
     async with stage.app_context.database.transaction(actor.scope) as session:
-        command = Determine(roll_call.id, pupil.id, outcome, "经视频核对")
-        return await determine(session, actor, command, stage.clock())
+        command = DetermineOutcome(roll_call.id, pupil.id, outcome, "经视频核对")
+        return await determine_outcome(session, actor, command, stage.clock())
 
 
 async def current_outcome(stage: Stage, roll_call: RollCall, pupil: Pupil) -> tuple[str, str]:

@@ -19,8 +19,8 @@ from backend.identity.tables import DeviceKey, Portrait
 from backend.people.tables import Student
 from backend.roll_call.check_in.evaluate import Received
 from backend.roll_call.eligibility import Refused
-from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import Challenge, RollCall, Submission, Verdict
+from backend.roll_call.voiding import void_roll_call
 from biometrics.pool import FacePool
 from tests.support.roll_call.scenario import MICROSECOND, Stage, staged
 from tests.support.roll_call.student_phone import Candidate, burst, envelope, fixes

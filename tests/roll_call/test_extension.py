@@ -143,7 +143,7 @@ async def test_extension_is_notified_and_audited(stage: Stage) -> None:
     assert len(await stage.events("RollCallExtended", roll_call.id)) == 1
     event = RollCallExtended(roll_call_id=roll_call.id, path=roll_call.launcher_path, until=stage.clock())
     async with stage.arrange() as session:
-        assert await notifications.tell_extended(session, event, stage.clock())
+        assert await notifications.notify_extended(session, event, stage.clock())
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.action == "roll_call.extend"))
         notice = await session.scalar(select(NoticeMessage).where(NoticeMessage.kind == "roll_call_extended"))
     assert entry is not None

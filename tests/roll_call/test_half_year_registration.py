@@ -9,7 +9,7 @@ from backend.core.errors import NotPermitted
 from backend.org.paths import division_of
 from backend.people.tables import Student
 from backend.roll_call.errors import RegistrationsUsedUp
-from backend.roll_call.half_year_registration import register
+from backend.roll_call.half_year_registration import register_half_year
 from backend.roll_call.tables import HalfYearRegistration
 from tests.support.province import Pupil, student_account
 from tests.support.roll_call.scenario import Stage
@@ -28,7 +28,7 @@ async def part_time_student(stage: Stage) -> Pupil:
 async def register_student(stage: Stage, pupil: Pupil, at: datetime | None = None) -> HalfYearRegistration:
     actor = student_account(stage.school, pupil)
     async with stage.app_context.database.transaction(actor.scope) as session:
-        return await register(session, actor, division_of(actor.org_path), at or stage.clock())
+        return await register_half_year(session, actor, division_of(actor.org_path), at or stage.clock())
 
 
 async def test_third_registration_of_the_year_is_refused(stage: Stage, part_time_student: Pupil) -> None:

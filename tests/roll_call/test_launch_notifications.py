@@ -12,7 +12,7 @@ from backend.people.tables import Student
 from backend.roll_call.access import access_roll_call
 from backend.roll_call.settlement.tasks import run_due_steps
 from backend.roll_call.staff_queries import load_roll_calls_page
-from backend.roll_call.student_queries import own_roll_call, own_roll_calls
+from backend.roll_call.student_queries import load_student_roll_call, load_student_roll_calls
 from backend.roll_call.tables import RollCall
 from tests.support.province import registrar_account, student_account
 from tests.support.roll_call.notices import count_notices
@@ -26,13 +26,13 @@ async def visibility(stage: Stage, actor: Actor, roll_call: RollCall) -> tuple[b
     at = stage.clock()
     async with stage.app_context.database.transaction(actor.scope) as session:
         if actor.student_id is not None:
-            views = await own_roll_calls(session, actor.student_id, at, None, 50)
+            views = await load_student_roll_calls(session, actor.student_id, at, None, 50)
             listed = {view.roll_call.id for view in views}
         else:
             listed = {row.id for row in await load_roll_calls_page(session, actor, at, None, 50)}
         try:
             if actor.role == "student":
-                await own_roll_call(session, actor, roll_call.id, at)
+                await load_student_roll_call(session, actor, roll_call.id, at)
             else:
                 await access_roll_call(session, actor, roll_call.id, at)
         except NotFound:

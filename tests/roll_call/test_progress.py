@@ -20,7 +20,7 @@ from backend.roll_call.progress import cache
 from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.progress.cache import TotalsCache
 from backend.roll_call.progress.changes import CHANNEL_PREFIX, publish_changed
-from backend.roll_call.progress.counters import Miscount, flush_counters, miscounts, recount
+from backend.roll_call.progress.counters import Miscount, find_miscounts, flush_counters, recount_outcomes
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, RollCall
 from backend.roll_call.voiding import void_roll_call
@@ -111,7 +111,7 @@ async def flush(stage: Stage) -> int:
 
 async def load_miscounts(stage: Stage, roll_call: RollCall) -> list[Miscount]:
     async with stage.app_context.database.transaction(stage.bureau.scope) as session:
-        return await miscounts(session, roll_call.id)
+        return await find_miscounts(session, roll_call.id)
 
 
 async def test_counters_agree_with_outcomes_before_and_after_flush(stage: Stage) -> None:
@@ -182,7 +182,7 @@ async def test_wrong_counters_are_found_and_recounted(stage: Stage) -> None:
         wrong.missed += 2
     assert await load_miscounts(stage, launched.roll_call) == [Miscount(klass.id, {"missed": 2})]
     async with stage.app_context.database.transaction(stage.bureau.scope) as session:
-        assert await recount(session, launched.roll_call.id) == len(stage.school.classes)
+        assert await recount_outcomes(session, launched.roll_call.id) == len(stage.school.classes)
     assert await load_miscounts(stage, launched.roll_call) == []
     assert (await load_progress(stage, stage.bureau, launched.roll_call))["missed"] == 6
 
@@ -200,7 +200,7 @@ async def test_recount_updates_cached_totals_of_class_without_results(stage: Sta
         session.add(wrong)
     assert (await load_progress(stage, stage.bureau, launched.roll_call))["present"] == 3
     async with stage.app_context.database.transaction(stage.bureau.scope) as session:
-        await recount(session, launched.roll_call.id)
+        await recount_outcomes(session, launched.roll_call.id)
     assert (await load_progress(stage, stage.bureau, launched.roll_call))["present"] == 0
 
 

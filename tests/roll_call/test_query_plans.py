@@ -27,13 +27,18 @@ from backend.roll_call.access import access_roll_call
 from backend.roll_call.check_in.history import attempts_of
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
-from backend.roll_call.outcomes import outcome_of
+from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.progress.access import authorize_progress
 from backend.roll_call.reminders import send_reminder
 from backend.roll_call.results import ResultFilter, load_missing_page, load_results_page
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.staff_queries import load_roll_calls_page
-from backend.roll_call.student_queries import own_roll_call, own_roll_calls, own_submissions, refusals_of
+from backend.roll_call.student_queries import (
+    load_refusals,
+    load_student_roll_call,
+    load_student_roll_calls,
+    load_submissions,
+)
 from backend.roll_call.tables import OutcomeEntry, RollCall, Submission
 from backend.roll_call.verification.inputs import load_inputs
 from backend.standing.batch_assessment import SchoolOf, known_in, missed_by, students_to_assess
@@ -198,18 +203,18 @@ async def choose_people(database: Database, app_context: AppContext, roll_call: 
 
 
 async def student_roll_call(here: Province, session: AsyncSession) -> None:
-    await own_roll_call(session, here.student, here.roll_call.id, DURING)
+    await load_student_roll_call(session, here.student, here.roll_call.id, DURING)
 
 
 async def student_attempts(here: Province, session: AsyncSession) -> None:
-    assert await own_submissions(session, here.roll_call.id, here.student_id)
-    await refusals_of(session, here.roll_call.id, here.student_id)
-    assert await outcome_of(session, here.roll_call.id, here.student_id)
+    assert await load_submissions(session, here.roll_call.id, here.student_id)
+    await load_refusals(session, here.roll_call.id, here.student_id)
+    assert await find_current_outcome(session, here.roll_call.id, here.student_id)
 
 
 async def student_history(here: Province, session: AsyncSession) -> None:
     assert (
-        len(await own_roll_calls(session, here.student_id, SETTLED, None, 21))
+        len(await load_student_roll_calls(session, here.student_id, SETTLED, None, 21))
         == len(province_data.EARLIER_ROLL_CALLS) + 1
     )
 

@@ -12,7 +12,7 @@ from backend.core.tenancy import Scope
 from backend.roll_call.check_in.evaluate import Received
 from backend.roll_call.errors import ResultClosed
 from backend.roll_call.rules import Outcome
-from backend.roll_call.settlement.determination import Determine, determine
+from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
 from backend.roll_call.settlement.resettlement import resettle
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallStep
@@ -123,16 +123,16 @@ async def test_determination_concurrent_with_voiding_leaves_no_miss(stage: Stage
     roll_call, bureau = launched.roll_call, stage.bureau
     stage.clock.at = roll_call.closes_at + 2 * GRACE + MICROSECOND
     await stage.settle(roll_call)
-    command = Determine(roll_call.id, candidate.student_id, Outcome.MISSED, "经核实不在校")
+    command = DetermineOutcome(roll_call.id, candidate.student_id, Outcome.MISSED, "经核实不在校")
     async with stage.app_context.database.transaction(bureau.scope) as session:
-        await determine(session, bureau, command, stage.clock())
+        await determine_outcome(session, bureau, command, stage.clock())
         voiding = asyncio.create_task(void(stage, bureau, roll_call))
         await stage.blocked("advisory", "transactionid")
     await voiding
     assert await stage.outcome(roll_call.id, candidate) == ("excused", "voided")
     with pytest.raises(ResultClosed):
         async with stage.app_context.database.transaction(bureau.scope) as session:
-            await determine(session, bureau, command, stage.clock())
+            await determine_outcome(session, bureau, command, stage.clock())
 
 
 async def test_resettlement_concurrent_with_voiding_ends_excused(stage: Stage) -> None:

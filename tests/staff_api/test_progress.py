@@ -21,7 +21,7 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.core.redis_client import RedisClient, open_redis
 from backend.core.web.requests import Caller
-from backend.roll_call.outcomes import Decided, write_outcome
+from backend.roll_call.outcomes import OutcomeDecision, write_outcome
 from backend.roll_call.progress import stream as progress_stream
 from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.progress.stream import ProgressStreams
@@ -54,7 +54,7 @@ async def mark_present(stage: Stage, roll_call: RollCall, number: int) -> None:
     actor = stage.registrar
     async with stage.app_context.database.transaction(actor.scope) as session:
         obligation = await session.get_one(Obligation, (roll_call.id, student_id))
-        decision = Decided(Outcome.PRESENT, "verified", "face")
+        decision = OutcomeDecision(Outcome.PRESENT, "verified", "face")
         await write_outcome(session, roll_call, obligation, decision, stage.clock())
 
 

@@ -16,9 +16,9 @@ from backend.leave.service import DecideLeave, HalfDay, RequestLeave, decide_lea
 from backend.notice.tables import Notice, NoticeMessage
 from backend.people.attachment_files import Content, receive
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import RollCall
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.claims import errors
 from backend.standing.claims.queries import ClaimSearch, ClaimView, load_claim, load_claims_page
 from backend.standing.claims.service import DecideClaim, FileClaim, claim_late_leave, decide_claim, file_claim

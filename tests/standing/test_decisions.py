@@ -11,7 +11,7 @@ from sqlalchemy import select
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
-from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.prompts.decisions import DecidePrompt, decide_prompt
 from backend.standing.prompts.errors import (
     ChangeNotAutomatic,

@@ -18,7 +18,7 @@ from backend.notice.messages import Message, SmsText, StaffRecipient
 from backend.notice.service import post_notice
 from backend.notice.sms.aliyun import AliyunSmsReport
 from backend.notice.tables import NoticeDelivery
-from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.prompts.errors import DeliveryTimeInvalid, DeliveryTooOld, PromptWithdrawn
 from backend.standing.prompts.queries import prompt_file

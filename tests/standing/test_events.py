@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from backend.roll_call.launch.audience import Audience
-from backend.roll_call.oversight import void_roll_call
 from backend.roll_call.tables import RollCall
+from backend.roll_call.voiding import void_roll_call
 from backend.standing import tasks
 from backend.standing.batch_assessment import SchoolOf, known_in, missed_by, missed_despite_leave
 from backend.standing.store.tables import (

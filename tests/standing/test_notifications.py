@@ -11,7 +11,7 @@ from backend.core.ids import new_id
 from backend.core.outbox import emit
 from backend.notice.tables import Notice, NoticeDelivery
 from backend.people.tables import Student
-from backend.roll_call.oversight import void_roll_call
+from backend.roll_call.voiding import void_roll_call
 from backend.standing.engine.prompts import PromptState
 from backend.standing.events import StudentWarned
 from backend.standing.notifications import texts

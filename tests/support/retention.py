@@ -9,7 +9,7 @@ from backend.core.ids import new_id
 from backend.retention.deletion import delete_expired
 from backend.retention.tables import RetentionRun
 from backend.retention.tasks import KINDS
-from backend.roll_call.outcomes import Decided, outcome_of, write_outcome
+from backend.roll_call.outcomes import OutcomeDecision, find_current_outcome, write_outcome
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall, Submission, Verdict
 from backend.standing.store.tables import (
@@ -41,8 +41,8 @@ async def record_present(stage: Stage, candidate: Candidate, roll_call: RollCall
     """Write the outcome of an accepted check-in, as verification does."""
     async with stage.arrange() as session:
         obligation = await session.get_one(Obligation, (roll_call.id, candidate.student_id))
-        earlier = await outcome_of(session, roll_call.id, candidate.student_id)
-        found = Decided(Outcome.PRESENT, "verified", "face")
+        earlier = await find_current_outcome(session, roll_call.id, candidate.student_id)
+        found = OutcomeDecision(Outcome.PRESENT, "verified", "face")
         assert await write_outcome(session, roll_call, obligation, found, stage.clock(), replaces=earlier)
 
 

@@ -29,7 +29,7 @@ from backend.roll_call.eligibility import (
     record_refusal,
 )
 from backend.roll_call.outcomes import lock_obligation
-from backend.roll_call.policy import CheckInFigures
+from backend.roll_call.policy import CheckInLimits
 from backend.roll_call.tables import Challenge, Submission
 from biometrics.liveness.actions import Action, ActionsTooFew, draw_actions
 
@@ -152,7 +152,7 @@ def draw_flash_colours(random: Random, count: int) -> list[str]:
     return drawn
 
 
-def _draw_possible_actions(unable: Collection[Action], figures: CheckInFigures) -> tuple[Action, ...]:
+def _draw_possible_actions(unable: Collection[Action], figures: CheckInLimits) -> tuple[Action, ...]:
     """Draw as many actions as the policy asks from those that the student can do; raises ActionsTooFew."""
     able = [action for action in Action if action not in unable]
     return draw_actions(_RANDOM, able, _RANDOM.randint(figures.actions_minimum, figures.actions_maximum))

@@ -30,8 +30,8 @@ from backend.roll_call.check_in.repository import (
 )
 from backend.roll_call.eligibility import AttemptState, Refused, find_refusal
 from backend.roll_call.envelope import Envelope, OpenedEnvelope
-from backend.roll_call.policy import CheckInFigures, figures_of
-from backend.roll_call.settlement.service import resettle_submission
+from backend.roll_call.policy import CheckInLimits, load_check_in_limits
+from backend.roll_call.settlement.resettlement import resettle_submission
 from geo.errors import GeoError
 from geo.location_fixes import validate
 
@@ -105,7 +105,7 @@ def evaluate(
         return UnrecordedError(error)
     assert facts.place is not None
     assert facts.student_id is not None
-    figures = figures_of(facts.launched_at, facts.place)
+    figures = load_check_in_limits(facts.launched_at, facts.place)
     opened = request.opened
     try:
         if len(request.compact) > figures.envelope_bytes:
@@ -132,7 +132,7 @@ def _find_access_error(facts: CheckInFacts) -> DomainError | None:
 
 
 def _check_envelope(
-    request: CheckInRequest, content: Envelope, facts: CheckInFacts, figures: CheckInFigures
+    request: CheckInRequest, content: Envelope, facts: CheckInFacts, figures: CheckInLimits
 ) -> None:
     if content.roll_call != request.roll_call_id:
         raise errors.EnvelopeWrongRollCall
@@ -162,7 +162,7 @@ def _attempt_state(facts: CheckInFacts) -> AttemptState:
     )
 
 
-def _check_content(content: Envelope, figures: CheckInFigures) -> None:
+def _check_content(content: Envelope, figures: CheckInLimits) -> None:
     if not figures.frames_minimum <= len(content.frames) <= figures.frames_maximum:
         raise errors.EnvelopeMalformed(reason="frames")
     if any(frame.size > figures.frame_bytes for frame in content.frames):
@@ -180,7 +180,7 @@ def _check_content(content: Envelope, figures: CheckInFigures) -> None:
         ) from error
 
 
-def _accept(request: CheckInRequest, facts: CheckInFacts, figures: CheckInFigures, keys: KeyRing) -> Accepted:
+def _accept(request: CheckInRequest, facts: CheckInFacts, figures: CheckInLimits, keys: KeyRing) -> Accepted:
     """Sign the receipt. After a rejection because of load, the grace for frames starts when the retry arrived."""
     assert facts.student_id is not None
     is_retry = request.arrived_at != request.at

@@ -23,7 +23,7 @@ from backend.core.tenancy import Scope
 from backend.core.web.requests import BodyTooLarge
 from backend.roll_call import errors
 from backend.roll_call.envelope import parse_stored_envelope
-from backend.roll_call.policy import figures_of
+from backend.roll_call.policy import load_check_in_limits
 
 BATCH = 64
 """Maximum number of frames recorded in one transaction; each is one row without a signature check."""
@@ -63,7 +63,7 @@ async def load_declared_frame(
         raise errors.FrameNotDeclared(position=position)
     if not row["stored"] and at > row["frames_due_at"]:
         raise errors.FramesTooLate
-    limit = figures_of(row["launched_at"], row["place"]).frame_bytes
+    limit = load_check_in_limits(row["launched_at"], row["place"]).frame_bytes
     key = f"frames/{row['roll_call_id']}/{submission_id}/{position}"
     digest = bytes.fromhex(declared[position].sha256)
     return DeclaredFrame(submission_id, position, digest, limit, key, row["stored"])

@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.errors import NotFound
 from backend.people.tables import SchoolClass
-from backend.roll_call.outcomes import obligation_of
-from backend.roll_call.oversight import access_roll_call, on_launching_side, overseen_classes
-from backend.roll_call.queries import refusals_of, same_submission
+from backend.roll_call.access import access_roll_call, acts_for_launcher, select_counselor_classes
+from backend.roll_call.outcomes import find_obligation
+from backend.roll_call.student_queries import is_verdict_of_submission, load_refusals
 from backend.roll_call.tables import Challenge, Obligation, Refusal, Submission, Verdict
 
 
@@ -43,7 +43,7 @@ async def attempts_of(
     Only superiors on the launching side may see thresholds, never a school, because the school is what is checked.
     """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
-    obligation = await obligation_of(session, roll_call, student_id)
+    obligation = await find_obligation(session, roll_call, student_id)
     if obligation is None or not await _is_overseen(session, actor, obligation):
         raise NotFound
     rows = await session.execute(
@@ -56,7 +56,7 @@ async def attempts_of(
                 Challenge.nonce == Submission.nonce,
             ),
         )
-        .outerjoin(Verdict, same_submission())
+        .outerjoin(Verdict, is_verdict_of_submission())
         .where(
             Submission.term_code == roll_call.term_code,
             Submission.roll_call_id == roll_call_id,
@@ -67,14 +67,14 @@ async def attempts_of(
     )
     return AttemptHistory(
         attempts=[Attempt(*row) for row in rows],
-        refusals=await refusals_of(session, roll_call_id, student_id),
-        traced=actor.school_id is None and on_launching_side(roll_call, actor),
+        refusals=await load_refusals(session, roll_call_id, student_id),
+        traced=actor.school_id is None and acts_for_launcher(roll_call, actor),
     )
 
 
 async def _is_overseen(session: AsyncSession, actor: Actor, obligation: Obligation) -> bool:
     """Whether the student's class at the launch is one that the caller oversees."""
-    classes = overseen_classes(actor)
+    classes = select_counselor_classes(actor)
     if classes is None:
         return True
     own_class = exists().where(SchoolClass.id == obligation.class_id, SchoolClass.id.in_(classes))

@@ -19,8 +19,8 @@ from backend.notice.messages import IN_APP, IN_APP_AND_SMS, Channel, Message, Sm
 from backend.notice.service import post_notices
 from backend.people.tables import ClassCounselor, Student
 from backend.roll_call.events import RemindersSent, RollCallExtended, RollCallLaunched, RollCallVoided
-from backend.roll_call.outcomes import is_owed_and_not_present, load_term, lock_roll_call_shared
-from backend.roll_call.policy import arrival_jitter_of, law_of
+from backend.roll_call.outcomes import is_owed_and_not_present, lock_roll_call_shared, roll_call_term
+from backend.roll_call.policy import max_arrival_jitter, roll_call_policy
 from backend.roll_call.rules import SPOT_CHECK
 from backend.roll_call.tables import (
     Obligation,
@@ -67,7 +67,7 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
     is_due = roll_call.notify_at <= at <= roll_call.deadline
     if not is_due or await session.scalar(select(ended)) or await session.scalar(step) is None:
         return 0
-    recipients = law_of(roll_call).texts("roll_call.notice.recipients")
+    recipients = roll_call_policy(roll_call).texts("roll_call.notice.recipients")
     sent = 0
     if "student" in recipients:
         students = (
@@ -80,7 +80,7 @@ async def announce(session: AsyncSession, roll_call_id: UUID, at: datetime) -> i
             )
         )
         message, channels = _student_message(roll_call), _student_channels(roll_call)
-        sent += await post_notices(session, students, message, channels, at, arrival_jitter_of(roll_call))
+        sent += await post_notices(session, students, message, channels, at, max_arrival_jitter(roll_call))
     staff_message = _staff_message(roll_call)
     if "registrar" in recipients:
         sent += await post_notices(
@@ -105,7 +105,7 @@ def _audience_counselors(roll_call_id: UUID) -> Recipients:
         ClassCounselor.counselor_id == Account.counselor_id,
         ClassCounselor.until.is_(None),
         RollCallClass.class_id == ClassCounselor.class_id,
-        RollCallClass.term_code == load_term(roll_call_id),
+        RollCallClass.term_code == roll_call_term(roll_call_id),
         RollCallClass.roll_call_id == roll_call_id,
         RollCallClass.school_id == Account.school_id,
     )
@@ -156,7 +156,7 @@ async def announce_launched(session: AsyncSession, event: RollCallLaunched, at: 
     return await announce(session, event.roll_call_id, at)
 
 
-async def remind(session: AsyncSession, event: RemindersSent, at: datetime) -> int:
+async def post_reminder(session: AsyncSession, event: RemindersSent, at: datetime) -> int:
     """Post the notices of a reminder to the students who are still not present. None are sent after the close."""
     reminder = await session.get_one(Reminder, event.reminder_id)
     roll_call = await session.get_one(RollCall, reminder.roll_call_id)
@@ -189,7 +189,7 @@ async def remind(session: AsyncSession, event: RemindersSent, at: datetime) -> i
     return await post_notices(session, students, message, ("in_app", "sms"), at)
 
 
-async def tell_voided(session: AsyncSession, event: RollCallVoided, at: datetime) -> int:
+async def notify_voided(session: AsyncSession, event: RollCallVoided, at: datetime) -> int:
     """Notify everyone who was notified of the roll call that it is voided, with the reason.
 
     A roll call that was not announced yet stays secret.
@@ -230,7 +230,7 @@ async def _post_to_all(
     return sent
 
 
-async def tell_extended(session: AsyncSession, event: RollCallExtended, at: datetime) -> int:
+async def notify_extended(session: AsyncSession, event: RollCallExtended, at: datetime) -> int:
     """Notify staff and the students who are not present yet of the new close. None are sent once that has passed."""
     roll_call = await session.get_one(RollCall, event.roll_call_id)
     if await session.get(RollCallStep, (event.roll_call_id, "announced")) is None or at > roll_call.deadline:

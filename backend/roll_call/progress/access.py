@@ -10,11 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.org.queries import unit_below
-from backend.roll_call.access import access_roll_call, overseen_classes
-from backend.roll_call.progress.changes import publish_changed
+from backend.roll_call.access import access_roll_call, select_counselor_classes
 from backend.roll_call.progress.totals import RollCallTotals, Unit
-
-__all__ = ["AccessCache", "ProgressAccess", "authorize_progress", "publish_changed"]
 
 CACHE_SECONDS = 30.0
 """A roll call never changes and a unit rarely does, so a decision stays valid for this long."""
@@ -46,7 +43,7 @@ async def authorize_progress(
     """
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
     unit = await unit_below(session, actor, unit_id or actor.org_id)
-    class_ids = overseen_classes(actor)
+    class_ids = select_counselor_classes(actor)
     own_classes = None if class_ids is None else frozenset(await session.scalars(class_ids))
     return ProgressAccess(
         roll_call_id, roll_call.launcher_path, Unit(unit.id, unit.kind, unit.name, unit.path), own_classes

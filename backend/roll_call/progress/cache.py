@@ -24,7 +24,7 @@ from backend.org.paths import superior_paths
 from backend.org.queries import under
 from backend.org.tables import OrgUnit
 from backend.people.tables import SchoolClass
-from backend.roll_call.outcomes import load_term
+from backend.roll_call.outcomes import roll_call_term
 from backend.roll_call.progress.totals import ClassObligations, Counts, RollCallTotals, Unit
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import RollCallClass
@@ -123,7 +123,10 @@ async def _load_totals(session: AsyncSession, roll_call_id: UUID, launcher_path:
             RollCallClass.exempt,
         )
         .join(SchoolClass, SchoolClass.id == RollCallClass.class_id)
-        .where(RollCallClass.term_code == load_term(roll_call_id), RollCallClass.roll_call_id == roll_call_id)
+        .where(
+            RollCallClass.term_code == roll_call_term(roll_call_id),
+            RollCallClass.roll_call_id == roll_call_id,
+        )
         .order_by(SchoolClass.name)
     )
     classes: list[ClassObligations] = []

@@ -8,7 +8,7 @@ from sqlalchemy import Select, func, or_, select, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.roll_call.outcomes import load_term
+from backend.roll_call.outcomes import roll_call_term
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeCount, OutcomeCountPending, OutcomeEntry
 
@@ -44,7 +44,7 @@ async def sum_counters(session: AsyncSession, roll_call_id: UUID) -> dict[str, i
     return dict(zip(OUTCOMES, map(int, sums.one()), strict=True))
 
 
-async def miscounts(session: AsyncSession, roll_call_id: UUID) -> list[Miscount]:
+async def find_miscounts(session: AsyncSession, roll_call_id: UUID) -> list[Miscount]:
     """Classes whose counters differ from their current outcomes, within the session's scope.
 
     One statement, so that counters and outcomes come from the same snapshot.
@@ -79,7 +79,9 @@ def _negated_outcomes(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
     current = (
         select(OutcomeEntry.class_id, OutcomeEntry.outcome)
         .ext(distinct_on(OutcomeEntry.student_id))
-        .where(OutcomeEntry.term_code == load_term(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id)
+        .where(
+            OutcomeEntry.term_code == roll_call_term(roll_call_id), OutcomeEntry.roll_call_id == roll_call_id
+        )
         .order_by(OutcomeEntry.student_id, OutcomeEntry.seq.desc())
         .subquery()
     )
@@ -89,6 +91,6 @@ def _negated_outcomes(roll_call_id: UUID) -> Select[*tuple[Any, ...]]:
     ).group_by(current.c.class_id)
 
 
-async def recount(session: AsyncSession, roll_call_id: UUID) -> int:
+async def recount_outcomes(session: AsyncSession, roll_call_id: UUID) -> int:
     """Rebuild the counters from the outcomes, blocking writers of outcomes. Returns the number of classes."""
     return int(await session.scalar(select(func.definer.recount_outcomes(roll_call_id))) or 0)

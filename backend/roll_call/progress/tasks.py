@@ -9,7 +9,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, Priority, job_app
 from backend.core.tenancy import Scope
-from backend.roll_call.progress.counters import flush_counters, miscounts
+from backend.roll_call.progress.counters import find_miscounts, flush_counters
 
 
 @job_app.periodic(cron="* * * * * */2", periodic_id="flush_outcome_counts")
@@ -40,7 +40,7 @@ async def compare_counters(context: JobContext, roll_call_id: str, path: str) ->
     """Fail if the counters of a settled roll call, on which its sums are based, differ from its outcomes."""
     app_context: AppContext = context.additional_context["app_context"]
     async with app_context.database.transaction(Scope.wide(path)) as session:
-        wrong_classes = await miscounts(session, UUID(roll_call_id))
+        wrong_classes = await find_miscounts(session, UUID(roll_call_id))
     if wrong_classes:
         msg = f"counters of {roll_call_id} differ from its outcomes in {len(wrong_classes)} classes: dianming progress check"
         raise RuntimeError(msg)

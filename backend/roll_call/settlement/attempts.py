@@ -9,7 +9,7 @@ from sqlalchemy import ColumnElement, and_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.roll_call.errors import SENT_TO_A_PERSON
-from backend.roll_call.outcomes import Decided
+from backend.roll_call.outcomes import OutcomeDecision
 from backend.roll_call.rules import Attempt, Finding, settle
 from backend.roll_call.tables import Refusal, RollCall, Submission, Verdict
 
@@ -54,8 +54,8 @@ async def load_referred_students(
     return set(await session.scalars(referred))
 
 
-def decide_from_attempts(attempts: list[Attempt], *, sent_to_a_person: bool) -> Decided:
+def decide_from_attempts(attempts: list[Attempt], *, sent_to_a_person: bool) -> OutcomeDecision:
     """Apply the settlement rule to a student's attempts."""
     result = settle(attempts, sent_to_a_person=sent_to_a_person)
     trace: dict[str, Any] = {"attempts": [[attempt.finding, list(attempt.reasons)] for attempt in attempts]}
-    return Decided(result.outcome, result.reason, SETTLEMENT_METHOD, trace)
+    return OutcomeDecision(result.outcome, result.reason, SETTLEMENT_METHOD, trace)

@@ -14,7 +14,7 @@ from backend.core.availability import heartbeats_in, lost_time, overloaded_secon
 from backend.roll_call.events import RollCallExtended
 from backend.roll_call.facts_for_standing import tolerated_gap
 from backend.roll_call.outcomes import lock_roll_call_shared
-from backend.roll_call.policy import law_of
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.rules import extended_close
 from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.tables import RollCall, RollCallExtension, RollCallStep
@@ -34,7 +34,7 @@ async def extend_roll_call(session: AsyncSession, roll_call_id: UUID, at: dateti
         return None
     elapsed = (roll_call.opens_at, min(at, roll_call.deadline))
     lost = await _measure_lost_time(session, roll_call, elapsed)
-    maximum = law_of(roll_call).duration("roll_call.extension.longest")
+    maximum = roll_call_policy(roll_call).duration("roll_call.extension.longest")
     until = extended_close(roll_call.closes_at, roll_call.deadline, lost, at, maximum)
     if until is None:
         return None

@@ -10,10 +10,10 @@ from backend.core.app_context import AppContext
 from backend.core.jobs import DEFAULT, Priority, job_app
 from backend.core.tenancy import Scope
 from backend.roll_call.outcomes import (
+    find_current_outcome,
+    is_supersedable,
     lock_obligation,
     lock_roll_call_shared,
-    outcome_of,
-    supersedable,
     write_outcome,
 )
 from backend.roll_call.rules import Outcome
@@ -46,8 +46,8 @@ async def resettle(session: AsyncSession, submission_id: UUID, at: datetime) -> 
     roll_call = await session.get_one(RollCall, submission.roll_call_id)
     await lock_obligation(session, roll_call.id, student_id)
     await lock_roll_call_shared(session, roll_call.id)
-    earlier = await outcome_of(session, roll_call.id, student_id)
-    if earlier is None or earlier.outcome != Outcome.MISSED or not supersedable(earlier):
+    earlier = await find_current_outcome(session, roll_call.id, student_id)
+    if earlier is None or earlier.outcome != Outcome.MISSED or not is_supersedable(earlier):
         return
     obligation = await session.get_one(Obligation, (roll_call.id, student_id))
     attempts = await load_attempts(session, roll_call, [student_id])

@@ -15,13 +15,13 @@ from backend.leave.rules import NoticedWindow
 from backend.roll_call.events import RollCallSettled
 from backend.roll_call.launch.audience import ON_LEAVE
 from backend.roll_call.outcomes import (
-    Decided,
+    OutcomeDecision,
     fill_open_outcomes,
     lock_roll_call_exclusive,
     select_open_obligations,
     write_first_outcomes,
 )
-from backend.roll_call.policy import law_of
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.progress.counters import sum_counters
 from backend.roll_call.progress.tasks import compare_counters
 from backend.roll_call.rules import UNATTENDED, Outcome, settle_silence, told_in_time
@@ -38,7 +38,6 @@ from backend.roll_call.settlement.open_obligations import (
     create_open_obligations,
     open_obligations_where,
 )
-from backend.roll_call.settlement.resettlement import resettle_submission
 from backend.roll_call.tables import (
     Obligation,
     Refusal,
@@ -50,8 +49,6 @@ from backend.roll_call.tables import (
     VerificationTask,
 )
 from backend.roll_call.verification.queue import enqueue_verification
-
-__all__ = ["Settlement", "resettle_submission", "settle_roll_call"]
 
 BATCH_STUDENTS = 500
 """Students whose attempts are loaded and decided together."""
@@ -158,7 +155,7 @@ async def _settle_unattended(session: AsyncSession, roll_call: RollCall, at: dat
     The counselor may have had no time or no quota left, and the non-face route carries no penalty, so a person decides.
     """
     referred = OPEN_OBLIGATIONS.c.student_id.in_(select(Refusal.student_id).where(is_referral(roll_call)))
-    decision = Decided(Outcome.UNDETERMINED, UNATTENDED, SETTLEMENT_METHOD)
+    decision = OutcomeDecision(Outcome.UNDETERMINED, UNATTENDED, SETTLEMENT_METHOD)
     await fill_open_outcomes(session, roll_call, decision, at, among=open_obligations_where(referred))
 
 
@@ -169,11 +166,11 @@ async def _settle_without_attempts(session: AsyncSession, roll_call: RollCall, a
     at the launch is not changed (invariant 10); only the outcome says that leave excused.
     """
     announced = await session.get(RollCallStep, (roll_call.id, "announced"))
-    minimum = law_of(roll_call).duration("roll_call.window.minimum")
+    minimum = roll_call_policy(roll_call).duration("roll_call.window.minimum")
     if announced is not None:
         window = NoticedWindow(announced.at, roll_call.opens_at, roll_call.deadline)
         is_on_leave = OPEN_OBLIGATIONS.c.student_id.in_(on_leave(Reach(window, minimum, as_of=announced.at)))
-        excused = Decided(Outcome.EXCUSED, ON_LEAVE, SETTLEMENT_METHOD)
+        excused = OutcomeDecision(Outcome.EXCUSED, ON_LEAVE, SETTLEMENT_METHOD)
         await fill_open_outcomes(session, roll_call, excused, at, among=open_obligations_where(is_on_leave))
     in_time = told_in_time(
         None if announced is None else announced.at,
@@ -182,7 +179,7 @@ async def _settle_without_attempts(session: AsyncSession, roll_call: RollCall, a
         grace=roll_call.frames_until - roll_call.closes_at,
     )
     result = settle_silence(announced=in_time)
-    decision = Decided(result.outcome, result.reason, SETTLEMENT_METHOD)
+    decision = OutcomeDecision(result.outcome, result.reason, SETTLEMENT_METHOD)
     await fill_open_outcomes(session, roll_call, decision, at, among=OPEN_OBLIGATIONS)
 
 

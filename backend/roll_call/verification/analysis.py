@@ -14,7 +14,13 @@ from backend.identity.face import policy as face_policy
 from backend.identity.face.pool import face_pool
 from backend.policy import PolicyAt
 from backend.roll_call.envelope import Envelope, parse_stored_envelope
-from backend.roll_call.policy import check_in_figures, face_rules, fence_thresholds, law_of, reuse_rules
+from backend.roll_call.policy import (
+    check_in_limits,
+    face_rules,
+    fence_thresholds,
+    reuse_rules,
+    roll_call_policy,
+)
 from backend.roll_call.rules import Evidence, Verdict, decide_verdict
 from backend.roll_call.verification.inputs import VerificationInput
 from biometrics.checks import BurstResult, Shot
@@ -60,7 +66,7 @@ class FaceEvidence:
 
 async def analyse(app_context: AppContext, inputs: VerificationInput) -> Analysis:
     """Check position and face outside any transaction. A check that cannot be made leaves its evidence empty."""
-    law = law_of(inputs.roll_call)
+    law = roll_call_policy(inputs.roll_call)
     submission = inputs.submission
     trace: dict[str, Any] = {"policy_version": law.version, "in_cool_down": submission.in_cool_down}
     envelope = parse_stored_envelope(submission.envelope)
@@ -116,7 +122,7 @@ async def _check_burst(
     rules = face_rules(law, reference.template.engine.id)
     # The client only claims that its screen flashed. The flash check can raise the risk but never lowers it.
     flash = inputs.challenge.flash if envelope.claims.get("flash") is True else ()
-    colour_ms = check_in_figures(law).flash_ms
+    colour_ms = check_in_limits(law).flash_ms
     burst = [
         Shot(data, frame.at_ms, screen_colour_at(flash, colour_ms, frame.at_ms))
         for data, frame in zip(images, declared, strict=True)

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core import audit
 from backend.core.actor import Actor
 from backend.core.errors import Conflict, NotFound, NotPermitted
-from backend.roll_call.oversight import access_roll_call, on_launching_side
+from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.reason_texts import Explanation
 from backend.roll_call.tables import RollCall, VerificationTask
 from backend.roll_call.verification.queue import (
@@ -76,7 +76,7 @@ async def access_launched_roll_call(
 ) -> RollCall:
     """Return the roll call to its launching side; raises NotFound or NotPermitted."""
     roll_call = await access_roll_call(session, actor, roll_call_id, at)
-    if not on_launching_side(roll_call, actor):
+    if not acts_for_launcher(roll_call, actor):
         raise _launcher_only()
     return roll_call
 

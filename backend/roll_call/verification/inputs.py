@@ -15,7 +15,7 @@ from backend.core.app_context import AppContext
 from backend.core.errors import NotFound
 from backend.identity.face.match_references import Claimed, references_of
 from backend.identity.face.selfie_records import EarlierSelfie, earlier_selfies
-from backend.roll_call.policy import law_of
+from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.tables import (
     Challenge,
     Obligation,
@@ -173,7 +173,7 @@ async def _load_references(
     claimed = [
         Claimed(
             each.student_id,
-            law_of(context.roll_calls[each.roll_call_id]),
+            roll_call_policy(context.roll_calls[each.roll_call_id]),
             context.obligations[each.roll_call_id, each.student_id].class_id,
         )
         for each in submissions

@@ -23,15 +23,15 @@ from backend.roll_call.eligibility import (
     record_refusal,
 )
 from backend.roll_call.outcomes import (
-    Decided,
-    effective,
+    OutcomeDecision,
+    find_current_outcome,
+    is_supersedable,
     lock_obligations,
     lock_roll_call_shared,
-    outcome_of,
-    supersedable,
+    select_current_outcomes,
     write_outcome,
 )
-from backend.roll_call.policy import check_in_figures, law_of
+from backend.roll_call.policy import check_in_limits, roll_call_policy
 from backend.roll_call.rules import Finding, Outcome
 from backend.roll_call.tables import OutcomeEntry, RollCallStep, Verdict
 from backend.roll_call.verification.analysis import Analysis, frame_hashes
@@ -119,7 +119,7 @@ def _verdict_row(verified: Verified, at: datetime) -> dict[str, Any]:
 async def _refer_if_exhausted(session: AsyncSession, inputs: VerificationInput, at: datetime) -> None:
     """Refer the student to the counselor while the window is open, if this verdict used up the attempts."""
     roll_call = inputs.roll_call
-    check = StudentCheck(roll_call, inputs.obligation, check_in_figures(law_of(roll_call)))
+    check = StudentCheck(roll_call, inputs.obligation, check_in_limits(roll_call_policy(roll_call)))
     exhaustion = find_exhaustion(await load_verdict_reasons(session, check), check.figures)
     if exhaustion is not None and at <= roll_call.deadline:
         digest = inputs.submission.envelope_digest
@@ -150,7 +150,7 @@ async def _make_present(session: AsyncSession, accepted: Sequence[Verified], at:
     current = await _load_current_outcomes(session, counting)
     with session.no_autoflush:  # writes the audit entries of all students in one statement
         for each in counting:
-            decided = Decided(
+            decided = OutcomeDecision(
                 Outcome.PRESENT,
                 each.analysis.verdict.reasons[0],
                 "face",
@@ -170,7 +170,7 @@ async def _load_voided(session: AsyncSession, roll_call_ids: Collection[UUID]) -
 async def _load_current_outcomes(
     session: AsyncSession, verified: Sequence[Verified]
 ) -> dict[tuple[UUID, UUID], OutcomeEntry]:
-    query = effective().where(
+    query = select_current_outcomes().where(
         OutcomeEntry.term_code.in_({each.input.submission.term_code for each in verified}),
         tuple_(OutcomeEntry.roll_call_id, OutcomeEntry.student_id).in_(
             {each.obligation_key for each in verified}
@@ -182,13 +182,13 @@ async def _load_current_outcomes(
 async def _write_if_supersedable(
     session: AsyncSession,
     inputs: VerificationInput,
-    decided: Decided,
+    decided: OutcomeDecision,
     current: OutcomeEntry | None,
     at: datetime,
 ) -> None:
     roll_call = inputs.roll_call
-    while current is None or supersedable(current):
+    while current is None or is_supersedable(current):
         if await write_outcome(session, roll_call, inputs.obligation, decided, at, replaces=current):
             return
         # Another entry was written in the meantime, possibly by this same batch: check that one.
-        current = await outcome_of(session, roll_call.id, inputs.submission.student_id)
+        current = await find_current_outcome(session, roll_call.id, inputs.submission.student_id)

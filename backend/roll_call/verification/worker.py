@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.app_context import AppContext
 from backend.core.database import is_unreachable
 from backend.core.tenancy import Scope
-from backend.roll_call.progress.access import publish_changed
+from backend.roll_call.progress.changes import publish_changed
 from backend.roll_call.verification.analysis import analyse
 from backend.roll_call.verification.inputs import VerificationInput, load_inputs
 from backend.roll_call.verification.queue import (

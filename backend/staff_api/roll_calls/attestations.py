@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from sqlalchemy import select
 
 from backend.core.web.problems import documented
+from backend.roll_call.access import access_roll_call
 from backend.roll_call.attestation import (
     AttestPresence,
     ReviewAttestation,
@@ -13,9 +14,8 @@ from backend.roll_call.attestation import (
     issue_student_code,
     review_attestation,
 )
-from backend.roll_call.oversight import access_roll_call
 from backend.roll_call.rules import Outcome
-from backend.roll_call.settlement.determination import Determine, determine
+from backend.roll_call.settlement.determination import DetermineOutcome, determine_outcome
 from backend.roll_call.staff_schemas import (
     AttestationOut,
     AttestIn,
@@ -90,9 +90,9 @@ async def post_review(caller: StaffCaller, roll_call_id: UUID, student_id: UUID,
 )
 async def post_determination(caller: StaffCaller, roll_call_id: UUID, body: DetermineIn) -> OutcomeOut:
     """认定待定结果（须说明理由） · Determine an undetermined result; by the authority that launched the roll call."""
-    command = Determine(roll_call_id, body.student_id, Outcome(body.outcome), body.reason)
+    command = DetermineOutcome(roll_call_id, body.student_id, Outcome(body.outcome), body.reason)
     async with caller.transaction() as session:
-        row = await determine(session, caller.actor, command, caller.at)
+        row = await determine_outcome(session, caller.actor, command, caller.at)
     return OutcomeOut(
         student_id=row.student_id,
         outcome=row.outcome,

@@ -7,8 +7,8 @@ from fastapi import APIRouter
 from backend.core.availability import availability
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
+from backend.roll_call.access import access_roll_call
 from backend.roll_call.facts_for_standing import tolerated_gap
-from backend.roll_call.oversight import access_roll_call
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
 from backend.standing.outages.queries import (

@@ -22,7 +22,7 @@ from backend.leave.kinds import CLAIM_REASONS, LeaveKind
 from backend.leave.rules import Exemption, LeaveInterval, LeaveState, exempts
 from backend.leave.tables import LeaveRequest
 from backend.people.attachments import AttachedTo, attach
-from backend.roll_call.oversight import access_roll_call, on_launching_side
+from backend.roll_call.access import access_roll_call, acts_for_launcher
 from backend.roll_call.rules import Outcome
 from backend.standing.access import require_student_access
 from backend.standing.claims import errors
@@ -209,7 +209,7 @@ async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim
     """
     claim = (await load_claim(session, actor, command.claim_id)).claim
     roll_call = await access_roll_call(session, actor, claim.roll_call_id, at)
-    if not on_launching_side(roll_call, actor):
+    if not acts_for_launcher(roll_call, actor):
         raise NotPermitted(
             reason_zh="理由由发起单位或其上级认定",
             reason_en="only the launching unit or its superior decides claims",

@@ -31,7 +31,7 @@ from backend.roll_call.eligibility import Refused
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.launch.notifications import announce
 from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
-from backend.roll_call.outcomes import effective
+from backend.roll_call.outcomes import select_current_outcomes
 from backend.roll_call.settlement.service import Settlement, settle_roll_call
 from backend.roll_call.tables import (
     Challenge,
@@ -375,7 +375,9 @@ class Stage:
     async def outcomes(self, roll_call_id: UUID) -> dict[UUID, OutcomeEntry]:
         """Load the current outcomes by student."""
         async with self.arrange() as session:
-            rows = await session.scalars(effective().where(OutcomeEntry.roll_call_id == roll_call_id))
+            rows = await session.scalars(
+                select_current_outcomes().where(OutcomeEntry.roll_call_id == roll_call_id)
+            )
             return {row.student_id: row for row in rows}
 
     async def outcome(self, roll_call_id: UUID, candidate: Candidate) -> tuple[str, str] | None:

@@ -27,7 +27,7 @@ from backend.events import CONSUMED_EVENTS, EVENT_TYPES, deliver
 from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.org.terms import term_of
 from backend.people.tables import Student
-from backend.roll_call.outcomes import Decided, lock_obligation, write_outcome
+from backend.roll_call.outcomes import OutcomeDecision, lock_obligation, write_outcome
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall
 from backend.standing.engine.assess import Assessment
@@ -143,7 +143,7 @@ class Registry:
         async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             await lock_obligation(session, roll_call.id, pupil.id)
             obligation = await session.get_one(Obligation, (roll_call.id, pupil.id))
-            decided = Decided(Outcome.PRESENT, "verified", "verification")
+            decided = OutcomeDecision(Outcome.PRESENT, "verified", "verification")
             assert await write_outcome(session, roll_call, obligation, decided, self.at)
 
     async def misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:

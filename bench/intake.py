@@ -52,7 +52,7 @@ from backend.core.web.api import Api
 from backend.core.web.server import serve
 from backend.devstack.services import Stack, create_database, drop_database
 from backend.identity.sign_in.access_tokens import issue_phone_token
-from backend.roll_call.check_in.intake import BATCH
+from backend.roll_call.check_in.intake import MAX_BATCH
 from backend.roll_call.envelope import TYPE
 from backend.roll_call.student_schemas import EnvelopeIn
 from backend.settings import Settings
@@ -307,7 +307,7 @@ class Runs:
         return statistics.median(one / other for one, other in rates)
 
 
-async def step_by_step(bench: Bench, count: int = 20 * BATCH) -> list[dict[str, Any]]:
+async def step_by_step(bench: Bench, count: int = 20 * MAX_BATCH) -> list[dict[str, Any]]:
     """The cost of each step, measured in this process with the product's code."""
     handsets = bench.handsets[:count]
     tokens = bench.tokens(handsets)

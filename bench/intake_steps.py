@@ -12,9 +12,15 @@ from backend.core.app_context import AppContext
 from backend.core.clock import now
 from backend.identity.sign_in.access_tokens import PhoneTokens
 from backend.identity.sign_in.authentication import HttpRequest, check_phone, phone_tokens
-from backend.roll_call.check_in.evaluate import evaluate
-from backend.roll_call.check_in.intake import BATCH
-from backend.roll_call.check_in.repository import Accepted, CheckInFacts, CheckInRequest, load_facts, store
+from backend.roll_call.check_in.evaluate import evaluate_request
+from backend.roll_call.check_in.intake import MAX_BATCH
+from backend.roll_call.check_in.repository import (
+    AcceptedCheckIn,
+    CheckInFacts,
+    CheckInRequest,
+    load_check_in_facts,
+    store_check_ins,
+)
 from backend.roll_call.envelope import open_envelope
 from bench.intake_data import ROLL_CALL
 
@@ -85,8 +91,8 @@ async def _of_the_database(
     app_context: AppContext, arrivals: Sequence[CheckInRequest]
 ) -> list[dict[str, Any]]:
     sums: dict[str, list[tuple[float, float]]] = {}
-    for start in range(0, len(arrivals) // BATCH * BATCH, BATCH):
-        batch = arrivals[start : start + BATCH]
+    for start in range(0, len(arrivals) // MAX_BATCH * MAX_BATCH, MAX_BATCH):
+        batch = arrivals[start : start + MAX_BATCH]
         for row in await _of_a_batch(app_context, batch):
             sums.setdefault(row["step"], []).append((row["cpu µs"], row["elapsed µs"]))
     return [
@@ -102,14 +108,16 @@ async def _of_the_database(
 async def _of_a_batch(app_context: AppContext, batch: Sequence[CheckInRequest]) -> list[dict[str, Any]]:
     count = len(batch)
     async with app_context.database.direct.transaction() as connection:
-        read, facts = await awaited("facts read", count, lambda: load_facts(connection, batch, wait=False))
+        read, facts = await awaited(
+            "facts read", count, lambda: load_check_in_facts(connection, batch, wait=False)
+        )
         judged: list[Any] = []
         signed = measured(
             "judged, receipt signed", count, lambda: judged.extend(_judged(app_context, batch, facts))
         )
-        stored = [each for each in judged if isinstance(each, Accepted)]
+        stored = [each for each in judged if isinstance(each, AcceptedCheckIn)]
         assert len(stored) == count, judged
-        written, _ = await awaited("inserted", count, lambda: store(connection, stored, []))
+        written, _ = await awaited("inserted", count, lambda: store_check_ins(connection, stored, []))
         committed, _ = await awaited("committed", count, connection.commit)
     return [read, signed, written, committed]
 
@@ -118,5 +126,7 @@ def _judged(
     app_context: AppContext, batch: Sequence[CheckInRequest], facts: Sequence[CheckInFacts | None]
 ) -> list[Any]:
     return [
-        evaluate(each, known, app_context.keys) for each, known in zip(batch, facts, strict=True) if known
+        evaluate_request(each, known, app_context.keys)
+        for each, known in zip(batch, facts, strict=True)
+        if known
     ]

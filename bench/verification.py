@@ -42,7 +42,7 @@ from backend.devstack.services import Stack, create_database, drop_database
 from backend.identity.face.pool import face_pool
 from backend.policy.installed import policy_at
 from backend.roll_call.policy import face_rules
-from backend.roll_call.tables import Submission, Verdict
+from backend.roll_call.tables import Submission, VerdictRecord
 from backend.roll_call.verification.queue import QueueConfig, enqueue_verification
 from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import Settings
@@ -254,7 +254,7 @@ async def _enqueue(owner: AppContext) -> None:
 
 async def _check(owner: AppContext, count: int) -> None:
     async with owner.database.transaction(WIDE) as session:
-        findings = (await session.scalars(select(Verdict.finding))).all()
+        findings = (await session.scalars(select(VerdictRecord.finding))).all()
     await owner.database.close()
     if findings.count("accepted") != count:
         msg = f"{len(findings)} of {count} were verified, {findings.count('accepted')} accepted"

@@ -42,7 +42,7 @@ from backend.roll_call.tables import (
     RollCallSite,
     Submission,
     SubmissionFrame,
-    Verdict,
+    VerdictRecord,
 )
 from bench.report import seed
 from biometrics.checks import FaceRules, Shot, enrol_shots
@@ -296,5 +296,5 @@ def _envelope(roll_call_id: UUID, nonce: str, frames: tuple[bytes, ...]) -> str:
 
 async def forget_verdicts(session: AsyncSession) -> None:
     """Delete all verdicts and outcomes."""
-    for table in (OutcomeEntry, Verdict, OutboxEvent):
+    for table in (OutcomeEntry, VerdictRecord, OutboxEvent):
         await session.execute(delete(table))

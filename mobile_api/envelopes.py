@@ -19,9 +19,9 @@ from backend.core.app_context import AppContext
 from backend.core.web.api import reject_repeated_parameters
 from backend.core.web.problems import documented, problem_response
 from backend.identity.sign_in.authentication import authenticate_phone
-from backend.roll_call.check_in.evaluate import UnrecordedError
-from backend.roll_call.check_in.intake import CheckInIntake, Sent
-from backend.roll_call.eligibility import Refused
+from backend.roll_call.check_in.evaluate import UnrecordedRefusal
+from backend.roll_call.check_in.intake import CheckInIntake, EnvelopeRequest
+from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.student_schemas import EnvelopeIn, ReceiptOut
 from mobile_api.caller import read_request
 
@@ -90,9 +90,11 @@ async def post_envelope(request: Request, roll_call_id: UUID, body: EnvelopeIn) 
     same envelope, and the time of the first attempt counts.
     """
     app_context: AppContext = request.app.state.app_context
-    sent = Sent(read_request(request), roll_call_id, body.envelope, app_context.clock(), body.attempted)
-    answer = await app_context.service(CheckInIntake).take(sent)
-    if isinstance(answer, Refused | UnrecordedError):
+    sent = EnvelopeRequest(
+        read_request(request), roll_call_id, body.envelope, app_context.clock(), body.attempted
+    )
+    answer = await app_context.service(CheckInIntake).submit(sent)
+    if isinstance(answer, RecordedRefusal | UnrecordedRefusal):
         return problem_response(request, answer.error)
     receipt = {
         "submission_id": str(answer.submission_id),

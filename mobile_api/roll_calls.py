@@ -17,7 +17,7 @@ from backend.core.web.requests import Caller
 from backend.org.paths import division_of
 from backend.roll_call import half_year_registration, reason_texts, student_queries
 from backend.roll_call.check_in import challenges, frames
-from backend.roll_call.eligibility import Refused
+from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.arrival_jitter import jitter_fraction
 from backend.roll_call.policy import check_in_limits, max_arrival_jitter, roll_call_policy
 from backend.roll_call.student_schemas import (
@@ -158,7 +158,7 @@ async def post_challenge(
     async with caller.transaction() as session:
         issued = await challenges.issue_challenge(session, caller.actor, roll_call_id, cannot, at)
         roll_call = await session.get_one(RollCall, roll_call_id)
-    if isinstance(issued, Refused):
+    if isinstance(issued, RecordedRefusal):
         return problem_response(request, issued.error)
     answer = ChallengeOut.of(issued, check_in_limits(roll_call_policy(roll_call)), at)
     return JSONResponse(answer.model_dump(mode="json"), 201)

@@ -14,8 +14,13 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.clock import LEGAL_ZONE
 from backend.core.errors import DomainError
-from backend.roll_call.verification.dead_letters import DeadLetter, dead_letters_page, retry, retry_all
-from backend.roll_call.verification.metrics import queue_metrics
+from backend.roll_call.verification.dead_letters import (
+    DeadLetter,
+    load_dead_letters,
+    retry_all_dead_letters,
+    retry_dead_letter,
+)
+from backend.roll_call.verification.metrics import load_queue_metrics
 
 app = typer.Typer(no_args_is_help=True, help="核验队列 · the verification queue")
 AsJson = Annotated[bool, typer.Option("--json", help="one JSON object on stdout")]
@@ -42,14 +47,14 @@ def gauge_command(roll_call: RollCallOption = None, as_json: AsJson = False) -> 
     """等待数、速度和预计完成时间 · Waiting submissions, throughput, and estimated time left."""
 
     async def work(session: AsyncSession, _: Actor, at: datetime) -> dict[str, Any]:
-        metrics = await queue_metrics(session, roll_call, at)
+        metrics = await load_queue_metrics(session, roll_call, at)
         return {
             "waiting": metrics.waiting,
             "leased": metrics.leased,
             "dead": metrics.dead,
             "oldest_seconds": None if metrics.oldest is None else int(metrics.oldest.total_seconds()),
             "judged_last_minute": metrics.judged_last_minute,
-            "seconds_left": None if metrics.left is None else int(metrics.left.total_seconds()),
+            "seconds_left": None if metrics.time_left is None else int(metrics.time_left.total_seconds()),
         }
 
     _run(work, _render_metrics, as_json=as_json)
@@ -78,7 +83,7 @@ def list_command(
     """列出未能核验的提交 · Submissions that could not be verified, newest first."""
 
     async def work(session: AsyncSession, operator: Actor, at: datetime) -> dict[str, Any]:
-        letters = await dead_letters_page(session, operator, roll_call, None, limit, at)
+        letters = await load_dead_letters(session, operator, roll_call, None, limit, at)
         return {"dead_letters": [_letter_as_json(letter, at) for letter in letters]}
 
     _run(work, _render_letters, as_json=as_json)
@@ -123,10 +128,10 @@ def retry_command(
 
     async def work(session: AsyncSession, operator: Actor, at: datetime) -> dict[str, Any]:
         if submission is not None:
-            await retry(session, operator, submission, at)
+            await retry_dead_letter(session, operator, submission, at)
             return {"retried": 1}
         assert roll_call is not None
-        return {"retried": await retry_all(session, operator, roll_call, at)}
+        return {"retried": await retry_all_dead_letters(session, operator, roll_call, at)}
 
     if (submission is None) == (roll_call is None):
         message = "请给出一个提交编号，或用 --roll-call 指明一次点名 · Name one submission, or a roll call with --roll-call"

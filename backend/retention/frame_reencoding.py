@@ -15,7 +15,7 @@ from backend.core.app_context import AppContext
 from backend.core.tenancy import Scope
 from backend.identity.face.pool import face_pool
 from backend.org.paths import path_of
-from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
+from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FaceWorkerLost
 
 BATCH_SIZE, MAX_FRAMES = 64, 2048
@@ -60,7 +60,7 @@ def _province(app_context: AppContext) -> Scope:
 async def _load_verified_frames(app_context: AppContext) -> Sequence[SubmissionFrame]:
     verified = (
         select(SubmissionFrame)
-        .join(Verdict, Verdict.submission_id == SubmissionFrame.submission_id)
+        .join(VerdictRecord, VerdictRecord.submission_id == SubmissionFrame.submission_id)
         .join(Submission, Submission.id == SubmissionFrame.submission_id)
         .where(SubmissionFrame.kept_sha256.is_(None), Submission.frames_gone_at.is_(None))
         .order_by(SubmissionFrame.received_at)

@@ -25,11 +25,11 @@ from backend.roll_call import rules
 from backend.roll_call.access import access_roll_call, acts_for_launcher, select_counselor_classes
 from backend.roll_call.errors import (
     AlreadyPresent,
-    CodeWrong,
-    NotAsked,
+    AttestationQuotaExhausted,
     NotOpenYet,
-    QuotaExhausted,
+    PresenceNotOwed,
     RollCallIsVoided,
+    StudentCodeWrong,
     WindowClosed,
 )
 from backend.roll_call.outcomes import (
@@ -173,7 +173,7 @@ def _require_owed_in_window(roll_call: RollCall, obligation: Obligation, at: dat
         case rules.Timing.LATE:
             raise WindowClosed(closes_at=roll_call.deadline.isoformat())
     if obligation.duty != "owed":
-        raise NotAsked(reason=obligation.reason)
+        raise PresenceNotOwed(reason=obligation.reason)
 
 
 async def _require_valid_code(session: AsyncSession, command: AttestPresence, keys: KeyRing) -> None:
@@ -184,7 +184,7 @@ async def _require_valid_code(session: AsyncSession, command: AttestPresence, ke
         .limit(1)
     )
     if newest is None or not hmac.compare_digest(newest, _code_hash(keys, command.student_id, command.code)):
-        raise CodeWrong
+        raise StudentCodeWrong
 
 
 async def _require_quota(session: AsyncSession, roll_call: RollCall, obligation: Obligation) -> None:
@@ -200,7 +200,7 @@ async def _require_quota(session: AsyncSession, roll_call: RollCall, obligation:
         )
     )
     if (used or 0) >= quota:
-        raise QuotaExhausted(quota=quota)
+        raise AttestationQuotaExhausted(quota=quota)
 
 
 @dataclass(frozen=True, slots=True)

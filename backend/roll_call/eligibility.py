@@ -21,7 +21,7 @@ from backend.roll_call import errors, rules
 from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.policy import CheckInLimits, check_in_limits, roll_call_policy
 from backend.roll_call.student_queries import load_student_roll_call
-from backend.roll_call.tables import Obligation, Refusal, RollCall, RollCallStep, Verdict
+from backend.roll_call.tables import Obligation, Refusal, RollCall, RollCallStep, VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class StudentCheck:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RecordedRefusal:
     """A refusal that has been recorded; the API answers with `error` after the commit."""
 
     error: DomainError
@@ -80,7 +80,7 @@ def _find_window_refusal(state: AttemptState, at: datetime) -> errors.CheckInRef
 
 def _find_student_refusal(state: AttemptState) -> errors.CheckInRefusal | None:
     if state.duty != "owed":
-        return errors.NotAsked(reason=state.duty_reason)
+        return errors.PresenceNotOwed(reason=state.duty_reason)
     if state.outcome == rules.Outcome.PRESENT:
         return errors.AlreadyPresent()
     if state.without_face:
@@ -141,11 +141,11 @@ async def _has_only_non_face_route(session: AsyncSession, student_id: UUID) -> b
 async def load_verdict_reasons(session: AsyncSession, check: StudentCheck) -> Sequence[Sequence[str]]:
     """Load the reasons of each verdict of this student in this roll call."""
     rows = await session.scalars(
-        select(Verdict.reasons).where(
-            Verdict.term_code == check.roll_call.term_code,
-            Verdict.roll_call_id == check.roll_call.id,
-            Verdict.school_id == check.obligation.school_id,
-            Verdict.student_id == check.obligation.student_id,
+        select(VerdictRecord.reasons).where(
+            VerdictRecord.term_code == check.roll_call.term_code,
+            VerdictRecord.roll_call_id == check.roll_call.id,
+            VerdictRecord.school_id == check.obligation.school_id,
+            VerdictRecord.student_id == check.obligation.student_id,
         )
     )
     return rows.all()
@@ -158,7 +158,7 @@ async def record_refusal(
     error: DomainError,
     at: datetime,
     digest: bytes | None = None,
-) -> Refused:
+) -> RecordedRefusal:
     """Record why an attempt was refused at a step."""
     session.add(
         Refusal(
@@ -175,4 +175,4 @@ async def record_refusal(
         )
     )
     await session.flush()
-    return Refused(error)
+    return RecordedRefusal(error)

@@ -65,7 +65,7 @@ class RollCallIsVoided(CheckInRefusal):
     en = "This roll call was voided by its launcher; you do not need to do anything."
 
 
-class NotAsked(CheckInRefusal):
+class PresenceNotOwed(CheckInRefusal):
     code = "not_asked"
     zh = "此次核验不要求您参加（{reason}），您无须操作。"
     en = "You do not have to take part in this roll call ({reason}); you do not need to do anything."
@@ -222,7 +222,7 @@ class FramesTooLate(DomainError):
     en = "The time for uploading pictures is over; check in again or ask your counselor."
 
 
-class UrgingClosed(DomainError):
+class ReminderClosed(DomainError):
     """Reminders can be sent only while the window is open (HN334-3.4)."""
 
     code = "urging_closed"
@@ -231,21 +231,21 @@ class UrgingClosed(DomainError):
     en = "The window is not open; reminders can be sent only while it is."
 
 
-class UrgedRecently(DomainError):
+class RemindedRecently(DomainError):
     code = "urged_recently"
     status = 429
     zh = "{minutes} 分钟内已督促过，请稍后再试。"
     en = "A reminder was sent within the last {minutes} minutes; try again later."
 
 
-class CodeWrong(DomainError):
+class StudentCodeWrong(DomainError):
     code = "student_code_wrong"
     status = 422
     zh = "学生卡核验码不符，请核对学生本人的卡片。"
     en = "The code does not match the student's card; check the card."
 
 
-class QuotaExhausted(DomainError):
+class AttestationQuotaExhausted(DomainError):
     code = "attestation_quota_exhausted"
     status = 409
     zh = "本班现场核验名额（{quota} 人）已用完，请报学校管理员处理。"

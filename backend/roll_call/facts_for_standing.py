@@ -26,7 +26,7 @@ from backend.roll_call.tables import (
     RollCallSite,
     RollCallStep,
     Submission,
-    Verdict,
+    VerdictRecord,
 )
 
 WINDOW, AVAILABILITY, SUBMISSIONS, VERSIONS = "window", "availability", "submissions", "versions"
@@ -109,7 +109,7 @@ class _Header:
     voided_at: datetime | None
 
 
-PartitionedTable = type[Obligation | OutcomeEntry | Submission | Verdict]
+PartitionedTable = type[Obligation | OutcomeEntry | Submission | VerdictRecord]
 """Tables that are partitioned by term."""
 
 
@@ -237,12 +237,12 @@ async def _load_last_verdicts(
         return {}
     rows = await by_term.fetch(
         session,
-        Verdict,
+        VerdictRecord,
         {student_id for student_id, _ in missed},
         lambda conditions: (
-            select(Verdict.student_id, Verdict.roll_call_id, func.max(Verdict.at))
+            select(VerdictRecord.student_id, VerdictRecord.roll_call_id, func.max(VerdictRecord.at))
             .where(*conditions)
-            .group_by(Verdict.student_id, Verdict.roll_call_id)
+            .group_by(VerdictRecord.student_id, VerdictRecord.roll_call_id)
         ),
     )
     return {(student_id, roll_call_id): at for student_id, roll_call_id, at in rows}
@@ -303,7 +303,7 @@ async def _load_without_verdict(
         lambda conditions: select(Submission.student_id, Submission.roll_call_id).where(
             *conditions,
             ~exists().where(
-                Verdict.term_code == Submission.term_code, Verdict.submission_id == Submission.id
+                VerdictRecord.term_code == Submission.term_code, VerdictRecord.submission_id == Submission.id
             ),
         ),
     )

@@ -13,7 +13,7 @@ from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.roll_call.access import access_roll_call, select_counselor_classes
-from backend.roll_call.errors import UrgedRecently, UrgingClosed
+from backend.roll_call.errors import RemindedRecently, ReminderClosed
 from backend.roll_call.events import RemindersSent
 from backend.roll_call.outcomes import is_owed_and_not_present
 from backend.roll_call.policy import roll_call_policy
@@ -44,7 +44,7 @@ async def send_reminder(
         )
     voided = await session.get(RollCallStep, (roll_call_id, "voided"))
     if voided is not None or timing(at, roll_call.opens_at, roll_call.deadline) is not Timing.IN_TIME:
-        raise UrgingClosed
+        raise ReminderClosed
     lock = func.pg_advisory_xact_lock(func.hashtextextended(f"urge/{roll_call_id}/{actor.school_id}", 0))
     await session.execute(select(lock))
     waiting_by_class = await _count_waiting_to_remind(session, actor, roll_call, class_id, at)
@@ -68,7 +68,7 @@ async def _count_waiting_to_remind(
 ) -> dict[UUID, int]:
     """Waiting students by class, for the caller's classes that were not reminded a short while ago.
 
-    Raises `NotFound` for a class that is not the caller's, `UrgedRecently` if every class with waiting students was
+    Raises `NotFound` for a class that is not the caller's, `RemindedRecently` if every class with waiting students was
     reminded a short while ago.
     """
     own_classes = await _load_own_classes(session, actor, roll_call, class_id)
@@ -87,7 +87,7 @@ async def _count_waiting_to_remind(
     interval = roll_call_policy(roll_call).duration("notice.urge_interval")
     reminded = await _load_reminded_classes(session, actor, roll_call, own_classes, at - interval)
     if waiting and waiting.keys() <= reminded:
-        raise UrgedRecently(minutes=int(interval / timedelta(minutes=1)))
+        raise RemindedRecently(minutes=int(interval / timedelta(minutes=1)))
     return {each: students for each, students in waiting.items() if each not in reminded}
 
 

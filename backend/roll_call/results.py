@@ -36,7 +36,7 @@ from backend.roll_call.tables import (
     RollCallSchool,
     RollCallStep,
     Submission,
-    Verdict,
+    VerdictRecord,
 )
 
 
@@ -133,7 +133,9 @@ async def _load_missing(
 
 def _select_details(roll_call: RollCall, missing: Subquery) -> Select[*tuple[Any, ...]]:
     """The fields of `MissingStudent` for each missing student, in the order of the list."""
-    reasons = _select_attempts(roll_call, missing, Verdict, Verdict.reasons, newest=Verdict.at)
+    reasons = _select_attempts(
+        roll_call, missing, VerdictRecord, VerdictRecord.reasons, newest=VerdictRecord.at
+    )
     last_refusal = _select_attempts(roll_call, missing, Refusal, Refusal.code, newest=Refusal.at)
     return (
         select(
@@ -182,7 +184,7 @@ def _audience_filter(roll_call: RollCall, actor: Actor) -> Sequence[ColumnElemen
 def _select_attempts(
     roll_call: RollCall,
     students: Subquery,
-    table: type[Submission | Verdict | Refusal],
+    table: type[Submission | VerdictRecord | Refusal],
     column: ColumnElement[Any] | InstrumentedAttribute[Any],
     newest: InstrumentedAttribute[datetime] | None = None,
 ) -> ScalarSelect[Any]:

@@ -24,7 +24,7 @@ class Outcome(StrEnum):
     UNDETERMINED = "undetermined"
 
 
-class Finding(StrEnum):
+class VerdictDecision(StrEnum):
     """What verification decides about one submission. Stored in the column `verdict.finding`."""
 
     ACCEPTED = "accepted"
@@ -73,7 +73,7 @@ def launch_objection(
 
 
 @dataclass(frozen=True, slots=True)
-class Window:
+class WindowTimes:
     """Times of a launch, all timezone-aware."""
 
     launched_at: datetime
@@ -82,7 +82,7 @@ class Window:
     closes_at: datetime
 
 
-def window_objection(window: Window, minimum: timedelta, maximum: timedelta) -> str | None:
+def window_objection(window: WindowTimes, minimum: timedelta, maximum: timedelta) -> str | None:
     """Return which rule the window breaks, or None."""
     if window.notify_at < window.launched_at:
         return "notify_in_past"
@@ -158,7 +158,7 @@ class Evidence:
 class Verdict:
     """The decision about one submission and the codes that explain it, most decisive first."""
 
-    decision: Finding
+    decision: VerdictDecision
     reasons: tuple[str, ...]
 
 
@@ -172,27 +172,33 @@ def decide_verdict(evidence: Evidence) -> Verdict:
     """Accept if every check passed, reject if one definitely failed, otherwise ask again or leave undetermined.
 
     A face mismatch rejects only if the burst answers its challenge; any doubt about the burst asks for another try.
-    A verdict is never a miss: misses are determined at the close (see `settle`).
+    A verdict is never a miss: misses are determined at the close (see `settle_obligation`).
     """
     rejection = _find_rejection(evidence)
     if rejection is not None:
         return rejection
     if not evidence.frames_complete:
-        return Verdict(Finding.UNDETERMINED, ("frames_missing",))
+        return Verdict(VerdictDecision.UNDETERMINED, ("frames_missing",))
     if evidence.face is None or evidence.fence is None:
         missing = "verification_unavailable" if evidence.face is None else "site_not_filed"
-        return Verdict(Finding.UNDETERMINED, (missing, *evidence.fence_reasons, *evidence.face_reasons))
+        return Verdict(
+            VerdictDecision.UNDETERMINED, (missing, *evidence.fence_reasons, *evidence.face_reasons)
+        )
     doubts = tuple(_list_doubts(evidence))
-    return Verdict(Finding.STEP_UP, doubts) if doubts else Verdict(Finding.ACCEPTED, ("verified",))
+    return (
+        Verdict(VerdictDecision.STEP_UP, doubts)
+        if doubts
+        else Verdict(VerdictDecision.ACCEPTED, ("verified",))
+    )
 
 
 def _find_rejection(evidence: Evidence) -> Verdict | None:
     if evidence.reused:
-        return Verdict(Finding.REJECTED, ("frame_reused",))
+        return Verdict(VerdictDecision.REJECTED, ("frame_reused",))
     if evidence.fence == "outside":
-        return Verdict(Finding.REJECTED, ("outside_site", *evidence.fence_reasons))
+        return Verdict(VerdictDecision.REJECTED, ("outside_site", *evidence.fence_reasons))
     if evidence.frames_complete and evidence.face == "reject" and not evidence.liveness:
-        return Verdict(Finding.REJECTED, (MISMATCH, *evidence.face_reasons))
+        return Verdict(VerdictDecision.REJECTED, (MISMATCH, *evidence.face_reasons))
     return None
 
 
@@ -248,10 +254,10 @@ UNATTENDED = "non_face_route_unattended"
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class InTimeSubmission:
     """A submission received in time, as seen at the close; `finding` is None while it has no verdict."""
 
-    finding: Finding | None
+    finding: VerdictDecision | None
     reasons: tuple[str, ...]
 
 
@@ -277,14 +283,16 @@ def told_in_time(
     return closes_at - max(announced_at, opens_at) + grace >= minimum
 
 
-def settle_silence(*, announced: bool) -> SettledOutcome:
+def settle_without_submission(*, announced: bool) -> SettledOutcome:
     """Return the outcome of students who submitted nothing: a miss if the notice went out in time (reading 8)."""
     if announced:
         return SettledOutcome(Outcome.MISSED, NO_CHECK_IN)
     return SettledOutcome(Outcome.UNDETERMINED, "not_announced")
 
 
-def settle(attempts: Sequence[Attempt], *, sent_to_a_person: bool = False) -> SettledOutcome:
+def settle_obligation(
+    attempts: Sequence[InTimeSubmission], *, sent_to_a_person: bool = False
+) -> SettledOutcome:
     """Return the outcome of an owed obligation that has none when the roll call is settled.
 
     No submission in time is a miss. A submission in time without a final negative verdict is undetermined, which
@@ -297,15 +305,15 @@ def settle(attempts: Sequence[Attempt], *, sent_to_a_person: bool = False) -> Se
     return settled
 
 
-def _settle_submissions(attempts: Sequence[Attempt]) -> SettledOutcome:
+def _settle_submissions(attempts: Sequence[InTimeSubmission]) -> SettledOutcome:
     if not attempts:
-        return settle_silence(announced=True)
-    if any(attempt.finding is Finding.ACCEPTED for attempt in attempts):
+        return settle_without_submission(announced=True)
+    if any(attempt.finding is VerdictDecision.ACCEPTED for attempt in attempts):
         return SettledOutcome(Outcome.PRESENT, "verified")
     for attempt in attempts:
         if attempt.finding is None:
             return SettledOutcome(Outcome.UNDETERMINED, "verification_pending")
-        if attempt.finding is not Finding.REJECTED or HUMAN_REVIEW_REASONS & set(attempt.reasons):
+        if attempt.finding is not VerdictDecision.REJECTED or HUMAN_REVIEW_REASONS & set(attempt.reasons):
             return SettledOutcome(Outcome.UNDETERMINED, attempt.reasons[0])
     return SettledOutcome(Outcome.MISSED, attempts[-1].reasons[0])
 

@@ -23,7 +23,7 @@ from backend.roll_call.tables import (
     RollCallSchool,
     RollCallStep,
     Submission,
-    Verdict,
+    VerdictRecord,
 )
 
 
@@ -43,7 +43,7 @@ class SubmissionWithVerdict:
     """A submission with its verdict, if there is one yet."""
 
     submission: Submission
-    verdict: Verdict | None
+    verdict: VerdictRecord | None
 
 
 async def load_student_roll_calls(
@@ -147,7 +147,7 @@ async def load_view_version(
     It counts the student's rows in tables to which rows are only added, and the changes that come with time as of `at`.
     """
 
-    def count_rows(table: type[OutcomeEntry | Verdict | Submission | Refusal]) -> ColumnElement[int]:
+    def count_rows(table: type[OutcomeEntry | VerdictRecord | Submission | Refusal]) -> ColumnElement[int]:
         rows = select(func.count()).select_from(table).where(table.student_id == student_id)
         if roll_call_id is not None:
             rows = rows.where(table.roll_call_id == roll_call_id)
@@ -168,7 +168,7 @@ async def load_view_version(
             func.max(deadline),
             func.sum(voided),
             count_rows(OutcomeEntry),
-            count_rows(Verdict),
+            count_rows(VerdictRecord),
             count_rows(Submission),
             count_rows(Refusal),
         )
@@ -188,15 +188,15 @@ async def load_own_submission(
     submission = await session.get(Submission, submission_id)
     if submission is None or submission.student_id != actor.student_id:
         return None
-    return SubmissionWithVerdict(submission, await session.get(Verdict, submission_id))
+    return SubmissionWithVerdict(submission, await session.get(VerdictRecord, submission_id))
 
 
 def is_verdict_of_submission() -> ColumnElement[bool]:
     """Join condition from `submission` to its verdict, in the partition of the same term."""
     return and_(
-        Verdict.term_code == Submission.term_code,
-        Verdict.school_id == Submission.school_id,
-        Verdict.submission_id == Submission.id,
+        VerdictRecord.term_code == Submission.term_code,
+        VerdictRecord.school_id == Submission.school_id,
+        VerdictRecord.submission_id == Submission.id,
     )
 
 
@@ -205,8 +205,8 @@ async def load_submissions(
 ) -> Sequence[SubmissionWithVerdict]:
     """The student's submissions in a roll call with their verdicts, oldest first."""
     rows = await session.execute(
-        select(Submission, Verdict)
-        .outerjoin(Verdict, is_verdict_of_submission())
+        select(Submission, VerdictRecord)
+        .outerjoin(VerdictRecord, is_verdict_of_submission())
         .where(
             Submission.term_code == roll_call_term(roll_call_id),
             Submission.roll_call_id == roll_call_id,

@@ -127,7 +127,7 @@ class SubmissionFrame(Base):
     re-encoded and no copy is kept."""
 
 
-class Verdict(Base):
+class VerdictRecord(Base):
     """The verdict of verification about one submission, with its trace; written once."""
 
     __tablename__ = "verdict"

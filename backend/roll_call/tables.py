@@ -30,7 +30,7 @@ from backend.roll_call.submission_tables import (
     Refusal,
     Submission,
     SubmissionFrame,
-    Verdict,
+    VerdictRecord,
     VerificationTask,
     VerificationThroughput,
 )
@@ -55,7 +55,7 @@ __all__ = [
     "StudentCode",
     "Submission",
     "SubmissionFrame",
-    "Verdict",
+    "VerdictRecord",
     "VerificationTask",
     "VerificationThroughput",
 ]

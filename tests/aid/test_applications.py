@@ -63,7 +63,9 @@ async def test_amounts_follow_the_law_of_the_first_day_of_the_term(aid: AidScena
     )
     sums = []
     for day in (date(2025, 1, 10), date(2025, 3, 3)):
-        aid.registry.stage.clock.at = datetime(day.year, day.month, day.day, 9, tzinfo=LEGAL_ZONE)
+        aid.registry.roll_call_scenario.clock.at = datetime(
+            day.year, day.month, day.day, 9, tzinfo=LEGAL_ZONE
+        )
         sums.append(sum(part.fen for part in await aid.award()))
     assert sums == [100_000, 115_000]
 
@@ -72,7 +74,7 @@ async def test_uneven_division_into_months_loses_no_fen(aid: AidScenario) -> Non
     await _open_terms(
         aid, NewTerm(aid.registry.school.id, "2024-autumn", date(2024, 8, 20), date(2025, 1, 31))
     )
-    aid.registry.stage.clock.at = datetime(2024, 10, 8, 9, tzinfo=LEGAL_ZONE)
+    aid.registry.roll_call_scenario.clock.at = datetime(2024, 10, 8, 9, tzinfo=LEGAL_ZONE)
     assert [part.fen for part in await aid.award()] == [16_667] * 4 + [16_666] * 2
 
 
@@ -129,7 +131,7 @@ async def test_account_that_filed_cannot_approve(aid: AidScenario) -> None:
 async def test_database_rejects_approval_by_the_filing_account(aid: AidScenario) -> None:
     application = await aid.apply()
     with pytest.raises(IntegrityError, match="not_their_own"):
-        async with aid.registry.stage.arrange() as session:
+        async with aid.registry.roll_call_scenario.owner_transaction() as session:
             session.add(
                 AidDecision(
                     application_id=application.id,
@@ -154,7 +156,9 @@ async def test_counselor_cannot_approve(aid: AidScenario) -> None:
 async def test_registrar_of_another_school_gets_not_found(aid: AidScenario) -> None:
     application = await aid.apply()
     with pytest.raises(NotFound):
-        await aid.decide(application.id, actor=registrar_account(aid.registry.stage.world.sister))
+        await aid.decide(
+            application.id, actor=registrar_account(aid.registry.roll_call_scenario.world.sister)
+        )
 
 
 async def test_student_is_notified_of_the_decision(aid: AidScenario) -> None:
@@ -196,7 +200,7 @@ async def test_last_day_is_accepted_and_the_next_day_is_rejected(
         aid, NewTerm(aid.registry.school.id, "2024-autumn", date(2024, 9, 1), date(2025, 1, 18))
     )
     await aid.update_student(programme="technician")
-    aid.registry.stage.clock.at = datetime(2024, 10, day, hour, 59, tzinfo=LEGAL_ZONE)
+    aid.registry.roll_call_scenario.clock.at = datetime(2024, 10, day, hour, 59, tzinfo=LEGAL_ZONE)
     if not late:
         await aid.apply()
         return
@@ -209,9 +213,9 @@ async def test_approval_after_the_deadline_is_rejected(aid: AidScenario) -> None
         aid, NewTerm(aid.registry.school.id, "2025-spring", date(2025, 2, 17), date(2025, 7, 5))
     )
     await aid.update_student(programme="technician")
-    aid.registry.stage.clock.at = datetime(2025, 4, 30, 12, tzinfo=LEGAL_ZONE)
+    aid.registry.roll_call_scenario.clock.at = datetime(2025, 4, 30, 12, tzinfo=LEGAL_ZONE)
     application = await aid.apply()
-    aid.registry.stage.clock.at = datetime(2025, 5, 1, 0, 1, tzinfo=LEGAL_ZONE)
+    aid.registry.roll_call_scenario.clock.at = datetime(2025, 5, 1, 0, 1, tzinfo=LEGAL_ZONE)
     with pytest.raises(AidDeadlinePassed):
         await aid.decide(application.id)
     await aid.decide(application.id, "refused", reasons="已逾期")
@@ -300,7 +304,7 @@ async def test_application_without_class_covers_the_school(aid: AidScenario) -> 
 
 
 async def test_class_of_another_school_is_not_found(aid: AidScenario) -> None:
-    foreign = aid.registry.stage.world.sister.classes[0].id
+    foreign = aid.registry.roll_call_scenario.world.sister.classes[0].id
     with pytest.raises(NotFound):
         await aid.apply_for_class(ApplyForClass(AidKind.GRANT, foreign))
 

@@ -138,7 +138,7 @@ async def test_only_the_requester_downloads_and_downloads_are_audited(aid: AidSc
         await download_file(aid, aid.registry.registrar, export)
     for _ in range(2):
         await download_file(aid, owner, export)
-    async with aid.registry.stage.arrange() as session:
+    async with aid.registry.roll_call_scenario.owner_transaction() as session:
         entries = (
             await session.scalars(
                 select(AuditEntry).where(
@@ -155,7 +155,7 @@ async def test_export_of_another_school_is_not_found(aid: AidScenario) -> None:
     await aid.award()
     await aid.execute_change()
     export = await request_file(aid, aid.registry.registrar)
-    stranger = registrar_account(aid.registry.stage.world.sister)
+    stranger = registrar_account(aid.registry.roll_call_scenario.world.sister)
     with pytest.raises(NotFound):
         await approve_file(aid, stranger, export)
     [filing] = await aid.load_filings()
@@ -208,7 +208,7 @@ async def test_no_csv_cell_opens_as_a_formula(aid: AidScenario) -> None:
 
 @pytest.mark.clause("HN334-4.1d")
 async def test_student_and_registrar_are_notified(aid: AidScenario) -> None:
-    registrar = await aid.registry.stage.account("registrar", aid.registry.school)
+    registrar = await aid.registry.roll_call_scenario.account("registrar", aid.registry.school)
     await aid.award()
     entry = await aid.execute_change()
     await aid.reverse_change(entry)

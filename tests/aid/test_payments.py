@@ -182,7 +182,7 @@ async def test_issue_names_its_cell_and_nothing_is_recorded(
 
 async def test_student_number_of_another_school_is_unknown(aid: AidScenario, tmp_path: Path) -> None:
     [first, *_] = await aid.award()
-    foreign = aid.registry.stage.world.sister.students[0].student_number
+    foreign = aid.registry.roll_call_scenario.world.sister.students[0].student_number
     path = write_workbook(tmp_path / "a.xlsx", build_row(aid, first.month, "1.00", number=foreign))
     assert [issue.code for issue in (await import_file(aid, path)).issues] == ["student_not_on_roll"]
 

@@ -104,7 +104,7 @@ async def test_due_withdrawal_is_posted_if_the_event_is_not_delivered(aid: AidSc
 async def test_blocker_prevents_the_withdrawal(aid: AidScenario) -> None:
     await aid.award()
     prompt = await aid.deliver_prompt()
-    async with aid.registry.stage.arrange() as session:
+    async with aid.registry.roll_call_scenario.owner_transaction() as session:
         session.add(
             ReasonClaimRecord(
                 id=new_id(),
@@ -184,7 +184,7 @@ async def test_stored_postings_match_the_assessment(aid: AidScenario) -> None:
 async def test_unfounded_posting_is_reported_and_kept(aid: AidScenario) -> None:
     parts = await aid.award()
     await aid.pay(aid.payment_line(parts[0].month, parts[0].fen))
-    async with aid.registry.stage.arrange() as session:
+    async with aid.registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(text("DELETE FROM aid_payment WHERE student_id = :id"), {"id": aid.pupil.id})
     before = {row.id for row in await aid.registry.rows(AidPosting)}
     await aid.post()
@@ -220,7 +220,7 @@ async def test_database_rejects_an_unbalanced_posting(
 ) -> None:
     [part, *_] = await aid.award()
     with pytest.raises(IntegrityError, match="does not balance"):
-        async with aid.registry.stage.arrange() as session:
+        async with aid.registry.roll_call_scenario.owner_transaction() as session:
             session.add(_posting(part, source, target, fen, aid.registry.at))
 
 
@@ -232,7 +232,7 @@ async def test_database_rejects_invalid_accounts_and_amounts(
 ) -> None:
     [part, *_] = await aid.award()
     with pytest.raises(IntegrityError, match="ck_aid_posting"):
-        async with aid.registry.stage.arrange() as session:
+        async with aid.registry.roll_call_scenario.owner_transaction() as session:
             session.add(_posting(part, source, target, fen, aid.registry.at))
 
 

@@ -133,8 +133,8 @@ async def test_restoration_after_an_aid_release_emits_an_event(appeals: AppealSc
 
 
 async def test_a_rejection_keeps_the_change_and_explains_it(appeals: AppealScenario) -> None:
-    registrar = await appeals.registry.stage.account("registrar", appeals.registry.school)
-    city = await appeals.create_authority(appeals.registry.stage.world.city)
+    registrar = await appeals.registry.roll_call_scenario.account("registrar", appeals.registry.school)
+    city = await appeals.create_authority(appeals.registry.roll_call_scenario.world.city)
     change = await appeals.execute_prompt()
     appeal = await appeals.against_change(change.id)
     rejected = await appeals.reject(appeal)
@@ -189,7 +189,7 @@ async def test_only_the_deciding_unit_decides(appeals: AppealScenario) -> None:
     with pytest.raises(NotPermitted):
         await appeals.decide(appeal, registry.registrar)
     with pytest.raises(NotFound):
-        await appeals.decide(appeal, bureau_account(registry.stage.world.other_city))
+        await appeals.decide(appeal, bureau_account(registry.roll_call_scenario.world.other_city))
 
 
 async def test_the_launcher_of_the_check_cannot_decide(appeals: AppealScenario) -> None:
@@ -227,7 +227,7 @@ async def test_the_decision_stores_who_took_part(
     await decide_prompt(registry, prompt_id, reasons="多次未核验")
     [change] = await appeals.load_entries()
     appeal = await appeals.against_change(change.id)
-    assert appeal.case.unit_id == registry.stage.world.city.id
+    assert appeal.case.unit_id == registry.roll_call_scenario.world.city.id
     [decided_by] = {change.acting_account}
     await appeals.decide(appeal, appeals.city)
     [row] = [row for row in await _load_impartiality(appeals) if row.appeal_id == appeal.filed.id]
@@ -285,7 +285,7 @@ async def test_a_decided_appeal_accepts_no_acts(appeals: AppealScenario) -> None
 async def test_tenants_do_not_see_each_others_appeals(appeals: AppealScenario) -> None:
     [missed] = await appeals.registry.misses(1)
     appeal = await appeals.against_check(missed)
-    world = appeals.registry.stage.world
+    world = appeals.registry.roll_call_scenario.world
     for reader in (appeals.province, appeals.city, appeals.registry.registrar, appeals.student):
         assert appeal.filed.id in await appeals.list_ids(reader)
     classmate = appeals.registry.student(appeals.registry.school.students[1])
@@ -299,13 +299,13 @@ async def test_tenants_do_not_see_each_others_appeals(appeals: AppealScenario) -
 async def _load_first_roll_call(appeals: AppealScenario) -> RollCall:
     """The first roll call that the student missed."""
     facts, _ = await appeals.load_facts()
-    async with appeals.registry.stage.arrange() as session:
+    async with appeals.registry.roll_call_scenario.owner_transaction() as session:
         found: RollCall = await session.get_one(RollCall, UUID(facts.checks[0].check_id))
     return found
 
 
 async def _load_impartiality(appeals: AppealScenario) -> list[AppealImpartiality]:
-    async with appeals.registry.stage.arrange() as session:
+    async with appeals.registry.roll_call_scenario.owner_transaction() as session:
         return list(await session.scalars(select(AppealImpartiality)))
 
 

@@ -28,7 +28,7 @@ pytestmark = pytest.mark.clause("HN334-4.2")
 async def test_an_appeal_skips_the_bureau_that_launched_the_check(appeals: AppealScenario) -> None:
     [missed] = await appeals.registry.misses(1)
     appeal = await appeals.against_check(missed)
-    assert appeal.case.unit_id == appeals.registry.stage.world.province.id
+    assert appeal.case.unit_id == appeals.registry.roll_call_scenario.world.province.id
     assert appeal.case.level == 1
     assert await appeals.load_messages(appeal) == [("appellant", "当天在校实训，有考勤记录为证。", False)]
 
@@ -38,7 +38,7 @@ async def test_an_appeal_against_a_check_of_the_province_goes_to_the_schools_bur
 ) -> None:
     missed = await appeals.registry.check(actor=appeals.province)
     appeal = await appeals.against_check(missed)
-    assert appeal.case.unit_id == appeals.registry.stage.world.city.id
+    assert appeal.case.unit_id == appeals.registry.roll_call_scenario.world.city.id
 
 
 @pytest.mark.clause("R12")
@@ -53,7 +53,7 @@ async def test_an_open_appeal_blocks_the_execution_until_its_rejection(
     actor = appeals.student if appellant == "student" else registry.registrar
     appeal = await appeals.against_check(missed, actor)
     await registry.run_events("AppealFiled")
-    registry.stage.clock.at = await _receive_prompt(appeals)
+    registry.roll_call_scenario.clock.at = await _receive_prompt(appeals)
     assessment = await registry.recompute()
     assert assessment.prompts[0].blockers == ("open_appeal",)
     assert (await registry.step(prompt_id)).state == PromptState.BLOCKED
@@ -68,7 +68,7 @@ async def test_a_withdrawn_appeal_does_not_block_and_cannot_be_repeated(appeals:
     missed, _ = await registry.misses(2)
     await registry.recompute()
     appeal = await appeals.against_check(missed)
-    registry.stage.clock.at = await _receive_prompt(appeals)
+    registry.roll_call_scenario.clock.at = await _receive_prompt(appeals)
     await registry.recompute()
     withdrawn = await appeals.withdraw(appeal)
     assert withdrawn.state is AppealState.WITHDRAWN
@@ -111,7 +111,7 @@ async def test_counselors_and_superiors_cannot_appeal(appeals: AppealScenario) -
 
 
 async def test_a_check_without_a_result_cannot_be_appealed(appeals: AppealScenario) -> None:
-    launched = await appeals.registry.stage.launch()
+    launched = await appeals.registry.roll_call_scenario.launch()
     with pytest.raises(NoResultYet):
         await appeals.against_check(launched.roll_call)
 
@@ -161,7 +161,7 @@ async def test_a_rejected_appeal_goes_one_level_up_once(appeals: AppealScenario)
     await appeals.reject(first, appeals.city)
     second = await appeals.appeal_to_next_level(first)
     assert (second.case.level, second.filed.previous) == (2, first.filed.id)
-    assert second.case.unit_id == appeals.registry.stage.world.province.id
+    assert second.case.unit_id == appeals.registry.roll_call_scenario.world.province.id
     with pytest.raises(AlreadyCarriedUp):
         await appeals.appeal_to_next_level(first)
     await appeals.reject(second, appeals.other_province)
@@ -171,9 +171,11 @@ async def test_a_rejected_appeal_goes_one_level_up_once(appeals: AppealScenario)
 
 async def test_filing_notifies_all_sides(appeals: AppealScenario) -> None:
     registry = appeals.registry
-    province = await appeals.create_authority(registry.stage.world.province)
-    registrar = await registry.stage.account("registrar", registry.school)
-    counselor = await registry.stage.account("counselor", registry.school, registry.school.classes[0])
+    province = await appeals.create_authority(registry.roll_call_scenario.world.province)
+    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
+    counselor = await registry.roll_call_scenario.account(
+        "counselor", registry.school, registry.school.classes[0]
+    )
     [missed] = await registry.misses(1)
     appeal = await appeals.against_check(missed)
     await registry.run_events("AppealFiled")
@@ -192,7 +194,7 @@ async def test_the_deadline_is_fifteen_working_days(appeals: AppealScenario) -> 
     [due] = await appeals.registry.rows(AppealDue)
     assert appeal.due_at == due.due_at
     [case] = await appeals.registry.rows(AppealCase)
-    assert case.unit_path == appeals.registry.stage.world.province.path
+    assert case.unit_path == appeals.registry.roll_call_scenario.world.province.path
 
 
 async def _receive_prompt(appeals: AppealScenario) -> datetime:

@@ -90,5 +90,5 @@ async def test_future_days_and_foreign_students_have_no_answer(
         await appeals.load_eligibility(appeals.registry.today + timedelta(days=1))
     with pytest.raises(NotFound):
         await appeals.load_eligibility(
-            appeals.registry.today, bureau_account(appeals.registry.stage.world.other_city)
+            appeals.registry.today, bureau_account(appeals.registry.roll_call_scenario.world.other_city)
         )

@@ -50,8 +50,8 @@ async def test_files_are_attached_to_messages(appeals: AppealScenario) -> None:
 
 
 async def test_a_message_notifies_the_other_side(appeals: AppealScenario) -> None:
-    province = await appeals.create_authority(appeals.registry.stage.world.province)
-    registrar = await appeals.registry.stage.account("registrar", appeals.registry.school)
+    province = await appeals.create_authority(appeals.registry.roll_call_scenario.world.province)
+    registrar = await appeals.registry.roll_call_scenario.account("registrar", appeals.registry.school)
     [missed] = await appeals.registry.misses(1)
     ours = await appeals.against_check(missed)
     schools = await appeals.against_check(missed, appeals.registry.registrar)
@@ -100,8 +100,8 @@ async def test_the_deciding_unit_is_reminded_once_and_overdue_is_listed(
     appeals: AppealScenario,
 ) -> None:
     registry = appeals.registry
-    province = await appeals.create_authority(registry.stage.world.province)
-    city = await appeals.create_authority(registry.stage.world.city)
+    province = await appeals.create_authority(registry.roll_call_scenario.world.province)
+    city = await appeals.create_authority(registry.roll_call_scenario.world.city)
     appeal = await appeals.against_check(await registry.check(actor=appeals.province))
     filed_on = legal_day(appeal.filed.filed_at)
     await _move_to_working_day(appeals, appeal.filed.filed_at, 10)

@@ -28,7 +28,7 @@ def run(*arguments: object) -> Result:
 
 
 async def read_accesses(registry: Registry, case_id: UUID) -> list[AuditEntry]:
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         entries = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(case_id)))
         return [entry for entry in entries if entry.action == "explanation.read"]
 

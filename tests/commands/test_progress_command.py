@@ -13,12 +13,12 @@ from backend.core.ids import new_id
 from backend.core.tenancy import Scope
 from backend.roll_call.progress.counters import flush_counters
 from backend.roll_call.tables import OutcomeCount
-from tests.support.roll_call.scenario import MICROSECOND, Stage, staged
+from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario, create_scenario
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> Stage:
-    return await staged(app_context, owner)
+async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario:
+    return await create_scenario(app_context, owner)
 
 
 async def run(*arguments: str) -> Result:
@@ -26,15 +26,15 @@ async def run(*arguments: str) -> Result:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_wrong_counter_is_reported_and_recounted(stage: Stage) -> None:
-    launched = await stage.launch()
-    stage.clock.at = launched.roll_call.closes_at + MICROSECOND
-    await stage.settle(launched.roll_call)
-    roll_call_id, klass = str(launched.roll_call.id), stage.school.classes[0]
-    async with stage.app_context.database.transaction(Scope.none()) as session:
+async def test_wrong_counter_is_reported_and_recounted(scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    scenario.clock.at = launched.roll_call.closes_at + MICROSECOND
+    await scenario.settle(launched.roll_call)
+    roll_call_id, klass = str(launched.roll_call.id), scenario.school.classes[0]
+    async with scenario.app_context.database.transaction(Scope.none()) as session:
         await flush_counters(session)
     assert (await run("check", roll_call_id)).exit_code == 0
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         (await session.get_one(OutcomeCount, (launched.roll_call.id, klass.id))).missed -= 1
     wrong = await run("check", roll_call_id, "--json")
     assert wrong.exit_code == 1

@@ -12,16 +12,16 @@ from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.roll_call.tables import VerificationTask, VerificationThroughput
 from tests.staff_api.test_verification import create_dead_letters
-from tests.support.roll_call.scenario import Stage, staged
+from tests.support.roll_call.scenario import RollCallScenario, create_scenario
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> Stage:
-    stage = await staged(app_context, owner)
-    async with stage.arrange() as session:
+async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario:
+    scenario = await create_scenario(app_context, owner)
+    async with scenario.owner_transaction() as session:
         await session.execute(delete(VerificationTask))
         await session.execute(delete(VerificationThroughput))
-    return stage
+    return scenario
 
 
 async def run(*arguments: str) -> Result:
@@ -29,8 +29,8 @@ async def run(*arguments: str) -> Result:
 
 
 @pytest.mark.usefixtures("environment")
-async def test_operator_lists_retries_and_measures(stage: Stage) -> None:
-    roll_call_id, submissions = await create_dead_letters(stage, 2)
+async def test_operator_lists_retries_and_measures(scenario: RollCallScenario) -> None:
+    roll_call_id, submissions = await create_dead_letters(scenario, 2)
     listed = json.loads((await run("list", "--json")).stdout)["dead_letters"]
     assert {each["submission_id"] for each in listed} == {str(each) for each in submissions}
     assert "证据存储" in (await run("list", "--roll-call", str(roll_call_id))).stdout

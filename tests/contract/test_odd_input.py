@@ -13,7 +13,7 @@ from backend.core.ids import new_id
 from backend.notice.delivery_reports import report_token
 from backend.roll_call.envelope import TYPE
 from tests.contract.case_sender import account_kind_for
-from tests.support.roll_call.student_phone import content
+from tests.support.roll_call.student_phone import make_envelope_content
 from tests.tenancy.fixtures import Client, Company
 from tests.tenancy.matrix import MOBILE, ROWS, STAFF
 from tests.tenancy.openapi_documents import document, routes
@@ -369,10 +369,10 @@ async def test_odd_values_in_signed_envelopes_cause_no_server_error(company: Com
     roll_call = company.estates["school"]["roll_call"]
     path = f"/v1/roll-calls/{roll_call}"
     frames = [company.estates["school"]["frame"]] * 3
-    for place in value_paths(content(roll_call, "nonce", frames)):
+    for place in value_paths(make_envelope_content(roll_call, "nonce", frames)):
         for value in ODD_CLAIMS:
             nonce = (await company.phone.post(f"{path}/challenges")).json().get("nonce", "")
-            changed: Any = content(roll_call, nonce, frames)
+            changed: Any = make_envelope_content(roll_call, nonce, frames)
             holder = changed
             for step in place[:-1]:
                 holder = holder[step]

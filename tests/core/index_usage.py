@@ -305,7 +305,7 @@ INDEX_USES: dict[str, tuple[str, str]] = {
         ),
     ),
     "ix_verification_task_dead": (
-        "backend.roll_call.verification.dead_letters:dead_letters_page",
+        "backend.roll_call.verification.dead_letters:load_dead_letters",
         (
             "verification_task WHERE state = 'dead' AND (died_at, submission_id) < ($1, $2)"
             " ORDER BY died_at DESC, submission_id DESC LIMIT 51"

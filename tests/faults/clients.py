@@ -21,7 +21,7 @@ from backend.roll_call.envelope import TYPE
 from biometrics.engines.test_pattern import render_pattern
 from tests.faults.history import History, Kind
 from tests.faults.template_cluster import PASSWORD, StaffProfile, StudentProfile
-from tests.support.roll_call.student_phone import INSIDE, OUTSIDE, content, fixes
+from tests.support.roll_call.student_phone import INSIDE, OUTSIDE, make_envelope_content, make_fixes
 
 TIMEOUT = httpx.Timeout(4.0)
 TRIES, PAUSE = 40, 0.25
@@ -167,7 +167,9 @@ class Student(RecordingClient):
             render_pattern(self.profile.person, self._shots + number, action)
             for number, action in enumerate(posed(actions))
         ]
-        payload = content(UUID(roll_call_id), nonce, frames, fixes=fixes(INSIDE if honest else OUTSIDE))
+        payload = make_envelope_content(
+            UUID(roll_call_id), nonce, frames, fixes=make_fixes(INSIDE if honest else OUTSIDE)
+        )
         return nonce, self.phone.sign(payload, typ=TYPE), frames
 
     async def send(self, roll_call_id: str, nonce: str, compact: str, *, honest: bool) -> Answer:

@@ -10,7 +10,7 @@ from backend.core.database import Database
 from biometrics.pool import FacePool
 from tests.faults.interleaving import ConcurrentClient, new_client
 from tests.roll_call.conftest import face_pool
-from tests.support.roll_call.scenario import Stage, staged
+from tests.support.roll_call.scenario import RollCallScenario, create_scenario
 
 __all__ = ["face_pool"]
 
@@ -19,8 +19,8 @@ ROUNDS = int(os.environ.get("DIANMING_FAULT_ROUNDS", "1"))
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
-    return await staged(app_context, owner, face_pool)
+async def scenario(app_context: AppContext, owner: Database, face_pool: FacePool) -> RollCallScenario:
+    return await create_scenario(app_context, owner, face_pool)
 
 
 @pytest.fixture(scope="session")
@@ -34,11 +34,11 @@ async def client_pair(app_context: AppContext) -> AsyncIterator[tuple[Concurrent
 
 @pytest.fixture
 def clients(
-    stage: Stage, client_pair: tuple[ConcurrentClient, ConcurrentClient]
+    scenario: RollCallScenario, client_pair: tuple[ConcurrentClient, ConcurrentClient]
 ) -> tuple[ConcurrentClient, ConcurrentClient]:
     """Two concurrent clients of the scenario."""
     for each in client_pair:
-        each.use_scenario(stage)
+        each.use_scenario(scenario)
     return client_pair
 
 

@@ -15,7 +15,7 @@ from sqlalchemy.util import await_only
 
 from backend.core.app_context import AppContext
 from backend.core.database import Database
-from tests.support.roll_call.scenario import Stage
+from tests.support.roll_call.scenario import RollCallScenario
 
 POLL_SECONDS = 0.003
 _WAITING_FOR_LOCK = text("SELECT 1 FROM pg_locks WHERE NOT granted AND pid = ANY(:backends)")
@@ -27,7 +27,7 @@ class ConcurrentClient:
 
     name: str
     database: Database
-    _stage: Stage | None = None
+    _stage: RollCallScenario | None = None
     waiting: asyncio.Event = field(default_factory=asyncio.Event)
     may_continue: asyncio.Event = field(default_factory=asyncio.Event)
     is_controlled: bool = False
@@ -36,14 +36,16 @@ class ConcurrentClient:
     executed: list[str] = field(default_factory=list)
 
     @property
-    def stage(self) -> Stage:
+    def scenario(self) -> RollCallScenario:
         assert self._stage is not None
         return self._stage
 
-    def use_scenario(self, stage: Stage) -> None:
+    def use_scenario(self, scenario: RollCallScenario) -> None:
         """Use a copy of the scenario with this client's own connections and clock."""
         self._stage = replace(
-            stage, app_context=replace(stage.app_context, database=self.database), clock=replace(stage.clock)
+            scenario,
+            app_context=replace(scenario.app_context, database=self.database),
+            clock=replace(scenario.clock),
         )
 
     async def wait_for_turn(self, what: str) -> None:
@@ -72,7 +74,9 @@ def new_client(name: str, app_context: AppContext) -> ConcurrentClient:
 
 
 async def interleave(
-    stage: Stage, actions: dict[str, tuple[ConcurrentClient, Callable[[Stage], Awaitable[Any]]]], seed: int
+    scenario: RollCallScenario,
+    actions: dict[str, tuple[ConcurrentClient, Callable[[RollCallScenario], Awaitable[Any]]]],
+    seed: int,
 ) -> dict[str, Any]:
     """Run the actions concurrently, with their statements in an order determined by `seed`. Return the result or the
     exception of each action.
@@ -82,7 +86,9 @@ async def interleave(
         client.is_controlled, client.executed = True, []
         client.waiting.clear()
         client.may_continue.clear()
-    tasks = {name: asyncio.ensure_future(action(client.stage)) for name, (client, action) in actions.items()}
+    tasks = {
+        name: asyncio.ensure_future(action(client.scenario)) for name, (client, action) in actions.items()
+    }
     try:
         while not all(task.done() for task in tasks.values()):
             ready = sorted(
@@ -95,7 +101,7 @@ async def interleave(
             client = actions[chosen][0]
             client.waiting.clear()
             client.may_continue.set()
-            await _run_until_blocked_or_waiting(stage, client, tasks[chosen])
+            await _run_until_blocked_or_waiting(scenario, client, tasks[chosen])
     finally:
         for client, _ in actions.values():
             client.is_controlled = False
@@ -104,17 +110,17 @@ async def interleave(
 
 
 async def _run_until_blocked_or_waiting(
-    stage: Stage, client: ConcurrentClient, task: "asyncio.Future[Any]"
+    scenario: RollCallScenario, client: ConcurrentClient, task: "asyncio.Future[Any]"
 ) -> None:
     """Wait until the client is at its next statement, has finished, or waits for a lock."""
     polls = 0
     while not (client.waiting.is_set() or task.done()):
         await asyncio.sleep(0 if polls < 20 else POLL_SECONDS)
         polls += 1
-        if polls % 25 == 0 and await _is_blocked(stage, client):
+        if polls % 25 == 0 and await _is_blocked(scenario, client):
             return
 
 
-async def _is_blocked(stage: Stage, client: ConcurrentClient) -> bool:
-    async with stage.arrange() as session:
+async def _is_blocked(scenario: RollCallScenario, client: ConcurrentClient) -> bool:
+    async with scenario.owner_transaction() as session:
         return bool((await session.execute(_WAITING_FOR_LOCK, {"backends": client.backends})).first())

@@ -54,7 +54,7 @@ from tests.support.province import (
     registrar_account,
 )
 from tests.support.province import World as ProvinceWorld
-from tests.support.roll_call.scenario import Clock, Stage
+from tests.support.roll_call.scenario import Clock, RollCallScenario
 
 ROOT = Path(__file__).resolve().parents[2]
 PASSWORD = "故障演练-口令"
@@ -197,7 +197,7 @@ async def _create_world(stack: Stack, folder: Path) -> HarnessWorld:
     )
     try:
         province_world = await plant(owner, app_context.keys, classes=CLASSES, students=STUDENTS)
-        scenario = Stage(app_context, owner, province_world, Clock(now()))
+        scenario = RollCallScenario(app_context, owner, province_world, Clock(now()))
         schools = (province_world.school, province_world.sister, province_world.direct)
         students: list[StudentProfile] = []
         staff: list[StaffProfile] = []
@@ -224,7 +224,7 @@ async def _create_world(stack: Stack, folder: Path) -> HarnessWorld:
     )
 
 
-async def _file_site(scenario: Stage, school: School, province_world: ProvinceWorld) -> None:
+async def _file_site(scenario: RollCallScenario, school: School, province_world: ProvinceWorld) -> None:
     """File and approve a site that contains the position INSIDE."""
     registrar = registrar_account(school)
     superior = (
@@ -239,8 +239,8 @@ async def _file_site(scenario: Stage, school: School, province_world: ProvinceWo
         await decide_filing(session, superior, version.id, Decision("approved"), scenario.clock())
 
 
-async def _create_student(scenario: Stage, school: School, pupil: Pupil) -> StudentProfile:
-    candidate = await scenario.activate(pupil, school=school)
+async def _create_student(scenario: RollCallScenario, school: School, pupil: Pupil) -> StudentProfile:
+    student = await scenario.activate(pupil, school=school)
     account = insert(Account).values(
         id=new_id(),
         kind="student",
@@ -253,7 +253,7 @@ async def _create_student(scenario: Stage, school: School, pupil: Pupil) -> Stud
         failed_attempts=0,
         created_at=scenario.clock(),
     )
-    async with scenario.arrange() as session:
+    async with scenario.owner_transaction() as session:
         await session.execute(account.on_conflict_do_nothing(index_elements=[Account.student_id]))
     return StudentProfile(
         id=str(pupil.id),
@@ -262,8 +262,8 @@ async def _create_student(scenario: Stage, school: School, pupil: Pupil) -> Stud
         name=pupil.name,
         id_number=pupil.id_number,
         phone_number=f"139{new_id().int % 10**8:08d}",
-        person=candidate.person,
-        key=private_key_pem(candidate.phone),
+        person=student.person,
+        key=private_key_pem(student.phone),
     )
 
 
@@ -275,23 +275,23 @@ def private_key_pem(phone: Phone) -> str:
     return text.decode()
 
 
-async def _set_phone_numbers(scenario: Stage, students: list[StudentProfile]) -> None:
-    async with scenario.arrange() as session:
+async def _set_phone_numbers(scenario: RollCallScenario, students: list[StudentProfile]) -> None:
+    async with scenario.owner_transaction() as session:
         for each in students:
             await session.execute(
                 update(Student).where(Student.id == each.id).values(phone=each.phone_number)
             )
 
 
-async def _set_passwords(scenario: Stage, staff: list[StaffProfile]) -> None:
+async def _set_passwords(scenario: RollCallScenario, staff: list[StaffProfile]) -> None:
     """Set the same password hash for all accounts, because hashing is slow by design."""
     hashed = await hash_password(scenario.app_context, PASSWORD)
     everyone = Account.id.in_([each.account_id for each in staff])
-    async with scenario.arrange() as session:
+    async with scenario.owner_transaction() as session:
         await session.execute(update(Account).where(everyone).values(password_hash=hashed))
 
 
-async def _create_school_staff(scenario: Stage, school: School) -> list[StaffProfile]:
+async def _create_school_staff(scenario: RollCallScenario, school: School) -> list[StaffProfile]:
     registrar = await scenario.account("registrar", school)
     found = [await _enable_sign_in(scenario, registrar)]
     for group in school.classes:
@@ -300,10 +300,10 @@ async def _create_school_staff(scenario: Stage, school: School) -> list[StaffPro
     return found
 
 
-async def _create_official(scenario: Stage, kind: str, unit: Unit) -> StaffProfile:
+async def _create_official(scenario: RollCallScenario, kind: str, unit: Unit) -> StaffProfile:
     """Create an account of an authority."""
     account_id = new_id()
-    async with scenario.arrange() as session:
+    async with scenario.owner_transaction() as session:
         session.add(
             Account(
                 id=account_id,
@@ -323,12 +323,12 @@ async def _create_official(scenario: Stage, kind: str, unit: Unit) -> StaffProfi
 
 
 async def _enable_sign_in(
-    scenario: Stage, actor: Actor, class_ids: tuple[str, ...] = (), role: str | None = None
+    scenario: RollCallScenario, actor: Actor, class_ids: tuple[str, ...] = (), role: str | None = None
 ) -> StaffProfile:
     secret = new_secret()
     sealed = seal_secret(scenario.app_context.keys, actor.account_id, secret)
     session_id, key, at = new_id(), new_secret(), scenario.clock()
-    async with scenario.arrange() as session:
+    async with scenario.owner_transaction() as session:
         await session.execute(
             update(Account).where(Account.id == actor.account_id).values(totp_sealed=sealed)
         )

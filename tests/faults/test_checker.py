@@ -15,7 +15,7 @@ from tests.faults.checker import Check, RunEvidence
 from tests.faults.database_records import Records, frozen_digest
 from tests.faults.history import History
 from tests.faults.relay import Commit, StatementReader
-from tests.support.roll_call.scenario import Stage
+from tests.support.roll_call.scenario import RollCallScenario
 
 AT = datetime(2026, 11, 20, 2, tzinfo=UTC)
 CALL, CLASS, STUDENT, ABSENT, NONCE, SUBMISSION = "call", "class", "student", "absent", "nonce", "submission"
@@ -139,9 +139,9 @@ def test_each_corruption_is_found(
     assert kind in find_violations(evidence)
 
 
-async def test_change_of_a_frozen_row_changes_the_digest(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    dsn = stage.owner.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+async def test_change_of_a_frozen_row_changes_the_digest(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    dsn = scenario.owner.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
 
     def digest() -> str:
         with psycopg.connect(dsn) as connection:
@@ -152,7 +152,7 @@ async def test_change_of_a_frozen_row_changes_the_digest(stage: Stage) -> None:
 
     before = digest()
     assert digest() == before
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         await session.execute(
             text("UPDATE obligation SET duty = 'excused', reason = 'on_leave' WHERE roll_call_id = :id"),
             {"id": roll_call.id},

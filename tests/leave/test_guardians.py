@@ -28,7 +28,7 @@ MOTHER, AUNT = "13900000001", "13900000002"
 async def family(desk: Desk) -> None:
     """A mother, a father without a phone, and an aunt who is no guardian."""
     members = (("母亲", True, MOTHER), ("父亲", True, None), ("姑姑", False, AUNT))
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         for position, (relation, is_guardian, phone) in enumerate(members):
             session.add(
                 Guardian(
@@ -45,7 +45,7 @@ async def family(desk: Desk) -> None:
 
 
 async def consent(desk: Desk, *, granted: bool = True, guardian_name: str | None = None) -> None:
-    actor, law = desk.student(), province_policy(desk.stage.app_context, desk.at)
+    actor, law = desk.student(), province_policy(desk.roll_call_scenario.app_context, desk.at)
     version = texts_in_force(law)[GUARDIAN_NOTICE]
     command = AnswerConsent(GUARDIAN_NOTICE, granted, version, guardian_name)
     async with desk.transaction(actor) as session:
@@ -54,7 +54,7 @@ async def consent(desk: Desk, *, granted: bool = True, guardian_name: str | None
 
 async def sent(desk: Desk, group_id: UUID) -> list[tuple[str | None, str | None, dict[str, str]]]:
     """Phone, template and parameters of what goes out by SMS alone."""
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         rows = await session.execute(
             select(NoticeDelivery.phone, NoticeMessage.sms_template, NoticeMessage.sms_params)
             .join(NoticeMessage, NoticeMessage.id == NoticeDelivery.message_id)
@@ -100,7 +100,7 @@ async def test_guardian_is_not_notified_of_declined_leave(desk: Desk) -> None:
 async def test_below_fourteen_the_guardian_consents(desk: Desk) -> None:
     await family(desk)
     born = desk.today - timedelta(days=13 * 365)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         await session.execute(update(Student).where(Student.id == desk.pupil.id).values(birth_date=born))
     with pytest.raises(GuardianNeeded):
         await consent(desk)
@@ -134,7 +134,7 @@ async def test_guardian_is_notified_when_leave_exceeds_the_limit(desk: Desk) -> 
             prompt_id=prompt_id,
             kind=kind,
         )
-        async with desk.stage.app_context.database.transaction(consumer.scope(event)) as session:
+        async with desk.roll_call_scenario.app_context.database.transaction(consumer.scope(event)) as session:
             await consumer.handle(session, event, desk.at)
         found = [(template, params["days"]) for _, template, params in await sent(desk, prompt_id)]
         assert found == ([("guardian_leave_limit", "16")] if kind is PromptKind.LEAVE_OVER_CAP else [])

@@ -26,11 +26,13 @@ pytestmark = [pytest.mark.clause("HN334-3.5a"), pytest.mark.clause("R6")]
 
 async def launched(desk: Desk, opens: timedelta = HOUR, length: timedelta = HOUR, **changes: Any) -> Launched:
     opens_at = desk.at + opens
-    return await desk.stage.launch(told=False, opens_at=opens_at, closes_at=opens_at + length, **changes)
+    return await desk.roll_call_scenario.launch(
+        told=False, opens_at=opens_at, closes_at=opens_at + length, **changes
+    )
 
 
 async def duties(desk: Desk, launch: Launched) -> dict[Pupil, tuple[str, str | None]]:
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         rows = await session.scalars(select(Obligation).where(Obligation.roll_call_id == launch.roll_call.id))
         found = {row.student_id: (row.duty, row.reason) for row in rows}
     return {pupil: found[pupil.id] for pupil in desk.school.students if pupil.id in found}
@@ -40,7 +42,7 @@ async def test_only_approved_leave_in_force_exempts(
     desk: Desk,
 ) -> None:
     approved, pending, declined, cancelled, returned, none = desk.school.students
-    registrar = desk.stage.registrar
+    registrar = desk.roll_call_scenario.registrar
     await desk.approved(pupil=approved)
     await desk.ask(pupil=pending)
     await desk.decide(await desk.ask(pupil=declined), "declined", registrar, "证明不全")
@@ -94,11 +96,11 @@ async def test_changes_after_the_launch_do_not_alter_exemptions(desk: Desk) -> N
 async def test_student_on_leave_is_excused_at_the_settlement(desk: Desk) -> None:
     await desk.approved()
     launch = await launched(desk)
-    desk.stage.clock.at = launch.roll_call.opens_at
-    await desk.stage.announce(launch.roll_call)
-    desk.stage.clock.at = launch.roll_call.closes_at + HOUR
-    await desk.stage.settle(launch.roll_call)
-    outcomes = await desk.stage.outcomes(launch.roll_call.id)
+    desk.roll_call_scenario.clock.at = launch.roll_call.opens_at
+    await desk.roll_call_scenario.announce(launch.roll_call)
+    desk.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
+    await desk.roll_call_scenario.settle(launch.roll_call)
+    outcomes = await desk.roll_call_scenario.outcomes(launch.roll_call.id)
     assert (outcomes[desk.pupil.id].outcome, outcomes[desk.pupil.id].reason) == ("excused", "on_leave")
     assert len(outcomes) == launch.owed + launch.excused
 
@@ -109,17 +111,17 @@ async def test_leave_approved_before_the_notice_excuses_and_later_does_not(
     """The law's boundary is the notice; what the launch froze stays as it was (invariant 10)."""
     between, late, none = desk.school.students[:3]
     notify_at, opens_at = desk.at + HOUR, desk.at + 2 * HOUR
-    launch = await desk.stage.launch(
+    launch = await desk.roll_call_scenario.launch(
         told=False, notify_at=notify_at, opens_at=opens_at, closes_at=opens_at + HOUR
     )
     await desk.approved(pupil=between)
-    desk.stage.clock.at = notify_at
-    await desk.stage.announce(launch.roll_call)
+    desk.roll_call_scenario.clock.at = notify_at
+    await desk.roll_call_scenario.announce(launch.roll_call)
     await desk.approved(pupil=late)
-    desk.stage.clock.at = launch.roll_call.closes_at + HOUR
-    await desk.stage.settle(launch.roll_call)
+    desk.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
+    await desk.roll_call_scenario.settle(launch.roll_call)
     assert set((await duties(desk, launch)).values()) == {("owed", None)}
-    outcomes = await desk.stage.outcomes(launch.roll_call.id)
+    outcomes = await desk.roll_call_scenario.outcomes(launch.roll_call.id)
     found = [(outcomes[pupil.id].outcome, outcomes[pupil.id].reason) for pupil in (between, late, none)]
     assert found == [("excused", "on_leave"), ("missed", "no_check_in"), ("missed", "no_check_in")]
 
@@ -138,8 +140,8 @@ async def test_launcher_does_not_see_leave_of_other_schools(desk: Desk) -> None:
     """A bureau's launch sees what its own scope admits, and no more."""
     await desk.approved()
     reach = Reach(NoticedWindow(desk.at, desk.at, desk.at + HOUR), HOUR, desk.at)
-    other = desk.stage.world.other_city
-    async with desk.transaction(desk.stage.bureau) as session:
+    other = desk.roll_call_scenario.world.other_city
+    async with desk.transaction(desk.roll_call_scenario.bureau) as session:
         assert desk.pupil.id in set(await session.scalars(on_leave(reach)))
     async with desk.transaction(bureau_account(other)) as session:
         assert desk.pupil.id not in set(await session.scalars(on_leave(reach)))
@@ -216,7 +218,7 @@ async def test_sql_exempts_exactly_the_students_that_the_rules_exempt(
     told = start + max(opens, as_of) * STEP
     window = NoticedWindow(told, start + opens * STEP, start + (opens + lasts) * STEP)
     reach = Reach(window, HOUR, start + as_of * STEP)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         for history in held:
             request, *later = history.rows(pupil, start)
             session.add(request)

@@ -45,7 +45,7 @@ async def test_request_is_pending_until_approved(desk: Desk) -> None:
     assert asked.request.ends_at - asked.request.starts_at == timedelta(days=2)
     decided = await desk.decide(asked)
     assert decided.state(desk.at) is LeaveState.APPROVED
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         acts = await session.scalars(
             select(AuditEntry.action).where(AuditEntry.subject_id == str(asked.request.id))
         )
@@ -73,9 +73,11 @@ async def test_concurrent_requests_for_the_same_days_reject_one(desk: Desk) -> N
     day = HalfDay(desk.today, "morning")
     async with desk.transaction(desk.student()) as session:
         command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医")
-        await request_leave(session, desk.student(), desk.stage.app_context.keys, command, desk.at)
+        await request_leave(
+            session, desk.student(), desk.roll_call_scenario.app_context.keys, command, desk.at
+        )
         second = asyncio.create_task(desk.ask())
-        waits = asyncio.create_task(desk.stage.blocked("transactionid", "tuple"))
+        waits = asyncio.create_task(desk.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(LeaveOverlaps):
@@ -87,8 +89,8 @@ async def test_concurrent_act_sees_the_committed_decision(desk: Desk) -> None:
     command = DecideLeave(asked.request.id, "approved")
     async with desk.transaction(desk.counselor) as session:
         await decide_leave(session, desk.counselor, command, desk.at)
-        second = asyncio.create_task(desk.cancel(asked, desk.stage.registrar))
-        waits = asyncio.create_task(desk.stage.blocked("transactionid", "tuple"))
+        second = asyncio.create_task(desk.cancel(asked, desk.roll_call_scenario.registrar))
+        waits = asyncio.create_task(desk.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     cancelled = await second
@@ -123,7 +125,7 @@ async def test_deciding_an_own_request_violates_a_constraint(desk: Desk) -> None
         decided_at=desk.at,
     )
     with pytest.raises(IntegrityError, match="not_their_own"):
-        async with desk.stage.arrange() as session:
+        async with desk.roll_call_scenario.owner_transaction() as session:
             session.add(row)
 
 
@@ -133,7 +135,7 @@ async def test_request_is_decided_once(desk: Desk) -> None:
     answers: tuple[Answer, ...] = ("approved", "declined")
     for again in answers:
         with pytest.raises(LeaveAlreadyDecided):
-            await desk.decide(asked, again, desk.stage.registrar, "证明不全")
+            await desk.decide(asked, again, desk.roll_call_scenario.registrar, "证明不全")
 
 
 async def test_declining_requires_an_opinion_and_ends_the_request(desk: Desk) -> None:
@@ -158,7 +160,7 @@ async def test_cancelled_request_cannot_be_approved(desk: Desk) -> None:
 @pytest.mark.clause("HN334-2.3")
 async def test_leave_of_others_is_not_found(desk: Desk) -> None:
     asked = await desk.ask()
-    world = desk.stage.world
+    world = desk.roll_call_scenario.world
     classmate = desk.student(desk.school.classes[0].students[1])
     strangers: list[Actor] = [desk.colleague, registrar_account(world.sister)]
     strangers += [bureau_account(world.city), province_account(world.province)]
@@ -204,7 +206,7 @@ async def test_database_rejects_a_request_for_another_student(desk: Desk) -> Non
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET school_id = school_id"])
 async def test_leave_rows_cannot_be_updated_or_deleted(desk: Desk, table: str, statement: str) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with desk.transaction(desk.stage.registrar) as session:
+        async with desk.transaction(desk.roll_call_scenario.registrar) as session:
             await session.execute(text(statement.format(table)))
 
 
@@ -214,8 +216,8 @@ async def test_leave_rows_cannot_be_updated_or_deleted(desk: Desk, table: str, s
 async def test_counselor_and_student_are_notified_with_the_days(
     desk: Desk,
 ) -> None:
-    counselor = await desk.stage.account("counselor", desk.school, desk.school.classes[0])
-    colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+    counselor = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[0])
+    colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
     asked = await desk.ask(days=14)
     await desk.deliver("LeaveRequested", asked)
     await desk.deliver("LeaveRequested", asked)
@@ -250,13 +252,17 @@ async def test_list_filters_by_the_state_of_the_rules(desk: Desk) -> None:
     made = {
         LeaveState.PENDING: await desk.ask(pupil=pupils[0]),
         LeaveState.APPROVED: await desk.approved(pupil=pupils[1]),
-        LeaveState.RETURNED: await desk.come_back(await desk.approved(pupil=pupils[2]), desk.stage.registrar),
-        LeaveState.CANCELLED: await desk.cancel(await desk.approved(pupil=pupils[3]), desk.stage.registrar),
+        LeaveState.RETURNED: await desk.come_back(
+            await desk.approved(pupil=pupils[2]), desk.roll_call_scenario.registrar
+        ),
+        LeaveState.CANCELLED: await desk.cancel(
+            await desk.approved(pupil=pupils[3]), desk.roll_call_scenario.registrar
+        ),
         LeaveState.REFUSED: await desk.decide(
-            await desk.ask(pupil=pupils[4]), "declined", desk.stage.registrar, "证明不全"
+            await desk.ask(pupil=pupils[4]), "declined", desk.roll_call_scenario.registrar, "证明不全"
         ),
     }
-    registrar = desk.stage.registrar
+    registrar = desk.roll_call_scenario.registrar
     async with desk.transaction(registrar) as session:
         for state, leave in made.items():
             page = await leaves_page(session, registrar, LeaveSearch(state), desk.at, None, 50)
@@ -270,7 +276,7 @@ async def test_list_filters_by_the_state_of_the_rules(desk: Desk) -> None:
 
 
 async def test_reason_is_encrypted_and_bound_to_its_row(desk: Desk, owner: Database) -> None:
-    keys, day = desk.stage.app_context.keys, HalfDay(desk.today, "morning")
+    keys, day = desk.roll_call_scenario.app_context.keys, HalfDay(desk.today, "morning")
     reason = f"慢性病复查{new_id()}"
     actor = desk.student()
     async with desk.transaction(actor) as session:
@@ -286,7 +292,7 @@ async def test_reason_is_encrypted_and_bound_to_its_row(desk: Desk, owner: Datab
 
 
 async def test_attachments_are_shown_with_the_request(desk: Desk) -> None:
-    app_context, actor, pupil = desk.stage.app_context, desk.student(), desk.pupil
+    app_context, actor, pupil = desk.roll_call_scenario.app_context, desk.student(), desk.pupil
     day, scan = HalfDay(desk.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
     file = await receive(app_context, actor, pupil.id, scan, desk.at)
     command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医", (file.id,))
@@ -309,11 +315,11 @@ async def test_acts_are_stamped_after_earlier_assessments_of_the_student(
 ) -> None:
     """A clock that lags, as a second server's may, slips no fact behind a judgement that did not know of it."""
     ahead = desk.at + timedelta(seconds=5)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         await lock_student(session, desk.pupil.id, ahead)
     asked = await desk.ask(first=1)
     decided = await desk.decide(asked)
-    cancelled = await desk.cancel(asked, desk.stage.registrar)
+    cancelled = await desk.cancel(asked, desk.roll_call_scenario.registrar)
     assert decided.decision is not None
     assert cancelled.cancellation is not None
     instants = [
@@ -327,10 +333,10 @@ async def test_acts_are_stamped_after_earlier_assessments_of_the_student(
 
 async def test_act_on_leave_waits_for_the_student_lock(desk: Desk) -> None:
     asked = await desk.ask(first=1)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         turn = await lock_student(session, desk.pupil.id, desk.at)
         deciding = asyncio.create_task(desk.decide(asked))
-        await desk.stage.blocked("transactionid", "tuple")
+        await desk.roll_call_scenario.wait_for_lock("transactionid", "tuple")
         assert not deciding.done()
     decided = await deciding
     assert decided.decision is not None
@@ -339,7 +345,7 @@ async def test_act_on_leave_waits_for_the_student_lock(desk: Desk) -> None:
 
 async def test_caller_without_access_does_not_take_the_student_lock(desk: Desk) -> None:
     asked = await desk.ask(first=1)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         await lock_student(session, desk.pupil.id, desk.at)
         with pytest.raises(NotFound):
             await desk.decide(asked, actor=desk.colleague)

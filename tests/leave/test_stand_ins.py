@@ -23,7 +23,7 @@ async def ended(desk: Desk, actor: Actor, arrangement_id: UUID) -> None:
 
 async def test_stand_in_decides_during_the_period_and_is_recorded(desk: Desk) -> None:
     klass = desk.school.classes[1]
-    colleague = await desk.stage.account("counselor", desk.school, klass)
+    colleague = await desk.roll_call_scenario.account("counselor", desk.school, klass)
     asked, later = await desk.ask(), await desk.ask(first=4)
     await desk.name_stand_in(colleague)
     decided = await desk.decide(asked, actor=colleague)
@@ -36,19 +36,19 @@ async def test_stand_in_decides_during_the_period_and_is_recorded(desk: Desk) ->
 
 async def test_stand_in_ended_early_cannot_decide(desk: Desk) -> None:
     klass = desk.school.classes[1]
-    colleague = await desk.stage.account("counselor", desk.school, klass)
+    colleague = await desk.roll_call_scenario.account("counselor", desk.school, klass)
     asked = await desk.ask()
     arrangement = await desk.name_stand_in(colleague)
     with pytest.raises(NotPermitted):
         await ended(desk, colleague, arrangement)
     with pytest.raises(NotFound):
-        await ended(desk, registrar_account(desk.stage.world.sister), arrangement)
+        await ended(desk, registrar_account(desk.roll_call_scenario.world.sister), arrangement)
     counselor = desk.counselor
     await ended(desk, counselor, arrangement)
     with pytest.raises(NotFound):
         await desk.decide(asked, actor=colleague)
     with pytest.raises(StandInOver):
-        await ended(desk, desk.stage.registrar, arrangement)
+        await ended(desk, desk.roll_call_scenario.registrar, arrangement)
     for actor in (colleague, counselor):
         async with desk.transaction(actor) as session:
             (seen,) = await stand_ins_page(session, actor, None, 5)
@@ -60,12 +60,12 @@ async def test_stand_in_ended_early_cannot_decide(desk: Desk) -> None:
 async def test_stand_in_must_be_an_active_colleague_of_the_school(desk: Desk, wrong: str) -> None:
     colleague = desk.colleague
     if wrong != "inactive":
-        colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+        colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
     changes: dict[str, dict[str, Any]] = {
         "myself": {"stand_in_id": desk.counselor.counselor_id},
         "over": {"ends_at": desk.at},
         "nobody": {"stand_in_id": new_id()},
-        "registrar": {"acting": desk.stage.registrar},
+        "registrar": {"acting": desk.roll_call_scenario.registrar},
     }
     refusals: dict[str, type[DomainError]] = {"nobody": NotFound, "registrar": NotPermitted}
     with pytest.raises(refusals.get(wrong, StandInUnfit)):

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.clause("HN334-3.5b")
 
 async def test_days_ten_thirteen_and_fifteen_warn_once_each(app_context: AppContext, owner: Database) -> None:
     registry = await opened(app_context, owner)
-    desk = Desk(registry.stage)
+    desk = Desk(registry.roll_call_scenario)
     await desk.approved(days=15)
     counted = []
     for _ in range(15):

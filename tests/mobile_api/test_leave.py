@@ -56,7 +56,7 @@ class Api:
 async def api(app_context: AppContext, owner: Database) -> AsyncIterator[Api]:
     desk = await opened(app_context, owner)
     app = FastAPI()
-    app.state.app_context = desk.stage.app_context
+    app.state.app_context = desk.roll_call_scenario.app_context
     install_problem_handlers(app)
     app.include_router(router)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -64,7 +64,7 @@ async def api(app_context: AppContext, owner: Database) -> AsyncIterator[Api]:
         api = Api(desk, http)
 
         def signed_in(request: Request) -> Caller:
-            return Caller(desk.stage.app_context, api.accounts[request.headers[ACCOUNT]])
+            return Caller(desk.roll_call_scenario.app_context, api.accounts[request.headers[ACCOUNT]])
 
         app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
         yield api

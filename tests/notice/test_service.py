@@ -30,7 +30,7 @@ def students_of(school: School, count: int) -> Select[tuple[object, ...]]:
     )
 
 
-async def jobs_of(database: Database, message_id: UUID) -> list[dict[str, object]]:
+async def load_jobs(database: Database, message_id: UUID) -> list[dict[str, object]]:
     async with database.transaction(Scope.none()) as session:
         rows = await session.scalars(
             text(
@@ -69,7 +69,7 @@ async def test_5001_students_take_one_statement_and_two_jobs(
         ("sms", "queued"): SLICE_SIZE + 1 - 500,
         ("sms", "failed"): 500,
     }
-    jobs = await jobs_of(database, await message_id_of(database, school.city_scope, message))
+    jobs = await load_jobs(database, await message_id_of(database, school.city_scope, message))
     assert [job["number"] for job in jobs] == [0, 1]
     assert all(isinstance(job["number"], int) for job in jobs)
 
@@ -96,7 +96,7 @@ async def test_without_sms_no_job_is_enqueued(
 ) -> None:
     async with database.transaction(school.city_scope) as session:
         await post_notices(session, students_of(school, 3), message, {"in_app"}, clock())
-    assert await jobs_of(database, await message_id_of(database, school.city_scope, message)) == []
+    assert await load_jobs(database, await message_id_of(database, school.city_scope, message)) == []
 
 
 async def test_staff_are_addressed_by_account_and_path(

@@ -53,7 +53,7 @@ def student_actor(desk: Desk, pupil: Pupil | None = None) -> Actor:
 
 async def upload(desk: Desk, actor: Actor | None = None, pupil: Pupil | None = None) -> UUID:
     actor, pupil = actor or student_actor(desk, pupil), pupil or desk.pupil
-    return (await receive(desk.stage.app_context, actor, pupil.id, SCAN, desk.at)).id
+    return (await receive(desk.roll_call_scenario.app_context, actor, pupil.id, SCAN, desk.at)).id
 
 
 async def attach_to_fact(
@@ -71,11 +71,11 @@ async def attach_to_fact(
 
 
 async def read_content(desk: Desk, actor: Actor, attachment_id: UUID) -> bytes:
-    return (await read_attachment(desk.stage.app_context, actor, attachment_id, desk.at)).data
+    return (await read_attachment(desk.roll_call_scenario.app_context, actor, attachment_id, desk.at)).data
 
 
 async def load_row(desk: Desk, attachment_id: UUID) -> Attachment:
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         row: Attachment = await session.get_one(Attachment, attachment_id)
     return row
 
@@ -169,7 +169,7 @@ async def test_a_polyglot_truncated_or_oversized_picture_is_refused(data: bytes,
 async def test_content_is_encrypted_and_bound_to_its_row(desk: Desk) -> None:
     one, other = await upload(desk), await upload(desk)
     rows = [await load_row(desk, each) for each in (one, other)]
-    evidence = desk.stage.app_context.evidence
+    evidence = desk.roll_call_scenario.app_context.evidence
     assert PDF not in await evidence.get(evidence_key(rows[0]))
     await evidence.put(evidence_key(rows[0]), await evidence.get(evidence_key(rows[1])))
     assert await read_content(desk, student_actor(desk), other) == PDF
@@ -191,7 +191,7 @@ async def test_uploads_about_students_of_others_are_refused(desk: Desk) -> None:
     strangers = (
         student_actor(desk, desk.school.students[1]),
         counselor_account(desk.school, desk.school.classes[1]),
-        registrar_account(desk.stage.world.sister),
+        registrar_account(desk.roll_call_scenario.world.sister),
     )
     for actor in strangers:
         with pytest.raises(NotFound):
@@ -224,16 +224,20 @@ async def test_a_file_is_attached_once_even_in_parallel(desk: Desk) -> None:
 async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk: Desk) -> None:
     classmate = desk.school.students[1]
     own, theirs = await upload(desk), await upload(desk, pupil=classmate)
-    schools, bureaus = await upload(desk, desk.counselor), await upload(desk, desk.stage.bureau)
+    schools, bureaus = await upload(desk, desk.counselor), await upload(desk, desk.roll_call_scenario.bureau)
     for ids in ([theirs], [schools], [bureaus], [new_id()], [own, own], [own, theirs]):
         with pytest.raises(AttachmentUnusable):
             await attach_to_fact(desk, ids)
-    for actor, ids in ((desk.counselor, [own]), (desk.counselor, [bureaus]), (desk.stage.bureau, [schools])):
+    for actor, ids in (
+        (desk.counselor, [own]),
+        (desk.counselor, [bureaus]),
+        (desk.roll_call_scenario.bureau, [schools]),
+    ):
         with pytest.raises(AttachmentUnusable):
             await attach_to_fact(desk, ids, actor)
     await attach_to_fact(desk, [own])
-    await attach_to_fact(desk, [schools], desk.stage.registrar)
-    await attach_to_fact(desk, [bureaus], desk.stage.bureau)
+    await attach_to_fact(desk, [schools], desk.roll_call_scenario.registrar)
+    await attach_to_fact(desk, [bureaus], desk.roll_call_scenario.bureau)
 
 
 async def test_files_per_fact_are_limited(desk: Desk) -> None:
@@ -251,7 +255,7 @@ async def test_the_database_refuses_a_file_on_another_students_fact(desk: Desk) 
     )
     values = {"file": file, "school": desk.school.id, "subject": new_id(), "at": desk.at}
     with pytest.raises(IntegrityError, match="fk_attachment_link_attachment"):
-        async with desk.transaction(desk.stage.registrar) as session:
+        async with desk.transaction(desk.roll_call_scenario.registrar) as session:
             await session.execute(put, values | {"student": classmate.id})
     for change in (
         "DELETE FROM attachment",
@@ -272,10 +276,10 @@ async def find_readers(desk: Desk, attachment_id: UUID) -> set[str]:
         "classmate": student_actor(desk, desk.school.students[1]),
         "counselor": desk.counselor,
         "colleague": desk.colleague,
-        "registrar": desk.stage.registrar,
-        "other school": registrar_account(desk.stage.world.sister),
-        "bureau": desk.stage.bureau,
-        "province": province_account(desk.stage.world.province),
+        "registrar": desk.roll_call_scenario.registrar,
+        "other school": registrar_account(desk.roll_call_scenario.world.sister),
+        "bureau": desk.roll_call_scenario.bureau,
+        "province": province_account(desk.roll_call_scenario.world.province),
     }
     found = set()
     for name, actor in everybody.items():
@@ -303,7 +307,7 @@ async def test_reading_of_files_by_staff_is_audited(desk: Desk) -> None:
     counselor = desk.counselor
     for actor in (student_actor(desk), counselor):
         await read_content(desk, actor, file)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         entries = await session.execute(
             select(AuditEntry.action, AuditEntry.acting_account).where(AuditEntry.subject_id == str(file))
         )
@@ -316,12 +320,12 @@ async def test_reading_of_files_by_staff_is_audited(desk: Desk) -> None:
 
 
 async def test_unused_uploads_are_deleted_after_a_day(desk: Desk) -> None:
-    app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
+    app_context, province = desk.roll_call_scenario.app_context, Scope.wide(PROVINCE_PATH)
     left, used = await upload(desk), await upload(desk)
     await attach_to_fact(desk, [used])
-    desk.stage.clock.at += timedelta(hours=23)
+    desk.roll_call_scenario.clock.at += timedelta(hours=23)
     fresh = await upload(desk)
-    desk.stage.clock.at += timedelta(hours=2)
+    desk.roll_call_scenario.clock.at += timedelta(hours=2)
     gone = await delete_unused_uploads(app_context, province, desk.at)
     assert gone.files >= 1
     assert gone.size_bytes >= len(PDF)
@@ -339,7 +343,7 @@ async def test_unused_uploads_are_deleted_after_a_day(desk: Desk) -> None:
 async def test_an_interrupted_upload_is_unusable_and_deleted(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app_context = desk.stage.app_context
+    app_context = desk.roll_call_scenario.app_context
     put = app_context.evidence.put
 
     async def cut_off(key: str, data: bytes) -> None:
@@ -350,7 +354,7 @@ async def test_an_interrupted_upload_is_unusable_and_deleted(
         patch.setattr(app_context.evidence, "put", cut_off)
         with pytest.raises(ConnectionError):
             await upload(desk)
-    async with desk.stage.arrange() as session:
+    async with desk.roll_call_scenario.owner_transaction() as session:
         half = await session.scalar(select(Attachment).where(Attachment.student_id == desk.pupil.id))
     assert half is not None
     assert half.stored_at is None
@@ -365,7 +369,7 @@ async def test_an_interrupted_upload_is_unusable_and_deleted(
 async def test_an_interrupted_deletion_is_finished_by_the_next_run(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    app_context, province = desk.stage.app_context, Scope.wide(PROVINCE_PATH)
+    app_context, province = desk.roll_call_scenario.app_context, Scope.wide(PROVINCE_PATH)
     file = await upload(desk)
     desk.set_clock(days=2)
 

@@ -11,8 +11,8 @@ from backend.core.database import Database
 from backend.retention.deletion import delete_expired
 from backend.retention.tasks import KINDS
 from biometrics.pool import FacePool
-from tests.support.roll_call.scenario import Clock, Stage, pattern_pool, staged
-from tests.support.roll_call.student_phone import Candidate
+from tests.support.roll_call.scenario import Clock, RollCallScenario, create_scenario, pattern_pool
+from tests.support.roll_call.student_phone import StudentWithPhone
 
 
 @pytest.fixture(scope="session")
@@ -22,13 +22,15 @@ def face_pool() -> Iterator[FacePool]:
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
+async def scenario(app_context: AppContext, owner: Database, face_pool: FacePool) -> RollCallScenario:
     """A new scenario, after all earlier data were deleted."""
-    stage = await staged(app_context, owner, face_pool)
-    await delete_expired(replace(stage.app_context, clock=Clock(stage.clock() + timedelta(days=400))), KINDS)
-    return stage
+    scenario = await create_scenario(app_context, owner, face_pool)
+    await delete_expired(
+        replace(scenario.app_context, clock=Clock(scenario.clock() + timedelta(days=400))), KINDS
+    )
+    return scenario
 
 
 @pytest.fixture
-async def candidate(stage: Stage) -> Candidate:
-    return await stage.activate(stage.school.students[0])
+async def student(scenario: RollCallScenario) -> StudentWithPhone:
+    return await scenario.activate(scenario.school.students[0])

@@ -22,26 +22,26 @@ from tests.support.retention import (
     run_retention,
     student_columns,
 )
-from tests.support.roll_call.scenario import Stage
-from tests.support.roll_call.student_phone import Candidate
+from tests.support.roll_call.scenario import RollCallScenario
+from tests.support.roll_call.student_phone import StudentWithPhone
 
 
-async def store_pictures(stage: Stage, candidate: Candidate, status: str) -> tuple[FaceEnrolment, Portrait]:
+async def store_pictures(
+    scenario: RollCallScenario, student: StudentWithPhone, status: str
+) -> tuple[FaceEnrolment, Portrait]:
     """Store files for the student's enrolment and portrait."""
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         enrolment = (
-            await session.scalars(
-                select(FaceEnrolment).where(FaceEnrolment.student_id == candidate.student_id)
-            )
+            await session.scalars(select(FaceEnrolment).where(FaceEnrolment.student_id == student.student_id))
         ).one()
         portrait = (
-            await session.scalars(select(Portrait).where(Portrait.student_id == candidate.student_id))
+            await session.scalars(select(Portrait).where(Portrait.student_id == student.student_id))
         ).one()
-        enrolment.decided_at = portrait.decided_at = stage.clock()
+        enrolment.decided_at = portrait.decided_at = scenario.clock()
         portrait.status = status
     for number in range(enrolment.shots):
-        await stage.app_context.evidence.put(shot_key(enrolment, number), b"shot")
-    await stage.app_context.evidence.put(portrait.evidence_key, b"portrait")
+        await scenario.app_context.evidence.put(shot_key(enrolment, number), b"shot")
+    await scenario.app_context.evidence.put(portrait.evidence_key, b"portrait")
     return enrolment, portrait
 
 
@@ -50,47 +50,49 @@ def shot_key(enrolment: FaceEnrolment, number: int) -> str:
 
 
 async def test_enrolment_shots_are_deleted_after_a_day_but_not_the_template(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    enrolment, _ = await store_pictures(stage, candidate, "accepted")
-    await run_retention(stage, timedelta(hours=23))
-    assert await evidence_exists(stage.app_context.evidence, shot_key(enrolment, 0))
-    run = (await run_retention(stage, timedelta(hours=2)))["enrolment_shots"]
+    enrolment, _ = await store_pictures(scenario, student, "accepted")
+    await run_retention(scenario, timedelta(hours=23))
+    assert await evidence_exists(scenario.app_context.evidence, shot_key(enrolment, 0))
+    run = (await run_retention(scenario, timedelta(hours=2)))["enrolment_shots"]
     assert (run.items, run.files) == (1, enrolment.shots)
-    assert not await evidence_exists(stage.app_context.evidence, shot_key(enrolment, 0))
-    async with stage.arrange() as session:
-        assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_gone_at == stage.clock()
-        assert await active_template(session, stage.app_context.keys, candidate.student_id) is not None
+    assert not await evidence_exists(scenario.app_context.evidence, shot_key(enrolment, 0))
+    async with scenario.owner_transaction() as session:
+        assert (await session.get_one(FaceEnrolment, enrolment.id)).shots_gone_at == scenario.clock()
+        assert await active_template(session, scenario.app_context.keys, student.student_id) is not None
 
 
-async def test_shots_of_a_pending_enrolment_are_kept(stage: Stage, candidate: Candidate) -> None:
-    enrolment, _ = await store_pictures(stage, candidate, "accepted")
-    async with stage.arrange() as session:
+async def test_shots_of_a_pending_enrolment_are_kept(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    enrolment, _ = await store_pictures(scenario, student, "accepted")
+    async with scenario.owner_transaction() as session:
         waiting = update(FaceEnrolment).where(FaceEnrolment.id == enrolment.id)
         await session.execute(waiting.values(status="pending", decided_at=None))
-    await run_retention(stage, 5 * DAY)
-    assert await evidence_exists(stage.app_context.evidence, shot_key(enrolment, 0))
+    await run_retention(scenario, 5 * DAY)
+    assert await evidence_exists(scenario.app_context.evidence, shot_key(enrolment, 0))
 
 
 @pytest.mark.parametrize(
     ("status", "stays"), [("refused", False), ("replaced", False), ("accepted", True), ("review", True)]
 )
 async def test_refused_or_replaced_portraits_are_deleted(
-    stage: Stage, candidate: Candidate, status: str, stays: bool
+    scenario: RollCallScenario, student: StudentWithPhone, status: str, stays: bool
 ) -> None:
-    _, portrait = await store_pictures(stage, candidate, status)
-    await run_retention(stage, 2 * DAY)
-    assert await evidence_exists(stage.app_context.evidence, portrait.evidence_key) is stays
-    async with stage.arrange() as session:
+    _, portrait = await store_pictures(scenario, student, status)
+    await run_retention(scenario, 2 * DAY)
+    assert await evidence_exists(scenario.app_context.evidence, portrait.evidence_key) is stays
+    async with scenario.owner_transaction() as session:
         assert ((await session.get_one(Portrait, portrait.id)).picture_gone_at is None) is stays
 
 
-async def leave_the_roll(stage: Stage, candidate: Candidate, standing: str = "03") -> None:
+async def leave_the_roll(scenario: RollCallScenario, student: StudentWithPhone, standing: str = "03") -> None:
     entry = StandingEntry(
         id=new_id(),
-        **student_columns(candidate),
+        **student_columns(student),
         seq=1,
-        at=stage.clock(),
+        at=scenario.clock(),
         cause="edit",
         caused_by="test",
         outcome="",
@@ -101,49 +103,51 @@ async def leave_the_roll(stage: Stage, candidate: Candidate, standing: str = "03
         study_form_after="full_time",
         policy_version="x",
         trace={"rule": "standing_edit", "clause": "HN334-4.1b"},
-        recorded_at=stage.clock(),
+        recorded_at=scenario.clock(),
     )
-    await add_rows(stage, entry)
-    async with stage.arrange() as session:
-        changed = update(Student).where(Student.id == candidate.student_id)
+    await add_rows(scenario, entry)
+    async with scenario.owner_transaction() as session:
+        changed = update(Student).where(Student.id == student.student_id)
         await session.execute(changed.values(standing=standing))
 
 
 @pytest.mark.parametrize("standing", ["03", "07", "14"])
 async def test_template_and_portrait_are_deleted_a_month_after_leaving(
-    stage: Stage, candidate: Candidate, standing: str
+    scenario: RollCallScenario, student: StudentWithPhone, standing: str
 ) -> None:
-    _, portrait = await store_pictures(stage, candidate, "accepted")
-    await leave_the_roll(stage, candidate, standing)
-    await run_retention(stage, 29 * DAY)
-    async with stage.arrange() as session:
-        assert await active_template(session, stage.app_context.keys, candidate.student_id) is not None
-    run = await run_retention(stage, DAY)
+    _, portrait = await store_pictures(scenario, student, "accepted")
+    await leave_the_roll(scenario, student, standing)
+    await run_retention(scenario, 29 * DAY)
+    async with scenario.owner_transaction() as session:
+        assert await active_template(session, scenario.app_context.keys, student.student_id) is not None
+    run = await run_retention(scenario, DAY)
     assert (run["templates"].items, run["portraits"].items) == (1, 1)
-    assert not await evidence_exists(stage.app_context.evidence, portrait.evidence_key)
-    async with stage.arrange() as session:
-        assert await session.get(TemplateKey, candidate.student_id) is None
-        of_student = FaceTemplate.student_id == candidate.student_id
+    assert not await evidence_exists(scenario.app_context.evidence, portrait.evidence_key)
+    async with scenario.owner_transaction() as session:
+        assert await session.get(TemplateKey, student.student_id) is None
+        of_student = FaceTemplate.student_id == student.student_id
         assert await session.scalar(select(FaceTemplate.status).where(of_student)) == "shredded"
         entry = select(AuditEntry.after).where(
-            AuditEntry.action == "face_template.shred", AuditEntry.subject_id == str(candidate.student_id)
+            AuditEntry.action == "face_template.shred", AuditEntry.subject_id == str(student.student_id)
         )
         assert await session.scalar(entry) == {"why": "off the roll"}
 
 
 @pytest.mark.parametrize("standing", ["01", "02", "05", "06"])
 async def test_suspended_or_absent_student_is_still_on_the_roll(
-    stage: Stage, candidate: Candidate, standing: str
+    scenario: RollCallScenario, student: StudentWithPhone, standing: str
 ) -> None:
-    await leave_the_roll(stage, candidate, standing)
-    assert (await run_retention(stage, 60 * DAY))["templates"].items == 0
+    await leave_the_roll(scenario, student, standing)
+    assert (await run_retention(scenario, 60 * DAY))["templates"].items == 0
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_open_appeal_keeps_the_template_after_leaving(stage: Stage, candidate: Candidate) -> None:
-    await leave_the_roll(stage, candidate)
-    appeal = make_appeal(candidate, stage.clock())
-    await add_rows(stage, appeal)
-    assert (await run_retention(stage, 60 * DAY))["templates"].items == 0
-    await add_rows(stage, make_appeal_decision(appeal, stage.clock(), upheld=False))
-    assert (await run_retention(stage, 31 * DAY))["templates"].items == 1
+async def test_open_appeal_keeps_the_template_after_leaving(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    await leave_the_roll(scenario, student)
+    appeal = make_appeal(student, scenario.clock())
+    await add_rows(scenario, appeal)
+    assert (await run_retention(scenario, 60 * DAY))["templates"].items == 0
+    await add_rows(scenario, make_appeal_decision(appeal, scenario.clock(), upheld=False))
+    assert (await run_retention(scenario, 31 * DAY))["templates"].items == 1

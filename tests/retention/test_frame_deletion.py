@@ -27,129 +27,141 @@ from tests.support.retention import (
     run_retention,
     student_columns,
 )
-from tests.support.roll_call.scenario import Stage
-from tests.support.roll_call.student_phone import Candidate
+from tests.support.roll_call.scenario import RollCallScenario
+from tests.support.roll_call.student_phone import StudentWithPhone
 
 
 async def test_frames_of_present_students_are_deleted_after_a_week(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    submission_id = await check_in_present(stage, candidate)
-    await run_retention(stage, 6 * DAY)
-    assert await has_frames(stage, submission_id)
-    await run_retention(stage, DAY)
-    assert not await has_frames(stage, submission_id)
+    submission_id = await check_in_present(scenario, student)
+    await run_retention(scenario, 6 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await run_retention(scenario, DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_frames_of_a_miss_are_kept_for_the_appeal_period(stage: Stage, candidate: Candidate) -> None:
-    submission_id = await check_in_missed(stage, candidate)
-    await run_retention(stage, 29 * DAY)
-    assert await has_frames(stage, submission_id)
-    await run_retention(stage, DAY)
-    assert not await has_frames(stage, submission_id)
+async def test_frames_of_a_miss_are_kept_for_the_appeal_period(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    submission_id = await check_in_missed(scenario, student)
+    await run_retention(scenario, 29 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await run_retention(scenario, DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
 @pytest.mark.clause("HN334-4.2")
 async def test_undetermined_frames_are_kept_until_after_the_decision(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    submission_id, roll_call = await check_in_undetermined(stage, candidate)
-    await run_retention(stage, 90 * DAY)
-    assert await has_frames(stage, submission_id)
-    await record_present(stage, candidate, roll_call)
-    await run_retention(stage, 6 * DAY)
-    assert await has_frames(stage, submission_id)
-    await run_retention(stage, 2 * DAY)
-    assert not await has_frames(stage, submission_id)
+    submission_id, roll_call = await check_in_undetermined(scenario, student)
+    await run_retention(scenario, 90 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await record_present(scenario, student, roll_call)
+    await run_retention(scenario, 6 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await run_retention(scenario, 2 * DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
-async def test_file_of_an_interrupted_upload_is_deleted(stage: Stage, candidate: Candidate) -> None:
+async def test_file_of_an_interrupted_upload_is_deleted(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
     """The file exists without its row."""
-    submission_id = await check_in_missed(stage, candidate)
-    async with stage.arrange() as session:
+    submission_id = await check_in_missed(scenario, student)
+    async with scenario.owner_transaction() as session:
         row = await session.get_one(Submission, submission_id)
         frame = await session.get_one(SubmissionFrame, (submission_id, 3))
         await session.delete(frame)
-    assert await evidence_exists(stage.app_context.evidence, row.frame_key(3))
-    await run_retention(stage, 31 * DAY)
-    assert not await has_frames(stage, submission_id)
+    assert await evidence_exists(scenario.app_context.evidence, row.frame_key(3))
+    await run_retention(scenario, 31 * DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
 @pytest.mark.clause("HN334-4.2")
 @pytest.mark.parametrize(("upheld", "days"), [(True, 7), (False, 30)])
 async def test_appeal_keeps_all_frames_until_it_is_final(
-    stage: Stage, candidate: Candidate, upheld: bool, days: int
+    scenario: RollCallScenario, student: StudentWithPhone, upheld: bool, days: int
 ) -> None:
     """A rejected appeal may go to the higher authority; an upheld one is final."""
-    present_id, missed_id = await check_in_present(stage, candidate), await check_in_missed(stage, candidate)
-    appeal = make_appeal(candidate, stage.clock())
-    await add_rows(stage, appeal)
-    await run_retention(stage, 60 * DAY)
-    assert await has_frames(stage, present_id)
-    assert await has_frames(stage, missed_id)
-    await add_rows(stage, make_appeal_decision(appeal, stage.clock(), upheld=upheld))
-    await run_retention(stage, (days - 1) * DAY)
-    assert await has_frames(stage, present_id)
-    await run_retention(stage, DAY)
-    assert not await has_frames(stage, present_id)
-    assert not await has_frames(stage, missed_id)
-
-
-async def test_withdrawn_appeal_keeps_frames_for_a_week(stage: Stage, candidate: Candidate) -> None:
-    submission_id, appeal = await check_in_missed(stage, candidate), make_appeal(candidate, stage.clock())
-    await add_rows(stage, appeal)
-    stage.clock.at += 40 * DAY
-    withdrawal = AppealWithdrawn(
-        appeal_id=appeal.id, **student_columns(candidate), withdrawn_by=appeal.filed_by, at=stage.clock()
+    present_id, missed_id = (
+        await check_in_present(scenario, student),
+        await check_in_missed(scenario, student),
     )
-    await add_rows(stage, withdrawal)
-    await run_retention(stage, 6 * DAY)
-    assert await has_frames(stage, submission_id)
-    await run_retention(stage, DAY)
-    assert not await has_frames(stage, submission_id)
+    appeal = make_appeal(student, scenario.clock())
+    await add_rows(scenario, appeal)
+    await run_retention(scenario, 60 * DAY)
+    assert await has_frames(scenario, present_id)
+    assert await has_frames(scenario, missed_id)
+    await add_rows(scenario, make_appeal_decision(appeal, scenario.clock(), upheld=upheld))
+    await run_retention(scenario, (days - 1) * DAY)
+    assert await has_frames(scenario, present_id)
+    await run_retention(scenario, DAY)
+    assert not await has_frames(scenario, present_id)
+    assert not await has_frames(scenario, missed_id)
+
+
+async def test_withdrawn_appeal_keeps_frames_for_a_week(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    submission_id, appeal = (
+        await check_in_missed(scenario, student),
+        make_appeal(student, scenario.clock()),
+    )
+    await add_rows(scenario, appeal)
+    scenario.clock.at += 40 * DAY
+    withdrawal = AppealWithdrawn(
+        appeal_id=appeal.id, **student_columns(student), withdrawn_by=appeal.filed_by, at=scenario.clock()
+    )
+    await add_rows(scenario, withdrawal)
+    await run_retention(scenario, 6 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await run_retention(scenario, DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
 async def test_claim_keeps_frames_until_a_month_after_its_decision(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    submission_id, roll_call = await check_in_undetermined(stage, candidate)
+    submission_id, roll_call = await check_in_undetermined(scenario, student)
     claim = ReasonClaimRecord(
         id=new_id(),
         roll_call_id=roll_call.id,
-        **student_columns(candidate),
+        **student_columns(student),
         reason="illness",
         text="发烧",
         filed_by=new_id(),
-        filed_at=stage.clock(),
+        filed_at=scenario.clock(),
     )
-    await add_rows(stage, claim)
-    await record_present(stage, candidate, roll_call)
-    await run_retention(stage, 40 * DAY)
-    assert await has_frames(stage, submission_id)
+    await add_rows(scenario, claim)
+    await record_present(scenario, student, roll_call)
+    await run_retention(scenario, 40 * DAY)
+    assert await has_frames(scenario, submission_id)
     answer = ClaimDecision(
         claim_id=claim.id,
-        **student_columns(candidate),
+        **student_columns(student),
         accepted=False,
         opinion="无证明",
         filed_by=claim.filed_by,
         decided_by=new_id(),
-        at=stage.clock(),
+        at=scenario.clock(),
     )
-    await add_rows(stage, answer)
-    await run_retention(stage, 29 * DAY)
-    assert await has_frames(stage, submission_id)
-    await run_retention(stage, DAY)
-    assert not await has_frames(stage, submission_id)
+    await add_rows(scenario, answer)
+    await run_retention(scenario, 29 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await run_retention(scenario, DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
 async def test_prompt_keeps_frames_until_a_month_after_it_is_closed(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    submission_id, at = await check_in_missed(stage, candidate), stage.clock()
+    submission_id, at = await check_in_missed(scenario, student), scenario.clock()
     prompt = PromptRecord(
         id=new_id(),
-        **student_columns(candidate),
+        **student_columns(student),
         kind="misses",
         term_code="2026-autumn",
         grounds=[],
@@ -160,14 +172,14 @@ async def test_prompt_keeps_frames_until_a_month_after_it_is_closed(
         policy_version="x",
         trace={},
     )
-    await add_rows(stage, prompt, make_prompt_step(prompt, 1, at))
-    await run_retention(stage, 40 * DAY)
-    assert await has_frames(stage, submission_id)
-    await add_rows(stage, make_prompt_step(prompt, 2, stage.clock(), closed=True))
-    await run_retention(stage, 29 * DAY)
-    assert await has_frames(stage, submission_id)
-    await run_retention(stage, DAY)
-    assert not await has_frames(stage, submission_id)
+    await add_rows(scenario, prompt, make_prompt_step(prompt, 1, at))
+    await run_retention(scenario, 40 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await add_rows(scenario, make_prompt_step(prompt, 2, scenario.clock(), closed=True))
+    await run_retention(scenario, 29 * DAY)
+    assert await has_frames(scenario, submission_id)
+    await run_retention(scenario, DAY)
+    assert not await has_frames(scenario, submission_id)
 
 
 def make_prompt_step(prompt: PromptRecord, seq: int, at: datetime, *, closed: bool = False) -> PromptStep:
@@ -184,9 +196,11 @@ def make_prompt_step(prompt: PromptRecord, seq: int, at: datetime, *, closed: bo
     )
 
 
-async def test_case_of_another_student_keeps_nothing(stage: Stage, candidate: Candidate) -> None:
-    other = await stage.activate(stage.school.students[1])
-    submission_id = await check_in_missed(stage, candidate)
-    await add_rows(stage, make_appeal(other, stage.clock()))
-    await run_retention(stage, 31 * DAY)
-    assert not await has_frames(stage, submission_id)
+async def test_case_of_another_student_keeps_nothing(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    other = await scenario.activate(scenario.school.students[1])
+    submission_id = await check_in_missed(scenario, student)
+    await add_rows(scenario, make_appeal(other, scenario.clock()))
+    await run_retention(scenario, 31 * DAY)
+    assert not await has_frames(scenario, submission_id)

@@ -12,12 +12,12 @@ from sqlalchemy import select
 
 from backend.identity.face.pool import face_pool
 from backend.retention.frame_reencoding import NO_COPY, reencode_verified_frames
-from backend.roll_call.tables import Submission, SubmissionFrame, Verdict
+from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FacePool
 from tests.support.biometrics.faulty_engines import crash
 from tests.support.biometrics.pictures import encoded
-from tests.support.roll_call.scenario import Stage
-from tests.support.roll_call.student_phone import Candidate
+from tests.support.roll_call.scenario import RollCallScenario
+from tests.support.roll_call.student_phone import StudentWithPhone
 
 SECRET = b"GPS 34.7466N 113.6253E"
 
@@ -36,9 +36,9 @@ class CrashingPool:
 
 
 @pytest.fixture
-async def candidate(stage: Stage) -> Candidate:
-    await reencode_verified_frames(stage.app_context, 10**6)
-    return await stage.activate(stage.school.students[0])
+async def student(scenario: RollCallScenario) -> StudentWithPhone:
+    await reencode_verified_frames(scenario.app_context, 10**6)
+    return await scenario.activate(scenario.school.students[0])
 
 
 def add_comment(frame: bytes) -> bytes:
@@ -46,71 +46,75 @@ def add_comment(frame: bytes) -> bytes:
     return encoded(Image.open(io.BytesIO(frame)).convert("RGB"), "JPEG", comment=SECRET, quality=95)
 
 
-async def load_frames(stage: Stage, candidate: Candidate) -> list[SubmissionFrame]:
-    async with stage.arrange() as session:
-        query = select(SubmissionFrame).where(SubmissionFrame.student_id == candidate.student_id)
+async def load_frames(scenario: RollCallScenario, student: StudentWithPhone) -> list[SubmissionFrame]:
+    async with scenario.owner_transaction() as session:
+        query = select(SubmissionFrame).where(SubmissionFrame.student_id == student.student_id)
         return list(await session.scalars(query.order_by(SubmissionFrame.position)))
 
 
-async def record_verdict(stage: Stage, candidate: Candidate, submission_id: UUID) -> None:
+async def record_verdict(scenario: RollCallScenario, student: StudentWithPhone, submission_id: UUID) -> None:
     """Add a verdict for the submission."""
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         submission = await session.get_one(Submission, submission_id)
-        verdict = Verdict(
+        verdict = VerdictRecord(
             submission_id=submission_id,
             roll_call_id=submission.roll_call_id,
             school_id=submission.school_id,
             term_code=submission.term_code,
-            student_id=candidate.student_id,
+            student_id=student.student_id,
             finding="step_up",
             reasons=["verification_unavailable"],
             trace={},
-            at=stage.clock(),
+            at=scenario.clock(),
         )
         session.add(verdict)
 
 
-async def test_verified_frames_keep_only_their_pixels(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    sent = [add_comment(frame) for frame in await stage.answer(candidate, launched.roll_call.id)]
-    submission_id = await stage.check_in(candidate, launched.roll_call.id, sent)
-    assert await reencode_verified_frames(stage.app_context) == 0
+async def test_verified_frames_keep_only_their_pixels(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    sent = [add_comment(frame) for frame in await scenario.answer(student, launched.roll_call.id)]
+    submission_id = await scenario.check_in(student, launched.roll_call.id, sent)
+    assert await reencode_verified_frames(scenario.app_context) == 0
     assert [
-        await stage.app_context.evidence.get(each.evidence_key)
-        for each in await load_frames(stage, candidate)
+        await scenario.app_context.evidence.get(each.evidence_key)
+        for each in await load_frames(scenario, student)
     ] == sent
-    await record_verdict(stage, candidate, submission_id)
-    assert await reencode_verified_frames(stage.app_context) == len(sent)
-    for frame, before in zip(await load_frames(stage, candidate), sent, strict=True):
-        kept = await stage.app_context.evidence.get(frame.evidence_key)
+    await record_verdict(scenario, student, submission_id)
+    assert await reencode_verified_frames(scenario.app_context) == len(sent)
+    for frame, before in zip(await load_frames(scenario, student), sent, strict=True):
+        kept = await scenario.app_context.evidence.get(frame.evidence_key)
         assert SECRET not in kept
         assert frame.kept_sha256 == hashlib.sha256(kept).digest()
         assert frame.sha256 == hashlib.sha256(before).digest()
         assert Image.open(io.BytesIO(kept)).size == Image.open(io.BytesIO(before)).size
-    assert await reencode_verified_frames(stage.app_context) == 0
+    assert await reencode_verified_frames(scenario.app_context) == 0
 
 
-async def test_invalid_pictures_are_deleted_after_the_verdict(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    junk = [f"not a picture {candidate.person} {number}".encode() for number in range(8)]
-    await record_verdict(stage, candidate, await stage.check_in(candidate, launched.roll_call.id, junk))
-    assert await reencode_verified_frames(stage.app_context) == 8
-    frames = await load_frames(stage, candidate)
+async def test_invalid_pictures_are_deleted_after_the_verdict(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    junk = [f"not a picture {student.person} {number}".encode() for number in range(8)]
+    await record_verdict(scenario, student, await scenario.check_in(student, launched.roll_call.id, junk))
+    assert await reencode_verified_frames(scenario.app_context) == 8
+    frames = await load_frames(scenario, student)
     assert [frame.kept_sha256 for frame in frames] == [NO_COPY] * 8
     with pytest.raises(FileNotFoundError):
-        await stage.app_context.evidence.get(frames[0].evidence_key)
+        await scenario.app_context.evidence.get(frames[0].evidence_key)
 
 
 async def test_picture_that_kills_workers_is_kept_and_blocks_no_other(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    launched = await stage.launch()
-    await record_verdict(stage, candidate, await stage.check_in(candidate, launched.roll_call.id))
-    pool = stage.app_context.services[face_pool]
-    crashing = (await load_frames(stage, candidate))[0]
-    frames = len(await load_frames(stage, candidate))
-    killer = await stage.app_context.evidence.get(crashing.evidence_key)
-    services = {**stage.app_context.services, face_pool: CrashingPool(pool, killer)}
-    assert await reencode_verified_frames(replace(stage.app_context, services=services)) == frames - 1
-    assert (await load_frames(stage, candidate))[0].kept_sha256 is None
-    assert await stage.app_context.evidence.get(crashing.evidence_key) == killer
+    launched = await scenario.launch()
+    await record_verdict(scenario, student, await scenario.check_in(student, launched.roll_call.id))
+    pool = scenario.app_context.services[face_pool]
+    crashing = (await load_frames(scenario, student))[0]
+    frames = len(await load_frames(scenario, student))
+    killer = await scenario.app_context.evidence.get(crashing.evidence_key)
+    services = {**scenario.app_context.services, face_pool: CrashingPool(pool, killer)}
+    assert await reencode_verified_frames(replace(scenario.app_context, services=services)) == frames - 1
+    assert (await load_frames(scenario, student))[0].kept_sha256 is None
+    assert await scenario.app_context.evidence.get(crashing.evidence_key) == killer

@@ -8,50 +8,57 @@ from backend.retention import deletion
 from backend.retention.tables import RetentionRun
 from backend.roll_call.tables import Submission, SubmissionFrame
 from tests.support.retention import DAY, check_in_missed, has_frames, run_retention
-from tests.support.roll_call.scenario import Stage
-from tests.support.roll_call.student_phone import Candidate
+from tests.support.roll_call.scenario import RollCallScenario
+from tests.support.roll_call.student_phone import StudentWithPhone
 
 
-async def test_run_is_recorded_and_the_next_one_finds_nothing(stage: Stage, candidate: Candidate) -> None:
-    submission_id = await check_in_missed(stage, candidate)
-    async with stage.arrange() as session:
+async def test_run_is_recorded_and_the_next_one_finds_nothing(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    submission_id = await check_in_missed(scenario, student)
+    async with scenario.owner_transaction() as session:
         row = await session.get_one(Submission, submission_id)
         frames = (
             await session.scalars(
                 select(SubmissionFrame.size).where(SubmissionFrame.submission_id == submission_id)
             )
         ).all()
-    first = (await run_retention(stage, 31 * DAY))["frames"]
+    first = (await run_retention(scenario, 31 * DAY))["frames"]
     assert (first.items, first.files, first.size_bytes) == (1, len(frames), sum(frames))
     assert first.oldest == first.newest == row.received_at
-    second = (await run_retention(stage))["frames"]
+    second = (await run_retention(scenario))["frames"]
     assert (second.items, second.files, second.size_bytes, second.oldest) == (0, 0, None, None)
 
 
 async def test_run_continues_over_all_batches(
-    stage: Stage, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+    scenario: RollCallScenario, student: StudentWithPhone, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "BATCH_SIZE", 1)
-    sent = [await check_in_missed(stage, candidate) for _ in range(3)]
-    run = (await run_retention(stage, 31 * DAY))["frames"]
+    sent = [await check_in_missed(scenario, student) for _ in range(3)]
+    run = (await run_retention(scenario, 31 * DAY))["frames"]
     assert run.items == 3
     assert run.oldest is not None
     assert run.newest is not None
     assert run.oldest < run.newest
-    assert [await has_frames(stage, each) for each in sent] == [False] * 3
+    assert [await has_frames(scenario, each) for each in sent] == [False] * 3
 
 
-async def test_interrupted_run_is_completed_by_the_next_one(stage: Stage, candidate: Candidate) -> None:
-    submission_id = await check_in_missed(stage, candidate)
-    async with stage.arrange() as session:
+async def test_interrupted_run_is_completed_by_the_next_one(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    submission_id = await check_in_missed(scenario, student)
+    async with scenario.owner_transaction() as session:
         row = await session.get_one(Submission, submission_id)
-    await stage.app_context.evidence.delete([row.frame_key(number) for number in range(row.frame_count)])
-    assert (await run_retention(stage, 31 * DAY))["frames"].items == 1
-    assert not await has_frames(stage, submission_id)
+    await scenario.app_context.evidence.delete([row.frame_key(number) for number in range(row.frame_count)])
+    assert (await run_retention(scenario, 31 * DAY))["frames"].items == 1
+    assert not await has_frames(scenario, submission_id)
 
 
-async def test_only_the_province_can_read_runs(stage: Stage) -> None:
-    await run_retention(stage)
-    for scope in (Scope.school(stage.school.id, stage.school.path), Scope.wide(stage.world.city.path)):
-        async with stage.app_context.database.transaction(scope) as session:
+async def test_only_the_province_can_read_runs(scenario: RollCallScenario) -> None:
+    await run_retention(scenario)
+    for scope in (
+        Scope.school(scenario.school.id, scenario.school.path),
+        Scope.wide(scenario.world.city.path),
+    ):
+        async with scenario.app_context.database.transaction(scope) as session:
             assert (await session.scalars(select(RetentionRun))).all() == []

@@ -11,7 +11,7 @@ from backend.core.database import Database
 from backend.core.process.logging import configure_logging
 from backend.roll_call.tables import VerificationTask, VerificationThroughput
 from biometrics.pool import FacePool
-from tests.support.roll_call.scenario import Stage, pattern_pool, staged
+from tests.support.roll_call.scenario import RollCallScenario, create_scenario, pattern_pool
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def face_pool() -> Iterator[FacePool]:
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database, face_pool: FacePool) -> Stage:
+async def scenario(app_context: AppContext, owner: Database, face_pool: FacePool) -> RollCallScenario:
     """A new province with two classes of three students in every school."""
-    return await staged(app_context, owner, face_pool)
+    return await create_scenario(app_context, owner, face_pool)
 
 
 @pytest.fixture(scope="module")
@@ -35,8 +35,8 @@ def plain_log() -> Iterator[None]:
 
 
 @pytest.fixture
-async def empty_queue(stage: Stage) -> None:
+async def empty_queue(scenario: RollCallScenario) -> None:
     """Empty the queue; other tests leave tasks behind."""
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         await session.execute(delete(VerificationTask))
         await session.execute(delete(VerificationThroughput))

@@ -15,7 +15,7 @@ from backend.core.jws import signed_digest
 from backend.demo.phone import Phone
 from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope, parse_stored_envelope
 from backend.roll_call.errors import CheckInRefusal, EnvelopeMalformed, EnvelopeSignatureInvalid
-from tests.support.roll_call.student_phone import OFFLINE, content
+from tests.support.roll_call.student_phone import OFFLINE, make_envelope_content
 
 PHONE = Phone(OFFLINE)
 KEY = PHONE.key.public_key()
@@ -31,7 +31,7 @@ FIELDS = ("roll_call", "nonce", "fixes", "frames", "claims", "extra\0", "\ud800"
 
 
 def payload(**changes: Any) -> dict[str, Any]:
-    return content(ROLL_CALL, NONCE, [b"one", b"two", b"three"], **changes)
+    return make_envelope_content(ROLL_CALL, NONCE, [b"one", b"two", b"three"], **changes)
 
 
 def base64url(data: bytes) -> str:

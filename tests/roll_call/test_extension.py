@@ -16,7 +16,7 @@ from backend.roll_call.rules import extended_close
 from backend.roll_call.settlement.extension import extend_roll_call
 from backend.roll_call.settlement.tasks import run_due_steps
 from backend.roll_call.tables import RollCall, RollCallExtension, RollCallStep
-from tests.support.roll_call.scenario import Stage
+from tests.support.roll_call.scenario import RollCallScenario
 
 pytestmark = pytest.mark.clause("R8")
 
@@ -60,99 +60,99 @@ def test_extension_never_shortens_the_window(lost: int, minute: int, earlier: in
     assert until is None or (until > deadline and until > at)
 
 
-async def load_extensions(stage: Stage, roll_call: RollCall) -> list[timedelta]:
-    async with stage.arrange() as session:
+async def load_extensions(scenario: RollCallScenario, roll_call: RollCall) -> list[timedelta]:
+    async with scenario.owner_transaction() as session:
         rows = await session.scalars(
             select(RollCallExtension.until).where(RollCallExtension.roll_call_id == roll_call.id)
         )
         return sorted(until - roll_call.closes_at for until in rows)
 
 
-async def is_settled(stage: Stage, roll_call: RollCall) -> bool:
-    async with stage.arrange() as session:
+async def is_settled(scenario: RollCallScenario, roll_call: RollCall) -> bool:
+    async with scenario.owner_transaction() as session:
         return await session.get(RollCallStep, (roll_call.id, "settled")) is not None
 
 
-async def test_available_window_is_not_extended(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    await stage.serve(roll_call)
-    stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due_steps(stage.app_context)
-    assert await load_extensions(stage, roll_call) == []
+async def test_available_window_is_not_extended(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    await scenario.record_heartbeats(roll_call)
+    scenario.clock.at = roll_call.closes_at - 30 * SECOND
+    await run_due_steps(scenario.app_context)
+    assert await load_extensions(scenario, roll_call) == []
 
 
-async def test_check_in_after_the_original_close_is_in_time(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    candidate = await stage.activate(stage.school.students[0])
-    await stage.serve(roll_call, but=range(20, 35))
-    stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due_steps(stage.app_context)
-    assert await load_extensions(stage, roll_call) == [15 * MINUTE]
-    stage.clock.at = roll_call.closes_at + 10 * MINUTE
-    await run_due_steps(stage.app_context)
-    assert not await is_settled(stage, roll_call)
-    await stage.check_in(candidate, roll_call.id)
-    assert await stage.submissions(candidate) == 1
+async def test_check_in_after_the_original_close_is_in_time(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    student = await scenario.activate(scenario.school.students[0])
+    await scenario.record_heartbeats(roll_call, but=range(20, 35))
+    scenario.clock.at = roll_call.closes_at - 30 * SECOND
+    await run_due_steps(scenario.app_context)
+    assert await load_extensions(scenario, roll_call) == [15 * MINUTE]
+    scenario.clock.at = roll_call.closes_at + 10 * MINUTE
+    await run_due_steps(scenario.app_context)
+    assert not await is_settled(scenario, roll_call)
+    await scenario.check_in(student, roll_call.id)
+    assert await scenario.count_submissions(student) == 1
 
 
 @pytest.mark.parametrize(("seconds", "extensions"), [(300, []), (420, [7 * MINUTE])])
 async def test_time_of_load_shedding_is_compensated(
-    stage: Stage, seconds: int, extensions: list[timedelta]
+    scenario: RollCallScenario, seconds: int, extensions: list[timedelta]
 ) -> None:
-    roll_call = (await stage.launch()).roll_call
-    await stage.serve(roll_call)
+    roll_call = (await scenario.launch()).roll_call
+    await scenario.record_heartbeats(roll_call)
     first = roll_call.opens_at.replace(microsecond=0) + 10 * MINUTE
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         await session.execute(delete(ServiceOverload))
         await record_overload(session, {first + number * SECOND: 3 for number in range(seconds)})
-    stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due_steps(stage.app_context)
-    async with stage.arrange() as session:
+    scenario.clock.at = roll_call.closes_at - 30 * SECOND
+    await run_due_steps(scenario.app_context)
+    async with scenario.owner_transaction() as session:
         await session.execute(delete(ServiceOverload))
-    assert await load_extensions(stage, roll_call) == extensions
+    assert await load_extensions(scenario, roll_call) == extensions
 
 
-async def test_roll_call_is_settled_after_the_extension(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    await stage.serve(roll_call, but=range(20, 35))
-    stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due_steps(stage.app_context)
-    stage.clock.at = roll_call.closes_at + 15 * MINUTE + SECOND
-    await run_due_steps(stage.app_context)
-    assert await is_settled(stage, roll_call)
+async def test_roll_call_is_settled_after_the_extension(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    await scenario.record_heartbeats(roll_call, but=range(20, 35))
+    scenario.clock.at = roll_call.closes_at - 30 * SECOND
+    await run_due_steps(scenario.app_context)
+    scenario.clock.at = roll_call.closes_at + 15 * MINUTE + SECOND
+    await run_due_steps(scenario.app_context)
+    assert await is_settled(scenario, roll_call)
 
 
-async def test_outage_at_the_close_reopens_the_window(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    await stage.serve(roll_call, but=range(50, 75))
-    stage.clock.at = roll_call.closes_at + 15 * MINUTE
-    await run_due_steps(stage.app_context)
-    extensions = await load_extensions(stage, roll_call)
-    assert not await is_settled(stage, roll_call)
+async def test_outage_at_the_close_reopens_the_window(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    await scenario.record_heartbeats(roll_call, but=range(50, 75))
+    scenario.clock.at = roll_call.closes_at + 15 * MINUTE
+    await run_due_steps(scenario.app_context)
+    extensions = await load_extensions(scenario, roll_call)
+    assert not await is_settled(scenario, roll_call)
     assert len(extensions) == 1
     assert (
         extensions[0] >= 25 * MINUTE
     )  # ten minutes were lost in the window, and fifteen have passed since its close
 
 
-async def test_extension_is_notified_and_audited(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    await stage.serve(roll_call, but=range(20, 35))
-    stage.clock.at = roll_call.closes_at - 30 * SECOND
-    await run_due_steps(stage.app_context)
-    assert len(await stage.events("RollCallExtended", roll_call.id)) == 1
-    event = RollCallExtended(roll_call_id=roll_call.id, path=roll_call.launcher_path, until=stage.clock())
-    async with stage.arrange() as session:
-        assert await notifications.notify_extended(session, event, stage.clock())
+async def test_extension_is_notified_and_audited(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    await scenario.record_heartbeats(roll_call, but=range(20, 35))
+    scenario.clock.at = roll_call.closes_at - 30 * SECOND
+    await run_due_steps(scenario.app_context)
+    assert len(await scenario.load_events("RollCallExtended", roll_call.id)) == 1
+    event = RollCallExtended(roll_call_id=roll_call.id, path=roll_call.launcher_path, until=scenario.clock())
+    async with scenario.owner_transaction() as session:
+        assert await notifications.notify_extended(session, event, scenario.clock())
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.action == "roll_call.extend"))
         notice = await session.scalar(select(NoticeMessage).where(NoticeMessage.kind == "roll_call_extended"))
     assert entry is not None
     assert notice is not None
 
 
-async def test_voided_roll_call_is_not_extended(stage: Stage) -> None:
-    roll_call = (await stage.launch()).roll_call
-    async with stage.arrange() as session:
+async def test_voided_roll_call_is_not_extended(scenario: RollCallScenario) -> None:
+    roll_call = (await scenario.launch()).roll_call
+    async with scenario.owner_transaction() as session:
         session.add(
             RollCallStep(
                 roll_call_id=roll_call.id,
@@ -160,7 +160,7 @@ async def test_voided_roll_call_is_not_extended(stage: Stage) -> None:
                 acting_account=None,
                 reason="全市停电",
                 figures=None,
-                at=stage.clock(),
+                at=scenario.clock(),
             )
         )
         await session.flush()

@@ -14,7 +14,7 @@ from backend.notice.tables import Notice, NoticeMessage, NoticeReceipt
 from backend.roll_call.facts_for_standing import RollCallFacts, load_roll_call_facts
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.rules import Outcome
-from backend.roll_call.tables import Challenge, RollCall, RollCallSite, Submission, Verdict
+from backend.roll_call.tables import Challenge, RollCall, RollCallSite, Submission, VerdictRecord
 from backend.roll_call.voiding import void_roll_call
 from backend.standing.store.tables import PromptRecord
 from tests.support.standing.scenario import Registry, opened
@@ -52,7 +52,7 @@ async def delete_heartbeats(registry: Registry, roll_call: RollCall, minutes: in
     """Delete the heartbeats of some minutes in the middle of the window."""
     first = roll_call.opens_at.replace(second=0, microsecond=0) + timedelta(minutes=20)
     in_gap = ServiceHeartbeat.minute.between(first, first + timedelta(minutes=minutes - 1))
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(delete(ServiceHeartbeat).where(in_gap))
 
 
@@ -88,7 +88,7 @@ async def store_submission(registry: Registry, roll_call: RollCall, finding: str
         received_at=roll_call.opens_at,
         frames_due_at=roll_call.closes_at,
     )
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         session.add(challenge)
         await session.flush()
         session.add(submission)
@@ -100,7 +100,9 @@ async def store_submission(registry: Registry, roll_call: RollCall, finding: str
                 "engine": None,
                 "trace": {},
             }
-            session.add(Verdict(submission_id=submission_id, **common, **verdict, at=roll_call.closes_at))
+            session.add(
+                VerdictRecord(submission_id=submission_id, **common, **verdict, at=roll_call.closes_at)
+            )
 
 
 async def test_regular_roll_call_has_complete_evidence(registry: Registry) -> None:
@@ -146,7 +148,7 @@ async def test_submission_with_verdict_keeps_the_evidence(registry: Registry) ->
 
 async def test_evidence_without_a_frozen_site_has_no_versions(registry: Registry) -> None:
     _, second = await registry.misses(2)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(delete(RollCallSite).where(RollCallSite.roll_call_id == second.id))
     assert await load_evidence(registry) == COMPLETE - {"versions"}
     assert "incomplete_evidence" in await load_blockers(registry)
@@ -162,7 +164,7 @@ async def test_undelivered_notice_has_no_delivery_time(registry: Registry) -> No
 async def test_late_delivery_counts_as_undelivered(registry: Registry) -> None:
     await registry.misses(1)
     late = await registry.check(told=False)
-    registry.stage.clock.at = late.opens_at + timedelta(seconds=1)
+    registry.roll_call_scenario.clock.at = late.opens_at + timedelta(seconds=1)
     await registry.receive_notices(late.id)
     registry.set_clock(hour=12)
     assert (await load_facts(registry))[-1].notice_delivered_at == late.opens_at + timedelta(seconds=1)
@@ -171,7 +173,7 @@ async def test_late_delivery_counts_as_undelivered(registry: Registry) -> None:
 
 async def test_first_successful_receipt_in_any_channel_counts(registry: Registry) -> None:
     missed = await registry.check(told=False)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         notice_id = await session.scalar(
             select(Notice.id)
             .join(NoticeMessage, NoticeMessage.id == Notice.message_id)

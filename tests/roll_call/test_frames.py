@@ -18,152 +18,176 @@ from backend.roll_call.check_in.frames import (
     store_frame,
 )
 from backend.roll_call.errors import FrameHashMismatch, FrameNotDeclared, FramesTooLate
-from tests.support.roll_call.scenario import MICROSECOND, Stage
-from tests.support.roll_call.student_phone import Candidate, burst, in_pieces
+from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
+from tests.support.roll_call.student_phone import StudentWithPhone, render_burst, stream_chunks
 
 
 @pytest.fixture
-async def candidate(stage: Stage) -> Candidate:
-    return await stage.activate(stage.school.students[0])
+async def student(scenario: RollCallScenario) -> StudentWithPhone:
+    return await scenario.activate(scenario.school.students[0])
 
 
-async def load_frame(stage: Stage, candidate: Candidate, submission_id: UUID, position: int) -> DeclaredFrame:
-    at = stage.clock()
-    return await load_declared_frame(stage.app_context.database, candidate.actor, submission_id, position, at)
+async def load_frame(
+    scenario: RollCallScenario, student: StudentWithPhone, submission_id: UUID, position: int
+) -> DeclaredFrame:
+    at = scenario.clock()
+    return await load_declared_frame(
+        scenario.app_context.database, student.actor, submission_id, position, at
+    )
 
 
-def list_files(stage: Stage, submission_id: UUID) -> list[Path]:
+def list_files(scenario: RollCallScenario, submission_id: UUID) -> list[Path]:
     """List all files of a submission in the evidence store, including incomplete ones."""
     return [
         path
-        for path in stage.app_context.settings.evidence_dir.rglob(f"*{submission_id}/*")
+        for path in scenario.app_context.settings.evidence_dir.rglob(f"*{submission_id}/*")
         if path.is_file()
     ]
 
 
-async def test_last_frame_of_a_burst_enqueues_verification_once(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    frames = burst(candidate.person)
-    received = await stage.submit(candidate, launched.roll_call.id, frames)
+async def test_last_frame_of_a_burst_enqueues_verification_once(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    frames = render_burst(student.person)
+    received = await scenario.submit(student, launched.roll_call.id, frames)
     complete = [
-        (await stage.upload(candidate, received.submission_id, position, frames[position]))[1]
+        (await scenario.upload(student, received.submission_id, position, frames[position]))[1]
         for position in (2, 0, 1, 7, 4, 3, 6, 5)
     ]
     assert complete == [False] * 7 + [True]
-    assert await stage.task(received.submission_id) is not None
+    assert await scenario.task(received.submission_id) is not None
 
 
-async def test_uploading_a_frame_again_changes_nothing(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    frames = burst(candidate.person)
-    submission_id = await stage.check_in(candidate, launched.roll_call.id, frames)
-    stage.clock.at = launched.roll_call.frames_until + MICROSECOND
-    frame, complete = await stage.upload(candidate, submission_id, 1, frames[1])
+async def test_uploading_a_frame_again_changes_nothing(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    frames = render_burst(student.person)
+    submission_id = await scenario.check_in(student, launched.roll_call.id, frames)
+    scenario.clock.at = launched.roll_call.frames_until + MICROSECOND
+    frame, complete = await scenario.upload(student, submission_id, 1, frames[1])
     assert (frame.stored, complete) == (True, True)
-    assert await stage.task(submission_id) is not None
+    assert await scenario.task(submission_id) is not None
 
 
-async def test_concurrent_uploads_enqueue_one_verification(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    frames = burst(candidate.person)
-    received = await stage.submit(candidate, launched.roll_call.id, frames)
+async def test_concurrent_uploads_enqueue_one_verification(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    frames = render_burst(student.person)
+    received = await scenario.submit(student, launched.roll_call.id, frames)
     uploads = [(position, frames[position]) for position in (*range(8), *range(8))]
     await asyncio.gather(
-        *(stage.upload(candidate, received.submission_id, position, data) for position, data in uploads)
+        *(scenario.upload(student, received.submission_id, position, data) for position, data in uploads)
     )
-    assert await stage.task(received.submission_id) is not None
+    assert await scenario.task(received.submission_id) is not None
 
 
-async def test_undeclared_bytes_are_refused_and_leave_no_file(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
+async def test_undeclared_bytes_are_refused_and_leave_no_file(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
     large = [bytes([number]) * 150_000 for number in range(8)]
-    received = await stage.submit(candidate, launched.roll_call.id, large)
-    frame = await load_frame(stage, candidate, received.submission_id, 0)
+    received = await scenario.submit(student, launched.roll_call.id, large)
+    frame = await load_frame(scenario, student, received.submission_id, 0)
     for wrong in (large[1], large[0][:-1], b"small", b""):
         with pytest.raises(FrameHashMismatch):
-            await store_frame(stage.app_context, frame, in_pieces(wrong))
-    assert list_files(stage, received.submission_id) == []
-    assert await store_frame(stage.app_context, frame, in_pieces(large[0])) == 150_000
-    assert await stage.app_context.evidence.get(frame.evidence_key) == large[0]
+            await store_frame(scenario.app_context, frame, stream_chunks(wrong))
+    assert list_files(scenario, received.submission_id) == []
+    assert await store_frame(scenario.app_context, frame, stream_chunks(large[0])) == 150_000
+    assert await scenario.app_context.evidence.get(frame.evidence_key) == large[0]
 
 
-async def test_oversized_frame_is_refused_and_leaves_no_file(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    received = await stage.submit(candidate, launched.roll_call.id)
-    frame = replace(await load_frame(stage, candidate, received.submission_id, 0), limit=100_000)
+async def test_oversized_frame_is_refused_and_leaves_no_file(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    received = await scenario.submit(student, launched.roll_call.id)
+    frame = replace(await load_frame(scenario, student, received.submission_id, 0), limit=100_000)
     with pytest.raises(BodyTooLarge):
-        await store_frame(stage.app_context, frame, in_pieces(b"x" * 200_000))
-    assert list_files(stage, received.submission_id) == []
+        await store_frame(scenario.app_context, frame, stream_chunks(b"x" * 200_000))
+    assert list_files(scenario, received.submission_id) == []
 
 
 async def test_interrupted_upload_leaves_no_file_and_can_be_repeated(
-    stage: Stage, candidate: Candidate
+    scenario: RollCallScenario, student: StudentWithPhone
 ) -> None:
-    launched = await stage.launch()
+    launched = await scenario.launch()
     large = [bytes([number]) * 150_000 for number in range(8)]
-    received = await stage.submit(candidate, launched.roll_call.id, large)
-    frame = await load_frame(stage, candidate, received.submission_id, 0)
+    received = await scenario.submit(student, launched.roll_call.id, large)
+    frame = await load_frame(scenario, student, received.submission_id, 0)
 
     async def interrupted_upload() -> AsyncIterator[bytes]:
         yield large[0][:100_000]
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        await store_frame(stage.app_context, frame, interrupted_upload())
-    assert list_files(stage, received.submission_id) == []
-    _, complete = await stage.upload(candidate, received.submission_id, 0, large[0])
+        await store_frame(scenario.app_context, frame, interrupted_upload())
+    assert list_files(scenario, received.submission_id) == []
+    _, complete = await scenario.upload(student, received.submission_id, 0, large[0])
     assert not complete
 
 
-async def test_wrong_bytes_do_not_change_a_stored_frame(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    frames = burst(candidate.person)
-    received = await stage.submit(candidate, launched.roll_call.id, frames)
-    await stage.upload(candidate, received.submission_id, 0, frames[0])
-    frame = await load_frame(stage, candidate, received.submission_id, 0)
+async def test_wrong_bytes_do_not_change_a_stored_frame(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    frames = render_burst(student.person)
+    received = await scenario.submit(student, launched.roll_call.id, frames)
+    await scenario.upload(student, received.submission_id, 0, frames[0])
+    frame = await load_frame(scenario, student, received.submission_id, 0)
     with pytest.raises(FrameHashMismatch):
-        await store_frame(stage.app_context, frame, in_pieces(frames[1]))
-    assert await stage.app_context.evidence.get(frame.evidence_key) == frames[0]
+        await store_frame(scenario.app_context, frame, stream_chunks(frames[1]))
+    assert await scenario.app_context.evidence.get(frame.evidence_key) == frames[0]
 
 
-async def test_batched_frames_enqueue_one_verification_per_burst(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    other = await stage.activate(stage.school.students[1])
-    bursts = {each.student_id: burst(each.person) for each in (candidate, other)}
-    recorder, at, stored = FrameRecorder(stage.app_context), stage.clock(), []
-    for each in (candidate, other):
-        received = await stage.submit(each, launched.roll_call.id, bursts[each.student_id])
+async def test_batched_frames_enqueue_one_verification_per_burst(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    other = await scenario.activate(scenario.school.students[1])
+    bursts = {each.student_id: render_burst(each.person) for each in (student, other)}
+    recorder, at, stored = FrameRecorder(scenario.app_context), scenario.clock(), []
+    for each in (student, other):
+        received = await scenario.submit(each, launched.roll_call.id, bursts[each.student_id])
         for position, data in enumerate(bursts[each.student_id]):
-            frame = await load_frame(stage, each, received.submission_id, position)
-            size = await store_frame(stage.app_context, frame, in_pieces(data))
+            frame = await load_frame(scenario, each, received.submission_id, position)
+            size = await store_frame(scenario.app_context, frame, stream_chunks(data))
             stored += [StoredFrame(frame, each.actor, size, at)] * 2
     complete = await asyncio.gather(*(recorder.record(each) for each in stored))
     assert complete[-1]
     for submission_id in {each.frame.submission_id for each in stored}:
-        assert await stage.task(submission_id) is not None
+        assert await scenario.task(submission_id) is not None
 
 
-async def test_undeclared_frame_position_is_refused(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    received = await stage.submit(candidate, launched.roll_call.id, burst(candidate.person))
+async def test_undeclared_frame_position_is_refused(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    received = await scenario.submit(student, launched.roll_call.id, render_burst(student.person))
     for position in (-1, 8):
         with pytest.raises(FrameNotDeclared):
-            await load_frame(stage, candidate, received.submission_id, position)
+            await load_frame(scenario, student, received.submission_id, position)
 
 
-async def test_frame_is_accepted_until_the_grace_ends(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    received = await stage.submit(candidate, launched.roll_call.id)
-    stage.clock.at = received.frames_due_at
-    assert not (await load_frame(stage, candidate, received.submission_id, 0)).stored
-    stage.clock.at = received.frames_due_at + MICROSECOND
+async def test_frame_is_accepted_until_the_grace_ends(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    received = await scenario.submit(student, launched.roll_call.id)
+    scenario.clock.at = received.frames_due_at
+    assert not (await load_frame(scenario, student, received.submission_id, 0)).stored
+    scenario.clock.at = received.frames_due_at + MICROSECOND
     with pytest.raises(FramesTooLate):
-        await load_frame(stage, candidate, received.submission_id, 0)
+        await load_frame(scenario, student, received.submission_id, 0)
 
 
-async def test_submission_of_a_classmate_is_not_found(stage: Stage, candidate: Candidate) -> None:
-    launched = await stage.launch()
-    received = await stage.submit(candidate, launched.roll_call.id)
-    classmate = await stage.activate(stage.school.students[1])
+async def test_submission_of_a_classmate_is_not_found(
+    scenario: RollCallScenario, student: StudentWithPhone
+) -> None:
+    launched = await scenario.launch()
+    received = await scenario.submit(student, launched.roll_call.id)
+    classmate = await scenario.activate(scenario.school.students[1])
     with pytest.raises(NotFound):
-        await load_frame(stage, classmate, received.submission_id, 0)
+        await load_frame(scenario, classmate, received.submission_id, 0)

@@ -11,7 +11,7 @@ from backend.core.tenancy import Scope
 from backend.roll_call.tables import VerificationTask
 from backend.roll_call.verification.queue import claim
 from backend.roll_call.verification.worker import verify_batch
-from tests.support.roll_call.scenario import TERMS, Stage
+from tests.support.roll_call.scenario import TERMS, RollCallScenario
 
 WORKER = """
 import asyncio
@@ -38,17 +38,17 @@ asyncio.run(main())
 """
 
 
-async def test_another_worker_takes_over_the_tasks_of_a_killed_one(stage: Stage) -> None:
-    async with stage.arrange() as session:
+async def test_another_worker_takes_over_the_tasks_of_a_killed_one(scenario: RollCallScenario) -> None:
+    async with scenario.owner_transaction() as session:
         await session.execute(delete(VerificationTask))
-    launched = await stage.launch()
+    launched = await scenario.launch()
     submissions = [
-        await stage.check_in(await stage.activate(pupil), launched.roll_call.id)
-        for pupil in stage.school.students[:2]
+        await scenario.check_in(await scenario.activate(pupil), launched.roll_call.id)
+        for pupil in scenario.school.students[:2]
     ]
-    settings = stage.app_context.settings
+    settings = scenario.app_context.settings
     worker = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", WORKER, stage.clock().isoformat()),
+        *(sys.executable, "-c", WORKER, scenario.clock().isoformat()),
         env=os.environ
         | {
             "DIANMING_ENV": "test",
@@ -65,11 +65,11 @@ async def test_another_worker_takes_over_the_tasks_of_a_killed_one(stage: Stage)
         assert await worker.stdout.readline() == b"judging\n"
     worker.send_signal(signal.SIGKILL)
     assert await worker.wait() == -signal.SIGKILL
-    stage.clock.at += TERMS.lease
+    scenario.clock.at += TERMS.lease
     for _ in submissions:
-        async with stage.app_context.database.transaction(Scope.none()) as session:
-            leases = await claim(session, "another", TERMS, stage.clock())
-        assert await verify_batch(stage.app_context, leases, TERMS) == 1
+        async with scenario.app_context.database.transaction(Scope.none()) as session:
+            leases = await claim(session, "another", TERMS, scenario.clock())
+        assert await verify_batch(scenario.app_context, leases, TERMS) == 1
     for submission_id in submissions:
-        assert (await stage.verdict(submission_id)).finding == "accepted"
-        assert await stage.task(submission_id) is None
+        assert (await scenario.verdict(submission_id)).finding == "accepted"
+        assert await scenario.task(submission_id) is None

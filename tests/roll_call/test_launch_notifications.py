@@ -16,15 +16,15 @@ from backend.roll_call.student_queries import load_student_roll_call, load_stude
 from backend.roll_call.tables import RollCall
 from tests.support.province import registrar_account, student_account
 from tests.support.roll_call.notices import count_notices
-from tests.support.roll_call.scenario import MICROSECOND, Stage
+from tests.support.roll_call.scenario import MICROSECOND, RollCallScenario
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
-async def visibility(stage: Stage, actor: Actor, roll_call: RollCall) -> tuple[bool, bool]:
+async def visibility(scenario: RollCallScenario, actor: Actor, roll_call: RollCall) -> tuple[bool, bool]:
     """Whether the roll call is in the account's list, and whether the account can open it."""
-    at = stage.clock()
-    async with stage.app_context.database.transaction(actor.scope) as session:
+    at = scenario.clock()
+    async with scenario.app_context.database.transaction(actor.scope) as session:
         if actor.student_id is not None:
             views = await load_student_roll_calls(session, actor.student_id, at, None, 50)
             listed = {view.roll_call.id for view in views}
@@ -40,76 +40,76 @@ async def visibility(stage: Stage, actor: Actor, roll_call: RollCall) -> tuple[b
     return roll_call.id in listed, True
 
 
-async def test_students_registrars_and_counselors_are_notified_once(stage: Stage) -> None:
-    part_time, *others = stage.school.students
-    async with stage.arrange() as session:
+async def test_students_registrars_and_counselors_are_notified_once(scenario: RollCallScenario) -> None:
+    part_time, *others = scenario.school.students
+    async with scenario.owner_transaction() as session:
         (await session.get_one(Student, part_time.id)).study_form = "part_time"
-    registrar = await stage.account("registrar", stage.school)
-    counselor = await stage.account("counselor", stage.school, stage.school.classes[1])
-    await stage.account("registrar", stage.world.sister)
-    launched = await stage.launch(told=False)
-    (event,) = await stage.events("RollCallLaunched", launched.roll_call.id)
+    registrar = await scenario.account("registrar", scenario.school)
+    counselor = await scenario.account("counselor", scenario.school, scenario.school.classes[1])
+    await scenario.account("registrar", scenario.world.sister)
+    launched = await scenario.launch(told=False)
+    (event,) = await scenario.load_events("RollCallLaunched", launched.roll_call.id)
     await asyncio.gather(
-        deliver(stage.app_context, str(event.id)),
-        deliver(stage.app_context, str(event.id)),
-        run_due_steps(stage.app_context),
-        stage.announce(launched.roll_call),
+        deliver(scenario.app_context, str(event.id)),
+        deliver(scenario.app_context, str(event.id)),
+        run_due_steps(scenario.app_context),
+        scenario.announce(launched.roll_call),
     )
-    students = await count_notices(stage, "roll_call_launched", launched.roll_call)
+    students = await count_notices(scenario, "roll_call_launched", launched.roll_call)
     assert students == {pupil.id: 1 for pupil in others}
-    staff = await count_notices(stage, "roll_call_launched_staff", launched.roll_call)
+    staff = await count_notices(scenario, "roll_call_launched_staff", launched.roll_call)
     assert staff == {registrar.account_id: 1, counselor.account_id: 1}
 
 
-async def test_scheduled_roll_call_is_secret_until_its_notice(stage: Stage) -> None:
-    notice = stage.clock() + timedelta(hours=1)
-    launched = await stage.launch(
+async def test_scheduled_roll_call_is_secret_until_its_notice(scenario: RollCallScenario) -> None:
+    notice = scenario.clock() + timedelta(hours=1)
+    launched = await scenario.launch(
         told=False, notify_at=notice, opens_at=notice, closes_at=notice + timedelta(hours=1)
     )
-    (event,) = await stage.events("RollCallLaunched", launched.roll_call.id)
-    student = student_account(stage.school, stage.school.students[0])
-    stage.clock.at = notice - MICROSECOND
-    await deliver(stage.app_context, str(event.id))
-    await run_due_steps(stage.app_context)
-    assert await count_notices(stage, "roll_call_launched", launched.roll_call) == {}
-    for actor in (student, stage.registrar):
-        assert await visibility(stage, actor, launched.roll_call) == (False, False)
-    assert await visibility(stage, stage.bureau, launched.roll_call) == (True, True)
-    stage.clock.at = notice
-    await run_due_steps(stage.app_context)
-    await run_due_steps(stage.app_context)
-    assert len(await count_notices(stage, "roll_call_launched", launched.roll_call)) == 6
-    for actor in (student, stage.registrar):
-        assert await visibility(stage, actor, launched.roll_call) == (True, True)
+    (event,) = await scenario.load_events("RollCallLaunched", launched.roll_call.id)
+    student = student_account(scenario.school, scenario.school.students[0])
+    scenario.clock.at = notice - MICROSECOND
+    await deliver(scenario.app_context, str(event.id))
+    await run_due_steps(scenario.app_context)
+    assert await count_notices(scenario, "roll_call_launched", launched.roll_call) == {}
+    for actor in (student, scenario.registrar):
+        assert await visibility(scenario, actor, launched.roll_call) == (False, False)
+    assert await visibility(scenario, scenario.bureau, launched.roll_call) == (True, True)
+    scenario.clock.at = notice
+    await run_due_steps(scenario.app_context)
+    await run_due_steps(scenario.app_context)
+    assert len(await count_notices(scenario, "roll_call_launched", launched.roll_call)) == 6
+    for actor in (student, scenario.registrar):
+        assert await visibility(scenario, actor, launched.roll_call) == (True, True)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_school_outside_the_audience_sees_nothing(stage: Stage) -> None:
-    launched = await stage.launch()
-    sister = stage.world.sister
+async def test_school_outside_the_audience_sees_nothing(scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    sister = scenario.world.sister
     for actor in (registrar_account(sister), student_account(sister, sister.students[0])):
-        assert await visibility(stage, actor, launched.roll_call) == (False, False)
+        assert await visibility(scenario, actor, launched.roll_call) == (False, False)
 
 
 @pytest.mark.clause("R8")
-async def test_outage_beyond_the_maximum_extension_leaves_no_miss(stage: Stage) -> None:
-    launched = await stage.launch(told=False)
-    await stage.serve(launched.roll_call, but=range(250))
-    stage.clock.at = launched.roll_call.closes_at + timedelta(hours=4)
-    await run_due_steps(stage.app_context)
-    outcomes = await stage.outcomes(launched.roll_call.id)
+async def test_outage_beyond_the_maximum_extension_leaves_no_miss(scenario: RollCallScenario) -> None:
+    launched = await scenario.launch(told=False)
+    await scenario.record_heartbeats(launched.roll_call, but=range(250))
+    scenario.clock.at = launched.roll_call.closes_at + timedelta(hours=4)
+    await run_due_steps(scenario.app_context)
+    outcomes = await scenario.outcomes(launched.roll_call.id)
     assert {entry.outcome for entry in outcomes.values()} == {"undetermined"}
 
 
 @pytest.mark.clause("R8")
 async def test_outage_of_the_whole_window_is_announced_and_extended(
-    stage: Stage,
+    scenario: RollCallScenario,
 ) -> None:
-    launched = await stage.launch(told=False)
-    await stage.serve(launched.roll_call, but=range(90))
-    stage.clock.at = launched.roll_call.closes_at + timedelta(minutes=30)
+    launched = await scenario.launch(told=False)
+    await scenario.record_heartbeats(launched.roll_call, but=range(90))
+    scenario.clock.at = launched.roll_call.closes_at + timedelta(minutes=30)
     for _ in range(2):
-        await run_due_steps(stage.app_context)
-    assert await stage.outcomes(launched.roll_call.id) == {}
-    student = student_account(stage.school, stage.school.students[0])
-    assert await visibility(stage, student, launched.roll_call) == (True, True)
+        await run_due_steps(scenario.app_context)
+    assert await scenario.outcomes(launched.roll_call.id) == {}
+    student = student_account(scenario.school, scenario.school.students[0])
+    assert await visibility(scenario, student, launched.roll_call) == (True, True)

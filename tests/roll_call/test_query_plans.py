@@ -24,7 +24,7 @@ from backend.core.database import Database
 from backend.core.tenancy import Scope
 from backend.org.tables import OrgUnit
 from backend.roll_call.access import access_roll_call
-from backend.roll_call.check_in.history import attempts_of
+from backend.roll_call.check_in.history import load_attempt_history
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
 from backend.roll_call.outcomes import find_current_outcome
@@ -234,7 +234,7 @@ async def verification(here: Province, session: AsyncSession) -> None:
 async def staff_view(here: Province, session: AsyncSession) -> None:
     assert await load_roll_calls_page(session, here.registrar, SETTLED, None, 21)
     await access_roll_call(session, here.registrar, here.roll_call.id, SETTLED)
-    await attempts_of(session, here.registrar, here.roll_call.id, here.student_id, SETTLED)
+    await load_attempt_history(session, here.registrar, here.roll_call.id, here.student_id, SETTLED)
 
 
 async def missing_of_class(here: Province, session: AsyncSession) -> None:

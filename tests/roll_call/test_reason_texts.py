@@ -5,7 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.roll_call.reason_texts import reason, what_to_do
-from backend.roll_call.rules import Attempt, Evidence, Outcome, decide_verdict, settle, settle_silence
+from backend.roll_call.rules import (
+    Evidence,
+    InTimeSubmission,
+    Outcome,
+    decide_verdict,
+    settle_obligation,
+    settle_without_submission,
+)
 from biometrics.liveness.burst import NO_DEPTH, NOT_DONE
 from geo.fence import FenceReason
 
@@ -51,6 +58,6 @@ def test_student_on_leave_is_not_advised_to_check_in(state: str) -> None:
 
 @pytest.mark.clause("R8")
 def test_no_submission_is_a_miss_only_if_announced() -> None:
-    assert settle_silence(announced=True) == settle([])
-    assert settle_silence(announced=False).outcome is Outcome.UNDETERMINED
-    assert settle([Attempt(None, ())]).outcome is Outcome.UNDETERMINED
+    assert settle_without_submission(announced=True) == settle_obligation([])
+    assert settle_without_submission(announced=False).outcome is Outcome.UNDETERMINED
+    assert settle_obligation([InTimeSubmission(None, ())]).outcome is Outcome.UNDETERMINED

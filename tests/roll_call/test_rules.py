@@ -8,18 +8,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from backend.roll_call.rules import (
-    Attempt,
     Evidence,
-    Finding,
+    InTimeSubmission,
     Outcome,
     TargetSchool,
     Timing,
-    Window,
+    VerdictDecision,
+    WindowTimes,
     attestation_quota,
     count_face_failures,
     decide_verdict,
     launch_objection,
-    settle,
+    settle_obligation,
     timing,
     told_in_time,
     window_objection,
@@ -37,8 +37,8 @@ OTHER_CITY_SCHOOL = TargetSchool("p1.c2.s2", "p1.c2", "city")
 PROVINCE_SCHOOL = TargetSchool("p1.s3", "p1", "province")
 
 attempts = st.builds(
-    Attempt,
-    finding=st.one_of(st.none(), st.sampled_from(Finding)),
+    InTimeSubmission,
+    finding=st.one_of(st.none(), st.sampled_from(VerdictDecision)),
     reasons=st.lists(
         st.sampled_from(["outside_site", "face_mismatch", "frame_reused", "face_unsure"]), min_size=1
     ).map(tuple),
@@ -105,7 +105,7 @@ def test_window_follows_the_limits_of_the_policy() -> None:
             "opens_at": OPENS,
             "closes_at": OPENS + minimum,
         } | changes
-        return window_objection(Window(**times), minimum, maximum)
+        return window_objection(WindowTimes(**times), minimum, maximum)
 
     assert objection() is None
     assert objection(closes_at=OPENS + minimum - timedelta(seconds=1)) == "too_short"
@@ -117,7 +117,7 @@ def test_window_follows_the_limits_of_the_policy() -> None:
 
 @given(evidence)
 def test_accepted_requires_every_check_to_pass(facts: Evidence) -> None:
-    accepted = decide_verdict(facts).decision is Finding.ACCEPTED
+    accepted = decide_verdict(facts).decision is VerdictDecision.ACCEPTED
     every = facts.frames_complete and facts.fence == "inside" and facts.face == "accept"
     doubt = facts.liveness or facts.likeness or facts.reused or facts.in_cool_down
     assert accepted == (every and not doubt)
@@ -128,13 +128,13 @@ def test_missing_check_is_undetermined(facts: Evidence) -> None:
     mismatch = facts.frames_complete and facts.face == "reject" and not facts.liveness
     certain_no = facts.reused or facts.fence == "outside" or mismatch
     if (facts.face is None or facts.fence is None or not facts.frames_complete) and not certain_no:
-        assert decide_verdict(facts).decision is Finding.UNDETERMINED
+        assert decide_verdict(facts).decision is VerdictDecision.UNDETERMINED
 
 
 @given(evidence)
 def test_doubt_about_the_burst_never_rejects_the_face(facts: Evidence) -> None:
     verdict = decide_verdict(facts)
-    if facts.liveness and verdict.decision is Finding.REJECTED:
+    if facts.liveness and verdict.decision is VerdictDecision.REJECTED:
         assert verdict.reasons[0] in {"frame_reused", "outside_site"}
 
 
@@ -142,7 +142,7 @@ def test_doubt_about_the_burst_never_rejects_the_face(facts: Evidence) -> None:
 def test_reused_picture_asks_for_step_up(facts: Evidence) -> None:
     sure = replace(facts, face="accept", fence="inside", liveness=(), reused=False, frames_complete=True)
     verdict = decide_verdict(replace(sure, likeness=("picture_repeated",)))
-    assert verdict.decision is Finding.STEP_UP
+    assert verdict.decision is VerdictDecision.STEP_UP
     assert verdict.reasons[:2] == ("picture_seen_before", "picture_repeated")
 
 
@@ -163,32 +163,32 @@ def test_failures_count_uncertain_faces_but_not_poor_pictures() -> None:
 
 @pytest.mark.clause("HN334-3.4")
 def test_no_submission_is_a_miss() -> None:
-    assert settle([]).outcome is Outcome.MISSED
+    assert settle_obligation([]).outcome is Outcome.MISSED
 
 
 @given(st.lists(attempts, min_size=1))
-def test_submission_in_time_is_missed_only_by_final_rejections(sent: list[Attempt]) -> None:
-    result = settle(sent)
+def test_submission_in_time_is_missed_only_by_final_rejections(sent: list[InTimeSubmission]) -> None:
+    result = settle_obligation(sent)
     if result.outcome is Outcome.MISSED:
-        assert all(each.finding is Finding.REJECTED for each in sent)
+        assert all(each.finding is VerdictDecision.REJECTED for each in sent)
         assert not any("face_mismatch" in each.reasons for each in sent)
-    if any(each.finding is Finding.ACCEPTED for each in sent):
+    if any(each.finding is VerdictDecision.ACCEPTED for each in sent):
         assert result.outcome is Outcome.PRESENT
 
 
 @given(st.lists(attempts))
-def test_referred_student_is_never_missed(sent: list[Attempt]) -> None:
-    result = settle(sent, sent_to_a_person=True)
+def test_referred_student_is_never_missed(sent: list[InTimeSubmission]) -> None:
+    result = settle_obligation(sent, sent_to_a_person=True)
     assert result.outcome is not Outcome.MISSED
-    if settle(sent).outcome is not Outcome.MISSED:
-        assert result == settle(sent)
+    if settle_obligation(sent).outcome is not Outcome.MISSED:
+        assert result == settle_obligation(sent)
 
 
 @given(st.lists(attempts))
-def test_accepted_submission_always_makes_the_student_present(sent: list[Attempt]) -> None:
-    passed = Attempt(Finding.ACCEPTED, ("verified",))
+def test_accepted_submission_always_makes_the_student_present(sent: list[InTimeSubmission]) -> None:
+    passed = InTimeSubmission(VerdictDecision.ACCEPTED, ("verified",))
     for position in range(len(sent) + 1):
-        assert settle([*sent[:position], passed, *sent[position:]]).outcome is Outcome.PRESENT
+        assert settle_obligation([*sent[:position], passed, *sent[position:]]).outcome is Outcome.PRESENT
 
 
 @given(st.integers(0, 200), st.floats(0, 1), st.integers(0, 20))

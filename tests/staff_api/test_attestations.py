@@ -11,31 +11,31 @@ from backend.core.database import Database
 from backend.core.ids import new_id
 from backend.staff_api.roll_calls.attestations import router
 from tests.support.province import counselor_account, registrar_account
-from tests.support.roll_call.scenario import GRACE, Stage, staged
+from tests.support.roll_call.scenario import GRACE, RollCallScenario, create_scenario
 from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> Stage:
-    return await staged(app_context, owner)
+async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario:
+    return await create_scenario(app_context, owner)
 
 
 @pytest.fixture
-async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.app_context, router)
+async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
+    client = staff_client(scenario.app_context, router)
     yield client
     await client.http.aclose()
 
 
 async def attestation_body(
-    api: StaffClient, stage: Stage, roll_call_id: UUID, student_id: UUID
+    api: StaffClient, scenario: RollCallScenario, roll_call_id: UUID, student_id: UUID
 ) -> dict[str, Any]:
     """The body with which a counselor attests this student's presence by the student card."""
-    issued = await api.post(stage.registrar, f"/v1/students/{student_id}/card-code", {})
+    issued = await api.post(scenario.registrar, f"/v1/students/{student_id}/card-code", {})
     assert issued.status_code == 201, issued.text
-    (site,) = (await api.get(stage.registrar, f"/v1/roll-calls/{roll_call_id}/sites")).json()
+    (site,) = (await api.get(scenario.registrar, f"/v1/roll-calls/{roll_call_id}/sites")).json()
     return {
         "student_id": str(student_id),
         "code": issued.json()["code"],
@@ -44,36 +44,38 @@ async def attestation_body(
     }
 
 
-async def test_an_attestation_and_its_review(api: StaffClient, stage: Stage) -> None:
-    launched = await stage.launch()
-    klass = stage.school.classes[0]
-    student, counselor = klass.students[0], counselor_account(stage.school, klass)
-    body = await attestation_body(api, stage, launched.roll_call.id, student.id)
+async def test_an_attestation_and_its_review(api: StaffClient, scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    klass = scenario.school.classes[0]
+    student, counselor = klass.students[0], counselor_account(scenario.school, klass)
+    body = await attestation_body(api, scenario, launched.roll_call.id, student.id)
     path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
     assert body["code"].isdigit()
     wrong = await api.post(counselor, path, body | {"code": f"{(int(body['code']) + 1) % 10**8:08d}"})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "student_code_wrong")
     written = await api.post(counselor, path, body)
     assert written.status_code == 201, written.text
-    assert (await stage.outcomes(launched.roll_call.id))[student.id].method == "attested"
+    assert (await scenario.outcomes(launched.roll_call.id))[student.id].method == "attested"
     review = f"{path}/{student.id}/review"
     own = await api.post(counselor, review, {"upheld": True, "note": "本人"})
     assert (own.status_code, own.json()["code"]) == (403, "not_permitted")
-    second = await api.post(stage.bureau, review, {"upheld": True, "note": "已视频核对"})
+    second = await api.post(scenario.bureau, review, {"upheld": True, "note": "已视频核对"})
     assert (second.status_code, second.json()["upheld"]) == (201, True)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_students_of_other_counselors_are_not_found(api: StaffClient, stage: Stage) -> None:
-    launched = await stage.launch()
-    mine, other = stage.school.classes
-    counselor = counselor_account(stage.school, mine)
-    body = await attestation_body(api, stage, launched.roll_call.id, other.students[0].id)
+async def test_students_of_other_counselors_are_not_found(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    launched = await scenario.launch()
+    mine, other = scenario.school.classes
+    counselor = counselor_account(scenario.school, mine)
+    body = await attestation_body(api, scenario, launched.roll_call.id, other.students[0].id)
     path = f"/v1/roll-calls/{launched.roll_call.id}/attestations"
     foreign = await api.post(counselor, path, body)
     assert foreign.status_code == 404
     assert same_refusal(foreign, await api.post(counselor, path, body | {"student_id": str(new_id())}))
-    stranger = registrar_account(stage.world.sister)
+    stranger = registrar_account(scenario.world.sister)
     code = f"/v1/students/{mine.students[0].id}/card-code"
     foreign = await api.post(stranger, code, {})
     assert foreign.status_code == 404
@@ -83,21 +85,21 @@ async def test_students_of_other_counselors_are_not_found(api: StaffClient, stag
 
 
 async def test_an_undetermined_result_is_determined_once_by_the_launcher(
-    api: StaffClient, stage: Stage
+    api: StaffClient, scenario: RollCallScenario
 ) -> None:
-    launched = await stage.launch()
-    candidate = await stage.activate(stage.school.students[0])
-    await stage.check_in(candidate, launched.roll_call.id)
+    launched = await scenario.launch()
+    student = await scenario.activate(scenario.school.students[0])
+    await scenario.check_in(student, launched.roll_call.id)
     path = f"/v1/roll-calls/{launched.roll_call.id}/determinations"
-    body = {"student_id": str(candidate.student_id), "outcome": "missed", "reason": "经视频核对，不在校"}
-    early = await api.post(stage.bureau, path, body)
+    body = {"student_id": str(student.student_id), "outcome": "missed", "reason": "经视频核对，不在校"}
+    early = await api.post(scenario.bureau, path, body)
     assert (early.status_code, early.json()["code"]) == (409, "conflict")
-    stage.clock.at = launched.roll_call.closes_at + 3 * GRACE
-    await stage.settle(launched.roll_call)
-    checked = await api.post(stage.registrar, path, body)
+    scenario.clock.at = launched.roll_call.closes_at + 3 * GRACE
+    await scenario.settle(launched.roll_call)
+    checked = await api.post(scenario.registrar, path, body)
     assert (checked.status_code, checked.json()["code"]) == (403, "not_permitted")
-    assert (await api.post(stage.bureau, path, body | {"outcome": "excused"})).status_code == 422
-    decided = await api.post(stage.bureau, path, body)
+    assert (await api.post(scenario.bureau, path, body | {"outcome": "excused"})).status_code == 422
+    decided = await api.post(scenario.bureau, path, body)
     assert (decided.status_code, decided.json()["outcome"], decided.json()["seq"]) == (201, "missed", 2)
-    again = await api.post(stage.bureau, path, body | {"outcome": "present"})
+    again = await api.post(scenario.bureau, path, body | {"outcome": "present"})
     assert (again.status_code, again.json()["code"]) == (409, "result_closed")

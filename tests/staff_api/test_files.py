@@ -28,7 +28,7 @@ async def desk(app_context: AppContext, owner: Database) -> Desk:
 
 @pytest.fixture
 async def api(desk: Desk) -> AsyncIterator[StaffClient]:
-    client = staff_client(desk.stage.app_context, router)
+    client = staff_client(desk.roll_call_scenario.app_context, router)
     async with client.http:
         yield client
 
@@ -69,10 +69,14 @@ async def test_an_invalid_upload_is_refused_with_a_reason(
 
 
 async def test_a_stand_in_reads_files_of_leave_only(api: StaffClient, desk: Desk) -> None:
-    colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+    colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
     assert colleague.counselor_id is not None
     arrangement = NameStandIn(colleague.counselor_id, desk.at, desk.at + timedelta(days=3))
-    actor, app_context, scan = desk.student(), desk.stage.app_context, Content("application/pdf", PDF)
+    actor, app_context, scan = (
+        desk.student(),
+        desk.roll_call_scenario.app_context,
+        Content("application/pdf", PDF),
+    )
     found = {}
     for subject_type in ("leave_request", "reason_claim"):
         kept = await receive(app_context, actor, desk.pupil.id, scan, desk.at)

@@ -24,7 +24,7 @@ async def desk(app_context: AppContext, owner: Database) -> Desk:
 
 @pytest.fixture
 async def api(desk: Desk) -> AsyncIterator[StaffClient]:
-    client = staff_client(desk.stage.app_context, router)
+    client = staff_client(desk.roll_call_scenario.app_context, router)
     yield client
     await client.http.aclose()
 
@@ -38,7 +38,7 @@ async def test_counselor_decides_ends_and_counts_leave_of_own_class(api: StaffCl
     assert (bare.status_code, bare.json()["code"]) == (422, "leave_opinion_missing")
     decided = await api.post(desk.counselor, f"{path}/decision", {"outcome": "approved", "opinion": "同意"})
     assert (decided.status_code, decided.json()["state"]) == (201, "approved")
-    twice = await api.post(desk.stage.registrar, f"{path}/decision", {"outcome": "approved"})
+    twice = await api.post(desk.roll_call_scenario.registrar, f"{path}/decision", {"outcome": "approved"})
     assert (twice.status_code, twice.json()["code"]) == (409, "leave_decided")
     desk.set_clock(days=1)
     back = await api.post(desk.counselor, f"{path}/return", {"returned_at": desk.at.isoformat()})
@@ -69,25 +69,25 @@ async def test_leave_of_other_classes_is_not_found_and_hidden_from_superiors(
     assert await api.every(desk.colleague, "/v1/leave-requests") == []
     days = await api.get(desk.colleague, f"/v1/students/{desk.pupil.id}/leave-days")
     assert days.status_code == 404
-    world = desk.stage.world
+    world = desk.roll_call_scenario.world
     for superior in (bureau_account(world.city), province_account(world.province)):
         for path in ("/v1/leave-requests", f"/v1/leave-requests/{asked.request.id}", "/v1/leave-stand-ins"):
             assert (await api.get(superior, path)).status_code == 403
 
 
 async def test_stand_in_sees_the_class_of_the_counselor(api: StaffClient, desk: Desk) -> None:
-    colleague = await desk.stage.account("counselor", desk.school, desk.school.classes[1])
+    colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
     asked = await desk.ask()
     body: dict[str, Any] = {
         "stand_in_id": str(colleague.counselor_id),
         "starts_at": desk.at.isoformat(),
         "ends_at": (desk.at + timedelta(days=2)).isoformat(),
     }
-    refused = await api.post(desk.stage.registrar, "/v1/leave-stand-ins", body)
+    refused = await api.post(desk.roll_call_scenario.registrar, "/v1/leave-stand-ins", body)
     assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
     named = await api.post(desk.counselor, "/v1/leave-stand-ins", body)
     assert named.status_code == 201, named.text
-    for reader in (desk.counselor, colleague, desk.stage.registrar):
+    for reader in (desk.counselor, colleague, desk.roll_call_scenario.registrar):
         listed = await api.every(reader, "/v1/leave-stand-ins")
         assert [each["id"] for each in listed] == [named.json()["id"]]
     seen = await api.every(colleague, "/v1/leave-requests", student_id=str(desk.pupil.id))
@@ -106,7 +106,7 @@ async def test_late_leave_is_a_claim_for_the_launcher(api: StaffClient, desk: De
     await desk.approved(pupil=stood)
     hour = timedelta(hours=1)
     opens_at = desk.at + 3 * hour
-    launched = await desk.stage.launch(
+    launched = await desk.roll_call_scenario.launch(
         told=False, notify_at=desk.at + hour, opens_at=opens_at, closes_at=opens_at + hour
     )
     assert (launched.excused, launched.owed) == (1, 5)
@@ -116,13 +116,13 @@ async def test_late_leave_is_a_claim_for_the_launcher(api: StaffClient, desk: De
     await desk.ask(pupil=pending)
     await desk.approved(first=1, pupil=elsewhere)
     path = f"/v1/roll-calls/{launched.roll_call.id}/leave-claims"
-    claims = await api.every(desk.stage.bureau, path, limit=1)
+    claims = await api.every(desk.roll_call_scenario.bureau, path, limit=1)
     assert {each["student_id"]: each["after_notice"] for each in claims} == {
         str(late.id): True,
         str(pending.id): True,
     }
     assert "reason" not in claims[0]
-    checked = await api.get(desk.stage.registrar, path)
+    checked = await api.get(desk.roll_call_scenario.registrar, path)
     assert (checked.status_code, checked.json()["code"]) == (403, "not_permitted")
-    stranger = bureau_account(desk.stage.world.other_city)
+    stranger = bureau_account(desk.roll_call_scenario.world.other_city)
     assert (await api.get(stranger, path)).status_code == 404

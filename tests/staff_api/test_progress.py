@@ -30,71 +30,73 @@ from backend.roll_call.tables import Obligation, RollCall
 from backend.staff_api.roll_calls import progress
 from backend.staff_api.roll_calls.progress import router
 from tests.support.province import bureau_account, counselor_account
-from tests.support.roll_call.scenario import Stage, staged
+from tests.support.roll_call.scenario import RollCallScenario, create_scenario
 from tests.support.staff_client import ACCOUNT, StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> Stage:
-    return await staged(app_context, owner)
+async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario:
+    return await create_scenario(app_context, owner)
 
 
 @pytest.fixture
-async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.app_context, router)
+async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
+    client = staff_client(scenario.app_context, router)
     yield client
     await client.http.aclose()
 
 
-async def mark_present(stage: Stage, roll_call: RollCall, number: int) -> None:
+async def mark_present(scenario: RollCallScenario, roll_call: RollCall, number: int) -> None:
     """Write the outcome present for a student."""
-    student_id = stage.school.students[number].id
-    actor = stage.registrar
-    async with stage.app_context.database.transaction(actor.scope) as session:
+    student_id = scenario.school.students[number].id
+    actor = scenario.registrar
+    async with scenario.app_context.database.transaction(actor.scope) as session:
         obligation = await session.get_one(Obligation, (roll_call.id, student_id))
         decision = OutcomeDecision(Outcome.PRESENT, "verified", "face")
-        await write_outcome(session, roll_call, obligation, decision, stage.clock())
+        await write_outcome(session, roll_call, obligation, decision, scenario.clock())
 
 
-async def test_totals_of_a_unit_and_its_children(api: StaffClient, stage: Stage) -> None:
-    launched = await stage.launch()
-    await mark_present(stage, launched.roll_call, 0)
+async def test_totals_of_a_unit_and_its_children(api: StaffClient, scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    await mark_present(scenario, launched.roll_call, 0)
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
-    unit = (await api.get(stage.bureau, path)).json()
+    unit = (await api.get(scenario.bureau, path)).json()
     assert (unit["kind"], unit["obligations"], unit["present"], unit["waiting"]) == ("city", 6, 1, 5)
     (school,) = unit["children"]
-    assert school["unit_id"] == str(stage.school.id)
-    below = (await api.get(stage.bureau, path, unit_id=str(stage.school.id))).json()
+    assert school["unit_id"] == str(scenario.school.id)
+    below = (await api.get(scenario.bureau, path, unit_id=str(scenario.school.id))).json()
     assert sorted(child["present"] for child in below["children"]) == [0, 1]
-    mine = stage.school.classes[1]
-    own = (await api.get(counselor_account(stage.school, mine), path)).json()
+    mine = scenario.school.classes[1]
+    own = (await api.get(counselor_account(scenario.school, mine), path)).json()
     assert [child["unit_id"] for child in own["children"]] == [str(mine.id)]
 
 
-async def test_unchanged_totals_answer_304(api: StaffClient, stage: Stage) -> None:
-    launched = await stage.launch()
+async def test_unchanged_totals_answer_304(api: StaffClient, scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
-    actor = stage.bureau
+    actor = scenario.bureau
     api.accounts[actor.account_id] = actor
     headers = {ACCOUNT: str(actor.account_id)}
     tag = (await api.http.get(path, headers=headers)).headers["ETag"]
     known = headers | {"If-None-Match": tag}
     assert (await api.http.get(path, headers=known)).status_code == 304
-    await mark_present(stage, launched.roll_call, 0)
+    await mark_present(scenario, launched.roll_call, 0)
     changed = await api.http.get(path, headers=known)
     assert (changed.status_code, changed.json()["present"]) == (200, 1)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_units_and_roll_calls_of_others_answer_404(api: StaffClient, stage: Stage) -> None:
-    launched = await stage.launch()
+async def test_units_and_roll_calls_of_others_answer_404(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    launched = await scenario.launch()
     path = f"/v1/roll-calls/{launched.roll_call.id}/progress"
-    foreign = await api.get(stage.registrar, path, unit_id=str(stage.world.sister.id))
+    foreign = await api.get(scenario.registrar, path, unit_id=str(scenario.world.sister.id))
     assert foreign.status_code == 404
-    assert same_refusal(foreign, await api.get(stage.registrar, path, unit_id=str(new_id())))
-    stranger = bureau_account(stage.world.other_city)
+    assert same_refusal(foreign, await api.get(scenario.registrar, path, unit_id=str(new_id())))
+    stranger = bureau_account(scenario.world.other_city)
     for suffix in ("", "/stream"):
         foreign = await api.get(stranger, path + suffix)
         assert foreign.status_code == 404
@@ -113,9 +115,9 @@ def fast_stream(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def open_stream(stage: Stage, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
+async def open_stream(scenario: RollCallScenario, roll_call: RollCall, actor: Actor) -> AsyncIterator[Any]:
     """The events of a stream, parsed."""
-    caller = Caller(stage.app_context, actor)
+    caller = Caller(scenario.app_context, actor)
     access, first = await progress._load_snapshot(caller, roll_call.id, None)
 
     async def events() -> AsyncIterator[dict[str, Any]]:
@@ -130,16 +132,16 @@ async def open_stream(stage: Stage, roll_call: RollCall, actor: Actor) -> AsyncI
 
 
 async def test_stream_starts_immediately_and_continues_on_change(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+    scenario: RollCallScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_stream, "MIN_INTERVAL_SECONDS", 0.0)
-    launched = await stage.launch()
-    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
+    launched = await scenario.launch()
+    async with open_stream(scenario, launched.roll_call, scenario.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         following = asyncio.create_task(anext(stream))
-        await wait_for_listener(stage.app_context.redis)
-        await mark_present(stage, launched.roll_call, 0)
-        await publish_changed(stage.app_context.redis, launched.roll_call.id)
+        await wait_for_listener(scenario.app_context.redis)
+        await mark_present(scenario, launched.roll_call, 0)
+        await publish_changed(scenario.app_context.redis, launched.roll_call.id)
         assert (await following)["present"] == 1
 
 
@@ -149,22 +151,24 @@ async def wait_for_listener(redis: RedisClient) -> None:
         pass
 
 
-async def test_subscribers_of_one_unit_share_a_snapshot(stage: Stage) -> None:
-    launched = await stage.launch()
-    streams = stage.app_context.service(ProgressStreams)
-    counselor = counselor_account(stage.school, stage.school.classes[0])
+async def test_subscribers_of_one_unit_share_a_snapshot(scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    streams = scenario.app_context.service(ProgressStreams)
+    counselor = counselor_account(scenario.school, scenario.school.classes[0])
     async with AsyncExitStack() as stack:
-        for actor in (stage.bureau, stage.bureau, stage.registrar, counselor):
-            stream = await stack.enter_async_context(open_stream(stage, launched.roll_call, actor))
+        for actor in (scenario.bureau, scenario.bureau, scenario.registrar, counselor):
+            stream = await stack.enter_async_context(open_stream(scenario, launched.roll_call, actor))
             await anext(stream)
         assert len(streams) == 3
     assert len(streams) == 0
 
 
 @pytest.mark.usefixtures("fast_stream")
-async def test_stream_continues_after_a_failed_read(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    launched = await stage.launch()
-    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
+async def test_stream_continues_after_a_failed_read(
+    scenario: RollCallScenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    launched = await scenario.launch()
+    async with open_stream(scenario, launched.roll_call, scenario.bureau) as stream:
         await anext(stream)
         failed = asyncio.Event()
 
@@ -175,35 +179,35 @@ async def test_stream_continues_after_a_failed_read(stage: Stage, monkeypatch: p
         with monkeypatch.context() as outage:
             outage.setattr(Database, "ask", fail)
             await failed.wait()
-        await mark_present(stage, launched.roll_call, 0)
+        await mark_present(scenario, launched.roll_call, 0)
         assert (await anext(stream))["present"] == 1
 
 
 @pytest.mark.usefixtures("fast_stream")
-async def test_stream_without_redis_continues_by_polling(stage: Stage) -> None:
-    stage.app_context = replace(stage.app_context, redis=open_redis("unix:///nonexistent/redis.sock"))
-    launched = await stage.launch()
-    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
+async def test_stream_without_redis_continues_by_polling(scenario: RollCallScenario) -> None:
+    scenario.app_context = replace(scenario.app_context, redis=open_redis("unix:///nonexistent/redis.sock"))
+    launched = await scenario.launch()
+    async with open_stream(scenario, launched.roll_call, scenario.bureau) as stream:
         assert (await anext(stream))["present"] == 0
         for number in range(2):
-            await mark_present(stage, launched.roll_call, number)
+            await mark_present(scenario, launched.roll_call, number)
             assert (await anext(stream))["present"] == number + 1
-    await stage.app_context.redis.aclose()
+    await scenario.app_context.redis.aclose()
 
 
 @pytest.mark.usefixtures("fast_stream")
-async def test_stream_ends_with_the_lifetime_of_a_token(stage: Stage) -> None:
-    launched = await stage.launch()
-    async with open_stream(stage, launched.roll_call, stage.bureau) as stream:
+async def test_stream_ends_with_the_lifetime_of_a_token(scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    async with open_stream(scenario, launched.roll_call, scenario.bureau) as stream:
         await anext(stream)
-        stage.clock.at += timedelta(seconds=601)
+        scenario.clock.at += timedelta(seconds=601)
         with pytest.raises(StopAsyncIteration):
             await anext(stream)
 
 
-async def test_stream_over_http_is_server_sent_events(api: StaffClient, stage: Stage) -> None:
-    launched = await stage.launch()
-    actor = stage.registrar
+async def test_stream_over_http_is_server_sent_events(api: StaffClient, scenario: RollCallScenario) -> None:
+    launched = await scenario.launch()
+    actor = scenario.registrar
     api.accounts[actor.account_id] = actor
     transport = api.http._transport
     assert isinstance(transport, ASGITransport)

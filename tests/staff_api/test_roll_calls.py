@@ -11,48 +11,50 @@ from backend.core.actor import Actor
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from backend.core.ids import new_id
-from backend.roll_call.tables import RollCall, Verdict
+from backend.roll_call.tables import RollCall, VerdictRecord
 from backend.staff_api.roll_calls.roll_calls import router
 from biometrics.liveness.actions import Action
 from tests.support.province import bureau_account, counselor_account, province_account, registrar_account
-from tests.support.roll_call.scenario import MICROSECOND, WINDOW, Stage, staged
+from tests.support.roll_call.scenario import MICROSECOND, WINDOW, RollCallScenario, create_scenario
 from tests.support.staff_client import StaffClient, same_refusal, staff_client
 
 pytestmark = pytest.mark.clause("HN334-3.4")
 
 
 @pytest.fixture
-async def stage(app_context: AppContext, owner: Database) -> Stage:
-    return await staged(app_context, owner)
+async def scenario(app_context: AppContext, owner: Database) -> RollCallScenario:
+    return await create_scenario(app_context, owner)
 
 
 @pytest.fixture
-async def api(stage: Stage) -> AsyncIterator[StaffClient]:
-    client = staff_client(stage.app_context, router)
+async def api(scenario: RollCallScenario) -> AsyncIterator[StaffClient]:
+    client = staff_client(scenario.app_context, router)
     yield client
     await client.http.aclose()
 
 
-def body(stage: Stage, **changes: Any) -> dict[str, Any]:
-    opens = stage.clock()
+def body(scenario: RollCallScenario, **changes: Any) -> dict[str, Any]:
+    opens = scenario.clock()
     return {
         "kind": "spot_check",
         "title": "全市中职学籍核验",
         "opens_at": opens.isoformat(),
         "closes_at": (opens + WINDOW).isoformat(),
-        "audience": {"unit_ids": [str(stage.school.id)]},
+        "audience": {"unit_ids": [str(scenario.school.id)]},
     } | changes
 
 
-async def post_launch(api: StaffClient, stage: Stage, actor: Actor | None = None, **changes: Any) -> str:
-    answer = await api.post(actor or stage.bureau, "/v1/roll-calls", body(stage, **changes))
+async def post_launch(
+    api: StaffClient, scenario: RollCallScenario, actor: Actor | None = None, **changes: Any
+) -> str:
+    answer = await api.post(actor or scenario.bureau, "/v1/roll-calls", body(scenario, **changes))
     assert answer.status_code == 201, answer.text
     identifier: str = answer.json()["id"]
     return identifier
 
 
-async def test_launch_answers_with_the_frozen_counts(api: StaffClient, stage: Stage) -> None:
-    answer = await api.post(stage.bureau, "/v1/roll-calls", body(stage))
+async def test_launch_answers_with_the_frozen_counts(api: StaffClient, scenario: RollCallScenario) -> None:
+    answer = await api.post(scenario.bureau, "/v1/roll-calls", body(scenario))
     frozen = answer.json()
     assert (frozen["owed"], frozen["exempt"], frozen["schools"], frozen["schools_without_site"]) == (
         6,
@@ -60,7 +62,7 @@ async def test_launch_answers_with_the_frozen_counts(api: StaffClient, stage: St
         1,
         0,
     )
-    shown = (await api.get(stage.registrar, f"/v1/roll-calls/{frozen['id']}")).json()
+    shown = (await api.get(scenario.registrar, f"/v1/roll-calls/{frozen['id']}")).json()
     assert (shown["phase"], shown["figures"], shown["void_reason"]) == ("open", None, None)
 
 
@@ -78,26 +80,28 @@ async def test_launch_answers_with_the_frozen_counts(api: StaffClient, stage: St
     ],
 )
 async def test_invalid_launch_is_refused_with_its_code(
-    api: StaffClient, stage: Stage, changes: dict[str, Any], status: int, code: str
+    api: StaffClient, scenario: RollCallScenario, changes: dict[str, Any], status: int, code: str
 ) -> None:
     if "audience" in changes:
-        changes = {"audience": {"unit_ids": [str(stage.school.id)]} | changes["audience"]}
-    answer = await api.post(stage.bureau, "/v1/roll-calls", body(stage, **changes))
+        changes = {"audience": {"unit_ids": [str(scenario.school.id)]} | changes["audience"]}
+    answer = await api.post(scenario.bureau, "/v1/roll-calls", body(scenario, **changes))
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
 @pytest.mark.clause("R3")
-async def test_overlap_with_another_superiors_window_is_a_conflict(api: StaffClient, stage: Stage) -> None:
-    await post_launch(api, stage)
-    province = province_account(stage.world.province)
-    answer = await api.post(province, "/v1/roll-calls", body(stage))
+async def test_overlap_with_another_superiors_window_is_a_conflict(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    await post_launch(api, scenario)
+    province = province_account(scenario.world.province)
+    answer = await api.post(province, "/v1/roll-calls", body(scenario))
     assert (answer.status_code, answer.json()["code"]) == (409, "windows_overlap")
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_roll_call_of_another_tenant_answers_404(api: StaffClient, stage: Stage) -> None:
-    identifier = await post_launch(api, stage)
-    strangers = (bureau_account(stage.world.other_city), registrar_account(stage.world.sister))
+async def test_roll_call_of_another_tenant_answers_404(api: StaffClient, scenario: RollCallScenario) -> None:
+    identifier = await post_launch(api, scenario)
+    strangers = (bureau_account(scenario.world.other_city), registrar_account(scenario.world.sister))
     for stranger in strangers:
         for path in ("", "/missing", "/results"):
             foreign = await api.get(stranger, f"/v1/roll-calls/{identifier}{path}")
@@ -111,41 +115,47 @@ async def test_roll_call_of_another_tenant_answers_404(api: StaffClient, stage: 
         assert identifier not in {item["id"] for item in await api.every(stranger, "/v1/roll-calls")}
 
 
-async def test_scheduled_roll_call_is_visible_only_to_its_launcher(api: StaffClient, stage: Stage) -> None:
-    notice = stage.clock() + timedelta(hours=1)
+async def test_scheduled_roll_call_is_visible_only_to_its_launcher(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    notice = scenario.clock() + timedelta(hours=1)
     times: dict[str, Any] = {
         "notify_at": notice.isoformat(),
         "opens_at": notice.isoformat(),
         "closes_at": (notice + WINDOW).isoformat(),
     }
-    identifier = await post_launch(api, stage, **times)
-    assert (await api.get(stage.registrar, f"/v1/roll-calls/{identifier}")).status_code == 404
-    assert await api.every(stage.registrar, "/v1/roll-calls") == []
-    shown = await api.get(stage.bureau, f"/v1/roll-calls/{identifier}")
+    identifier = await post_launch(api, scenario, **times)
+    assert (await api.get(scenario.registrar, f"/v1/roll-calls/{identifier}")).status_code == 404
+    assert await api.every(scenario.registrar, "/v1/roll-calls") == []
+    shown = await api.get(scenario.bureau, f"/v1/roll-calls/{identifier}")
     assert shown.json()["phase"] == "scheduled"
-    stage.clock.at = notice
-    assert (await api.get(stage.registrar, f"/v1/roll-calls/{identifier}")).json()["phase"] == "open"
+    scenario.clock.at = notice
+    assert (await api.get(scenario.registrar, f"/v1/roll-calls/{identifier}")).json()["phase"] == "open"
 
 
 @pytest.mark.clause("HN334-3.3")
-async def test_superiors_see_a_rehearsal_only_after_settlement(api: StaffClient, stage: Stage) -> None:
-    rehearsal = await stage.launch(stage.registrar, kind="rehearsal")
+async def test_superiors_see_a_rehearsal_only_after_settlement(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    rehearsal = await scenario.launch(scenario.registrar, kind="rehearsal")
     path = f"/v1/roll-calls/{rehearsal.roll_call.id}"
-    klass = stage.school.classes[0]
-    own = await api.get(counselor_account(stage.school, klass), f"{path}/missing")
+    klass = scenario.school.classes[0]
+    own = await api.get(counselor_account(scenario.school, klass), f"{path}/missing")
     assert {row["student_id"] for row in own.json()["items"]} == {str(each.id) for each in klass.students}
-    assert (await api.get(stage.bureau, path)).status_code == 404
-    stage.clock.at = rehearsal.roll_call.closes_at + MICROSECOND
-    await stage.settle(rehearsal.roll_call)
-    assert (await api.get(stage.bureau, path)).json()["phase"] == "settled"
+    assert (await api.get(scenario.bureau, path)).status_code == 404
+    scenario.clock.at = rehearsal.roll_call.closes_at + MICROSECOND
+    await scenario.settle(rehearsal.roll_call)
+    assert (await api.get(scenario.bureau, path)).json()["phase"] == "settled"
 
 
-async def test_counselor_sees_missing_students_of_own_class(api: StaffClient, stage: Stage) -> None:
-    identifier = UUID(await post_launch(api, stage))
-    klass, other = stage.school.classes
-    stuck = await stage.activate(klass.students[0], face=False)
-    await stage.challenge(stuck, identifier)
-    counselor = counselor_account(stage.school, klass)
+async def test_counselor_sees_missing_students_of_own_class(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    identifier = UUID(await post_launch(api, scenario))
+    klass, other = scenario.school.classes
+    stuck = await scenario.activate(klass.students[0], face=False)
+    await scenario.challenge(stuck, identifier)
+    counselor = counselor_account(scenario.school, klass)
     path = f"/v1/roll-calls/{identifier}/missing"
     rows = await api.every(counselor, path, limit=1)
     assert {row["student_id"] for row in rows} == {str(each.id) for each in klass.students}
@@ -153,44 +163,48 @@ async def test_counselor_sees_missing_students_of_own_class(api: StaffClient, st
     assert with_reason["student_id"] == str(stuck.student_id)
     assert with_reason["last_refusal"] == "non_face_route_recorded"
     assert await api.every(counselor, path, class_id=str(other.id)) == []
-    assert len(await api.every(stage.registrar, path, limit=2)) == 6
+    assert len(await api.every(scenario.registrar, path, limit=2)) == 6
 
 
-async def test_missing_list_marks_students_sent_to_a_person(api: StaffClient, stage: Stage) -> None:
-    identifier = UUID(await post_launch(api, stage))
-    klass = stage.school.classes[0]
-    unable, able = [await stage.activate(pupil) for pupil in klass.students[:2]]
-    await stage.challenge(unable, identifier, *Action)
-    await stage.submit(able, identifier)
-    rows = await api.every(counselor_account(stage.school, klass), f"/v1/roll-calls/{identifier}/missing")
+async def test_missing_list_marks_students_sent_to_a_person(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    identifier = UUID(await post_launch(api, scenario))
+    klass = scenario.school.classes[0]
+    unable, able = [await scenario.activate(pupil) for pupil in klass.students[:2]]
+    await scenario.challenge(unable, identifier, *Action)
+    await scenario.submit(able, identifier)
+    rows = await api.every(counselor_account(scenario.school, klass), f"/v1/roll-calls/{identifier}/missing")
     sent = {row["student_id"] for row in rows if row["sent_to_a_person"]}
     assert sent == {str(unable.student_id)}
 
 
-async def test_staff_see_attempts_and_only_superiors_see_the_trace(api: StaffClient, stage: Stage) -> None:
-    identifier = UUID(await post_launch(api, stage))
-    klass, other = stage.school.classes
-    candidate = await stage.activate(klass.students[0])
-    challenge = await stage.challenged(candidate, identifier, Action.OPEN_MOUTH)
-    submission_id = (await stage.submit(candidate, identifier)).submission_id
-    await stage.challenge(candidate, identifier, *Action)
-    verdict = Verdict(
+async def test_staff_see_attempts_and_only_superiors_see_the_trace(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    identifier = UUID(await post_launch(api, scenario))
+    klass, other = scenario.school.classes
+    student = await scenario.activate(klass.students[0])
+    challenge = await scenario.issue_challenge(student, identifier, Action.OPEN_MOUTH)
+    submission_id = (await scenario.submit(student, identifier)).submission_id
+    await scenario.challenge(student, identifier, *Action)
+    verdict = VerdictRecord(
         submission_id=submission_id,
         roll_call_id=identifier,
-        school_id=stage.school.id,
+        school_id=scenario.school.id,
         term_code=challenge.term_code,
-        student_id=candidate.student_id,
+        student_id=student.student_id,
         finding="step_up",
         reasons=["challenge_unanswered", "eyes_not_closed"],
         engine="test-pattern/1",
         trace={"liveness": {"thresholds": {}}},
-        at=stage.clock(),
+        at=scenario.clock(),
     )
-    async with stage.arrange() as session:
+    async with scenario.owner_transaction() as session:
         session.add(verdict)
-    path = f"/v1/roll-calls/{identifier}/results/{candidate.student_id}/attempts"
+    path = f"/v1/roll-calls/{identifier}/results/{student.student_id}/attempts"
     traces = {}
-    for reader in (stage.bureau, stage.registrar, counselor_account(stage.school, klass)):
+    for reader in (scenario.bureau, scenario.registrar, counselor_account(scenario.school, klass)):
         seen = (await api.get(reader, path)).json()
         (attempt,) = seen["attempts"]
         assert (attempt["submission_id"], attempt["finding"]) == (str(submission_id), "step_up")
@@ -200,71 +214,75 @@ async def test_staff_see_attempts_and_only_superiors_see_the_trace(api: StaffCli
         assert [each["code"] for each in seen["refusals"]] == ["challenge_actions_too_few"]
         traces[reader.role] = attempt["trace"]
     assert traces == {"bureau": {"liveness": {"thresholds": {}}}, "registrar": None, "counselor": None}
-    for stranger in (counselor_account(stage.school, other), registrar_account(stage.world.sister)):
+    for stranger in (counselor_account(scenario.school, other), registrar_account(scenario.world.sister)):
         assert (await api.get(stranger, path)).status_code == 404
     unknown_student = f"/v1/roll-calls/{identifier}/results/{new_id()}/attempts"
-    assert (await api.get(stage.bureau, unknown_student)).status_code == 404
+    assert (await api.get(scenario.bureau, unknown_student)).status_code == 404
 
 
-async def test_results_after_settlement_list_all_students(api: StaffClient, stage: Stage) -> None:
-    identifier = await post_launch(api, stage)
-    at = stage.clock()
-    await stage.announce(await load_row(stage, identifier))
-    stage.clock.at = at + WINDOW + MICROSECOND
-    await stage.settle(await load_row(stage, identifier))
-    rows = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", limit=4)
+async def test_results_after_settlement_list_all_students(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    identifier = await post_launch(api, scenario)
+    at = scenario.clock()
+    await scenario.announce(await load_row(scenario, identifier))
+    scenario.clock.at = at + WINDOW + MICROSECOND
+    await scenario.settle(await load_row(scenario, identifier))
+    rows = await api.every(scenario.bureau, f"/v1/roll-calls/{identifier}/results", limit=4)
     assert len(rows) == 6
     assert {(row["outcome"], row["reason"], row["seq"]) for row in rows} == {("missed", "no_check_in", 1)}
     assert all(row["reason_zh"] and row["reason_en"] for row in rows)
-    present = await api.every(stage.bureau, f"/v1/roll-calls/{identifier}/results", outcome="present")
+    present = await api.every(scenario.bureau, f"/v1/roll-calls/{identifier}/results", outcome="present")
     assert present == []
-    shown = (await api.get(stage.bureau, f"/v1/roll-calls/{identifier}")).json()
+    shown = (await api.get(scenario.bureau, f"/v1/roll-calls/{identifier}")).json()
     assert (shown["phase"], shown["figures"]["missed"]) == ("settled", 6)
 
 
-async def load_row(stage: Stage, identifier: str) -> RollCall:
-    async with stage.arrange() as session:
+async def load_row(scenario: RollCallScenario, identifier: str) -> RollCall:
+    async with scenario.owner_transaction() as session:
         row: RollCall = await session.get_one(RollCall, UUID(identifier))
     return row
 
 
-async def test_reminder_counts_students_and_keeps_the_interval(api: StaffClient, stage: Stage) -> None:
-    identifier = await post_launch(api, stage)
+async def test_reminder_counts_students_and_keeps_the_interval(
+    api: StaffClient, scenario: RollCallScenario
+) -> None:
+    identifier = await post_launch(api, scenario)
     path = f"/v1/roll-calls/{identifier}/urges"
-    first = await api.post(stage.registrar, path, {})
+    first = await api.post(scenario.registrar, path, {})
     assert (first.status_code, first.json()) == (201, {"students": 6})
-    again = await api.post(stage.registrar, path, {})
+    again = await api.post(scenario.registrar, path, {})
     assert (again.status_code, again.json()["code"]) == (429, "urged_recently")
-    superior = await api.post(stage.bureau, path, {})
+    superior = await api.post(scenario.bureau, path, {})
     assert (superior.status_code, superior.json()["code"]) == (403, "not_permitted")
-    stage.clock.at += WINDOW + MICROSECOND
-    late = await api.post(stage.registrar, path, {})
+    scenario.clock.at += WINDOW + MICROSECOND
+    late = await api.post(scenario.registrar, path, {})
     assert (late.status_code, late.json()["code"]) == (409, "urging_closed")
 
 
-async def test_voiding_needs_a_reason_and_works_once(api: StaffClient, stage: Stage) -> None:
-    identifier = await post_launch(api, stage)
+async def test_voiding_needs_a_reason_and_works_once(api: StaffClient, scenario: RollCallScenario) -> None:
+    identifier = await post_launch(api, scenario)
     path = f"/v1/roll-calls/{identifier}/voiding"
-    assert (await api.post(stage.bureau, path, {"reason": "  "})).status_code == 422
-    assert (await api.post(stage.registrar, path, {"reason": "停电"})).status_code == 403
-    first = await api.post(stage.bureau, path, {"reason": "全市停电"})
+    assert (await api.post(scenario.bureau, path, {"reason": "  "})).status_code == 422
+    assert (await api.post(scenario.registrar, path, {"reason": "停电"})).status_code == 403
+    first = await api.post(scenario.bureau, path, {"reason": "全市停电"})
     assert (first.status_code, first.json()["phase"]) == (201, "voided")
     assert first.json()["void_reason"] == "全市停电"
-    assert (await api.post(stage.bureau, path, {"reason": "全市停电"})).status_code == 409
+    assert (await api.post(scenario.bureau, path, {"reason": "全市停电"})).status_code == 409
 
 
 @pytest.mark.clause("HN334-4.1a")
-async def test_voided_registration_check_does_not_count(api: StaffClient, stage: Stage) -> None:
+async def test_voided_registration_check_does_not_count(api: StaffClient, scenario: RollCallScenario) -> None:
     async def load_overdue() -> set[str]:
-        answer = await api.get(stage.bureau, "/v1/registration-checks/overdue")
+        answer = await api.get(scenario.bureau, "/v1/registration-checks/overdue")
         return {row["school_id"] for row in answer.json()}
 
-    schools = {str(stage.school.id), str(stage.world.sister.id)}
+    schools = {str(scenario.school.id), str(scenario.world.sister.id)}
     assert await load_overdue() & schools == schools
-    check = await stage.launch(stage.registrar, kind="registration")
-    stage.clock.at = check.roll_call.closes_at + MICROSECOND
-    await stage.settle(check.roll_call)
-    assert await load_overdue() & schools == {str(stage.world.sister.id)}
+    check = await scenario.launch(scenario.registrar, kind="registration")
+    scenario.clock.at = check.roll_call.closes_at + MICROSECOND
+    await scenario.settle(check.roll_call)
+    assert await load_overdue() & schools == {str(scenario.world.sister.id)}
     path = f"/v1/roll-calls/{check.roll_call.id}/voiding"
-    assert (await api.post(stage.registrar, path, {"reason": "名单有误"})).status_code == 201
+    assert (await api.post(scenario.registrar, path, {"reason": "名单有误"})).status_code == 201
     assert await load_overdue() & schools == schools

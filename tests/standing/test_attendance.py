@@ -77,7 +77,7 @@ async def test_of_two_concurrent_records_of_one_instant_one_is_refused(registry:
     async with registry.transaction(counselor) as session:
         await record_attendance(session, counselor, command, registry.at)
         second = asyncio.create_task(record(registry, registry.registrar, seen_at))
-        waits = asyncio.create_task(registry.stage.blocked("transactionid", "tuple"))
+        waits = asyncio.create_task(registry.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(errors.AttendanceRecorded):
@@ -96,7 +96,7 @@ async def test_a_day_before_the_current_term_is_refused(registry: Registry) -> N
     async with registry.transaction(registry.registrar) as session:
         term = await term_of(session, registry.school.id, registry.today)
     first = datetime.combine(term.starts_on, time(8), tzinfo=LEGAL_ZONE)
-    registry.stage.clock.at = first + timedelta(days=2)
+    registry.roll_call_scenario.clock.at = first + timedelta(days=2)
     with pytest.raises(errors.AttendanceTimeInvalid):
         await record(registry, seen_at=first - timedelta(days=1))
     assert await record(registry, seen_at=first)

@@ -33,7 +33,7 @@ from backend.standing.store.lock import LockedStudent, policy_history
 from backend.standing.store.save import note_difference, recompute, recompute_many
 from backend.standing.store.tables import DailyAssessment, PromptRecord, PromptStep, StudentStanding
 from backend.standing.tasks import assess_due, assess_one_school, enqueue_due, enqueue_unassessed
-from tests.support.roll_call.scenario import job_of
+from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.facts import END, FIRST, assessment, at, check_sequences, days, student
 from tests.support.standing.prompts import finish_jobs, prompted, receive
 from tests.support.standing.scenario import Registry
@@ -52,7 +52,7 @@ async def last_locked_at(registry: Registry) -> datetime:
 
 
 async def load_assessed_days(registry: Registry) -> list[DailyAssessment]:
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         rows = await session.scalars(
             select(DailyAssessment).where(DailyAssessment.school_id == registry.school.id)
         )
@@ -211,7 +211,7 @@ async def mark_other_schools_assessed(registry: Registry) -> None:
     rest = select(OrgUnit.id, literal(registry.today), literal(0), literal(0), literal(registry.at))
     rest = rest.where(OrgUnit.kind == "school", OrgUnit.id != registry.school.id)
     columns = ["school_id", "legal_day", "students", "changed", "finished_at"]
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(upsert(DailyAssessment).from_select(columns, rest).on_conflict_do_nothing())
 
 
@@ -220,11 +220,11 @@ async def test_a_school_gets_a_job_on_each_legal_day_until_it_is_assessed(regist
         await mark_other_schools_assessed(registry)
         await enqueue_unassessed(registry.app_context)
         await enqueue_unassessed(registry.app_context)
-        return await registry.stage.jobs("assess_school", school_id=registry.school.id)
+        return await registry.roll_call_scenario.jobs("assess_school", school_id=registry.school.id)
 
     assert await count_jobs() == 1
     await assess_one_school(
-        job_of(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
+        make_job_context(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
     )
     await finish_jobs(registry)
     assert await count_jobs() == 0
@@ -234,20 +234,20 @@ async def test_a_school_gets_a_job_on_each_legal_day_until_it_is_assessed(regist
 
 async def test_a_passed_deadline_is_saved_soon(registry: Registry) -> None:
     due_at = await receive(registry, await prompted(registry))
-    registry.stage.clock.at = due_at - timedelta(seconds=1)
+    registry.roll_call_scenario.clock.at = due_at - timedelta(seconds=1)
     await enqueue_due(registry.app_context)
-    assert await registry.stage.jobs("assess_due", school_id=registry.school.id) == 0
-    registry.stage.clock.at = due_at
+    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 0
+    registry.roll_call_scenario.clock.at = due_at
     await enqueue_due(registry.app_context)
-    assert await registry.stage.jobs("assess_due", school_id=registry.school.id) == 1
+    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 1
     await assess_due(
-        job_of(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
+        make_job_context(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
     )
     [entry] = await registry.rows(tables.StandingEntry)
     assert (entry.cause, entry.at) == ("expiry", due_at)
     await finish_jobs(registry)
     await enqueue_due(registry.app_context)
-    assert await registry.stage.jobs("assess_due", school_id=registry.school.id) == 0
+    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 0
 
 
 async def test_a_student_with_a_noted_difference_gets_no_due_job(registry: Registry) -> None:
@@ -256,6 +256,6 @@ async def test_a_student_with_a_noted_difference_gets_no_due_job(registry: Regis
         students = await load_student_refs(session, [registry.pupil.id])
         locked = LockedStudent(students[registry.pupil.id], registry.at)
         await note_difference(session, locked, [{"kind": "entry_without_basis", "id": "-"}], "replay")
-    registry.stage.clock.at = due_at
+    registry.roll_call_scenario.clock.at = due_at
     await enqueue_due(registry.app_context)
-    assert await registry.stage.jobs("assess_due", school_id=registry.school.id) == 0
+    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 0

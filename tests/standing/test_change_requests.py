@@ -81,7 +81,7 @@ async def test_only_a_registrar_of_the_school_files_requests(changes: ChangeDesk
 
 async def test_a_registrar_of_another_school_cannot_find_the_student(changes: ChangeDesk) -> None:
     with pytest.raises(NotFound):
-        await changes.file("11", actor=registrar_account(changes.registry.stage.world.sister))
+        await changes.file("11", actor=registrar_account(changes.registry.roll_call_scenario.world.sister))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +170,7 @@ async def test_a_superior_outside_the_chain_only_reads_the_request(
 async def test_a_bureau_of_another_city_cannot_find_the_request(changes: ChangeDesk) -> None:
     view = await changes.file("11")
     with pytest.raises(NotFound):
-        await changes.answer(view, bureau_account(changes.registry.stage.world.other_city))
+        await changes.answer(view, bureau_account(changes.registry.roll_call_scenario.world.other_city))
 
 
 async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: ChangeDesk) -> None:
@@ -187,7 +187,7 @@ async def test_concurrent_opinions_write_the_change_once(
     changes: ChangeDesk,
 ) -> None:
     view = await changes.file("11")
-    colleague = bureau_account(changes.registry.stage.world.city)
+    colleague = bureau_account(changes.registry.roll_call_scenario.world.city)
     results = await asyncio.gather(
         changes.answer(view, changes.bureau),
         changes.answer(view, colleague, "refused", "材料不全"),
@@ -201,7 +201,7 @@ async def test_concurrent_opinions_write_the_change_once(
 
 async def test_an_opinion_on_a_record_changed_since_filing_is_refused(changes: ChangeDesk) -> None:
     view = await changes.file("11")
-    async with changes.registry.stage.arrange() as session:
+    async with changes.registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(update(Student).where(Student.id == changes.pupil.id).values(standing="02"))
     with pytest.raises(NothingChanges):
         await changes.answer(view, changes.bureau)
@@ -218,7 +218,7 @@ async def test_the_school_can_withdraw_an_open_request(changes: ChangeDesk) -> N
 
 async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeDesk) -> None:
     view = await changes.change("11", changes.bureau)
-    async with changes.registry.stage.arrange() as session:
+    async with changes.registry.roll_call_scenario.owner_transaction() as session:
         acts = (
             await session.scalars(
                 select(AuditEntry)
@@ -256,7 +256,9 @@ async def test_filing_notifies_the_superior_and_the_student(
 
 
 async def test_an_agreement_notifies_the_next_level(changes: ChangeDesk) -> None:
-    province = await create_superior_account(changes.registry, changes.registry.stage.world.province)
+    province = await create_superior_account(
+        changes.registry, changes.registry.roll_call_scenario.world.province
+    )
     await changes.enrol_in("five_year")
     view = await changes.change("11", changes.bureau)
     await changes.registry.run_events("ChangeRequestDecided")

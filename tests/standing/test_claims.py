@@ -97,7 +97,7 @@ async def test_the_student_is_notified_of_the_decision_without_the_reason(regist
     filed = await file_claim_for_miss(registry, missed, reason="other", text="家中变故")
     await decide_claim_as(registry, filed.claim.id, registry.bureau, accepted=False)
     await registry.run_events("ReasonClaimDecided")
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         bodies = (
             select(NoticeMessage.body_zh)
             .join(Notice, Notice.message_id == NoticeMessage.id)
@@ -117,7 +117,10 @@ async def test_the_checked_school_cannot_decide_claims(registry: Registry) -> No
             await decide_claim_as(registry, filed.claim.id, actor, accepted=True)
     with pytest.raises(NotFound):
         await decide_claim_as(
-            registry, filed.claim.id, bureau_account(registry.stage.world.other_city), accepted=True
+            registry,
+            filed.claim.id,
+            bureau_account(registry.roll_call_scenario.world.other_city),
+            accepted=True,
         )
 
 
@@ -156,7 +159,7 @@ async def test_claims_are_visible_only_to_student_school_and_superiors(
 ) -> None:
     [missed] = await registry.misses(1)
     filed = await file_claim_for_miss(registry, missed)
-    world, school = registry.stage.world, registry.school
+    world, school = registry.roll_call_scenario.world, registry.school
     readers = {
         "student": registry.student(),
         "counselor": registry.counselor,
@@ -196,7 +199,7 @@ async def test_only_a_settled_miss_of_a_superiors_check_can_be_claimed(registry:
         await void_roll_call(session, bureau, voided.id, "时间有误", registry.at)
     await assert_refused(voided, errors.ClaimOfNoMiss)
     registry.set_clock(days=1)
-    open_one = (await registry.stage.launch()).roll_call
+    open_one = (await registry.roll_call_scenario.launch()).roll_call
     await assert_refused(open_one, errors.ClaimTooEarly)
 
 
@@ -228,7 +231,7 @@ async def test_one_of_two_concurrent_claims_is_refused(registry: Registry) -> No
     async with registry.transaction(student) as session:
         await file_claim(session, student, FileClaim(missed.id, "no_phone"), registry.at)
         second = asyncio.create_task(file_claim_for_miss(registry, missed, registry.registrar))
-        waits = asyncio.create_task(registry.stage.blocked("transactionid", "tuple"))
+        waits = asyncio.create_task(registry.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(errors.ClaimExists):
@@ -327,7 +330,7 @@ async def test_leave_approved_before_the_notice_needs_no_claim(registry: Registr
     registry.pass_time(minutes=1)
     roll_call = await registry.check()
     assert await claim_late_leave_of_pupil(registry) == 0
-    outcomes = await registry.stage.outcomes(roll_call.id)
+    outcomes = await registry.roll_call_scenario.outcomes(roll_call.id)
     assert outcomes[registry.pupil.id].outcome == Outcome.EXCUSED
 
 
@@ -342,7 +345,7 @@ async def test_leave_that_leaves_the_minimum_window_is_no_claim(registry: Regist
 @pytest.mark.clause("R6")
 async def test_no_claim_for_a_roll_call_not_announced_yet(registry: Registry) -> None:
     later = registry.at + timedelta(hours=3)
-    await registry.stage.launch(
+    await registry.roll_call_scenario.launch(
         told=False, notify_at=later, opens_at=later, closes_at=later + timedelta(hours=1)
     )
     await request_sick_leave(registry)

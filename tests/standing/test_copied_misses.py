@@ -17,13 +17,13 @@ async def run_and_load_rows(
     registry: Registry, number: int, *, copied: bool
 ) -> tuple[dict[str, list[str]], Any]:
     """The rows of misses by table, without ids and names; then the clock, and when each check opened."""
-    async with registry.stage.arrange() as session:
-        names = await copied_misses.load_names(session, registry.stage.world)
+    async with registry.roll_call_scenario.owner_transaction() as session:
+        names = await copied_misses.load_names(session, registry.roll_call_scenario.world)
         transaction = await copied_misses.first_transaction(session)
     before = registry._transactions()
     registry.transactions_at_start = before if copied else -1
     roll_calls = await registry.misses(number)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         rows = await copied_misses.load_written(session, transaction, registry.since)
     return normalise(rows, names), [registry.at, *(each.opens_at for each in roll_calls)]
 

@@ -58,7 +58,7 @@ async def load_prompt_state(registry: Registry, prompt_id: UUID) -> str:
 async def execute_prompt(registry: Registry) -> tuple[UUID, StandingEntry]:
     """Raise a prompt and let it be executed at its deadline; returns the prompt and the change."""
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     [entry] = await registry.rows(StandingEntry)
     return prompt_id, entry
@@ -102,7 +102,7 @@ async def test_a_decision_is_audited_with_its_account(registry: Registry) -> Non
     prompt_id = await raise_received_prompt(registry)
     registrar = registry.registrar
     made = await decide(registry, prompt_id, actor=registrar)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         entry = await session.scalar(select(AuditEntry).where(AuditEntry.subject_id == str(made.id)))
     assert (entry.action, entry.acting_account) == ("prompt.decision", registrar.account_id)
 
@@ -123,7 +123,7 @@ async def test_a_decided_prompt_cannot_be_decided_again(registry: Registry) -> N
 async def test_a_registrar_of_another_school_cannot_find_the_prompt(registry: Registry) -> None:
     prompt_id = await raise_received_prompt(registry)
     with pytest.raises(NotFound):
-        await decide(registry, prompt_id, actor=registrar_account(registry.stage.world.sister))
+        await decide(registry, prompt_id, actor=registrar_account(registry.roll_call_scenario.world.sister))
 
 
 async def test_a_counselor_cannot_decide(registry: Registry) -> None:
@@ -181,7 +181,7 @@ async def test_a_prompt_with_incomplete_evidence_can_be_dismissed(registry: Regi
 @pytest.mark.clause("R7")
 async def test_the_last_instant_of_the_fifth_working_day_is_in_time(registry: Registry) -> None:
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id) - MICROSECOND
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id) - MICROSECOND
     await decide(registry, prompt_id, "suspension", reasons="已离校")
     assert await registry.status() == ("02", "full_time")
 
@@ -189,7 +189,7 @@ async def test_the_last_instant_of_the_fifth_working_day_is_in_time(registry: Re
 @pytest.mark.clause("R12")
 async def test_one_instant_after_the_deadline_the_prompt_is_executed(registry: Registry) -> None:
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     with pytest.raises(PromptExecuted):
         await decide(registry, prompt_id, "suspension", reasons="已离校")
     await registry.recompute()
@@ -202,7 +202,7 @@ async def test_after_an_escalation_only_the_superior_decides(
 ) -> None:
     escalate_on_expiry(monkeypatch)
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     assert await load_prompt_state(registry, prompt_id) == "escalated"
     with pytest.raises(ForSuperiorToDecide):
@@ -217,7 +217,7 @@ async def test_after_an_escalation_the_superiors_dismissal_needs_no_answer(
 ) -> None:
     escalate_on_expiry(monkeypatch)
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     await dismiss(registry, prompt_id, registry.bureau)
     assert await load_prompt_state(registry, prompt_id) == "dismissed"
@@ -229,11 +229,11 @@ async def test_a_unit_above_the_superior_cannot_decide(
 ) -> None:
     escalate_on_expiry(monkeypatch)
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     with pytest.raises(NotPermitted):
         await decide(registry, prompt_id, actor=registry.province)
     with pytest.raises(NotFound):
-        await decide(registry, prompt_id, actor=bureau_account(registry.stage.world.other_city))
+        await decide(registry, prompt_id, actor=bureau_account(registry.roll_call_scenario.world.other_city))
 
 
 # --- dismissals (reading 10) ---
@@ -266,7 +266,7 @@ async def test_a_pending_dismissal_blocks_the_execution(registry: Registry) -> N
     prompt_id = await prompted(registry)
     due_at = await receive(registry, prompt_id)
     made = await dismiss(registry, prompt_id)
-    registry.stage.clock.at = due_at + timedelta(days=2)
+    registry.roll_call_scenario.clock.at = due_at + timedelta(days=2)
     await registry.recompute()
     assert await registry.rows(StandingEntry) == []
     await answer(registry, made.id, accepted=False)

@@ -48,7 +48,7 @@ async def count_receipt_events(registry: Registry, prompt_id: UUID) -> int:
     found = select(func.count()).where(
         OutboxEvent.name == "NoticeReceived", OutboxEvent.payload["group_id"].astext == str(prompt_id)
     )
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         return int(await session.scalar(found))
 
 
@@ -71,7 +71,7 @@ async def test_a_second_receipt_changes_nothing(registry: Registry) -> None:
 
 
 async def test_fetching_the_notice_in_the_app_delivers_the_prompt(registry: Registry) -> None:
-    registrar = await registry.stage.account("registrar", registry.school)
+    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
     prompt_id = await prompted(registry)
     await registry.run_events("PromptRaised")
     assert "prompt_raised" in dict(await fetch_inbox(registry, registrar))
@@ -83,7 +83,7 @@ async def test_fetching_the_notice_in_the_app_delivers_the_prompt(registry: Regi
 
 
 async def test_fetching_the_notice_again_emits_no_second_event(registry: Registry) -> None:
-    registrar = await registry.stage.account("registrar", registry.school)
+    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
     prompt_id = await prompted(registry)
     await registry.run_events("PromptRaised")
     shown = dict(await fetch_inbox(registry, registrar))
@@ -94,7 +94,9 @@ async def test_fetching_the_notice_again_emits_no_second_event(registry: Registr
 
 
 async def test_the_counselors_notice_is_not_a_delivery(registry: Registry) -> None:
-    counselor = await registry.stage.account("counselor", registry.school, registry.school.classes[0])
+    counselor = await registry.roll_call_scenario.account(
+        "counselor", registry.school, registry.school.classes[0]
+    )
     await prompted(registry)
     await registry.run_events("PromptRaised")
     assert await fetch_inbox(registry, counselor)
@@ -104,7 +106,7 @@ async def test_the_counselors_notice_is_not_a_delivery(registry: Registry) -> No
 
 async def build_sms_report(registry: Registry, account_id: UUID, reported_at: datetime) -> AliyunSmsReport:
     """The carrier's report on the SMS to the account."""
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         out_id = new_id().hex
         await session.execute(
             update(NoticeDelivery)
@@ -126,7 +128,7 @@ async def build_sms_report(registry: Registry, account_id: UUID, reported_at: da
 
 async def send_prompt_sms(registry: Registry, prompt_id: UUID, kind: str = "prompt_raised") -> UUID:
     """Notify a registrar of the prompt by SMS too; returns the account."""
-    registrar = await registry.stage.account("registrar", registry.school)
+    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
     message = Message(kind, prompt_id, "提示", "Prompt", "提示", "Prompt", sms=SmsText("notice"))
     recipient = StaffRecipient(registrar.account_id, registry.school.path, registry.school.id, PHONE)
     async with registry.as_worker() as session:
@@ -221,7 +223,10 @@ async def test_only_the_registrar_can_confirm_the_receipt(registry: Registry, wh
 
 
 async def test_another_schools_registrar_cannot_confirm_the_receipt(registry: Registry) -> None:
-    prompt_id, stranger = await prompted(registry), registrar_account(registry.stage.world.sister)
+    prompt_id, stranger = (
+        await prompted(registry),
+        registrar_account(registry.roll_call_scenario.world.sister),
+    )
     async with registry.transaction(stranger) as session:
         with pytest.raises(NotFound):
             await receive_prompt(session, stranger, prompt_id, registry.at)

@@ -25,7 +25,7 @@ from backend.standing.tasks import (
     enqueue_student,
 )
 from tests.support.leave import Desk
-from tests.support.roll_call.scenario import job_of
+from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.scenario import Registry
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
@@ -37,10 +37,10 @@ async def run_assessment_jobs(registry: Registry, roll_call: RollCall) -> None:
     for job in (assess_audience, assess_known):
         [arguments] = [
             found
-            for found in await registry.stage.jobs_of(job.name)
+            for found in await registry.roll_call_scenario.load_jobs(job.name)
             if found["roll_call_id"] == str(roll_call.id)
         ]
-        await job(job_of(registry.app_context), **arguments)
+        await job(make_job_context(registry.app_context), **arguments)
 
 
 def find_school(registry: Registry) -> SchoolOf:
@@ -73,8 +73,8 @@ async def test_a_roll_call_of_many_schools_is_assessed_in_few_jobs(
     registry: Registry, monkeypatch: pytest.MonkeyPatch, at_once: int
 ) -> None:
     monkeypatch.setattr(tasks, "SCHOOLS_AT_ONCE", at_once)
-    schools = (registry.school, registry.stage.world.sister)
-    await registry.stage.file_site(schools[1])
+    schools = (registry.school, registry.roll_call_scenario.world.sister)
+    await registry.roll_call_scenario.file_site(schools[1])
     audience = Audience(unit_ids=tuple(school.id for school in schools))
     missed = [await registry.check(audience=audience)]
     registry.set_clock(days=1)
@@ -82,13 +82,13 @@ async def test_a_roll_call_of_many_schools_is_assessed_in_few_jobs(
     await registry.run_events("RollCallSettled")
     asked = [
         arguments
-        for arguments in await registry.stage.jobs_of(assess_audience.name)
+        for arguments in await registry.roll_call_scenario.load_jobs(assess_audience.name)
         if arguments["roll_call_id"] == str(missed[1].id)
     ]
     for arguments in asked:
-        await assess_audience(job_of(registry.app_context), **arguments)
+        await assess_audience(make_job_context(registry.app_context), **arguments)
     everyone = {pupil.id for school in schools for pupil in school.students}
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         prompted = await session.scalars(
             select(PromptRecord.student_id).where(PromptRecord.student_id.in_(everyone))
         )
@@ -145,7 +145,7 @@ async def test_leave_requested_after_a_miss_becomes_a_claim(
     registry: Registry,
 ) -> None:
     missed = await registry.check()
-    desk = Desk(registry.stage)
+    desk = Desk(registry.roll_call_scenario)
     leave = await desk.ask()
     await desk.deliver("LeaveRequested", leave)
     [claim] = await registry.rows(ReasonClaimRecord)
@@ -155,7 +155,7 @@ async def test_leave_requested_after_a_miss_becomes_a_claim(
 
 @pytest.mark.clause("R6")
 async def test_leave_pending_at_settlement_becomes_a_claim(registry: Registry) -> None:
-    desk = Desk(registry.stage)
+    desk = Desk(registry.roll_call_scenario)
     leave = await desk.ask()
     missed = await registry.check()
     async with registry.as_worker() as session:
@@ -172,7 +172,7 @@ async def test_a_failed_leave_claim_does_not_delay_other_students(
     registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await registry.misses(1)
-    desk = Desk(registry.stage)
+    desk = Desk(registry.roll_call_scenario)
     await desk.ask()
     missed = await registry.check()
 
@@ -182,22 +182,22 @@ async def test_a_failed_leave_claim_does_not_delay_other_students(
     await registry.run_events("RollCallSettled")
     [arguments] = [
         found
-        for found in await registry.stage.jobs_of(assess_audience.name)
+        for found in await registry.roll_call_scenario.load_jobs(assess_audience.name)
         if found["roll_call_id"] == str(missed.id)
     ]
     with monkeypatch.context() as patched:
         patched.setattr(tasks, "claim_late_leave", broken)
         with pytest.raises(ExceptionGroup, match="leave of 1 students"):
-            await assess_audience(job_of(registry.app_context), **arguments)
+            await assess_audience(make_job_context(registry.app_context), **arguments)
     assert await registry.rows(PromptRecord) == []
     assert await registry.count(PromptRecord) == len(registry.school.students) - 1
-    await assess_audience(job_of(registry.app_context), **arguments)
+    await assess_audience(make_job_context(registry.app_context), **arguments)
     assert len(await registry.rows(ReasonClaimRecord)) == 1
 
 
 @pytest.mark.clause("HN334-3.5b")
 async def test_approving_sixteen_days_of_leave_creates_a_warning(registry: Registry) -> None:
-    desk = Desk(registry.stage)
+    desk = Desk(registry.roll_call_scenario)
     await desk.approved(days=9)
     second = await desk.approved(first=10, days=7)
     await desk.deliver("LeaveDecided", second)
@@ -218,14 +218,14 @@ async def test_duplicate_assessment_jobs_are_enqueued_once(
         async with registry.as_worker() as session:
             await enqueue_assessment(session, [registry.school.id])
             await enqueue_student(session, registry.school.id, registry.school.path, registry.pupil.id)
-    assert await registry.stage.jobs("assess_school", school_id=registry.school.id) == 1
-    assert await registry.stage.jobs("assess_student", student_id=registry.pupil.id) == 1
+    assert await registry.roll_call_scenario.jobs("assess_school", school_id=registry.school.id) == 1
+    assert await registry.roll_call_scenario.jobs("assess_student", student_id=registry.pupil.id) == 1
 
 
 async def test_the_job_of_a_student_saves_the_assessment(registry: Registry) -> None:
     await registry.misses(2)
     await assess_student(
-        job_of(registry.app_context),
+        make_job_context(registry.app_context),
         school_id=str(registry.school.id),
         path=registry.school.path,
         student_id=str(registry.pupil.id),

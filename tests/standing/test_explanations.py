@@ -92,7 +92,7 @@ async def test_the_superior_reads_that_an_execution_can_be_reversed(registry: Re
 async def test_a_reversal_is_explained_on_both_entries(registry: Registry) -> None:
     entry_id = await executed(registry)
     pupil = registry.pupil
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         session.add(
             tables.ChangeReversed(
                 id=UUID(int=entry_id.int ^ 1),
@@ -136,7 +136,7 @@ async def test_explanations_of_other_students_are_not_found(registry: Registry) 
     await registry.misses(2)
     await registry.recompute()
     [prompt] = await registry.rows(tables.PromptRecord)
-    sister = registry.stage.world.sister
+    sister = registry.roll_call_scenario.world.sister
     strangers = [
         registrar_account(sister),
         student_account(registry.school, registry.school.students[1]),

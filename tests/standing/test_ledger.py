@@ -42,7 +42,7 @@ async def _load_status(changes: ChangeDesk, at: datetime) -> StatusOn:
 @pytest.mark.clause("HN334-2.4")
 async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeDesk) -> None:
     registry = changes.registry
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         earlier = registry.at - timedelta(days=20)
         await session.execute(
             update(Student).where(Student.id == changes.pupil.id).values(created_at=earlier)
@@ -107,7 +107,7 @@ async def test_the_feed_has_every_change_once_in_order(changes: ChangeDesk) -> N
 
 
 async def test_superiors_filter_changes_by_school_term_and_cause(changes: ChangeDesk) -> None:
-    school, term = changes.registry.school, changes.registry.stage.world.term_code
+    school, term = changes.registry.school, changes.registry.roll_call_scenario.world.term_code
     await changes.change("11", changes.bureau)
     searches = {
         ChangesSearch(school.id): 1,
@@ -123,7 +123,7 @@ async def test_superiors_filter_changes_by_school_term_and_cause(changes: Change
 
 
 async def _load_conversions(changes: ChangeDesk) -> Conversions:
-    term = changes.registry.stage.world.term_code
+    term = changes.registry.roll_call_scenario.world.term_code
     async with changes.registry.transaction(changes.bureau) as session:
         rows = await conversions_page(session, changes.bureau, term, None, 10_000)
     return next(row for row in rows if row.school_id == changes.registry.school.id)
@@ -145,5 +145,5 @@ async def test_only_superiors_read_the_conversion_report(changes: ChangeDesk) ->
     async with changes.registry.transaction(changes.registrar) as session:
         with pytest.raises(NotPermitted):
             await conversions_page(
-                session, changes.registrar, changes.registry.stage.world.term_code, None, 50
+                session, changes.registrar, changes.registry.roll_call_scenario.world.term_code, None, 50
             )

@@ -97,7 +97,7 @@ async def test_death_is_not_locked(desk: ChangeDesk) -> None:
 async def test_a_county_school_needs_county_city_and_province(desk: ChangeDesk) -> None:
     school, county = await desk.county_school()
     registrar, pupil = registrar_account(school), school.students[0]
-    async with desk.registry.stage.arrange() as session:
+    async with desk.registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(update(Student).where(Student.id == pupil.id).values(programme="five_year"))
     case = await desk.file("11", pupil, registrar)
     assert [each.level for each in case.chain] == ["county", "city", "province"]
@@ -107,7 +107,7 @@ async def test_a_county_school_needs_county_city_and_province(desk: ChangeDesk) 
 
 
 async def test_a_school_directly_under_the_province_needs_only_the_province(desk: ChangeDesk) -> None:
-    direct = desk.registry.stage.world.direct
+    direct = desk.registry.roll_call_scenario.world.direct
     pupil = direct.students[0]
     case = await desk.file("11", pupil, registrar_account(direct))
     assert [each.level for each in case.chain] == ["province"]
@@ -131,7 +131,7 @@ async def uphold_appeal(desk: ChangeDesk) -> None:
     [entry] = await desk.registry.rows(StandingEntry)
     common = {"school_id": entry.school_id, "student_id": entry.student_id}
     appeal_id, student, at = new_id(), new_id(), desk.registry.at
-    async with desk.registry.stage.arrange() as session:
+    async with desk.registry.roll_call_scenario.owner_transaction() as session:
         session.add(
             AppealFiled(
                 id=appeal_id,

@@ -40,13 +40,13 @@ class Staff:
 
 @pytest.fixture
 async def staff(registry: Registry) -> Staff:
-    stage = registry.stage
-    colleague = await stage.account("counselor", registry.school, registry.school.classes[1])
-    elsewhere = await stage.account("registrar", stage.world.sister)
-    other_city = await create_superior_account(registry, stage.world.other_city)
-    above = await create_superior_account(registry, stage.world.province)
-    counselor = await stage.account("counselor", registry.school, registry.school.classes[0])
-    registrar = await stage.account("registrar", registry.school)
+    roll_call_scenario = registry.roll_call_scenario
+    colleague = await roll_call_scenario.account("counselor", registry.school, registry.school.classes[1])
+    elsewhere = await roll_call_scenario.account("registrar", roll_call_scenario.world.sister)
+    other_city = await create_superior_account(registry, roll_call_scenario.world.other_city)
+    above = await create_superior_account(registry, roll_call_scenario.world.province)
+    counselor = await roll_call_scenario.account("counselor", registry.school, registry.school.classes[0])
+    registrar = await roll_call_scenario.account("registrar", registry.school)
     return Staff(
         counselor.account_id,
         registrar.account_id,
@@ -107,7 +107,7 @@ async def test_only_the_registrars_notice_delivers_the_prompt(registry: Registry
 
 
 async def test_the_student_is_notified_of_a_prompt_by_sms_too(registry: Registry, staff: Staff) -> None:
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         mine = update(Student).where(Student.id == registry.pupil.id)
         await session.execute(mine.values(phone="13900000001"))
     prompt_id = await prompted(registry)
@@ -115,7 +115,7 @@ async def test_the_student_is_notified_of_a_prompt_by_sms_too(registry: Registry
     [message] = [
         each for kind, _, each in await load_notices(registry, prompt_id) if kind == "prompt_raised_student"
     ]
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         channels = await session.scalars(
             select(NoticeDelivery.channel)
             .join(Notice, Notice.id == NoticeDelivery.notice_id)
@@ -143,7 +143,7 @@ async def test_a_receipt_changes_the_state_without_a_notice(registry: Registry, 
 @pytest.mark.clause("R12")
 async def test_an_execution_notifies_the_superior_and_the_school(registry: Registry, staff: Staff) -> None:
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     await registry.run_events("PromptMoved", "StandingChanged")
     assert await load_notice_recipients(registry, staff, prompt_id) == [
@@ -180,7 +180,7 @@ async def test_a_blocked_prompt_notifies_registrar_and_superior(registry: Regist
         registry.set_clock(days=1)
     await registry.recompute()
     prompt_id = await prompt_of(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id)
     await registry.recompute()
     await registry.run_events("PromptMoved")
     assert await load_notice_recipients(registry, staff, prompt_id) == [

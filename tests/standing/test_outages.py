@@ -54,7 +54,7 @@ async def declare_school_outage(
 async def declare_for_city(registry: Registry, actor: Actor, hour: int) -> OutageView:
     """Declare an outage before dawn: all tests share the city, and no other test has a window at that time."""
     starts_at = registry.at.replace(hour=hour)
-    city = registry.stage.world.city
+    city = registry.roll_call_scenario.world.city
     return await declare_school_outage(
         registry, actor, org_id=city.id, starts_at=starts_at, ends_at=starts_at + HOUR
     )
@@ -114,15 +114,21 @@ async def test_a_refused_outage_has_no_effect(registry: Registry) -> None:
 
 async def test_each_act_enqueues_an_assessment_of_every_school_below(registry: Registry) -> None:
     async def enqueued() -> list[int]:
-        schools = (registry.school, registry.stage.world.sister, registry.stage.world.direct)
-        return [await registry.stage.jobs("assess_school", school_id=school.id) for school in schools]
+        schools = (
+            registry.school,
+            registry.roll_call_scenario.world.sister,
+            registry.roll_call_scenario.world.direct,
+        )
+        return [
+            await registry.roll_call_scenario.jobs("assess_school", school_id=school.id) for school in schools
+        ]
 
     await declare_for_city(registry, registry.bureau, 3)
     assert await enqueued() == [1, 1, 0]
 
 
 async def test_only_a_superior_of_the_declaring_unit_decides(registry: Registry) -> None:
-    world = registry.stage.world
+    world = registry.roll_call_scenario.world
     bureau, province = bureau_account(world.city), registry.province
     by_school = await declare_school_outage(registry)
     for actor in (registry.registrar, registry.counselor, registrar_account(registry.school)):
@@ -163,7 +169,7 @@ async def test_the_database_rejects_approval_by_the_declaring_account(registry: 
 
 @pytest.mark.clause("HN334-2.3")
 async def test_a_unit_or_an_authority_above_declares_outages(registry: Registry) -> None:
-    world = registry.stage.world
+    world = registry.roll_call_scenario.world
     with pytest.raises(NotPermitted):
         await declare_school_outage(registry, registry.counselor)
     for actor, unit in (
@@ -217,7 +223,7 @@ async def test_one_of_two_concurrent_declarations_is_refused(registry: Registry)
     async with registry.transaction(registrar) as session:
         await declare_outage(session, registrar, command, registry.at)
         second = asyncio.create_task(declare_school_outage(registry))
-        waits = asyncio.create_task(registry.stage.blocked())
+        waits = asyncio.create_task(registry.roll_call_scenario.wait_for_lock())
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(errors.OutageDeclaredBefore):
@@ -254,7 +260,7 @@ async def test_an_outage_without_end_excuses_up_to_the_maximum(registry: Registr
 
 @pytest.mark.clause("HN334-2.3")
 async def test_an_outage_is_visible_to_units_above_and_below(registry: Registry) -> None:
-    world = registry.stage.world
+    world = registry.roll_call_scenario.world
     of_school = await declare_school_outage(registry)
     of_city = await declare_for_city(registry, registry.bureau, 5)
     seen = {
@@ -288,21 +294,21 @@ async def test_availability_shows_a_gap_in_the_heartbeats(api: StaffClient, regi
     whole = (await api.get(registry.bureau, path)).json()
     assert whole["complete"]
     gone = roll_call.opens_at.replace(second=0, microsecond=0) + timedelta(minutes=10)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         lost = ServiceHeartbeat.minute.between(gone, gone + timedelta(minutes=8))
         await session.execute(delete(ServiceHeartbeat).where(lost))
     found = (await api.get(registry.bureau, path)).json()
     assert found["minutes"] - found["marked"] == 9
     assert (found["longest_gap_seconds"], found["tolerated_gap_seconds"]) == (540, 300)
     assert not found["complete"]
-    stranger = bureau_account(registry.stage.world.other_city)
+    stranger = bureau_account(registry.roll_call_scenario.world.other_city)
     assert (await api.get(stranger, path)).status_code == 404
 
 
 async def test_availability_of_an_open_window_covers_the_past_part(
     api: StaffClient, registry: Registry
 ) -> None:
-    roll_call = (await registry.stage.launch()).roll_call
+    roll_call = (await registry.roll_call_scenario.launch()).roll_call
     path = f"/v1/roll-calls/{roll_call.id}/availability"
     assert (await api.get(registry.bureau, path)).json()["minutes"] == 0
     await registry.mark_pulses(roll_call)

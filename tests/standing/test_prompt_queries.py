@@ -46,7 +46,7 @@ async def test_a_counselor_sees_only_the_own_classes(registry: Registry) -> None
 
 
 async def test_superiors_see_only_prompts_below_them(registry: Registry) -> None:
-    prompt_id, world = await prompted(registry), registry.stage.world
+    prompt_id, world = await prompted(registry), registry.roll_call_scenario.world
     here = {"school_id": registry.school.id}
     assert await list_prompt_ids(registry, registry.bureau, **here) == [prompt_id]
     assert await list_prompt_ids(registry, registry.province, **here) == [prompt_id]
@@ -66,7 +66,7 @@ async def test_the_superior_filters_undelivered_prompts(registry: Registry, clie
 
 async def test_overdue_means_open_past_the_deadline(registry: Registry) -> None:
     prompt_id = await prompted(registry)
-    registry.stage.clock.at = await receive(registry, prompt_id) - timedelta(minutes=1)
+    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id) - timedelta(minutes=1)
     assert await list_prompt_ids(registry, registry.registrar, overdue=True) == []
     registry.pass_time(minutes=1)
     assert await list_prompt_ids(registry, registry.registrar, overdue=True) == [prompt_id]

@@ -9,7 +9,7 @@ from backend.standing.notifications.reminders import remind_registrars
 from backend.standing.prompts.decisions import DecidePrompt, decide_prompt
 from backend.standing.store.tables import PromptReminder
 from backend.standing.tasks import assess_one_school
-from tests.support.roll_call.scenario import job_of
+from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.notices import load_notices
 from tests.support.standing.prompts import prompted, receive
 from tests.support.standing.scenario import Registry
@@ -26,13 +26,13 @@ async def load_reminder_days(registry: Registry) -> list[date]:
 
 
 async def send_reminders_on(registry: Registry, day: date) -> int:
-    registry.stage.clock.at = datetime.combine(day, time(0, 5), tzinfo=LEGAL_ZONE)
+    registry.roll_call_scenario.clock.at = datetime.combine(day, time(0, 5), tzinfo=LEGAL_ZONE)
     async with registry.as_worker() as session:
         return await remind_registrars(session, registry.school.id, registry.at)
 
 
 async def test_the_registrar_is_reminded_once_on_each_policy_day(registry: Registry) -> None:
-    registrar = await registry.stage.account("registrar", registry.school)
+    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
     prompt_id = await prompted(registry)
     await receive(registry, prompt_id)
     first, third, fifth = await load_reminder_days(registry)
@@ -75,8 +75,8 @@ async def test_an_undelivered_prompt_has_no_reminders(registry: Registry) -> Non
 async def test_the_daily_job_of_a_school_sends_reminders(registry: Registry) -> None:
     await receive(registry, await prompted(registry))
     days = await load_reminder_days(registry)
-    registry.stage.clock.at = datetime.combine(days[0], time(0, 1), tzinfo=LEGAL_ZONE)
+    registry.roll_call_scenario.clock.at = datetime.combine(days[0], time(0, 1), tzinfo=LEGAL_ZONE)
     await assess_one_school(
-        job_of(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
+        make_job_context(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
     )
     assert await registry.count(PromptReminder) == 1

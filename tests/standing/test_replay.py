@@ -118,7 +118,7 @@ async def test_an_entry_without_basis_is_found(registry: Registry) -> None:
     await registry.misses(1)
     await registry.recompute()
     pupil = registry.pupil
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         entry = tables.StandingEntry(
             id=UUID(int=registry.pupil.id.int ^ 1),
             school_id=pupil.school_id,

@@ -79,11 +79,11 @@ async def test_a_school_is_replayed_once_a_night_and_not_before_three(registry: 
     assert await enqueue_unreplayed(registry.app_context) == 0
     registry.set_clock(hour=4)
     assert await enqueue_unreplayed(registry.app_context) >= 1
-    waiting = await registry.stage.jobs("replay_school", school_id=registry.school.id)
+    waiting = await registry.roll_call_scenario.jobs("replay_school", school_id=registry.school.id)
     assert waiting == 1
     await run_replay(registry)
-    registry.stage.clock.at += timedelta(minutes=1)
-    async with registry.stage.arrange() as session:
+    registry.roll_call_scenario.clock.at += timedelta(minutes=1)
+    async with registry.roll_call_scenario.owner_transaction() as session:
         schools = await session.execute(
             text("SELECT school_id FROM definer.unreplayed_schools(:day)"), {"day": registry.today}
         )

@@ -100,7 +100,7 @@ class AidScenario:
         await self.registry.misses(2)
         await self.registry.recompute()
         [prompt] = await self.registry.rows(PromptRecord)
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             session.add(
                 PromptDelivered(
                     prompt_id=prompt.id,
@@ -133,7 +133,7 @@ class AidScenario:
     async def reverse_change(self, entry: StandingEntry) -> None:
         """Reverse the change as the authority, and reinstate the aid."""
         self.registry.pass_time(hours=1)
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             session.add(
                 ChangeReversed(
                     id=new_id(),
@@ -189,7 +189,7 @@ class AidScenario:
 
     async def update_student(self, pupil: Pupil | None = None, /, **values: Any) -> None:
         """Update columns of the student as the database owner."""
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             student = await session.get_one(Student, (pupil or self.pupil).id)
             for name, value in values.items():
                 setattr(student, name, value)

@@ -52,7 +52,7 @@ class AppealScenario:
     student: Actor = field(init=False)
 
     def __post_init__(self) -> None:
-        unit = self.registry.stage.world.province
+        unit = self.registry.roll_call_scenario.world.province
         self.province, self.other_province = province_account(unit), province_account(unit)
         self.city, self.student = self.registry.bureau, self.registry.student()
 
@@ -132,7 +132,7 @@ class AppealScenario:
     async def create_authority(self, unit: Unit) -> Actor:
         """Create an active account of an authority, which then receives notices."""
         actor = province_account(unit) if unit.kind == "province" else bureau_account(unit)
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             session.add(
                 Account(
                     id=actor.account_id,
@@ -152,7 +152,7 @@ class AppealScenario:
 
     async def load_recipients(self, appeal: AppealView, kind: str) -> set[UUID | None]:
         """The students and accounts that received a notice of this kind about the appeal."""
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             rows = await session.execute(
                 select(Notice.student_id, Notice.account_id)
                 .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
@@ -162,7 +162,7 @@ class AppealScenario:
 
     async def load_notice_text(self, appeal: AppealView, kind: str) -> str:
         """The Chinese text of a notice about the appeal."""
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             found = await session.scalar(
                 select(NoticeMessage.body_zh).where(
                     NoticeMessage.group_id == appeal.filed.id, NoticeMessage.kind == kind
@@ -176,7 +176,7 @@ class AppealScenario:
     async def reach_deadline(self) -> UUID:
         """Raise a prompt by two misses, confirm its receipt and move the clock to its deadline; returns the prompt's id."""
         prompt_id = await prompted(self.registry)
-        self.registry.stage.clock.at = await receive(self.registry, prompt_id)
+        self.registry.roll_call_scenario.clock.at = await receive(self.registry, prompt_id)
         return prompt_id
 
     async def execute_prompt(self) -> StandingEntry:

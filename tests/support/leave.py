@@ -30,7 +30,7 @@ from backend.leave.stand_ins import NameStandIn, name_stand_in
 from backend.notice.tables import Notice, NoticeMessage
 from backend.org.terms import term_of
 from tests.support.province import Pupil, School, counselor_account, student_account
-from tests.support.roll_call.scenario import Stage, staged
+from tests.support.roll_call.scenario import RollCallScenario, create_scenario
 
 INTO_THE_TERM = timedelta(days=40)
 
@@ -39,11 +39,11 @@ INTO_THE_TERM = timedelta(days=40)
 class Desk:
     """A school's students and staff around requests for leave. `today` is the clock's legal day."""
 
-    stage: Stage
+    roll_call_scenario: RollCallScenario
 
     @property
     def school(self) -> School:
-        return self.stage.school
+        return self.roll_call_scenario.school
 
     @property
     def pupil(self) -> Pupil:
@@ -59,7 +59,7 @@ class Desk:
 
     @property
     def at(self) -> datetime:
-        return self.stage.clock()
+        return self.roll_call_scenario.clock()
 
     @property
     def today(self) -> date:
@@ -68,15 +68,15 @@ class Desk:
     def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
         """Move to an hour of the day that lies so many days from today."""
         day = self.today + timedelta(days=days)
-        self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
+        self.roll_call_scenario.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
 
     def next_act(self) -> datetime:
         """Each act on leave has an instant of its own, as on a real clock; it is `at` until the next."""
-        self.stage.clock.at += timedelta(milliseconds=1)
+        self.roll_call_scenario.clock.at += timedelta(milliseconds=1)
         return self.at
 
     def transaction(self, actor: Actor) -> Any:
-        return self.stage.app_context.database.transaction(actor.scope)
+        return self.roll_call_scenario.app_context.database.transaction(actor.scope)
 
     def student(self, pupil: Pupil | None = None) -> Actor:
         return student_account(self.school, pupil or self.pupil)
@@ -92,7 +92,9 @@ class Desk:
         )
         actor = self.student(pupil)
         async with self.transaction(actor) as session:
-            return await request_leave(session, actor, self.stage.app_context.keys, command, self.next_act())
+            return await request_leave(
+                session, actor, self.roll_call_scenario.app_context.keys, command, self.next_act()
+            )
 
     async def decide(
         self,
@@ -110,7 +112,7 @@ class Desk:
         self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
     ) -> Leave:
         leave = await self.ask(first, days, pupil, **halves)
-        return await self.decide(leave, actor=self.stage.registrar)
+        return await self.decide(leave, actor=self.roll_call_scenario.registrar)
 
     async def cancel(self, leave: Leave, actor: Actor | None = None) -> Leave:
         actor = actor or self.student()
@@ -144,7 +146,7 @@ class Desk:
 
     async def deliver(self, name: str, leave: Leave) -> None:
         """Tell the consumers of the event, as the worker does."""
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             event_id = await session.scalar(
                 select(OutboxEvent.id).where(
                     OutboxEvent.name == name,
@@ -152,11 +154,11 @@ class Desk:
                 )
             )
         assert event_id is not None, f"{name} was not recorded"
-        await deliver(self.stage.app_context, str(event_id))
+        await deliver(self.roll_call_scenario.app_context, str(event_id))
 
     async def told(self, leave: Leave) -> list[tuple[str, UUID, str]]:
         """Kind, addressee (student or account) and Chinese text of the notices about a leave."""
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             rows = await session.execute(
                 select(Notice, NoticeMessage)
                 .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
@@ -171,8 +173,8 @@ class Desk:
 
 async def opened(app_context: AppContext, owner: Database) -> Desk:
     """A desk on a new world, forty days into the term at eight in the morning."""
-    stage = await staged(app_context, owner)
-    async with stage.arrange() as session:
-        term = await term_of(session, stage.school.id, legal_day(stage.clock()))
-    stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
-    return Desk(stage)
+    roll_call_scenario = await create_scenario(app_context, owner)
+    async with roll_call_scenario.owner_transaction() as session:
+        term = await term_of(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
+    roll_call_scenario.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
+    return Desk(roll_call_scenario)

@@ -49,8 +49,8 @@ from tests.support.province import (
     registrar_account,
     student_account,
 )
-from tests.support.roll_call.scenario import Stage as RollStage
-from tests.support.roll_call.student_phone import Candidate, burst
+from tests.support.roll_call.scenario import RollCallScenario as RollStage
+from tests.support.roll_call.student_phone import StudentWithPhone, render_burst
 from tests.tenancy.cases import CASE_MODULES
 
 WINDOW = timedelta(hours=1)
@@ -164,7 +164,7 @@ class Company:
     roll: RollStage
     people: dict[str, Client]
     estates: dict[str, Records]
-    candidate: Candidate
+    enrolled_student: StudentWithPhone
     location_text: str
 
     @property
@@ -188,7 +188,7 @@ class Company:
     @property
     def phone(self) -> Phone:
         """The phone of the student."""
-        return self.candidate.phone
+        return self.enrolled_student.phone
 
 
 @asynccontextmanager
@@ -229,9 +229,11 @@ class _ScenarioBuilder:
 
     async def build(self) -> Company:
         await self._create_staff()
-        candidate = await self._enrol_student(self.world.school.students[0])
-        self.people["student"] = candidate.phone
-        school = await self._create_records(self.world.school, bureau_account(self.world.city), candidate)
+        enrolled_student = await self._enrol_student(self.world.school.students[0])
+        self.people["student"] = enrolled_student.phone
+        school = await self._create_records(
+            self.world.school, bureau_account(self.world.city), enrolled_student
+        )
         other_student = await self.roll.activate(self.world.direct.students[0], school=self.world.direct)
         direct = await self._create_records(
             self.world.direct, province_account(self.world.province), other_student
@@ -246,7 +248,7 @@ class _ScenarioBuilder:
             roll=self.roll,
             people=self.people,
             estates=estates,
-            candidate=candidate,
+            enrolled_student=enrolled_student,
             location_text=self.location_text,
         )
 
@@ -274,7 +276,7 @@ class _ScenarioBuilder:
         await self._assign_first_class(await self._counselor_of(self.accounts["counselor"]))
 
     async def _counselor_of(self, account_id: UUID) -> UUID:
-        async with self.roll.arrange() as session:
+        async with self.roll.owner_transaction() as session:
             counselor_id: UUID = (await session.get_one(Account, account_id)).counselor_id
         return counselor_id
 
@@ -286,7 +288,7 @@ class _ScenarioBuilder:
                 session, registrar, AssignClasses(counselor_id, frozenset([klass.id])), self.at
             )
 
-    async def _enrol_student(self, pupil: Pupil) -> Candidate:
+    async def _enrol_student(self, pupil: Pupil) -> StudentWithPhone:
         """Register the student's phone through the API; insert portrait and face, which workers would evaluate."""
         phone = await self.identity.bind_phone(pupil)
         for consent in (await phone.get("/v1/me/consents")).json():
@@ -298,7 +300,7 @@ class _ScenarioBuilder:
         assert answer.status_code == 201, answer.text
         person = new_id().int % 10**9
         owner_ids = {"school_id": pupil.school_id, "student_id": pupil.id}
-        async with self.roll.arrange() as session:
+        async with self.roll.owner_transaction() as session:
             session.add(
                 Portrait(
                     id=new_id(),
@@ -311,9 +313,11 @@ class _ScenarioBuilder:
                 )
             )
             await self.roll._enrol(session, person, owner_ids)
-        return Candidate(student_account(self.world.school, pupil), phone, person)
+        return StudentWithPhone(student_account(self.world.school, pupil), phone, person)
 
-    async def _create_records(self, school: School, superior: Actor, candidate: Candidate) -> Records:
+    async def _create_records(
+        self, school: School, superior: Actor, enrolled_student: StudentWithPhone
+    ) -> Records:
         """Create one record of each kind in a school. Most belong to the first class."""
         first, second, third = school.classes
         attested, bystander = first.students[1], first.students[2]
@@ -323,12 +327,14 @@ class _ScenarioBuilder:
         classmate = await self.roll.activate(bystander, school=school)
         spare = await invitation(self.identity, "counselor", school.id)
         doomed = await invitation(self.identity, "counselor", school.id)
-        submission = await self.roll.submit(candidate, roll_call, burst(candidate.person))
+        submission = await self.roll.submit(
+            enrolled_student, roll_call, render_burst(enrolled_student.person)
+        )
         await self._attest(school, attested, roll_call, version)
         records: Records = {
             "school": school.id,
             "class": first.id,
-            "student": candidate.student_id,
+            "student": enrolled_student.student_id,
             "second_student": second.students[0].id,
             "bystander": bystander.id,
             "bystander_code": await self._issue_code(school, bystander),
@@ -345,10 +351,10 @@ class _ScenarioBuilder:
             "roll_call": roll_call,
             "voidable": voidable,
             "notice_group": roll_call,
-            "notice": await self._find_notice(Notice.student_id == candidate.student_id),
+            "notice": await self._find_notice(Notice.student_id == enrolled_student.student_id),
             "submission": submission.submission_id,
             "classmate_submission": (await self.roll.submit(classmate, roll_call)).submission_id,
-            "frame": burst(candidate.person)[0],
+            "frame": render_burst(enrolled_student.person)[0],
             "registration": new_id(),
             **await self._create_leave(school),
             "city": self.world.city.id if school is self.world.school else self.world.other_city.id,
@@ -401,7 +407,7 @@ class _ScenarioBuilder:
     async def _create_term(self, school: School) -> UUID:
         """Open the current term with the school's own dates."""
         province = province_account(self.world.province)
-        async with self.roll.arrange() as session:
+        async with self.roll.owner_transaction() as session:
             term = await term_of(session, school.id, legal_day(self.at))
             school_term = NewTerm(school.id, term.code, term.starts_on, term.ends_on)
             return (await open_term(session, province, school_term, self.at)).id
@@ -440,7 +446,7 @@ class _ScenarioBuilder:
     async def _find_notice(self, recipient: Any) -> UUID:
         """Find a notice that the app shows; codes sent only by SMS are not shown."""
         shown = select(NoticeDelivery.notice_id).where(NoticeDelivery.channel == "in_app")
-        async with self.roll.arrange() as session:
+        async with self.roll.owner_transaction() as session:
             notice = await session.scalar(select(Notice.id).where(recipient, Notice.id.in_(shown)).limit(1))
         assert isinstance(notice, UUID)
         return notice

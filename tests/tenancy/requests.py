@@ -5,7 +5,7 @@ from typing import Any
 
 from httpx import Response
 
-from tests.support.roll_call.student_phone import burst
+from tests.support.roll_call.student_phone import render_burst
 from tests.tenancy.fixtures import Client, Company
 from tests.tenancy.rows import Made, Of, Row
 
@@ -38,7 +38,7 @@ async def send_row(company: Company, client: Client, row: Row, pick: PickId) -> 
     options: dict[str, Any] = {"params": filled(row.query, company, pick)}
     if row.pictures is not None:
         count = 3 if row.pictures == "shots" else 1
-        shots = burst(company.candidate.person, count=count)
+        shots = render_burst(company.enrolled_student.person, count=count)
         options["files"] = [(row.pictures, (f"{n}.png", shot, "image/png")) for n, shot in enumerate(shots)]
     elif row.content is not None:
         options |= {"content": row.content.make(company), "headers": {"content-type": row.media}}

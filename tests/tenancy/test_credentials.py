@@ -6,7 +6,7 @@ import pytest
 
 from backend.demo.phone import Phone
 from tests.support.identity.staff_user import PASSWORD, staffer
-from tests.support.roll_call.student_phone import burst, envelope
+from tests.support.roll_call.student_phone import envelope, render_burst
 from tests.tenancy.fixtures import Company, Nobody, StaffMember
 from tests.tenancy.matrix import MOBILE, STAFF
 from tests.tenancy.requests import own, send_row
@@ -109,7 +109,13 @@ async def test_claims_inside_a_signed_envelope_have_no_effect(company: Company) 
     path = f"/v1/roll-calls/{roll_call}"
     nonce = (await phone.post(f"{path}/challenges")).json()["nonce"]
     claimed = {"claims": {**UNEXPECTED_FIELDS, "inside": True}}
-    signed = envelope(company.candidate, roll_call, nonce, burst(company.candidate.person, 10), **claimed)
+    signed = envelope(
+        company.enrolled_student,
+        roll_call,
+        nonce,
+        render_burst(company.enrolled_student.person, 10),
+        **claimed,
+    )
     assert (await phone.post(f"{path}/envelopes", json={"envelope": signed})).status_code == 201
     assert (await phone.get(path)).json()["outcome"] is None
     attempts = (await phone.get(f"{path}/attempts")).json()

@@ -21,7 +21,7 @@ from backend.core.errors import NotFound
 from backend.identity.devices.service import active_device
 from backend.roll_call import errors
 from backend.roll_call.eligibility import (
-    Refused,
+    RecordedRefusal,
     StudentCheck,
     find_refusal,
     load_attempt_state,
@@ -41,7 +41,7 @@ _RANDOM = secrets.SystemRandom()
 
 async def issue_challenge(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, cannot: Collection[Action], at: datetime
-) -> Challenge | Refused:
+) -> Challenge | RecordedRefusal:
     """Issue a nonce and actions for one check-in, without the actions that the student cannot do.
 
     An unanswered challenge with at least half its lifetime left is returned again, so that retries get the same one.

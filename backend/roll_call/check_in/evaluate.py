@@ -1,6 +1,6 @@
 """Evaluation of check-in requests: accept with a signed receipt, refuse with a reason, or repeat the earlier receipt.
 
-`receive_batch` loads the facts of a batch, evaluates each request and stores the results. `evaluate` is pure and sees
+`receive_batch` loads the facts of a batch, evaluates each request and stores the results. `evaluate_request` is pure and sees
 only the facts of its own request, so a request gets the same answer in a batch as alone. Only the server's clock
 decides, and the caller answers after the commit.
 """
@@ -21,14 +21,14 @@ from backend.core.keys import KeyRing
 from backend.identity.errors import AccountIsDisabled, KeyRevoked, ProofReplayed
 from backend.roll_call import errors
 from backend.roll_call.check_in.repository import (
-    Accepted,
+    AcceptedCheckIn,
     CheckInFacts,
     CheckInRequest,
-    Rejected,
-    load_facts,
-    store,
+    RejectedCheckIn,
+    load_check_in_facts,
+    store_check_ins,
 )
-from backend.roll_call.eligibility import AttemptState, Refused, find_refusal
+from backend.roll_call.eligibility import AttemptState, RecordedRefusal, find_refusal
 from backend.roll_call.envelope import Envelope, OpenedEnvelope
 from backend.roll_call.policy import CheckInLimits, load_check_in_limits
 from backend.roll_call.settlement.resettlement import resettle_submission
@@ -37,7 +37,7 @@ from geo.location_fixes import validate
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class Acknowledgement:
     """The receipt of a stored envelope. `first` is False for a retry, which gets the original receipt."""
 
     submission_id: UUID
@@ -47,13 +47,13 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class UnrecordedError:
+class UnrecordedRefusal:
     """A refusal for which no `refusal` row is stored, because the roll call is not known to be the student's."""
 
     error: DomainError
 
 
-Answer = Received | Refused | UnrecordedError
+Answer = Acknowledgement | RecordedRefusal | UnrecordedRefusal
 
 
 async def receive_batch(
@@ -67,11 +67,11 @@ async def receive_batch(
     its locks instead.
     """
     first_of_student = {(each.proof.jkt, each.roll_call_id): each for each in reversed(requests)}
-    facts = await load_facts(connection, list(first_of_student.values()), wait=wait)
+    facts = await load_check_in_facts(connection, list(first_of_student.values()), wait=wait)
     facts_of = dict(zip(first_of_student.values(), facts, strict=True))
     answers: list[Answer | Deferred] = []
-    accepted: list[Accepted] = []
-    rejected: list[Rejected] = []
+    accepted: list[AcceptedCheckIn] = []
+    rejected: list[RejectedCheckIn] = []
     resettle: list[dict[str, str]] = []
     for number, request in enumerate(requests):
         await yield_to_loop(number)
@@ -79,30 +79,30 @@ async def receive_batch(
         if own is None:
             answers.append(DEFER)
             continue
-        match evaluate(request, own, keys):
-            case Accepted() as result:
+        match evaluate_request(request, own, keys):
+            case AcceptedCheckIn() as result:
                 accepted.append(result)
                 if own.settled:  # in time, but the roll call was settled while the request was queued
                     resettle.append({"submission_id": str(result.id), "school_id": str(own.school_id)})
-                answers.append(Received(result.id, result.receipt, result.frames_due_at, first=True))
-            case Rejected() as result:
+                answers.append(Acknowledgement(result.id, result.receipt, result.frames_due_at, first=True))
+            case RejectedCheckIn() as result:
                 rejected.append(result)
-                answers.append(Refused(result.error))
+                answers.append(RecordedRefusal(result.error))
             case answer:
                 answers.append(answer)
-    await store(connection, accepted, rejected)
+    await store_check_ins(connection, accepted, rejected)
     if resettle:
         await defer_all(connection, resettle_submission, resettle)
     return answers
 
 
-def evaluate(
+def evaluate_request(
     request: CheckInRequest, facts: CheckInFacts, keys: KeyRing
-) -> Accepted | Rejected | Received | UnrecordedError:
+) -> AcceptedCheckIn | RejectedCheckIn | Acknowledgement | UnrecordedRefusal:
     """Decide one request from its facts alone."""
     error = _find_access_error(facts)
     if error is not None:
-        return UnrecordedError(error)
+        return UnrecordedRefusal(error)
     assert facts.place is not None
     assert facts.student_id is not None
     figures = load_check_in_limits(facts.launched_at, facts.place)
@@ -113,10 +113,10 @@ def evaluate(
         if not isinstance(opened, OpenedEnvelope):
             raise opened
         if facts.earlier_id is not None:
-            return Received(facts.earlier_id, facts.earlier_receipt, facts.earlier_due, first=False)
+            return Acknowledgement(facts.earlier_id, facts.earlier_receipt, facts.earlier_due, first=False)
         _check_envelope(request, opened.content, facts, figures)
     except errors.CheckInRefusal as refusal:
-        return Rejected(request, facts.student_id, refusal)
+        return RejectedCheckIn(request, facts.student_id, refusal)
     return _accept(request, facts, figures, keys)
 
 
@@ -180,7 +180,9 @@ def _check_content(content: Envelope, figures: CheckInLimits) -> None:
         ) from error
 
 
-def _accept(request: CheckInRequest, facts: CheckInFacts, figures: CheckInLimits, keys: KeyRing) -> Accepted:
+def _accept(
+    request: CheckInRequest, facts: CheckInFacts, figures: CheckInLimits, keys: KeyRing
+) -> AcceptedCheckIn:
     """Sign the receipt. After a rejection because of load, the grace for frames starts when the retry arrived."""
     assert facts.student_id is not None
     is_retry = request.arrived_at != request.at
@@ -195,7 +197,7 @@ def _accept(request: CheckInRequest, facts: CheckInFacts, figures: CheckInLimits
     )
     in_cool_down = facts.cool_down_until is not None and facts.cool_down_until > request.at
     receipt = sign_receipt(keys, claims)
-    return Accepted(
+    return AcceptedCheckIn(
         claims.submission_id, request, facts.student_id, in_cool_down, receipt, claims.frames_due_at
     )
 

@@ -14,7 +14,7 @@ from backend.people.tables import SchoolClass
 from backend.roll_call.access import access_roll_call, acts_for_launcher, select_counselor_classes
 from backend.roll_call.outcomes import find_obligation
 from backend.roll_call.student_queries import is_verdict_of_submission, load_refusals
-from backend.roll_call.tables import Challenge, Obligation, Refusal, Submission, Verdict
+from backend.roll_call.tables import Challenge, Obligation, Refusal, Submission, VerdictRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Attempt:
 
     submission: Submission
     challenge: Challenge
-    verdict: Verdict | None
+    verdict: VerdictRecord | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class AttemptHistory:
     traced: bool
 
 
-async def attempts_of(
+async def load_attempt_history(
     session: AsyncSession, actor: Actor, roll_call_id: UUID, student_id: UUID, at: datetime
 ) -> AttemptHistory:
     """Load all attempts of a student of the audience. Counselors see only the students of their own classes.
@@ -47,7 +47,7 @@ async def attempts_of(
     if obligation is None or not await _is_overseen(session, actor, obligation):
         raise NotFound
     rows = await session.execute(
-        select(Submission, Challenge, Verdict)
+        select(Submission, Challenge, VerdictRecord)
         .join(
             Challenge,
             and_(
@@ -56,7 +56,7 @@ async def attempts_of(
                 Challenge.nonce == Submission.nonce,
             ),
         )
-        .outerjoin(Verdict, is_verdict_of_submission())
+        .outerjoin(VerdictRecord, is_verdict_of_submission())
         .where(
             Submission.term_code == roll_call.term_code,
             Submission.roll_call_id == roll_call_id,

@@ -2,9 +2,9 @@
 
 `CheckInIntake` is called once per request. It runs in this order:
 
-1. `take` rejects the request with a signed retry token if the queues are too long.
+1. `submit` rejects the request with a signed retry token if the queues are too long.
 2. `_verify` checks the access token, the DPoP proof and the envelope's signature. It needs no database.
-3. `_write_batch` evaluates and stores up to `BATCH` requests in one transaction (`evaluate.receive_batch`).
+3. `_write_batch` evaluates and stores up to `MAX_BATCH` requests in one transaction (`evaluate.receive_batch`).
 4. A request whose locks are held by another transaction is written alone, by `_write_alone`, which waits for them.
 """
 
@@ -20,7 +20,7 @@ from backend.core.batching.fair_queue import FairQueue
 from backend.core.errors import DomainError
 from backend.core.jws import signed_digest
 from backend.identity.sign_in.authentication import HttpRequest, check_phone, phone_token, phone_tokens
-from backend.roll_call.check_in.evaluate import Answer, UnrecordedError, receive_batch
+from backend.roll_call.check_in.evaluate import Answer, UnrecordedRefusal, receive_batch
 from backend.roll_call.check_in.repository import CheckInRequest
 from backend.roll_call.check_in.retry_token import (
     RetryToken,
@@ -31,12 +31,12 @@ from backend.roll_call.check_in.retry_token import (
 from backend.roll_call.envelope import OpenedEnvelope, open_envelope
 from backend.roll_call.errors import CheckInRefusal, IntakeBusy
 
-BATCH = 32
+MAX_BATCH = 32
 """Maximum number of requests in one transaction: they share its fixed cost, and none waits for many signatures."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class EnvelopeRequest:
     """An HTTP request with an envelope, before anything is verified."""
 
     http: HttpRequest
@@ -53,33 +53,35 @@ class CheckInIntake:
 
     def __init__(self, app_context: AppContext) -> None:
         self._app_context = app_context
-        self._verifying: FairQueue[Sent, CheckInRequest | UnrecordedError] = FairQueue(self._verify)
+        self._verifying: FairQueue[EnvelopeRequest, CheckInRequest | UnrecordedRefusal] = FairQueue(
+            self._verify
+        )
         self._writer: BatchWriter[CheckInRequest, Answer] = BatchWriter(
-            self._write_batch, self._write_alone, BatchLimits(BATCH)
+            self._write_batch, self._write_alone, BatchLimits(MAX_BATCH)
         )
 
-    async def take(self, request: Sent) -> Answer:
+    async def submit(self, request: EnvelopeRequest) -> Answer:
         """Return the answer once it is committed, or `IntakeBusy` with a retry token if the queues are too long."""
         settings, queued = self._app_context.settings, self._verifying.queued + self._writer.queued
         wait = self._verifying.expected_wait() + self._writer.expected_wait()
         if queued >= settings.intake_queue or wait > settings.intake_wait:
             try:
-                return UnrecordedError(self._reject(request, wait))
+                return UnrecordedRefusal(self._reject(request, wait))
             except DomainError as error:
-                return UnrecordedError(error)
+                return UnrecordedRefusal(error)
         with self._writer.expect_item():
             verified = await self._verifying.done(request)
-            if isinstance(verified, UnrecordedError):
+            if isinstance(verified, UnrecordedRefusal):
                 return verified
             answer = self._writer.join(verified)
         return await answer
 
-    def _verify(self, request: Sent) -> CheckInRequest | UnrecordedError:
+    def _verify(self, request: EnvelopeRequest) -> CheckInRequest | UnrecordedRefusal:
         """Check everything that needs no database: access token, DPoP proof, envelope signature."""
         try:
             proof = check_phone(self._app_context, request.http, request.arrived_at)
         except DomainError as error:
-            return UnrecordedError(error)
+            return UnrecordedRefusal(error)
         opened: OpenedEnvelope | CheckInRefusal
         try:
             opened = open_envelope(request.compact, proof.key)
@@ -91,7 +93,7 @@ class CheckInIntake:
             request.roll_call_id, request.compact, digest, opened, proof, at, request.arrived_at
         )
 
-    def _effective_time(self, request: Sent, digest: bytes) -> datetime:
+    def _effective_time(self, request: EnvelopeRequest, digest: bytes) -> datetime:
         """Return the time that decides lateness: that of the first attempt if a valid retry token proves one."""
         if request.retry_token is None:
             return request.arrived_at
@@ -112,7 +114,7 @@ class CheckInIntake:
         assert not isinstance(answer, Deferred)
         return answer
 
-    def _reject(self, request: Sent, wait: float) -> IntakeBusy:
+    def _reject(self, request: EnvelopeRequest, wait: float) -> IntakeBusy:
         """Sign a retry token for a request that is rejected because of load.
 
         Only the access token is checked, to save signature checks under load. That is safe: the retry token names the
@@ -130,6 +132,6 @@ class CheckInIntake:
         )
         return IntakeBusy(seconds=seconds, attempted=token)
 
-    def _make_retry_token(self, request: Sent, digest: bytes) -> RetryToken:
+    def _make_retry_token(self, request: EnvelopeRequest, digest: bytes) -> RetryToken:
         access = phone_tokens(self._app_context).read(phone_token(request.http), request.arrived_at)
         return RetryToken(access.account_id, request.roll_call_id, digest, request.arrived_at)

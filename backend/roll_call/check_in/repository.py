@@ -84,7 +84,7 @@ class CheckInFacts:
 _FACTS = "SELECT * FROM definer.check_in_facts(%s, %s, %s, %s, %s, %s, %s)"
 
 
-async def load_facts(
+async def load_check_in_facts(
     connection: Connection, requests: Sequence[CheckInRequest], *, wait: bool
 ) -> list[CheckInFacts | None]:
     """Lock each request's student and roll call, mark its proof as used, and load its facts.
@@ -111,7 +111,7 @@ async def load_facts(
 
 
 @dataclass(frozen=True, slots=True)
-class Accepted:
+class AcceptedCheckIn:
     """An accepted envelope, as it is stored."""
 
     id: UUID
@@ -145,7 +145,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Rejected:
+class RejectedCheckIn:
     """A refused envelope, as it is recorded."""
 
     request: CheckInRequest
@@ -169,7 +169,9 @@ _STORE = "SELECT definer.store_check_ins(%s::json, %b::text[], %s::json)"
 """Envelopes are most of the bytes. Sent apart and in binary form, they need no quoting."""
 
 
-async def store(connection: Connection, accepted: Sequence[Accepted], rejected: Sequence[Rejected]) -> None:
+async def store_check_ins(
+    connection: Connection, accepted: Sequence[AcceptedCheckIn], rejected: Sequence[RejectedCheckIn]
+) -> None:
     """Store an evaluated batch; raises RuntimeError if the database did not store every row."""
     if not accepted and not rejected:
         return

@@ -90,7 +90,7 @@ async def launch_roll_call(
     units = await _load_units(session, command.audience, launcher)
     paths = tuple(unit.path for unit in units)
     await _require_permission(session, actor, policy, command.kind, paths)
-    window = rules.Window(at, command.notify_at or at, command.opens_at, command.closes_at)
+    window = rules.WindowTimes(at, command.notify_at or at, command.opens_at, command.closes_at)
     _require_valid_window(window, policy, command.kind)
     days = (legal_day(window.opens_at), legal_day(window.closes_at))
     term_code = await require_one_term(session, launcher.id, *days)
@@ -163,7 +163,7 @@ async def _require_permission(
         raise LaunchNotPermitted(reason_zh=zh, reason_en=en)
 
 
-def _require_valid_window(window: rules.Window, policy: PolicyAt, kind: rules.Kind) -> None:
+def _require_valid_window(window: rules.WindowTimes, policy: PolicyAt, kind: rules.Kind) -> None:
     maximum = (
         "roll_call.spot_check.window_maximum"
         if kind == rules.SPOT_CHECK

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.roll_call.errors import SENT_TO_A_PERSON
 from backend.roll_call.outcomes import OutcomeDecision
-from backend.roll_call.rules import Attempt, Finding, settle
-from backend.roll_call.tables import Refusal, RollCall, Submission, Verdict
+from backend.roll_call.rules import InTimeSubmission, VerdictDecision, settle_obligation
+from backend.roll_call.tables import Refusal, RollCall, Submission, VerdictRecord
 
 SETTLEMENT_METHOD = "settlement"
 
@@ -28,21 +28,25 @@ def is_referral(roll_call: RollCall) -> ColumnElement[bool]:
 
 async def load_attempts(
     session: AsyncSession, roll_call: RollCall, student_ids: Sequence[UUID]
-) -> defaultdict[UUID, list[Attempt]]:
+) -> defaultdict[UUID, list[InTimeSubmission]]:
     """The submissions of each student with their verdicts, oldest first; empty for a student without any."""
     rows = await session.execute(
-        select(Submission.student_id, Verdict.finding, Verdict.reasons)
+        select(Submission.student_id, VerdictRecord.finding, VerdictRecord.reasons)
         .select_from(Submission)
         .outerjoin(
-            Verdict,
-            and_(Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id),
+            VerdictRecord,
+            and_(
+                VerdictRecord.term_code == roll_call.term_code, VerdictRecord.submission_id == Submission.id
+            ),
         )
         .where(*in_roll_call(Submission, roll_call), Submission.student_id.in_(student_ids))
         .order_by(Submission.received_at)
     )
-    attempts = defaultdict[UUID, list[Attempt]](list)
+    attempts = defaultdict[UUID, list[InTimeSubmission]](list)
     for student_id, finding, reasons in rows:
-        attempts[student_id].append(Attempt(Finding(finding) if finding else None, tuple(reasons or ())))
+        attempts[student_id].append(
+            InTimeSubmission(VerdictDecision(finding) if finding else None, tuple(reasons or ()))
+        )
     return attempts
 
 
@@ -54,8 +58,8 @@ async def load_referred_students(
     return set(await session.scalars(referred))
 
 
-def decide_from_attempts(attempts: list[Attempt], *, sent_to_a_person: bool) -> OutcomeDecision:
+def decide_from_attempts(attempts: list[InTimeSubmission], *, sent_to_a_person: bool) -> OutcomeDecision:
     """Apply the settlement rule to a student's attempts."""
-    result = settle(attempts, sent_to_a_person=sent_to_a_person)
+    result = settle_obligation(attempts, sent_to_a_person=sent_to_a_person)
     trace: dict[str, Any] = {"attempts": [[attempt.finding, list(attempt.reasons)] for attempt in attempts]}
     return OutcomeDecision(result.outcome, result.reason, SETTLEMENT_METHOD, trace)

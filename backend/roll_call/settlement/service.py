@@ -24,7 +24,7 @@ from backend.roll_call.outcomes import (
 from backend.roll_call.policy import roll_call_policy
 from backend.roll_call.progress.counters import sum_counters
 from backend.roll_call.progress.tasks import compare_counters
-from backend.roll_call.rules import UNATTENDED, Outcome, settle_silence, told_in_time
+from backend.roll_call.rules import UNATTENDED, Outcome, settle_without_submission, told_in_time
 from backend.roll_call.settlement.attempts import (
     SETTLEMENT_METHOD,
     decide_from_attempts,
@@ -45,7 +45,7 @@ from backend.roll_call.tables import (
     RollCallClass,
     RollCallStep,
     Submission,
-    Verdict,
+    VerdictRecord,
     VerificationTask,
 )
 from backend.roll_call.verification.queue import enqueue_verification
@@ -115,7 +115,7 @@ async def _count_pending(session: AsyncSession, roll_call: RollCall, at: datetim
 def _is_without_verdict(roll_call: RollCall) -> ColumnElement[bool]:
     """Condition for `submission` rows: no verdict yet, and the student has no outcome yet."""
     has_verdict = exists().where(
-        Verdict.term_code == roll_call.term_code, Verdict.submission_id == Submission.id
+        VerdictRecord.term_code == roll_call.term_code, VerdictRecord.submission_id == Submission.id
     )
     is_open = Submission.student_id.in_(select(OPEN_OBLIGATIONS.c.student_id))
     return and_(*in_roll_call(Submission, roll_call), is_open, ~has_verdict)
@@ -178,7 +178,7 @@ async def _settle_without_attempts(session: AsyncSession, roll_call: RollCall, a
         minimum=minimum,
         grace=roll_call.frames_until - roll_call.closes_at,
     )
-    result = settle_silence(announced=in_time)
+    result = settle_without_submission(announced=in_time)
     decision = OutcomeDecision(result.outcome, result.reason, SETTLEMENT_METHOD)
     await fill_open_outcomes(session, roll_call, decision, at, among=OPEN_OBLIGATIONS)
 

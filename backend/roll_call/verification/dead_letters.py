@@ -81,7 +81,7 @@ async def access_launched_roll_call(
     return roll_call
 
 
-async def dead_letters_page(
+async def load_dead_letters(
     session: AsyncSession,
     actor: Actor,
     roll_call_id: UUID | None,
@@ -107,7 +107,7 @@ async def dead_letters_page(
     return [DeadLetter(*row) for row in (await session.execute(query)).all()]
 
 
-async def retry(session: AsyncSession, actor: Actor, submission_id: UUID, at: datetime) -> None:
+async def retry_dead_letter(session: AsyncSession, actor: Actor, submission_id: UUID, at: datetime) -> None:
     """Put one dead letter back into the queue with a fresh number of attempts. Raises Conflict if it is not dead."""
     task = await session.get(VerificationTask, submission_id)
     if task is None:
@@ -120,7 +120,9 @@ async def retry(session: AsyncSession, actor: Actor, submission_id: UUID, at: da
     audit.record(session, act, at)
 
 
-async def retry_all(session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime) -> int:
+async def retry_all_dead_letters(
+    session: AsyncSession, actor: Actor, roll_call_id: UUID, at: datetime
+) -> int:
     """Put all dead letters of a roll call back into the queue. Returns how many there were."""
     roll_call = await access_launched_roll_call(session, actor, roll_call_id, at)
     requeued = await _requeue(session, VerificationTask.roll_call_id == roll_call_id, at)

@@ -23,7 +23,7 @@ from backend.roll_call.tables import (
     RollCallSite,
     Submission,
     SubmissionFrame,
-    Verdict,
+    VerdictRecord,
 )
 from biometrics.errors import BiometricsError
 from biometrics.matching.scoring import Reference
@@ -61,10 +61,10 @@ async def load_inputs(
     if len(rows) < len(set(submission_ids)):
         raise NotFound
     terms = {each.term_code for each in rows}
-    with_verdict = select(Verdict.submission_id).where(
-        Verdict.term_code.in_(terms),
-        Verdict.school_id == school_id,
-        Verdict.submission_id.in_(submission_ids),
+    with_verdict = select(VerdictRecord.submission_id).where(
+        VerdictRecord.term_code.in_(terms),
+        VerdictRecord.school_id == school_id,
+        VerdictRecord.submission_id.in_(submission_ids),
     )
     pending = set(submission_ids).difference(await session.scalars(with_verdict))
     submissions = [each for each in rows if each.id in pending]

@@ -28,7 +28,7 @@ class QueueMetrics:
     oldest: timedelta | None
     """The age of the oldest task, without dead letters. None if there is none."""
     judged_last_minute: int
-    left: timedelta | None
+    time_left: timedelta | None
     """Estimated time until all current tasks are verified. None if no worker verified anything in the last minute."""
 
 
@@ -61,7 +61,7 @@ def estimate_time_left(unfinished: int, throughputs: Sequence[Throughput]) -> ti
 _LOAD = text("SELECT state, own, tasks, oldest FROM definer.verification_load(:roll_call)")
 
 
-async def queue_metrics(session: AsyncSession, roll_call_id: UUID | None, at: datetime) -> QueueMetrics:
+async def load_queue_metrics(session: AsyncSession, roll_call_id: UUID | None, at: datetime) -> QueueMetrics:
     """Load the metrics of a roll call that the caller may see completely, or of the whole queue without one.
 
     The queue is first come, first served for the whole deployment, so the time left includes the tasks of all roll
@@ -80,7 +80,7 @@ async def queue_metrics(session: AsyncSession, roll_call_id: UUID | None, at: da
         **own,
         oldest=at - oldest if oldest else None,
         judged_last_minute=sum(each.judged for each in throughputs if each.since > at - RECENT),
-        left=estimate_time_left(unfinished if oldest else 0, throughputs),
+        time_left=estimate_time_left(unfinished if oldest else 0, throughputs),
     )
 
 

@@ -32,8 +32,8 @@ from backend.roll_call.outcomes import (
     write_outcome,
 )
 from backend.roll_call.policy import check_in_limits, roll_call_policy
-from backend.roll_call.rules import Finding, Outcome
-from backend.roll_call.tables import OutcomeEntry, RollCallStep, Verdict
+from backend.roll_call.rules import Outcome, VerdictDecision
+from backend.roll_call.tables import OutcomeEntry, RollCallStep, VerdictRecord
 from backend.roll_call.verification.analysis import Analysis, frame_hashes
 from backend.roll_call.verification.inputs import VerificationInput
 from backend.roll_call.verification.queue import Lease, complete
@@ -58,7 +58,7 @@ class Verified:
 
     @property
     def accepted(self) -> bool:
-        return self.analysis.verdict.decision is Finding.ACCEPTED
+        return self.analysis.verdict.decision is VerdictDecision.ACCEPTED
 
 
 async def record_verdicts(
@@ -93,7 +93,7 @@ async def _insert_verdicts(
 ) -> list[Verified]:
     """Insert the verdicts; returns those that were new, in the order in which their submissions were received."""
     rows = [_verdict_row(each, at) for each in verified]
-    added = insert(Verdict).on_conflict_do_nothing().returning(Verdict.submission_id)
+    added = insert(VerdictRecord).on_conflict_do_nothing().returning(VerdictRecord.submission_id)
     written = set(await session.scalars(added, rows))
     by_time = sorted(verified, key=lambda each: each.input.submission.received_at)
     return [each for each in by_time if each.submission_id in written]

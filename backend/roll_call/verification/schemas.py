@@ -48,8 +48,8 @@ class VerificationOut(BaseModel):
             dead=metrics.dead,
             oldest_seconds=None if metrics.oldest is None else int(metrics.oldest.total_seconds()),
             judged_last_minute=metrics.judged_last_minute,
-            seconds_left=None if metrics.left is None else int(metrics.left.total_seconds()),
-            all_judged_at=None if metrics.left is None else at + metrics.left,
+            seconds_left=None if metrics.time_left is None else int(metrics.time_left.total_seconds()),
+            all_judged_at=None if metrics.time_left is None else at + metrics.time_left,
             server_time=at,
         )
 

@@ -22,7 +22,7 @@ from backend.org.terms import term_of
 from backend.policy.installed import policy_at
 from backend.roll_call import reason_texts, results, staff_queries
 from backend.roll_call.access import access_roll_call
-from backend.roll_call.check_in.history import Attempt, attempts_of
+from backend.roll_call.check_in.history import Attempt, load_attempt_history
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import LaunchRollCall, launch_roll_call
 from backend.roll_call.reminders import send_reminder
@@ -241,7 +241,7 @@ def _to_result_out(row: results.Result) -> ResultOut:
 async def get_attempts(caller: StaffCaller, roll_call_id: UUID, student_id: UUID) -> StudentAttemptsOut:
     """某学生在本次核验中的全部提交及判定依据 · A student's submissions with their verdicts and reasons."""
     async with caller.transaction() as session:
-        history = await attempts_of(session, caller.actor, roll_call_id, student_id, caller.at)
+        history = await load_attempt_history(session, caller.actor, roll_call_id, student_id, caller.at)
     return StudentAttemptsOut(
         attempts=[_to_attempt_out(each, traced=history.traced) for each in history.attempts],
         refusals=[AttemptRefusalOut(at=each.at, step=each.step, code=each.code) for each in history.refusals],

@@ -8,11 +8,11 @@ from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_
 from backend.core.web.problems import documented
 from backend.roll_call.verification.dead_letters import (
     access_launched_roll_call,
-    dead_letters_page,
-    retry,
-    retry_all,
+    load_dead_letters,
+    retry_all_dead_letters,
+    retry_dead_letter,
 )
-from backend.roll_call.verification.metrics import queue_metrics
+from backend.roll_call.verification.metrics import load_queue_metrics
 from backend.roll_call.verification.schemas import DeadLetterOut, RetriedOut, VerificationOut
 from backend.staff_api.caller import StaffCaller
 
@@ -25,7 +25,7 @@ async def get_verification(caller: StaffCaller, roll_call_id: UUID) -> Verificat
     at = caller.at
     async with caller.transaction() as session:
         await access_launched_roll_call(session, caller.actor, roll_call_id, at)
-        metrics = await queue_metrics(session, roll_call_id, at)
+        metrics = await load_queue_metrics(session, roll_call_id, at)
     return VerificationOut.of(metrics, at)
 
 
@@ -36,7 +36,7 @@ async def list_dead_letters(
     """未能核验的提交（新的在前） · Submissions that could not be verified, newest first."""
     at = caller.at
     async with caller.transaction() as session:
-        rows = await dead_letters_page(
+        rows = await load_dead_letters(
             session, caller.actor, roll_call_id, instant_position(cursor), limit + 1, at
         )
     items = [DeadLetterOut.of(row, at) for row in rows[:limit]]
@@ -51,7 +51,7 @@ async def list_dead_letters(
 async def post_retry(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
     """重新核验一份提交 · Put one submission back into the queue."""
     async with caller.transaction() as session:
-        await retry(session, caller.actor, submission_id, caller.at)
+        await retry_dead_letter(session, caller.actor, submission_id, caller.at)
     return RetriedOut(retried=1)
 
 
@@ -63,4 +63,6 @@ async def post_retry(caller: StaffCaller, submission_id: UUID) -> RetriedOut:
 async def post_retry_all(caller: StaffCaller, roll_call_id: UUID) -> RetriedOut:
     """重新核验一次点名的全部此类提交 · Put all dead letters of a roll call back into the queue."""
     async with caller.transaction() as session:
-        return RetriedOut(retried=await retry_all(session, caller.actor, roll_call_id, caller.at))
+        return RetriedOut(
+            retried=await retry_all_dead_letters(session, caller.actor, roll_call_id, caller.at)
+        )

@@ -21,17 +21,17 @@ from mobile_api import envelopes
 from mobile_api.caller import PhoneCaller
 from mobile_api.roll_calls import router
 from tests.support.roll_call import student_phone
-from tests.support.roll_call.scenario import Stage, staged
-from tests.support.roll_call.student_phone import Candidate
+from tests.support.roll_call.scenario import RollCallScenario, create_scenario
+from tests.support.roll_call.student_phone import StudentWithPhone
 
 ACCOUNT = "x-test-account"
 
 
 @dataclass(slots=True)
-class Api:
+class MobileClient:
     """Calls the roll call routes of a scenario as a student."""
 
-    stage: Stage
+    scenario: RollCallScenario
     http: httpx.AsyncClient
     accounts: dict[str, Actor] = field(default_factory=dict)
     frames: list[bytes] = field(default_factory=list)
@@ -42,22 +42,22 @@ class Api:
         headers = {**options.pop("headers", {}), ACCOUNT: str(actor.account_id)}
         return await self.http.request(method, f"/v1{path}", headers=headers, **options)
 
-    async def get(self, candidate: Candidate, path: str, **options: Any) -> httpx.Response:
-        return await self.call(candidate.actor, "GET", path, **options)
+    async def get(self, student: StudentWithPhone, path: str, **options: Any) -> httpx.Response:
+        return await self.call(student.actor, "GET", path, **options)
 
-    async def challenge(self, candidate: Candidate, roll_call_id: UUID, **body: Any) -> httpx.Response:
+    async def challenge(self, student: StudentWithPhone, roll_call_id: UUID, **body: Any) -> httpx.Response:
         path = f"/roll-calls/{roll_call_id}/challenges"
-        return await self.call(candidate.actor, "POST", path, **({"json": body} if body else {}))
+        return await self.call(student.actor, "POST", path, **({"json": body} if body else {}))
 
     async def envelope(
-        self, candidate: Candidate, roll_call_id: UUID, compact: str, **more: Any
+        self, student: StudentWithPhone, roll_call_id: UUID, compact: str, **more: Any
     ) -> httpx.Response:
         """Post an envelope with a real access token and DPoP proof."""
-        path, at, phone = f"/v1/roll-calls/{roll_call_id}/envelopes", self.stage.clock(), candidate.phone
+        path, at, phone = f"/v1/roll-calls/{roll_call_id}/envelopes", self.scenario.clock(), student.phone
         phone.clock = at.timestamp
         life = timedelta(minutes=10)
         token = issue_phone_token(
-            self.stage.app_context.keys, candidate.actor.account_id, phone.thumbprint, at, life
+            self.scenario.app_context.keys, student.actor.account_id, phone.thumbprint, at, life
         )
         headers = {
             "Authorization": f"DPoP {token.value}",
@@ -66,43 +66,43 @@ class Api:
         return await self.http.post(path, headers=headers, json={"envelope": compact, **more})
 
     async def frame(
-        self, candidate: Candidate, submission_id: str, position: int, data: bytes
+        self, student: StudentWithPhone, submission_id: str, position: int, data: bytes
     ) -> httpx.Response:
         path = f"/submissions/{submission_id}/frames/{position}"
-        return await self.call(candidate.actor, "PUT", path, content=data)
+        return await self.call(student.actor, "PUT", path, content=data)
 
-    async def signed(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
-        answer = await self.challenge(candidate, roll_call_id)
+    async def signed(self, student: StudentWithPhone, roll_call_id: UUID, **changes: Any) -> str:
+        answer = await self.challenge(student, roll_call_id)
         assert answer.status_code == 201, answer.text
         nonce, actions = answer.json()["nonce"], answer.json()["actions"]
-        self.frames = student_phone.acted(candidate.person, [each["action"] for each in actions])
-        return student_phone.envelope(candidate, roll_call_id, nonce, self.frames, **changes)
+        self.frames = student_phone.render_actions(student.person, [each["action"] for each in actions])
+        return student_phone.envelope(student, roll_call_id, nonce, self.frames, **changes)
 
-    async def submitted(self, candidate: Candidate, roll_call_id: UUID, **changes: Any) -> str:
-        compact = await self.signed(candidate, roll_call_id, **changes)
-        answer = await self.envelope(candidate, roll_call_id, compact)
+    async def submitted(self, student: StudentWithPhone, roll_call_id: UUID, **changes: Any) -> str:
+        compact = await self.signed(student, roll_call_id, **changes)
+        answer = await self.envelope(student, roll_call_id, compact)
         assert answer.status_code == 201, answer.text
         submission_id: str = answer.json()["submission_id"]
         return submission_id
 
 
 @asynccontextmanager
-async def opened(
+async def open_mobile_client(
     app_context: AppContext, owner: Database, pool: FacePool | None = None
-) -> AsyncIterator[Api]:
+) -> AsyncIterator[MobileClient]:
     """Create a scenario and a client of its routes."""
-    stage = await staged(app_context, owner, pool)
+    scenario = await create_scenario(app_context, owner, pool)
     app = FastAPI()
-    app.state.app_context = stage.app_context
+    app.state.app_context = scenario.app_context
     install_problem_handlers(app)
     app.include_router(router)
     app.include_router(envelopes.router)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-        api = Api(stage, http)
+        api = MobileClient(scenario, http)
 
         def signed_in(request: Request) -> Caller:
-            return Caller(stage.app_context, api.accounts[request.headers[ACCOUNT]])
+            return Caller(scenario.app_context, api.accounts[request.headers[ACCOUNT]])
 
         app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
         yield api

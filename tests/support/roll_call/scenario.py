@@ -27,7 +27,7 @@ from backend.people.tables import Consent, RecordCheck
 from backend.roll_call.check_in import evaluate
 from backend.roll_call.check_in import frames as frame_store
 from backend.roll_call.check_in.challenges import issue_challenge
-from backend.roll_call.eligibility import Refused
+from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.launch.notifications import announce
 from backend.roll_call.launch.service import Launched, LaunchRollCall, launch_roll_call
@@ -39,7 +39,7 @@ from backend.roll_call.tables import (
     Refusal,
     RollCall,
     Submission,
-    Verdict,
+    VerdictRecord,
     VerificationTask,
 )
 from backend.roll_call.verification.queue import Lease, QueueConfig, enqueue_verification
@@ -61,12 +61,12 @@ from tests.support.province import (
 )
 from tests.support.roll_call.student_phone import (
     OFFLINE,
-    Candidate,
-    acted,
-    arrival,
+    StudentWithPhone,
     envelope,
-    in_pieces,
-    template_of,
+    make_check_in_request,
+    make_template,
+    render_actions,
+    stream_chunks,
 )
 
 WINDOW = timedelta(hours=1)
@@ -92,7 +92,7 @@ def pattern_pool() -> Iterator[FacePool]:
         yield pool
 
 
-def job_of(app_context: AppContext) -> JobContext:
+def make_job_context(app_context: AppContext) -> JobContext:
     """Make the context that a procrastinate task receives."""
 
     @dataclass
@@ -103,7 +103,7 @@ def job_of(app_context: AppContext) -> JobContext:
 
 
 @dataclass(slots=True)
-class Stage:
+class RollCallScenario:
     """A test province with its own application context, and each step of a roll call as one method."""
 
     app_context: AppContext
@@ -123,7 +123,7 @@ class Stage:
     def registrar(self) -> Actor:
         return registrar_account(self.school)
 
-    def arrange(self) -> Any:
+    def owner_transaction(self) -> Any:
         """Open a transaction as the database owner, for rows that no service of this package writes."""
         return self.owner.transaction(Scope.wide(PROVINCE_PATH))
 
@@ -140,14 +140,16 @@ class Stage:
             await decide_filing(session, superior, version.id, Decision("approved"), self.clock())
         return version.id
 
-    async def activate(self, pupil: Pupil, *, face: bool = True, school: School | None = None) -> Candidate:
+    async def activate(
+        self, pupil: Pupil, *, face: bool = True, school: School | None = None
+    ) -> StudentWithPhone:
         """Complete the activation of a student (HN334-3.1); without `face`, record the non-face route instead."""
         person = new_id().int % 10**9
         actor = student_account(school or self.school, pupil)
         phone = Phone(OFFLINE)
         at = self.clock()
         common: dict[str, Any] = {"school_id": pupil.school_id, "student_id": pupil.id}
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             session.add(
                 DeviceKey(
                     id=new_id(),
@@ -180,7 +182,7 @@ class Stage:
                 await self._enrol(session, person, common)
             else:
                 session.add(NonFaceRoute(id=new_id(), reason="本人选择", at=at, **common))
-        return Candidate(actor, phone, person)
+        return StudentWithPhone(actor, phone, person)
 
     async def _enrol(self, session: Any, person: int, common: dict[str, Any]) -> None:
         enrolment = FaceEnrolment(
@@ -188,13 +190,13 @@ class Stage:
         )
         session.add(enrolment)
         await session.flush()
-        await store_template(session, self.app_context.keys, enrolment, template_of(person), self.clock())
+        await store_template(session, self.app_context.keys, enrolment, make_template(person), self.clock())
 
     async def account(self, kind: str, school: School, klass: Klass | None = None) -> Actor:
         """Create an active staff account of a school that can receive notices."""
         account_id = new_id()
         counselor_id = klass.counselor_id if klass else None
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             session.add(
                 Account(
                     id=account_id,
@@ -244,12 +246,12 @@ class Stage:
         async with self.app_context.database.transaction(Scope.wide(roll_call.launcher_path)) as session:
             return await announce(session, roll_call.id, self.clock())
 
-    async def serve(self, roll_call: RollCall, *, but: range = range(0)) -> None:
+    async def record_heartbeats(self, roll_call: RollCall, *, but: range = range(0)) -> None:
         """Record heartbeats through the window and four hours beyond, except for the minutes `but` of an outage."""
         first = roll_call.opens_at.replace(second=0, microsecond=0)
         last = int((roll_call.closes_at - first).total_seconds() // 60) + 240
         rows = [{"minute": first + timedelta(minutes=each)} for each in range(last) if each not in but]
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             await session.execute(delete(ServiceHeartbeat).where(ServiceHeartbeat.minute >= first))
             await session.execute(insert(ServiceHeartbeat).values(rows))
 
@@ -258,61 +260,65 @@ class Stage:
             return await settle_roll_call(session, roll_call.id, self.clock())
 
     async def challenge(
-        self, candidate: Candidate, roll_call_id: UUID, *cannot: Action
-    ) -> Challenge | Refused:
-        async with self.app_context.database.transaction(candidate.actor.scope) as session:
-            return await issue_challenge(session, candidate.actor, roll_call_id, cannot, self.clock())
+        self, student: StudentWithPhone, roll_call_id: UUID, *cannot: Action
+    ) -> Challenge | RecordedRefusal:
+        async with self.app_context.database.transaction(student.actor.scope) as session:
+            return await issue_challenge(session, student.actor, roll_call_id, cannot, self.clock())
 
-    async def challenged(self, candidate: Candidate, roll_call_id: UUID, *cannot: Action) -> Challenge:
+    async def issue_challenge(
+        self, student: StudentWithPhone, roll_call_id: UUID, *cannot: Action
+    ) -> Challenge:
         """Issue a challenge; an unanswered one is returned again."""
-        issued = await self.challenge(candidate, roll_call_id, *cannot)
+        issued = await self.challenge(student, roll_call_id, *cannot)
         assert isinstance(issued, Challenge), issued
         return issued
 
-    async def nonce(self, candidate: Candidate, roll_call_id: UUID) -> str:
-        return (await self.challenged(candidate, roll_call_id)).nonce
+    async def nonce(self, student: StudentWithPhone, roll_call_id: UUID) -> str:
+        return (await self.issue_challenge(student, roll_call_id)).nonce
 
-    async def answer(self, candidate: Candidate, roll_call_id: UUID, first: int = 0) -> list[bytes]:
+    async def answer(self, student: StudentWithPhone, roll_call_id: UUID, first: int = 0) -> list[bytes]:
         """Render frames that answer the current challenge."""
-        return acted(candidate.person, (await self.challenged(candidate, roll_call_id)).actions, first)
+        return render_actions(
+            student.person, (await self.issue_challenge(student, roll_call_id)).actions, first
+        )
 
     async def send(
-        self, candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime | None = None
-    ) -> evaluate.Received | Refused:
-        check_in_request = arrival(candidate, roll_call_id, compact, at or self.clock())
+        self, student: StudentWithPhone, roll_call_id: UUID, compact: str, at: datetime | None = None
+    ) -> evaluate.Acknowledgement | RecordedRefusal:
+        check_in_request = make_check_in_request(student, roll_call_id, compact, at or self.clock())
         async with self.app_context.database.transaction(Scope.none()) as session:
             (answer,) = await evaluate.receive_batch(
                 await driver_connection(session), [check_in_request], self.app_context.keys, wait=True
             )
-        if isinstance(answer, evaluate.UnrecordedError):
+        if isinstance(answer, evaluate.UnrecordedRefusal):
             raise answer.error
         assert not isinstance(answer, Deferred)
         return answer
 
     async def submit(
-        self, candidate: Candidate, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
-    ) -> evaluate.Received:
+        self, student: StudentWithPhone, roll_call_id: UUID, frames: list[bytes] | None = None, **content: Any
+    ) -> evaluate.Acknowledgement:
         """Request a challenge and send an envelope; the frames are not uploaded."""
-        challenge = await self.challenged(candidate, roll_call_id)
-        frames = frames or acted(candidate.person, challenge.actions)
-        signed = envelope(candidate, roll_call_id, challenge.nonce, frames, **content)
-        received = await self.send(candidate, roll_call_id, signed)
-        assert isinstance(received, evaluate.Received), received
+        challenge = await self.issue_challenge(student, roll_call_id)
+        frames = frames or render_actions(student.person, challenge.actions)
+        signed = envelope(student, roll_call_id, challenge.nonce, frames, **content)
+        received = await self.send(student, roll_call_id, signed)
+        assert isinstance(received, evaluate.Acknowledgement), received
         return received
 
     async def upload(
-        self, candidate: Candidate, submission_id: UUID, position: int, data: bytes
+        self, student: StudentWithPhone, submission_id: UUID, position: int, data: bytes
     ) -> tuple[frame_store.DeclaredFrame, bool]:
-        database, actor, at = self.app_context.database, candidate.actor, self.clock()
+        database, actor, at = self.app_context.database, student.actor, self.clock()
         frame = await frame_store.load_declared_frame(database, actor, submission_id, position, at)
-        size = await frame_store.store_frame(self.app_context, frame, in_pieces(data))
+        size = await frame_store.store_frame(self.app_context, frame, stream_chunks(data))
         async with database.transaction(Scope.none()) as session:
             stored = frame_store.StoredFrame(frame, actor, size, at)
             return frame, (await frame_store.record_frames(session, [stored]))[0]
 
     async def check_in(
         self,
-        candidate: Candidate,
+        student: StudentWithPhone,
         roll_call_id: UUID,
         frames: list[bytes] | None = None,
         *,
@@ -320,13 +326,13 @@ class Stage:
         **content: Any,
     ) -> UUID:
         """Request a challenge, send an envelope and upload all frames. Another `first` renders other pictures."""
-        frames = frames or await self.answer(candidate, roll_call_id, first)
-        received = await self.submit(candidate, roll_call_id, frames, **content)
+        frames = frames or await self.answer(student, roll_call_id, first)
+        received = await self.submit(student, roll_call_id, frames, **content)
         for position, data in enumerate(frames):
-            await self.upload(candidate, received.submission_id, position, data)
+            await self.upload(student, received.submission_id, position, data)
         return received.submission_id
 
-    async def verify(self, submission_id: UUID, school: School | None = None) -> Verdict:
+    async def verify(self, submission_id: UUID, school: School | None = None) -> VerdictRecord:
         """Verify a submission, queued or not, and return the verdict."""
         lease = await self.leased(submission_id, school)
         await verify_batch(self.app_context, [lease], TERMS)
@@ -339,7 +345,7 @@ class Stage:
             " lease_until = :until, fence = nextval('verification_fence') WHERE submission_id = :id"
             " RETURNING attempts, fence"
         )
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             await enqueue_verification(session, Submission.id == submission_id, self.clock())
             values = {"id": submission_id, "until": self.clock() + TERMS.lease}
             attempts, fence = (await session.execute(lease_task, values)).one()
@@ -347,57 +353,57 @@ class Stage:
 
     async def task(self, submission_id: UUID) -> VerificationTask | None:
         """Load the queue row of a submission, if there is one."""
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             row: VerificationTask | None = await session.get(VerificationTask, submission_id)
         return row
 
-    async def pass_check(self, candidate: Candidate, roll_call_id: UUID) -> Verdict:
-        return await self.verify(await self.check_in(candidate, roll_call_id))
+    async def pass_roll_call(self, student: StudentWithPhone, roll_call_id: UUID) -> VerdictRecord:
+        return await self.verify(await self.check_in(student, roll_call_id))
 
     # --- database contents ---
 
-    async def blocked(self, *kinds: str) -> None:
+    async def wait_for_lock(self, *kinds: str) -> None:
         """Wait until a transaction of this database waits for a lock of these kinds (default: advisory)."""
         waiting = text(
             "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
             " WHERE locktype = ANY(:kinds) AND NOT granted AND datname = current_database()"
         )
         while True:
-            async with self.arrange() as session:
+            async with self.owner_transaction() as session:
                 if await session.scalar(waiting, {"kinds": list(kinds or ("advisory",))}):
                     return
 
-    async def verdict(self, submission_id: UUID) -> Verdict:
-        async with self.arrange() as session:
-            row: Verdict = await session.get_one(Verdict, submission_id)
+    async def verdict(self, submission_id: UUID) -> VerdictRecord:
+        async with self.owner_transaction() as session:
+            row: VerdictRecord = await session.get_one(VerdictRecord, submission_id)
         return row
 
     async def outcomes(self, roll_call_id: UUID) -> dict[UUID, OutcomeEntry]:
         """Load the current outcomes by student."""
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             rows = await session.scalars(
                 select_current_outcomes().where(OutcomeEntry.roll_call_id == roll_call_id)
             )
             return {row.student_id: row for row in rows}
 
-    async def outcome(self, roll_call_id: UUID, candidate: Candidate) -> tuple[str, str] | None:
-        entry = (await self.outcomes(roll_call_id)).get(candidate.student_id)
+    async def outcome(self, roll_call_id: UUID, student: StudentWithPhone) -> tuple[str, str] | None:
+        entry = (await self.outcomes(roll_call_id)).get(student.student_id)
         return (entry.outcome, entry.reason) if entry else None
 
-    async def refusals(self, candidate: Candidate) -> list[tuple[str, str]]:
+    async def load_refusals(self, student: StudentWithPhone) -> list[tuple[str, str]]:
         """Load step and code of each recorded refusal, oldest first."""
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             rows = await session.scalars(
-                select(Refusal).where(Refusal.student_id == candidate.student_id).order_by(Refusal.id)
+                select(Refusal).where(Refusal.student_id == student.student_id).order_by(Refusal.id)
             )
             return [(row.step, row.code) for row in rows]
 
-    async def submissions(self, candidate: Candidate) -> int:
-        async with self.arrange() as session:
+    async def count_submissions(self, student: StudentWithPhone) -> int:
+        async with self.owner_transaction() as session:
             count = await session.scalar(
                 select(func.count())
                 .select_from(Submission)
-                .where(Submission.student_id == candidate.student_id)
+                .where(Submission.student_id == student.student_id)
             )
         return int(count)
 
@@ -406,17 +412,17 @@ class Stage:
         expected = {name: str(value) for name, value in arguments.items()}
         return sum(
             all(args.get(name) == value for name, value in expected.items())
-            for args in await self.jobs_of(task_name)
+            for args in await self.load_jobs(task_name)
         )
 
-    async def jobs_of(self, task_name: str) -> Sequence[dict[str, Any]]:
+    async def load_jobs(self, task_name: str) -> Sequence[dict[str, Any]]:
         """Load the arguments of the enqueued jobs of a task."""
         query = text("SELECT args FROM procrastinate_jobs WHERE task_name = :task")
-        async with self.arrange() as session:
+        async with self.owner_transaction() as session:
             return [dict(args) for args in await session.scalars(query, {"task": task_name})]
 
-    async def events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
-        async with self.arrange() as session:
+    async def load_events(self, name: str, roll_call_id: UUID) -> list[OutboxEvent]:
+        async with self.owner_transaction() as session:
             rows = await session.scalars(
                 select(OutboxEvent)
                 .where(
@@ -443,15 +449,15 @@ def _account_of(actor: Actor, at: datetime) -> Account:
     )
 
 
-async def staged(
+async def create_scenario(
     app_context: AppContext, owner: Database, pool: FacePool | None = None, *, students: int = 3
-) -> Stage:
+) -> RollCallScenario:
     """Create a new province with a filed site and a clock that starts now."""
     clock = Clock(now())
     services = {**app_context.services} | ({face_pool: pool} if pool else {})
     own_context = replace(app_context, clock=clock, services=services)
-    stage = Stage(
+    scenario = RollCallScenario(
         own_context, owner, await plant(owner, app_context.keys, classes=2, students=students), clock
     )
-    await stage.file_site()
-    return stage
+    await scenario.file_site()
+    return scenario

@@ -34,7 +34,7 @@ OUTSIDE = (WEST + 10 * SIDE, SOUTH)
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class StudentWithPhone:
     """An activated student with a phone; `person` is the number of the rendered face."""
 
     actor: Actor
@@ -48,7 +48,7 @@ class Candidate:
 
 
 @cache
-def template_of(person: int) -> FaceTemplate:
+def make_template(person: int) -> FaceTemplate:
     """Enrol a pattern person from three shots."""
     shots = [Shot(render_pattern(person, shot)) for shot in range(100, 103)]
     rules = FaceRules(EnrolmentRules(3, 0.3), BurstRules(1, 0, 10**6, 1.0))
@@ -58,13 +58,15 @@ def template_of(person: int) -> FaceTemplate:
 
 
 @cache
-def picture(person: int, shot: int, action: Action | None = None) -> bytes:
+def render_frame(person: int, shot: int, action: Action | None = None) -> bytes:
     return render_pattern(person, shot, action)
 
 
-def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime) -> CheckInRequest:
-    """Make a check-in request with a fresh proof of the candidate's phone."""
-    phone = candidate.phone
+def make_check_in_request(
+    student: StudentWithPhone, roll_call_id: UUID, compact: str, at: datetime
+) -> CheckInRequest:
+    """Make a check-in request with a fresh proof of the student's phone."""
+    phone = student.phone
     key = phone.key.public_key()
     opened: OpenedEnvelope | CheckInRefusal
     try:
@@ -75,17 +77,17 @@ def arrival(candidate: Candidate, roll_call_id: UUID, compact: str, at: datetime
     return CheckInRequest(roll_call_id, compact, signed_digest(compact), opened, proof, at, at)
 
 
-def burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
+def render_burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
     """Render frames of one person without any action."""
-    return [picture(person, shot) for shot in range(first, first + count)]
+    return [render_frame(person, shot) for shot in range(first, first + count)]
 
 
-def acted(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
+def render_actions(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
     """Render frames of one person who does the actions."""
-    return [picture(person, first + number, action) for number, action in enumerate(posed(actions))]
+    return [render_frame(person, first + number, action) for number, action in enumerate(posed(actions))]
 
 
-def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
+def make_fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:
     """Make three fixes in WGS-84, a few centimetres apart."""
     lon, lat = place
     return [
@@ -94,7 +96,7 @@ def fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str,
     ]
 
 
-def content(
+def make_envelope_content(
     roll_call_id: UUID, nonce: str, frames: list[bytes], /, *, pace_ms: int = 300, **changes: Any
 ) -> dict[str, Any]:
     """Make the payload of an envelope whose frames were taken `pace_ms` apart."""
@@ -102,18 +104,18 @@ def content(
         {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": pace_ms * position}
         for position, data in enumerate(frames)
     ]
-    plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": fixes(), "frames": declared}
+    plain = {"roll_call": str(roll_call_id), "nonce": nonce, "fixes": make_fixes(), "frames": declared}
     return plain | {"claims": {"liveness": 1}} | changes
 
 
 def envelope(
-    candidate: Candidate, roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any
+    student: StudentWithPhone, roll_call_id: UUID, nonce: str, frames: list[bytes], /, **changes: Any
 ) -> str:
     """Sign an envelope; each call makes a new signature."""
-    return candidate.phone.sign(content(roll_call_id, nonce, frames, **changes), typ=TYPE)
+    return student.phone.sign(make_envelope_content(roll_call_id, nonce, frames, **changes), typ=TYPE)
 
 
-async def in_pieces(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
+async def stream_chunks(data: bytes, size: int = 10_000) -> AsyncIterator[bytes]:
     """Stream the bytes in chunks like a request body."""
     for at in range(0, len(data), size):
         yield data[at : at + size]

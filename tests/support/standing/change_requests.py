@@ -84,7 +84,7 @@ class ChangeDesk:
         """Deliver the student's newest prompt and decide it as the registrar."""
         [*_, prompt] = sorted(await self.registry.rows(PromptRecord), key=lambda row: row.raised_at)
         common = {"school_id": prompt.school_id, "student_id": prompt.student_id, "prompt_id": prompt.id}
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             session.add(
                 PromptDelivered(**common, at=self.registry.at, how="in_app", note=None, acting_account=None)
             )
@@ -107,15 +107,15 @@ class ChangeDesk:
 
     async def enrol_in(self, programme: str) -> None:
         """Set the pupil's programme."""
-        async with self.registry.stage.arrange() as session:
+        async with self.registry.roll_call_scenario.owner_transaction() as session:
             await session.execute(
                 update(Student).where(Student.id == self.pupil.id).values(programme=programme)
             )
 
     async def county_school(self) -> tuple[School, Unit]:
         """A school of a county below the city, and the county."""
-        world, stage = self.registry.stage.world, self.registry.stage
-        async with stage.arrange() as session:
+        world, roll_call_scenario = self.registry.roll_call_scenario.world, self.registry.roll_call_scenario
+        async with roll_call_scenario.owner_transaction() as session:
             county = await session.scalar(
                 select(OrgUnit).where(OrgUnit.kind == "county", OrgUnit.code == "410122")
             )
@@ -123,5 +123,7 @@ class ChangeDesk:
                 new, divisions = NewCounty("410122", "中牟县"), Divisions.of(load_policies())
                 province = province_account(world.province)
                 county = await add_county(session, province, new, divisions, self.registry.at)
-            school = await plant_school(session, stage.app_context.keys, county, classes=1, students=1)
+            school = await plant_school(
+                session, roll_call_scenario.app_context.keys, county, classes=1, students=1
+            )
             return school, Unit(county.id, county.kind, county.code, county.name, county.path)

@@ -13,9 +13,9 @@ from tests.support.standing.scenario import Registry
 
 async def create_superior_account(registry: Registry, unit: Unit | None = None) -> UUID:
     """Create an active account of the authority directly above the school, or of the given one."""
-    authority = unit or registry.stage.world.city
+    authority = unit or registry.roll_call_scenario.world.city
     account_id = new_id()
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         session.add(
             Account(
                 id=account_id,
@@ -36,7 +36,7 @@ async def create_superior_account(registry: Registry, unit: Unit | None = None) 
 
 async def load_notices(registry: Registry, linked_id: object) -> list[tuple[str, UUID | None, NoticeMessage]]:
     """Kind, recipient (account or student) and message of every notice whose links contain the id."""
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         rows = await session.execute(
             select(NoticeMessage, Notice)
             .join(Notice, Notice.message_id == NoticeMessage.id)

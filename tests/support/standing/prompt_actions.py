@@ -80,7 +80,7 @@ async def record_offline_delivery(
 async def delete_heartbeats(registry: Registry, roll_call: RollCall) -> None:
     """Delete the heartbeats of the window, as if the service had been down."""
     window = ServiceHeartbeat.minute.between(roll_call.opens_at, roll_call.closes_at)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(delete(ServiceHeartbeat).where(window))
 
 

@@ -37,5 +37,5 @@ async def receive(registry: Registry, prompt_id: UUID) -> datetime:
 async def finish_jobs(registry: Registry) -> None:
     """Delete the school's queued jobs, as if a worker had run them."""
     delete = text("DELETE FROM procrastinate_jobs WHERE args ->> 'school_id' = :school_id")
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(delete, {"school_id": str(registry.school.id)})

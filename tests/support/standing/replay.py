@@ -15,7 +15,7 @@ async def executed(registry: Registry) -> UUID:
     await registry.recompute()
     [prompt] = await registry.rows(tables.PromptRecord)
     registry.pass_time(minutes=1)
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         session.add(
             tables.PromptDelivered(
                 prompt_id=prompt.id,
@@ -35,5 +35,5 @@ async def executed(registry: Registry) -> UUID:
 
 
 async def tamper(registry: Registry, statement: Any, **values: Any) -> None:
-    async with registry.stage.arrange() as session:
+    async with registry.roll_call_scenario.owner_transaction() as session:
         await session.execute(text(statement) if isinstance(statement, str) else statement, values)

@@ -34,7 +34,7 @@ from backend.standing.engine.assess import Assessment
 from backend.standing.store import tables
 from backend.standing.store.save import recompute
 from tests.support.province import Pupil, School, counselor_account, province_account, student_account
-from tests.support.roll_call.scenario import WINDOW, Stage, staged
+from tests.support.roll_call.scenario import WINDOW, RollCallScenario, create_scenario
 from tests.support.standing import copied_misses
 
 INTO_THE_TERM = timedelta(days=40)
@@ -45,7 +45,7 @@ AFTER_THE_CLOSE = timedelta(minutes=10)
 class Registry:
     """A school, its students, and their recorded facts. `pupil` is the first student."""
 
-    stage: Stage
+    roll_call_scenario: RollCallScenario
     since: UUID
     """The newest event when the scenario was created. Earlier events belong to other tests."""
     recording: copied_misses.Recording | None = field(default=None, repr=False)
@@ -54,11 +54,11 @@ class Registry:
 
     @property
     def app_context(self) -> AppContext:
-        return self.stage.app_context
+        return self.roll_call_scenario.app_context
 
     @property
     def school(self) -> School:
-        return self.stage.school
+        return self.roll_call_scenario.school
 
     @property
     def pupil(self) -> Pupil:
@@ -66,7 +66,7 @@ class Registry:
 
     @property
     def registrar(self) -> Actor:
-        return self.stage.registrar
+        return self.roll_call_scenario.registrar
 
     @property
     def counselor(self) -> Actor:
@@ -74,15 +74,15 @@ class Registry:
 
     @property
     def bureau(self) -> Actor:
-        return self.stage.bureau
+        return self.roll_call_scenario.bureau
 
     @property
     def province(self) -> Actor:
-        return province_account(self.stage.world.province)
+        return province_account(self.roll_call_scenario.world.province)
 
     @property
     def at(self) -> datetime:
-        return self.stage.clock()
+        return self.roll_call_scenario.clock()
 
     @property
     def today(self) -> date:
@@ -94,10 +94,10 @@ class Registry:
     def set_clock(self, days: int = 0, hour: int = 8, minute: int = 0) -> None:
         """Move the clock to an hour of the day that many days from today."""
         day = self.today + timedelta(days=days)
-        self.stage.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
+        self.roll_call_scenario.clock.at = datetime.combine(day, time(hour, minute), tzinfo=LEGAL_ZONE)
 
     def pass_time(self, **span: float) -> None:
-        self.stage.clock.at += timedelta(**span)
+        self.roll_call_scenario.clock.at += timedelta(**span)
 
     def transaction(self, actor: Actor) -> Any:
         return self.app_context.database.transaction(actor.scope)
@@ -126,16 +126,16 @@ class Registry:
         **changes: Any,
     ) -> RollCall:
         """Launch a roll call in which only `present` are present, and settle it. The clock is then after the close."""
-        launched = await self.stage.launch(actor, **changes)
+        launched = await self.roll_call_scenario.launch(actor, **changes)
         roll_call = launched.roll_call
         await self.mark_pulses(roll_call)
         if told:
             await self.receive_notices(roll_call.id)
-        self.stage.clock.at = roll_call.opens_at + WINDOW / 2
+        self.roll_call_scenario.clock.at = roll_call.opens_at + WINDOW / 2
         for pupil in present:
             await self._record_present(roll_call, pupil)
-        self.stage.clock.at = roll_call.closes_at + AFTER_THE_CLOSE
-        await self.stage.settle(roll_call)
+        self.roll_call_scenario.clock.at = roll_call.closes_at + AFTER_THE_CLOSE
+        await self.roll_call_scenario.settle(roll_call)
         return roll_call
 
     async def _record_present(self, roll_call: RollCall, pupil: Pupil) -> None:
@@ -156,12 +156,12 @@ class Registry:
         return self.at == recording.began_at and self.transactions_at_start == self._transactions()
 
     def _transactions(self) -> int:
-        return copied_misses.count_transactions(self.app_context.database, self.stage.owner)
+        return copied_misses.count_transactions(self.app_context.database, self.roll_call_scenario.owner)
 
     async def _copy_misses(self, recording: copied_misses.Recording, number: int) -> list[RollCall]:
         rows, clock = recording.after[number - 1]
-        async with self.stage.arrange() as session:
-            await copied_misses.add(session, recording, rows, self.stage.world)
+        async with self.roll_call_scenario.owner_transaction() as session:
+            await copied_misses.add(session, recording, rows, self.roll_call_scenario.world)
             statement = (
                 select(RollCall)
                 .join(Obligation, Obligation.roll_call_id == RollCall.id)
@@ -170,7 +170,7 @@ class Registry:
             roll_calls = list(await session.scalars(statement.order_by(RollCall.id)))
         for roll_call in roll_calls:
             await self.mark_pulses(roll_call)
-        self.stage.clock.at = clock
+        self.roll_call_scenario.clock.at = clock
         return roll_calls
 
     async def run_misses(self, number: int, present: Collection[Pupil] = ()) -> list[RollCall]:
@@ -188,7 +188,7 @@ class Registry:
         while minute < roll_call.closes_at:
             rows.append({"minute": minute})
             minute += timedelta(minutes=1)
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             await session.execute(upsert(ServiceHeartbeat).values(rows).on_conflict_do_nothing())
 
     async def receive_notices(self, group_id: UUID) -> None:
@@ -199,7 +199,7 @@ class Registry:
             .where(NoticeMessage.group_id == group_id)
         )
         columns = ["notice_id", "channel", "event", "at", "recorded_at"]
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             await session.execute(insert(NoticeReceipt).from_select(columns, receipts))
 
     # --- consequences ---
@@ -211,7 +211,7 @@ class Registry:
     async def run_events(self, *names: str) -> int:
         """Deliver the events with these names (default: all) to their consumers, as the worker does."""
         subscribed = [name for name in names or EVENT_TYPES if name in CONSUMED_EVENTS]
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             rows = await session.scalars(
                 select(OutboxEvent.id)
                 .where(OutboxEvent.name.in_(subscribed), OutboxEvent.id > self.since)
@@ -224,13 +224,13 @@ class Registry:
 
     async def rows(self, table: Any, pupil: Pupil | None = None) -> list[Any]:
         """All rows of a table about a student."""
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             rows = await session.scalars(select(table).where(table.student_id == (pupil or self.pupil).id))
             return list(rows)
 
     async def step(self, prompt_id: UUID) -> tables.PromptStep:
         """The step in effect of a prompt."""
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             step: tables.PromptStep = (
                 await session.scalars(
                     select(tables.PromptStep)
@@ -243,13 +243,13 @@ class Registry:
 
     async def status(self, pupil: Pupil | None = None) -> tuple[str, str]:
         """Standing and study form on the roll."""
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             student = await session.get_one(Student, (pupil or self.pupil).id)
             return student.standing, student.study_form
 
     async def count(self, table: Any) -> int:
         """The number of rows of a table that belong to the school."""
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             number = await session.scalar(
                 select(func.count()).select_from(table).where(table.school_id == self.school.id)
             )
@@ -258,7 +258,7 @@ class Registry:
     async def events(self, name: str, pupil: Pupil | None = None) -> list[dict[str, Any]]:
         """Payloads of the events about a student."""
         student_id = str((pupil or self.pupil).id)
-        async with self.stage.arrange() as session:
+        async with self.roll_call_scenario.owner_transaction() as session:
             rows = await session.scalars(
                 select(OutboxEvent.payload)
                 .where(OutboxEvent.name == name, OutboxEvent.payload["student_id"].astext == student_id)
@@ -279,22 +279,22 @@ async def opened(app_context: AppContext, owner: Database) -> Registry:
 
 
 async def _create(app_context: AppContext, owner: Database) -> Registry:
-    stage = await staged(app_context, owner)
-    async with stage.arrange() as session:
-        term = await term_of(session, stage.school.id, legal_day(stage.clock()))
-    stage.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
-    await stage.file_site()
-    return Registry(stage, new_id())
+    roll_call_scenario = await create_scenario(app_context, owner)
+    async with roll_call_scenario.owner_transaction() as session:
+        term = await term_of(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
+    roll_call_scenario.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
+    await roll_call_scenario.file_site()
+    return Registry(roll_call_scenario, new_id())
 
 
 async def _record_misses(registry: Registry) -> copied_misses.Recording:
-    async with registry.stage.arrange() as session:
-        names = await copied_misses.load_names(session, registry.stage.world)
+    async with registry.roll_call_scenario.owner_transaction() as session:
+        names = await copied_misses.load_names(session, registry.roll_call_scenario.world)
         transaction = await copied_misses.first_transaction(session)
     recording = copied_misses.Recording(names, registry.at)
     for _ in range(copied_misses.MOST):
         await registry.run_misses(1)
-        async with registry.stage.arrange() as session:
+        async with registry.roll_call_scenario.owner_transaction() as session:
             recording.after.append(
                 (await copied_misses.load_written(session, transaction, registry.since), registry.at)
             )

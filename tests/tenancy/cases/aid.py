@@ -129,7 +129,7 @@ async def _insert_filing(builder: Any, pupil: Pupil, at: datetime) -> UUID:
     owner = {"school_id": pupil.school_id, "student_id": pupil.id}
     prompt, entry, filing = new_id(), new_id(), new_id()
     version = {"policy_version": "-", "trace": {"rule": "decision.person", "clause": "HN334-4.1b"}}
-    async with builder.roll.arrange() as session:
+    async with builder.roll.owner_transaction() as session:
         session.add(
             PromptRecord(
                 id=prompt,

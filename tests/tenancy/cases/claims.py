@@ -91,7 +91,7 @@ async def create_records(
 
 async def _find_earlier_check(builder: Any, school: School, missed: UUID) -> UUID:
     """Return the settled roll call of the school before the given one."""
-    async with builder.roll.arrange() as session:
+    async with builder.roll.owner_transaction() as session:
         closed = (await session.get_one(RollCall, missed)).opens_at
         earlier: UUID = await session.scalar(
             select(RollCall.id)

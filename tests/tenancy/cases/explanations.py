@@ -51,7 +51,7 @@ async def create_records(
 
 async def _insert_warning(builder: Any, pupil: Pupil) -> UUID:
     warning_id = new_id()
-    async with builder.roll.arrange() as session:
+    async with builder.roll.owner_transaction() as session:
         session.add(
             StandingWarningRecord(
                 id=warning_id,

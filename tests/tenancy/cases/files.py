@@ -83,6 +83,6 @@ async def _create_stand_in(builder: Any, school: School, counselor_id: UUID, sta
         named_by=new_id(),
         named_at=builder.at,
     )
-    async with builder.roll.arrange() as session:
+    async with builder.roll.owner_transaction() as session:
         session.add(row)
     return row.id

@@ -102,7 +102,7 @@ async def settle_missed_check(builder: Any, school: School, superior: Actor, ago
     await _file_site(builder, school, superior)
     launched = await builder.roll.launch(superior, audience=Audience(unit_ids=(school.id,)))
     roll_call: RollCall = launched.roll_call
-    async with builder.roll.arrange() as session:
+    async with builder.roll.owner_transaction() as session:
         await _insert_heartbeats(session, roll_call)
         await _receive_notices(session, roll_call)
     dial.ahead += HOUR + HOUR / 2

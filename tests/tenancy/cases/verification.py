@@ -30,7 +30,7 @@ async def create_records(
 ) -> dict[str, Any]:
     """Turn the verification task of the existing submission into a dead letter."""
     submission = Submission.id == existing["submission"]
-    async with builder.roll.arrange() as session:
+    async with builder.roll.owner_transaction() as session:
         await enqueue_verification(session, submission, builder.at)
         await session.execute(
             update(VerificationTask)

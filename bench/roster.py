@@ -1,12 +1,12 @@
-"""Reading a large roster: rows a second and peak memory, against what merely iterating the same file costs.
+"""Benchmark of reading a large roster: rows per second and peak memory, compared with plain iteration of the file.
 
     python -m bench.roster [--rows 200000] [--shared] [--school CODE]
 
-The floor is plain iteration of the cells by the same reader, with no checks. `calamine` is the reader of a
-popular library that builds the sheet in memory, for comparison. Each reading runs in a process of its own, so
-that its peak memory is its own. `--shared` also measures a workbook whose texts are shared strings, as Excel
-and WPS save them; writing that one takes several gigabytes of memory. `--school` names a school without students
-in the database that the `DIANMING_*` settings lead to: the CSV is then imported into it, reading included, twice.
+The baseline iterates the cells with the same reader and validates nothing. `calamine` is a popular library that builds
+the sheet in memory, for comparison. Each measurement runs in its own process, so that peak memory is separate.
+`--shared` also measures a workbook with shared strings, as Excel and WPS save them; writing it takes several gigabytes
+of memory. `--school` is the code of a school without students in the database of the `DIANMING_*` settings: the CSV is
+read and imported into it twice.
 """
 
 import argparse
@@ -47,8 +47,11 @@ TODAY = date(2026, 11, 21)
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
-    """One measurement. Processor seconds vary less than elapsed ones where others use the machine. Memory is the process's peak resident set, interpreter and libraries included."""
+class Measurement:
+    """One measurement. CPU seconds vary less than elapsed seconds on a shared machine.
+
+    `peak_mb` is the peak resident set of the process, with interpreter and libraries.
+    """
 
     file: str
     reader: str
@@ -59,15 +62,15 @@ class Reading:
     peak_mb: int
 
 
-def _students(count: int) -> Iterator[Record]:
+def _generate_records(count: int) -> Iterator[Record]:
     plan = plan_school("4141000001", "示例职业学校（虚构）", students=count)
-    # Every free column is filled, which no school does: the worst case for the reader.
+    # Every optional column is filled, the worst case for the reader.
     filler = {column.name: "无" for column in load_template().columns if column.field is None}
     return ({**filler, **student} for student in generate_students(1, [plan]))
 
 
 def write_inline(path: Path, rows: int) -> None:
-    write_roster(path, _students(rows), variant=VARIANT, form="xlsx")
+    write_roster(path, _generate_records(rows), variant=VARIANT, form="xlsx")
 
 
 def write_shared(path: Path, rows: int) -> None:
@@ -75,13 +78,13 @@ def write_shared(path: Path, rows: int) -> None:
     with closing(xlsxwriter.Workbook(str(path))) as workbook:
         sheet = workbook.add_worksheet("学生信息")
         sheet.write_row(0, 0, headers)
-        for number, student in enumerate(_students(rows), start=1):
+        for number, student in enumerate(_generate_records(rows), start=1):
             for index, header in enumerate(headers):
                 sheet.write_string(number, index, student.get(header, ""))
 
 
 def write_csv(path: Path, rows: int) -> None:
-    write_roster(path, _students(rows), variant=VARIANT, form="csv-gb18030")
+    write_roster(path, _generate_records(rows), variant=VARIANT, form="csv-gb18030")
 
 
 def iterate_xlsx(path: Path) -> int:
@@ -99,23 +102,23 @@ def iterate_calamine(path: Path) -> int:
     )
 
 
-def read_checked(path: Path) -> int:
+def read_and_validate(path: Path) -> int:
     return sum(isinstance(item, RosterRow) for item in read_roster(path, today=TODAY))
 
 
-def import_checked(school_code: str, path: Path) -> int:
+def validate_and_import(school_code: str, path: Path) -> int:
     with tempfile.TemporaryDirectory() as folder:
-        checked = validate_roster(path, Path(folder) / "rows", today=TODAY)
-        return asyncio.run(_enter(checked, school_code))
+        roster = validate_roster(path, Path(folder) / "rows", today=TODAY)
+        return asyncio.run(_import_students(roster, school_code))
 
 
-async def _enter(checked: ValidatedRoster, school_code: str) -> int:
+async def _import_students(roster: ValidatedRoster, school_code: str) -> int:
     app_context = open_app_context(get_settings())
     try:
         async with app_context.database.transaction(Scope.none()) as session:
             school = await unit_by_code(session, "school", school_code)
         async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
-            command = RosterImport(school, checked.rows(), checked.sha256)
+            command = RosterImport(school, roster.rows(), roster.sha256)
             report = await import_roster_as_system(session, command, app_context.keys, app_context.clock())
     finally:
         await app_context.close()
@@ -123,26 +126,28 @@ async def _enter(checked: ValidatedRoster, school_code: str) -> int:
 
 
 def _measure(
-    read: Callable[[Path], int], path: Path, answers: "multiprocessing.Queue[tuple[int, float, float, int]]"
+    read: Callable[[Path], int], path: Path, results: "multiprocessing.Queue[tuple[int, float, float, int]]"
 ) -> None:
-    began = time.perf_counter()
+    started = time.perf_counter()
     rows = read(path)
-    taken = time.perf_counter() - began
-    answers.put(
-        (rows, taken, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    elapsed = time.perf_counter() - started
+    results.put(
+        (rows, elapsed, time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
     )
 
 
-def _apart(read: Callable[[Path], int], path: Path, name: str) -> Reading:
+def _measure_in_process(read: Callable[[Path], int], path: Path, name: str) -> Measurement:
     spawn = multiprocessing.get_context("spawn")
-    answers: multiprocessing.Queue[tuple[int, float, float, int]] = spawn.Queue()
-    child = spawn.Process(target=_measure, args=(read, path, answers))
+    results: multiprocessing.Queue[tuple[int, float, float, int]] = spawn.Queue()
+    child = spawn.Process(target=_measure, args=(read, path, results))
     child.start()
-    rows, taken, cpu, peak = answers.get()
+    rows, elapsed, cpu, peak = results.get()
     child.join()
-    reading = Reading(path.name, name, rows, round(taken, 2), round(cpu, 2), round(rows / taken), peak)
+    reading = Measurement(
+        path.name, name, rows, round(elapsed, 2), round(cpu, 2), round(rows / elapsed), peak
+    )
     print(
-        f"{reading.file:16}{reading.reader:18}{rows:>9,}{taken:>9.1f} s{cpu:>9.1f} s cpu{reading.rows_per_second:>11,}/s{peak:>8,} MB"
+        f"{reading.file:16}{reading.reader:18}{rows:>9,}{elapsed:>9.1f} s{cpu:>9.1f} s cpu{reading.rows_per_second:>11,}/s{peak:>8,} MB"
     )
     return reading
 
@@ -154,25 +159,27 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=200_000)
     parser.add_argument("--shared", action="store_true")
     parser.add_argument("--school")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     readers = {
-        "inline.xlsx": (write_inline, (iterate_xlsx, read_checked, iterate_calamine)),
-        "shared.xlsx": (write_shared, (iterate_xlsx, read_checked, iterate_calamine)),
-        "gb18030.csv": (write_csv, (iterate_csv, read_checked)),
+        "inline.xlsx": (write_inline, (iterate_xlsx, read_and_validate, iterate_calamine)),
+        "shared.xlsx": (write_shared, (iterate_xlsx, read_and_validate, iterate_calamine)),
+        "gb18030.csv": (write_csv, (iterate_csv, read_and_validate)),
     }
     readings = []
     with tempfile.TemporaryDirectory() as folder:
         for name, (write, reads) in readers.items():
-            if name == "shared.xlsx" and not asked.shared:
+            if name == "shared.xlsx" and not options.shared:
                 continue
             path = Path(folder) / name
-            writer = multiprocessing.get_context("spawn").Process(target=write, args=(path, asked.rows))
+            writer = multiprocessing.get_context("spawn").Process(target=write, args=(path, options.rows))
             writer.start()
             writer.join()
-            readings += [_apart(read, path, read.__name__) for read in reads]
-        if asked.school:
-            importing = partial(import_checked, asked.school)
-            readings += [_apart(importing, path, name) for name in ("import_new", "import_again")]
+            readings += [_measure_in_process(read, path, read.__name__) for read in reads]
+        if options.school:
+            importing = partial(validate_and_import, options.school)
+            readings += [
+                _measure_in_process(importing, path, name) for name in ("import_new", "import_again")
+            ]
     RESULTS.mkdir(exist_ok=True)
     report = {
         "columns": len(load_order(VARIANT)),

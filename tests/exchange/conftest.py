@@ -19,14 +19,14 @@ RecordsWriter = Callable[..., Path]
 
 @pytest.fixture
 def records() -> list[dict[str, str]]:
-    """A class of forty invented students, each as a dict that a test may spoil."""
+    """Return a class of forty generated students as dicts that a test may modify."""
     plan = plan_school("4141000001", "示例职业学校（虚构）", students=40, part_time_classes=0)
     return [dict(record) for record in generate_students(7, [plan])]
 
 
 @pytest.fixture
 def write_sheet(tmp_path: Path) -> SheetWriter:
-    """Write rows of cells to a workbook; a float is a numeric cell, a string a text."""
+    """Write rows of cells to a workbook; a float becomes a numeric cell, a string a text cell."""
 
     def write(rows: Sequence[Sequence[object]]) -> Path:
         path = tmp_path / "sheet.xlsx"
@@ -54,7 +54,7 @@ def write_records(write_sheet: SheetWriter) -> RecordsWriter:
     return write
 
 
-def read(path: Path) -> tuple[list[RosterRow], list[RowIssue]]:
+def _read_file(path: Path) -> tuple[list[RosterRow], list[RowIssue]]:
     rows, issues = [], []
     for item in read_roster(path, today=TODAY):
         if isinstance(item, RosterRow):
@@ -66,5 +66,5 @@ def read(path: Path) -> tuple[list[RosterRow], list[RowIssue]]:
 
 @pytest.fixture
 def read_file() -> Callable[[Path], tuple[list[RosterRow], list[RowIssue]]]:
-    """The students and the findings of a file, apart."""
-    return read
+    """Read a file into its students and its findings."""
+    return _read_file

@@ -22,7 +22,7 @@ from backend.exchange.roster.xlsx_reader import EPOCH_1900, EPOCH_1904
         *("2008年1月31日", "2008-01-31 00:00:00", "2008-01-31T00:00:00"),
     ],
 )
-def test_a_day_is_read_in_every_way_people_write_it(text: str) -> None:
+def test_parse_day_accepts_common_notations(text: str) -> None:
     assert parse_day(text, epoch=EPOCH_1900) == date(2008, 1, 31)
 
 
@@ -33,7 +33,7 @@ def test_serial_dates_are_read_in_both_date_systems(day: date) -> None:
 
 
 @given(st.text(max_size=12) | st.text("0123456789²٣-/.年月日", max_size=10))
-def test_any_text_is_a_day_and_a_month_or_none(text: str) -> None:
+def test_any_text_gives_a_day_and_a_month_or_none(text: str) -> None:
     day, month = parse_day(text, epoch=EPOCH_1900), parse_month(text, epoch=EPOCH_1900)
     assert day is None or month == f"{day:%Y-%m}"
     assert month is None or (len(month) == 7 and month.isascii())
@@ -42,7 +42,7 @@ def test_any_text_is_a_day_and_a_month_or_none(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["20080230", "2008-13-01", "200801", "00000101", "1", "今天", "2008-01-31 08:00", "٢٠٠٨٠١٣١", ""]
 )
-def test_what_is_no_day_is_none(text: str) -> None:
+def test_invalid_day_gives_none(text: str) -> None:
     assert parse_day(text, epoch=EPOCH_1900) is None
 
 
@@ -50,12 +50,12 @@ def test_what_is_no_day_is_none(text: str) -> None:
     "text",
     ["202409", "2024-09", "2024/9", "2024.9", "2024年9月", "2024年09月", "20240901", "2024-09-01", "45536"],
 )
-def test_a_month_is_read_in_every_way_people_write_it(text: str) -> None:
+def test_parse_month_accepts_common_notations(text: str) -> None:
     assert parse_month(text, epoch=EPOCH_1900) == "2024-09"
 
 
 @pytest.mark.parametrize("text", ["202413", "202400", "2024", "24-09", "秋季", ""])
-def test_what_is_no_month_is_none(text: str) -> None:
+def test_invalid_month_gives_none(text: str) -> None:
     assert parse_month(text, epoch=EPOCH_1900) is None
 
 
@@ -73,7 +73,7 @@ def test_what_is_no_month_is_none(text: str) -> None:
         (Numeric("NaN"), "NaN"),
     ],
 )
-def test_a_cell_is_read_as_the_text_a_person_meant(cell: str, text: str) -> None:
+def test_cell_is_normalised_to_plain_text(cell: str, text: str) -> None:
     assert plain(cell) == text
 
 
@@ -82,18 +82,18 @@ def test_full_width_digits_become_ascii() -> None:
 
 
 @given(st.integers(10**15, 10**18))
-def test_a_numeric_cell_of_more_than_fifteen_digits_has_lost_precision(number: int) -> None:
+def test_numeric_cell_of_more_than_15_digits_has_lost_precision(number: int) -> None:
     cell = Numeric(repr(float(number)))
     assert lost_precision(cell, plain(cell))
 
 
 @given(st.integers(0, 10**15 - 1))
-def test_a_shorter_numeric_cell_is_exact(number: int) -> None:
+def test_shorter_numeric_cell_is_exact(number: int) -> None:
     cell = Numeric(repr(float(number)))
     assert not lost_precision(cell, plain(cell))
     assert plain(cell) == str(number)
 
 
-def test_a_number_in_scientific_notation_in_a_csv_has_lost_precision() -> None:
+def test_scientific_notation_in_a_csv_has_lost_precision() -> None:
     assert lost_precision("4.10102E+17", "4.10102E+17")
     assert not lost_precision("E12345678", "E12345678")

@@ -26,7 +26,7 @@ Reader = Callable[[Path], tuple[list[RosterRow], list[RowIssue]]]
         (b"name,sex\n", "utf-8-sig"),
     ],
 )
-def test_the_encoding_of_a_csv_is_recognised(tmp_path: Path, content: bytes, encoding: str) -> None:
+def test_csv_encoding_is_detected(tmp_path: Path, content: bytes, encoding: str) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     assert detect_encoding(path) == encoding
@@ -35,21 +35,21 @@ def test_the_encoding_of_a_csv_is_recognised(tmp_path: Path, content: bytes, enc
 @pytest.mark.parametrize(
     "content", ["姓名\n".encode("utf-16"), b"\xff\xff\xff", "姓名".encode()[:-1] + b"\xff"]
 )
-def test_a_csv_in_neither_encoding_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_csv_in_another_encoding_is_rejected(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "a.csv"
     path.write_bytes(content)
     with pytest.raises(RosterEncodingUnknown):
         detect_encoding(path)
 
 
-def test_a_csv_with_an_unclosed_quotation_is_refused(tmp_path: Path) -> None:
+def test_csv_with_an_unclosed_quotation_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('姓名,"性别\n' + "x" * 200_000, encoding="utf-8")
     with pytest.raises(RosterDamaged):
         list(read_roster(path, today=TODAY))
 
 
-def test_a_csv_that_excel_saved_with_rounded_numbers_is_refused_row_by_row(
+def test_csv_with_rounded_numbers_is_rejected_row_by_row(
     records: Records, tmp_path: Path, read_file: Reader
 ) -> None:
     path = tmp_path / "a.csv"
@@ -62,7 +62,7 @@ def test_a_csv_that_excel_saved_with_rounded_numbers_is_refused_row_by_row(
     ] + [("CSV", 2, "student_number_not_of_id")] * (len(issues) - 1)
 
 
-def test_a_csv_cell_that_looks_like_a_formula_is_written_inert(records: Records, tmp_path: Path) -> None:
+def test_csv_cell_that_looks_like_a_formula_is_escaped(records: Records, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     write_roster(
         path, [{**records[0], "家庭现地址": "=cmd|' /C calc'!A0"}], variant="national", form="csv-utf8"

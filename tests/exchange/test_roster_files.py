@@ -43,7 +43,7 @@ SPREADSHEET = "application/vnd.openxmlformats-officedocument.spreadsheetml"
 
 
 def make_workbook(path: Path, sheet_xml: str, **parts: str) -> Path:
-    """A workbook written by hand, so that a test can say exactly what is in it."""
+    """Write a workbook from raw XML, so that a test controls its exact content."""
     described = {
         CONTENT: f'<Types xmlns="{PACKAGE}/content-types">'
         f'<Override PartName="/xl/workbook.xml" ContentType="{SPREADSHEET}.sheet.main+xml"/>'
@@ -69,7 +69,7 @@ def cells(path: Path) -> list[dict[int, str]]:
 
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
 @pytest.mark.parametrize("form", FORMATS)
-def test_what_is_written_is_read_back_in_every_variant_and_format(
+def test_written_file_is_read_back_in_every_variant_and_format(
     records: Records, tmp_path: Path, read_file: Reader, variant: str, form: str
 ) -> None:
     path = tmp_path / f"roster.{form.partition('-')[0]}"
@@ -81,7 +81,7 @@ def test_what_is_written_is_read_back_in_every_variant_and_format(
     assert rows[0].extras["家庭现地址"] == records[0]["家庭现地址"]
 
 
-def test_title_rows_above_the_header_are_passed_over(
+def test_title_rows_above_the_header_are_skipped(
     records: Records, write_sheet: SheetWriter, read_file: Reader
 ) -> None:
     body = [[f"*{header}" for header in records[0]], list(records[0].values())]
@@ -90,26 +90,24 @@ def test_title_rows_above_the_header_are_passed_over(
     assert [row.row for row in rows] == [5]
 
 
-def test_a_file_without_a_header_row_is_refused(write_sheet: SheetWriter, read_file: Reader) -> None:
+def test_file_without_a_header_row_is_rejected(write_sheet: SheetWriter, read_file: Reader) -> None:
     with pytest.raises(RosterHeaderMissing):
         read_file(write_sheet([["张三", "男"]] * 20))
 
 
-def test_a_header_below_the_tenth_row_is_not_searched_for(
+def test_header_is_searched_in_the_first_ten_rows_only(
     records: Records, write_sheet: SheetWriter, read_file: Reader
 ) -> None:
     with pytest.raises(RosterHeaderMissing):
         read_file(write_sheet([*[[]] * 10, list(records[0]), list(records[0].values())]))
 
 
-def test_a_sheet_that_lacks_mandatory_columns_is_refused_with_their_names(
-    write_sheet: SheetWriter, read_file: Reader
-) -> None:
+def test_missing_mandatory_columns_are_named(write_sheet: SheetWriter, read_file: Reader) -> None:
     with pytest.raises(RosterColumnsMissing, match="学习形式"):
         read_file(write_sheet([["姓名", "性别", "出生日期"], ["某", "男", "20080101"]]))
 
 
-def test_every_visible_sheet_with_a_header_is_read_and_repetitions_are_found_across_them(
+def test_repetitions_are_found_across_all_visible_sheets(
     records: Records, tmp_path: Path, read_file: Reader
 ) -> None:
     path = tmp_path / "several.xlsx"
@@ -128,7 +126,7 @@ def test_every_visible_sheet_with_a_header_is_read_and_repetitions_are_found_acr
     assert "一班!3" in issues[0].zh
 
 
-def test_the_empty_template_is_read_as_a_roster_of_nobody(tmp_path: Path) -> None:
+def test_empty_template_is_an_empty_roster(tmp_path: Path) -> None:
     path = tmp_path / "template.xlsx"
     write_template(path, variant="national-2022")
     summary = summarise(read_roster(path, today=TODAY))
@@ -136,7 +134,7 @@ def test_the_empty_template_is_read_as_a_roster_of_nobody(tmp_path: Path) -> Non
     assert not summary.importable
 
 
-def test_the_template_offers_lists_and_its_notes_name_the_mandatory_columns(tmp_path: Path) -> None:
+def test_template_has_lists_and_notes_on_mandatory_columns(tmp_path: Path) -> None:
     path = tmp_path / "template.xlsx"
     write_template(path, variant="national")
     with zipfile.ZipFile(path) as archive:
@@ -146,7 +144,7 @@ def test_the_template_offers_lists_and_its_notes_name_the_mandatory_columns(tmp_
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_progress_reaches_the_end(records: Records, tmp_path: Path, form: str) -> None:
+def test_progress_reaches_the_total(records: Records, tmp_path: Path, form: str) -> None:
     path = tmp_path / f"roster.{form.partition('-')[0]}"
     write_roster(path, records, variant="national", form=form)
     told: list[tuple[int, int]] = []
@@ -159,7 +157,7 @@ def test_progress_reaches_the_end(records: Records, tmp_path: Path, form: str) -
     assert told[-1][0] == told[-1][1]
 
 
-def test_the_first_students_come_before_the_sheet_is_unpacked(tmp_path: Path) -> None:
+def test_rows_are_read_before_the_sheet_is_fully_unpacked(tmp_path: Path) -> None:
     path = tmp_path / "large.xlsx"
     plan = plan_school("4141000001", "示例", students=2000)
     write_roster(path, generate_students(1, [plan]), variant="national", form="xlsx")
@@ -180,7 +178,7 @@ CELL = st.one_of(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50)
 @given(st.lists(st.lists(CELL, max_size=8), max_size=8), st.booleans())
-def test_cells_are_those_another_reader_sees(
+def test_cells_match_those_of_another_reader(
     tmp_path: Path, table: list[list[str | int | None]], shared: bool
 ) -> None:
     path = tmp_path / "table.xlsx"
@@ -220,14 +218,14 @@ def test_prefixed_elements_inline_strings_and_missing_references_are_read(tmp_pa
     assert cells(make_workbook(tmp_path / "a.xlsx", sheet)) == [{0: "甲", 1: "1.5", 3: "乙"}]
 
 
-def test_rich_text_is_joined_and_phonetic_guides_are_left_out(tmp_path: Path) -> None:
+def test_rich_text_is_joined_without_phonetic_guides(tmp_path: Path) -> None:
     strings = f'<sst xmlns="{MAIN}"><si><r><t>张</t></r><r><t>三</t></r><rPh sb="0" eb="1"><t>zhang</t></rPh></si></sst>'
     sheet = f'<worksheet xmlns="{MAIN}"><sheetData><row r="1"><c r="B1" t="s"><v>0</v></c></row></sheetData></worksheet>'
     path = make_workbook(tmp_path / "a.xlsx", sheet, xl__sharedStrings_xml=strings)
     assert cells(path) == [{1: "张三"}]
 
 
-def test_the_1904_date_system_is_noticed(tmp_path: Path) -> None:
+def test_1904_date_system_is_detected(tmp_path: Path) -> None:
     path = make_workbook(tmp_path / "a.xlsx", f'<worksheet xmlns="{MAIN}"><sheetData/></worksheet>')
     with closing(Workbook(path)) as workbook:
         assert workbook.epoch == EPOCH_1904
@@ -247,7 +245,7 @@ def test_the_1904_date_system_is_noticed(tmp_path: Path) -> None:
         ("<row>", RosterDamaged),
     ],
 )
-def test_hostile_or_broken_rows_are_refused(tmp_path: Path, row: str, error: type[DomainError]) -> None:
+def test_malformed_rows_are_rejected(tmp_path: Path, row: str, error: type[DomainError]) -> None:
     path = make_workbook(
         tmp_path / "a.xlsx", f'<worksheet xmlns="{MAIN}"><sheetData>{row}</sheetData></worksheet>'
     )
@@ -258,12 +256,12 @@ def test_hostile_or_broken_rows_are_refused(tmp_path: Path, row: str, error: typ
 @pytest.mark.parametrize(
     "sheet", ['<!DOCTYPE a [<!ENTITY b "bbbb">]><worksheet>&b;</worksheet>', "not xml at all", ""]
 )
-def test_sheets_that_are_no_plain_xml_are_refused(tmp_path: Path, sheet: str) -> None:
+def test_sheets_with_unsafe_xml_are_rejected(tmp_path: Path, sheet: str) -> None:
     with pytest.raises(RosterDamaged):
         list(read_roster(make_workbook(tmp_path / "a.xlsx", sheet), today=TODAY))
 
 
-def test_a_number_under_a_date_format_is_the_serial_that_the_workbook_stores(tmp_path: Path) -> None:
+def test_number_with_a_date_format_is_read_as_its_serial(tmp_path: Path) -> None:
     path = tmp_path / "dates.xlsx"
     with closing(WorkbookWriter(str(path))) as workbook:
         sheet, day = workbook.add_worksheet(), workbook.add_format({"num_format": "yyyy-mm-dd"})
@@ -274,7 +272,7 @@ def test_a_number_under_a_date_format_is_the_serial_that_the_workbook_stores(tmp
     assert [plain(cell) for cell in row.values()] == ["39448", "202409", "3", "0.5"]
 
 
-def test_a_date_beyond_the_calendar_is_a_formula_error_and_no_crash(tmp_path: Path) -> None:
+def test_date_beyond_the_calendar_is_a_formula_error(tmp_path: Path) -> None:
     path = tmp_path / "dates.xlsx"
     with closing(WorkbookWriter(str(path))) as workbook:
         sheet, day = workbook.add_worksheet(), workbook.add_format({"num_format": "yyyy-mm-dd"})
@@ -282,7 +280,7 @@ def test_a_date_beyond_the_calendar_is_a_formula_error_and_no_crash(tmp_path: Pa
     assert cells(path) == [{0: "#VALUE!"}]
 
 
-def test_an_id_number_in_a_numeric_cell_is_refused_with_what_to_do(
+def test_numeric_id_number_is_rejected_with_instructions(
     records: Records, write_records: Callable[[list[dict[str, object]]], Path], read_file: Reader
 ) -> None:
     spoiled: list[dict[str, object]] = [{**records[0], "身份证件号": float(410102200801010000)}]
@@ -292,7 +290,7 @@ def test_an_id_number_in_a_numeric_cell_is_refused_with_what_to_do(
     assert "文本" in issues[0].zh
 
 
-def test_logical_and_written_out_dates_are_read_and_a_wrong_range_is_not_believed(tmp_path: Path) -> None:
+def test_booleans_and_iso_dates_are_read_despite_a_wrong_range(tmp_path: Path) -> None:
     sheet = (
         f'<worksheet xmlns="{MAIN}"><dimension ref="A1"/><sheetData><row r="3"><c r="B3" t="b"><v>1</v></c>'
         '<c r="C3" t="d"><v>2008-01-31T00:00:00</v></c><c r="D3"/></row></sheetData></worksheet>'
@@ -305,7 +303,7 @@ def test_logical_and_written_out_dates_are_read_and_a_wrong_range_is_not_believe
     assert row.cells[1] == "1"
 
 
-def test_a_truncated_workbook_is_refused(records: Records, tmp_path: Path) -> None:
+def test_truncated_workbook_is_rejected(records: Records, tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     write_roster(path, records, variant="national", form="xlsx")
     whole = path.read_bytes()
@@ -324,7 +322,7 @@ def good_workbook(records: Records, tmp_path: Path) -> bytes:
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 2**16), st.integers(0, 255)), min_size=1, max_size=5))
-def test_a_corrupted_workbook_ends_in_a_refusal_or_a_reading(
+def test_corrupted_workbook_is_rejected_or_read(
     good_workbook: bytes, tmp_path: Path, changes: list[tuple[int, int]]
 ) -> None:
     content = bytearray(good_workbook)
@@ -341,7 +339,7 @@ def test_a_corrupted_workbook_ends_in_a_refusal_or_a_reading(
     assert told
 
 
-def test_macros_are_refused_before_anything_is_read(tmp_path: Path) -> None:
+def test_macros_are_rejected_before_reading(tmp_path: Path) -> None:
     path = make_workbook(tmp_path / "a.xlsx", "not read")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("xl/vbaProject.bin", b"x")
@@ -352,7 +350,7 @@ def test_macros_are_refused_before_anything_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "limit", ["MAX_UNPACKED_BYTES", "MAX_ENTRIES", "MAX_SHARED_STRINGS_BYTES", "MAX_PART_BYTES"]
 )
-def test_an_archive_beyond_a_limit_is_refused(
+def test_archive_beyond_a_limit_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:
     monkeypatch.setattr(xlsx_reader, limit, 2)
@@ -362,7 +360,7 @@ def test_an_archive_beyond_a_limit_is_refused(
         list(read_roster(path, today=TODAY))
 
 
-def test_more_rows_than_the_limit_are_refused(
+def test_more_rows_than_the_limit_are_rejected(
     records: Records, tmp_path: Path, read_file: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "a.xlsx"
@@ -374,7 +372,7 @@ def test_more_rows_than_the_limit_are_refused(
         read_file(path)
 
 
-def test_an_archive_that_understates_its_size_is_not_inflated_past_its_word(tmp_path: Path) -> None:
+def test_archive_is_not_inflated_beyond_its_declared_size(tmp_path: Path) -> None:
     sheet = f'<worksheet xmlns="{MAIN}"><sheetData>{"<row/>" * 200_000}</sheetData></worksheet>'
     path = make_workbook(tmp_path / "a.xlsx", sheet)
     content = path.read_bytes()
@@ -384,7 +382,7 @@ def test_an_archive_that_understates_its_size_is_not_inflated_past_its_word(tmp_
 
 
 @pytest.mark.parametrize("name", ["old.xls", "new.xlsm", "kingsoft.et", "roster.txt"])
-def test_other_kinds_of_file_are_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+def test_other_file_types_are_rejected_with_instructions(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1")
     with pytest.raises(RosterKindUnsupported) as refusal:
@@ -392,19 +390,19 @@ def test_other_kinds_of_file_are_refused_with_what_to_do(tmp_path: Path, name: s
     assert "另存为" in refusal.value.sentence("zh")
 
 
-def test_an_old_or_password_protected_workbook_under_the_new_suffix_is_refused(tmp_path: Path) -> None:
+def test_old_or_encrypted_workbook_named_xlsx_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "renamed.xlsx"
     path.write_bytes(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(1000))
     with pytest.raises(RosterKindUnsupported):
         read_roster(path, today=TODAY)
 
 
-def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+def test_missing_file_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(RosterMissing):
         read_roster(tmp_path / "none.xlsx", today=TODAY)
 
 
-def test_a_workbook_cell_that_looks_like_a_formula_stays_text(records: Records, tmp_path: Path) -> None:
+def test_workbook_cell_that_looks_like_a_formula_stays_text(records: Records, tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     write_roster(path, [{**records[0], "家庭现地址": "=1+1"}], variant="national", form="xlsx")
     assert "=1+1" in [plain(cell) for cell in cells(path)[1].values()]
@@ -412,7 +410,7 @@ def test_a_workbook_cell_that_looks_like_a_formula_stays_text(records: Records, 
         assert "<f>" not in archive.read("xl/worksheets/sheet1.xml").decode()
 
 
-def test_the_summary_counts_all_findings_and_lists_the_first(records: Records, tmp_path: Path) -> None:
+def test_summary_counts_all_findings_and_lists_the_first(records: Records, tmp_path: Path) -> None:
     path = tmp_path / "a.xlsx"
     spoiled = [{**record, "姓名": "", "联系电话": "1"} for record in records[:30]]
     write_roster(path, [*spoiled, *records[30:]], variant="national", form="xlsx")

@@ -12,7 +12,7 @@ def as_row(headers: list[str]) -> RawRow:
     return RawRow(1, dict(enumerate(headers)))
 
 
-def test_the_national_template_has_73_columns_and_its_variant_two_more() -> None:
+def test_national_template_has_73_columns_and_its_variant_75() -> None:
     national, variant = load_order("national"), load_order("national-2022")
     assert len(national) == 73
     assert set(variant) - set(national) == {"毕业学校", "专项招生类型"}
@@ -27,7 +27,7 @@ def test_every_written_header_is_a_known_column_once(variant: str) -> None:
     assert set(order) <= {column.name for column in load_template().columns}
 
 
-def test_no_header_or_alias_names_two_columns() -> None:
+def test_header_or_alias_names_one_column() -> None:
     spellings = [
         normalise(text) for column in load_template().columns for text in (column.name, *column.aliases)
     ]
@@ -46,17 +46,17 @@ def test_columns_are_matched_by_name_in_any_order(order: list[str]) -> None:
 @pytest.mark.parametrize(
     "spelt", ["*姓名", "＊姓 名", "姓名（必填）", "姓名(必填)", " 姓　名\n", "【必填】姓名", "姓名*："]
 )
-def test_marks_and_spaces_around_a_header_do_not_matter(spelt: str) -> None:
+def test_marks_and_spaces_around_a_header_are_ignored(spelt: str) -> None:
     assert normalise(spelt) == "姓名"
 
 
-def test_a_missing_mandatory_column_is_named() -> None:
+def test_missing_mandatory_column_is_named() -> None:
     headers = [name for name in load_order("national") if name not in {"班级名称", "学习形式"}]
     with pytest.raises(RosterColumnsMissing, match="班级名称、学习形式"):
         match_header("学生", as_row(headers))
 
 
-def test_a_repeated_column_is_named_even_under_an_alias() -> None:
+def test_repeated_column_is_named_even_under_an_alias() -> None:
     with pytest.raises(RosterColumnsRepeated, match="身份证件号"):
         match_header("学生", as_row([*load_order("national"), "身份证号"]))
 
@@ -66,13 +66,13 @@ def test_optional_columns_may_be_missing() -> None:
     assert "phone" not in header.fields
 
 
-def test_an_unknown_column_is_a_warning_with_its_letter() -> None:
+def test_unknown_column_is_a_warning_with_its_letter() -> None:
     header = match_header("学生", as_row([*load_order("national"), "备注一"]))
     [warning] = header.warnings("学生")
     assert (warning.column, warning.letter, warning.code) == ("备注一", "BV", "column_unknown")
     assert warning.severity == "warning"
 
 
-def test_a_title_is_no_header_row() -> None:
+def test_title_is_not_a_header_row() -> None:
     assert not is_header(as_row(["2026年秋季学生信息表"]))
     assert not is_header(as_row(["姓名", "性别", "备注"]))

@@ -1,4 +1,4 @@
-"""Entering a roster: the same file twice changes nothing, and a file never changes a legal state."""
+"""Roster imports are idempotent and never change a legal state."""
 
 import asyncio
 import zipfile
@@ -53,12 +53,12 @@ Records = list[dict[str, str]]
 
 @pytest.fixture
 async def world(owner: Database, app_context: AppContext) -> World:
-    """Schools without students, new for each test."""
+    """Create organisations without students for each test."""
     return await plant(owner, app_context.keys, classes=0, students=0)
 
 
-def invented(count: int = 40, **plan: Any) -> Records:
-    """Students whom no other test has, as dicts that a test may spoil."""
+def generate_records(count: int = 40, **plan: Any) -> Records:
+    """Generate unique students as dicts that a test may modify."""
     school = plan_school(
         "4141000001", "示例职业学校（虚构）", students=count, **{"part_time_classes": 0, **plan}
     )
@@ -66,8 +66,8 @@ def invented(count: int = 40, **plan: Any) -> Records:
 
 
 @pytest.fixture
-def rows_of(tmp_path: Path) -> Callable[..., list[RosterRow]]:
-    """The checked rows of records, by way of a real file."""
+def read_rows(tmp_path: Path) -> Callable[..., list[RosterRow]]:
+    """Write records to a file and return its valid rows."""
 
     def read(records: Records, *, variant: str = "national", form: str = "csv-utf8") -> list[RosterRow]:
         path = tmp_path / f"roster.{form.partition('-')[0]}"
@@ -79,10 +79,10 @@ def rows_of(tmp_path: Path) -> Callable[..., list[RosterRow]]:
     return read
 
 
-async def enter(
+async def import_rows(
     app_context: AppContext, school: School, rows: list[RosterRow], actor: Actor | None = None
 ) -> ImportReport:
-    """As the school's registrar, unless the test says who."""
+    """Import rows, by default as the school's registrar."""
     actor = actor or registrar_account(school)
     async with app_context.database.transaction(actor.scope) as session:
         unit = await session.get_one(OrgUnit, school.id)
@@ -91,17 +91,17 @@ async def enter(
         )
 
 
-async def roll(app_context: AppContext, school: School) -> dict[str, Student]:
-    """The students of a school by name."""
+async def load_students(app_context: AppContext, school: School) -> dict[str, Student]:
+    """Load the students of a school by name."""
     async with app_context.database.transaction(Scope.school(school.id, school.path)) as session:
         return {each.name: each for each in await session.scalars(select(Student))}
 
 
-def fates(report: ImportReport) -> tuple[int, int, int]:
+def count_changes(report: ImportReport) -> tuple[int, int, int]:
     return report.created, report.updated, report.unchanged
 
 
-def with_distinct_names(records: Records) -> Records:
+def give_distinct_names(records: Records) -> Records:
     digits = "〇一二三四五六七八九"
     return [
         {**record, "姓名": f"生{''.join(digits[int(digit)] for digit in str(number))}"}
@@ -111,13 +111,13 @@ def with_distinct_names(records: Records) -> Records:
 
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
 @pytest.mark.parametrize("form", FORMATS)
-async def test_the_students_of_every_variant_and_format_come_onto_the_roll(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]], variant: str, form: str
+async def test_students_of_every_variant_and_format_are_imported(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]], variant: str, form: str
 ) -> None:
-    records = with_distinct_names(invented(60, part_time_classes=1))
-    report = await enter(app_context, world.school, rows_of(records, variant=variant, form=form))
-    assert fates(report) == (60, 0, 0)
-    students = await roll(app_context, world.school)
+    records = give_distinct_names(generate_records(60, part_time_classes=1))
+    report = await import_rows(app_context, world.school, read_rows(records, variant=variant, form=form))
+    assert count_changes(report) == (60, 0, 0)
+    students = await load_students(app_context, world.school)
     for record in records:
         student = students[record["姓名"]]
         sealed = app_context.keys.decrypt(
@@ -130,11 +130,11 @@ async def test_the_students_of_every_variant_and_format_come_onto_the_roll(
         assert student.record["家庭现地址"] == record["家庭现地址"]
 
 
-async def test_classes_are_made_by_name_with_the_year_of_entry_and_the_major(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_classes_are_created_with_entry_year_and_major(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = invented(100)
-    report = await enter(app_context, world.school, rows_of(records))
+    records = generate_records(100)
+    report = await import_rows(app_context, world.school, read_rows(records))
     expected = {record["班级名称"]: (int(record["入学年月"][:4]), record["专业简称"]) for record in records}
     assert report.classes_created == len(expected) == 2
     async with app_context.database.transaction(Scope.school(world.school.id)) as session:
@@ -142,86 +142,86 @@ async def test_classes_are_made_by_name_with_the_year_of_entry_and_the_major(
     assert made == expected
 
 
-async def test_the_same_file_again_changes_nothing(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_importing_the_same_file_again_changes_nothing(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    rows = rows_of(invented())
-    await enter(app_context, world.school, rows)
-    before = await roll(app_context, world.school)
-    again = await enter(app_context, world.school, [replace(row, row=row.row + 5) for row in rows])
-    assert fates(again) == (0, 0, 40)
+    rows = read_rows(generate_records())
+    await import_rows(app_context, world.school, rows)
+    before = await load_students(app_context, world.school)
+    again = await import_rows(app_context, world.school, [replace(row, row=row.row + 5) for row in rows])
+    assert count_changes(again) == (0, 0, 40)
     assert (again.classes_created, again.flagged, again.elsewhere, again.not_in_file) == (0, 0, 0, 0)
-    after = await roll(app_context, world.school)
+    after = await load_students(app_context, world.school)
     assert {(each.id, each.updated_at) for each in before.values()} == {
         (each.id, each.updated_at) for each in after.values()
     }
 
 
-async def test_a_changed_phone_updates_that_student_only(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_changed_phone_updates_only_that_student(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = with_distinct_names(invented())
-    await enter(app_context, world.school, rows_of(records))
-    before = await roll(app_context, world.school)
+    records = give_distinct_names(generate_records())
+    await import_rows(app_context, world.school, read_rows(records))
+    before = await load_students(app_context, world.school)
     records[3]["联系电话"] = "15499999999"
-    report = await enter(app_context, world.school, rows_of(records))
-    assert fates(report) == (0, 1, 39)
-    after = await roll(app_context, world.school)
+    report = await import_rows(app_context, world.school, read_rows(records))
+    assert count_changes(report) == (0, 1, 39)
+    after = await load_students(app_context, world.school)
     changed = {name for name in after if after[name].updated_at != before[name].updated_at}
     assert changed == {records[3]["姓名"]}
     assert after[records[3]["姓名"]].phone == "15499999999"
     assert after[records[3]["姓名"]].id == before[records[3]["姓名"]].id
 
 
-async def guardians(app_context: AppContext, school: School) -> list[tuple[UUID, int, str]]:
+async def load_guardians(app_context: AppContext, school: School) -> list[tuple[UUID, int, str]]:
     async with app_context.database.transaction(Scope.school(school.id)) as session:
         rows = await session.execute(select(Guardian.student_id, Guardian.position, Guardian.name))
         return sorted((student, position, name) for student, position, name in rows)
 
 
-async def test_the_guardians_of_a_changed_student_are_replaced_as_a_set(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_guardians_of_a_changed_student_are_replaced(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = with_distinct_names(invented())
+    records = give_distinct_names(generate_records())
     records[0] |= {"成员2姓名": "旧人", "成员2关系": "母亲", "成员2是否监护人": "是"}
-    await enter(app_context, world.school, rows_of(records))
-    before = await guardians(app_context, world.school)
+    await import_rows(app_context, world.school, read_rows(records))
+    before = await load_guardians(app_context, world.school)
     assert len(before) == 41
     records[0] |= {"成员1姓名": "新人", "成员2姓名": "", "成员2关系": "", "成员2是否监护人": ""}
-    assert fates(await enter(app_context, world.school, rows_of(records))) == (0, 1, 39)
-    after = await guardians(app_context, world.school)
-    student = (await roll(app_context, world.school))[records[0]["姓名"]].id
+    assert count_changes(await import_rows(app_context, world.school, read_rows(records))) == (0, 1, 39)
+    after = await load_guardians(app_context, world.school)
+    student = (await load_students(app_context, world.school))[records[0]["姓名"]].id
     assert [entry for entry in after if entry[0] == student] == [(student, 1, "新人")]
     assert [e for e in after if e[0] != student] == [e for e in before if e[0] != student]
 
 
-async def test_a_study_form_that_differs_is_flagged_and_the_roll_keeps_its_own(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_different_study_form_is_flagged_and_not_imported(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = with_distinct_names(invented())
-    await enter(app_context, world.school, rows_of(records))
+    records = give_distinct_names(generate_records())
+    await import_rows(app_context, world.school, read_rows(records))
     records[1] |= {"学习形式": "非全日制"}
     records[2] |= {"学习形式": "非全日制", "联系电话": "15499999998"}
-    report = await enter(app_context, world.school, rows_of(records))
-    assert fates(report) == (0, 1, 39)
+    report = await import_rows(app_context, world.school, read_rows(records))
+    assert count_changes(report) == (0, 1, 39)
     assert report.flagged == 2
     assert [(each.row, each.column, each.value, each.code) for each in report.findings] == [
         (3, "学习形式", "非全日制", "study_form_kept"),
         (4, "学习形式", "非全日制", "study_form_kept"),
     ]
     assert "学籍异动" in report.findings[0].zh
-    students = await roll(app_context, world.school)
+    students = await load_students(app_context, world.school)
     assert {each.study_form for each in students.values()} == {"full_time"}
     assert students[records[2]["姓名"]].phone == "15499999998"
 
 
 @pytest.mark.clause("HN334-4.1c")
-async def test_a_locked_record_keeps_its_study_form_and_the_finding_says_why(
-    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_locked_record_keeps_its_study_form_with_a_finding(
+    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = with_distinct_names(invented())
-    await enter(app_context, world.school, rows_of(records))
-    locked = (await roll(app_context, world.school))[records[1]["姓名"]]
+    records = give_distinct_names(generate_records())
+    await import_rows(app_context, world.school, read_rows(records))
+    locked = (await load_students(app_context, world.school))[records[1]["姓名"]]
     async with owner.transaction(Scope.none()) as session:
         session.add(
             StudentStanding(
@@ -237,21 +237,23 @@ async def test_a_locked_record_keeps_its_study_form_and_the_finding_says_why(
         )
     for record in records[1:3]:
         record["学习形式"] = "非全日制"
-    report = await enter(app_context, world.school, rows_of(records))
+    report = await import_rows(app_context, world.school, read_rows(records))
     assert report.flagged == 2
     assert [(each.code, each.row, each.column, each.value) for each in report.findings] == [
         ("study_form_locked", 3, "学习形式", "非全日制"),
         ("study_form_kept", 4, "学习形式", "非全日制"),
     ]
     assert "锁定" in report.findings[0].zh
-    assert {each.study_form for each in (await roll(app_context, world.school)).values()} == {"full_time"}
+    assert {each.study_form for each in (await load_students(app_context, world.school)).values()} == {
+        "full_time"
+    }
 
 
-async def test_a_standing_that_was_decided_outlives_an_import(
-    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_import_does_not_change_a_decided_standing(
+    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = with_distinct_names(invented())
-    await enter(app_context, world.school, rows_of(records))
+    records = give_distinct_names(generate_records())
+    await import_rows(app_context, world.school, read_rows(records))
     async with owner.transaction(Scope.none()) as session:
         await session.execute(
             text("UPDATE student SET standing = '02', study_form = 'part_time' WHERE school_id = :school"),
@@ -259,30 +261,32 @@ async def test_a_standing_that_was_decided_outlives_an_import(
         )
     for record in records:
         record["家庭现地址"] += "甲"
-    report = await enter(app_context, world.school, rows_of(records))
-    assert (fates(report), report.flagged) == ((0, 40, 0), 40)
-    states = {(each.standing, each.study_form) for each in (await roll(app_context, world.school)).values()}
+    report = await import_rows(app_context, world.school, read_rows(records))
+    assert (count_changes(report), report.flagged) == ((0, 40, 0), 40)
+    states = {
+        (each.standing, each.study_form) for each in (await load_students(app_context, world.school)).values()
+    }
     assert states == {("02", "part_time")}
 
 
-async def test_students_who_are_not_in_the_file_are_counted_and_left(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_students_missing_from_the_file_are_counted_and_kept(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    rows = rows_of(with_distinct_names(invented()))
-    await enter(app_context, world.school, rows)
-    report = await enter(app_context, world.school, rows[:30])
-    assert (fates(report), report.not_in_file) == ((0, 0, 30), 10)
-    assert len(await roll(app_context, world.school)) == 40
+    rows = read_rows(give_distinct_names(generate_records()))
+    await import_rows(app_context, world.school, rows)
+    report = await import_rows(app_context, world.school, rows[:30])
+    assert (count_changes(report), report.not_in_file) == ((0, 0, 30), 10)
+    assert len(await load_students(app_context, world.school)) == 40
 
 
 @pytest.mark.clause("MOE19-2.4")
-async def test_a_person_on_another_schools_roll_is_a_warning_that_names_no_school(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_person_enrolled_elsewhere_is_a_warning_without_the_school(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    rows = rows_of(invented())
-    await enter(app_context, world.sister, rows[:2])
-    report = await enter(app_context, world.school, rows)
-    assert (fates(report), report.elsewhere) == ((40, 0, 0), 2)
+    rows = read_rows(generate_records())
+    await import_rows(app_context, world.sister, rows[:2])
+    report = await import_rows(app_context, world.school, rows)
+    assert (count_changes(report), report.elsewhere) == ((40, 0, 0), 2)
     assert [(each.row, each.code) for each in report.findings] == [
         (2, "on_another_roll"),
         (3, "on_another_roll"),
@@ -293,44 +297,44 @@ async def test_a_person_on_another_schools_roll_is_a_warning_that_names_no_schoo
     assert not any(row.document_number in told for row in rows)
 
 
-async def test_a_student_number_of_another_student_refuses_the_whole_file(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_student_number_of_another_student_rejects_the_file(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = invented()
+    records = generate_records()
     for number, record in enumerate(records[:2]):
         stem = f"41010120080101{number + 1:03}"
         record["学号"] = f"J{stem}{check_character(stem)}"
-    rows = rows_of(records)
-    await enter(app_context, world.school, rows[:1])
+    rows = read_rows(records)
+    await import_rows(app_context, world.school, rows[:1])
     taken = replace(rows[1], student_number=rows[0].student_number)
     with pytest.raises(StudentNumbersTaken, match=r"CSV!3"):
-        await enter(app_context, world.school, [*rows[2:], taken])
-    assert len(await roll(app_context, world.school)) == 1
+        await import_rows(app_context, world.school, [*rows[2:], taken])
+    assert len(await load_students(app_context, world.school)) == 1
 
 
-async def test_relatives_id_numbers_are_not_kept(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_id_numbers_of_relatives_are_not_stored(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    records = [{**record, "成员1身份证件号码": "410102197001010017"} for record in invented()]
-    await enter(app_context, world.school, rows_of(records))
-    for student in (await roll(app_context, world.school)).values():
+    records = [{**record, "成员1身份证件号码": "410102197001010017"} for record in generate_records()]
+    await import_rows(app_context, world.school, read_rows(records))
+    for student in (await load_students(app_context, world.school)).values():
         assert "410102197001010017" not in str(student.record)
 
 
-async def test_two_imports_at_once_end_with_one_set_of_students(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_concurrent_imports_create_each_student_once(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    rows = rows_of(with_distinct_names(invented(200)))
-    reports = await asyncio.gather(*(enter(app_context, world.school, rows) for _ in range(2)))
-    assert sorted(fates(report) for report in reports) == [(0, 0, 200), (200, 0, 0)]
-    assert len(await roll(app_context, world.school)) == 200
-    assert len(await guardians(app_context, world.school)) == 200
+    rows = read_rows(give_distinct_names(generate_records(200)))
+    reports = await asyncio.gather(*(import_rows(app_context, world.school, rows) for _ in range(2)))
+    assert sorted(count_changes(report) for report in reports) == [(0, 0, 200), (200, 0, 0)]
+    assert len(await load_students(app_context, world.school)) == 200
+    assert len(await load_guardians(app_context, world.school)) == 200
 
 
-async def test_only_the_schools_own_registrar_imports(
-    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_only_the_registrar_of_the_school_imports(
+    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    rows = rows_of(invented())
+    rows = read_rows(generate_records())
     peopled = await plant(owner, app_context.keys, classes=1, students=1)
     refused: dict[str, type[DomainError]] = {}
     accounts = {
@@ -340,20 +344,20 @@ async def test_only_the_schools_own_registrar_imports(
     }
     for name, actor in accounts.items():
         with pytest.raises((NotFound, NotPermitted)) as refusal:
-            await enter(app_context, world.school, rows, actor)
+            await import_rows(app_context, world.school, rows, actor)
         refused[name] = refusal.type
     assert refused == {
         "registrar of another school": NotFound,
         "province": NotPermitted,
         "counselor": NotPermitted,
     }
-    assert await roll(app_context, world.school) == {}
+    assert await load_students(app_context, world.school) == {}
 
 
-async def test_an_import_under_another_schools_scope_is_refused_by_the_database(
-    app_context: AppContext, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_database_rejects_an_import_in_another_schools_scope(
+    app_context: AppContext, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    rows = rows_of(invented())
+    rows = read_rows(generate_records())
 
     async def enter_from_next_door() -> None:
         async with app_context.database.transaction(registrar_account(world.sister).scope) as session:
@@ -364,10 +368,10 @@ async def test_an_import_under_another_schools_scope_is_refused_by_the_database(
         await enter_from_next_door()
 
 
-async def test_an_import_leaves_its_counts_and_the_files_digest_in_the_audit_and_the_outbox(
-    app_context: AppContext, owner: Database, world: World, rows_of: Callable[..., list[RosterRow]]
+async def test_import_is_audited_and_emits_an_event_with_counts(
+    app_context: AppContext, owner: Database, world: World, read_rows: Callable[..., list[RosterRow]]
 ) -> None:
-    await enter(app_context, world.school, rows_of(invented()))
+    await import_rows(app_context, world.school, read_rows(generate_records()))
     async with owner.transaction(Scope.none()) as session:
         [entry] = await session.scalars(
             select(AuditEntry).where(
@@ -385,26 +389,26 @@ async def test_an_import_leaves_its_counts_and_the_files_digest_in_the_audit_and
     assert event.payload == {"school_id": str(world.school.id), **entry.after}
 
 
-async def test_an_upload_read_apart_gives_the_same_as_reading_it_here(tmp_path: Path) -> None:
+async def test_child_process_gives_the_same_result(tmp_path: Path) -> None:
     path = tmp_path / "roster.xlsx"
-    write_roster(path, invented(), variant="national", form="xlsx")
-    here = validate_roster(path, tmp_path / "here", today=TODAY)
-    apart = await validate_upload(path, tmp_path / "apart", today=TODAY)
-    assert (apart.summary, apart.sha256) == (here.summary, here.sha256)
-    assert list(apart.rows()) == list(here.rows())
+    write_roster(path, generate_records(), variant="national", form="xlsx")
+    direct = validate_roster(path, tmp_path / "direct", today=TODAY)
+    in_child = await validate_upload(path, tmp_path / "child", today=TODAY)
+    assert (in_child.summary, in_child.sha256) == (direct.summary, direct.sha256)
+    assert list(in_child.rows()) == list(direct.rows())
 
 
-async def test_a_refusal_of_an_upload_read_apart_is_the_same_refusal(tmp_path: Path) -> None:
+async def test_error_of_the_child_process_is_raised(tmp_path: Path) -> None:
     path = tmp_path / "roster.xlsx"
     path.write_bytes(b"\xd0\xcf\x11\xe0" * 10)
     with pytest.raises(RosterKindUnsupported, match="roster"):
         await validate_upload(path, tmp_path / "rows", today=TODAY)
 
 
-async def test_an_upload_that_takes_too_much_memory_is_refused(tmp_path: Path) -> None:
+async def test_upload_that_needs_too_much_memory_is_rejected(tmp_path: Path) -> None:
     """One row of two million elements, compressed to a few kilobytes."""
     path, hostile_path = tmp_path / "roster.xlsx", tmp_path / "hostile.xlsx"
-    write_roster(path, invented(), variant="national", form="xlsx")
+    write_roster(path, generate_records(), variant="national", form="xlsx")
     with (
         zipfile.ZipFile(path) as original,
         zipfile.ZipFile(hostile_path, "w", zipfile.ZIP_DEFLATED) as hostile,

@@ -19,7 +19,7 @@ Reader = Callable[[Path], tuple[list[RosterRow], list[RowIssue]]]
 def read_one(
     records: Records, write_records: Writer, read_file: Reader
 ) -> Callable[..., tuple[RosterRow | None, list[RowIssue]]]:
-    """Read one good record with some cells changed."""
+    """Read one valid record with some cells changed."""
 
     def read(**changes: object) -> tuple[RosterRow | None, list[RowIssue]]:
         rows, issues = read_file(write_records([{**records[0], **changes}]))
@@ -47,7 +47,7 @@ def codes(issues: list[RowIssue]) -> list[tuple[str, str]]:
         ("五年一贯制中职阶段", Programme.FIVE_YEAR),
     ],
 )
-def test_every_programme_type_of_the_notice_enters_the_roll(
+def test_every_programme_type_of_the_notice_is_accepted(
     read_one: One, written: str, programme: Programme
 ) -> None:
     row, issues = read_one(学生类别=written)
@@ -57,7 +57,7 @@ def test_every_programme_type_of_the_notice_enters_the_roll(
 
 
 @pytest.mark.clause("HN334-2.2")
-def test_the_part_time_are_told_from_the_full_time(read_one: One) -> None:
+def test_study_form_is_recognised(read_one: One) -> None:
     full, _ = read_one(学习形式="全日制")
     part, _ = read_one(学习形式="非全日制")
     assert full is not None
@@ -65,7 +65,7 @@ def test_the_part_time_are_told_from_the_full_time(read_one: One) -> None:
     assert (full.study_form, part.study_form) == (StudyForm.FULL_TIME, StudyForm.PART_TIME)
 
 
-def test_a_good_row_becomes_a_typed_student(records: Records, read_one: One) -> None:
+def test_valid_row_becomes_a_typed_student(records: Records, read_one: One) -> None:
     row, issues = read_one(成员2姓名="某某", 成员2关系="其他", 成员2是否监护人="否")
     record = records[0]
     assert issues == []
@@ -85,7 +85,7 @@ def test_a_good_row_becomes_a_typed_student(records: Records, read_one: One) -> 
     assert "姓名" not in row.extras
 
 
-def test_a_students_repr_carries_no_personal_data(records: Records, read_one: One) -> None:
+def test_repr_of_a_student_contains_no_personal_data(records: Records, read_one: One) -> None:
     row, _ = read_one()
     shown = repr(row)
     for header in ("姓名", "身份证件号", "联系电话", "出生日期", "家庭现地址", "成员1姓名"):
@@ -102,7 +102,7 @@ def test_excel_serial_dates_and_numeric_cells_are_read(records: Records, read_on
     assert row.phone == records[0]["联系电话"]
 
 
-def test_full_width_digits_apostrophes_and_spaces_are_forgiven(records: Records, read_one: One) -> None:
+def test_full_width_digits_apostrophes_and_spaces_are_accepted(records: Records, read_one: One) -> None:
     number = records[0]["身份证件号"]
     wide = "".join(chr(ord(character) + 0xFEE0) for character in number)
     row, issues = read_one(
@@ -113,16 +113,14 @@ def test_full_width_digits_apostrophes_and_spaces_are_forgiven(records: Records,
     assert (row.document_number, row.student_number, row.name) == (number, f"G{number}", records[0]["姓名"])
 
 
-def test_an_id_number_in_a_numeric_cell_is_refused_with_advice_on_the_format(
-    records: Records, read_one: One
-) -> None:
+def test_id_number_in_a_numeric_cell_is_an_error_with_advice(records: Records, read_one: One) -> None:
     row, issues = read_one(身份证件号=float(records[0]["身份证件号"][:17] + "0"))
     assert row is None
     assert ("number_precision_lost", "error") in codes(issues)
     assert "文本" in issues[0].zh
 
 
-def test_a_rounded_id_number_saved_as_text_is_recognised(records: Records, read_one: One) -> None:
+def test_rounded_id_number_saved_as_text_is_detected(records: Records, read_one: One) -> None:
     stem = records[0]["身份证件号"][:14]
     rounded = next(
         text for digit in "0123456789" if check_character((text := stem + digit + "000")[:17]) != "0"
@@ -139,19 +137,19 @@ def test_birth_date_and_sex_must_agree_with_the_id_number(records: Records, read
     assert codes(issues) == [("birth_date_differs_from_id", "error"), ("sex_differs_from_id", "error")]
 
 
-def test_a_g_number_of_another_person_is_an_error(records: Records, read_one: One) -> None:
+def test_g_number_of_another_person_is_an_error(records: Records, read_one: One) -> None:
     row, issues = read_one(学号=f"G{records[1]['身份证件号']}")
     assert row is None
     assert codes(issues) == [("student_number_not_of_id", "error")]
 
 
-def test_a_pseudo_id_enters_with_a_warning(read_one: One) -> None:
+def test_pseudo_id_is_accepted_with_a_warning(read_one: One) -> None:
     row, issues = read_one(身份证件号="999414100000100007", 学号="")
     assert row is not None
     assert codes(issues) == [("id_number_pseudo", "warning")]
 
 
-def test_another_document_needs_no_id_number(read_one: One) -> None:
+def test_other_document_needs_no_id_number(read_one: One) -> None:
     row, issues = read_one(
         身份证件类型="港澳居民来往内地通行证", 身份证件号="H12345678", 学号="J410100202409000001"
     )
@@ -180,7 +178,7 @@ def test_another_document_needs_no_id_number(read_one: One) -> None:
         ("成员1是否监护人", "也许", "guardian_unclear", "warning"),
     ],
 )
-def test_a_bad_cell_is_reported_with_its_place(
+def test_invalid_cell_is_reported_with_its_position(
     read_one: One, header: str, value: str, code: str, severity: str
 ) -> None:
     row, issues = read_one(**{header: value})
@@ -191,7 +189,7 @@ def test_a_bad_cell_is_reported_with_its_place(
     assert (row is None) == (severity == "error")
 
 
-def test_every_finding_of_a_row_is_reported_at_once(read_one: One) -> None:
+def test_all_findings_of_a_row_are_reported(read_one: One) -> None:
     row, issues = read_one(姓名="", 学习形式="业余", 入学年月="", 联系电话="1")
     assert row is None
     assert {code for code, _ in codes(issues)} == {
@@ -207,7 +205,7 @@ def test_personal_values_are_masked_in_findings(records: Records, read_one: One)
     assert [issue.value for issue in issues] == [f"{wrong[:3]}{'*' * 13}{wrong[-2:]}", "*" * 8]
 
 
-def test_a_repeated_person_names_the_first_row(
+def test_finding_of_a_repeated_person_names_the_first_row(
     records: Records, write_records: Writer, read_file: Reader
 ) -> None:
     rows, issues = read_file(write_records([*records[:3], records[1]]))
@@ -216,7 +214,7 @@ def test_a_repeated_person_names_the_first_row(
     assert all(issue.row == 5 and "学生!3" in issue.zh and "学生!3" in issue.en for issue in issues)
 
 
-def test_blank_rows_are_passed_over_and_rows_keep_their_numbers(
+def test_blank_rows_are_skipped_and_row_numbers_kept(
     records: Records, write_records: Writer, read_file: Reader
 ) -> None:
     rows, issues = read_file(write_records([records[0], {}, {}, records[1]]))

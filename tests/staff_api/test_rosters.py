@@ -1,4 +1,4 @@
-"""Importing a roster over HTTP: a registrar's own school, whole or not at all."""
+"""Endpoints of rosters: import into the registrar's school, all rows or none."""
 
 from collections.abc import AsyncIterator
 from io import BytesIO
@@ -26,7 +26,7 @@ IMPORTS = "/v1/roster-imports"
 
 @pytest.fixture
 async def world(owner: Database, app_context: AppContext) -> World:
-    """Schools without students, new for each test."""
+    """Create organisations without students for each test."""
     return await plant(owner, app_context.keys, classes=0, students=0)
 
 
@@ -37,23 +37,23 @@ async def client(app_context: AppContext) -> AsyncIterator[StaffClient]:
         yield client
 
 
-def invented() -> list[Record]:
+def generate_records() -> list[Record]:
     plan = plan_school("4141000001", "示例职业学校（虚构）", students=40, part_time_classes=0)
     return list(generate_students(new_id().int % 2**32, [plan]))
 
 
-def workbook(folder: Path, records: list[Record]) -> bytes:
+def write_workbook(folder: Path, records: list[Record]) -> bytes:
     path = folder / "made.xlsx"
     write_roster(path, records, variant="national", form="xlsx")
     return path.read_bytes()
 
 
-def spoiled(folder: Path) -> bytes:
-    [first, *rest] = invented()
-    return workbook(folder, [{**first, "姓名": ""}, *rest])
+def write_workbook_with_error(folder: Path) -> bytes:
+    [first, *rest] = generate_records()
+    return write_workbook(folder, [{**first, "姓名": ""}, *rest])
 
 
-async def send(client: StaffClient, actor: Actor, content: bytes, **params: str) -> Response:
+async def post_import(client: StaffClient, actor: Actor, content: bytes, **params: str) -> Response:
     return await client.http.post(
         IMPORTS,
         params={"file_name": "2026级新生.xlsx", **params},
@@ -62,29 +62,33 @@ async def send(client: StaffClient, actor: Actor, content: bytes, **params: str)
     )
 
 
-async def headcount(app_context: AppContext, school: School) -> int:
+async def count_students(app_context: AppContext, school: School) -> int:
     async with app_context.database.transaction(Scope.school(school.id)) as session:
         return await session.scalar(select(func.count()).select_from(Student)) or 0
 
 
-async def test_a_registrar_checks_then_imports_then_imports_again(
+async def test_registrar_validates_imports_and_imports_again(
     client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
-    actor, content = registrar_account(world.school), workbook(tmp_path, invented())
-    checked = await send(client, actor, content)
+    actor, content = registrar_account(world.school), write_workbook(tmp_path, generate_records())
+    checked = await post_import(client, actor, content)
     assert checked.status_code == 200, checked.text
     assert (checked.json()["dry_run"], checked.json()["report"]) == (True, None)
     assert checked.json()["summary"]["students"] == 40
-    assert await headcount(app_context, world.school) == 0
-    reports = [(await send(client, actor, content, dry_run="false")).json()["report"] for _ in range(2)]
+    assert await count_students(app_context, world.school) == 0
+    reports = [
+        (await post_import(client, actor, content, dry_run="false")).json()["report"] for _ in range(2)
+    ]
     assert [(each["created"], each["unchanged"]) for each in reports] == [(40, 0), (0, 40)]
-    assert await headcount(app_context, world.school) == 40
+    assert await count_students(app_context, world.school) == 40
 
 
-async def test_a_file_with_errors_is_refused_whole_with_its_findings(
+async def test_file_with_errors_is_rejected_with_its_findings(
     client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
-    refused = await send(client, registrar_account(world.school), spoiled(tmp_path), dry_run="false")
+    refused = await post_import(
+        client, registrar_account(world.school), write_workbook_with_error(tmp_path), dry_run="false"
+    )
     assert (refused.status_code, refused.json()["code"]) == (422, "roster_has_errors")
     [found] = refused.json()["errors"]
     assert (found["row"], found["column"], found["letter"], found["code"]) == (
@@ -93,33 +97,38 @@ async def test_a_file_with_errors_is_refused_whole_with_its_findings(
         "A",
         "value_missing",
     )
-    assert await headcount(app_context, world.school) == 0
+    assert await count_students(app_context, world.school) == 0
 
 
-async def test_bad_rows_are_left_out_only_when_asked(
+async def test_rows_with_errors_are_skipped_only_on_request(
     client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
     actor = registrar_account(world.school)
-    answer = await send(client, actor, spoiled(tmp_path), dry_run="false", skip_bad_rows="true")
+    answer = await post_import(
+        client, actor, write_workbook_with_error(tmp_path), dry_run="false", skip_bad_rows="true"
+    )
     assert answer.json()["report"]["created"] == 39
     assert answer.json()["summary"]["rows_with_errors"] == 1
-    assert await headcount(app_context, world.school) == 39
+    assert await count_students(app_context, world.school) == 39
 
 
 async def test_only_registrars_import(client: StaffClient, world: World, tmp_path: Path) -> None:
-    content = workbook(tmp_path, invented())
+    content = write_workbook(tmp_path, generate_records())
     for actor in (province_account(world.province), bureau_account(world.city)):
         for dry_run in ("true", "false"):
-            refused = await send(client, actor, content, dry_run=dry_run)
+            refused = await post_import(client, actor, content, dry_run=dry_run)
             assert (refused.status_code, refused.json()["code"]) == (403, "not_permitted")
 
 
-async def test_an_import_reaches_the_registrars_own_school_only(
+async def test_import_affects_only_the_registrars_school(
     client: StaffClient, app_context: AppContext, world: World, tmp_path: Path
 ) -> None:
-    content = workbook(tmp_path, invented())
-    await send(client, registrar_account(world.sister), content, dry_run="false")
-    assert (await headcount(app_context, world.school), await headcount(app_context, world.sister)) == (0, 40)
+    content = write_workbook(tmp_path, generate_records())
+    await post_import(client, registrar_account(world.sister), content, dry_run="false")
+    assert (
+        await count_students(app_context, world.school),
+        await count_students(app_context, world.sister),
+    ) == (0, 40)
 
 
 @pytest.mark.parametrize(
@@ -131,36 +140,36 @@ async def test_an_import_reaches_the_registrars_own_school_only(
         ("a.csv", 422, "roster_encoding_unknown"),
     ],
 )
-async def test_what_is_no_roster_is_refused(
+async def test_file_that_is_not_a_roster_is_rejected(
     client: StaffClient, world: World, file_name: str, status: int, code: str
 ) -> None:
     actor = registrar_account(world.school)
-    refused = await send(client, actor, b"\xd0\xcf\x11\xe0\x00\xff" * 100, file_name=file_name)
+    refused = await post_import(client, actor, b"\xd0\xcf\x11\xe0\x00\xff" * 100, file_name=file_name)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
 
 
-async def test_an_empty_roster_is_not_imported(client: StaffClient, world: World, tmp_path: Path) -> None:
+async def test_empty_roster_is_rejected(client: StaffClient, world: World, tmp_path: Path) -> None:
     actor = registrar_account(world.school)
     template = await client.get(actor, "/v1/roster-template")
-    refused = await send(client, actor, template.content, dry_run="false")
+    refused = await post_import(client, actor, template.content, dry_run="false")
     assert (refused.status_code, refused.json()["code"]) == (422, "roster_empty")
 
 
-async def test_an_upload_beyond_the_limit_is_refused(
+async def test_upload_beyond_the_limit_is_rejected(
     client: StaffClient, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    content = workbook(tmp_path, invented())
+    content = write_workbook(tmp_path, generate_records())
     monkeypatch.setattr(rosters, "MAX_UPLOAD", len(content) - 1)
-    refused = await send(client, registrar_account(world.school), content)
+    refused = await post_import(client, registrar_account(world.school), content)
     assert (refused.status_code, refused.json()["code"]) == (413, "body_too_large")
 
 
 @pytest.mark.parametrize("variant", ["national", "national-2022"])
-async def test_the_template_is_an_empty_roster(client: StaffClient, world: World, variant: str) -> None:
+async def test_template_is_an_empty_roster(client: StaffClient, world: World, variant: str) -> None:
     actor = registrar_account(world.school)
     answer = await client.get(actor, "/v1/roster-template", variant=variant)
     assert answer.headers["content-type"] == rosters.XLSX
     [headers] = load_workbook(BytesIO(answer.content)).worksheets[0].iter_rows(values_only=True)
     assert "*身份证件号" in headers
-    checked = await send(client, actor, answer.content)
+    checked = await post_import(client, actor, answer.content)
     assert checked.json()["summary"]["rows"] == 0

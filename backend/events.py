@@ -38,7 +38,7 @@ from backend.standing import events as standing
 from backend.standing import tasks as standing_tasks
 from backend.standing.change_requests import notifications as change_request_notifications
 from backend.standing.engine.prompts import PromptKind
-from backend.standing.ledger.queries import number_entry
+from backend.standing.ledger.queries import append_to_feed
 from backend.standing.notifications import claims as claim_notifications
 from backend.standing.notifications import prompts as standing_notifications
 from backend.standing.notifications.prompts import superior_path
@@ -232,7 +232,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             ),
             _on(
                 standing.StandingChanged,
-                Consumer("number_entry", _school_scope, number_entry),
+                Consumer("number_entry", _school_scope, append_to_feed),
                 Consumer("tell_changed", _school_and_accounts_scope, standing_notifications.tell_changed),
                 Consumer("reinstate_aid", _school_and_accounts_scope, _post_student_aid),
             ),

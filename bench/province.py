@@ -51,7 +51,13 @@ from backend.roll_call.settlement.service import settle_roll_call
 from backend.roll_call.student_queries import load_student_roll_calls
 from backend.roll_call.tables import RollCall
 from backend.standing import tasks as standing_jobs
-from backend.standing.batch_assessment import SchoolOf, SchoolsBelow, batches, missed_by, recompute_each
+from backend.standing.batch_assessment import (
+    SchoolGroup,
+    SingleSchool,
+    batches,
+    recompute_each,
+    select_absentees,
+)
 from backend.standing.prompts.queries import PromptSearch, prompts_page
 from backend.standing.store.tables import PromptRecord
 from bench.province_baselines import (
@@ -77,7 +83,7 @@ from bench.province_data import (
     simulate_window,
 )
 from bench.report import Stolen, publish, seed
-from bench.standing import runtime_at
+from bench.standing import create_app_context
 
 SEED = seed(5)
 
@@ -139,23 +145,23 @@ async def settle(app_context: AppContext, cluster: Path, roll_call_id: UUID) -> 
     return settlement.figures["missed"], cost
 
 
-async def load_schools(app_context: AppContext) -> list[SchoolOf]:
+async def load_schools(app_context: AppContext) -> list[SingleSchool]:
     async with app_context.database.transaction(Scope.none()) as session:
         units = select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.path)
-        return [SchoolOf(school_id, path) for school_id, path in await session.execute(units)]
+        return [SingleSchool(school_id, path) for school_id, path in await session.execute(units)]
 
 
-MissedBySchools = list[tuple[SchoolsBelow, list[UUID], list[UUID]]]
+MissedBySchools = list[tuple[SchoolGroup, list[UUID], list[UUID]]]
 """For the schools of each job: students with more than one miss in the term, and students with their first miss."""
 
 
 async def load_missed(app_context: AppContext, roll_call_id: UUID) -> MissedBySchools:
     """Load the students to assess in the same way as the jobs."""
     missed_by_schools: MissedBySchools = []
-    for some in batches(await load_schools(app_context), standing_jobs.SCHOOLS_AT_ONCE):
-        schools = SchoolsBelow(PROVINCE_PATH, tuple(school.school_id for school in some))
+    for some in batches(await load_schools(app_context), standing_jobs.SCHOOLS_PER_JOB):
+        schools = SchoolGroup(PROVINCE_PATH, tuple(school.school_id for school in some))
         async with app_context.database.transaction(schools.scope) as session:
-            missed = (await session.execute(missed_by(schools, roll_call_id))).all()
+            missed = (await session.execute(select_absentees(schools, roll_call_id))).all()
         repeated = [student_id for student_id, misses in missed if misses > 1]
         first = [student_id for student_id, misses in missed if misses == 1]
         missed_by_schools.append((schools, repeated, first))
@@ -262,7 +268,7 @@ async def measure_reads(app_context: AppContext, roll_call: RollCall) -> list[La
 
 async def measure(province: Province) -> tuple[list[Measured], list[Latencies]]:
     """Measure launch, settlement, the jobs that follow, and the reads."""
-    cluster, app_context = cluster_directory(province), runtime_at(province.stack.app_url, SETTLED_AT)
+    cluster, app_context = cluster_directory(province), create_app_context(province.stack.app_url, SETTLED_AT)
     try:
         async with app_context.database.transaction(Scope.none()) as session:
             await session.execute(text("SELECT 1"))

@@ -47,20 +47,20 @@ from backend.people.tables import Student
 from backend.settings import Settings
 from backend.standing.batch_assessment import (
     BATCH,
-    SchoolOf,
+    SingleSchool,
     assess_school,
     find_changed,
-    students_to_assess,
+    select_students_to_assess,
 )
 from backend.standing.store.load import load_facts, load_student_refs
-from backend.standing.store.lock import assess_now, digest
+from backend.standing.store.lock import compute_assessments, digest_assessment
 from backend.standing.store.tables import StudentStanding
 from bench.report import publish
 from bench.standing_data import Province, build_province, delete_derived_rows, refresh_statistics
 
 FULL = 500_000
 FIRST_DAY = datetime(2026, 6, 20, 0, 1, tzinfo=LEGAL_ZONE)
-Work = Callable[[AppContext, SchoolOf], Awaitable[int]]
+Work = Callable[[AppContext, SingleSchool], Awaitable[int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ class ProcessResult:
     peak_mb: int
 
 
-async def run_daily_job(app_context: AppContext, school: SchoolOf) -> int:
+async def run_daily_job(app_context: AppContext, school: SingleSchool) -> int:
     """Run the daily job."""
     result = await assess_school(app_context, school.school_id, school.path, app_context.clock())
     return result.changed
 
 
-async def assess_all_students(app_context: AppContext, school: SchoolOf) -> int:
+async def assess_all_students(app_context: AppContext, school: SingleSchool) -> int:
     """Assess and compare all students of the school; saves nothing."""
     ids, changed = await _load_all_ids(app_context, school), 0
     for batch in _batches(ids):
@@ -88,22 +88,22 @@ async def assess_all_students(app_context: AppContext, school: SchoolOf) -> int:
     return changed
 
 
-async def insert_assessments(app_context: AppContext, school: SchoolOf) -> int:
+async def insert_assessments(app_context: AppContext, school: SingleSchool) -> int:
     """Insert the assessments that a first day would have stored, in bulk and without consequences."""
     at, inserted = app_context.clock(), 0
     async with app_context.database.transaction(school.scope) as session:
-        ids = (await session.scalars(students_to_assess(school, at))).all()
+        ids = (await session.scalars(select_students_to_assess(school, at))).all()
     for batch in _batches(ids):
         async with app_context.database.transaction(school.scope) as session:
             students = await load_student_refs(session, batch)
-            assessments = await assess_now(session, list(students.values()), at)
+            assessments = await compute_assessments(session, list(students.values()), at)
             rows = [
                 {
                     "student_id": student_id,
                     "school_id": school.school_id,
                     "as_of": at,
                     "policy_version": assessment.policy_version,
-                    "digest": digest(assessment),
+                    "digest": digest_assessment(assessment),
                     "assessment": {},
                 }
                 for student_id, assessment in assessments.items()
@@ -115,19 +115,19 @@ async def insert_assessments(app_context: AppContext, school: SchoolOf) -> int:
     return inserted
 
 
-async def load_next_day(app_context: AppContext, school: SchoolOf) -> int:
+async def load_next_day(app_context: AppContext, school: SingleSchool) -> int:
     """Load what the daily job loads, without the engine."""
     async with app_context.database.transaction(school.scope) as session:
-        ids = (await session.scalars(students_to_assess(school, app_context.clock()))).all()
+        ids = (await session.scalars(select_students_to_assess(school, app_context.clock()))).all()
     return await _load(app_context, school, ids)
 
 
-async def load_all_students(app_context: AppContext, school: SchoolOf) -> int:
+async def load_all_students(app_context: AppContext, school: SingleSchool) -> int:
     """Load all students, without the engine."""
     return await _load(app_context, school, await _load_all_ids(app_context, school))
 
 
-async def _load(app_context: AppContext, school: SchoolOf, ids: Sequence[UUID]) -> int:
+async def _load(app_context: AppContext, school: SingleSchool, ids: Sequence[UUID]) -> int:
     for batch in _batches(ids):
         async with app_context.database.transaction(school.scope) as session:
             await session.execute(text("SET TRANSACTION READ ONLY"))
@@ -136,7 +136,7 @@ async def _load(app_context: AppContext, school: SchoolOf, ids: Sequence[UUID]) 
     return 0
 
 
-async def _load_all_ids(app_context: AppContext, school: SchoolOf) -> Sequence[UUID]:
+async def _load_all_ids(app_context: AppContext, school: SingleSchool) -> Sequence[UUID]:
     async with app_context.database.transaction(school.scope) as session:
         students = select(Student.id).where(Student.school_id == school.school_id).order_by(Student.id)
         return (await session.scalars(students)).all()
@@ -163,7 +163,7 @@ FULL_RUNS = ("insert assessments", "next day", "baseline of next day")
 # --- processes ---
 
 
-def runtime_at(url: str, at: datetime) -> AppContext:
+def create_app_context(url: str, at: datetime) -> AppContext:
     folder = Path(tempfile.mkdtemp())
     create_key_file(folder / "keys.json")
     settings = Settings(
@@ -201,7 +201,7 @@ def _measure_statements(engine: AsyncEngine) -> list[float]:
 
 async def _run_schools(url: str, run: str, part: tuple[int, int]) -> ProcessResult:
     work, day = RUNS[run]
-    app_context = runtime_at(url, FIRST_DAY + timedelta(days=day))
+    app_context = create_app_context(url, FIRST_DAY + timedelta(days=day))
     try:
         async with app_context.database.transaction(Scope.none()) as session:
             schools = (
@@ -209,7 +209,7 @@ async def _run_schools(url: str, run: str, part: tuple[int, int]) -> ProcessResu
                     select(OrgUnit.id, OrgUnit.path).where(OrgUnit.kind == "school").order_by(OrgUnit.id)
                 )
             ).all()
-        own = [SchoolOf(school_id, path) for school_id, path in schools[part[0] :: part[1]]]
+        own = [SingleSchool(school_id, path) for school_id, path in schools[part[0] :: part[1]]]
         await _warm_up(app_context, own[0])
         statements, changed = _measure_statements(app_context.database.engine), 0
         start, cpu_start = time.perf_counter(), time.process_time()
@@ -222,7 +222,7 @@ async def _run_schools(url: str, run: str, part: tuple[int, int]) -> ProcessResu
         await app_context.close()
 
 
-async def _warm_up(app_context: AppContext, school: SchoolOf) -> None:
+async def _warm_up(app_context: AppContext, school: SingleSchool) -> None:
     """A worker has cached the policies and prepared its statements long before midnight."""
     await find_changed(
         app_context, school, (await _load_all_ids(app_context, school))[:50], app_context.clock()

@@ -21,14 +21,14 @@ from backend.core import audit, outbox
 from backend.core.ids import new_id
 from backend.people.student_lock import lock_student
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import LockedStudent, lock_and_assess
-from backend.standing.store.save import note_difference, save_current
+from backend.standing.store.lock import LockedStudent, lock_for_assessment
+from backend.standing.store.save import note_difference, recompute_locked
 from backend.standing.store.tables import StandingEntry, StudentStanding
 
 
 async def post_student_aid(session: AsyncSession, student_id: UUID, at: datetime) -> None:
     """Lock a student and post every entry that follows from the stored facts. Idempotent."""
-    await post_entries(session, [await lock_and_assess(session, student_id, at)])
+    await post_entries(session, [await lock_for_assessment(session, student_id, at)])
 
 
 async def lock_students_for_posting(
@@ -45,7 +45,7 @@ async def lock_students_for_posting(
         for student_id in sorted(students)
     }
     for student_id in await _load_outdated(session, locked, at):
-        await save_current(session, locked[student_id])
+        await recompute_locked(session, locked[student_id])
         await post_entries(session, [locked[student_id]])
         locked_at = await lock_student(session, student_id, at)
         reloaded = await load_student_refs(session, [student_id])

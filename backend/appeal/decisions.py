@@ -35,9 +35,9 @@ from backend.roll_call.outcomes import (
 )
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import Obligation, RollCall, RollCallStep
-from backend.standing.appeal_effects import Finding, Ruling, hold_kept, record_ruling
+from backend.standing.appeal_effects import AppealFinding, Ruling, lock_for_appeal, record_ruling
 from backend.standing.store.lock import LockedStudent
-from backend.standing.store.save import save_current
+from backend.standing.store.save import recompute_locked
 from backend.standing.store.tables import AppealDecided, AppealFiled
 
 UPHELD = "appeal_upheld"
@@ -51,7 +51,7 @@ class DecideAppeal:
     appeal_id: UUID
     upheld: bool
     reasons: str
-    finding: Finding | None = None
+    finding: AppealFinding | None = None
 
 
 async def decide_appeal(
@@ -64,7 +64,7 @@ async def decide_appeal(
     """
     unlocked_appeal = await load_appeal(session, actor, command.appeal_id)
     _require_deciding_unit(actor, unlocked_appeal)
-    locked, _ = await hold_kept(session, actor, unlocked_appeal.filed.student_id, at)
+    locked, _ = await lock_for_appeal(session, actor, unlocked_appeal.filed.student_id, at)
     await lock_appeal(session, command.appeal_id)
     appeal = await load_appeal(session, actor, command.appeal_id)
     require_open(appeal)
@@ -85,7 +85,7 @@ async def decide_appeal(
         await _apply_upheld_appeal(session, appeal.filed, decided, locked)
     _audit(session, appeal.filed, decided, locked)
     await outbox.emit(session, events.AppealDecided(**event_fields(appeal, locked.subject.path)), locked.at)
-    await save_current(session, locked)
+    await recompute_locked(session, locked)
     return await load_appeal(session, actor, command.appeal_id)
 
 
@@ -108,7 +108,7 @@ async def _require_impartial(session: AsyncSession, actor: Actor, filed: AppealF
     return excluded
 
 
-def _validate_finding(filed: AppealFiled, command: DecideAppeal) -> Finding:
+def _validate_finding(filed: AppealFiled, command: DecideAppeal) -> AppealFinding:
     """The finding, which only an upheld appeal against a result has. Otherwise it is stored as `excused` without effect."""
     required = command.upheld and filed.target == "check"
     if required and command.finding is None:

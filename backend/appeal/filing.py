@@ -29,13 +29,13 @@ from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
 from backend.org.queries import superiors
 from backend.standing.appeal_effects import (
-    Filed,
     NewAppeal,
+    RecordedAppeal,
     Target,
-    hold_kept,
-    keep_after,
+    lock_for_appeal,
     record_appeal,
     record_withdrawal,
+    save_appeal_consequences,
 )
 
 
@@ -119,7 +119,7 @@ async def withdraw_appeal(
     """Withdraw an open appeal as its appellant; final. Raises `NotFound`, `NotPermitted`, `AppealClosed`."""
     unlocked_appeal = await load_appeal(session, actor, appeal_id)
     require_appellant(actor, unlocked_appeal)
-    locked, _ = await hold_kept(session, actor, unlocked_appeal.filed.student_id, at)
+    locked, _ = await lock_for_appeal(session, actor, unlocked_appeal.filed.student_id, at)
     await lock_appeal(session, appeal_id)
     appeal = await load_appeal(session, actor, appeal_id)
     require_open(appeal)
@@ -127,7 +127,7 @@ async def withdraw_appeal(
     act = audit.Act("appeal_withdrawn", "appeal", str(appeal_id), locked.subject.path)
     audit.record(session, act, locked.at)
     await outbox.emit(session, AppealWithdrawn(**event_fields(appeal, locked.subject.path)), locked.at)
-    await keep_after(session, actor, locked)
+    await save_appeal_consequences(session, actor, locked)
     return await load_appeal(session, actor, appeal_id)
 
 
@@ -162,13 +162,13 @@ def _upcoming_exam_year(actor: Actor, on: date, at: datetime) -> int:
     return upcoming
 
 
-async def _require_ineligible(session: AsyncSession, filed: Filed, on: date) -> None:
-    eligibility = await load_eligibility(session, filed.appeal.student_id, on, filed.held.at)
+async def _require_ineligible(session: AsyncSession, filed: RecordedAppeal, on: date) -> None:
+    eligibility = await load_eligibility(session, filed.appeal.student_id, on, filed.locked_student.at)
     if eligibility.eligible:
         raise EligibleAlready(on=on, exam_year=eligibility.exam_year)
 
 
-async def _load_authorities(session: AsyncSession, filed: Filed) -> list[Authority]:
+async def _load_authorities(session: AsyncSession, filed: RecordedAppeal) -> list[Authority]:
     units = await superiors(session, filed.appeal.school_id)
     return [Authority(unit.id, unit.path) for unit in units]
 
@@ -183,10 +183,10 @@ class _Route:
 
 
 async def _open_case(
-    session: AsyncSession, actor: Actor, filed: Filed, route: _Route, grounds: Said
+    session: AsyncSession, actor: Actor, filed: RecordedAppeal, route: _Route, grounds: Said
 ) -> AppealView:
     """Insert the case, its deadline and the grounds; audit, emit the event and recompute the student."""
-    row, path, at = filed.appeal, filed.held.subject.path, filed.held.at
+    row, path, at = filed.appeal, filed.locked_student.subject.path, filed.locked_student.at
     keys = {"appeal_id": row.id, "school_id": row.school_id, "student_id": row.student_id}
     unit = route.unit
     session.add(
@@ -208,5 +208,5 @@ async def _open_case(
     }
     audit.record(session, audit.Act("appeal_filed", "appeal", str(row.id), path, after=after), at)
     await outbox.emit(session, AppealFiled(**event_fields(appeal, path)), at)
-    await keep_after(session, actor, filed.held)
+    await save_appeal_consequences(session, actor, filed.locked_student)
     return appeal

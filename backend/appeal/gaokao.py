@@ -20,9 +20,9 @@ from backend.people.categories import StudyForm
 from backend.roll_call.rules import ACTIVE_STANDINGS
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import Status
-from backend.standing.engine.ledger import Entry, replay, reversed_ids
+from backend.standing.engine.ledger import LedgerEntry, replay_status, reversed_ids
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import assess_now
+from backend.standing.store.lock import compute_assessments
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Eligibility:
     eligible: bool
     status: Status
     reasons: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[LedgerEntry, ...]
     """The changes behind the status of the day, oldest first."""
     finding: GaokaoFinding | None
 
@@ -50,7 +50,7 @@ async def load_eligibility(session: AsyncSession, student_id: UUID, on: date, at
     if on > legal_day(at):
         raise DayToCome
     student = refs[student_id]
-    assessment = (await assess_now(session, [student], at))[student_id]
+    assessment = (await compute_assessments(session, [student], at))[student_id]
     year = exam_year(on, AppealPolicy.on(on, student.path).gaokao_month)
     return assess_eligibility(assessment, on, year, await _load_finding(session, student_id, year))
 
@@ -66,7 +66,7 @@ def assess_eligibility(
         if entry.reverses is None and entry.entry_id not in reversed_entries and legal_day(entry.at) <= on
     )
     initial = assessment.ledger[0].before if assessment.ledger else assessment.status
-    status = replay(initial, entries)
+    status = replay_status(initial, entries)
     reasons = []
     if status.study_form != StudyForm.FULL_TIME:
         reasons.append("not_full_time")

@@ -15,7 +15,7 @@ from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
 from backend.core.web.schema_types import Paragraph, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
 from backend.roll_call.reason_texts import reason
-from backend.standing.appeal_effects import Finding
+from backend.standing.appeal_effects import AppealFinding
 
 Day = Annotated[date, Field(ge=date(2000, 1, 1), lt=date(2100, 1, 1))]
 
@@ -83,7 +83,7 @@ class AppealDecisionIn(Schema):
 
     upheld: bool
     reasons: Paragraph = Field(examples=["考勤记录与照片相符，认定到场。"])
-    finding: Finding | None = Field(
+    finding: AppealFinding | None = Field(
         default=None,
         description="仅用于对核验结果的申诉成立时 · only when an appeal against a result is upheld",
         examples=["present"],

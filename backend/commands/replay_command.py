@@ -32,7 +32,7 @@ from backend.standing.explanations.phrases import (
 )
 from backend.standing.store.comparison import DIFFERENCE_KINDS as DIFFERENCES
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.replay import Replay, replays
+from backend.standing.store.replay import Replay, replay_students
 
 EXIT_DIFFERS = 1
 BATCH = 250
@@ -137,7 +137,7 @@ async def _replay(
 
 async def _replay_batch(session: AsyncSession, ids: list[UUID], at: datetime) -> list[Replay]:
     students = await load_student_refs(session, ids)
-    return await replays(session, [students[key] for key in ids if key in students], at)
+    return await replay_students(session, [students[key] for key in ids if key in students], at)
 
 
 def _as_json(result: Replay) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from backend.law_cases.loader import read_cases
 from backend.leave.rules import exempts
 from backend.policy import Policy
 from backend.standing.engine.assess import Assessment, TermSummary
-from backend.standing.engine.ledger import Entry
+from backend.standing.engine.ledger import LedgerEntry
 from backend.standing.engine.misses import CheckStatus, event_day
 from backend.standing.engine.prompts import Prompt
 from backend.standing.engine.trace import document
@@ -156,7 +156,7 @@ def _prompt(prompt: Prompt) -> dict[str, Any]:
     }
 
 
-def _change(entry: Entry) -> dict[str, Any]:
+def _change(entry: LedgerEntry) -> dict[str, Any]:
     return {
         "outcome": entry.outcome,
         "cause": entry.cause.value,

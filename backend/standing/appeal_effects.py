@@ -33,13 +33,18 @@ from backend.standing.appeal_errors import (
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.decision_rules import appeal_objection
 from backend.standing.engine.facts import Appeal, check_key
-from backend.standing.engine.ledger import in_force
-from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess, policy_history
-from backend.standing.store.save import save_assessment, save_current
+from backend.standing.engine.ledger import sanctions_in_force
+from backend.standing.store.lock import (
+    LockedStudent,
+    assess_locked_student,
+    lock_for_assessment,
+    policy_history,
+)
+from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import AppealDecided, AppealFiled, AppealWithdrawn, StandingEntry
 
 Target = Literal["check", "change", "gaokao"]
-Finding = Literal["present", "excused"]
+AppealFinding = Literal["present", "excused"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,40 +61,40 @@ class NewAppeal:
 
 
 @dataclass(frozen=True, slots=True)
-class Filed:
+class RecordedAppeal:
     """A recorded appeal, and its student, locked by the transaction."""
 
     appeal: AppealFiled
-    held: LockedStudent
+    locked_student: LockedStudent
     assessment: Assessment
     """The assessment before the appeal."""
 
 
-async def hold_kept(
+async def lock_for_appeal(
     session: AsyncSession, actor: Actor, student_id: UUID, at: datetime
 ) -> tuple[LockedStudent, Assessment]:
     """Lock the student and assess; for staff, also save the result. A student's scope may not save: a job does."""
-    locked = await lock_and_assess(session, student_id, at)
-    _, assessment = await load_facts_and_assess(session, locked)
+    locked = await lock_for_assessment(session, student_id, at)
+    _, assessment = await assess_locked_student(session, locked)
     if actor.role != "student":
         await save_assessment(session, locked, assessment)
     return locked, assessment
 
 
-async def keep_after(session: AsyncSession, actor: Actor, locked: LockedStudent) -> None:
+async def save_appeal_consequences(session: AsyncSession, actor: Actor, locked: LockedStudent) -> None:
     """Save the consequences in the same transaction. After a student's own act, an event consumer saves them."""
     await session.flush()
     if actor.role != "student":
-        await save_current(session, locked)
+        await recompute_locked(session, locked)
 
 
-async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at: datetime) -> Filed:
-    """Lock the student and record the appeal of the student or the school. Save the consequences with `keep_after`.
+async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at: datetime) -> RecordedAppeal:
+    """Lock the student and record the appeal of the student or the school. Save the consequences with `save_appeal_consequences`.
 
     Raises `NotFound` if the target is not the student's, and a specific error for each objection. If the package
     `appeal` raises afterwards, the transaction is rolled back with this record.
     """
-    locked, assessment = await hold_kept(session, actor, new.student_id, at)
+    locked, assessment = await lock_for_appeal(session, actor, new.student_id, at)
     known_at = await _target_at(session, locked, assessment, new)
     previous = await _load_rejection(session, new)
     await _require_admissible(session, actor, locked, new)
@@ -106,7 +111,7 @@ async def record_appeal(session: AsyncSession, actor: Actor, new: NewAppeal, at:
     )
     session.add(row)
     await session.flush()
-    return Filed(row, locked, assessment)
+    return RecordedAppeal(row, locked, assessment)
 
 
 async def record_withdrawal(
@@ -131,7 +136,7 @@ class Ruling:
     """The decision on an appeal. `finding` is the new result of an overturned check."""
 
     upheld: bool
-    finding: Finding
+    finding: AppealFinding
     reasons: str
 
 
@@ -194,7 +199,7 @@ async def _change_at(session: AsyncSession, assessment: Assessment, new: NewAppe
     entry = await session.get(StandingEntry, UUID(new.target_id))
     if entry is None or entry.student_id != new.student_id:
         raise NotFound
-    if new.target_id not in {standing.entry_id for standing in in_force(assessment.ledger)}:
+    if new.target_id not in {standing.entry_id for standing in sanctions_in_force(assessment.ledger)}:
         raise ChangeNotInForce
     return entry.recorded_at
 
@@ -213,7 +218,7 @@ async def _require_admissible(
     session: AsyncSession, actor: Actor, locked: LockedStudent, new: NewAppeal
 ) -> None:
     """Check the order of appeals by the same rule as the engine."""
-    facts, _ = await load_facts_and_assess(session, locked)
+    facts, _ = await assess_locked_student(session, locked)
     levels = policy_history(locked.subject.path).on(legal_day(locked.at)).appeal_levels
     appeal = Appeal(
         appeal_id=str(new_id()),

@@ -19,8 +19,8 @@ from backend.policy.installed import policy_at
 from backend.standing.access import require_student_access, visible_students
 from backend.standing.claims import errors
 from backend.standing.engine.facts import StudentFacts
-from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess
-from backend.standing.store.save import save_assessment, save_current
+from backend.standing.store.lock import LockedStudent, assess_locked_student, lock_for_assessment
+from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import AttendanceEntry
 
 
@@ -44,9 +44,9 @@ async def record_attendance(
     Raises `NotFound`, `NotPermitted`, `AttendanceTimeInvalid`, `AttendanceRecorded`.
     """
     await require_student_access(session, actor, command.student_id)
-    locked = await lock_and_assess(session, command.student_id, at)
+    locked = await lock_for_assessment(session, command.student_id, at)
     await _require_recent(session, locked, command.seen_at, at)
-    facts, assessment = await load_facts_and_assess(session, locked)
+    facts, assessment = await assess_locked_student(session, locked)
     await save_assessment(session, locked, assessment)
     _require_new(facts, command)
     row = AttendanceEntry(
@@ -63,7 +63,7 @@ async def record_attendance(
     after = {"present": row.present, "at": row.at.isoformat()}
     act = audit.Act("attendance.recorded", "attendance_entry", str(row.id), locked.subject.path, after=after)
     audit.record(session, act, locked.at)
-    await save_current(session, locked)
+    await recompute_locked(session, locked)
     return row
 
 

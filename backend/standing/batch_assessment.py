@@ -38,7 +38,7 @@ LOCKED_BATCH = 400
 
 
 @dataclass(frozen=True, slots=True)
-class SchoolOf:
+class SingleSchool:
     """One school whose students are assessed."""
 
     school_id: UUID
@@ -54,7 +54,7 @@ class SchoolOf:
 
 
 @dataclass(frozen=True, slots=True)
-class SchoolsBelow:
+class SchoolGroup:
     """Several schools below one unit, whose students are assessed together."""
 
     path: str
@@ -65,7 +65,7 @@ class SchoolsBelow:
         return Scope.wide(self.path)
 
 
-Schools = SchoolOf | SchoolsBelow
+Schools = SingleSchool | SchoolGroup
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +81,12 @@ async def assess_school(app_context: AppContext, school_id: UUID, path: str, at:
 
     If some could not be assessed, raises like `recompute_each`, and the day is not recorded.
     """
-    school = SchoolOf(school_id, path)
+    school = SingleSchool(school_id, path)
     async with app_context.database.transaction(school.scope) as session:
         students = await session.scalar(
             select(func.count()).select_from(Student).where(Student.school_id == school_id)
         )
-        student_ids = (await session.scalars(students_to_assess(school, at))).all()
+        student_ids = (await session.scalars(select_students_to_assess(school, at))).all()
     result = RunResult(int(students or 0), await assess_students(app_context, school, student_ids, at))
     row = {"students": result.students, "changed": result.changed, "finished_at": app_context.clock()}
     async with app_context.database.transaction(school.scope) as session:
@@ -186,7 +186,7 @@ TABLES_AFFECTING_STANDING = (
 """Tables whose rows can give a student a non-empty assessment, apart from a result "missed"."""
 
 
-def students_to_assess(school: SchoolOf, at: datetime) -> Select[UUID]:
+def select_students_to_assess(school: SingleSchool, at: datetime) -> Select[UUID]:
     """The students of the school whose assessment can be non-empty.
 
     Students without misses, leave or any other recorded event have an empty assessment, so we do not load them; they
@@ -206,7 +206,7 @@ def students_to_assess(school: SchoolOf, at: datetime) -> Select[UUID]:
     return select(students.c[0]).order_by(students.c[0])
 
 
-def known_in(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
+def select_assessed_participants(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
     """Students of the schools who had to attend a roll call and have a stored assessment."""
     return (
         select(Obligation.student_id)
@@ -222,7 +222,7 @@ def known_in(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
     )
 
 
-def missed_by(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
+def select_absentees(schools: Schools, roll_call_id: UUID) -> Select[UUID, int]:
     """Students of the schools who missed a roll call, with their number of misses in its term.
 
     Students with most misses come first, so that prompts are raised before warnings. Reading all misses of the schools
@@ -259,7 +259,7 @@ def select_due(at: datetime) -> Select[UUID]:
     return select(standing.student_id).where(and_(standing.next_at <= at, ~noted)).order_by(standing.next_at)
 
 
-def missed_despite_leave(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
+def select_absentees_with_leave(schools: Schools, roll_call_id: UUID) -> Select[UUID]:
     """Students who missed a roll call although they had requested leave that overlaps its window."""
     return (
         select(OutcomeEntry.student_id)

@@ -24,15 +24,15 @@ from backend.org.tables import OrgUnit
 from backend.roll_call.events import RollCallEvent
 from backend.roll_call.tables import RollCall, RollCallSchool
 from backend.standing.batch_assessment import (
-    SchoolOf,
-    SchoolsBelow,
+    SchoolGroup,
+    SingleSchool,
     assess_school,
     assess_students,
     batches,
-    known_in,
-    missed_by,
-    missed_despite_leave,
     recompute_each,
+    select_absentees,
+    select_absentees_with_leave,
+    select_assessed_participants,
     select_due,
 )
 from backend.standing.claims.service import claim_late_leave
@@ -60,7 +60,7 @@ async def enqueue_student(session: AsyncSession, school_id: UUID, path: str, stu
     await enqueue_unless_waiting(session, assess_student, f"assess/{student_id}", **arguments)
 
 
-SCHOOLS_AT_ONCE = 20
+SCHOOLS_PER_JOB = 20
 """Few enough to finish in seconds and to share the schools of a province among several workers."""
 
 
@@ -79,7 +79,7 @@ async def enqueue_audience(session: AsyncSession, event: RollCallEvent) -> None:
     )
     school_ids = [str(school_id) for school_id in await session.scalars(schools)]
     jobs: list[JobRequest] = []
-    for batch in batches(school_ids, SCHOOLS_AT_ONCE):
+    for batch in batches(school_ids, SCHOOLS_PER_JOB):
         arguments = {"roll_call_id": str(event.roll_call_id), "path": launcher, "school_ids": batch}
         key = f"{event.roll_call_id}/{batch[0]}"
         jobs += [
@@ -149,7 +149,7 @@ async def standings_due(context: JobContext, timestamp: int) -> None:  # noqa: A
 async def assess_one_school(context: JobContext, school_id: str, path: str) -> None:
     """Assess all students, then remind the registrars of open prompts."""
     app_context: AppContext = context.additional_context["app_context"]
-    school, at = SchoolOf(UUID(school_id), path), app_context.clock()
+    school, at = SingleSchool(UUID(school_id), path), app_context.clock()
     await assess_school(app_context, school.school_id, path, at)
     async with app_context.database.transaction(school.scope) as session:
         await remind_registrars(session, school.school_id, at)
@@ -159,7 +159,7 @@ async def assess_one_school(context: JobContext, school_id: str, path: str) -> N
 async def assess_due(context: JobContext, school_id: str, path: str) -> None:
     """Recompute the students of a school whose deadline or absence limit has passed."""
     app_context: AppContext = context.additional_context["app_context"]
-    school, at = SchoolOf(UUID(school_id), path), app_context.clock()
+    school, at = SingleSchool(UUID(school_id), path), app_context.clock()
     async with app_context.database.transaction(school.scope) as session:
         student_ids = (await session.scalars(select_due(at))).all()
     await recompute_each(app_context, school, student_ids, at)
@@ -169,10 +169,10 @@ async def assess_due(context: JobContext, school_id: str, path: str) -> None:
 async def assess_audience(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
     """Turn leave filed too late for a miss into a claim, then recompute the students who missed the roll call."""
     app_context: AppContext = context.additional_context["app_context"]
-    schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), app_context.clock()
+    schools, at = SchoolGroup(path, tuple(map(UUID, school_ids))), app_context.clock()
     async with app_context.database.transaction(schools.scope) as session:
-        on_leave = (await session.scalars(missed_despite_leave(schools, UUID(roll_call_id)))).all()
-        missed = (await session.scalars(missed_by(schools, UUID(roll_call_id)))).all()
+        on_leave = (await session.scalars(select_absentees_with_leave(schools, UUID(roll_call_id)))).all()
+        missed = (await session.scalars(select_absentees(schools, UUID(roll_call_id)))).all()
     failures: dict[UUID, Exception] = {}
     for student_id in on_leave:
         try:
@@ -193,9 +193,9 @@ async def assess_audience(context: JobContext, roll_call_id: str, path: str, sch
 async def assess_known(context: JobContext, roll_call_id: str, path: str, school_ids: list[str]) -> None:
     """Re-assess students in these schools who were part of the roll call and already have a stored assessment."""
     app_context: AppContext = context.additional_context["app_context"]
-    schools, at = SchoolsBelow(path, tuple(map(UUID, school_ids))), app_context.clock()
+    schools, at = SchoolGroup(path, tuple(map(UUID, school_ids))), app_context.clock()
     async with app_context.database.transaction(schools.scope) as session:
-        student_ids = (await session.scalars(known_in(schools, UUID(roll_call_id)))).all()
+        student_ids = (await session.scalars(select_assessed_participants(schools, UUID(roll_call_id)))).all()
     await assess_students(app_context, schools, student_ids, at)
 
 

@@ -38,7 +38,7 @@ async def test_instalments_of_an_award_sum_to_the_aid_of_the_term(
 ) -> None:
     parts = await aid.award()
     [award] = await aid.load_awards()
-    law = policy_at(award.term_starts_on, division_of(aid.registry.school.path))
+    law = policy_at(award.term_starts_on, division_of(aid.standing_scenario.school.path))
     assert sum(part.fen for part in parts) == law.integer("aid.grant.average_per_year") // 2
     assert max(part.fen for part in parts) - min(part.fen for part in parts) <= 1
     assert await aid.load_account_balances() == {
@@ -58,12 +58,12 @@ async def test_waiver_has_one_instalment_in_the_first_month(aid: AidScenario) ->
 async def test_amounts_follow_the_law_of_the_first_day_of_the_term(aid: AidScenario) -> None:
     await _open_terms(
         aid,
-        NewTerm(aid.registry.school.id, "2024-autumn", date(2024, 9, 1), date(2025, 1, 18)),
-        NewTerm(aid.registry.school.id, "2025-spring", date(2025, 2, 17), date(2025, 7, 5)),
+        NewTerm(aid.standing_scenario.school.id, "2024-autumn", date(2024, 9, 1), date(2025, 1, 18)),
+        NewTerm(aid.standing_scenario.school.id, "2025-spring", date(2025, 2, 17), date(2025, 7, 5)),
     )
     sums = []
     for day in (date(2025, 1, 10), date(2025, 3, 3)):
-        aid.registry.roll_call_scenario.clock.at = datetime(
+        aid.standing_scenario.roll_call_scenario.clock.at = datetime(
             day.year, day.month, day.day, 9, tzinfo=LEGAL_ZONE
         )
         sums.append(sum(part.fen for part in await aid.award()))
@@ -72,17 +72,17 @@ async def test_amounts_follow_the_law_of_the_first_day_of_the_term(aid: AidScena
 
 async def test_uneven_division_into_months_loses_no_fen(aid: AidScenario) -> None:
     await _open_terms(
-        aid, NewTerm(aid.registry.school.id, "2024-autumn", date(2024, 8, 20), date(2025, 1, 31))
+        aid, NewTerm(aid.standing_scenario.school.id, "2024-autumn", date(2024, 8, 20), date(2025, 1, 31))
     )
-    aid.registry.roll_call_scenario.clock.at = datetime(2024, 10, 8, 9, tzinfo=LEGAL_ZONE)
+    aid.standing_scenario.roll_call_scenario.clock.at = datetime(2024, 10, 8, 9, tzinfo=LEGAL_ZONE)
     assert [part.fen for part in await aid.award()] == [16_667] * 4 + [16_666] * 2
 
 
 async def _open_terms(aid: AidScenario, *terms: NewTerm) -> None:
-    registrar = aid.registry.registrar
-    async with aid.registry.transaction(registrar) as session:
+    registrar = aid.standing_scenario.registrar
+    async with aid.standing_scenario.transaction(registrar) as session:
         for term in terms:
-            await open_term(session, registrar, term, aid.registry.at)
+            await open_term(session, registrar, term, aid.standing_scenario.at)
 
 
 async def test_student_applies_once_per_term_and_kind(aid: AidScenario) -> None:
@@ -90,7 +90,7 @@ async def test_student_applies_once_per_term_and_kind(aid: AidScenario) -> None:
     with pytest.raises(AidAlreadyApplied):
         await aid.apply()
     await aid.apply(AidKind.TUITION_WAIVER)
-    assert len(await aid.registry.rows(AidApplication)) == 2
+    assert len(await aid.standing_scenario.rows(AidApplication)) == 2
 
 
 async def test_student_may_apply_again_after_a_refusal(aid: AidScenario) -> None:
@@ -117,12 +117,12 @@ async def test_application_is_decided_once(aid: AidScenario) -> None:
 @pytest.mark.parametrize("kind", ["registrar", "bureau", "province"])
 async def test_another_registrar_or_a_superior_approves(aid: AidScenario, kind: str) -> None:
     application = await aid.apply()
-    await aid.decide(application.id, actor=getattr(aid.registry, kind))
+    await aid.decide(application.id, actor=getattr(aid.standing_scenario, kind))
     assert len(await aid.load_awards()) == 1
 
 
 async def test_account_that_filed_cannot_approve(aid: AidScenario) -> None:
-    registrar = aid.registry.registrar
+    registrar = aid.standing_scenario.registrar
     result = await aid.apply_for_class(ApplyForClass(AidKind.GRANT, aid.pupil.class_id), registrar)
     with pytest.raises(NotPermitted):
         await aid.decide(result.filed[0], actor=registrar)
@@ -131,7 +131,7 @@ async def test_account_that_filed_cannot_approve(aid: AidScenario) -> None:
 async def test_database_rejects_approval_by_the_filing_account(aid: AidScenario) -> None:
     application = await aid.apply()
     with pytest.raises(IntegrityError, match="not_their_own"):
-        async with aid.registry.roll_call_scenario.owner_transaction() as session:
+        async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
             session.add(
                 AidDecision(
                     application_id=application.id,
@@ -141,14 +141,14 @@ async def test_database_rejects_approval_by_the_filing_account(aid: AidScenario)
                     reasons=None,
                     filed_by=application.filed_by,
                     decided_by=application.filed_by,
-                    decided_at=aid.registry.at,
+                    decided_at=aid.standing_scenario.at,
                 )
             )
 
 
 async def test_counselor_cannot_approve(aid: AidScenario) -> None:
     application = await aid.apply()
-    counselor = counselor_account(aid.registry.school, aid.registry.school.classes[0])
+    counselor = counselor_account(aid.standing_scenario.school, aid.standing_scenario.school.classes[0])
     with pytest.raises(NotPermitted):
         await aid.decide(application.id, actor=counselor)
 
@@ -157,18 +157,18 @@ async def test_registrar_of_another_school_gets_not_found(aid: AidScenario) -> N
     application = await aid.apply()
     with pytest.raises(NotFound):
         await aid.decide(
-            application.id, actor=registrar_account(aid.registry.roll_call_scenario.world.sister)
+            application.id, actor=registrar_account(aid.standing_scenario.roll_call_scenario.world.sister)
         )
 
 
 async def test_student_is_notified_of_the_decision(aid: AidScenario) -> None:
     await aid.award()
-    await aid.registry.run_events("AidDecided")
+    await aid.standing_scenario.run_events("AidDecided")
     assert "aid_decided" in await _load_notice_kinds(aid)
 
 
 async def _load_notice_kinds(aid: AidScenario) -> set[str]:
-    async with aid.registry.transaction(aid.registry.student()) as session:
+    async with aid.standing_scenario.transaction(aid.standing_scenario.student()) as session:
         return set(await session.scalars(select(NoticeMessage.kind)))
 
 
@@ -197,10 +197,10 @@ async def test_last_day_is_accepted_and_the_next_day_is_rejected(
     aid: AidScenario, day: int, hour: int, late: bool
 ) -> None:
     await _open_terms(
-        aid, NewTerm(aid.registry.school.id, "2024-autumn", date(2024, 9, 1), date(2025, 1, 18))
+        aid, NewTerm(aid.standing_scenario.school.id, "2024-autumn", date(2024, 9, 1), date(2025, 1, 18))
     )
     await aid.update_student(programme="technician")
-    aid.registry.roll_call_scenario.clock.at = datetime(2024, 10, day, hour, 59, tzinfo=LEGAL_ZONE)
+    aid.standing_scenario.roll_call_scenario.clock.at = datetime(2024, 10, day, hour, 59, tzinfo=LEGAL_ZONE)
     if not late:
         await aid.apply()
         return
@@ -210,12 +210,12 @@ async def test_last_day_is_accepted_and_the_next_day_is_rejected(
 
 async def test_approval_after_the_deadline_is_rejected(aid: AidScenario) -> None:
     await _open_terms(
-        aid, NewTerm(aid.registry.school.id, "2025-spring", date(2025, 2, 17), date(2025, 7, 5))
+        aid, NewTerm(aid.standing_scenario.school.id, "2025-spring", date(2025, 2, 17), date(2025, 7, 5))
     )
     await aid.update_student(programme="technician")
-    aid.registry.roll_call_scenario.clock.at = datetime(2025, 4, 30, 12, tzinfo=LEGAL_ZONE)
+    aid.standing_scenario.roll_call_scenario.clock.at = datetime(2025, 4, 30, 12, tzinfo=LEGAL_ZONE)
     application = await aid.apply()
-    aid.registry.roll_call_scenario.clock.at = datetime(2025, 5, 1, 0, 1, tzinfo=LEGAL_ZONE)
+    aid.standing_scenario.roll_call_scenario.clock.at = datetime(2025, 5, 1, 0, 1, tzinfo=LEGAL_ZONE)
     with pytest.raises(AidDeadlinePassed):
         await aid.decide(application.id)
     await aid.decide(application.id, "refused", reasons="已逾期")
@@ -258,24 +258,24 @@ async def test_newest_duplicate_finding_counts(aid: AidScenario) -> None:
     await _record_finding(aid, duplicate=True)
     with pytest.raises(AidIneligible, match="compulsory education"):
         await aid.apply()
-    aid.registry.pass_time(hours=1)
+    aid.standing_scenario.pass_time(hours=1)
     await _record_finding(aid, duplicate=False)
     await aid.apply()
 
 
 async def _record_finding(aid: AidScenario, *, duplicate: bool) -> None:
-    bureau = aid.registry.bureau
-    async with aid.registry.transaction(bureau) as session:
+    bureau = aid.standing_scenario.bureau
+    async with aid.standing_scenario.transaction(bureau) as session:
         command = RecordDuplicate(aid.pupil.id, duplicate, "查重名单第17行")
-        await record_duplicate(session, bureau, command, aid.registry.at)
+        await record_duplicate(session, bureau, command, aid.standing_scenario.at)
 
 
 async def test_school_cannot_record_duplicate_findings(aid: AidScenario) -> None:
-    registrar = aid.registry.registrar
+    registrar = aid.standing_scenario.registrar
     with pytest.raises(NotPermitted):
-        async with aid.registry.transaction(registrar) as session:
+        async with aid.standing_scenario.transaction(registrar) as session:
             command = RecordDuplicate(aid.pupil.id, False, "无")
-            await record_duplicate(session, registrar, command, aid.registry.at)
+            await record_duplicate(session, registrar, command, aid.standing_scenario.at)
 
 
 # --- applications for a class ---
@@ -284,7 +284,7 @@ async def test_school_cannot_record_duplicate_findings(aid: AidScenario) -> None
 async def test_class_application_names_skipped_students_with_reasons(
     aid: AidScenario,
 ) -> None:
-    first, second, third = aid.registry.school.classes[0].students
+    first, second, third = aid.standing_scenario.school.classes[0].students
     await aid.apply(pupil=first)
     await aid.update_student(second, standing="02")
     result = await aid.apply_for_class(ApplyForClass(AidKind.GRANT, first.class_id))
@@ -292,28 +292,28 @@ async def test_class_application_names_skipped_students_with_reasons(
         first.id: "aid_already_applied",
         second.id: "aid_ineligible",
     }
-    [filed] = await aid.registry.rows(AidApplication, third)
+    [filed] = await aid.standing_scenario.rows(AidApplication, third)
     assert result.filed == (filed.id,)
 
 
 async def test_application_without_class_covers_the_school(aid: AidScenario) -> None:
     result = await aid.apply_for_class(ApplyForClass(AidKind.GRANT))
-    assert len(result.filed) == len(aid.registry.school.students)
+    assert len(result.filed) == len(aid.standing_scenario.school.students)
     again = await aid.apply_for_class(ApplyForClass(AidKind.GRANT))
     assert (again.filed, len(again.skipped)) == ((), len(result.filed))
 
 
 async def test_class_of_another_school_is_not_found(aid: AidScenario) -> None:
-    foreign = aid.registry.roll_call_scenario.world.sister.classes[0].id
+    foreign = aid.standing_scenario.roll_call_scenario.world.sister.classes[0].id
     with pytest.raises(NotFound):
         await aid.apply_for_class(ApplyForClass(AidKind.GRANT, foreign))
 
 
 async def test_student_cannot_file_for_another_student(aid: AidScenario) -> None:
-    other: Pupil = aid.registry.school.students[1]
-    own = student_account(aid.registry.school, aid.pupil)
+    other: Pupil = aid.standing_scenario.school.students[1]
+    own = student_account(aid.standing_scenario.school, aid.pupil)
     with pytest.raises(Exception, match="row-level security"):
-        async with aid.registry.transaction(own) as session:
+        async with aid.standing_scenario.transaction(own) as session:
             session.add(
                 AidApplication(
                     id=new_id(),
@@ -323,6 +323,6 @@ async def test_student_cannot_file_for_another_student(aid: AidScenario) -> None
                     term_code="2026-autumn",
                     attempt=1,
                     filed_by=own.account_id,
-                    filed_at=aid.registry.at,
+                    filed_at=aid.standing_scenario.at,
                 )
             )

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.clause("HN334-4.1d")
 
 
 async def explain(aid: AidScenario, actor: Actor, filing_id: UUID) -> Explanation:
-    async with aid.registry.transaction(actor) as session:
+    async with aid.standing_scenario.transaction(actor) as session:
         return await load_filing_explanation(session, actor, filing_id)
 
 
@@ -24,7 +24,7 @@ async def test_explanation_lists_withdrawn_and_paid_months(aid: AidScenario) -> 
     await aid.pay(aid.payment_line(first.month, first.fen))
     entry = await aid.execute_change()
     [filing] = await aid.load_filings()
-    explanation = await explain(aid, aid.registry.student(), filing.id)
+    explanation = await explain(aid, aid.standing_scenario.student(), filing.id)
     total = sum(part.fen for part in rest)
     assert f"共 {total // 100}.{total % 100:02d} 元" in explanation.paragraphs[0].zh
     paid = next(words.zh for words in explanation.paragraphs if words.zh.startswith(f"{first.month:%Y-%m}"))
@@ -39,7 +39,7 @@ async def test_explanation_of_a_reinstatement_names_the_full_amount(aid: AidScen
     await aid.award()
     await aid.reverse_change(await aid.execute_change())
     [filing] = [row for row in await aid.load_filings() if row.kind == "reinstatement"]
-    explanation = await explain(aid, aid.registry.student(), filing.id)
+    explanation = await explain(aid, aid.standing_scenario.student(), filing.id)
     assert "全部恢复" in explanation.paragraphs[0].zh
     assert explanation.references[0].clause == "HN334-4.2"
 
@@ -48,6 +48,6 @@ async def test_withdrawal_of_another_student_is_not_found(aid: AidScenario) -> N
     await aid.award()
     await aid.execute_change()
     [filing] = await aid.load_filings()
-    other = student_account(aid.registry.school, aid.registry.school.students[1])
+    other = student_account(aid.standing_scenario.school, aid.standing_scenario.school.students[1])
     with pytest.raises(NotFound):
         await explain(aid, other, filing.id)

@@ -41,32 +41,32 @@ pytestmark = pytest.mark.clause("MOE14-5")
 
 
 async def request_file(aid: AidScenario, actor: Actor, command: RequestExport | None = None) -> ExportView:
-    async with aid.registry.transaction(actor) as session:
+    async with aid.standing_scenario.transaction(actor) as session:
         return await request_export(
-            session, actor, command or RequestExport("报送市资助中心"), aid.registry.at
+            session, actor, command or RequestExport("报送市资助中心"), aid.standing_scenario.at
         )
 
 
 async def approve_file(aid: AidScenario, actor: Actor, export: ExportView) -> ExportView:
-    async with aid.registry.transaction(actor) as session:
-        return await approve_export(session, actor, export.export.id, aid.registry.at)
+    async with aid.standing_scenario.transaction(actor) as session:
+        return await approve_export(session, actor, export.export.id, aid.standing_scenario.at)
 
 
 async def download_file(aid: AidScenario, actor: Actor, export: ExportView) -> ExportContent:
-    async with aid.registry.transaction(actor) as session:
-        return await download_export(session, actor, export.export.id, aid.keys, aid.registry.at)
+    async with aid.standing_scenario.transaction(actor) as session:
+        return await download_export(session, actor, export.export.id, aid.keys, aid.standing_scenario.at)
 
 
 async def acknowledge_single_filing(aid: AidScenario, actor: Actor) -> FilingView:
     [filing] = await aid.load_filings()
-    async with aid.registry.transaction(actor) as session:
+    async with aid.standing_scenario.transaction(actor) as session:
         command = AcknowledgeFiling(filing.id, "郑资助撤〔2026〕1号")
-        return await acknowledge_filing(session, actor, command, aid.registry.at)
+        return await acknowledge_filing(session, actor, command, aid.standing_scenario.at)
 
 
 async def list_filings_of_pupil(aid: AidScenario, **search: object) -> list[FilingView]:
-    actor = aid.registry.bureau
-    async with aid.registry.transaction(actor) as session:
+    actor = aid.standing_scenario.bureau
+    async with aid.standing_scenario.transaction(actor) as session:
         filings = await list_filings(session, actor, FilingSearch(**search), None, 50)  # type: ignore[arg-type]
         return [view for view in filings if view.filing.student_id == aid.pupil.id]
 
@@ -74,33 +74,33 @@ async def list_filings_of_pupil(aid: AidScenario, **search: object) -> list[Fili
 async def test_filing_is_exported_and_then_acknowledged(aid: AidScenario) -> None:
     await aid.award()
     await aid.execute_change()
-    owner = aid.registry.registrar
+    owner = aid.standing_scenario.registrar
     [found] = await list_filings_of_pupil(aid, state=FilingState.FILED)
-    aid.registry.pass_time(days=3)
-    assert found.age_in_days(aid.registry.at) == 3
+    aid.standing_scenario.pass_time(days=3)
+    assert found.age_in_days(aid.standing_scenario.at) == 3
     export = await request_file(aid, owner)
     assert [view.state for view in await list_filings_of_pupil(aid)] == [FilingState.FILED]
-    await approve_file(aid, aid.registry.registrar, export)
+    await approve_file(aid, aid.standing_scenario.registrar, export)
     assert len(await list_filings_of_pupil(aid, state=FilingState.EXPORTED)) == 1
-    received = await acknowledge_single_filing(aid, aid.registry.bureau)
+    received = await acknowledge_single_filing(aid, aid.standing_scenario.bureau)
     assert received.state is FilingState.ACKNOWLEDGED
     assert received.acknowledgement is not None
     assert received.acknowledgement.reference == "郑资助撤〔2026〕1号"
-    assert received.age_in_days(aid.registry.at) is None
+    assert received.age_in_days(aid.standing_scenario.at) is None
     with pytest.raises(AidAcknowledged):
-        await acknowledge_single_filing(aid, aid.registry.bureau)
+        await acknowledge_single_filing(aid, aid.standing_scenario.bureau)
 
 
 async def test_reinstatement_needs_its_own_acknowledgement(aid: AidScenario) -> None:
     await aid.award()
     entry = await aid.execute_change()
-    export = await request_file(aid, aid.registry.registrar)
-    await approve_file(aid, aid.registry.bureau, export)
-    await acknowledge_single_filing(aid, aid.registry.bureau)
+    export = await request_file(aid, aid.standing_scenario.registrar)
+    await approve_file(aid, aid.standing_scenario.bureau, export)
+    await acknowledge_single_filing(aid, aid.standing_scenario.bureau)
     await aid.reverse_change(entry)
     [waiting] = await list_filings_of_pupil(aid, state=FilingState.FILED)
     assert waiting.filing.kind == "reinstatement"
-    again = await request_file(aid, aid.registry.registrar)
+    again = await request_file(aid, aid.standing_scenario.registrar)
     assert again.filing_count == 1
 
 
@@ -108,37 +108,37 @@ async def test_only_an_authority_acknowledges_an_exported_filing(aid: AidScenari
     await aid.award()
     await aid.execute_change()
     with pytest.raises(AidNotExported):
-        await acknowledge_single_filing(aid, aid.registry.bureau)
+        await acknowledge_single_filing(aid, aid.standing_scenario.bureau)
     with pytest.raises(NotPermitted):
-        await acknowledge_single_filing(aid, aid.registry.registrar)
+        await acknowledge_single_filing(aid, aid.standing_scenario.registrar)
 
 
 async def test_export_needs_approval_by_a_second_person(aid: AidScenario) -> None:
     await aid.award()
     await aid.execute_change()
-    owner = aid.registry.registrar
+    owner = aid.standing_scenario.registrar
     export = await request_file(aid, owner)
     with pytest.raises(AidExportUnapproved):
         await download_file(aid, owner, export)
     with pytest.raises(NotPermitted):
         await approve_file(aid, owner, export)
-    await approve_file(aid, aid.registry.bureau, export)
+    await approve_file(aid, aid.standing_scenario.bureau, export)
     with pytest.raises(AidExportApproved):
-        await approve_file(aid, aid.registry.bureau, export)
+        await approve_file(aid, aid.standing_scenario.bureau, export)
     assert (await download_file(aid, owner, export)).rows
 
 
 async def test_only_the_requester_downloads_and_downloads_are_audited(aid: AidScenario) -> None:
     await aid.award()
     await aid.execute_change()
-    owner = aid.registry.registrar
+    owner = aid.standing_scenario.registrar
     export = await request_file(aid, owner)
-    await approve_file(aid, aid.registry.bureau, export)
+    await approve_file(aid, aid.standing_scenario.bureau, export)
     with pytest.raises(NotPermitted):
-        await download_file(aid, aid.registry.registrar, export)
+        await download_file(aid, aid.standing_scenario.registrar, export)
     for _ in range(2):
         await download_file(aid, owner, export)
-    async with aid.registry.roll_call_scenario.owner_transaction() as session:
+    async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
         entries = (
             await session.scalars(
                 select(AuditEntry).where(
@@ -154,8 +154,8 @@ async def test_only_the_requester_downloads_and_downloads_are_audited(aid: AidSc
 async def test_export_of_another_school_is_not_found(aid: AidScenario) -> None:
     await aid.award()
     await aid.execute_change()
-    export = await request_file(aid, aid.registry.registrar)
-    stranger = registrar_account(aid.registry.roll_call_scenario.world.sister)
+    export = await request_file(aid, aid.standing_scenario.registrar)
+    stranger = registrar_account(aid.standing_scenario.roll_call_scenario.world.sister)
     with pytest.raises(NotFound):
         await approve_file(aid, stranger, export)
     [filing] = await aid.load_filings()
@@ -165,16 +165,16 @@ async def test_export_of_another_school_is_not_found(aid: AidScenario) -> None:
 
 async def test_export_without_filings_is_rejected(aid: AidScenario) -> None:
     with pytest.raises(AidNothingToExport):
-        await request_file(aid, aid.registry.registrar)
+        await request_file(aid, aid.standing_scenario.registrar)
 
 
 async def test_workbook_has_fixed_columns_and_no_id_number(aid: AidScenario) -> None:
     parts = await aid.award()
     await aid.pay(aid.payment_line(parts[0].month, parts[0].fen))
     await aid.execute_change()
-    owner = aid.registry.registrar
+    owner = aid.standing_scenario.registrar
     export = await request_file(aid, owner)
-    await approve_file(aid, aid.registry.bureau, export)
+    await approve_file(aid, aid.standing_scenario.bureau, export)
     content = await download_file(aid, owner, export)
     watermark = Watermark(export.export.id, "王老师", export.export.purpose)
     sheet = openpyxl.load_workbook(BytesIO(write_workbook(content.rows, watermark))).active
@@ -196,9 +196,9 @@ async def test_workbook_has_fixed_columns_and_no_id_number(aid: AidScenario) -> 
 async def test_no_csv_cell_opens_as_a_formula(aid: AidScenario) -> None:
     await aid.award()
     await aid.execute_change()
-    owner = aid.registry.registrar
+    owner = aid.standing_scenario.registrar
     export = await request_file(aid, owner, RequestExport("=1+1"))
-    await approve_file(aid, aid.registry.bureau, export)
+    await approve_file(aid, aid.standing_scenario.bureau, export)
     content = await download_file(aid, owner, export)
     text = write_csv(content.rows, Watermark(export.export.id, "@某", export.export.purpose)).decode(
         "utf-8-sig"
@@ -208,15 +208,19 @@ async def test_no_csv_cell_opens_as_a_formula(aid: AidScenario) -> None:
 
 @pytest.mark.clause("HN334-4.1d")
 async def test_student_and_registrar_are_notified(aid: AidScenario) -> None:
-    registrar = await aid.registry.roll_call_scenario.account("registrar", aid.registry.school)
+    registrar = await aid.standing_scenario.roll_call_scenario.account(
+        "registrar", aid.standing_scenario.school
+    )
     await aid.award()
     entry = await aid.execute_change()
     await aid.reverse_change(entry)
-    await aid.registry.run_events("AidWithdrawn", "AidReinstated")
-    assert {"aid_withdrawn", "aid_reinstated"} <= await load_notice_kinds(aid, aid.registry.student())
+    await aid.standing_scenario.run_events("AidWithdrawn", "AidReinstated")
+    assert {"aid_withdrawn", "aid_reinstated"} <= await load_notice_kinds(
+        aid, aid.standing_scenario.student()
+    )
     assert {"aid_withdrawal_to_file", "aid_reinstatement_to_file"} <= await load_notice_kinds(aid, registrar)
 
 
 async def load_notice_kinds(aid: AidScenario, actor: Actor) -> set[str]:
-    async with aid.registry.transaction(actor) as session:
+    async with aid.standing_scenario.transaction(actor) as session:
         return set(await session.scalars(select(NoticeMessage.kind)))

@@ -37,18 +37,18 @@ async def test_payment_moves_fen_from_due_to_paid(aid: AidScenario) -> None:
 
 async def test_bureau_records_payments_and_province_does_not(aid: AidScenario) -> None:
     [first, *_] = await aid.award()
-    await aid.pay(aid.payment_line(first.month, first.fen), actor=aid.registry.bureau)
+    await aid.pay(aid.payment_line(first.month, first.fen), actor=aid.standing_scenario.bureau)
     with pytest.raises(NotPermitted):
-        await aid.pay(aid.payment_line(first.month, first.fen), actor=aid.registry.province)
+        await aid.pay(aid.payment_line(first.month, first.fen), actor=aid.standing_scenario.province)
 
 
 async def test_recording_the_same_payment_again_changes_nothing(aid: AidScenario) -> None:
     [first, *_] = await aid.award()
     line = aid.payment_line(first.month, first.fen)
     await aid.pay(line)
-    again = await aid.pay(line, actor=aid.registry.bureau)
+    again = await aid.pay(line, actor=aid.standing_scenario.bureau)
     assert (again.recorded, again.known) == ((), 1)
-    assert len(await aid.registry.rows(AidPayment)) == 1
+    assert len(await aid.standing_scenario.rows(AidPayment)) == 1
 
 
 async def test_references_distinguish_payments_of_one_day(aid: AidScenario) -> None:
@@ -62,8 +62,8 @@ async def test_references_distinguish_payments_of_one_day(aid: AidScenario) -> N
 async def test_one_invalid_line_rejects_all_and_each_issue_is_named(aid: AidScenario) -> None:
     [first, *_] = await aid.award()
     good = aid.payment_line(first.month, first.fen)
-    future = aid.registry.today + timedelta(days=1)
-    other = aid.registry.school.students[1]
+    future = aid.standing_scenario.today + timedelta(days=1)
+    other = aid.standing_scenario.school.students[1]
     bad = (
         replace(good, line=1),
         replace(good, line=2, paid_on=future),
@@ -80,16 +80,16 @@ async def test_one_invalid_line_rejects_all_and_each_issue_is_named(aid: AidScen
         (4, "aid_not_awarded"),
         (5, "aid_not_awarded"),
     ]
-    assert await aid.registry.rows(AidPayment) == []
+    assert await aid.standing_scenario.rows(AidPayment) == []
 
 
 async def test_unpaid_past_month_is_overdue(aid: AidScenario) -> None:
     parts = await aid.award()
     [balance] = await aid.list_school_balances()
-    past = [part for part in parts if part.month < aid.registry.today.replace(day=1)]
+    past = [part for part in parts if part.month < aid.standing_scenario.today.replace(day=1)]
     assert balance.overdue == sum(part.fen for part in past) > 0
     await aid.pay(*(aid.payment_line(part.month, part.fen, line=n) for n, part in enumerate(past)))
-    [balance] = await aid.list_school_balances(aid.registry.bureau)
+    [balance] = await aid.list_school_balances(aid.standing_scenario.bureau)
     assert (balance.overdue, balance.balanced) == (0, True)
     assert not any(part.overdue for part in (await aid.load_aid()).awards[0].instalments)
 
@@ -114,16 +114,16 @@ def build_row(aid: AidScenario, month: Any, yuan: Any, /, **changes: Any) -> lis
         "kind": "国家助学金",
         "month": month.strftime("%Y%m"),
         "yuan": yuan,
-        "paid_on": aid.registry.today.isoformat(),
+        "paid_on": aid.standing_scenario.today.isoformat(),
         "reference": "批次1",
     } | changes
     return list(cells.values())
 
 
 async def import_file(aid: AidScenario, path: Path) -> PaymentImport:
-    registrar, at = aid.registry.registrar, aid.registry.at
-    file = read_payments(path, today=aid.registry.today)
-    async with aid.registry.transaction(registrar) as session:
+    registrar, at = aid.standing_scenario.registrar, aid.standing_scenario.at
+    file = read_payments(path, today=aid.standing_scenario.today)
+    async with aid.standing_scenario.transaction(registrar) as session:
         return await import_payments(session, registrar, file, aid.keys, at)
 
 
@@ -146,7 +146,7 @@ async def test_csv_in_gb18030_with_handwritten_amounts(aid: AidScenario, tmp_pat
         csv.writer(stream).writerows([HEADER, build_row(aid, first.month, "１，000.5元", kind="助学金")])
     result = await import_file(aid, path)
     assert [issue.code for issue in result.issues] == []
-    [payment] = await aid.registry.rows(AidPayment)
+    [payment] = await aid.standing_scenario.rows(AidPayment)
     assert payment.fen == 100_050
 
 
@@ -182,7 +182,7 @@ async def test_issue_names_its_cell_and_nothing_is_recorded(
 
 async def test_student_number_of_another_school_is_unknown(aid: AidScenario, tmp_path: Path) -> None:
     [first, *_] = await aid.award()
-    foreign = aid.registry.roll_call_scenario.world.sister.students[0].student_number
+    foreign = aid.standing_scenario.roll_call_scenario.world.sister.students[0].student_number
     path = write_workbook(tmp_path / "a.xlsx", build_row(aid, first.month, "1.00", number=foreign))
     assert [issue.code for issue in (await import_file(aid, path)).issues] == ["student_not_on_roll"]
 
@@ -201,7 +201,7 @@ async def test_a_file_without_rows_is_said_to_be_empty(aid: AidScenario, tmp_pat
 
 
 async def test_unusable_file_is_rejected(aid: AidScenario, tmp_path: Path) -> None:
-    today = aid.registry.today
+    today = aid.standing_scenario.today
     incomplete = tmp_path / "b.csv"
     incomplete.write_text("学籍号,月份\n", encoding="utf-8")
     with pytest.raises(RosterColumnsMissing, match="发放日期"):

@@ -43,19 +43,19 @@ async def test_withdrawal_is_filed_once_with_every_instalment(
     [filing] = await aid.load_filings()
     assert (filing.kind, filing.change_id, filing.entry_id) == ("withdrawal", entry.id, entry.id)
     assert filing.fen == sum(part.fen for part in parts[1:])
-    async with aid.registry.as_worker() as session:
+    async with aid.standing_scenario.as_worker() as session:
         lines = (await load_filing_lines(session, [filing]))[filing.id]
     assert [(line.granted, line.paid, line.fen) for line in lines] == [
         (parts[0].fen, parts[0].fen, 0),
         *((part.fen, 0, part.fen) for part in parts[1:]),
     ]
-    assert len(await aid.registry.events("AidWithdrawn")) == 1
+    assert len(await aid.standing_scenario.events("AidWithdrawn")) == 1
 
 
 async def test_change_of_a_student_without_aid_files_nothing(aid: AidScenario) -> None:
     await aid.execute_change()
     assert await aid.load_filings() == []
-    assert len(await aid.registry.events("AidReleased")) == 1
+    assert len(await aid.standing_scenario.events("AidReleased")) == 1
 
 
 async def test_nothing_is_withdrawn_if_everything_was_paid(aid: AidScenario) -> None:
@@ -82,7 +82,7 @@ async def test_payment_after_the_withdrawal_is_an_overpayment(aid: AidScenario) 
 async def test_due_withdrawal_is_posted_before_a_payment(aid: AidScenario) -> None:
     parts = await aid.award()
     await aid.deliver_prompt()
-    aid.registry.pass_time(days=12)
+    aid.standing_scenario.pass_time(days=12)
     result = await aid.pay(aid.payment_line(parts[0].month, parts[0].fen))
     assert [each.fen for each in result.overpayments] == [parts[0].fen]
     assert (await aid.load_account_balances())["paid"] == 0
@@ -104,7 +104,7 @@ async def test_due_withdrawal_is_posted_if_the_event_is_not_delivered(aid: AidSc
 async def test_blocker_prevents_the_withdrawal(aid: AidScenario) -> None:
     await aid.award()
     prompt = await aid.deliver_prompt()
-    async with aid.registry.roll_call_scenario.owner_transaction() as session:
+    async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
         session.add(
             ReasonClaimRecord(
                 id=new_id(),
@@ -115,13 +115,13 @@ async def test_blocker_prevents_the_withdrawal(aid: AidScenario) -> None:
                 text="",
                 leave_id=None,
                 filed_by=new_id(),
-                filed_at=aid.registry.at + timedelta(hours=1),
+                filed_at=aid.standing_scenario.at + timedelta(hours=1),
             )
         )
-    aid.registry.pass_time(days=12)
-    await aid.registry.recompute()
-    await aid.registry.run_events("AidReleased")
-    assert await aid.registry.rows(AidReleaseRecord) == []
+    aid.standing_scenario.pass_time(days=12)
+    await aid.standing_scenario.recompute()
+    await aid.standing_scenario.run_events("AidReleased")
+    assert await aid.standing_scenario.rows(AidReleaseRecord) == []
     assert await aid.load_filings() == []
     assert (await aid.load_account_balances())["withdrawn"] == 0
 
@@ -138,7 +138,7 @@ async def test_reversal_restores_the_balances_before_the_change(aid: AidScenario
     assert (withdrawal.kind, reinstatement.kind) == ("withdrawal", "reinstatement")
     assert withdrawal.fen == reinstatement.fen
     assert reinstatement.entry_id != entry.id
-    assert len(await aid.registry.events("AidReinstated")) == 1
+    assert len(await aid.standing_scenario.events("AidReinstated")) == 1
 
 
 @pytest.mark.clause("HN334-4.2")
@@ -155,11 +155,11 @@ async def test_posting_again_changes_nothing(aid: AidScenario) -> None:
     await aid.award()
     entry = await aid.execute_change()
     await aid.reverse_change(entry)
-    before = await aid.registry.rows(AidPosting)
+    before = await aid.standing_scenario.rows(AidPosting)
     for _ in range(2):
         await aid.post()
-        await aid.registry.run_events("AidReleased", "StandingChanged")
-    assert {row.id for row in await aid.registry.rows(AidPosting)} == {row.id for row in before}
+        await aid.standing_scenario.run_events("AidReleased", "StandingChanged")
+    assert {row.id for row in await aid.standing_scenario.rows(AidPosting)} == {row.id for row in before}
     assert len(await aid.load_filings()) == 2
 
 
@@ -170,12 +170,14 @@ async def test_stored_postings_match_the_assessment(aid: AidScenario) -> None:
     await aid.reverse_change(entry)
     derived, stored = await aid.load_posting_ids()
     assert derived == stored
-    assessment = await aid.registry.recompute()
-    async with aid.registry.as_worker() as session:
-        views = (await all_terms_of(session, [aid.registry.school.id]))[aid.registry.school.id]
+    assessment = await aid.standing_scenario.recompute()
+    async with aid.standing_scenario.as_worker() as session:
+        views = (await all_terms_of(session, [aid.standing_scenario.school.id]))[
+            aid.standing_scenario.school.id
+        ]
     terms = [SchoolTerm(view.code, view.starts_on, view.ends_on, ()) for view in views]
     [change] = aid_changes(assessment, terms)
-    [released] = await aid.registry.rows(AidReleaseRecord)
+    [released] = await aid.standing_scenario.rows(AidReleaseRecord)
     assert (change.change_id, change.released_at) == (str(entry.id), released.at)
     [filing, _] = await aid.load_filings()
     assert filing.term_code == change.term
@@ -184,14 +186,14 @@ async def test_stored_postings_match_the_assessment(aid: AidScenario) -> None:
 async def test_unfounded_posting_is_reported_and_kept(aid: AidScenario) -> None:
     parts = await aid.award()
     await aid.pay(aid.payment_line(parts[0].month, parts[0].fen))
-    async with aid.registry.roll_call_scenario.owner_transaction() as session:
+    async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
         await session.execute(text("DELETE FROM aid_payment WHERE student_id = :id"), {"id": aid.pupil.id})
-    before = {row.id for row in await aid.registry.rows(AidPosting)}
+    before = {row.id for row in await aid.standing_scenario.rows(AidPosting)}
     await aid.post()
     await aid.post()
-    [difference] = await aid.registry.rows(ReplayDifference)
+    [difference] = await aid.standing_scenario.rows(ReplayDifference)
     assert difference.differences[0]["kind"] == "aid_posting_without_basis"
-    assert {row.id for row in await aid.registry.rows(AidPosting)} == before
+    assert {row.id for row in await aid.standing_scenario.rows(AidPosting)} == before
 
 
 async def test_concurrent_payment_and_withdrawal_balance(aid: AidScenario) -> None:
@@ -220,8 +222,8 @@ async def test_database_rejects_an_unbalanced_posting(
 ) -> None:
     [part, *_] = await aid.award()
     with pytest.raises(IntegrityError, match="does not balance"):
-        async with aid.registry.roll_call_scenario.owner_transaction() as session:
-            session.add(_posting(part, source, target, fen, aid.registry.at))
+        async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
+            session.add(_posting(part, source, target, fen, aid.standing_scenario.at))
 
 
 @pytest.mark.parametrize(
@@ -232,8 +234,8 @@ async def test_database_rejects_invalid_accounts_and_amounts(
 ) -> None:
     [part, *_] = await aid.award()
     with pytest.raises(IntegrityError, match="ck_aid_posting"):
-        async with aid.registry.roll_call_scenario.owner_transaction() as session:
-            session.add(_posting(part, source, target, fen, aid.registry.at))
+        async with aid.standing_scenario.roll_call_scenario.owner_transaction() as session:
+            session.add(_posting(part, source, target, fen, aid.standing_scenario.at))
 
 
 def _posting(part: object, source: str, target: str, fen: int, at: datetime) -> AidPosting:
@@ -246,19 +248,19 @@ async def test_application_cannot_update_or_delete_the_ledger(aid: AidScenario) 
     await aid.award()
     for statement in ("UPDATE aid_posting SET fen = 1", "DELETE FROM aid_payment"):
         with pytest.raises(Exception, match="permission denied"):
-            async with aid.registry.transaction(aid.registry.registrar) as session:
+            async with aid.standing_scenario.transaction(aid.standing_scenario.registrar) as session:
                 await session.execute(text(statement))
 
 
 async def test_change_does_not_affect_the_aid_of_a_classmate(aid: AidScenario) -> None:
-    other = aid.registry.school.students[1]
+    other = aid.standing_scenario.school.students[1]
     await aid.award(pupil=other)
     await aid.award()
     await aid.execute_change()
-    async with aid.registry.as_worker() as session:
+    async with aid.standing_scenario.as_worker() as session:
         targets = set(
             await session.scalars(select(AidPosting.target).where(AidPosting.student_id == other.id))
         )
     assert targets == {"due"}
-    assert await aid.registry.rows(AidPayment) == []
-    assert len(await aid.registry.rows(StandingEntry)) == 1
+    assert await aid.standing_scenario.rows(AidPayment) == []
+    assert len(await aid.standing_scenario.rows(StandingEntry)) == 1

@@ -22,7 +22,7 @@ GROUNDS = {"text": "当天在校实训，有考勤记录为证。"}
 
 @pytest.fixture
 async def staff(appeals: AppealScenario) -> AsyncIterator[StaffClient]:
-    client = staff_client(appeals.registry.app_context, staff_router)
+    client = staff_client(appeals.standing_scenario.app_context, staff_router)
     yield client
     await client.http.aclose()
 
@@ -31,12 +31,12 @@ async def staff(appeals: AppealScenario) -> AsyncIterator[StaffClient]:
 async def phone(appeals: AppealScenario) -> AsyncIterator[httpx.AsyncClient]:
     """A client signed in as the student."""
     app = FastAPI()
-    app.state.app_context = appeals.registry.app_context
+    app.state.app_context = appeals.standing_scenario.app_context
     install_problem_handlers(app)
     app.include_router(mobile_router)
 
     def signed_in() -> Caller:
-        return Caller(appeals.registry.app_context, appeals.student)
+        return Caller(appeals.standing_scenario.app_context, appeals.student)
 
     app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -47,7 +47,7 @@ async def phone(appeals: AppealScenario) -> AsyncIterator[httpx.AsyncClient]:
 async def test_a_student_appeals_and_the_authority_decides(
     appeals: AppealScenario, staff: StaffClient, phone: httpx.AsyncClient
 ) -> None:
-    missed = await appeals.registry.check(actor=appeals.province)
+    missed = await appeals.standing_scenario.check(actor=appeals.province)
     body = {"against": {"kind": "check", "roll_call_id": str(missed.id)}, "grounds": GROUNDS}
     filed = await phone.post("/appeals", json=body)
     assert (filed.status_code, filed.json()["state"]) == (201, "open"), filed.text
@@ -57,7 +57,7 @@ async def test_a_student_appeals_and_the_authority_decides(
     whole = (await staff.get(appeals.city, path)).json()
     assert whole["against"]["outcomes"][-1]["outcome"] == "missed"
     assert whole["against"]["outcomes"][-1]["trace"] is not None
-    assert (await staff.get(appeals.registry.registrar, path)).json()["against"]["outcomes"][0][
+    assert (await staff.get(appeals.standing_scenario.registrar, path)).json()["against"]["outcomes"][0][
         "trace"
     ] is None
     asked = await staff.post(appeals.city, f"{path}/messages", {"text": "请补充考勤"})
@@ -101,30 +101,32 @@ async def test_a_school_appeals_about_eligibility_and_counselors_are_refused(
     appeals: AppealScenario, staff: StaffClient, phone: httpx.AsyncClient
 ) -> None:
     await appeals.execute_prompt()
-    today = appeals.registry.today.isoformat()
-    pupil = appeals.registry.pupil.id
+    today = appeals.standing_scenario.today.isoformat()
+    pupil = appeals.standing_scenario.pupil.id
     body: dict[str, Any] = {
         "student_id": str(pupil),
         "against": {"kind": "gaokao", "on": today},
         "grounds": GROUNDS,
     }
-    filed = await staff.post(appeals.registry.registrar, "/v1/appeals", body)
+    filed = await staff.post(appeals.standing_scenario.registrar, "/v1/appeals", body)
     assert filed.status_code == 201, filed.text
-    schools = await staff.every(appeals.registry.registrar, "/v1/appeals", filed_by_school=True, state="open")
+    schools = await staff.every(
+        appeals.standing_scenario.registrar, "/v1/appeals", filed_by_school=True, state="open"
+    )
     assert [each["id"] for each in schools] == [filed.json()["id"]]
-    whole = (await staff.get(appeals.registry.registrar, f"/v1/appeals/{filed.json()['id']}")).json()
+    whole = (await staff.get(appeals.standing_scenario.registrar, f"/v1/appeals/{filed.json()['id']}")).json()
     assert whole["against"]["reasons"][0]["code"] == "not_full_time"
     for path in ("/v1/appeals", f"/v1/appeals/{filed.json()['id']}"):
-        assert (await staff.get(appeals.registry.counselor, path)).status_code == 403
+        assert (await staff.get(appeals.standing_scenario.counselor, path)).status_code == 403
     mine = (await phone.get("/gaokao-eligibility", params={"on": today})).json()
     assert (mine["eligible"], mine["study_form"]) == (False, "part_time")
     asked = f"/v1/students/{pupil}/gaokao-eligibility"
-    for reader in (appeals.registry.counselor, appeals.city, appeals.registry.registrar):
+    for reader in (appeals.standing_scenario.counselor, appeals.city, appeals.standing_scenario.registrar):
         assert (await staff.get(reader, asked)).status_code == 200
 
 
 async def _load_appeal(appeals: AppealScenario) -> AppealView:
     """The student's only appeal."""
     [appeal_id] = await appeals.list_ids(appeals.student)
-    async with appeals.registry.transaction(appeals.student) as session:
+    async with appeals.standing_scenario.transaction(appeals.student) as session:
         return await load_appeal(session, appeals.student, appeal_id)

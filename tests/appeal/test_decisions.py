@@ -25,7 +25,7 @@ from backend.roll_call.outcomes import find_current_outcome
 from backend.roll_call.rules import Outcome
 from backend.roll_call.tables import OutcomeEntry, RollCall
 from backend.roll_call.voiding import void_roll_call
-from backend.standing.appeal_effects import Finding
+from backend.standing.appeal_effects import AppealFinding
 from backend.standing.engine.assess import Assessment, assess
 from backend.standing.engine.facts import Result, StudentFacts
 from backend.standing.engine.prompts import PromptState
@@ -40,15 +40,15 @@ pytestmark = pytest.mark.clause("HN334-4.2")
 
 
 async def test_an_upheld_appeal_before_the_execution_withdraws_the_prompt(appeals: AppealScenario) -> None:
-    missed, _ = await appeals.registry.misses(2)
-    assessment = await appeals.registry.recompute()
+    missed, _ = await appeals.standing_scenario.misses(2)
+    assessment = await appeals.standing_scenario.recompute()
     decided = await appeals.decide(await appeals.against_check(missed), finding="present")
     assert decided.state is AppealState.UPHELD
     [prompt] = assessment.prompts
     _, now = await appeals.load_facts()
     assert [each.state for each in now.prompts] == [PromptState.WITHDRAWN]
     assert [(term.misses.consecutive, term.misses.cumulative) for term in now.terms] == [(1, 1)]
-    assert len(await appeals.registry.events("PromptMoved")) == 1
+    assert len(await appeals.standing_scenario.events("PromptMoved")) == 1
     assert prompt.prompt_id == now.prompts[0].prompt_id
 
 
@@ -57,24 +57,24 @@ async def test_an_upheld_appeal_restores_exactly_and_lifts_the_lock(
     appeals: AppealScenario,
 ) -> None:
     change = await appeals.execute_prompt()
-    registry = appeals.registry
-    assert await registry.status() == ("01", "part_time")
-    [standing] = await registry.rows(StudentStanding)
+    standing_scenario = appeals.standing_scenario
+    assert await standing_scenario.status() == ("01", "part_time")
+    [standing] = await standing_scenario.rows(StudentStanding)
     assert standing.locked_by == change.id
     await appeals.decide(await appeals.against_change(change.id))
-    assert await registry.status() == ("01", "full_time")
-    [standing] = await registry.rows(StudentStanding)
+    assert await standing_scenario.status() == ("01", "full_time")
+    [standing] = await standing_scenario.rows(StudentStanding)
     assert standing.locked_by is None
     entries = await appeals.load_entries()
     assert [(entry.cause, entry.reverses) for entry in entries] == [("expiry", None), ("appeal", change.id)]
-    causes = [event["cause"] for event in await registry.events("StandingChanged")]
+    causes = [event["cause"] for event in await standing_scenario.events("StandingChanged")]
     assert causes == ["expiry", "appeal"]
 
 
 @pytest.mark.parametrize("finding", ["present", "excused"])
 @pytest.mark.clause("R13")
 async def test_an_upheld_appeal_equals_a_life_without_the_miss(
-    appeals: AppealScenario, finding: Finding
+    appeals: AppealScenario, finding: AppealFinding
 ) -> None:
     change = await appeals.execute_prompt()
     missed = await _load_first_roll_call(appeals)
@@ -83,7 +83,12 @@ async def test_an_upheld_appeal_equals_a_life_without_the_miss(
     assert (await appeals.load_entries())[-1].reverses == change.id
     innocent = _rewrite_result(facts, str(missed.id), Outcome(finding))
     assert _current_state(assessment) == _current_state(
-        assess(innocent, policy_history(appeals.registry.school.path), official_calendar(), assessment.as_of)
+        assess(
+            innocent,
+            policy_history(appeals.standing_scenario.school.path),
+            official_calendar(),
+            assessment.as_of,
+        )
     )
     assert assessment.ledger[-1].after == innocent.initial
 
@@ -91,10 +96,10 @@ async def test_an_upheld_appeal_equals_a_life_without_the_miss(
 async def test_an_overturned_result_is_written_once(
     appeals: AppealScenario,
 ) -> None:
-    missed, _, _ = await appeals.registry.misses(3)
+    missed, _, _ = await appeals.standing_scenario.misses(3)
     await appeals.decide(await appeals.against_check(missed), finding="excused")
-    async with appeals.registry.transaction(appeals.province) as session:
-        entry = await find_current_outcome(session, missed.id, appeals.registry.pupil.id)
+    async with appeals.standing_scenario.transaction(appeals.province) as session:
+        entry = await find_current_outcome(session, missed.id, appeals.standing_scenario.pupil.id)
     assert entry is not None
     assert (entry.outcome, entry.method, entry.reason, entry.seq) == ("excused", "appeal", "appeal_upheld", 2)
     _, assessment = await appeals.load_facts()
@@ -104,7 +109,7 @@ async def test_an_overturned_result_is_written_once(
 
 
 async def test_a_pass_found_by_an_appeal_resets_the_consecutive_count(appeals: AppealScenario) -> None:
-    _, middle, _ = await appeals.registry.misses(3)
+    _, middle, _ = await appeals.standing_scenario.misses(3)
     await appeals.decide(await appeals.against_check(middle), finding="present")
     _, assessment = await appeals.load_facts()
     [term] = assessment.terms
@@ -115,10 +120,12 @@ async def test_two_upheld_appeals_write_one_outcome_and_one_reversal(appeals: Ap
     await appeals.execute_prompt()
     missed = await _load_first_roll_call(appeals)
     student = await appeals.against_check(missed)
-    school = await appeals.against_check(missed, appeals.registry.registrar)
+    school = await appeals.against_check(missed, appeals.standing_scenario.registrar)
     await appeals.decide(student, finding="excused")
     await appeals.decide(school, appeals.other_province, finding="excused")
-    outcomes = [row for row in await appeals.registry.rows(OutcomeEntry) if row.roll_call_id == missed.id]
+    outcomes = [
+        row for row in await appeals.standing_scenario.rows(OutcomeEntry) if row.roll_call_id == missed.id
+    ]
     assert sorted(row.seq for row in outcomes) == [1, 2]
     assert [entry.cause for entry in await appeals.load_entries()] == ["expiry", "appeal"]
 
@@ -126,23 +133,25 @@ async def test_two_upheld_appeals_write_one_outcome_and_one_reversal(appeals: Ap
 @pytest.mark.clause("HN334-4.1d")
 async def test_restoration_after_an_aid_release_emits_an_event(appeals: AppealScenario) -> None:
     change = await appeals.execute_prompt()
-    assert [row.change_id for row in await appeals.registry.rows(AidReleaseRecord)] == [change.id]
+    assert [row.change_id for row in await appeals.standing_scenario.rows(AidReleaseRecord)] == [change.id]
     await appeals.decide(await appeals.against_change(change.id))
-    restored = (await appeals.registry.events("StandingChanged"))[-1]
+    restored = (await appeals.standing_scenario.events("StandingChanged"))[-1]
     assert restored["entry_id"] == str((await appeals.load_entries())[-1].id)
 
 
 async def test_a_rejection_keeps_the_change_and_explains_it(appeals: AppealScenario) -> None:
-    registrar = await appeals.registry.roll_call_scenario.account("registrar", appeals.registry.school)
-    city = await appeals.create_authority(appeals.registry.roll_call_scenario.world.city)
+    registrar = await appeals.standing_scenario.roll_call_scenario.account(
+        "registrar", appeals.standing_scenario.school
+    )
+    city = await appeals.create_authority(appeals.standing_scenario.roll_call_scenario.world.city)
     change = await appeals.execute_prompt()
     appeal = await appeals.against_change(change.id)
     rejected = await appeals.reject(appeal)
     assert rejected.state is AppealState.REJECTED
-    assert await appeals.registry.status() == ("01", "part_time")
-    await appeals.registry.run_events("AppealDecided")
+    assert await appeals.standing_scenario.status() == ("01", "part_time")
+    await appeals.standing_scenario.run_events("AppealDecided")
     recipients = await appeals.load_recipients(appeal, "appeal_decided")
-    assert {appeals.registry.pupil.id, registrar.account_id, city.account_id} <= recipients
+    assert {appeals.standing_scenario.pupil.id, registrar.account_id, city.account_id} <= recipients
     assert "可在期限内向上一级申诉一次" in await appeals.load_notice_text(appeal, "appeal_decided")
 
 
@@ -150,7 +159,7 @@ async def test_the_notice_of_an_upheld_appeal_names_the_restoration(appeals: App
     change = await appeals.execute_prompt()
     appeal = await appeals.against_change(change.id)
     await appeals.decide(appeal)
-    await appeals.registry.run_events("AppealDecided")
+    await appeals.standing_scenario.run_events("AppealDecided")
     assert "学籍恢复原状" in await appeals.load_notice_text(appeal, "appeal_decided")
 
 
@@ -169,10 +178,10 @@ async def test_only_an_overturned_result_has_a_finding(
 
 
 async def test_a_voided_roll_call_cannot_be_found_present(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    async with appeals.registry.transaction(appeals.city) as session:
-        await void_roll_call(session, appeals.city, missed.id, "系统故障", appeals.registry.at)
+    async with appeals.standing_scenario.transaction(appeals.city) as session:
+        await void_roll_call(session, appeals.city, missed.id, "系统故障", appeals.standing_scenario.at)
     with pytest.raises(CheckVoided):
         await appeals.decide(appeal, finding="present")
     assert (await appeals.decide(appeal, finding="excused")).state is AppealState.UPHELD
@@ -182,18 +191,18 @@ async def test_a_voided_roll_call_cannot_be_found_present(appeals: AppealScenari
 
 
 async def test_only_the_deciding_unit_decides(appeals: AppealScenario) -> None:
-    registry = appeals.registry
-    appeal = await appeals.against_check(await registry.check(actor=appeals.province))
+    standing_scenario = appeals.standing_scenario
+    appeal = await appeals.against_check(await standing_scenario.check(actor=appeals.province))
     with pytest.raises(NotTheDecidingUnit):
         await appeals.decide(appeal, appeals.other_province)
     with pytest.raises(NotPermitted):
-        await appeals.decide(appeal, registry.registrar)
+        await appeals.decide(appeal, standing_scenario.registrar)
     with pytest.raises(NotFound):
-        await appeals.decide(appeal, bureau_account(registry.roll_call_scenario.world.other_city))
+        await appeals.decide(appeal, bureau_account(standing_scenario.roll_call_scenario.world.other_city))
 
 
 async def test_the_launcher_of_the_check_cannot_decide(appeals: AppealScenario) -> None:
-    appeal = await appeals.against_check(await appeals.registry.check(actor=appeals.province))
+    appeal = await appeals.against_check(await appeals.standing_scenario.check(actor=appeals.province))
     await appeals.reject(appeal, appeals.city)
     second = await appeals.appeal_to_next_level(appeal)
     with pytest.raises(ConflictOfInterest):
@@ -204,7 +213,7 @@ async def test_the_launcher_of_the_check_cannot_decide(appeals: AppealScenario) 
 
 
 async def test_the_provinces_second_level_needs_another_account(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     first = await appeals.against_check(missed)
     await appeals.reject(first, appeals.province)
     second = await appeals.appeal_to_next_level(first)
@@ -217,17 +226,17 @@ async def test_the_provinces_second_level_needs_another_account(appeals: AppealS
 async def test_the_decision_stores_who_took_part(
     appeals: AppealScenario,
 ) -> None:
-    registry = appeals.registry
+    standing_scenario = appeals.standing_scenario
     for _ in range(2):
-        await registry.check(actor=appeals.province)
-        registry.set_clock(days=1)
-    await registry.recompute()
-    prompt_id = await prompt_of(registry)
-    await receive(registry, prompt_id)
-    await decide_prompt(registry, prompt_id, reasons="多次未核验")
+        await standing_scenario.check(actor=appeals.province)
+        standing_scenario.set_clock(days=1)
+    await standing_scenario.recompute()
+    prompt_id = await prompt_of(standing_scenario)
+    await receive(standing_scenario, prompt_id)
+    await decide_prompt(standing_scenario, prompt_id, reasons="多次未核验")
     [change] = await appeals.load_entries()
     appeal = await appeals.against_change(change.id)
-    assert appeal.case.unit_id == registry.roll_call_scenario.world.city.id
+    assert appeal.case.unit_id == standing_scenario.roll_call_scenario.world.city.id
     [decided_by] = {change.acting_account}
     await appeals.decide(appeal, appeals.city)
     [row] = [row for row in await _load_impartiality(appeals) if row.appeal_id == appeal.filed.id]
@@ -236,7 +245,7 @@ async def test_the_decision_stores_who_took_part(
 
 
 async def test_the_database_refuses_a_decider_who_took_part(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
     row = {"school_id": appeal.filed.school_id, "filed_by": appeal.filed.filed_by}
     decider = appeals.province.account_id
@@ -247,11 +256,11 @@ async def test_the_database_refuses_a_decider_who_took_part(appeals: AppealScena
         finding="excused",
         reasons="–",
         decided_by=decider,
-        at=appeals.registry.at,
+        at=appeals.standing_scenario.at,
         **row,
     )
     with pytest.raises(IntegrityError, match="ck_appeal_impartiality_took_no_part"):
-        async with appeals.registry.transaction(appeals.province) as session:
+        async with appeals.standing_scenario.transaction(appeals.province) as session:
             session.add(decided)
             await session.flush()
             session.add(
@@ -268,13 +277,13 @@ async def test_one_of_two_concurrent_decisions_is_refused(appeals: AppealScenari
         return_exceptions=True,
     )
     assert sorted(type(result).__name__ for result in results) == ["AppealClosed", "AppealView"]
-    [decided] = await appeals.registry.rows(AppealDecided)
+    [decided] = await appeals.standing_scenario.rows(AppealDecided)
     expected = ("01", "full_time") if decided.upheld else ("01", "part_time")
-    assert await appeals.registry.status() == expected
+    assert await appeals.standing_scenario.status() == expected
 
 
 async def test_a_decided_appeal_accepts_no_acts(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
     await appeals.reject(appeal)
     for act in (appeals.decide, appeals.reject):
@@ -283,12 +292,12 @@ async def test_a_decided_appeal_accepts_no_acts(appeals: AppealScenario) -> None
 
 
 async def test_tenants_do_not_see_each_others_appeals(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    world = appeals.registry.roll_call_scenario.world
-    for reader in (appeals.province, appeals.city, appeals.registry.registrar, appeals.student):
+    world = appeals.standing_scenario.roll_call_scenario.world
+    for reader in (appeals.province, appeals.city, appeals.standing_scenario.registrar, appeals.student):
         assert appeal.filed.id in await appeals.list_ids(reader)
-    classmate = appeals.registry.student(appeals.registry.school.students[1])
+    classmate = appeals.standing_scenario.student(appeals.standing_scenario.school.students[1])
     for stranger in (bureau_account(world.other_city), classmate):
         assert appeal.filed.id not in await appeals.list_ids(stranger)
 
@@ -299,13 +308,13 @@ async def test_tenants_do_not_see_each_others_appeals(appeals: AppealScenario) -
 async def _load_first_roll_call(appeals: AppealScenario) -> RollCall:
     """The first roll call that the student missed."""
     facts, _ = await appeals.load_facts()
-    async with appeals.registry.roll_call_scenario.owner_transaction() as session:
+    async with appeals.standing_scenario.roll_call_scenario.owner_transaction() as session:
         found: RollCall = await session.get_one(RollCall, UUID(facts.checks[0].check_id))
     return found
 
 
 async def _load_impartiality(appeals: AppealScenario) -> list[AppealImpartiality]:
-    async with appeals.registry.roll_call_scenario.owner_transaction() as session:
+    async with appeals.standing_scenario.roll_call_scenario.owner_transaction() as session:
         return list(await session.scalars(select(AppealImpartiality)))
 
 

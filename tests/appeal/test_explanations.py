@@ -17,12 +17,12 @@ pytestmark = pytest.mark.clause("HN334-4.2")
 
 
 async def explain_as(appeals: AppealScenario, actor: Actor, appeal: AppealView) -> Explanation:
-    async with appeals.registry.transaction(actor) as session:
+    async with appeals.standing_scenario.transaction(actor) as session:
         return await load_appeal_explanation(session, actor, appeal.filed.id)
 
 
 async def file_appeal_against_miss(appeals: AppealScenario) -> AppealView:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     return await appeals.against_check(missed)
 
 
@@ -45,7 +45,7 @@ async def test_an_open_appeal_names_check_deciding_unit_and_deadline(
 
 async def test_an_upheld_appeal_says_that_misses_are_recounted(appeals: AppealScenario) -> None:
     appeal = await file_appeal_against_miss(appeals)
-    appeals.registry.pass_time(hours=1)
+    appeals.standing_scenario.pass_time(hours=1)
     await appeals.decide(appeal, finding="excused")
     explanation = await explain_as(appeals, appeals.student, appeal)
     assert "材料已核实" in explanation.paragraphs[1].zh
@@ -56,9 +56,9 @@ async def test_a_rejected_appeal_names_the_next_level_deadline(
     appeals: AppealScenario,
 ) -> None:
     appeal = await file_appeal_against_miss(appeals)
-    appeals.registry.pass_time(hours=1)
+    appeals.standing_scenario.pass_time(hours=1)
     await appeals.reject(appeal)
-    last = (appeals.registry.today + timedelta(days=60)).isoformat()
+    last = (appeals.standing_scenario.today + timedelta(days=60)).isoformat()
     assert f"到 {last} 为止" in next_steps_text(await explain_as(appeals, appeals.student, appeal))
 
 
@@ -67,14 +67,14 @@ async def test_counselors_and_other_students_cannot_read_the_appeal(
 ) -> None:
     appeal = await file_appeal_against_miss(appeals)
     with pytest.raises(NotPermitted):
-        await explain_as(appeals, appeals.registry.counselor, appeal)
-    school = appeals.registry.school
+        await explain_as(appeals, appeals.standing_scenario.counselor, appeal)
+    school = appeals.standing_scenario.school
     with pytest.raises(NotFound):
         await explain_as(appeals, student_account(school, school.students[1]), appeal)
 
 
 async def test_one_function_explains_every_kind(appeals: AppealScenario) -> None:
     appeal = await file_appeal_against_miss(appeals)
-    async with appeals.registry.transaction(appeals.student) as session:
+    async with appeals.standing_scenario.transaction(appeals.student) as session:
         one = await explained(session, appeals.student, "appeal", appeal.filed.id)
     assert one == await explain_as(appeals, appeals.student, appeal)

@@ -26,9 +26,9 @@ pytestmark = pytest.mark.clause("HN334-4.2")
 
 
 async def test_an_appeal_skips_the_bureau_that_launched_the_check(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    assert appeal.case.unit_id == appeals.registry.roll_call_scenario.world.province.id
+    assert appeal.case.unit_id == appeals.standing_scenario.roll_call_scenario.world.province.id
     assert appeal.case.level == 1
     assert await appeals.load_messages(appeal) == [("appellant", "当天在校实训，有考勤记录为证。", False)]
 
@@ -36,9 +36,9 @@ async def test_an_appeal_skips_the_bureau_that_launched_the_check(appeals: Appea
 async def test_an_appeal_against_a_check_of_the_province_goes_to_the_schools_bureau(
     appeals: AppealScenario,
 ) -> None:
-    missed = await appeals.registry.check(actor=appeals.province)
+    missed = await appeals.standing_scenario.check(actor=appeals.province)
     appeal = await appeals.against_check(missed)
-    assert appeal.case.unit_id == appeals.registry.roll_call_scenario.world.city.id
+    assert appeal.case.unit_id == appeals.standing_scenario.roll_call_scenario.world.city.id
 
 
 @pytest.mark.clause("R12")
@@ -46,34 +46,34 @@ async def test_an_appeal_against_a_check_of_the_province_goes_to_the_schools_bur
 async def test_an_open_appeal_blocks_the_execution_until_its_rejection(
     appeals: AppealScenario, appellant: str
 ) -> None:
-    registry = appeals.registry
-    missed, _ = await registry.misses(2)
-    await registry.recompute()
-    prompt_id = await prompt_of(registry)
-    actor = appeals.student if appellant == "student" else registry.registrar
+    standing_scenario = appeals.standing_scenario
+    missed, _ = await standing_scenario.misses(2)
+    await standing_scenario.recompute()
+    prompt_id = await prompt_of(standing_scenario)
+    actor = appeals.student if appellant == "student" else standing_scenario.registrar
     appeal = await appeals.against_check(missed, actor)
-    await registry.run_events("AppealFiled")
-    registry.roll_call_scenario.clock.at = await _receive_prompt(appeals)
-    assessment = await registry.recompute()
+    await standing_scenario.run_events("AppealFiled")
+    standing_scenario.roll_call_scenario.clock.at = await _receive_prompt(appeals)
+    assessment = await standing_scenario.recompute()
     assert assessment.prompts[0].blockers == ("open_appeal",)
-    assert (await registry.step(prompt_id)).state == PromptState.BLOCKED
-    assert await registry.status() == ("01", "full_time")
+    assert (await standing_scenario.step(prompt_id)).state == PromptState.BLOCKED
+    assert await standing_scenario.status() == ("01", "full_time")
     await appeals.reject(appeal)
-    assert (await registry.step(prompt_id)).state == PromptState.EXECUTED
-    assert await registry.status() == ("01", "part_time")
+    assert (await standing_scenario.step(prompt_id)).state == PromptState.EXECUTED
+    assert await standing_scenario.status() == ("01", "part_time")
 
 
 async def test_a_withdrawn_appeal_does_not_block_and_cannot_be_repeated(appeals: AppealScenario) -> None:
-    registry = appeals.registry
-    missed, _ = await registry.misses(2)
-    await registry.recompute()
+    standing_scenario = appeals.standing_scenario
+    missed, _ = await standing_scenario.misses(2)
+    await standing_scenario.recompute()
     appeal = await appeals.against_check(missed)
-    registry.roll_call_scenario.clock.at = await _receive_prompt(appeals)
-    await registry.recompute()
+    standing_scenario.roll_call_scenario.clock.at = await _receive_prompt(appeals)
+    await standing_scenario.recompute()
     withdrawn = await appeals.withdraw(appeal)
     assert withdrawn.state is AppealState.WITHDRAWN
-    await registry.run_events("AppealWithdrawn")
-    assert await registry.status() == ("01", "part_time")
+    await standing_scenario.run_events("AppealWithdrawn")
+    assert await standing_scenario.status() == ("01", "part_time")
     with pytest.raises(AlreadyAppealed):
         await appeals.against_check(missed)
     with pytest.raises(PreviousNotRejected):
@@ -83,47 +83,47 @@ async def test_a_withdrawn_appeal_does_not_block_and_cannot_be_repeated(appeals:
 
 
 async def test_only_the_appellant_withdraws_or_takes_it_further(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    registrar = appeals.registry.registrar
+    registrar = appeals.standing_scenario.registrar
     for act in (appeals.withdraw, appeals.appeal_to_next_level):
         with pytest.raises(NotPermitted):
             await act(appeal, registrar)
-    classmate = appeals.registry.student(appeals.registry.school.students[1])
+    classmate = appeals.standing_scenario.student(appeals.standing_scenario.school.students[1])
     with pytest.raises(NotFound):
         await appeals.withdraw(appeal, classmate)
 
 
 async def test_student_and_school_may_each_appeal_once(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     await appeals.against_check(missed)
-    await appeals.against_check(missed, appeals.registry.registrar)
-    for actor in (appeals.student, appeals.registry.registrar):
+    await appeals.against_check(missed, appeals.standing_scenario.registrar)
+    for actor in (appeals.student, appeals.standing_scenario.registrar):
         with pytest.raises(AlreadyAppealed):
             await appeals.against_check(missed, actor)
 
 
 async def test_counselors_and_superiors_cannot_appeal(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
-    for actor in (appeals.registry.counselor, appeals.city, appeals.province):
+    [missed] = await appeals.standing_scenario.misses(1)
+    for actor in (appeals.standing_scenario.counselor, appeals.city, appeals.province):
         with pytest.raises(NotPermitted):
             await appeals.against_check(missed, actor)
 
 
 async def test_a_check_without_a_result_cannot_be_appealed(appeals: AppealScenario) -> None:
-    launched = await appeals.registry.roll_call_scenario.launch()
+    launched = await appeals.standing_scenario.roll_call_scenario.launch()
     with pytest.raises(NoResultYet):
         await appeals.against_check(launched.roll_call)
 
 
 async def test_a_present_result_cannot_be_appealed(appeals: AppealScenario) -> None:
-    passed = await appeals.registry.check(present=[appeals.registry.pupil])
+    passed = await appeals.standing_scenario.check(present=[appeals.standing_scenario.pupil])
     with pytest.raises(NothingToAppeal):
         await appeals.against_check(passed)
 
 
 async def test_an_unknown_change_is_not_found(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     with pytest.raises(NotFound):
         await appeals.against_change(missed.id)
 
@@ -132,36 +132,38 @@ async def test_a_reversed_change_cannot_be_appealed(appeals: AppealScenario) -> 
     change = await appeals.execute_prompt()
     await appeals.decide(await appeals.against_change(change.id))
     with pytest.raises(ChangeNotInForce):
-        await appeals.against_change(change.id, appeals.registry.registrar)
+        await appeals.against_change(change.id, appeals.standing_scenario.registrar)
 
 
 async def test_the_sixtieth_day_is_in_time_and_the_next_is_not(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1, present=appeals.registry.school.students[1:])
-    appeals.registry.set_clock(days=59, hour=23, minute=59)
+    [missed] = await appeals.standing_scenario.misses(
+        1, present=appeals.standing_scenario.school.students[1:]
+    )
+    appeals.standing_scenario.set_clock(days=59, hour=23, minute=59)
     await appeals.against_check(missed)
-    appeals.registry.pass_time(minutes=1)
+    appeals.standing_scenario.pass_time(minutes=1)
     with pytest.raises(AppealTooLate):
-        await appeals.against_check(missed, appeals.registry.registrar)
+        await appeals.against_check(missed, appeals.standing_scenario.registrar)
 
 
 async def test_a_result_can_be_appealed_while_its_prompt_is_open(
     appeals: AppealScenario,
 ) -> None:
-    missed, _ = await appeals.registry.misses(2)
-    await appeals.registry.recompute()
-    appeals.registry.set_clock(days=70)
+    missed, _ = await appeals.standing_scenario.misses(2)
+    await appeals.standing_scenario.recompute()
+    appeals.standing_scenario.set_clock(days=70)
     assert (await appeals.against_check(missed)).state is AppealState.OPEN
 
 
 async def test_a_rejected_appeal_goes_one_level_up_once(appeals: AppealScenario) -> None:
-    missed = await appeals.registry.check(actor=appeals.province)
+    missed = await appeals.standing_scenario.check(actor=appeals.province)
     first = await appeals.against_check(missed)
     with pytest.raises(PreviousNotRejected):
         await appeals.appeal_to_next_level(first)
     await appeals.reject(first, appeals.city)
     second = await appeals.appeal_to_next_level(first)
     assert (second.case.level, second.filed.previous) == (2, first.filed.id)
-    assert second.case.unit_id == appeals.registry.roll_call_scenario.world.province.id
+    assert second.case.unit_id == appeals.standing_scenario.roll_call_scenario.world.province.id
     with pytest.raises(AlreadyCarriedUp):
         await appeals.appeal_to_next_level(first)
     await appeals.reject(second, appeals.other_province)
@@ -170,18 +172,18 @@ async def test_a_rejected_appeal_goes_one_level_up_once(appeals: AppealScenario)
 
 
 async def test_filing_notifies_all_sides(appeals: AppealScenario) -> None:
-    registry = appeals.registry
-    province = await appeals.create_authority(registry.roll_call_scenario.world.province)
-    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
-    counselor = await registry.roll_call_scenario.account(
-        "counselor", registry.school, registry.school.classes[0]
+    standing_scenario = appeals.standing_scenario
+    province = await appeals.create_authority(standing_scenario.roll_call_scenario.world.province)
+    registrar = await standing_scenario.roll_call_scenario.account("registrar", standing_scenario.school)
+    counselor = await standing_scenario.roll_call_scenario.account(
+        "counselor", standing_scenario.school, standing_scenario.school.classes[0]
     )
-    [missed] = await registry.misses(1)
+    [missed] = await standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    await registry.run_events("AppealFiled")
+    await standing_scenario.run_events("AppealFiled")
     assert province.account_id in await appeals.load_recipients(appeal, "appeal_to_decide")
     assert await appeals.load_recipients(appeal, "appeal_filed") == {
-        registry.pupil.id,
+        standing_scenario.pupil.id,
         registrar.account_id,
         counselor.account_id,
     }
@@ -189,14 +191,14 @@ async def test_filing_notifies_all_sides(appeals: AppealScenario) -> None:
 
 @pytest.mark.clause("R7")
 async def test_the_deadline_is_fifteen_working_days(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    [due] = await appeals.registry.rows(AppealDue)
+    [due] = await appeals.standing_scenario.rows(AppealDue)
     assert appeal.due_at == due.due_at
-    [case] = await appeals.registry.rows(AppealCase)
-    assert case.unit_path == appeals.registry.roll_call_scenario.world.province.path
+    [case] = await appeals.standing_scenario.rows(AppealCase)
+    assert case.unit_path == appeals.standing_scenario.roll_call_scenario.world.province.path
 
 
 async def _receive_prompt(appeals: AppealScenario) -> datetime:
     """Confirm the receipt of the student's prompt; returns the deadline."""
-    return await receive(appeals.registry, await prompt_of(appeals.registry))
+    return await receive(appeals.standing_scenario, await prompt_of(appeals.standing_scenario))

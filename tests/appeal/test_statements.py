@@ -22,12 +22,12 @@ pytestmark = pytest.mark.clause("HN334-4.2")
 
 
 async def test_both_sides_post_messages_and_see_read_marks(appeals: AppealScenario) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
     await appeals.post_message(appeal, appeals.province)
     await appeals.post_message(appeal, appeals.student, "已补充。")
     await appeals.mark_read(appeal, appeals.province)
-    for bystander in (appeals.city, appeals.registry.registrar):
+    for bystander in (appeals.city, appeals.standing_scenario.registrar):
         await appeals.mark_read(appeal, bystander)
     assert await appeals.load_messages(appeal) == [
         ("appellant", "当天在校实训，有考勤记录为证。", True),
@@ -39,27 +39,29 @@ async def test_both_sides_post_messages_and_see_read_marks(appeals: AppealScenar
 
 
 async def test_files_are_attached_to_messages(appeals: AppealScenario) -> None:
-    app_context, pupil = appeals.registry.app_context, appeals.registry.pupil
+    app_context, pupil = appeals.standing_scenario.app_context, appeals.standing_scenario.pupil
     content = Content("application/pdf", b"%PDF-1.7 attendance")
-    file = await receive(app_context, appeals.student, pupil.id, content, appeals.registry.at)
-    [missed] = await appeals.registry.misses(1)
+    file = await receive(app_context, appeals.student, pupil.id, content, appeals.standing_scenario.at)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.file(AgainstCheck(missed.id), grounds=Said("见附件。", [file.id]))
-    async with appeals.registry.transaction(appeals.province) as session:
+    async with appeals.standing_scenario.transaction(appeals.province) as session:
         [row] = await queries.load_messages_page(session, appeal.filed.id, None, 10)
     assert [(each.id, each.media_type) for each in row.attachments] == [(file.id, "application/pdf")]
 
 
 async def test_a_message_notifies_the_other_side(appeals: AppealScenario) -> None:
-    province = await appeals.create_authority(appeals.registry.roll_call_scenario.world.province)
-    registrar = await appeals.registry.roll_call_scenario.account("registrar", appeals.registry.school)
-    [missed] = await appeals.registry.misses(1)
+    province = await appeals.create_authority(appeals.standing_scenario.roll_call_scenario.world.province)
+    registrar = await appeals.standing_scenario.roll_call_scenario.account(
+        "registrar", appeals.standing_scenario.school
+    )
+    [missed] = await appeals.standing_scenario.misses(1)
     ours = await appeals.against_check(missed)
-    schools = await appeals.against_check(missed, appeals.registry.registrar)
+    schools = await appeals.against_check(missed, appeals.standing_scenario.registrar)
     await appeals.post_message(ours, appeals.province)
     await appeals.post_message(schools, appeals.province)
-    await appeals.post_message(schools, appeals.registry.registrar)
-    await appeals.registry.run_events("AppealMessagePosted")
-    assert await appeals.load_recipients(ours, "appeal_message") == {appeals.registry.pupil.id}
+    await appeals.post_message(schools, appeals.standing_scenario.registrar)
+    await appeals.standing_scenario.run_events("AppealMessagePosted")
+    assert await appeals.load_recipients(ours, "appeal_message") == {appeals.standing_scenario.pupil.id}
     assert await appeals.load_recipients(schools, "appeal_message") >= {
         registrar.account_id,
         province.account_id,
@@ -69,14 +71,16 @@ async def test_a_message_notifies_the_other_side(appeals: AppealScenario) -> Non
 async def test_only_the_two_sides_write_while_the_appeal_is_open(
     appeals: AppealScenario,
 ) -> None:
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
     with pytest.raises(NotTheDecidingUnit):
         await appeals.post_message(appeal, appeals.city)
     with pytest.raises(NotPermitted):
-        await appeals.post_message(appeal, appeals.registry.registrar)
+        await appeals.post_message(appeal, appeals.standing_scenario.registrar)
     with pytest.raises(NotFound):
-        await appeals.post_message(appeal, appeals.registry.student(appeals.registry.school.students[1]))
+        await appeals.post_message(
+            appeal, appeals.standing_scenario.student(appeals.standing_scenario.school.students[1])
+        )
     await appeals.reject(appeal)
     with pytest.raises(AppealClosed):
         await appeals.post_message(appeal, appeals.student)
@@ -87,7 +91,7 @@ async def test_each_side_has_a_message_limit(
 ) -> None:
     figures = AppealPolicy(working_days=15, reminders=(10,), messages=2, gaokao_month=9)
     monkeypatch.setattr(AppealPolicy, "on", classmethod(lambda *_: figures))
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
     await appeals.post_message(appeal, appeals.student)
     with pytest.raises(MessagesExhausted):
@@ -99,20 +103,20 @@ async def test_each_side_has_a_message_limit(
 async def test_the_deciding_unit_is_reminded_once_and_overdue_is_listed(
     appeals: AppealScenario,
 ) -> None:
-    registry = appeals.registry
-    province = await appeals.create_authority(registry.roll_call_scenario.world.province)
-    city = await appeals.create_authority(registry.roll_call_scenario.world.city)
-    appeal = await appeals.against_check(await registry.check(actor=appeals.province))
+    standing_scenario = appeals.standing_scenario
+    province = await appeals.create_authority(standing_scenario.roll_call_scenario.world.province)
+    city = await appeals.create_authority(standing_scenario.roll_call_scenario.world.city)
+    appeal = await appeals.against_check(await standing_scenario.check(actor=appeals.province))
     filed_on = legal_day(appeal.filed.filed_at)
     await _move_to_working_day(appeals, appeal.filed.filed_at, 10)
     for _ in range(2):
-        await check_open_appeals(registry.app_context)
+        await check_open_appeals(standing_scenario.app_context)
     assert city.account_id in await appeals.load_recipients(appeal, "appeal_due")
     assert province.account_id not in await appeals.load_recipients(appeal, "appeal_due")
-    assert await registry.count(AppealReminder) == 1
-    assert await appeals.list_ids(appeals.city, overdue=True, student_id=registry.pupil.id) == []
+    assert await standing_scenario.count(AppealReminder) == 1
+    assert await appeals.list_ids(appeals.city, overdue=True, student_id=standing_scenario.pupil.id) == []
     await _move_to_working_day(appeals, appeal.filed.filed_at, 16)
-    await check_open_appeals(registry.app_context)
+    await check_open_appeals(standing_scenario.app_context)
     assert await appeals.load_recipients(appeal, "appeal_overdue") >= {city.account_id, province.account_id}
     for superior in (appeals.city, appeals.province):
         assert appeal.filed.id in await appeals.list_ids(superior, overdue=True)
@@ -123,7 +127,7 @@ async def test_the_deciding_unit_is_reminded_once_and_overdue_is_listed(
         filed_on, 15
     )
     await appeals.reject(appeal, appeals.city)
-    assert await appeals.list_ids(appeals.city, overdue=True, student_id=registry.pupil.id) == []
+    assert await appeals.list_ids(appeals.city, overdue=True, student_id=standing_scenario.pupil.id) == []
 
 
 @pytest.mark.clause("R7")
@@ -134,17 +138,17 @@ async def test_the_deadline_is_computed_once_the_calendar_is_loaded(
         return type(official_calendar())([])
 
     monkeypatch.setattr(queries, "working_calendar", nothing_loaded)
-    [missed] = await appeals.registry.misses(1)
+    [missed] = await appeals.standing_scenario.misses(1)
     appeal = await appeals.against_check(missed)
-    assert await appeals.registry.rows(AppealDue) == []
-    async with appeals.registry.transaction(appeals.student) as session:
-        due = await queries.load_deadline(session, appeal, appeals.registry.school.path)
-    assert (due.at, due.missing_year) == (None, appeals.registry.today.year)
+    assert await appeals.standing_scenario.rows(AppealDue) == []
+    async with appeals.standing_scenario.transaction(appeals.student) as session:
+        due = await queries.load_deadline(session, appeal, appeals.standing_scenario.school.path)
+    assert (due.at, due.missing_year) == (None, appeals.standing_scenario.today.year)
     monkeypatch.setattr(queries, "working_calendar", working_calendar)
-    await check_open_appeals(appeals.registry.app_context)
-    assert len(await appeals.registry.rows(AppealDue)) == 1
+    await check_open_appeals(appeals.standing_scenario.app_context)
+    assert len(await appeals.standing_scenario.rows(AppealDue)) == 1
 
 
 async def _move_to_working_day(appeals: AppealScenario, filed_at: datetime, number: int) -> None:
     day = official_calendar().add_working_days(legal_day(filed_at), number)
-    appeals.registry.set_clock(days=(day - appeals.registry.today).days, hour=9)
+    appeals.standing_scenario.set_clock(days=(day - appeals.standing_scenario.today).days, hour=9)

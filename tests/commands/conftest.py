@@ -9,12 +9,12 @@ from backend.core.database import Database
 from backend.core.process.logging import configure_logging
 from backend.settings import Settings, get_settings
 from tests.support.biometrics import shipped_engine
-from tests.support.standing.scenario import Registry, opened
+from tests.support.standing.scenario import StandingScenario, create_standing_scenario
 
 
 @pytest.fixture
-async def registry(app_context: AppContext, owner: Database) -> Registry:
-    return await opened(app_context, owner)
+async def standing_scenario(app_context: AppContext, owner: Database) -> StandingScenario:
+    return await create_standing_scenario(app_context, owner)
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ from backend.core.errors import NotFound
 from backend.core.ids import new_id
 from backend.core.tables import AuditEntry
 from backend.standing.store.tables import PromptRecord, StandingEntry, StandingWarningRecord
-from tests.support.standing.replay import executed
-from tests.support.standing.scenario import Registry
+from tests.support.standing.replay import execute_by_expiry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("R13")
 
@@ -27,17 +27,17 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
-async def read_accesses(registry: Registry, case_id: UUID) -> list[AuditEntry]:
+async def read_accesses(registry: StandingScenario, case_id: UUID) -> list[AuditEntry]:
     async with registry.roll_call_scenario.owner_transaction() as session:
         entries = await session.scalars(select(AuditEntry).where(AuditEntry.subject_id == str(case_id)))
         return [entry for entry in entries if entry.action == "explanation.read"]
 
 
 @pytest.mark.parametrize("table", [PromptRecord, StandingEntry, StandingWarningRecord])
-async def test_case_of_any_kind_is_explained_and_audited(registry: Registry, table: type) -> None:
+async def test_case_of_any_kind_is_explained_and_audited(registry: StandingScenario, table: type) -> None:
     await registry.misses(1)
     await registry.recompute()
-    await executed(registry)
+    await execute_by_expiry(registry)
     row = (await registry.rows(table))[0]
     explanation = await explain_command.explain_case(registry.app_context, row.id)
     assert explanation["id"] == str(row.id)
@@ -45,8 +45,8 @@ async def test_case_of_any_kind_is_explained_and_audited(registry: Registry, tab
     assert len(await read_accesses(registry, row.id)) == 1
 
 
-async def test_explanation_contains_no_id_number(registry: Registry) -> None:
-    await executed(registry)
+async def test_explanation_contains_no_id_number(registry: StandingScenario) -> None:
+    await execute_by_expiry(registry)
     [entry] = await registry.rows(StandingEntry)
     explanation = json.dumps(
         await explain_command.explain_case(registry.app_context, entry.id), ensure_ascii=False
@@ -55,8 +55,8 @@ async def test_explanation_contains_no_id_number(registry: Registry) -> None:
     assert registry.pupil.student_number not in explanation
 
 
-async def test_page_is_in_chinese_then_in_english(registry: Registry) -> None:
-    await executed(registry)
+async def test_page_is_in_chinese_then_in_english(registry: StandingScenario) -> None:
+    await execute_by_expiry(registry)
     [entry] = await registry.rows(StandingEntry)
     page = explain_command._render(await explain_command.explain_case(registry.app_context, entry.id))
     chinese, _, english = page.partition("\n\nA change of standing")
@@ -66,7 +66,7 @@ async def test_page_is_in_chinese_then_in_english(registry: Registry) -> None:
         assert f"\n{heading}\n" in english
 
 
-async def test_unknown_id_is_not_found_and_not_audited(registry: Registry) -> None:
+async def test_unknown_id_is_not_found_and_not_audited(registry: StandingScenario) -> None:
     unknown_id = new_id()
     with pytest.raises(NotFound):
         await explain_command.explain_case(registry.app_context, unknown_id)
@@ -74,7 +74,7 @@ async def test_unknown_id_is_not_found_and_not_audited(registry: Registry) -> No
 
 
 @pytest.mark.usefixtures("environment")
-async def test_command_prints_json(registry: Registry) -> None:
+async def test_command_prints_json(registry: StandingScenario) -> None:
     await registry.misses(2)
     await registry.recompute()
     [prompt] = await registry.rows(PromptRecord)

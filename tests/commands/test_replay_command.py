@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from backend.commands import replay_command
 from backend.core.clock import legal_day
 from backend.core.ids import new_id
-from tests.support.standing.replay import executed, tamper
-from tests.support.standing.scenario import Registry
+from tests.support.standing.replay import execute_by_expiry, tamper
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("R13"), pytest.mark.usefixtures("environment")]
 
@@ -28,8 +28,8 @@ async def run_in_thread(*arguments: object) -> Result:
     return await asyncio.to_thread(run, *arguments)
 
 
-async def test_unchanged_student_has_no_differences(registry: Registry) -> None:
-    await executed(registry)
+async def test_unchanged_student_has_no_differences(registry: StandingScenario) -> None:
+    await execute_by_expiry(registry)
     answer = await run_in_thread(registry.pupil.id, "--at", registry.at.isoformat(), "--json")
     assert answer.exit_code == 0, answer.output
     [student] = json.loads(answer.stdout)["students"]
@@ -38,8 +38,8 @@ async def test_unchanged_student_has_no_differences(registry: Registry) -> None:
     assert student["prompts"][0]["state"] == "executed"
 
 
-async def test_day_means_its_end_and_shows_the_assessment_of_that_time(registry: Registry) -> None:
-    await executed(registry)
+async def test_day_means_its_end_and_shows_the_assessment_of_that_time(registry: StandingScenario) -> None:
+    await execute_by_expiry(registry)
     earlier_day = legal_day(registry.at - timedelta(days=19))
     answer = await run_in_thread(registry.pupil.id, "--at", earlier_day.isoformat(), "--json")
     [student] = json.loads(answer.stdout)["students"]
@@ -48,8 +48,8 @@ async def test_day_means_its_end_and_shows_the_assessment_of_that_time(registry:
     assert [prompt["state"] for prompt in student["prompts"]] == ["running"]
 
 
-async def test_difference_is_explained_and_exits_with_1(registry: Registry) -> None:
-    entry_id = await executed(registry)
+async def test_difference_is_explained_and_exits_with_1(registry: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(registry)
     await tamper(registry, "UPDATE standing_entry SET outcome = 'withdrawal' WHERE id = :id", id=entry_id)
     answer = await run_in_thread(registry.pupil.id, "--at", registry.at.isoformat())
     assert answer.exit_code == 1
@@ -57,8 +57,8 @@ async def test_difference_is_explained_and_exits_with_1(registry: Registry) -> N
     assert str(entry_id) in answer.stdout
 
 
-async def test_school_lists_only_students_who_differ(registry: Registry) -> None:
-    entry_id = await executed(registry)
+async def test_school_lists_only_students_who_differ(registry: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(registry)
     at = registry.at.isoformat()
     whole = await run_in_thread(registry.school.id, "--school", "--at", at, "--json")
     assert json.loads(whole.stdout)["replayed"] == len(registry.school.students)

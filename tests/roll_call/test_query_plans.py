@@ -41,10 +41,15 @@ from backend.roll_call.student_queries import (
 )
 from backend.roll_call.tables import OutcomeEntry, RollCall, Submission
 from backend.roll_call.verification.inputs import load_inputs
-from backend.standing.batch_assessment import SchoolOf, known_in, missed_by, students_to_assess
+from backend.standing.batch_assessment import (
+    SingleSchool,
+    select_absentees,
+    select_assessed_participants,
+    select_students_to_assess,
+)
 from backend.standing.prompts.queries import PromptSearch, prompts_page
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import assess_now
+from backend.standing.store.lock import compute_assessments
 from backend.tables import METADATA
 from bench import province_data
 from bench.cached_databases import IDS
@@ -103,7 +108,7 @@ class Province:
     database: Database
     app_context: AppContext
     roll_call: RollCall
-    school: SchoolOf
+    school: SingleSchool
     student_id: UUID
     """A student with a submission."""
     class_id: UUID
@@ -195,7 +200,7 @@ async def choose_people(database: Database, app_context: AppContext, roll_call: 
         entry = OutcomeEntry.student_id == submission.student_id
         class_id = await session.scalar(select(OutcomeEntry.class_id).where(entry).limit(1))
     assert class_id is not None
-    school = SchoolOf(unit.id, unit.path)
+    school = SingleSchool(unit.id, unit.path)
     return Province(database, app_context, roll_call, school, submission.student_id, class_id, submission.id)
 
 
@@ -278,17 +283,17 @@ async def progress(here: Province, session: AsyncSession) -> None:
 
 
 async def missed_students(here: Province, session: AsyncSession) -> None:
-    await session.execute(missed_by(here.school, here.roll_call.id))
-    assert (await session.execute(known_in(here.school, here.roll_call.id))).all()
+    await session.execute(select_absentees(here.school, here.roll_call.id))
+    assert (await session.execute(select_assessed_participants(here.school, here.roll_call.id))).all()
 
 
 async def daily_assessment(here: Province, session: AsyncSession) -> None:
-    assert (await session.execute(students_to_assess(here.school, SETTLED))).all()
+    assert (await session.execute(select_students_to_assess(here.school, SETTLED))).all()
 
 
 async def assessment(here: Province, session: AsyncSession) -> None:
     students = await load_student_refs(session, [here.student_id])
-    assert await assess_now(session, list(students.values()), SETTLED)
+    assert await compute_assessments(session, list(students.values()), SETTLED)
 
 
 STUDENT_QUERIES = (student_roll_call, student_attempts)

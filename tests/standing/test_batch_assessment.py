@@ -21,9 +21,9 @@ from backend.standing import batch_assessment
 from backend.standing.batch_assessment import (
     TABLES_AFFECTING_STANDING,
     RunResult,
-    SchoolOf,
+    SingleSchool,
     assess_school,
-    students_to_assess,
+    select_students_to_assess,
 )
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import CalendarYearLoaded, Outage, StudentFacts
@@ -36,65 +36,67 @@ from backend.standing.tasks import assess_due, assess_one_school, enqueue_due, e
 from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.facts import END, FIRST, assessment, at, check_sequences, days, student
 from tests.support.standing.prompts import finish_jobs, prompted, receive
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
-async def assess_all(registry: Registry) -> RunResult:
-    return await assess_school(registry.app_context, registry.school.id, registry.school.path, registry.at)
+async def assess_all(scenario: StandingScenario) -> RunResult:
+    return await assess_school(scenario.app_context, scenario.school.id, scenario.school.path, scenario.at)
 
 
-async def last_locked_at(registry: Registry) -> datetime:
-    [row] = await registry.rows(StudentLock)
+async def last_locked_at(scenario: StandingScenario) -> datetime:
+    [row] = await scenario.rows(StudentLock)
     as_of: datetime = row.as_of
     return as_of
 
 
-async def load_assessed_days(registry: Registry) -> list[DailyAssessment]:
-    async with registry.roll_call_scenario.owner_transaction() as session:
+async def load_assessed_days(scenario: StandingScenario) -> list[DailyAssessment]:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         rows = await session.scalars(
-            select(DailyAssessment).where(DailyAssessment.school_id == registry.school.id)
+            select(DailyAssessment).where(DailyAssessment.school_id == scenario.school.id)
         )
         return list(rows)
 
 
-async def test_a_run_saves_the_results_of_all_students_and_records_the_day(registry: Registry) -> None:
-    await registry.misses(2, present=[registry.pupil])
-    others = len(registry.school.students) - 1
-    result = await assess_all(registry)
-    assert await registry.count(PromptRecord) == others
-    assert await registry.rows(PromptRecord) == []
+async def test_a_run_saves_the_results_of_all_students_and_records_the_day(
+    scenario: StandingScenario,
+) -> None:
+    await scenario.misses(2, present=[scenario.pupil])
+    others = len(scenario.school.students) - 1
+    result = await assess_all(scenario)
+    assert await scenario.count(PromptRecord) == others
+    assert await scenario.rows(PromptRecord) == []
     assert (result.students, result.changed) == (others + 1, others)
-    [day] = await load_assessed_days(registry)
-    assert (day.legal_day, day.students, day.changed) == (registry.today, others + 1, others)
+    [day] = await load_assessed_days(scenario)
+    assert (day.legal_day, day.students, day.changed) == (scenario.today, others + 1, others)
 
 
-async def test_a_second_run_changes_nothing_and_locks_no_student(registry: Registry) -> None:
-    await registry.misses(2)
-    await assess_all(registry)
-    before = await last_locked_at(registry)
-    registry.pass_time(hours=1)
-    assert (await assess_all(registry)).changed == 0
-    assert await last_locked_at(registry) == before
-    assert len(await registry.rows(PromptStep)) == 1
-    assert len(await registry.events("PromptRaised")) == 1
-    assert len(await load_assessed_days(registry)) == 1
+async def test_a_second_run_changes_nothing_and_locks_no_student(scenario: StandingScenario) -> None:
+    await scenario.misses(2)
+    await assess_all(scenario)
+    before = await last_locked_at(scenario)
+    scenario.pass_time(hours=1)
+    assert (await assess_all(scenario)).changed == 0
+    assert await last_locked_at(scenario) == before
+    assert len(await scenario.rows(PromptStep)) == 1
+    assert len(await scenario.events("PromptRaised")) == 1
+    assert len(await load_assessed_days(scenario)) == 1
 
 
-async def test_two_concurrent_runs_raise_one_prompt(registry: Registry) -> None:
-    await registry.misses(2)
-    await asyncio.gather(assess_all(registry), assess_all(registry))
-    assert await registry.count(PromptRecord) == len(registry.school.students)
-    assert len(await registry.events("PromptRaised")) == 1
-    assert await registry.count(tables.ReplayDifference) == 0
+async def test_two_concurrent_runs_raise_one_prompt(scenario: StandingScenario) -> None:
+    await scenario.misses(2)
+    await asyncio.gather(assess_all(scenario), assess_all(scenario))
+    assert await scenario.count(PromptRecord) == len(scenario.school.students)
+    assert len(await scenario.events("PromptRaised")) == 1
+    assert await scenario.count(tables.ReplayDifference) == 0
 
 
 async def test_a_failing_student_does_not_stop_the_others_but_the_day_stays_open(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await registry.misses(2)
-    broken = registry.school.students[2].id
+    await scenario.misses(2)
+    broken = scenario.school.students[2].id
 
     async def failing(session: AsyncSession, student_id: UUID, at: datetime) -> Assessment:
         if student_id == broken:
@@ -110,49 +112,49 @@ async def test_a_failing_student_does_not_stop_the_others_but_the_day_stays_open
     monkeypatch.setattr(batch_assessment, "recompute", failing)
     monkeypatch.setattr(batch_assessment, "recompute_many", failing_batch)
     with pytest.raises(ExceptionGroup):
-        await assess_all(registry)
-    assert await registry.count(PromptRecord) == len(registry.school.students) - 1
-    assert await load_assessed_days(registry) == []
+        await assess_all(scenario)
+    assert await scenario.count(PromptRecord) == len(scenario.school.students) - 1
+    assert await load_assessed_days(scenario) == []
     monkeypatch.undo()
-    assert (await assess_all(registry)).changed == 1
-    assert len(await load_assessed_days(registry)) == 1
+    assert (await assess_all(scenario)).changed == 1
+    assert len(await load_assessed_days(scenario)) == 1
 
 
 # --- which students are assessed ---
 
 
-async def load_students_to_assess(registry: Registry) -> set[UUID]:
-    async with registry.as_worker() as session:
-        school = SchoolOf(registry.school.id, registry.school.path)
-        return set(await session.scalars(students_to_assess(school, registry.at)))
+async def load_students_to_assess(scenario: StandingScenario) -> set[UUID]:
+    async with scenario.as_worker() as session:
+        school = SingleSchool(scenario.school.id, scenario.school.path)
+        return set(await session.scalars(select_students_to_assess(school, scenario.at)))
 
 
-async def test_students_who_only_passed_are_not_loaded(registry: Registry) -> None:
-    await registry.misses(1, present=[registry.pupil])
-    assert await load_students_to_assess(registry) == {pupil.id for pupil in registry.school.students[1:]}
+async def test_students_who_only_passed_are_not_loaded(scenario: StandingScenario) -> None:
+    await scenario.misses(1, present=[scenario.pupil])
+    assert await load_students_to_assess(scenario) == {pupil.id for pupil in scenario.school.students[1:]}
 
 
-async def test_students_with_a_stored_assessment_are_assessed(registry: Registry) -> None:
-    async with registry.as_worker() as session:
+async def test_students_with_a_stored_assessment_are_assessed(scenario: StandingScenario) -> None:
+    async with scenario.as_worker() as session:
         session.add(
             StudentStanding(
-                student_id=registry.pupil.id,
-                school_id=registry.school.id,
-                as_of=registry.at,
+                student_id=scenario.pupil.id,
+                school_id=scenario.school.id,
+                as_of=scenario.at,
                 policy_version="-",
                 digest=b"-",
                 assessment={},
             )
         )
-    assert await load_students_to_assess(registry) == {registry.pupil.id}
+    assert await load_students_to_assess(scenario) == {scenario.pupil.id}
 
 
 async def test_if_one_miss_raises_a_prompt_all_students_are_assessed(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
+    scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    law = replace(policy_history(registry.school.path).on(registry.today), consecutive=1)
+    law = replace(policy_history(scenario.school.path).on(scenario.today), consecutive=1)
     monkeypatch.setattr("backend.standing.policy._standing_law", lambda *_: law)
-    assert await load_students_to_assess(registry) == {pupil.id for pupil in registry.school.students}
+    assert await load_students_to_assess(scenario) == {pupil.id for pupil in scenario.school.students}
 
 
 def test_every_table_with_facts_about_a_student_is_considered() -> None:
@@ -206,56 +208,56 @@ def test_students_without_misses_or_records_have_an_empty_assessment(
 # --- periodic tasks ---
 
 
-async def mark_other_schools_assessed(registry: Registry) -> None:
+async def mark_other_schools_assessed(scenario: StandingScenario) -> None:
     """Record the day for all schools of earlier tests in the database."""
-    rest = select(OrgUnit.id, literal(registry.today), literal(0), literal(0), literal(registry.at))
-    rest = rest.where(OrgUnit.kind == "school", OrgUnit.id != registry.school.id)
+    rest = select(OrgUnit.id, literal(scenario.today), literal(0), literal(0), literal(scenario.at))
+    rest = rest.where(OrgUnit.kind == "school", OrgUnit.id != scenario.school.id)
     columns = ["school_id", "legal_day", "students", "changed", "finished_at"]
-    async with registry.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         await session.execute(upsert(DailyAssessment).from_select(columns, rest).on_conflict_do_nothing())
 
 
-async def test_a_school_gets_a_job_on_each_legal_day_until_it_is_assessed(registry: Registry) -> None:
+async def test_a_school_gets_a_job_on_each_legal_day_until_it_is_assessed(scenario: StandingScenario) -> None:
     async def count_jobs() -> int:
-        await mark_other_schools_assessed(registry)
-        await enqueue_unassessed(registry.app_context)
-        await enqueue_unassessed(registry.app_context)
-        return await registry.roll_call_scenario.jobs("assess_school", school_id=registry.school.id)
+        await mark_other_schools_assessed(scenario)
+        await enqueue_unassessed(scenario.app_context)
+        await enqueue_unassessed(scenario.app_context)
+        return await scenario.roll_call_scenario.jobs("assess_school", school_id=scenario.school.id)
 
     assert await count_jobs() == 1
     await assess_one_school(
-        make_job_context(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
+        make_job_context(scenario.app_context), school_id=str(scenario.school.id), path=scenario.school.path
     )
-    await finish_jobs(registry)
+    await finish_jobs(scenario)
     assert await count_jobs() == 0
-    registry.set_clock(days=3)
+    scenario.set_clock(days=3)
     assert await count_jobs() == 1
 
 
-async def test_a_passed_deadline_is_saved_soon(registry: Registry) -> None:
-    due_at = await receive(registry, await prompted(registry))
-    registry.roll_call_scenario.clock.at = due_at - timedelta(seconds=1)
-    await enqueue_due(registry.app_context)
-    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 0
-    registry.roll_call_scenario.clock.at = due_at
-    await enqueue_due(registry.app_context)
-    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 1
+async def test_a_passed_deadline_is_saved_soon(scenario: StandingScenario) -> None:
+    due_at = await receive(scenario, await prompted(scenario))
+    scenario.roll_call_scenario.clock.at = due_at - timedelta(seconds=1)
+    await enqueue_due(scenario.app_context)
+    assert await scenario.roll_call_scenario.jobs("assess_due", school_id=scenario.school.id) == 0
+    scenario.roll_call_scenario.clock.at = due_at
+    await enqueue_due(scenario.app_context)
+    assert await scenario.roll_call_scenario.jobs("assess_due", school_id=scenario.school.id) == 1
     await assess_due(
-        make_job_context(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
+        make_job_context(scenario.app_context), school_id=str(scenario.school.id), path=scenario.school.path
     )
-    [entry] = await registry.rows(tables.StandingEntry)
+    [entry] = await scenario.rows(tables.StandingEntry)
     assert (entry.cause, entry.at) == ("expiry", due_at)
-    await finish_jobs(registry)
-    await enqueue_due(registry.app_context)
-    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 0
+    await finish_jobs(scenario)
+    await enqueue_due(scenario.app_context)
+    assert await scenario.roll_call_scenario.jobs("assess_due", school_id=scenario.school.id) == 0
 
 
-async def test_a_student_with_a_noted_difference_gets_no_due_job(registry: Registry) -> None:
-    due_at = await receive(registry, await prompted(registry))
-    async with registry.as_worker() as session:
-        students = await load_student_refs(session, [registry.pupil.id])
-        locked = LockedStudent(students[registry.pupil.id], registry.at)
+async def test_a_student_with_a_noted_difference_gets_no_due_job(scenario: StandingScenario) -> None:
+    due_at = await receive(scenario, await prompted(scenario))
+    async with scenario.as_worker() as session:
+        students = await load_student_refs(session, [scenario.pupil.id])
+        locked = LockedStudent(students[scenario.pupil.id], scenario.at)
         await note_difference(session, locked, [{"kind": "entry_without_basis", "id": "-"}], "replay")
-    registry.roll_call_scenario.clock.at = due_at
-    await enqueue_due(registry.app_context)
-    assert await registry.roll_call_scenario.jobs("assess_due", school_id=registry.school.id) == 0
+    scenario.roll_call_scenario.clock.at = due_at
+    await enqueue_due(scenario.app_context)
+    assert await scenario.roll_call_scenario.jobs("assess_due", school_id=scenario.school.id) == 0

@@ -30,14 +30,14 @@ from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, Prov
 from tests.support.province import bureau_account, registrar_account
 from tests.support.standing.change_requests import ChangeDesk
 from tests.support.standing.notices import create_superior_account, load_notices
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("MOE19-2.3b")
 
 
 @pytest.fixture
-def changes(registry: Registry) -> ChangeDesk:
-    return ChangeDesk(registry)
+def changes(scenario: StandingScenario) -> ChangeDesk:
+    return ChangeDesk(scenario)
 
 
 # --- filing ---
@@ -47,7 +47,7 @@ async def test_a_filed_change_waits_for_the_superior_and_has_no_effect_yet(chang
     view = await changes.file("11")
     assert view.state is RequestState.OPEN
     assert [(each.level, each.org_id) for each in view.chain] == [("city", changes.bureau.org_id)]
-    assert await changes.registry.status() == ("01", "full_time")
+    assert await changes.scenario.status() == ("01", "full_time")
 
 
 @pytest.mark.clause("SD13-4")
@@ -55,25 +55,25 @@ async def test_suspension_in_a_five_year_programme_goes_to_the_province(changes:
     await changes.enrol_in("five_year")
     view = await changes.change("11", changes.bureau, changes.province)
     assert [each.level for each in view.chain] == ["city", "province"]
-    assert await changes.registry.status() == ("02", "full_time")
-    assert await changes.registry.rows(ProvinceApproved) == []
+    assert await changes.scenario.status() == ("02", "full_time")
+    assert await changes.scenario.rows(ProvinceApproved) == []
 
 
 @pytest.mark.clause("SD13-4")
 async def test_five_year_withdrawal_ends_with_the_direct_superior(changes: ChangeDesk) -> None:
     await changes.enrol_in("five_year")
     await changes.change("31", changes.bureau)
-    assert await changes.registry.status() == ("03", "full_time")
+    assert await changes.scenario.status() == ("03", "full_time")
 
 
 @pytest.mark.parametrize("kind", ["counselor", "bureau", "province", "student"])
 async def test_only_a_registrar_of_the_school_files_requests(changes: ChangeDesk, kind: str) -> None:
-    registry = changes.registry
+    scenario = changes.scenario
     people = {
-        "counselor": registry.counselor,
+        "counselor": scenario.counselor,
         "bureau": changes.bureau,
         "province": changes.province,
-        "student": registry.student(),
+        "student": scenario.student(),
     }
     with pytest.raises(NotPermitted):
         await changes.file("11", actor=people[kind])
@@ -81,7 +81,7 @@ async def test_only_a_registrar_of_the_school_files_requests(changes: ChangeDesk
 
 async def test_a_registrar_of_another_school_cannot_find_the_student(changes: ChangeDesk) -> None:
     with pytest.raises(NotFound):
-        await changes.file("11", actor=registrar_account(changes.registry.roll_call_scenario.world.sister))
+        await changes.file("11", actor=registrar_account(changes.scenario.roll_call_scenario.world.sister))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ async def test_a_kind_that_does_not_apply_to_the_status_is_refused(
 ) -> None:
     with pytest.raises(error):
         await changes.file(kind)
-    assert await changes.registry.rows(ChangeRequest) == []
+    assert await changes.scenario.rows(ChangeRequest) == []
 
 
 async def test_a_second_request_is_refused_while_the_first_is_open(changes: ChangeDesk) -> None:
@@ -114,25 +114,25 @@ async def test_one_of_two_concurrent_requests_is_refused(changes: ChangeDesk) ->
 async def test_the_last_agreement_writes_the_change_trace_and_event(changes: ChangeDesk) -> None:
     view = await changes.change("11", changes.bureau)
     assert view.state is RequestState.AGREED
-    [entry] = await changes.registry.rows(StandingEntry)
+    [entry] = await changes.scenario.rows(StandingEntry)
     assert (entry.cause, entry.standing_before, entry.standing_after) == ("edit", "01", "02")
     assert entry.trace["rule"] == "standing.edited"
-    assert await changes.registry.status() == ("02", "full_time")
-    assert len(await changes.registry.events("StandingChanged")) == 1
+    assert await changes.scenario.status() == ("02", "full_time")
+    assert len(await changes.scenario.events("StandingChanged")) == 1
 
 
 async def test_part_time_and_back_change_only_the_study_form(changes: ChangeDesk) -> None:
     await changes.change("L1", changes.bureau)
-    assert await changes.registry.status() == ("01", "part_time")
+    assert await changes.scenario.status() == ("01", "part_time")
     await changes.change("L2", changes.bureau)
-    assert await changes.registry.status() == ("01", "full_time")
+    assert await changes.scenario.status() == ("01", "full_time")
 
 
 async def test_repeating_a_year_is_in_the_ledger_and_keeps_the_status(changes: ChangeDesk) -> None:
     await changes.change("02", changes.bureau)
-    [entry] = await changes.registry.rows(StandingEntry)
+    [entry] = await changes.scenario.rows(StandingEntry)
     assert (entry.standing_before, entry.standing_after) == ("01", "01")
-    assert await changes.registry.status() == ("01", "full_time")
+    assert await changes.scenario.status() == ("01", "full_time")
 
 
 async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: ChangeDesk) -> None:
@@ -143,7 +143,7 @@ async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: Change
     assert refused.state is RequestState.REFUSED
     with pytest.raises(ChangeClosed):
         await changes.answer(view, changes.bureau)
-    assert await changes.registry.status() == ("01", "full_time")
+    assert await changes.scenario.status() == ("01", "full_time")
 
 
 async def test_only_the_current_level_gives_an_opinion(changes: ChangeDesk) -> None:
@@ -155,14 +155,14 @@ async def test_only_the_current_level_gives_an_opinion(changes: ChangeDesk) -> N
     with pytest.raises(NotYourTurn):
         await changes.answer(view, changes.bureau)
     await changes.answer(view, changes.province)
-    assert await changes.registry.status() == ("02", "full_time")
+    assert await changes.scenario.status() == ("02", "full_time")
 
 
 async def test_a_superior_outside_the_chain_only_reads_the_request(
     changes: ChangeDesk,
 ) -> None:
     view = await changes.file("11")
-    for actor in (changes.province, changes.colleague, changes.registrar, changes.registry.counselor):
+    for actor in (changes.province, changes.colleague, changes.registrar, changes.scenario.counselor):
         with pytest.raises(NotPermitted):
             await changes.answer(view, actor)
 
@@ -170,7 +170,7 @@ async def test_a_superior_outside_the_chain_only_reads_the_request(
 async def test_a_bureau_of_another_city_cannot_find_the_request(changes: ChangeDesk) -> None:
     view = await changes.file("11")
     with pytest.raises(NotFound):
-        await changes.answer(view, bureau_account(changes.registry.roll_call_scenario.world.other_city))
+        await changes.answer(view, bureau_account(changes.scenario.roll_call_scenario.world.other_city))
 
 
 async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: ChangeDesk) -> None:
@@ -179,7 +179,7 @@ async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: Ch
     with pytest.raises(OwnRequest):
         await changes.answer(view, changes.registrar)
     with pytest.raises(NotPermitted):
-        await changes.answer(view, changes.registry.counselor)
+        await changes.answer(view, changes.scenario.counselor)
     assert (await changes.answer(view, changes.colleague)).state is RequestState.AGREED
 
 
@@ -187,25 +187,25 @@ async def test_concurrent_opinions_write_the_change_once(
     changes: ChangeDesk,
 ) -> None:
     view = await changes.file("11")
-    colleague = bureau_account(changes.registry.roll_call_scenario.world.city)
+    colleague = bureau_account(changes.scenario.roll_call_scenario.world.city)
     results = await asyncio.gather(
         changes.answer(view, changes.bureau),
         changes.answer(view, colleague, "refused", "材料不全"),
         return_exceptions=True,
     )
     assert sorted(type(each).__name__ for each in results) == ["ChangeClosed", "ChangeRequestView"]
-    [step] = await changes.registry.rows(ChangeRequestStep)
-    written = await changes.registry.rows(StandingEntry)
+    [step] = await changes.scenario.rows(ChangeRequestStep)
+    written = await changes.scenario.rows(StandingEntry)
     assert len(written) == (step.outcome == "agreed")
 
 
 async def test_an_opinion_on_a_record_changed_since_filing_is_refused(changes: ChangeDesk) -> None:
     view = await changes.file("11")
-    async with changes.registry.roll_call_scenario.owner_transaction() as session:
+    async with changes.scenario.roll_call_scenario.owner_transaction() as session:
         await session.execute(update(Student).where(Student.id == changes.pupil.id).values(standing="02"))
     with pytest.raises(NothingChanges):
         await changes.answer(view, changes.bureau)
-    assert await changes.registry.rows(ChangeRequestStep) == []
+    assert await changes.scenario.rows(ChangeRequestStep) == []
 
 
 async def test_the_school_can_withdraw_an_open_request(changes: ChangeDesk) -> None:
@@ -218,7 +218,7 @@ async def test_the_school_can_withdraw_an_open_request(changes: ChangeDesk) -> N
 
 async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeDesk) -> None:
     view = await changes.change("11", changes.bureau)
-    async with changes.registry.roll_call_scenario.owner_transaction() as session:
+    async with changes.scenario.roll_call_scenario.owner_transaction() as session:
         acts = (
             await session.scalars(
                 select(AuditEntry)
@@ -240,15 +240,15 @@ async def load_notice_recipients(
     changes: ChangeDesk, view: ChangeRequestView
 ) -> list[tuple[str, UUID | None]]:
     """Kind and recipient of every notice about a request."""
-    return [(kind, who) for kind, who, _ in await load_notices(changes.registry, view.request.id)]
+    return [(kind, who) for kind, who, _ in await load_notices(changes.scenario, view.request.id)]
 
 
 async def test_filing_notifies_the_superior_and_the_student(
     changes: ChangeDesk,
 ) -> None:
-    city = await create_superior_account(changes.registry)
+    city = await create_superior_account(changes.scenario)
     view = await changes.file("11")
-    await changes.registry.run_events("ChangeRequested")
+    await changes.scenario.run_events("ChangeRequested")
     found = await load_notice_recipients(changes, view)
     assert found.count(("change_request_waiting", city)) == 1
     assert found.count(("change_request_filed", changes.pupil.id)) == 1
@@ -257,17 +257,17 @@ async def test_filing_notifies_the_superior_and_the_student(
 
 async def test_an_agreement_notifies_the_next_level(changes: ChangeDesk) -> None:
     province = await create_superior_account(
-        changes.registry, changes.registry.roll_call_scenario.world.province
+        changes.scenario, changes.scenario.roll_call_scenario.world.province
     )
     await changes.enrol_in("five_year")
     view = await changes.change("11", changes.bureau)
-    await changes.registry.run_events("ChangeRequestDecided")
+    await changes.scenario.run_events("ChangeRequestDecided")
     assert ("change_request_waiting", province) in await load_notice_recipients(changes, view)
 
 
 async def test_a_closed_request_notifies_the_student_and_no_level(changes: ChangeDesk) -> None:
     view = await changes.change("11", changes.bureau)
-    await changes.registry.run_events("ChangeRequestDecided")
+    await changes.scenario.run_events("ChangeRequestDecided")
     assert await load_notice_recipients(changes, view) == [("change_request_agreed", changes.pupil.id)]
 
 
@@ -275,9 +275,9 @@ async def test_a_closed_request_notifies_the_student_and_no_level(changes: Chang
 
 
 async def list_waiting_requests(changes: ChangeDesk, actor: Actor) -> list[ChangeRequestView]:
-    async with changes.registry.transaction(actor) as session:
+    async with changes.scenario.transaction(actor) as session:
         found = await load_requests_page(session, actor, ChangeRequestSearch(waiting=True), None, 50)
-    mine = {pupil.id for pupil in changes.registry.school.students}
+    mine = {pupil.id for pupil in changes.scenario.school.students}
     return [view for view in found if view.request.student_id in mine]
 
 
@@ -300,19 +300,19 @@ async def test_a_request_is_listed_only_for_the_current_levels_unit(
 async def test_the_filing_account_does_not_see_its_request_as_waiting(changes: ChangeDesk) -> None:
     await changes.file("29")
     assert await list_waiting_requests(changes, changes.registrar) == []
-    assert len(await list_waiting_requests(changes, registrar_account(changes.registry.school))) == 1
+    assert len(await list_waiting_requests(changes, registrar_account(changes.scenario.school))) == 1
 
 
 @pytest.mark.parametrize("state", list(RequestState))
 async def test_the_list_filter_agrees_with_the_state_of_each_request(
     changes: ChangeDesk, state: RequestState
 ) -> None:
-    first, second, third, fourth = changes.registry.school.students[:4]
+    first, second, third, fourth = changes.scenario.school.students[:4]
     await changes.answer(await changes.file("11", first), changes.bureau)
     await changes.answer(await changes.file("11", second), changes.bureau, "refused", "材料不全")
     await changes.withdraw(await changes.file("11", third))
     await changes.file("11", fourth)
-    async with changes.registry.transaction(changes.registrar) as session:
+    async with changes.scenario.transaction(changes.registrar) as session:
         found = await load_requests_page(
             session, changes.registrar, ChangeRequestSearch(state=state), None, 50
         )

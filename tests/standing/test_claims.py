@@ -25,13 +25,13 @@ from backend.standing.claims.service import DecideClaim, FileClaim, claim_late_l
 from backend.standing.engine.prompts import PromptState
 from backend.standing.store.tables import ClaimDecision, PromptDelivered, PromptRecord, ReasonClaimRecord
 from tests.support.province import Pupil, bureau_account, counselor_account
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R10")]
 
 
 async def file_claim_for_miss(
-    registry: Registry,
+    scenario: StandingScenario,
     roll_call: RollCall,
     actor: Actor | None = None,
     *,
@@ -41,67 +41,69 @@ async def file_claim_for_miss(
     files: tuple[UUID, ...] = (),
 ) -> ClaimView:
     """File a claim, by default as the student."""
-    actor = actor or registry.student(pupil)
-    student_id = None if actor.role == "student" else (pupil or registry.pupil).id
+    actor = actor or scenario.student(pupil)
+    student_id = None if actor.role == "student" else (pupil or scenario.pupil).id
     command = FileClaim(roll_call.id, reason, text, student_id, files)
-    async with registry.transaction(actor) as session:
-        return await file_claim(session, actor, command, registry.at)
+    async with scenario.transaction(actor) as session:
+        return await file_claim(session, actor, command, scenario.at)
 
 
-async def decide_claim_as(registry: Registry, claim_id: UUID, actor: Actor, *, accepted: bool) -> ClaimView:
-    async with registry.transaction(actor) as session:
+async def decide_claim_as(
+    scenario: StandingScenario, claim_id: UUID, actor: Actor, *, accepted: bool
+) -> ClaimView:
+    async with scenario.transaction(actor) as session:
         command = DecideClaim(claim_id, accepted, "情况属实" if accepted else "证据不足")
-        return await decide_claim(session, actor, command, registry.at)
+        return await decide_claim(session, actor, command, scenario.at)
 
 
-async def load_prompt_state(registry: Registry) -> tuple[str, list[str]]:
+async def load_prompt_state(scenario: StandingScenario) -> tuple[str, list[str]]:
     """State and blockers of the pupil's prompt."""
-    [prompt] = await registry.rows(PromptRecord)
-    step = await registry.step(prompt.id)
+    [prompt] = await scenario.rows(PromptRecord)
+    step = await scenario.step(prompt.id)
     return step.state, step.blockers
 
 
 async def test_an_open_claim_blocks_execution_and_an_accepted_one_withdraws(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    _, second = await registry.misses(2)
-    await registry.recompute()
-    filed = await file_claim_for_miss(registry, second)
-    await registry.run_events("ReasonClaimFiled")
-    assert "open_reason_claim" in (await load_prompt_state(registry))[1]
-    decided = await decide_claim_as(registry, filed.claim.id, registry.bureau, accepted=True)
+    _, second = await scenario.misses(2)
+    await scenario.recompute()
+    filed = await file_claim_for_miss(scenario, second)
+    await scenario.run_events("ReasonClaimFiled")
+    assert "open_reason_claim" in (await load_prompt_state(scenario))[1]
+    decided = await decide_claim_as(scenario, filed.claim.id, scenario.bureau, accepted=True)
     assert decided.state == "accepted"
-    assert (await load_prompt_state(registry))[0] == PromptState.WITHDRAWN
-    assessment = await registry.recompute()
+    assert (await load_prompt_state(scenario))[0] == PromptState.WITHDRAWN
+    assessment = await scenario.recompute()
     [term] = [term for term in assessment.terms if term.sequence]
     assert [place.why for place in term.sequence][1] != ""
     assert term.misses.consecutive == 1
 
 
-async def test_a_refused_claim_keeps_the_prompt_and_cannot_be_repeated(registry: Registry) -> None:
-    _, second = await registry.misses(2)
-    await registry.recompute()
-    filed = await file_claim_for_miss(registry, second)
-    await decide_claim_as(registry, filed.claim.id, registry.bureau, accepted=False)
-    state, blockers = await load_prompt_state(registry)
+async def test_a_refused_claim_keeps_the_prompt_and_cannot_be_repeated(scenario: StandingScenario) -> None:
+    _, second = await scenario.misses(2)
+    await scenario.recompute()
+    filed = await file_claim_for_miss(scenario, second)
+    await decide_claim_as(scenario, filed.claim.id, scenario.bureau, accepted=False)
+    state, blockers = await load_prompt_state(scenario)
     assert state == PromptState.UNDELIVERED
     assert "open_reason_claim" not in blockers
     with pytest.raises(errors.ClaimExists):
-        await file_claim_for_miss(registry, second, reason="illness")
+        await file_claim_for_miss(scenario, second, reason="illness")
     with pytest.raises(errors.ClaimDecided):
-        await decide_claim_as(registry, filed.claim.id, registry.province, accepted=True)
+        await decide_claim_as(scenario, filed.claim.id, scenario.province, accepted=True)
 
 
-async def test_the_student_is_notified_of_the_decision_without_the_reason(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    filed = await file_claim_for_miss(registry, missed, reason="other", text="家中变故")
-    await decide_claim_as(registry, filed.claim.id, registry.bureau, accepted=False)
-    await registry.run_events("ReasonClaimDecided")
-    async with registry.roll_call_scenario.owner_transaction() as session:
+async def test_the_student_is_notified_of_the_decision_without_the_reason(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    filed = await file_claim_for_miss(scenario, missed, reason="other", text="家中变故")
+    await decide_claim_as(scenario, filed.claim.id, scenario.bureau, accepted=False)
+    await scenario.run_events("ReasonClaimDecided")
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         bodies = (
             select(NoticeMessage.body_zh)
             .join(Notice, Notice.message_id == NoticeMessage.id)
-            .where(NoticeMessage.group_id == filed.claim.id, Notice.student_id == registry.pupil.id)
+            .where(NoticeMessage.group_id == filed.claim.id, Notice.student_id == scenario.pupil.id)
         )
         [body] = await session.scalars(bodies)
     assert "申诉" in body
@@ -109,72 +111,72 @@ async def test_the_student_is_notified_of_the_decision_without_the_reason(regist
     assert "证据不足" not in body
 
 
-async def test_the_checked_school_cannot_decide_claims(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    filed = await file_claim_for_miss(registry, missed)
-    for actor in (registry.registrar, registry.counselor):
+async def test_the_checked_school_cannot_decide_claims(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    filed = await file_claim_for_miss(scenario, missed)
+    for actor in (scenario.registrar, scenario.counselor):
         with pytest.raises(NotPermitted):
-            await decide_claim_as(registry, filed.claim.id, actor, accepted=True)
+            await decide_claim_as(scenario, filed.claim.id, actor, accepted=True)
     with pytest.raises(NotFound):
         await decide_claim_as(
-            registry,
+            scenario,
             filed.claim.id,
-            bureau_account(registry.roll_call_scenario.world.other_city),
+            bureau_account(scenario.roll_call_scenario.world.other_city),
             accepted=True,
         )
 
 
 async def test_the_bureau_cannot_decide_claims_on_checks_of_the_province(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    missed = await registry.check(actor=registry.province)
-    filed = await file_claim_for_miss(registry, missed)
+    missed = await scenario.check(actor=scenario.province)
+    filed = await file_claim_for_miss(scenario, missed)
     with pytest.raises(NotPermitted):
-        await decide_claim_as(registry, filed.claim.id, registry.bureau, accepted=True)
+        await decide_claim_as(scenario, filed.claim.id, scenario.bureau, accepted=True)
     assert (
-        await decide_claim_as(registry, filed.claim.id, registry.province, accepted=True)
+        await decide_claim_as(scenario, filed.claim.id, scenario.province, accepted=True)
     ).state == "accepted"
 
 
-async def test_counselor_and_registrar_can_claim_for_a_student(registry: Registry) -> None:
-    first, second = await registry.misses(2)
-    by_counselor = await file_claim_for_miss(registry, first, registry.counselor, reason="illness")
-    by_registrar = await file_claim_for_miss(registry, second, registry.registrar, reason="official_activity")
-    assert {by_counselor.claim.student_id, by_registrar.claim.student_id} == {registry.pupil.id}
+async def test_counselor_and_registrar_can_claim_for_a_student(scenario: StandingScenario) -> None:
+    first, second = await scenario.misses(2)
+    by_counselor = await file_claim_for_miss(scenario, first, scenario.counselor, reason="illness")
+    by_registrar = await file_claim_for_miss(scenario, second, scenario.registrar, reason="official_activity")
+    assert {by_counselor.claim.student_id, by_registrar.claim.student_id} == {scenario.pupil.id}
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_staff_not_responsible_for_the_student_cannot_claim(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    colleague = counselor_account(registry.school, registry.school.classes[1])
+async def test_staff_not_responsible_for_the_student_cannot_claim(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    colleague = counselor_account(scenario.school, scenario.school.classes[1])
     with pytest.raises(NotFound):
-        await file_claim_for_miss(registry, missed, colleague)
+        await file_claim_for_miss(scenario, missed, colleague)
     with pytest.raises(NotPermitted):
-        await file_claim_for_miss(registry, missed, registry.bureau)
+        await file_claim_for_miss(scenario, missed, scenario.bureau)
 
 
 @pytest.mark.clause("HN334-2.3")
 async def test_claims_are_visible_only_to_student_school_and_superiors(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    [missed] = await registry.misses(1)
-    filed = await file_claim_for_miss(registry, missed)
-    world, school = registry.roll_call_scenario.world, registry.school
+    [missed] = await scenario.misses(1)
+    filed = await file_claim_for_miss(scenario, missed)
+    world, school = scenario.roll_call_scenario.world, scenario.school
     readers = {
-        "student": registry.student(),
-        "counselor": registry.counselor,
-        "registrar": registry.registrar,
-        "bureau": registry.bureau,
-        "province": registry.province,
+        "student": scenario.student(),
+        "counselor": scenario.counselor,
+        "registrar": scenario.registrar,
+        "bureau": scenario.bureau,
+        "province": scenario.province,
     }
     strangers = {
-        "classmate": registry.student(school.students[1]),
+        "classmate": scenario.student(school.students[1]),
         "colleague": counselor_account(school, school.classes[1]),
         "other bureau": bureau_account(world.other_city),
     }
     for name, actor in (readers | strangers).items():
-        async with registry.transaction(actor) as session:
-            search = ClaimSearch("open", missed.id, registry.pupil.id)
+        async with scenario.transaction(actor) as session:
+            search = ClaimSearch("open", missed.id, scenario.pupil.id)
             page = await load_claims_page(session, actor, search, None, 10)
             assert [view.claim.id for view in page] == ([filed.claim.id] if name in readers else []), name
             if name in strangers:
@@ -182,171 +184,171 @@ async def test_claims_are_visible_only_to_student_school_and_superiors(
                     await load_claim(session, actor, filed.claim.id)
 
 
-async def test_only_a_settled_miss_of_a_superiors_check_can_be_claimed(registry: Registry) -> None:
+async def test_only_a_settled_miss_of_a_superiors_check_can_be_claimed(scenario: StandingScenario) -> None:
     async def assert_refused(roll_call: RollCall, error: type[DomainError]) -> None:
         with pytest.raises(error):
-            await file_claim_for_miss(registry, roll_call)
+            await file_claim_for_miss(scenario, roll_call)
 
-    passed = await registry.check(present=[registry.pupil])
+    passed = await scenario.check(present=[scenario.pupil])
     await assert_refused(passed, errors.ClaimOfNoMiss)
-    registry.set_clock(days=1)
-    own = await registry.check(actor=registry.registrar, kind="school_own")
+    scenario.set_clock(days=1)
+    own = await scenario.check(actor=scenario.registrar, kind="school_own")
     await assert_refused(own, errors.ClaimOfSchoolCheck)
-    registry.set_clock(days=1)
-    voided = await registry.check()
-    bureau = registry.bureau
-    async with registry.transaction(bureau) as session:
-        await void_roll_call(session, bureau, voided.id, "时间有误", registry.at)
+    scenario.set_clock(days=1)
+    voided = await scenario.check()
+    bureau = scenario.bureau
+    async with scenario.transaction(bureau) as session:
+        await void_roll_call(session, bureau, voided.id, "时间有误", scenario.at)
     await assert_refused(voided, errors.ClaimOfNoMiss)
-    registry.set_clock(days=1)
-    open_one = (await registry.roll_call_scenario.launch()).roll_call
+    scenario.set_clock(days=1)
+    open_one = (await scenario.roll_call_scenario.launch()).roll_call
     await assert_refused(open_one, errors.ClaimTooEarly)
 
 
-async def test_a_roll_call_without_obligation_is_not_found(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    others = await registry.check(audience=Audience(class_ids=(registry.school.classes[1].id,)))
+async def test_a_roll_call_without_obligation_is_not_found(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    others = await scenario.check(audience=Audience(class_ids=(scenario.school.classes[1].id,)))
     for roll_call_id in (others.id, new_id()):
         with pytest.raises(NotFound):
-            async with registry.transaction(registry.student()) as session:
+            async with scenario.transaction(scenario.student()) as session:
                 command = FileClaim(roll_call_id, "no_phone")
-                await file_claim(session, registry.student(), command, registry.at)
-    assert await file_claim_for_miss(registry, missed)
+                await file_claim(session, scenario.student(), command, scenario.at)
+    assert await file_claim_for_miss(scenario, missed)
 
 
-async def test_the_reason_is_from_the_catalogue_and_may_need_a_text(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
+async def test_the_reason_is_from_the_catalogue_and_may_need_a_text(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
     with pytest.raises(errors.ClaimReasonUnknown):
-        await file_claim_for_miss(registry, missed, reason="rain")
+        await file_claim_for_miss(scenario, missed, reason="rain")
     with pytest.raises(errors.ClaimReasonNeedsText):
-        await file_claim_for_miss(registry, missed, reason="other", text="  ")
+        await file_claim_for_miss(scenario, missed, reason="other", text="  ")
     assert (
-        await file_claim_for_miss(registry, missed, reason="other", text="家中变故")
+        await file_claim_for_miss(scenario, missed, reason="other", text="家中变故")
     ).claim.text == "家中变故"
 
 
-async def test_one_of_two_concurrent_claims_is_refused(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    student = registry.student()
-    async with registry.transaction(student) as session:
-        await file_claim(session, student, FileClaim(missed.id, "no_phone"), registry.at)
-        second = asyncio.create_task(file_claim_for_miss(registry, missed, registry.registrar))
-        waits = asyncio.create_task(registry.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
+async def test_one_of_two_concurrent_claims_is_refused(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    student = scenario.student()
+    async with scenario.transaction(student) as session:
+        await file_claim(session, student, FileClaim(missed.id, "no_phone"), scenario.at)
+        second = asyncio.create_task(file_claim_for_miss(scenario, missed, scenario.registrar))
+        waits = asyncio.create_task(scenario.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(errors.ClaimExists):
         await second
-    assert len(await registry.rows(ReasonClaimRecord)) == 1
+    assert len(await scenario.rows(ReasonClaimRecord)) == 1
 
 
-async def test_the_database_rejects_a_decision_by_the_filing_account(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    filed = (await file_claim_for_miss(registry, missed)).claim
+async def test_the_database_rejects_a_decision_by_the_filing_account(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    filed = (await file_claim_for_miss(scenario, missed)).claim
     own = {"claim_id": filed.id, "school_id": filed.school_id, "student_id": filed.student_id}
     for filed_by in (filed.filed_by, new_id()):
         answer = own | {"accepted": True, "opinion": "", "filed_by": filed_by, "decided_by": filed.filed_by}
         with pytest.raises(IntegrityError):
-            async with registry.as_worker() as session:
-                await session.execute(insert(ClaimDecision).values(answer | {"at": registry.at}))
+            async with scenario.as_worker() as session:
+                await session.execute(insert(ClaimDecision).values(answer | {"at": scenario.at}))
 
 
-async def test_a_claim_has_the_files_that_the_student_uploaded(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    student, data = registry.student(), b"%PDF-1.4 proof"
+async def test_a_claim_has_the_files_that_the_student_uploaded(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    student, data = scenario.student(), b"%PDF-1.4 proof"
     file = await receive(
-        registry.app_context, student, registry.pupil.id, Content("application/pdf", data), registry.at
+        scenario.app_context, student, scenario.pupil.id, Content("application/pdf", data), scenario.at
     )
-    filed = await file_claim_for_miss(registry, missed, student, files=(file.id,))
+    filed = await file_claim_for_miss(scenario, missed, student, files=(file.id,))
     assert [each.id for each in filed.attachments] == [file.id]
-    async with registry.transaction(registry.bureau) as session:
-        seen = await load_claim(session, registry.bureau, filed.claim.id)
+    async with scenario.transaction(scenario.bureau) as session:
+        seen = await load_claim(session, scenario.bureau, filed.claim.id)
     assert [each.id for each in seen.attachments] == [file.id]
 
 
-async def test_a_claim_does_not_reopen_a_decided_prompt(registry: Registry) -> None:
-    missed = await registry.misses(2)
-    await registry.recompute()
-    [prompt] = await registry.rows(PromptRecord)
-    of = {"school_id": registry.school.id, "student_id": registry.pupil.id}
-    async with registry.as_worker() as session:
-        session.add(PromptDelivered(prompt_id=prompt.id, **of, at=registry.at, how="in_app"))
-    registry.set_clock(days=20)
-    await registry.recompute()
-    assert await load_prompt_state(registry) == (PromptState.EXECUTED, [])
+async def test_a_claim_does_not_reopen_a_decided_prompt(scenario: StandingScenario) -> None:
+    missed = await scenario.misses(2)
+    await scenario.recompute()
+    [prompt] = await scenario.rows(PromptRecord)
+    of = {"school_id": scenario.school.id, "student_id": scenario.pupil.id}
+    async with scenario.as_worker() as session:
+        session.add(PromptDelivered(prompt_id=prompt.id, **of, at=scenario.at, how="in_app"))
+    scenario.set_clock(days=20)
+    await scenario.recompute()
+    assert await load_prompt_state(scenario) == (PromptState.EXECUTED, [])
     with pytest.raises(errors.ClaimCaseClosed):
-        await file_claim_for_miss(registry, missed[0])
+        await file_claim_for_miss(scenario, missed[0])
 
 
 # --- late leave (reading 6) ---
 
 
-async def request_sick_leave(registry: Registry, *, approved: bool = False) -> UUID:
+async def request_sick_leave(scenario: StandingScenario, *, approved: bool = False) -> UUID:
     """Sick leave of the pupil over the whole of today."""
-    student, today = registry.student(), registry.today
+    student, today = scenario.student(), scenario.today
     command = RequestLeave(LeaveKind.SICK, HalfDay(today, "morning"), HalfDay(today, "afternoon"), "发烧就医")
-    async with registry.transaction(student) as session:
-        asked = await request_leave(session, student, registry.app_context.keys, command, registry.at)
+    async with scenario.transaction(student) as session:
+        asked = await request_leave(session, student, scenario.app_context.keys, command, scenario.at)
     if approved:
-        await approve_leave(registry, asked.request.id)
+        await approve_leave(scenario, asked.request.id)
     return asked.request.id
 
 
-async def approve_leave(registry: Registry, leave_id: UUID) -> None:
-    async with registry.transaction(registry.registrar) as session:
-        await decide_leave(session, registry.registrar, DecideLeave(leave_id, "approved"), registry.at)
+async def approve_leave(scenario: StandingScenario, leave_id: UUID) -> None:
+    async with scenario.transaction(scenario.registrar) as session:
+        await decide_leave(session, scenario.registrar, DecideLeave(leave_id, "approved"), scenario.at)
 
 
-async def claim_late_leave_of_pupil(registry: Registry) -> int:
-    async with registry.as_worker() as session:
-        return await claim_late_leave(session, registry.pupil.id, registry.at)
+async def claim_late_leave_of_pupil(scenario: StandingScenario) -> int:
+    async with scenario.as_worker() as session:
+        return await claim_late_leave(session, scenario.pupil.id, scenario.at)
 
 
 @pytest.mark.clause("R6")
 async def test_late_leave_becomes_exactly_one_claim(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    missed = await registry.check()
-    leave_id = await request_sick_leave(registry, approved=True)
-    assert (await claim_late_leave_of_pupil(registry), await claim_late_leave_of_pupil(registry)) == (1, 0)
-    [row] = await registry.rows(ReasonClaimRecord)
+    missed = await scenario.check()
+    leave_id = await request_sick_leave(scenario, approved=True)
+    assert (await claim_late_leave_of_pupil(scenario), await claim_late_leave_of_pupil(scenario)) == (1, 0)
+    [row] = await scenario.rows(ReasonClaimRecord)
     assert (row.roll_call_id, row.leave_id, row.reason) == (missed.id, leave_id, "illness")
-    decided = await decide_claim_as(registry, row.id, registry.bureau, accepted=True)
+    decided = await decide_claim_as(scenario, row.id, scenario.bureau, accepted=True)
     assert decided.state == "accepted"
-    assessment = await registry.recompute()
+    assessment = await scenario.recompute()
     assert [place.place for term in assessment.terms for place in term.sequence] == ["out"]
 
 
 @pytest.mark.clause("R6")
-async def test_leave_events_file_the_claim(registry: Registry) -> None:
-    await registry.check()
-    await request_sick_leave(registry)
-    await registry.run_events("LeaveRequested")
-    assert len(await registry.rows(ReasonClaimRecord)) == 1
+async def test_leave_events_file_the_claim(scenario: StandingScenario) -> None:
+    await scenario.check()
+    await request_sick_leave(scenario)
+    await scenario.run_events("LeaveRequested")
+    assert len(await scenario.rows(ReasonClaimRecord)) == 1
 
 
 @pytest.mark.clause("R6")
-async def test_leave_approved_before_the_notice_needs_no_claim(registry: Registry) -> None:
-    await request_sick_leave(registry, approved=True)
-    registry.pass_time(minutes=1)
-    roll_call = await registry.check()
-    assert await claim_late_leave_of_pupil(registry) == 0
-    outcomes = await registry.roll_call_scenario.outcomes(roll_call.id)
-    assert outcomes[registry.pupil.id].outcome == Outcome.EXCUSED
+async def test_leave_approved_before_the_notice_needs_no_claim(scenario: StandingScenario) -> None:
+    await request_sick_leave(scenario, approved=True)
+    scenario.pass_time(minutes=1)
+    roll_call = await scenario.check()
+    assert await claim_late_leave_of_pupil(scenario) == 0
+    outcomes = await scenario.roll_call_scenario.outcomes(roll_call.id)
+    assert outcomes[scenario.pupil.id].outcome == Outcome.EXCUSED
 
 
 @pytest.mark.clause("R6")
-async def test_leave_that_leaves_the_minimum_window_is_no_claim(registry: Registry) -> None:
-    await registry.check()
-    registry.set_clock(days=1)
-    await request_sick_leave(registry)
-    assert await claim_late_leave_of_pupil(registry) == 0
+async def test_leave_that_leaves_the_minimum_window_is_no_claim(scenario: StandingScenario) -> None:
+    await scenario.check()
+    scenario.set_clock(days=1)
+    await request_sick_leave(scenario)
+    assert await claim_late_leave_of_pupil(scenario) == 0
 
 
 @pytest.mark.clause("R6")
-async def test_no_claim_for_a_roll_call_not_announced_yet(registry: Registry) -> None:
-    later = registry.at + timedelta(hours=3)
-    await registry.roll_call_scenario.launch(
+async def test_no_claim_for_a_roll_call_not_announced_yet(scenario: StandingScenario) -> None:
+    later = scenario.at + timedelta(hours=3)
+    await scenario.roll_call_scenario.launch(
         told=False, notify_at=later, opens_at=later, closes_at=later + timedelta(hours=1)
     )
-    await request_sick_leave(registry)
-    assert await claim_late_leave_of_pupil(registry) == 0
+    await request_sick_leave(scenario)
+    assert await claim_late_leave_of_pupil(scenario) == 0

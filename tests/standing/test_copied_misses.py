@@ -10,22 +10,22 @@ import pytest
 from backend.core.app_context import AppContext
 from backend.core.database import Database
 from tests.support.standing import copied_misses
-from tests.support.standing.scenario import Registry, opened
+from tests.support.standing.scenario import StandingScenario, create_standing_scenario
 
 
 async def run_and_load_rows(
-    registry: Registry, number: int, *, copied: bool
+    scenario: StandingScenario, number: int, *, copied: bool
 ) -> tuple[dict[str, list[str]], Any]:
     """The rows of misses by table, without ids and names; then the clock, and when each check opened."""
-    async with registry.roll_call_scenario.owner_transaction() as session:
-        names = await copied_misses.load_names(session, registry.roll_call_scenario.world)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        names = await copied_misses.load_names(session, scenario.roll_call_scenario.world)
         transaction = await copied_misses.first_transaction(session)
-    before = registry._transactions()
-    registry.transactions_at_start = before if copied else -1
-    roll_calls = await registry.misses(number)
-    async with registry.roll_call_scenario.owner_transaction() as session:
-        rows = await copied_misses.load_written(session, transaction, registry.since)
-    return normalise(rows, names), [registry.at, *(each.opens_at for each in roll_calls)]
+    before = scenario._transactions()
+    scenario.transactions_at_start = before if copied else -1
+    roll_calls = await scenario.misses(number)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        rows = await copied_misses.load_written(session, transaction, scenario.since)
+    return normalise(rows, names), [scenario.at, *(each.opens_at for each in roll_calls)]
 
 
 def normalise(rows: copied_misses.Rows, names: list[str]) -> dict[str, list[str]]:
@@ -60,19 +60,19 @@ def replace_labels(row: str, labels: dict[str, str]) -> str:
 async def test_copied_misses_have_the_same_rows_as_real_ones(
     app_context: AppContext, owner: Database, number: int
 ) -> None:
-    real = await run_and_load_rows(await opened(app_context, owner), number, copied=False)
-    copied = await run_and_load_rows(await opened(app_context, owner), number, copied=True)
+    real = await run_and_load_rows(await create_standing_scenario(app_context, owner), number, copied=False)
+    copied = await run_and_load_rows(await create_standing_scenario(app_context, owner), number, copied=True)
     assert copied == real
     assert {"roll_call", "obligation", "outcome_entry", "notice_receipt", "outbox_event"} <= real[0].keys()
 
 
-async def test_misses_are_not_copied_if_anything_happened_before(registry: Registry) -> None:
-    await registry.recompute()
-    assert registry.recording is not None
-    assert not registry._nothing_happened(registry.recording)
+async def test_misses_are_not_copied_if_anything_happened_before(scenario: StandingScenario) -> None:
+    await scenario.recompute()
+    assert scenario.recording is not None
+    assert not scenario._nothing_happened(scenario.recording)
 
 
-async def test_misses_are_not_copied_at_another_hour(registry: Registry) -> None:
-    registry.pass_time(minutes=1)
-    assert registry.recording is not None
-    assert not registry._nothing_happened(registry.recording)
+async def test_misses_are_not_copied_at_another_hour(scenario: StandingScenario) -> None:
+    scenario.pass_time(minutes=1)
+    assert scenario.recording is not None
+    assert not scenario._nothing_happened(scenario.recording)

@@ -26,87 +26,89 @@ from backend.standing.store.tables import PromptDelivered
 from tests.support.province import registrar_account
 from tests.support.standing.prompt_actions import record_offline_delivery
 from tests.support.standing.prompts import prompt_of, prompted, receive
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R7")]
 PHONE = "13800000001"
 
 
-async def fetch_inbox(registry: Registry, actor: Actor) -> list[tuple[str, UUID]]:
+async def fetch_inbox(scenario: StandingScenario, actor: Actor) -> list[tuple[str, UUID]]:
     """Fetch the account's notices, which delivers them; returns kind and id."""
-    async with registry.transaction(actor) as session:
-        page = await fetch_notices(session, actor, registry.at, limit=50)
+    async with scenario.transaction(actor) as session:
+        page = await fetch_notices(session, actor, scenario.at, limit=50)
     return [(item.message.kind, item.notice.id) for item in page.items]
 
 
-async def load_deliveries(registry: Registry) -> list[tuple[str, datetime]]:
-    return [(row.how, row.at) for row in await registry.rows(PromptDelivered)]
+async def load_deliveries(scenario: StandingScenario) -> list[tuple[str, datetime]]:
+    return [(row.how, row.at) for row in await scenario.rows(PromptDelivered)]
 
 
-async def count_receipt_events(registry: Registry, prompt_id: UUID) -> int:
+async def count_receipt_events(scenario: StandingScenario, prompt_id: UUID) -> int:
     """The number of `NoticeReceived` events of the prompt's notice."""
     found = select(func.count()).where(
         OutboxEvent.name == "NoticeReceived", OutboxEvent.payload["group_id"].astext == str(prompt_id)
     )
-    async with registry.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         return int(await session.scalar(found))
 
 
-async def test_the_registrars_receipt_starts_the_working_days(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    await receive(registry, prompt_id)
-    step = await registry.step(prompt_id)
-    [delivered] = await registry.rows(PromptDelivered)
+async def test_the_registrars_receipt_starts_the_working_days(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    await receive(scenario, prompt_id)
+    step = await scenario.step(prompt_id)
+    [delivered] = await scenario.rows(PromptDelivered)
     assert (step.state, step.delivered_at) == ("running", delivered.at)
     assert step.due_at is not None
     assert step.due_at.astimezone(LEGAL_ZONE).hour == 0
 
 
-async def test_a_second_receipt_changes_nothing(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    due_at = await receive(registry, prompt_id)
-    registry.pass_time(days=1)
-    assert await receive(registry, prompt_id) == due_at
-    assert len(await load_deliveries(registry)) == 1
+async def test_a_second_receipt_changes_nothing(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    due_at = await receive(scenario, prompt_id)
+    scenario.pass_time(days=1)
+    assert await receive(scenario, prompt_id) == due_at
+    assert len(await load_deliveries(scenario)) == 1
 
 
-async def test_fetching_the_notice_in_the_app_delivers_the_prompt(registry: Registry) -> None:
-    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
-    prompt_id = await prompted(registry)
-    await registry.run_events("PromptRaised")
-    assert "prompt_raised" in dict(await fetch_inbox(registry, registrar))
-    received_at = registry.at
-    registry.pass_time(hours=1)
-    await registry.run_events("NoticeReceived")
-    assert await load_deliveries(registry) == [("in_app", received_at)]
-    assert (await registry.step(prompt_id)).state == "running"
+async def test_fetching_the_notice_in_the_app_delivers_the_prompt(scenario: StandingScenario) -> None:
+    registrar = await scenario.roll_call_scenario.account("registrar", scenario.school)
+    prompt_id = await prompted(scenario)
+    await scenario.run_events("PromptRaised")
+    assert "prompt_raised" in dict(await fetch_inbox(scenario, registrar))
+    received_at = scenario.at
+    scenario.pass_time(hours=1)
+    await scenario.run_events("NoticeReceived")
+    assert await load_deliveries(scenario) == [("in_app", received_at)]
+    assert (await scenario.step(prompt_id)).state == "running"
 
 
-async def test_fetching_the_notice_again_emits_no_second_event(registry: Registry) -> None:
-    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
-    prompt_id = await prompted(registry)
-    await registry.run_events("PromptRaised")
-    shown = dict(await fetch_inbox(registry, registrar))
-    async with registry.transaction(registrar) as session:
-        await open_notice(session, registrar, shown["prompt_raised"], registry.at)
-    await fetch_inbox(registry, registrar)
-    assert await count_receipt_events(registry, prompt_id) == 1
+async def test_fetching_the_notice_again_emits_no_second_event(scenario: StandingScenario) -> None:
+    registrar = await scenario.roll_call_scenario.account("registrar", scenario.school)
+    prompt_id = await prompted(scenario)
+    await scenario.run_events("PromptRaised")
+    shown = dict(await fetch_inbox(scenario, registrar))
+    async with scenario.transaction(registrar) as session:
+        await open_notice(session, registrar, shown["prompt_raised"], scenario.at)
+    await fetch_inbox(scenario, registrar)
+    assert await count_receipt_events(scenario, prompt_id) == 1
 
 
-async def test_the_counselors_notice_is_not_a_delivery(registry: Registry) -> None:
-    counselor = await registry.roll_call_scenario.account(
-        "counselor", registry.school, registry.school.classes[0]
+async def test_the_counselors_notice_is_not_a_delivery(scenario: StandingScenario) -> None:
+    counselor = await scenario.roll_call_scenario.account(
+        "counselor", scenario.school, scenario.school.classes[0]
     )
-    await prompted(registry)
-    await registry.run_events("PromptRaised")
-    assert await fetch_inbox(registry, counselor)
-    await registry.run_events("NoticeReceived")
-    assert await load_deliveries(registry) == []
+    await prompted(scenario)
+    await scenario.run_events("PromptRaised")
+    assert await fetch_inbox(scenario, counselor)
+    await scenario.run_events("NoticeReceived")
+    assert await load_deliveries(scenario) == []
 
 
-async def build_sms_report(registry: Registry, account_id: UUID, reported_at: datetime) -> AliyunSmsReport:
+async def build_sms_report(
+    scenario: StandingScenario, account_id: UUID, reported_at: datetime
+) -> AliyunSmsReport:
     """The carrier's report on the SMS to the account."""
-    async with registry.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         out_id = new_id().hex
         await session.execute(
             update(NoticeDelivery)
@@ -126,119 +128,121 @@ async def build_sms_report(registry: Registry, account_id: UUID, reported_at: da
     )
 
 
-async def send_prompt_sms(registry: Registry, prompt_id: UUID, kind: str = "prompt_raised") -> UUID:
+async def send_prompt_sms(scenario: StandingScenario, prompt_id: UUID, kind: str = "prompt_raised") -> UUID:
     """Notify a registrar of the prompt by SMS too; returns the account."""
-    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
+    registrar = await scenario.roll_call_scenario.account("registrar", scenario.school)
     message = Message(kind, prompt_id, "提示", "Prompt", "提示", "Prompt", sms=SmsText("notice"))
-    recipient = StaffRecipient(registrar.account_id, registry.school.path, registry.school.id, PHONE)
-    async with registry.as_worker() as session:
-        await post_notice(session, recipient, message, ("in_app", "sms"), registry.at)
+    recipient = StaffRecipient(registrar.account_id, scenario.school.path, scenario.school.id, PHONE)
+    async with scenario.as_worker() as session:
+        await post_notice(session, recipient, message, ("in_app", "sms"), scenario.at)
     return registrar.account_id
 
 
-async def record_sms_report(registry: Registry, report: AliyunSmsReport) -> None:
-    async with registry.app_context.database.transaction(Scope.none()) as session:
-        await record_sms_reports(session, [report.to_report()], registry.at)
-    await registry.run_events("NoticeReceived")
+async def record_sms_report(scenario: StandingScenario, report: AliyunSmsReport) -> None:
+    async with scenario.app_context.database.transaction(Scope.none()) as session:
+        await record_sms_reports(session, [report.to_report()], scenario.at)
+    await scenario.run_events("NoticeReceived")
 
 
-async def test_a_delivered_sms_delivers_the_prompt_at_that_time(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    account_id, received_at = await send_prompt_sms(registry, prompt_id), registry.at
-    registry.pass_time(minutes=5)
-    await record_sms_report(registry, await build_sms_report(registry, account_id, received_at))
-    assert await load_deliveries(registry) == [("sms", received_at)]
+async def test_a_delivered_sms_delivers_the_prompt_at_that_time(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    account_id, received_at = await send_prompt_sms(scenario, prompt_id), scenario.at
+    scenario.pass_time(minutes=5)
+    await record_sms_report(scenario, await build_sms_report(scenario, account_id, received_at))
+    assert await load_deliveries(scenario) == [("sms", received_at)]
 
 
-async def test_an_sms_of_another_kind_is_not_a_delivery(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    account_id = await send_prompt_sms(registry, prompt_id, kind="prompt_reminder")
-    await record_sms_report(registry, await build_sms_report(registry, account_id, registry.at))
-    assert await load_deliveries(registry) == []
+async def test_an_sms_of_another_kind_is_not_a_delivery(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    account_id = await send_prompt_sms(scenario, prompt_id, kind="prompt_reminder")
+    await record_sms_report(scenario, await build_sms_report(scenario, account_id, scenario.at))
+    assert await load_deliveries(scenario) == []
 
 
-async def test_a_report_after_the_deadline_counts_from_its_arrival(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    account_id, sent_at = await send_prompt_sms(registry, prompt_id), registry.at
-    registry.pass_time(days=20)
-    await record_sms_report(registry, await build_sms_report(registry, account_id, sent_at))
-    assert await load_deliveries(registry) == [("sms", registry.at)]
-    assert (await registry.step(prompt_id)).state == "running"
+async def test_a_report_after_the_deadline_counts_from_its_arrival(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    account_id, sent_at = await send_prompt_sms(scenario, prompt_id), scenario.at
+    scenario.pass_time(days=20)
+    await record_sms_report(scenario, await build_sms_report(scenario, account_id, sent_at))
+    assert await load_deliveries(scenario) == [("sms", scenario.at)]
+    assert (await scenario.step(prompt_id)).state == "running"
 
 
-async def test_reading_a_prompt_is_not_a_receipt(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    async with registry.transaction(registry.registrar) as session:
-        await prompt_file(session, registry.registrar, prompt_id, registry.at)
-    assert await load_deliveries(registry) == []
+async def test_reading_a_prompt_is_not_a_receipt(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    async with scenario.transaction(scenario.registrar) as session:
+        await prompt_file(session, scenario.registrar, prompt_id, scenario.at)
+    assert await load_deliveries(scenario) == []
 
 
 async def test_an_offline_delivery_by_the_superior_starts_the_deadline(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    prompt_id = await prompted(registry)
-    registry.pass_time(hours=30)
-    await record_offline_delivery(registry, prompt_id, ago=timedelta(hours=5))
-    [row] = await registry.rows(PromptDelivered)
+    prompt_id = await prompted(scenario)
+    scenario.pass_time(hours=30)
+    await record_offline_delivery(scenario, prompt_id, ago=timedelta(hours=5))
+    [row] = await scenario.rows(PromptDelivered)
     assert (row.how, row.note) == ("written", "送达回证〔2026〕12号")
-    assert (await registry.step(prompt_id)).delivered_at == registry.at - timedelta(hours=5)
+    assert (await scenario.step(prompt_id)).delivered_at == scenario.at - timedelta(hours=5)
 
 
-async def test_an_offline_delivery_does_not_replace_an_earlier_one(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    registry.pass_time(hours=30)
-    await receive(registry, prompt_id)
-    await record_offline_delivery(registry, prompt_id, ago=timedelta(hours=5))
-    assert await load_deliveries(registry) == [("receipt", registry.at)]
+async def test_an_offline_delivery_does_not_replace_an_earlier_one(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    scenario.pass_time(hours=30)
+    await receive(scenario, prompt_id)
+    await record_offline_delivery(scenario, prompt_id, ago=timedelta(hours=5))
+    assert await load_deliveries(scenario) == [("receipt", scenario.at)]
 
 
 @pytest.mark.parametrize("ago", [timedelta(days=3), -timedelta(minutes=1)])
-async def test_a_delivery_must_lie_between_the_prompt_and_now(registry: Registry, ago: timedelta) -> None:
-    prompt_id = await prompted(registry)
+async def test_a_delivery_must_lie_between_the_prompt_and_now(
+    scenario: StandingScenario, ago: timedelta
+) -> None:
+    prompt_id = await prompted(scenario)
     with pytest.raises(DeliveryTimeInvalid):
-        await record_offline_delivery(registry, prompt_id, ago=ago)
+        await record_offline_delivery(scenario, prompt_id, ago=ago)
 
 
-async def test_a_delivery_whose_deadline_has_passed_is_refused(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    registry.pass_time(days=20)
+async def test_a_delivery_whose_deadline_has_passed_is_refused(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    scenario.pass_time(days=20)
     with pytest.raises(DeliveryTooOld):
-        await record_offline_delivery(registry, prompt_id, ago=timedelta(days=19))
-    assert (await registry.step(prompt_id)).state == "undelivered"
+        await record_offline_delivery(scenario, prompt_id, ago=timedelta(days=19))
+    assert (await scenario.step(prompt_id)).state == "undelivered"
 
 
 @pytest.mark.parametrize("who", ["registrar", "counselor", "province"])
-async def test_only_the_superior_can_record_an_offline_delivery(registry: Registry, who: str) -> None:
-    prompt_id = await prompted(registry)
+async def test_only_the_superior_can_record_an_offline_delivery(scenario: StandingScenario, who: str) -> None:
+    prompt_id = await prompted(scenario)
     with pytest.raises(NotPermitted):
-        await record_offline_delivery(registry, prompt_id, actor=getattr(registry, who))
+        await record_offline_delivery(scenario, prompt_id, actor=getattr(scenario, who))
 
 
 @pytest.mark.parametrize("who", ["bureau", "counselor", "province"])
-async def test_only_the_registrar_can_confirm_the_receipt(registry: Registry, who: str) -> None:
-    prompt_id, actor = await prompted(registry), getattr(registry, who)
-    async with registry.transaction(actor) as session:
+async def test_only_the_registrar_can_confirm_the_receipt(scenario: StandingScenario, who: str) -> None:
+    prompt_id, actor = await prompted(scenario), getattr(scenario, who)
+    async with scenario.transaction(actor) as session:
         with pytest.raises(NotPermitted):
-            await receive_prompt(session, actor, prompt_id, registry.at)
+            await receive_prompt(session, actor, prompt_id, scenario.at)
 
 
-async def test_another_schools_registrar_cannot_confirm_the_receipt(registry: Registry) -> None:
+async def test_another_schools_registrar_cannot_confirm_the_receipt(scenario: StandingScenario) -> None:
     prompt_id, stranger = (
-        await prompted(registry),
-        registrar_account(registry.roll_call_scenario.world.sister),
+        await prompted(scenario),
+        registrar_account(scenario.roll_call_scenario.world.sister),
     )
-    async with registry.transaction(stranger) as session:
+    async with scenario.transaction(stranger) as session:
         with pytest.raises(NotFound):
-            await receive_prompt(session, stranger, prompt_id, registry.at)
+            await receive_prompt(session, stranger, prompt_id, scenario.at)
 
 
 async def test_a_withdrawn_prompt_cannot_be_received(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    [first, _] = await registry.misses(2)
-    await registry.recompute()
-    prompt_id = await prompt_of(registry)
-    async with registry.transaction(registry.bureau) as session:
-        await void_roll_call(session, registry.bureau, first.id, "全市停电", registry.at)
+    [first, _] = await scenario.misses(2)
+    await scenario.recompute()
+    prompt_id = await prompt_of(scenario)
+    async with scenario.transaction(scenario.bureau) as session:
+        await void_roll_call(session, scenario.bureau, first.id, "全市停电", scenario.at)
     with pytest.raises(PromptWithdrawn):
-        await receive(registry, prompt_id)
+        await receive(scenario, prompt_id)

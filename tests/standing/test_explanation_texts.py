@@ -16,7 +16,7 @@ from backend.roll_call.rules import Outcome
 from backend.standing.engine import assess, decision_rules, ledger, misses, timeline, triggers
 from backend.standing.engine import trace as traces
 from backend.standing.engine.ledger import Cause
-from backend.standing.engine.prompts import OPEN, RULE_OF, PromptKind, PromptState
+from backend.standing.engine.prompts import OPEN_STATES, RULE_OF, PromptKind, PromptState
 from backend.standing.engine.trace import Rule, document, trace
 from backend.standing.explanations import phrases
 from backend.standing.explanations.citations import FIGURE_FORMATS, figures_of, references_of
@@ -147,7 +147,7 @@ def test_every_figure_that_can_be_cited_is_in_the_policy() -> None:
 
 def build_prompt_input(kind: PromptKind, state: PromptState, **changes: Any) -> PromptExplanationInput:
     decided = HumanDecision("registrar", "part_time", "情况属实", None, "", AT)
-    closed = state not in OPEN
+    closed = state not in OPEN_STATES
     prompt_input = PromptExplanationInput(
         kind=kind.value,
         term="2026-autumn",

@@ -21,29 +21,31 @@ from backend.standing.explanations.service import (
 from backend.standing.store import tables
 from tests.support.province import counselor_account, registrar_account, student_account
 from tests.support.standing.explanations import all_sentences, chinese_text, find_codes
-from tests.support.standing.replay import executed
-from tests.support.standing.scenario import Registry
+from tests.support.standing.replay import execute_by_expiry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("R13")
 
 
-def get_student(registry: Registry) -> Actor:
-    return student_account(registry.school, registry.pupil)
+def get_student(scenario: StandingScenario) -> Actor:
+    return student_account(scenario.school, scenario.pupil)
 
 
-async def explain_stored_prompt(registry: Registry, actor: Actor) -> Explanation:
-    [prompt] = await registry.rows(tables.PromptRecord)
-    async with registry.transaction(actor) as session:
+async def explain_stored_prompt(scenario: StandingScenario, actor: Actor) -> Explanation:
+    [prompt] = await scenario.rows(tables.PromptRecord)
+    async with scenario.transaction(actor) as session:
         return await load_prompt_explanation(session, actor, prompt.id)
 
 
 @pytest.mark.clause("HN334-4.1b")
 @pytest.mark.parametrize("who", ["student", "counselor", "registrar", "bureau", "province"])
-async def test_a_prompt_explanation_has_checks_clause_and_figures(registry: Registry, who: str) -> None:
-    missed = await registry.misses(2)
-    await registry.recompute()
-    actor = get_student(registry) if who == "student" else getattr(registry, who)
-    explanation = await explain_stored_prompt(registry, actor)
+async def test_a_prompt_explanation_has_checks_clause_and_figures(
+    scenario: StandingScenario, who: str
+) -> None:
+    missed = await scenario.misses(2)
+    await scenario.recompute()
+    actor = get_student(scenario) if who == "student" else getattr(scenario, who)
+    explanation = await explain_stored_prompt(scenario, actor)
     assert [fact.key for fact in explanation.facts] == [f"check:{each.id}" for each in missed]
     for fact, roll_call in zip(explanation.facts, missed, strict=True):
         assert roll_call.title in fact.words.zh
@@ -58,19 +60,19 @@ async def test_a_prompt_explanation_has_checks_clause_and_figures(registry: Regi
     assert "2 次没有按时完成" in explanation.paragraphs[0].zh
 
 
-async def explain_stored_entry(registry: Registry, actor: Actor) -> Explanation:
-    [entry] = await registry.rows(tables.StandingEntry)
-    async with registry.transaction(actor) as session:
+async def explain_stored_entry(scenario: StandingScenario, actor: Actor) -> Explanation:
+    [entry] = await scenario.rows(tables.StandingEntry)
+    async with scenario.transaction(actor) as session:
         return await load_entry_explanation(session, actor, entry.id)
 
 
 @pytest.mark.clause("R12")
 async def test_an_execution_explanation_has_policy_version_and_appeal(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    await executed(registry)
-    [entry] = await registry.rows(tables.StandingEntry)
-    explanation = await explain_stored_entry(registry, get_student(registry))
+    await execute_by_expiry(scenario)
+    [entry] = await scenario.rows(tables.StandingEntry)
+    explanation = await explain_stored_entry(scenario, get_student(scenario))
     assert "全日制" in explanation.paragraphs[0].zh
     assert "非全日制" in explanation.paragraphs[0].zh
     assert phrases.format_end(entry.at) in explanation.paragraphs[0].zh
@@ -82,17 +84,17 @@ async def test_an_execution_explanation_has_policy_version_and_appeal(
     assert len(explanation.facts) == 2
 
 
-async def test_the_superior_reads_that_an_execution_can_be_reversed(registry: Registry) -> None:
-    await executed(registry)
-    explanation = await explain_stored_entry(registry, registry.bureau)
+async def test_the_superior_reads_that_an_execution_can_be_reversed(scenario: StandingScenario) -> None:
+    await execute_by_expiry(scenario)
+    explanation = await explain_stored_entry(scenario, scenario.bureau)
     assert any("撤回这次自动执行" in words.zh for words in explanation.next_steps)
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_a_reversal_is_explained_on_both_entries(registry: Registry) -> None:
-    entry_id = await executed(registry)
-    pupil = registry.pupil
-    async with registry.roll_call_scenario.owner_transaction() as session:
+async def test_a_reversal_is_explained_on_both_entries(scenario: StandingScenario) -> None:
+    entry_id = await execute_by_expiry(scenario)
+    pupil = scenario.pupil
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         session.add(
             tables.ChangeReversed(
                 id=UUID(int=entry_id.int ^ 1),
@@ -100,14 +102,14 @@ async def test_a_reversal_is_explained_on_both_entries(registry: Registry) -> No
                 school_id=pupil.school_id,
                 student_id=pupil.id,
                 reasons="当日停电",
-                reversed_by=registry.bureau.account_id,
-                at=registry.at,
+                reversed_by=scenario.bureau.account_id,
+                at=scenario.at,
             )
         )
-    registry.pass_time(minutes=1)
-    await registry.recompute()
-    actor = get_student(registry)
-    async with registry.transaction(actor) as session:
+    scenario.pass_time(minutes=1)
+    await scenario.recompute()
+    actor = get_student(scenario)
+    async with scenario.transaction(actor) as session:
         undone = await load_entry_explanation(session, actor, entry_id)
         [reversal] = await session.scalars(
             select(tables.StandingEntry.id).where(tables.StandingEntry.reverses == entry_id)
@@ -119,12 +121,12 @@ async def test_a_reversal_is_explained_on_both_entries(registry: Registry) -> No
     assert not find_codes(*all_sentences(explanation), *all_sentences(undone))
 
 
-async def test_a_warning_explanation_names_its_miss(registry: Registry) -> None:
-    [missed] = await registry.misses(1)
-    await registry.recompute()
-    [warning] = await registry.rows(tables.StandingWarningRecord)
-    actor = get_student(registry)
-    async with registry.transaction(actor) as session:
+async def test_a_warning_explanation_names_its_miss(scenario: StandingScenario) -> None:
+    [missed] = await scenario.misses(1)
+    await scenario.recompute()
+    [warning] = await scenario.rows(tables.StandingWarningRecord)
+    actor = get_student(scenario)
+    async with scenario.transaction(actor) as session:
         explanation = await load_warning_explanation(session, actor, warning.id)
     assert [fact.key for fact in explanation.facts] == [f"check:{missed.id}"]
     assert explanation.references[0].clause == "HN334-4.1b"
@@ -132,49 +134,49 @@ async def test_a_warning_explanation_names_its_miss(registry: Registry) -> None:
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_explanations_of_other_students_are_not_found(registry: Registry) -> None:
-    await registry.misses(2)
-    await registry.recompute()
-    [prompt] = await registry.rows(tables.PromptRecord)
-    sister = registry.roll_call_scenario.world.sister
+async def test_explanations_of_other_students_are_not_found(scenario: StandingScenario) -> None:
+    await scenario.misses(2)
+    await scenario.recompute()
+    [prompt] = await scenario.rows(tables.PromptRecord)
+    sister = scenario.roll_call_scenario.world.sister
     strangers = [
         registrar_account(sister),
-        student_account(registry.school, registry.school.students[1]),
-        counselor_account(registry.school, registry.school.classes[1]),
+        student_account(scenario.school, scenario.school.students[1]),
+        counselor_account(scenario.school, scenario.school.classes[1]),
         student_account(sister, sister.students[0]),
     ]
     for actor in strangers:
-        async with registry.transaction(actor) as session:
+        async with scenario.transaction(actor) as session:
             with pytest.raises(NotFound):
                 await load_prompt_explanation(session, actor, prompt.id)
 
 
-async def approve_leave_days(registry: Registry, days: int) -> UUID:
+async def approve_leave_days(scenario: StandingScenario, days: int) -> UUID:
     """Approve leave for the given number of days from today."""
-    actor, app_context = get_student(registry), registry.app_context
-    last = registry.today + timedelta(days=days - 1)
+    actor, app_context = get_student(scenario), scenario.app_context
+    last = scenario.today + timedelta(days=days - 1)
     command = RequestLeave(
-        LeaveKind.SICK, HalfDay(registry.today, "morning"), HalfDay(last, "afternoon"), "骨折住院"
+        LeaveKind.SICK, HalfDay(scenario.today, "morning"), HalfDay(last, "afternoon"), "骨折住院"
     )
-    async with registry.transaction(actor) as session:
-        leave = await request_leave(session, actor, app_context.keys, command, registry.at)
-    registry.pass_time(minutes=1)
-    async with registry.transaction(registry.registrar) as session:
+    async with scenario.transaction(actor) as session:
+        leave = await request_leave(session, actor, app_context.keys, command, scenario.at)
+    scenario.pass_time(minutes=1)
+    async with scenario.transaction(scenario.registrar) as session:
         await decide_leave(
-            session, registry.registrar, DecideLeave(leave.request.id, "approved"), registry.at
+            session, scenario.registrar, DecideLeave(leave.request.id, "approved"), scenario.at
         )
     return leave.request.id
 
 
 @pytest.mark.clause("HN334-3.5b")
 async def test_a_leave_explanation_shows_days_but_no_reason(
-    registry: Registry,
+    scenario: StandingScenario,
 ) -> None:
-    begun = registry.today.isoformat()
-    leave_id = await approve_leave_days(registry, 20)
-    registry.pass_time(days=18)
-    await registry.recompute()
-    explanation = await explain_stored_prompt(registry, registry.province)
+    begun = scenario.today.isoformat()
+    leave_id = await approve_leave_days(scenario, 20)
+    scenario.pass_time(days=18)
+    await scenario.recompute()
+    explanation = await explain_stored_prompt(scenario, scenario.province)
     assert [fact.key for fact in explanation.facts] == [f"leave:{leave_id}"]
     assert begun in explanation.facts[0].words.zh
     assert "第 16 天" in explanation.paragraphs[0].zh

@@ -24,34 +24,34 @@ from backend.standing.ledger.queries import (
 )
 from tests.support.province import counselor_account
 from tests.support.standing.change_requests import ChangeDesk
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("MOE19-2.3b")
 
 
 @pytest.fixture
-def changes(registry: Registry) -> ChangeDesk:
-    return ChangeDesk(registry)
+def changes(scenario: StandingScenario) -> ChangeDesk:
+    return ChangeDesk(scenario)
 
 
 async def _load_status(changes: ChangeDesk, at: datetime) -> StatusOn:
-    async with changes.registry.transaction(changes.bureau) as session:
-        return await status_on(session, changes.bureau, changes.pupil.id, at.date(), changes.registry.at)
+    async with changes.scenario.transaction(changes.bureau) as session:
+        return await status_on(session, changes.bureau, changes.pupil.id, at.date(), changes.scenario.at)
 
 
 @pytest.mark.clause("HN334-2.4")
 async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeDesk) -> None:
-    registry = changes.registry
-    async with registry.roll_call_scenario.owner_transaction() as session:
-        earlier = registry.at - timedelta(days=20)
+    scenario = changes.scenario
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        earlier = scenario.at - timedelta(days=20)
         await session.execute(
             update(Student).where(Student.id == changes.pupil.id).values(created_at=earlier)
         )
-    suspended = registry.at
+    suspended = scenario.at
     await changes.change("11", changes.bureau)
-    registry.pass_time(days=10)
+    scenario.pass_time(days=10)
     await changes.change("12", changes.bureau)
-    registry.pass_time(days=10)
+    scenario.pass_time(days=10)
     found = {
         days: (await _load_status(changes, suspended + timedelta(days=days))).status
         for days in (-1, 0, 9, 10, 20)
@@ -64,15 +64,15 @@ async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeDesk) 
 async def test_no_status_before_the_record_or_in_the_future(changes: ChangeDesk) -> None:
     await changes.change("11", changes.bureau)
     with pytest.raises(StandingBeforeRecord):
-        await _load_status(changes, changes.registry.at - timedelta(days=400))
+        await _load_status(changes, changes.scenario.at - timedelta(days=400))
     with pytest.raises(BadInput):
-        await _load_status(changes, changes.registry.at + timedelta(days=1))
+        await _load_status(changes, changes.scenario.at + timedelta(days=1))
 
 
 async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: ChangeDesk) -> None:
     request_view = await changes.change("11", changes.bureau)
-    async with changes.registry.transaction(changes.registry.student()) as session:
-        ledger = await ledger_of(session, changes.registry.student(), changes.pupil.id)
+    async with changes.scenario.transaction(changes.scenario.student()) as session:
+        ledger = await ledger_of(session, changes.scenario.student(), changes.pupil.id)
     [view] = ledger.entries
     assert (view.request_id, view.change_kind, view.reversed) == (request_view.request.id, "11", False)
     assert ledger.locked_by is None
@@ -80,16 +80,16 @@ async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: Change
 
 
 async def test_a_counselor_reads_only_ledgers_of_the_own_classes(changes: ChangeDesk) -> None:
-    school = changes.registry.school
+    school = changes.scenario.school
     counselor = counselor_account(school, school.classes[1])
-    async with changes.registry.transaction(counselor) as session:
+    async with changes.scenario.transaction(counselor) as session:
         assert (await ledger_of(session, counselor, school.classes[1].students[0].id)).entries == ()
         with pytest.raises(NotFound):
             await ledger_of(session, counselor, changes.pupil.id)
 
 
 async def _load_feed(changes: ChangeDesk, after: int, limit: int = 50) -> list[FeedItem]:
-    async with changes.registry.transaction(changes.registrar) as session:
+    async with changes.scenario.transaction(changes.registrar) as session:
         return list(await feed_page(session, changes.registrar, after, limit))
 
 
@@ -99,7 +99,7 @@ async def test_the_feed_has_every_change_once_in_order(changes: ChangeDesk) -> N
     await changes.change("12", changes.bureau)
     assert await _load_feed(changes, 0) == []
     for _ in range(2):
-        await changes.registry.run_events("StandingChanged")
+        await changes.scenario.run_events("StandingChanged")
     feed = await _load_feed(changes, 0)
     assert [item.view.entry.standing_after for item in feed] == ["02", "05"]
     assert [item.seq for item in await _load_feed(changes, feed[0].seq)] == [feed[1].seq]
@@ -107,7 +107,7 @@ async def test_the_feed_has_every_change_once_in_order(changes: ChangeDesk) -> N
 
 
 async def test_superiors_filter_changes_by_school_term_and_cause(changes: ChangeDesk) -> None:
-    school, term = changes.registry.school, changes.registry.roll_call_scenario.world.term_code
+    school, term = changes.scenario.school, changes.scenario.roll_call_scenario.world.term_code
     await changes.change("11", changes.bureau)
     searches = {
         ChangesSearch(school.id): 1,
@@ -115,7 +115,7 @@ async def test_superiors_filter_changes_by_school_term_and_cause(changes: Change
         ChangesSearch(school.id, cause="decision"): 0,
         ChangesSearch(new_id()): 0,
     }
-    async with changes.registry.transaction(changes.bureau) as session:
+    async with changes.scenario.transaction(changes.bureau) as session:
         for search, expected in searches.items():
             assert len(await changes_page(session, changes.bureau, search, None, 50)) == expected
         with pytest.raises(BadInput):
@@ -123,27 +123,27 @@ async def test_superiors_filter_changes_by_school_term_and_cause(changes: Change
 
 
 async def _load_conversions(changes: ChangeDesk) -> Conversions:
-    term = changes.registry.roll_call_scenario.world.term_code
-    async with changes.registry.transaction(changes.bureau) as session:
+    term = changes.scenario.roll_call_scenario.world.term_code
+    async with changes.scenario.transaction(changes.bureau) as session:
         rows = await conversions_page(session, changes.bureau, term, None, 10_000)
-    return next(row for row in rows if row.school_id == changes.registry.school.id)
+    return next(row for row in rows if row.school_id == changes.scenario.school.id)
 
 
 @pytest.mark.clause("R15")
 async def test_conversions_to_part_time_are_counted_by_cause_and_share(changes: ChangeDesk) -> None:
     await changes.lock()
-    second = changes.registry.school.students[1]
+    second = changes.scenario.school.students[1]
     await changes.answer(await changes.file("L1", second), changes.bureau)
     found = await _load_conversions(changes)
     assert (found.students, found.by_decision, found.by_expiry, found.by_edit) == (2, 1, 0, 1)
-    everybody = len(changes.registry.school.students)
+    everybody = len(changes.scenario.school.students)
     assert (found.full_time, found.share) == (everybody - 2, round(2 / everybody, 4))
 
 
 @pytest.mark.clause("R15")
 async def test_only_superiors_read_the_conversion_report(changes: ChangeDesk) -> None:
-    async with changes.registry.transaction(changes.registrar) as session:
+    async with changes.scenario.transaction(changes.registrar) as session:
         with pytest.raises(NotPermitted):
             await conversions_page(
-                session, changes.registrar, changes.registry.roll_call_scenario.world.term_code, None, 50
+                session, changes.registrar, changes.scenario.roll_call_scenario.world.term_code, None, 50
             )

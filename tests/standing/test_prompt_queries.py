@@ -16,81 +16,85 @@ from tests.support.province import bureau_account, counselor_account, registrar_
 from tests.support.staff_client import StaffClient, staff_client
 from tests.support.standing.prompt_actions import decide, delete_heartbeats, raise_received_prompt
 from tests.support.standing.prompts import prompt_of, prompted, receive
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
 
 
 @pytest.fixture
-async def client(registry: Registry) -> AsyncIterator[StaffClient]:
-    client = staff_client(registry.app_context, router)
+async def client(scenario: StandingScenario) -> AsyncIterator[StaffClient]:
+    client = staff_client(scenario.app_context, router)
     yield client
     await client.http.aclose()
 
 
-async def list_prompt_ids(registry: Registry, actor: Actor, **narrowed: Any) -> list[UUID]:
+async def list_prompt_ids(scenario: StandingScenario, actor: Actor, **narrowed: Any) -> list[UUID]:
     search = PromptSearch(**narrowed)
-    async with registry.transaction(actor) as session:
-        rows = await prompts_page(session, actor, search, registry.at, None, 50)
+    async with scenario.transaction(actor) as session:
+        rows = await prompts_page(session, actor, search, scenario.at, None, 50)
     return [row.prompt.id for row in rows]
 
 
-async def test_a_counselor_sees_only_the_own_classes(registry: Registry) -> None:
-    own = await prompted(registry)
-    other_class = registry.school.classes[1]
-    await registry.recompute(other_class.students[0])
-    other = await prompt_of(registry, other_class.students[0])
-    assert await list_prompt_ids(registry, registry.counselor) == [own]
-    assert await list_prompt_ids(registry, counselor_account(registry.school, other_class)) == [other]
-    assert set(await list_prompt_ids(registry, registry.registrar)) == {own, other}
+async def test_a_counselor_sees_only_the_own_classes(scenario: StandingScenario) -> None:
+    own = await prompted(scenario)
+    other_class = scenario.school.classes[1]
+    await scenario.recompute(other_class.students[0])
+    other = await prompt_of(scenario, other_class.students[0])
+    assert await list_prompt_ids(scenario, scenario.counselor) == [own]
+    assert await list_prompt_ids(scenario, counselor_account(scenario.school, other_class)) == [other]
+    assert set(await list_prompt_ids(scenario, scenario.registrar)) == {own, other}
 
 
-async def test_superiors_see_only_prompts_below_them(registry: Registry) -> None:
-    prompt_id, world = await prompted(registry), registry.roll_call_scenario.world
-    here = {"school_id": registry.school.id}
-    assert await list_prompt_ids(registry, registry.bureau, **here) == [prompt_id]
-    assert await list_prompt_ids(registry, registry.province, **here) == [prompt_id]
-    assert await list_prompt_ids(registry, bureau_account(world.other_city), **here) == []
-    assert await list_prompt_ids(registry, registrar_account(world.sister)) == []
+async def test_superiors_see_only_prompts_below_them(scenario: StandingScenario) -> None:
+    prompt_id, world = await prompted(scenario), scenario.roll_call_scenario.world
+    here = {"school_id": scenario.school.id}
+    assert await list_prompt_ids(scenario, scenario.bureau, **here) == [prompt_id]
+    assert await list_prompt_ids(scenario, scenario.province, **here) == [prompt_id]
+    assert await list_prompt_ids(scenario, bureau_account(world.other_city), **here) == []
+    assert await list_prompt_ids(scenario, registrar_account(world.sister)) == []
 
 
-async def test_the_superior_filters_undelivered_prompts(registry: Registry, client: StaffClient) -> None:
-    prompt_id = await prompted(registry)
-    asked = {"school_id": str(registry.school.id), "state": "undelivered"}
-    assert [item["id"] for item in await client.every(registry.bureau, "/v1/prompts", **asked)] == [
+async def test_the_superior_filters_undelivered_prompts(
+    scenario: StandingScenario, client: StaffClient
+) -> None:
+    prompt_id = await prompted(scenario)
+    asked = {"school_id": str(scenario.school.id), "state": "undelivered"}
+    assert [item["id"] for item in await client.every(scenario.bureau, "/v1/prompts", **asked)] == [
         str(prompt_id)
     ]
-    await receive(registry, prompt_id)
-    assert await client.every(registry.bureau, "/v1/prompts", **asked) == []
+    await receive(scenario, prompt_id)
+    assert await client.every(scenario.bureau, "/v1/prompts", **asked) == []
 
 
-async def test_overdue_means_open_past_the_deadline(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    registry.roll_call_scenario.clock.at = await receive(registry, prompt_id) - timedelta(minutes=1)
-    assert await list_prompt_ids(registry, registry.registrar, overdue=True) == []
-    registry.pass_time(minutes=1)
-    assert await list_prompt_ids(registry, registry.registrar, overdue=True) == [prompt_id]
-    await registry.recompute()
-    assert await list_prompt_ids(registry, registry.registrar, overdue=True) == []
+async def test_overdue_means_open_past_the_deadline(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id) - timedelta(minutes=1)
+    assert await list_prompt_ids(scenario, scenario.registrar, overdue=True) == []
+    scenario.pass_time(minutes=1)
+    assert await list_prompt_ids(scenario, scenario.registrar, overdue=True) == [prompt_id]
+    await scenario.recompute()
+    assert await list_prompt_ids(scenario, scenario.registrar, overdue=True) == []
 
 
-async def test_pages_have_no_gap_or_repetition(registry: Registry, client: StaffClient) -> None:
-    await registry.misses(2)
-    for pupil in registry.school.students:
-        await registry.recompute(pupil)
-    whole = await client.every(registry.registrar, "/v1/prompts")
-    paged = await client.every(registry.registrar, "/v1/prompts", limit=2)
-    assert len(whole) == len(registry.school.students)
+async def test_pages_have_no_gap_or_repetition(scenario: StandingScenario, client: StaffClient) -> None:
+    await scenario.misses(2)
+    for pupil in scenario.school.students:
+        await scenario.recompute(pupil)
+    whole = await client.every(scenario.registrar, "/v1/prompts")
+    paged = await client.every(scenario.registrar, "/v1/prompts", limit=2)
+    assert len(whole) == len(scenario.school.students)
     assert [item["id"] for item in paged] == [item["id"] for item in whole]
 
 
-async def test_prompt_details_have_names_and_no_id_numbers(registry: Registry, client: StaffClient) -> None:
-    prompt_id = await raise_received_prompt(registry)
-    answer = await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")
+async def test_prompt_details_have_names_and_no_id_numbers(
+    scenario: StandingScenario, client: StaffClient
+) -> None:
+    prompt_id = await raise_received_prompt(scenario)
+    answer = await client.get(scenario.registrar, f"/v1/prompts/{prompt_id}")
     case = answer.json()
     assert (case["student_name"], case["class_name"]) == (
-        registry.pupil.name,
-        registry.school.classes[0].name,
+        scenario.pupil.name,
+        scenario.school.classes[0].name,
     )
     assert [item["title"] for item in case["evidence"]] == ["学籍核验", "学籍核验"]
     assert all(item["missing"] == [] and item["notice_delivered_at"] for item in case["evidence"])
@@ -102,26 +106,28 @@ async def test_prompt_details_have_names_and_no_id_numbers(registry: Registry, c
         "dismiss",
     ]
     assert case["trace"]["rule"] == "prompt.misses"
-    assert registry.pupil.id_number not in answer.text
+    assert scenario.pupil.id_number not in answer.text
 
 
-async def test_missing_evidence_and_blockers_have_texts(registry: Registry, client: StaffClient) -> None:
-    [first, _] = await registry.misses(2)
-    await delete_heartbeats(registry, first)
-    await registry.recompute()
-    prompt_id = await prompt_of(registry)
-    case = (await client.get(registry.registrar, f"/v1/prompts/{prompt_id}")).json()
+async def test_missing_evidence_and_blockers_have_texts(
+    scenario: StandingScenario, client: StaffClient
+) -> None:
+    [first, _] = await scenario.misses(2)
+    await delete_heartbeats(scenario, first)
+    await scenario.recompute()
+    prompt_id = await prompt_of(scenario)
+    case = (await client.get(scenario.registrar, f"/v1/prompts/{prompt_id}")).json()
     assert [[part["code"] for part in item["missing"]] for item in case["evidence"]] == [["availability"], []]
     assert {each["code"] for each in case["blockers"]} == {"notice_undelivered", "incomplete_evidence"}
     assert all(each["zh"] and each["en"] for each in case["blockers"])
 
 
 async def test_details_of_a_decided_prompt_show_decision_and_change(
-    registry: Registry, client: StaffClient
+    scenario: StandingScenario, client: StaffClient
 ) -> None:
-    prompt_id = await raise_received_prompt(registry)
+    prompt_id = await raise_received_prompt(scenario)
     answer = await client.post(
-        registry.registrar,
+        scenario.registrar,
         f"/v1/prompts/{prompt_id}/decisions",
         {"outcome": "suspension", "reasons": "家长申请"},
     )
@@ -137,37 +143,37 @@ async def test_details_of_a_decided_prompt_show_decision_and_change(
 # --- the student's own ---
 
 
-async def load_own_standing_view(registry: Registry) -> OwnStanding:
-    student = registry.student()
-    async with registry.transaction(student) as session:
-        found = await own_standing(session, student, registry.at)
+async def load_own_standing_view(scenario: StandingScenario) -> OwnStanding:
+    student = scenario.student()
+    async with scenario.transaction(student) as session:
+        found = await own_standing(session, student, scenario.at)
     OwnStandingOut.of(found)
     return found
 
 
-async def test_a_student_without_assessment_has_zero_counts(registry: Registry) -> None:
-    found = await load_own_standing_view(registry)
+async def test_a_student_without_assessment_has_zero_counts(scenario: StandingScenario) -> None:
+    found = await load_own_standing_view(scenario)
     assert found.misses is not None
     assert (found.misses.consecutive, found.misses.cumulative, found.locked) == (0, 0, False)
     assert (found.law.consecutive, found.law.cumulative) == (2, 4)
     assert found.prompts == []
 
 
-async def test_one_miss_shows_with_its_warning(registry: Registry) -> None:
-    await registry.misses(1)
-    await registry.recompute()
-    found = await load_own_standing_view(registry)
+async def test_one_miss_shows_with_its_warning(scenario: StandingScenario) -> None:
+    await scenario.misses(1)
+    await scenario.recompute()
+    found = await load_own_standing_view(scenario)
     assert found.misses is not None
     assert found.misses.consecutive == 1
     assert [warning["code"] for warning in found.warnings] == ["one_more_miss"]
 
 
-async def test_an_open_prompt_is_shown_and_then_the_lock(registry: Registry) -> None:
-    prompt_id = await raise_received_prompt(registry)
-    assert [row.prompt.id for row in (await load_own_standing_view(registry)).prompts] == [prompt_id]
-    await decide(registry, prompt_id)
-    found = await load_own_standing_view(registry)
+async def test_an_open_prompt_is_shown_and_then_the_lock(scenario: StandingScenario) -> None:
+    prompt_id = await raise_received_prompt(scenario)
+    assert [row.prompt.id for row in (await load_own_standing_view(scenario)).prompts] == [prompt_id]
+    await decide(scenario, prompt_id)
+    found = await load_own_standing_view(scenario)
     assert found.prompts == []
     assert found.locked
     assert found.status.study_form == "part_time"
-    assert await list_prompt_ids(registry, registry.student()) == [prompt_id]
+    assert await list_prompt_ids(scenario, scenario.student()) == [prompt_id]

@@ -13,7 +13,7 @@ from backend.roll_call.rules import Outcome
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.decision_rules import missing_evidence, notice_in_time
 from backend.standing.engine.facts import Appeal, Decision, RollCallFact, StudentFacts, check_key
-from backend.standing.engine.ledger import SANCTIONS, Cause, replay
+from backend.standing.engine.ledger import SANCTIONS, Cause, replay_status
 from backend.standing.engine.prompts import PromptKind
 from backend.standing.engine.trace import canonical
 from tests.support.standing.facts import (
@@ -117,7 +117,7 @@ def day_of(item: RollCallFact) -> date:
 @given(students(), waits)
 def test_the_status_is_the_replay_of_the_ledger(facts: StudentFacts, wait: timedelta) -> None:
     result = assessment(with_deliveries(facts, wait))
-    assert result.status == replay(facts.initial, result.ledger)
+    assert result.status == replay_status(facts.initial, result.ledger)
     status = facts.initial
     for entry in result.ledger:
         assert entry.before == status

@@ -12,71 +12,71 @@ from backend.standing.tasks import assess_one_school
 from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.notices import load_notices
 from tests.support.standing.prompts import prompted, receive
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R7")]
 
 
-async def load_reminder_days(registry: Registry) -> list[date]:
+async def load_reminder_days(scenario: StandingScenario) -> list[date]:
     """The reminder days of the pupil's only prompt in the assessment."""
-    assessment = await registry.recompute()
+    assessment = await scenario.recompute()
     [prompt] = assessment.prompts
     assert prompt.deadline is not None
     return [reminder.on for reminder in prompt.deadline.reminders]
 
 
-async def send_reminders_on(registry: Registry, day: date) -> int:
-    registry.roll_call_scenario.clock.at = datetime.combine(day, time(0, 5), tzinfo=LEGAL_ZONE)
-    async with registry.as_worker() as session:
-        return await remind_registrars(session, registry.school.id, registry.at)
+async def send_reminders_on(scenario: StandingScenario, day: date) -> int:
+    scenario.roll_call_scenario.clock.at = datetime.combine(day, time(0, 5), tzinfo=LEGAL_ZONE)
+    async with scenario.as_worker() as session:
+        return await remind_registrars(session, scenario.school.id, scenario.at)
 
 
-async def test_the_registrar_is_reminded_once_on_each_policy_day(registry: Registry) -> None:
-    registrar = await registry.roll_call_scenario.account("registrar", registry.school)
-    prompt_id = await prompted(registry)
-    await receive(registry, prompt_id)
-    first, third, fifth = await load_reminder_days(registry)
-    assert [await send_reminders_on(registry, day) for day in (first, first, third, fifth)] == [1, 0, 1, 1]
-    found = [item for item in await load_notices(registry, prompt_id) if item[0] == "prompt_reminder"]
+async def test_the_registrar_is_reminded_once_on_each_policy_day(scenario: StandingScenario) -> None:
+    registrar = await scenario.roll_call_scenario.account("registrar", scenario.school)
+    prompt_id = await prompted(scenario)
+    await receive(scenario, prompt_id)
+    first, third, fifth = await load_reminder_days(scenario)
+    assert [await send_reminders_on(scenario, day) for day in (first, first, third, fifth)] == [1, 0, 1, 1]
+    found = [item for item in await load_notices(scenario, prompt_id) if item[0] == "prompt_reminder"]
     assert [who for _, who, _ in found] == [registrar.account_id] * 3
     assert f"{fifth.isoformat()} 24:00" in found[0][2].body_zh
 
 
-async def test_no_reminder_on_other_days(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    await receive(registry, prompt_id)
-    days = await load_reminder_days(registry)
+async def test_no_reminder_on_other_days(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    await receive(scenario, prompt_id)
+    days = await load_reminder_days(scenario)
     spanned = [date.fromordinal(number) for number in range(days[0].toordinal(), days[-1].toordinal())]
-    assert {await send_reminders_on(registry, day) for day in spanned if day not in days} == {0}
+    assert {await send_reminders_on(scenario, day) for day in spanned if day not in days} == {0}
 
 
-async def test_a_late_job_sends_only_todays_reminder(registry: Registry) -> None:
-    await receive(registry, await prompted(registry))
-    days = await load_reminder_days(registry)
-    assert await send_reminders_on(registry, days[-1]) == 1
-    assert await registry.count(PromptReminder) == 1
+async def test_a_late_job_sends_only_todays_reminder(scenario: StandingScenario) -> None:
+    await receive(scenario, await prompted(scenario))
+    days = await load_reminder_days(scenario)
+    assert await send_reminders_on(scenario, days[-1]) == 1
+    assert await scenario.count(PromptReminder) == 1
 
 
-async def test_a_decided_prompt_has_no_reminders(registry: Registry) -> None:
-    prompt_id = await prompted(registry)
-    await receive(registry, prompt_id)
-    days = await load_reminder_days(registry)
-    async with registry.transaction(registry.registrar) as session:
+async def test_a_decided_prompt_has_no_reminders(scenario: StandingScenario) -> None:
+    prompt_id = await prompted(scenario)
+    await receive(scenario, prompt_id)
+    days = await load_reminder_days(scenario)
+    async with scenario.transaction(scenario.registrar) as session:
         command = DecidePrompt(prompt_id, "part_time")
-        await decide_prompt(session, registry.registrar, command, registry.at)
-    assert await send_reminders_on(registry, days[0]) == 0
+        await decide_prompt(session, scenario.registrar, command, scenario.at)
+    assert await send_reminders_on(scenario, days[0]) == 0
 
 
-async def test_an_undelivered_prompt_has_no_reminders(registry: Registry) -> None:
-    await prompted(registry)
-    assert await send_reminders_on(registry, registry.today) == 0
+async def test_an_undelivered_prompt_has_no_reminders(scenario: StandingScenario) -> None:
+    await prompted(scenario)
+    assert await send_reminders_on(scenario, scenario.today) == 0
 
 
-async def test_the_daily_job_of_a_school_sends_reminders(registry: Registry) -> None:
-    await receive(registry, await prompted(registry))
-    days = await load_reminder_days(registry)
-    registry.roll_call_scenario.clock.at = datetime.combine(days[0], time(0, 1), tzinfo=LEGAL_ZONE)
+async def test_the_daily_job_of_a_school_sends_reminders(scenario: StandingScenario) -> None:
+    await receive(scenario, await prompted(scenario))
+    days = await load_reminder_days(scenario)
+    scenario.roll_call_scenario.clock.at = datetime.combine(days[0], time(0, 1), tzinfo=LEGAL_ZONE)
     await assess_one_school(
-        make_job_context(registry.app_context), school_id=str(registry.school.id), path=registry.school.path
+        make_job_context(scenario.app_context), school_id=str(scenario.school.id), path=scenario.school.path
     )
-    assert await registry.count(PromptReminder) == 1
+    assert await scenario.count(PromptReminder) == 1

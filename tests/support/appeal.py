@@ -29,14 +29,14 @@ from backend.core.actor import Actor
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
 from backend.roll_call.tables import RollCall
-from backend.standing.appeal_effects import Finding
+from backend.standing.appeal_effects import AppealFinding
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import StudentFacts
-from backend.standing.store.lock import load_facts_and_assess, lock_and_assess
+from backend.standing.store.lock import assess_locked_student, lock_for_assessment
 from backend.standing.store.tables import StandingEntry
 from tests.support.province import Unit, bureau_account, province_account
 from tests.support.standing.prompts import prompted, receive
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 GROUNDS = Said("当天在校实训，有考勤记录为证。")
 
@@ -45,25 +45,25 @@ GROUNDS = Said("当天在校实训，有考勤记录为证。")
 class AppealScenario:
     """Appeals of the first student of a standing scenario."""
 
-    registry: Registry
+    standing_scenario: StandingScenario
     province: Actor = field(init=False)
     other_province: Actor = field(init=False)
     city: Actor = field(init=False)
     student: Actor = field(init=False)
 
     def __post_init__(self) -> None:
-        unit = self.registry.roll_call_scenario.world.province
+        unit = self.standing_scenario.roll_call_scenario.world.province
         self.province, self.other_province = province_account(unit), province_account(unit)
-        self.city, self.student = self.registry.bureau, self.registry.student()
+        self.city, self.student = self.standing_scenario.bureau, self.standing_scenario.student()
 
     async def file(
         self, subject: AppealSubject, actor: Actor | None = None, grounds: Said = GROUNDS
     ) -> AppealView:
         actor = actor or self.student
-        student_id = self.registry.pupil.id if actor.role != "student" else None
+        student_id = self.standing_scenario.pupil.id if actor.role != "student" else None
         command = FileAppeal(subject, grounds, student_id)
-        async with self.registry.transaction(actor) as session:
-            return await file_appeal(session, actor, command, self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            return await file_appeal(session, actor, command, self.standing_scenario.at)
 
     async def against_check(self, roll_call: RollCall, actor: Actor | None = None) -> AppealView:
         return await self.file(AgainstCheck(roll_call.id), actor)
@@ -80,59 +80,63 @@ class AppealScenario:
         actor: Actor | None = None,
         *,
         upheld: bool = True,
-        finding: Finding | None = None,
+        finding: AppealFinding | None = None,
     ) -> AppealView:
         actor = actor or self.province
         command = DecideAppeal(appeal.filed.id, upheld, "材料已核实", finding)
-        async with self.registry.transaction(actor) as session:
-            return await decide_appeal(session, actor, command, self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            return await decide_appeal(session, actor, command, self.standing_scenario.at)
 
     async def reject(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
         return await self.decide(appeal, actor, upheld=False)
 
     async def appeal_to_next_level(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
         actor = actor or self.student
-        async with self.registry.transaction(actor) as session:
-            return await appeal_to_next_level(session, actor, appeal.filed.id, GROUNDS, self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            return await appeal_to_next_level(
+                session, actor, appeal.filed.id, GROUNDS, self.standing_scenario.at
+            )
 
     async def withdraw(self, appeal: AppealView, actor: Actor | None = None) -> AppealView:
         actor = actor or self.student
-        async with self.registry.transaction(actor) as session:
-            return await withdraw_appeal(session, actor, appeal.filed.id, None, self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            return await withdraw_appeal(session, actor, appeal.filed.id, None, self.standing_scenario.at)
 
     async def post_message(self, appeal: AppealView, actor: Actor, text: str = "请补充当日考勤。") -> None:
-        async with self.registry.transaction(actor) as session:
-            await post_message(session, actor, appeal.filed.id, Said(text), self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            await post_message(session, actor, appeal.filed.id, Said(text), self.standing_scenario.at)
 
     async def mark_read(self, appeal: AppealView, actor: Actor) -> None:
-        async with self.registry.transaction(actor) as session:
-            await mark_messages_read(session, actor, appeal.filed.id, self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            await mark_messages_read(session, actor, appeal.filed.id, self.standing_scenario.at)
 
     async def load_messages(self, appeal: AppealView) -> list[tuple[str, str, bool]]:
         """Side, text, and whether the other side has read the message."""
-        async with self.registry.transaction(self.province) as session:
+        async with self.standing_scenario.transaction(self.province) as session:
             rows = await load_messages_page(session, appeal.filed.id, None, 100)
         return [(row.message.side, row.message.text, row.read_at is not None) for row in rows]
 
     async def list_ids(self, actor: Actor, **search: Any) -> list[UUID]:
-        async with self.registry.transaction(actor) as session:
+        async with self.standing_scenario.transaction(actor) as session:
             rows = await load_appeals_page(
-                session, actor, AppealSearch(**search), self.registry.at, None, 100
+                session, actor, AppealSearch(**search), self.standing_scenario.at, None, 100
             )
         return [row.filed.id for row in rows]
 
     async def load_eligibility(self, on: date, actor: Actor | None = None) -> Eligibility:
         actor = actor or self.province
-        self.registry.pass_time(
+        self.standing_scenario.pass_time(
             seconds=1
         )  # after the lock timestamps, which advance while the test clock stands still
-        async with self.registry.transaction(actor) as session:
-            return await load_eligibility(session, self.registry.pupil.id, on, self.registry.at)
+        async with self.standing_scenario.transaction(actor) as session:
+            return await load_eligibility(
+                session, self.standing_scenario.pupil.id, on, self.standing_scenario.at
+            )
 
     async def create_authority(self, unit: Unit) -> Actor:
         """Create an active account of an authority, which then receives notices."""
         actor = province_account(unit) if unit.kind == "province" else bureau_account(unit)
-        async with self.registry.roll_call_scenario.owner_transaction() as session:
+        async with self.standing_scenario.roll_call_scenario.owner_transaction() as session:
             session.add(
                 Account(
                     id=actor.account_id,
@@ -145,14 +149,14 @@ class AppealScenario:
                     password_hash="-",
                     totp_sealed=b"-",
                     failed_attempts=0,
-                    created_at=self.registry.at,
+                    created_at=self.standing_scenario.at,
                 )
             )
         return actor
 
     async def load_recipients(self, appeal: AppealView, kind: str) -> set[UUID | None]:
         """The students and accounts that received a notice of this kind about the appeal."""
-        async with self.registry.roll_call_scenario.owner_transaction() as session:
+        async with self.standing_scenario.roll_call_scenario.owner_transaction() as session:
             rows = await session.execute(
                 select(Notice.student_id, Notice.account_id)
                 .join(NoticeMessage, NoticeMessage.id == Notice.message_id)
@@ -162,7 +166,7 @@ class AppealScenario:
 
     async def load_notice_text(self, appeal: AppealView, kind: str) -> str:
         """The Chinese text of a notice about the appeal."""
-        async with self.registry.roll_call_scenario.owner_transaction() as session:
+        async with self.standing_scenario.roll_call_scenario.owner_transaction() as session:
             found = await session.scalar(
                 select(NoticeMessage.body_zh).where(
                     NoticeMessage.group_id == appeal.filed.id, NoticeMessage.kind == kind
@@ -175,23 +179,25 @@ class AppealScenario:
 
     async def reach_deadline(self) -> UUID:
         """Raise a prompt by two misses, confirm its receipt and move the clock to its deadline; returns the prompt's id."""
-        prompt_id = await prompted(self.registry)
-        self.registry.roll_call_scenario.clock.at = await receive(self.registry, prompt_id)
+        prompt_id = await prompted(self.standing_scenario)
+        self.standing_scenario.roll_call_scenario.clock.at = await receive(self.standing_scenario, prompt_id)
         return prompt_id
 
     async def execute_prompt(self) -> StandingEntry:
         """Reach the deadline and recompute, so that the prompt is executed; returns the change."""
         await self.reach_deadline()
-        await self.registry.recompute()
+        await self.standing_scenario.recompute()
         return (await self.load_entries())[0]
 
     async def load_entries(self) -> list[StandingEntry]:
         """The student's ledger entries in order."""
-        rows = await self.registry.rows(StandingEntry)
+        rows = await self.standing_scenario.rows(StandingEntry)
         return sorted(rows, key=lambda entry: entry.seq)
 
     async def load_facts(self) -> tuple[StudentFacts, Assessment]:
         """The student's facts and the current assessment."""
-        async with self.registry.as_worker() as session:
-            locked = await lock_and_assess(session, self.registry.pupil.id, self.registry.at)
-            return await load_facts_and_assess(session, locked)
+        async with self.standing_scenario.as_worker() as session:
+            locked = await lock_for_assessment(
+                session, self.standing_scenario.pupil.id, self.standing_scenario.at
+            )
+            return await assess_locked_student(session, locked)

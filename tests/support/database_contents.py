@@ -35,5 +35,9 @@ async def columns_holding(owner: Database, needles: Collection[str]) -> set[str]
             query = text(f"SELECT {matches} FROM {table} r, unnest(CAST(:needles AS text[])) n(needle)")
             answers = (await session.execute(query, {"needles": list(needles)})).one()
             name_of_table = table.removeprefix("public.")
-            holding |= {f"{name_of_table}.{name}" for name, held in zip(names, answers, strict=True) if held}
+            holding |= {
+                f"{name_of_table}.{name}"
+                for name, locked_student in zip(names, answers, strict=True)
+                if locked_student
+            }
     return holding

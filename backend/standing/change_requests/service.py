@@ -46,8 +46,8 @@ from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import Status
 from backend.standing.events import ChangeRequestDecided, ChangeRequested
 from backend.standing.prompts.errors import RecordUnderReview
-from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess
-from backend.standing.store.save import save_assessment, save_current
+from backend.standing.store.lock import LockedStudent, assess_locked_student, lock_for_assessment
+from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import (
     ChangeRequest,
     ChangeRequestStep,
@@ -246,7 +246,9 @@ async def _write_change(
     session.add(edit)
     await session.flush()
     # `_lock_and_save_due` has already written the assessed status to the roll.
-    await save_current(session, replace(locked, subject=replace(locked.subject, status=assessment.status)))
+    await recompute_locked(
+        session, replace(locked, subject=replace(locked.subject, status=assessment.status))
+    )
     entry = select(StandingEntry.id).where(
         StandingEntry.student_id == request.student_id, StandingEntry.caused_by == str(edit.id)
     )
@@ -260,7 +262,7 @@ async def withdraw_request(
     """Withdraw an open request as any registrar of the school. Raises `NotFound`, `ChangeClosed`."""
     _require_registrar(actor)
     unlocked_view = await load_change_request(session, actor, request_id)
-    locked = await lock_and_assess(session, unlocked_view.request.student_id, at)
+    locked = await lock_for_assessment(session, unlocked_view.request.student_id, at)
     view = await load_change_request(session, actor, request_id)
     current = view.current
     if current is None:
@@ -277,8 +279,8 @@ async def _lock_and_save_due(
     session: AsyncSession, student_id: UUID, at: datetime
 ) -> tuple[LockedStudent, Assessment]:
     """Lock the student and save whatever is due by now."""
-    locked = await lock_and_assess(session, student_id, at)
-    _, assessment = await load_facts_and_assess(session, locked)
+    locked = await lock_for_assessment(session, student_id, at)
+    _, assessment = await assess_locked_student(session, locked)
     await save_assessment(session, locked, assessment)
     return locked, assessment
 

@@ -29,12 +29,17 @@ from backend.standing.claims import errors
 from backend.standing.claims.queries import ClaimView, load_claim
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.facts import RollCallFact, StudentFacts, check_key
-from backend.standing.engine.misses import CheckStatus, event_day, reason_objection, result_at
+from backend.standing.engine.misses import CheckStatus, event_day, latest_outcome, reason_objection
 from backend.standing.engine.prompts import PromptState
 from backend.standing.events import ReasonClaimDecided, ReasonClaimFiled
 from backend.standing.store.load import load_facts
-from backend.standing.store.lock import LockedStudent, load_facts_and_assess, lock_and_assess, policy_history
-from backend.standing.store.save import save_assessment, save_current
+from backend.standing.store.lock import (
+    LockedStudent,
+    assess_locked_student,
+    lock_for_assessment,
+    policy_history,
+)
+from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import ClaimDecision, ReasonClaimRecord
 
 SCHOOL_LAUNCHER = "school"
@@ -73,8 +78,8 @@ async def file_claim(session: AsyncSession, actor: Actor, command: FileClaim, at
     student's own scope may write only the claim. Raises `NotFound` if the student was not part of the roll call.
     """
     student_id = await _resolve_student_id(session, actor, command)
-    locked = await lock_and_assess(session, student_id, at)
-    facts, assessment = await load_facts_and_assess(session, locked)
+    locked = await lock_for_assessment(session, student_id, at)
+    facts, assessment = await assess_locked_student(session, locked)
     check = next((fact for fact in facts.checks if fact.check_id == str(command.roll_call_id)), None)
     if check is None or check.notified_at > locked.at:
         raise NotFound
@@ -114,7 +119,7 @@ def _require_claimable(
     """Require a settled, counted miss of a superior's roll call without a claim and without a decided prompt."""
     if check.launcher == SCHOOL_LAUNCHER:
         raise errors.ClaimOfSchoolCheck
-    result = result_at(check, locked.at)
+    result = latest_outcome(check, locked.at)
     if check.closes_at > locked.at or result is None:
         raise errors.ClaimTooEarly
     earlier_claims = [claim for claim in facts.claims if claim.check_id == check.check_id]
@@ -147,7 +152,7 @@ async def claim_late_leave(session: AsyncSession, student_id: UUID, at: datetime
     Called whenever a leave or a roll call of the student changes; idempotent. The launcher decides these claims too,
     so that a school cannot hide absentees. Returns the number of new claims.
     """
-    locked = await lock_and_assess(session, student_id, at)
+    locked = await lock_for_assessment(session, student_id, at)
     facts = (await load_facts(session, [locked.subject]))[student_id]
     late_leaves = [
         (check, leave) for check in facts.checks for leave in _find_late_leaves(check, facts, locked)
@@ -214,8 +219,8 @@ async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim
             reason_zh="理由由发起单位或其上级认定",
             reason_en="only the launching unit or its superior decides claims",
         )
-    locked = await lock_and_assess(session, claim.student_id, at)
-    facts, assessment = await load_facts_and_assess(session, locked)
+    locked = await lock_for_assessment(session, claim.student_id, at)
+    facts, assessment = await assess_locked_student(session, locked)
     await save_assessment(session, locked, assessment)
     if any(fact.claim_id == str(claim.id) and fact.decided_at for fact in facts.claims):
         raise errors.ClaimDecided
@@ -232,7 +237,7 @@ async def decide_claim(session: AsyncSession, actor: Actor, command: DecideClaim
     session.add(decision)
     await session.flush()
     _audit(session, locked, claim.id, "reason_claim.decided", {"accepted": command.accepted})
-    await save_current(session, locked)
+    await recompute_locked(session, locked)
     await outbox.emit(session, ReasonClaimDecided(**_event_fields(claim, locked)), locked.at)
     return await load_claim(session, actor, claim.id)
 

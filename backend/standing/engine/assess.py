@@ -26,7 +26,7 @@ from backend.org.calendar import CalendarYearMissing, WorkingCalendar
 from backend.standing.engine.absence import AbsencePeriod
 from backend.standing.engine.facts import Status, StudentFacts, check_key
 from backend.standing.engine.ids import derived_id, warning_id
-from backend.standing.engine.ledger import Entry, Lock, RefusedAct
+from backend.standing.engine.ledger import LedgerEntry, Lock, RefusedAct
 from backend.standing.engine.misses import CheckStatus, MissCounts, count_misses
 from backend.standing.engine.prompts import Prompt, PromptKind
 from backend.standing.engine.timeline import AidRelease, Timeline
@@ -85,7 +85,7 @@ class Assessment:
     terms: tuple[TermSummary, ...]
     absence: AbsencePeriod | None
     prompts: tuple[Prompt, ...]
-    ledger: tuple[Entry, ...]
+    ledger: tuple[LedgerEntry, ...]
     lock: Lock
     aid: tuple[AidRelease, ...]
     warnings: tuple[StandingWarning, ...]

@@ -18,7 +18,7 @@ from backend.standing.engine.facts import (
     StudentFacts,
     check_key,
 )
-from backend.standing.engine.misses import reason_objection, result_at
+from backend.standing.engine.misses import latest_outcome, reason_objection
 from backend.standing.engine.prompts import Prompt, PromptState
 from backend.standing.policy import StandingPolicy
 
@@ -162,7 +162,7 @@ def _has_open_claim(facts: StudentFacts, law: StandingPolicy, as_of: datetime) -
     return any(
         check.closes_at <= as_of
         and check.check_id not in claimed
-        and result_at(check, as_of) is Outcome.MISSED
+        and latest_outcome(check, as_of) is Outcome.MISSED
         and exempts(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
         for check in facts.checks
     )

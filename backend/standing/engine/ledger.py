@@ -36,7 +36,7 @@ SANCTIONS = frozenset({Cause.DECISION, Cause.EXPIRY})
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LedgerEntry:
     """One change of status. `writes` are the new standing and study form; None leaves a part unchanged."""
 
     entry_id: str
@@ -78,11 +78,13 @@ def apply_writes(status: Status, writes: tuple[str | None, str | None]) -> Statu
     return Status(standing or status.standing, study_form or status.study_form)
 
 
-def reversed_ids(ledger: Sequence[Entry]) -> frozenset[str]:
+def reversed_ids(ledger: Sequence[LedgerEntry]) -> frozenset[str]:
     return frozenset(entry.reverses for entry in ledger if entry.reverses is not None)
 
 
-def replay(initial: Status, ledger: Sequence[Entry], without: frozenset[str] = frozenset()) -> Status:
+def replay_status(
+    initial: Status, ledger: Sequence[LedgerEntry], without: frozenset[str] = frozenset()
+) -> Status:
     """The status after all entries, except those that were reversed and those in `without`."""
     ignored = reversed_ids(ledger) | without
     status = initial
@@ -92,7 +94,7 @@ def replay(initial: Status, ledger: Sequence[Entry], without: frozenset[str] = f
     return status
 
 
-def in_force(ledger: Sequence[Entry]) -> tuple[Entry, ...]:
+def sanctions_in_force(ledger: Sequence[LedgerEntry]) -> tuple[LedgerEntry, ...]:
     """The sanctions that have not been reversed."""
     reversed_entries = reversed_ids(ledger)
     return tuple(
@@ -109,7 +111,7 @@ class LedgerWriter:
     def __init__(self, facts: StudentFacts, policies: PolicyHistory) -> None:
         self.facts = facts
         self.policies = policies
-        self.entries: list[Entry] = []
+        self.entries: list[LedgerEntry] = []
         self.refused: list[RefusedAct] = []
         self._used_approvals: set[str] = set()
         self._excluded: dict[str, str] = {}
@@ -117,14 +119,14 @@ class LedgerWriter:
 
     @property
     def status(self) -> Status:
-        return replay(self.facts.initial, self.entries)
+        return replay_status(self.facts.initial, self.entries)
 
     @property
     def exclusions(self) -> Exclusions:
         return Exclusions(dict(self._excluded), frozenset(self._present))
 
-    def sanctions_in_force(self) -> tuple[Entry, ...]:
-        return in_force(self.entries)
+    def sanctions_in_force(self) -> tuple[LedgerEntry, ...]:
+        return sanctions_in_force(self.entries)
 
     def owes_presence(self, at: datetime, status: Status | None = None) -> bool:
         """Whether a student with this status (default: the current one) must attend roll calls."""
@@ -153,7 +155,7 @@ class LedgerWriter:
         effect = law.effects[outcome]
         writes = (effect.standing, effect.study_form)
         self.entries.append(
-            Entry(
+            LedgerEntry(
                 entry_id=derived_id("change", (prompt.prompt_id, cause, by, outcome, at)),
                 at=at,
                 cause=cause,
@@ -169,10 +171,10 @@ class LedgerWriter:
             )
         )
 
-    def _append_reversal(self, entry: Entry, cause: Cause, by: str, at: datetime) -> None:
+    def _append_reversal(self, entry: LedgerEntry, cause: Cause, by: str, at: datetime) -> None:
         facts = (f"change:{entry.entry_id}", f"{cause.value}:{by}")
         self.entries.append(
-            Entry(
+            LedgerEntry(
                 entry_id=derived_id("reversal", (entry.entry_id, cause, by, at)),
                 at=at,
                 cause=cause,
@@ -181,7 +183,7 @@ class LedgerWriter:
                 change_kind="",
                 writes=(None, None),
                 before=self.status,
-                after=replay(self.facts.initial, self.entries, frozenset({entry.entry_id})),
+                after=replay_status(self.facts.initial, self.entries, frozenset({entry.entry_id})),
                 prompt_id=entry.prompt_id,
                 reverses=entry.entry_id,
                 trace=trace(RESTORED, self.policies.on(legal_day(at)), at, facts),
@@ -246,7 +248,7 @@ class LedgerWriter:
         before, writes = self.status, (edit.standing, edit.study_form)
         after = apply_writes(before, writes)
         self.entries.append(
-            Entry(
+            LedgerEntry(
                 entry_id=derived_id("edit", (self.facts.student_id, edit.edit_id)),
                 at=edit.at,
                 cause=Cause.EDIT,

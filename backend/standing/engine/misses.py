@@ -52,7 +52,7 @@ def event_day(check: RollCallFact) -> date:
     return legal_day(check.closes_at - TICK)
 
 
-def result_at(check: RollCallFact, as_of: datetime) -> Outcome | None:
+def latest_outcome(check: RollCallFact, as_of: datetime) -> Outcome | None:
     """The latest result known at the instant."""
     known = [result for result in check.results if result.at <= as_of]
     return max(known, key=lambda result: (result.at, result.outcome)).outcome if known else None
@@ -68,7 +68,7 @@ def check_status(
     if check.check_id in exclusions.present:
         return CheckStatus.PASSED, "appeal_upheld"
     excluded = exclusions.reasons.get(check_key(check.check_id)) or _cancellation(check, facts, as_of)
-    outcome = result_at(check, as_of)
+    outcome = latest_outcome(check, as_of)
     if excluded is None and outcome is Outcome.PRESENT:
         return CheckStatus.PASSED, ""
     if excluded is None and outcome is not Outcome.MISSED:

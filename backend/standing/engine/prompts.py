@@ -44,7 +44,7 @@ class PromptState(StrEnum):
     WITHDRAWN = "withdrawn"
 
 
-OPEN = frozenset(
+OPEN_STATES = frozenset(
     {
         PromptState.UNDELIVERED,
         PromptState.RUNNING,
@@ -137,7 +137,7 @@ class Prompt:
 
     @property
     def is_open(self) -> bool:
-        return self.state in OPEN
+        return self.state in OPEN_STATES
 
     @property
     def position(self) -> tuple[datetime, PromptKind, str, tuple[str, ...]]:

@@ -196,7 +196,7 @@ def within(instant: ColumnElement[datetime], term: TermView) -> ColumnElement[bo
 _LOCK_FEED = text("SELECT pg_advisory_xact_lock(hashtextextended('standing_feed', 0))")
 
 
-async def number_entry(session: AsyncSession, event: StandingChanged, at: datetime) -> None:
+async def append_to_feed(session: AsyncSession, event: StandingChanged, at: datetime) -> None:
     """Append a committed entry to the feed, once.
 
     The advisory lock lasts until the commit, so numbers are committed in order and a reader never skips one.

@@ -17,12 +17,12 @@ from backend.standing.policy import StandingPolicy
 from backend.standing.prompts.errors import RecordUnderReview
 from backend.standing.store.lock import (
     LockedStudent,
-    digest,
-    load_facts_and_assess,
-    lock_and_assess,
+    assess_locked_student,
+    digest_assessment,
+    lock_for_assessment,
     policy_history,
 )
-from backend.standing.store.save import save_assessment, save_current
+from backend.standing.store.save import recompute_locked, save_assessment
 from backend.standing.store.tables import PromptRecord, StudentStanding
 
 
@@ -68,8 +68,8 @@ async def open_prompt_case(session: AsyncSession, prompt_id: UUID, at: datetime)
     stored = await session.get(PromptRecord, prompt_id)
     if stored is None:
         raise NotFound
-    locked = await lock_and_assess(session, stored.student_id, at)
-    facts, assessment = await load_facts_and_assess(session, locked)
+    locked = await lock_for_assessment(session, stored.student_id, at)
+    facts, assessment = await assess_locked_student(session, locked)
     await save_assessment(session, locked, assessment)
     return PromptCase(locked, facts, assessment, _find_prompt(assessment, prompt_id))
 
@@ -79,11 +79,11 @@ async def apply_and_verify(session: AsyncSession, case: PromptCase) -> None:
 
     Raises `RecordUnderReview` if the saved record differs from the assessment.
     """
-    assessment = await save_current(session, case.locked)
+    assessment = await recompute_locked(session, case.locked)
     stored_digest = await session.scalar(
         select(StudentStanding.digest).where(StudentStanding.student_id == case.locked.subject.student_id)
     )
-    if stored_digest != digest(assessment):
+    if stored_digest != digest_assessment(assessment):
         raise RecordUnderReview
 
 

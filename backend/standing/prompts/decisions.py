@@ -32,7 +32,7 @@ from backend.standing.engine.decision_rules import (
     missing_evidence,
     notice_in_time,
 )
-from backend.standing.engine.ledger import Cause, in_force
+from backend.standing.engine.ledger import Cause, sanctions_in_force
 from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, joined
 from backend.standing.prompts.case import (
     PromptCase,
@@ -245,7 +245,7 @@ async def reverse_execution(
         raise ChangeNotAutomatic
     case = await open_prompt_case(session, entry.prompt_id, at)
     require_superior(actor, case.school_path)
-    if str(entry.id) not in {each.entry_id for each in in_force(case.assessment.ledger)}:
+    if str(entry.id) not in {each.entry_id for each in sanctions_in_force(case.assessment.ledger)}:
         raise ChangeNotInForce
     row = tables.ChangeReversed(
         id=new_id(),

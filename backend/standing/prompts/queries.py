@@ -23,7 +23,7 @@ from backend.roll_call.tables import RollCall
 from backend.standing.access import visible_students
 from backend.standing.engine.decision_rules import NOTICE, missing_evidence, notice_in_time
 from backend.standing.engine.facts import RollCallFact
-from backend.standing.engine.prompts import OPEN, PromptKind, PromptState
+from backend.standing.engine.prompts import OPEN_STATES, PromptKind, PromptState
 from backend.standing.policy import StandingPolicy
 from backend.standing.store.load import load_facts, load_student_refs
 from backend.standing.store.lock import policy_history
@@ -136,7 +136,7 @@ def _select_page_ids(
     if search.state is not None:
         page = page.where(_STEP.state == search.state.value)
     if search.open_only or search.overdue:
-        page = page.where(_STEP.state.in_([state.value for state in OPEN]))
+        page = page.where(_STEP.state.in_([state.value for state in OPEN_STATES]))
     if search.overdue:
         page = page.where(_STEP.due_at <= at)
     if search.kind is not None:

@@ -13,7 +13,7 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.people.attachments import AttachedTo, attach, attachments_of
 from backend.people.student_lock import lock_student
-from backend.standing.engine.prompts import OPEN, PromptState
+from backend.standing.engine.prompts import OPEN_STATES, PromptState
 from backend.standing.prompts.errors import OBJECTION_ERRORS
 from backend.standing.prompts.queries import StatementView
 from backend.standing.store.tables import PromptRecord, PromptStatement, PromptStep
@@ -43,7 +43,7 @@ async def file_statement(
     locked_at = await lock_student(session, prompt.student_id, at)
     states = select(PromptStep.state).where(PromptStep.prompt_id == prompt.id).order_by(PromptStep.seq.desc())
     state = PromptState((await session.scalars(states.limit(1))).one())
-    if state not in OPEN:
+    if state not in OPEN_STATES:
         raise OBJECTION_ERRORS[f"prompt_{state}"]
     statement = PromptStatement(
         id=new_id(),

@@ -15,7 +15,7 @@ from uuid import UUID
 from backend.standing.engine.assess import Assessment
 from backend.standing.engine.batch import digest_of
 from backend.standing.engine.facts import Status
-from backend.standing.engine.ledger import Entry
+from backend.standing.engine.ledger import LedgerEntry
 from backend.standing.engine.prompts import Prompt
 from backend.standing.engine.trace import canonical, document
 from backend.standing.store import tables
@@ -143,7 +143,7 @@ class Comparison:
             yield Difference("entries_in_other_order", stored_order[0], stored_order, order)
 
     def _missing(
-        self, kind: str, derived: Mapping[str, Prompt | Entry], present: Collection[str]
+        self, kind: str, derived: Mapping[str, Prompt | LedgerEntry], present: Collection[str]
     ) -> Iterable[Difference]:
         """Rows that the stored assessment lists and that do not exist."""
         listed = self.now.listed_ids
@@ -284,7 +284,7 @@ def _stored_entry(row: tables.StandingEntry) -> dict[str, Any]:
     }
 
 
-def _entry(entry: Entry) -> dict[str, Any]:
+def _entry(entry: LedgerEntry) -> dict[str, Any]:
     names = ("at", "cause", "caused_by", "outcome", "change_kind", "before", "after", "prompt_id", "reverses")
     values = {name: document(getattr(entry, name)) for name in names}
     return values | {"trace": _without_version(document(entry.trace))}

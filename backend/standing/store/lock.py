@@ -46,7 +46,7 @@ def policy_history(path: str) -> PolicyHistory:
     return PolicyHistory(installed.installed_policy(), division_of(path))
 
 
-async def lock_and_assess(session: AsyncSession, student_id: UUID, at: datetime) -> LockedStudent:
+async def lock_for_assessment(session: AsyncSession, student_id: UUID, at: datetime) -> LockedStudent:
     """Lock the student; raises `NotFound` if the scope does not include the student."""
     locked = await lock_students(session, [student_id], at)
     if not locked:
@@ -64,7 +64,7 @@ async def lock_students(
     return [LockedStudent(students[student_id], instant) for student_id, instant in instants.items()]
 
 
-async def load_facts_and_assess(
+async def assess_locked_student(
     session: AsyncSession, student: LockedStudent
 ) -> tuple[StudentFacts, Assessment]:
     """The facts of a locked student, and the assessment as of the lock."""
@@ -87,7 +87,7 @@ async def assess_unlocked(
     return await _assess_each(session, [(student, as_of) for student in students])
 
 
-async def assess_now(
+async def compute_assessments(
     session: AsyncSession, students: Collection[StudentRef], as_of: datetime
 ) -> dict[UUID, Assessment]:
     """`assess_unlocked` without the canonical JSON and digests."""
@@ -106,7 +106,7 @@ async def _assess_each(
     }
 
 
-def digest(assessment: Assessment) -> bytes:
+def digest_assessment(assessment: Assessment) -> bytes:
     """The digest of an assessment; see `AssessmentRecord`."""
     return AssessmentRecord.of(assessment).digest
 

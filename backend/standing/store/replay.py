@@ -39,7 +39,9 @@ class Replay:
     other_versions: tuple[str, ...]
 
 
-async def replays(session: AsyncSession, students: Collection[StudentRef], at: datetime) -> list[Replay]:
+async def replay_students(
+    session: AsyncSession, students: Collection[StudentRef], at: datetime
+) -> list[Replay]:
     """Replay each student's facts at the instant, in a few statements for any number. Raises `AbsentLaw`."""
     calendar = await working_calendar(session)
     facts = await load_facts(session, students)

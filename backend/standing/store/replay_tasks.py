@@ -16,12 +16,12 @@ from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.jobs import DEFAULT, Priority, enqueue_unless_waiting, job_app
 from backend.core.tenancy import Scope
 from backend.people.tables import StudentLock
-from backend.standing.batch_assessment import SchoolOf, batches
+from backend.standing.batch_assessment import SingleSchool, batches
 from backend.standing.engine.trace import document
 from backend.standing.store import tables
 from backend.standing.store.load import load_student_refs
-from backend.standing.store.lock import lock_and_assess
-from backend.standing.store.replay import replays
+from backend.standing.store.lock import lock_for_assessment
+from backend.standing.store.replay import replay_students
 from backend.standing.store.save import note_difference
 
 BATCH = 250
@@ -69,10 +69,10 @@ async def replay_nightly(context: JobContext, timestamp: int) -> None:  # noqa: 
 async def replay_one_school(context: JobContext, school_id: str, path: str) -> None:
     """Replay the students of a school who changed since its last run."""
     app_context: AppContext = context.additional_context["app_context"]
-    await replay_school(app_context, SchoolOf(UUID(school_id), path), app_context.clock())
+    await replay_school(app_context, SingleSchool(UUID(school_id), path), app_context.clock())
 
 
-async def replay_school(app_context: AppContext, school: SchoolOf, at: datetime) -> int:
+async def replay_school(app_context: AppContext, school: SingleSchool, at: datetime) -> int:
     """Replay the students who changed since the last run and note differences. Returns the number that differ."""
     async with app_context.database.transaction(school.scope) as session:
         last = await session.scalar(
@@ -108,21 +108,23 @@ def select_changed_since(school_id: UUID, last: datetime | None) -> Select[UUID]
 
 
 async def find_suspects(
-    app_context: AppContext, school: SchoolOf, student_ids: Sequence[UUID], at: datetime
+    app_context: AppContext, school: SingleSchool, student_ids: Sequence[UUID], at: datetime
 ) -> list[UUID]:
     """Students whose record seems to differ. They are not locked, so a concurrent act can look like a difference."""
     async with app_context.database.transaction(school.scope) as session:
         await session.execute(text("SET TRANSACTION READ ONLY"))
         students = await load_student_refs(session, student_ids)
-        results = await replays(session, list(students.values()), at)
+        results = await replay_students(session, list(students.values()), at)
     return [result.student_id for result in results if result.differences]
 
 
-async def verify_and_note(app_context: AppContext, school: SchoolOf, student_id: UUID, at: datetime) -> bool:
+async def verify_and_note(
+    app_context: AppContext, school: SingleSchool, student_id: UUID, at: datetime
+) -> bool:
     """Replay again with the student locked, and note the difference if it is still there."""
     async with app_context.database.transaction(school.scope) as session:
-        locked = await lock_and_assess(session, student_id, at)
-        [result] = await replays(session, [locked.subject], locked.at)
+        locked = await lock_for_assessment(session, student_id, at)
+        [result] = await replay_students(session, [locked.subject], locked.at)
         if not result.differences:
             return False
         await note_difference(session, locked, document(result.differences), "replay")

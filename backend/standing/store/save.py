@@ -30,9 +30,9 @@ from backend.standing.store.lock import (
     LockedAssessments,
     LockedStudent,
     assess_locked,
+    assess_locked_student,
     has_changed,
-    load_facts_and_assess,
-    lock_and_assess,
+    lock_for_assessment,
     lock_students,
 )
 from backend.standing.store.save_ledger import load_entry_ids, save_entries, save_releases, save_status
@@ -43,8 +43,8 @@ from backend.standing.store.save_prompts import load_steps_in_effect, save_promp
 
 async def recompute(session: AsyncSession, student_id: UUID, at: datetime) -> Assessment:
     """Lock the student, assess all facts, and save the result. Safe to run any number of times."""
-    locked = await lock_and_assess(session, student_id, at)
-    return await save_current(session, locked)
+    locked = await lock_for_assessment(session, student_id, at)
+    return await recompute_locked(session, locked)
 
 
 async def recompute_many(session: AsyncSession, student_ids: Collection[UUID], at: datetime) -> int:
@@ -67,10 +67,10 @@ async def recompute_many(session: AsyncSession, student_ids: Collection[UUID], a
     return len(changed)
 
 
-async def save_current(session: AsyncSession, student: LockedStudent) -> Assessment:
+async def recompute_locked(session: AsyncSession, student: LockedStudent) -> Assessment:
     """Assess all facts of a locked student and save the result."""
     await session.flush()
-    _, assessment = await load_facts_and_assess(session, student)
+    _, assessment = await assess_locked_student(session, student)
     await save_assessment(session, student, assessment)
     return assessment
 

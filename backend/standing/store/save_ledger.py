@@ -13,7 +13,7 @@ from backend.core.database import among
 from backend.core.tenancy import scope_of
 from backend.people.tables import Student
 from backend.standing.engine.assess import Assessment
-from backend.standing.engine.ledger import Cause, Entry
+from backend.standing.engine.ledger import Cause, LedgerEntry
 from backend.standing.engine.trace import document
 from backend.standing.events import AidReleased, StandingChanged
 from backend.standing.store import tables
@@ -40,7 +40,7 @@ async def save_entries(
             await _publish_entry(session, student, entry, assessment.policy_version)
 
 
-async def _save_origin(session: AsyncSession, student: LockedStudent, entry: Entry) -> None:
+async def _save_origin(session: AsyncSession, student: LockedStudent, entry: LedgerEntry) -> None:
     """Store the status before the first entry, once."""
     origin = {"standing": entry.before.standing, "study_form": entry.before.study_form, "at": student.at}
     statement = insert(tables.StandingOrigin).values(**student.keys, **origin)
@@ -48,7 +48,7 @@ async def _save_origin(session: AsyncSession, student: LockedStudent, entry: Ent
 
 
 async def _save_entry(
-    session: AsyncSession, student: LockedStudent, seq: int, entry: Entry, policy_version: str
+    session: AsyncSession, student: LockedStudent, seq: int, entry: LedgerEntry, policy_version: str
 ) -> None:
     session.add(
         tables.StandingEntry(
@@ -76,7 +76,7 @@ async def _save_entry(
 
 
 async def _publish_entry(
-    session: AsyncSession, student: LockedStudent, entry: Entry, policy_version: str
+    session: AsyncSession, student: LockedStudent, entry: LedgerEntry, policy_version: str
 ) -> None:
     act = audit.Act(
         f"standing.{entry.cause.value}",

@@ -22,34 +22,34 @@ from backend.standing.change_requests.service import (
 )
 from backend.standing.store.tables import PromptDecision, PromptDelivered, PromptRecord
 from tests.support.province import Pupil, School, Unit, plant_school, province_account
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 
 @dataclass(slots=True)
 class ChangeDesk:
     """A standing scenario with two registrars (the second never files) and the authorities of the school."""
 
-    registry: Registry
+    scenario: StandingScenario
     registrar: Actor = field(init=False)
     colleague: Actor = field(init=False)
     bureau: Actor = field(init=False)
     province: Actor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.registrar, self.colleague = self.registry.registrar, self.registry.registrar
-        self.bureau, self.province = self.registry.bureau, self.registry.province
+        self.registrar, self.colleague = self.scenario.registrar, self.scenario.registrar
+        self.bureau, self.province = self.scenario.bureau, self.scenario.province
 
     @property
     def pupil(self) -> Pupil:
-        return self.registry.pupil
+        return self.scenario.pupil
 
     async def file(
         self, kind: str, pupil: Pupil | None = None, actor: Actor | None = None
     ) -> ChangeRequestView:
         actor = actor or self.registrar
         command = RequestChange((pupil or self.pupil).id, kind, "因病住院，需休养")
-        async with self.registry.transaction(actor) as session:
-            return await request_change(session, actor, command, self.registry.at)
+        async with self.scenario.transaction(actor) as session:
+            return await request_change(session, actor, command, self.scenario.at)
 
     async def answer(
         self,
@@ -59,13 +59,13 @@ class ChangeDesk:
         opinion: str | None = None,
     ) -> ChangeRequestView:
         command = GiveOpinion(view.request.id, outcome, opinion)
-        async with self.registry.transaction(actor) as session:
-            return await give_opinion(session, actor, command, self.registry.at)
+        async with self.scenario.transaction(actor) as session:
+            return await give_opinion(session, actor, command, self.scenario.at)
 
     async def withdraw(self, view: ChangeRequestView, actor: Actor | None = None) -> ChangeRequestView:
         actor = actor or self.registrar
-        async with self.registry.transaction(actor) as session:
-            return await withdraw_request(session, actor, view.request.id, "不再需要", self.registry.at)
+        async with self.scenario.transaction(actor) as session:
+            return await withdraw_request(session, actor, view.request.id, "不再需要", self.scenario.at)
 
     async def change(self, kind: str, *levels: Actor) -> ChangeRequestView:
         """File a request and let every given level agree."""
@@ -76,17 +76,17 @@ class ChangeDesk:
 
     async def lock(self, outcome: str = "part_time") -> None:
         """Lock the record: two misses, a delivered prompt and the registrar's decision."""
-        await self.registry.misses(2)
-        await self.registry.recompute()
+        await self.scenario.misses(2)
+        await self.scenario.recompute()
         await self.decide(outcome)
 
     async def decide(self, outcome: str = "part_time") -> None:
         """Deliver the student's newest prompt and decide it as the registrar."""
-        [*_, prompt] = sorted(await self.registry.rows(PromptRecord), key=lambda row: row.raised_at)
+        [*_, prompt] = sorted(await self.scenario.rows(PromptRecord), key=lambda row: row.raised_at)
         common = {"school_id": prompt.school_id, "student_id": prompt.student_id, "prompt_id": prompt.id}
-        async with self.registry.roll_call_scenario.owner_transaction() as session:
+        async with self.scenario.roll_call_scenario.owner_transaction() as session:
             session.add(
-                PromptDelivered(**common, at=self.registry.at, how="in_app", note=None, acting_account=None)
+                PromptDelivered(**common, at=self.scenario.at, how="in_app", note=None, acting_account=None)
             )
             await session.flush()
             session.add(
@@ -99,22 +99,22 @@ class ChangeDesk:
                     found_reason=None,
                     found_text="",
                     decided_by=new_id(),
-                    at=self.registry.at,
+                    at=self.scenario.at,
                 )
             )
-        await self.registry.recompute()
-        self.registry.pass_time(hours=1)
+        await self.scenario.recompute()
+        self.scenario.pass_time(hours=1)
 
     async def enrol_in(self, programme: str) -> None:
         """Set the pupil's programme."""
-        async with self.registry.roll_call_scenario.owner_transaction() as session:
+        async with self.scenario.roll_call_scenario.owner_transaction() as session:
             await session.execute(
                 update(Student).where(Student.id == self.pupil.id).values(programme=programme)
             )
 
     async def county_school(self) -> tuple[School, Unit]:
         """A school of a county below the city, and the county."""
-        world, roll_call_scenario = self.registry.roll_call_scenario.world, self.registry.roll_call_scenario
+        world, roll_call_scenario = self.scenario.roll_call_scenario.world, self.scenario.roll_call_scenario
         async with roll_call_scenario.owner_transaction() as session:
             county = await session.scalar(
                 select(OrgUnit).where(OrgUnit.kind == "county", OrgUnit.code == "410122")
@@ -122,7 +122,7 @@ class ChangeDesk:
             if county is None:
                 new, divisions = NewCounty("410122", "中牟县"), Divisions.of(load_policies())
                 province = province_account(world.province)
-                county = await add_county(session, province, new, divisions, self.registry.at)
+                county = await add_county(session, province, new, divisions, self.scenario.at)
             school = await plant_school(
                 session, roll_call_scenario.app_context.keys, county, classes=1, students=1
             )

@@ -8,14 +8,14 @@ from backend.core.ids import new_id
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
 from tests.support.province import Unit
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 
-async def create_superior_account(registry: Registry, unit: Unit | None = None) -> UUID:
+async def create_superior_account(scenario: StandingScenario, unit: Unit | None = None) -> UUID:
     """Create an active account of the authority directly above the school, or of the given one."""
-    authority = unit or registry.roll_call_scenario.world.city
+    authority = unit or scenario.roll_call_scenario.world.city
     account_id = new_id()
-    async with registry.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         session.add(
             Account(
                 id=account_id,
@@ -28,15 +28,17 @@ async def create_superior_account(registry: Registry, unit: Unit | None = None) 
                 password_hash="-",
                 totp_sealed=b"-",
                 failed_attempts=0,
-                created_at=registry.at,
+                created_at=scenario.at,
             )
         )
     return account_id
 
 
-async def load_notices(registry: Registry, linked_id: object) -> list[tuple[str, UUID | None, NoticeMessage]]:
+async def load_notices(
+    scenario: StandingScenario, linked_id: object
+) -> list[tuple[str, UUID | None, NoticeMessage]]:
     """Kind, recipient (account or student) and message of every notice whose links contain the id."""
-    async with registry.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         rows = await session.execute(
             select(NoticeMessage, Notice)
             .join(Notice, Notice.message_id == NoticeMessage.id)

@@ -23,64 +23,64 @@ from backend.standing.prompts.deliveries import OfflineMethod, RecordDelivery, r
 from backend.standing.store.tables import PromptDecision
 from tests.support.province import CITY_CODE
 from tests.support.standing.prompts import prompted, receive
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 
-async def raise_received_prompt(registry: Registry) -> UUID:
+async def raise_received_prompt(scenario: StandingScenario) -> UUID:
     """Raise the first student's prompt and confirm its receipt; returns its id."""
-    prompt_id = await prompted(registry)
-    await receive(registry, prompt_id)
+    prompt_id = await prompted(scenario)
+    await receive(scenario, prompt_id)
     return prompt_id
 
 
 async def decide(
-    registry: Registry,
+    scenario: StandingScenario,
     prompt_id: UUID,
     outcome: str = "part_time",
     actor: Actor | None = None,
     **more: Any,
 ) -> PromptDecision:
-    actor = actor or registry.registrar
-    async with registry.transaction(actor) as session:
-        return await decide_prompt(session, actor, DecidePrompt(prompt_id, outcome, **more), registry.at)
+    actor = actor or scenario.registrar
+    async with scenario.transaction(actor) as session:
+        return await decide_prompt(session, actor, DecidePrompt(prompt_id, outcome, **more), scenario.at)
 
 
-async def dismiss(registry: Registry, prompt_id: UUID, actor: Actor | None = None) -> PromptDecision:
-    return await decide(registry, prompt_id, "dismiss", actor, found_reason="illness")
+async def dismiss(scenario: StandingScenario, prompt_id: UUID, actor: Actor | None = None) -> PromptDecision:
+    return await decide(scenario, prompt_id, "dismiss", actor, found_reason="illness")
 
 
 async def answer(
-    registry: Registry, decision_id: UUID, actor: Actor | None = None, *, accepted: bool = True
+    scenario: StandingScenario, decision_id: UUID, actor: Actor | None = None, *, accepted: bool = True
 ) -> UUID:
-    actor = actor or registry.bureau
+    actor = actor or scenario.bureau
     command = AnswerDismissal(decision_id, accepted, "病历已核实")
-    async with registry.transaction(actor) as session:
-        return await answer_dismissal(session, actor, command, registry.at)
+    async with scenario.transaction(actor) as session:
+        return await answer_dismissal(session, actor, command, scenario.at)
 
 
-async def reverse(registry: Registry, entry_id: UUID, actor: Actor | None = None) -> UUID:
-    actor = actor or registry.bureau
-    async with registry.transaction(actor) as session:
-        return await reverse_execution(session, actor, ReverseExecution(entry_id, "当日停电"), registry.at)
+async def reverse(scenario: StandingScenario, entry_id: UUID, actor: Actor | None = None) -> UUID:
+    actor = actor or scenario.bureau
+    async with scenario.transaction(actor) as session:
+        return await reverse_execution(session, actor, ReverseExecution(entry_id, "当日停电"), scenario.at)
 
 
 async def record_offline_delivery(
-    registry: Registry,
+    scenario: StandingScenario,
     prompt_id: UUID,
     ago: timedelta = timedelta(),
     actor: Actor | None = None,
     how: OfflineMethod = "written",
 ) -> None:
-    actor = actor or registry.bureau
-    command = RecordDelivery(prompt_id, how, registry.at - ago, "送达回证〔2026〕12号")
-    async with registry.transaction(actor) as session:
-        await record_delivery(session, actor, command, registry.at)
+    actor = actor or scenario.bureau
+    command = RecordDelivery(prompt_id, how, scenario.at - ago, "送达回证〔2026〕12号")
+    async with scenario.transaction(actor) as session:
+        await record_delivery(session, actor, command, scenario.at)
 
 
-async def delete_heartbeats(registry: Registry, roll_call: RollCall) -> None:
+async def delete_heartbeats(scenario: StandingScenario, roll_call: RollCall) -> None:
     """Delete the heartbeats of the window, as if the service had been down."""
     window = ServiceHeartbeat.minute.between(roll_call.opens_at, roll_call.closes_at)
-    async with registry.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         await session.execute(delete(ServiceHeartbeat).where(window))
 
 

@@ -8,34 +8,34 @@ from sqlalchemy import text
 from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.store.tables import PromptRecord
 from tests.support.province import Pupil
-from tests.support.standing.scenario import Registry
+from tests.support.standing.scenario import StandingScenario
 
 
-async def prompted(registry: Registry, pupil: Pupil | None = None) -> UUID:
+async def prompted(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
     """Let everyone miss two roll calls and save this student's prompt; returns its id."""
-    await registry.misses(2)
-    await registry.recompute(pupil)
-    return await prompt_of(registry, pupil)
+    await scenario.misses(2)
+    await scenario.recompute(pupil)
+    return await prompt_of(scenario, pupil)
 
 
-async def prompt_of(registry: Registry, pupil: Pupil | None = None) -> UUID:
+async def prompt_of(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
     """The id of the student's only prompt."""
-    [prompt] = await registry.rows(PromptRecord, pupil)
+    [prompt] = await scenario.rows(PromptRecord, pupil)
     prompt_id: UUID = prompt.id
     return prompt_id
 
 
-async def receive(registry: Registry, prompt_id: UUID) -> datetime:
+async def receive(scenario: StandingScenario, prompt_id: UUID) -> datetime:
     """Confirm the receipt as the registrar; returns the deadline."""
-    async with registry.transaction(registry.registrar) as session:
-        await receive_prompt(session, registry.registrar, prompt_id, registry.at)
-    due_at = (await registry.step(prompt_id)).due_at
+    async with scenario.transaction(scenario.registrar) as session:
+        await receive_prompt(session, scenario.registrar, prompt_id, scenario.at)
+    due_at = (await scenario.step(prompt_id)).due_at
     assert due_at is not None
     return due_at
 
 
-async def finish_jobs(registry: Registry) -> None:
+async def finish_jobs(scenario: StandingScenario) -> None:
     """Delete the school's queued jobs, as if a worker had run them."""
     delete = text("DELETE FROM procrastinate_jobs WHERE args ->> 'school_id' = :school_id")
-    async with registry.roll_call_scenario.owner_transaction() as session:
-        await session.execute(delete, {"school_id": str(registry.school.id)})
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        await session.execute(delete, {"school_id": str(scenario.school.id)})

@@ -42,7 +42,7 @@ AFTER_THE_CLOSE = timedelta(minutes=10)
 
 
 @dataclass(slots=True)
-class Registry:
+class StandingScenario:
     """A school, its students, and their recorded facts. `pupil` is the first student."""
 
     roll_call_scenario: RollCallScenario
@@ -103,7 +103,7 @@ class Registry:
         return self.app_context.database.transaction(actor.scope)
 
     @asynccontextmanager
-    async def apart(self, actor: Actor) -> AsyncIterator[AsyncSession]:
+    async def separate_transaction(self, actor: Actor) -> AsyncIterator[AsyncSession]:
         """A transaction that does not affect roll calls, so that misses after it can still be copied."""
         unchanged = self.transactions_at_start == self._transactions()
         async with self.transaction(actor) as session:
@@ -122,14 +122,14 @@ class Registry:
         present: Collection[Pupil] = (),
         actor: Actor | None = None,
         *,
-        told: bool = True,
+        announced: bool = True,
         **changes: Any,
     ) -> RollCall:
         """Launch a roll call in which only `present` are present, and settle it. The clock is then after the close."""
         launched = await self.roll_call_scenario.launch(actor, **changes)
         roll_call = launched.roll_call
-        await self.mark_pulses(roll_call)
-        if told:
+        await self.record_heartbeats(roll_call)
+        if announced:
             await self.receive_notices(roll_call.id)
         self.roll_call_scenario.clock.at = roll_call.opens_at + WINDOW / 2
         for pupil in present:
@@ -169,7 +169,7 @@ class Registry:
             )
             roll_calls = list(await session.scalars(statement.order_by(RollCall.id)))
         for roll_call in roll_calls:
-            await self.mark_pulses(roll_call)
+            await self.record_heartbeats(roll_call)
         self.roll_call_scenario.clock.at = clock
         return roll_calls
 
@@ -181,7 +181,7 @@ class Registry:
             self.set_clock(days=1)
         return roll_calls
 
-    async def mark_pulses(self, roll_call: RollCall) -> None:
+    async def record_heartbeats(self, roll_call: RollCall) -> None:
         """Record a heartbeat of the service for every minute of the window."""
         minute = roll_call.opens_at.replace(second=0, microsecond=0)
         rows = []
@@ -267,36 +267,36 @@ class Registry:
             return list(rows)
 
 
-async def opened(app_context: AppContext, owner: Database) -> Registry:
+async def create_standing_scenario(app_context: AppContext, owner: Database) -> StandingScenario:
     """A scenario in a new world, forty days into the term at eight in the morning, with a filed site."""
-    registry = await _create(app_context, owner)
+    scenario = await _create(app_context, owner)
     recording = _recordings.get(owner)
-    if recording is None or recording.began_at != registry.at:
-        recording = _recordings[owner] = await _record_misses(registry)
-        registry = await _create(app_context, owner)
-    registry.recording, registry.transactions_at_start = recording, registry._transactions()
-    return registry
+    if recording is None or recording.began_at != scenario.at:
+        recording = _recordings[owner] = await _record_misses(scenario)
+        scenario = await _create(app_context, owner)
+    scenario.recording, scenario.transactions_at_start = recording, scenario._transactions()
+    return scenario
 
 
-async def _create(app_context: AppContext, owner: Database) -> Registry:
+async def _create(app_context: AppContext, owner: Database) -> StandingScenario:
     roll_call_scenario = await create_scenario(app_context, owner)
     async with roll_call_scenario.owner_transaction() as session:
         term = await term_of(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
     roll_call_scenario.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
     await roll_call_scenario.file_site()
-    return Registry(roll_call_scenario, new_id())
+    return StandingScenario(roll_call_scenario, new_id())
 
 
-async def _record_misses(registry: Registry) -> copied_misses.Recording:
-    async with registry.roll_call_scenario.owner_transaction() as session:
-        names = await copied_misses.load_names(session, registry.roll_call_scenario.world)
+async def _record_misses(scenario: StandingScenario) -> copied_misses.Recording:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        names = await copied_misses.load_names(session, scenario.roll_call_scenario.world)
         transaction = await copied_misses.first_transaction(session)
-    recording = copied_misses.Recording(names, registry.at)
+    recording = copied_misses.Recording(names, scenario.at)
     for _ in range(copied_misses.MOST):
-        await registry.run_misses(1)
-        async with registry.roll_call_scenario.owner_transaction() as session:
+        await scenario.run_misses(1)
+        async with scenario.roll_call_scenario.owner_transaction() as session:
             recording.after.append(
-                (await copied_misses.load_written(session, transaction, registry.since), registry.at)
+                (await copied_misses.load_written(session, transaction, scenario.since), scenario.at)
             )
     return recording
 

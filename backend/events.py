@@ -42,7 +42,7 @@ from backend.standing.ledger.queries import append_to_feed
 from backend.standing.notifications import claims as claim_notifications
 from backend.standing.notifications import prompts as standing_notifications
 from backend.standing.notifications.prompts import superior_path
-from backend.standing.prompts.deliveries import deliver_prompt
+from backend.standing.prompts.deliveries import deliver_prompt_by_notice
 from backend.standing.store.save import recompute
 
 E = TypeVar("E", bound=Event)
@@ -135,7 +135,7 @@ async def _notify_guardians_of_limit(
     session: AsyncSession, event: standing.PromptRaised, at: datetime
 ) -> None:
     if event.kind is PromptKind.LEAVE_OVER_CAP:
-        await guardians.tell_over_limit(session, event.student_id, event.prompt_id, at)
+        await guardians.notify_over_limit(session, event.student_id, event.prompt_id, at)
 
 
 _ASSESS_LEAVE: Consumer[leave.LeaveEvent] = Consumer(
@@ -165,11 +165,11 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             ),
             _on(
                 roll_call.RollCallExtended,
-                Consumer("tell_extended", _org_path_scope, roll_call_notifications.notify_extended),
+                Consumer("notify_extended", _org_path_scope, roll_call_notifications.notify_extended),
             ),
             _on(
                 roll_call.RollCallVoided,
-                Consumer("tell_voided", _org_path_scope, roll_call_notifications.notify_voided),
+                Consumer("notify_voided", _org_path_scope, roll_call_notifications.notify_voided),
                 Consumer("assess_voided", _org_path_scope, _assess_roll_call_students),
             ),
             _on(
@@ -182,7 +182,7 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(identity.AccountDisabled),
             _on(people.ClassesAssigned),
             _on(identity.DeviceBound),
-            _on(identity.DeviceRebound, Consumer("tell_rebound", _school_scope, notify_rebound)),
+            _on(identity.DeviceRebound, Consumer("notify_rebound", _school_scope, notify_rebound)),
             _on(identity.DeviceRevoked),
             _on(identity.FaceEnrolled),
             _on(identity.FaceEnrolmentRefused),
@@ -193,47 +193,69 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             _on(
                 leave.LeaveRequested,
                 Consumer(
-                    "tell_leave_requested", _school_and_accounts_scope, leave_notifications.tell_requested
+                    "notify_leave_requested", _school_and_accounts_scope, leave_notifications.notify_requested
                 ),
                 _ASSESS_LEAVE,
             ),
             _on(
                 leave.LeaveDecided,
-                Consumer("tell_leave_decided", _school_and_accounts_scope, leave_notifications.tell_decided),
-                Consumer("tell_guardians_of_leave", _school_and_accounts_scope, guardians.tell_approved),
+                Consumer(
+                    "notify_leave_decided", _school_and_accounts_scope, leave_notifications.notify_decided
+                ),
+                Consumer("notify_guardians_of_leave", _school_and_accounts_scope, guardians.notify_approved),
                 _ASSESS_LEAVE,
             ),
             _on(
                 leave.LeaveCancelled,
-                Consumer("tell_leave_cancelled", _school_and_accounts_scope, leave_notifications.tell_ended),
+                Consumer(
+                    "notify_leave_cancelled", _school_and_accounts_scope, leave_notifications.notify_ended
+                ),
                 _ASSESS_LEAVE,
             ),
             _on(
                 leave.LeaveReturned,
-                Consumer("tell_leave_returned", _school_and_accounts_scope, leave_notifications.tell_ended),
+                Consumer(
+                    "notify_leave_returned", _school_and_accounts_scope, leave_notifications.notify_ended
+                ),
                 _ASSESS_LEAVE,
             ),
             _on(
                 notice.NoticeReceived,
-                Consumer("deliver_prompt", _school_and_accounts_scope, deliver_prompt),
+                Consumer("deliver_prompt", _school_and_accounts_scope, deliver_prompt_by_notice),
             ),
             _on(
                 standing.PromptRaised,
-                Consumer("tell_prompt", _school_and_accounts_scope, standing_notifications.tell_raised),
-                Consumer("tell_prompt_above", _superior_scope, standing_notifications.tell_superior_raised),
-                Consumer("tell_guardians_of_limit", _school_and_accounts_scope, _notify_guardians_of_limit),
+                Consumer(
+                    "notify_prompt", _school_and_accounts_scope, standing_notifications.notify_prompt_raised
+                ),
+                Consumer(
+                    "notify_superior_prompt",
+                    _superior_scope,
+                    standing_notifications.notify_superior_prompt_raised,
+                ),
+                Consumer("notify_guardians_of_limit", _school_and_accounts_scope, _notify_guardians_of_limit),
             ),
             _on(
                 standing.PromptMoved,
-                Consumer("tell_prompt_moved", _school_and_accounts_scope, standing_notifications.tell_moved),
                 Consumer(
-                    "tell_prompt_moved_above", _superior_scope, standing_notifications.tell_superior_moved
+                    "notify_prompt_moved",
+                    _school_and_accounts_scope,
+                    standing_notifications.notify_prompt_moved,
+                ),
+                Consumer(
+                    "notify_superior_prompt_moved",
+                    _superior_scope,
+                    standing_notifications.notify_superior_prompt_moved,
                 ),
             ),
             _on(
                 standing.StandingChanged,
                 Consumer("number_entry", _school_scope, append_to_feed),
-                Consumer("tell_changed", _school_and_accounts_scope, standing_notifications.tell_changed),
+                Consumer(
+                    "notify_changed",
+                    _school_and_accounts_scope,
+                    standing_notifications.notify_standing_changed,
+                ),
                 Consumer("reinstate_aid", _school_and_accounts_scope, _post_student_aid),
             ),
             _on(
@@ -242,7 +264,11 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             ),
             _on(
                 standing.ReasonClaimDecided,
-                Consumer("tell_claim_decided", _school_and_accounts_scope, claim_notifications.tell_decided),
+                Consumer(
+                    "notify_claim_decided",
+                    _school_and_accounts_scope,
+                    claim_notifications.notify_claim_decided,
+                ),
             ),
             _on(
                 standing.AidReleased,
@@ -250,59 +276,95 @@ SUBSCRIPTIONS: Mapping[type[Event], tuple[Consumer[Any], ...]] = MappingProxyTyp
             ),
             _on(
                 aid.AidDecided,
-                Consumer("tell_aid_decided", _school_and_accounts_scope, aid_notifications.tell_decided),
+                Consumer(
+                    "notify_aid_decided",
+                    _school_and_accounts_scope,
+                    aid_notifications.notify_application_decided,
+                ),
             ),
             _on(
                 aid.AidWithdrawn,
-                Consumer("tell_aid_withdrawn", _school_and_accounts_scope, aid_notifications.tell_withdrawn),
+                Consumer(
+                    "notify_aid_withdrawn", _school_and_accounts_scope, aid_notifications.notify_aid_withdrawn
+                ),
             ),
             _on(
                 aid.AidReinstated,
                 Consumer(
-                    "tell_aid_reinstated", _school_and_accounts_scope, aid_notifications.tell_reinstated
+                    "notify_aid_reinstated",
+                    _school_and_accounts_scope,
+                    aid_notifications.notify_aid_reinstated,
                 ),
             ),
             _on(
                 standing.StudentWarned,
-                Consumer("tell_warned", _school_and_accounts_scope, standing_notifications.tell_warned),
-                Consumer("tell_warned_above", _superior_scope, standing_notifications.tell_superior_warned),
+                Consumer(
+                    "notify_warned", _school_and_accounts_scope, standing_notifications.notify_student_warned
+                ),
+                Consumer(
+                    "notify_superior_warned",
+                    _superior_scope,
+                    standing_notifications.notify_superior_student_warned,
+                ),
             ),
             _on(
                 appeal.AppealFiled,
                 Consumer("assess_appealed", _school_and_accounts_scope, _assess_student),
-                Consumer("tell_appeal_filed", _appeal_authority_scope, appeal_notifications.tell_filed),
+                Consumer(
+                    "notify_appeal_filed", _appeal_authority_scope, appeal_notifications.notify_appeal_filed
+                ),
             ),
             _on(
                 appeal.AppealMessagePosted,
-                Consumer("tell_appeal_message", _appeal_authority_scope, appeal_notifications.tell_message),
+                Consumer(
+                    "notify_appeal_message",
+                    _appeal_authority_scope,
+                    appeal_notifications.notify_appeal_message,
+                ),
             ),
             _on(
                 appeal.AppealWithdrawn,
                 Consumer("assess_appeal_withdrawn", _school_and_accounts_scope, _assess_student),
                 Consumer(
-                    "tell_appeal_withdrawn", _appeal_authority_scope, appeal_notifications.tell_withdrawn
+                    "notify_appeal_withdrawn",
+                    _appeal_authority_scope,
+                    appeal_notifications.notify_appeal_withdrawn,
                 ),
             ),
             _on(
                 appeal.AppealDecided,
-                Consumer("tell_appeal_decided", _appeal_authority_scope, appeal_notifications.tell_decided),
+                Consumer(
+                    "notify_appeal_decided",
+                    _appeal_authority_scope,
+                    appeal_notifications.notify_appeal_decided,
+                ),
             ),
             _on(
                 standing.ReplayDifferenceFound,
-                Consumer("tell_difference", _superior_scope, standing_notifications.tell_difference),
+                Consumer(
+                    "notify_difference", _superior_scope, standing_notifications.notify_replay_difference
+                ),
             ),
             _on(
                 standing.ChangeRequested,
-                Consumer("tell_change_turn", _approver_scope, change_request_notifications.tell_turn),
                 Consumer(
-                    "tell_change_filed", _school_and_accounts_scope, change_request_notifications.tell_filed
+                    "notify_change_turn", _approver_scope, change_request_notifications.notify_current_level
+                ),
+                Consumer(
+                    "notify_change_filed",
+                    _school_and_accounts_scope,
+                    change_request_notifications.notify_request_filed,
                 ),
             ),
             _on(
                 standing.ChangeRequestDecided,
-                Consumer("tell_change_turn", _approver_scope, change_request_notifications.tell_turn),
                 Consumer(
-                    "tell_change_ended", _school_and_accounts_scope, change_request_notifications.tell_ended
+                    "notify_change_turn", _approver_scope, change_request_notifications.notify_current_level
+                ),
+                Consumer(
+                    "notify_change_ended",
+                    _school_and_accounts_scope,
+                    change_request_notifications.notify_request_closed,
                 ),
             ),
         )

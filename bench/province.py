@@ -58,7 +58,7 @@ from backend.standing.batch_assessment import (
     recompute_each,
     select_absentees,
 )
-from backend.standing.prompts.queries import PromptSearch, prompts_page
+from backend.standing.prompts.queries import PromptSearch, load_prompts_page
 from backend.standing.store.tables import PromptRecord
 from bench.province_baselines import (
     Cost,
@@ -241,7 +241,7 @@ async def measure_reads(app_context: AppContext, roll_call: RollCall) -> list[La
 
     async def prompts(actor: Actor) -> None:
         async with app_context.database.transaction(actor.scope) as session:
-            await prompts_page(session, actor, PromptSearch(open_only=True), SETTLED_AT, None, 51)
+            await load_prompts_page(session, actor, PromptSearch(open_only=True), SETTLED_AT, None, 51)
 
     totals_cache = TotalsCache(app_context)
 

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from fastapi import APIRouter
 
-from backend.appeal.explanations import ExplanationKind, explained
+from backend.appeal.explanations import ExplanationKind, load_explanation
 from backend.core.web.problems import documented
 from backend.standing.explanations.schemas import ExplanationOut
 from mobile_api.caller import PhoneCaller
@@ -16,5 +16,5 @@ router = APIRouter(prefix="/v1", tags=["说明 · explanations"])
 async def get_explanation(caller: PhoneCaller, kind: ExplanationKind, case_id: UUID) -> ExplanationOut:
     """查看与我有关的说明 · The rule and facts behind a result, what comes next, and what I can do now."""
     async with caller.transaction() as session:
-        explanation = await explained(session, caller.actor, kind, case_id)
+        explanation = await load_explanation(session, caller.actor, kind, case_id)
     return ExplanationOut.of(explanation)

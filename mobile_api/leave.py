@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 
 from backend.core.pagination import Cursor, Limit, Page, decode_cursor, encode_cursor, parse_id
 from backend.core.web.problems import documented
-from backend.leave.queries import LeaveSearch, leaves_page, load_leave, tally_of
+from backend.leave.queries import LeaveSearch, leaves_page, load_leave, load_leave_balance
 from backend.leave.schemas import CancellationIn, Day, LeaveDaysOut, LeaveIn, LeaveOut, leaves_out
 from backend.leave.service import (
     HalfDay,
@@ -85,5 +85,5 @@ async def get_leave_days(
     """本学期请假天数与上限 · Leave days in the term, and the limit."""
     assert caller.actor.student_id is not None
     async with caller.transaction() as session:
-        count = await tally_of(session, caller.actor.student_id, caller.at, on)
+        count = await load_leave_balance(session, caller.actor.student_id, caller.at, on)
     return LeaveDaysOut.of(count)

@@ -6,8 +6,8 @@ from fastapi import APIRouter
 
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor, instant_position
 from backend.core.web.problems import documented
-from backend.standing.prompts.queries import PromptSearch, prompt_file, prompts_page
-from backend.standing.prompts.schemas import OwnPromptFileOut, PromptOut, StatementIn, StatementOut
+from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
+from backend.standing.prompts.schemas import OwnPromptDetailOut, PromptOut, StatementIn, StatementOut
 from backend.standing.prompts.statements import FileStatement, file_statement
 from backend.standing.student_view.queries import own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
@@ -29,7 +29,7 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
     """我的提示（新的在前） · Prompts about me, newest first."""
     before = instant_position(cursor)
     async with caller.transaction() as session:
-        rows = await prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
+        rows = await load_prompts_page(session, caller.actor, PromptSearch(), caller.at, before, limit + 1)
     shown = rows[:limit]
     last = shown[-1].prompt if len(rows) > limit else None
     next_cursor = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
@@ -37,11 +37,11 @@ async def list_prompts(caller: PhoneCaller, limit: Limit = 20, cursor: Cursor = 
 
 
 @router.get("/me/prompts/{prompt_id}", responses=documented(401, 403, 404, 422))
-async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptFileOut:
+async def get_prompt(caller: PhoneCaller, prompt_id: UUID) -> OwnPromptDetailOut:
     """查看提示 · One prompt about me: evidence, decisions, and my statements."""
     async with caller.transaction() as session:
-        found = await prompt_file(session, caller.actor, prompt_id, caller.at)
-    return OwnPromptFileOut.of_detail(found)
+        found = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
+    return OwnPromptDetailOut.of_detail(found)
 
 
 @router.post(

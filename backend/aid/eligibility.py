@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.aid.errors import AidIneligible
 from backend.aid.policy import AidPolicy
-from backend.aid.rules import Applicant, ineligibility
+from backend.aid.rules import Applicant, find_ineligibility_reasons
 from backend.aid.tables import AidDuplicate
 from backend.core import audit
 from backend.core.actor import Actor
@@ -101,7 +101,7 @@ def list_ineligibility_reasons(
         formally_registered=number is not None and number[0] != StudentNumberKind.TEMPORARY,
         compulsory_education_duplicate=duplicate,
     )
-    return tuple(REASON_TEXTS[reason] for reason in ineligibility(applicant))
+    return tuple(REASON_TEXTS[reason] for reason in find_ineligibility_reasons(applicant))
 
 
 async def require_eligible(session: AsyncSession, student: Student, law: AidPolicy, keys: KeyRing) -> None:

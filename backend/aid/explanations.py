@@ -23,7 +23,7 @@ from backend.standing.explanations.model import (
     Reader,
     reader_for_role,
 )
-from backend.standing.explanations.phrases import AID_KINDS, Bilingual, instant, term_words
+from backend.standing.explanations.phrases import AID_KINDS, Bilingual, format_instant, term_words
 from backend.standing.explanations.service import load_policy_history
 from backend.standing.policy import StandingPolicy
 
@@ -81,7 +81,7 @@ def explain_filing(
             f"学籍已经恢复，此前撤回的资助全部恢复，共 {total} 元。",
             f"The standing has been restored, and all withdrawn aid is reinstated: {total} yuan.",
         )
-    at = instant(row.filed_at)
+    at = format_instant(row.filed_at)
     filed = Bilingual(
         f"登记时间：{at}。{STATE_TEXTS[filing.state].zh}", f"Filed at {at}. {STATE_TEXTS[filing.state].en}"
     )

@@ -14,11 +14,11 @@ from backend.aid.rules import (
     AidChange,
     AidKind,
     Award,
-    Discrepancy,
     Instalment,
+    Overpayment,
     Payment,
     Posting,
-    aid_accounts,
+    compute_accounts,
 )
 from backend.aid.tables import AidAward, AidInstalment, AidPayment, AidPosting
 from backend.core.clock import legal_day
@@ -55,16 +55,16 @@ class StudentLedger:
         A term's changes withdraw the kinds of aid named by the law on the day of the term's first change.
         """
         postings: list[Posting] = []
-        overpayments: list[Discrepancy] = []
+        overpayments: list[Overpayment] = []
         for term in sorted({award.term for award in self.awards}):
             awards = [award for award in self.awards if award.term == term]
             award_ids = {award.award_id for award in awards}
             payments = [payment for payment in self.payments if payment.award_id in award_ids]
             changes = [each for each in self.changes if each.change.term == term]
             kinds = _withdrawn_kinds(changes, path)
-            accounts = aid_accounts(awards, payments, [each.change for each in changes], kinds, as_of)
+            accounts = compute_accounts(awards, payments, [each.change for each in changes], kinds, as_of)
             postings += accounts.postings
-            overpayments += accounts.discrepancies
+            overpayments += accounts.overpayments
         return AidAccounts(tuple(postings), tuple(overpayments))
 
 

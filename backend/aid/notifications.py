@@ -19,7 +19,7 @@ IN_APP: tuple[Channel, ...] = ("in_app",)
 KINDS = {"grant": ("国家助学金", "grant"), "tuition_waiver": ("免学费", "tuition waiver")}
 
 
-async def tell_decided(session: AsyncSession, event: AidDecided, at: datetime) -> None:
+async def notify_application_decided(session: AsyncSession, event: AidDecided, at: datetime) -> None:
     """Notify the student of the decision on an application."""
     view = await get_application(session, event.application_id)
     application, decision = view.application, view.decision
@@ -39,7 +39,7 @@ async def tell_decided(session: AsyncSession, event: AidDecided, at: datetime) -
     await post_notice(session, recipient, message, IN_APP, at)
 
 
-async def tell_withdrawn(session: AsyncSession, event: AidWithdrawn, at: datetime) -> None:
+async def notify_aid_withdrawn(session: AsyncSession, event: AidWithdrawn, at: datetime) -> None:
     """Notify the student and the registrars that the unpaid part is withdrawn (HN334-4.1d)."""
     filing = await session.get_one(AidFiling, event.filing_id)
     amount = format_yuan(filing.fen)
@@ -63,7 +63,7 @@ async def tell_withdrawn(session: AsyncSession, event: AidWithdrawn, at: datetim
     await post_notices(session, registrars(filing.school_id), message_to_staff, IN_APP, at)
 
 
-async def tell_reinstated(session: AsyncSession, event: AidReinstated, at: datetime) -> None:
+async def notify_aid_reinstated(session: AsyncSession, event: AidReinstated, at: datetime) -> None:
     """Notify the student and the registrars that the withdrawn aid is due again (HN334-4.2)."""
     filing = await session.get_one(AidFiling, event.filing_id)
     amount = format_yuan(filing.fen)

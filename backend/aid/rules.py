@@ -34,7 +34,7 @@ class Applicant:
     compulsory_education_duplicate: bool
 
 
-def ineligibility(applicant: Applicant) -> tuple[str, ...]:
+def find_ineligibility_reasons(applicant: Applicant) -> tuple[str, ...]:
     """Return every reason why the student is not eligible, in a fixed order; empty if eligible."""
     reasons = {
         "part_time": applicant.study_form != FULL_TIME,
@@ -137,7 +137,7 @@ class Posting:
 
 
 @dataclass(frozen=True, slots=True)
-class Discrepancy:
+class Overpayment:
     """The part of a payment that exceeds the amount due, such as a payment after the withdrawal. Never netted."""
 
     payment_id: str
@@ -149,7 +149,7 @@ class AidAccounts:
     """All postings of a student in order, and the overpayments."""
 
     postings: tuple[Posting, ...]
-    discrepancies: tuple[Discrepancy, ...]
+    overpayments: tuple[Overpayment, ...]
 
     def balance(self, account: Account, award_ids: Iterable[str] | None = None) -> int:
         """Return the balance of an account in fen, of the given awards or of all."""
@@ -173,7 +173,7 @@ class AidChange:
     reversed_at: datetime | None
 
 
-def aid_changes(assessment: Assessment, terms: Sequence[SchoolTerm]) -> tuple[AidChange, ...]:
+def find_aid_changes(assessment: Assessment, terms: Sequence[SchoolTerm]) -> tuple[AidChange, ...]:
     """Return the changes of an assessment that affect aid.
 
     The term of a change is the one it falls in; between two terms it is the term of its prompt.
@@ -199,7 +199,7 @@ def aid_changes(assessment: Assessment, terms: Sequence[SchoolTerm]) -> tuple[Ai
     return tuple(changes)
 
 
-def aid_accounts(
+def compute_accounts(
     awards: Iterable[Award],
     payments: Iterable[Payment],
     changes: Iterable[AidChange],
@@ -285,7 +285,7 @@ class _LedgerBuilder:
     def build(self) -> AidAccounts:
         return AidAccounts(
             tuple(self._postings),
-            tuple(Discrepancy(payment.payment_id, payment.fen) for payment in self._overpayments),
+            tuple(Overpayment(payment.payment_id, payment.fen) for payment in self._overpayments),
         )
 
     def _post(

@@ -32,7 +32,7 @@ from backend.standing.explanations.phrases import (
     Bilingual,
     blocker_words,
     format_end,
-    instant,
+    format_instant,
 )
 from backend.standing.explanations.service import (
     load_entry_explanation,
@@ -71,7 +71,9 @@ FINDINGS: Mapping[str, Bilingual] = {
 }
 
 
-async def explained(session: AsyncSession, actor: Actor, kind: ExplanationKind, case_id: UUID) -> Explanation:
+async def load_explanation(
+    session: AsyncSession, actor: Actor, kind: ExplanationKind, case_id: UUID
+) -> Explanation:
     """The explanation of a visible record of any kind; raises `NotFound`."""
     return await EXPLAINERS[kind](session, actor, case_id)
 
@@ -97,7 +99,7 @@ def explain_appeal(
 ) -> Explanation:
     """Explain the state or result of an appeal and what comes next to a reader."""
     filed, target, state = appeal.filed, APPEAL_TARGETS[appeal.filed.target], STATES[appeal.state]
-    who, at = APPELLANTS[filed.appellant], instant(filed.filed_at)
+    who, at = APPELLANTS[filed.appellant], format_instant(filed.filed_at)
     appeal_trace = document(trace(APPEAL, law, filed.filed_at, (f"appeal:{filed.id}",)))
     return Explanation(
         title=Bilingual(f"申诉：{target.zh}（{state.zh}）", f"An appeal: {target.en} ({state.en})"),
@@ -117,13 +119,13 @@ def explain_appeal(
 
 def _ending_paragraphs(appeal: AppealView) -> Iterable[Bilingual]:
     if appeal.withdrawn is not None:
-        at = instant(appeal.withdrawn.at)
+        at = format_instant(appeal.withdrawn.at)
         yield Bilingual(
             f"申诉已在 {at} 由申诉方撤回，没有作出决定。",
             f"The appellant withdrew it at {at}, and nothing was decided.",
         )
     elif appeal.decided is not None:
-        at, state = instant(appeal.decided.at), STATES[appeal.state]
+        at, state = format_instant(appeal.decided.at), STATES[appeal.state]
         yield Bilingual(
             f"{appeal.unit_name}在 {at} 决定：{state.zh}。理由：{appeal.decided.reasons}",
             f"At {at} {appeal.unit_name} decided: {state.en}. Reasons given: {appeal.decided.reasons}",

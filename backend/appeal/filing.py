@@ -15,7 +15,7 @@ from backend.appeal.policy import AppealPolicy
 from backend.appeal.queries import AppealView, compute_deadline, load_appeal
 from backend.appeal.rules import Authority, deciding_authority, exam_year
 from backend.appeal.statements import (
-    Said,
+    NewMessage,
     append_message,
     event_fields,
     lock_appeal,
@@ -68,7 +68,7 @@ class FileAppeal:
     """The appeal to file. `student_id` is the student that a registrar files for; None if a student files."""
 
     subject: AppealSubject
-    grounds: Said
+    grounds: NewMessage
     student_id: UUID | None = None
 
 
@@ -93,7 +93,7 @@ async def file_appeal(session: AsyncSession, actor: Actor, command: FileAppeal, 
 
 
 async def appeal_to_next_level(
-    session: AsyncSession, actor: Actor, appeal_id: UUID, grounds: Said, at: datetime
+    session: AsyncSession, actor: Actor, appeal_id: UUID, grounds: NewMessage, at: datetime
 ) -> AppealView:
     """Take a rejected appeal to the next level, once.
 
@@ -183,7 +183,7 @@ class _Route:
 
 
 async def _open_case(
-    session: AsyncSession, actor: Actor, filed: RecordedAppeal, route: _Route, grounds: Said
+    session: AsyncSession, actor: Actor, filed: RecordedAppeal, route: _Route, grounds: NewMessage
 ) -> AppealView:
     """Insert the case, its deadline and the grounds; audit, emit the event and recompute the student."""
     row, path, at = filed.appeal, filed.locked_student.subject.path, filed.locked_student.at

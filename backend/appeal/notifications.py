@@ -40,7 +40,7 @@ FINDINGS = {
 }
 
 
-async def tell_filed(session: AsyncSession, event: events.AppealFiled, at: datetime) -> None:
+async def notify_appeal_filed(session: AsyncSession, event: events.AppealFiled, at: datetime) -> None:
     """Notify the deciding unit of a new appeal, and confirm it to the student, the registrars and the counselor."""
     appeal = await _load_appeal(session, event.appeal_id)
     zh, en = TARGETS[appeal.filed.target]
@@ -65,7 +65,9 @@ async def tell_filed(session: AsyncSession, event: events.AppealFiled, at: datet
     await _notify_school_and_student(session, appeal, others, at)
 
 
-async def tell_message(session: AsyncSession, event: events.AppealMessagePosted, at: datetime) -> None:
+async def notify_appeal_message(
+    session: AsyncSession, event: events.AppealMessagePosted, at: datetime
+) -> None:
     """Notify the other event.side of a new message."""
     appeal = await _load_appeal(session, event.appeal_id)
     text = _build_message(
@@ -82,7 +84,7 @@ async def tell_message(session: AsyncSession, event: events.AppealMessagePosted,
         await post_notices(session, registrars(appeal.filed.school_id), text, IN_APP, at)
 
 
-async def tell_withdrawn(session: AsyncSession, event: events.AppealWithdrawn, at: datetime) -> None:
+async def notify_appeal_withdrawn(session: AsyncSession, event: events.AppealWithdrawn, at: datetime) -> None:
     """Notify everyone who was notified of the filing."""
     appeal = await _load_appeal(session, event.appeal_id)
     zh, en = TARGETS[appeal.filed.target]
@@ -99,7 +101,7 @@ async def tell_withdrawn(session: AsyncSession, event: events.AppealWithdrawn, a
     await _notify_school_and_student(session, appeal, text, at)
 
 
-async def tell_decided(session: AsyncSession, event: events.AppealDecided, at: datetime) -> None:
+async def notify_appeal_decided(session: AsyncSession, event: events.AppealDecided, at: datetime) -> None:
     """Notify the student, the registrars, the counselor and the authorities above the school of the decision."""
     appeal = await _load_appeal(session, event.appeal_id)
     zh, en = await _outcome_text(session, appeal)

@@ -10,7 +10,7 @@ from backend.appeal.filing import AgainstChange, AgainstCheck, AgainstIneligibil
 from backend.appeal.gaokao import REASON_TEXTS, Eligibility
 from backend.appeal.queries import AppealView, MessageView
 from backend.appeal.rules import AppealDeadline
-from backend.appeal.statements import Said
+from backend.appeal.statements import NewMessage
 from backend.appeal.subjects import ChangeSubject, RollCallSubject, SubjectView
 from backend.core.web.schema_types import Paragraph, Schema
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
@@ -61,8 +61,8 @@ class AppealMessageIn(Schema):
     text: Paragraph = Field(examples=["当天在校实训，有考勤记录和照片为证。"])
     attachment_ids: AttachmentIds = Field(default_factory=list)
 
-    def to_message(self) -> Said:
-        return Said(self.text, self.attachment_ids)
+    def to_message(self) -> NewMessage:
+        return NewMessage(self.text, self.attachment_ids)
 
 
 class AppealIn(Schema):

@@ -28,7 +28,7 @@ Side = Literal["appellant", "unit"]
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class NewMessage:
     """The text and files of a message to post."""
 
     text: str
@@ -36,7 +36,7 @@ class Said:
 
 
 async def post_message(
-    session: AsyncSession, actor: Actor, appeal_id: UUID, content: Said, at: datetime
+    session: AsyncSession, actor: Actor, appeal_id: UUID, content: NewMessage, at: datetime
 ) -> AppealMessage:
     """Post a message to the other side of an open appeal.
 
@@ -60,7 +60,7 @@ async def post_message(
 
 
 async def append_message(
-    session: AsyncSession, actor: Actor, appeal: AppealView, side: Side, content: Said, at: datetime
+    session: AsyncSession, actor: Actor, appeal: AppealView, side: Side, content: NewMessage, at: datetime
 ) -> AppealMessage:
     """Append a message. The caller must hold the lock of the appeal."""
     filed = appeal.filed

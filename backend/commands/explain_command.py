@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from backend.appeal.explanations import EXPLAINERS, explained
+from backend.appeal.explanations import EXPLAINERS, load_explanation
 from backend.commands.context import province_operator, province_scope, run_with_context
 from backend.commands.output import answer, refuse
 from backend.core import audit
@@ -44,7 +44,7 @@ async def explain_case(app_context: AppContext, case_id: UUID) -> dict[str, Any]
         operator = await province_operator(app_context, session)
         for kind in EXPLAINERS:
             try:
-                explanation = await explained(session, operator, kind, case_id)
+                explanation = await load_explanation(session, operator, kind, case_id)
             except NotFound:
                 continue
             act = audit.Act(

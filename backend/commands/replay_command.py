@@ -23,10 +23,10 @@ from backend.standing.explanations.phrases import (
     CAUSES,
     KINDS,
     OBJECTIONS,
-    STATES,
+    PROMPT_STATES,
     Bilingual,
-    instant,
-    joined,
+    format_instant,
+    join_phrases,
     status_words,
     term_words,
 )
@@ -198,19 +198,19 @@ def _describe(assessment: Assessment) -> Iterable[str]:
             )
         )
     for prompt in assessment.prompts:
-        kind, state, at = KINDS[prompt.kind], STATES[prompt.state], instant(prompt.raised_at)
+        kind, state, at = KINDS[prompt.kind], PROMPT_STATES[prompt.state], format_instant(prompt.raised_at)
         yield _bilingual_line(
             Bilingual(f"{at} 提示：{kind.zh}；{state.zh}", f"prompt: {kind.en}; {state.en}")
         ) + (f"  [{prompt.prompt_id}]")
     for entry in assessment.ledger:
-        cause, at = CAUSES[entry.cause], instant(entry.at)
+        cause, at = CAUSES[entry.cause], format_instant(entry.at)
         after = status_words(entry.after.standing, entry.after.study_form)
         yield _bilingual_line(
             Bilingual(f"{at} 变动：{cause.zh}→{after.zh}", f"change: {cause.en} → {after.en}")
         ) + (f"  [{entry.entry_id}]")
     for refused in assessment.refused:
-        why = joined(OBJECTIONS[reason] for reason in refused.reasons)
-        at = instant(refused.at)
+        why = join_phrases(OBJECTIONS[reason] for reason in refused.reasons)
+        at = format_instant(refused.at)
         yield (
             _bilingual_line(Bilingual(f"{at} 未生效：{why.zh}", f"without effect: {why.en}"))
             + f"  [{refused.fact}]"

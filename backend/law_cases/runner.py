@@ -6,12 +6,18 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from backend.aid.rules import Account, Applicant, aid_accounts, aid_changes, ineligibility
+from backend.aid.rules import (
+    Account,
+    Applicant,
+    compute_accounts,
+    find_aid_changes,
+    find_ineligibility_reasons,
+)
 from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.law_cases.fixtures import World, build
 from backend.law_cases.format import Case, Expectation
 from backend.law_cases.loader import read_cases
-from backend.leave.rules import exempts
+from backend.leave.rules import exemption_of
 from backend.policy import Policy
 from backend.standing.engine.assess import Assessment, TermSummary
 from backend.standing.engine.ledger import LedgerEntry
@@ -169,7 +175,7 @@ def _change(entry: LedgerEntry) -> dict[str, Any]:
 
 def _exemptions(world: World, at: datetime) -> dict[str, str]:
     return {
-        check.check_id: exempts(
+        check.check_id: exemption_of(
             world.facts.leaves, check.window, world.policies.on(event_day(check)).minimum_window, at
         ).value
         for check in world.facts.checks
@@ -187,15 +193,15 @@ def _aid(world: World, assessment: Assessment) -> dict[str, Any]:
     kinds = world.policies.policy.at(legal_day(assessment.as_of), world.policies.place).texts(
         "aid.withdrawal.kinds"
     )
-    accounts = aid_accounts(
-        world.awards, world.payments, aid_changes(assessment, world.facts.terms), kinds, assessment.as_of
+    accounts = compute_accounts(
+        world.awards, world.payments, find_aid_changes(assessment, world.facts.terms), kinds, assessment.as_of
     )
     blockers = [blocker for release in assessment.aid if release.at is None for blocker in release.blockers]
     return {
         "due": accounts.balance(Account.DUE),
         "paid": accounts.balance(Account.PAID),
         "withdrawn": accounts.balance(Account.WITHDRAWN),
-        "discrepancy": sum(item.fen for item in accounts.discrepancies),
+        "discrepancy": sum(item.fen for item in accounts.overpayments),
         "blockers": blockers,
     }
 
@@ -203,7 +209,7 @@ def _aid(world: World, assessment: Assessment) -> dict[str, Any]:
 def _ineligible(world: World, assessment: Assessment) -> list[str]:
     student = world.case.student
     return list(
-        ineligibility(
+        find_ineligibility_reasons(
             Applicant(
                 assessment.status.study_form,
                 assessment.status.standing,

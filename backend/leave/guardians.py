@@ -15,13 +15,13 @@ from backend.core.clock import legal_day
 from backend.identity.consents import GUARDIAN_NOTICE, newest_consents
 from backend.leave.events import LeaveDecided
 from backend.leave.notifications import format_interval, load_leave
-from backend.leave.queries import tally_of
+from backend.leave.queries import load_leave_balance
 from backend.notice.messages import Message, SmsText, StudentRecipient
 from backend.notice.service import post_sms
 from backend.people.tables import Guardian, Student
 
 
-async def tell_approved(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
+async def notify_approved(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
     """Notify the guardians of approved leave and of the leave days of the term."""
     leave = await load_leave(session, event.leave_id)
     if leave.decision is None or leave.decision.outcome != "approved":
@@ -31,7 +31,7 @@ async def tell_approved(session: AsyncSession, event: LeaveDecided, at: datetime
     if not to:
         return
     child = await _short_name(session, student_id)
-    count = await tally_of(session, student_id, at, legal_day(leave.request.starts_at))
+    count = await load_leave_balance(session, student_id, at, legal_day(leave.request.starts_at))
     opens, closes = format_interval(leave)
     days, cap = str(count.planned), str(count.cap)
     params = {"student": child, "from": opens, "until": closes, "days": days, "cap": cap}
@@ -47,13 +47,13 @@ async def tell_approved(session: AsyncSession, event: LeaveDecided, at: datetime
     await _send_sms(session, to, message, at)
 
 
-async def tell_over_limit(session: AsyncSession, student_id: UUID, prompt_id: UUID, at: datetime) -> None:
+async def notify_over_limit(session: AsyncSession, student_id: UUID, prompt_id: UUID, at: datetime) -> None:
     """Notify the guardians that leave exceeds the limit of the term (HN334-3.5b)."""
     to = await _load_consented_guardians(session, student_id)
     if not to:
         return
     child = await _short_name(session, student_id)
-    count = await tally_of(session, student_id, at)
+    count = await load_leave_balance(session, student_id, at)
     days, cap = str(len(count.used)), str(count.cap)
     message = Message(
         kind="guardian_leave_limit",

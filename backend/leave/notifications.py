@@ -9,26 +9,28 @@ from backend.core.clock import LEGAL_ZONE, legal_day
 from backend.core.errors import NotFound
 from backend.identity.recipients import Recipients, counselors_of_student
 from backend.leave.events import LeaveCancelled, LeaveDecided, LeaveRequested, LeaveReturned
-from backend.leave.queries import Leave, select_leaves, stand_ins_of_student, tally_of
-from backend.leave.rules import LeaveTally
+from backend.leave.queries import Leave, load_leave_balance, select_leaves, stand_ins_of_student
+from backend.leave.rules import LeaveBalance
 from backend.leave.tables import LeaveRequest
 from backend.notice.messages import IN_APP, Message, StudentRecipient
 from backend.notice.service import post_notice, post_notices
 
 
-async def tell_requested(session: AsyncSession, event: LeaveRequested, at: datetime) -> None:
+async def notify_requested(session: AsyncSession, event: LeaveRequested, at: datetime) -> None:
     """Notify the class's counselor and any stand-in of a new request."""
     leave = await load_leave(session, event.leave_id)
     text = _short_message(leave, "leave_requested", ("新的请假申请", "A request for leave"))
     await post_notices(session, _select_counselors(leave, at), text, IN_APP, at)
 
 
-async def tell_decided(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
+async def notify_decided(session: AsyncSession, event: LeaveDecided, at: datetime) -> None:
     """Notify the student of the decision and of the leave days of the term."""
     leave = await load_leave(session, event.leave_id)
     assert leave.decision is not None
     zh, en = ("已批准", "approved") if leave.decision.outcome == "approved" else ("未批准", "declined")
-    count = await tally_of(session, leave.request.student_id, at, legal_day(leave.request.starts_at))
+    count = await load_leave_balance(
+        session, leave.request.student_id, at, legal_day(leave.request.starts_at)
+    )
     days_zh, days_en = days_sentence(count)
     opens, closes = format_interval(leave)
     message = Message(
@@ -43,7 +45,7 @@ async def tell_decided(session: AsyncSession, event: LeaveDecided, at: datetime)
     await _notify_student(session, leave, message, at)
 
 
-async def tell_ended(session: AsyncSession, event: LeaveCancelled | LeaveReturned, at: datetime) -> None:
+async def notify_ended(session: AsyncSession, event: LeaveCancelled | LeaveReturned, at: datetime) -> None:
     """Notify the other side of a return or a cancellation: the counselor if the student acted, else the student."""
     leave = await load_leave(session, event.leave_id)
     if leave.cancellation is not None:
@@ -57,7 +59,7 @@ async def tell_ended(session: AsyncSession, event: LeaveCancelled | LeaveReturne
         await _notify_student(session, leave, text, at)
 
 
-def days_sentence(count: LeaveTally) -> tuple[str, str]:
+def days_sentence(count: LeaveBalance) -> tuple[str, str]:
     """The leave days of the term in Chinese and English, with the applicable warning."""
     used, cap = len(count.used), count.cap
     zh = f"本学期已请假 {used} 天，连同已批准的共 {count.planned} 天，上限 {cap} 天。"

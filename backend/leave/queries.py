@@ -29,7 +29,7 @@ from backend.core.errors import NotFound
 from backend.identity.recipients import responsible_counselor_ids
 from backend.leave import rules
 from backend.leave.policy import leave_policy
-from backend.leave.rules import Exemption, LeaveInterval, LeaveState, LeaveTally, NoticedWindow, SchoolTerm
+from backend.leave.rules import Exemption, LeaveBalance, LeaveInterval, LeaveState, NoticedWindow, SchoolTerm
 from backend.leave.tables import (
     LeaveCancellation,
     LeaveDecision,
@@ -44,7 +44,7 @@ from backend.org.terms import TermView, term_of
 from backend.people.queries import classes_of_counselor
 from backend.people.tables import ClassCounselor, Student
 
-LEAVE_FILES = "leave_request"
+LEAVE_ATTACHMENTS = "leave_request"
 """The attachment owner type of leave requests."""
 
 
@@ -116,7 +116,7 @@ def counselors_represented_by(stand_in_id: UUID | None, at: datetime) -> Select[
     )
 
 
-def classes_in_care(actor: Actor, class_id: ColumnElement[UUID], at: datetime) -> ColumnElement[bool]:
+def in_visible_classes(actor: Actor, class_id: ColumnElement[UUID], at: datetime) -> ColumnElement[bool]:
     """Restrict counselors to their own classes and those of colleagues for whom they stand in."""
     if actor.role != "counselor":
         return true() if actor.role == "registrar" else false()
@@ -139,7 +139,7 @@ def _visible_to(actor: Actor, at: datetime) -> Select[*tuple[Any, ...]]:
     if actor.role == "student":
         return select_leaves().where(LeaveRequest.student_id == actor.student_id)
     joined = select_leaves().join(Student, Student.id == LeaveRequest.student_id)
-    return joined.where(classes_in_care(actor, Student.class_id.expression, at))
+    return joined.where(in_visible_classes(actor, Student.class_id.expression, at))
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,10 +186,10 @@ async def leaves_page(
     return [Leave(*row) for row in await session.execute(page)]
 
 
-async def student_in_care(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> None:
+async def require_student_access(session: AsyncSession, actor: Actor, student_id: UUID, at: datetime) -> None:
     """Raise `NotFound` unless the caller may see the student's leave."""
     visible = select(Student.id).where(
-        Student.id == student_id, classes_in_care(actor, Student.class_id.expression, at)
+        Student.id == student_id, in_visible_classes(actor, Student.class_id.expression, at)
     )
     if await session.scalar(visible) is None:
         raise NotFound
@@ -198,7 +198,9 @@ async def student_in_care(session: AsyncSession, actor: Actor, student_id: UUID,
 # --- the days of a term (HN334-3.5b, reading 4) ---
 
 
-async def intervals(session: AsyncSession, student_ids: Collection[UUID]) -> dict[UUID, list[LeaveInterval]]:
+async def load_leave_intervals(
+    session: AsyncSession, student_ids: Collection[UUID]
+) -> dict[UUID, list[LeaveInterval]]:
     """All leave of each student, as facts for the rules."""
     intervals_of: dict[UUID, list[LeaveInterval]] = {student_id: [] for student_id in student_ids}
     rows = await session.execute(select_leaves().where(among(LeaveRequest.student_id, student_ids)))
@@ -207,9 +209,9 @@ async def intervals(session: AsyncSession, student_ids: Collection[UUID]) -> dic
     return intervals_of
 
 
-async def tally_of(
+async def load_leave_balance(
     session: AsyncSession, student_id: UUID, at: datetime, day: date | None = None
-) -> LeaveTally:
+) -> LeaveBalance:
     """The student's leave days in the term of `day` (default today); raises `NotFound`, `TermNotSet`."""
     school = await session.scalar(
         select(OrgUnit).join(Student, Student.school_id == OrgUnit.id).where(Student.id == student_id)
@@ -217,9 +219,9 @@ async def tally_of(
     if school is None:
         raise NotFound
     term = _school_term(await term_of(session, school.id, day or legal_day(at)))
-    held = (await intervals(session, [student_id]))[student_id]
+    held = (await load_leave_intervals(session, [student_id]))[student_id]
     law = leave_policy(legal_day(at), school.path)
-    return rules.tally(held, term, at, law, await working_calendar(session))
+    return rules.count_leave_days(held, term, at, law, await working_calendar(session))
 
 
 def _school_term(term: TermView) -> SchoolTerm:
@@ -231,7 +233,7 @@ def _school_term(term: TermView) -> SchoolTerm:
 
 
 @dataclass(frozen=True, slots=True)
-class Reach:
+class ExemptionCriteria:
     """The window that leave must cover, and the minimum that must remain free for the student to owe presence.
 
     Facts later than `as_of` are ignored.
@@ -242,7 +244,7 @@ class Reach:
     as_of: datetime
 
 
-def on_leave(reach: Reach) -> Select[UUID]:
+def select_students_on_leave(reach: ExemptionCriteria) -> Select[UUID]:
     """The students whose approved leave exempts them from the window: `rules.exempts` as one SQL query.
 
     A launch uses its own instant as `as_of`, so later facts do not alter what it froze (invariant 10). The settlement
@@ -307,7 +309,7 @@ def _approved_spans(as_of: datetime) -> Select[*tuple[Any, ...]]:
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveClaim:
+class LateLeave:
     """Leave over the window that was not in force at the notice: a claim to be decided, not a right (reading 6)."""
 
     student_id: UUID
@@ -322,20 +324,20 @@ class LeaveClaim:
 
 
 @dataclass(frozen=True, slots=True)
-class ClaimsPage:
+class LateLeavePage:
     """A page of late leave by student. `further`: the last student of this page, None on the last page."""
 
-    items: Sequence[LeaveClaim]
+    items: Sequence[LateLeave]
     further: UUID | None
 
 
-async def claims_page(
+async def late_leave_page(
     session: AsyncSession,
     owing: Select[UUID],
-    reach: Reach,
+    reach: ExemptionCriteria,
     after: UUID | None,
     limit: int,
-) -> ClaimsPage:
+) -> LateLeavePage:
     """Leave that would have exempted students who owe presence, had it been in force at the notice.
 
     A page examines at most `limit` students with leave over the window, with ids above `after`.
@@ -360,20 +362,20 @@ async def claims_page(
     for leave in (Leave(*row) for row in rows):
         held[leave.request.student_id].append(leave)
     found = [claim for each in held.values() for claim in _build_claims(each, reach)]
-    return ClaimsPage(found, shown[-1] if len(ids) > limit else None)
+    return LateLeavePage(found, shown[-1] if len(ids) > limit else None)
 
 
-def _build_claims(held: Sequence[Leave], reach: Reach) -> Iterable[LeaveClaim]:
+def _build_claims(held: Sequence[Leave], reach: ExemptionCriteria) -> Iterable[LateLeave]:
     as_of = reach.as_of
-    intervals = [leave.interval for leave in held]
-    if rules.exempts(intervals, reach.window, reach.minimum, as_of) is not Exemption.CLAIM:
+    load_leave_intervals = [leave.interval for leave in held]
+    if rules.exemption_of(load_leave_intervals, reach.window, reach.minimum, as_of) is not Exemption.CLAIM:
         return
     for leave in held:
         request, facts = leave.request, leave.interval
         if facts.state(as_of) in {LeaveState.REFUSED, LeaveState.CANCELLED}:
             continue
         approved_at = facts.approved_at
-        yield LeaveClaim(
+        yield LateLeave(
             student_id=request.student_id,
             leave_id=request.id,
             kind=request.kind,

@@ -140,7 +140,7 @@ def longest_free(window: tuple[datetime, datetime], taken: Iterable[tuple[dateti
     return max(longest, closes_at - free_from)
 
 
-def exempts(
+def exemption_of(
     leaves: Iterable[LeaveInterval], window: NoticedWindow, minimum: timedelta, as_of: datetime
 ) -> Exemption:
     """Whether leave exempts from the window: it covers it, or leaves less than the minimum window free.
@@ -243,7 +243,7 @@ def _touched_days(
 
 
 @dataclass(frozen=True, slots=True)
-class LeaveTally:
+class LeaveBalance:
     """Leave days in one term at an instant, counted by the mode of the policy."""
 
     term: str
@@ -262,13 +262,13 @@ class LeaveTally:
         return max(0, self.cap - len(self.used))
 
 
-def tally(
+def count_leave_days(
     leaves: Iterable[LeaveInterval],
     term: SchoolTerm,
     as_of: datetime,
     law: LeavePolicy,
     calendar: WorkingCalendar,
-) -> LeaveTally:
+) -> LeaveBalance:
     """Count the leave days of a term; raises `CalendarYearMissing` if the mode needs a calendar year not loaded."""
     requests = tuple(leaves)
     counts = countable(term, law.day_count, calendar)
@@ -276,7 +276,7 @@ def tally(
     planned = len(days_planned(requests, as_of, counts))
     over = len(used) >= law.prompt_from
     reached = [mark for mark in law.warn_at if mark <= len(used)]
-    return LeaveTally(
+    return LeaveBalance(
         term.code,
         used,
         planned,
@@ -287,7 +287,7 @@ def tally(
     )
 
 
-def midnights(spans: Iterable[tuple[datetime, datetime]]) -> tuple[datetime, ...]:
+def day_starts(spans: Iterable[tuple[datetime, datetime]]) -> tuple[datetime, ...]:
     """The instants at which leave enters a new legal day: each start, and each midnight within."""
     instants: set[datetime] = set()
     for start, end in spans:

@@ -12,9 +12,9 @@ from backend.core.keys import KeyRing
 from backend.core.web.schema_types import Moment, Paragraph, Schema
 from backend.leave.kinds import KINDS_TEXT, LeaveKind
 from backend.leave.notifications import days_sentence
-from backend.leave.queries import LEAVE_FILES, Leave
+from backend.leave.queries import LEAVE_ATTACHMENTS, Leave
 from backend.leave.reasons import decrypt_reason
-from backend.leave.rules import LeaveTally
+from backend.leave.rules import LeaveBalance
 from backend.leave.service import Answer, Half
 from backend.leave.stand_ins import StandIn
 from backend.people.attachment_schemas import AttachmentIds, AttachmentOut
@@ -92,7 +92,7 @@ class LeaveDaysOut(BaseModel):
     sentence_en: str
 
     @classmethod
-    def of(cls, count: LeaveTally) -> Self:
+    def of(cls, count: LeaveBalance) -> Self:
         """The tally in figures and in words."""
         zh, en = days_sentence(count)
         return cls(
@@ -114,7 +114,7 @@ async def leaves_out(
     session: AsyncSession, keys: KeyRing, rows: Sequence[Leave], at: datetime
 ) -> list[LeaveOut]:
     """Convert requests with their attachments, in the given order. The caller has checked access."""
-    files = await attachments_of(session, LEAVE_FILES, [leave.request.id for leave in rows])
+    files = await attachments_of(session, LEAVE_ATTACHMENTS, [leave.request.id for leave in rows])
     return [LeaveOut.of(leave, keys, files[leave.request.id], at) for leave in rows]
 
 

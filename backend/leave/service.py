@@ -30,7 +30,7 @@ from backend.leave.errors import (
     ReturnTimeInvalid,
 )
 from backend.leave.kinds import LeaveKind
-from backend.leave.queries import LEAVE_FILES, Leave, load_leave, select_leaves
+from backend.leave.queries import LEAVE_ATTACHMENTS, Leave, load_leave, select_leaves
 from backend.leave.reasons import encrypt_reason
 from backend.leave.rules import LeaveState
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
@@ -116,7 +116,7 @@ async def request_leave(
     )
     session.add(request)
     await session.flush()
-    to = AttachedTo(LEAVE_FILES, leave_id, actor.school_id, actor.student_id)
+    to = AttachedTo(LEAVE_ATTACHMENTS, leave_id, actor.school_id, actor.student_id)
     await attach(session, actor, command.attachment_ids, to, at)
     leave = Leave(request, None, None, None)
     _audit(session, actor, leave, "leave_requested", _format_interval(request), at)

@@ -33,7 +33,7 @@ from backend.appeal.subjects import load_subject
 from backend.core.clock import legal_day
 from backend.core.pagination import Cursor, Limit, Page
 from backend.core.web.problems import documented
-from backend.leave.queries import student_in_care
+from backend.leave.queries import require_student_access
 from backend.org.tables import OrgUnit
 from backend.staff_api.caller import StaffCaller
 from backend.staff_api.pagination import page_of, position_id
@@ -155,6 +155,6 @@ async def get_gaokao_eligibility(
     """某日的高考报考资格及理由 · Eligibility for the gaokao on a day, reproduced from the ledger, with reasons."""
     async with caller.transaction() as session:
         if caller.actor.role == "counselor":
-            await student_in_care(session, caller.actor, student_id, caller.at)
+            await require_student_access(session, caller.actor, student_id, caller.at)
         eligibility = await load_eligibility(session, student_id, on or legal_day(caller.at), caller.at)
     return GaokaoEligibilityOut.of(eligibility)

@@ -9,7 +9,7 @@ from sqlalchemy import and_
 from backend.core.web.problems import documented
 from backend.core.web.requests import read_bounded
 from backend.identity.attachment_inspection import MEDIA_TYPES, inspect_upload
-from backend.leave.queries import LEAVE_FILES, classes_in_care
+from backend.leave.queries import LEAVE_ATTACHMENTS, in_visible_classes
 from backend.people.attachment_files import read_attachment, receive
 from backend.people.attachment_schemas import (
     AttachmentOut,
@@ -53,8 +53,8 @@ async def post_attachment(
 async def get_attachment(caller: StaffCaller, attachment_id: UUID) -> Response:
     """下载附件 · Download a file of a fact that the caller may see; the access is recorded."""
     as_stand_in = and_(
-        AttachmentLink.subject_type == LEAVE_FILES,
-        classes_in_care(caller.actor, Student.class_id.expression, caller.at),
+        AttachmentLink.subject_type == LEAVE_ATTACHMENTS,
+        in_visible_classes(caller.actor, Student.class_id.expression, caller.at),
     )
     content = await read_attachment(caller.app_context, caller.actor, attachment_id, caller.at, as_stand_in)
     return download_response(attachment_id, content)

@@ -11,13 +11,13 @@ from backend.core.errors import NotPermitted
 from backend.core.pagination import Cursor, Limit, Page, encode_cursor
 from backend.core.web.problems import documented
 from backend.leave.queries import (
+    ExemptionCriteria,
     LeaveSearch,
-    Reach,
-    claims_page,
+    late_leave_page,
     leaves_page,
     load_leave,
-    student_in_care,
-    tally_of,
+    load_leave_balance,
+    require_student_access,
 )
 from backend.leave.rules import LeaveState, NoticedWindow
 from backend.leave.schemas import (
@@ -124,8 +124,8 @@ async def get_leave_days(
     """学生本学期请假天数与上限 · A student's leave days in the term, and the limit."""
     _require_school_staff(caller)
     async with caller.transaction() as session:
-        await student_in_care(session, caller.actor, student_id, caller.at)
-        count = await tally_of(session, student_id, caller.at, on)
+        await require_student_access(session, caller.actor, student_id, caller.at)
+        count = await load_leave_balance(session, student_id, caller.at, on)
     return LeaveDaysOut.of(count)
 
 
@@ -174,8 +174,10 @@ async def list_leave_claims(
             Obligation.duty == "owed",
         )
         window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.deadline)
-        reach = Reach(window, roll_call_policy(roll_call).duration("roll_call.window.minimum"), caller.at)
-        page = await claims_page(session, obliged, reach, position_id(cursor), limit)
+        reach = ExemptionCriteria(
+            window, roll_call_policy(roll_call).duration("roll_call.window.minimum"), caller.at
+        )
+        page = await late_leave_page(session, obliged, reach, position_id(cursor), limit)
     next_cursor = encode_cursor(str(page.further)) if page.further else None
     items = [LeaveClaimOut.model_validate(each) for each in page.items]
     return Page(items=items, next_cursor=next_cursor)

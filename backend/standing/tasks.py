@@ -35,7 +35,7 @@ from backend.standing.batch_assessment import (
     select_assessed_participants,
     select_due,
 )
-from backend.standing.claims.service import claim_late_leave
+from backend.standing.claims.service import file_late_leave_claims
 from backend.standing.notifications.reminders import remind_registrars
 from backend.standing.store.save import recompute
 
@@ -177,7 +177,7 @@ async def assess_audience(context: JobContext, roll_call_id: str, path: str, sch
     for student_id in on_leave:
         try:
             async with app_context.database.transaction(schools.scope) as session:
-                await claim_late_leave(session, student_id, at)
+                await file_late_leave_claims(session, student_id, at)
         except Exception as error:  # noqa: BLE001 - raised below, after all other students
             failures[student_id] = error
     # A student whose claim could not be recorded must not be assessed without it.
@@ -209,5 +209,5 @@ async def assess_student(context: JobContext, school_id: str, path: str, student
 
 async def reassess_after_leave(session: AsyncSession, event: LeaveEvent, at: datetime) -> None:
     """After a change of leave: turn leave filed too late for a miss into a claim, then recompute the student."""
-    await claim_late_leave(session, event.student_id, at)
+    await file_late_leave_claims(session, event.student_id, at)
     await recompute(session, event.student_id, at)

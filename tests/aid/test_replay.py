@@ -122,6 +122,6 @@ def test_reversing_every_change_restores_the_balances(history: History) -> None:
     without_changes = History(history.awards, history.payments, []).ledger_at(end).accounts(PATH, end)
     for account in Account:
         assert with_reversals.balance(account) == without_changes.balance(account)
-    assert sum(each.fen for each in with_reversals.discrepancies) == sum(
-        each.fen for each in without_changes.discrepancies
+    assert sum(each.fen for each in with_reversals.overpayments) == sum(
+        each.fen for each in without_changes.overpayments
     )

@@ -15,8 +15,8 @@ from backend.aid.rules import (
     Award,
     Instalment,
     Payment,
-    aid_accounts,
-    ineligibility,
+    compute_accounts,
+    find_ineligibility_reasons,
     instalments,
     months_of_term,
 )
@@ -38,13 +38,15 @@ def test_each_missing_condition_is_a_reason(conditions: tuple[bool, ...]) -> Non
     applicant = Applicant(
         "full_time" if full_time else "part_time", "01" if in_school else "02", degree, registered, not single
     )
-    assert len(ineligibility(applicant)) == conditions.count(False)
+    assert len(find_ineligibility_reasons(applicant)) == conditions.count(False)
 
 
 @pytest.mark.clause("MOE19-3.5")
 @pytest.mark.parametrize("standing", ["02", "03", "04", "06", "07", "10", "11", "14", "15", "99"])
 def test_irregular_standing_is_ineligible(standing: str) -> None:
-    assert ineligibility(Applicant("full_time", standing, True, True, False)) == ("not_in_school",)
+    assert find_ineligibility_reasons(Applicant("full_time", standing, True, True, False)) == (
+        "not_in_school",
+    )
 
 
 @pytest.mark.clause("MOE15-1.2")
@@ -110,7 +112,7 @@ def facts(
 def test_ledger_balances_and_no_account_is_negative(
     drawn_facts: tuple[list[Award], list[Payment], list[AidChange]], as_of: datetime
 ) -> None:
-    accounts = aid_accounts(*drawn_facts, KINDS, as_of)
+    accounts = compute_accounts(*drawn_facts, KINDS, as_of)
     assert sum(accounts.balance(account) for account in Account) == 0
     for account in (Account.DUE, Account.PAID, Account.WITHDRAWN):
         assert accounts.balance(account) >= 0
@@ -122,7 +124,7 @@ def test_ledger_balances_and_no_account_is_negative(
 def test_withdrawal_takes_exactly_the_unpaid_amount(
     drawn_facts: tuple[list[Award], list[Payment], list[AidChange]],
 ) -> None:
-    accounts = aid_accounts(*drawn_facts, KINDS, END)
+    accounts = compute_accounts(*drawn_facts, KINDS, END)
     due: dict[tuple[str, date], int] = {}
     for item in accounts.postings:
         key = (item.award_id, item.month)
@@ -143,8 +145,8 @@ def test_reversed_change_leaves_balances_without_the_change(
         if item.released_at
     ]
     with_reversal, without_change = (
-        aid_accounts(awards, payments, reversed_changes, KINDS, END),
-        aid_accounts(awards, payments, [], KINDS, END),
+        compute_accounts(awards, payments, reversed_changes, KINDS, END),
+        compute_accounts(awards, payments, [], KINDS, END),
     )
     for account in (Account.DUE, Account.PAID, Account.WITHDRAWN):
         assert with_reversal.balance(account) == without_change.balance(account)
@@ -153,10 +155,10 @@ def test_reversed_change_leaves_balances_without_the_change(
 def test_order_of_payments_does_not_matter() -> None:
     award = Award("a", "T", AidKind.GRANT, START, (Instalment(AidKind.GRANT, MONTHS[0], 100),))
     payments = [Payment(str(n), "a", MONTHS[0], START + timedelta(days=n), 60) for n in (2, 1)]
-    forwards = aid_accounts([award], payments, [], KINDS, END)
-    backwards = aid_accounts([award], payments[::-1], [], KINDS, END)
+    forwards = compute_accounts([award], payments, [], KINDS, END)
+    backwards = compute_accounts([award], payments[::-1], [], KINDS, END)
     assert forwards == backwards
-    assert [item.payment_id for item in forwards.discrepancies] == ["2"]
+    assert [item.payment_id for item in forwards.overpayments] == ["2"]
 
 
 def test_kind_not_named_by_law_is_not_withdrawn() -> None:
@@ -164,4 +166,4 @@ def test_kind_not_named_by_law_is_not_withdrawn() -> None:
         "a", "T", AidKind.TUITION_WAIVER, START, (Instalment(AidKind.TUITION_WAIVER, MONTHS[0], 100),)
     )
     change = AidChange("c", "T", START, None, None)
-    assert aid_accounts([award], [], [change], ("grant",), END).balance(Account.DUE) == 100
+    assert compute_accounts([award], [], [change], ("grant",), END).balance(Account.DUE) == 100

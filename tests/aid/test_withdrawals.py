@@ -8,7 +8,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from backend.aid.filings import load_filing_lines
-from backend.aid.rules import AidKind, aid_changes
+from backend.aid.rules import AidKind, find_aid_changes
 from backend.aid.tables import AidPayment, AidPosting
 from backend.core.ids import new_id
 from backend.leave.rules import SchoolTerm
@@ -176,7 +176,7 @@ async def test_stored_postings_match_the_assessment(aid: AidScenario) -> None:
             aid.standing_scenario.school.id
         ]
     terms = [SchoolTerm(view.code, view.starts_on, view.ends_on, ()) for view in views]
-    [change] = aid_changes(assessment, terms)
+    [change] = find_aid_changes(assessment, terms)
     [released] = await aid.standing_scenario.rows(AidReleaseRecord)
     assert (change.change_id, change.released_at) == (str(entry.id), released.at)
     [filing, _] = await aid.load_filings()

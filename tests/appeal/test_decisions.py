@@ -34,7 +34,7 @@ from backend.standing.store.tables import AidReleaseRecord, AppealDecided, Stude
 from tests.support.appeal import AppealScenario
 from tests.support.province import bureau_account
 from tests.support.standing.prompt_actions import decide as decide_prompt
-from tests.support.standing.prompts import prompt_of, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id
 
 pytestmark = pytest.mark.clause("HN334-4.2")
 
@@ -231,8 +231,8 @@ async def test_the_decision_stores_who_took_part(
         await standing_scenario.check(actor=appeals.province)
         standing_scenario.set_clock(days=1)
     await standing_scenario.recompute()
-    prompt_id = await prompt_of(standing_scenario)
-    await receive(standing_scenario, prompt_id)
+    prompt_id = await load_prompt_id(standing_scenario)
+    await confirm_receipt(standing_scenario, prompt_id)
     await decide_prompt(standing_scenario, prompt_id, reasons="多次未核验")
     [change] = await appeals.load_entries()
     appeal = await appeals.against_change(change.id)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from backend.appeal.explanations import explained, load_appeal_explanation
+from backend.appeal.explanations import load_appeal_explanation, load_explanation
 from backend.appeal.queries import AppealView
 from backend.core.actor import Actor
 from backend.core.errors import NotFound, NotPermitted
@@ -76,5 +76,5 @@ async def test_counselors_and_other_students_cannot_read_the_appeal(
 async def test_one_function_explains_every_kind(appeals: AppealScenario) -> None:
     appeal = await file_appeal_against_miss(appeals)
     async with appeals.standing_scenario.transaction(appeals.student) as session:
-        one = await explained(session, appeals.student, "appeal", appeal.filed.id)
+        one = await load_explanation(session, appeals.student, "appeal", appeal.filed.id)
     assert one == await explain_as(appeals, appeals.student, appeal)

@@ -20,7 +20,7 @@ from backend.standing.appeal_errors import (
 )
 from backend.standing.engine.prompts import PromptState
 from tests.support.appeal import AppealScenario
-from tests.support.standing.prompts import prompt_of, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id
 
 pytestmark = pytest.mark.clause("HN334-4.2")
 
@@ -49,7 +49,7 @@ async def test_an_open_appeal_blocks_the_execution_until_its_rejection(
     standing_scenario = appeals.standing_scenario
     missed, _ = await standing_scenario.misses(2)
     await standing_scenario.recompute()
-    prompt_id = await prompt_of(standing_scenario)
+    prompt_id = await load_prompt_id(standing_scenario)
     actor = appeals.student if appellant == "student" else standing_scenario.registrar
     appeal = await appeals.against_check(missed, actor)
     await standing_scenario.run_events("AppealFiled")
@@ -201,4 +201,4 @@ async def test_the_deadline_is_fifteen_working_days(appeals: AppealScenario) -> 
 
 async def _receive_prompt(appeals: AppealScenario) -> datetime:
     """Confirm the receipt of the student's prompt; returns the deadline."""
-    return await receive(appeals.standing_scenario, await prompt_of(appeals.standing_scenario))
+    return await confirm_receipt(appeals.standing_scenario, await load_prompt_id(appeals.standing_scenario))

@@ -8,7 +8,7 @@ from backend.appeal import queries
 from backend.appeal.errors import AppealClosed, MessagesExhausted, NotTheDecidingUnit
 from backend.appeal.filing import AgainstCheck
 from backend.appeal.policy import AppealPolicy
-from backend.appeal.statements import Said
+from backend.appeal.statements import NewMessage
 from backend.appeal.tables import AppealDue, AppealReminder
 from backend.appeal.tasks import check_open_appeals
 from backend.core.clock import legal_day
@@ -43,7 +43,7 @@ async def test_files_are_attached_to_messages(appeals: AppealScenario) -> None:
     content = Content("application/pdf", b"%PDF-1.7 attendance")
     file = await receive(app_context, appeals.student, pupil.id, content, appeals.standing_scenario.at)
     [missed] = await appeals.standing_scenario.misses(1)
-    appeal = await appeals.file(AgainstCheck(missed.id), grounds=Said("见附件。", [file.id]))
+    appeal = await appeals.file(AgainstCheck(missed.id), grounds=NewMessage("见附件。", [file.id]))
     async with appeals.standing_scenario.transaction(appeals.province) as session:
         [row] = await queries.load_messages_page(session, appeal.filed.id, None, 10)
     assert [(each.id, each.media_type) for each in row.attachments] == [(file.id, "application/pdf")]

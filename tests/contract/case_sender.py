@@ -11,10 +11,10 @@ from requests import Request
 from schemathesis import Case
 
 from backend.notice.delivery_reports import report_token
-from tests.tenancy.fixtures import Company
-from tests.tenancy.matrix import OPEN, ROWS
-from tests.tenancy.requests import own
-from tests.tenancy.rows import KINDS, PATH_THINGS, Of, Row
+from tests.tenancy.fixtures import TenancyScenario
+from tests.tenancy.matrix import ROWS, UNAUTHENTICATED_STAFF_ROUTES
+from tests.tenancy.requests import own_ids
+from tests.tenancy.rows import PATH_RECORDS, ROLES, IdOf, Row
 
 SESSION_ENDING_ROUTES = {"DELETE /v1/sessions/current"}
 """Routes that would end the account's own session; they are called without one."""
@@ -25,14 +25,14 @@ def account_kind_for(api: str, route: str) -> str:
     if api == "mobile":
         return "student"
     rows = [row for row in ROWS[api] if row.route == route]
-    return next((kind for row in rows for kind in KINDS if row.expected(kind).startswith("ok")), "registrar")
+    return next((kind for row in rows for kind in ROLES if row.expected(kind).startswith("ok")), "registrar")
 
 
 @dataclass(frozen=True, slots=True)
 class CaseSender:
     """Sends requests for tests that Hypothesis runs, which are not coroutines."""
 
-    company: Company
+    scenario: TenancyScenario
     loop: asyncio.AbstractEventLoop
 
     def send(self, api: str, case: Case[Any]) -> Response:
@@ -52,37 +52,42 @@ class CaseSender:
         self, api: str, method: str, url: str, headers: dict[str, str], body: bytes | None
     ) -> Response:
         """One request over ASGI."""
-        http: AsyncClient = self.company.staff if api == "staff" else self.company.mobile
+        http: AsyncClient = self.scenario.staff if api == "staff" else self.scenario.mobile
         sending = http.request(method, url, headers=headers, content=body)
         return self.loop.run_until_complete(sending)
 
     def _use_existing_ids(self, case: Case[Any], row: Row, api: str) -> None:
         """Replace every other valid id by that of an existing record that the account may see."""
-        pick = own(self.company, account_kind_for(api, row.route))
+        pick = own_ids(self.scenario, account_kind_for(api, row.route))
         for name, value in dict(case.path_parameters or {}).items():
-            place = row.places()[name]
+            place = row.path_parameters()[name]
             number = _uuid_as_int(value)
-            if number is not None and number % 2 and isinstance(place, Of) and place.thing in REPLACEABLE_IDS:
-                case.path_parameters[name] = str(pick(place.thing))
+            if (
+                number is not None
+                and number % 2
+                and isinstance(place, IdOf)
+                and place.record in REPLACEABLE_IDS
+            ):
+                case.path_parameters[name] = str(pick(place.record))
             if name == "token" and len(str(value)) % 2:
-                case.path_parameters[name] = report_token(self.company.app_context.settings.gateway_secret)
+                case.path_parameters[name] = report_token(self.scenario.app_context.settings.gateway_secret)
 
     def _credentials(self, api: str, route: str, method: str, url: str) -> dict[str, str]:
         if api == "mobile":
-            phone = self.company.phone
+            phone = self.scenario.phone
             path = unquote(urlsplit(url).path).removeprefix("/mobile")
             return {
                 "Authorization": f"DPoP {phone.token}",
                 "DPoP": phone.proof(method, path, phone.token),
             }
-        if route in OPEN | SESSION_ENDING_ROUTES:
+        if route in UNAUTHENTICATED_STAFF_ROUTES | SESSION_ENDING_ROUTES:
             return {}
-        token = self.company.staff_member(account_kind_for(api, route)).staffer.tokens["access_token"]
+        token = self.scenario.staff_member(account_kind_for(api, route)).staffer.tokens["access_token"]
         return {"Authorization": f"Bearer {token}"}
 
 
 REPLACEABLE_IDS = {
-    *PATH_THINGS.values(),
+    *PATH_RECORDS.values(),
     "doomed_account",
     "bystander",
     "voidable",

@@ -11,21 +11,21 @@ from backend.core.database import Database
 from backend.identity.sign_in.authentication import HttpRequest, authenticate_phone, authenticate_staff
 from tests.contract.case_sender import CaseSender, account_kind_for
 from tests.contract.raw_client import RawClient
-from tests.tenancy.fixtures import Client, Company, assembled
-from tests.tenancy.matrix import OPEN_TO_PHONES
+from tests.tenancy.fixtures import Client, TenancyScenario, open_tenancy_scenario
+from tests.tenancy.matrix import UNAUTHENTICATED_MOBILE_ROUTES
 
 
 @pytest.fixture(scope="session")
-async def company(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
+async def scenario(app_context: AppContext, owner: Database) -> AsyncIterator[TenancyScenario]:
     """All accounts of the matrix, signed in."""
-    async with assembled(app_context, owner) as company:
-        yield company
+    async with open_tenancy_scenario(app_context, owner) as scenario:
+        yield scenario
 
 
 @pytest.fixture(scope="session")
-async def case_sender(company: Company) -> CaseSender:
+async def case_sender(scenario: TenancyScenario) -> CaseSender:
     """Sends generated requests from tests that are not coroutines."""
-    return CaseSender(company, asyncio.get_running_loop())
+    return CaseSender(scenario, asyncio.get_running_loop())
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def authenticated() -> dict[str | None, Any]:
 
 @pytest.fixture
 async def client_for(
-    company: Company, authenticated: dict[str | None, Any], monkeypatch: pytest.MonkeyPatch
+    scenario: TenancyScenario, authenticated: dict[str | None, Any], monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, str], Client]:
     """A client that may call a route of an API. Its credentials are checked only at the first request.
 
@@ -55,17 +55,17 @@ async def client_for(
 
     monkeypatch.setattr("backend.staff_api.caller.authenticate_staff", authenticate_staff_once)
     monkeypatch.setattr("mobile_api.caller.authenticate_phone", authenticate_phone_once)
-    token = f"DPoP {company.phone.token}"
+    token = f"DPoP {scenario.phone.token}"
     if token not in authenticated:
-        assert (await company.phone.get("/v1/me")).is_success
-    phone_without_proofs = RawClient(company.mobile, {"Authorization": token})
+        assert (await scenario.phone.get("/v1/me")).is_success
+    phone_without_proofs = RawClient(scenario.mobile, {"Authorization": token})
 
     def find_client(api: str, route: str) -> Client:
-        if api == "mobile" and route not in OPEN_TO_PHONES:
+        if api == "mobile" and route not in UNAUTHENTICATED_MOBILE_ROUTES:
             return phone_without_proofs
         if api == "mobile":
-            return company.phone
-        staff = company.staff_member(account_kind_for(api, route)).staffer.tokens["access_token"]
-        return RawClient(company.staff, {"Authorization": f"Bearer {staff}"})
+            return scenario.phone
+        staff = scenario.staff_member(account_kind_for(api, route)).staffer.tokens["access_token"]
+        return RawClient(scenario.staff, {"Authorization": f"Bearer {staff}"})
 
     return find_client

@@ -8,7 +8,7 @@ from urllib.parse import quote, unquote
 
 from httpx import ASGITransport, AsyncClient, Response
 
-from tests.tenancy.fixtures import Nobody
+from tests.tenancy.fixtures import HeaderClient
 
 SAFE_CHARACTERS = "%/?#[]@!$&'()*+,;=:-._~"
 """Characters of a URL that are sent as they are; all others are percent-encoded."""
@@ -16,14 +16,14 @@ SAFE_CHARACTERS = "%/?#[]@!$&'()*+,;=:-._~"
 
 @dataclass(frozen=True, slots=True)
 class RawClient:
-    """Sends requests with fixed headers, like `Nobody`, but without an HTTP client."""
+    """Sends requests with fixed headers, like `HeaderClient`, but without an HTTP client."""
 
     http: AsyncClient
     headers: dict[str, str] = field(default_factory=dict)
 
     async def request(self, method: str, path: str, **options: Any) -> Response:
         if path.partition("?")[0].endswith("/stream"):  # an endless response needs a client that disconnects
-            return await Nobody(self.http, self.headers).request(method, path, **options)
+            return await HeaderClient(self.http, self.headers).request(method, path, **options)
         headers: dict[str | bytes, str | bytes] = {**options.pop("headers", {})}
         headers |= self.headers.items()
         if "json" in options:

@@ -9,7 +9,7 @@ from backend.core.ids import new_id
 from backend.core.web.requests import BodyLimitMiddleware
 from backend.staff_api.organisation.rosters import LARGER_BODIES, MAX_UPLOAD
 from tests.contract.case_sender import account_kind_for
-from tests.tenancy.fixtures import Company
+from tests.tenancy.fixtures import TenancyScenario
 from tests.tenancy.openapi_documents import routes
 
 pytestmark = pytest.mark.xdist_group("contract")  # creating the accounts takes seconds: do it in one process
@@ -29,9 +29,11 @@ def post_paths(api: str) -> list[str]:
 
 
 @pytest.mark.parametrize("api", ["staff", "mobile"])
-async def test_declared_length_above_the_limit_is_rejected_unread(company: Company, api: str) -> None:
-    limit = company.app_context.settings.request_body_limit
-    http = company.staff if api == "staff" else company.mobile
+async def test_declared_length_above_the_limit_is_rejected_unread(
+    scenario: TenancyScenario, api: str
+) -> None:
+    limit = scenario.app_context.settings.request_body_limit
+    http = scenario.staff if api == "staff" else scenario.mobile
     for path in set(post_paths(api)) - set(LARGER_BODIES):
         answer = await http.post(path, content=b"", headers={**JSON, "content-length": str(limit + 1)})
         assert answer.status_code == 413, (path, answer.text)
@@ -40,32 +42,32 @@ async def test_declared_length_above_the_limit_is_rejected_unread(company: Compa
 
 
 @pytest.mark.parametrize("api", ["staff", "mobile"])
-async def test_undeclared_body_is_read_only_up_to_the_limit(company: Company, api: str) -> None:
-    limit = company.app_context.settings.request_body_limit
+async def test_undeclared_body_is_read_only_up_to_the_limit(scenario: TenancyScenario, api: str) -> None:
+    limit = scenario.app_context.settings.request_body_limit
     route = "POST /v1/accounts" if api == "staff" else "POST /v1/me/record/checks"
     read_pieces: list[int] = []
-    person = company.people[account_kind_for(api, route)]
+    person = scenario.clients[account_kind_for(api, route)]
     content = endless_body(4 * limit // 2**20, read_pieces)
     answer = await person.request("POST", route.partition(" ")[2], content=content, headers=JSON)
     assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
     assert len(read_pieces) == limit // 2**20 + 1
 
 
-async def test_roster_upload_has_its_own_larger_limit(company: Company) -> None:
+async def test_roster_upload_has_its_own_larger_limit(scenario: TenancyScenario) -> None:
     headers = {"content-length": str(MAX_UPLOAD + 1)}
     path = "/v1/roster-imports?file_name=a.csv"
-    rejected = await company.people["registrar"].request("POST", path, content=b"", headers=headers)
+    rejected = await scenario.clients["registrar"].request("POST", path, content=b"", headers=headers)
     assert (rejected.status_code, rejected.json()["code"]) == (413, "body_too_large")
-    within = b"x" * (company.app_context.settings.request_body_limit + 1)
-    assert (await company.people["registrar"].request("POST", path, content=within)).status_code == 422
+    within = b"x" * (scenario.app_context.settings.request_body_limit + 1)
+    assert (await scenario.clients["registrar"].request("POST", path, content=within)).status_code == 422
 
 
-async def test_picture_upload_without_length_is_cut_off(company: Company) -> None:
+async def test_picture_upload_without_length_is_cut_off(scenario: TenancyScenario) -> None:
     read_pieces: list[int] = []
     headers = {"content-type": "multipart/form-data; boundary=x"}
-    limit = company.app_context.settings.request_body_limit
+    limit = scenario.app_context.settings.request_body_limit
     content = endless_body(2 * limit // 2**20, read_pieces)
-    answer = await company.phone.post("/v1/me/portrait", content=content, headers=headers)
+    answer = await scenario.phone.post("/v1/me/portrait", content=content, headers=headers)
     assert answer.status_code == 413
     assert len(read_pieces) <= limit // 2**20 + 1
 

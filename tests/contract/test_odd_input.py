@@ -14,11 +14,11 @@ from backend.notice.delivery_reports import report_token
 from backend.roll_call.envelope import TYPE
 from tests.contract.case_sender import account_kind_for
 from tests.support.roll_call.student_phone import make_envelope_content
-from tests.tenancy.fixtures import Client, Company
+from tests.tenancy.fixtures import Client, TenancyScenario
 from tests.tenancy.matrix import MOBILE, ROWS, STAFF
 from tests.tenancy.openapi_documents import document, routes
-from tests.tenancy.requests import filled, own
-from tests.tenancy.rows import Made, Row
+from tests.tenancy.requests import fill_template, own_ids
+from tests.tenancy.rows import Computed, Row
 
 pytestmark = pytest.mark.xdist_group("contract")  # creating the accounts takes seconds: do it in one process
 
@@ -140,11 +140,11 @@ LAST_NIGHT: dict[str, Any] = AUDIENCE | {
     "audience": {},
 }
 ADDITIONAL_ROWS = (
-    Row("POST /v1/roll-calls", "ok ok 403 403", LAST_NIGHT, why="in the last night"),
-    Row("POST /v1/callbacks/sms-reports/{token}", "ok", [REPORT], why="that reports"),
-    Row("POST /v1/sites/validation", "ok", CSV, why="in CSV"),
-    Row("POST /v1/sites/{site_id}/versions", "403 403 ok 403", CSV | FILED, why="in CSV"),
-    Row("POST /v1/roll-calls", "ok ok 403 403", AUDIENCE, why="with everything"),
+    Row("POST /v1/roll-calls", "ok ok 403 403", LAST_NIGHT, note="in the last night"),
+    Row("POST /v1/callbacks/sms-reports/{token}", "ok", [REPORT], note="that reports"),
+    Row("POST /v1/sites/validation", "ok", CSV, note="in CSV"),
+    Row("POST /v1/sites/{site_id}/versions", "403 403 ok 403", CSV | FILED, note="in CSV"),
+    Row("POST /v1/roll-calls", "ok ok 403 403", AUDIENCE, note="with everything"),
 )
 """Requests with more fields than those of the matrix."""
 
@@ -155,14 +155,16 @@ ADDITIONAL_ROWS = (
     ids=lambda row: row.name,
 )
 async def test_odd_values_in_bodies_cause_no_server_error(
-    company: Company, client_for: ClientFinder, row: Row
+    scenario: TenancyScenario, client_for: ClientFinder, row: Row
 ) -> None:
     api = api_of(row)
     kind = account_kind_for(api, row.route)
-    pick = own(company, kind)
-    body = filled(row.body, company, pick)
-    places = row.places() | {"token": report_token(company.app_context.settings.gateway_secret)}
-    path = row.template.format_map(filled(places, company, pick))
+    pick = own_ids(scenario, kind)
+    body = fill_template(row.body, scenario, pick)
+    path_parameters = row.path_parameters() | {
+        "token": report_token(scenario.app_context.settings.gateway_secret)
+    }
+    path = row.template.format_map(fill_template(path_parameters, scenario, pick))
     for place in value_paths(body):
         for fragment in JSON_VALUES.values():
             headers = {"content-type": "application/json"}
@@ -186,11 +188,11 @@ def with_queries() -> list[tuple[str, str, str]]:
 
 @pytest.mark.parametrize(("api", "route", "parameter"), with_queries())
 async def test_odd_values_in_queries_cause_no_server_error(
-    company: Company, client_for: ClientFinder, api: str, route: str, parameter: str
+    scenario: TenancyScenario, client_for: ClientFinder, api: str, route: str, parameter: str
 ) -> None:
     kind = account_kind_for(api, route)
     row = next(row for row in ROWS[api] if row.route == route)
-    path = row.template.format_map(filled(row.places(), company, own(company, kind)))
+    path = row.template.format_map(fill_template(row.path_parameters(), scenario, own_ids(scenario, kind)))
     values = QUERY_VALUES + (CURSORS if parameter == "cursor" else ())
     for value in values:
         answer = await client_for(api, route).request("GET", f"{path}?{parameter}={value}")
@@ -201,13 +203,17 @@ async def test_odd_values_in_queries_cause_no_server_error(
     ("api", "route"), [(api, route) for api in ROWS for route in routes(api) if "{" in route]
 )
 async def test_odd_values_in_paths_cause_no_server_error(
-    company: Company, client_for: ClientFinder, api: str, route: str
+    scenario: TenancyScenario, client_for: ClientFinder, api: str, route: str
 ) -> None:
     kind = account_kind_for(api, route)
     row = next(row for row in ROWS[api] if row.route == route)
     for value in ("%00", "%FF", "x", "-1", "9" * 30, "长" * 300, "{" + str(new_id()) + "}", "urn:uuid:x"):
-        path = row.template.format_map(dict.fromkeys(row.places(), value))
-        body = {"json": filled(row.body, company, own(company, kind))} if row.body is not None else {}
+        path = row.template.format_map(dict.fromkeys(row.path_parameters(), value))
+        body = (
+            {"json": fill_template(row.body, scenario, own_ids(scenario, kind))}
+            if row.body is not None
+            else {}
+        )
         answer = await client_for(api, route).request(row.method, path, **body)
         assert_documented(api, route, answer)
 
@@ -247,13 +253,13 @@ BODIES = {
     ("api", "route"), [(api, route) for api in ROWS for route in routes(api) if not route.startswith("GET")]
 )
 async def test_odd_bodies_cause_no_server_error(
-    company: Company, client_for: ClientFinder, api: str, route: str
+    scenario: TenancyScenario, client_for: ClientFinder, api: str, route: str
 ) -> None:
     kind = account_kind_for(api, route)
     row = next(row for row in ROWS[api] if row.route == route)
     if row.content is not None and "roster" in route:
         return  # any bytes are a file; the tests of the importer cover it
-    path = row.template.format_map(filled(row.places(), company, own(company, kind)))
+    path = row.template.format_map(fill_template(row.path_parameters(), scenario, own_ids(scenario, kind)))
     has_body = "requestBody" in document(api)["paths"][row.template][row.method.lower()]
     for sent, headers in BODIES.values():
         if not has_body and route.startswith("DELETE"):
@@ -270,12 +276,12 @@ def overlaps(template: str, other: str) -> bool:
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_unsupported_method_is_405_with_allow_header(company: Company, api: str) -> None:
+async def test_unsupported_method_is_405_with_allow_header(scenario: TenancyScenario, api: str) -> None:
     methods_by_template: dict[str, set[str]] = {}
     for route in routes(api):
         method, _, template = route.partition(" ")
         methods_by_template.setdefault(template, set()).add(method)
-    http = company.staff if api == "staff" else company.mobile
+    http = scenario.staff if api == "staff" else scenario.mobile
     for template, methods in methods_by_template.items():
         path = "/".join(str(new_id()) if part.startswith("{") else part for part in template.split("/"))
         methods |= {
@@ -292,8 +298,8 @@ async def test_unsupported_method_is_405_with_allow_header(company: Company, api
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_unknown_path_or_trailing_slash_is_404(company: Company, api: str) -> None:
-    http = company.staff if api == "staff" else company.mobile
+async def test_unknown_path_or_trailing_slash_is_404(scenario: TenancyScenario, api: str) -> None:
+    http = scenario.staff if api == "staff" else scenario.mobile
     paths = {route.partition(" ")[2] + "/" for route in routes(api)} | {"/v2/me", "/", "/v1", "//v1/me"}
     for path in paths:
         answer = await http.get(path)
@@ -314,8 +320,8 @@ ODD_CREDENTIALS = (
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_odd_credentials_are_401(company: Company, api: str) -> None:
-    http = company.staff if api == "staff" else company.mobile
+async def test_odd_credentials_are_401(scenario: TenancyScenario, api: str) -> None:
+    http = scenario.staff if api == "staff" else scenario.mobile
     for value in ODD_CREDENTIALS:
         headers = {b"authorization": value.encode(), b"dpop": value.encode()}
         answer = await http.get("/v1/me", headers=headers)
@@ -337,9 +343,9 @@ ODD_CLAIMS: tuple[Any, ...] = (
 )
 
 
-def odd_proofs(company: Company) -> Iterator[str]:
+def odd_proofs(scenario: TenancyScenario) -> Iterator[str]:
     """DPoP proofs that the phone signed over invalid claims and headers."""
-    phone = company.phone
+    phone = scenario.phone
     plain = jwt.decode(phone.proof("GET", "/v1/me", phone.token), options={"verify_signature": False})
     for claim in plain:
         for value in ODD_CLAIMS:
@@ -357,21 +363,21 @@ def odd_proofs(company: Company) -> Iterator[str]:
             yield jwt.encode(plain | {"jti": str(new_id())}, phone.key, algorithm="ES256", headers=header)
 
 
-async def test_odd_dpop_proofs_are_401(company: Company) -> None:
-    for proof in odd_proofs(company):
-        headers = {"Authorization": f"DPoP {company.phone.token}", "DPoP": proof}
-        answer = await company.mobile.get("/v1/me", headers=headers)
+async def test_odd_dpop_proofs_are_401(scenario: TenancyScenario) -> None:
+    for proof in odd_proofs(scenario):
+        headers = {"Authorization": f"DPoP {scenario.phone.token}", "DPoP": proof}
+        answer = await scenario.mobile.get("/v1/me", headers=headers)
         claims = jwt.decode(proof, options={"verify_signature": False})
         assert answer.status_code == 401, (claims, answer.text)
 
 
-async def test_odd_values_in_signed_envelopes_cause_no_server_error(company: Company) -> None:
-    roll_call = company.estates["school"]["roll_call"]
+async def test_odd_values_in_signed_envelopes_cause_no_server_error(scenario: TenancyScenario) -> None:
+    roll_call = scenario.records["school"]["roll_call"]
     path = f"/v1/roll-calls/{roll_call}"
-    frames = [company.estates["school"]["frame"]] * 3
+    frames = [scenario.records["school"]["frame"]] * 3
     for place in value_paths(make_envelope_content(roll_call, "nonce", frames)):
         for value in ODD_CLAIMS:
-            nonce = (await company.phone.post(f"{path}/challenges")).json().get("nonce", "")
+            nonce = (await scenario.phone.post(f"{path}/challenges")).json().get("nonce", "")
             changed: Any = make_envelope_content(roll_call, nonce, frames)
             holder = changed
             for step in place[:-1]:
@@ -380,11 +386,11 @@ async def test_odd_values_in_signed_envelopes_cause_no_server_error(company: Com
                 holder[place[-1]] = value
             else:
                 changed = {"": value}
-            signed = company.phone.sign(changed, typ=TYPE)
-            answer = await company.phone.post(f"{path}/envelopes", json={"envelope": signed})
+            signed = scenario.phone.sign(changed, typ=TYPE)
+            answer = await scenario.phone.post(f"{path}/envelopes", json={"envelope": signed})
             assert_documented("mobile", "POST /v1/roll-calls/{roll_call_id}/envelopes", answer)
 
 
 def test_additional_rows_use_routes_of_the_matrix() -> None:
     assert {row.route for row in ADDITIONAL_ROWS} <= {row.route for row in STAFF}
-    assert not any(isinstance(row.body, Made) for row in ADDITIONAL_ROWS)
+    assert not any(isinstance(row.body, Computed) for row in ADDITIONAL_ROWS)

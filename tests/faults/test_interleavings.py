@@ -9,7 +9,7 @@ from sqlalchemy import text
 
 from backend.appeal.decisions import UPHELD, DecideAppeal, decide_appeal
 from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
-from backend.appeal.statements import Said
+from backend.appeal.statements import NewMessage
 from backend.core.errors import DomainError
 from backend.demo.phone import Phone
 from backend.identity.devices.service import BindDevice, bind_device
@@ -106,7 +106,7 @@ async def settle_unverified(
 
 async def appeal(on: RollCallScenario, student: StudentWithPhone, roll_call_id: UUID) -> UUID:
     """File the student's appeal against the outcome. Return its id."""
-    command = FileAppeal(AgainstCheck(roll_call_id), Said("当天在校实训，有考勤记录为证。"))
+    command = FileAppeal(AgainstCheck(roll_call_id), NewMessage("当天在校实训，有考勤记录为证。"))
     async with on.app_context.database.transaction(student.actor.scope) as session:
         return (await file_appeal(session, student.actor, command, on.clock())).filed.id
 

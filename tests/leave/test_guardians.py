@@ -18,23 +18,23 @@ from backend.notice.tables import NoticeDelivery, NoticeMessage
 from backend.people.tables import Guardian, Student
 from backend.standing.engine.prompts import PromptKind
 from backend.standing.events import PromptRaised
-from tests.support.leave import Desk
+from tests.support.leave import LeaveScenario
 
 pytestmark = pytest.mark.clause("HN334-3.5b")
 
 MOTHER, AUNT = "13900000001", "13900000002"
 
 
-async def family(desk: Desk) -> None:
+async def family(scenario: LeaveScenario) -> None:
     """A mother, a father without a phone, and an aunt who is no guardian."""
     members = (("母亲", True, MOTHER), ("父亲", True, None), ("姑姑", False, AUNT))
-    async with desk.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         for position, (relation, is_guardian, phone) in enumerate(members):
             session.add(
                 Guardian(
                     id=new_id(),
-                    school_id=desk.school.id,
-                    student_id=desk.pupil.id,
+                    school_id=scenario.school.id,
+                    student_id=scenario.pupil.id,
                     position=position,
                     name=f"家长{position}",
                     relation=relation,
@@ -44,17 +44,19 @@ async def family(desk: Desk) -> None:
             )
 
 
-async def consent(desk: Desk, *, granted: bool = True, guardian_name: str | None = None) -> None:
-    actor, law = desk.student(), province_policy(desk.roll_call_scenario.app_context, desk.at)
+async def consent(scenario: LeaveScenario, *, granted: bool = True, guardian_name: str | None = None) -> None:
+    actor, law = scenario.student(), province_policy(scenario.roll_call_scenario.app_context, scenario.at)
     version = texts_in_force(law)[GUARDIAN_NOTICE]
     command = AnswerConsent(GUARDIAN_NOTICE, granted, version, guardian_name)
-    async with desk.transaction(actor) as session:
-        await answer_consent(session, actor, command, law, desk.next_act())
+    async with scenario.transaction(actor) as session:
+        await answer_consent(session, actor, command, law, scenario.next_act())
 
 
-async def sent(desk: Desk, group_id: UUID) -> list[tuple[str | None, str | None, dict[str, str]]]:
+async def sent(
+    scenario: LeaveScenario, group_id: UUID
+) -> list[tuple[str | None, str | None, dict[str, str]]]:
     """Phone, template and parameters of what goes out by SMS alone."""
-    async with desk.roll_call_scenario.owner_transaction() as session:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         rows = await session.execute(
             select(NoticeDelivery.phone, NoticeMessage.sms_template, NoticeMessage.sms_params)
             .join(NoticeMessage, NoticeMessage.id == NoticeDelivery.message_id)
@@ -63,80 +65,82 @@ async def sent(desk: Desk, group_id: UUID) -> list[tuple[str | None, str | None,
         return [(phone, template, params) for phone, template, params in rows]
 
 
-async def approved(desk: Desk) -> Leave:
-    leave = await desk.approved(days=2)
-    await desk.deliver("LeaveDecided", leave)
+async def approved(scenario: LeaveScenario) -> Leave:
+    leave = await scenario.request_approved(days=2)
+    await scenario.deliver_event("LeaveDecided", leave)
     return leave
 
 
-async def test_guardian_is_notified_of_approved_leave_without_the_reason(desk: Desk) -> None:
-    await family(desk)
-    await consent(desk)
-    leave = await approved(desk)
-    ((phone, template, params),) = await sent(desk, leave.request.id)
+async def test_guardian_is_notified_of_approved_leave_without_the_reason(scenario: LeaveScenario) -> None:
+    await family(scenario)
+    await consent(scenario)
+    leave = await approved(scenario)
+    ((phone, template, params),) = await sent(scenario, leave.request.id)
     assert (phone, template) == (MOTHER, "guardian_leave")
     assert (params["days"], params["cap"], params["student"]) == ("2", "15", "学同学")
-    assert not any("发烧" in value or desk.pupil.name in value for value in params.values())
+    assert not any("发烧" in value or scenario.pupil.name in value for value in params.values())
 
 
-async def test_guardian_is_not_notified_without_consent(desk: Desk) -> None:
-    await family(desk)
-    assert await sent(desk, (await approved(desk)).request.id) == []
-    await consent(desk)
-    await consent(desk, granted=False)
-    leave = await desk.approved(first=5)
-    await desk.deliver("LeaveDecided", leave)
-    assert await sent(desk, leave.request.id) == []
+async def test_guardian_is_not_notified_without_consent(scenario: LeaveScenario) -> None:
+    await family(scenario)
+    assert await sent(scenario, (await approved(scenario)).request.id) == []
+    await consent(scenario)
+    await consent(scenario, granted=False)
+    leave = await scenario.request_approved(first=5)
+    await scenario.deliver_event("LeaveDecided", leave)
+    assert await sent(scenario, leave.request.id) == []
 
 
-async def test_guardian_is_not_notified_of_declined_leave(desk: Desk) -> None:
-    await family(desk)
-    await consent(desk)
-    leave = await desk.decide(await desk.ask(), "declined", opinion="证明不全")
-    await desk.deliver("LeaveDecided", leave)
-    assert await sent(desk, leave.request.id) == []
+async def test_guardian_is_not_notified_of_declined_leave(scenario: LeaveScenario) -> None:
+    await family(scenario)
+    await consent(scenario)
+    leave = await scenario.decide(await scenario.request(), "declined", opinion="证明不全")
+    await scenario.deliver_event("LeaveDecided", leave)
+    assert await sent(scenario, leave.request.id) == []
 
 
-async def test_below_fourteen_the_guardian_consents(desk: Desk) -> None:
-    await family(desk)
-    born = desk.today - timedelta(days=13 * 365)
-    async with desk.roll_call_scenario.owner_transaction() as session:
-        await session.execute(update(Student).where(Student.id == desk.pupil.id).values(birth_date=born))
+async def test_below_fourteen_the_guardian_consents(scenario: LeaveScenario) -> None:
+    await family(scenario)
+    born = scenario.today - timedelta(days=13 * 365)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        await session.execute(update(Student).where(Student.id == scenario.pupil.id).values(birth_date=born))
     with pytest.raises(GuardianNeeded):
-        await consent(desk)
-    await consent(desk, guardian_name="张母")
-    assert len(await sent(desk, (await approved(desk)).request.id)) == 1
+        await consent(scenario)
+    await consent(scenario, guardian_name="张母")
+    assert len(await sent(scenario, (await approved(scenario)).request.id)) == 1
 
 
-async def test_guardian_sms_is_not_shown_in_the_students_app(desk: Desk) -> None:
-    await family(desk)
-    await consent(desk)
-    leave = await approved(desk)
-    actor = desk.student()
-    async with desk.transaction(actor) as session:
-        listed = (await fetch_notices(session, actor, desk.at, 20)).items
+async def test_guardian_sms_is_not_shown_in_the_students_app(scenario: LeaveScenario) -> None:
+    await family(scenario)
+    await consent(scenario)
+    leave = await approved(scenario)
+    actor = scenario.student()
+    async with scenario.transaction(actor) as session:
+        listed = (await fetch_notices(session, actor, scenario.at, 20)).items
     kinds = [each.message.kind for each in listed if each.message.group_id == leave.request.id]
     assert kinds == ["leave_decided"]
 
 
-async def test_guardian_is_notified_when_leave_exceeds_the_limit(desk: Desk) -> None:
-    await family(desk)
-    await consent(desk)
-    await desk.approved(days=16)
-    desk.set_clock(days=15, hour=9)
-    (consumer,) = [each for each in SUBSCRIPTIONS[PromptRaised] if each.name == "tell_guardians_of_limit"]
+async def test_guardian_is_notified_when_leave_exceeds_the_limit(scenario: LeaveScenario) -> None:
+    await family(scenario)
+    await consent(scenario)
+    await scenario.request_approved(days=16)
+    scenario.set_clock(days=15, hour=9)
+    (consumer,) = [each for each in SUBSCRIPTIONS[PromptRaised] if each.name == "notify_guardians_of_limit"]
     for kind in (PromptKind.MISSES, PromptKind.LEAVE_OVER_CAP):
         prompt_id = new_id()
         event = PromptRaised(
-            school_id=desk.school.id,
-            student_id=desk.pupil.id,
-            path=desk.school.path,
+            school_id=scenario.school.id,
+            student_id=scenario.pupil.id,
+            path=scenario.school.path,
             prompt_id=prompt_id,
             kind=kind,
         )
-        async with desk.roll_call_scenario.app_context.database.transaction(consumer.scope(event)) as session:
-            await consumer.handle(session, event, desk.at)
-        found = [(template, params["days"]) for _, template, params in await sent(desk, prompt_id)]
+        async with scenario.roll_call_scenario.app_context.database.transaction(
+            consumer.scope(event)
+        ) as session:
+            await consumer.handle(session, event, scenario.at)
+        found = [(template, params["days"]) for _, template, params in await sent(scenario, prompt_id)]
         assert found == ([("guardian_leave_limit", "16")] if kind is PromptKind.LEAVE_OVER_CAP else [])
 
 

@@ -11,46 +11,48 @@ from sqlalchemy import select
 
 from backend.core.database import Base
 from backend.core.ids import new_id
-from backend.leave.queries import Reach, intervals, on_leave
-from backend.leave.rules import Exemption, NoticedWindow, exempts
+from backend.leave.queries import ExemptionCriteria, load_leave_intervals, select_students_on_leave
+from backend.leave.rules import Exemption, NoticedWindow, exemption_of
 from backend.leave.tables import LeaveCancellation, LeaveDecision, LeaveRequest, LeaveReturn
 from backend.roll_call.launch.audience import Audience, Sample
 from backend.roll_call.launch.service import Launched
 from backend.roll_call.tables import Obligation
-from tests.support.leave import Desk
+from tests.support.leave import LeaveScenario
 from tests.support.province import Pupil, bureau_account
 
 HOUR = timedelta(hours=1)
 pytestmark = [pytest.mark.clause("HN334-3.5a"), pytest.mark.clause("R6")]
 
 
-async def launched(desk: Desk, opens: timedelta = HOUR, length: timedelta = HOUR, **changes: Any) -> Launched:
-    opens_at = desk.at + opens
-    return await desk.roll_call_scenario.launch(
+async def launched(
+    scenario: LeaveScenario, opens: timedelta = HOUR, length: timedelta = HOUR, **changes: Any
+) -> Launched:
+    opens_at = scenario.at + opens
+    return await scenario.roll_call_scenario.launch(
         told=False, opens_at=opens_at, closes_at=opens_at + length, **changes
     )
 
 
-async def duties(desk: Desk, launch: Launched) -> dict[Pupil, tuple[str, str | None]]:
-    async with desk.roll_call_scenario.owner_transaction() as session:
+async def duties(scenario: LeaveScenario, launch: Launched) -> dict[Pupil, tuple[str, str | None]]:
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         rows = await session.scalars(select(Obligation).where(Obligation.roll_call_id == launch.roll_call.id))
         found = {row.student_id: (row.duty, row.reason) for row in rows}
-    return {pupil: found[pupil.id] for pupil in desk.school.students if pupil.id in found}
+    return {pupil: found[pupil.id] for pupil in scenario.school.students if pupil.id in found}
 
 
 async def test_only_approved_leave_in_force_exempts(
-    desk: Desk,
+    scenario: LeaveScenario,
 ) -> None:
-    approved, pending, declined, cancelled, returned, none = desk.school.students
-    registrar = desk.roll_call_scenario.registrar
-    await desk.approved(pupil=approved)
-    await desk.ask(pupil=pending)
-    await desk.decide(await desk.ask(pupil=declined), "declined", registrar, "证明不全")
-    await desk.cancel(await desk.approved(pupil=cancelled), registrar)
-    await desk.come_back(await desk.approved(pupil=returned), registrar)
-    launch = await launched(desk)
+    approved, pending, declined, cancelled, returned, none = scenario.school.students
+    registrar = scenario.roll_call_scenario.registrar
+    await scenario.request_approved(pupil=approved)
+    await scenario.request(pupil=pending)
+    await scenario.decide(await scenario.request(pupil=declined), "declined", registrar, "证明不全")
+    await scenario.cancel(await scenario.request_approved(pupil=cancelled), registrar)
+    await scenario.return_from(await scenario.request_approved(pupil=returned), registrar)
+    launch = await launched(scenario)
     owed = ("owed", None)
-    assert await duties(desk, launch) == {
+    assert await duties(scenario, launch) == {
         approved: ("excused", "on_leave"),
         pending: owed,
         declined: owed,
@@ -65,86 +67,89 @@ async def test_only_approved_leave_in_force_exempts(
     ("opens_hour", "minutes_left", "duty"), [(11, 59, "excused"), (11, 60, "owed"), (11, 90, "owed")]
 )
 async def test_leave_exempts_if_less_than_the_minimum_window_is_free(
-    desk: Desk, opens_hour: int, minutes_left: int, duty: str
+    scenario: LeaveScenario, opens_hour: int, minutes_left: int, duty: str
 ) -> None:
     """The leave ends at noon; the window opens an hour before and closes so many minutes after it."""
-    await desk.approved(last_half="morning")
+    await scenario.request_approved(last_half="morning")
     length = HOUR + timedelta(minutes=minutes_left)
-    launch = await launched(desk, timedelta(hours=opens_hour - 8), length)
-    assert (await duties(desk, launch))[desk.pupil][0] == duty
+    launch = await launched(scenario, timedelta(hours=opens_hour - 8), length)
+    assert (await duties(scenario, launch))[scenario.pupil][0] == duty
 
 
-async def test_two_half_days_together_exempt_from_a_window_over_noon(desk: Desk) -> None:
-    await desk.approved(last_half="morning")
-    await desk.approved(first_half="afternoon")
-    launch = await launched(desk, 3 * HOUR, 2 * HOUR)
-    assert (await duties(desk, launch))[desk.pupil] == ("excused", "on_leave")
+async def test_two_half_days_together_exempt_from_a_window_over_noon(scenario: LeaveScenario) -> None:
+    await scenario.request_approved(last_half="morning")
+    await scenario.request_approved(first_half="afternoon")
+    launch = await launched(scenario, 3 * HOUR, 2 * HOUR)
+    assert (await duties(scenario, launch))[scenario.pupil] == ("excused", "on_leave")
 
 
 @pytest.mark.clause("HN334-3.4")
-async def test_changes_after_the_launch_do_not_alter_exemptions(desk: Desk) -> None:
-    leave = await desk.approved()
-    late = desk.school.students[1]
-    launch = await launched(desk)
-    frozen = await duties(desk, launch)
-    await desk.cancel(leave, desk.counselor)
-    await desk.approved(pupil=late)
-    assert await duties(desk, launch) == frozen
-    assert (frozen[desk.pupil], frozen[late]) == (("excused", "on_leave"), ("owed", None))
+async def test_changes_after_the_launch_do_not_alter_exemptions(scenario: LeaveScenario) -> None:
+    leave = await scenario.request_approved()
+    late = scenario.school.students[1]
+    launch = await launched(scenario)
+    frozen = await duties(scenario, launch)
+    await scenario.cancel(leave, scenario.counselor)
+    await scenario.request_approved(pupil=late)
+    assert await duties(scenario, launch) == frozen
+    assert (frozen[scenario.pupil], frozen[late]) == (("excused", "on_leave"), ("owed", None))
 
 
-async def test_student_on_leave_is_excused_at_the_settlement(desk: Desk) -> None:
-    await desk.approved()
-    launch = await launched(desk)
-    desk.roll_call_scenario.clock.at = launch.roll_call.opens_at
-    await desk.roll_call_scenario.announce(launch.roll_call)
-    desk.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
-    await desk.roll_call_scenario.settle(launch.roll_call)
-    outcomes = await desk.roll_call_scenario.outcomes(launch.roll_call.id)
-    assert (outcomes[desk.pupil.id].outcome, outcomes[desk.pupil.id].reason) == ("excused", "on_leave")
+async def test_student_on_leave_is_excused_at_the_settlement(scenario: LeaveScenario) -> None:
+    await scenario.request_approved()
+    launch = await launched(scenario)
+    scenario.roll_call_scenario.clock.at = launch.roll_call.opens_at
+    await scenario.roll_call_scenario.announce(launch.roll_call)
+    scenario.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
+    await scenario.roll_call_scenario.settle(launch.roll_call)
+    outcomes = await scenario.roll_call_scenario.outcomes(launch.roll_call.id)
+    assert (outcomes[scenario.pupil.id].outcome, outcomes[scenario.pupil.id].reason) == (
+        "excused",
+        "on_leave",
+    )
     assert len(outcomes) == launch.owed + launch.excused
 
 
 async def test_leave_approved_before_the_notice_excuses_and_later_does_not(
-    desk: Desk,
+    scenario: LeaveScenario,
 ) -> None:
     """The law's boundary is the notice; what the launch froze stays as it was (invariant 10)."""
-    between, late, none = desk.school.students[:3]
-    notify_at, opens_at = desk.at + HOUR, desk.at + 2 * HOUR
-    launch = await desk.roll_call_scenario.launch(
+    between, late, none = scenario.school.students[:3]
+    notify_at, opens_at = scenario.at + HOUR, scenario.at + 2 * HOUR
+    launch = await scenario.roll_call_scenario.launch(
         told=False, notify_at=notify_at, opens_at=opens_at, closes_at=opens_at + HOUR
     )
-    await desk.approved(pupil=between)
-    desk.roll_call_scenario.clock.at = notify_at
-    await desk.roll_call_scenario.announce(launch.roll_call)
-    await desk.approved(pupil=late)
-    desk.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
-    await desk.roll_call_scenario.settle(launch.roll_call)
-    assert set((await duties(desk, launch)).values()) == {("owed", None)}
-    outcomes = await desk.roll_call_scenario.outcomes(launch.roll_call.id)
+    await scenario.request_approved(pupil=between)
+    scenario.roll_call_scenario.clock.at = notify_at
+    await scenario.roll_call_scenario.announce(launch.roll_call)
+    await scenario.request_approved(pupil=late)
+    scenario.roll_call_scenario.clock.at = launch.roll_call.closes_at + HOUR
+    await scenario.roll_call_scenario.settle(launch.roll_call)
+    assert set((await duties(scenario, launch)).values()) == {("owed", None)}
+    outcomes = await scenario.roll_call_scenario.outcomes(launch.roll_call.id)
     found = [(outcomes[pupil.id].outcome, outcomes[pupil.id].reason) for pupil in (between, late, none)]
     assert found == [("excused", "on_leave"), ("missed", "no_check_in"), ("missed", "no_check_in")]
 
 
-async def test_leave_does_not_change_the_sampling_of_other_students(desk: Desk) -> None:
-    audience = Audience(unit_ids=(desk.school.id,), sample=Sample(size=3))
-    before = await duties(desk, await launched(desk, audience=audience, seed="同一种子"))
+async def test_leave_does_not_change_the_sampling_of_other_students(scenario: LeaveScenario) -> None:
+    audience = Audience(unit_ids=(scenario.school.id,), sample=Sample(size=3))
+    before = await duties(scenario, await launched(scenario, audience=audience, seed="同一种子"))
     drawn = next(iter(before))
-    await desk.approved(days=2, pupil=drawn)
-    after = await duties(desk, await launched(desk, 24 * HOUR, audience=audience, seed="同一种子"))
+    await scenario.request_approved(days=2, pupil=drawn)
+    after = await duties(scenario, await launched(scenario, 24 * HOUR, audience=audience, seed="同一种子"))
     assert before.keys() == after.keys()
     assert after[drawn] == ("excused", "on_leave")
 
 
-async def test_launcher_does_not_see_leave_of_other_schools(desk: Desk) -> None:
+async def test_launcher_does_not_see_leave_of_other_schools(scenario: LeaveScenario) -> None:
     """A bureau's launch sees what its own scope admits, and no more."""
-    await desk.approved()
-    reach = Reach(NoticedWindow(desk.at, desk.at, desk.at + HOUR), HOUR, desk.at)
-    other = desk.roll_call_scenario.world.other_city
-    async with desk.transaction(desk.roll_call_scenario.bureau) as session:
-        assert desk.pupil.id in set(await session.scalars(on_leave(reach)))
-    async with desk.transaction(bureau_account(other)) as session:
-        assert desk.pupil.id not in set(await session.scalars(on_leave(reach)))
+    await scenario.request_approved()
+    reach = ExemptionCriteria(NoticedWindow(scenario.at, scenario.at, scenario.at + HOUR), HOUR, scenario.at)
+    other = scenario.roll_call_scenario.world.other_city
+    async with scenario.transaction(scenario.roll_call_scenario.bureau) as session:
+        assert scenario.pupil.id in set(await session.scalars(select_students_on_leave(reach)))
+    async with scenario.transaction(bureau_account(other)) as session:
+        assert scenario.pupil.id not in set(await session.scalars(select_students_on_leave(reach)))
 
 
 # --- the database says what the rules say ---
@@ -212,21 +217,21 @@ HISTORIES = st.builds(
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(held=st.lists(HISTORIES, max_size=4), opens=STEPS, lasts=st.integers(2, 8), as_of=STEPS)
 async def test_sql_exempts_exactly_the_students_that_the_rules_exempt(
-    desk: Desk, held: list[History], opens: int, lasts: int, as_of: int
+    scenario: LeaveScenario, held: list[History], opens: int, lasts: int, as_of: int
 ) -> None:
-    pupil, start = desk.pupil, desk.at
+    pupil, start = scenario.pupil, scenario.at
     told = start + max(opens, as_of) * STEP
     window = NoticedWindow(told, start + opens * STEP, start + (opens + lasts) * STEP)
-    reach = Reach(window, HOUR, start + as_of * STEP)
-    async with desk.roll_call_scenario.owner_transaction() as session:
+    reach = ExemptionCriteria(window, HOUR, start + as_of * STEP)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         for history in held:
             request, *later = history.rows(pupil, start)
             session.add(request)
             await session.flush()
             session.add_all(later)
         await session.flush()
-        in_database = pupil.id in set(await session.scalars(on_leave(reach)))
-        facts = (await intervals(session, [pupil.id]))[pupil.id]
+        in_database = pupil.id in set(await session.scalars(select_students_on_leave(reach)))
+        facts = (await load_leave_intervals(session, [pupil.id]))[pupil.id]
         await session.rollback()
-    by_rule = exempts(facts, window, HOUR, reach.as_of) is Exemption.EXEMPT
+    by_rule = exemption_of(facts, window, HOUR, reach.as_of) is Exemption.EXEMPT
     assert in_database == by_rule

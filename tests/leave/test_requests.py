@@ -33,85 +33,85 @@ from backend.people.attachment_errors import AttachmentUnusable
 from backend.people.attachment_files import Content, receive
 from backend.people.student_lock import lock_student
 from tests.support.database_contents import columns_holding
-from tests.support.leave import Desk
+from tests.support.leave import LeaveScenario
 from tests.support.province import bureau_account, province_account, registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
 
-async def test_request_is_pending_until_approved(desk: Desk) -> None:
-    asked = await desk.ask(days=2)
-    assert asked.state(desk.at) is LeaveState.PENDING
+async def test_request_is_pending_until_approved(scenario: LeaveScenario) -> None:
+    asked = await scenario.request(days=2)
+    assert asked.state(scenario.at) is LeaveState.PENDING
     assert asked.request.ends_at - asked.request.starts_at == timedelta(days=2)
-    decided = await desk.decide(asked)
-    assert decided.state(desk.at) is LeaveState.APPROVED
-    async with desk.roll_call_scenario.owner_transaction() as session:
+    decided = await scenario.decide(asked)
+    assert decided.state(scenario.at) is LeaveState.APPROVED
+    async with scenario.roll_call_scenario.owner_transaction() as session:
         acts = await session.scalars(
             select(AuditEntry.action).where(AuditEntry.subject_id == str(asked.request.id))
         )
         assert sorted(acts) == ["leave_decided", "leave_requested"]
 
 
-async def test_half_days_meet_at_noon(desk: Desk) -> None:
-    morning = await desk.ask(days=1, last_half="morning")
-    afternoon = await desk.ask(days=1, first_half="afternoon")
+async def test_half_days_meet_at_noon(scenario: LeaveScenario) -> None:
+    morning = await scenario.request(days=1, last_half="morning")
+    afternoon = await scenario.request(days=1, first_half="afternoon")
     assert morning.request.ends_at == afternoon.request.starts_at
     with pytest.raises(LeaveIntervalInvalid):
-        await desk.ask(first=2, first_half="afternoon", last_half="morning")
+        await scenario.request(first=2, first_half="afternoon", last_half="morning")
 
 
-async def test_overlapping_request_is_rejected_while_the_first_is_active(desk: Desk) -> None:
-    first = await desk.ask(first=1, days=3)
+async def test_overlapping_request_is_rejected_while_the_first_is_active(scenario: LeaveScenario) -> None:
+    first = await scenario.request(first=1, days=3)
     with pytest.raises(LeaveOverlaps):
-        await desk.ask(first=3, days=2)
-    await desk.cancel(first)
-    again = await desk.ask(first=3, days=2)
-    assert again.state(desk.at) is LeaveState.PENDING
+        await scenario.request(first=3, days=2)
+    await scenario.cancel(first)
+    again = await scenario.request(first=3, days=2)
+    assert again.state(scenario.at) is LeaveState.PENDING
 
 
-async def test_concurrent_requests_for_the_same_days_reject_one(desk: Desk) -> None:
-    day = HalfDay(desk.today, "morning")
-    async with desk.transaction(desk.student()) as session:
+async def test_concurrent_requests_for_the_same_days_reject_one(scenario: LeaveScenario) -> None:
+    day = HalfDay(scenario.today, "morning")
+    async with scenario.transaction(scenario.student()) as session:
         command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医")
         await request_leave(
-            session, desk.student(), desk.roll_call_scenario.app_context.keys, command, desk.at
+            session, scenario.student(), scenario.roll_call_scenario.app_context.keys, command, scenario.at
         )
-        second = asyncio.create_task(desk.ask())
-        waits = asyncio.create_task(desk.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
+        second = asyncio.create_task(scenario.request())
+        waits = asyncio.create_task(scenario.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     with pytest.raises(LeaveOverlaps):
         await second
 
 
-async def test_concurrent_act_sees_the_committed_decision(desk: Desk) -> None:
-    asked = await desk.ask()
+async def test_concurrent_act_sees_the_committed_decision(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
     command = DecideLeave(asked.request.id, "approved")
-    async with desk.transaction(desk.counselor) as session:
-        await decide_leave(session, desk.counselor, command, desk.at)
-        second = asyncio.create_task(desk.cancel(asked, desk.roll_call_scenario.registrar))
-        waits = asyncio.create_task(desk.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
+    async with scenario.transaction(scenario.counselor) as session:
+        await decide_leave(session, scenario.counselor, command, scenario.at)
+        second = asyncio.create_task(scenario.cancel(asked, scenario.roll_call_scenario.registrar))
+        waits = asyncio.create_task(scenario.roll_call_scenario.wait_for_lock("transactionid", "tuple"))
         await asyncio.wait({second, waits}, return_when=asyncio.FIRST_COMPLETED)
         waits.cancel()
     cancelled = await second
     assert cancelled.decision is not None
-    assert cancelled.state(desk.at) is LeaveState.CANCELLED
+    assert cancelled.state(scenario.at) is LeaveState.CANCELLED
 
 
 @pytest.mark.parametrize("days", [200, 4000])
-async def test_leave_must_lie_in_one_term(desk: Desk, days: int) -> None:
+async def test_leave_must_lie_in_one_term(scenario: LeaveScenario, days: int) -> None:
     with pytest.raises((DaysInTwoTerms, TermNotSet)):
-        await desk.ask(days=days)
+        await scenario.request(days=days)
 
 
-async def test_staff_cannot_request_and_students_cannot_decide(desk: Desk) -> None:
-    asked = await desk.ask()
+async def test_staff_cannot_request_and_students_cannot_decide(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
     with pytest.raises(NotPermitted):
-        await desk.decide(asked, actor=desk.student())
+        await scenario.decide(asked, actor=scenario.student())
 
 
-async def test_deciding_an_own_request_violates_a_constraint(desk: Desk) -> None:
-    asked = await desk.ask()
+async def test_deciding_an_own_request_violates_a_constraint(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
     request = asked.request
     row = LeaveDecision(
         leave_id=request.id,
@@ -122,73 +122,73 @@ async def test_deciding_an_own_request_violates_a_constraint(desk: Desk) -> None
         filed_by=request.filed_by,
         decided_by=request.filed_by,
         stood_in_for=None,
-        decided_at=desk.at,
+        decided_at=scenario.at,
     )
     with pytest.raises(IntegrityError, match="not_their_own"):
-        async with desk.roll_call_scenario.owner_transaction() as session:
+        async with scenario.roll_call_scenario.owner_transaction() as session:
             session.add(row)
 
 
-async def test_request_is_decided_once(desk: Desk) -> None:
-    asked = await desk.ask()
-    await desk.decide(asked)
+async def test_request_is_decided_once(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
+    await scenario.decide(asked)
     answers: tuple[Answer, ...] = ("approved", "declined")
     for again in answers:
         with pytest.raises(LeaveAlreadyDecided):
-            await desk.decide(asked, again, desk.roll_call_scenario.registrar, "证明不全")
+            await scenario.decide(asked, again, scenario.roll_call_scenario.registrar, "证明不全")
 
 
-async def test_declining_requires_an_opinion_and_ends_the_request(desk: Desk) -> None:
-    asked = await desk.ask()
+async def test_declining_requires_an_opinion_and_ends_the_request(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
     with pytest.raises(LeaveOpinionMissing):
-        await desk.decide(asked, "declined")
-    declined = await desk.decide(asked, "declined", opinion="证明不全")
-    assert declined.state(desk.at) is LeaveState.REFUSED
+        await scenario.decide(asked, "declined")
+    declined = await scenario.decide(asked, "declined", opinion="证明不全")
+    assert declined.state(scenario.at) is LeaveState.REFUSED
     with pytest.raises(LeaveOver):
-        await desk.cancel(asked)
+        await scenario.cancel(asked)
     with pytest.raises(LeaveOver):
-        await desk.come_back(asked)
+        await scenario.return_from(asked)
 
 
-async def test_cancelled_request_cannot_be_approved(desk: Desk) -> None:
-    asked = await desk.ask()
-    await desk.cancel(asked)
+async def test_cancelled_request_cannot_be_approved(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
+    await scenario.cancel(asked)
     with pytest.raises(LeaveOver):
-        await desk.decide(asked)
+        await scenario.decide(asked)
 
 
 @pytest.mark.clause("HN334-2.3")
-async def test_leave_of_others_is_not_found(desk: Desk) -> None:
-    asked = await desk.ask()
-    world = desk.roll_call_scenario.world
-    classmate = desk.student(desk.school.classes[0].students[1])
-    strangers: list[Actor] = [desk.colleague, registrar_account(world.sister)]
+async def test_leave_of_others_is_not_found(scenario: LeaveScenario) -> None:
+    asked = await scenario.request()
+    world = scenario.roll_call_scenario.world
+    classmate = scenario.student(scenario.school.classes[0].students[1])
+    strangers: list[Actor] = [scenario.colleague, registrar_account(world.sister)]
     strangers += [bureau_account(world.city), province_account(world.province)]
     for stranger in strangers:
         with pytest.raises(NotFound):
-            await desk.decide(asked, actor=stranger)
+            await scenario.decide(asked, actor=stranger)
     for stranger in [*strangers, classmate]:
         with pytest.raises(NotFound):
-            await desk.cancel(asked, stranger)
+            await scenario.cancel(asked, stranger)
         with pytest.raises(NotFound):
-            await desk.come_back(asked, stranger)
+            await scenario.return_from(asked, stranger)
 
 
-async def test_database_rejects_a_request_for_another_student(desk: Desk) -> None:
-    other = desk.school.classes[0].students[1]
+async def test_database_rejects_a_request_for_another_student(scenario: LeaveScenario) -> None:
+    other = scenario.school.classes[0].students[1]
     row = LeaveRequest(
         id=new_id(),
         school_id=other.school_id,
         student_id=other.id,
         kind="sick",
-        starts_at=desk.at,
-        ends_at=desk.at + timedelta(days=1),
+        starts_at=scenario.at,
+        ends_at=scenario.at + timedelta(days=1),
         reason_sealed=b"sealed",
         filed_by=new_id(),
-        filed_at=desk.at,
+        filed_at=scenario.at,
     )
     with pytest.raises(ProgrammingError, match="row-level security"):
-        async with desk.transaction(desk.student()) as session:
+        async with scenario.transaction(scenario.student()) as session:
             session.add(row)
 
 
@@ -204,9 +204,11 @@ async def test_database_rejects_a_request_for_another_student(desk: Desk) -> Non
     ],
 )
 @pytest.mark.parametrize("statement", ["DELETE FROM {}", "UPDATE {} SET school_id = school_id"])
-async def test_leave_rows_cannot_be_updated_or_deleted(desk: Desk, table: str, statement: str) -> None:
+async def test_leave_rows_cannot_be_updated_or_deleted(
+    scenario: LeaveScenario, table: str, statement: str
+) -> None:
     with pytest.raises(ProgrammingError, match="permission denied"):
-        async with desk.transaction(desk.roll_call_scenario.registrar) as session:
+        async with scenario.transaction(scenario.roll_call_scenario.registrar) as session:
             await session.execute(text(statement.format(table)))
 
 
@@ -214,112 +216,123 @@ async def test_leave_rows_cannot_be_updated_or_deleted(desk: Desk, table: str, s
 
 
 async def test_counselor_and_student_are_notified_with_the_days(
-    desk: Desk,
+    scenario: LeaveScenario,
 ) -> None:
-    counselor = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[0])
-    colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
-    asked = await desk.ask(days=14)
-    await desk.deliver("LeaveRequested", asked)
-    await desk.deliver("LeaveRequested", asked)
-    assert [(kind, who) for kind, who, _ in await desk.told(asked)] == [
+    counselor = await scenario.roll_call_scenario.account(
+        "counselor", scenario.school, scenario.school.classes[0]
+    )
+    colleague = await scenario.roll_call_scenario.account(
+        "counselor", scenario.school, scenario.school.classes[1]
+    )
+    asked = await scenario.request(days=14)
+    await scenario.deliver_event("LeaveRequested", asked)
+    await scenario.deliver_event("LeaveRequested", asked)
+    assert [(kind, who) for kind, who, _ in await scenario.notices_of(asked)] == [
         ("leave_requested", counselor.account_id)
     ]
-    await desk.name_stand_in(colleague)
-    await desk.decide(asked)
-    await desk.deliver("LeaveAlreadyDecided", asked)
-    ((who, told),) = [(who, text) for kind, who, text in await desk.told(asked) if kind == "leave_decided"]
-    assert who == desk.pupil.id
+    await scenario.name_stand_in(colleague)
+    await scenario.decide(asked)
+    await scenario.deliver_event("LeaveAlreadyDecided", asked)
+    ((who, told),) = [
+        (who, text) for kind, who, text in await scenario.notices_of(asked) if kind == "leave_decided"
+    ]
+    assert who == scenario.pupil.id
     assert "共 14 天，上限 15 天" in told
     assert "发烧" not in told
-    await desk.come_back(asked)
-    await desk.deliver("LeaveReturned", asked)
-    ended = {who for kind, who, _ in await desk.told(asked) if kind == "leave_returned"}
+    await scenario.return_from(asked)
+    await scenario.deliver_event("LeaveReturned", asked)
+    ended = {who for kind, who, _ in await scenario.notices_of(asked) if kind == "leave_returned"}
     assert ended == {counselor.account_id, colleague.account_id}
 
 
-async def test_student_is_notified_when_staff_cancel(desk: Desk) -> None:
-    leave = await desk.approved(days=2)
-    await desk.cancel(leave, desk.counselor)
-    await desk.deliver("LeaveCancelled", leave)
-    assert [(kind, who) for kind, who, _ in await desk.told(leave)] == [("leave_cancelled", desk.pupil.id)]
+async def test_student_is_notified_when_staff_cancel(scenario: LeaveScenario) -> None:
+    leave = await scenario.request_approved(days=2)
+    await scenario.cancel(leave, scenario.counselor)
+    await scenario.deliver_event("LeaveCancelled", leave)
+    assert [(kind, who) for kind, who, _ in await scenario.notices_of(leave)] == [
+        ("leave_cancelled", scenario.pupil.id)
+    ]
 
 
 # --- lists ---
 
 
-async def test_list_filters_by_the_state_of_the_rules(desk: Desk) -> None:
-    pupils = desk.school.students
+async def test_list_filters_by_the_state_of_the_rules(scenario: LeaveScenario) -> None:
+    pupils = scenario.school.students
     made = {
-        LeaveState.PENDING: await desk.ask(pupil=pupils[0]),
-        LeaveState.APPROVED: await desk.approved(pupil=pupils[1]),
-        LeaveState.RETURNED: await desk.come_back(
-            await desk.approved(pupil=pupils[2]), desk.roll_call_scenario.registrar
+        LeaveState.PENDING: await scenario.request(pupil=pupils[0]),
+        LeaveState.APPROVED: await scenario.request_approved(pupil=pupils[1]),
+        LeaveState.RETURNED: await scenario.return_from(
+            await scenario.request_approved(pupil=pupils[2]), scenario.roll_call_scenario.registrar
         ),
-        LeaveState.CANCELLED: await desk.cancel(
-            await desk.approved(pupil=pupils[3]), desk.roll_call_scenario.registrar
+        LeaveState.CANCELLED: await scenario.cancel(
+            await scenario.request_approved(pupil=pupils[3]), scenario.roll_call_scenario.registrar
         ),
-        LeaveState.REFUSED: await desk.decide(
-            await desk.ask(pupil=pupils[4]), "declined", desk.roll_call_scenario.registrar, "证明不全"
+        LeaveState.REFUSED: await scenario.decide(
+            await scenario.request(pupil=pupils[4]),
+            "declined",
+            scenario.roll_call_scenario.registrar,
+            "证明不全",
         ),
     }
-    registrar = desk.roll_call_scenario.registrar
-    async with desk.transaction(registrar) as session:
+    registrar = scenario.roll_call_scenario.registrar
+    async with scenario.transaction(registrar) as session:
         for state, leave in made.items():
-            page = await leaves_page(session, registrar, LeaveSearch(state), desk.at, None, 50)
+            page = await leaves_page(session, registrar, LeaveSearch(state), scenario.at, None, 50)
             assert [row.request.id for row in page] == [leave.request.id]
-            assert page[0].state(desk.at) is state
-        everything = await leaves_page(session, registrar, LeaveSearch(), desk.at, None, 50)
+            assert page[0].state(scenario.at) is state
+        everything = await leaves_page(session, registrar, LeaveSearch(), scenario.at, None, 50)
     assert len(everything) == len(made)
 
 
 # --- what tells of health is sealed, and files go with a request ---
 
 
-async def test_reason_is_encrypted_and_bound_to_its_row(desk: Desk, owner: Database) -> None:
-    keys, day = desk.roll_call_scenario.app_context.keys, HalfDay(desk.today, "morning")
+async def test_reason_is_encrypted_and_bound_to_its_row(scenario: LeaveScenario, owner: Database) -> None:
+    keys, day = scenario.roll_call_scenario.app_context.keys, HalfDay(scenario.today, "morning")
     reason = f"慢性病复查{new_id()}"
-    actor = desk.student()
-    async with desk.transaction(actor) as session:
+    actor = scenario.student()
+    async with scenario.transaction(actor) as session:
         asked = await request_leave(
-            session, actor, keys, RequestLeave(LeaveKind.SICK, day, day, reason), desk.next_act()
+            session, actor, keys, RequestLeave(LeaveKind.SICK, day, day, reason), scenario.next_act()
         )
     assert decrypt_reason(keys, asked.request) == reason
     assert await columns_holding(owner, [reason]) == set()
-    other = await desk.ask(first=3)
+    other = await scenario.request(first=3)
     other.request.reason_sealed = asked.request.reason_sealed
     with pytest.raises(InvalidTag):
         decrypt_reason(keys, other.request)
 
 
-async def test_attachments_are_shown_with_the_request(desk: Desk) -> None:
-    app_context, actor, pupil = desk.roll_call_scenario.app_context, desk.student(), desk.pupil
-    day, scan = HalfDay(desk.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
-    file = await receive(app_context, actor, pupil.id, scan, desk.at)
+async def test_attachments_are_shown_with_the_request(scenario: LeaveScenario) -> None:
+    app_context, actor, pupil = scenario.roll_call_scenario.app_context, scenario.student(), scenario.pupil
+    day, scan = HalfDay(scenario.today, "morning"), Content("application/pdf", b"%PDF-1.7 %%EOF")
+    file = await receive(app_context, actor, pupil.id, scan, scenario.at)
     command = RequestLeave(LeaveKind.SICK, day, day, "发烧就医", (file.id,))
-    async with desk.transaction(actor) as session:
-        asked = await request_leave(session, actor, app_context.keys, command, desk.next_act())
-    async with desk.transaction(desk.counselor) as session:
-        (out,) = await leaves_out(session, app_context.keys, [asked], desk.at)
+    async with scenario.transaction(actor) as session:
+        asked = await request_leave(session, actor, app_context.keys, command, scenario.next_act())
+    async with scenario.transaction(scenario.counselor) as session:
+        (out,) = await leaves_out(session, app_context.keys, [asked], scenario.at)
     assert ([each.id for each in out.attachments], out.reason) == ([file.id], "发烧就医")
-    later = replace(command, first=replace(day, half="afternoon"), last=HalfDay(desk.today, "afternoon"))
+    later = replace(command, first=replace(day, half="afternoon"), last=HalfDay(scenario.today, "afternoon"))
     with pytest.raises(AttachmentUnusable):
-        async with desk.transaction(actor) as session:
-            await request_leave(session, actor, app_context.keys, later, desk.next_act())
+        async with scenario.transaction(actor) as session:
+            await request_leave(session, actor, app_context.keys, later, scenario.next_act())
 
 
 # --- the student's turn ---
 
 
 async def test_acts_are_stamped_after_earlier_assessments_of_the_student(
-    desk: Desk,
+    scenario: LeaveScenario,
 ) -> None:
     """A clock that lags, as a second server's may, slips no fact behind a judgement that did not know of it."""
-    ahead = desk.at + timedelta(seconds=5)
-    async with desk.roll_call_scenario.owner_transaction() as session:
-        await lock_student(session, desk.pupil.id, ahead)
-    asked = await desk.ask(first=1)
-    decided = await desk.decide(asked)
-    cancelled = await desk.cancel(asked, desk.roll_call_scenario.registrar)
+    ahead = scenario.at + timedelta(seconds=5)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        await lock_student(session, scenario.pupil.id, ahead)
+    asked = await scenario.request(first=1)
+    decided = await scenario.decide(asked)
+    cancelled = await scenario.cancel(asked, scenario.roll_call_scenario.registrar)
     assert decided.decision is not None
     assert cancelled.cancellation is not None
     instants = [
@@ -331,21 +344,21 @@ async def test_acts_are_stamped_after_earlier_assessments_of_the_student(
     assert instants == sorted(set(instants))
 
 
-async def test_act_on_leave_waits_for_the_student_lock(desk: Desk) -> None:
-    asked = await desk.ask(first=1)
-    async with desk.roll_call_scenario.owner_transaction() as session:
-        turn = await lock_student(session, desk.pupil.id, desk.at)
-        deciding = asyncio.create_task(desk.decide(asked))
-        await desk.roll_call_scenario.wait_for_lock("transactionid", "tuple")
+async def test_act_on_leave_waits_for_the_student_lock(scenario: LeaveScenario) -> None:
+    asked = await scenario.request(first=1)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        turn = await lock_student(session, scenario.pupil.id, scenario.at)
+        deciding = asyncio.create_task(scenario.decide(asked))
+        await scenario.roll_call_scenario.wait_for_lock("transactionid", "tuple")
         assert not deciding.done()
     decided = await deciding
     assert decided.decision is not None
     assert decided.decision.decided_at > turn
 
 
-async def test_caller_without_access_does_not_take_the_student_lock(desk: Desk) -> None:
-    asked = await desk.ask(first=1)
-    async with desk.roll_call_scenario.owner_transaction() as session:
-        await lock_student(session, desk.pupil.id, desk.at)
+async def test_caller_without_access_does_not_take_the_student_lock(scenario: LeaveScenario) -> None:
+    asked = await scenario.request(first=1)
+    async with scenario.roll_call_scenario.owner_transaction() as session:
+        await lock_student(session, scenario.pupil.id, scenario.at)
         with pytest.raises(NotFound):
-            await desk.decide(asked, actor=desk.colleague)
+            await scenario.decide(asked, actor=scenario.colleague)

@@ -14,11 +14,11 @@ from backend.leave.rules import (
     LeaveState,
     NoticedWindow,
     SchoolTerm,
+    count_leave_days,
     days_planned,
     days_used,
-    exempts,
+    exemption_of,
     longest_free,
-    tally,
 )
 from backend.org.calendar import official_calendar
 from backend.policy import load_policies
@@ -99,15 +99,15 @@ def test_longest_free_interval_equals_an_hourly_scan(
 @given(stretches)
 def test_pending_leave_never_exempts(span: tuple[datetime, datetime]) -> None:
     asked = LeaveInterval("l", span[0] - timedelta(days=90), *span)
-    assert exempts([asked], WINDOW, MINIMUM, LATER) is not Exemption.EXEMPT
+    assert exemption_of([asked], WINDOW, MINIMUM, LATER) is not Exemption.EXEMPT
     assert days_used([asked], LATER, TERM.in_session) == ()
 
 
 @pytest.mark.clause("R6")
 def test_two_leaves_together_cover_the_window_and_exempt() -> None:
     halves = [leave(moment(15, 9), moment(15, 10)), leave(moment(15, 10), moment(15, 11), name="m")]
-    assert exempts(halves, WINDOW, MINIMUM, LATER) is Exemption.EXEMPT
-    assert exempts(halves[:1], WINDOW, MINIMUM, LATER) is Exemption.NONE
+    assert exemption_of(halves, WINDOW, MINIMUM, LATER) is Exemption.EXEMPT
+    assert exemption_of(halves[:1], WINDOW, MINIMUM, LATER) is Exemption.NONE
 
 
 @pytest.mark.clause("R6")
@@ -116,7 +116,7 @@ def test_timely_and_late_leave_together_are_a_claim() -> None:
         leave(moment(15, 9), moment(15, 10)),
         leave(moment(15, 10), moment(15, 11), name="m", approved_at=moment(15, 12)),
     ]
-    assert exempts(halves, WINDOW, MINIMUM, LATER) is Exemption.CLAIM
+    assert exemption_of(halves, WINDOW, MINIMUM, LATER) is Exemption.CLAIM
 
 
 def test_request_states_over_time() -> None:
@@ -150,6 +150,6 @@ def test_balance_warns_before_the_limit_and_exceeds_on_day_sixteen(
     days: int, *, over: bool, warning: int | None
 ) -> None:
     asked = leave(moment(1), moment(1) + timedelta(days=days))
-    told = tally([asked], TERM, LATER, LAW, official_calendar())
+    told = count_leave_days([asked], TERM, LATER, LAW, official_calendar())
     assert (len(told.used), told.over, told.warning) == (days, over, warning)
     assert told.left == max(0, 15 - days)

@@ -10,63 +10,67 @@ from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.leave.errors import StandInOver, StandInUnfit
 from backend.leave.stand_ins import end_stand_in, stand_ins_page
-from tests.support.leave import Desk
+from tests.support.leave import LeaveScenario
 from tests.support.province import registrar_account
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
 
-async def ended(desk: Desk, actor: Actor, arrangement_id: UUID) -> None:
-    async with desk.transaction(actor) as session:
-        await end_stand_in(session, actor, arrangement_id, desk.next_act())
+async def ended(scenario: LeaveScenario, actor: Actor, arrangement_id: UUID) -> None:
+    async with scenario.transaction(actor) as session:
+        await end_stand_in(session, actor, arrangement_id, scenario.next_act())
 
 
-async def test_stand_in_decides_during_the_period_and_is_recorded(desk: Desk) -> None:
-    klass = desk.school.classes[1]
-    colleague = await desk.roll_call_scenario.account("counselor", desk.school, klass)
-    asked, later = await desk.ask(), await desk.ask(first=4)
-    await desk.name_stand_in(colleague)
-    decided = await desk.decide(asked, actor=colleague)
+async def test_stand_in_decides_during_the_period_and_is_recorded(scenario: LeaveScenario) -> None:
+    klass = scenario.school.classes[1]
+    colleague = await scenario.roll_call_scenario.account("counselor", scenario.school, klass)
+    asked, later = await scenario.request(), await scenario.request(first=4)
+    await scenario.name_stand_in(colleague)
+    decided = await scenario.decide(asked, actor=colleague)
     assert decided.decision is not None
-    assert decided.decision.stood_in_for == desk.counselor.counselor_id
-    desk.set_clock(days=3, minute=1)
+    assert decided.decision.stood_in_for == scenario.counselor.counselor_id
+    scenario.set_clock(days=3, minute=1)
     with pytest.raises(NotFound):
-        await desk.decide(later, actor=colleague)
+        await scenario.decide(later, actor=colleague)
 
 
-async def test_stand_in_ended_early_cannot_decide(desk: Desk) -> None:
-    klass = desk.school.classes[1]
-    colleague = await desk.roll_call_scenario.account("counselor", desk.school, klass)
-    asked = await desk.ask()
-    arrangement = await desk.name_stand_in(colleague)
+async def test_stand_in_ended_early_cannot_decide(scenario: LeaveScenario) -> None:
+    klass = scenario.school.classes[1]
+    colleague = await scenario.roll_call_scenario.account("counselor", scenario.school, klass)
+    asked = await scenario.request()
+    arrangement = await scenario.name_stand_in(colleague)
     with pytest.raises(NotPermitted):
-        await ended(desk, colleague, arrangement)
+        await ended(scenario, colleague, arrangement)
     with pytest.raises(NotFound):
-        await ended(desk, registrar_account(desk.roll_call_scenario.world.sister), arrangement)
-    counselor = desk.counselor
-    await ended(desk, counselor, arrangement)
+        await ended(scenario, registrar_account(scenario.roll_call_scenario.world.sister), arrangement)
+    counselor = scenario.counselor
+    await ended(scenario, counselor, arrangement)
     with pytest.raises(NotFound):
-        await desk.decide(asked, actor=colleague)
+        await scenario.decide(asked, actor=colleague)
     with pytest.raises(StandInOver):
-        await ended(desk, desk.roll_call_scenario.registrar, arrangement)
+        await ended(scenario, scenario.roll_call_scenario.registrar, arrangement)
     for actor in (colleague, counselor):
-        async with desk.transaction(actor) as session:
+        async with scenario.transaction(actor) as session:
             (seen,) = await stand_ins_page(session, actor, None, 5)
         assert seen.ended is not None
         assert seen.ended.ended_by == counselor.account_id
 
 
 @pytest.mark.parametrize("wrong", ["myself", "inactive", "over", "nobody", "registrar"])
-async def test_stand_in_must_be_an_active_colleague_of_the_school(desk: Desk, wrong: str) -> None:
-    colleague = desk.colleague
+async def test_stand_in_must_be_an_active_colleague_of_the_school(
+    scenario: LeaveScenario, wrong: str
+) -> None:
+    colleague = scenario.colleague
     if wrong != "inactive":
-        colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
+        colleague = await scenario.roll_call_scenario.account(
+            "counselor", scenario.school, scenario.school.classes[1]
+        )
     changes: dict[str, dict[str, Any]] = {
-        "myself": {"stand_in_id": desk.counselor.counselor_id},
-        "over": {"ends_at": desk.at},
+        "myself": {"stand_in_id": scenario.counselor.counselor_id},
+        "over": {"ends_at": scenario.at},
         "nobody": {"stand_in_id": new_id()},
-        "registrar": {"acting": desk.roll_call_scenario.registrar},
+        "registrar": {"acting": scenario.roll_call_scenario.registrar},
     }
     refusals: dict[str, type[DomainError]] = {"nobody": NotFound, "registrar": NotPermitted}
     with pytest.raises(refusals.get(wrong, StandInUnfit)):
-        await desk.name_stand_in(colleague, **changes.get(wrong, {}))
+        await scenario.name_stand_in(colleague, **changes.get(wrong, {}))

@@ -17,7 +17,7 @@ from backend.core.web.problems import install_problem_handlers
 from backend.core.web.requests import Caller
 from mobile_api.caller import PhoneCaller
 from mobile_api.leave import router
-from tests.support.leave import Desk, opened
+from tests.support.leave import LeaveScenario, create_leave_scenario
 
 pytestmark = pytest.mark.clause("HN334-3.5a")
 
@@ -28,7 +28,7 @@ ACCOUNT = "x-test-account"
 class Api:
     """The desk behind real routes."""
 
-    desk: Desk
+    scenario: LeaveScenario
     http: httpx.AsyncClient
     accounts: dict[str, Actor] = field(default_factory=dict)
 
@@ -36,13 +36,13 @@ class Api:
         self, method: str, path: str, actor: Actor | None = None, **options: Any
     ) -> httpx.Response:
         """As the pupil of the desk, if nobody else is named."""
-        actor = actor or self.desk.student()
+        actor = actor or self.scenario.student()
         self.accounts[str(actor.account_id)] = actor
         headers = {ACCOUNT: str(actor.account_id)}
         return await self.http.request(method, f"/v1{path}", headers=headers, **options)
 
     def body(self, first: int = 0, days: int = 1, **changes: Any) -> dict[str, Any]:
-        begins = self.desk.today + timedelta(days=first)
+        begins = self.scenario.today + timedelta(days=first)
         asked = {
             "kind": "personal",
             "first_day": begins.isoformat(),
@@ -54,17 +54,17 @@ class Api:
 
 @pytest.fixture
 async def api(app_context: AppContext, owner: Database) -> AsyncIterator[Api]:
-    desk = await opened(app_context, owner)
+    scenario = await create_leave_scenario(app_context, owner)
     app = FastAPI()
-    app.state.app_context = desk.roll_call_scenario.app_context
+    app.state.app_context = scenario.roll_call_scenario.app_context
     install_problem_handlers(app)
     app.include_router(router)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
-        api = Api(desk, http)
+        api = Api(scenario, http)
 
         def signed_in(request: Request) -> Caller:
-            return Caller(desk.roll_call_scenario.app_context, api.accounts[request.headers[ACCOUNT]])
+            return Caller(scenario.roll_call_scenario.app_context, api.accounts[request.headers[ACCOUNT]])
 
         app.dependency_overrides[get_args(PhoneCaller)[1].dependency] = signed_in
         yield api
@@ -75,15 +75,15 @@ async def test_leave_from_request_to_return(api: Api) -> None:
     assert asked.status_code == 201, asked.text
     leave = asked.json()
     assert (leave["state"], leave["decision"]) == ("pending", None)
-    stored = await api.desk.ask(first=10)
-    await api.desk.decide(stored)
+    stored = await api.scenario.request(first=10)
+    await api.scenario.decide(stored)
     shown = (await api.call("GET", f"/leave-requests/{stored.request.id}")).json()
     assert (shown["state"], shown["decision"]["outcome"]) == ("approved", "approved")
     withdrawn = await api.call("POST", f"/leave-requests/{leave['id']}/cancellation", json={})
     assert (withdrawn.status_code, withdrawn.json()["state"]) == (201, "cancelled")
     early = await api.call("POST", f"/leave-requests/{stored.request.id}/return")
     assert (early.status_code, early.json()["code"]) == (409, "leave_not_begun")
-    api.desk.set_clock(days=10, hour=15)
+    api.scenario.set_clock(days=10, hour=15)
     back = await api.call("POST", f"/leave-requests/{stored.request.id}/return")
     assert (back.status_code, back.json()["state"]) == (201, "returned")
     listed = (await api.call("GET", "/leave-requests", params={"limit": 1})).json()
@@ -95,8 +95,8 @@ async def test_leave_from_request_to_return(api: Api) -> None:
 
 @pytest.mark.clause("HN334-3.5b")
 async def test_days_are_shown_with_the_limit_and_a_warning(api: Api) -> None:
-    await api.desk.approved(days=13)
-    api.desk.set_clock(days=12)
+    await api.scenario.request_approved(days=13)
+    api.scenario.set_clock(days=12)
     days = (await api.call("GET", "/me/leave-days")).json()
     assert (days["used"], days["planned"], days["cap"], days["left"], days["warning"]) == (13, 13, 15, 2, 13)
     assert "还剩 2 天" in days["sentence_zh"]
@@ -106,8 +106,8 @@ async def test_days_are_shown_with_the_limit_and_a_warning(api: Api) -> None:
 
 @pytest.mark.clause("HN334-2.3")
 async def test_leave_of_a_classmate_is_not_found(api: Api) -> None:
-    stored = await api.desk.ask()
-    classmate = api.desk.student(api.desk.school.classes[0].students[1])
+    stored = await api.scenario.request()
+    classmate = api.scenario.student(api.scenario.school.classes[0].students[1])
     for leave_id in (stored.request.id, new_id()):
         path = f"/leave-requests/{leave_id}"
         answers = [

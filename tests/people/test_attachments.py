@@ -32,7 +32,7 @@ from backend.people.attachments import AttachedTo, attach, attachments_of
 from backend.people.tables import Attachment
 from biometrics.errors import BiometricsError
 from tests.support.biometrics.pictures import encoded, noise
-from tests.support.leave import Desk
+from tests.support.leave import LeaveScenario
 from tests.support.province import (
     PROVINCE_PATH,
     Pupil,
@@ -45,19 +45,19 @@ PDF = b"%PDF-1.7\n1 0 obj<<>>endobj\ntrailer<<>>\n%%EOF\n"
 SCAN = Content("application/pdf", PDF)
 
 
-def student_actor(desk: Desk, pupil: Pupil | None = None) -> Actor:
+def student_actor(desk: LeaveScenario, pupil: Pupil | None = None) -> Actor:
     """The student, with the same account throughout the test."""
     pupil = pupil or desk.pupil
     return replace(desk.student(pupil), account_id=pupil.id)
 
 
-async def upload(desk: Desk, actor: Actor | None = None, pupil: Pupil | None = None) -> UUID:
+async def upload(desk: LeaveScenario, actor: Actor | None = None, pupil: Pupil | None = None) -> UUID:
     actor, pupil = actor or student_actor(desk, pupil), pupil or desk.pupil
     return (await receive(desk.roll_call_scenario.app_context, actor, pupil.id, SCAN, desk.at)).id
 
 
 async def attach_to_fact(
-    desk: Desk,
+    desk: LeaveScenario,
     ids: list[UUID],
     actor: Actor | None = None,
     pupil: Pupil | None = None,
@@ -70,11 +70,11 @@ async def attach_to_fact(
     return to
 
 
-async def read_content(desk: Desk, actor: Actor, attachment_id: UUID) -> bytes:
+async def read_content(desk: LeaveScenario, actor: Actor, attachment_id: UUID) -> bytes:
     return (await read_attachment(desk.roll_call_scenario.app_context, actor, attachment_id, desk.at)).data
 
 
-async def load_row(desk: Desk, attachment_id: UUID) -> Attachment:
+async def load_row(desk: LeaveScenario, attachment_id: UUID) -> Attachment:
     async with desk.roll_call_scenario.owner_transaction() as session:
         row: Attachment = await session.get_one(Attachment, attachment_id)
     return row
@@ -166,7 +166,7 @@ async def test_a_polyglot_truncated_or_oversized_picture_is_refused(data: bytes,
 # --- storage ---
 
 
-async def test_content_is_encrypted_and_bound_to_its_row(desk: Desk) -> None:
+async def test_content_is_encrypted_and_bound_to_its_row(desk: LeaveScenario) -> None:
     one, other = await upload(desk), await upload(desk)
     rows = [await load_row(desk, each) for each in (one, other)]
     evidence = desk.roll_call_scenario.app_context.evidence
@@ -177,7 +177,7 @@ async def test_content_is_encrypted_and_bound_to_its_row(desk: Desk) -> None:
         await read_content(desk, student_actor(desk), one)
 
 
-async def test_uploads_per_account_student_and_day_are_limited(desk: Desk) -> None:
+async def test_uploads_per_account_student_and_day_are_limited(desk: LeaveScenario) -> None:
     for _ in range(29):
         await upload(desk)
     both = await asyncio.gather(upload(desk), upload(desk), return_exceptions=True)
@@ -187,7 +187,7 @@ async def test_uploads_per_account_student_and_day_are_limited(desk: Desk) -> No
     await upload(desk)
 
 
-async def test_uploads_about_students_of_others_are_refused(desk: Desk) -> None:
+async def test_uploads_about_students_of_others_are_refused(desk: LeaveScenario) -> None:
     strangers = (
         student_actor(desk, desk.school.students[1]),
         counselor_account(desk.school, desk.school.classes[1]),
@@ -201,7 +201,7 @@ async def test_uploads_about_students_of_others_are_refused(desk: Desk) -> None:
 # --- attaching to a fact ---
 
 
-async def test_files_are_attached_in_the_order_given(desk: Desk) -> None:
+async def test_files_are_attached_in_the_order_given(desk: LeaveScenario) -> None:
     ids = [await upload(desk) for _ in range(3)]
     order = [ids[2], ids[0], ids[1]]
     to, without = await attach_to_fact(desk, order), new_id()
@@ -211,7 +211,7 @@ async def test_files_are_attached_in_the_order_given(desk: Desk) -> None:
     assert found[without] == []
 
 
-async def test_a_file_is_attached_once_even_in_parallel(desk: Desk) -> None:
+async def test_a_file_is_attached_once_even_in_parallel(desk: LeaveScenario) -> None:
     file = await upload(desk)
     both = await asyncio.gather(
         attach_to_fact(desk, [file]), attach_to_fact(desk, [file]), return_exceptions=True
@@ -221,7 +221,7 @@ async def test_a_file_is_attached_once_even_in_parallel(desk: Desk) -> None:
         await attach_to_fact(desk, [file])
 
 
-async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk: Desk) -> None:
+async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk: LeaveScenario) -> None:
     classmate = desk.school.students[1]
     own, theirs = await upload(desk), await upload(desk, pupil=classmate)
     schools, bureaus = await upload(desk, desk.counselor), await upload(desk, desk.roll_call_scenario.bureau)
@@ -240,14 +240,14 @@ async def test_only_the_callers_own_files_about_the_same_student_are_usable(desk
     await attach_to_fact(desk, [bureaus], desk.roll_call_scenario.bureau)
 
 
-async def test_files_per_fact_are_limited(desk: Desk) -> None:
+async def test_files_per_fact_are_limited(desk: LeaveScenario) -> None:
     ids = [await upload(desk) for _ in range(10)]
     with pytest.raises(TooManyAttachments):
         await attach_to_fact(desk, ids)
     await attach_to_fact(desk, ids[:9])
 
 
-async def test_the_database_refuses_a_file_on_another_students_fact(desk: Desk) -> None:
+async def test_the_database_refuses_a_file_on_another_students_fact(desk: LeaveScenario) -> None:
     file, classmate = await upload(desk), desk.school.students[1]
     put = text(
         "INSERT INTO attachment_link (attachment_id, school_id, student_id, subject_type, subject_id, position,"
@@ -270,7 +270,7 @@ async def test_the_database_refuses_a_file_on_another_students_fact(desk: Desk) 
 # --- reading ---
 
 
-async def find_readers(desk: Desk, attachment_id: UUID) -> set[str]:
+async def find_readers(desk: LeaveScenario, attachment_id: UUID) -> set[str]:
     everybody = {
         "student": student_actor(desk),
         "classmate": student_actor(desk, desk.school.students[1]),
@@ -291,7 +291,7 @@ async def find_readers(desk: Desk, attachment_id: UUID) -> set[str]:
     return found
 
 
-async def test_superiors_read_files_of_facts_they_decide_but_not_of_leave(desk: Desk) -> None:
+async def test_superiors_read_files_of_facts_they_decide_but_not_of_leave(desk: LeaveScenario) -> None:
     waiting, claim, leave = await upload(desk), await upload(desk), await upload(desk)
     await attach_to_fact(desk, [claim])
     await attach_to_fact(desk, [leave], subject_type="leave_request")
@@ -301,7 +301,7 @@ async def test_superiors_read_files_of_facts_they_decide_but_not_of_leave(desk: 
     assert await find_readers(desk, leave) == school
 
 
-async def test_reading_of_files_by_staff_is_audited(desk: Desk) -> None:
+async def test_reading_of_files_by_staff_is_audited(desk: LeaveScenario) -> None:
     file = await upload(desk)
     await attach_to_fact(desk, [file])
     counselor = desk.counselor
@@ -319,7 +319,7 @@ async def test_reading_of_files_by_staff_is_audited(desk: Desk) -> None:
 # --- clean-up ---
 
 
-async def test_unused_uploads_are_deleted_after_a_day(desk: Desk) -> None:
+async def test_unused_uploads_are_deleted_after_a_day(desk: LeaveScenario) -> None:
     app_context, province = desk.roll_call_scenario.app_context, Scope.wide(PROVINCE_PATH)
     left, used = await upload(desk), await upload(desk)
     await attach_to_fact(desk, [used])
@@ -341,7 +341,7 @@ async def test_unused_uploads_are_deleted_after_a_day(desk: Desk) -> None:
 
 
 async def test_an_interrupted_upload_is_unusable_and_deleted(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: LeaveScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context = desk.roll_call_scenario.app_context
     put = app_context.evidence.put
@@ -367,7 +367,7 @@ async def test_an_interrupted_upload_is_unusable_and_deleted(
 
 
 async def test_an_interrupted_deletion_is_finished_by_the_next_run(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    desk: LeaveScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app_context, province = desk.roll_call_scenario.app_context, Scope.wide(PROVINCE_PATH)
     file = await upload(desk)

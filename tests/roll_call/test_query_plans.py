@@ -47,7 +47,7 @@ from backend.standing.batch_assessment import (
     select_assessed_participants,
     select_students_to_assess,
 )
-from backend.standing.prompts.queries import PromptSearch, prompts_page
+from backend.standing.prompts.queries import PromptSearch, load_prompts_page
 from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import compute_assessments
 from backend.tables import METADATA
@@ -274,7 +274,7 @@ async def reminders(here: Province, session: AsyncSession) -> None:
 
 
 async def prompts(here: Province, session: AsyncSession) -> None:
-    await prompts_page(session, here.registrar, PromptSearch(open_only=True), SETTLED, None, 51)
+    await load_prompts_page(session, here.registrar, PromptSearch(open_only=True), SETTLED, None, 51)
 
 
 async def progress(here: Province, session: AsyncSession) -> None:

@@ -15,31 +15,31 @@ from backend.leave.stand_ins import NameStandIn, name_stand_in
 from backend.people.attachment_files import Content, receive
 from backend.people.attachments import AttachedTo, attach
 from backend.staff_api.files import router
-from tests.support.leave import Desk, opened
+from tests.support.leave import LeaveScenario, create_leave_scenario
 from tests.support.staff_client import StaffClient, staff_client
 
 PDF = b"%PDF-1.7\n<script>alert(1)</script>\n%%EOF\n"
 
 
 @pytest.fixture
-async def desk(app_context: AppContext, owner: Database) -> Desk:
-    return await opened(app_context, owner)
+async def desk(app_context: AppContext, owner: Database) -> LeaveScenario:
+    return await create_leave_scenario(app_context, owner)
 
 
 @pytest.fixture
-async def api(desk: Desk) -> AsyncIterator[StaffClient]:
+async def api(desk: LeaveScenario) -> AsyncIterator[StaffClient]:
     client = staff_client(desk.roll_call_scenario.app_context, router)
     async with client.http:
         yield client
 
 
-async def upload(api: StaffClient, actor: Actor, desk: Desk, data: Any, media: str) -> Response:
+async def upload(api: StaffClient, actor: Actor, desk: LeaveScenario, data: Any, media: str) -> Response:
     headers = api._as(actor) | {"content-type": media}
     params = {"student_id": str(desk.pupil.id)}
     return await api.http.post("/v1/attachments", params=params, content=data, headers=headers)
 
 
-async def test_a_file_is_returned_as_a_download(api: StaffClient, desk: Desk) -> None:
+async def test_a_file_is_returned_as_a_download(api: StaffClient, desk: LeaveScenario) -> None:
     counselor = desk.counselor
     kept = await upload(api, counselor, desk, PDF, "application/pdf")
     assert kept.status_code == 201, kept.text
@@ -62,13 +62,13 @@ async def test_a_file_is_returned_as_a_download(api: StaffClient, desk: Desk) ->
     ],
 )
 async def test_an_invalid_upload_is_refused_with_a_reason(
-    api: StaffClient, desk: Desk, data: bytes, media: str, status: int, code: str
+    api: StaffClient, desk: LeaveScenario, data: bytes, media: str, status: int, code: str
 ) -> None:
     answer = await upload(api, desk.counselor, desk, data, media)
     assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
-async def test_a_stand_in_reads_files_of_leave_only(api: StaffClient, desk: Desk) -> None:
+async def test_a_stand_in_reads_files_of_leave_only(api: StaffClient, desk: LeaveScenario) -> None:
     colleague = await desk.roll_call_scenario.account("counselor", desk.school, desk.school.classes[1])
     assert colleague.counselor_id is not None
     arrangement = NameStandIn(colleague.counselor_id, desk.at, desk.at + timedelta(days=3))

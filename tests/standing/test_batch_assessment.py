@@ -35,7 +35,7 @@ from backend.standing.store.tables import DailyAssessment, PromptRecord, PromptS
 from backend.standing.tasks import assess_due, assess_one_school, enqueue_due, enqueue_unassessed
 from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.facts import END, FIRST, assessment, at, check_sequences, days, student
-from tests.support.standing.prompts import finish_jobs, prompted, receive
+from tests.support.standing.prompts import confirm_receipt, delete_jobs, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
@@ -228,14 +228,14 @@ async def test_a_school_gets_a_job_on_each_legal_day_until_it_is_assessed(scenar
     await assess_one_school(
         make_job_context(scenario.app_context), school_id=str(scenario.school.id), path=scenario.school.path
     )
-    await finish_jobs(scenario)
+    await delete_jobs(scenario)
     assert await count_jobs() == 0
     scenario.set_clock(days=3)
     assert await count_jobs() == 1
 
 
 async def test_a_passed_deadline_is_saved_soon(scenario: StandingScenario) -> None:
-    due_at = await receive(scenario, await prompted(scenario))
+    due_at = await confirm_receipt(scenario, await raise_prompt(scenario))
     scenario.roll_call_scenario.clock.at = due_at - timedelta(seconds=1)
     await enqueue_due(scenario.app_context)
     assert await scenario.roll_call_scenario.jobs("assess_due", school_id=scenario.school.id) == 0
@@ -247,13 +247,13 @@ async def test_a_passed_deadline_is_saved_soon(scenario: StandingScenario) -> No
     )
     [entry] = await scenario.rows(tables.StandingEntry)
     assert (entry.cause, entry.at) == ("expiry", due_at)
-    await finish_jobs(scenario)
+    await delete_jobs(scenario)
     await enqueue_due(scenario.app_context)
     assert await scenario.roll_call_scenario.jobs("assess_due", school_id=scenario.school.id) == 0
 
 
 async def test_a_student_with_a_noted_difference_gets_no_due_job(scenario: StandingScenario) -> None:
-    due_at = await receive(scenario, await prompted(scenario))
+    due_at = await confirm_receipt(scenario, await raise_prompt(scenario))
     async with scenario.as_worker() as session:
         students = await load_student_refs(session, [scenario.pupil.id])
         locked = LockedStudent(students[scenario.pupil.id], scenario.at)

@@ -8,7 +8,7 @@ from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import compute_assessments
 from backend.standing.store.tables import PromptRecord, PromptStep, StandingEntry
 from tests.support.province import Pupil
-from tests.support.standing.prompts import prompt_of, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R13")]
@@ -41,7 +41,7 @@ async def test_a_run_after_a_downtime_equals_daily_runs(scenario: StandingScenar
     await scenario.misses(2)
     for pupil in (daily, late):
         await scenario.recompute(pupil)
-        await receive(scenario, await prompt_of(scenario, pupil))
+        await confirm_receipt(scenario, await load_prompt_id(scenario, pupil))
     for _ in range(DOWN_FOR_DAYS):
         scenario.set_clock(days=1)
         await assess_students(scenario.app_context, school, [daily.id], scenario.at)
@@ -54,7 +54,7 @@ async def test_a_run_after_a_downtime_equals_daily_runs(scenario: StandingScenar
 async def test_a_late_run_stores_the_ids_that_daily_runs_computed(scenario: StandingScenario) -> None:
     await scenario.misses(2)
     await scenario.recompute()
-    await receive(scenario, await prompt_of(scenario))
+    await confirm_receipt(scenario, await load_prompt_id(scenario))
     by_day = []
     for _ in range(DOWN_FOR_DAYS):
         scenario.set_clock(days=1)
@@ -69,7 +69,7 @@ async def test_a_late_run_stores_the_ids_that_daily_runs_computed(scenario: Stan
 async def test_a_second_run_after_a_downtime_changes_nothing(scenario: StandingScenario) -> None:
     await scenario.misses(2)
     await scenario.recompute()
-    await receive(scenario, await prompt_of(scenario))
+    await confirm_receipt(scenario, await load_prompt_id(scenario))
     scenario.set_clock(days=DOWN_FOR_DAYS)
     first = await assess_school(scenario.app_context, scenario.school.id, scenario.school.path, scenario.at)
     second = await assess_school(scenario.app_context, scenario.school.id, scenario.school.path, scenario.at)

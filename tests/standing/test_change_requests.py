@@ -28,7 +28,7 @@ from backend.standing.change_requests.queries import (
 )
 from backend.standing.store.tables import ChangeRequest, ChangeRequestStep, ProvinceApproved, StandingEntry
 from tests.support.province import bureau_account, registrar_account
-from tests.support.standing.change_requests import ChangeDesk
+from tests.support.standing.change_requests import ChangeRequestScenario
 from tests.support.standing.notices import create_superior_account, load_notices
 from tests.support.standing.scenario import StandingScenario
 
@@ -36,14 +36,16 @@ pytestmark = pytest.mark.clause("MOE19-2.3b")
 
 
 @pytest.fixture
-def changes(scenario: StandingScenario) -> ChangeDesk:
-    return ChangeDesk(scenario)
+def changes(scenario: StandingScenario) -> ChangeRequestScenario:
+    return ChangeRequestScenario(scenario)
 
 
 # --- filing ---
 
 
-async def test_a_filed_change_waits_for_the_superior_and_has_no_effect_yet(changes: ChangeDesk) -> None:
+async def test_a_filed_change_waits_for_the_superior_and_has_no_effect_yet(
+    changes: ChangeRequestScenario,
+) -> None:
     view = await changes.file("11")
     assert view.state is RequestState.OPEN
     assert [(each.level, each.org_id) for each in view.chain] == [("city", changes.bureau.org_id)]
@@ -51,7 +53,9 @@ async def test_a_filed_change_waits_for_the_superior_and_has_no_effect_yet(chang
 
 
 @pytest.mark.clause("SD13-4")
-async def test_suspension_in_a_five_year_programme_goes_to_the_province(changes: ChangeDesk) -> None:
+async def test_suspension_in_a_five_year_programme_goes_to_the_province(
+    changes: ChangeRequestScenario,
+) -> None:
     await changes.enrol_in("five_year")
     view = await changes.change("11", changes.bureau, changes.province)
     assert [each.level for each in view.chain] == ["city", "province"]
@@ -60,14 +64,16 @@ async def test_suspension_in_a_five_year_programme_goes_to_the_province(changes:
 
 
 @pytest.mark.clause("SD13-4")
-async def test_five_year_withdrawal_ends_with_the_direct_superior(changes: ChangeDesk) -> None:
+async def test_five_year_withdrawal_ends_with_the_direct_superior(changes: ChangeRequestScenario) -> None:
     await changes.enrol_in("five_year")
     await changes.change("31", changes.bureau)
     assert await changes.scenario.status() == ("03", "full_time")
 
 
 @pytest.mark.parametrize("kind", ["counselor", "bureau", "province", "student"])
-async def test_only_a_registrar_of_the_school_files_requests(changes: ChangeDesk, kind: str) -> None:
+async def test_only_a_registrar_of_the_school_files_requests(
+    changes: ChangeRequestScenario, kind: str
+) -> None:
     scenario = changes.scenario
     people = {
         "counselor": scenario.counselor,
@@ -79,7 +85,7 @@ async def test_only_a_registrar_of_the_school_files_requests(changes: ChangeDesk
         await changes.file("11", actor=people[kind])
 
 
-async def test_a_registrar_of_another_school_cannot_find_the_student(changes: ChangeDesk) -> None:
+async def test_a_registrar_of_another_school_cannot_find_the_student(changes: ChangeRequestScenario) -> None:
     with pytest.raises(NotFound):
         await changes.file("11", actor=registrar_account(changes.scenario.roll_call_scenario.world.sister))
 
@@ -88,14 +94,14 @@ async def test_a_registrar_of_another_school_cannot_find_the_student(changes: Ch
     ("kind", "error"), [("12", ChangeUnfit), ("L2", NothingChanges), ("88", ChangeKindUnknown)]
 )
 async def test_a_kind_that_does_not_apply_to_the_status_is_refused(
-    changes: ChangeDesk, kind: str, error: type[Exception]
+    changes: ChangeRequestScenario, kind: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
         await changes.file(kind)
     assert await changes.scenario.rows(ChangeRequest) == []
 
 
-async def test_a_second_request_is_refused_while_the_first_is_open(changes: ChangeDesk) -> None:
+async def test_a_second_request_is_refused_while_the_first_is_open(changes: ChangeRequestScenario) -> None:
     first = await changes.file("11")
     with pytest.raises(ChangeOpen):
         await changes.file("31")
@@ -103,7 +109,7 @@ async def test_a_second_request_is_refused_while_the_first_is_open(changes: Chan
     assert (await changes.file("31")).state is RequestState.OPEN
 
 
-async def test_one_of_two_concurrent_requests_is_refused(changes: ChangeDesk) -> None:
+async def test_one_of_two_concurrent_requests_is_refused(changes: ChangeRequestScenario) -> None:
     results = await asyncio.gather(changes.file("11"), changes.file("31"), return_exceptions=True)
     assert sorted(type(each).__name__ for each in results) == ["ChangeOpen", "ChangeRequestView"]
 
@@ -111,7 +117,7 @@ async def test_one_of_two_concurrent_requests_is_refused(changes: ChangeDesk) ->
 # --- opinions ---
 
 
-async def test_the_last_agreement_writes_the_change_trace_and_event(changes: ChangeDesk) -> None:
+async def test_the_last_agreement_writes_the_change_trace_and_event(changes: ChangeRequestScenario) -> None:
     view = await changes.change("11", changes.bureau)
     assert view.state is RequestState.AGREED
     [entry] = await changes.scenario.rows(StandingEntry)
@@ -121,21 +127,21 @@ async def test_the_last_agreement_writes_the_change_trace_and_event(changes: Cha
     assert len(await changes.scenario.events("StandingChanged")) == 1
 
 
-async def test_part_time_and_back_change_only_the_study_form(changes: ChangeDesk) -> None:
+async def test_part_time_and_back_change_only_the_study_form(changes: ChangeRequestScenario) -> None:
     await changes.change("L1", changes.bureau)
     assert await changes.scenario.status() == ("01", "part_time")
     await changes.change("L2", changes.bureau)
     assert await changes.scenario.status() == ("01", "full_time")
 
 
-async def test_repeating_a_year_is_in_the_ledger_and_keeps_the_status(changes: ChangeDesk) -> None:
+async def test_repeating_a_year_is_in_the_ledger_and_keeps_the_status(changes: ChangeRequestScenario) -> None:
     await changes.change("02", changes.bureau)
     [entry] = await changes.scenario.rows(StandingEntry)
     assert (entry.standing_before, entry.standing_after) == ("01", "01")
     assert await changes.scenario.status() == ("01", "full_time")
 
 
-async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: ChangeDesk) -> None:
+async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: ChangeRequestScenario) -> None:
     view = await changes.file("11")
     with pytest.raises(ChangeOpinionMissing):
         await changes.answer(view, changes.bureau, "refused")
@@ -146,7 +152,7 @@ async def test_a_refusal_closes_the_request_and_needs_an_opinion(changes: Change
     assert await changes.scenario.status() == ("01", "full_time")
 
 
-async def test_only_the_current_level_gives_an_opinion(changes: ChangeDesk) -> None:
+async def test_only_the_current_level_gives_an_opinion(changes: ChangeRequestScenario) -> None:
     await changes.enrol_in("five_year")
     view = await changes.file("11")
     with pytest.raises(NotYourTurn):
@@ -159,7 +165,7 @@ async def test_only_the_current_level_gives_an_opinion(changes: ChangeDesk) -> N
 
 
 async def test_a_superior_outside_the_chain_only_reads_the_request(
-    changes: ChangeDesk,
+    changes: ChangeRequestScenario,
 ) -> None:
     view = await changes.file("11")
     for actor in (changes.province, changes.colleague, changes.registrar, changes.scenario.counselor):
@@ -167,13 +173,13 @@ async def test_a_superior_outside_the_chain_only_reads_the_request(
             await changes.answer(view, actor)
 
 
-async def test_a_bureau_of_another_city_cannot_find_the_request(changes: ChangeDesk) -> None:
+async def test_a_bureau_of_another_city_cannot_find_the_request(changes: ChangeRequestScenario) -> None:
     view = await changes.file("11")
     with pytest.raises(NotFound):
         await changes.answer(view, bureau_account(changes.scenario.roll_call_scenario.world.other_city))
 
 
-async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: ChangeDesk) -> None:
+async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: ChangeRequestScenario) -> None:
     view = await changes.file("29")
     assert [each.level for each in view.chain] == ["school"]
     with pytest.raises(OwnRequest):
@@ -184,7 +190,7 @@ async def test_the_filing_account_cannot_approve_but_a_colleague_can(changes: Ch
 
 
 async def test_concurrent_opinions_write_the_change_once(
-    changes: ChangeDesk,
+    changes: ChangeRequestScenario,
 ) -> None:
     view = await changes.file("11")
     colleague = bureau_account(changes.scenario.roll_call_scenario.world.city)
@@ -199,7 +205,7 @@ async def test_concurrent_opinions_write_the_change_once(
     assert len(written) == (step.outcome == "agreed")
 
 
-async def test_an_opinion_on_a_record_changed_since_filing_is_refused(changes: ChangeDesk) -> None:
+async def test_an_opinion_on_a_record_changed_since_filing_is_refused(changes: ChangeRequestScenario) -> None:
     view = await changes.file("11")
     async with changes.scenario.roll_call_scenario.owner_transaction() as session:
         await session.execute(update(Student).where(Student.id == changes.pupil.id).values(standing="02"))
@@ -208,7 +214,7 @@ async def test_an_opinion_on_a_record_changed_since_filing_is_refused(changes: C
     assert await changes.scenario.rows(ChangeRequestStep) == []
 
 
-async def test_the_school_can_withdraw_an_open_request(changes: ChangeDesk) -> None:
+async def test_the_school_can_withdraw_an_open_request(changes: ChangeRequestScenario) -> None:
     view = await changes.file("11")
     assert (await changes.withdraw(view, changes.colleague)).state is RequestState.WITHDRAWN
     for act in (changes.withdraw(view), changes.answer(view, changes.bureau)):
@@ -216,7 +222,7 @@ async def test_the_school_can_withdraw_an_open_request(changes: ChangeDesk) -> N
             await act
 
 
-async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeDesk) -> None:
+async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeRequestScenario) -> None:
     view = await changes.change("11", changes.bureau)
     async with changes.scenario.roll_call_scenario.owner_transaction() as session:
         acts = (
@@ -237,14 +243,14 @@ async def test_acts_are_audited_without_reasons_or_opinions(changes: ChangeDesk)
 
 
 async def load_notice_recipients(
-    changes: ChangeDesk, view: ChangeRequestView
+    changes: ChangeRequestScenario, view: ChangeRequestView
 ) -> list[tuple[str, UUID | None]]:
     """Kind and recipient of every notice about a request."""
     return [(kind, who) for kind, who, _ in await load_notices(changes.scenario, view.request.id)]
 
 
 async def test_filing_notifies_the_superior_and_the_student(
-    changes: ChangeDesk,
+    changes: ChangeRequestScenario,
 ) -> None:
     city = await create_superior_account(changes.scenario)
     view = await changes.file("11")
@@ -255,7 +261,7 @@ async def test_filing_notifies_the_superior_and_the_student(
     assert {kind for kind, _ in found} == {"change_request_waiting", "change_request_filed"}
 
 
-async def test_an_agreement_notifies_the_next_level(changes: ChangeDesk) -> None:
+async def test_an_agreement_notifies_the_next_level(changes: ChangeRequestScenario) -> None:
     province = await create_superior_account(
         changes.scenario, changes.scenario.roll_call_scenario.world.province
     )
@@ -265,7 +271,7 @@ async def test_an_agreement_notifies_the_next_level(changes: ChangeDesk) -> None
     assert ("change_request_waiting", province) in await load_notice_recipients(changes, view)
 
 
-async def test_a_closed_request_notifies_the_student_and_no_level(changes: ChangeDesk) -> None:
+async def test_a_closed_request_notifies_the_student_and_no_level(changes: ChangeRequestScenario) -> None:
     view = await changes.change("11", changes.bureau)
     await changes.scenario.run_events("ChangeRequestDecided")
     assert await load_notice_recipients(changes, view) == [("change_request_agreed", changes.pupil.id)]
@@ -274,7 +280,7 @@ async def test_a_closed_request_notifies_the_student_and_no_level(changes: Chang
 # --- lists ---
 
 
-async def list_waiting_requests(changes: ChangeDesk, actor: Actor) -> list[ChangeRequestView]:
+async def list_waiting_requests(changes: ChangeRequestScenario, actor: Actor) -> list[ChangeRequestView]:
     async with changes.scenario.transaction(actor) as session:
         found = await load_requests_page(session, actor, ChangeRequestSearch(waiting=True), None, 50)
     mine = {pupil.id for pupil in changes.scenario.school.students}
@@ -282,7 +288,7 @@ async def list_waiting_requests(changes: ChangeDesk, actor: Actor) -> list[Chang
 
 
 async def test_a_request_is_listed_only_for_the_current_levels_unit(
-    changes: ChangeDesk,
+    changes: ChangeRequestScenario,
 ) -> None:
     await changes.enrol_in("five_year")
     view = await changes.file("11")
@@ -297,7 +303,7 @@ async def test_a_request_is_listed_only_for_the_current_levels_unit(
     ]
 
 
-async def test_the_filing_account_does_not_see_its_request_as_waiting(changes: ChangeDesk) -> None:
+async def test_the_filing_account_does_not_see_its_request_as_waiting(changes: ChangeRequestScenario) -> None:
     await changes.file("29")
     assert await list_waiting_requests(changes, changes.registrar) == []
     assert len(await list_waiting_requests(changes, registrar_account(changes.scenario.school))) == 1
@@ -305,7 +311,7 @@ async def test_the_filing_account_does_not_see_its_request_as_waiting(changes: C
 
 @pytest.mark.parametrize("state", list(RequestState))
 async def test_the_list_filter_agrees_with_the_state_of_each_request(
-    changes: ChangeDesk, state: RequestState
+    changes: ChangeRequestScenario, state: RequestState
 ) -> None:
     first, second, third, fourth = changes.scenario.school.students[:4]
     await changes.answer(await changes.file("11", first), changes.bureau)

@@ -21,7 +21,13 @@ from backend.roll_call.tables import RollCall
 from backend.roll_call.voiding import void_roll_call
 from backend.standing.claims import errors
 from backend.standing.claims.queries import ClaimSearch, ClaimView, load_claim, load_claims_page
-from backend.standing.claims.service import DecideClaim, FileClaim, claim_late_leave, decide_claim, file_claim
+from backend.standing.claims.service import (
+    DecideClaim,
+    FileClaim,
+    decide_claim,
+    file_claim,
+    file_late_leave_claims,
+)
 from backend.standing.engine.prompts import PromptState
 from backend.standing.store.tables import ClaimDecision, PromptDelivered, PromptRecord, ReasonClaimRecord
 from tests.support.province import Pupil, bureau_account, counselor_account
@@ -300,7 +306,7 @@ async def approve_leave(scenario: StandingScenario, leave_id: UUID) -> None:
 
 async def claim_late_leave_of_pupil(scenario: StandingScenario) -> int:
     async with scenario.as_worker() as session:
-        return await claim_late_leave(session, scenario.pupil.id, scenario.at)
+        return await file_late_leave_claims(session, scenario.pupil.id, scenario.at)
 
 
 @pytest.mark.clause("R6")

@@ -44,7 +44,7 @@ from tests.support.standing.prompt_actions import (
     raise_received_prompt,
     reverse,
 )
-from tests.support.standing.prompts import prompt_of, prompted, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
@@ -57,8 +57,8 @@ async def load_prompt_state(scenario: StandingScenario, prompt_id: UUID) -> str:
 
 async def execute_prompt(scenario: StandingScenario) -> tuple[UUID, StandingEntry]:
     """Raise a prompt and let it be executed at its deadline; returns the prompt and the change."""
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     await scenario.recompute()
     [entry] = await scenario.rows(StandingEntry)
     return prompt_id, entry
@@ -108,7 +108,7 @@ async def test_a_decision_is_audited_with_its_account(scenario: StandingScenario
 
 
 async def test_an_undelivered_prompt_cannot_be_decided(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     with pytest.raises(PromptNotDelivered):
         await decide(scenario, prompt_id)
 
@@ -146,8 +146,8 @@ async def test_missing_evidence_is_named_and_prevents_a_decision(scenario: Stand
     [first, _] = await scenario.misses(2)
     await delete_heartbeats(scenario, first)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await load_prompt_id(scenario)
+    await confirm_receipt(scenario, prompt_id)
     with pytest.raises(EvidenceIncomplete) as refused:
         await decide(scenario, prompt_id)
     assert f"《{first.title}》" in refused.value.sentence("zh")
@@ -160,8 +160,8 @@ async def test_an_undelivered_notice_is_named_and_prevents_a_decision(scenario: 
     await scenario.misses(1)
     unnoticed = await scenario.check(announced=False, title="未送达的核验")
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await load_prompt_id(scenario)
+    await confirm_receipt(scenario, prompt_id)
     with pytest.raises(NoticeUndelivered, match=unnoticed.title):
         await decide(scenario, prompt_id)
 
@@ -170,7 +170,7 @@ async def test_a_prompt_with_incomplete_evidence_can_be_dismissed(scenario: Stan
     [first, _] = await scenario.misses(2)
     await delete_heartbeats(scenario, first)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
+    prompt_id = await load_prompt_id(scenario)
     await dismiss(scenario, prompt_id)
     assert await load_prompt_state(scenario, prompt_id) == "dismissal_pending"
 
@@ -180,16 +180,16 @@ async def test_a_prompt_with_incomplete_evidence_can_be_dismissed(scenario: Stan
 
 @pytest.mark.clause("R7")
 async def test_the_last_instant_of_the_fifth_working_day_is_in_time(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id) - MICROSECOND
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id) - MICROSECOND
     await decide(scenario, prompt_id, "suspension", reasons="已离校")
     assert await scenario.status() == ("02", "full_time")
 
 
 @pytest.mark.clause("R12")
 async def test_one_instant_after_the_deadline_the_prompt_is_executed(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     with pytest.raises(PromptExecuted):
         await decide(scenario, prompt_id, "suspension", reasons="已离校")
     await scenario.recompute()
@@ -201,8 +201,8 @@ async def test_after_an_escalation_only_the_superior_decides(
     scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     escalate_on_expiry(monkeypatch)
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     await scenario.recompute()
     assert await load_prompt_state(scenario, prompt_id) == "escalated"
     with pytest.raises(ForSuperiorToDecide):
@@ -216,8 +216,8 @@ async def test_after_an_escalation_the_superiors_dismissal_needs_no_answer(
     scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     escalate_on_expiry(monkeypatch)
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     await scenario.recompute()
     await dismiss(scenario, prompt_id, scenario.bureau)
     assert await load_prompt_state(scenario, prompt_id) == "dismissed"
@@ -228,8 +228,8 @@ async def test_a_unit_above_the_superior_cannot_decide(
     scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     escalate_on_expiry(monkeypatch)
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     with pytest.raises(NotPermitted):
         await decide(scenario, prompt_id, actor=scenario.province)
     with pytest.raises(NotFound):
@@ -263,8 +263,8 @@ async def test_a_refused_dismissal_reopens_the_prompt(scenario: StandingScenario
 
 @pytest.mark.clause("R12")
 async def test_a_pending_dismissal_blocks_the_execution(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
-    due_at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    due_at = await confirm_receipt(scenario, prompt_id)
     made = await dismiss(scenario, prompt_id)
     scenario.roll_call_scenario.clock.at = due_at + timedelta(days=2)
     await scenario.recompute()
@@ -325,7 +325,7 @@ async def test_a_dismissed_prompt_cannot_be_decided(scenario: StandingScenario) 
 async def test_a_withdrawn_prompt_cannot_be_decided(scenario: StandingScenario) -> None:
     missed = await scenario.misses(2)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
+    prompt_id = await load_prompt_id(scenario)
     async with scenario.transaction(scenario.bureau) as session:
         await void_roll_call(session, scenario.bureau, missed[0].id, "全市停电", scenario.at)
     with pytest.raises(PromptWithdrawn):

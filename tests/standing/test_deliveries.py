@@ -21,11 +21,11 @@ from backend.notice.tables import NoticeDelivery
 from backend.roll_call.voiding import void_roll_call
 from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.prompts.errors import DeliveryTimeInvalid, DeliveryTooOld, PromptWithdrawn
-from backend.standing.prompts.queries import prompt_file
+from backend.standing.prompts.queries import load_prompt_detail
 from backend.standing.store.tables import PromptDelivered
 from tests.support.province import registrar_account
 from tests.support.standing.prompt_actions import record_offline_delivery
-from tests.support.standing.prompts import prompt_of, prompted, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1b"), pytest.mark.clause("R7")]
@@ -53,8 +53,8 @@ async def count_receipt_events(scenario: StandingScenario, prompt_id: UUID) -> i
 
 
 async def test_the_registrars_receipt_starts_the_working_days(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    await confirm_receipt(scenario, prompt_id)
     step = await scenario.step(prompt_id)
     [delivered] = await scenario.rows(PromptDelivered)
     assert (step.state, step.delivered_at) == ("running", delivered.at)
@@ -63,16 +63,16 @@ async def test_the_registrars_receipt_starts_the_working_days(scenario: Standing
 
 
 async def test_a_second_receipt_changes_nothing(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
-    due_at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    due_at = await confirm_receipt(scenario, prompt_id)
     scenario.pass_time(days=1)
-    assert await receive(scenario, prompt_id) == due_at
+    assert await confirm_receipt(scenario, prompt_id) == due_at
     assert len(await load_deliveries(scenario)) == 1
 
 
 async def test_fetching_the_notice_in_the_app_delivers_the_prompt(scenario: StandingScenario) -> None:
     registrar = await scenario.roll_call_scenario.account("registrar", scenario.school)
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     assert "prompt_raised" in dict(await fetch_inbox(scenario, registrar))
     received_at = scenario.at
@@ -84,7 +84,7 @@ async def test_fetching_the_notice_in_the_app_delivers_the_prompt(scenario: Stan
 
 async def test_fetching_the_notice_again_emits_no_second_event(scenario: StandingScenario) -> None:
     registrar = await scenario.roll_call_scenario.account("registrar", scenario.school)
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     shown = dict(await fetch_inbox(scenario, registrar))
     async with scenario.transaction(registrar) as session:
@@ -97,7 +97,7 @@ async def test_the_counselors_notice_is_not_a_delivery(scenario: StandingScenari
     counselor = await scenario.roll_call_scenario.account(
         "counselor", scenario.school, scenario.school.classes[0]
     )
-    await prompted(scenario)
+    await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     assert await fetch_inbox(scenario, counselor)
     await scenario.run_events("NoticeReceived")
@@ -145,7 +145,7 @@ async def record_sms_report(scenario: StandingScenario, report: AliyunSmsReport)
 
 
 async def test_a_delivered_sms_delivers_the_prompt_at_that_time(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     account_id, received_at = await send_prompt_sms(scenario, prompt_id), scenario.at
     scenario.pass_time(minutes=5)
     await record_sms_report(scenario, await build_sms_report(scenario, account_id, received_at))
@@ -153,14 +153,14 @@ async def test_a_delivered_sms_delivers_the_prompt_at_that_time(scenario: Standi
 
 
 async def test_an_sms_of_another_kind_is_not_a_delivery(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     account_id = await send_prompt_sms(scenario, prompt_id, kind="prompt_reminder")
     await record_sms_report(scenario, await build_sms_report(scenario, account_id, scenario.at))
     assert await load_deliveries(scenario) == []
 
 
 async def test_a_report_after_the_deadline_counts_from_its_arrival(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     account_id, sent_at = await send_prompt_sms(scenario, prompt_id), scenario.at
     scenario.pass_time(days=20)
     await record_sms_report(scenario, await build_sms_report(scenario, account_id, sent_at))
@@ -169,16 +169,16 @@ async def test_a_report_after_the_deadline_counts_from_its_arrival(scenario: Sta
 
 
 async def test_reading_a_prompt_is_not_a_receipt(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     async with scenario.transaction(scenario.registrar) as session:
-        await prompt_file(session, scenario.registrar, prompt_id, scenario.at)
+        await load_prompt_detail(session, scenario.registrar, prompt_id, scenario.at)
     assert await load_deliveries(scenario) == []
 
 
 async def test_an_offline_delivery_by_the_superior_starts_the_deadline(
     scenario: StandingScenario,
 ) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     scenario.pass_time(hours=30)
     await record_offline_delivery(scenario, prompt_id, ago=timedelta(hours=5))
     [row] = await scenario.rows(PromptDelivered)
@@ -187,9 +187,9 @@ async def test_an_offline_delivery_by_the_superior_starts_the_deadline(
 
 
 async def test_an_offline_delivery_does_not_replace_an_earlier_one(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     scenario.pass_time(hours=30)
-    await receive(scenario, prompt_id)
+    await confirm_receipt(scenario, prompt_id)
     await record_offline_delivery(scenario, prompt_id, ago=timedelta(hours=5))
     assert await load_deliveries(scenario) == [("receipt", scenario.at)]
 
@@ -198,13 +198,13 @@ async def test_an_offline_delivery_does_not_replace_an_earlier_one(scenario: Sta
 async def test_a_delivery_must_lie_between_the_prompt_and_now(
     scenario: StandingScenario, ago: timedelta
 ) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     with pytest.raises(DeliveryTimeInvalid):
         await record_offline_delivery(scenario, prompt_id, ago=ago)
 
 
 async def test_a_delivery_whose_deadline_has_passed_is_refused(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     scenario.pass_time(days=20)
     with pytest.raises(DeliveryTooOld):
         await record_offline_delivery(scenario, prompt_id, ago=timedelta(days=19))
@@ -213,14 +213,14 @@ async def test_a_delivery_whose_deadline_has_passed_is_refused(scenario: Standin
 
 @pytest.mark.parametrize("who", ["registrar", "counselor", "province"])
 async def test_only_the_superior_can_record_an_offline_delivery(scenario: StandingScenario, who: str) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     with pytest.raises(NotPermitted):
         await record_offline_delivery(scenario, prompt_id, actor=getattr(scenario, who))
 
 
 @pytest.mark.parametrize("who", ["bureau", "counselor", "province"])
 async def test_only_the_registrar_can_confirm_the_receipt(scenario: StandingScenario, who: str) -> None:
-    prompt_id, actor = await prompted(scenario), getattr(scenario, who)
+    prompt_id, actor = await raise_prompt(scenario), getattr(scenario, who)
     async with scenario.transaction(actor) as session:
         with pytest.raises(NotPermitted):
             await receive_prompt(session, actor, prompt_id, scenario.at)
@@ -228,7 +228,7 @@ async def test_only_the_registrar_can_confirm_the_receipt(scenario: StandingScen
 
 async def test_another_schools_registrar_cannot_confirm_the_receipt(scenario: StandingScenario) -> None:
     prompt_id, stranger = (
-        await prompted(scenario),
+        await raise_prompt(scenario),
         registrar_account(scenario.roll_call_scenario.world.sister),
     )
     async with scenario.transaction(stranger) as session:
@@ -241,8 +241,8 @@ async def test_a_withdrawn_prompt_cannot_be_received(
 ) -> None:
     [first, _] = await scenario.misses(2)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
+    prompt_id = await load_prompt_id(scenario)
     async with scenario.transaction(scenario.bureau) as session:
         await void_roll_call(session, scenario.bureau, first.id, "全市停电", scenario.at)
     with pytest.raises(PromptWithdrawn):
-        await receive(scenario, prompt_id)
+        await confirm_receipt(scenario, prompt_id)

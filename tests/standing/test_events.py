@@ -29,7 +29,7 @@ from backend.standing.tasks import (
     enqueue_assessment,
     enqueue_student,
 )
-from tests.support.leave import Desk
+from tests.support.leave import LeaveScenario
 from tests.support.roll_call.scenario import make_job_context
 from tests.support.standing.scenario import StandingScenario
 
@@ -156,9 +156,9 @@ async def test_leave_requested_after_a_miss_becomes_a_claim(
     scenario: StandingScenario,
 ) -> None:
     missed = await scenario.check()
-    desk = Desk(scenario.roll_call_scenario)
-    leave = await desk.ask()
-    await desk.deliver("LeaveRequested", leave)
+    desk = LeaveScenario(scenario.roll_call_scenario)
+    leave = await desk.request()
+    await desk.deliver_event("LeaveRequested", leave)
     [claim] = await scenario.rows(ReasonClaimRecord)
     assert (claim.roll_call_id, claim.leave_id) == (missed.id, leave.request.id)
     assert [row.code for row in await scenario.rows(StandingWarningRecord)] == ["one_more_miss"]
@@ -166,8 +166,8 @@ async def test_leave_requested_after_a_miss_becomes_a_claim(
 
 @pytest.mark.clause("R6")
 async def test_leave_pending_at_settlement_becomes_a_claim(scenario: StandingScenario) -> None:
-    desk = Desk(scenario.roll_call_scenario)
-    leave = await desk.ask()
+    desk = LeaveScenario(scenario.roll_call_scenario)
+    leave = await desk.request()
     missed = await scenario.check()
     async with scenario.as_worker() as session:
         assert set(await session.scalars(select_absentees_with_leave(find_school(scenario), missed.id))) == {
@@ -183,8 +183,8 @@ async def test_a_failed_leave_claim_does_not_delay_other_students(
     scenario: StandingScenario, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await scenario.misses(1)
-    desk = Desk(scenario.roll_call_scenario)
-    await desk.ask()
+    desk = LeaveScenario(scenario.roll_call_scenario)
+    await desk.request()
     missed = await scenario.check()
 
     async def broken(*_: object) -> None:
@@ -208,13 +208,13 @@ async def test_a_failed_leave_claim_does_not_delay_other_students(
 
 @pytest.mark.clause("HN334-3.5b")
 async def test_approving_sixteen_days_of_leave_creates_a_warning(scenario: StandingScenario) -> None:
-    desk = Desk(scenario.roll_call_scenario)
-    await desk.approved(days=9)
-    second = await desk.approved(first=10, days=7)
-    await desk.deliver("LeaveDecided", second)
+    desk = LeaveScenario(scenario.roll_call_scenario)
+    await desk.request_approved(days=9)
+    second = await desk.request_approved(first=10, days=7)
+    await desk.deliver_event("LeaveDecided", second)
     assert [row.code for row in await scenario.rows(StandingWarningRecord)] == ["leave_plan_exceeds"]
     await desk.cancel(second)
-    await desk.deliver("LeaveCancelled", second)
+    await desk.deliver_event("LeaveCancelled", second)
     [standing] = await scenario.rows(StudentStanding)
     assert standing.assessment["warnings"] == []
 

@@ -69,10 +69,10 @@ NOT_CODES = {
 }
 """Nouns, statuses and roles in the rules that need no text of their own."""
 CODES_WITH_TEXT = {
-    *phrases.STATES,
+    *phrases.PROMPT_STATES,
     *phrases.BLOCKERS,
     *phrases.EVIDENCE_PARTS,
-    *phrases.CAUTIONS,
+    *phrases.WARNINGS,
     *phrases.PROMPT_GROUNDS,
     *phrases.OBJECTIONS,
     *phrases.CHECK_STATUSES,
@@ -96,7 +96,7 @@ def test_every_code_of_a_rule_has_a_text(module: ModuleType) -> None:
 @pytest.mark.parametrize(
     ("codes", "table"),
     [
-        (PromptState, phrases.STATES),
+        (PromptState, phrases.PROMPT_STATES),
         (PromptKind, phrases.KINDS),
         (Cause, phrases.CAUSES),
         ([*Outcome, "unsettled"], phrases.ROLL_CALL_RESULTS),
@@ -104,7 +104,7 @@ def test_every_code_of_a_rule_has_a_text(module: ModuleType) -> None:
         (LAW.required_evidence, phrases.EVIDENCE_PARTS),
         (decision_rules.Role, phrases.ROLES),
         (decision_rules.TARGETS, phrases.APPEAL_TARGETS),
-        (WARNING_RULES, phrases.CAUTIONS),
+        (WARNING_RULES, phrases.WARNINGS),
         ([f"prompt_{state}" for state in PromptState], phrases.OBJECTIONS),
         ([f"for_{role}_to_decide" for role in decision_rules.Role], phrases.OBJECTIONS),
         (LAW.verified_study_forms, phrases.STUDY_FORMS),

@@ -49,7 +49,7 @@ async def test_a_prompt_explanation_has_checks_clause_and_figures(
     assert [fact.key for fact in explanation.facts] == [f"check:{each.id}" for each in missed]
     for fact, roll_call in zip(explanation.facts, missed, strict=True):
         assert roll_call.title in fact.words.zh
-        assert phrases.instant(roll_call.opens_at) in fact.words.zh
+        assert phrases.format_instant(roll_call.opens_at) in fact.words.zh
         assert "未按时核验" in fact.words.zh
         assert "通知在" in fact.words.zh
     assert explanation.references[0].clause == "HN334-4.1b"

@@ -23,24 +23,24 @@ from backend.standing.ledger.queries import (
     status_on,
 )
 from tests.support.province import counselor_account
-from tests.support.standing.change_requests import ChangeDesk
+from tests.support.standing.change_requests import ChangeRequestScenario
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("MOE19-2.3b")
 
 
 @pytest.fixture
-def changes(scenario: StandingScenario) -> ChangeDesk:
-    return ChangeDesk(scenario)
+def changes(scenario: StandingScenario) -> ChangeRequestScenario:
+    return ChangeRequestScenario(scenario)
 
 
-async def _load_status(changes: ChangeDesk, at: datetime) -> StatusOn:
+async def _load_status(changes: ChangeRequestScenario, at: datetime) -> StatusOn:
     async with changes.scenario.transaction(changes.bureau) as session:
         return await status_on(session, changes.bureau, changes.pupil.id, at.date(), changes.scenario.at)
 
 
 @pytest.mark.clause("HN334-2.4")
-async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeDesk) -> None:
+async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeRequestScenario) -> None:
     scenario = changes.scenario
     async with scenario.roll_call_scenario.owner_transaction() as session:
         earlier = scenario.at - timedelta(days=20)
@@ -61,7 +61,7 @@ async def test_a_past_status_is_reproduced_from_the_ledger(changes: ChangeDesk) 
 
 
 @pytest.mark.clause("HN334-2.4")
-async def test_no_status_before_the_record_or_in_the_future(changes: ChangeDesk) -> None:
+async def test_no_status_before_the_record_or_in_the_future(changes: ChangeRequestScenario) -> None:
     await changes.change("11", changes.bureau)
     with pytest.raises(StandingBeforeRecord):
         await _load_status(changes, changes.scenario.at - timedelta(days=400))
@@ -69,7 +69,7 @@ async def test_no_status_before_the_record_or_in_the_future(changes: ChangeDesk)
         await _load_status(changes, changes.scenario.at + timedelta(days=1))
 
 
-async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: ChangeDesk) -> None:
+async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: ChangeRequestScenario) -> None:
     request_view = await changes.change("11", changes.bureau)
     async with changes.scenario.transaction(changes.scenario.student()) as session:
         ledger = await ledger_of(session, changes.scenario.student(), changes.pupil.id)
@@ -79,7 +79,7 @@ async def test_the_ledger_shows_the_request_and_kind_of_an_entry(changes: Change
     assert ledger.status == Status("02", "full_time")
 
 
-async def test_a_counselor_reads_only_ledgers_of_the_own_classes(changes: ChangeDesk) -> None:
+async def test_a_counselor_reads_only_ledgers_of_the_own_classes(changes: ChangeRequestScenario) -> None:
     school = changes.scenario.school
     counselor = counselor_account(school, school.classes[1])
     async with changes.scenario.transaction(counselor) as session:
@@ -88,13 +88,13 @@ async def test_a_counselor_reads_only_ledgers_of_the_own_classes(changes: Change
             await ledger_of(session, counselor, changes.pupil.id)
 
 
-async def _load_feed(changes: ChangeDesk, after: int, limit: int = 50) -> list[FeedItem]:
+async def _load_feed(changes: ChangeRequestScenario, after: int, limit: int = 50) -> list[FeedItem]:
     async with changes.scenario.transaction(changes.registrar) as session:
         return list(await feed_page(session, changes.registrar, after, limit))
 
 
 @pytest.mark.clause("HN334-2.4")
-async def test_the_feed_has_every_change_once_in_order(changes: ChangeDesk) -> None:
+async def test_the_feed_has_every_change_once_in_order(changes: ChangeRequestScenario) -> None:
     await changes.change("11", changes.bureau)
     await changes.change("12", changes.bureau)
     assert await _load_feed(changes, 0) == []
@@ -106,7 +106,7 @@ async def test_the_feed_has_every_change_once_in_order(changes: ChangeDesk) -> N
     assert await _load_feed(changes, feed[1].seq) == []
 
 
-async def test_superiors_filter_changes_by_school_term_and_cause(changes: ChangeDesk) -> None:
+async def test_superiors_filter_changes_by_school_term_and_cause(changes: ChangeRequestScenario) -> None:
     school, term = changes.scenario.school, changes.scenario.roll_call_scenario.world.term_code
     await changes.change("11", changes.bureau)
     searches = {
@@ -122,7 +122,7 @@ async def test_superiors_filter_changes_by_school_term_and_cause(changes: Change
             await changes_page(session, changes.bureau, ChangesSearch(term="1999-autumn"), None, 50)
 
 
-async def _load_conversions(changes: ChangeDesk) -> Conversions:
+async def _load_conversions(changes: ChangeRequestScenario) -> Conversions:
     term = changes.scenario.roll_call_scenario.world.term_code
     async with changes.scenario.transaction(changes.bureau) as session:
         rows = await conversions_page(session, changes.bureau, term, None, 10_000)
@@ -130,7 +130,9 @@ async def _load_conversions(changes: ChangeDesk) -> Conversions:
 
 
 @pytest.mark.clause("R15")
-async def test_conversions_to_part_time_are_counted_by_cause_and_share(changes: ChangeDesk) -> None:
+async def test_conversions_to_part_time_are_counted_by_cause_and_share(
+    changes: ChangeRequestScenario,
+) -> None:
     await changes.lock()
     second = changes.scenario.school.students[1]
     await changes.answer(await changes.file("L1", second), changes.bureau)
@@ -141,7 +143,7 @@ async def test_conversions_to_part_time_are_counted_by_cause_and_share(changes: 
 
 
 @pytest.mark.clause("R15")
-async def test_only_superiors_read_the_conversion_report(changes: ChangeDesk) -> None:
+async def test_only_superiors_read_the_conversion_report(changes: ChangeRequestScenario) -> None:
     async with changes.scenario.transaction(changes.registrar) as session:
         with pytest.raises(NotPermitted):
             await conversions_page(

@@ -17,121 +17,125 @@ from backend.standing.store.tables import (
     StudentStanding,
 )
 from tests.support.province import bureau_account, registrar_account
-from tests.support.standing.change_requests import ChangeDesk
+from tests.support.standing.change_requests import ChangeRequestScenario
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = [pytest.mark.clause("HN334-4.1c"), pytest.mark.clause("R11")]
 
 
 @pytest.fixture
-def desk(scenario: StandingScenario) -> ChangeDesk:
-    return ChangeDesk(scenario)
+def changes(scenario: StandingScenario) -> ChangeRequestScenario:
+    return ChangeRequestScenario(scenario)
 
 
-async def load_ledger(desk: ChangeDesk) -> Ledger:
-    async with desk.scenario.transaction(desk.registrar) as session:
-        return await ledger_of(session, desk.registrar, desk.pupil.id)
+async def load_ledger(changes: ChangeRequestScenario) -> Ledger:
+    async with changes.scenario.transaction(changes.registrar) as session:
+        return await ledger_of(session, changes.registrar, changes.pupil.id)
 
 
-async def test_a_decided_prompt_locks_the_record(desk: ChangeDesk) -> None:
-    await desk.lock()
-    ledger = await load_ledger(desk)
+async def test_a_decided_prompt_locks_the_record(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    ledger = await load_ledger(changes)
     assert ledger.locked_by == ledger.entries[0].entry.id
-    [standing] = await desk.scenario.rows(StudentStanding)
+    [standing] = await changes.scenario.rows(StudentStanding)
     assert standing.locked_by == ledger.locked_by
 
 
-async def test_a_change_of_a_locked_record_needs_the_province(desk: ChangeDesk) -> None:
-    await desk.lock()
-    case = await desk.file("L2")
+async def test_a_change_of_a_locked_record_needs_the_province(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    case = await changes.file("L2")
     assert case.request.locked
     assert [each.level for each in case.chain] == ["city", "province"]
-    await desk.answer(case, desk.bureau)
-    assert await desk.scenario.status() == ("01", "part_time")
-    await desk.answer(case, desk.province)
-    assert await desk.scenario.status() == ("01", "full_time")
+    await changes.answer(case, changes.bureau)
+    assert await changes.scenario.status() == ("01", "part_time")
+    await changes.answer(case, changes.province)
+    assert await changes.scenario.status() == ("01", "full_time")
 
 
-async def test_the_change_uses_up_the_approval_of_the_province(desk: ChangeDesk) -> None:
-    await desk.lock()
-    case = await desk.change("L2", desk.bureau, desk.province)
-    [approval] = await desk.scenario.rows(ProvinceApproved)
-    [edit] = await desk.scenario.rows(StandingEdit)
+async def test_the_change_uses_up_the_approval_of_the_province(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    case = await changes.change("L2", changes.bureau, changes.province)
+    [approval] = await changes.scenario.rows(ProvinceApproved)
+    [edit] = await changes.scenario.rows(StandingEdit)
     assert edit.approval_id == approval.request_id == case.request.id
-    assert (await desk.scenario.recompute()).lock.open_approvals == ()
+    assert (await changes.scenario.recompute()).lock.open_approvals == ()
 
 
-async def test_one_approval_unlocks_one_change_only(desk: ChangeDesk) -> None:
-    await desk.lock()
-    await desk.change("L2", desk.bureau, desk.province)
-    again = await desk.file("11")
+async def test_one_approval_unlocks_one_change_only(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    await changes.change("L2", changes.bureau, changes.province)
+    again = await changes.file("11")
     assert again.request.locked
     assert [each.level for each in again.chain] == ["city", "province"]
-    await desk.answer(again, desk.bureau)
-    assert await desk.scenario.status() == ("01", "full_time")
+    await changes.answer(again, changes.bureau)
+    assert await changes.scenario.status() == ("01", "full_time")
 
 
-async def test_a_refusal_of_the_province_changes_nothing(desk: ChangeDesk) -> None:
-    await desk.lock()
-    case = await desk.change("L2", desk.bureau)
-    refused = await desk.answer(case, desk.province, "refused", "核查未完成")
+async def test_a_refusal_of_the_province_changes_nothing(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    case = await changes.change("L2", changes.bureau)
+    refused = await changes.answer(case, changes.province, "refused", "核查未完成")
     assert refused.state is RequestState.REFUSED
-    assert await desk.scenario.rows(ProvinceApproved) == []
-    assert await desk.scenario.status() == ("01", "part_time")
+    assert await changes.scenario.rows(ProvinceApproved) == []
+    assert await changes.scenario.status() == ("01", "part_time")
 
 
-async def test_return_from_a_suspension_is_locked_too(desk: ChangeDesk) -> None:
-    await desk.lock("suspension")
-    assert (await desk.file("12")).request.locked
+async def test_return_from_a_suspension_is_locked_too(changes: ChangeRequestScenario) -> None:
+    await changes.lock("suspension")
+    assert (await changes.file("12")).request.locked
 
 
-async def test_death_is_not_locked(desk: ChangeDesk) -> None:
-    await desk.lock()
-    case = await desk.change("51", desk.bureau)
+async def test_death_is_not_locked(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    case = await changes.change("51", changes.bureau)
     assert not case.request.locked
     assert [each.level for each in case.chain] == ["city"]
-    assert await desk.scenario.status() == ("11", "part_time")
-    assert await desk.scenario.rows(ProvinceApproved) == []
+    assert await changes.scenario.status() == ("11", "part_time")
+    assert await changes.scenario.rows(ProvinceApproved) == []
 
 
-async def test_a_county_school_needs_county_city_and_province(desk: ChangeDesk) -> None:
-    school, county = await desk.county_school()
+async def test_a_county_school_needs_county_city_and_province(changes: ChangeRequestScenario) -> None:
+    school, county = await changes.county_school()
     registrar, pupil = registrar_account(school), school.students[0]
-    async with desk.scenario.roll_call_scenario.owner_transaction() as session:
+    async with changes.scenario.roll_call_scenario.owner_transaction() as session:
         await session.execute(update(Student).where(Student.id == pupil.id).values(programme="five_year"))
-    case = await desk.file("11", pupil, registrar)
+    case = await changes.file("11", pupil, registrar)
     assert [each.level for each in case.chain] == ["county", "city", "province"]
-    for actor in (bureau_account(county), desk.bureau, desk.province):
-        case = await desk.answer(case, actor)
-    assert await desk.scenario.status(pupil) == ("02", "full_time")
+    for actor in (bureau_account(county), changes.bureau, changes.province):
+        case = await changes.answer(case, actor)
+    assert await changes.scenario.status(pupil) == ("02", "full_time")
 
 
-async def test_a_school_directly_under_the_province_needs_only_the_province(desk: ChangeDesk) -> None:
-    direct = desk.scenario.roll_call_scenario.world.direct
+async def test_a_school_directly_under_the_province_needs_only_the_province(
+    changes: ChangeRequestScenario,
+) -> None:
+    direct = changes.scenario.roll_call_scenario.world.direct
     pupil = direct.students[0]
-    case = await desk.file("11", pupil, registrar_account(direct))
+    case = await changes.file("11", pupil, registrar_account(direct))
     assert [each.level for each in case.chain] == ["province"]
-    await desk.answer(case, desk.province)
-    assert await desk.scenario.status(pupil) == ("02", "full_time")
+    await changes.answer(case, changes.province)
+    assert await changes.scenario.status(pupil) == ("02", "full_time")
 
 
-async def test_a_request_filed_before_the_lock_can_no_longer_be_agreed(desk: ChangeDesk) -> None:
-    await desk.scenario.misses(2)
-    await desk.scenario.recompute()
-    case = await desk.file("11")
-    await desk.decide("part_time")
+async def test_a_request_filed_before_the_lock_can_no_longer_be_agreed(
+    changes: ChangeRequestScenario,
+) -> None:
+    await changes.scenario.misses(2)
+    await changes.scenario.recompute()
+    case = await changes.file("11")
+    await changes.decide("part_time")
     with pytest.raises(LockedSinceFiled):
-        await desk.answer(case, desk.bureau)
-    assert (await desk.withdraw(case)).state is RequestState.WITHDRAWN
-    assert (await desk.file("11")).request.locked
+        await changes.answer(case, changes.bureau)
+    assert (await changes.withdraw(case)).state is RequestState.WITHDRAWN
+    assert (await changes.file("11")).request.locked
 
 
-async def uphold_appeal(desk: ChangeDesk) -> None:
+async def uphold_appeal(changes: ChangeRequestScenario) -> None:
     """Insert an upheld appeal against the change; the package `appeal` tests its own service."""
-    [entry] = await desk.scenario.rows(StandingEntry)
+    [entry] = await changes.scenario.rows(StandingEntry)
     common = {"school_id": entry.school_id, "student_id": entry.student_id}
-    appeal_id, student, at = new_id(), new_id(), desk.scenario.at
-    async with desk.scenario.roll_call_scenario.owner_transaction() as session:
+    appeal_id, student, at = new_id(), new_id(), changes.scenario.at
+    async with changes.scenario.roll_call_scenario.owner_transaction() as session:
         session.add(
             AppealFiled(
                 id=appeal_id,
@@ -157,31 +161,31 @@ async def uphold_appeal(desk: ChangeDesk) -> None:
                 at=at,
             )
         )
-    await desk.scenario.recompute()
-    desk.scenario.pass_time(hours=1)
+    await changes.scenario.recompute()
+    changes.scenario.pass_time(hours=1)
 
 
 @pytest.mark.clause("HN334-4.2")
-async def test_restoration_by_appeal_needs_no_approval_and_unlocks(desk: ChangeDesk) -> None:
-    await desk.lock()
-    await uphold_appeal(desk)
-    assert await desk.scenario.status() == ("01", "full_time")
-    ledger = await load_ledger(desk)
+async def test_restoration_by_appeal_needs_no_approval_and_unlocks(changes: ChangeRequestScenario) -> None:
+    await changes.lock()
+    await uphold_appeal(changes)
+    assert await changes.scenario.status() == ("01", "full_time")
+    ledger = await load_ledger(changes)
     assert ledger.locked_by is None
     assert [view.reversed for view in ledger.entries] == [True, False]
-    case = await desk.file("11")
+    case = await changes.file("11")
     assert [each.level for each in case.chain] == ["city"]
 
 
 @pytest.mark.clause("HN334-4.2")
 async def test_a_request_filed_under_a_lock_leaves_no_approval_after_unlocking(
-    desk: ChangeDesk,
+    changes: ChangeRequestScenario,
 ) -> None:
-    await desk.lock()
-    case = await desk.file("11")
-    await uphold_appeal(desk)
-    for actor in (desk.bureau, desk.province):
-        case = await desk.answer(case, actor)
+    await changes.lock()
+    case = await changes.file("11")
+    await uphold_appeal(changes)
+    for actor in (changes.bureau, changes.province):
+        case = await changes.answer(case, actor)
     assert case.state is RequestState.AGREED
-    assert await desk.scenario.rows(ProvinceApproved) == []
-    assert await desk.scenario.status() == ("02", "full_time")
+    assert await changes.scenario.rows(ProvinceApproved) == []
+    assert await changes.scenario.status() == ("02", "full_time")

@@ -22,7 +22,7 @@ from backend.standing.store.load import load_student_refs
 from backend.standing.store.lock import LockedStudent
 from backend.standing.store.save import note_difference
 from tests.support.standing.notices import create_superior_account, load_notices
-from tests.support.standing.prompts import prompt_of, prompted, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
@@ -87,7 +87,7 @@ async def load_warning_ids(scenario: StandingScenario, code: str) -> list[UUID]:
 async def test_a_prompt_notifies_school_student_and_superior_once(
     scenario: StandingScenario, staff: Staff
 ) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     await scenario.run_events("PromptRaised")
     assert await load_notice_recipients(scenario, staff, prompt_id) == [
@@ -102,7 +102,7 @@ async def test_a_prompt_notifies_school_student_and_superior_once(
 async def test_only_the_registrars_notice_delivers_the_prompt(
     scenario: StandingScenario, staff: Staff
 ) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     by_kind = {kind: message for kind, _, message in await load_notices(scenario, prompt_id)}
     assert [kind for kind, message in by_kind.items() if message.group_id == prompt_id] == ["prompt_raised"]
@@ -116,7 +116,7 @@ async def test_the_student_is_notified_of_a_prompt_by_sms_too(
     async with scenario.roll_call_scenario.owner_transaction() as session:
         mine = update(Student).where(Student.id == scenario.pupil.id)
         await session.execute(mine.values(phone="13900000001"))
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     [message] = [
         each for kind, _, each in await load_notices(scenario, prompt_id) if kind == "prompt_raised_student"
@@ -132,7 +132,7 @@ async def test_the_student_is_notified_of_a_prompt_by_sms_too(
 
 
 async def test_notices_contain_no_names(scenario: StandingScenario, staff: Staff) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     await scenario.run_events("PromptRaised")
     for _, _, message in await load_notices(scenario, prompt_id):
         assert scenario.pupil.name not in message.body_zh + message.title_zh
@@ -140,8 +140,8 @@ async def test_notices_contain_no_names(scenario: StandingScenario, staff: Staff
 
 
 async def test_a_receipt_changes_the_state_without_a_notice(scenario: StandingScenario, staff: Staff) -> None:
-    prompt_id = await prompted(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    await confirm_receipt(scenario, prompt_id)
     await scenario.run_events("PromptMoved")
     assert await load_notice_recipients(scenario, staff, prompt_id) == []
 
@@ -150,8 +150,8 @@ async def test_a_receipt_changes_the_state_without_a_notice(scenario: StandingSc
 async def test_an_execution_notifies_the_superior_and_the_school(
     scenario: StandingScenario, staff: Staff
 ) -> None:
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     await scenario.recompute()
     await scenario.run_events("PromptMoved", "StandingChanged")
     assert await load_notice_recipients(scenario, staff, prompt_id) == [
@@ -170,8 +170,8 @@ async def test_an_execution_notifies_the_superior_and_the_school(
 async def test_the_notice_says_what_changed_why_and_how_to_appeal(
     scenario: StandingScenario, staff: Staff
 ) -> None:
-    prompt_id = await prompted(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    await confirm_receipt(scenario, prompt_id)
     await decide_as_registrar(scenario, prompt_id, "part_time")
     await scenario.run_events("StandingChanged")
     [entry] = await scenario.rows(tables.StandingEntry)
@@ -191,8 +191,8 @@ async def test_a_blocked_prompt_notifies_registrar_and_superior(
         await scenario.check(announced=False)
         scenario.set_clock(days=1)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id)
+    prompt_id = await load_prompt_id(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id)
     await scenario.recompute()
     await scenario.run_events("PromptMoved")
     assert await load_notice_recipients(scenario, staff, prompt_id) == [
@@ -202,8 +202,8 @@ async def test_a_blocked_prompt_notifies_registrar_and_superior(
 
 
 async def test_a_dismissal_and_its_acceptance_send_notices(scenario: StandingScenario, staff: Staff) -> None:
-    prompt_id = await prompted(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    await confirm_receipt(scenario, prompt_id)
     decision_id = await decide_as_registrar(scenario, prompt_id, "dismiss", "illness")
     await scenario.run_events("PromptMoved")
     assert await load_notice_recipients(scenario, staff, prompt_id) == [
@@ -226,8 +226,8 @@ async def test_a_dismissal_and_its_acceptance_send_notices(scenario: StandingSce
 
 
 async def test_a_refused_dismissal_notifies_the_registrar(scenario: StandingScenario, staff: Staff) -> None:
-    prompt_id = await prompted(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    await confirm_receipt(scenario, prompt_id)
     decision_id = await decide_as_registrar(scenario, prompt_id, "dismiss", "illness")
     await answer_as_superior(scenario, decision_id, accepted=False)
     await scenario.run_events("PromptMoved")
@@ -239,7 +239,7 @@ async def test_a_withdrawn_prompt_notifies_student_and_school(
 ) -> None:
     missed = await scenario.misses(2)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
+    prompt_id = await load_prompt_id(scenario)
     async with scenario.transaction(scenario.bureau) as session:
         await void_roll_call(session, scenario.bureau, missed[0].id, "误操作", scenario.at)
     await scenario.recompute()

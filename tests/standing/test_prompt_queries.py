@@ -9,13 +9,13 @@ import pytest
 
 from backend.core.actor import Actor
 from backend.staff_api.standing.prompts import router
-from backend.standing.prompts.queries import PromptSearch, prompts_page
+from backend.standing.prompts.queries import PromptSearch, load_prompts_page
 from backend.standing.student_view.queries import OwnStanding, own_standing
 from backend.standing.student_view.schemas import OwnStandingOut
 from tests.support.province import bureau_account, counselor_account, registrar_account
 from tests.support.staff_client import StaffClient, staff_client
 from tests.support.standing.prompt_actions import decide, delete_heartbeats, raise_received_prompt
-from tests.support.standing.prompts import prompt_of, prompted, receive
+from tests.support.standing.prompts import confirm_receipt, load_prompt_id, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
@@ -31,22 +31,22 @@ async def client(scenario: StandingScenario) -> AsyncIterator[StaffClient]:
 async def list_prompt_ids(scenario: StandingScenario, actor: Actor, **narrowed: Any) -> list[UUID]:
     search = PromptSearch(**narrowed)
     async with scenario.transaction(actor) as session:
-        rows = await prompts_page(session, actor, search, scenario.at, None, 50)
+        rows = await load_prompts_page(session, actor, search, scenario.at, None, 50)
     return [row.prompt.id for row in rows]
 
 
 async def test_a_counselor_sees_only_the_own_classes(scenario: StandingScenario) -> None:
-    own = await prompted(scenario)
+    own = await raise_prompt(scenario)
     other_class = scenario.school.classes[1]
     await scenario.recompute(other_class.students[0])
-    other = await prompt_of(scenario, other_class.students[0])
+    other = await load_prompt_id(scenario, other_class.students[0])
     assert await list_prompt_ids(scenario, scenario.counselor) == [own]
     assert await list_prompt_ids(scenario, counselor_account(scenario.school, other_class)) == [other]
     assert set(await list_prompt_ids(scenario, scenario.registrar)) == {own, other}
 
 
 async def test_superiors_see_only_prompts_below_them(scenario: StandingScenario) -> None:
-    prompt_id, world = await prompted(scenario), scenario.roll_call_scenario.world
+    prompt_id, world = await raise_prompt(scenario), scenario.roll_call_scenario.world
     here = {"school_id": scenario.school.id}
     assert await list_prompt_ids(scenario, scenario.bureau, **here) == [prompt_id]
     assert await list_prompt_ids(scenario, scenario.province, **here) == [prompt_id]
@@ -57,18 +57,18 @@ async def test_superiors_see_only_prompts_below_them(scenario: StandingScenario)
 async def test_the_superior_filters_undelivered_prompts(
     scenario: StandingScenario, client: StaffClient
 ) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     asked = {"school_id": str(scenario.school.id), "state": "undelivered"}
     assert [item["id"] for item in await client.every(scenario.bureau, "/v1/prompts", **asked)] == [
         str(prompt_id)
     ]
-    await receive(scenario, prompt_id)
+    await confirm_receipt(scenario, prompt_id)
     assert await client.every(scenario.bureau, "/v1/prompts", **asked) == []
 
 
 async def test_overdue_means_open_past_the_deadline(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
-    scenario.roll_call_scenario.clock.at = await receive(scenario, prompt_id) - timedelta(minutes=1)
+    prompt_id = await raise_prompt(scenario)
+    scenario.roll_call_scenario.clock.at = await confirm_receipt(scenario, prompt_id) - timedelta(minutes=1)
     assert await list_prompt_ids(scenario, scenario.registrar, overdue=True) == []
     scenario.pass_time(minutes=1)
     assert await list_prompt_ids(scenario, scenario.registrar, overdue=True) == [prompt_id]
@@ -115,7 +115,7 @@ async def test_missing_evidence_and_blockers_have_texts(
     [first, _] = await scenario.misses(2)
     await delete_heartbeats(scenario, first)
     await scenario.recompute()
-    prompt_id = await prompt_of(scenario)
+    prompt_id = await load_prompt_id(scenario)
     case = (await client.get(scenario.registrar, f"/v1/prompts/{prompt_id}")).json()
     assert [[part["code"] for part in item["missing"]] for item in case["evidence"]] == [["availability"], []]
     assert {each["code"] for each in case["blockers"]} == {"notice_undelivered", "incomplete_evidence"}

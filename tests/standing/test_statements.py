@@ -9,10 +9,10 @@ from backend.core.errors import NotFound, NotPermitted
 from backend.people.attachment_errors import AttachmentUnusable
 from backend.people.attachment_files import Content, receive
 from backend.standing.prompts.errors import PromptDecided
-from backend.standing.prompts.queries import PromptDetail, StatementView, prompt_file
+from backend.standing.prompts.queries import PromptDetail, StatementView, load_prompt_detail
 from backend.standing.prompts.statements import FileStatement, file_statement
 from tests.support.standing.prompt_actions import decide, raise_received_prompt
-from tests.support.standing.prompts import prompted
+from tests.support.standing.prompts import raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 pytestmark = pytest.mark.clause("HN334-4.1b")
@@ -28,7 +28,7 @@ async def file_statement_as(
 
 async def load_detail(scenario: StandingScenario, actor: Actor, prompt_id: UUID) -> PromptDetail:
     async with scenario.transaction(actor) as session:
-        return await prompt_file(session, actor, prompt_id, scenario.at)
+        return await load_prompt_detail(session, actor, prompt_id, scenario.at)
 
 
 async def upload_file(scenario: StandingScenario, actor: Actor) -> UUID:
@@ -39,7 +39,7 @@ async def upload_file(scenario: StandingScenario, actor: Actor) -> UUID:
 
 @pytest.mark.parametrize("who", ["registrar", "counselor", "bureau", "student"])
 async def test_statements_are_shown_in_order(scenario: StandingScenario, who: str) -> None:
-    prompt_id, student = await prompted(scenario), scenario.student()
+    prompt_id, student = await raise_prompt(scenario), scenario.student()
     for text in ("当天在医院陪护", "补充：住院证明已开具"):
         await file_statement_as(scenario, student, prompt_id, text)
     reader = student if who == "student" else getattr(scenario, who)
@@ -48,7 +48,7 @@ async def test_statements_are_shown_in_order(scenario: StandingScenario, who: st
 
 
 async def test_files_are_attached_to_the_statement(scenario: StandingScenario) -> None:
-    prompt_id, student = await prompted(scenario), scenario.student()
+    prompt_id, student = await raise_prompt(scenario), scenario.student()
     attachment_id = await upload_file(scenario, student)
     await file_statement_as(scenario, student, prompt_id, "附住院证明", attachment_id)
     [view] = (await load_detail(scenario, scenario.registrar, prompt_id)).statements
@@ -56,7 +56,7 @@ async def test_files_are_attached_to_the_statement(scenario: StandingScenario) -
 
 
 async def test_a_classmates_file_cannot_be_attached(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     classmate = scenario.student(scenario.school.students[1])
     attachment_id = await upload_file(scenario, classmate)
     with pytest.raises(AttachmentUnusable):
@@ -71,7 +71,7 @@ async def test_a_closed_prompt_accepts_no_statement(scenario: StandingScenario) 
 
 
 async def test_a_classmates_prompt_is_not_found(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     classmate = scenario.student(scenario.school.students[1])
     with pytest.raises(NotFound):
         await file_statement_as(scenario, classmate, prompt_id, "我也想说")
@@ -80,6 +80,6 @@ async def test_a_classmates_prompt_is_not_found(scenario: StandingScenario) -> N
 
 
 async def test_staff_cannot_file_statements(scenario: StandingScenario) -> None:
-    prompt_id = await prompted(scenario)
+    prompt_id = await raise_prompt(scenario)
     with pytest.raises(NotPermitted):
         await file_statement_as(scenario, scenario.counselor, prompt_id, "该生表现良好")

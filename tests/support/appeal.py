@@ -24,7 +24,7 @@ from backend.appeal.filing import (
 )
 from backend.appeal.gaokao import Eligibility, load_eligibility
 from backend.appeal.queries import AppealSearch, AppealView, load_appeals_page, load_messages_page
-from backend.appeal.statements import Said, mark_messages_read, post_message
+from backend.appeal.statements import NewMessage, mark_messages_read, post_message
 from backend.core.actor import Actor
 from backend.identity.tables import Account
 from backend.notice.tables import Notice, NoticeMessage
@@ -35,10 +35,10 @@ from backend.standing.engine.facts import StudentFacts
 from backend.standing.store.lock import assess_locked_student, lock_for_assessment
 from backend.standing.store.tables import StandingEntry
 from tests.support.province import Unit, bureau_account, province_account
-from tests.support.standing.prompts import prompted, receive
+from tests.support.standing.prompts import confirm_receipt, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
-GROUNDS = Said("当天在校实训，有考勤记录为证。")
+GROUNDS = NewMessage("当天在校实训，有考勤记录为证。")
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class AppealScenario:
         self.city, self.student = self.standing_scenario.bureau, self.standing_scenario.student()
 
     async def file(
-        self, subject: AppealSubject, actor: Actor | None = None, grounds: Said = GROUNDS
+        self, subject: AppealSubject, actor: Actor | None = None, grounds: NewMessage = GROUNDS
     ) -> AppealView:
         actor = actor or self.student
         student_id = self.standing_scenario.pupil.id if actor.role != "student" else None
@@ -104,7 +104,7 @@ class AppealScenario:
 
     async def post_message(self, appeal: AppealView, actor: Actor, text: str = "请补充当日考勤。") -> None:
         async with self.standing_scenario.transaction(actor) as session:
-            await post_message(session, actor, appeal.filed.id, Said(text), self.standing_scenario.at)
+            await post_message(session, actor, appeal.filed.id, NewMessage(text), self.standing_scenario.at)
 
     async def mark_read(self, appeal: AppealView, actor: Actor) -> None:
         async with self.standing_scenario.transaction(actor) as session:
@@ -179,8 +179,10 @@ class AppealScenario:
 
     async def reach_deadline(self) -> UUID:
         """Raise a prompt by two misses, confirm its receipt and move the clock to its deadline; returns the prompt's id."""
-        prompt_id = await prompted(self.standing_scenario)
-        self.standing_scenario.roll_call_scenario.clock.at = await receive(self.standing_scenario, prompt_id)
+        prompt_id = await raise_prompt(self.standing_scenario)
+        self.standing_scenario.roll_call_scenario.clock.at = await confirm_receipt(
+            self.standing_scenario, prompt_id
+        )
         return prompt_id
 
     async def execute_prompt(self) -> StandingEntry:

@@ -14,8 +14,8 @@ from backend.core.database import Database
 from backend.core.tables import OutboxEvent
 from backend.events import deliver
 from backend.leave.kinds import LeaveKind
-from backend.leave.queries import Leave, tally_of
-from backend.leave.rules import LeaveTally
+from backend.leave.queries import Leave, load_leave_balance
+from backend.leave.rules import LeaveBalance
 from backend.leave.service import (
     Answer,
     DecideLeave,
@@ -36,7 +36,7 @@ INTO_THE_TERM = timedelta(days=40)
 
 
 @dataclass(slots=True)
-class Desk:
+class LeaveScenario:
     """A school's students and staff around requests for leave. `today` is the clock's legal day."""
 
     roll_call_scenario: RollCallScenario
@@ -81,7 +81,9 @@ class Desk:
     def student(self, pupil: Pupil | None = None) -> Actor:
         return student_account(self.school, pupil or self.pupil)
 
-    async def ask(self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any) -> Leave:
+    async def request(
+        self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
+    ) -> Leave:
         """Sick leave of whole days, the first so many days from today."""
         begins = self.today + timedelta(days=first)
         command = RequestLeave(
@@ -108,10 +110,10 @@ class Desk:
         async with self.transaction(actor) as session:
             return await decide_leave(session, actor, command, self.next_act())
 
-    async def approved(
+    async def request_approved(
         self, first: int = 0, days: int = 1, pupil: Pupil | None = None, **halves: Any
     ) -> Leave:
-        leave = await self.ask(first, days, pupil, **halves)
+        leave = await self.request(first, days, pupil, **halves)
         return await self.decide(leave, actor=self.roll_call_scenario.registrar)
 
     async def cancel(self, leave: Leave, actor: Actor | None = None) -> Leave:
@@ -119,18 +121,18 @@ class Desk:
         async with self.transaction(actor) as session:
             return await cancel_leave(session, actor, leave.request.id, None, self.next_act())
 
-    async def come_back(
+    async def return_from(
         self, leave: Leave, actor: Actor | None = None, returned_at: datetime | None = None
     ) -> Leave:
         actor = actor or self.student()
         async with self.transaction(actor) as session:
             return await record_return(session, actor, leave.request.id, returned_at, self.next_act())
 
-    async def tally(self, pupil: Pupil | None = None) -> LeaveTally:
+    async def tally(self, pupil: Pupil | None = None) -> LeaveBalance:
         actor = self.student(pupil)
         assert actor.student_id is not None
         async with self.transaction(actor) as session:
-            return await tally_of(session, actor.student_id, self.at)
+            return await load_leave_balance(session, actor.student_id, self.at)
 
     async def name_stand_in(self, colleague: Actor, **changes: Any) -> UUID:
         """The counselor of the first class names a colleague for three days."""
@@ -144,7 +146,7 @@ class Desk:
         async with self.transaction(actor) as session:
             return (await name_stand_in(session, actor, command, self.at)).row.id
 
-    async def deliver(self, name: str, leave: Leave) -> None:
+    async def deliver_event(self, name: str, leave: Leave) -> None:
         """Tell the consumers of the event, as the worker does."""
         async with self.roll_call_scenario.owner_transaction() as session:
             event_id = await session.scalar(
@@ -156,7 +158,7 @@ class Desk:
         assert event_id is not None, f"{name} was not recorded"
         await deliver(self.roll_call_scenario.app_context, str(event_id))
 
-    async def told(self, leave: Leave) -> list[tuple[str, UUID, str]]:
+    async def notices_of(self, leave: Leave) -> list[tuple[str, UUID, str]]:
         """Kind, addressee (student or account) and Chinese text of the notices about a leave."""
         async with self.roll_call_scenario.owner_transaction() as session:
             rows = await session.execute(
@@ -171,10 +173,10 @@ class Desk:
             ]
 
 
-async def opened(app_context: AppContext, owner: Database) -> Desk:
+async def create_leave_scenario(app_context: AppContext, owner: Database) -> LeaveScenario:
     """A desk on a new world, forty days into the term at eight in the morning."""
     roll_call_scenario = await create_scenario(app_context, owner)
     async with roll_call_scenario.owner_transaction() as session:
         term = await term_of(session, roll_call_scenario.school.id, legal_day(roll_call_scenario.clock()))
     roll_call_scenario.clock.at = datetime.combine(term.starts_on + INTO_THE_TERM, time(8), tzinfo=LEGAL_ZONE)
-    return Desk(roll_call_scenario)
+    return LeaveScenario(roll_call_scenario)

@@ -129,7 +129,7 @@ class Client(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Nobody:
+class HeaderClient:
     """Sends requests with the given headers only."""
 
     http: AsyncClient
@@ -149,11 +149,13 @@ class StaffMember:
 
     async def request(self, method: str, path: str, **options: Any) -> Response:
         token = self.staffer.tokens["access_token"]
-        return await Nobody(self.http, {"Authorization": f"Bearer {token}"}).request(method, path, **options)
+        return await HeaderClient(self.http, {"Authorization": f"Bearer {token}"}).request(
+            method, path, **options
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Company:
+class TenancyScenario:
     """The application, the signed-in clients by name, and the ids of records by owner."""
 
     app_context: AppContext
@@ -162,8 +164,8 @@ class Company:
     clock: FrozenClock
     identity: IdentityStage
     roll: RollStage
-    people: dict[str, Client]
-    estates: dict[str, Records]
+    clients: dict[str, Client]
+    records: dict[str, Records]
     enrolled_student: StudentWithPhone
     location_text: str
 
@@ -183,7 +185,7 @@ class Company:
         return StaffMember(second, self.staff)
 
     def staff_member(self, name: str) -> StaffMember:
-        return cast("StaffMember", self.people[name])
+        return cast("StaffMember", self.clients[name])
 
     @property
     def phone(self) -> Phone:
@@ -192,7 +194,7 @@ class Company:
 
 
 @asynccontextmanager
-async def assembled(app_context: AppContext, owner: Database) -> AsyncIterator[Company]:
+async def open_tenancy_scenario(app_context: AppContext, owner: Database) -> AsyncIterator[TenancyScenario]:
     """Create the accounts and records on new organisations."""
     clock, real_name = FrozenClock(), PlayedRealName()
     services = {**app_context.services, real_name_verifier: real_name, password_hasher: CHEAP}
@@ -215,7 +217,7 @@ class _ScenarioBuilder:
 
     identity: IdentityStage
     roll: RollStage
-    people: dict[str, Client] = field(default_factory=dict)
+    clients: dict[str, Client] = field(default_factory=dict)
     accounts: dict[str, UUID] = field(default_factory=dict)
     location_text: str = ""
 
@@ -227,10 +229,10 @@ class _ScenarioBuilder:
     def at(self) -> datetime:
         return self.identity.dial()
 
-    async def build(self) -> Company:
+    async def build(self) -> TenancyScenario:
         await self._create_staff()
         enrolled_student = await self._enrol_student(self.world.school.students[0])
-        self.people["student"] = enrolled_student.phone
+        self.clients["student"] = enrolled_student.phone
         school = await self._create_records(
             self.world.school, bureau_account(self.world.city), enrolled_student
         )
@@ -238,16 +240,16 @@ class _ScenarioBuilder:
         direct = await self._create_records(
             self.world.direct, province_account(self.world.province), other_student
         )
-        estates = {"school": school, "direct": direct, **await self._create_neighbouring_records(school)}
-        return Company(
+        records = {"school": school, "direct": direct, **await self._create_neighbouring_records(school)}
+        return TenancyScenario(
             app_context=self.identity.app_context,
             owner=self.identity.owner,
             world=self.world,
             clock=cast("FrozenClock", self.identity.dial),
             identity=self.identity,
             roll=self.roll,
-            people=self.people,
-            estates=estates,
+            clients=self.clients,
+            records=records,
             enrolled_student=enrolled_student,
             location_text=self.location_text,
         )
@@ -269,7 +271,7 @@ class _ScenarioBuilder:
                 answer = await step()
                 assert answer.is_success, answer.text
             self.accounts[name] = each.account_id
-            self.people[name] = StaffMember(each, self.identity.staff)
+            self.clients[name] = StaffMember(each, self.identity.staff)
         for each in staff.values():
             answer = await each.sign_in()
             assert answer.is_success, answer.text

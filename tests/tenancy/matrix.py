@@ -14,35 +14,35 @@ from backend.org.calendar import FIXED_HOLIDAYS
 from tests.support.campus import polygon, rectangle
 from tests.support.province import unique_school_code
 from tests.tenancy.cases import CASE_MODULES
-from tests.tenancy.fixtures import Company
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.fixtures import TenancyScenario
+from tests.tenancy.rows import Computed, IdOf, Row
 
 
-def _unique_login(_: Company) -> str:
+def _unique_login(_: TenancyScenario) -> str:
     return f"t{new_id().hex}"
 
 
-def _unique_site_name(_: Company) -> str:
+def _unique_site_name(_: TenancyScenario) -> str:
     return f"校区{new_id()}"
 
 
-def _unique_school_code(_: Company) -> str:
+def _unique_school_code(_: TenancyScenario) -> str:
     return unique_school_code()
 
 
-def _time_from_now(**delta: float) -> Made:
-    return Made(lambda company: (company.clock() + timedelta(**delta)).isoformat())
+def _time_from_now(**delta: float) -> Computed:
+    return Computed(lambda scenario: (scenario.clock() + timedelta(**delta)).isoformat())
 
 
-def _frame(company: Company) -> bytes:
-    frame: bytes = company.estates["school"]["frame"]
+def _frame(scenario: TenancyScenario) -> bytes:
+    frame: bytes = scenario.records["school"]["frame"]
     return frame
 
 
 OUTLINE = {"format": "geojson", "datum": "wgs84", "geojson": polygon(rectangle())}
 FILING = {"outline": OUTLINE}
 HOLIDAYS = [f"2093-{month:02d}-{day:02d}" for month, day in FIXED_HOLIDAYS]
-ATTESTED = {"student_id": Of("attested")}
+ATTESTED = {"student_id": IdOf("attested")}
 SIGN_IN = {"login": "nobody.here", "password": "春风又绿江南岸-明月何时", "totp": "000000"}
 ACTIVATION = {"login": "nobody.here", "activation_code": "ABCDEFGH23456723"}
 
@@ -63,20 +63,30 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/accounts",
         "ok       403    404       404",
-        {"kind": "bureau", "org_id": Of("city"), "login": Made(_unique_login), "display_name": "市局"},
-        why="of a bureau",
+        {"kind": "bureau", "org_id": IdOf("city"), "login": Computed(_unique_login), "display_name": "市局"},
+        note="of a bureau",
     ),
     Row(
         "POST /v1/accounts",
         "403      ok     403       403",
-        {"kind": "registrar", "org_id": Of("school"), "login": Made(_unique_login), "display_name": "王老师"},
-        why="of a registrar",
+        {
+            "kind": "registrar",
+            "org_id": IdOf("school"),
+            "login": Computed(_unique_login),
+            "display_name": "王老师",
+        },
+        note="of a registrar",
     ),
     Row(
         "POST /v1/accounts",
         "403      403    ok        403",
-        {"kind": "counselor", "org_id": Of("school"), "login": Made(_unique_login), "display_name": "李老师"},
-        why="of a counselor",
+        {
+            "kind": "counselor",
+            "org_id": IdOf("school"),
+            "login": Computed(_unique_login),
+            "display_name": "李老师",
+        },
+        note="of a counselor",
     ),
     Row("GET /v1/accounts", "ok       ok     ok        403"),
     Row("POST /v1/accounts/{account_id}/invitation", "403      403    ok        404"),
@@ -84,12 +94,12 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/accounts/{account_id}/disable",
         "403      403    ok        404",
         {"reason": "离职"},
-        path={"account_id": Of("doomed_account")},
+        path={"account_id": IdOf("doomed_account")},
     ),
     Row(
         "POST /v1/counselors/{counselor_id}/classes",
         "403      403    ok        403",
-        {"class_ids": [Of("spare_class")]},
+        {"class_ids": [IdOf("spare_class")]},
     ),
     Row("GET /v1/readiness", "ok       ok     ok        ok"),
     Row("GET /v1/students/{student_id}/activation", "ok       ok     ok        ok"),
@@ -97,7 +107,7 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/students/{student_id}/device/revocation",
         "403      403    ok        403",
         {"reason": "手机丢失"},
-        path={"student_id": Of("bystander")},
+        path={"student_id": IdOf("bystander")},
     ),
     Row("GET /v1/record-corrections", "ok       ok     ok        ok"),
     Row(
@@ -109,7 +119,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/schools",
         "ok       ok     403       403",
-        {"code": Made(_unique_school_code), "name": "新建职业学校", "parent_id": Of("city")},
+        {"code": Computed(_unique_school_code), "name": "新建职业学校", "parent_id": IdOf("city")},
     ),
     Row(
         "POST /v1/counties",
@@ -120,12 +130,14 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/terms",
         "ok       ok/409 ok/409    403",
-        {"org_id": Of("school"), "code": "2090-autumn", "starts_on": "2090-09-01", "ends_on": "2091-01-31"},
+        {"org_id": IdOf("school"), "code": "2090-autumn", "starts_on": "2090-09-01", "ends_on": "2091-01-31"},
     ),
     Row(
         "POST /v1/terms/{term_id}/vacations",
         "ok       ok     ok        403",
-        Made(lambda company: {"name": "校庆"} | dict.fromkeys(("starts_on", "ends_on"), _today(company))),
+        Computed(
+            lambda scenario: {"name": "校庆"} | dict.fromkeys(("starts_on", "ends_on"), _today(scenario))
+        ),
     ),
     Row("GET /v1/calendar-years", "ok       ok     ok        ok"),
     Row(
@@ -133,11 +145,11 @@ STAFF: tuple[Row, ...] = (
         "ok       403    403       403",
         {"year": 2093, "source": "国办发明电", "holidays": HOLIDAYS, "makeup_workdays": []},
     ),
-    Row("GET /v1/sites", "ok       ok     ok        ok", query={"school_id": Of("school")}),
+    Row("GET /v1/sites", "ok       ok     ok        ok", query={"school_id": IdOf("school")}),
     Row(
         "POST /v1/sites",
         "403      403    ok        403",
-        {**FILING, "name": Made(_unique_site_name), "kind": "branch", "address": "郑州市某路2号"},
+        {**FILING, "name": Computed(_unique_site_name), "kind": "branch", "address": "郑州市某路2号"},
     ),
     Row("POST /v1/sites/validation", "ok       ok     ok        ok", {"outline": OUTLINE}),
     Row("GET /v1/sites/{site_id}", "ok       ok     ok        ok"),
@@ -147,20 +159,20 @@ STAFF: tuple[Row, ...] = (
         "ok       ok/409 403       403",
         {"outcome": "rejected", "opinion": "范围与备案地址不符"},
     ),
-    Row("GET /v1/classes", "ok       ok     ok        ok", query={"school_id": Of("school")}),
+    Row("GET /v1/classes", "ok       ok     ok        ok", query={"school_id": IdOf("school")}),
     Row(
         "GET /v1/students",
         "ok       ok     ok        ok",
-        query={"school_id": Of("school"), "class_id": Of("class")},
+        query={"school_id": IdOf("school"), "class_id": IdOf("class")},
     ),
     Row("GET /v1/students/{student_id}", "ok       ok     ok        ok"),
     Row(
         "POST /v1/roster-imports",
         "403      403    422       403",
         query={"file_name": "新生.csv"},
-        content=Made(lambda _: "这不是花名册".encode()),
+        content=Computed(lambda _: "这不是花名册".encode()),
         media="application/octet-stream",
-        why="with invalid content",
+        note="with invalid content",
     ),
     Row("GET /v1/roster-template", "ok       ok     ok        ok"),
     Row(
@@ -171,9 +183,9 @@ STAFF: tuple[Row, ...] = (
             "title": "学籍核验",
             "opens_at": _time_from_now(days=2),
             "closes_at": _time_from_now(days=2, hours=1),
-            "audience": {"class_ids": [Of("class")]},
+            "audience": {"class_ids": [IdOf("class")]},
         },
-        why="by a superior",
+        note="by a superior",
     ),
     Row(
         "POST /v1/roll-calls",
@@ -183,9 +195,9 @@ STAFF: tuple[Row, ...] = (
             "title": "校内点名",
             "opens_at": _time_from_now(days=3),
             "closes_at": _time_from_now(days=3, hours=1),
-            "audience": {"class_ids": [Of("class")]},
+            "audience": {"class_ids": [IdOf("class")]},
         },
-        why="by a school",
+        note="by a school",
     ),
     Row("GET /v1/roll-calls", "ok       ok     ok        ok"),
     Row("GET /v1/roll-calls/{roll_call_id}", "ok       ok     ok        ok"),
@@ -193,48 +205,48 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/roll-calls/{roll_call_id}/voiding",
         "ok       ok/409 403       403",
         {"reason": "全市停电，无法核验"},
-        path={"roll_call_id": Of("voidable")},
+        path={"roll_call_id": IdOf("voidable")},
     ),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/urges",
         "403      403    ok        ok/429",
-        {"class_id": Of("class")},
+        {"class_id": IdOf("class")},
     ),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/missing",
         "ok       ok     ok        ok",
-        query={"class_id": Of("class")},
+        query={"class_id": IdOf("class")},
     ),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/results",
         "ok       ok     ok        ok",
-        query={"class_id": Of("class"), "school_id": Of("school")},
+        query={"class_id": IdOf("class"), "school_id": IdOf("school")},
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/results/{student_id}/attempts", "ok       ok     ok        ok"),
     Row("GET /v1/registration-checks/overdue", "ok       ok     ok        ok"),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/progress",
         "ok       ok     ok        ok",
-        query={"unit_id": Of("school")},
+        query={"unit_id": IdOf("school")},
     ),
     Row(
         "GET /v1/roll-calls/{roll_call_id}/progress/stream",
         "ok       ok     ok        ok",
-        query={"unit_id": Of("school")},
+        query={"unit_id": IdOf("school")},
     ),
     Row(
         "POST /v1/students/{student_id}/card-code",
         "403      403    ok        403",
-        path={"student_id": Of("second_student")},
+        path={"student_id": IdOf("second_student")},
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/sites", "ok       ok     ok        ok"),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/attestations",
         "403      403    403       ok",
         {
-            "student_id": Of("bystander"),
-            "code": Made(lambda company: company.estates["school"]["bystander_code"]),
-            "site_version_id": Of("site_version"),
+            "student_id": IdOf("bystander"),
+            "code": Computed(lambda scenario: scenario.records["school"]["bystander_code"]),
+            "site_version_id": IdOf("site_version"),
             "reason": "手机损坏",
         },
     ),
@@ -247,8 +259,8 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/roll-calls/{roll_call_id}/determinations",
         "409      409    403       403",
-        {"student_id": Of("student"), "outcome": "present", "reason": "经核对确认在校"},
-        why="before the settlement",
+        {"student_id": IdOf("student"), "outcome": "present", "reason": "经核对确认在校"},
+        note="before the settlement",
     ),
     Row("GET /v1/notices", "ok       ok     ok        ok"),
     Row("POST /v1/notices/{notice_id}/read", "404      404    ok        ok"),
@@ -256,7 +268,7 @@ STAFF: tuple[Row, ...] = (
     Row(
         "GET /v1/leave-requests",
         "403      403    ok        ok",
-        query={"class_id": Of("class"), "student_id": Of("student")},
+        query={"class_id": IdOf("class"), "student_id": IdOf("student")},
     ),
     Row("GET /v1/leave-requests/{leave_id}", "403      403    ok        ok"),
     Row(
@@ -268,13 +280,13 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/leave-requests/{leave_id}/cancellation",
         "403      403    ok        ok/409",
         {"reason": "学生已提前返校"},
-        path={"leave_id": Of("spare_leave")},
+        path={"leave_id": IdOf("spare_leave")},
     ),
     Row(
         "POST /v1/leave-requests/{leave_id}/return",
         "403      403    ok        ok/409",
         {},
-        path={"leave_id": Of("begun_leave")},
+        path={"leave_id": IdOf("begun_leave")},
     ),
     Row("GET /v1/students/{student_id}/leave-days", "403      403    ok        ok"),
     Row("GET /v1/leave-stand-ins", "403      403    ok        ok"),
@@ -282,11 +294,11 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/leave-stand-ins",
         "403      403    403       422",
         {
-            "stand_in_id": Of("counselor"),
+            "stand_in_id": IdOf("counselor"),
             "starts_at": _time_from_now(hours=1),
             "ends_at": _time_from_now(days=1),
         },
-        why="not activated yet",
+        note="not activated yet",
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/leave-claims", "ok       ok     403       403"),
 )
@@ -303,10 +315,12 @@ MOBILE: tuple[Row, ...] = (
     Row(
         "POST /v1/me/consents",
         "ok",
-        Made(lambda company: {"kind": "location", "granted": True, "text_version": company.location_text}),
+        Computed(
+            lambda scenario: {"kind": "location", "granted": True, "text_version": scenario.location_text}
+        ),
     ),
     Row("GET /v1/me/face", "ok"),
-    Row("POST /v1/me/face", "409", pictures="shots", why="a second time"),
+    Row("POST /v1/me/face", "409", pictures="shots", note="a second time"),
     Row("GET /v1/me/portrait", "ok"),
     Row("POST /v1/me/portrait", "ok", pictures="image"),
     Row("POST /v1/me/non-face-route", "ok", {"reason": "不同意使用人脸识别"}),
@@ -317,38 +331,38 @@ MOBILE: tuple[Row, ...] = (
         "POST /v1/roll-calls/{roll_call_id}/envelopes",
         "422",
         {"envelope": "eyJhbGciOiJFUzI1NiJ9.eyJub25jZSI6Ii4uLiJ9.c2lnbmF0dXJl"},
-        why="with invalid content",
+        note="with invalid content",
     ),
     Row(
         "PUT /v1/submissions/{submission_id}/frames/{position}",
         "ok",
         path={"position": "0"},
-        content=Made(_frame),
+        content=Computed(_frame),
         media="image/jpeg",
     ),
     Row("GET /v1/roll-calls/{roll_call_id}/attempts", "ok"),
     Row("GET /v1/submissions/{submission_id}", "ok"),
-    Row("POST /v1/me/half-year-registrations", "403", why="of a full-time student"),
+    Row("POST /v1/me/half-year-registrations", "403", note="of a full-time student"),
     Row("GET /v1/notices", "ok"),
     Row("POST /v1/notices/{notice_id}/read", "ok"),
     Row("GET /v1/leave-requests", "ok"),
     Row(
         "POST /v1/leave-requests",
         "ok",
-        Made(
-            lambda company: (
+        Computed(
+            lambda scenario: (
                 {"kind": "personal", "reason": "家中有事"}
-                | dict.fromkeys(("first_day", "last_day"), _tomorrow(company))
+                | dict.fromkeys(("first_day", "last_day"), _tomorrow(scenario))
             )
         ),
     ),
-    Row("GET /v1/leave-requests/{leave_id}", "ok", path={"leave_id": Of("own_leave")}),
-    Row("POST /v1/leave-requests/{leave_id}/cancellation", "ok", {}, path={"leave_id": Of("own_leave")}),
-    Row("POST /v1/leave-requests/{leave_id}/return", "ok", path={"leave_id": Of("own_begun_leave")}),
+    Row("GET /v1/leave-requests/{leave_id}", "ok", path={"leave_id": IdOf("own_leave")}),
+    Row("POST /v1/leave-requests/{leave_id}/cancellation", "ok", {}, path={"leave_id": IdOf("own_leave")}),
+    Row("POST /v1/leave-requests/{leave_id}/return", "ok", path={"leave_id": IdOf("own_begun_leave")}),
     Row("GET /v1/me/leave-days", "ok"),
 )
 
-OPEN = {
+UNAUTHENTICATED_STAFF_ROUTES = {
     "POST /v1/sessions",
     "POST /v1/sessions/refresh",
     "POST /v1/activations",
@@ -357,7 +371,7 @@ OPEN = {
 }
 """Routes of the staff API without a bearer token; the request itself contains the proof."""
 
-OPEN_TO_PHONES = {
+UNAUTHENTICATED_MOBILE_ROUTES = {
     "POST /v1/registrations",
     "POST /v1/registrations/{registration_id}/confirmation",
     "POST /v1/token",
@@ -369,10 +383,10 @@ MOBILE = MOBILE + tuple(row for module in CASE_MODULES for row in module.MOBILE)
 ROWS = {"staff": STAFF, "mobile": MOBILE}
 
 
-def _today(company: Company) -> str:
-    return company.clock().date().isoformat()
+def _today(scenario: TenancyScenario) -> str:
+    return scenario.clock().date().isoformat()
 
 
-def _tomorrow(company: Company) -> str:
+def _tomorrow(scenario: TenancyScenario) -> str:
     """Return the next legal day, so that the leave never overlaps with today's."""
-    return (legal_day(company.clock()) + timedelta(days=1)).isoformat()
+    return (legal_day(scenario.clock()) + timedelta(days=1)).isoformat()

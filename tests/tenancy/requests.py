@@ -6,44 +6,44 @@ from typing import Any
 from httpx import Response
 
 from tests.support.roll_call.student_phone import render_burst
-from tests.tenancy.fixtures import Client, Company
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.fixtures import Client, TenancyScenario
+from tests.tenancy.rows import Computed, IdOf, Row
 
 PickId = Callable[[str], Any]
 
 
-def own(company: Company, person: str) -> PickId:
+def own_ids(scenario: TenancyScenario, person: str) -> PickId:
     """Return the ids of the common school, with the account's own records first."""
-    ids = company.estates["school"] | company.estates.get(person, {})
+    ids = scenario.records["school"] | scenario.records.get(person, {})
     return ids.__getitem__
 
 
-def filled(template: Any, company: Company, pick: PickId) -> Any:
+def fill_template(template: Any, scenario: TenancyScenario, pick: PickId) -> Any:
     """Fill a template with ids and computed values."""
     match template:
-        case Of(record):
+        case IdOf(record):
             return str(pick(record))
-        case Made(make):
-            return make(company)
+        case Computed(make):
+            return make(scenario)
         case dict():
-            return {name: filled(each, company, pick) for name, each in template.items()}
+            return {name: fill_template(each, scenario, pick) for name, each in template.items()}
         case list():
-            return [filled(each, company, pick) for each in template]
+            return [fill_template(each, scenario, pick) for each in template]
     return template
 
 
-async def send_row(company: Company, client: Client, row: Row, pick: PickId) -> Response:
+async def send_row(scenario: TenancyScenario, client: Client, row: Row, pick: PickId) -> Response:
     """Send the request of a row."""
-    path = row.template.format_map(filled(row.places(), company, pick))
-    options: dict[str, Any] = {"params": filled(row.query, company, pick)}
+    path = row.template.format_map(fill_template(row.path_parameters(), scenario, pick))
+    options: dict[str, Any] = {"params": fill_template(row.query, scenario, pick)}
     if row.pictures is not None:
         count = 3 if row.pictures == "shots" else 1
-        shots = render_burst(company.enrolled_student.person, count=count)
+        shots = render_burst(scenario.enrolled_student.person, count=count)
         options["files"] = [(row.pictures, (f"{n}.png", shot, "image/png")) for n, shot in enumerate(shots)]
     elif row.content is not None:
-        options |= {"content": row.content.make(company), "headers": {"content-type": row.media}}
+        options |= {"content": row.content.make(scenario), "headers": {"content-type": row.media}}
     elif row.body is not None:
-        options["json"] = filled(row.body, company, pick)
+        options["json"] = fill_template(row.body, scenario, pick)
     return await client.request(row.method, path, **options)
 
 

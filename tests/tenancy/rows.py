@@ -5,11 +5,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.tenancy.fixtures import Company
+    from tests.tenancy.fixtures import TenancyScenario
 
-KINDS = ("province", "bureau", "registrar", "counselor")
+ROLES = ("province", "bureau", "registrar", "counselor")
 
-PATH_THINGS: dict[str, str] = {
+PATH_RECORDS: dict[str, str] = {
     "account_id": "account",
     "attachment_id": "attachment",
     "application_id": "aid_application",
@@ -36,17 +36,17 @@ PATH_THINGS: dict[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Of:
+class IdOf:
     """The id of a tenant-owned record."""
 
-    thing: str
+    record: str
 
 
 @dataclass(frozen=True, slots=True)
-class Made:
+class Computed:
     """A value computed for each request."""
 
-    make: Callable[["Company"], Any]
+    make: Callable[["TenancyScenario"], Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Row:
     body: Any = None
     query: dict[str, Any] = field(default_factory=dict)
     path: dict[str, Any] = field(default_factory=dict)
-    content: Made | None = None
+    content: Computed | None = None
     media: str | None = None
     pictures: str | None = None
-    why: str = ""
+    note: str = ""
 
     @property
     def method(self) -> str:
@@ -73,22 +73,22 @@ class Row:
 
     @property
     def name(self) -> str:
-        return f"{self.route} {self.why}".strip()
+        return f"{self.route} {self.note}".strip()
 
     def expected(self, role: str) -> str:
         """Return the cell of a role."""
         cells = self.statuses.split()
-        return cells[0] if len(cells) == 1 else cells[KINDS.index(role)]
+        return cells[0] if len(cells) == 1 else cells[ROLES.index(role)]
 
-    def places(self) -> dict[str, Any]:
+    def path_parameters(self) -> dict[str, Any]:
         """Return the values of the path parameters."""
         names = [part.strip("{}") for part in self.template.split("/") if part.startswith("{")]
-        return {name: self.path.get(name, Of(PATH_THINGS.get(name, name))) for name in names}
+        return {name: self.path.get(name, IdOf(PATH_RECORDS.get(name, name))) for name in names}
 
     def record_names(self) -> list[str]:
         """Return the tenant-owned records whose ids are in path, query or body."""
         names: list[str] = []
-        _collect_records([self.places(), self.query, self.body], names)
+        _collect_records([self.path_parameters(), self.query, self.body], names)
         return names
 
     def filter_names(self) -> set[str]:
@@ -100,7 +100,7 @@ class Row:
 
 def _collect_records(template: Any, names: list[str]) -> None:
     match template:
-        case Of(record):
+        case IdOf(record):
             names.append(record)
         case dict():
             _collect_records(list(template.values()), names)

@@ -7,11 +7,11 @@ import pytest
 from httpx import Response
 
 from backend.core.ids import new_id
-from tests.tenancy.fixtures import Company, Nobody
-from tests.tenancy.matrix import OPEN, OPEN_TO_PHONES, ROWS, STAFF
+from tests.tenancy.fixtures import HeaderClient, TenancyScenario
+from tests.tenancy.matrix import ROWS, STAFF, UNAUTHENTICATED_MOBILE_ROUTES, UNAUTHENTICATED_STAFF_ROUTES
 from tests.tenancy.openapi_documents import routes
-from tests.tenancy.requests import PickId, is_same_response, matches, own, send_row
-from tests.tenancy.rows import KINDS, Row
+from tests.tenancy.requests import PickId, is_same_response, matches, own_ids, send_row
+from tests.tenancy.rows import ROLES, Row
 
 pytestmark = [
     pytest.mark.clause("HN334-2.3"),
@@ -44,13 +44,13 @@ def build_parameters(rows: tuple[Row, ...], views: tuple[Any, ...]) -> Iterator[
 
 
 @pytest.mark.parametrize(
-    ("row", "account"), [*build_parameters(STAFF, KINDS), *build_parameters(ROWS["mobile"], ("student",))]
+    ("row", "account"), [*build_parameters(STAFF, ROLES), *build_parameters(ROWS["mobile"], ("student",))]
 )
-async def test_status_is_the_one_of_the_matrix(company: Company, row: Row, account: str) -> None:
-    client = company.people[account]
+async def test_status_is_the_one_of_the_matrix(scenario: TenancyScenario, row: Row, account: str) -> None:
+    client = scenario.clients[account]
     if row.route == "DELETE /v1/sessions/current":
-        client = await company.sign_in_again(account)
-    response = await send_row(company, client, row, own(company, account))
+        client = await scenario.sign_in_again(account)
+    response = await send_row(scenario, client, row, own_ids(scenario, account))
     assert matches(response.status_code, row.expected(account)), (response.status_code, response.text)
 
 
@@ -62,18 +62,18 @@ async def test_status_is_the_one_of_the_matrix(company: Company, row: Row, accou
     ],
 )
 async def test_id_of_another_tenant_looks_like_an_unknown_id(
-    company: Company, row: Row, view: tuple[str, str]
+    scenario: TenancyScenario, row: Row, view: tuple[str, str]
 ) -> None:
     account, owner = view
-    foreign_ids = company.estates[owner]
+    foreign_ids = scenario.records[owner]
     for name in row.record_names():
         if name not in foreign_ids:
             continue
         foreign = await send_row(
-            company, company.people[account], row, replace_id(company, account, name, foreign_ids[name])
+            scenario, scenario.clients[account], row, replace_id(scenario, account, name, foreign_ids[name])
         )
         unknown = await send_row(
-            company, company.people[account], row, replace_id(company, account, name, new_id())
+            scenario, scenario.clients[account], row, replace_id(scenario, account, name, new_id())
         )
         assert is_same_response(foreign, unknown), (name, foreign.text, unknown.text)
         assert is_hidden(foreign, filters=name in row.filter_names()), (
@@ -83,9 +83,9 @@ async def test_id_of_another_tenant_looks_like_an_unknown_id(
         )
 
 
-def replace_id(company: Company, account: str, name: str, identifier: Any) -> PickId:
+def replace_id(scenario: TenancyScenario, account: str, name: str, identifier: Any) -> PickId:
     """Return the account's own ids with one of them replaced."""
-    ids = own(company, account)
+    ids = own_ids(scenario, account)
     return lambda requested: identifier if requested == name else ids(requested)
 
 
@@ -95,42 +95,44 @@ def is_hidden(response: Response, *, filters: bool) -> bool:
 
 
 @pytest.mark.parametrize("api", ROWS)
-async def test_every_route_requires_credentials(company: Company, api: str) -> None:
-    http = company.staff if api == "staff" else company.mobile
+async def test_every_route_requires_credentials(scenario: TenancyScenario, api: str) -> None:
+    http = scenario.staff if api == "staff" else scenario.mobile
     for row in ROWS[api]:
-        if api == "staff" and row.route in OPEN:
+        if api == "staff" and row.route in UNAUTHENTICATED_STAFF_ROUTES:
             continue
-        response = await send_row(company, Nobody(http), row, own(company, "anonymous"))
+        response = await send_row(scenario, HeaderClient(http), row, own_ids(scenario, "anonymous"))
         assert response.status_code == 401, (row.route, response.text)
         assert response.headers["content-type"] == "application/problem+json"
         assert response.headers["www-authenticate"].split()[0] == ("Bearer" if api == "staff" else "DPoP")
 
 
-async def test_staff_api_rejects_tokens_of_phones(company: Company) -> None:
-    phone = company.phone
+async def test_staff_api_rejects_tokens_of_phones(scenario: TenancyScenario) -> None:
+    phone = scenario.phone
     for scheme in ("Bearer", "DPoP"):
         for row in STAFF:
-            if row.route in OPEN:
+            if row.route in UNAUTHENTICATED_STAFF_ROUTES:
                 continue
-            path = row.template.format_map(dict.fromkeys(row.places(), str(new_id())))
+            path = row.template.format_map(dict.fromkeys(row.path_parameters(), str(new_id())))
             proof = phone.proof(row.method, path, phone.token)
             headers = {"Authorization": f"{scheme} {phone.token}", "DPoP": proof}
-            response = await send_row(company, Nobody(company.staff, headers), row, own(company, "student"))
+            response = await send_row(
+                scenario, HeaderClient(scenario.staff, headers), row, own_ids(scenario, "student")
+            )
             assert response.status_code == 401, (row.route, response.text)
 
 
-async def test_mobile_api_rejects_tokens_of_staff(company: Company) -> None:
-    token = company.staff_member("registrar").staffer.tokens["access_token"]
+async def test_mobile_api_rejects_tokens_of_staff(scenario: TenancyScenario) -> None:
+    token = scenario.staff_member("registrar").staffer.tokens["access_token"]
     for scheme in ("Bearer", "DPoP"):
         for row in ROWS["mobile"]:
-            if row.route in OPEN_TO_PHONES:
+            if row.route in UNAUTHENTICATED_MOBILE_ROUTES:
                 continue
-            path = row.template.format_map({name: str(new_id()) for name in row.places()})
+            path = row.template.format_map({name: str(new_id()) for name in row.path_parameters()})
             headers = {
                 "Authorization": f"{scheme} {token}",
-                "DPoP": company.phone.proof(row.method, path, token),
+                "DPoP": scenario.phone.proof(row.method, path, token),
             }
             response = await send_row(
-                company, Nobody(company.mobile, headers), row, own(company, "registrar")
+                scenario, HeaderClient(scenario.mobile, headers), row, own_ids(scenario, "registrar")
             )
             assert response.status_code == 401, (row.route, response.text)

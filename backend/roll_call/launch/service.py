@@ -15,7 +15,7 @@ from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import BadInput, NotFound
 from backend.core.ids import new_id
-from backend.leave.queries import Reach, on_leave
+from backend.leave.queries import ExemptionCriteria, select_students_on_leave
 from backend.leave.rules import NoticedWindow
 from backend.org.paths import division_of
 from backend.org.tables import OrgUnit
@@ -185,8 +185,8 @@ async def _freeze_audience(
             field="sample", reason_zh="人数与比例须且只须填写一项", reason_en="give either a size or a share"
         )
     window = NoticedWindow(roll_call.notify_at, roll_call.opens_at, roll_call.closes_at)
-    students_on_leave = on_leave(
-        Reach(window, policy.duration("roll_call.window.minimum"), roll_call.launched_at)
+    students_on_leave = select_students_on_leave(
+        ExemptionCriteria(window, policy.duration("roll_call.window.minimum"), roll_call.launched_at)
     )
     forms = policy.texts("audience.verified_study_forms")
     context = AudienceContext(

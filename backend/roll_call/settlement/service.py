@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core import audit, outbox
 from backend.core.errors import NotFound
 from backend.core.jobs import enqueue
-from backend.leave.queries import Reach, on_leave
+from backend.leave.queries import ExemptionCriteria, select_students_on_leave
 from backend.leave.rules import NoticedWindow
 from backend.roll_call.events import RollCallSettled
 from backend.roll_call.launch.audience import ON_LEAVE
@@ -169,7 +169,9 @@ async def _settle_without_attempts(session: AsyncSession, roll_call: RollCall, a
     minimum = roll_call_policy(roll_call).duration("roll_call.window.minimum")
     if announced is not None:
         window = NoticedWindow(announced.at, roll_call.opens_at, roll_call.deadline)
-        is_on_leave = OPEN_OBLIGATIONS.c.student_id.in_(on_leave(Reach(window, minimum, as_of=announced.at)))
+        is_on_leave = OPEN_OBLIGATIONS.c.student_id.in_(
+            select_students_on_leave(ExemptionCriteria(window, minimum, as_of=announced.at))
+        )
         excused = OutcomeDecision(Outcome.EXCUSED, ON_LEAVE, SETTLEMENT_METHOD)
         await fill_open_outcomes(session, roll_call, excused, at, among=open_obligations_where(is_on_leave))
     in_time = told_in_time(

@@ -18,7 +18,7 @@ from backend.standing.prompts.decisions import (
     reverse_execution,
 )
 from backend.standing.prompts.deliveries import RecordDelivery, receive_prompt, record_delivery
-from backend.standing.prompts.queries import PromptSearch, prompt_file, prompts_page
+from backend.standing.prompts.queries import PromptSearch, load_prompt_detail, load_prompts_page
 from backend.standing.prompts.schemas import (
     DecisionIn,
     DeliveryIn,
@@ -58,7 +58,7 @@ async def list_prompts(
     )
     before = instant_position(cursor)
     async with caller.transaction() as session:
-        rows = await prompts_page(session, caller.actor, search, caller.at, before, limit + 1)
+        rows = await load_prompts_page(session, caller.actor, search, caller.at, before, limit + 1)
     shown = rows[:limit]
     last = shown[-1].prompt if len(rows) > limit else None
     following = encode_cursor(last.raised_at.isoformat(), str(last.id)) if last else None
@@ -69,7 +69,7 @@ async def list_prompts(
 async def get_prompt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetailOut:
     """查看提示（依据、陈述、处理） · One prompt with its evidence, statements and decisions."""
     async with caller.transaction() as session:
-        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
 
@@ -78,7 +78,7 @@ async def post_receipt(caller: StaffCaller, prompt_id: UUID) -> StaffPromptDetai
     """签收提示（处理期限由此起算） · Confirm the receipt as the registrar; the first receipt starts the working days."""
     async with caller.transaction() as session:
         await receive_prompt(session, caller.actor, prompt_id, caller.at)
-        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
 
@@ -88,7 +88,7 @@ async def post_delivery(caller: StaffCaller, prompt_id: UUID, body: DeliveryIn) 
     command = RecordDelivery(prompt_id, body.how, body.received_at, body.text)
     async with caller.transaction() as session:
         await record_delivery(session, caller.actor, command, caller.at)
-        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
 
@@ -105,7 +105,7 @@ async def post_decision(caller: StaffCaller, prompt_id: UUID, body: DecisionIn) 
     )
     async with caller.transaction() as session:
         await decide_prompt(session, caller.actor, command, caller.at)
-        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
 
@@ -119,7 +119,7 @@ async def post_answer(
     command = AnswerDismissal(decision_id, body.accepted, body.opinion)
     async with caller.transaction() as session:
         prompt_id = await answer_dismissal(session, caller.actor, command, caller.at)
-        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)
 
 
@@ -131,5 +131,5 @@ async def post_reversal(caller: StaffCaller, entry_id: UUID, body: ReversalIn) -
     command = ReverseExecution(entry_id, body.reasons)
     async with caller.transaction() as session:
         prompt_id = await reverse_execution(session, caller.actor, command, caller.at)
-        detail = await prompt_file(session, caller.actor, prompt_id, caller.at)
+        detail = await load_prompt_detail(session, caller.actor, prompt_id, caller.at)
     return StaffPromptDetailOut.of_detail(detail)

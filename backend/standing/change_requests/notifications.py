@@ -28,7 +28,7 @@ END_PHRASES = {
 }
 
 
-async def tell_turn(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
+async def notify_current_level(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
     """Notify the accounts of the current level's unit that a request waits for its opinion."""
     if event.turn_org is None:
         return
@@ -46,7 +46,7 @@ async def tell_turn(session: AsyncSession, event: ChangeRequested, at: datetime)
     await post_notices(session, _select_deciders(level, request), message, IN_APP, at)
 
 
-async def tell_filed(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
+async def notify_request_filed(session: AsyncSession, event: ChangeRequested, at: datetime) -> None:
     """Notify the student that the school requested a change of standing."""
     request, kind = await _load_request(session, event.request_id)
     message = Message(
@@ -62,7 +62,7 @@ async def tell_filed(session: AsyncSession, event: ChangeRequested, at: datetime
     await post_notice(session, StudentRecipient(request.student_id, request.school_id), message, IN_APP, at)
 
 
-async def tell_ended(session: AsyncSession, event: ChangeRequestDecided, at: datetime) -> None:
+async def notify_request_closed(session: AsyncSession, event: ChangeRequestDecided, at: datetime) -> None:
     """Notify the school's registrars and the student of how a request was closed; no notice while it is open."""
     if event.state not in END_PHRASES:
         return

@@ -19,7 +19,7 @@ from backend.core.actor import Actor
 from backend.core.errors import DomainError, NotFound, NotPermitted
 from backend.core.ids import new_id
 from backend.leave.kinds import CLAIM_REASONS, LeaveKind
-from backend.leave.rules import Exemption, LeaveInterval, LeaveState, exempts
+from backend.leave.rules import Exemption, LeaveInterval, LeaveState, exemption_of
 from backend.leave.tables import LeaveRequest
 from backend.people.attachments import AttachedTo, attach
 from backend.roll_call.access import access_roll_call, acts_for_launcher
@@ -146,7 +146,7 @@ def _require_valid_reason(locked: LockedStudent, check: RollCallFact, reason: st
 # --- leave that came too late (reading 6) ---
 
 
-async def claim_late_leave(session: AsyncSession, student_id: UUID, at: datetime) -> int:
+async def file_late_leave_claims(session: AsyncSession, student_id: UUID, at: datetime) -> int:
     """File a claim for each leave that would have exempted the student, had it been approved before the notice.
 
     Called whenever a leave or a roll call of the student changes; idempotent. The launcher decides these claims too,
@@ -191,7 +191,7 @@ def _find_late_leaves(check: RollCallFact, facts: StudentFacts, locked: LockedSt
     if check.voided_at is not None or window.notified_at > locked.at:
         return []
     law = policy_history(locked.subject.path).on(event_day(check))
-    if exempts(facts.leaves, window, law.minimum_window, locked.at) is not Exemption.CLAIM:
+    if exemption_of(facts.leaves, window, law.minimum_window, locked.at) is not Exemption.CLAIM:
         return []
     return [
         leave

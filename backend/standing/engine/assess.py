@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from backend.core.clock import legal_day
-from backend.leave.rules import LeaveTally, SchoolTerm, tally
+from backend.leave.rules import LeaveBalance, SchoolTerm, count_leave_days
 from backend.org.calendar import CalendarYearMissing, WorkingCalendar
 from backend.standing.engine.absence import AbsencePeriod
 from backend.standing.engine.facts import Status, StudentFacts, check_key
@@ -51,7 +51,7 @@ class TermSummary:
     term: str
     sequence: tuple[CheckPosition, ...]
     misses: MissCounts
-    leave: LeaveTally | None
+    leave: LeaveBalance | None
     missing_year: int | None
 
 
@@ -137,10 +137,10 @@ def _summarise_term(snapshot: Snapshot, term: SchoolTerm) -> TermSummary:
     """Count by today's law, or outside the term by that of its first or last day."""
     day = min(max(legal_day(snapshot.at), term.starts_on), term.ends_on)
     law = snapshot.policies.on(day)
-    leave: LeaveTally | None = None
+    leave: LeaveBalance | None = None
     missing_year: int | None = None
     try:
-        leave = tally(snapshot.leaves, term, snapshot.at, law.leave, snapshot.calendar)
+        leave = count_leave_days(snapshot.leaves, term, snapshot.at, law.leave, snapshot.calendar)
     except CalendarYearMissing as missing:
         missing_year = int(missing.params["year"])
     positions = tuple(

@@ -7,7 +7,7 @@ Every function returns the reasons against, as codes.
 from datetime import datetime
 from enum import StrEnum
 
-from backend.leave.rules import Exemption, LeaveState, exempts
+from backend.leave.rules import Exemption, LeaveState, exemption_of
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.facts import (
     Acknowledgement,
@@ -163,7 +163,7 @@ def _has_open_claim(facts: StudentFacts, law: StandingPolicy, as_of: datetime) -
         check.closes_at <= as_of
         and check.check_id not in claimed
         and latest_outcome(check, as_of) is Outcome.MISSED
-        and exempts(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
+        and exemption_of(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.CLAIM
         for check in facts.checks
     )
 

@@ -10,7 +10,7 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from backend.core.clock import legal_day
-from backend.leave.rules import TICK, Exemption, exempts, longest_free
+from backend.leave.rules import TICK, Exemption, exemption_of, longest_free
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.facts import Outage, ReasonClaim, RollCallFact, StudentFacts, check_key
 from backend.standing.policy import PolicyHistory, StandingPolicy
@@ -89,7 +89,7 @@ def _cancellation(check: RollCallFact, facts: StudentFacts, as_of: datetime) -> 
 def _excuse(check: RollCallFact, facts: StudentFacts, law: StandingPolicy, as_of: datetime) -> str | None:
     if any(_is_accepted(claim, check, law, as_of) for claim in facts.claims):
         return "reason_accepted"
-    if exempts(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.EXEMPT:
+    if exemption_of(facts.leaves, check.window, law.minimum_window, as_of) is Exemption.EXEMPT:
         return "on_leave"
     if _outage_excuses(check, facts.outages, law, as_of):
         return "outage"

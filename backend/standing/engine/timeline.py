@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from backend.leave.rules import midnights
+from backend.leave.rules import day_starts
 from backend.org.calendar import WorkingCalendar
 from backend.roll_call.rules import Outcome
 from backend.standing.engine.decision_rules import (
@@ -271,7 +271,7 @@ def _leave_instants(facts: StudentFacts) -> Iterable[datetime | None]:
     for leave in facts.leaves:
         yield from leave.instants()
         if leave.approved_at is not None:
-            yield from midnights([(leave.starts_at, leave.ends_at)])
+            yield from day_starts([(leave.starts_at, leave.ends_at)])
 
 
 def _other_instants(facts: StudentFacts) -> Iterable[datetime | None]:

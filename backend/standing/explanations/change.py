@@ -14,8 +14,8 @@ from backend.standing.explanations.phrases import (
     Bilingual,
     blocker_words,
     format_end,
-    instant,
-    joined,
+    format_instant,
+    join_phrases,
     outcome_words,
     status_words,
 )
@@ -75,7 +75,7 @@ def explain_entry(entry: EntryExplanationInput, facts: Iterable[FactLine], reade
 def _status_paragraph(entry: EntryExplanationInput) -> Bilingual:
     before = status_words(entry.before.standing, entry.before.study_form)
     after = status_words(entry.after.standing, entry.after.study_form)
-    at = format_end(entry.at) if entry.cause == "expiry" else instant(entry.at)
+    at = format_end(entry.at) if entry.cause == "expiry" else format_instant(entry.at)
     if entry.before == entry.after:
         return Bilingual(
             f"{at} 记入。学籍状态仍是：{after.zh}。", f"Recorded at {at}. The status stays: {after.en}."
@@ -91,7 +91,7 @@ def _status_paragraph(entry: EntryExplanationInput) -> Bilingual:
 
 def _cause_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
     if entry.prompt is not None and entry.is_sanction:
-        kind, raised = KINDS[entry.prompt.kind], instant(entry.prompt.raised_at)
+        kind, raised = KINDS[entry.prompt.kind], format_instant(entry.prompt.raised_at)
         yield Bilingual(
             f"起因是 {raised} 发出的提示：{kind.zh}。", f"It is based on a prompt of {raised}: {kind.en}."
         )
@@ -132,7 +132,7 @@ def _decision_paragraph(entry: EntryExplanationInput) -> Bilingual:
 def _expiry_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
     assert entry.prompt is not None, "an entry by expiry names its prompt"
     prompt, version = entry.prompt, entry.policy_version[:VERSION_SHOWN]
-    delivered = instant(prompt.delivered_at) if prompt.delivered_at else "—"
+    delivered = format_instant(prompt.delivered_at) if prompt.delivered_at else "—"
     yield Bilingual(
         f"学校在 {delivered} 收到提示，{prompt.law.deadline_days} 个工作日的期限到 {format_end(entry.at)} 为止。到时没有人作出决定，"
         "也没有需要暂缓的事项，系统就按规定执行了提示的建议。",
@@ -158,26 +158,26 @@ def _append_reasons(entry: EntryExplanationInput, words: Bilingual) -> Bilingual
 
 def _consequence_paragraphs(entry: EntryExplanationInput) -> Iterable[Bilingual]:
     if entry.reversed_at is not None:
-        at = instant(entry.reversed_at)
+        at = format_instant(entry.reversed_at)
         yield Bilingual(
             f"这次变动已在 {at} 被撤销，原来的状态已经恢复，下面说的都不再有效。",
             f"It was reversed at {at}: the earlier status is restored, and the following no longer applies.",
         )
-    items = joined(outcome_words(entry.law, code) for code in entry.law.locked_items)
+    items = join_phrases(outcome_words(entry.law, code) for code in entry.law.locked_items)
     yield Bilingual(
         f"变动之后，{items.zh}都要逐级报省教育厅批准。批准一次，只能变动一次。申诉恢复不受限制。",
         f"After this change, {items.en} need the approval of every level up to the province. One approval allows one change."
         " A restoration by appeal needs no approval.",
     )
     if entry.aid_released_at is not None:
-        at = instant(entry.aid_released_at)
+        at = format_instant(entry.aid_released_at)
         yield Bilingual(
             f"本学期还没有发放的资助，从 {at} 起由学校申请撤回。已经发放的不受影响。",
             f"From {at} the school files the withdrawal of this term's aid that is not paid yet. Aid already paid is not"
             " affected.",
         )
     elif entry.aid_blockers:
-        why = joined(blocker_words(code) for code in entry.aid_blockers)
+        why = join_phrases(blocker_words(code) for code in entry.aid_blockers)
         yield Bilingual(
             f"资助现在不撤回，因为：{why.zh}。", f"Aid is not withdrawn for now, because: {why.en}."
         )

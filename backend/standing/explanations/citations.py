@@ -23,7 +23,7 @@ from backend.standing.explanations.phrases import (
     ROLL_CALL_KINDS,
     UNITS,
     Bilingual,
-    joined,
+    join_phrases,
     outcome_words,
 )
 from backend.standing.policy import StandingPolicy
@@ -93,22 +93,22 @@ def _format_code(table: Mapping[str, Bilingual], value: Any, _: str | None, __: 
 def _format_codes(
     table: Mapping[str, Bilingual], value: Sequence[Any], _: str | None, __: StandingPolicy
 ) -> Bilingual:
-    return joined(table[code] for code in value)
+    return join_phrases(table[code] for code in value)
 
 
 def _format_outcomes(value: Sequence[Any], _: str | None, law: StandingPolicy) -> Bilingual:
-    return joined(outcome_words(law, code) for code in value)
+    return join_phrases(outcome_words(law, code) for code in value)
 
 
 def _format_effects(value: Sequence[Mapping[str, Any]], _: str | None, __: StandingPolicy) -> Bilingual:
-    return joined(Bilingual(str(row["zh"]), str(row["en"])) for row in value)
+    return join_phrases(Bilingual(str(row["zh"]), str(row["en"])) for row in value)
 
 
 def _format_proposed_outcomes(
     value: Sequence[Mapping[str, Any]], _: str | None, law: StandingPolicy
 ) -> Bilingual:
     pairs = [(KINDS[row["prompt"]], outcome_words(law, row["outcome"])) for row in value]
-    return joined(
+    return join_phrases(
         Bilingual(f"{kind.zh}→{outcome.zh}", f"{kind.en} → {outcome.en}") for kind, outcome in pairs
     )
 

@@ -11,7 +11,7 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from backend.leave.queries import intervals
+from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import LeaveInterval
 from backend.org.tables import OrgUnit
 from backend.people.tables import Student
@@ -25,7 +25,7 @@ from backend.standing.explanations.phrases import (
     ROLL_CALL_RESULTS,
     Bilingual,
     format_end,
-    instant,
+    format_instant,
 )
 from backend.standing.store import tables
 
@@ -75,14 +75,17 @@ async def _load_unit_names(session: AsyncSession, unit_ids: Collection[UUID]) ->
 def roll_call_words(check: RollCallFacts, launcher: str) -> Bilingual:
     """A roll call for the student: launcher, window, result and the receipt of its notice."""
     call, kind = check.roll_call, ROLL_CALL_KINDS[check.roll_call.kind]
-    window = f"{instant(call.opens_at)}–{format_end(call.deadline)}"
+    window = f"{format_instant(call.opens_at)}–{format_end(call.deadline)}"
     result = ROLL_CALL_RESULTS[check.results[-1][0].value if check.results else "unsettled"]
     zh, en = f"结果：{result.zh}", f"result: {result.en}"
     if check.voided_at is not None:
-        zh, en = f"已在 {instant(check.voided_at)} 作废", f"voided at {instant(check.voided_at)}"
+        zh, en = (
+            f"已在 {format_instant(check.voided_at)} 作废",
+            f"voided at {format_instant(check.voided_at)}",
+        )
     receipt = Bilingual("没有通知送达的记录", "no receipt of its notice is on record")
     if check.notice_delivered_at is not None:
-        at = instant(check.notice_delivered_at)
+        at = format_instant(check.notice_delivered_at)
         receipt = Bilingual(f"通知在 {at} 送达", f"its notice arrived at {at}")
     return Bilingual(
         f"{kind.zh}“{call.title}”，{launcher}发起，时间 {window}。{zh}；{receipt.zh}。",
@@ -91,22 +94,22 @@ def roll_call_words(check: RollCallFacts, launcher: str) -> Bilingual:
 
 
 async def _load_leaves(session: AsyncSession, student_id: UUID, names: Collection[str]) -> FactTexts:
-    leaves = (await intervals(session, [student_id]))[student_id]
+    leaves = (await load_leave_intervals(session, [student_id]))[student_id]
     return {leave.leave_id: leave_words(leave) for leave in leaves if leave.leave_id in names}
 
 
 def leave_words(leave: LeaveInterval) -> Bilingual:
     """Leave: its interval, approval, and early return or cancellation."""
-    span = f"{instant(leave.starts_at)}–{format_end(leave.ends_at)}"
+    span = f"{format_instant(leave.starts_at)}–{format_end(leave.ends_at)}"
     zh, en = f"请假 {span}", f"Leave {span}"
     if leave.approved_at is not None:
-        at = instant(leave.approved_at)
+        at = format_instant(leave.approved_at)
         zh, en = f"{zh}，{at} 批准", f"{en}, approved at {at}"
     if leave.returned_at is not None:
-        at = instant(leave.returned_at)
+        at = format_instant(leave.returned_at)
         zh, en = f"{zh}，{at} 返校销假", f"{en}, back at {at}"
     if leave.cancelled_at is not None:
-        at = instant(leave.cancelled_at)
+        at = format_instant(leave.cancelled_at)
         zh, en = f"{zh}，{at} 撤销", f"{en}, cancelled at {at}"
     return Bilingual(f"{zh}。", f"{en}.")
 
@@ -120,7 +123,7 @@ async def _load_attendance(session: AsyncSession, student_id: UUID, names: Colle
 
 
 def _attendance_words(row: tables.AttendanceEntry) -> Bilingual:
-    at, recorded = instant(row.at), instant(row.recorded_at)
+    at, recorded = format_instant(row.at), format_instant(row.recorded_at)
     presence = (
         Bilingual("在校", "present") if row.present else Bilingual("未请假缺席", "absent without leave")
     )
@@ -140,8 +143,8 @@ async def _load_changes(session: AsyncSession, student_id: UUID, names: Collecti
     )
     return {
         str(row.id): Bilingual(
-            f"{instant(row.at)} 的学籍变动（{CAUSES[row.cause].zh}）。",
-            f"The change of standing of {instant(row.at)} ({CAUSES[row.cause].en}).",
+            f"{format_instant(row.at)} 的学籍变动（{CAUSES[row.cause].zh}）。",
+            f"The change of standing of {format_instant(row.at)} ({CAUSES[row.cause].en}).",
         )
         for row in rows
     }
@@ -158,10 +161,10 @@ async def _load_appeals(session: AsyncSession, student_id: UUID, names: Collecti
 
 
 def _appeal_words(appeal: tables.AppealFiled, answer: tables.AppealDecided | None) -> Bilingual:
-    target, filed = APPEAL_TARGETS[appeal.target], instant(appeal.filed_at)
+    target, filed = APPEAL_TARGETS[appeal.target], format_instant(appeal.filed_at)
     zh, en = f"{filed} 提出的申诉（{target.zh}）", f"The appeal of {filed} ({target.en})"
     if answer is not None:
-        at = instant(answer.at)
+        at = format_instant(answer.at)
         zh += f"，{at} 认定{'成立' if answer.upheld else '不成立'}"
         en += f", {'upheld' if answer.upheld else 'rejected'} at {at}"
     return Bilingual(f"{zh}。", f"{en}.")
@@ -174,8 +177,8 @@ async def _load_reversals(session: AsyncSession, student_id: UUID, names: Collec
     )
     return {
         str(row.id): Bilingual(
-            f"主管部门在 {instant(row.at)} 撤回自动执行。",
-            f"The authority reversed the automatic execution at {instant(row.at)}.",
+            f"主管部门在 {format_instant(row.at)} 撤回自动执行。",
+            f"The authority reversed the automatic execution at {format_instant(row.at)}.",
         )
         for row in rows
     }
@@ -188,8 +191,8 @@ async def _load_edits(session: AsyncSession, student_id: UUID, names: Collection
     )
     return {
         str(row.id): Bilingual(
-            f"{instant(row.at)} 登记的变更：{RECORD_ITEMS[row.item].zh}。",
-            f"The change of the record entered at {instant(row.at)}: {RECORD_ITEMS[row.item].en}.",
+            f"{format_instant(row.at)} 登记的变更：{RECORD_ITEMS[row.item].zh}。",
+            f"The change of the record entered at {format_instant(row.at)}: {RECORD_ITEMS[row.item].en}.",
         )
         for row in rows
     }

@@ -19,13 +19,13 @@ class Bilingual(NamedTuple):
     en: str
 
 
-def joined(parts: Iterable[Bilingual]) -> Bilingual:
+def join_phrases(parts: Iterable[Bilingual]) -> Bilingual:
     """Join phrases into one list."""
     phrases = tuple(parts)
     return Bilingual("、".join(phrase.zh for phrase in phrases), ", ".join(phrase.en for phrase in phrases))
 
 
-def instant(at: datetime) -> str:
+def format_instant(at: datetime) -> str:
     """An instant in China's time zone, to the minute."""
     return at.astimezone(LEGAL_ZONE).strftime("%Y-%m-%d %H:%M")
 
@@ -35,7 +35,7 @@ def format_end(at: datetime) -> str:
     local = at.astimezone(LEGAL_ZONE)
     if (local.hour, local.minute, local.second) == (0, 0, 0):
         return f"{date.fromordinal(local.date().toordinal() - 1).isoformat()} 24:00"
-    return instant(at)
+    return format_instant(at)
 
 
 _TERM = re.compile(r"([0-9]{4})-(spring|autumn)")
@@ -59,7 +59,7 @@ KINDS: Mapping[str, Bilingual] = {
 }
 """`PromptKind`."""
 
-STATES: Mapping[str, Bilingual] = {
+PROMPT_STATES: Mapping[str, Bilingual] = {
     "undelivered": Bilingual("待学校接收", "not received by the school yet"),
     "running": Bilingual("待学校处理", "waiting for the school"),
     "dismissal_pending": Bilingual(
@@ -99,7 +99,7 @@ EVIDENCE_PARTS: Mapping[str, Bilingual] = {
 }
 """The parts of evidence that a sanction requires (invariant 7)."""
 
-CAUTIONS: Mapping[str, Bilingual] = {
+WARNINGS: Mapping[str, Bilingual] = {
     "one_more_miss": Bilingual(
         "再有一次未按时核验，学校会收到处理提示。", "One more missed check brings a prompt to the school."
     ),
@@ -153,7 +153,7 @@ OBJECTIONS: Mapping[str, Bilingual] = {
     "prompt_unknown": Bilingual("没有这条提示。", "There is no such prompt."),
     **{
         f"prompt_{code}": Bilingual(f"提示的状态是“{words.zh}”。", f"The state of the prompt is: {words.en}.")
-        for code, words in STATES.items()
+        for code, words in PROMPT_STATES.items()
     },
     "for_registrar_to_decide": Bilingual("现在应由学校管理员处理。", "The registrar decides now."),
     "for_superior_to_decide": Bilingual("现在应由上级主管部门处理。", "The superior decides now."),
@@ -338,4 +338,4 @@ def _policy_phrase(law: StandingPolicy, table: str, column: str, code: str) -> B
 
 def status_words(standing: str, study_form: str) -> Bilingual:
     """Standing and study form as one phrase."""
-    return joined((STANDINGS[standing], STUDY_FORMS[study_form]))
+    return join_phrases((STANDINGS[standing], STUDY_FORMS[study_form]))

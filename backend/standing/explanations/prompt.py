@@ -19,8 +19,8 @@ from backend.standing.explanations.phrases import (
     Bilingual,
     blocker_words,
     format_end,
-    instant,
-    joined,
+    format_instant,
+    join_phrases,
     outcome_words,
     reason_words,
     term_words,
@@ -91,8 +91,8 @@ def explain_prompt(prompt: PromptExplanationInput, facts: Iterable[FactLine], re
 
 
 def _trigger_paragraph(prompt: PromptExplanationInput) -> Bilingual:
-    grounds = joined(PROMPT_GROUNDS[ground] for ground in prompt.grounds)
-    at = instant(prompt.raised_at)
+    grounds = join_phrases(PROMPT_GROUNDS[ground] for ground in prompt.grounds)
+    at = format_instant(prompt.raised_at)
     return Bilingual(
         f"{_TRIGGER_TEXTS[prompt.kind](prompt).zh}{grounds.zh}，因此系统在 {at} 向学校发出了这条提示。",
         f"{_TRIGGER_TEXTS[prompt.kind](prompt).en} {grounds.en[0].upper()}{grounds.en[1:]}, so the school was sent this prompt at {at}.",
@@ -146,9 +146,9 @@ def _proposal_paragraph(prompt: PromptExplanationInput) -> Bilingual:
 def _state_paragraph(prompt: PromptExplanationInput) -> Bilingual:
     template = _STATE_TEXTS[prompt.state]
     values = {
-        "delivered": instant(prompt.delivered_at) if prompt.delivered_at else "—",
+        "delivered": format_instant(prompt.delivered_at) if prompt.delivered_at else "—",
         "due": format_end(prompt.due_at) if prompt.due_at else "—",
-        "closed": instant(prompt.closed_at) if prompt.closed_at else "—",
+        "closed": format_instant(prompt.closed_at) if prompt.closed_at else "—",
     }
     words = Bilingual(template.zh.format(**values), template.en.format(**values))
     if prompt.state == "withdrawn":
@@ -196,7 +196,11 @@ _STATE_TEXTS: Mapping[str, Bilingual] = {
 
 def decision_words(decision: HumanDecision, law: StandingPolicy) -> Bilingual:
     """Who decided, when, which outcome and why."""
-    role, outcome, at = ROLES[decision.role], outcome_words(law, decision.outcome), instant(decision.at)
+    role, outcome, at = (
+        ROLES[decision.role],
+        outcome_words(law, decision.outcome),
+        format_instant(decision.at),
+    )
     zh, en = f"{role.zh}在 {at} 选择：{outcome.zh}。", f"At {at} {role.en} chose: {outcome.en}."
     if decision.found_reason is not None:
         reason = reason_words(law, decision.found_reason)
@@ -279,7 +283,7 @@ def _student_steps(prompt: PromptExplanationInput) -> Iterable[Bilingual]:
         "You can write a statement. It will be read before the decision, so send it in time.",
     )
     if prompt.kind == "misses":
-        reasons = joined(reason_words(prompt.law, code) for code in prompt.law.reasons)
+        reasons = join_phrases(reason_words(prompt.law, code) for code in prompt.law.reasons)
         yield Bilingual(
             f"如果当时有正当理由（{reasons.zh}），请对那次核验提出正当理由申请。答复之前不会自动执行。",
             f"If you had a justified reason ({reasons.en}), claim it against that check. Nothing is carried out"

@@ -8,7 +8,13 @@ from typing import Any
 from backend.standing.engine.trace import Rule
 from backend.standing.explanations.citations import figures_of, references_of
 from backend.standing.explanations.model import HELP, Explanation, FactLine, Reader
-from backend.standing.explanations.phrases import CAUTIONS, Bilingual, instant, outcome_words, term_words
+from backend.standing.explanations.phrases import (
+    WARNINGS,
+    Bilingual,
+    format_instant,
+    outcome_words,
+    term_words,
+)
 from backend.standing.policy import StandingPolicy
 
 
@@ -28,7 +34,7 @@ def explain_warning(
     warning: WarningExplanationInput, facts: Iterable[FactLine], reader: Reader
 ) -> Explanation:
     """Explain one warning to a reader."""
-    warning_text, term, at = CAUTIONS[warning.code], term_words(warning.term), instant(warning.at)
+    warning_text, term, at = WARNINGS[warning.code], term_words(warning.term), format_instant(warning.at)
     paragraphs = [warning_text, Bilingual(f"这条提醒发出的时间：{at}。", f"This reminder was sent at {at}.")]
     if warning.proposed is not None:
         outcome = outcome_words(warning.law, warning.proposed)

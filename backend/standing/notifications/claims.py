@@ -10,7 +10,7 @@ from backend.standing.events import ReasonClaimDecided
 from backend.standing.store.tables import ClaimDecision
 
 
-async def tell_decided(session: AsyncSession, event: ReasonClaimDecided, at: datetime) -> None:
+async def notify_claim_decided(session: AsyncSession, event: ReasonClaimDecided, at: datetime) -> None:
     """Notify the student in the app; after a refusal, mention the appeal."""
     decision = await session.get_one(ClaimDecision, event.claim_id)
     zh, en = ("已认可", "accepted") if decision.accepted else ("未予认可", "not accepted")

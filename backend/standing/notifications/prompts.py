@@ -73,7 +73,7 @@ class NotificationContext:
 # --- prompts ---
 
 
-async def tell_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
+async def notify_prompt_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
     """Ask the registrar to decide, and inform the counselor and the student."""
     context = NotificationContext.of(event, "prompt_id")
     prompt = await session.get_one(tables.PromptRecord, context.id)
@@ -92,7 +92,7 @@ async def tell_raised(session: AsyncSession, event: PromptRaised, at: datetime) 
     await post_notices(session, select_student(context), by_sms, IN_APP_AND_SMS, at)
 
 
-async def tell_superior_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
+async def notify_superior_prompt_raised(session: AsyncSession, event: PromptRaised, at: datetime) -> None:
     context = NotificationContext.of(event, "prompt_id")
     prompt = await session.get_one(tables.PromptRecord, context.id)
     school = await _load_school_name(session, context)
@@ -100,7 +100,7 @@ async def tell_superior_raised(session: AsyncSession, event: PromptRaised, at: d
     await post_notices(session, select_superiors(context), message, IN_APP, at)
 
 
-async def tell_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
+async def notify_prompt_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
     """Notify the school and the student of a new state. For a decision or an execution, the change is notified instead."""
     context = NotificationContext.of(event, "prompt_id")
     state = event.state
@@ -119,7 +119,7 @@ async def tell_moved(session: AsyncSession, event: PromptMoved, at: datetime) ->
         await post_notices(session, select_registrars(context), message, IN_APP, at)
 
 
-async def tell_superior_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
+async def notify_superior_prompt_moved(session: AsyncSession, event: PromptMoved, at: datetime) -> None:
     """Notify the superior of states that it must act on or check."""
     context = NotificationContext.of(event, "prompt_id")
     state = event.state
@@ -164,7 +164,7 @@ async def _returned_from_dismissal(
 # --- changes, warnings, replay differences ---
 
 
-async def tell_changed(session: AsyncSession, event: StandingChanged, at: datetime) -> None:
+async def notify_standing_changed(session: AsyncSession, event: StandingChanged, at: datetime) -> None:
     """Tell the student what changed, why, and how to appeal; ask the counselor and the registrar to talk to the student."""
     context = NotificationContext.of(event, "entry_id")
     entry = await session.get_one(tables.StandingEntry, context.id)
@@ -188,7 +188,7 @@ async def _change_text(
     return texts.changed_to_student(entry.cause, outcome, prompt.kind, entry.at)
 
 
-async def tell_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
+async def notify_student_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
     """Warn the student and the counselor; if a change has lost its basis, notify the registrar instead."""
     context = NotificationContext.of(event, "warning_id")
     warning = await session.get_one(tables.StandingWarningRecord, context.id)
@@ -203,7 +203,7 @@ async def tell_warned(session: AsyncSession, event: StudentWarned, at: datetime)
     await post_notices(session, select_counselors(context, at), to_counselor, IN_APP, at)
 
 
-async def tell_superior_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
+async def notify_superior_student_warned(session: AsyncSession, event: StudentWarned, at: datetime) -> None:
     """Notify the superior of a change that has lost its basis; of no other warning."""
     context = NotificationContext.of(event, "warning_id")
     warning = await session.get_one(tables.StandingWarningRecord, context.id)
@@ -212,7 +212,7 @@ async def tell_superior_warned(session: AsyncSession, event: StudentWarned, at: 
         await post_notices(session, select_superiors(context), message, IN_APP, at)
 
 
-async def tell_difference(session: AsyncSession, event: ReplayDifferenceFound, at: datetime) -> None:
+async def notify_replay_difference(session: AsyncSession, event: ReplayDifferenceFound, at: datetime) -> None:
     """Notify the superior that a person must review a record."""
     context = NotificationContext.of(event, "difference_id")
     text = _with_school_name(texts.REPLAY_DIFFERENCE, await _load_school_name(session, context))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from backend.standing.engine.prompts import PromptState
-from backend.standing.explanations.phrases import KINDS, Bilingual, format_end, instant
+from backend.standing.explanations.phrases import KINDS, Bilingual, format_end, format_instant
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +199,8 @@ def changed_to_student(cause: str, outcome: Bilingual, kind: str, at: datetime) 
     return Text(
         Bilingual("学籍状态有变动", "Your status has changed"),
         Bilingual(
-            f"您的学籍状态自 {instant(at)} 起变动：{outcome.zh}。原因：{what.zh}，{why.zh}。依据和证据可在应用中查看。{APPEAL.zh}",
-            f"Your status has changed from {instant(at)}: {outcome.en}. Reason: {what.en}, {why.en}. The app shows the rule and "
+            f"您的学籍状态自 {format_instant(at)} 起变动：{outcome.zh}。原因：{what.zh}，{why.zh}。依据和证据可在应用中查看。{APPEAL.zh}",
+            f"Your status has changed from {format_instant(at)}: {outcome.en}. Reason: {what.en}, {why.en}. The app shows the rule and "
             f"the evidence. {APPEAL.en}",
         ),
     )

@@ -33,7 +33,7 @@ from backend.standing.engine.decision_rules import (
     notice_in_time,
 )
 from backend.standing.engine.ledger import Cause, sanctions_in_force
-from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, joined
+from backend.standing.explanations.phrases import EVIDENCE_PARTS, Bilingual, join_phrases
 from backend.standing.prompts.case import (
     PromptCase,
     apply_and_verify,
@@ -179,7 +179,7 @@ async def _describe_missing_evidence(session: AsyncSession, case: PromptCase) ->
         parts = [*missing_evidence(check, case.law, case.at), *([NOTICE] if late else [])]
         unnoticed += [title] if late else []
         if parts:
-            words = joined(EVIDENCE_PARTS[part] for part in parts)
+            words = join_phrases(EVIDENCE_PARTS[part] for part in parts)
             missing.append(Bilingual(f"{title}：{words.zh}", f"{title}: {words.en}"))
     return {
         "checks_zh": "、".join(unnoticed),

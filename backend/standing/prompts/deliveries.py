@@ -89,7 +89,7 @@ async def record_delivery(
     return delivered
 
 
-async def deliver_prompt(session: AsyncSession, event: NoticeReceived, at: datetime) -> None:
+async def deliver_prompt_by_notice(session: AsyncSession, event: NoticeReceived, at: datetime) -> None:
     """Record the delivery if a prompt's notice reached a registrar of its school. Runs in the school's scope.
 
     The notice of a prompt has the prompt's id as its `group_id`.

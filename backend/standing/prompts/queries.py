@@ -96,7 +96,7 @@ def _select_prompt_rows(actor: Actor) -> Select[*tuple[Any, ...]]:
     )
 
 
-async def prompts_page(
+async def load_prompts_page(
     session: AsyncSession,
     actor: Actor,
     search: PromptSearch,
@@ -213,7 +213,9 @@ class PromptDetail:
     changes: Sequence[StandingEntry]
 
 
-async def prompt_file(session: AsyncSession, actor: Actor, prompt_id: UUID, at: datetime) -> PromptDetail:
+async def load_prompt_detail(
+    session: AsyncSession, actor: Actor, prompt_id: UUID, at: datetime
+) -> PromptDetail:
     """One visible prompt in detail; raises `NotFound`."""
     row = await load_prompt_row(session, actor, prompt_id)
     delivered = await session.scalar(select(PromptDelivered).where(PromptDelivered.prompt_id == prompt_id))

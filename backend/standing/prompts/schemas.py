@@ -13,8 +13,8 @@ from backend.standing.explanations.phrases import (
     CAUSES,
     EVIDENCE_PARTS,
     KINDS,
+    PROMPT_STATES,
     STANDINGS,
-    STATES,
     STUDY_FORMS,
     WITHDRAWN_BECAUSE,
     Bilingual,
@@ -325,7 +325,7 @@ class StaffPromptDetailOut(StaffPromptOut):
         )
 
 
-class OwnPromptFileOut(PromptOut):
+class OwnPromptDetailOut(PromptOut):
     """A prompt as its student sees it."""
 
     evidence: list[EvidenceOut]
@@ -344,7 +344,7 @@ def _prompt_fields(row: PromptRow) -> dict[str, Any]:
     return {
         "id": prompt.id,
         "kind": labelled(prompt.kind, KINDS[prompt.kind]),
-        "state": labelled(step.state, STATES[step.state]),
+        "state": labelled(step.state, PROMPT_STATES[step.state]),
         "term_code": prompt.term_code,
         "proposed": labelled(prompt.proposed, outcome_words(row.law, prompt.proposed)),
         "raised_at": prompt.raised_at,

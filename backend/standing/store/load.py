@@ -9,7 +9,7 @@ from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from backend.core.database import among
-from backend.leave.queries import intervals
+from backend.leave.queries import load_leave_intervals
 from backend.leave.rules import SchoolTerm
 from backend.org.calendars import years_loaded_late
 from backend.org.paths import superior_paths
@@ -72,7 +72,7 @@ async def load_facts(session: AsyncSession, students: Collection[StudentRef]) ->
     checks = await load_roll_call_facts(
         session, {student.student_id: student.school_id for student in students}
     )
-    leaves = await intervals(session, ids)
+    leaves = await load_leave_intervals(session, ids)
     acts = await _load_acts(session, ids)
     return {
         student.student_id: StudentFacts(

@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from backend.core.errors import NotPermitted
-from backend.leave.queries import tally_of
-from backend.leave.rules import LeaveTally
+from backend.leave.queries import load_leave_balance
+from backend.leave.rules import LeaveBalance
 from backend.org.calendar import CalendarYearMissing
 from backend.org.errors import TermNotSet
 from backend.org.terms import term_of
@@ -19,7 +19,7 @@ from backend.people.tables import Student
 from backend.standing.engine.facts import Status
 from backend.standing.engine.misses import MissCounts
 from backend.standing.policy import StandingPolicy
-from backend.standing.prompts.queries import PromptRow, PromptSearch, prompts_page
+from backend.standing.prompts.queries import PromptRow, PromptSearch, load_prompts_page
 from backend.standing.store.lock import policy_history
 from backend.standing.store.tables import StudentStanding
 
@@ -38,7 +38,7 @@ class OwnStanding:
     law: StandingPolicy
     term_code: str | None
     misses: MissCounts | None
-    leave: LeaveTally | None
+    leave: LeaveBalance | None
     locked: bool
     warnings: Sequence[Mapping[str, Any]]
     prompts: Sequence[PromptRow]
@@ -64,7 +64,7 @@ async def own_standing(session: AsyncSession, actor: Actor, at: datetime) -> Own
         leave=await _leave(session, actor, at) if term_code else None,
         locked=bool(stored and stored.locked_by),
         warnings=assessment.get("warnings", []),
-        prompts=await prompts_page(session, actor, open_prompts, at, None, OPEN_PROMPTS),
+        prompts=await load_prompts_page(session, actor, open_prompts, at, None, OPEN_PROMPTS),
     )
 
 
@@ -75,9 +75,9 @@ def _misses(assessment: Mapping[str, Any], term_code: str) -> MissCounts:
     return MissCounts(term_code, 0, 0, one_more_miss_prompts=False)
 
 
-async def _leave(session: AsyncSession, actor: Actor, at: datetime) -> LeaveTally | None:
+async def _leave(session: AsyncSession, actor: Actor, at: datetime) -> LeaveBalance | None:
     assert actor.student_id is not None
     try:
-        return await tally_of(session, actor.student_id, at)
+        return await load_leave_balance(session, actor.student_id, at)
     except CalendarYearMissing:
         return None

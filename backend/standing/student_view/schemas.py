@@ -6,7 +6,7 @@ from typing import Any, Self
 from pydantic import BaseModel, Field
 
 from backend.leave.schemas import LeaveDaysOut
-from backend.standing.explanations.phrases import CAUTIONS
+from backend.standing.explanations.phrases import WARNINGS
 from backend.standing.prompts.schemas import PromptOut, StatusOut
 from backend.standing.student_view.queries import OwnStanding
 
@@ -60,5 +60,5 @@ class OwnStandingOut(BaseModel):
 
 
 def _warning(warning: Mapping[str, Any]) -> StandingWarningOut:
-    words = CAUTIONS[warning["code"]]
+    words = WARNINGS[warning["code"]]
     return StandingWarningOut(code=warning["code"], zh=words.zh, en=words.en, term_code=warning["term"])

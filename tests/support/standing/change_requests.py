@@ -26,7 +26,7 @@ from tests.support.standing.scenario import StandingScenario
 
 
 @dataclass(slots=True)
-class ChangeDesk:
+class ChangeRequestScenario:
     """A standing scenario with two registrars (the second never files) and the authorities of the school."""
 
     scenario: StandingScenario

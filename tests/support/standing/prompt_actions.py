@@ -22,14 +22,14 @@ from backend.standing.prompts.decisions import (
 from backend.standing.prompts.deliveries import OfflineMethod, RecordDelivery, record_delivery
 from backend.standing.store.tables import PromptDecision
 from tests.support.province import CITY_CODE
-from tests.support.standing.prompts import prompted, receive
+from tests.support.standing.prompts import confirm_receipt, raise_prompt
 from tests.support.standing.scenario import StandingScenario
 
 
 async def raise_received_prompt(scenario: StandingScenario) -> UUID:
     """Raise the first student's prompt and confirm its receipt; returns its id."""
-    prompt_id = await prompted(scenario)
-    await receive(scenario, prompt_id)
+    prompt_id = await raise_prompt(scenario)
+    await confirm_receipt(scenario, prompt_id)
     return prompt_id
 
 

@@ -11,21 +11,21 @@ from tests.support.province import Pupil
 from tests.support.standing.scenario import StandingScenario
 
 
-async def prompted(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
+async def raise_prompt(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
     """Let everyone miss two roll calls and save this student's prompt; returns its id."""
     await scenario.misses(2)
     await scenario.recompute(pupil)
-    return await prompt_of(scenario, pupil)
+    return await load_prompt_id(scenario, pupil)
 
 
-async def prompt_of(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
+async def load_prompt_id(scenario: StandingScenario, pupil: Pupil | None = None) -> UUID:
     """The id of the student's only prompt."""
     [prompt] = await scenario.rows(PromptRecord, pupil)
     prompt_id: UUID = prompt.id
     return prompt_id
 
 
-async def receive(scenario: StandingScenario, prompt_id: UUID) -> datetime:
+async def confirm_receipt(scenario: StandingScenario, prompt_id: UUID) -> datetime:
     """Confirm the receipt as the registrar; returns the deadline."""
     async with scenario.transaction(scenario.registrar) as session:
         await receive_prompt(session, scenario.registrar, prompt_id, scenario.at)
@@ -34,7 +34,7 @@ async def receive(scenario: StandingScenario, prompt_id: UUID) -> datetime:
     return due_at
 
 
-async def finish_jobs(scenario: StandingScenario) -> None:
+async def delete_jobs(scenario: StandingScenario) -> None:
     """Delete the school's queued jobs, as if a worker had run them."""
     delete = text("DELETE FROM procrastinate_jobs WHERE args ->> 'school_id' = :school_id")
     async with scenario.roll_call_scenario.owner_transaction() as session:

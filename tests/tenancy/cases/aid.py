@@ -13,28 +13,28 @@ from backend.core.clock import legal_day
 from backend.core.ids import new_id
 from backend.standing.store.tables import PromptRecord, StandingEntry
 from tests.support.province import Pupil, School, registrar_account, student_account
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
 PAYMENT = {
-    "student_id": Of("student"),
+    "student_id": IdOf("student"),
     "kind": "grant",
     "month": "2025-09-01",
     "fen": 23000,
     "paid_on": "2025-09-15",
 }
-EXPORT = {"export_id": Of("approved_aid_export")}
+EXPORT = {"export_id": IdOf("approved_aid_export")}
 
 STAFF: tuple[Row, ...] = (
     # ------------------------------------------------- province bureau registrar counselor
     Row(
         "POST /v1/aid-applications",
         "403      403    ok        403",
-        {"kind": "grant", "class_id": Of("class")},
+        {"kind": "grant", "class_id": IdOf("class")},
     ),
     Row(
         "GET /v1/aid-applications",
         "ok       ok     ok        403",
-        query={"school_id": Of("school"), "class_id": Of("class")},
+        query={"school_id": IdOf("school"), "class_id": IdOf("class")},
     ),
     Row(
         "POST /v1/aid-applications/{application_id}/decision",
@@ -50,21 +50,21 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/aid-payments",
         "403      422    422       403",
         {"payments": [PAYMENT]},
-        why="without an award",
+        note="without an award",
     ),
     Row(
         "POST /v1/aid-payment-imports",
         "403      422    422       403",
         query={"file_name": "发放.csv"},
-        content=Made(lambda _: "这不是发放记录".encode()),
+        content=Computed(lambda _: "这不是发放记录".encode()),
         media="application/octet-stream",
-        why="with invalid content",
+        note="with invalid content",
     ),
     Row("GET /v1/students/{student_id}/aid", "ok       ok     ok        ok"),
     Row(
         "GET /v1/aid-withdrawals",
         "ok       ok     ok        403",
-        query={"school_id": Of("school")},
+        query={"school_id": IdOf("school")},
     ),
     Row("GET /v1/aid-withdrawals/{withdrawal_id}", "ok       ok     ok        403"),
     Row(
@@ -75,18 +75,18 @@ STAFF: tuple[Row, ...] = (
     Row(
         "POST /v1/aid-withdrawal-exports",
         "ok       ok     ok        403",
-        {"purpose": "报送市资助中心办理撤回", "filing_ids": [Of("aid_filing")]},
+        {"purpose": "报送市资助中心办理撤回", "filing_ids": [IdOf("aid_filing")]},
     ),
     Row(
         "POST /v1/aid-withdrawal-exports/{export_id}/approval",
         "ok/409   ok/409 403       403",
-        why="of the registrar",
+        note="of the registrar",
     ),
     Row("GET /v1/aid-withdrawal-exports/{export_id}/file", "403      403    ok        403", path=EXPORT),
     Row(
         "GET /v1/reports/aid-balance",
         "ok       ok     ok        403",
-        query={"school_id": Of("school")},
+        query={"school_id": IdOf("school")},
     ),
 )
 MOBILE: tuple[Row, ...] = (

@@ -4,24 +4,24 @@ from typing import Any
 from uuid import UUID
 
 from backend.appeal.filing import AgainstCheck, FileAppeal, file_appeal
-from backend.appeal.statements import Said
+from backend.appeal.statements import NewMessage
 from backend.core.actor import Actor
 from backend.core.clock import legal_day
 from tests.support.province import Pupil, School, registrar_account, student_account
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
 GROUNDS = {"text": "当天在校实训，有考勤记录为证。"}
-AGAINST = {"kind": "check", "roll_call_id": Of("missed_check")}
-SCHOOLS = {"appeal_id": Of("school_appeal")}
-OWN = {"appeal_id": Of("own_appeal")}
+AGAINST = {"kind": "check", "roll_call_id": IdOf("missed_check")}
+SCHOOLS = {"appeal_id": IdOf("school_appeal")}
+OWN = {"appeal_id": IdOf("own_appeal")}
 
 STAFF: tuple[Row, ...] = (
     # ----------------------------------------------- province bureau registrar counselor
-    Row("GET /v1/appeals", "ok       ok     ok        403", query={"student_id": Of("student")}),
+    Row("GET /v1/appeals", "ok       ok     ok        403", query={"student_id": IdOf("student")}),
     Row(
         "POST /v1/appeals",
         "403      403    ok/409    403",
-        {"student_id": Of("student"), "against": AGAINST, "grounds": GROUNDS},
+        {"student_id": IdOf("student"), "against": AGAINST, "grounds": GROUNDS},
     ),
     Row("GET /v1/appeals/{appeal_id}", "ok       ok     ok        403", path=SCHOOLS),
     Row("GET /v1/appeals/{appeal_id}/messages", "ok       ok     ok        403", path=SCHOOLS),
@@ -37,20 +37,20 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/appeals/{appeal_id}/withdrawal",
         "403      403    ok/409    403",
         {},
-        path={"appeal_id": Of("spare_appeal")},
+        path={"appeal_id": IdOf("spare_appeal")},
     ),
     Row(
         "POST /v1/appeals/{appeal_id}/next-level",
         "403      403    409       403",
         GROUNDS,
-        path={"appeal_id": Of("spare_appeal")},
-        why="before a rejection",
+        path={"appeal_id": IdOf("spare_appeal")},
+        note="before a rejection",
     ),
     Row("GET /v1/students/{student_id}/gaokao-eligibility", "ok       ok     ok        ok"),
 )
 MOBILE: tuple[Row, ...] = (
     Row("GET /v1/me/appeals", "ok"),
-    Row("POST /v1/me/appeals", "409", {"against": AGAINST, "grounds": GROUNDS}, why="a second time"),
+    Row("POST /v1/me/appeals", "409", {"against": AGAINST, "grounds": GROUNDS}, note="a second time"),
     Row("GET /v1/me/appeals/{appeal_id}", "ok", path=OWN),
     Row("GET /v1/me/appeals/{appeal_id}/messages", "ok", path=OWN),
     Row("POST /v1/me/appeals/{appeal_id}/messages", "ok/409", GROUNDS, path=OWN),
@@ -61,12 +61,12 @@ MOBILE: tuple[Row, ...] = (
         "409",
         GROUNDS,
         path=OWN,
-        why="before a rejection",
+        note="before a rejection",
     ),
     Row(
         "GET /v1/me/gaokao-eligibility",
         "ok",
-        query={"on": Made(lambda company: legal_day(company.clock()).isoformat())},
+        query={"on": Computed(lambda scenario: legal_day(scenario.clock()).isoformat())},
     ),
 )
 
@@ -100,7 +100,7 @@ class _AppealFiler:
         return await self._file(registrar_account(self.school), pupil)
 
     async def _file(self, actor: Actor, pupil: Pupil) -> UUID:
-        command = FileAppeal(AgainstCheck(self.check), Said("当天在校。"), pupil.id)
+        command = FileAppeal(AgainstCheck(self.check), NewMessage("当天在校。"), pupil.id)
         async with self.builder.identity.app_context.database.transaction(actor.scope) as session:
             appeal = await file_appeal(session, actor, command, self.builder.at)
         return appeal.filed.id

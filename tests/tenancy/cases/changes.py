@@ -6,18 +6,18 @@ from uuid import UUID
 from backend.core.actor import Actor
 from backend.standing.change_requests.service import RequestChange, request_change
 from tests.support.province import School, registrar_account
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
 if TYPE_CHECKING:
-    from tests.tenancy.fixtures import Company
+    from tests.tenancy.fixtures import TenancyScenario
 
 
-def _term(company: "Company") -> str:
-    return company.world.term_code
+def _term(scenario: "TenancyScenario") -> str:
+    return scenario.world.term_code
 
 
-OF_REQUEST = {"request_id": Of("change_request")}
-FILED = {"student_id": Of("change_student"), "change_kind": "02", "reasons": "学业未完成，申请留级"}
+OF_REQUEST = {"request_id": IdOf("change_request")}
+FILED = {"student_id": IdOf("change_student"), "change_kind": "02", "reasons": "学业未完成，申请留级"}
 WITHDRAWN = {"reason": "学生已决定继续就读"}
 
 STAFF: tuple[Row, ...] = (
@@ -27,13 +27,13 @@ STAFF: tuple[Row, ...] = (
         "GET /v1/change-requests",
         "ok       ok     ok        403",
         query={"waiting_for": "me"},
-        why="waiting for the caller",
+        note="waiting for the caller",
     ),
     Row(
         "GET /v1/change-requests",
         "ok       ok     ok        403",
-        query={"student_id": Of("change_student")},
-        why="filtered",
+        query={"student_id": IdOf("change_student")},
+        note="filtered",
     ),
     Row("GET /v1/change-requests/{request_id}", "ok       ok     ok        403", path=OF_REQUEST),
     Row("POST /v1/change-requests", "403      403    ok/409    403", FILED),
@@ -47,7 +47,7 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/change-requests/{request_id}/withdrawal",
         "403      403    ok/409    403",
         WITHDRAWN,
-        path={"request_id": Of("spare_change_request")},
+        path={"request_id": IdOf("spare_change_request")},
     ),
     Row("GET /v1/students/{student_id}/standing-entries", "ok       ok     ok        ok"),
     Row("GET /v1/students/{student_id}/status", "ok       ok     ok        ok"),
@@ -55,11 +55,11 @@ STAFF: tuple[Row, ...] = (
     Row(
         "GET /v1/standing-changes",
         "ok       ok     ok        403",
-        query={"school_id": Of("school")},
-        why="filtered",
+        query={"school_id": IdOf("school")},
+        note="filtered",
     ),
     Row("GET /v1/standing-changes/feed", "ok       ok     ok        403"),
-    Row("GET /v1/reports/conversions", "ok       ok     403       403", query={"term": Made(_term)}),
+    Row("GET /v1/reports/conversions", "ok       ok     403       403", query={"term": Computed(_term)}),
 )
 MOBILE: tuple[Row, ...] = (Row("GET /v1/me/standing-entries", "ok"),)
 

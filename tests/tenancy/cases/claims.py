@@ -11,14 +11,14 @@ from backend.roll_call.tables import RollCall, RollCallClass
 from backend.standing.claims.service import FileClaim, file_claim
 from backend.standing.outages.service import DeclareOutage, declare_outage
 from tests.support.province import Pupil, School, registrar_account, student_account
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
-MISSED = {"roll_call_id": Of("missed_check")}
+MISSED = {"roll_call_id": IdOf("missed_check")}
 NO_PHONE = {"reason_code": "no_phone", "text": "手机送修"}
 
 
-def _time_ago(**span: float) -> Made:
-    return Made(lambda company: (company.clock() - timedelta(**span)).isoformat())
+def _time_ago(**span: float) -> Computed:
+    return Computed(lambda scenario: (scenario.clock() - timedelta(**span)).isoformat())
 
 
 STAFF: tuple[Row, ...] = (
@@ -27,13 +27,13 @@ STAFF: tuple[Row, ...] = (
     Row(
         "GET /v1/reason-claims",
         "ok       ok     ok        ok",
-        query={"roll_call_id": Of("missed_check"), "student_id": Of("student")},
+        query={"roll_call_id": IdOf("missed_check"), "student_id": IdOf("student")},
     ),
     Row("GET /v1/reason-claims/{claim_id}", "ok       ok     ok        ok"),
     Row(
         "POST /v1/roll-calls/{roll_call_id}/reason-claims",
         "403      403    ok/409    ok/409",
-        NO_PHONE | {"student_id": Of("student")},
+        NO_PHONE | {"student_id": IdOf("student")},
         path=MISSED,
     ),
     Row(
@@ -45,13 +45,13 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/outages",
         "ok       ok     ok        403",
         {
-            "org_id": Of("school"),
+            "org_id": IdOf("school"),
             "what": "校园网故障",
             "starts_at": _time_ago(days=20, hours=1),
             "ends_at": _time_ago(days=20),
         },
     ),
-    Row("GET /v1/outages", "ok", query={"org_id": Of("school")}),
+    Row("GET /v1/outages", "ok", query={"org_id": IdOf("school")}),
     Row("GET /v1/outages/{outage_id}", "ok"),
     Row("POST /v1/outages/{outage_id}/end", "403      403    ok        403", {}),
     Row(

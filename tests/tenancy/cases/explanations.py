@@ -7,17 +7,17 @@ from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.standing.store.tables import StandingWarningRecord
 from tests.support.province import Pupil, School
-from tests.tenancy.rows import Of, Row
+from tests.tenancy.rows import IdOf, Row
 
 
 def _staff_row(kind: str, statuses: str, record: str) -> Row:
-    path = {"kind": kind, "case_id": Of(record)}
-    return Row("GET /v1/explanations/{kind}/{case_id}", statuses, path=path, why=f"of a {kind}")
+    path = {"kind": kind, "case_id": IdOf(record)}
+    return Row("GET /v1/explanations/{kind}/{case_id}", statuses, path=path, note=f"of a {kind}")
 
 
 def _mobile_row(kind: str, statuses: str, record: str) -> Row:
-    path = {"kind": kind, "case_id": Of(record)}
-    return Row("GET /v1/me/explanations/{kind}/{case_id}", statuses, path=path, why=f"of a {kind}")
+    path = {"kind": kind, "case_id": IdOf(record)}
+    return Row("GET /v1/me/explanations/{kind}/{case_id}", statuses, path=path, note=f"of a {kind}")
 
 
 STAFF: tuple[Row, ...] = (

@@ -11,25 +11,25 @@ from backend.people.attachment_files import Content, receive
 from backend.people.attachments import AttachedTo, attach
 from tests.support.biometrics.pictures import encoded, noise
 from tests.support.province import Pupil, School, student_account
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
-PICTURE = Made(lambda _: encoded(noise(), "JPEG"))
+PICTURE = Computed(lambda _: encoded(noise(), "JPEG"))
 
 STAFF: tuple[Row, ...] = (
     # ----------------------------------------------- province bureau registrar counselor
     Row(
         "POST /v1/attachments",
         "ok       ok     ok        ok",
-        query={"student_id": Of("student")},
+        query={"student_id": IdOf("student")},
         content=PICTURE,
         media="image/jpeg",
     ),
-    Row("GET /v1/attachments/{attachment_id}", "ok       ok     ok        ok", why="of a claim"),
+    Row("GET /v1/attachments/{attachment_id}", "ok       ok     ok        ok", note="of a claim"),
     Row(
         "GET /v1/attachments/{attachment_id}",
         "404      404    ok        ok",
-        path={"attachment_id": Of("leave_attachment")},
-        why="of leave",
+        path={"attachment_id": IdOf("leave_attachment")},
+        note="of leave",
     ),
     Row("POST /v1/leave-stand-ins/{stand_in_id}/end", "403      403    ok/409    ok/409"),
 )

@@ -20,7 +20,7 @@ from backend.standing.prompts.deliveries import receive_prompt
 from backend.standing.store.save import recompute
 from tests.support.campus import drawn
 from tests.support.province import Pupil, School, registrar_account
-from tests.tenancy.rows import Made, Of, Row
+from tests.tenancy.rows import Computed, IdOf, Row
 
 HOUR = timedelta(hours=1)
 
@@ -29,17 +29,17 @@ STAFF: tuple[Row, ...] = (
     Row(
         "GET /v1/prompts",
         "ok       ok     ok        ok",
-        query={"school_id": Of("school"), "class_id": Of("class"), "student_id": Of("student")},
+        query={"school_id": IdOf("school"), "class_id": IdOf("class"), "student_id": IdOf("student")},
     ),
     Row("GET /v1/prompts/{prompt_id}", "ok       ok     ok        ok"),
     Row("POST /v1/prompts/{prompt_id}/receipt", "403      403    ok        403"),
     Row(
         "POST /v1/prompts/{prompt_id}/delivery",
         "403      ok     403       403",
-        Made(
-            lambda company: {
+        Computed(
+            lambda scenario: {
                 "how": "written",
-                "received_at": company.clock().isoformat(),
+                "received_at": scenario.clock().isoformat(),
                 "text": "送达回证〔2026〕12号",
             }
         ),
@@ -48,20 +48,20 @@ STAFF: tuple[Row, ...] = (
         "POST /v1/prompts/{prompt_id}/decisions",
         "403      409    ok/409    403",
         {"outcome": "part_time"},
-        path={"prompt_id": Of("received_prompt")},
+        path={"prompt_id": IdOf("received_prompt")},
     ),
     Row(
         "POST /v1/prompt-decisions/{decision_id}/answer",
         "403      ok/409 403       403",
         {"accepted": True, "opinion": "病历属实"},
-        path={"decision_id": Of("dismissal")},
+        path={"decision_id": IdOf("dismissal")},
     ),
     Row(
         "POST /v1/standing-entries/{entry_id}/reversal",
         "403      409    403       403",
         {"reasons": "当日停电"},
-        path={"entry_id": Of("prompted_change")},
-        why="of a decided change",
+        path={"entry_id": IdOf("prompted_change")},
+        note="of a decided change",
     ),
 )
 MOBILE: tuple[Row, ...] = (

@@ -8,16 +8,16 @@ from backend.core.actor import Actor
 from backend.roll_call.tables import Submission, VerificationTask
 from backend.roll_call.verification.queue import enqueue_verification
 from tests.support.province import School
-from tests.tenancy.rows import Of, Row
+from tests.tenancy.rows import IdOf, Row
 
 STAFF: tuple[Row, ...] = (
     # ---------------------------------------------------- province bureau registrar counselor
     Row("GET /v1/roll-calls/{roll_call_id}/verification", "ok       ok     403       403"),
-    Row("GET /v1/dead-letters", "ok       ok     ok        403", why="of all roll calls"),
+    Row("GET /v1/dead-letters", "ok       ok     ok        403", note="of all roll calls"),
     Row(
         "GET /v1/dead-letters",
         "ok       ok     403       403",
-        query={"roll_call_id": Of("roll_call")},
+        query={"roll_call_id": IdOf("roll_call")},
     ),
     Row("POST /v1/dead-letters/{submission_id}/retry", "ok       ok/409 403       403"),
     Row("POST /v1/roll-calls/{roll_call_id}/dead-letters/retry", "ok       ok     403       403"),

@@ -72,31 +72,31 @@ def open_face_pool(app_context: AppContext) -> FacePool:
             raise RuntimeError(msg)
         log.warning("TEST ENGINE ENABLED: drawn patterns count as faces")
     factory = partial(
-        engine_registry.face_engines,
+        engine_registry.load_face_engines,
         test_engine=settings.test_engine,
         own=settings.face_engine,
-        contours=settings.face_contours,
+        landmark_model=settings.face_contours,
     )
     pool = FacePool(factory, PoolLimits(workers=settings.face_processes))
     pool.start()
     try:
-        _check_engine_policy(app_context, pool.enrolling())
+        _check_engine_policy(app_context, pool.enrolment_engine())
     except (AbsentLaw, ThresholdsInvalid):
         pool.close()
         raise
     return pool
 
 
-def _check_engine_policy(app_context: AppContext, enrolling: EngineInfo) -> None:
+def _check_engine_policy(app_context: AppContext, enrolment_engine: EngineInfo) -> None:
     """Raise AbsentLaw if the policy has no figures for the engine, or ThresholdsInvalid if they are for another version.
 
     Checked when the worker starts, since it could verify no submission without them.
     """
     law = policy_at(legal_day(app_context.clock()), app_context.settings.province_code)
-    face_rules(law, enrolling.key.id)
-    reuse_rules(law, enrolling.key.id)
-    for method in {Method.NEUTRAL, face_policy.intended_method(law, enrolling.key)}:
-        face_policy.thresholds(law, enrolling.key, method)
+    face_rules(law, enrolment_engine.key.id)
+    reuse_rules(law, enrolment_engine.key.id)
+    for method in {Method.NEUTRAL, face_policy.intended_method(law, enrolment_engine.key)}:
+        face_policy.thresholds(law, enrolment_engine.key, method)
 
 
 @job_app.periodic(cron="* * * * * */5", periodic_id="rescue")

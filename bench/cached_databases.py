@@ -22,7 +22,7 @@ RETURN CAST('018f' || lpad(to_hex(kind), 4, '0') || '-0000-7000-8000-' || lpad(t
 9 account, 10 site version, 11 site, 12 submission."""
 
 
-def reused_database(
+def open_cached_database(
     stack: Stack, name: str, fill_module: Path, fill: Callable[[Server], None], say: Say
 ) -> Stack:
     """Return the database, migrated and filled. It is rebuilt, and its old versions dropped, if the code has changed."""
@@ -58,7 +58,7 @@ def _is_complete(stack: Stack) -> bool:
     return row is not None and row[0] is not None
 
 
-def without_indexes(server: Server, table: str) -> list[str]:
+def drop_indexes(server: Server, table: str) -> list[str]:
     """Drop all indexes of a table except those of constraints. Returns the statements that create them again.
 
     Loading first and indexing afterwards is several times faster.

@@ -40,7 +40,7 @@ from bench.dashboards_load import ATTEMPTS, STUDENTS, Load, Verdicts
 from bench.intake import EMPTY, Bench, benched
 from bench.intake_data import ROLL_CALL
 from bench.intake_load import Run, Wire, connect
-from bench.report import Stolen, publish
+from bench.report import StolenTime, publish
 
 REQUESTS_PER_SECOND = 20
 ROUNDS, ROUND_SECONDS = 5, 4.0
@@ -230,7 +230,7 @@ class Rounds:
 async def run_rounds(bench: Bench, verdicts: Verdicts, count: int) -> Rounds:
     """Change all snapshots once per round."""
     result = Rounds()
-    started, cpu, stolen = time.monotonic(), bench.cpu(), Stolen()
+    started, cpu, stolen = time.monotonic(), bench.cpu(), StolenTime()
     for _ in range(count):
         at = await asyncio.to_thread(verdicts.write, range(SCHOOLS), 1)
         result.changes.append(Change(at, verdicts.present.snapshot()))
@@ -258,10 +258,10 @@ async def _measure_drill_downs(
 ) -> list[Row]:
     """Drill-downs on an idle server and at half load."""
     empty = load.requests(256, EMPTY)
-    cpu, stolen, first = bench.cpu(), Stolen(), await _measure_first_request(bench, token)
+    cpu, stolen, first = bench.cpu(), StolenTime(), await _measure_first_request(bench, token)
     shares = {"server cpu": round(bench.cpu() - cpu, 2), "stolen": stolen.share()}
     rows = [Latencies({"first look": [first]}).rows("idle", **shares)[0]]
-    ends, cpu, stolen = time.monotonic() + seconds, bench.cpu(), Stolen()
+    ends, cpu, stolen = time.monotonic() + seconds, bench.cpu(), StolenTime()
     idle = await run_drill_downs(bench, token, empty, lambda: time.monotonic() > ends)
     shares = {"server cpu": round((bench.cpu() - cpu) / seconds, 2), "stolen": stolen.share()}
     rows += idle.rows("idle", **shares)
@@ -270,7 +270,7 @@ async def _measure_drill_downs(
     at_half = asyncio.create_task(load.run(requests))
     with verdicts.running(load.rate):
         await asyncio.sleep(WARM_UP_SECONDS)
-        stolen = Stolen()
+        stolen = StolenTime()
         busy = await run_drill_downs(bench, token, empty, at_half.done)
     run = await at_half
     shares = {
@@ -291,7 +291,7 @@ async def _measure_dashboards(
     bench: Bench, watchers: Sequence[Watcher], load: Load, verdicts: Verdicts, seconds: float
 ) -> tuple[list[Row], list[Row]]:
     """Dashboards without check-ins and at half load, and drill-downs while they are open."""
-    before, cpu, stolen = process_memory(bench.process.pid), bench.cpu(), Stolen()
+    before, cpu, stolen = process_memory(bench.process.pid), bench.cpu(), StolenTime()
     process = await asyncio.to_thread(DashboardProcess.open, bench.port, watchers)
     opened, firsts = process.opened["seconds"], process.opened["first_boards"]
     opening = {

@@ -22,15 +22,15 @@ from PIL import Image
 
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from bench.report import publish
-from biometrics.checks import Stopwatch, examine_pictures
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import Chips, DlibOnnxEngine
 from biometrics.engines.reference import ReferenceEngine
-from biometrics.engines.registry import face_engines
+from biometrics.engines.registry import load_face_engines
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.pictures.fingerprints import fingerprint
 from biometrics.pictures.quality import QualityLimits, measure_quality
 from biometrics.pool import FacePool, PoolLimits
+from biometrics.tasks import Stopwatch, examine_pictures
 
 ROOT = Path(__file__).resolve().parents[1]
 SIZES = ((360, 640), (720, 1280), (1080, 1920))
@@ -181,7 +181,7 @@ def measure_two_processes() -> None:
     work = [pictures[number % len(pictures)] for number in range(WORKER_PICTURES)]
     rates: dict[int, list[float]] = {1: [], 2: []}
     with ExitStack() as stack:
-        factory = partial(face_engines, test_engine=False)
+        factory = partial(load_face_engines, test_engine=False)
         pools = {
             workers: stack.enter_context(FacePool(factory, PoolLimits(workers=workers))) for workers in rates
         }

@@ -35,7 +35,7 @@ from biometrics.matching.calibration import (
     scorer_for,
 )
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Scoring, Vectors
+from biometrics.matching.scoring import ScoringConfig, Vectors
 from biometrics.pictures.decoding import DecodeLimits, Picture
 
 SEED = seed(1)
@@ -161,7 +161,7 @@ def _methods() -> dict[str, tuple[str, Scorer]]:
     return methods
 
 
-def _label(scoring: Scoring) -> str:
+def _label(scoring: ScoringConfig) -> str:
     if scoring.method is Method.NEUTRAL:
         return "cosine (neutral)"
     centred = f"cosine less {scoring.weight:g} × mean" if scoring.weight else "cosine"
@@ -218,9 +218,9 @@ def compare_several_shots(sets: list[PictureSet]) -> list[dict[str, Any]]:
                 *(np.concatenate([getattr(part, name) for part in parts]) for name in _NAMES)
             )
             for scoring in (
-                Scoring(Method.NEUTRAL),
-                Scoring(Method.CENTRED, 0.5),
-                Scoring(Method.CENTRED, 1.0),
+                ScoringConfig(Method.NEUTRAL),
+                ScoringConfig(Method.CENTRED, 0.5),
+                ScoringConfig(Method.CENTRED, 1.0),
             ):
                 samples = (pictures.shipped, pictures.person)
                 scores = score_disjoint(together, samples, scorer_for(scoring))
@@ -239,7 +239,7 @@ def _all_against_all(templates: Vectors, seen: Vectors, people: Ints) -> Compari
 def measure_stand_ins(sets: list[PictureSet]) -> list[dict[str, Any]]:
     """The roster rule: every student claims to be each classmate. How many pass, and how many genuine ones must retry."""
     rows = []
-    scoring = Scoring(Method.NEUTRAL)
+    scoring = ScoringConfig(Method.NEUTRAL)
     for pictures in sets:
         random = np.random.default_rng(SEED)
         passed, refused = np.zeros((2, 2)), np.zeros(2)

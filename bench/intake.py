@@ -59,7 +59,7 @@ from backend.settings import Settings
 from bench.intake_data import ROLL_CALL, Handset, account_id, fill, nonce_of
 from bench.intake_load import Run, closed_loop, open_loop
 from bench.intake_steps import Signed, steps
-from bench.report import Stolen, publish
+from bench.report import StolenTime, publish
 from mobile_api.envelopes import ManualParsingRoute
 
 DATABASE = "bench_intake"
@@ -288,7 +288,7 @@ class Runs:
             bench.request(handset, attempt, path, token)
             for handset, token in zip(bench.handsets[part], self._tokens[part], strict=True)
         ]
-        server, database, stolen = bench.cpu(), bench.database_cpu(), Stolen()
+        server, database, stolen = bench.cpu(), bench.database_cpu(), StolenTime()
         done = asyncio.run(
             closed_loop(bench.port, requests, self.connections)
             if rate is None

@@ -17,22 +17,22 @@ import numpy as np
 from PIL import Image
 
 from backend.core.clock import legal_day, now
-from backend.demo.face_animation import PHONE, NoFaceToAnimate, Pose, Puppet, performance
-from backend.demo.poses import EACH_MS, posed
+from backend.demo.face_animation import PHONE, FaceAnimator, NoFaceToAnimate, Pose, render_burst
+from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
 from backend.policy.installed import policy_at
 from backend.roll_call.policy import face_rules
 from bench import attacks
 from bench.report import publish, seed
-from biometrics.checks import BurstResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine, installed_models
 from biometrics.engines.reference import ReferenceEngine
 from biometrics.liveness.actions import Action, draw_actions
-from biometrics.liveness.landmarks import Dlib68Contours
+from biometrics.liveness.landmark_model import Dlib68LandmarkModel
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population
 from biometrics.pictures.decoding import picture_from_pixels
+from biometrics.tasks import BurstResult, FaceRules, Shot, enrol_shots, verify_burst
 
 SEED = seed(7)
 
@@ -60,12 +60,12 @@ SPECIES: dict[str, attacks.Attack] = {
 def verify(
     engines: EngineSet,
     frames: Sequence[bytes],
-    reference: Reference,
+    reference: MatchReference,
     rules: FaceRules,
     requested: Sequence[Action],
 ) -> BurstResult:
-    burst = [Shot(data, EACH_MS * number + number**2 % 7) for number, data in enumerate(frames)]
-    return judge_burst(engines, burst, reference, rules, requested)
+    burst = [Shot(data, FRAME_INTERVAL_MS * number + number**2 % 7) for number, data in enumerate(frames)]
+    return verify_burst(engines, burst, reference, rules, requested)
 
 
 def passes(result: BurstResult) -> bool:
@@ -105,7 +105,7 @@ def wilson_upper_bound(passed: int, trials: int) -> float:
 
 def main() -> None:
     """Measure the pass rate of each species, then the time of one check."""
-    engines = EngineSet([DlibOnnxEngine(landmark_model=Dlib68Contours(installed_models()))])
+    engines = EngineSet([DlibOnnxEngine(landmark_model=Dlib68LandmarkModel(installed_models()))])
     rules = face_rules(policy_at(legal_day(now()), PROVINCE), KEY.id)
     people = sample_people(sample_faces_dir(ROOT))
     rng = random.Random(SEED)
@@ -114,12 +114,14 @@ def main() -> None:
         shots = [Shot(path.read_bytes()) for path in people[name][1:4]]
         template = enrol_shots(engines, shots, rules).template
         try:
-            animator = Puppet(people[name][0].read_bytes(), SMALL_PHONE)
+            animator = FaceAnimator(people[name][0].read_bytes(), SMALL_PHONE)
         except NoFaceToAnimate:
             continue
         if template is None:
             continue
-        reference = Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
+        reference = MatchReference(
+            template, neutral_population(KEY, template.mean.size), ScoringConfig(Method.NEUTRAL)
+        )
         for species, requested, frames in _attack_bursts(animator, rng):
             result = verify(engines, frames, reference, rules, requested)
             results.setdefault(species, []).append(result)
@@ -129,23 +131,23 @@ def main() -> None:
 
 
 def _attack_bursts(
-    animator: Puppet, rng: random.Random
+    animator: FaceAnimator, rng: random.Random
 ) -> Iterator[tuple[str, tuple[Action, ...], list[bytes]]]:
     """Species, requested actions and frames of every attack with one photograph."""
     still = Image.open(io.BytesIO(animator.frame(Pose(), 0)))
     for trial in range(TRIALS):
         requested = draw_actions(rng, list(Action), rng.choice((2, 3)))
         for species, attack in SPECIES.items():
-            yield species, requested, attack(still, posed(requested), rng)
+            yield species, requested, attack(still, plan_burst(requested), rng)
         other = wrong_order(requested, rng)
-        yield "animated photograph, wrong order", requested, performance(animator, posed(other), trial)
+        yield "animated photograph, wrong order", requested, render_burst(animator, plan_burst(other), trial)
         earlier = draw_actions(rng, list(Action), rng.choice((2, 3)))
-        replay = performance(animator, posed(earlier), trial)
+        replay = render_burst(animator, plan_burst(earlier), trial)
         yield "replay of the answer to an earlier challenge", requested, replay
-        injected = performance(animator, posed(requested), trial)
+        injected = render_burst(animator, plan_burst(requested), trial)
         yield "animated photograph (injection: not detected)", requested, injected
         for species in ("print, tilted", "print, bent and turned"):
-            yield f"{species}; two turns asked", TURNS, SPECIES[species](still, posed(TURNS), rng)
+            yield f"{species}; two turns asked", TURNS, SPECIES[species](still, plan_burst(TURNS), rng)
 
 
 def _measure_check_time(
@@ -154,9 +156,11 @@ def _measure_check_time(
     """CPU time of a complete check of eight frames at 720p, and of one naive picture in the same run."""
     template = enrol_shots(engines, [Shot(path.read_bytes()) for path in photographs], rules).template
     assert template is not None
-    reference = Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
+    reference = MatchReference(
+        template, neutral_population(KEY, template.mean.size), ScoringConfig(Method.NEUTRAL)
+    )
     requested = (Action.TURN_LEFT, Action.OPEN_MOUTH)
-    frames = performance(Puppet(_crop_portrait(photographs[0]), PHONE), posed(requested))
+    frames = render_burst(FaceAnimator(_crop_portrait(photographs[0]), PHONE), plan_burst(requested))
     verify(engines, frames, reference, rules, requested)
     package = ReferenceEngine()
     package.describe(frames[0])

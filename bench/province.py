@@ -82,7 +82,7 @@ from bench.province_data import (
     reset_province,
     simulate_window,
 )
-from bench.report import Stolen, publish, seed
+from bench.report import StolenTime, publish, seed
 from bench.standing import create_app_context
 
 SEED = seed(5)
@@ -193,12 +193,12 @@ async def raise_warnings(app_context: AppContext, cluster: Path, missed: MissedB
 
 
 Latencies = tuple[str, list[float], float]
-"""Name of the list, milliseconds, and the CPU share that the host took meanwhile (`Stolen`)."""
+"""Name of the list, milliseconds, and the CPU share that the host took meanwhile (`StolenTime`)."""
 
 
 async def measure_latencies(name: str, read: Callable[[], Awaitable[object]]) -> Latencies:
     """Measure a read many times, after a few warm-up calls."""
-    milliseconds, stolen = [], Stolen()
+    milliseconds, stolen = [], StolenTime()
     for number in range(PAGES + 5):
         started = time.perf_counter()
         await read()

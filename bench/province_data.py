@@ -14,7 +14,7 @@ import psycopg
 
 from backend.core.clock import LEGAL_ZONE
 from backend.devstack.services import Stack
-from bench.cached_databases import Say, Server, reused_database, without_indexes
+from bench.cached_databases import Say, Server, drop_indexes, open_cached_database
 
 CLASSES, STUDENTS_PER_CLASS = 50, 48
 STUDENTS_PER_SCHOOL = CLASSES * STUDENTS_PER_CLASS
@@ -72,7 +72,7 @@ def open_province(stack: Stack, students: int, say: Say) -> Province:
     """Open the database of a province with about this many students; build it if it does not exist."""
     schools = max(1, students // STUDENTS_PER_SCHOOL)
     name = f"bench_province_{schools * STUDENTS_PER_SCHOOL}"
-    own = reused_database(
+    own = open_cached_database(
         stack, name, Path(__file__), lambda server: fill_database(server, schools, say), say
     )
     return Province(own, schools)
@@ -139,7 +139,7 @@ def fill_database(server: Server, schools: int, say: Say) -> None:
     for number, (code, first, last) in enumerate(TERMS):
         server.execute(_TERM.format(number=number, code=code, first=first, last=last))
     say("  people")
-    indexes = [definition for table in PARTITIONED_TABLES for definition in without_indexes(server, table)]
+    indexes = [definition for table in PARTITIONED_TABLES for definition in drop_indexes(server, table)]
     for roll_call in EARLIER_ROLL_CALLS:
         parameters = {
             "n": roll_call.number,

@@ -21,7 +21,7 @@ def _current_commit() -> str:
     return result.stdout.strip() or "unknown"
 
 
-class Stolen:
+class StolenTime:
     """The share of this machine's busy CPU time that the hypervisor gave to other machines (steal time).
 
     If it is not close to zero, latencies depend on the host; ratios within one run are still valid.
@@ -44,7 +44,7 @@ class Stolen:
         return round(stolen / max(all_, 1), 3)
 
 
-_STOLEN = Stolen()
+_STOLEN = StolenTime()
 
 
 def seed(default: int) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 
 from backend.devstack.services import Stack
-from bench.cached_databases import Say, Server, reused_database, without_indexes
+from bench.cached_databases import Say, Server, drop_indexes, open_cached_database
 
 STUDENTS_PER_SCHOOL = 1000
 TERMS = (("2025-autumn", "2025-09-01", "2026-01-31"), ("2026-spring", "2026-02-20", "2026-07-10"))
@@ -35,7 +35,7 @@ def build_province(stack: Stack, students: int, say: Say) -> Province:
     """The province with that many students, built if it does not exist."""
     students = max(STUDENTS_PER_SCHOOL, students // STUDENTS_PER_SCHOOL * STUDENTS_PER_SCHOOL)
     name = f"bench_standing_{students}"
-    own = reused_database(stack, name, Path(__file__), lambda server: _fill(server, students, say), say)
+    own = open_cached_database(stack, name, Path(__file__), lambda server: _fill(server, students, say), say)
     return Province(own, students)
 
 
@@ -64,7 +64,7 @@ def _fill(server: Server, students: int, say: Say) -> None:
             of_term = {"code": code, "first": first}
             place = {"n": number * CHECKS_PER_TERM + check, "week": 1 + 2 * check, **of_term}
             server.execute(_ROLL_CALL.format(schools=schools, **place))
-    indexes = [definition for table in LOADED for definition in without_indexes(server, table)]
+    indexes = [definition for table in LOADED for definition in drop_indexes(server, table)]
     for n in range(len(TERMS) * CHECKS_PER_TERM):
         for statement in _RESULTS:
             term, check = divmod(n, CHECKS_PER_TERM)

@@ -29,7 +29,7 @@ from biometrics.templates.sealing import (
     new_data_key,
     open_data_key,
 )
-from biometrics.templates.template import round_to_half, seal, unseal
+from biometrics.templates.template import round_to_half, seal_template, unseal_template
 
 ROOT = Path(__file__).resolve().parents[1]
 SHOTS, PROBES = 3, 4
@@ -168,10 +168,10 @@ def measure_opening() -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
     for cipher in Cipher:
         wrapped = new_data_key("student", school, cipher)
-        sealed = seal(template, binding, open_data_key(wrapped, "student", school), cipher)
+        sealed = seal_template(template, binding, open_data_key(wrapped, "student", school), cipher)
         started = time.process_time()
         for _ in range(OPENED):
-            unseal(sealed, binding, open_data_key(wrapped, "student", school))
+            unseal_template(sealed, binding, open_data_key(wrapped, "student", school))
         each = (time.process_time() - started) / OPENED
         rows.append({"cipher": cipher.value, "sealed bytes": len(sealed), "CPU µs a template": each * 1e6})
     return rows

@@ -2,7 +2,7 @@
 
     python -m bench.verification [--schools 8] [--students 40]
 
-The baseline is `judge_burst` alone, in one process, over the same pictures with the same templates: the cost if queue,
+The baseline is `verify_burst` alone, in one process, over the same pictures with the same templates: the cost if queue,
 database, evidence store, fence, pipes and records cost nothing. The engine is the test-pattern engine, so that the cost
 of everything else is visible; with a real engine the baseline costs more, and the ratio is closer to 1.
 
@@ -48,12 +48,12 @@ from backend.roll_call.verification.worker import VerificationWorker
 from backend.settings import Settings
 from bench.report import publish
 from bench.verification_data import PATH, PROVINCE, SEED, SentCheckIn, SubmittedCheckIns, forget_verdicts
-from biometrics.checks import BurstResult, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineSet
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population
 from biometrics.pool import FacePool, PoolLimits
+from biometrics.tasks import BurstResult, Shot, enrol_shots, verify_burst
 
 DATABASE = "bench_verification"
 EACH_MS = 400
@@ -114,12 +114,14 @@ def measure_baseline(sent: Sequence[SentCheckIn]) -> tuple[float, float]:
         shots = [Shot(render_pattern(each.person, shot)) for shot in range(100, 103)]
         template = enrol_shots(engine_set, shots, rules).template
         assert template is not None
-        reference = Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
+        reference = MatchReference(
+            template, neutral_population(template.engine, template.mean.size), ScoringConfig(Method.NEUTRAL)
+        )
         burst = [Shot(data, EACH_MS * number) for number, data in enumerate(each.frames)]
         work.append((burst, reference, each.actions))
     began, cpu = time.perf_counter(), time.process_time()
     for burst, reference, actions in work:
-        judge_burst(engine_set, burst, reference, rules, actions)
+        verify_burst(engine_set, burst, reference, rules, actions)
     return time.perf_counter() - began, time.process_time() - cpu
 
 
@@ -142,9 +144,11 @@ def make_answer(each: SentCheckIn) -> BurstResult:
         engine_set, [Shot(render_pattern(each.person, shot)) for shot in range(100, 103)], rules
     ).template
     assert template is not None
-    reference = Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
+    reference = MatchReference(
+        template, neutral_population(template.engine, template.mean.size), ScoringConfig(Method.NEUTRAL)
+    )
     burst = [Shot(data, EACH_MS * number) for number, data in enumerate(each.frames)]
-    return judge_burst(engine_set, burst, reference, rules, each.actions)
+    return verify_burst(engine_set, burst, reference, rules, each.actions)
 
 
 def time_statements(engine: AsyncEngine) -> list[float]:

@@ -25,7 +25,7 @@ from backend.core.evidence import EvidenceStore
 from backend.core.ids import new_id
 from backend.core.keys import KeyRing
 from backend.core.tables import OutboxEvent
-from backend.demo.poses import EACH_MS, posed
+from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from backend.identity.face.templates import store_template
 from backend.identity.tables import FaceEnrolment
 from backend.org.tables import OrgUnit, Term
@@ -45,12 +45,12 @@ from backend.roll_call.tables import (
     VerdictRecord,
 )
 from bench.report import seed
-from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engines.base import EngineSet
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.liveness.actions import Action, draw_actions
 from biometrics.liveness.burst import BurstRules
 from biometrics.matching.decision import EnrolmentRules
+from biometrics.tasks import FaceRules, Shot, enrol_shots
 from geo.datum import Datum
 
 PROVINCE, PATH, TERM = "410000", "p410000", "2026-autumn"
@@ -202,7 +202,9 @@ class SubmittedCheckIns:
     async def _send(self, roll_call: RollCall, of: dict[str, Any], person: int) -> SentCheckIn:
         generator = random.Random(SEED + person)
         actions = tuple(draw_actions(generator, list(Action), generator.choice((2, 3))))
-        frames = tuple(render_pattern(person, shot, action) for shot, action in enumerate(posed(actions)))
+        frames = tuple(
+            render_pattern(person, shot, action) for shot, action in enumerate(plan_burst(actions))
+        )
         nonce, submission_id = f"{person:030d}", new_id()
         challenge = Challenge(
             nonce=nonce,
@@ -282,7 +284,7 @@ def _envelope(roll_call_id: UUID, nonce: str, frames: tuple[bytes, ...]) -> str:
     """Make an envelope like a phone's, signed with a throw-away key: the worker does not check the signature again."""
     place = {"lon": WEST + SIDE / 2, "lat": SOUTH + SIDE / 2, "accuracy_m": 10.0, "datum": "wgs84"}
     declared = [
-        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": EACH_MS * position}
+        {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "at_ms": FRAME_INTERVAL_MS * position}
         for position, data in enumerate(frames)
     ]
     content = {

@@ -22,12 +22,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineInfo, EngineSet
 from biometrics.errors import BiometricsError
 from biometrics.liveness.actions import Action
-from biometrics.matching.scoring import Reference
-from biometrics.pictures.reencoding import redraw
+from biometrics.matching.scoring import MatchReference
+from biometrics.pictures.reencoding import reencode_picture
+from biometrics.tasks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, verify_burst
 
 EngineFactory = Callable[[], EngineSet]
 """Called once in every worker process. Must be picklable: a module-level function or a `partial` of one."""
@@ -127,7 +127,7 @@ class FacePool:
     ) -> None:
         self.close()
 
-    def enrolling(self) -> EngineInfo:
+    def enrolment_engine(self) -> EngineInfo:
         """The engine for enrolments, once started: the first enabled engine that is not only for tests."""
         return next((info for info in self._engines if not info.test_only), self._engines[0])
 
@@ -145,19 +145,23 @@ class FacePool:
         result: EnrolmentResult = await asyncio.wrap_future(self.submit(task))
         return result
 
-    async def judge(
-        self, burst: Sequence[Shot], reference: Reference, rules: FaceRules, actions: Sequence[Action] = ()
+    async def verify(
+        self,
+        burst: Sequence[Shot],
+        reference: MatchReference,
+        rules: FaceRules,
+        actions: Sequence[Action] = (),
     ) -> BurstResult:
         """Run `tasks.verify_burst` in a worker."""
         task = partial(
-            judge_burst, burst=tuple(burst), reference=reference, rules=rules, actions=tuple(actions)
+            verify_burst, burst=tuple(burst), reference=reference, rules=rules, actions=tuple(actions)
         )
         result: BurstResult = await asyncio.wrap_future(self.submit(task))
         return result
 
-    async def redraw(self, data: bytes) -> bytes | None:
+    async def reencode(self, data: bytes) -> bytes | None:
         """Run `reencode_picture` in a worker."""
-        encoded: bytes | None = await asyncio.wrap_future(self.submit(partial(redraw, data=data)))
+        encoded: bytes | None = await asyncio.wrap_future(self.submit(partial(reencode_picture, data=data)))
         return encoded
 
     def _serve(self, worker: "_Worker") -> None:

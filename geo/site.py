@@ -99,7 +99,7 @@ class Site:
     _edges: Edges
 
     @classmethod
-    def outlined(cls, outlines: Sequence[Outline], *, datum: Datum, max_area_m2: float) -> Self:
+    def from_outlines(cls, outlines: Sequence[Outline], *, datum: Datum, max_area_m2: float) -> Self:
         """Build a site from outlines in `datum`. Raises SiteInvalid or SiteTooLarge."""
         if not outlines:
             raise site_error(SiteFlaw.EMPTY)

@@ -21,7 +21,7 @@ def site_from_geojson(document: object, *, datum: Datum, max_area_m2: float) -> 
     RFC 7946 only allows WGS-84; for a file drawn on 高德 or 百度 maps, pass its `datum`. Rings must be closed as the RFC
     requires, because an open ring is the sign of a truncated upload. Altitudes are ignored.
     """
-    return Site.outlined(list(_read_outlines(document)), datum=datum, max_area_m2=max_area_m2)
+    return Site.from_outlines(list(_read_outlines(document)), datum=datum, max_area_m2=max_area_m2)
 
 
 def site_from_geojson_text(text: str, *, datum: Datum, max_area_m2: float) -> Site:
@@ -51,7 +51,7 @@ def site_from_csv(text: str, *, datum: Datum, max_area_m2: float) -> Site:
     except (ValueError, csv.Error):
         raise site_error(SiteFlaw.NOT_CSV, f"line {rows.line_num}") from None
     outlines = [[_close_ring(ring)] for ring in rings.values()]
-    return Site.outlined(outlines, datum=datum, max_area_m2=max_area_m2)
+    return Site.from_outlines(outlines, datum=datum, max_area_m2=max_area_m2)
 
 
 def _close_ring(ring: list[tuple[float, float]]) -> Ring:

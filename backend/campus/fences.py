@@ -64,7 +64,7 @@ def _parse_multi_polygon(wkb: bytes) -> MultiPolygon:
 def _build_site(polygons_by_version: Sequence[MultiPolygon]) -> Site:
     """One fence for all polygons. Their areas were checked when they were filed."""
     outlines = [outline for polygons in polygons_by_version for outline in _iter_outlines(polygons)]
-    return Site.outlined(outlines, datum=Datum.WGS84, max_area_m2=inf)
+    return Site.from_outlines(outlines, datum=Datum.WGS84, max_area_m2=inf)
 
 
 def _iter_outlines(polygons: MultiPolygon) -> Iterator[Outline]:

@@ -23,16 +23,16 @@ from backend.identity.face.policy import SHIPPED_ENGINE
 from backend.org.paths import path_of
 from backend.policy import PolicyAt, load_policies
 from backend.settings import get_settings
-from biometrics.checks import Stopwatch, examine_pictures
 from biometrics.engines.base import Vector
 from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine
 from biometrics.errors import BiometricsError
 from biometrics.matching import calibration
 from biometrics.matching.calibration import Candidate
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import PopulationTooSmall, Scoring
+from biometrics.matching.scoring import PopulationTooSmall, ScoringConfig
 from biometrics.pictures.decoding import DecodeLimits, Picture
 from biometrics.pictures.quality import QualityLimits, Reason
+from biometrics.tasks import Stopwatch, examine_pictures
 
 _FMRS = (1e-2, 1e-3)
 _MAX_IMPOSTOR_PAIRS = 200_000
@@ -210,7 +210,7 @@ def _parameters(report: CalibrationReport, place: str, at: datetime) -> list[dic
     ]
 
 
-def _scoring_parameters(scoring: Scoring) -> list[_Parameter]:
+def _scoring_parameters(scoring: ScoringConfig) -> list[_Parameter]:
     values: list[_Parameter] = [
         ("version", "text", None, KEY.version, "阈值所对应的引擎版本", "Engine version of the thresholds"),
         ("method", "text", None, scoring.method.value, "评分方法", "Method of scoring"),

@@ -14,16 +14,16 @@ from backend.core.clock import legal_day, now
 from backend.core.errors import DomainError
 from backend.identity.face import policy as face_policy
 from backend.policy import PolicyAt, load_policies
-from biometrics.checks import ShotReport, Stopwatch, examine_pictures
 from biometrics.engines.base import Descriptor, EngineInfo, EngineSet, FaceEngine, distance
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.onnx import OnnxEngine
 from biometrics.engines.test_pattern import PatternEngine
 from biometrics.errors import BiometricsError
 from biometrics.matching.decision import FaceTemplate, Method, decide
-from biometrics.matching.scoring import Reference, Scoring, neutral, score
+from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population, score
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.pictures.quality import QualityLimits, Reason
+from biometrics.tasks import ShotReport, Stopwatch, examine_pictures
 
 app = typer.Typer(no_args_is_help=True, help="人脸核验 · Faces.")
 
@@ -140,7 +140,9 @@ def _compare(
 
 def _neutral_similarity(one: Descriptor, other: Descriptor) -> float:
     template = FaceTemplate(one.engine, one.metric, one.vector, shots=1, spread=0.0)
-    reference = Reference(template, neutral(one.engine, one.vector.size), Scoring(Method.NEUTRAL))
+    reference = MatchReference(
+        template, neutral_population(one.engine, one.vector.size), ScoringConfig(Method.NEUTRAL)
+    )
     return score(reference, other).value
 
 

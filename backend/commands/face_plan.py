@@ -20,7 +20,7 @@ from backend.identity.face.engine_migration import (
 from backend.org.paths import path_of
 from backend.settings import Settings, get_settings
 from biometrics.engines.base import EngineInfo, EngineKey
-from biometrics.engines.registry import face_engines
+from biometrics.engines.registry import load_face_engines
 from biometrics.errors import BiometricsError
 
 CURRENT, JUDGED, UNJUDGED = "current", "judged", "unjudged"
@@ -53,7 +53,7 @@ def plan_command(
     settings = get_settings()
     try:
         own = engine or settings.face_engine
-        enabled = face_engines(test_engine=settings.test_engine, own=own).infos()
+        enabled = load_face_engines(test_engine=settings.test_engine, own=own).infos()
     except BiometricsError as error:
         refuse(error.code, f"{error.sentence('zh')} {error.sentence('en')}", as_json=as_json)
     templates = asyncio.run(_load_templates(settings, [info.key for info in enabled]))

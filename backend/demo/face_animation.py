@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw, ImageFilter
 
 from biometrics.engines.dlib_onnx import DlibOnnxEngine, installed_models
 from biometrics.liveness.actions import Action
-from biometrics.liveness.landmarks import Dlib68Contours, LandmarkPoints
+from biometrics.liveness.landmark_model import Dlib68LandmarkModel, LandmarkPoints
 from biometrics.pictures.decoding import Pixels, picture_from_pixels
 
 PHONE = (720, 1280)
@@ -84,15 +84,15 @@ ACTION_POSES = {
 
 
 @cache
-def _models() -> tuple[DlibOnnxEngine, Dlib68Contours]:
-    return DlibOnnxEngine(), Dlib68Contours(installed_models())
+def _models() -> tuple[DlibOnnxEngine, Dlib68LandmarkModel]:
+    return DlibOnnxEngine(), Dlib68LandmarkModel(installed_models())
 
 
 class NoFaceToAnimate(ValueError):
     """The shipped engine finds no face in the photograph."""
 
 
-class Puppet:
+class FaceAnimator:
     """One photograph on a canvas of a phone's size, ready to be animated. Uses the 68-point model: tests and demo only."""
 
     def __init__(self, photograph: bytes, size: tuple[int, int] = PHONE) -> None:
@@ -204,7 +204,7 @@ class Puppet:
         return light
 
 
-def performance(puppet: Puppet, plan: Sequence[Action | None], seed: int = 0) -> list[bytes]:
+def render_burst(puppet: FaceAnimator, plan: Sequence[Action | None], seed: int = 0) -> list[bytes]:
     """A JPEG for each entry of the plan (None: at rest), as from a slightly moving hand."""
     return [
         puppet.frame(pose, seed * 1000 + number) for number, pose in enumerate(add_hand_motion(plan, seed))

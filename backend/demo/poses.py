@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from biometrics.liveness.actions import Action
 
 FRAMES = 8
-EACH_MS = 400
+FRAME_INTERVAL_MS = 400
 """Milliseconds between two frames. Each action has two frames and so lasts most of a second."""
 
 
-def posed(actions: Iterable[str]) -> list[Action | None]:
+def plan_burst(actions: Iterable[str]) -> list[Action | None]:
     """The action in each frame of a burst; None for a face at rest."""
     requested = [Action(action) for action in actions]
     doing: list[Action | None] = [None]

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 import httpx
 from PIL import Image
 
-from backend.demo.face_animation import Puppet, performance
+from backend.demo.face_animation import FaceAnimator, render_burst
 from backend.demo.fixtures import METRES_PER_DEGREE, School
 from backend.demo.phone import Phone
-from backend.demo.poses import EACH_MS, posed
+from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from backend.demo.staff import UnexpectedResponse, expect
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.liveness.actions import Action
@@ -70,7 +70,8 @@ class TestPatternFace:
         """Return new variants for each attempt."""
         first = 10 + attempt * 10
         return [
-            render_pattern(self.seed, first + number, action) for number, action in enumerate(posed(actions))
+            render_pattern(self.seed, first + number, action)
+            for number, action in enumerate(plan_burst(actions))
         ]
 
 
@@ -100,8 +101,8 @@ class PhotographedFace:
     def perform(self, actions: Sequence[Action], attempt: int) -> list[bytes]:
         """Animate one of the remaining photographs, a different one for each attempt."""
         rest = self.photographs[4:]
-        puppet = Puppet(rest[attempt % len(rest)].read_bytes(), SMALL_PHONE)
-        return performance(puppet, posed(actions), seed=attempt)
+        puppet = FaceAnimator(rest[attempt % len(rest)].read_bytes(), SMALL_PHONE)
+        return render_burst(puppet, plan_burst(actions), seed=attempt)
 
 
 def _phone_jpeg(path: Path) -> bytes:
@@ -253,7 +254,7 @@ class DemoStudent:
             {
                 "sha256": hashlib.sha256(frame).hexdigest(),
                 "size": len(frame),
-                "at_ms": number * EACH_MS + camera_jitter.randrange(30),
+                "at_ms": number * FRAME_INTERVAL_MS + camera_jitter.randrange(30),
             }
             for number, frame in enumerate(frames)
         ]

@@ -74,7 +74,7 @@ async def _replace_frame(app_context: AppContext, frame: SubmissionFrame) -> byt
     """Replace a frame in the evidence store. Returns the hash of the copy; None if the frame stays as it was sent."""
     try:
         original = await app_context.evidence.get(frame.evidence_key)
-        encoded = await app_context.service(face_pool).redraw(original)
+        encoded = await app_context.service(face_pool).reencode(original)
     except FileNotFoundError:
         encoded = None
     except FaceWorkerLost:

@@ -9,12 +9,12 @@ from backend.policy import PolicyAt
 from backend.policy.installed import policy_at
 from backend.roll_call.launch.arrival_jitter import ArrivalWindow
 from backend.roll_call.tables import RollCall
-from biometrics.checks import FaceRules
 from biometrics.liveness.burst import BurstRules, ChallengeRules
 from biometrics.liveness.challenge import ActionRules
 from biometrics.liveness.reuse import ReuseRules
 from biometrics.liveness.risk import RiskRules
 from biometrics.matching.decision import EnrolmentRules
+from biometrics.tasks import FaceRules
 from geo.fence import FenceThresholds
 
 FACE_PREFIX = "verification.face"

@@ -47,7 +47,7 @@ class EngineInfo:
     weights_sha256: str
     """Hash over the weight files in use; empty for an engine without weights."""
     test_only: bool = False
-    contour_model: str = ""
+    landmark_model: str = ""
     """The landmark model for contours, with its licence; empty for none. It does not influence descriptors."""
 
 

@@ -34,7 +34,7 @@ from biometrics.engines.base import (
 from biometrics.engines.dlib_weights import DIMENSION, read_resnet
 from biometrics.engines.resnet_graph import CHIP_SIDE, INPUT, resnet_model
 from biometrics.errors import EngineUnavailable
-from biometrics.liveness.landmarks import LandmarkModel
+from biometrics.liveness.landmark_model import LandmarkModel
 from biometrics.pictures.decoding import Grey, Picture, Pixels
 
 Chips = npt.NDArray[np.uint8]
@@ -82,7 +82,7 @@ class DlibOnnxEngine:
             dimension=DIMENSION,
             licence="dlib: BSL-1.0; 5-point and ResNet weights: public domain (CC0)",
             weights_sha256=_digest(shape, resnet),
-            contour_model="" if landmark_model is None else landmark_model.name,
+            landmark_model="" if landmark_model is None else landmark_model.name,
         )
 
     def info(self) -> EngineInfo:

@@ -292,5 +292,5 @@ def _engine_info(spec: EngineSpec, shipped: EngineInfo) -> EngineInfo:
         dimension=shipped.dimension if spec.embedder is None else spec.embedder.dimension,
         licence=f"{spec.licence}; {shipped.licence}" if with_shipped else spec.licence,
         weights_sha256=digest,
-        contour_model=shipped.contour_model,
+        landmark_model=shipped.landmark_model,
     )

@@ -30,7 +30,7 @@ LIKE_TEMPLATE = Reason(
 )
 
 
-class Kept(Protocol):
+class StoredSelfie(Protocol):
     """Stored data of an accepted burst or of an enrolment."""
 
     @property
@@ -69,7 +69,7 @@ class ReuseSignals:
 def reuse_signals(
     probe: Descriptor | None,
     hashes: Sequence[int],
-    stored: Iterable[Kept],
+    stored: Iterable[StoredSelfie],
     template: FaceTemplate | None,
     rules: ReuseRules,
 ) -> ReuseSignals:

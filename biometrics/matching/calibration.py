@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Population, Scoring, Vectors, centre_vectors, normalise_scores
+from biometrics.matching.scoring import Population, ScoringConfig, Vectors, centre_vectors, normalise_scores
 
 Ints = npt.NDArray[np.int64]
 
 CANDIDATES = (
-    Scoring(Method.NEUTRAL),
-    *(Scoring(Method.CENTRED, weight) for weight in (0.25, 0.5, 0.75, 1.0)),
-    Scoring(Method.AS_NORM, 0.0, 30),
-    Scoring(Method.AS_NORM, 0.5, 30),
+    ScoringConfig(Method.NEUTRAL),
+    *(ScoringConfig(Method.CENTRED, weight) for weight in (0.25, 0.5, 0.75, 1.0)),
+    ScoringConfig(Method.AS_NORM, 0.0, 30),
+    ScoringConfig(Method.AS_NORM, 0.5, 30),
 )
 """From simplest to most complex. Of two equally good candidates the earlier one is chosen."""
 _RESAMPLES = 200
@@ -112,7 +112,7 @@ Scorer = Callable[[Comparisons, Vectors, Ints], Vectors]
 """Scores comparisons (larger is closer), given the vectors and people that may be used for training."""
 
 
-def scorer_for(scoring: Scoring) -> Scorer:
+def scorer_for(scoring: ScoringConfig) -> Scorer:
     """The product's own scoring, with the population learned from the mean vectors of the people."""
 
     def scorer(comparisons: Comparisons, vectors: Vectors, person: Ints) -> Vectors:
@@ -197,7 +197,7 @@ def _threshold(descending: Vectors, weights: Vectors, fmr: float) -> float:
 class Candidate:
     """A scoring method with its scores and rates."""
 
-    scoring: Scoring
+    scoring: ScoringConfig
     scores: ScoredComparisons
     rates: tuple[Rate, ...]
 
@@ -205,7 +205,7 @@ class Candidate:
 def measure_candidates(
     comparisons: Comparisons,
     samples: tuple[Vectors, Ints],
-    candidates: Sequence[Scoring],
+    candidates: Sequence[ScoringConfig],
     fmrs: Sequence[float],
 ) -> list[Candidate]:
     """Measure every candidate, with the strictest FMR last. Candidates that need more people are skipped."""

@@ -58,7 +58,7 @@ class Population:
 
 
 @dataclass(frozen=True, slots=True)
-class Scoring:
+class ScoringConfig:
     """A scoring method with its parameters. `weight` is the share of the mean to subtract, 0 to 1."""
 
     method: Method
@@ -75,12 +75,12 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Reference:
+class MatchReference:
     """Everything a probe is compared with: the claimed template, the population, and templates of other people."""
 
     template: FaceTemplate
     population: Population
-    scoring: Scoring
+    scoring: ScoringConfig
     cohort: tuple[FaceTemplate, ...] = ()
     """Templates of the same school, without the claimed person's."""
     roster: tuple[FaceTemplate, ...] = ()
@@ -98,12 +98,12 @@ class Score:
     """How many classmates are closer to the probe than the claimed person."""
 
 
-def neutral(engine: EngineKey, dimension: int) -> Population:
+def neutral_population(engine: EngineKey, dimension: int) -> Population:
     """The population of a new deployment: a mean at the origin, so that nothing is subtracted."""
     return Population(engine, NEUTRAL_VERSION, np.zeros(dimension, dtype=np.float32), 0)
 
 
-def learn(templates: Sequence[FaceTemplate], version: int, needed: int) -> Population:
+def learn_population(templates: Sequence[FaceTemplate], version: int, needed: int) -> Population:
     """The mean of one engine's templates. Raises PopulationTooSmall or EngineMismatch."""
     if len(templates) < max(1, needed):
         raise PopulationTooSmall(people=len(templates), needed=needed)
@@ -112,7 +112,7 @@ def learn(templates: Sequence[FaceTemplate], version: int, needed: int) -> Popul
     )
 
 
-def score(reference: Reference, probe: Descriptor) -> Score:
+def score(reference: MatchReference, probe: Descriptor) -> Score:
     """Score a probe against the claimed person. Raises EngineMismatch or CohortTooSmall."""
     scoring, population = reference.scoring, reference.population
     require_same_engine(reference.template.engine, probe.engine)
@@ -147,7 +147,9 @@ def normalise_scores(scores: Vectors, one: Vectors, other: Vectors, cohort: Vect
     return averaged
 
 
-def centre_vectors(vectors: npt.NDArray[np.floating], population: Population, scoring: Scoring) -> Vectors:
+def centre_vectors(
+    vectors: npt.NDArray[np.floating], population: Population, scoring: ScoringConfig
+) -> Vectors:
     """Subtract the method's share of the population mean and scale to unit length."""
     weight = 0.0 if scoring.method is Method.NEUTRAL else scoring.weight
     moved = vectors.astype(np.float64) - weight * population.centre.astype(np.float64)

@@ -9,7 +9,7 @@ KEPT_SIDE = 720
 KEPT_QUALITY = 88
 
 
-def redraw(engines: EngineSet, data: bytes) -> bytes | None:  # noqa: ARG001 - the pool passes its engines to every task
+def reencode_picture(engines: EngineSet, data: bytes) -> bytes | None:  # noqa: ARG001 - the pool passes its engines to every task
     """Encode the pixels as a new JPEG. Returns None if `data` is not a valid picture."""
     try:
         return reencode(Picture.open(data, DecodeLimits()), KEPT_SIDE, KEPT_QUALITY)

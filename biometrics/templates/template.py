@@ -46,14 +46,14 @@ def round_to_half(vector: Vector) -> Vector:
 # --- templates ---
 
 
-def seal(template: FaceTemplate, binding: Binding, key: DataKey, cipher: Cipher) -> bytes:
+def seal_template(template: FaceTemplate, binding: Binding, key: DataKey, cipher: Cipher) -> bytes:
     """Encrypt a template. Raises TemplateUnreadable if the binding or the key belongs to another one."""
     if template.engine != binding.engine:
         raise TemplateUnreadable
     return seal_record(serialise_template(template), binding, key, cipher)
 
 
-def unseal(sealed: bytes, binding: Binding, key: DataKey) -> FaceTemplate:
+def unseal_template(sealed: bytes, binding: Binding, key: DataKey) -> FaceTemplate:
     """Decrypt a template. Raises TemplateUnreadable unless every byte and every part of the binding matches."""
     return parse_template(open_record(sealed, binding, key), binding.engine)
 

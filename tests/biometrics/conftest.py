@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from backend.devstack.sample_faces import sample_faces_dir, sample_people
-from biometrics.checks import FaceRules, Shot
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.liveness.burst import BurstRules
 from biometrics.matching.decision import EnrolmentRules
+from biometrics.tasks import FaceRules, Shot
 from tests.support.biometrics import shipped_engine
 
 ROOT = Path(__file__).parents[2]

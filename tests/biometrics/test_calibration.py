@@ -12,10 +12,10 @@ from biometrics.matching.calibration import (
     scorer_for,
 )
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Scoring
+from biometrics.matching.scoring import ScoringConfig
 
 FMRS = (1e-2, 1e-3)
-SOME = (Scoring(Method.NEUTRAL), Scoring(Method.CENTRED, 1.0))
+SOME = (ScoringConfig(Method.NEUTRAL), ScoringConfig(Method.CENTRED, 1.0))
 
 
 def make_vectors(
@@ -81,7 +81,7 @@ def test_centring_wins_in_a_homogeneous_population() -> None:
 def test_simplest_method_wins_without_a_common_component() -> None:
     vectors, person = make_vectors(60, 3, common=0.0)
     candidates = measure_candidates(all_pairs(vectors, person), (vectors, person), SOME, FMRS)
-    assert choose_best(candidates).scoring == Scoring(Method.NEUTRAL)
+    assert choose_best(candidates).scoring == ScoringConfig(Method.NEUTRAL)
 
 
 def test_training_and_test_people_are_disjoint() -> None:

@@ -72,7 +72,7 @@ def test_face_of_size_zero_measures_zero() -> None:
 def test_real_turned_heads_have_a_larger_residual(
     people: dict[str, tuple[Path, ...]],
 ) -> None:
-    engine = shipped_engine.engine(shipped_engine.contours())
+    engine = shipped_engine.engine(shipped_engine.landmark_model())
     turned: list[float] = []
     straight: list[float] = []
     for name in ("att-s01", "att-s04", "att-s07"):
@@ -98,6 +98,6 @@ def test_engine_without_a_landmark_model_finds_no_contours(
     picture = Picture.open(people["att-s01"][0].read_bytes(), DecodeLimits())
     (face,) = dlib_engine.detect(picture)
     assert dlib_engine.find_contours(picture, face) is None
-    assert dlib_engine.info().contour_model == ""
-    with_model = shipped_engine.engine(shipped_engine.contours())
-    assert "no commercial use" in with_model.info().contour_model
+    assert dlib_engine.info().landmark_model == ""
+    with_model = shipped_engine.engine(shipped_engine.landmark_model())
+    assert "no commercial use" in with_model.info().landmark_model

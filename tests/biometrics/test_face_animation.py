@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from backend.demo.face_animation import PHONE, NoFaceToAnimate, Pose, Puppet, performance
-from backend.demo.poses import EACH_MS, posed
+from backend.demo.face_animation import PHONE, FaceAnimator, NoFaceToAnimate, Pose, render_burst
+from backend.demo.poses import FRAME_INTERVAL_MS, plan_burst
 from bench import attacks
-from biometrics.checks import BurstResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import KEY, DlibOnnxEngine
 from biometrics.liveness.actions import Action
 from biometrics.matching.decision import EnrolmentRules, Method
-from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population
 from biometrics.pictures.decoding import DecodeLimits, Picture
+from biometrics.tasks import BurstResult, FaceRules, Shot, enrol_shots, verify_burst
 from tests.support.biometrics import shipped_engine
 from tests.support.biometrics.challenge_rules import BURST, CHALLENGE
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 
 # Models and frames take seconds: one process creates them.
 pytestmark = pytest.mark.xdist_group("face_animation")
@@ -34,14 +34,16 @@ People = dict[str, tuple[Path, ...]]
 
 @pytest.fixture(scope="module")
 def engines() -> EngineSet:
-    return EngineSet([shipped_engine.engine(shipped_engine.contours())])
+    return EngineSet([shipped_engine.engine(shipped_engine.landmark_model())])
 
 
 @pytest.fixture(scope="module")
-def reference(engines: EngineSet, people: People) -> Reference:
+def reference(engines: EngineSet, people: People) -> MatchReference:
     template = enrol_shots(engines, [Shot(path.read_bytes()) for path in people[PERSON][1:5]], RULES).template
     assert template is not None
-    return Reference(template, neutral(KEY, template.mean.size), Scoring(Method.NEUTRAL))
+    return MatchReference(
+        template, neutral_population(KEY, template.mean.size), ScoringConfig(Method.NEUTRAL)
+    )
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -49,30 +51,32 @@ def _models_loaded_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             "backend.demo.face_animation._models",
-            lambda: (shipped_engine.engine(), shipped_engine.contours()),
+            lambda: (shipped_engine.engine(), shipped_engine.landmark_model()),
         )
         yield
 
 
 @pytest.fixture(scope="module")
-def animator(people: People) -> Puppet:
-    return Puppet(people[PERSON][0].read_bytes(), (360, 640))
+def animator(people: People) -> FaceAnimator:
+    return FaceAnimator(people[PERSON][0].read_bytes(), (360, 640))
 
 
 @pytest.fixture(scope="module")
-def still(animator: Puppet) -> Image.Image:
+def still(animator: FaceAnimator) -> Image.Image:
     return Image.open(io.BytesIO(animator.frame(Pose(), 0)))
 
 
 @pytest.fixture(scope="module")
-def frames(animator: Puppet) -> list[bytes]:
+def frames(animator: FaceAnimator) -> list[bytes]:
     """The photograph, animated to perform the requested actions."""
-    return performance(animator, posed(REQUESTED))
+    return render_burst(animator, plan_burst(REQUESTED))
 
 
-def verify(engines: EngineSet, reference: Reference, frames: list[bytes], *requested: Action) -> BurstResult:
-    burst = [Shot(data, EACH_MS * number + number % 3) for number, data in enumerate(frames)]
-    return judge_burst(engines, burst, reference, RULES, requested)
+def verify(
+    engines: EngineSet, reference: MatchReference, frames: list[bytes], *requested: Action
+) -> BurstResult:
+    burst = [Shot(data, FRAME_INTERVAL_MS * number + number % 3) for number, data in enumerate(frames)]
+    return verify_burst(engines, burst, reference, RULES, requested)
 
 
 def codes(result: BurstResult) -> list[str]:
@@ -80,7 +84,7 @@ def codes(result: BurstResult) -> list[str]:
 
 
 def test_animated_photograph_passes_its_challenge(
-    engines: EngineSet, reference: Reference, frames: list[bytes]
+    engines: EngineSet, reference: MatchReference, frames: list[bytes]
 ) -> None:
     result = verify(engines, reference, frames, *REQUESTED)
     assert codes(result) == []
@@ -91,7 +95,7 @@ def test_animated_photograph_passes_its_challenge(
 
 
 def test_animated_photograph_fails_in_another_order(
-    engines: EngineSet, reference: Reference, frames: list[bytes]
+    engines: EngineSet, reference: MatchReference, frames: list[bytes]
 ) -> None:
     assert codes(verify(engines, reference, frames, *reversed(REQUESTED))) == ["actions_out_of_order"]
     assert codes(verify(engines, reference, frames, Action.TURN_RIGHT, Action.OPEN_MOUTH)) == [
@@ -100,10 +104,12 @@ def test_animated_photograph_fails_in_another_order(
 
 
 def test_closed_eyes_are_detected_if_the_landmarks_show_them(
-    engines: EngineSet, people: People, reference: Reference
+    engines: EngineSet, people: People, reference: MatchReference
 ) -> None:
-    person = Puppet(people["att-s16"][0].read_bytes(), (360, 640))
-    result = verify(engines, reference, performance(person, posed([Action.CLOSE_EYES])), Action.CLOSE_EYES)
+    person = FaceAnimator(people["att-s16"][0].read_bytes(), (360, 640))
+    result = verify(
+        engines, reference, render_burst(person, plan_burst([Action.CLOSE_EYES])), Action.CLOSE_EYES
+    )
     assert codes(result) == []
 
 
@@ -118,25 +124,25 @@ def test_closed_eyes_are_detected_if_the_landmarks_show_them(
     ],
 )
 def test_photograph_in_front_of_the_camera_fails(
-    engines: EngineSet, reference: Reference, still: Image.Image, attack: attacks.Attack
+    engines: EngineSet, reference: MatchReference, still: Image.Image, attack: attacks.Attack
 ) -> None:
-    frames = attack(still, posed(REQUESTED), random.Random(5))
+    frames = attack(still, plan_burst(REQUESTED), random.Random(5))
     assert {"mouth_not_opened", "head_not_turned_left", "turn_without_depth"} & set(
         codes(verify(engines, reference, frames, *REQUESTED))
     )
 
 
 def test_flash_response_is_measured_on_a_lit_face(
-    engines: EngineSet, reference: Reference, animator: Puppet
+    engines: EngineSet, reference: MatchReference, animator: FaceAnimator
 ) -> None:
     screens = [(255.0, 40.0, 40.0), (40.0, 255.0, 40.0), (40.0, 40.0, 255.0), (255.0, 255.0, 255.0)] * 2
     lights = [tuple(1 + 0.08 * level / 255 for level in screen) for screen in screens]
     frames = [animator.frame(Pose(light=(r, g, b)), number) for number, (r, g, b) in enumerate(lights)]
     burst = [
-        Shot(data, EACH_MS * number, screen)
+        Shot(data, FRAME_INTERVAL_MS * number, screen)
         for number, (data, screen) in enumerate(zip(frames, screens, strict=True))
     ]
-    result = judge_burst(engines, burst, reference, RULES, REQUESTED)
+    result = verify_burst(engines, burst, reference, RULES, REQUESTED)
     (flash,) = [part for part in result.liveness.risk.parts if part.name == "flash"]
     assert flash.figure > 0.5
     assert flash.suspicion == 0
@@ -146,7 +152,7 @@ def test_flash_response_is_measured_on_a_lit_face(
 def test_faces_on_a_phone_canvas_are_detected_and_large_enough(
     dlib_engine: DlibOnnxEngine, people: People, person: str
 ) -> None:
-    frame = Puppet(people[person][0].read_bytes()).frame(Pose(), 0)
+    frame = FaceAnimator(people[person][0].read_bytes()).frame(Pose(), 0)
     picture = Picture.open(frame, DecodeLimits())
     assert (picture.width, picture.height) == PHONE
     assert dlib_engine.detect(picture)[0].box.width > 150
@@ -154,4 +160,4 @@ def test_faces_on_a_phone_canvas_are_detected_and_large_enough(
 
 def test_picture_without_a_face_cannot_be_animated() -> None:
     with pytest.raises(NoFaceToAnimate):
-        Puppet(encoded(noise(320, 240), "PNG"))
+        FaceAnimator(encode_picture(noise_picture(320, 240), "PNG"))

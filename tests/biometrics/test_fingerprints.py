@@ -8,20 +8,21 @@ from PIL import Image
 
 from biometrics.pictures.decoding import DecodeLimits, Picture, picture_from_pixels
 from biometrics.pictures.fingerprints import Fingerprint, fingerprint, hamming, near_duplicate
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 
 HASHES = st.integers(0, 2**64 - 1)
 
 
 def test_equal_pixels_have_equal_fingerprints_in_any_file() -> None:
     one, other = (
-        Picture.open(encoded(noise(), "PNG", compress_level=level), DecodeLimits()) for level in (1, 9)
+        Picture.open(encode_picture(noise_picture(), "PNG", compress_level=level), DecodeLimits())
+        for level in (1, 9)
     )
     assert fingerprint(one) == fingerprint(other)
 
 
 def test_one_changed_pixel_changes_only_the_exact_hash() -> None:
-    pixels = np.asarray(noise(640, 480)).copy()
+    pixels = np.asarray(noise_picture(640, 480)).copy()
     before = fingerprint(picture_from_pixels(pixels))
     pixels[0, 0] ^= 64
     after = fingerprint(picture_from_pixels(pixels))
@@ -36,7 +37,7 @@ def test_slightly_changed_photograph_is_a_near_duplicate(
     pixels = Picture.open(people["obama"][0].read_bytes(), DecodeLimits()).rgb().pixels
     image = Image.fromarray(pixels)
     changed = {
-        "jpeg": Picture.open(encoded(image, "JPEG", quality=30), DecodeLimits()),
+        "jpeg": Picture.open(encode_picture(image, "JPEG", quality=30), DecodeLimits()),
         "half": picture_from_pixels(np.asarray(image.resize((image.width // 2, image.height // 2)))),
         "brighter": picture_from_pixels(np.clip(pixels.astype(int) + 12, 0, 255).astype(np.uint8)),
     }[change]

@@ -22,7 +22,7 @@ from tests.support.biometrics.hostile_pictures import (
     seed_pictures,
     split_parts,
 )
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 
 # Thousands of pictures take seconds: one process decodes them.
 pytestmark = pytest.mark.xdist_group("hostile")
@@ -32,9 +32,9 @@ INPUTS = 5_000
 MAX_GROWN_MIB, MAX_CACHED_MIB, MAX_PEAK_MIB = 64, 32, 400
 
 JPEG, PNG, WEBP = (
-    encoded(noise(), "JPEG"),
-    encoded(noise(), "PNG"),
-    encoded(noise(), "WEBP", exif=b"Exif\0\0MM\0*"),
+    encode_picture(noise_picture(), "JPEG"),
+    encode_picture(noise_picture(), "PNG"),
+    encode_picture(noise_picture(), "WEBP", exif=b"Exif\0\0MM\0*"),
 )
 
 
@@ -109,8 +109,8 @@ def jpeg_with_size(width: int, height: int) -> bytes:
 
 CASES = {
     "no bytes": (b"", "image_unsupported"),
-    "a GIF": (encoded(noise(), "GIF"), "image_unsupported"),
-    "a TIFF": (encoded(noise(), "TIFF"), "image_unsupported"),
+    "a GIF": (encode_picture(noise_picture(), "GIF"), "image_unsupported"),
+    "a TIFF": (encode_picture(noise_picture(), "TIFF"), "image_unsupported"),
     "too many bytes": (JPEG + bytes(LIMITS.max_bytes), "image_too_large"),
     "a truncated JPEG": (JPEG[:-20], "image_truncated"),
     "a truncated PNG": (PNG[:-20], "image_truncated"),
@@ -142,13 +142,13 @@ CASES = {
     "a PNG with fewer rows than its header declares": (png_with_header(height=480), "decoded"),
     "a PNG of depth 16": (png_with_header(depth=16), "image_colour_unsupported"),
     "a PNG of no known colour type": (png_with_header(colour=5), "image_colour_unsupported"),
-    "a CMYK JPEG": (encoded(noise().convert("CMYK"), "JPEG"), "image_colour_unsupported"),
+    "a CMYK JPEG": (encode_picture(noise_picture().convert("CMYK"), "JPEG"), "image_colour_unsupported"),
     "an animated PNG": (
-        encoded(noise(), "PNG", save_all=True, append_images=[noise(seed=1)]),
+        encode_picture(noise_picture(), "PNG", save_all=True, append_images=[noise_picture(seed=1)]),
         "image_animated",
     ),
     "an animated WebP": (
-        encoded(noise(), "WEBP", save_all=True, append_images=[noise(seed=1)]),
+        encode_picture(noise_picture(), "WEBP", save_all=True, append_images=[noise_picture(seed=1)]),
         "image_animated",
     ),
     "a JPEG and a zip": (JPEG + b"PK\x03\x04", "image_trailing_data"),
@@ -167,7 +167,7 @@ def test_hostile_picture_has_the_expected_outcome(name: str) -> None:
 
 
 def picture_with_exif(kind: str, body: bytes) -> bytes:
-    return encoded(noise(), kind, exif=b"Exif\0\0" + body)
+    return encode_picture(noise_picture(), kind, exif=b"Exif\0\0" + body)
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engines.base import Box, DetectedFace, EngineSet, Landmarks, Point, distance
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.onnx import OnnxEngine, fit_similarity, sample_chip
 from biometrics.engines.onnx_spec import EngineSpecInvalid
 from biometrics.errors import EngineMismatch, EngineUnavailable
 from biometrics.pictures.decoding import DecodeLimits, Picture, picture_from_pixels
+from biometrics.tasks import FaceRules, Shot, enrol_shots
 from tests.support.biometrics import shipped_engine
 from tests.support.biometrics.tiny_models import (
     DIMENSION,

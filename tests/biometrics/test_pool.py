@@ -7,19 +7,21 @@ from pathlib import Path
 
 import pytest
 
-from biometrics.checks import FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.errors import BiometricsError, EngineUnavailable
 from biometrics.matching.decision import FaceTemplate, Method
-from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population
 from biometrics.pool import EngineFactory, FacePool, FacePoolClosed, FaceWorkerLost, PoolLimits
+from biometrics.tasks import FaceRules, Shot, enrol_shots, verify_burst
 from tests.support.biometrics import faulty_engines
 
 LIMITS = PoolLimits(workers=1, job_seconds=30, start_seconds=60)
 
 
-def make_reference(template: FaceTemplate) -> Reference:
+def make_reference(template: FaceTemplate) -> MatchReference:
     """A reference without cohort and classmates."""
-    return Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
+    return MatchReference(
+        template, neutral_population(template.engine, template.mean.size), ScoringConfig(Method.NEUTRAL)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +36,13 @@ async def test_worker_gives_the_same_results_as_this_process(
     engines = faulty_engines.pattern_engines()
     enrolment = await pool.enrol(pattern_shots[:3], rules)
     assert enrolment.template is not None
-    result = await pool.judge(pattern_shots[1:], make_reference(enrolment.template), rules)
+    result = await pool.verify(pattern_shots[1:], make_reference(enrolment.template), rules)
     here = enrol_shots(engines, pattern_shots[:3], rules)
     assert here.template is not None
     assert enrolment.template.mean.tolist() == here.template.mean.tolist()
-    assert result.score == judge_burst(engines, pattern_shots[1:], make_reference(here.template), rules).score
+    assert (
+        result.score == verify_burst(engines, pattern_shots[1:], make_reference(here.template), rules).score
+    )
     assert result.frames[0].fingerprint == here.shots[1].fingerprint
 
 
@@ -107,7 +111,7 @@ def test_job_beyond_the_memory_limit_only_ends_its_worker() -> None:
 
 
 def test_pool_knows_the_enrolment_engine(pool: FacePool) -> None:
-    assert pool.enrolling().key.id == "test-pattern"
+    assert pool.enrolment_engine().key.id == "test-pattern"
 
 
 def test_task_error_reaches_the_caller_and_keeps_the_worker(pool: FacePool) -> None:

@@ -10,14 +10,14 @@ import pytest
 from biometrics.engines.dlib_onnx import installed_models
 from biometrics.engines.dlib_weights import WeightsUnreadable, read_resnet
 from biometrics.engines.resnet_graph import CHIP_SIDE, INPUT, resnet_model
-from tests.support.biometrics.pictures import noise
+from tests.support.biometrics.pictures import noise_picture
 
 RESNET = installed_models() / "dlib_face_recognition_resnet_model_v1.dat"
 
 
 def test_descriptors_equal_those_of_dlib() -> None:
     chips = [
-        np.asarray(noise(CHIP_SIDE + 2, CHIP_SIDE + 2, seed).crop((0, 0, CHIP_SIDE, CHIP_SIDE)))
+        np.asarray(noise_picture(CHIP_SIDE + 2, CHIP_SIDE + 2, seed).crop((0, 0, CHIP_SIDE, CHIP_SIDE)))
         for seed in range(4)
     ]
     theirs = np.asarray(dlib.face_recognition_model_v1(str(RESNET)).compute_face_descriptor(chips))

@@ -4,27 +4,29 @@ from pathlib import Path
 
 import pytest
 
-from biometrics.checks import EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineSet
 from biometrics.engines.dlib_onnx import DlibOnnxEngine
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.errors import EngineUnavailable
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Reference, Scoring, neutral
+from biometrics.matching.scoring import MatchReference, ScoringConfig, neutral_population
 from biometrics.pictures.decoding import DecodeLimits
 from biometrics.pictures.quality import Reason
-from tests.support.biometrics.pictures import encoded, noise
+from biometrics.tasks import EnrolmentResult, FaceRules, Shot, enrol_shots, verify_burst
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 
 
 def make_burst(paths: Iterable[Path]) -> list[Shot]:
     return [Shot(path.read_bytes(), captured_ms=400 * index) for index, path in enumerate(paths)]
 
 
-def make_reference(result: EnrolmentResult) -> Reference:
+def make_reference(result: EnrolmentResult) -> MatchReference:
     """A reference for the enrolled person, before a population is known."""
     template = result.template
     assert template is not None
-    return Reference(template, neutral(template.engine, template.mean.size), Scoring(Method.NEUTRAL))
+    return MatchReference(
+        template, neutral_population(template.engine, template.mean.size), ScoringConfig(Method.NEUTRAL)
+    )
 
 
 def codes(reasons: Iterable[Reason]) -> list[str]:
@@ -51,8 +53,10 @@ def test_three_photographs_enrol_a_person(enrolment: EnrolmentResult) -> None:
 def test_same_person_scores_higher_than_another_person(
     both_engines: EngineSet, enrolment: EnrolmentResult, people: dict[str, tuple[Path, ...]], rules: FaceRules
 ) -> None:
-    own = judge_burst(both_engines, make_burst(people["att-s02"][4:7]), make_reference(enrolment), rules)
-    stranger = judge_burst(both_engines, make_burst(people["att-s10"][4:7]), make_reference(enrolment), rules)
+    own = verify_burst(both_engines, make_burst(people["att-s02"][4:7]), make_reference(enrolment), rules)
+    stranger = verify_burst(
+        both_engines, make_burst(people["att-s10"][4:7]), make_reference(enrolment), rules
+    )
     assert own.quality_reasons == own.liveness.reasons == ()
     assert own.score is not None
     assert stranger.score is not None
@@ -76,7 +80,7 @@ def test_unusable_shot_is_reported_and_not_counted(
     shots = [
         *make_burst(people["att-s02"][:2]),
         Shot(b"not a picture"),
-        Shot(encoded(noise(320, 240), "PNG")),
+        Shot(encode_picture(noise_picture(320, 240), "PNG")),
     ]
     result = enrol_shots(both_engines, shots, rules)
     assert result.template is None
@@ -89,8 +93,11 @@ def test_unusable_shot_is_reported_and_not_counted(
 def test_burst_without_a_face_has_no_score(
     both_engines: EngineSet, enrolment: EnrolmentResult, rules: FaceRules
 ) -> None:
-    result = judge_burst(
-        both_engines, [Shot(encoded(noise(320, 240), "PNG"), 0)], make_reference(enrolment), rules
+    result = verify_burst(
+        both_engines,
+        [Shot(encode_picture(noise_picture(320, 240), "PNG"), 0)],
+        make_reference(enrolment),
+        rules,
     )
     assert result.score is None
     assert codes(result.quality_reasons) == ["no_face"]
@@ -101,7 +108,7 @@ def test_broken_frame_among_good_ones_is_a_reason(
     both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     reference = make_reference(enrol_shots(both_engines, pattern_shots[:3], rules))
-    result = judge_burst(both_engines, [*pattern_shots, Shot(b"?", 2000)], reference, rules)
+    result = verify_burst(both_engines, [*pattern_shots, Shot(b"?", 2000)], reference, rules)
     assert result.score is not None
     assert codes(result.quality_reasons) == ["image_unsupported"]
 
@@ -110,7 +117,7 @@ def test_test_pattern_is_judged_by_the_test_engine_and_marked(
     both_engines: EngineSet, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
     enrolment = enrol_shots(both_engines, pattern_shots[:3], rules)
-    result = judge_burst(both_engines, pattern_shots[1:], make_reference(enrolment), rules)
+    result = verify_burst(both_engines, pattern_shots[1:], make_reference(enrolment), rules)
     assert enrolment.engine.test_only
     assert result.engine.test_only
     assert result.score is not None
@@ -121,7 +128,7 @@ def test_test_pattern_is_judged_by_the_test_engine_and_marked(
 def test_test_pattern_does_not_match_an_enrolled_photograph(
     both_engines: EngineSet, enrolment: EnrolmentResult, pattern_shots: list[Shot], rules: FaceRules
 ) -> None:
-    result = judge_burst(both_engines, pattern_shots, make_reference(enrolment), rules)
+    result = verify_burst(both_engines, pattern_shots, make_reference(enrolment), rules)
     assert result.score is None
     assert not result.engine.test_only
     assert codes(result.quality_reasons) == ["no_face"]
@@ -132,7 +139,7 @@ def test_template_of_a_disabled_engine_cannot_be_compared(
 ) -> None:
     reference = make_reference(enrol_shots(both_engines, pattern_shots[:3], rules))
     with pytest.raises(EngineUnavailable):
-        judge_burst(EngineSet([dlib_engine]), pattern_shots, reference, rules)
+        verify_burst(EngineSet([dlib_engine]), pattern_shots, reference, rules)
 
 
 def test_test_pattern_cannot_be_enrolled_without_the_test_engine(

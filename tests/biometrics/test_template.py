@@ -15,10 +15,10 @@ from biometrics.templates.template import (
     parse_selfie,
     parse_template,
     round_to_half,
-    seal,
+    seal_template,
     serialise_selfie,
     serialise_template,
-    unseal,
+    unseal_template,
 )
 
 ENGINE = EngineKey("dlib", "1")
@@ -29,7 +29,7 @@ SELFIE = Descriptor(ENGINE, Metric.L2, TEMPLATE.mean)
 
 
 def test_sealed_template_round_trips() -> None:
-    opened = unseal(seal(TEMPLATE, BINDING, KEY, Cipher.AES_256_GCM), BINDING, KEY)
+    opened = unseal_template(seal_template(TEMPLATE, BINDING, KEY, Cipher.AES_256_GCM), BINDING, KEY)
     assert (opened.engine, opened.metric, opened.shots, opened.spread) == (ENGINE, Metric.L2, 3, 0.25)
     assert np.array_equal(opened.mean, round_to_half(TEMPLATE.mean))
     assert np.allclose(opened.mean, TEMPLATE.mean, atol=3e-4)
@@ -46,7 +46,7 @@ def test_half_precision_changes_distances_by_less_than_0_001() -> None:
 def test_template_is_not_sealed_for_another_engine() -> None:
     other = replace(BINDING, engine=EngineKey("dlib", "2"))
     with pytest.raises(TemplateUnreadable):
-        seal(TEMPLATE, other, KEY, Cipher.AES_256_GCM)
+        seal_template(TEMPLATE, other, KEY, Cipher.AES_256_GCM)
 
 
 @given(st.binary(max_size=300))

@@ -27,7 +27,7 @@ def _engine_loaded_once() -> Iterator[None]:
             "biometrics.engines.dlib_onnx",
         ):
             patch.setattr(f"{module}.DlibOnnxEngine", shipped_engine.engine)
-        patch.setattr("biometrics.liveness.landmarks.Dlib68Contours", shipped_engine.contours)
+        patch.setattr("biometrics.liveness.landmark_model.Dlib68LandmarkModel", shipped_engine.landmark_model)
         yield
 
 

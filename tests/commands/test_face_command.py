@@ -14,7 +14,7 @@ from backend.policy import load_policies
 from biometrics.engines.dlib_onnx import KEY
 from biometrics.engines.test_pattern import render_pattern
 from biometrics.matching.decision import Method
-from biometrics.matching.scoring import Scoring
+from biometrics.matching.scoring import ScoringConfig
 from biometrics.pictures.decoding import DecodeLimits, Picture
 
 ROOT = Path(__file__).parents[2]
@@ -144,7 +144,7 @@ def test_policy_file_of_a_calibration_takes_effect_at_its_place(
     law = load_policies().at(legal_day(now()), "410181")
     found = thresholds(law, KEY, Method.NEUTRAL)
     assert (found.accept_from, found.reject_below) == (report["accept_from"], report["reject_below"])
-    assert scoring(law, KEY, population_version=3) == Scoring(Method.NEUTRAL)
+    assert scoring(law, KEY, population_version=3) == ScoringConfig(Method.NEUTRAL)
     shipped = load_policies().at(legal_day(now()), "420000")
     assert thresholds(shipped, KEY, Method.NEUTRAL) != found
 

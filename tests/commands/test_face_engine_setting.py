@@ -14,7 +14,7 @@ from backend.policy import AbsentLaw
 from backend.settings import Settings
 from backend.worker import open_face_pool
 from biometrics.engines.onnx_spec import EngineSpecInvalid
-from biometrics.engines.registry import face_engines
+from biometrics.engines.registry import load_face_engines
 from tests.support.biometrics.tiny_models import embedder_spec, write_engine_spec
 
 pytestmark = pytest.mark.usefixtures("_engine_loaded_once")
@@ -37,7 +37,7 @@ def test_setting_is_read_from_the_environment(
 
 
 def test_own_engine_precedes_the_shipped_one(tmp_path: Path) -> None:
-    engines = face_engines(
+    engines = load_face_engines(
         test_engine=False, own=write_engine_spec(tmp_path, embedder=embedder_spec(tmp_path))
     )
     assert [info.key.id for info in engines.infos()] == ["tiny", "dlib-onnx"]

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from backend.demo.phone import Phone
-from backend.demo.poses import posed
+from backend.demo.poses import plan_burst
 from backend.demo.staff import Credentials, StaffClient, UnexpectedResponse
 from backend.roll_call.envelope import TYPE
 from biometrics.engines.test_pattern import render_pattern
@@ -165,7 +165,7 @@ class Student(RecordingClient):
         self._shots += 20
         frames = [
             render_pattern(self.profile.person, self._shots + number, action)
-            for number, action in enumerate(posed(actions))
+            for number, action in enumerate(plan_burst(actions))
         ]
         payload = make_envelope_content(
             UUID(roll_call_id), nonce, frames, fixes=make_fixes(INSIDE if honest else OUTSIDE)

@@ -37,12 +37,12 @@ def pattern_engine_only(**_settings: Any) -> "EngineSet":
 def _import_all() -> None:
     from backend import worker  # noqa: PLC0415
     from backend.app import MOBILE_ROUTERS, STAFF_ROUTERS  # noqa: PLC0415 - a face process imports this module too
-    from biometrics.engines import registry as admitted  # noqa: PLC0415
+    from biometrics.engines import registry as engine_registry  # noqa: PLC0415
 
     for name in (*COMMANDS.values(), *MOBILE_ROUTERS, *STAFF_ROUTERS):
         importlib.import_module(name)
     worker.load_jobs()
-    admitted.face_engines = pattern_engine_only
+    engine_registry.load_face_engines = pattern_engine_only
 
 
 def _run_child(request: dict[str, Any]) -> NoReturn:

@@ -13,7 +13,7 @@ CAMPUS = [(113.600, 34.700), (113.605, 34.700), (113.605, 34.703), (113.600, 34.
 
 @pytest.fixture(scope="session")
 def campus() -> Site:
-    return Site.outlined([[CAMPUS]], datum=Datum.WGS84, max_area_m2=1e6)
+    return Site.from_outlines([[CAMPUS]], datum=Datum.WGS84, max_area_m2=1e6)
 
 
 @pytest.fixture(scope="session")
@@ -28,6 +28,6 @@ def rectangle() -> Callable[[float, float], Site]:
     def make(half_lon: float, half_lat: float) -> Site:
         west, east, south, north = 113.6 - half_lon, 113.6 + half_lon, 34.7 - half_lat, 34.7 + half_lat
         ring = [(west, south), (east, south), (east, north), (west, north), (west, south)]
-        return Site.outlined([[ring]], datum=Datum.WGS84, max_area_m2=1e12)
+        return Site.from_outlines([[ring]], datum=Datum.WGS84, max_area_m2=1e12)
 
     return make

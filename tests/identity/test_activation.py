@@ -29,14 +29,14 @@ from backend.identity.face.tasks import judge_portrait as judge_portrait_task
 from backend.identity.face.templates import active_template
 from backend.people.identifiers import mask
 from backend.people.tables import Student
-from biometrics.checks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, judge_burst
 from biometrics.engines.base import EngineInfo, EngineSet
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
-from biometrics.matching.scoring import Reference
-from biometrics.pictures.reencoding import redraw
+from biometrics.matching.scoring import MatchReference
+from biometrics.pictures.reencoding import reencode_picture
 from biometrics.pool import FaceWorkerLost
+from biometrics.tasks import BurstResult, EnrolmentResult, FaceRules, Shot, enrol_shots, verify_burst
 from biometrics.templates.sealing import TemplateUnreadable
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.identity.scenario import Stage, problem_code
 from tests.support.identity.staff_user import staffer
 from tests.support.province import PROVINCE_PATH, Pupil
@@ -52,7 +52,7 @@ class PoolInProcess:
         self.engines = EngineSet([PatternEngine()])
         self.lost = False
 
-    def enrolling(self) -> EngineInfo:
+    def enrolment_engine(self) -> EngineInfo:
         return self.engines.infos()[0]
 
     async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
@@ -60,11 +60,11 @@ class PoolInProcess:
             raise FaceWorkerLost
         return enrol_shots(self.engines, shots, rules)
 
-    async def judge(self, burst: Sequence[Shot], reference: Reference, rules: FaceRules) -> BurstResult:
-        return judge_burst(self.engines, burst, reference, rules)
+    async def verify(self, burst: Sequence[Shot], reference: MatchReference, rules: FaceRules) -> BurstResult:
+        return verify_burst(self.engines, burst, reference, rules)
 
-    async def redraw(self, data: bytes) -> bytes | None:
-        return redraw(self.engines, data)
+    async def reencode(self, data: bytes) -> bytes | None:
+        return reencode_picture(self.engines, data)
 
 
 class PoolWithoutMatching(PoolInProcess):
@@ -73,7 +73,7 @@ class PoolWithoutMatching(PoolInProcess):
     async def enrol(self, shots: Sequence[Shot], rules: FaceRules) -> EnrolmentResult:
         raise AssertionError
 
-    async def judge(self, burst: Sequence[Shot], reference: Reference, rules: FaceRules) -> BurstResult:
+    async def verify(self, burst: Sequence[Shot], reference: MatchReference, rules: FaceRules) -> BurstResult:
         raise AssertionError
 
 
@@ -223,7 +223,7 @@ async def test_refused_shots_have_reasons_and_can_be_submitted_again(
     student = scenario.school.students[0]
     phone = await scenario.bind_phone(student)
     await consent(phone)
-    await phone.enrol_face([*shots(7, 2), encoded(noise(320, 240), "JPEG")])
+    await phone.enrol_face([*shots(7, 2), encode_picture(noise_picture(320, 240), "JPEG")])
     assert problem_code((await phone.enrol_face(shots(7))).text) == "enrolment_pending"
     assert (await judge_newest(scenario, student)).status == "refused"
     answer = (await phone.get("/v1/me/face")).json()
@@ -250,7 +250,9 @@ async def test_the_sixth_enrolment_must_wait_after_five_refusals(
     phone = await scenario.bind_phone(student)
     await consent(phone)
     for _ in range(5):
-        await phone.enrol_face([encoded(noise(320, 240, number), "JPEG") for number in range(3)])
+        await phone.enrol_face(
+            [encode_picture(noise_picture(320, 240, number), "JPEG") for number in range(3)]
+        )
         await judge_newest(scenario, student)
     assert problem_code((await phone.enrol_face(shots(7))).text) == "too_many_attempts"
     scenario.dial.ahead = timedelta(seconds=61)

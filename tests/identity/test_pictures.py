@@ -18,7 +18,7 @@ from tests.identity.test_activation import (
     judge_newest,
     judge_newest_portrait,
 )
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.identity.scenario import Stage, problem_code
 
 pytestmark = pytest.mark.clause("HN334-3.1")
@@ -32,7 +32,7 @@ def with_metadata(picture: bytes) -> bytes:
     exif = image.getexif()
     exif[0x010E] = SECRET.decode()
     exif[0x0112] = 1
-    return encoded(image, "JPEG", exif=exif, comment=SECRET, quality=95)
+    return encode_picture(image, "JPEG", exif=exif, comment=SECRET, quality=95)
 
 
 def truncated(picture: bytes) -> bytes:
@@ -40,7 +40,7 @@ def truncated(picture: bytes) -> bytes:
 
 
 def bomb(picture: bytes) -> bytes:
-    return encoded(Image.new("1", (12_000, 12_000)), "PNG")
+    return encode_picture(Image.new("1", (12_000, 12_000)), "PNG")
 
 
 def zero_bytes(picture: bytes) -> bytes:
@@ -98,7 +98,7 @@ async def test_a_judged_portrait_is_stored_without_metadata(scenario: Stage, poo
 async def test_a_large_picture_is_stored_at_a_reduced_size(scenario: Stage, pool: PoolInProcess) -> None:
     student = scenario.school.students[0]
     phone = await bind_phone_without_face(scenario)
-    large = encoded(noise(4000, 3000), "JPEG", quality=60)
+    large = encode_picture(noise_picture(4000, 3000), "JPEG", quality=60)
     assert (await phone.submit_portrait(large)).status_code == 202
     await judge_newest_portrait(scenario, student)
     (stored,) = await load_evidence_files(scenario, f"portrait/{student.id}")
@@ -111,7 +111,7 @@ async def test_an_undecodable_picture_is_refused_and_deleted_by_the_worker(
 ) -> None:
     student = scenario.school.students[0]
     phone = await bind_phone_without_face(scenario)
-    sound = encoded(noise(400, 300), "PNG")
+    sound = encode_picture(noise_picture(400, 300), "PNG")
     start = sound.index(b"IDAT") + 8
     broken = sound[:start] + bytes(200) + sound[start + 200 :]
     assert (await phone.submit_portrait(broken)).status_code == 202

@@ -19,7 +19,7 @@ from backend.identity.tables import FacePopulation
 from backend.policy import PolicyAt, load_policies
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import Method, ThresholdsInvalid
-from biometrics.matching.scoring import NEUTRAL_VERSION, Scoring
+from biometrics.matching.scoring import NEUTRAL_VERSION, ScoringConfig
 from tests.identity.test_template_keys import enrol, template_of
 from tests.support.identity.scenario import Stage
 from tests.support.province import PROVINCE_PATH
@@ -153,7 +153,7 @@ async def test_a_reference_has_the_population_and_the_classmates(scenario: Stage
             class_id=own.class_id,
         )
     assert reference is not None
-    assert reference.scoring == Scoring(Method.CENTRED, 0.5)
+    assert reference.scoring == ScoringConfig(Method.CENTRED, 0.5)
     assert reference.population.version == 1
     assert [each.mean.tolist() for each in reference.roster] == [
         pytest.approx(template_of(1).mean.tolist(), abs=1e-3)
@@ -197,10 +197,10 @@ async def test_thresholds_of_another_engine_version_are_invalid(scenario: Stage,
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [(3, Scoring(Method.AS_NORM, 0.5, 3)), (4, Scoring(Method.NEUTRAL))]
+    ("size", "expected"), [(3, ScoringConfig(Method.AS_NORM, 0.5, 3)), (4, ScoringConfig(Method.NEUTRAL))]
 )
 async def test_a_school_too_small_for_a_cohort_is_scored_without_one(
-    scenario: Stage, engine: EngineKey, size: int, expected: Scoring
+    scenario: Stage, engine: EngineKey, size: int, expected: ScoringConfig
 ) -> None:
     for seed, student in enumerate(scenario.school.students):
         await enrol(scenario, student, seed, engine)

@@ -31,7 +31,7 @@ from backend.people.attachment_files import Content, evidence_key, read_attachme
 from backend.people.attachments import AttachedTo, attach, attachments_of
 from backend.people.tables import Attachment
 from biometrics.errors import BiometricsError
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.leave import LeaveScenario
 from tests.support.province import (
     PROVINCE_PATH,
@@ -87,7 +87,7 @@ async def test_a_picture_is_reencoded_without_metadata() -> None:
     exif = Image.Exif()
     exif[0x010F] = "SecretCamera"
     exif.get_ifd(0x8825)[1] = "N"
-    original = encoded(noise(), "JPEG", exif=exif, comment=b"by Zhang San")
+    original = encode_picture(noise_picture(), "JPEG", exif=exif, comment=b"by Zhang San")
     inspected = await inspect_upload(original, "image/jpeg")
     assert inspected.media_type == "image/jpeg"
     assert b"SecretCamera" in original
@@ -97,12 +97,12 @@ async def test_a_picture_is_reencoded_without_metadata() -> None:
 
 
 async def test_a_png_is_stored_as_a_jpeg() -> None:
-    inspected = await inspect_upload(encoded(noise(), "PNG"), "image/png")
+    inspected = await inspect_upload(encode_picture(noise_picture(), "PNG"), "image/png")
     assert (inspected.media_type, inspected.data[:3]) == ("image/jpeg", b"\xff\xd8\xff")
 
 
 async def test_small_print_of_a_large_photograph_stays_legible() -> None:
-    inspected = await inspect_upload(encoded(noise(3000, 2400), "JPEG"), "image/jpeg")
+    inspected = await inspect_upload(encode_picture(noise_picture(3000, 2400), "JPEG"), "image/jpeg")
     with Image.open(io.BytesIO(inspected.data)) as image:
         assert 2000 <= min(image.size) <= 2400
 
@@ -117,15 +117,15 @@ async def test_a_pdf_is_stored_unchanged() -> None:
         (b"", "image/jpeg"),
         (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image/svg+xml"),
         (b"<html><script>alert(1)</script>", "application/pdf"),
-        (encoded(noise(), "WEBP"), "image/webp"),
-        (encoded(noise(), "GIF"), "image/gif"),
+        (encode_picture(noise_picture(), "WEBP"), "image/webp"),
+        (encode_picture(noise_picture(), "GIF"), "image/gif"),
         (b"PK\x03\x04" + PDF, "application/pdf"),
         (b"\n" + PDF, "application/pdf"),
         (b"MZ\x90\x00", "application/octet-stream"),
         (PDF, "image/jpeg"),
         (PDF, "text/html"),
         (PDF, None),
-        (encoded(noise(), "PNG"), "image/jpeg"),
+        (encode_picture(noise_picture(), "PNG"), "image/jpeg"),
     ],
 )
 async def test_an_unsupported_or_mislabelled_file_is_refused(data: bytes, declared: str | None) -> None:
@@ -149,11 +149,11 @@ async def test_a_pdf_without_its_end_marker_is_refused(data: bytes) -> None:
 @pytest.mark.parametrize(
     ("data", "code"),
     [
-        (encoded(noise(), "JPEG") + archive(), "image_trailing_data"),
-        (encoded(noise(), "JPEG")[:-300], "image_truncated"),
-        (encoded(noise(), "JPEG").replace(b"\xff\xda", b"\xff\xfe", 1), "image_truncated"),
-        (encoded(Image.new("CMYK", (64, 64)), "JPEG"), "image_colour_unsupported"),
-        (encoded(Image.new("1", (6000, 6000)), "PNG"), "image_too_large"),
+        (encode_picture(noise_picture(), "JPEG") + archive(), "image_trailing_data"),
+        (encode_picture(noise_picture(), "JPEG")[:-300], "image_truncated"),
+        (encode_picture(noise_picture(), "JPEG").replace(b"\xff\xda", b"\xff\xfe", 1), "image_truncated"),
+        (encode_picture(Image.new("CMYK", (64, 64)), "JPEG"), "image_colour_unsupported"),
+        (encode_picture(Image.new("1", (6000, 6000)), "PNG"), "image_too_large"),
     ],
 )
 async def test_a_polyglot_truncated_or_oversized_picture_is_refused(data: bytes, code: str) -> None:

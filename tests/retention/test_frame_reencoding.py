@@ -15,7 +15,7 @@ from backend.retention.frame_reencoding import NO_COPY, reencode_verified_frames
 from backend.roll_call.tables import Submission, SubmissionFrame, VerdictRecord
 from biometrics.pool import FacePool
 from tests.support.biometrics.faulty_engines import crash
-from tests.support.biometrics.pictures import encoded
+from tests.support.biometrics.pictures import encode_picture
 from tests.support.roll_call.scenario import RollCallScenario
 from tests.support.roll_call.student_phone import StudentWithPhone
 
@@ -29,10 +29,10 @@ class CrashingPool:
     pool: FacePool
     killer: bytes
 
-    async def redraw(self, data: bytes) -> bytes | None:
+    async def reencode(self, data: bytes) -> bytes | None:
         if data == self.killer:
             await asyncio.wrap_future(self.pool.submit(crash))
-        return await self.pool.redraw(data)
+        return await self.pool.reencode(data)
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ async def student(scenario: RollCallScenario) -> StudentWithPhone:
 
 def add_comment(frame: bytes) -> bytes:
     """Re-encode the frame as a JPEG with a comment, as a phone might send it."""
-    return encoded(Image.open(io.BytesIO(frame)).convert("RGB"), "JPEG", comment=SECRET, quality=95)
+    return encode_picture(Image.open(io.BytesIO(frame)).convert("RGB"), "JPEG", comment=SECRET, quality=95)
 
 
 async def load_frames(scenario: RollCallScenario, student: StudentWithPhone) -> list[SubmissionFrame]:

@@ -20,8 +20,8 @@ from backend.roll_call.verification.dead_letters import retry_dead_letter
 from backend.roll_call.verification.inputs import load_inputs
 from backend.roll_call.verification.queue import release
 from backend.roll_call.verification.worker import verify_batch
-from biometrics.checks import Shot
 from biometrics.pool import FacePool
+from biometrics.tasks import Shot
 from tests.support.roll_call.scenario import GRACE, MICROSECOND, TERMS, RollCallScenario
 from tests.support.roll_call.verification import (
     SECOND,
@@ -41,11 +41,11 @@ class FailingPool:
     pool: FacePool
     frame: bytes
 
-    async def judge(self, burst: Sequence[Shot], *rest: Any) -> Any:
+    async def verify(self, burst: Sequence[Shot], *rest: Any) -> Any:
         if any(shot.data == self.frame for shot in burst):
             msg = "unexpected error"
             raise RuntimeError(msg)
-        return await self.pool.judge(burst, *rest)
+        return await self.pool.verify(burst, *rest)
 
 
 async def make_pool_fail_for(scenario: RollCallScenario, submission_id: UUID) -> FacePool:

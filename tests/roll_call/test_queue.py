@@ -135,7 +135,7 @@ class BlockingPool:
     async def judge(self, *burst: Any) -> Any:
         self.begun.set()
         await self.go.wait()
-        return await self.pool.judge(*burst)
+        return await self.pool.verify(*burst)
 
 
 @pytest.mark.parametrize("first", ["late", "new"])

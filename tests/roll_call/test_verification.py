@@ -18,11 +18,11 @@ from backend.identity.tables import FaceTemplate, SelfieRecord, TemplateKey
 from backend.roll_call.eligibility import RecordedRefusal
 from backend.roll_call.launch.audience import Audience
 from backend.roll_call.verification.worker import verify_batch
-from biometrics.checks import BurstResult, Shot
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import NOT_DONE
 from biometrics.liveness.flash import screen_colour_at
 from biometrics.pool import FacePool, FaceWorkerLost
+from biometrics.tasks import BurstResult, Shot
 from tests.support.roll_call.scenario import MICROSECOND, TERMS, RollCallScenario, create_scenario
 from tests.support.roll_call.student_phone import (
     INSIDE,
@@ -238,7 +238,7 @@ class RecordingPool:
 
     async def judge(self, render_burst: Sequence[Shot], *rest: Any) -> BurstResult:
         self.burst = render_burst
-        return await self.pool.judge(render_burst, *rest)
+        return await self.pool.verify(render_burst, *rest)
 
 
 async def test_flash_is_checked_only_if_the_phone_claims_it(

@@ -20,8 +20,8 @@ from backend.identity.face.selfie_records import store_enrolment_fingerprint
 from backend.identity.face.templates import store_template
 from backend.identity.policy import province_policy
 from backend.identity.tables import FaceEnrolment
-from biometrics.checks import EnrolmentResult, Shot
 from biometrics.errors import BiometricsError
+from biometrics.tasks import EnrolmentResult, Shot
 
 
 async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
@@ -35,7 +35,7 @@ async def judge_enrolment(app_context: AppContext, ref: EnrolmentRef) -> None:
         return
     shots = [Shot(await app_context.evidence.get(key)) for key in ref.shot_keys(enrolment.shots)]
     pool = app_context.service(face_pool)
-    rules = enrolment_rules(province_policy(app_context, app_context.clock()), pool.enrolling().key.id)
+    rules = enrolment_rules(province_policy(app_context, app_context.clock()), pool.enrolment_engine().key.id)
     try:
         verdict: EnrolmentResult | BiometricsError = await pool.enrol(shots, rules)
     except BiometricsError as refusal:

@@ -20,7 +20,7 @@ from backend.policy import PolicyAt
 from biometrics.engines.base import EngineKey
 from biometrics.errors import BiometricsError
 from biometrics.matching.decision import FaceTemplate, Method
-from biometrics.matching.scoring import Population, Reference, Scoring
+from biometrics.matching.scoring import MatchReference, Population, ScoringConfig
 
 _MAX_CLASSMATES = 120
 """A class has some forty students; a class of thousands by mistake must not decrypt thousands of templates."""
@@ -45,7 +45,7 @@ async def load_reference(
     *,
     school_id: UUID,
     class_id: UUID | None = None,
-) -> Reference | None:
+) -> MatchReference | None:
     """The reference of one student; None without a template.
 
     With `class_id`, classmates are included if policy compares with them. Under a student's own scope no other
@@ -60,7 +60,7 @@ async def load_reference(
 
 async def references_of(
     session: AsyncSession, keys: KeyRing, school_id: UUID, requests: Sequence[Claimed]
-) -> list[Reference | BiometricsError | None]:
+) -> list[MatchReference | BiometricsError | None]:
     """The references of some students of one school, in the same order; the error in place of an unreadable one.
 
     The population, the classes and the school's cohort are read once for all of them. Raises `AbsentLaw`.
@@ -103,7 +103,7 @@ class _SharedTemplates:
             )
             self._classes |= {(engine, class_id): rosters.get(class_id, {}) for class_id in ids}
 
-    async def reference(self, request: Claimed, template: FaceTemplate) -> Reference | BiometricsError:
+    async def reference(self, request: Claimed, template: FaceTemplate) -> MatchReference | BiometricsError:
         engine = template.engine
         population = await self._load_population(engine, template.mean.size)
         try:
@@ -120,8 +120,8 @@ class _SharedTemplates:
                 await self._load_school(engine), request.student_id, _MAX_COHORT_CANDIDATES
             )
             if len(cohort) < scoring.cohort_size:  # a small school is scored without a cohort
-                scoring, cohort = Scoring(Method.NEUTRAL), []
-        return Reference(template, population, scoring, tuple(cohort), tuple(roster))
+                scoring, cohort = ScoringConfig(Method.NEUTRAL), []
+        return MatchReference(template, population, scoring, tuple(cohort), tuple(roster))
 
     async def _load_population(self, engine: EngineKey, dimension: int) -> Population:
         if (engine, dimension) not in self._populations:

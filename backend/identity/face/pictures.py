@@ -24,7 +24,7 @@ async def store_reencoded(evidence: EvidenceStore, pool: FacePool, key: str) -> 
     Idempotent: a second run re-encodes the same pixels.
     """
     try:
-        reencoded = await pool.redraw(await evidence.get(key))
+        reencoded = await pool.reencode(await evidence.get(key))
     except FileNotFoundError:
         return None
     except FaceWorkerLost:  # the picture crashed its workers, so it is worth nothing

@@ -1,11 +1,11 @@
 """Policy parameters as the types of the face library."""
 
 from backend.policy import PolicyAt
-from biometrics.checks import FaceRules
 from biometrics.engines.base import EngineKey
 from biometrics.liveness.burst import BurstRules
 from biometrics.matching.decision import EnrolmentRules, FaceThresholds, Method, ThresholdsInvalid
-from biometrics.matching.scoring import NEUTRAL_VERSION, Scoring
+from biometrics.matching.scoring import NEUTRAL_VERSION, ScoringConfig
+from biometrics.tasks import FaceRules
 
 SHIPPED_ENGINE = "dlib-onnx"
 SINGLE_PICTURE_RULES = BurstRules(
@@ -28,15 +28,15 @@ def thresholds(policy: PolicyAt, engine: EngineKey, method: Method) -> FaceThres
     )
 
 
-def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> Scoring:
+def scoring(policy: PolicyAt, engine: EngineKey, population_version: int) -> ScoringConfig:
     """How an engine's scores are computed; neutral until a population is learned. Raises as `thresholds`."""
     method = intended_method(policy, engine)
     if method is Method.NEUTRAL or population_version == NEUTRAL_VERSION:
-        return Scoring(Method.NEUTRAL)
+        return ScoringConfig(Method.NEUTRAL)
     weight = policy.ratio(f"verification.face.{engine.id}.weight")
     if method is Method.CENTRED:
-        return Scoring(method, weight)
-    return Scoring(method, weight, policy.integer(f"verification.face.{engine.id}.cohort_size"))
+        return ScoringConfig(method, weight)
+    return ScoringConfig(method, weight, policy.integer(f"verification.face.{engine.id}.cohort_size"))
 
 
 def intended_method(policy: PolicyAt, engine: EngineKey) -> Method:

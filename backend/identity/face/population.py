@@ -38,7 +38,7 @@ async def load_current_population(session: AsyncSession, engine: EngineKey, dime
     """The newest population mean of an engine; the neutral one if none was learned."""
     row = await _load_newest(session, engine)
     if row is None:
-        return scoring.neutral(engine, dimension)
+        return scoring.neutral_population(engine, dimension)
     return Population(engine, row.version, np.frombuffer(row.centre, dtype=_VALUE), row.people)
 
 
@@ -121,7 +121,7 @@ async def _learn_population(
         async with app_context.database.transaction(Scope.school(school_id)) as session:
             by_student = await load_school_templates(session, app_context.keys, school_id, engine, per_school)
             templates += by_student.values()
-    return scoring.learn(templates, version, policy.integer(f"{_POLICY}.minimum"))
+    return scoring.learn_population(templates, version, policy.integer(f"{_POLICY}.minimum"))
 
 
 async def _load_newest(session: AsyncSession, engine: EngineKey) -> FacePopulation | None:

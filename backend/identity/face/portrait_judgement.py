@@ -25,12 +25,12 @@ from backend.identity.face.reasons import reason_json, refusal_reason
 from backend.identity.policy import province_policy
 from backend.identity.tables import Portrait
 from backend.policy import PolicyAt
-from biometrics.checks import BurstResult, Shot
 from biometrics.errors import BiometricsError
 from biometrics.matching.decision import Decision, decide
-from biometrics.matching.scoring import Reference
+from biometrics.matching.scoring import MatchReference
 from biometrics.pictures.decoding import ImageBroken
 from biometrics.pictures.quality import Reason
+from biometrics.tasks import BurstResult, Shot
 
 OTHER_PERSON = Reason(
     "portrait_other_person",
@@ -84,10 +84,10 @@ def _refused(*reasons: Reason, score: float | None = None) -> PortraitVerdict:
 
 
 async def _compare(
-    app_context: AppContext, image: bytes, reference: Reference, policy: PolicyAt
+    app_context: AppContext, image: bytes, reference: MatchReference, policy: PolicyAt
 ) -> PortraitVerdict:
     """Score the portrait against the student's template."""
-    result: BurstResult = await app_context.service(face_pool).judge(
+    result: BurstResult = await app_context.service(face_pool).verify(
         [Shot(image)], reference, enrolment_rules(policy)
     )
     score = result.score

@@ -23,7 +23,7 @@ from backend.people.tables import Student
 from biometrics.engines.base import EngineKey
 from biometrics.matching.decision import FaceTemplate
 from biometrics.templates.sealing import Binding, Cipher, KeyEncryptionKey, TemplateUnreadable
-from biometrics.templates.template import seal, unseal
+from biometrics.templates.template import seal_template, unseal_template
 
 SEALING_PURPOSE = "roll-call"
 _SAMPLE_ORDER = text("md5(CAST(face_template.student_id AS text))")
@@ -54,7 +54,7 @@ async def load_active_templates(
     for row, sealed_key, school in await session.execute(active):
         try:
             key = unwrap_data_key(sealed_key, row.student_id, unwrap_school_key(school, keys))
-            templates[row.student_id] = unseal(row.sealed, _binding(row), key)
+            templates[row.student_id] = unseal_template(row.sealed, _binding(row), key)
         except TemplateUnreadable as error:
             templates[row.student_id] = error
     return templates
@@ -138,7 +138,7 @@ def _unseal_or_log(
     row: tables.FaceTemplate, sealed_key: bytes, school: KeyEncryptionKey
 ) -> FaceTemplate | None:
     try:
-        return unseal(row.sealed, _binding(row), unwrap_data_key(sealed_key, row.student_id, school))
+        return unseal_template(row.sealed, _binding(row), unwrap_data_key(sealed_key, row.student_id, school))
     except TemplateUnreadable as error:
         log.warning("template unreadable", template=str(row.id), code=error.code)
         return None
@@ -165,7 +165,7 @@ async def store_template(
             engine_id=template.engine.id,
             engine_version=template.engine.version,
             purpose=SEALING_PURPOSE,
-            sealed=seal(template, binding, key, Cipher(keys.template_cipher)),
+            sealed=seal_template(template, binding, key, Cipher(keys.template_cipher)),
             status="active",
             created_at=at,
         )

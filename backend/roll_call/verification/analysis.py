@@ -23,15 +23,15 @@ from backend.roll_call.policy import (
 )
 from backend.roll_call.rules import Evidence, Verdict, decide_verdict
 from backend.roll_call.verification.inputs import VerificationInput
-from biometrics.checks import BurstResult, Shot
 from biometrics.errors import BiometricsError
 from biometrics.liveness.actions import Action
 from biometrics.liveness.flash import screen_colour_at
 from biometrics.liveness.reuse import ReuseSignals, reuse_signals
 from biometrics.matching.decision import Decision, decide
-from biometrics.matching.scoring import Reference
+from biometrics.matching.scoring import MatchReference
 from biometrics.pictures.quality import Reason
 from biometrics.pool import FacePoolClosed
+from biometrics.tasks import BurstResult, Shot
 from geo.fence import FenceDecision
 
 _FACE = {Decision.ACCEPT: "accept", Decision.STEP_UP: "step_up", Decision.REJECT: "reject"}
@@ -111,7 +111,7 @@ async def _check_burst(
     app_context: AppContext,
     inputs: VerificationInput,
     envelope: Envelope,
-    reference: Reference,
+    reference: MatchReference,
     law: PolicyAt,
 ) -> BurstResult:
     declared = envelope.frames
@@ -128,12 +128,12 @@ async def _check_burst(
         for data, frame in zip(images, declared, strict=True)
     ]
     actions = tuple(Action(code) for code in inputs.challenge.actions)
-    result: BurstResult = await app_context.service(face_pool).judge(burst, reference, rules, actions)
+    result: BurstResult = await app_context.service(face_pool).verify(burst, reference, rules, actions)
     return result
 
 
 def _evaluate_burst(
-    law: PolicyAt, inputs: VerificationInput, reference: Reference, burst: BurstResult
+    law: PolicyAt, inputs: VerificationInput, reference: MatchReference, burst: BurstResult
 ) -> tuple[FaceEvidence, dict[str, Any]]:
     """Evaluate the burst under the thresholds of `law`; returns the evidence and the parts of the trace."""
     rules = reuse_rules(law, burst.engine.key.id)
@@ -219,7 +219,7 @@ def liveness_trace(law: PolicyAt, burst: BurstResult, answered_after: timedelta)
     return {
         "reasons": list(_codes(burst.liveness.reasons)),
         **burst.liveness.figures(),
-        "contour_model": burst.engine.contour_model,
+        "contour_model": burst.engine.landmark_model,
         "answered_after_s": round(answered_after.total_seconds(), 3),
         "thresholds": asdict(rules),
     }

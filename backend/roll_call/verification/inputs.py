@@ -26,7 +26,7 @@ from backend.roll_call.tables import (
     VerdictRecord,
 )
 from biometrics.errors import BiometricsError
-from biometrics.matching.scoring import Reference
+from biometrics.matching.scoring import MatchReference
 from geo.site import Site
 
 log = structlog.get_logger()
@@ -44,7 +44,7 @@ class VerificationInput:
     obligation: Obligation
     frame_keys: tuple[str, ...]
     sites: tuple[Site, ...]
-    reference: Reference | None
+    reference: MatchReference | None
     earlier: tuple[EarlierSelfie, ...]
     reused: bool
 
@@ -168,7 +168,7 @@ async def _load_references(
     school_id: UUID,
     submissions: Sequence[Submission],
     context: _Context,
-) -> list[Reference | None]:
+) -> list[MatchReference | None]:
     """Load the reference of each student; None if there is no template or it cannot be decrypted."""
     claimed = [
         Claimed(
@@ -178,7 +178,7 @@ async def _load_references(
         )
         for each in submissions
     ]
-    usable: list[Reference | None] = []
+    usable: list[MatchReference | None] = []
     references = await references_of(session, app_context.keys, school_id, claimed)
     for submission, reference in zip(submissions, references, strict=True):
         if isinstance(reference, BiometricsError):

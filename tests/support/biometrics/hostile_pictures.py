@@ -22,7 +22,7 @@ from PIL import Image
 from biometrics.errors import BiometricsError
 from biometrics.pictures.decoding import DecodeLimits, Picture
 from biometrics.pictures.fingerprints import fingerprint
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 
 SEED = 20_260_101
 LIMITS = DecodeLimits(max_bytes=200_000, max_pixels=1_000_000)
@@ -42,23 +42,23 @@ def seed_pictures() -> tuple[bytes, ...]:
     """Small valid pictures of every format, some of them valid but not accepted."""
     exif = Image.Exif()
     exif[0x0112], exif[0x010E] = 6, "a description"
-    still, later = noise(), noise(seed=1)
+    still, later = noise_picture(), noise_picture(seed=1)
     return (
-        encoded(still, "JPEG"),
-        encoded(still, "JPEG", progressive=True, exif=exif),
-        encoded(still, "JPEG", subsampling=0, quality=97, icc_profile=b"\x00" * 128),
-        encoded(still.convert("L"), "JPEG"),
-        encoded(still.convert("CMYK"), "JPEG"),
-        encoded(still, "PNG", exif=exif),
-        encoded(still.convert("P"), "PNG"),
-        encoded(still.convert("LA"), "PNG"),
-        encoded(still.convert("1"), "PNG"),
-        encoded(still.convert("I;16"), "PNG"),
-        encoded(still, "PNG", save_all=True, append_images=[later]),
-        encoded(still, "WEBP", exif=exif),
-        encoded(still, "WEBP", lossless=True),
-        encoded(still.convert("RGBA"), "WEBP"),
-        encoded(still, "WEBP", save_all=True, append_images=[later]),
+        encode_picture(still, "JPEG"),
+        encode_picture(still, "JPEG", progressive=True, exif=exif),
+        encode_picture(still, "JPEG", subsampling=0, quality=97, icc_profile=b"\x00" * 128),
+        encode_picture(still.convert("L"), "JPEG"),
+        encode_picture(still.convert("CMYK"), "JPEG"),
+        encode_picture(still, "PNG", exif=exif),
+        encode_picture(still.convert("P"), "PNG"),
+        encode_picture(still.convert("LA"), "PNG"),
+        encode_picture(still.convert("1"), "PNG"),
+        encode_picture(still.convert("I;16"), "PNG"),
+        encode_picture(still, "PNG", save_all=True, append_images=[later]),
+        encode_picture(still, "WEBP", exif=exif),
+        encode_picture(still, "WEBP", lossless=True),
+        encode_picture(still.convert("RGBA"), "WEBP"),
+        encode_picture(still, "WEBP", save_all=True, append_images=[later]),
     )
 
 
@@ -261,9 +261,9 @@ def largest_allowed() -> dict[str, bytes]:
     """Pictures with few bytes and as many pixels as the default limits allow."""
     side = int(DecodeLimits().max_pixels ** 0.5)
     return {
-        "png": encoded(Image.new("RGBA", (side, side)), "PNG", compress_level=1),
-        "jpeg": encoded(Image.new("RGB", (side, side)), "JPEG", progressive=True),
-        "webp": encoded(Image.new("RGB", (side, side)), "WEBP", quality=1, method=0),
+        "png": encode_picture(Image.new("RGBA", (side, side)), "PNG", compress_level=1),
+        "jpeg": encode_picture(Image.new("RGB", (side, side)), "JPEG", progressive=True),
+        "webp": encode_picture(Image.new("RGB", (side, side)), "WEBP", quality=1, method=0),
     }
 
 

@@ -4,16 +4,16 @@ from functools import cache
 from pathlib import Path
 
 from biometrics.engines.dlib_onnx import DlibOnnxEngine, installed_models
-from biometrics.liveness.landmarks import Dlib68Contours
+from biometrics.liveness.landmark_model import Dlib68LandmarkModel
 
-_load_model = cache(Dlib68Contours)
+_load_model = cache(Dlib68LandmarkModel)
 _load_engine = cache(DlibOnnxEngine)
 
 
-def contours(models: Path | None = None) -> Dlib68Contours:
+def landmark_model(models: Path | None = None) -> Dlib68LandmarkModel:
     return _load_model(models or installed_models())
 
 
-def engine(landmark_model: Dlib68Contours | None = None) -> DlibOnnxEngine:
+def engine(landmark_model: Dlib68LandmarkModel | None = None) -> DlibOnnxEngine:
     """The engine without a landmark model, or with the given one."""
     return _load_engine() if landmark_model is None else _load_engine(landmark_model=landmark_model)

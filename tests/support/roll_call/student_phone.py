@@ -14,17 +14,17 @@ from backend.core.actor import Actor
 from backend.core.ids import new_id
 from backend.core.jws import signed_digest
 from backend.demo.phone import Phone
-from backend.demo.poses import posed
+from backend.demo.poses import plan_burst
 from backend.identity.sign_in.dpop import Proof
 from backend.roll_call.check_in.repository import CheckInRequest
 from backend.roll_call.envelope import TYPE, OpenedEnvelope, open_envelope
 from backend.roll_call.errors import CheckInRefusal
-from biometrics.checks import FaceRules, Shot, enrol_shots
 from biometrics.engines.base import EngineSet
 from biometrics.engines.test_pattern import PatternEngine, render_pattern
 from biometrics.liveness.actions import Action
 from biometrics.liveness.burst import BurstRules
 from biometrics.matching.decision import EnrolmentRules, FaceTemplate
+from biometrics.tasks import FaceRules, Shot, enrol_shots
 from tests.support.campus import SIDE, SOUTH, WEST
 
 OFFLINE = httpx.AsyncClient(base_url="http://testserver", transport=httpx.AsyncBaseTransport())
@@ -84,7 +84,7 @@ def render_burst(person: int, first: int = 0, count: int = 8) -> list[bytes]:
 
 def render_actions(person: int, actions: Iterable[str], first: int = 0) -> list[bytes]:
     """Render frames of one person who does the actions."""
-    return [render_frame(person, first + number, action) for number, action in enumerate(posed(actions))]
+    return [render_frame(person, first + number, action) for number, action in enumerate(plan_burst(actions))]
 
 
 def make_fixes(place: tuple[float, float] = INSIDE, **changes: Any) -> list[dict[str, Any]]:

@@ -9,11 +9,11 @@ from backend.core.ids import new_id
 from backend.leave.tables import LeaveStandIn
 from backend.people.attachment_files import Content, receive
 from backend.people.attachments import AttachedTo, attach
-from tests.support.biometrics.pictures import encoded, noise
+from tests.support.biometrics.pictures import encode_picture, noise_picture
 from tests.support.province import Pupil, School, student_account
 from tests.tenancy.rows import Computed, IdOf, Row
 
-PICTURE = Computed(lambda _: encoded(noise(), "JPEG"))
+PICTURE = Computed(lambda _: encode_picture(noise_picture(), "JPEG"))
 
 STAFF: tuple[Row, ...] = (
     # ----------------------------------------------- province bureau registrar counselor

@@ -33,7 +33,7 @@ from biometrics.matching.decision import (
     build_template,
     mean_descriptor,
 )
-from biometrics.matching.scoring import Reference, Score, score
+from biometrics.matching.scoring import MatchReference, Score, score
 from biometrics.pictures.decoding import WORKING_SIDE, DecodeLimits, Picture
 from biometrics.pictures.fingerprints import Fingerprint, fingerprint
 from biometrics.pictures.quality import (
@@ -146,10 +146,10 @@ def enrol_shots(engines: EngineSet, shots: Sequence[Shot], rules: FaceRules) -> 
     )
 
 
-def judge_burst(
+def verify_burst(
     engines: EngineSet,
     burst: Sequence[Shot],
-    reference: Reference,
+    reference: MatchReference,
     rules: FaceRules,
     actions: Sequence[Action] = (),
 ) -> BurstResult:

@@ -33,7 +33,7 @@ class LandmarkModel(Protocol):
         ...
 
 
-class Dlib68Contours:
+class Dlib68LandmarkModel:
     """dlib's 68-point model. The file of 100 MB is loaded at the first use."""
 
     name = "dlib 68-point shape predictor, trained on 300-W: no commercial use"
